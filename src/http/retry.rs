@@ -1,0 +1,112 @@
+//! How long to wait before asking again.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, header::RETRY_AFTER};
+
+/// The longest `Retry-After` that is honoured; a server that asks for more is asked again after it.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Growing, jittered pauses without end: each is at least the last one's double until `max`, plus
+/// up to as much again at random, so that many clients do not come back at once.
+#[derive(Debug)]
+pub struct Backoff {
+    builder: ExponentialBuilder,
+    pauses: ExponentialBackoff,
+    max: Duration,
+}
+
+impl Backoff {
+    /// Pauses from `min` growing to `max`.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        let builder = ExponentialBuilder::default()
+            .with_min_delay(min)
+            .with_max_delay(max)
+            .without_max_times()
+            .with_jitter();
+        Self {
+            builder,
+            pauses: builder.build(),
+            max,
+        }
+    }
+
+    /// The next pause. What the server asked for counts when it is longer.
+    pub fn next_pause(&mut self, retry_after: Option<Duration>) -> Duration {
+        let pause = self.pauses.next().unwrap_or(self.max);
+        retry_after.map_or(pause, |asked| asked.max(pause.min(Duration::from_secs(1))))
+    }
+
+    /// Starts over after a success.
+    pub fn reset(&mut self) {
+        self.pauses = self.builder.build();
+    }
+}
+
+/// What the `Retry-After` header asks for: seconds or an HTTP date, seen from `now`.
+///
+/// None when the header is absent or unreadable; a date in the past is no wait; never more than an
+/// hour.
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = DateTime::<Utc>::from(httpdate::parse_http_date(text).ok()?);
+            (date - now).to_std().unwrap_or_default()
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_limit_and_start_over() {
+        let (min, max) = (Duration::from_secs(1), Duration::from_secs(60));
+        let mut backoff = Backoff::new(min, max);
+        let first = backoff.next_pause(None);
+        assert!(first >= min && first <= 2 * min, "{first:?}");
+        let late = (0..10).map(|_| backoff.next_pause(None)).last().unwrap();
+        assert!(late >= max && late <= 2 * max, "{late:?}");
+        backoff.reset();
+        assert!(backoff.next_pause(None) <= 2 * min);
+    }
+
+    #[test]
+    fn the_server_s_wish_counts() {
+        let mut backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
+        assert_eq!(
+            backoff.next_pause(Some(Duration::from_secs(100))),
+            Duration::from_secs(100)
+        );
+        assert_eq!(
+            backoff.next_pause(Some(Duration::ZERO)),
+            Duration::from_secs(1),
+            "never a hot loop"
+        );
+    }
+
+    #[test]
+    fn reads_seconds_and_dates() {
+        let now = DateTime::from_timestamp(784_111_777, 0).unwrap();
+        let ask = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(ask("120"), Some(Duration::from_secs(120)));
+        assert_eq!(
+            ask("Sun, 06 Nov 1994 08:50:07 GMT"),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(ask("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(ask("999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(ask("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}

@@ -1,0 +1,15 @@
+//! A SEKOIA.IO playbook trigger module that collects Microsoft 365 message traces.
+//!
+//! `docs/architecture.md` describes the house; the modules below are its rooms, from the top down.
+
+pub mod http;
+
+mod clock;
+mod row;
+mod secret;
+mod window;
+
+pub use clock::Clock;
+pub use row::{Page, RowKey, RowKeyer, RowRef};
+pub use secret::Secret;
+pub use window::Window;
