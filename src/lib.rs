@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` describes the house; the modules below are its rooms, from the top down.
 
+pub mod collect;
 pub mod http;
 
 mod clock;
