@@ -4,6 +4,7 @@
 
 pub mod collect;
 pub mod http;
+pub mod microsoft;
 
 mod clock;
 mod row;
