@@ -2,7 +2,9 @@
 //!
 //! `docs/architecture.md` describes the house; the modules below are its rooms, from the top down.
 
+pub mod collect;
 pub mod http;
+pub mod microsoft;
 
 mod clock;
 mod row;
