@@ -22,7 +22,7 @@ const IN_FLIGHT: usize = 4;
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_millis(2500);
 
 /// Delivered rows are remembered for this long behind the mark: a source may show a row again
 /// whose time lies behind everything read so far.

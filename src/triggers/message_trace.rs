@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::collection::{self, Collection, Reporting};
+use super::{
+    collection::{self, Collection},
+    fit::Reporting,
+};
 use crate::{
     Secret,
     microsoft::{ReportingService, SignIn},
@@ -33,8 +36,9 @@ impl Trigger for MessageTrace {
         let Settings { account_name, account_password, reporting_url, collection } = settings;
         let sign_in = SignIn::Basic { account: account_name, password: account_password };
         let (http, clock) = (context.http.clone(), context.clock.clone());
-        collection::run(collection, context, |keyer| {
-            Reporting(ReportingService::new(http, clock, reporting_url, sign_in, keyer))
+        collection::run(collection, context, |keyer| Reporting {
+            service: ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer),
+            clock,
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The triggers of this module, one small file each, and what they have in common.
 
 mod collection;
+mod fit;
 mod message_trace;
 mod report;
 mod state;

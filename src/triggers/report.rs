@@ -96,8 +96,8 @@ impl Figures {
 }
 
 impl Report {
-    pub(super) fn new(log: Log, heartbeat: Heartbeat, metrics: &Metrics, intake: Intake) -> Self {
-        Self { log, heartbeat, intake, figures: Figures::new(metrics) }
+    pub(super) fn new(log: Log, heartbeat: Heartbeat, metrics: &Metrics, intake: &Intake) -> Self {
+        Self { log, heartbeat, intake: intake.clone(), figures: Figures::new(metrics) }
     }
 
     fn page_read(&self, rows: usize, new: usize) {

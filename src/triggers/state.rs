@@ -2,12 +2,11 @@
 
 use std::io;
 
-use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 use crate::{
-    collect::{Checkpoint, Store},
-    sdk::{Log, StateFile, Storage, StorageError},
+    collect::Checkpoint,
+    sdk::{Log, StateFile},
 };
 
 /// The state file (contract O-05).
@@ -75,36 +74,6 @@ impl Checkpoint for Position {
         // As Python's `isoformat` writes it, so that the Python module can go on from here.
         self.0.set(MARK, mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string());
         self.0.save().await.map_err(io::Error::other)
-    }
-}
-
-/// The storage of the SDK as a store of the fetch loop.
-#[derive(Debug)]
-pub(super) struct Kept(pub(super) Storage);
-
-fn io<T>(result: Result<T, StorageError>) -> io::Result<T> {
-    result.map_err(io::Error::other)
-}
-
-impl Store for Kept {
-    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        io(self.0.read(name).await)
-    }
-
-    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        io(self.0.write(name, content).await)
-    }
-
-    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        io(self.0.append(name, content).await)
-    }
-
-    async fn delete(&self, name: &str) -> io::Result<()> {
-        io(self.0.delete(name).await)
-    }
-
-    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        io(self.0.list(prefix).await)
     }
 }
 
