@@ -3,6 +3,7 @@
 //! `docs/architecture.md` describes the house; the modules below are its rooms, from the top down.
 
 pub mod http;
+pub mod sdk;
 
 mod clock;
 mod row;
