@@ -81,7 +81,7 @@ fn run(root: &Path, arguments: &[&str]) -> Option<Output> {
     };
     let complaint = String::from_utf8_lossy(&output.stderr);
     if complaint.starts_with("unshare:") && complaint.contains("not permitted") {
-        skip(&format!("{complaint}"));
+        skip(complaint.trim_end());
         return None;
     }
     Some(output)

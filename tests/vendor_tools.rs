@@ -48,11 +48,7 @@ fn read_json(name: &str) -> Value {
 /// The vendor's command line tool; `None`, saying why, where it cannot be had.
 fn tool() -> Option<&'static Path> {
     static TOOL: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let install = || {
-        install()
-            .inspect_err(|reason| eprintln!("SKIPPED: {reason}"))
-            .ok()
-    };
+    let install = || install().inspect_err(|reason| skip(reason)).ok();
     TOOL.get_or_init(install).as_deref()
 }
 
