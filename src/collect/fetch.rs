@@ -22,14 +22,11 @@ const IN_FLIGHT: usize = 4;
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_millis(2500);
 
 /// Delivered rows are remembered for this long behind the mark: a source may show a row again
 /// whose time lies behind everything read so far.
 const REMEMBER: TimeDelta = TimeDelta::hours(24);
-
-/// What may come on top of every announced time before the loop counts as stuck.
-const SLACK: Duration = Duration::from_secs(60);
 
 /// Pauses while the data directory cannot be written.
 const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -66,6 +63,9 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     progress: Progress,
     known: KnownRows,
     journal: Journal,
+    /// Rows received before it are not ours: the module that ran before has sent them, or nobody
+    /// asked for them. Needed only while there is no memory of rows of our own.
+    floor: Option<DateTime<Utc>>,
     deliveries: JoinSet<Delivery>,
     /// Failures of single pages.
     page_patience: Patience,
@@ -113,6 +113,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub fn new(parts: Parts<S, K, T, C>, plan: Plan, known: KnownRows, journal: Journal) -> Self {
         Self {
             progress: Progress::new(plan.edge()),
+            floor: known.is_empty().then(|| plan.edge()),
             parts,
             plan,
             known,
@@ -227,7 +228,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         loop {
             let source = Arc::clone(&self.parts.source);
             self.tell(Event::Turning {
-                within: source.limits().longest_call + SLACK,
+                within: source.limits().longest_call,
             });
             let error = match self
                 .beside_deliveries(source.page(window, link.clone()))
@@ -331,6 +332,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<usize, End> {
         let mut new = 0;
         for row in page.rows() {
+            if row.received.is_some() && self.floor > row.received {
+                continue;
+            }
             if let Some(filed) = self.known.admit(row.key, row.received, draft.otherwise) {
                 self.add(row, filed, draft).await?;
                 new += 1;
@@ -490,7 +494,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed { error, pause });
         self.tell(Event::Turning {
-            within: pause + SLACK,
+            within: pause,
         });
         let waited = self
             .parts
@@ -503,7 +507,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Waits, while batches are delivered.
     async fn pause(&mut self, pause: Duration) -> Result<(), End> {
         self.tell(Event::Turning {
-            within: pause + SLACK,
+            within: pause,
         });
         self.beside_deliveries(tokio::time::sleep(pause)).await
     }

@@ -45,6 +45,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// What the source can do.
     fn limits(&self) -> SourceLimits;
+
+    /// The source's own time, as far as it is known, when the local clock shows `local`. Nothing
+    /// later is asked for.
+    fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {
+        local
+    }
 }
 
 /// What a source can do.
