@@ -6,11 +6,11 @@
 
 #![allow(
     clippy::expect_used,
-    clippy::print_stderr,
     reason = "a test's helpers may panic and say why they skip, as the test itself may"
 )]
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -75,16 +75,25 @@ fn run(root: &Path, arguments: &[&str]) -> Option<Output> {
     {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("SKIPPED: cannot change the root directory here: unshare: {error}");
+            skip(&format!("unshare: {error}"));
             return None;
         }
     };
     let complaint = String::from_utf8_lossy(&output.stderr);
     if complaint.starts_with("unshare:") && complaint.contains("not permitted") {
-        eprintln!("SKIPPED: cannot change the root directory here: {complaint}");
+        skip(complaint.trim_end());
         return None;
     }
     Some(output)
+}
+
+/// Straight to stderr: the test harness keeps what `eprintln!` says in a test that passes.
+fn skip(reason: &str) {
+    writeln!(
+        std::io::stderr(),
+        "SKIPPED: cannot change the root directory here: {reason}"
+    )
+    .expect("stderr");
 }
 
 fn is_superuser() -> bool {
