@@ -13,6 +13,9 @@ use super::{
 };
 use crate::http::chain;
 
+/// A run under way.
+type Run = BoxFuture<'static, Result<(), RunError>>;
+
 /// A kind of trigger.
 ///
 /// Nothing of an instance is kept between runs: what must last is in the context's storage.
@@ -62,7 +65,7 @@ pub struct Registry {
 pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
-    start: fn(Map<String, Value>, Context) -> BoxFuture<'static, Result<(), RunError>>,
+    start: fn(Map<String, Value>, Context) -> Run,
 }
 
 impl Registry {
@@ -125,19 +128,12 @@ impl Registry {
 
 impl Item {
     /// The run of one instance.
-    pub(super) fn start(
-        &self,
-        settings: Map<String, Value>,
-        context: Context,
-    ) -> BoxFuture<'static, Result<(), RunError>> {
+    pub(super) fn start(&self, settings: Map<String, Value>, context: Context) -> Run {
         (self.start)(settings, context)
     }
 }
 
-fn start<T: Trigger>(
-    settings: Map<String, Value>,
-    context: Context,
-) -> BoxFuture<'static, Result<(), RunError>> {
+fn start<T: Trigger>(settings: Map<String, Value>, context: Context) -> Run {
     Box::pin(async move {
         let settings = serde_json::from_value(Value::Object(settings)).map_err(|error| {
             RunError::configuration(format!(

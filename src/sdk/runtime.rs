@@ -301,3 +301,6 @@ impl Start<'_> {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,10 +122,12 @@ enum Outcome {
 
 /// The address of an intake: base and `/batch`, with one slash between them (J-01).
 pub(super) fn address(base: &str) -> Option<Uri> {
+    let parsed = url::Url::parse(base).ok()?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return None;
+    }
     let slash = if base.ends_with('/') { "" } else { "/" };
-    let uri: Uri = format!("{base}{slash}batch").parse().ok()?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    (is_http && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+    format!("{base}{slash}batch").parse().ok()
 }
 
 impl Intake {

@@ -208,6 +208,7 @@ impl Schema {
             .iter_errors(&instance)
             .map(|error| problem::sentence(self, &error))
             .collect();
+        problems.sort_unstable();
         problems.dedup();
         match instance {
             Value::Object(settings) if problems.is_empty() => Ok(Checked {
