@@ -4,10 +4,11 @@ use std::future::Future;
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     RunError, StartError,
+    config::SettingsMap,
     context::Context,
     schema::{ManifestError, TriggerManifest},
 };
@@ -30,9 +31,9 @@ pub trait Trigger: Send + Sync + 'static {
     /// defaults filled in and numeric texts made numbers.
     type Settings: DeserializeOwned + Send;
 
-    /// Works until the context's stop, then gives `Ok`. When it ends earlier, it is run again: at
-    /// once after `Ok`, after a growing pause after an error, each time with the configuration
-    /// read anew. A panic counts as an error.
+    /// Works until the context's stop, then gives `Ok`. When it ends earlier, it is run again: soon
+    /// after `Ok`, after a growing pause after an error, each time with the configuration read
+    /// anew. A panic counts as an error.
     fn run(
         settings: Self::Settings,
         context: Context,
@@ -65,7 +66,7 @@ pub struct Registry {
 pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
-    start: fn(Map<String, Value>, Context) -> Run,
+    start: fn(SettingsMap, Context) -> Run,
 }
 
 impl Registry {
@@ -128,14 +129,14 @@ impl Registry {
 
 impl Item {
     /// The run of one instance.
-    pub(super) fn start(&self, settings: Map<String, Value>, context: Context) -> Run {
+    pub(super) fn start(&self, settings: SettingsMap, context: Context) -> Run {
         (self.start)(settings, context)
     }
 }
 
-fn start<T: Trigger>(settings: Map<String, Value>, context: Context) -> Run {
+fn start<T: Trigger>(settings: SettingsMap, context: Context) -> Run {
     Box::pin(async move {
-        let settings = serde_json::from_value(Value::Object(settings)).map_err(|error| {
+        let settings = serde_json::from_value(Value::Object(settings.0)).map_err(|error| {
             RunError::configuration(format!(
                 "a setting is not usable: {}",
                 without_values(&error)

@@ -103,6 +103,7 @@ async fn a_batch_is_sent_as_the_contract_has_it() {
             rejected: vec![]
         }
     );
+    assert_eq!(format!("{:?}", bench.intake), "Intake(http://h/batch)");
     let request = &fake.requests()[0];
     assert_eq!(
         (request.method(), request.uri().to_string().as_str()),

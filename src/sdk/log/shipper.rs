@@ -138,7 +138,7 @@ impl Courier {
     /// Says once per outage, on stderr, that delivery fails.
     fn say(&mut self, message: &str) {
         if !std::mem::replace(&mut self.failing, true) {
-            self.log.print(Level::Warning, message);
+            self.log.print(Level::Warning, &self.log.clean(message));
         }
     }
 

@@ -54,7 +54,7 @@ impl Trigger for Example {
                 Ok(())
             }
             _ => {
-                let key = context.module_configuration.get("api_key").cloned();
+                let key = context.module_configuration.get::<String>("api_key");
                 context
                     .log
                     .info(format!("idle with {password} and {key:?}"));
@@ -179,13 +179,13 @@ async fn a_quiet_life() {
     time::sleep(Duration::from_secs(6)).await;
     assert_eq!(life.said("INFO - Liveness server listening on port "), 1);
     assert_eq!(
-        life.said("example_alias - INFO - idle with *** and Some(String(\"***\"))"),
+        life.said("example_alias - INFO - idle with *** and Some(\"***\")"),
         1
     );
-    assert!(life.posted().contains(&(
-        "info".into(),
-        "idle with *** and Some(String(\"***\"))".into()
-    )));
+    assert!(
+        life.posted()
+            .contains(&("info".into(), "idle with *** and Some(\"***\")".into()))
+    );
     let request = life.fake.requests().pop().unwrap();
     assert_eq!(request.headers()["user-agent"], "mod/1.2.3");
     assert!(

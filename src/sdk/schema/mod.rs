@@ -8,6 +8,8 @@ use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::config::SettingsMap;
+
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -137,7 +139,7 @@ fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<T, Mani
 #[derive(Debug)]
 pub struct Checked {
     /// The settings with defaults filled in and numeric texts made numbers.
-    pub settings: Map<String, Value>,
+    pub settings: SettingsMap,
     /// Sentences about what fits but looks wrong.
     pub suspicions: Vec<String>,
 }
@@ -184,13 +186,10 @@ impl Schema {
     }
 
     /// The texts in `settings` that must not be shown.
-    pub fn secret_values<'a>(
-        &'a self,
-        settings: &'a Map<String, Value>,
-    ) -> impl Iterator<Item = &'a str> {
+    pub fn secret_values<'a>(&'a self, settings: &'a SettingsMap) -> impl Iterator<Item = &'a str> {
         self.secrets
             .iter()
-            .filter_map(|name| settings.get(name)?.as_str())
+            .filter_map(|name| settings.0.get(name)?.as_str())
     }
 
     /// Fills in defaults, makes numbers of numeric texts (O-01) and checks the result.
@@ -199,8 +198,8 @@ impl Schema {
     ///
     /// # Errors
     /// One sentence for each problem.
-    pub fn check(&self, settings: Map<String, Value>) -> Result<Checked, Vec<String>> {
-        let settings = self.prepare(settings);
+    pub fn check(&self, settings: SettingsMap) -> Result<Checked, Vec<String>> {
+        let settings = self.prepare(settings.0);
         let suspicions = self.placeholders(&settings);
         let instance = Value::Object(settings);
         let mut problems: Vec<String> = self
@@ -212,7 +211,7 @@ impl Schema {
         problems.dedup();
         match instance {
             Value::Object(settings) if problems.is_empty() => Ok(Checked {
-                settings,
+                settings: SettingsMap(settings),
                 suspicions,
             }),
             _ => {
@@ -327,7 +326,7 @@ mod tests {
         let Value::Object(settings) = settings else {
             unreachable!()
         };
-        schema().check(settings)
+        schema().check(SettingsMap(settings))
     }
 
     #[test]
@@ -337,14 +336,14 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            Value::Object(checked.settings),
+            Value::Object(checked.settings.0),
             json!({
                 "name": "abc", "password": "x", "frequency": 30,
                 "server": "https://intake.example", "extra": 1
             })
         );
         let checked = check(json!({"name": "abc", "password": "x", "frequency": 20.0})).unwrap();
-        assert!(checked.settings["frequency"].is_i64());
+        assert!(checked.settings.0["frequency"].is_i64());
         assert!(checked.suspicions.is_empty());
     }
 
