@@ -159,3 +159,44 @@ fn without_values(error: &serde_json::Error) -> String {
     }
     clean
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_types_do_not_show_values() {
+        let hide = |text: &str| {
+            let error = serde_json::from_str::<u8>(text).unwrap_err();
+            without_values(&error)
+        };
+        let text = hide(r#""hun\"ter2""#);
+        assert!(
+            text.starts_with(r#"invalid type: string "…", expected u8"#),
+            "{text}"
+        );
+        assert!(hide("300").starts_with("invalid value: integer `300`, expected u8"));
+    }
+
+    struct Broken;
+
+    impl Trigger for Broken {
+        const MANIFEST: &'static str = "{";
+        type Settings = Value;
+
+        async fn run(_: Value, _: Context) -> Result<(), RunError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_broken_manifest_is_told_when_a_command_is_looked_for() {
+        let registry = Registry::new("{}").register::<Broken>();
+        let error = registry.find("x").unwrap_err().to_string();
+        assert!(
+            error.contains("the manifest of a trigger is not usable"),
+            "{error}"
+        );
+        assert_eq!(registry.commands().count(), 0);
+    }
+}

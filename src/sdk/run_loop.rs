@@ -201,3 +201,29 @@ fn panicked(error: JoinError) -> String {
         .or_else(|| payload.downcast_ref::<String>().cloned());
     format!("the trigger panicked: {}", text.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_the_uptime() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        for (uptime, quiet) in [
+            (30, 6),
+            (60, 12),
+            (24 * 60, 288),
+            (48 * 60, 576),
+            (100 * 24 * 60, 24 * 60),
+        ] {
+            assert!(is_hopeless(5, minutes(uptime), minutes(quiet)), "{uptime}");
+            assert!(!is_hopeless(
+                5,
+                minutes(uptime),
+                minutes(quiet) - Duration::from_secs(1)
+            ));
+        }
+        assert!(!is_hopeless(4, minutes(60), minutes(60)));
+        assert!(!is_hopeless(50, minutes(29), minutes(29)));
+    }
+}
