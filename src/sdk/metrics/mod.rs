@@ -58,7 +58,10 @@ impl Metrics {
         if let Some(metric) = known {
             return metric.clone();
         }
-        debug_assert!(!inner.known.contains_key(name), "{name} is a metric of another type");
+        debug_assert!(
+            !inner.known.contains_key(name),
+            "{name} is a metric of another type"
+        );
         let full = format!("{NAMESPACE}_{name}");
         inner.registry.register(full, help, metric.clone());
         inner.known.insert(name, Box::new(metric.clone()));
