@@ -22,12 +22,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(matches) => matches,
         // Help and version are "errors" that go to standard output and succeed.
         Err(error) if !error.use_stderr() => {
-            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if error.print().is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
         Err(error) => return fail(error.to_string().trim_end()),
     };
     let started = match matches.subcommand() {
-        None => Err(anyhow::anyhow!("a command is missing; {}", known(&registry))),
+        None => Err(anyhow::anyhow!(
+            "a command is missing; {}",
+            known(&registry)
+        )),
         Some((command, arguments)) => start(&registry, command, directories(arguments)),
     };
     match started {
@@ -67,13 +74,23 @@ fn command_line(registry: &Registry) -> Command {
             defaults.config,
             "Files of the configuration, one for each key, as the platform's runtime lays them",
         ))
-        .arg(directory("data-dir", defaults.data, "What must survive a restart"))
+        .arg(directory(
+            "data-dir",
+            defaults.data,
+            "What must survive a restart",
+        ))
         .subcommands(triggers)
 }
 
 fn directories(arguments: &ArgMatches) -> Directories {
     let defaults = Directories::default();
-    let given = |name| arguments.try_get_one::<PathBuf>(name).ok().flatten().cloned();
+    let given = |name| {
+        arguments
+            .try_get_one::<PathBuf>(name)
+            .ok()
+            .flatten()
+            .cloned()
+    };
     Directories {
         config: given("config-dir").unwrap_or(defaults.config),
         data: given("data-dir").unwrap_or(defaults.data),
@@ -86,7 +103,12 @@ fn start(registry: &Registry, command: &str, directories: Directories) -> anyhow
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(crate::sdk::run(registry, command, directories, Environment::process()))?;
+    runtime.block_on(crate::sdk::run(
+        registry,
+        command,
+        directories,
+        Environment::process(),
+    ))?;
     Ok(())
 }
 
@@ -94,7 +116,10 @@ fn known(registry: &Registry) -> String {
     let commands = registry
         .commands()
         .flat_map(|command| std::iter::once(command.name).chain(command.aliases.iter().copied()));
-    format!("the commands are: {}", commands.collect::<Vec<_>>().join(", "))
+    format!(
+        "the commands are: {}",
+        commands.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn fail(text: &str) -> ExitCode {

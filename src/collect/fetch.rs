@@ -493,9 +493,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     async fn store_failed(&self, error: &io::Error, backoff: &mut Backoff) -> Result<(), End> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed { error, pause });
-        self.tell(Event::Turning {
-            within: pause,
-        });
+        self.tell(Event::Turning { within: pause });
         let waited = self
             .parts
             .stop
@@ -506,9 +504,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Waits, while batches are delivered.
     async fn pause(&mut self, pause: Duration) -> Result<(), End> {
-        self.tell(Event::Turning {
-            within: pause,
-        });
+        self.tell(Event::Turning { within: pause });
         self.beside_deliveries(tokio::time::sleep(pause)).await
     }
 

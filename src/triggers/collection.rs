@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::{
     fit::{Delivery, Kept},
@@ -42,10 +43,16 @@ pub(super) async fn run<S: Source>(
     context: Context,
     source: impl FnOnce(RowKeyer) -> S,
 ) -> Result<(), RunError> {
-    let Context { clock, log, storage, stop, .. } = &context;
+    let Context {
+        clock,
+        log,
+        storage,
+        stop,
+        ..
+    } = &context;
     log.info("Message Trace trigger has started.");
     let intake = context.intake(
-        settings.intake_key,
+        &settings.intake_key,
         settings.intake_server.as_deref(),
         settings.chunk_size,
     )?;
@@ -54,7 +61,15 @@ pub(super) async fn run<S: Source>(
     let start = state::begin(&state, log, clock.now(), start_time);
 
     let store = Kept(storage.clone());
-    let Remembered { known, journal, keyer, damage } = Journal::open(&store, rand::random()).await?;
+    let seed = Uuid::new_v4().into_bytes();
+    let Remembered {
+        known,
+        journal,
+        keyer,
+        damage,
+    } = Journal::open(&store, seed)
+        .await
+        .map_err(RunError::failed)?;
     for place in damage {
         log.warning(format!(
             "The memory of delivered rows is damaged ({place}): some rows may be sent twice, none \
@@ -74,7 +89,12 @@ pub(super) async fn run<S: Source>(
         },
         start,
     );
-    let report = Report::new(log.clone(), context.heartbeat.clone(), &context.metrics, &intake);
+    let report = Report::new(
+        log.clone(),
+        context.heartbeat.clone(),
+        &context.metrics,
+        &intake,
+    );
     let parts = Parts {
         source: Arc::new(source),
         sink: Arc::new(Delivery(intake)),
@@ -84,7 +104,10 @@ pub(super) async fn run<S: Source>(
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    Collector::new(parts, plan, known, journal).run().await?;
+    Collector::new(parts, plan, known, journal)
+        .run()
+        .await
+        .map_err(RunError::failed)?;
     log.info("Stopping Message Trace trigger");
     Ok(())
 }

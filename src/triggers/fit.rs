@@ -7,7 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     Clock, Page, Window,
-    collect::{Batch, Pushed, Receipt, Rejected, Remedy, Sink, Source, SourceError, SourceLimits, Store},
+    collect::{
+        Batch, Pushed, Receipt, Rejected, Remedy, Sink, Source, SourceError, SourceLimits, Store,
+    },
     http::chain,
     microsoft::{self, Class, Link, ReportingService},
     sdk::{self, Intake, Storage, StorageError},
@@ -51,10 +53,16 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
         Class::Narrow => Remedy::Narrow,
         Class::OutOfReach { days } => {
             let reach = days.map_or(SHORTER_REACH, |days| TimeDelta::days(days.into()));
-            Remedy::TooOld { oldest: now - reach }
+            Remedy::TooOld {
+                oldest: now - reach,
+            }
         }
     };
-    SourceError { remedy, sentence: chain(error), label: error.label() }
+    SourceError {
+        remedy,
+        sentence: chain(error),
+        label: error.label(),
+    }
 }
 
 /// An intake as a sink.
@@ -71,8 +79,13 @@ impl Sink for Delivery {
     async fn deliver(&self, batch: sdk::Batch) -> Option<Receipt> {
         let receipt = self.0.push(batch).await.ok()?;
         let rejected = receipt.rejected.into_iter();
-        let rejected = rejected.map(|one| Rejected { event: one.event, reason: one.reason });
-        Some(Receipt { rejected: rejected.collect() })
+        let rejected = rejected.map(|one| Rejected {
+            event: one.event,
+            reason: one.reason,
+        });
+        Some(Receipt {
+            rejected: rejected.collect(),
+        })
     }
 }
 

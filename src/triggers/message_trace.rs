@@ -33,8 +33,16 @@ impl Trigger for MessageTrace {
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
-        let Settings { account_name, account_password, reporting_url, collection } = settings;
-        let sign_in = SignIn::Basic { account: account_name, password: account_password };
+        let Settings {
+            account_name,
+            account_password,
+            reporting_url,
+            collection,
+        } = settings;
+        let sign_in = SignIn::Basic {
+            account: account_name,
+            password: account_password,
+        };
         let (http, clock) = (context.http.clone(), context.clock.clone());
         collection::run(collection, context, |keyer| Reporting {
             service: ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer),

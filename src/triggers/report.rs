@@ -1,9 +1,6 @@
 //! What happens in the fetch loop, told to people, dashboards and the orchestrator.
 
-use std::{
-    sync::atomic::AtomicU64,
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use chrono::{DateTime, Utc};
 use prometheus_client::{
@@ -19,8 +16,9 @@ use crate::{
 };
 
 /// Rows a window holds, for the histogram.
-const WINDOW_ROWS: [f64; 9] =
-    [0.0, 1.0, 10.0, 100.0, 1_000.0, 5_000.0, 20_000.0, 100_000.0, 500_000.0];
+const WINDOW_ROWS: [f64; 9] = [
+    0.0, 1.0, 10.0, 100.0, 1_000.0, 5_000.0, 20_000.0, 100_000.0, 500_000.0,
+];
 
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
 #[derive(Debug)]
@@ -97,20 +95,34 @@ impl Figures {
 
 impl Report {
     pub(super) fn new(log: Log, heartbeat: Heartbeat, metrics: &Metrics, intake: &Intake) -> Self {
-        Self { log, heartbeat, intake: intake.clone(), figures: Figures::new(metrics) }
+        Self {
+            log,
+            heartbeat,
+            intake: intake.clone(),
+            figures: Figures::new(metrics),
+        }
     }
 
     fn page_read(&self, rows: usize, new: usize) {
-        self.figures.requests.get_or_create(&Status { status: "200" }).inc();
+        self.figures
+            .requests
+            .get_or_create(&Status { status: "200" })
+            .inc();
         let count = |kind, rows: usize| {
-            self.figures.rows.get_or_create(&Novelty { kind }).inc_by(rows as u64);
+            self.figures
+                .rows
+                .get_or_create(&Novelty { kind })
+                .inc_by(rows as u64);
         };
         count("new", new);
         count("known", rows.saturating_sub(new));
     }
 
     fn page_failed(&self, sentence: &str, label: &'static str, pause: Duration, person: bool) {
-        self.figures.requests.get_or_create(&Status { status: label }).inc();
+        self.figures
+            .requests
+            .get_or_create(&Status { status: label })
+            .inc();
         self.figures.retries.inc();
         self.figures.waited.inc_by(pause.as_secs_f64());
         self.heartbeat.failed();
@@ -151,7 +163,12 @@ impl Observer for Report {
                     new => self.log.info(format!("Forwarding {new} records")),
                 }
             }
-            Event::PageFailed { sentence, label, pause, person } => {
+            Event::PageFailed {
+                sentence,
+                label,
+                pause,
+                person,
+            } => {
                 self.page_failed(sentence, label, pause, person);
             }
             Event::Persisting { sentence } => self.log.critical(sentence),
@@ -160,7 +177,9 @@ impl Observer for Report {
                  skipped."
             )),
             Event::Narrowed { window, sentence } => {
-                self.log.warning(format!("The window {window} is read in narrower ones: {sentence}"));
+                self.log.warning(format!(
+                    "The window {window} is read in narrower ones: {sentence}"
+                ));
             }
             Event::Lost { window } => self.lost(window),
             Event::Accepted { newest, .. } => {
@@ -177,7 +196,8 @@ impl Observer for Report {
             }
             Event::StoreFailed { error, .. } => {
                 self.heartbeat.failed();
-                self.log.exception("The data directory cannot be written; trying again", error);
+                self.log
+                    .exception("The data directory cannot be written; trying again", error);
             }
         }
     }

@@ -26,12 +26,16 @@ pub(super) fn begin(
 ) -> DateTime<Utc> {
     let Some(text) = state.get::<String>(MARK) else {
         let start = now - start_time;
-        log.info(format!("No saved position: the collection begins with rows received at {start}."));
+        log.info(format!(
+            "No saved position: the collection begins with rows received at {start}."
+        ));
         return start;
     };
     match parse(&text) {
         Some(mark) if mark <= now => {
-            log.info(format!("The collection goes on with rows received at {mark}."));
+            log.info(format!(
+                "The collection goes on with rows received at {mark}."
+            ));
             mark
         }
         Some(mark) => {
@@ -72,7 +76,8 @@ pub(super) struct Position(pub(super) StateFile);
 impl Checkpoint for Position {
     async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
         // As Python's `isoformat` writes it, so that the Python module can go on from here.
-        self.0.set(MARK, mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string());
+        self.0
+            .set(MARK, mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string());
         self.0.save().await.map_err(io::Error::other)
     }
 }
