@@ -5,8 +5,8 @@ use std::{collections::VecDeque, fmt, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-/// Over how much time the rate is taken.
-const SPAN: Duration = Duration::from_secs(5);
+/// Over how much time the rate is taken: rows come in bursts, one for each query.
+const SPAN: Duration = Duration::from_secs(20);
 
 /// How far the module is.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,7 +146,7 @@ mod tests {
             count += 100;
             assert_eq!(meter.rate(count), 100.0);
         }
-        for _ in 0..6 {
+        for _ in 0..21 {
             tokio::time::advance(Duration::from_secs(1)).await;
             meter.rate(count);
         }
