@@ -25,7 +25,10 @@ fn a_run_ends_with_a_clean_verdict() {
         "verdict: clean",
         "none of them twice",
     ] {
-        assert!(screen.contains(text), "no {text:?} on the screen:\n{screen}");
+        assert!(
+            screen.contains(text),
+            "no {text:?} on the screen:\n{screen}"
+        );
     }
 }
 
