@@ -423,3 +423,36 @@ fn the_logo_is_square_and_small() {
     assert!(svg.starts_with("<svg ") && svg.contains(r#"viewBox="0 0 256 256""#));
     assert!(svg.len() <= LIMIT);
 }
+
+/// The README is what a person has in hand while filling in the form.
+#[test]
+fn the_readme_has_every_setting_with_its_bounds_and_default() {
+    let readme = text("README.md");
+    for (name, setting) in settings()["properties"].as_object().expect("properties") {
+        let start = format!("| `{name}` |");
+        let row = readme.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("the README does not explain {name}"));
+        let mut facts = Vec::new();
+        if let Some(default) = setting.get("default") {
+            let default = default
+                .as_str()
+                .map_or_else(|| default.to_string(), str::to_owned);
+            facts.push(format!("| `{default}` |"));
+        }
+        if let (Some(least), Some(most)) = (setting.get("minimum"), setting.get("maximum")) {
+            facts.push(format!("| {least} to {most} |"));
+        }
+        assert!(
+            facts.iter().all(|fact| row.contains(fact)),
+            "{facts:?} in: {row}"
+        );
+    }
+}
+
+/// What a reader is told to run is what is checked before every change.
+#[test]
+fn the_readme_and_the_checks_run_the_same_tests() {
+    const COMMAND: &str = "cargo test --workspace";
+    assert!(text("README.md").contains(&format!("\n$ {COMMAND}\n")));
+    assert_eq!(text(".ci/run").lines().last(), Some(COMMAND));
+}
