@@ -60,8 +60,8 @@ async fn broken_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_answers() {
-    passes(Fault::Cut { bytes: 5_000 }.times(1), "unreadable answer").await;
-    passes(Fault::Garble.times(1), "unreadable answer").await;
+    passes(Fault::Cut { bytes: 5_000 }.times(1), "answer").await;
+    passes(Fault::Garble.times(1), "answer").await;
     passes(Fault::CutGzip.times(1), "no answer from Microsoft").await;
     passes(
         Fault::error_in_success().times(1),

@@ -30,7 +30,7 @@ async fn first_start_delivers_what_is_there_and_what_comes() {
         "{health}"
     );
     let forwarded = "symphony_module_common_forwarded_events_total{intake_key=";
-    assert_eq!(process.metric(forwarded).await, Some(5_001.0));
+    process.reaches(forwarded, 5_001.0).await;
     let lag = process
         .metric("symphony_module_common_events_lags{")
         .await

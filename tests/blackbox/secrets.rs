@@ -33,7 +33,7 @@ async fn no_output_shows_a_secret() {
     world.write("sentry_dsn", &world.running.sentry_dsn());
     // Answers that echo what was sent, as proxies and debug pages do.
     let echo = format!("bad credentials {PASSWORD} {INTAKE_KEY} {TOKEN}");
-    let basic = format!("{echo} {}", betrayals()[3]);
+    let basic = format!("{echo} {}=", betrayals()[3]);
     for fault in [
         Fault::answer(401, &[], &basic),
         Fault::answer(500, &[], &basic),

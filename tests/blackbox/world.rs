@@ -325,6 +325,19 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Waits until a metric has a value; more than that is wrong.
+    pub(crate) async fn reaches(&mut self, name: &str, value: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.metric(name).await != Some(value) {
+            let found = self.metric(name).await;
+            let waited = Instant::now() < deadline && found.is_none_or(|found| found <= value);
+            assert!(waited, "{name} is {found:?} instead of {value}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// A GET without any HTTP library, as a probe makes it.
 pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
