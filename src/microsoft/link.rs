@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
 /// Where the next page of a window is: an address on the service's own origin.
@@ -50,6 +51,34 @@ impl Link {
             self.0.set_query(Some(query.trim_end_matches('&')));
         }
         self
+    }
+
+    /// The same link with the value of an option changed, everything else as it was; none when
+    /// there is no such option or `change` has nothing to change.
+    pub(super) fn with_changed(
+        &self,
+        name: &str,
+        change: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
+        let mut changed = false;
+        let decode = |text| percent_decode_str(text).decode_utf8().ok();
+        let parts = self.0.query()?.split('&').map(|part| {
+            let new = part
+                .split_once('=')
+                .filter(|(key, _)| decode(key).is_some_and(|key| key.eq_ignore_ascii_case(name)))
+                .and_then(|(key, value)| Some((key, change(&decode(value)?)?)));
+            match new {
+                Some((key, value)) => {
+                    changed = true;
+                    format!("{key}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+                }
+                None => part.to_owned(),
+            }
+        });
+        let query = parts.collect::<Vec<_>>().join("&");
+        let mut url = self.0.clone();
+        url.set_query(Some(&query));
+        changed.then_some(Self(url))
     }
 
     /// How deep into the result the link leads, when it says so as a number.

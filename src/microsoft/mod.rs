@@ -5,9 +5,13 @@
 //! When to ask, how often and how wide is for the caller to decide.
 
 mod advice;
+mod bounds;
 mod complaint;
 mod date;
 mod errors;
+mod exchange;
+mod graph;
+mod identity;
 mod link;
 mod page;
 mod reporting;
@@ -20,6 +24,11 @@ use std::time::Duration;
 
 pub use self::{
     errors::{Class, Error, Unreadable},
+    graph::{EventFormat, Graph, Limiter, Quota, Share, remainder},
+    identity::{
+        Certificate, CertificateError, Credential, Identity, METADATA_SERVICE, Resource,
+        SignInError, TokenCache,
+    },
     link::{Link, LinkError},
     reporting::ReportingService,
     sign_in::SignIn,
