@@ -1,1 +1,67 @@
-//! Placeholder, replaced by the emulator.
+//! Microsoft 365 message trace and the SEKOIA.IO platform, on real sockets or in memory.
+//!
+//! [`Emulator`] holds one world: a tenant whose mail traffic is generated from a seed (and added
+//! to by hand), the services that show it, the platform that receives it, and a ledger that knows
+//! which rows were delivered how often. [`Emulator::serve`] puts it on real sockets;
+//! [`Emulator::microsoft_router`] and [`Emulator::sekoia_router`] answer in memory.
+//!
+//! Where nobody outside Microsoft or Sekoia.io knows how the real service behaves, a switch in
+//! [`Settings`] chooses, so that a collector can be tried with every possibility. A [`Fault`]
+//! breaks an answer on purpose.
+//!
+//! ```
+//! use emulator::{Backlog, Emulator, Endpoint, Fault, Options, Traffic};
+//!
+//! let emulator = Emulator::new(Options {
+//!     traffic: Traffic {
+//!         backlog: Backlog::rows(chrono::TimeDelta::hours(2), 5_000),
+//!         ..Traffic::default()
+//!     },
+//!     ..Options::default()
+//! });
+//! emulator.fault(Endpoint::Report, Fault::status(503).times(2));
+//! assert_eq!(emulator.verdict(&Default::default()).missing.count, 5_000);
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test double: an impossible state shall stop the test that met it, loudly"
+)]
+
+mod answer;
+mod clock;
+mod connection;
+mod control;
+mod emulator;
+mod exchange;
+mod faults;
+mod journal;
+mod ledger;
+mod microsoft;
+mod rows;
+mod secret;
+mod sekoia;
+mod server;
+mod settings;
+mod status;
+mod time;
+mod traffic;
+mod world;
+
+pub use clock::Clock;
+pub use connection::ConnectionDropped;
+pub use emulator::{Emulator, Options};
+pub use faults::{Endpoint, Fault, FaultRule, RejectionShape};
+pub use journal::RecordedRequest;
+pub use ledger::{Examples, Scope, Unasked, Verdict, Version};
+pub use rows::{NewRow, TraceRow};
+pub use secret::Secret;
+pub use sekoia::{AcceptedEvent, LogEntry};
+pub use server::{Ports, Running};
+pub use settings::{
+    Account, Canned, Dialect, IntakeSettings, NextLink, OutOfRange, PlatformSettings,
+    ReportSettings, Settings, SkipToken, Transport,
+};
+pub use status::Status;
+pub use traffic::{Backlog, Lateness, Resolution, Traffic};

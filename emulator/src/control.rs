@@ -1,0 +1,157 @@
+//! The control interface under `/_emulator`, for people who play with the binary.
+
+use axum::http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    Emulator, Endpoint, FaultRule, Scope, Settings,
+    answer::{Answer, Call},
+};
+
+const HELP: &str = "\
+GET    /_emulator/verdict            what was never delivered, twice, or unasked
+GET    /_emulator/verdict?format=json
+GET    /_emulator/stats              requests by endpoint and status
+GET    /_emulator/requests           the latest 100 requests
+GET    /_emulator/settings           every switch
+PATCH  /_emulator/settings           turns switches: {\"report\":{\"permitted\":false}}
+GET    /_emulator/faults             the faults in force
+POST   /_emulator/faults             adds one: {\"endpoint\":\"report\",\"kind\":\"answer\",
+                                     \"status\":503,\"times\":3}
+DELETE /_emulator/faults             clears them; ?endpoint=report for those of one endpoint
+POST   /_emulator/traffic/stop       no further mail is received
+POST   /_emulator/traffic/resume
+";
+
+#[derive(Deserialize)]
+struct NewFault {
+    endpoint: Endpoint,
+    #[serde(flatten)]
+    rule: FaultRule,
+}
+
+pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
+    match (&call.method, rest.trim_matches('/')) {
+        (&Method::GET, "") => Answer::new(200, "text/plain; charset=utf-8", HELP),
+        (&Method::GET, "verdict") => verdict(emulator, call),
+        (&Method::GET, "stats") => Answer::json(200, &stats(emulator)),
+        (&Method::GET, "requests") => {
+            let world = emulator.world();
+            let latest: Vec<_> = world.journal.all().rev().take(100).collect();
+            Answer::json(200, &json!(latest))
+        }
+        (&Method::GET, "settings") => Answer::json(200, &json!(emulator.settings())),
+        (&Method::PATCH, "settings") => patch(emulator, call),
+        (&Method::GET, "faults") => Answer::json(200, &json!(emulator.world().faults.rules())),
+        (&Method::POST, "faults") => match serde_json::from_slice::<NewFault>(&call.body) {
+            Ok(new) => {
+                emulator.fault(new.endpoint, new.rule);
+                done()
+            }
+            Err(error) => wrong(&error.to_string()),
+        },
+        (&Method::DELETE, "faults") => match call.option("endpoint") {
+            None => {
+                emulator.clear_all_faults();
+                done()
+            }
+            Some(name) => match serde_json::from_value(Value::String(name)) {
+                Ok(endpoint) => {
+                    emulator.clear_faults(endpoint);
+                    done()
+                }
+                Err(error) => wrong(&error.to_string()),
+            },
+        },
+        (&Method::POST, "traffic/stop") => {
+            emulator.stop_traffic();
+            done()
+        }
+        (&Method::POST, "traffic/resume") => {
+            emulator.resume_traffic();
+            done()
+        }
+        _ => Answer::new(404, "text/plain; charset=utf-8", HELP),
+    }
+}
+
+fn done() -> Answer {
+    Answer::json(200, &json!({ "done": true }))
+}
+
+fn wrong(message: &str) -> Answer {
+    Answer::json(400, &json!({ "error": message }))
+}
+
+fn verdict(emulator: &Emulator, call: &Call) -> Answer {
+    let verdict = emulator.verdict(&Scope::default());
+    if call.option("format").as_deref() == Some("json") {
+        Answer::json(200, &json!(verdict))
+    } else {
+        Answer::new(200, "text/plain; charset=utf-8", verdict.to_string())
+    }
+}
+
+/// How many of the remembered requests there were, by endpoint and status.
+fn stats(emulator: &Emulator) -> Value {
+    let mut counts = serde_json::Map::new();
+    for request in emulator.world().journal.all() {
+        let endpoint = json!(request.endpoint);
+        let status = request
+            .status
+            .map_or_else(|| String::from("none"), |status| status.to_string());
+        let by_status = counts
+            .entry(endpoint.as_str().unwrap_or_default())
+            .or_insert_with(|| json!({}));
+        let count = by_status[&status].as_u64().unwrap_or(0);
+        by_status[&status] = json!(count + 1);
+    }
+    Value::Object(counts)
+}
+
+/// Changes the settings that are named, and leaves the others.
+fn patch(emulator: &Emulator, call: &Call) -> Answer {
+    let changes: Value = match serde_json::from_slice(&call.body) {
+        Ok(changes) => changes,
+        Err(error) => return wrong(&error.to_string()),
+    };
+    match emulator.settings().merged(&changes) {
+        Ok(settings) => {
+            emulator.configure(|present| *present = settings);
+            done()
+        }
+        Err(error) => wrong(&error.to_string()),
+    }
+}
+
+impl Settings {
+    /// These settings with `changes` laid over them.
+    fn merged(&self, changes: &Value) -> Result<Self, serde_json::Error> {
+        let mut all = json!(self);
+        merge(&mut all, changes);
+        let mut merged: Self = serde_json::from_value(all)?;
+        // Secrets are not shown, and hence not in what was merged.
+        if changes.pointer("/report/accounts").is_none() {
+            merged.report.accounts.clone_from(&self.report.accounts);
+        }
+        if changes.pointer("/intake/keys").is_none() {
+            merged.intake.keys.clone_from(&self.intake.keys);
+        }
+        if changes.pointer("/platform").is_none() {
+            merged.platform = self.platform.clone();
+        }
+        Ok(merged)
+    }
+}
+
+fn merge(into: &mut Value, changes: &Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (name, value) in changes {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, changes) => *into = changes.clone(),
+    }
+}

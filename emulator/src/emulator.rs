@@ -1,0 +1,219 @@
+//! The handle of the emulator.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::Router;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    AcceptedEvent, Clock, Endpoint, FaultRule, LogEntry, NewRow, RecordedRequest, Scope, Settings,
+    Status, TraceRow, Traffic, Verdict, exchange,
+    faults::Faults,
+    journal::Journal,
+    ledger::Ledger,
+    rows::{Rows, Selection},
+    time::{Ticks, ticks},
+    world::{Bounded, World},
+};
+
+/// What an emulator starts with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What time it is.
+    pub clock: Clock,
+    /// The mail of the tenant.
+    pub traffic: Traffic,
+    /// How the services behave.
+    pub settings: Settings,
+}
+
+/// The emulated services. Clones share the same world.
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    clock: Clock,
+    world: Arc<Mutex<World>>,
+}
+
+impl Emulator {
+    /// A new world, whose live traffic begins now.
+    pub fn new(options: Options) -> Self {
+        let Options {
+            clock,
+            traffic,
+            settings,
+        } = options;
+        let now = clock.now();
+        let world = World {
+            seed: traffic.seed,
+            started: ticks(now),
+            settings,
+            rows: Rows::new(traffic, now),
+            ledger: Ledger::default(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+            accepted: VecDeque::new(),
+            accepted_bytes: 0,
+            logs: Bounded::default(),
+            callbacks: Bounded::default(),
+            envelopes: Bounded::default(),
+        };
+        Self {
+            clock,
+            world: Arc::new(Mutex::new(world)),
+        }
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ticks(&self) -> Ticks {
+        ticks(self.clock.now())
+    }
+
+    /// The emulator's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Turns switches; holds from the next request on.
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.world().settings);
+    }
+
+    /// The present position of every switch.
+    pub fn settings(&self) -> Settings {
+        self.world().settings.clone()
+    }
+
+    /// Adds a row to the message trace.
+    pub fn add_row(&self, row: NewRow) {
+        self.world().rows.add(row);
+    }
+
+    /// Ends the generated traffic: no further message is received. Rows that are late still
+    /// appear, and statuses still change.
+    pub fn stop_traffic(&self) {
+        let now = self.ticks();
+        self.world().rows.set_traffic(false, now);
+    }
+
+    /// Lets the generated traffic go on after [`Emulator::stop_traffic`].
+    pub fn resume_traffic(&self) {
+        let now = self.ticks();
+        self.world().rows.set_traffic(true, now);
+    }
+
+    /// The rows received from `from` to before `to` that are visible now, newest first.
+    pub fn rows(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<TraceRow> {
+        let selection = Selection {
+            from: ticks(from),
+            to: ticks(to) - 1,
+            ascending: false,
+            after: None,
+            filter: None,
+            offset: 0,
+            limit: usize::MAX,
+        };
+        let now = self.ticks();
+        let found = self.world().rows.select(&selection, now);
+        found.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Breaks answers of an endpoint from the next request on. Rules add up.
+    pub fn fault(&self, endpoint: Endpoint, rule: impl Into<FaultRule>) {
+        self.world().faults.add(endpoint, rule.into());
+    }
+
+    /// Clears the faults of an endpoint.
+    pub fn clear_faults(&self, endpoint: Endpoint) {
+        self.world().faults.clear(Some(endpoint));
+    }
+
+    /// Clears all faults.
+    pub fn clear_all_faults(&self) {
+        self.world().faults.clear(None);
+    }
+
+    /// Compares what could be seen until now with what was delivered.
+    pub fn verdict(&self, scope: &Scope) -> Verdict {
+        let now = self.ticks();
+        let world = &mut *self.world();
+        let key = world.key(scope.intake_key.as_deref());
+        world
+            .ledger
+            .verdict(&key, scope, &mut world.rows, world.started, now)
+    }
+
+    /// How often a row was delivered with a status to an intake key (none for the first of the
+    /// settings).
+    pub fn times_delivered(
+        &self,
+        intake_key: Option<&str>,
+        trace_id: Uuid,
+        recipient: &str,
+        status: Status,
+    ) -> u32 {
+        let now = self.ticks();
+        let world = &mut *self.world();
+        let key = world.key(intake_key);
+        let found = world.rows.find(trace_id, recipient, now);
+        found.map_or(0, |(life, _)| world.ledger.times(&key, life.slot, status))
+    }
+
+    /// How many events an intake key has accepted (none for the first of the settings).
+    pub fn accepted_count(&self, intake_key: Option<&str>) -> u64 {
+        let world = self.world();
+        world.ledger.accepted(&world.key(intake_key))
+    }
+
+    /// The latest events that the intake has accepted, as far as
+    /// [`IntakeSettings::kept_bytes`](crate::IntakeSettings::kept_bytes) allows.
+    pub fn accepted(&self) -> Vec<AcceptedEvent> {
+        self.world().accepted.iter().cloned().collect()
+    }
+
+    /// The latest requests to an endpoint, oldest first.
+    pub fn requests(&self, endpoint: Endpoint) -> Vec<RecordedRequest> {
+        self.world().journal.of(endpoint)
+    }
+
+    /// The latest log entries that the platform has received.
+    pub fn logs(&self) -> Vec<LogEntry> {
+        self.world().logs.to_vec()
+    }
+
+    /// The latest bodies that the platform's callback has received.
+    pub fn callbacks(&self) -> Vec<Value> {
+        self.world().callbacks.to_vec()
+    }
+
+    /// The latest envelopes that the stand-in of Sentry has received.
+    pub fn envelopes(&self) -> Vec<Bytes> {
+        self.world().envelopes.to_vec()
+    }
+
+    /// The services of Microsoft, answering in memory.
+    pub fn microsoft_router(&self) -> Router {
+        exchange::router(self.clone(), exchange::Side::Microsoft)
+    }
+
+    /// The services of Sekoia.io, answering in memory.
+    pub fn sekoia_router(&self) -> Router {
+        exchange::router(self.clone(), exchange::Side::Sekoia)
+    }
+}
+
+impl World {
+    /// The intake key that is meant.
+    fn key(&self, named: Option<&str>) -> String {
+        let first = || self.settings.intake.keys.first().map(crate::Secret::expose);
+        named.or_else(first).unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,284 @@
+//! The way of every request: recorded, struck by a fault perhaps, answered.
+
+use std::{convert::Infallible, io, io::Write, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Request},
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use chrono::TimeDelta;
+use flate2::{Compression, write::GzEncoder};
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    Emulator, Endpoint, Fault, RecordedRequest,
+    answer::{Answer, Call, Receipt},
+    connection::{ConnectionDropped, Peer},
+    control,
+    journal::masked,
+    microsoft, sekoia,
+};
+
+/// The most bytes of a request that are read.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Smaller bodies are not compressed.
+const LEAST_COMPRESSED: usize = 1024;
+
+/// Whose services a router stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Microsoft,
+    Sekoia,
+}
+
+pub(crate) fn router(emulator: Emulator, side: Side) -> Router {
+    Router::new().fallback(move |request: Request| {
+        let emulator = emulator.clone();
+        async move { Ok::<_, Infallible>(exchange(emulator, side, request).await) }
+    })
+}
+
+async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>().cloned();
+    let Ok(body) = to_bytes(body, MOST_BYTES).await else {
+        return sent(Answer::new(413, "", ""), None, &emulator);
+    };
+    let call = Call {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body,
+    };
+    if let Some(rest) = call.path.strip_prefix("/_emulator") {
+        return sent(control::answer(&emulator, rest, &call), None, &emulator);
+    }
+    let endpoint = match side {
+        Side::Microsoft => microsoft::endpoint(&call),
+        Side::Sekoia => sekoia::endpoint(&call),
+    };
+    let (number, fault) = record(&emulator, endpoint, &call);
+    match &fault {
+        Some(Fault::Answer {
+            status,
+            headers,
+            body,
+        }) => {
+            let answer = Answer::new(*status, "", body.clone());
+            let answer = headers
+                .iter()
+                .fold(answer, |answer, (name, value)| answer.with(name, value));
+            emulator.world().journal.answered(number, *status);
+            return sent(answer, None, &emulator);
+        }
+        Some(Fault::Reset) => return dropped(peer).await,
+        Some(Fault::DelayRequest { ms }) => pause(Duration::from_millis(*ms)).await,
+        _ => {}
+    }
+    let mut answer = match side {
+        Side::Microsoft => microsoft::answer(&emulator, endpoint, &call),
+        Side::Sekoia => sekoia::answer(&emulator, endpoint, &call, fault.as_ref()),
+    };
+    pause(latency(&emulator, endpoint)).await;
+    if side == Side::Microsoft {
+        compress(&emulator, &call, &mut answer, fault.as_ref());
+    }
+    emulator
+        .world()
+        .journal
+        .answered(number, answer.status.as_u16());
+    match fault {
+        Some(Fault::ResetAfter) => dropped(peer).await,
+        fault => {
+            if let Some(Fault::DelayAnswer { ms }) = &fault {
+                pause(Duration::from_millis(*ms)).await;
+            }
+            sent(answer, fault.as_ref(), &emulator)
+        }
+    }
+}
+
+fn record(emulator: &Emulator, endpoint: Endpoint, call: &Call) -> (u64, Option<Fault>) {
+    let at = emulator.clock().now();
+    let world = &mut *emulator.world();
+    let fault = world.faults.next(endpoint, world.seed);
+    let secretive = !matches!(
+        endpoint,
+        Endpoint::Logs | Endpoint::Callback | Endpoint::Sentry
+    );
+    let url = match call.query.as_str() {
+        "" => call.path.clone(),
+        query => format!("{}?{query}", call.path),
+    };
+    let number = world.journal.add(RecordedRequest {
+        at,
+        endpoint,
+        method: call.method.to_string(),
+        url,
+        headers: masked(&call.headers),
+        size: call.body.len(),
+        body: if secretive {
+            Bytes::new()
+        } else {
+            call.body.clone()
+        },
+        status: None,
+        fault: fault.as_ref().map(Fault::name),
+    });
+    (number, fault)
+}
+
+fn latency(emulator: &Emulator, endpoint: Endpoint) -> Duration {
+    let world = emulator.world();
+    Duration::from_millis(match endpoint {
+        Endpoint::Report => world.settings.report.latency_ms,
+        Endpoint::Intake => world.settings.intake.latency_ms,
+        _ => 0,
+    })
+}
+
+/// Compresses the body where both sides agree to it.
+fn compress(emulator: &Emulator, call: &Call, answer: &mut Answer, fault: Option<&Fault>) {
+    let accepted = call.header(header::ACCEPT_ENCODING).contains("gzip");
+    let forced = matches!(fault, Some(Fault::CutGzip));
+    let wanted = emulator.world().settings.transport.gzip && answer.body.len() >= LEAST_COMPRESSED;
+    if !accepted || !(wanted || forced) {
+        return;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let compressed = encoder
+        .write_all(&answer.body)
+        .and_then(|()| encoder.finish());
+    if let Ok(compressed) = compressed {
+        answer.body = compressed.into();
+        answer
+            .headers
+            .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+}
+
+/// The connection ends without an answer.
+async fn dropped(peer: Option<ConnectInfo<Peer>>) -> Response {
+    if let Some(ConnectInfo(peer)) = peer {
+        peer.reset();
+        // The connection's end drops this future.
+        std::future::pending::<()>().await;
+    }
+    let mut response = Response::new(Body::from_stream(stream::iter([broken()])));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response.extensions_mut().insert(ConnectionDropped);
+    response
+}
+
+fn broken() -> io::Result<Bytes> {
+    Err(io::ErrorKind::ConnectionReset.into())
+}
+
+/// Sends an answer, broken by those faults that strike on the way.
+fn sent(mut answer: Answer, fault: Option<&Fault>, emulator: &Emulator) -> Response {
+    let mut stall = None;
+    let mut breaks = false;
+    let length = answer.body.len();
+    match fault {
+        Some(Fault::Cut { bytes }) => answer.body.truncate(*bytes),
+        Some(Fault::CutGzip) => answer.body.truncate(length / 2),
+        Some(Fault::Garble) => answer.body = garbled(&answer.body),
+        Some(Fault::ContentType { value }) => answer = answer.with("content-type", value),
+        Some(Fault::Replace {
+            status,
+            content_type,
+            body,
+        }) => {
+            let receipt = answer.receipt.take();
+            answer = Answer::new(*status, content_type, body.clone());
+            answer.receipt = receipt;
+        }
+        Some(Fault::ResetMidBody { bytes }) => {
+            breaks = true;
+            stall = Some((*bytes, Duration::from_millis(5)));
+        }
+        Some(Fault::Stall { bytes, ms }) => stall = Some((*bytes, Duration::from_millis(*ms))),
+        _ => {}
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, answer.body.len().into());
+    response.headers_mut().insert(header::DATE, date(emulator));
+    let (first, second) = match stall {
+        Some((bytes, _)) => {
+            let first = answer.body.split_to(bytes.min(answer.body.len()));
+            (first, answer.body)
+        }
+        None => (answer.body, Bytes::new()),
+    };
+    let wait = stall.map_or(Duration::ZERO, |(_, wait)| wait);
+    let receipt = answer.receipt.filter(|_| !breaks);
+    *response.body_mut() = body(first, second, wait, breaks, receipt);
+    response
+}
+
+/// The body in two parts with a pause between them, perhaps without its second.
+///
+/// The receipt is confirmed when the last part is asked for: then the answer is on its way.
+fn body(
+    first: Bytes,
+    second: Bytes,
+    wait: Duration,
+    breaks: bool,
+    receipt: Option<Receipt>,
+) -> Body {
+    let confirm = move || receipt.map_or((), Receipt::confirm);
+    if second.is_empty() && !breaks {
+        if first.is_empty() {
+            confirm();
+            return Body::empty();
+        }
+        return Body::from_stream(stream::once(async move {
+            confirm();
+            Ok::<_, io::Error>(first)
+        }));
+    }
+    let rest = stream::once(async move {
+        pause(wait).await;
+        if breaks {
+            return broken();
+        }
+        confirm();
+        Ok(second)
+    });
+    Body::from_stream(stream::iter([Ok(first)]).chain(rest))
+}
+
+/// Waits; without the detour over the timer when there is nothing to wait for.
+async fn pause(length: Duration) {
+    if !length.is_zero() {
+        tokio::time::sleep(length).await;
+    }
+}
+
+/// Overwrites bytes in the middle with some that are neither text nor JSON.
+fn garbled(body: &Bytes) -> Bytes {
+    let mut bytes = body.to_vec();
+    let middle = bytes.len() / 2;
+    bytes
+        .iter_mut()
+        .skip(middle)
+        .take(16)
+        .for_each(|byte| *byte = 0xff);
+    bytes.into()
+}
+
+fn date(emulator: &Emulator) -> HeaderValue {
+    let skew = emulator.world().settings.transport.skew_seconds;
+    let now = emulator.clock().now() + TimeDelta::seconds(skew);
+    let text = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,199 @@
+//! What was delivered: for every row and status, how often.
+
+mod compare;
+mod verdict;
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+pub use verdict::{Examples, Scope, Unasked, Verdict, Version};
+
+use crate::{
+    Status,
+    rows::{Life, Rows, Slot},
+    time::Ticks,
+};
+
+/// Examples that are kept of each kind of finding.
+const EXAMPLES: usize = 20;
+
+/// What is known about the deliveries of a row, one bit for each status.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    delivered: u16,
+    /// Delivered in a request whose answer did not reach the sender.
+    unacknowledged: u16,
+    rejected: u16,
+}
+
+/// The deliveries to one intake key.
+#[derive(Debug, Default)]
+struct Account {
+    marks: HashMap<u32, Vec<Marks>>,
+    /// Deliveries of a row and status beyond the first.
+    surplus: HashMap<(Slot, Status), u32>,
+    accepted: u64,
+    doubled: Examples<Version>,
+    doubled_unacknowledged: Examples<Version>,
+    unasked: Examples<Unasked>,
+}
+
+/// Every delivery, and what the services showed.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    accounts: HashMap<String, Account>,
+    /// Statuses with which a row was shown, by bucket.
+    shown: HashMap<u32, Vec<u16>>,
+}
+
+/// A row and status that an intake has accepted.
+pub(crate) type Accepted = (Slot, Status);
+
+fn cell<T: Clone + Default>(table: &mut HashMap<u32, Vec<T>>, slot: Slot) -> &mut T {
+    let cells = table.entry(slot.bucket).or_default();
+    let index = slot.row as usize;
+    if cells.len() <= index {
+        cells.resize(index + 1, T::default());
+    }
+    &mut cells[index]
+}
+
+fn peek<T: Clone + Default>(table: &HashMap<u32, Vec<T>>, slot: Slot) -> T {
+    let cells = table.get(&slot.bucket);
+    let cell = cells.and_then(|cells| cells.get(slot.row as usize));
+    cell.cloned().unwrap_or_default()
+}
+
+impl Ledger {
+    /// Notes that a service showed these rows.
+    pub(crate) fn shown(&mut self, slot: Slot, status: Status) {
+        *cell(&mut self.shown, slot) |= status.bit();
+    }
+
+    /// Notes that the intake has accepted an event. It counts as unacknowledged until
+    /// [`Ledger::acknowledge`] is told otherwise.
+    pub(crate) fn accept(
+        &mut self,
+        key: &str,
+        event: &str,
+        rows: &mut Rows,
+        now: Ticks,
+    ) -> Option<Accepted> {
+        let found = identify(event, rows, now);
+        let account = self.accounts.entry(key.to_owned()).or_default();
+        account.accepted += 1;
+        match found {
+            Ok(found) => {
+                account.deliver(found.life.slot, found.status, &found.version);
+                Some((found.life.slot, found.status))
+            }
+            Err(reason) => {
+                account.unasked.add(Unasked::new(reason, event));
+                None
+            }
+        }
+    }
+
+    /// Notes that the intake has refused an event for good.
+    pub(crate) fn reject(&mut self, key: &str, event: &str, rows: &mut Rows, now: Ticks) {
+        if let Ok(found) = identify(event, rows, now) {
+            let account = self.accounts.entry(key.to_owned()).or_default();
+            cell(&mut account.marks, found.life.slot).rejected |= found.status.bit();
+        }
+    }
+
+    /// Notes that the answer to a delivery has left.
+    pub(crate) fn acknowledge(&mut self, key: &str, accepted: &[Accepted]) {
+        if let Some(account) = self.accounts.get_mut(key) {
+            for (slot, status) in accepted {
+                cell(&mut account.marks, *slot).unacknowledged &= !status.bit();
+            }
+        }
+    }
+
+    /// How many events a key has accepted.
+    pub(crate) fn accepted(&self, key: &str) -> u64 {
+        self.accounts.get(key).map_or(0, |account| account.accepted)
+    }
+
+    /// How often a row was delivered with a status.
+    pub(crate) fn times(&self, key: &str, slot: Slot, status: Status) -> u32 {
+        let Some(account) = self.accounts.get(key) else {
+            return 0;
+        };
+        let once = peek(&account.marks, slot).delivered & status.bit() != 0;
+        u32::from(once) + account.surplus.get(&(slot, status)).copied().unwrap_or(0)
+    }
+}
+
+impl Account {
+    fn deliver(&mut self, slot: Slot, status: Status, version: &Version) {
+        let marks = cell(&mut self.marks, slot);
+        let bit = status.bit();
+        if marks.delivered & bit != 0 {
+            *self.surplus.entry((slot, status)).or_default() += 1;
+            let doubled = if marks.unacknowledged & bit != 0 {
+                &mut self.doubled_unacknowledged
+            } else {
+                &mut self.doubled
+            };
+            doubled.add(version.clone());
+        }
+        marks.delivered |= bit;
+        marks.unacknowledged |= bit;
+    }
+}
+
+/// A delivered event and the row that it is about.
+struct Identified {
+    life: Life,
+    status: Status,
+    version: Version,
+}
+
+/// Finds the row of an event and checks that the event tells the truth about it.
+fn identify(event: &str, rows: &mut Rows, now: Ticks) -> Result<Identified, String> {
+    let event: Map<String, Value> =
+        serde_json::from_str(event).map_err(|error| format!("no JSON object: {error}"))?;
+    let graph = event.contains_key("id");
+    let names = if graph {
+        ["id", "recipientAddress", "status"]
+    } else {
+        ["MessageTraceId", "RecipientAddress", "Status"]
+    };
+    let [id, recipient, status] =
+        names.map(|name| event.get(name).and_then(Value::as_str).unwrap_or_default());
+    let id: Uuid = id
+        .parse()
+        .map_err(|_| format!("`{}` is no trace id", names[0]))?;
+    let (life, row) = rows
+        .find(id, recipient, now)
+        .ok_or_else(|| String::from("no such message and recipient"))?;
+    let status = match Status::parse(status) {
+        None if status == "unknownFutureValue" => Status::Recalled,
+        Some(status) => status,
+        None => return Err(format!("`{status}` is no status")),
+    };
+    let mut steps = life.timeline.steps().iter();
+    if !steps.any(|(since, had)| *had == status && *since <= now) || life.visible > now {
+        return Err(format!("the row never had the status {status}"));
+    }
+    let altered = compare::altered(&event, graph, &row, status);
+    if !altered.is_empty() {
+        return Err(format!("altered: {}", altered.join(", ")));
+    }
+    let version = Version {
+        trace_id: row.trace_id,
+        recipient: row.recipient,
+        status,
+        received: row.received,
+        note: "",
+    };
+    Ok(Identified {
+        life,
+        status,
+        version,
+    })
+}

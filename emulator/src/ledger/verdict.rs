@@ -1,0 +1,299 @@
+//! What the ledger has to say: which rows were never delivered, twice, or unasked.
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Account, EXAMPLES, Ledger, Marks, peek};
+use crate::{
+    Status,
+    rows::{Life, Rows},
+    time::{Ticks, instant, span, ticks},
+};
+
+/// A row with one of its statuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Version {
+    /// The message.
+    pub trace_id: Uuid,
+    /// The recipient.
+    pub recipient: String,
+    /// The status.
+    pub status: Status,
+    /// When the message was received.
+    pub received: DateTime<Utc>,
+    /// What else is known, for people.
+    pub note: &'static str,
+}
+
+/// A delivered event that is no row of the service, or not as the service has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unasked {
+    /// What is wrong with it.
+    pub reason: String,
+    /// The beginning of its text.
+    pub event: String,
+}
+
+impl Unasked {
+    pub(super) fn new(reason: String, event: &str) -> Self {
+        Self {
+            reason,
+            event: event.chars().take(600).collect(),
+        }
+    }
+}
+
+/// A count, and the first few of what was counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Examples<T> {
+    /// How many there are.
+    pub count: u64,
+    /// The first few of them.
+    pub examples: Vec<T>,
+}
+
+impl<T> Default for Examples<T> {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            examples: Vec::new(),
+        }
+    }
+}
+
+impl<T> Examples<T> {
+    pub(super) fn add(&mut self, example: T) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(example);
+        }
+    }
+}
+
+/// Which rows a verdict expects to have been delivered.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// The intake key that they go to; none for the first of the settings.
+    pub intake_key: Option<String>,
+    /// Only messages received at this time or later.
+    pub received_from: Option<DateTime<Utc>>,
+    /// Only messages received before this time.
+    pub received_before: Option<DateTime<Utc>>,
+    /// Only rows that were visible, with the status in question, for at least this long.
+    pub visible_for: TimeDelta,
+    /// A status that has been followed by another is expected too if it could be seen for this
+    /// long (and since the emulator started); none expects only the present one.
+    pub superseded_for: Option<TimeDelta>,
+}
+
+/// The result of comparing what was visible with what was delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Rows and statuses that should have been delivered.
+    pub expected: u64,
+    /// How many of these were.
+    pub delivered: u64,
+    /// Events that the intake accepted, of whatever kind.
+    pub accepted: u64,
+    /// Those that were not delivered.
+    pub missing: Examples<Version>,
+    /// Those that were not delivered because the intake refused them for good.
+    pub rejected: Examples<Version>,
+    /// Statuses that were followed by another before anybody had to have seen them, and were not
+    /// delivered. Not a fault.
+    pub superseded: u64,
+    /// Deliveries of what had been delivered and acknowledged before.
+    pub doubled: Examples<Version>,
+    /// Deliveries of what had been accepted before, in a request whose answer got lost. Not a
+    /// fault: the sender cannot know.
+    pub doubled_unacknowledged: Examples<Version>,
+    /// Delivered events that no service has shown like that.
+    pub unasked: Examples<Unasked>,
+}
+
+impl Verdict {
+    /// Whether nothing is missing, doubled or unasked.
+    pub fn is_clean(&self) -> bool {
+        self.missing.count == 0 && self.doubled.count == 0 && self.unasked.count == 0
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.is_clean() {
+            "clean"
+        } else {
+            "NOT CLEAN"
+        };
+        writeln!(f, "verdict: {word}")?;
+        writeln!(
+            f,
+            "  expected   {:>10}  rows and statuses that could be seen",
+            self.expected
+        )?;
+        writeln!(f, "  delivered  {:>10}", self.delivered)?;
+        writeln!(f, "  missing    {:>10}", self.missing.count)?;
+        writeln!(f, "  doubled    {:>10}", self.doubled.count)?;
+        writeln!(
+            f,
+            "  unasked    {:>10}  unknown or altered events",
+            self.unasked.count
+        )?;
+        for (name, count, meaning) in [
+            ("rejected", self.rejected.count, "refused by the intake"),
+            (
+                "superseded",
+                self.superseded,
+                "statuses that passed too fast to be seen",
+            ),
+            (
+                "repeated",
+                self.doubled_unacknowledged.count,
+                "delivered again because the first answer got lost",
+            ),
+        ] {
+            if count > 0 {
+                writeln!(f, "  {name:<10} {count:>10}  {meaning}")?;
+            }
+        }
+        for (name, versions) in [("missing", &self.missing), ("doubled", &self.doubled)] {
+            for version in versions.examples.iter().take(5) {
+                writeln!(f, "    {name}: {version}")?;
+            }
+        }
+        for unasked in self.unasked.examples.iter().take(5) {
+            writeln!(f, "    unasked: {}: {}", unasked.reason, unasked.event)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let received = self.received.to_rfc3339_opts(SecondsFormat::Millis, true);
+        write!(
+            f,
+            "{} {} {} {received}",
+            self.trace_id, self.recipient, self.status
+        )?;
+        if !self.note.is_empty() {
+            write!(f, " ({})", self.note)?;
+        }
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// Compares what could be seen from `started` to `now` with what was delivered to `key`.
+    pub(crate) fn verdict(
+        &self,
+        key: &str,
+        scope: &Scope,
+        rows: &mut Rows,
+        started: Ticks,
+        now: Ticks,
+    ) -> Verdict {
+        let none = Account::default();
+        let account = self.accounts.get(key).unwrap_or(&none);
+        let from = scope.received_from.map_or(Ticks::MIN / 2, ticks);
+        let to = scope
+            .received_before
+            .map_or(now, |before| (ticks(before) - 1).min(now));
+        let mut verdict = Verdict {
+            accepted: account.accepted,
+            doubled: account.doubled.clone(),
+            doubled_unacknowledged: account.doubled_unacknowledged.clone(),
+            unasked: account.unasked.clone(),
+            ..Verdict::default()
+        };
+        let (mut missing, mut rejected) = (Vec::new(), Vec::new());
+        rows.lives(from, to, |life| {
+            let marks = peek(&account.marks, life.slot);
+            let shown = peek(&self.shown, life.slot);
+            for seen in seen(life, started, now) {
+                let bit = seen.status.bit();
+                let enough = if seen.present {
+                    Some(span(scope.visible_for))
+                } else {
+                    scope
+                        .superseded_for
+                        .map(|least| span(least.max(scope.visible_for)))
+                };
+                let delivered = marks.delivered & bit != 0;
+                if enough.is_none_or(|enough| seen.length < enough) {
+                    verdict.superseded += u64::from(!seen.present && !delivered);
+                    continue;
+                }
+                verdict.expected += 1;
+                if delivered {
+                    verdict.delivered += 1;
+                    continue;
+                }
+                let (findings, examples) = if marks.rejected & bit != 0 {
+                    (&mut verdict.rejected, &mut rejected)
+                } else {
+                    (&mut verdict.missing, &mut missing)
+                };
+                findings.count += 1;
+                if examples.len() < EXAMPLES {
+                    examples.push((life.slot, seen.status, note(shown, marks, bit)));
+                }
+            }
+        });
+        for (slots, examples) in [
+            (missing, &mut verdict.missing.examples),
+            (rejected, &mut verdict.rejected.examples),
+        ] {
+            examples.extend(slots.into_iter().filter_map(|(slot, status, note)| {
+                let (life, row) = rows.at(slot, now)?;
+                Some(Version {
+                    trace_id: row.trace_id,
+                    recipient: row.recipient,
+                    status,
+                    received: instant(life.received),
+                    note,
+                })
+            }));
+        }
+        verdict
+    }
+}
+
+/// Why a row may be missing.
+fn note(shown: u16, marks: Marks, bit: u16) -> &'static str {
+    if marks.rejected & bit != 0 {
+        "refused by the intake"
+    } else if shown & bit == 0 {
+        "never asked for"
+    } else {
+        "was shown to the collector"
+    }
+}
+
+/// A status with which a row could be seen.
+struct Seen {
+    status: Status,
+    length: Ticks,
+    /// Whether it still has it.
+    present: bool,
+}
+
+/// The statuses with which a row could be seen between `started` and `now`.
+fn seen(life: &Life, started: Ticks, now: Ticks) -> impl Iterator<Item = Seen> {
+    let first = life.visible.max(started);
+    let steps = life.timeline.steps();
+    (0..steps.len()).filter_map(move |index| {
+        let (since, status) = steps[index];
+        let since = if index == 0 { first } else { since.max(first) };
+        let until = steps.get(index + 1).map_or(Ticks::MAX, |(next, _)| *next);
+        let present = since <= now && now < until;
+        (since <= now && since < until).then(|| Seen {
+            status,
+            length: until.min(now) - since,
+            present,
+        })
+    })
+}

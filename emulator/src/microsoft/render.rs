@@ -1,0 +1,221 @@
+//! The Reporting Web Service's pages as text.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::{TraceRow, settings::Dialect};
+
+/// Base of the ids and metadata in answers.
+pub(crate) const SERVICE: &str =
+    "https://reports.office365.com/ecp/ReportingWebService/Reporting.svc";
+
+/// A page before it is text.
+pub(crate) struct Page<'a> {
+    pub(crate) rows: &'a [TraceRow],
+    /// `Index` of the first row.
+    pub(crate) first: u64,
+    /// The window of the query.
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
+    pub(crate) next: Option<String>,
+    /// Whether `d` is the array itself.
+    pub(crate) array: bool,
+    pub(crate) escaped_slashes: bool,
+}
+
+impl Page<'_> {
+    pub(crate) fn text(&self, dialect: Dialect) -> String {
+        let mut text = String::with_capacity(512 + self.rows.len() * 900);
+        match dialect {
+            Dialect::Light => self.light(&mut text),
+            Dialect::Verbose => self.verbose(&mut text),
+            Dialect::Atom => self.atom(&mut text),
+        }
+        text
+    }
+
+    fn light(&self, text: &mut String) {
+        let metadata = format!("{SERVICE}/$metadata#MessageTrace");
+        text.push_str("{\"odata.metadata\":");
+        json_text(text, &metadata);
+        text.push_str(",\"value\":[");
+        let window = Window {
+            start: format!("\"{}\"", fraction(self.start, true)),
+            end: format!("\"{}\"", fraction(self.end, true)),
+        };
+        self.objects(text, |text, row, index| {
+            text.push('{');
+            let received = format!("\"{}\"", fraction(row.received, false));
+            fields(text, row, &received, &window, index);
+        });
+        text.push(']');
+        if let Some(next) = &self.next {
+            text.push_str(",\"odata.nextLink\":");
+            json_text(text, next);
+        }
+        text.push('}');
+    }
+
+    fn verbose(&self, text: &mut String) {
+        text.push_str(if self.array {
+            "{\"d\":["
+        } else {
+            "{\"d\":{\"results\":["
+        });
+        let date = |at: DateTime<Utc>| {
+            let slash = if self.escaped_slashes { "\\/" } else { "/" };
+            format!("\"{slash}Date({}){slash}\"", at.timestamp_millis())
+        };
+        let window = Window {
+            start: date(self.start),
+            end: date(self.end),
+        };
+        self.objects(text, |text, row, index| {
+            let id = format!("\"{SERVICE}/MessageTrace({index})\"");
+            text.push_str("{\"__metadata\":{\"id\":");
+            text.push_str(&id);
+            text.push_str(",\"uri\":");
+            text.push_str(&id);
+            text.push_str(",\"type\":\"TenantReporting.MessageTrace\"},");
+            fields(text, row, &date(row.received), &window, index);
+        });
+        text.push(']');
+        if !self.array {
+            if let Some(next) = &self.next {
+                text.push_str(",\"__next\":");
+                json_text(text, next);
+            }
+            text.push('}');
+        }
+        text.push('}');
+    }
+
+    fn objects(&self, text: &mut String, mut object: impl FnMut(&mut String, &TraceRow, u64)) {
+        for (position, row) in self.rows.iter().enumerate() {
+            if position > 0 {
+                text.push(',');
+            }
+            object(text, row, self.first + position as u64);
+        }
+    }
+
+    /// Only what a client needs to see that this is not JSON.
+    fn atom(&self, text: &mut String) {
+        text.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?>");
+        text.push_str(&format!("<feed xml:base=\"{SERVICE}/\""));
+        text.push_str(" xmlns=\"http://www.w3.org/2005/Atom\"");
+        text.push_str(" xmlns:d=\"http://schemas.microsoft.com/ado/2007/08/dataservices\"");
+        text.push_str(
+            " xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\">",
+        );
+        text.push_str("<title type=\"text\">MessageTrace</title>");
+        for (position, row) in self.rows.iter().enumerate() {
+            let index = self.first + position as u64;
+            text.push_str(&format!("<entry><id>{SERVICE}/MessageTrace({index})</id>"));
+            text.push_str("<content type=\"application/xml\"><m:properties>");
+            for (name, value) in [
+                ("MessageTraceId", row.trace_id.to_string()),
+                ("RecipientAddress", row.recipient.clone()),
+                ("Status", row.status.pascal().to_owned()),
+                ("Received", fraction(row.received, false)),
+            ] {
+                let value = value.replace('&', "&amp;").replace('<', "&lt;");
+                text.push_str(&format!("<d:{name}>{value}</d:{name}>"));
+            }
+            text.push_str("</m:properties></content></entry>");
+        }
+        if let Some(next) = &self.next {
+            let next = next.replace('&', "&amp;");
+            text.push_str(&format!("<link rel=\"next\" href=\"{next}\"/>"));
+        }
+        text.push_str("</feed>");
+    }
+}
+
+/// `StartDate` and `EndDate` as JSON.
+struct Window {
+    start: String,
+    end: String,
+}
+
+/// The fields of a row up to the end of its object.
+fn fields(text: &mut String, row: &TraceRow, received: &str, window: &Window, index: u64) {
+    text.push_str("\"Organization\":");
+    json_text(text, &row.organization);
+    text.push_str(",\"MessageId\":");
+    json_optional(text, row.message_id.as_deref());
+    text.push_str(",\"Received\":");
+    text.push_str(received);
+    text.push_str(",\"SenderAddress\":");
+    json_text(text, &row.sender);
+    text.push_str(",\"RecipientAddress\":");
+    json_text(text, &row.recipient);
+    text.push_str(",\"Subject\":");
+    json_optional(text, row.subject.as_deref());
+    text.push_str(&format!(
+        ",\"Status\":\"{}\",\"ToIP\":",
+        row.status.pascal()
+    ));
+    json_optional(text, row.to_ip.as_deref());
+    text.push_str(",\"FromIP\":");
+    json_optional(text, row.from_ip.as_deref());
+    text.push_str(&format!(",\"Size\":{},\"MessageTraceId\":\"{}\",\"StartDate\":{},\"EndDate\":{},\"Index\":{index}}}",
+        row.size, row.trace_id, window.start, window.end));
+}
+
+/// Seven fraction digits, with or without the `Z`.
+fn fraction(at: DateTime<Utc>, zone: bool) -> String {
+    let mut text = at.to_rfc3339_opts(SecondsFormat::Nanos, true);
+    text.truncate(text.len() - 3);
+    if zone {
+        text.push('Z');
+    }
+    text
+}
+
+pub(crate) fn json_optional(text: &mut String, value: Option<&str>) {
+    match value {
+        Some(value) => json_text(text, value),
+        None => text.push_str("null"),
+    }
+}
+
+/// A JSON string; other than ASCII is left as it is.
+pub(crate) fn json_text(text: &mut String, value: &str) {
+    text.push('"');
+    for character in value.chars() {
+        match character {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            control if control < ' ' => {
+                text.push_str(&format!("\\u{:04x}", control as u32));
+            }
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_as_json_wants_it() {
+        let value = "a\"\\\n\u{1}é🎉\u{2028}/";
+        let mut text = String::new();
+        json_text(&mut text, value);
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), value);
+        assert!(text.contains("\\u0001") && text.contains('🎉'));
+    }
+
+    #[test]
+    fn fractions_have_seven_digits() {
+        let at = "2022-09-05T18:10:13.4907658Z".parse().unwrap();
+        assert_eq!(fraction(at, false), "2022-09-05T18:10:13.4907658");
+        let at = "2022-09-05T18:10:13Z".parse().unwrap();
+        assert_eq!(fraction(at, true), "2022-09-05T18:10:13.0000000Z");
+    }
+}

@@ -1,0 +1,368 @@
+//! The Reporting Web Service: `reporting.svc/MessageTrace`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::json;
+
+use super::{
+    REPORTING,
+    odata::{self, Comparison, Literal},
+    render::{Page, SERVICE},
+};
+use crate::{
+    Emulator, ReportSettings, Status, TraceRow,
+    answer::{Answer, Call},
+    rows::Selection,
+    settings::{Dialect, NextLink, OutOfRange, SkipToken},
+    time::ticks,
+};
+
+/// What the service leaves as it is in a query.
+const QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b'<')
+    .add(b'>');
+
+/// Without a window, the service answers for this long until now.
+const DEFAULT_SPAN: TimeDelta = TimeDelta::hours(48);
+
+pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
+    let settings = emulator.settings().report;
+    if let Some(retired) = &settings.retired {
+        return Answer::new(retired.status, &retired.content_type, retired.body.clone());
+    }
+    if let Err(refused) = signed_in(&settings, call) {
+        return *refused;
+    }
+    if !settings.permitted {
+        return Answer::new(
+            403,
+            "application/json; charset=utf-8",
+            r#"{"ErrorCode":"","Message":"No permission to access the report for the organization ."}"#,
+        );
+    }
+    let lower = call.path.to_ascii_lowercase();
+    match lower
+        .strip_prefix(REPORTING)
+        .map(|rest| rest.trim_matches('/'))
+    {
+        Some("messagetrace") => match message_trace(emulator, &settings, call) {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.answer(dialect(&settings, call)),
+        },
+        Some("") => Answer::new(200, "application/atomsvc+xml", service_document()),
+        _ => Answer::new(
+            404,
+            "text/html",
+            "<h1>404 - File or directory not found.</h1>",
+        ),
+    }
+}
+
+fn service_document() -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><service xml:base=\"{SERVICE}/\" \
+         xmlns=\"http://www.w3.org/2007/app\" xmlns:atom=\"http://www.w3.org/2005/Atom\">\
+         <workspace><atom:title>Default</atom:title><collection href=\"MessageTrace\">\
+         <atom:title>MessageTrace</atom:title></collection></workspace></service>"
+    )
+}
+
+/// The refusal of whoever is not signed in.
+fn signed_in(settings: &ReportSettings, call: &Call) -> Result<(), Box<Answer>> {
+    let known = call.basic().is_some_and(|(name, password)| {
+        settings.accounts.iter().any(|account| {
+            account.name.eq_ignore_ascii_case(&name) && account.password.expose() == password
+        })
+    });
+    if known && settings.basic_sign_in {
+        return Ok(());
+    }
+    let refused = "401 - Unauthorized: Access is denied due to invalid credentials.";
+    let page = format!(
+        "<html><head><title>{refused}</title></head><body><h1>Server Error</h1>\
+         <h2>{refused}</h2><h3>The credentials that you supplied are not accepted.</h3>\
+         </body></html>"
+    );
+    let offer = if settings.basic_sign_in {
+        "Basic realm=\"reports.office365.com\""
+    } else {
+        "Bearer authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\""
+    };
+    Err(Box::new(
+        Answer::new(401, "text/html", page).with("www-authenticate", offer),
+    ))
+}
+
+/// A query that the service does not answer.
+struct Refusal {
+    status: u16,
+    code: &'static str,
+    language: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn bad(message: impl Into<String>) -> Self {
+        Self {
+            status: 400,
+            code: "",
+            language: "en-US",
+            message: message.into(),
+        }
+    }
+
+    fn answer(self, dialect: Dialect) -> Answer {
+        let error = json!({
+            "code": self.code,
+            "message": {"lang": self.language, "value": self.message},
+        });
+        match dialect {
+            Dialect::Verbose => Answer::json(self.status, &json!({ "error": error })),
+            Dialect::Light => Answer::json(self.status, &json!({ "odata.error": error })),
+            Dialect::Atom => Answer::new(
+                self.status,
+                "application/xml",
+                format!(
+                    "<ServiceFault><Message>{}</Message></ServiceFault>",
+                    self.message
+                ),
+            ),
+        }
+    }
+}
+
+fn dialect(settings: &ReportSettings, call: &Call) -> Dialect {
+    let accept = call.header("accept").to_ascii_lowercase();
+    let accepts_json = accept.contains("application/json");
+    match call
+        .option("$format")
+        .map(|format| format.to_ascii_lowercase())
+    {
+        Some(format) if format == "json" && accepts_json => settings.mixed,
+        Some(format) if format == "json" => Dialect::Verbose,
+        Some(_) => Dialect::Atom,
+        None if accepts_json && accept.contains("odata=verbose") => Dialect::Verbose,
+        None if accepts_json => Dialect::Light,
+        None => Dialect::Atom,
+    }
+}
+
+fn number(call: &Call, name: &str) -> Result<Option<u64>, Refusal> {
+    call.option(name)
+        .map(|text| {
+            text.parse().map_err(|_| {
+                Refusal::bad(format!("Incorrect format for {name} argument '{text}'."))
+            })
+        })
+        .transpose()
+}
+
+/// What a filter asks for.
+struct Query {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    conditions: Vec<Comparison>,
+}
+
+fn query(settings: &ReportSettings, call: &Call, now: DateTime<Utc>) -> Result<Query, Refusal> {
+    let (mut start, mut end, mut conditions) = (None, None, Vec::new());
+    let filter = call.option("$filter").unwrap_or_default();
+    let comparisons = if filter.trim().is_empty() {
+        Vec::new()
+    } else {
+        odata::conjunction(&filter)
+            .ok_or_else(|| Refusal::bad("Syntax error in the $filter expression."))?
+    };
+    for comparison in comparisons {
+        let bound = match comparison.property.as_str() {
+            "StartDate" => &mut start,
+            "EndDate" => &mut end,
+            "SenderAddress" | "RecipientAddress" | "Status" | "MessageId" | "MessageTraceId"
+            | "Subject" | "FromIP" | "ToIP" => {
+                conditions.push(comparison);
+                continue;
+            }
+            unknown => {
+                return Err(Refusal::bad(format!(
+                    "Type 'TenantReporting.MessageTrace' does not have a property named \
+                     '{unknown}' or there is no type with '{unknown}' name."
+                )));
+            }
+        };
+        let Literal::Date(text) = &comparison.value else {
+            return Err(Refusal::bad(
+                "Operator 'eq' incompatible with operand types.",
+            ));
+        };
+        let date = odata::date(text).ok_or_else(|| {
+            Refusal::bad(format!("Unrecognized 'Edm.DateTime' literal '{text}'."))
+        })?;
+        *bound = Some(date);
+    }
+    let (mut start, end) = match (start, end) {
+        (Some(start), Some(end)) => (start, end),
+        (None, None) => (now - DEFAULT_SPAN, now),
+        _ => {
+            return Err(Refusal::bad(
+                "StartDate and EndDate must be specified together.",
+            ));
+        }
+    };
+    let oldest = now - TimeDelta::days(i64::from(settings.oldest_days));
+    if start < oldest {
+        match settings.out_of_range {
+            OutOfRange::Ignored => start = oldest,
+            OutOfRange::Refused => {
+                return Err(Refusal::bad(format!(
+                    "Invalid StartDate value. The StartDate can't be older than {} days from \
+                     today.",
+                    settings.oldest_days
+                )));
+            }
+        }
+    }
+    Ok(Query {
+        start,
+        end,
+        conditions,
+    })
+}
+
+fn meets(row: &TraceRow, condition: &Comparison) -> bool {
+    let wanted = condition.value.text();
+    let is = |value: Option<&str>| value.unwrap_or_default().eq_ignore_ascii_case(wanted);
+    let equal = match condition.property.as_str() {
+        "SenderAddress" => is(Some(&row.sender)),
+        "RecipientAddress" => is(Some(&row.recipient)),
+        "Status" => Status::parse(wanted) == Some(row.status),
+        "MessageId" => row.message_id.as_deref() == Some(wanted),
+        "MessageTraceId" => is(Some(&row.trace_id.to_string())),
+        "Subject" => is(row.subject.as_deref()),
+        "FromIP" => is(row.from_ip.as_deref()),
+        _ => is(row.to_ip.as_deref()),
+    };
+    equal == (condition.operator != "ne")
+}
+
+fn message_trace(
+    emulator: &Emulator,
+    settings: &ReportSettings,
+    call: &Call,
+) -> Result<Answer, Refusal> {
+    let now = emulator.clock().now();
+    let query = query(settings, call, now)?;
+    let top = number(call, "$top")?;
+    if top.is_some_and(|top| top == 0 || top > 2000) {
+        return Err(Refusal::bad(
+            "The value of $top must be between 1 and 2000.",
+        ));
+    }
+    let token = number(call, "$skiptoken")?;
+    if token.is_some_and(|token| token >= settings.skip_token_cap) {
+        return Err(Refusal {
+            status: 500,
+            code: "UnknownError",
+            language: "",
+            message: String::from("An error has occurred on the server."),
+        });
+    }
+    let offset = match (token, settings.skip_token) {
+        (None, _) => 0,
+        (Some(token), SkipToken::LastIndex) => token + 1,
+        (Some(token), SkipToken::Offset) => token,
+    };
+    let size = top.unwrap_or(u64::MAX).min(u64::from(settings.page_rows)) as usize;
+    let (rows, more) = rows(emulator, settings, &query, offset, size);
+    let dialect = dialect(settings, call);
+    let endless = settings.next_link == NextLink::Endless;
+    let shown = match dialect {
+        Dialect::Verbose => settings.next_in_verbose,
+        _ => true,
+    };
+    let next = ((more || endless) && shown).then(|| {
+        let reached = offset + if rows.is_empty() { size } else { rows.len() } as u64;
+        next_link(settings, call, token, reached)
+    });
+    let page = Page {
+        rows: &rows,
+        first: offset,
+        start: query.start,
+        end: query.end,
+        next,
+        array: settings.array_with_top && top.is_some(),
+        escaped_slashes: settings.escaped_slashes,
+    };
+    let media_type = match dialect {
+        Dialect::Atom => "application/atom+xml;type=feed;charset=utf-8",
+        Dialect::Light => "application/json;odata=minimalmetadata;streaming=true;charset=utf-8",
+        Dialect::Verbose => "application/json;odata=verbose;charset=utf-8",
+    };
+    Ok(Answer::new(200, media_type, page.text(dialect)).with("dataserviceversion", "3.0;"))
+}
+
+/// The rows of a page, and whether there are more.
+fn rows(
+    emulator: &Emulator,
+    settings: &ReportSettings,
+    query: &Query,
+    offset: u64,
+    size: usize,
+) -> (Vec<TraceRow>, bool) {
+    let filter = |row: &TraceRow| {
+        query
+            .conditions
+            .iter()
+            .all(|condition| meets(row, condition))
+    };
+    let selection = Selection {
+        from: ticks(query.start) + i64::from(!settings.start_included),
+        to: ticks(query.end) - i64::from(!settings.end_included),
+        ascending: settings.ascending,
+        after: None,
+        filter: if query.conditions.is_empty() {
+            None
+        } else {
+            Some(&filter)
+        },
+        offset,
+        limit: size + 1,
+    };
+    let now = emulator.ticks();
+    let world = &mut *emulator.world();
+    let mut found = world.rows.select(&selection, now);
+    let more = found.len() > size;
+    found.truncate(size);
+    for (slot, row) in &found {
+        world.ledger.shown(*slot, row.status);
+    }
+    (found.into_iter().map(|(_, row)| row).collect(), more)
+}
+
+/// The link to the page that begins after `reached` rows.
+fn next_link(settings: &ReportSettings, call: &Call, token: Option<u64>, reached: u64) -> String {
+    let next = match (&settings.next_link, token) {
+        (NextLink::Repeating, Some(same)) => same,
+        _ => match settings.skip_token {
+            SkipToken::LastIndex => reached - 1,
+            SkipToken::Offset => reached,
+        },
+    };
+    let mut query = String::new();
+    for (name, value) in url::form_urlencoded::parse(call.query.as_bytes()) {
+        if name != "$skiptoken" {
+            let value = utf8_percent_encode(&value, QUERY);
+            query.push_str(&format!("{name}={value}&"));
+        }
+    }
+    let rest = format!("reportingwebservice/reporting.svc/MessageTrace?{query}$skiptoken={next}");
+    match &settings.next_link {
+        NextLink::Foreign(base) => format!("{}/ecp/{rest}", base.trim_end_matches('/')),
+        _ => format!("../../{rest}"),
+    }
+}

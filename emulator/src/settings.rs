@@ -1,0 +1,232 @@
+//! Switches that can be turned while the emulator runs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// How the emulated services behave. The defaults are what is most likely true.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The Reporting Web Service.
+    pub report: ReportSettings,
+    /// The intake of Sekoia.io.
+    pub intake: IntakeSettings,
+    /// The other endpoints of Sekoia.io.
+    pub platform: PlatformSettings,
+    /// How answers are sent.
+    pub transport: Transport,
+}
+
+/// How answers are sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Transport {
+    /// Whether answers of Microsoft are compressed for clients that accept gzip.
+    pub gzip: bool,
+    /// How far the servers' `Date` is ahead of the emulator's clock, in seconds.
+    pub skew_seconds: i64,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            gzip: true,
+            skew_seconds: 0,
+        }
+    }
+}
+
+/// A user of the Reporting Web Service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// The sign-in name.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// The switches of the Reporting Web Service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportSettings {
+    /// Who may sign in with a password.
+    pub accounts: Vec<Account>,
+    /// Whether sign-in with a password is possible at all.
+    pub basic_sign_in: bool,
+    /// Whether those who are signed in have the right to read reports.
+    pub permitted: bool,
+    /// The answer to everything once the service is switched off for good.
+    pub retired: Option<Canned>,
+    /// The dialect for `$format=json` together with `Accept: application/json`.
+    pub mixed: Dialect,
+    /// Whether slashes in dates of the verbose dialect are escaped.
+    pub escaped_slashes: bool,
+    /// Whether `d` is the array of rows itself when the query has `$top`.
+    pub array_with_top: bool,
+    /// Whether the verbose dialect has the link to the next page, as `d.__next`.
+    pub next_in_verbose: bool,
+    /// The most rows of a page.
+    pub page_rows: u32,
+    /// The first `$skiptoken` that is answered with an error.
+    pub skip_token_cap: u64,
+    /// What the number in `$skiptoken` means.
+    pub skip_token: SkipToken,
+    /// Where the link to the next page leads.
+    pub next_link: NextLink,
+    /// Whether the oldest row comes first.
+    pub ascending: bool,
+    /// Whether a row received exactly at `StartDate` is in the window.
+    pub start_included: bool,
+    /// Whether a row received exactly at `EndDate` is in the window.
+    pub end_included: bool,
+    /// How many days back the service answers for.
+    pub oldest_days: u32,
+    /// What happens to a query that reaches back farther.
+    pub out_of_range: OutOfRange,
+    /// How long an answer takes, in milliseconds.
+    pub latency_ms: u64,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self {
+            accounts: vec![Account {
+                name: String::from("svc@contoso.example"),
+                password: Secret::from("correct horse battery staple"),
+            }],
+            basic_sign_in: true,
+            permitted: true,
+            retired: None,
+            mixed: Dialect::Verbose,
+            escaped_slashes: true,
+            array_with_top: true,
+            next_in_verbose: true,
+            page_rows: 2000,
+            skip_token_cap: 999_999,
+            skip_token: SkipToken::LastIndex,
+            next_link: NextLink::Relative,
+            ascending: false,
+            start_included: true,
+            end_included: true,
+            oldest_days: 30,
+            out_of_range: OutOfRange::Refused,
+            latency_ms: 0,
+        }
+    }
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Canned {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+/// A form of the Reporting Web Service's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// XML.
+    Atom,
+    /// JSON with `value` and `odata.nextLink`.
+    Light,
+    /// JSON with `d` and `/Date(milliseconds)/`.
+    Verbose,
+}
+
+/// What the number in the Reporting Web Service's `$skiptoken` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipToken {
+    /// The `Index` of the last row that was returned.
+    LastIndex,
+    /// The number of rows that were returned.
+    Offset,
+}
+
+/// Where a link to the next page leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NextLink {
+    /// To the next page, relative to the current one.
+    Relative,
+    /// To the next page, on this other host.
+    Foreign(String),
+    /// From the second page to the second page.
+    Repeating,
+    /// To further pages, without end, which are empty after the last row.
+    Endless,
+}
+
+/// What happens to a query that reaches back farther than the service keeps rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutOfRange {
+    /// It is answered with status 400.
+    Refused,
+    /// It is answered as if there were no older rows.
+    Ignored,
+}
+
+/// The switches of the intake.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IntakeSettings {
+    /// The intake keys that exist.
+    pub keys: Vec<Secret>,
+    /// The answer's status for another key.
+    pub unknown_key_status: u16,
+    /// The most bytes of a request's body, uncompressed.
+    pub max_body_bytes: usize,
+    /// The most bytes of one event (contract row W-04).
+    pub max_event_bytes: usize,
+    /// How an event over the limit is told from the others of its batch.
+    pub rejection: crate::RejectionShape,
+    /// How many bytes of accepted events are kept to be read as text.
+    pub kept_bytes: usize,
+    /// How long an answer takes, in milliseconds.
+    pub latency_ms: u64,
+}
+
+impl Default for IntakeSettings {
+    fn default() -> Self {
+        Self {
+            keys: vec![Secret::from("emulated-intake-key")],
+            unknown_key_status: 422,
+            max_body_bytes: 10 * 1024 * 1024,
+            max_event_bytes: 250 * 1024,
+            rejection: crate::RejectionShape::Errors,
+            kept_bytes: 64 * 1024 * 1024,
+            latency_ms: 0,
+        }
+    }
+}
+
+/// The switches of the platform's callback, logs and secrets endpoints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlatformSettings {
+    /// The bearer token that the endpoints accept.
+    pub token: Secret,
+    /// The module's secrets, answered as `value`.
+    #[serde(skip_serializing)]
+    pub secrets: serde_json::Map<String, serde_json::Value>,
+    /// The trigger's secrets, answered as `node_value`; absent when empty.
+    #[serde(skip_serializing)]
+    pub node_secrets: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for PlatformSettings {
+    fn default() -> Self {
+        Self {
+            token: Secret::from("emulated-token"),
+            secrets: serde_json::Map::new(),
+            node_secrets: serde_json::Map::new(),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How long after its reception a row becomes visible.
+
+use chrono::TimeDelta;
+
+use crate::time::{Ticks, span};
+
+/// A distribution of lateness, given by its quantiles.
+#[derive(Clone, Debug, Default)]
+pub struct Lateness(Vec<(f64, TimeDelta)>);
+
+impl Lateness {
+    /// Every row is visible at once.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A distribution with these quantiles, in ascending order: `(0.5, 2 min)` says that half of
+    /// the rows are visible within two minutes. Between two quantiles it grows geometrically;
+    /// below the first and above the last it stays at theirs.
+    pub fn quantiles(points: impl Into<Vec<(f64, TimeDelta)>>) -> Self {
+        Self(points.into())
+    }
+
+    /// Minutes for most rows, an hour for one in a hundred, a day for the very last.
+    pub fn realistic() -> Self {
+        Self::quantiles([
+            (0.0, TimeDelta::seconds(20)),
+            (0.5, TimeDelta::minutes(2)),
+            (0.9, TimeDelta::minutes(10)),
+            (0.99, TimeDelta::hours(1)),
+            (0.999, TimeDelta::hours(6)),
+            (1.0, TimeDelta::hours(24)),
+        ])
+    }
+
+    /// The longest lateness.
+    pub(crate) fn longest(&self) -> Ticks {
+        self.0.last().map_or(0, |(_, length)| span(*length))
+    }
+
+    /// The lateness at this quantile.
+    pub(crate) fn at(&self, quantile: f64) -> Ticks {
+        let above = self.0.partition_point(|(at, _)| *at <= quantile);
+        match (
+            above.checked_sub(1).map(|below| self.0[below]),
+            self.0.get(above),
+        ) {
+            (None, None) => 0,
+            (Some((_, length)), None) | (None, Some(&(_, length))) => span(length),
+            (Some((from, short)), Some(&(to, long))) => {
+                let share = (quantile - from) / (to - from);
+                let (short, long) = (span(short).max(1) as f64, span(long).max(1) as f64);
+                (short * (long / short).powf(share)) as Ticks
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SECOND;
+
+    #[test]
+    fn quantiles_are_met_and_grow_in_between() {
+        let lateness = Lateness::realistic();
+        assert!((lateness.at(0.5) - 120 * SECOND).abs() < SECOND);
+        assert!((lateness.at(0.99) - 3600 * SECOND).abs() < SECOND);
+        assert!(lateness.at(0.7) > 120 * SECOND && lateness.at(0.7) < 600 * SECOND);
+        assert_eq!(lateness.longest(), 86_400 * SECOND);
+        assert_eq!(Lateness::none().at(0.5), 0);
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything that changes while the emulator runs.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::{
+    AcceptedEvent, LogEntry, Settings, faults::Faults, journal::Journal, ledger::Ledger,
+    rows::Rows, time::Ticks,
+};
+
+/// Log entries, callbacks and envelopes that are remembered, of each.
+const KEPT: usize = 20_000;
+
+/// The state of the emulated services.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) started: Ticks,
+    pub(crate) settings: Settings,
+    pub(crate) rows: Rows,
+    pub(crate) ledger: Ledger,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) accepted: VecDeque<AcceptedEvent>,
+    pub(crate) accepted_bytes: usize,
+    pub(crate) logs: Bounded<LogEntry>,
+    pub(crate) callbacks: Bounded<Value>,
+    pub(crate) envelopes: Bounded<Bytes>,
+}
+
+/// The latest of what came in.
+#[derive(Debug)]
+pub(crate) struct Bounded<T>(VecDeque<T>);
+
+impl<T> Default for Bounded<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T: Clone> Bounded<T> {
+    pub(crate) fn push(&mut self, item: T) {
+        if self.0.len() == KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(item);
+    }
+
+    pub(crate) fn to_vec(&self) -> Vec<T> {
+        self.0.iter().cloned().collect()
+    }
+}
+
+impl World {
+    /// Keeps the text of an accepted event, and lets go of the oldest ones.
+    pub(crate) fn keep(&mut self, event: AcceptedEvent) {
+        self.accepted_bytes += event.text.len();
+        self.accepted.push_back(event);
+        while self.accepted_bytes > self.settings.intake.kept_bytes
+            && let Some(oldest) = self.accepted.pop_front()
+        {
+            self.accepted_bytes -= oldest.text.len();
+        }
+    }
+}

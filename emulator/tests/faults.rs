@@ -1,0 +1,163 @@
+//! Faults, in memory and on real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a test that meets something unexpected shall fail"
+)]
+
+mod support;
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use axum::{body::Body, http::Request};
+use emulator::{Emulator, Endpoint, Fault, Running};
+use flate2::read::GzDecoder;
+use serde_json::json;
+use support::{TRACE, basic, emulator, report, send};
+
+const URL: &str = "/ecp/reportingwebservice/reporting.svc/MessageTrace?$format=json";
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_broken_as_told() {
+    let emulator = emulator(100);
+    let ask = async |fault: Fault| {
+        emulator.fault(Endpoint::Report, fault.times(1));
+        report(&emulator, URL, "*/*").await
+    };
+    let answer = ask(Fault::answer(503, &[("Retry-After", "7")], "busy")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("retry-after")),
+        (503, "7")
+    );
+    assert!(ask(Fault::Reset).await.dropped);
+    assert!(ask(Fault::ResetMidBody { bytes: 50 }).await.body.is_none());
+    assert_eq!(ask(Fault::Cut { bytes: 99 }).await.body.unwrap().len(), 99);
+    let garbled = ask(Fault::Garble).await.body.unwrap();
+    assert!(serde_json::from_slice::<serde_json::Value>(&garbled).is_err());
+    let other = ask(Fault::ContentType {
+        value: "text/html".into(),
+    })
+    .await;
+    assert_eq!(other.header("content-type"), "text/html");
+    let before = tokio::time::Instant::now();
+    assert_eq!(ask(Fault::DelayAnswer { ms: 60_000 }).await.status, 200);
+    assert_eq!(
+        ask(Fault::Stall {
+            bytes: 10,
+            ms: 60_000
+        })
+        .await
+        .status,
+        200
+    );
+    assert!(before.elapsed() >= Duration::from_secs(120));
+    assert_eq!(report(&emulator, URL, "*/*").await.status, 200);
+    let recorded = emulator.requests(Endpoint::Report);
+    assert_eq!(recorded[1].fault, Some("reset"));
+    assert_eq!(recorded[0].query("$format").as_deref(), Some("json"));
+}
+
+#[tokio::test]
+async fn compressed_answers_can_be_cut() {
+    let emulator = emulator(100);
+    let ask = async || {
+        let request = Request::get(URL)
+            .header("authorization", basic(&emulator))
+            .header("accept-encoding", "gzip");
+        let request = request.body(Body::empty()).unwrap();
+        let answer = send(emulator.microsoft_router(), request).await;
+        assert_eq!(answer.header("content-encoding"), "gzip");
+        let mut text = String::new();
+        let body = answer.body.unwrap();
+        GzDecoder::new(body.as_slice()).read_to_string(&mut text)
+    };
+    assert!(ask().await.is_ok());
+    emulator.fault(Endpoint::Report, Fault::CutGzip.times(1));
+    assert!(ask().await.is_err());
+}
+
+#[tokio::test]
+async fn the_control_interface_turns_switches_and_adds_faults() {
+    let emulator = emulator(1);
+    let control = async |method: &str, path: &str, body: serde_json::Value| {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/_emulator/{path}"));
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        send(emulator.sekoia_router(), request).await
+    };
+    let patch = json!({ "report": { "permitted": false } });
+    assert_eq!(control("PATCH", "settings", patch).await.status, 200);
+    assert_eq!(report(&emulator, TRACE, "*/*").await.status, 403);
+    let shown = control("GET", "settings", json!(null)).await.text();
+    assert!(!shown.contains("horse") && shown.contains("\"permitted\":false"));
+    let fault = json!({ "endpoint": "report", "kind": "answer", "status": 503, "times": 1 });
+    assert_eq!(control("POST", "faults", fault).await.status, 200);
+    assert_eq!(report(&emulator, TRACE, "*/*").await.status, 503);
+    assert!(
+        control("GET", "verdict", json!(null))
+            .await
+            .text()
+            .contains("missing")
+    );
+    assert_eq!(
+        control("GET", "stats", json!(null)).await.json()["report"]["403"],
+        1
+    );
+    assert_eq!(
+        control("POST", "faults", json!({"endpoint": "x"}))
+            .await
+            .status,
+        400
+    );
+}
+
+/// Sends a request over a real socket and reads until the connection ends.
+async fn raw(emulator: &Emulator, running: &Running) -> Result<String, ErrorKind> {
+    let port = running.microsoft().port().unwrap();
+    let request = format!(
+        "GET {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nConnection: close\r\n\r\n",
+        basic(emulator)
+    );
+    let exchange = tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        let read = stream.read_to_string(&mut text);
+        read.map(|_| text).map_err(|error| error.kind())
+    });
+    exchange.await.unwrap()
+}
+
+#[tokio::test]
+async fn connections_are_really_dropped() {
+    let emulator = emulator(50);
+    let running = emulator.serve().await.unwrap();
+    let whole = raw(&emulator, &running).await.unwrap();
+    assert!(whole.starts_with("HTTP/1.1 200 OK") && whole.ends_with("]}}"));
+    for fault in [Fault::Reset, Fault::ResetAfter] {
+        emulator.fault(Endpoint::Report, fault.times(1));
+        assert_eq!(
+            raw(&emulator, &running).await,
+            Err(ErrorKind::ConnectionReset)
+        );
+    }
+    emulator.fault(Endpoint::Report, Fault::ResetMidBody { bytes: 40 }.times(1));
+    let part = raw(&emulator, &running).await.unwrap_or_default();
+    assert!(!part.ends_with("]}}"));
+    let port = running.microsoft().port().unwrap();
+    drop(running);
+    for _ in 0..100 {
+        if TcpStream::connect(("127.0.0.1", port)).is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the port is still open");
+}
