@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use self::{
     errors::{Class, Error, Unreadable},
-    graph::{EventFormat, Graph, Limiter, Quota, Share, remainder},
+    graph::{EventFormat, Graph, Limiter, Quota, Share},
     identity::{
         Certificate, CertificateError, Credential, Identity, METADATA_SERVICE, Resource,
         SignInError, TokenCache,
@@ -41,4 +41,11 @@ const PAGE_LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(120),
     total: Duration::from_secs(180),
     max_body: 64 * 1024 * 1024,
+};
+
+/// What one token may cost: answers are a few kilobytes and come within a second.
+const TOKEN_LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(30),
+    total: Duration::from_secs(30),
+    max_body: 1024 * 1024,
 };

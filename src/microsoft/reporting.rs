@@ -1,10 +1,12 @@
 //! The Office 365 Reporting Web Service: message traces for an account, or for government clouds.
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::{
-    Error, Link, SignIn, advice, bounds,
+    Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice, bounds,
     exchange::{Answer, Exchange},
     page::Envelope,
     row::{self, Form},
@@ -21,6 +23,10 @@ pub struct ReportingService {
 }
 
 impl ReportingService {
+    /// The longest time that one page takes: at worst two tokens and two requests.
+    pub const LONGEST_CALL: Duration =
+        Duration::from_secs(2 * (TOKEN_LIMITS.total.as_secs() + PAGE_LIMITS.total.as_secs()));
+
     /// A reader of the service whose address is `base`, e.g.
     /// `https://reports.office365.com/ecp/reportingwebservice/reporting.svc`.
     pub fn new(http: Http, clock: Clock, base: Url, sign_in: SignIn, keyer: RowKeyer) -> Self {

@@ -6,12 +6,15 @@ mod quota;
 mod repair;
 mod skew;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{ACCEPT, DATE},
@@ -24,10 +27,9 @@ pub use self::{
     events::EventFormat,
     limiter::Limiter,
     quota::{Quota, Share},
-    repair::remainder,
 };
 use super::{
-    Error, Link, SignIn, advice,
+    Class, Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice,
     bounds::{self, START_MARGIN},
     exchange::{Answer, Exchange},
     identity::TokenCache,
@@ -51,8 +53,18 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The widest window of one query: 10 days, with the margin below its start.
-    pub const MAX_SPAN: TimeDelta = TimeDelta::seconds(10 * 86_400 - START_MARGIN.num_seconds());
+    /// The longest window of one query: 10 days, with the margin below its start.
+    pub const LONGEST_WINDOW: TimeDelta =
+        TimeDelta::seconds(10 * 86_400 - START_MARGIN.num_seconds());
+
+    /// How far back rows are kept.
+    pub const RETENTION: TimeDelta = TimeDelta::days(90);
+
+    /// The longest time that one page takes: at worst two tokens and six requests, each of which
+    /// may wait for the quota.
+    pub const LONGEST_CALL: Duration = Duration::from_secs(
+        2 * TOKEN_LIMITS.total.as_secs() + 6 * (PAGE_LIMITS.total.as_secs() + 300),
+    );
 
     /// A reader of the Graph whose address is `base`, e.g. `https://graph.microsoft.com/v1.0`.
     /// Every request waits for the limiter.
@@ -92,74 +104,82 @@ impl Graph {
 
     /// One page of a window: the first, or the one that a link leads to, newest rows first.
     ///
-    /// A link that the service refuses is repaired and asked for once more, when its token is one
-    /// of the kind that can be repaired. Rows just outside the window may be among the page's.
+    /// A link that the service refuses is repaired, when its token is of the kind that can be, and
+    /// asked for once more. Else the page is asked for without it, by the time of the last row
+    /// before it. Rows just outside the window may be among the page's, and rows of the page
+    /// before.
     ///
     /// # Errors
-    /// When there is no whole page; [`Error::class`] says whether asking again helps. After
-    /// [`Class::Narrow`](super::Class::Narrow) for a link, [`remainder`] is the window to ask for.
+    /// When there is no whole page; [`Error::class`] says whether asking again helps.
     pub async fn page(&self, window: Window, link: Option<&Link>) -> Result<Page<Link>, Error> {
         let Some(link) = link else {
-            self.check_end(window)?;
-            let result = self.ask(&query(&self.base, window), None).await;
-            return match result {
-                // The answer has told the service's time.
-                Err(
-                    error @ Error::Status {
-                        status: StatusCode::BAD_REQUEST,
-                        ..
-                    },
-                ) => self.check_end(window).and(Err(error)),
-                other => other,
-            };
+            return self.first_page(window).await;
         };
-        let result = self.ask(link.on_origin_of(&self.base)?, Some(link)).await;
-        if let Err(Error::Status {
-            status: StatusCode::BAD_REQUEST,
-            ..
-        }) = &result
+        let mut result = self.linked_page(link).await;
+        if is_narrow(&result)
             && let Some(sound) = repair::unwrapped(link)
         {
             self.repaired.fetch_add(1, Ordering::Relaxed);
-            return self
-                .ask(sound.on_origin_of(&self.base)?, Some(&sound))
-                .await;
+            result = self.linked_page(&sound).await;
+        }
+        if is_narrow(&result)
+            && let Some(reached) = link.reached()
+            && let Some(rest) = repair::remainder(window, reached)
+        {
+            self.repaired.fetch_add(1, Ordering::Relaxed);
+            result = self.first_page(rest).await;
         }
         result
     }
 
-    /// The time by the service's clock, as far as its answers tell: it shows at least this.
-    pub fn now(&self) -> DateTime<Utc> {
+    /// How far the service's clock is ahead of ours, at least, as far as its answers tell; negative
+    /// when it is behind. No window should end later than now by the service's clock.
+    pub fn skew(&self) -> TimeDelta {
         let skew = *self.skew.lock().unwrap_or_else(PoisonError::into_inner);
-        self.exchange.clock.now() + skew.known()
+        skew.known()
     }
 
-    /// The earliest start of a window that the service answers: it keeps 90 days, counted from
-    /// midnight (UTC).
-    pub fn earliest(&self) -> DateTime<Utc> {
-        let today = self.now().date_naive().and_time(NaiveTime::MIN).and_utc();
-        today - TimeDelta::days(90) + START_MARGIN
-    }
-
-    /// How many links have had to be repaired.
+    /// How many links had to be repaired or replaced.
     pub fn links_repaired(&self) -> u64 {
         self.repaired.load(Ordering::Relaxed)
     }
 
+    async fn first_page(&self, window: Window) -> Result<Page<Link>, Error> {
+        self.check_end(window)?;
+        let url = query(&self.base, window);
+        match self.ask(&url, None, Some(window.end())).await {
+            // The answer has told the service's time.
+            Err(error) if error.label() == "400" => self.check_end(window).and(Err(error)),
+            result => result,
+        }
+    }
+
+    async fn linked_page(&self, link: &Link) -> Result<Page<Link>, Error> {
+        let url = link.on_origin_of(&self.base)?;
+        self.ask(url, Some(link), link.reached()).await
+    }
+
     /// The service refuses windows that end in its future.
     fn check_end(&self, window: Window) -> Result<(), Error> {
-        match (window.end() - self.now()).to_std() {
+        let now = self.exchange.clock.now() + self.skew();
+        match (window.end() - now).to_std() {
             Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
             _ => Ok(()),
         }
     }
 
-    async fn ask(&self, url: &Url, link: Option<&Link>) -> Result<Page<Link>, Error> {
+    /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.
+    async fn ask(
+        &self,
+        url: &Url,
+        link: Option<&Link>,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Page<Link>, Error> {
         let sent = self.exchange.clock.now();
         let answer = self.exchange.get(url).await?;
         self.learn(&answer, sent);
         if answer.response.status() == StatusCode::OK {
-            return self.read(url, &answer);
+            return self.read(url, &answer, before);
         }
         let refusal = self.exchange.refusal(&answer, link);
         if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
@@ -182,7 +202,12 @@ impl Graph {
         }
     }
 
-    fn read(&self, asked: &Url, answer: &Answer) -> Result<Page<Link>, Error> {
+    fn read(
+        &self,
+        asked: &Url,
+        answer: &Answer,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Page<Link>, Error> {
         let body = answer.response.body();
         let envelope = Envelope::read(body, &answer.secrets())?;
         let next = envelope
@@ -193,8 +218,16 @@ impl Graph {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,
         };
-        Ok(row::page(body, &envelope.rows, &self.keyer, next, form)?)
+        let page = row::page(body, &envelope.rows, &self.keyer, next, form)?;
+        let reached = before.and_then(|before| repair::reached(&page, before));
+        Ok(page.map_next(|next| next.behind(reached)))
     }
+}
+
+fn is_narrow(result: &Result<Page<Link>, Error>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.class() == Class::Narrow)
 }
 
 /// The address of the first page of a window.

@@ -11,7 +11,7 @@ use base64::{
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
 use super::super::{link::Link, row::Members};
-use crate::Window;
+use crate::{Page, Window};
 
 /// The link with the values of its token unwrapped once; none when there is nothing to unwrap.
 pub(super) fn unwrapped(link: &Link) -> Option<Link> {
@@ -48,20 +48,26 @@ fn unwrapped_token(token: &str) -> Option<String> {
     changed.then(|| engine.encode(format!("{{{}}}", parts.join(","))))
 }
 
-/// What is left of a window when its rows, newest first, have been kept down to the one received
-/// at `oldest`: the way on when a link is refused. Rows at its upper end come again and are known
-/// by their keys.
+/// What is left of a window when its rows, newest first, have been read down to the one received
+/// at `reached`. Rows at its upper end come again and are known by their keys.
 ///
-/// None when that is no narrower than the window: all rows kept are of one instant. Then split
-/// the window.
-pub fn remainder(window: Window, oldest: DateTime<Utc>) -> Option<Window> {
+/// None when that is no narrower than the window: all rows read are of one instant.
+pub(super) fn remainder(window: Window, reached: DateTime<Utc>) -> Option<Window> {
     // The service may know the time more precisely than the row tells it.
-    let precision = if oldest.nanosecond() == 0 {
+    let precision = if reached.nanosecond() == 0 {
         TimeDelta::seconds(1)
     } else {
         TimeDelta::milliseconds(1)
     };
-    Window::new(window.start(), oldest + precision).filter(|rest| rest.end() < window.end())
+    Window::new(window.start(), reached + precision).filter(|rest| rest.end() < window.end())
+}
+
+/// When the last row of a page was received, if its rows, and those before it down to `before`,
+/// come newest first. None when they do not, as then nothing is known of what is left.
+pub(super) fn reached<L>(page: &Page<L>, before: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    page.rows().try_fold(before, |before, row| {
+        row.received.filter(|received| *received <= before)
+    })
 }
 
 #[cfg(test)]
@@ -70,6 +76,7 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::RowKey;
 
     const POISONED: &str = r#"{"StartDate":"\"2026-03-26T15:43:20.2718704Z\"","EndDate":"\"2026-03-28T13:04:13.0580000Z\"","StartingRecipientAddress":"\"o\\\"neil>>>???@example.com\"","ResultSize":"\"1000\""}"#;
     const SOUND: &str = r#"{"StartDate":"2026-03-26T15:43:20.2718704Z","EndDate":"2026-03-28T13:04:13.0580000Z","StartingRecipientAddress":"o\"neil>>>???@example.com","ResultSize":"1000"}"#;
@@ -117,12 +124,29 @@ mod tests {
     fn the_remainder_covers_what_was_not_kept() {
         let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
         let window = Window::new(at(0), at(10_000)).unwrap();
-        let rest = |oldest| remainder(window, at(oldest)).map(|rest| rest.end());
+        let rest = |reached| remainder(window, at(reached)).map(|rest| rest.end());
         assert_eq!(rest(5000), Some(at(6000)));
         assert_eq!(rest(5058), Some(at(5059)));
         assert_eq!(rest(9500), Some(at(9501)));
         assert_eq!(rest(9000), None);
         assert_eq!(rest(9999), None);
         assert_eq!(rest(-5000), None);
+    }
+
+    #[test]
+    fn how_far_rows_reach_is_known_when_they_come_newest_first() {
+        let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
+        let reached = |received: &[Option<i64>]| {
+            let mut page = Page::<()>::new("{}".into(), None);
+            for received in received {
+                page.push(0..2, RowKey::from_u128(1), received.map(at));
+            }
+            super::reached(&page, at(9)).map(|at| at.timestamp_millis())
+        };
+        assert_eq!(reached(&[]), Some(9));
+        assert_eq!(reached(&[Some(9), Some(7), Some(7)]), Some(7));
+        assert_eq!(reached(&[Some(7), Some(8)]), None);
+        assert_eq!(reached(&[Some(10)]), None);
+        assert_eq!(reached(&[Some(7), None]), None);
     }
 }

@@ -221,7 +221,7 @@ async fn windows_do_not_end_in_the_service_s_future() {
         );
     }
     assert_eq!(fake.requests().len(), 2, "the second time without asking");
-    assert_eq!(graph.now(), now() - TimeDelta::minutes(1));
+    assert_eq!(graph.skew(), -TimeDelta::minutes(1));
     tokio::time::advance(Duration::from_secs(60)).await;
     fake.answer(200, r#"{"value":[]}"#);
     assert!(graph.page(window, None).await.is_ok());
@@ -243,9 +243,50 @@ async fn a_refusal_for_the_quota_s_sake_makes_the_next_request_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn says_how_far_back_it_reaches() {
-    let graph = graph(&Fake::default(), EventFormat::Graph);
-    let earliest = Utc.with_ymd_and_hms(2026, 8, 24, 0, 0, 1).unwrap();
-    assert_eq!(graph.earliest(), earliest);
-    assert_eq!(Graph::MAX_SPAN + START_MARGIN, TimeDelta::days(10));
+async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
+    let fake = signed_in();
+    let page = |rows: &[&str], link: &str| {
+        let row = |at: &&str| format!(r#"{{"receivedDateTime":"2026-11-22T{at}Z"}}"#);
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        let base = "https://graph.test/v1.0/x?$skiptoken";
+        format!(
+            r#"{{"value":[{}],"@odata.nextLink":"{base}={link}"}}"#,
+            rows.join(",")
+        )
+    };
+    let graph = graph(&fake, EventFormat::Graph);
+    fake.answer(200, page(&["10:59:00", "10:40:00"], "1"))
+        .answer(200, page(&[], "2"));
+    let first = graph.page(window(), None).await.unwrap();
+    let empty = graph.page(window(), first.next()).await.unwrap();
+    fake.answer(400, "")
+        .answer(200, page(&["10:40:00.5", "10:20:00.5"], "3"));
+    let rest = graph.page(window(), empty.next()).await.unwrap();
+    let asked = |at: &str| {
+        let query = fake
+            .requests()
+            .last()
+            .unwrap()
+            .uri()
+            .query()
+            .unwrap()
+            .to_owned();
+        assert!(
+            query.ends_with(&format!("%20le%202026-11-22T{at}Z&$top=5000")),
+            "{query}"
+        );
+    };
+    asked("10:40:01");
+    assert_eq!(graph.links_repaired(), 1);
+    fake.answer(404, "")
+        .answer(200, page(&["10:10:00", "10:15:00"], "4"));
+    let disorder = graph.page(window(), rest.next()).await.unwrap();
+    asked("10:20:00.501");
+    fake.answer(400, "");
+    let error = graph.page(window(), disorder.next()).await.unwrap_err();
+    assert_eq!(
+        error.class(),
+        Class::Narrow,
+        "nothing is known of what is left"
+    );
 }

@@ -1,6 +1,6 @@
 //! One request for a token, and its answer.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,14 +18,8 @@ use super::{
 };
 use crate::{
     Clock, Secret,
-    http::{Http, Limits, Request, Response},
-};
-
-/// What a token may cost: answers are a few kilobytes and come within a second.
-const LIMITS: Limits = Limits {
-    first_byte: Duration::from_secs(30),
-    total: Duration::from_secs(30),
-    max_body: 1024 * 1024,
+    http::{Http, Request, Response},
+    microsoft::TOKEN_LIMITS,
 };
 
 /// The longest federated token that is read.
@@ -53,7 +47,7 @@ pub(super) async fn token(
             let (name, proof) = proof(credential, client, &url, asked).await?;
             let request = app_request(&url, client, name, &proof, resource)?;
             let answer = http
-                .send(request, LIMITS)
+                .send(request, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoAnswer)?;
             if !answer.status().is_success() {
@@ -64,7 +58,7 @@ pub(super) async fn token(
         Identity::Managed { endpoint, client } => {
             let request = metadata_request(endpoint, client.as_deref(), resource)?;
             let answer = http
-                .send(request, LIMITS)
+                .send(request, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoMetadata)?;
             if !answer.status().is_success() {
