@@ -13,9 +13,14 @@ use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use chrono::TimeDelta;
+use emulator::{Backlog, Emulator, Options, Running, Traffic};
+use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,8 +60,8 @@ fn add_libraries(binary: &Path, root: &Path) {
     }
 }
 
-/// Runs the image's entry point as the image's user; `None`, saying why, where that is forbidden.
-fn run(root: &Path, arguments: &[&str]) -> Option<Output> {
+/// The image's entry point, as the image's user.
+fn entry_point(root: &Path) -> Command {
     let mut unshare = Command::new("unshare");
     if is_superuser() {
         unshare.args(["--setuid", "1000", "--setgid", "1000"]);
@@ -67,12 +72,13 @@ fn run(root: &Path, arguments: &[&str]) -> Option<Output> {
         .arg("--root")
         .arg(root)
         .args(["--wd", "/app", "--", "/message-trace"]);
-    let output = match unshare
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .output()
-    {
+    unshare.env_clear().env("PATH", "/usr/bin:/bin");
+    unshare
+}
+
+/// Runs it to its end; `None`, saying why, where changing the root directory is forbidden.
+fn run(root: &Path, arguments: &[&str]) -> Option<Output> {
+    let output = match entry_point(root).args(arguments).output() {
         Ok(output) => output,
         Err(error) => {
             skip(&format!("unshare: {error}"));
@@ -85,6 +91,31 @@ fn run(root: &Path, arguments: &[&str]) -> Option<Output> {
         return None;
     }
     Some(output)
+}
+
+/// The platform's configuration files for a trigger that collects from the emulator.
+fn configure(root: &Path, emulator: &Emulator, running: &Running) {
+    let settings = emulator.settings();
+    let account = settings.report.accounts.first().expect("an account");
+    let trigger = json!({
+        "account_name": account.name,
+        "account_password": account.password.expose(),
+        "intake_key": settings.intake.keys.first().expect("an intake key").expose(),
+        "intake_server": running.intake_url(),
+        "reporting_url": running.reporting_url(),
+        "start_time": 2,
+        "timedelta": 0,
+    });
+    for (name, content) in [
+        ("module_configuration", "{}".to_owned()),
+        ("trigger_configuration", trigger.to_string()),
+        ("token", settings.platform.token.expose().to_owned()),
+        ("url_callback", running.callback_url()),
+        ("liveness_port", "0".to_owned()),
+        ("metrics_port", "0".to_owned()),
+    ] {
+        fs::write(root.join("symphony").join(name), content).expect(name);
+    }
 }
 
 /// Straight to stderr: the test harness keeps what `eprintln!` says in a test that passes.
@@ -152,4 +183,50 @@ fn an_unknown_command_is_answered_with_the_known_ones() {
         stderr.contains("no_such_command") && stderr.contains("message_trace"),
         "{stderr}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trigger_runs_from_the_image() {
+    const ROWS: u64 = 500;
+    let image = image();
+    if run(image.path(), &["--version"]).is_none() {
+        return;
+    }
+    let backlog = Backlog::rows(TimeDelta::hours(1), ROWS);
+    let traffic = Traffic {
+        backlog,
+        ..Traffic::default()
+    };
+    let emulator = Emulator::new(Options {
+        traffic,
+        ..Options::default()
+    });
+    let running = emulator.serve().await.expect("free ports");
+    configure(image.path(), &emulator, &running);
+
+    let mut entry_point = entry_point(image.path());
+    entry_point.arg("message_trace").stderr(Stdio::piped());
+    let module = entry_point.spawn().expect("unshare starts");
+    let delivered = timeout(Duration::from_secs(30), async {
+        while emulator.accepted_count(None) < ROWS {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let in_time = delivered.await.is_ok();
+    let id = module.id().to_string();
+    let signaled = Command::new("kill")
+        .args(["-TERM", &id])
+        .status()
+        .expect("kill starts");
+    assert!(signaled.success(), "the module ended too early");
+    let output = module.wait_with_output().expect("the module ends");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        in_time && output.status.success(),
+        "{}\n{log}",
+        output.status
+    );
+    let verdict = emulator.verdict(&Default::default());
+    assert!(verdict.is_clean(), "{verdict}\n{log}");
+    assert!(image.path().join("symphony_data/context.json").exists());
 }

@@ -32,11 +32,17 @@ fn normalize(text: &str) -> Result<Normalized, String> {
     };
     let received = field("Received")?.ok_or("no Received")?;
     let millis = received.replace("/Date(", "").replace(")/", "");
-    let millis = millis.parse().map_err(|_| format!("Received is {received}"))?;
+    let millis = millis
+        .parse()
+        .map_err(|_| format!("Received is {received}"))?;
     for name in ["StartDate", "EndDate"] {
         let date = field(name)?.unwrap_or_default();
-        let digits = date.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/"));
-        digits.and_then(|digits| digits.parse::<i64>().ok()).ok_or(format!("{name} is {date}"))?;
+        let digits = date
+            .strip_prefix("/Date(")
+            .and_then(|rest| rest.strip_suffix(")/"));
+        digits
+            .and_then(|digits| digits.parse::<i64>().ok())
+            .ok_or(format!("{name} is {date}"))?;
     }
     Ok(Normalized {
         timestamp: DateTime::from_timestamp_millis(millis).ok_or("no instant")?,
@@ -54,14 +60,21 @@ fn normalize(text: &str) -> Result<Normalized, String> {
 
 async fn every_row_is_read_by_the_format(dialect: Dialect) {
     let world = World::with_backlog(4, 3_000).await;
-    world.emulator.configure(|settings| settings.report.always = Some(dialect));
+    world
+        .emulator
+        .configure(|settings| settings.report.always = Some(dialect));
     let mut process = world.start();
     world.all_delivered().await;
     process.stop().await;
-    let truth = world.emulator.rows(world.now() - TimeDelta::hours(5), world.now());
+    let truth = world
+        .emulator
+        .rows(world.now() - TimeDelta::hours(5), world.now());
     let events = world.emulator.accepted();
     assert_eq!(events.len(), 3_000);
-    let mut seen: Vec<_> = events.iter().map(|event| normalize(&event.text).unwrap()).collect();
+    let mut seen: Vec<_> = events
+        .iter()
+        .map(|event| normalize(&event.text).unwrap())
+        .collect();
     let mut expected: Vec<_> = truth
         .into_iter()
         .map(|row| Normalized {
@@ -112,12 +125,17 @@ async fn the_sample_of_the_vendor_s_page_goes_byte_for_byte() {
     crate::world::until("the row is accepted", || world.count(Endpoint::Intake) == 1).await;
     process.stop().await;
     let events = world.emulator.accepted();
-    let [event] = events.as_slice() else { panic!("{events:#?}") };
+    let [event] = events.as_slice() else {
+        panic!("{events:#?}")
+    };
     assert!(body.contains(&event.text), "{}", event.text);
     let normalized = normalize(&event.text).unwrap();
     assert_eq!(normalized.timestamp.timestamp_millis(), 1_659_020_996_164);
     assert_eq!(normalized.action, "Delivered");
-    assert_eq!(normalized.trace_id.as_deref(), Some("579cd25c-9b30-4ce4-d5eb-08da70ab3b38"));
+    assert_eq!(
+        normalized.trace_id.as_deref(),
+        Some("579cd25c-9b30-4ce4-d5eb-08da70ab3b38")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +149,9 @@ async fn a_mail_to_many_gives_an_event_for_each() {
         let row = NewRow::new(received, &format!("r{n}@contoso.example")).trace_id(id);
         world.emulator.add_row(row);
     }
-    world.emulator.configure(|settings| settings.report.page_rows = 1_000);
+    world
+        .emulator
+        .configure(|settings| settings.report.page_rows = 1_000);
     let mut process = world.start();
     let verdict = world.all_delivered().await;
     process.stop().await;

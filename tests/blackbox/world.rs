@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Backlog, Clock, Emulator, Endpoint, Options, Running, Scope, Traffic, Verdict};
+use emulator::{Backlog, Emulator, Endpoint, Options, Running, Scope, Traffic, Verdict};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -30,14 +29,25 @@ pub(crate) struct World {
     pub(crate) emulator: Emulator,
     pub(crate) running: Running,
     folder: TempDir,
+    oldest: DateTime<Utc>,
 }
 
 impl World {
     /// A world with this mail and a valid configuration.
     pub(crate) async fn new(traffic: Traffic) -> Self {
-        let emulator = Emulator::new(Options { traffic, ..Options::default() });
+        let span = traffic.backlog.span;
+        let emulator = Emulator::new(Options {
+            traffic,
+            ..Options::default()
+        });
         let running = emulator.serve().await.unwrap();
-        let world = Self { emulator, running, folder: TempDir::new().unwrap() };
+        let oldest = emulator.clock().now() - span - TimeDelta::seconds(1);
+        let world = Self {
+            emulator,
+            running,
+            folder: TempDir::new().unwrap(),
+            oldest,
+        };
         fs::create_dir(world.config()).unwrap();
         world.write("module_configuration", "{}");
         world.write("token", "emulated-token");
@@ -51,7 +61,11 @@ impl World {
     /// A world with `rows` rows received in the last `hours` hours.
     pub(crate) async fn with_backlog(hours: i64, rows: u64) -> Self {
         let backlog = Backlog::rows(TimeDelta::hours(hours), rows);
-        Self::new(Traffic { backlog, ..Traffic::default() }).await
+        Self::new(Traffic {
+            backlog,
+            ..Traffic::default()
+        })
+        .await
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -80,7 +94,9 @@ impl World {
             "timedelta": 0,
             "start_time": 240,
         });
-        let Value::Object(changes) = changes else { panic!("an object of settings") };
+        let Value::Object(changes) = changes else {
+            panic!("an object of settings")
+        };
         for (key, value) in changes {
             if value.is_null() {
                 settings.as_object_mut().unwrap().remove(&key);
@@ -97,6 +113,22 @@ impl World {
         fs::write(self.data().join("context.json"), text).unwrap();
     }
 
+    /// Writes the state of a collection that has come to where the mail of this world begins.
+    pub(crate) fn begin_with_the_backlog(&self) {
+        let mark = self.oldest.to_rfc3339();
+        self.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    }
+
+    /// That the collection has not passed the mail of this world.
+    pub(crate) fn nothing_was_passed(&self) {
+        assert!(
+            self.mark() <= self.oldest,
+            "the mark {} is behind {}",
+            self.mark(),
+            self.oldest
+        );
+    }
+
     /// The state file.
     pub(crate) fn state(&self) -> Value {
         let text = fs::read_to_string(self.data().join("context.json")).unwrap();
@@ -106,7 +138,11 @@ impl World {
     /// Everything received before it has been delivered, as the state file says.
     pub(crate) fn mark(&self) -> DateTime<Utc> {
         let state = self.state();
-        state["most_recent_date_requested"].as_str().unwrap().parse().unwrap()
+        state["most_recent_date_requested"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// The command line that starts the trigger here.
@@ -129,7 +165,10 @@ impl World {
     /// Waits until all that can be seen was delivered, and is content with the ledger.
     pub(crate) async fn all_delivered(&self) -> Verdict {
         let scope = Scope::default();
-        until("everything is delivered", || self.emulator.verdict(&scope).missing.count == 0).await;
+        until("everything is delivered", || {
+            self.emulator.verdict(&scope).missing.count == 0
+        })
+        .await;
         let verdict = self.emulator.verdict(&scope);
         assert!(verdict.is_clean(), "{verdict}");
         verdict
@@ -143,20 +182,17 @@ impl World {
     /// Waits until the platform has a log entry of this level with this text.
     pub(crate) async fn platform_log(&self, level: &str, text: &str) {
         until(&format!("a log entry {level} with {text:?}"), || {
-            self.emulator.logs().iter().any(|entry| entry.level == level && entry.message.contains(text))
+            self.emulator
+                .logs()
+                .iter()
+                .any(|entry| entry.level == level && entry.message.contains(text))
         })
         .await;
     }
 
-    /// Takes away or gives back the right to write into the data directory.
-    pub(crate) fn permit_data(&self, mode: u32) {
-        fs::set_permissions(self.data(), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    /// A clock like the emulator's.
+    /// The emulator's time, which is the machine's.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        let clock: &Clock = self.emulator.clock();
-        clock.now()
+        self.emulator.clock().now()
     }
 }
 
@@ -206,7 +242,11 @@ impl Process {
         while !self.output().contains(text) {
             let ended = self.child.try_wait().unwrap();
             let waited = Instant::now() < deadline && ended.is_none();
-            assert!(waited, "waited in vain for {text:?} ({ended:?}):\n{}", self.output());
+            assert!(
+                waited,
+                "waited in vain for {text:?} ({ended:?}):\n{}",
+                self.output()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -227,7 +267,9 @@ impl Process {
     /// Waits for the end and gives the exit status.
     pub(crate) async fn ends(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;
-        ended.unwrap_or_else(|_| panic!("did not end:\n{}", self.output())).unwrap()
+        ended
+            .unwrap_or_else(|_| panic!("did not end:\n{}", self.output()))
+            .unwrap()
     }
 
     /// Asks for a stop, which must succeed in time.
@@ -240,7 +282,12 @@ impl Process {
         self.signal(signal);
         let status = self.ends().await;
         assert!(status.success(), "{status}:\n{}", self.output());
-        assert!(asked.elapsed() <= STOP, "a stop took {:?}:\n{}", asked.elapsed(), self.output());
+        assert!(
+            asked.elapsed() <= STOP,
+            "a stop took {:?}:\n{}",
+            asked.elapsed(),
+            self.output()
+        );
     }
 
     /// Ends it as a crash does.
@@ -280,7 +327,9 @@ impl Process {
 
 /// A GET without any HTTP library, as a probe makes it.
 pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
-    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

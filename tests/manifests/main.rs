@@ -7,6 +7,9 @@
     reason = "a test's helpers may panic, as the test itself may"
 )]
 
+mod changelog;
+mod formatting;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -70,70 +73,6 @@ fn strings(list: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// `text` with the white space of Python's `json.dumps(value, indent=2)`; all else stays as it is.
-fn as_python_indents(text: &str) -> String {
-    let mut out = String::new();
-    let mut depth = 0;
-    let (mut in_string, mut escaped, mut opened) = (false, false, false);
-    let line = |depth: usize| format!("\n{}", "  ".repeat(depth));
-    for c in text.chars() {
-        if in_string {
-            in_string = escaped || c != '"';
-            escaped = !escaped && c == '\\';
-            out.push(c);
-            continue;
-        }
-        if c.is_whitespace() {
-            continue;
-        }
-        let closes = matches!(c, '}' | ']');
-        if closes {
-            depth -= 1;
-        }
-        if opened != closes {
-            out.push_str(&line(depth));
-        }
-        opened = matches!(c, '{' | '[');
-        if opened {
-            depth += 1;
-        }
-        in_string = c == '"';
-        out.push(c);
-        match c {
-            ':' => out.push(' '),
-            ',' => out.push_str(&line(depth)),
-            _ => {}
-        }
-    }
-    out
-}
-
-#[test]
-fn the_reference_for_indentation_is_right() {
-    let python = "{\n  \"a\": {},\n  \"b\": [\n    1,\n    \"x: \\\"{, y\"\n  ],\n  \"c\": []\n}";
-    assert_eq!(as_python_indents(python), python);
-    let compact = r#"{"a":{},"b":[1,"x: \"{, y"],"c":[]}"#;
-    assert_eq!(as_python_indents(compact), python);
-    assert_ne!(
-        as_python_indents(&format!("{python}\n")),
-        format!("{python}\n")
-    );
-}
-
-/// T-01.
-#[test]
-fn json_files_are_formatted_as_python_formats_them() {
-    for path in items().into_iter().chain([root().join("manifest.json")]) {
-        let text = std::fs::read_to_string(&path).expect("readable");
-        assert!(
-            text.is_ascii(),
-            "{}: escape what is not ASCII as \\uXXXX",
-            path.display()
-        );
-        assert_eq!(text, as_python_indents(&text), "{}", path.display());
-    }
-}
-
 /// R-01, R-02, S-10 to S-15.
 #[test]
 fn the_module_manifest_is_complete() {
@@ -177,25 +116,6 @@ fn the_module_manifest_is_complete() {
     for key in ["properties", "required", "secrets"] {
         assert!(configuration.get(key).is_some(), "{key}");
     }
-}
-
-/// T-04: the image's tag and the platform's restarts follow the manifest's version.
-#[test]
-fn the_version_is_the_same_everywhere() {
-    let manifest = json("manifest.json");
-    let version = manifest["version"].as_str().expect("text");
-    assert_eq!(version, env!("CARGO_PKG_VERSION"));
-    assert!(
-        parse_version(version).is_some(),
-        "no pre-release: PEP 440 would rewrite the tag"
-    );
-    let newest = versions()
-        .into_iter()
-        .find(|version| version.number.is_some());
-    assert_eq!(
-        newest.expect("a released version").number,
-        parse_version(version)
-    );
 }
 
 /// R-03, S-24 to S-26.
@@ -311,106 +231,6 @@ fn the_reporting_url_is_https_unless_it_stays_on_this_machine() {
     }
 }
 
-#[derive(Debug)]
-struct Version {
-    title: String,
-    number: Option<[u64; 3]>,
-    body: String,
-}
-
-fn parse_version(text: &str) -> Option<[u64; 3]> {
-    let parts: Option<Vec<u64>> = text.split('.').map(|part| part.parse().ok()).collect();
-    parts?.try_into().ok()
-}
-
-/// The changelog's level-2 sections, in the order of the file.
-fn versions() -> Vec<Version> {
-    let text = text("CHANGELOG.md");
-    let sections = text.split("\n## ").skip(1);
-    sections
-        .map(|section| {
-            let (title, body) = section.split_once('\n').expect("a line");
-            let number = title
-                .split(|c: char| !c.is_ascii_digit() && c != '.')
-                .find_map(parse_version);
-            Version {
-                title: title.to_owned(),
-                number,
-                body: body.to_owned(),
-            }
-        })
-        .collect()
-}
-
-/// S-01 to S-03.
-#[test]
-fn the_changelog_opens_as_keep_a_changelog_asks() {
-    let text = text("CHANGELOG.md");
-    assert!(text.starts_with("# Changelog\n"));
-    assert_eq!(
-        text.lines().filter(|line| line.starts_with("# ")).count(),
-        1
-    );
-    let preamble = text
-        .split("\n## ")
-        .next()
-        .expect("preamble")
-        .replace('\n', " ");
-    for sentence in [
-        "All notable changes to this project will be documented in this file.",
-        "The format is based on [Keep a Changelog](https://keepachangelog.com/en/1.0.0/), \
-         and this project adheres to [Semantic Versioning](https://semver.org/spec/v2.0.0.html).",
-    ] {
-        assert!(preamble.contains(sentence), "{sentence}");
-    }
-}
-
-/// S-04 to S-09.
-#[test]
-fn the_changelog_lists_versions_newest_first() {
-    let versions = versions();
-    assert!(!versions.is_empty());
-    for version in &versions {
-        let unreleased = version.title.to_lowercase().contains("unreleased");
-        assert!(unreleased || version.number.is_some(), "{}", version.title);
-        assert!(unreleased || has_date(&version.title), "{}", version.title);
-        assert!(
-            version.body.trim_start().starts_with("### "),
-            "{}",
-            version.title
-        );
-        for heading in version
-            .body
-            .lines()
-            .filter_map(|line| line.strip_prefix("### "))
-        {
-            let kinds = [
-                "Added",
-                "Changed",
-                "Deprecated",
-                "Removed",
-                "Fixed",
-                "Security",
-            ];
-            assert!(kinds.contains(&heading), "{}: {heading}", version.title);
-        }
-    }
-    let numbers: Vec<_> = versions
-        .iter()
-        .filter_map(|version| version.number)
-        .collect();
-    assert!(
-        numbers.is_sorted_by(|newer, older| newer > older),
-        "{numbers:?}"
-    );
-}
-
-fn has_date(title: &str) -> bool {
-    title
-        .split_whitespace()
-        .any(|word| word.parse::<chrono::NaiveDate>().is_ok())
-}
-
 /// S-16 to S-19, T-03.
 #[test]
 fn the_logo_is_square_and_small() {
@@ -422,4 +242,37 @@ fn the_logo_is_square_and_small() {
     let svg = text("logo.svg");
     assert!(svg.starts_with("<svg ") && svg.contains(r#"viewBox="0 0 256 256""#));
     assert!(svg.len() <= LIMIT);
+}
+
+/// The README is what a person has in hand while filling in the form.
+#[test]
+fn the_readme_has_every_setting_with_its_bounds_and_default() {
+    let readme = text("README.md");
+    for (name, setting) in settings()["properties"].as_object().expect("properties") {
+        let start = format!("| `{name}` |");
+        let row = readme.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("the README does not explain {name}"));
+        let mut facts = Vec::new();
+        if let Some(default) = setting.get("default") {
+            let default = default
+                .as_str()
+                .map_or_else(|| default.to_string(), str::to_owned);
+            facts.push(format!("| `{default}` |"));
+        }
+        if let (Some(least), Some(most)) = (setting.get("minimum"), setting.get("maximum")) {
+            facts.push(format!("| {least} to {most} |"));
+        }
+        assert!(
+            facts.iter().all(|fact| row.contains(fact)),
+            "{facts:?} in: {row}"
+        );
+    }
+}
+
+/// What a reader is told to run is what is checked before every change.
+#[test]
+fn the_readme_and_the_checks_run_the_same_tests() {
+    const COMMAND: &str = "cargo test --workspace";
+    assert!(text("README.md").contains(&format!("\n$ {COMMAND}\n")));
+    assert_eq!(text(".ci/run").lines().last(), Some(COMMAND));
 }
