@@ -1,13 +1,13 @@
 //! The handle of the emulator.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::Router;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use crate::{
     faults::Faults,
     journal::Journal,
     ledger::Ledger,
+    microsoft::{Quota, SigningKey},
     rows::{Rows, Selection},
     time::{Ticks, ticks},
     world::{Bounded, World},
@@ -62,6 +63,9 @@ impl Emulator {
             logs: Bounded::default(),
             callbacks: Bounded::default(),
             envelopes: Bounded::default(),
+            key: SigningKey::new(),
+            quota: Quota::default(),
+            links: HashMap::new(),
         };
         Self {
             clock,
@@ -75,6 +79,12 @@ impl Emulator {
 
     pub(crate) fn ticks(&self) -> Ticks {
         ticks(self.clock.now())
+    }
+
+    /// What the emulated servers take for the present time.
+    pub(crate) fn server_time(&self) -> DateTime<Utc> {
+        let skew = self.world().settings.transport.skew_seconds;
+        self.clock.now() + TimeDelta::seconds(skew)
     }
 
     /// The emulator's clock.
@@ -118,6 +128,7 @@ impl Emulator {
             ascending: false,
             after: None,
             filter: None,
+            most_recipients: None,
             offset: 0,
             limit: usize::MAX,
         };

@@ -129,6 +129,16 @@ pub(crate) struct Life {
     pub(crate) timeline: Timeline,
 }
 
+/// A row in the order of the service, after which a page begins.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct After {
+    pub(crate) millisecond: i64,
+    /// In lower case.
+    pub(crate) recipient: String,
+    /// Whether the page begins with that row itself.
+    pub(crate) included: bool,
+}
+
 /// Which rows a query asks for, and which stretch of them.
 pub(crate) struct Selection<'a> {
     pub(crate) from: Ticks,
@@ -136,8 +146,10 @@ pub(crate) struct Selection<'a> {
     pub(crate) to: Ticks,
     pub(crate) ascending: bool,
     /// Only rows after this one, in the order newest first, then by recipient.
-    pub(crate) after: Option<(Ticks, String)>,
+    pub(crate) after: Option<After>,
     pub(crate) filter: Option<&'a dyn Fn(&TraceRow) -> bool>,
+    /// Leaves out messages with more recipients than this.
+    pub(crate) most_recipients: Option<u32>,
     pub(crate) offset: u64,
     pub(crate) limit: usize,
 }
@@ -149,6 +161,7 @@ pub(crate) struct Rows {
     by_hand: Vec<(NewRow, Life)>,
     order: BTreeMap<(Reverse<Ticks>, String, u32), ()>,
     index: HashMap<(Uuid, String), u32>,
+    by_hand_recipients: HashMap<Uuid, u32>,
     /// Times without generated traffic: from (included) to (excluded).
     pauses: Vec<(Ticks, Ticks)>,
 }
@@ -160,6 +173,7 @@ impl Rows {
             by_hand: Vec::new(),
             order: BTreeMap::new(),
             index: HashMap::new(),
+            by_hand_recipients: HashMap::new(),
             pauses: Vec::new(),
         }
     }
@@ -186,6 +200,7 @@ impl Rows {
         self.order
             .insert((Reverse(millisecond), recipient.clone(), number), ());
         self.index.insert((row.row.trace_id, recipient), number);
+        *self.by_hand_recipients.entry(row.row.trace_id).or_default() += 1;
         self.by_hand.push((row, life));
     }
 
@@ -216,6 +231,7 @@ impl Rows {
         for stretch in self.stretches(range, query.ascending) {
             if query.filter.is_none()
                 && query.after.is_none()
+                && query.most_recipients.is_none()
                 && let Some(rows) = self.settled(&stretch, now)
                 && rows <= skip
             {
@@ -306,6 +322,17 @@ impl Rows {
         }
     }
 
+    /// How many recipients the message of a row has.
+    fn recipients(&self, bucket: Option<&Bucket>, slot: Slot) -> u32 {
+        match bucket {
+            Some(bucket) if slot.bucket != BY_HAND => bucket.recipients(slot.row),
+            _ => {
+                let message = self.by_hand[slot.row as usize].0.row.trace_id;
+                self.by_hand_recipients.get(&message).copied().unwrap_or(1)
+            }
+        }
+    }
+
     fn row(&self, bucket: Option<&Bucket>, slot: Slot, now: Ticks) -> TraceRow {
         match bucket {
             Some(bucket) if slot.bucket != BY_HAND => {
@@ -370,9 +397,12 @@ impl Rows {
     ) -> Vec<Item<'a>> {
         let mut items = self.stretch_items(bucket, stretch);
         items.retain(|item| item.visible <= now);
-        if let Some((millisecond, recipient)) = &query.after {
-            let after = (Reverse(*millisecond), recipient.as_str());
-            items.retain(|item| item.key > after);
+        if let Some(after) = &query.after {
+            let key = (Reverse(after.millisecond), after.recipient.as_str());
+            items.retain(|item| item.key > key || (after.included && item.key == key));
+        }
+        if let Some(most) = query.most_recipients {
+            items.retain(|item| self.recipients(bucket, item.slot) <= most);
         }
         if query.ascending {
             items.reverse();
@@ -489,6 +519,7 @@ mod tests {
             ascending: false,
             after: None,
             filter: None,
+            most_recipients: None,
             offset,
             limit,
         }
@@ -523,7 +554,11 @@ mod tests {
             );
             let Some((_, last)) = keyed.last() else { break };
             let (Reverse(millisecond), recipient) = order(last);
-            after = Some((millisecond, recipient));
+            after = Some(After {
+                millisecond,
+                recipient,
+                included: false,
+            });
             by_offset.extend(page);
             by_key.extend(keyed);
         }

@@ -94,6 +94,11 @@ impl Bucket {
     pub(crate) fn place(&self, row: u32) -> &Place {
         &self.places[self.by_row[row as usize] as usize]
     }
+
+    /// How many recipients the message of the row with this number has.
+    pub(crate) fn recipients(&self, row: u32) -> u32 {
+        self.messages[self.place(row).message as usize].recipients
+    }
 }
 
 impl Place {
