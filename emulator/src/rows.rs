@@ -139,6 +139,19 @@ pub(crate) struct After {
     pub(crate) included: bool,
 }
 
+impl After {
+    /// Whether the row with this key comes after it.
+    fn precedes(&self, key: (Reverse<i64>, &str)) -> bool {
+        let own = (Reverse(self.millisecond), self.recipient.as_str());
+        key > own || (self.included && key == own)
+    }
+
+    /// The last tick in which a row that comes after it can have been received.
+    fn latest(&self) -> Ticks {
+        self.millisecond * MILLISECOND + MILLISECOND - 1
+    }
+}
+
 /// Which rows a query asks for, and which stretch of them.
 pub(crate) struct Selection<'a> {
     pub(crate) from: Ticks,
@@ -224,9 +237,10 @@ impl Rows {
     pub(crate) fn select(&mut self, query: &Selection<'_>, now: Ticks) -> Vec<(Slot, TraceRow)> {
         let mut found = Vec::new();
         let mut skip = query.offset;
+        let last = query.after.as_ref().map_or(Ticks::MAX, After::latest);
         let range = Range {
             from: query.from,
-            to: query.to.min(now),
+            to: query.to.min(now).min(last),
         };
         for stretch in self.stretches(range, query.ascending) {
             if query.filter.is_none()
@@ -265,7 +279,7 @@ impl Rows {
     pub(crate) fn lives(&mut self, from: Ticks, to: Ticks, mut each: impl FnMut(&Life)) {
         for stretch in self.stretches(Range { from, to }, true) {
             let bucket = stretch.slice.map(|slice| self.generator.bucket(slice));
-            for item in self.stretch_items(bucket.as_deref(), &stretch) {
+            for item in self.stretch_items(bucket.as_deref(), &stretch, true) {
                 each(&self.life(bucket.as_deref(), item.slot));
             }
         }
@@ -390,35 +404,62 @@ impl Rows {
     /// The rows of a stretch that `query` sees at `now`, in its order.
     fn items<'a>(
         &'a self,
-        bucket: Option<&Bucket>,
+        bucket: Option<&'a Bucket>,
         stretch: &Stretch,
-        query: &Selection<'_>,
+        query: &'a Selection<'_>,
         now: Ticks,
-    ) -> Vec<Item<'a>> {
-        let mut items = self.stretch_items(bucket, stretch);
-        items.retain(|item| item.visible <= now);
-        if let Some(after) = &query.after {
-            let key = (Reverse(after.millisecond), after.recipient.as_str());
-            items.retain(|item| item.key > key || (after.included && item.key == key));
-        }
-        if let Some(most) = query.most_recipients {
-            items.retain(|item| self.recipients(bucket, item.slot) <= most);
-        }
-        if query.ascending {
-            items.reverse();
-        }
-        items
+    ) -> impl Iterator<Item = Item<'a>> {
+        let items = self.stretch_items(bucket, stretch, query.ascending);
+        items.filter(move |item| {
+            item.visible <= now
+                && query
+                    .after
+                    .as_ref()
+                    .is_none_or(|after| after.precedes(item.key))
+                && query
+                    .most_recipients
+                    .is_none_or(|most| self.recipients(bucket, item.slot) <= most)
+        })
     }
 
-    /// All rows of a stretch, newest first, then by recipient.
-    fn stretch_items<'a>(&'a self, bucket: Option<&Bucket>, stretch: &Stretch) -> Vec<Item<'a>> {
-        let within = stretch.from..=stretch.to;
+    /// All rows of a stretch: newest first, then by recipient, or the other way round.
+    fn stretch_items<'a>(
+        &'a self,
+        bucket: Option<&'a Bucket>,
+        stretch: &Stretch,
+        ascending: bool,
+    ) -> Box<dyn Iterator<Item = Item<'a>> + 'a> {
+        let generated = self.generated(bucket, stretch);
+        if self.added(stretch).next().is_some() {
+            let mut items: Vec<_> = generated.chain(self.added(stretch)).collect();
+            items.sort_by_key(|item| item.key);
+            if ascending {
+                items.reverse();
+            }
+            return Box::new(items.into_iter());
+        }
+        if ascending {
+            Box::new(generated.rev())
+        } else {
+            Box::new(generated)
+        }
+    }
+
+    /// The generated rows of a stretch, newest first.
+    fn generated<'a>(
+        &'a self,
+        bucket: Option<&'a Bucket>,
+        stretch: &Stretch,
+    ) -> impl DoubleEndedIterator<Item = Item<'a>> + 'a {
+        let (from, to) = (stretch.from, stretch.to);
         let id = stretch.slice.map_or(BY_HAND, |slice| slice.id);
-        let mut items: Vec<Item<'a>> = bucket
-            .map_or(&[][..], |bucket| &bucket.places)
+        bucket
+            .map_or(&[][..], |bucket| bucket.between(from, to))
             .iter()
-            .filter(|place| within.contains(&place.received) && !self.paused(place.received))
-            .map(|place| Item {
+            .filter(move |place| {
+                (from..=to).contains(&place.received) && !self.paused(place.received)
+            })
+            .map(move |place| Item {
                 key: (
                     Reverse(place.received.div_euclid(MILLISECOND)),
                     place.recipient(),
@@ -429,13 +470,6 @@ impl Rows {
                     row: place.row,
                 },
             })
-            .collect();
-        let generated = items.len();
-        items.extend(self.added(stretch));
-        if items.len() > generated {
-            items.sort_by_key(|item| item.key);
-        }
-        items
     }
 
     /// The rows of a stretch that were added by hand.

@@ -95,6 +95,16 @@ impl Bucket {
         &self.places[self.by_row[row as usize] as usize]
     }
 
+    /// Rows among which are all that were received from `from` to `to`, newest first.
+    pub(crate) fn between(&self, from: Ticks, to: Ticks) -> &[Place] {
+        let millisecond = |at: Ticks| at.div_euclid(MILLISECOND);
+        let (from, to) = (millisecond(from), millisecond(to));
+        let places = &self.places;
+        let first = places.partition_point(|place| millisecond(place.received) > to);
+        let end = places.partition_point(|place| millisecond(place.received) >= from);
+        &places[first..end]
+    }
+
     /// How many recipients the message of the row with this number has.
     pub(crate) fn recipients(&self, row: u32) -> u32 {
         self.messages[self.place(row).message as usize].recipients
