@@ -2,7 +2,12 @@
 //!
 //! `docs/architecture.md` describes the house; the modules below are its rooms, from the top down.
 
+pub mod cli;
+pub mod collect;
 pub mod http;
+pub mod microsoft;
+pub mod sdk;
+mod triggers;
 
 mod clock;
 mod row;

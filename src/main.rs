@@ -1,2 +1,7 @@
 //! The door: command line to module, nothing else.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    message_trace::cli::main(std::env::args_os())
+}

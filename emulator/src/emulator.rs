@@ -195,6 +195,13 @@ impl Emulator {
         self.world().journal.of(endpoint)
     }
 
+    /// The latest request to an endpoint.
+    pub fn latest_request(&self, endpoint: Endpoint) -> Option<RecordedRequest> {
+        let world = self.world();
+        let mut latest = world.journal.all().rev();
+        latest.find(|request| request.endpoint == endpoint).cloned()
+    }
+
     /// The latest log entries that the platform has received.
     pub fn logs(&self) -> Vec<LogEntry> {
         self.world().logs.to_vec()

@@ -1,0 +1,136 @@
+//! The real message-trace process.
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+
+use crate::site::Site;
+
+const NAME: &str = "message-trace";
+
+/// The module promises to stop within 5 seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Builds the module as the playground itself was built, where that was by cargo, and returns the
+/// binary, which is found beside the playground's own.
+///
+/// # Errors
+///
+/// When the build fails, or nothing is there.
+pub(crate) async fn build() -> anyhow::Result<PathBuf> {
+    let playground = env::current_exe().context("cannot tell where the playground's binary is")?;
+    let folder = playground
+        .parent()
+        .context("the playground's binary is in no folder")?;
+    if let Some(cargo) = env::var_os("CARGO") {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let profile = match folder.file_name().and_then(OsStr::to_str) {
+            None | Some("debug") => "dev",
+            Some(name) => name,
+        };
+        let mut build = Command::new(cargo);
+        build.args([
+            "build",
+            "--package",
+            NAME,
+            "--bin",
+            NAME,
+            "--profile",
+            profile,
+        ]);
+        let status = build.arg("--manifest-path").arg(manifest).status().await;
+        ensure!(
+            status.context("cannot start cargo")?.success(),
+            "cargo could not build {NAME}"
+        );
+    }
+    let binary = folder.join(NAME);
+    ensure!(
+        binary.exists(),
+        "there is no {binary:?}: start with `cargo run --release -p playground`, which builds it"
+    );
+    Ok(binary)
+}
+
+/// A running module process; it is killed on drop.
+#[derive(Debug)]
+pub(crate) struct Module {
+    process: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Module {
+    /// Starts the module as the platform does, knowing nothing but the site.
+    pub(crate) fn start(binary: &Path, command: &str, site: &Site) -> anyhow::Result<Self> {
+        let mut process = Command::new(binary)
+            .arg(command)
+            .args([OsStr::new("--config-dir"), site.configuration().as_os_str()])
+            .args([OsStr::new("--data-dir"), site.data().as_os_str()])
+            .current_dir(site.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Ctrl-C is the playground's to pass on.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {binary:?}"))?;
+        let log = process.stderr.take().context("the module has no stderr")?;
+        Ok(Self {
+            process,
+            log: BufReader::new(log).lines(),
+        })
+    }
+
+    /// The next line of the module's log; none once it has ended.
+    pub(crate) async fn log_line(&mut self) -> anyhow::Result<Option<String>> {
+        self.log
+            .next_line()
+            .await
+            .context("cannot read the module's log")
+    }
+
+    /// Asks the module to stop, as the platform does, and hands the rest of its log to `show`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not stop in time; it is killed then.
+    pub(crate) async fn stop(mut self, show: impl Fn(&str)) -> anyhow::Result<ExitStatus> {
+        if let Some(id) = self
+            .process
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+        {
+            kill_process(id, Signal::TERM).context("cannot signal the module")?;
+        }
+        let rest = async {
+            while let Some(line) = self.log_line().await? {
+                show(&line);
+            }
+            self.process
+                .wait()
+                .await
+                .context("cannot wait for the module")
+        };
+        match timeout(PATIENCE, rest).await {
+            Ok(status) => status,
+            Err(_) => bail!(
+                "the module did not stop within {} s and was killed",
+                PATIENCE.as_secs()
+            ),
+        }
+    }
+}

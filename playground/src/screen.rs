@@ -1,0 +1,69 @@
+//! A terminal with a line that stays at its foot, or plain lines where there is no terminal.
+
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write, stdout},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Where the playground shows what happens.
+#[derive(Debug)]
+pub(crate) enum Screen {
+    /// The status line is drawn again and again below the lines.
+    Terminal(ProgressBar),
+    /// The status is a line among the others.
+    Plain,
+}
+
+impl Screen {
+    /// The process's standard output.
+    pub(crate) fn open() -> Self {
+        if !stdout().is_terminal() {
+            return Self::Plain;
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+        let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");
+        Self::Terminal(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())))
+    }
+
+    /// How often the status should be shown.
+    pub(crate) fn interval(&self) -> Duration {
+        match self {
+            Self::Terminal(_) => Duration::from_millis(250),
+            Self::Plain => Duration::from_secs(5),
+        }
+    }
+
+    /// Shows a line, above the status if that stays.
+    pub(crate) fn line(&self, text: impl Display) {
+        match self {
+            Self::Terminal(bar) => bar.suspend(|| write_line(&text)),
+            Self::Plain => write_line(&text),
+        }
+    }
+
+    /// Shows the status.
+    pub(crate) fn status(&self, status: impl Display) {
+        match self {
+            Self::Terminal(bar) => {
+                bar.set_message(status.to_string());
+                bar.tick();
+            }
+            Self::Plain => write_line(&format_args!("-- {status}")),
+        }
+    }
+
+    /// Takes the line that stays away.
+    pub(crate) fn close(&self) {
+        if let Self::Terminal(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn write_line(text: &impl Display) {
+    // Who has closed the output does not want to be told.
+    _ = writeln!(stdout().lock(), "{text}");
+}

@@ -1,0 +1,138 @@
+//! The place where the module runs: a fresh directory with a mocked configuration.
+
+use std::{
+    fs, io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use emulator::{Emulator, Running};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::arguments::{Arguments, Trigger};
+
+/// Seconds between two queries: the least that the manifest allows, so that there is much to see.
+const FREQUENCY: u64 = 10;
+
+/// A fresh directory that a module process runs in; it is deleted on drop.
+#[derive(Debug)]
+pub(crate) struct Site {
+    directory: TempDir,
+    /// The port of `/health`.
+    pub(crate) health: u16,
+    /// The port of the Prometheus metrics.
+    pub(crate) metrics: u16,
+}
+
+impl Site {
+    /// Writes what the platform's runtime would have written for this trigger.
+    pub(crate) fn create(
+        arguments: &Arguments,
+        emulator: &Emulator,
+        running: &Running,
+    ) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("playground-").tempdir();
+        let [health, metrics] = free_ports().context("no port is free on this machine")?;
+        let site = Self {
+            directory: directory.context("cannot make a temporary directory")?,
+            health,
+            metrics,
+        };
+        let settings = emulator.settings();
+        let files = [
+            ("module_configuration", json!({}).to_string()),
+            (
+                "trigger_configuration",
+                trigger(arguments, emulator, running)?.to_string(),
+            ),
+            ("token", settings.platform.token.expose().to_owned()),
+            ("url_callback", running.callback_url()),
+            ("url_logs", running.logs_url()),
+            ("url_secrets", running.secrets_url()),
+            ("intake_url", running.intake_url()),
+            ("liveness_port", health.to_string()),
+            ("metrics_port", metrics.to_string()),
+        ];
+        for directory in [site.configuration(), site.data()] {
+            fs::create_dir(&directory).with_context(|| format!("cannot make {directory:?}"))?;
+        }
+        for (name, content) in files {
+            let path = site.configuration().join(name);
+            fs::write(&path, content).with_context(|| format!("cannot write {path:?}"))?;
+        }
+        Ok(site)
+    }
+
+    /// The directory itself.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Stands for `/symphony`.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.path().join("symphony")
+    }
+
+    /// Stands for `/symphony_data`.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path().join("symphony_data")
+    }
+
+    /// Everything received before this instant has been delivered, says the module.
+    pub(crate) fn mark(&self) -> Option<DateTime<Utc>> {
+        let state = fs::read(self.data().join("context.json")).ok()?;
+        let state: Value = serde_json::from_slice(&state).ok()?;
+        let mark = state.get("most_recent_date_requested")?.as_str()?;
+        Some(DateTime::parse_from_rfc3339(mark).ok()?.to_utc())
+    }
+
+    /// Leaves the directory where it is.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.directory.keep()
+    }
+}
+
+/// The form of the trigger, filled in.
+fn trigger(arguments: &Arguments, emulator: &Emulator, running: &Running) -> anyhow::Result<Value> {
+    let settings = emulator.settings();
+    let key = settings
+        .intake
+        .keys
+        .first()
+        .context("the emulator has no intake key")?;
+    // One hour more than the mail reaches back, since the module starts a moment later.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the command line allows 0 to 719"
+    )]
+    let start_time = arguments.backlog.ceil() as u64 + 1;
+    match arguments.trigger {
+        Trigger::MessageTrace => {
+            let account = settings.report.accounts.first();
+            let account = account.context("the emulator has no account")?;
+            Ok(json!({
+                "account_name": account.name,
+                "account_password": account.password.expose(),
+                "intake_key": key.expose(),
+                "intake_server": running.intake_url(),
+                "frequency": FREQUENCY,
+                "timedelta": 0,
+                "start_time": start_time,
+                "reporting_url": running.reporting_url(),
+            }))
+        }
+    }
+}
+
+/// Two ports that nobody listens on. Both are held while they are chosen, so that they differ.
+fn free_ports() -> io::Result<[u16; 2]> {
+    let (first, second) = (
+        TcpListener::bind("127.0.0.1:0")?,
+        TcpListener::bind("127.0.0.1:0")?,
+    );
+    Ok([first.local_addr()?.port(), second.local_addr()?.port()])
+}

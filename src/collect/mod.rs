@@ -1,0 +1,169 @@
+//! The fetch loop: what to read next, what is known, what is delivered, what may be forgotten.
+//!
+//! The guarantee: **every row that the source shows is accepted by the sink at least once, and at
+//! most once as long as no acceptance is lost**. It rests on three rules. A window is passed only
+//! when it was read to its end and all its batches were accepted ([`progress`]). A row is known by
+//! its key from the moment it is put into a batch ([`known`]), and after a restart from the moment
+//! its batch was accepted ([`journal`]). And nothing is skipped on an error: the same window is
+//! asked for again.
+//!
+//! The decisions are pure, synchronous state machines ([`plan`], [`progress`], [`known`]); the
+//! async shell around them ([`Collector`]) is thin. It owns the traits it needs; whoever puts a
+//! trigger together implements them.
+
+pub mod journal;
+pub mod known;
+pub mod plan;
+pub mod progress;
+
+mod event;
+mod fetch;
+mod patience;
+
+use std::{fmt, future::Future, hash::Hash, io, time::Duration};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub use self::{
+    event::{Event, Observer},
+    fetch::{Collector, Parts},
+};
+use crate::{Page, Window};
+
+/// Where rows come from.
+pub trait Source: Send + Sync + 'static {
+    /// Leads to the next page of a window.
+    type Link: Clone + Eq + Hash + Send + Sync + fmt::Display + 'static;
+
+    /// One page of a window: the first, or the one that `link` leads to.
+    fn page(
+        &self,
+        window: Window,
+        link: Option<Self::Link>,
+    ) -> impl Future<Output = Result<Page<Self::Link>, SourceError>> + Send;
+
+    /// What the source can do.
+    fn limits(&self) -> SourceLimits;
+
+    /// The source's own time, as far as it is known, when the local clock shows `local`. Nothing
+    /// later is asked for.
+    fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {
+        local
+    }
+}
+
+/// What a source can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// The longest window of one query.
+    pub longest_window: TimeDelta,
+    /// How far back rows are kept.
+    pub retention: TimeDelta,
+    /// As many rows as one query should give.
+    pub rows_per_window: u32,
+    /// More pages than this in one query are a sign that its links go on for ever, or come near
+    /// the service's cap: the window is cut.
+    pub pages_per_window: u32,
+    /// The longest time that one call of [`Source::page`] takes.
+    pub longest_call: Duration,
+}
+
+/// Why there is no page.
+#[derive(Debug)]
+pub struct SourceError {
+    /// What to do about it.
+    pub remedy: Remedy,
+    /// What happened, what it means, and what a person should do.
+    pub sentence: String,
+    /// A word for metrics labels.
+    pub label: &'static str,
+}
+
+/// What to do when there is no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// It passes by itself: ask again with growing pauses.
+    Retry {
+        /// The pause that the service asked for.
+        after: Option<Duration>,
+    },
+    /// A person must act: ask again at a slow pace.
+    Person,
+    /// The window cannot be read like this: ask for a narrower one.
+    Narrow,
+    /// The service keeps nothing before this instant.
+    TooOld {
+        /// The oldest instant that may be asked for.
+        oldest: DateTime<Utc>,
+    },
+}
+
+/// Where rows go.
+pub trait Sink: Send + Sync + 'static {
+    /// What is delivered at once.
+    type Batch: Batch;
+
+    /// An empty batch.
+    fn batch(&self) -> Self::Batch;
+
+    /// Delivers a batch: returns when the receiver has accepted it, however long that takes.
+    /// None when that was given up because of a stop.
+    fn deliver(&self, batch: Self::Batch) -> impl Future<Output = Option<Receipt>> + Send;
+}
+
+/// A batch being filled.
+pub trait Batch: Send + 'static {
+    /// Adds an event.
+    fn push(&mut self, event: &str) -> Pushed;
+}
+
+/// What became of an event that was to be added to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is in the batch.
+    Added,
+    /// It does not fit any more: deliver the batch and add the event to the next.
+    Full,
+    /// The receiver takes no event as long as this.
+    TooLong,
+}
+
+/// The receiver's answer to a batch.
+#[derive(Debug, Default)]
+pub struct Receipt {
+    /// Events that the receiver refused for good.
+    pub rejected: Vec<Rejected>,
+}
+
+/// An event that the receiver refused for good.
+#[derive(Debug)]
+pub struct Rejected {
+    /// The event.
+    pub event: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where things are kept between restarts. Names are relative paths with `/`.
+pub trait Store: Send + Sync + 'static {
+    /// The content of a file; none when there is no such file.
+    fn read(&self, name: &str) -> impl Future<Output = io::Result<Option<Bytes>>> + Send;
+    /// Replaces a file as a whole; on return the content is safe on the disk.
+    fn write(&self, name: &str, content: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+    /// Adds to the end of a file, made when missing; on return the content is safe on the disk.
+    fn append(&self, name: &str, content: Bytes) -> impl Future<Output = io::Result<()>> + Send;
+    /// Removes a file; it is no error when there is none.
+    fn delete(&self, name: &str) -> impl Future<Output = io::Result<()>> + Send;
+    /// The names of all files that start with `prefix`, sorted.
+    fn list(&self, prefix: &str) -> impl Future<Output = io::Result<Vec<String>>> + Send;
+}
+
+/// Where the mark is kept before which everything was delivered.
+pub trait Checkpoint: Send + 'static {
+    /// Keeps the mark; on return it is safe on the disk.
+    fn save(&mut self, mark: DateTime<Utc>) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! How long to wait after a failure, and when to call for help: a pure state machine.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Remedy;
+use crate::http::Backoff;
+
+/// Pauses after failures that pass by themselves.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Pauses after failures that a person must mend.
+const SLOW: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(150));
+
+/// A failure that a person must mend is critical when it has lasted this long.
+const CRITICAL_AFTER: TimeDelta = TimeDelta::minutes(15);
+
+/// After this many failures in a row a link is given up and its window begun anew, since links may
+/// expire.
+const LINK_FAILURES: u32 = 5;
+
+/// Counts failures in a row.
+#[derive(Debug)]
+pub(super) struct Patience {
+    retry: Backoff,
+    slow: Backoff,
+    failures: u32,
+    refused_since: Option<DateTime<Utc>>,
+    called: bool,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// How long to wait.
+    pub(super) pause: Duration,
+    /// Whether now is the time to call for help.
+    pub(super) call: bool,
+    /// Whether the link should be given up.
+    pub(super) begin_anew: bool,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self {
+            retry: Backoff::new(RETRY.0, RETRY.1),
+            slow: Backoff::new(SLOW.0, SLOW.1),
+            failures: 0,
+            refused_since: None,
+            called: false,
+        }
+    }
+
+    /// A failure happened.
+    pub(super) fn failed(&mut self, remedy: Remedy, now: DateTime<Utc>) -> Verdict {
+        self.failures = self.failures.saturating_add(1);
+        let begin_anew = self.failures.is_multiple_of(LINK_FAILURES);
+        let pause = match remedy {
+            Remedy::Retry { after } => self.retry.next_pause(after),
+            Remedy::Narrow | Remedy::TooOld { .. } => self.retry.next_pause(None),
+            Remedy::Person => self.slow.next_pause(None),
+        };
+        let mut call = false;
+        if remedy == Remedy::Person {
+            let since = *self.refused_since.get_or_insert(now);
+            call = !self.called && now - since >= CRITICAL_AFTER;
+            self.called |= call;
+        }
+        Verdict {
+            pause,
+            call,
+            begin_anew,
+        }
+    }
+
+    /// A page came. How many failures there were before it.
+    pub(super) fn succeeded(&mut self) -> u32 {
+        let failures = self.failures;
+        if failures > 0 {
+            *self = Self::new();
+        }
+        failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(minutes * 60, 0).unwrap()
+    }
+
+    #[test]
+    fn calls_for_help_once_after_a_quarter_of_an_hour() {
+        let mut patience = Patience::new();
+        assert!(!patience.failed(Remedy::Person, at(0)).call);
+        assert!(!patience.failed(Remedy::Retry { after: None }, at(5)).call);
+        assert!(!patience.failed(Remedy::Person, at(14)).call);
+        assert!(patience.failed(Remedy::Person, at(15)).call);
+        assert!(!patience.failed(Remedy::Person, at(60)).call, "once");
+        assert_eq!(patience.succeeded(), 5);
+        assert!(
+            !patience.failed(Remedy::Person, at(90)).call,
+            "a new failure begins anew"
+        );
+        assert!(patience.failed(Remedy::Person, at(105)).call);
+    }
+
+    #[test]
+    fn outages_do_not_call_a_person() {
+        let mut patience = Patience::new();
+        let called = (0..100).any(|n| patience.failed(Remedy::Retry { after: None }, at(n)).call);
+        assert!(!called);
+    }
+
+    #[test]
+    fn gives_a_link_up_now_and_then() {
+        let mut patience = Patience::new();
+        let retry = Remedy::Retry { after: None };
+        let anew: Vec<bool> = (0..6)
+            .map(|n| patience.failed(retry, at(n)).begin_anew)
+            .collect();
+        assert_eq!(anew, [false, false, false, false, true, false]);
+    }
+}

@@ -1,0 +1,444 @@
+//! The guarantee of the fetch loop, on virtual time, against sources and sinks that fail in every
+//! way, and with kills at any moment.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    journal::{Journal, Remembered},
+    plan::{Plan, PlanSettings},
+    *,
+};
+use crate::{Clock, RowKey, RowKeyer};
+
+const BATCH: usize = 5;
+const PAGE: usize = 7;
+
+/// The truth: rows with the time of their receipt.
+#[derive(Debug)]
+struct World {
+    rows: Vec<DateTime<Utc>>,
+    accepted: Mutex<HashMap<usize, usize>>,
+    dropped: Mutex<Vec<usize>>,
+    random: Mutex<StdRng>,
+    /// Of a hundred calls, how many fail.
+    faults: u32,
+    clock: Clock,
+}
+
+impl World {
+    fn chance(&self, percent: u32) -> bool {
+        self.random.lock().unwrap().random_ratio(percent, 100)
+    }
+
+    fn pause(&self, most_ms: u64) -> tokio::time::Sleep {
+        let ms = self.random.lock().unwrap().random_range(0..most_ms);
+        tokio::time::sleep(Duration::from_millis(ms))
+    }
+}
+
+#[derive(Debug)]
+struct FakeSource {
+    world: Arc<World>,
+    keyer: RowKeyer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Offset(usize);
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset {}", self.0)
+    }
+}
+
+fn refuse<T>(remedy: Remedy) -> Result<T, SourceError> {
+    Err(SourceError {
+        remedy,
+        sentence: format!("refused: {remedy:?}"),
+        label: "fake",
+    })
+}
+
+impl Source for FakeSource {
+    type Link = Offset;
+
+    async fn page(
+        &self,
+        window: Window,
+        link: Option<Offset>,
+    ) -> Result<Page<Offset>, SourceError> {
+        self.world.pause(2000).await;
+        if self.world.chance(self.world.faults) {
+            let choice = self.world.random.lock().unwrap().random_range(0..4);
+            match choice {
+                0 => {
+                    return refuse(Remedy::Retry {
+                        after: Some(Duration::from_secs(3)),
+                    });
+                }
+                1 => return refuse(Remedy::Retry { after: None }),
+                2 => return refuse(Remedy::Person),
+                _ => return refuse(Remedy::Narrow),
+            }
+        }
+        assert!(
+            window.end() <= self.world.clock.now(),
+            "asked for the future"
+        );
+        // Both bounds included, newest first.
+        let matching: Vec<usize> = (0..self.world.rows.len())
+            .rev()
+            .filter(|n| {
+                self.world
+                    .rows
+                    .get(*n)
+                    .is_some_and(|at| window.start() <= *at && *at <= window.end())
+            })
+            .collect();
+        let start = link.map_or(0, |offset| offset.0);
+        let mut text = Vec::new();
+        let mut spans = Vec::new();
+        for n in matching.iter().skip(start).take(PAGE) {
+            let from = text.len();
+            text.extend_from_slice(n.to_string().as_bytes());
+            spans.push((from..text.len(), *n));
+        }
+        let next = if self.world.chance(self.world.faults / 4) {
+            Some(Offset(start)) // a link that repeats itself
+        } else {
+            (start + PAGE < matching.len()).then_some(Offset(start + PAGE))
+        };
+        let mut page = Page::new(text.into(), next);
+        for (range, n) in spans {
+            let received = self.world.rows.get(n).copied();
+            assert!(page.push(range, self.keyer.key(&[&n.to_string()]), received));
+        }
+        Ok(page)
+    }
+
+    fn limits(&self) -> SourceLimits {
+        SourceLimits {
+            longest_window: TimeDelta::hours(240),
+            retention: TimeDelta::days(30),
+            rows_per_window: 40,
+            pages_per_window: 20,
+            longest_call: Duration::from_secs(180),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FakeSink {
+    world: Arc<World>,
+}
+
+#[derive(Debug, Default)]
+struct FakeBatch(Vec<usize>);
+
+impl Batch for FakeBatch {
+    fn push(&mut self, event: &str) -> Pushed {
+        let n: usize = event.parse().unwrap();
+        if n % 41 == 40 {
+            Pushed::TooLong
+        } else if self.0.len() < BATCH {
+            self.0.push(n);
+            Pushed::Added
+        } else {
+            Pushed::Full
+        }
+    }
+}
+
+impl Sink for FakeSink {
+    type Batch = FakeBatch;
+
+    fn batch(&self) -> FakeBatch {
+        FakeBatch::default()
+    }
+
+    async fn deliver(&self, batch: FakeBatch) -> Option<Receipt> {
+        let longest = if self.world.chance(10) { 900_000 } else { 5000 };
+        self.world.pause(longest).await;
+        let mut receipt = Receipt::default();
+        for n in batch.0 {
+            if n % 37 == 36 {
+                receipt.rejected.push(Rejected {
+                    event: n.to_string(),
+                    reason: "no".to_owned(),
+                });
+            } else {
+                *self.world.accepted.lock().unwrap().entry(n).or_default() += 1;
+            }
+        }
+        self.world.pause(1000).await; // the answer is on its way
+        Some(receipt)
+    }
+}
+
+/// Survives kills; every operation is atomic.
+#[derive(Debug, Default)]
+struct Disk {
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    mark: Mutex<Option<DateTime<Utc>>>,
+}
+
+impl Store for Disk {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        Ok(self
+            .files
+            .lock()
+            .unwrap()
+            .get(name)
+            .cloned()
+            .map(Bytes::from))
+    }
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.files
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), content.to_vec());
+        Ok(())
+    }
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.files
+            .lock()
+            .unwrap()
+            .entry(name.to_owned())
+            .or_default()
+            .extend(content);
+        Ok(())
+    }
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.files.lock().unwrap().remove(name);
+        Ok(())
+    }
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let files = self.files.lock().unwrap();
+        Ok(files
+            .keys()
+            .filter(|name| name.starts_with(prefix))
+            .cloned()
+            .collect())
+    }
+}
+
+struct Mark(Arc<Disk>);
+
+impl Checkpoint for Mark {
+    async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
+        *self.0.mark.lock().unwrap() = Some(mark);
+        Ok(())
+    }
+}
+
+struct Watcher(Arc<World>);
+
+impl Observer for Watcher {
+    fn on(&self, event: Event<'_>) {
+        if let Event::Dropped { event, .. } = event {
+            self.0.dropped.lock().unwrap().push(event.parse().unwrap());
+        }
+    }
+}
+
+fn settings() -> PlanSettings {
+    PlanSettings {
+        frequency: TimeDelta::seconds(60),
+        delay: TimeDelta::minutes(1),
+        longest: TimeDelta::hours(240),
+        retention: TimeDelta::days(30),
+        rows_per_window: 40,
+    }
+}
+
+/// Rows delivered and not remembered at the kills so far: they may come twice.
+type Allowed = HashMap<usize, usize>;
+
+/// Runs a collector until `life` is over (a kill) or, without one, stops it cleanly once it is
+/// done with everything.
+async fn live(world: &Arc<World>, disk: &Arc<Disk>, start: DateTime<Utc>, life: Option<Duration>) {
+    let remembered = Journal::open(disk.as_ref(), [3; 16]).await.unwrap();
+    assert_eq!(remembered.damage, Vec::<String>::new());
+    let mark = disk.mark.lock().unwrap().unwrap_or(start);
+    let stop = CancellationToken::new();
+    let parts = Parts {
+        source: Arc::new(FakeSource {
+            world: Arc::clone(world),
+            keyer: remembered.keyer,
+        }),
+        sink: Arc::new(FakeSink {
+            world: Arc::clone(world),
+        }),
+        store: Arc::clone(disk),
+        checkpoint: Mark(Arc::clone(disk)),
+        observer: Arc::new(Watcher(Arc::clone(world))),
+        clock: world.clock.clone(),
+        stop: stop.clone(),
+    };
+    let plan = Plan::new(settings(), mark);
+    let run = Collector::new(parts, plan, remembered.known, remembered.journal).run();
+    match life {
+        Some(life) => {
+            let ended = tokio::time::timeout(life, run).await;
+            assert!(ended.is_err(), "the loop ended by itself");
+        }
+        None => {
+            let end = world.clock.now();
+            let disk = Arc::clone(disk);
+            tokio::spawn(async move {
+                while disk.mark.lock().unwrap().unwrap() < end {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                }
+                stop.cancel();
+            });
+            tokio::time::timeout(Duration::from_secs(200_000), run)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+    }
+}
+
+/// What was accepted and is not in the journal.
+async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
+    let mut remembered = Journal::open(disk, [3; 16]).await.unwrap();
+    let accepted: Vec<usize> = world.accepted.lock().unwrap().keys().copied().collect();
+    accepted
+        .into_iter()
+        .filter(|n| {
+            let key = remembered.keyer.key(&[&n.to_string()]);
+            let at = world.rows.get(*n).copied();
+            remembered
+                .known
+                .admit(key, at, DateTime::UNIX_EPOCH)
+                .is_some()
+        })
+        .collect()
+}
+
+async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(), TestCaseError> {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let clock = Clock::virtual_from(now);
+    let mut random = StdRng::seed_from_u64(seed);
+    let start = now - TimeDelta::hours(5);
+    let mut times: Vec<_> = (0..rows)
+        .map(|_| start + TimeDelta::milliseconds(random.random_range(0..5 * 3_600_000)))
+        .collect();
+    times.sort();
+    let world = Arc::new(World {
+        rows: times,
+        accepted: Mutex::default(),
+        dropped: Mutex::default(),
+        random: Mutex::new(random),
+        faults,
+        clock,
+    });
+    let disk = Arc::new(Disk::default());
+    let mut allowed = Allowed::new();
+    for life in lives {
+        live(
+            &world,
+            &disk,
+            start,
+            Some(Duration::from_millis(life.into())),
+        )
+        .await;
+        let lost = forgotten(&world, &disk).await;
+        prop_assert!(
+            lost.len() <= 4 * BATCH,
+            "{} rows in flight at a kill",
+            lost.len()
+        );
+        for n in lost {
+            *allowed.entry(n).or_default() += 1;
+        }
+    }
+    live(&world, &disk, start, None).await;
+    let accepted = world.accepted.lock().unwrap();
+    let dropped = world.dropped.lock().unwrap();
+    for n in 0..rows {
+        let times = accepted.get(&n).copied().unwrap_or(0);
+        let most = 1 + allowed.get(&n).copied().unwrap_or(0);
+        if n % 41 == 40 || n % 37 == 36 {
+            prop_assert!(
+                times == 0 && dropped.contains(&n),
+                "row {n} was to be dropped, and said"
+            );
+        } else {
+            prop_assert!(times >= 1, "row {n} is missing");
+            prop_assert!(
+                times <= most,
+                "row {n} came {times} times, at most {most} are excused"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn on_virtual_time<F: Future>(work: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn nothing_is_missing_and_nothing_doubled(
+        seed: u64,
+        faults in 0_u32..75,
+        rows in 0_usize..400,
+        lives in prop::collection::vec(0_u32..120_000, 0..6),
+    ) {
+        on_virtual_time(check(seed, faults, rows, lives))?;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_torn_segment_costs_only_its_last_batch() {
+    let disk = Disk::default();
+    let Remembered {
+        mut known,
+        mut journal,
+        ..
+    } = Journal::open(&disk, [1; 16]).await.unwrap();
+    let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    for n in 0..3 {
+        let row = known.admit(RowKey::from_u128(n), Some(at), at).unwrap();
+        journal.append(&disk, &[row]).await.unwrap();
+    }
+    let name = disk.list("known-rows/0").await.unwrap().pop().unwrap();
+    disk.files.lock().unwrap().get_mut(&name).unwrap().pop();
+    let mut again = Journal::open(&disk, [2; 16]).await.unwrap();
+    assert_eq!(again.known.len(), 2);
+    assert_eq!(again.damage.len(), 1, "{:?}", again.damage);
+    assert_eq!(
+        again.keyer.key(&["a"]),
+        RowKeyer::new([1; 16]).key(&["a"]),
+        "the first seed"
+    );
+    // What is written from now on lies in a segment of its own.
+    let row = again
+        .known
+        .admit(RowKey::from_u128(2), Some(at), at)
+        .unwrap();
+    again.journal.append(&disk, &[row]).await.unwrap();
+    assert_eq!(Journal::open(&disk, [2; 16]).await.unwrap().known.len(), 3);
+    // All is forgotten when it is old enough.
+    let mut last = Journal::open(&disk, [2; 16]).await.unwrap().journal;
+    last.forget_before(&disk, at + TimeDelta::hours(2))
+        .await
+        .unwrap();
+    assert!(disk.list("known-rows/0").await.unwrap().is_empty());
+}

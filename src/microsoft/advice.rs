@@ -1,0 +1,167 @@
+//! Refusals of the services as sentences: what happened, what it means, what to do.
+
+use chrono::{DateTime, Utc};
+use http::{
+    HeaderMap, StatusCode,
+    header::{LOCATION, WWW_AUTHENTICATE},
+};
+use url::Url;
+
+use super::{Class, Error, Link, complaint::Complaint};
+use crate::http::{Response, retry_after};
+
+/// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
+/// it fails for ever at `$skiptoken=999999`, about one million rows into a result.
+const DEEP: u64 = 990_000;
+
+/// An answer other than success, and what was asked.
+pub(super) struct Refusal<'a> {
+    pub(super) response: &'a Response,
+    pub(super) link: Option<&'a Link>,
+    pub(super) secrets: &'a [&'a str],
+    pub(super) now: DateTime<Utc>,
+}
+
+/// What a refusal of the Reporting Web Service means.
+pub(super) fn reporting(refusal: &Refusal<'_>) -> Error {
+    let status = refusal.response.status();
+    let headers = refusal.response.headers();
+    let complaint = Complaint::read(refusal.response.body(), refusal.secrets);
+    let transient = Class::Transient {
+        retry_after: retry_after(headers, refusal.now),
+    };
+    let deep = refusal
+        .link
+        .and_then(Link::depth)
+        .is_some_and(|depth| depth >= DEEP);
+    let (class, text) = match status.as_u16() {
+        300..=399 => (Class::Refused, redirect(headers)),
+        400 => bad_request(refusal, &complaint),
+        401 => (Class::Refused, wrong_account(headers).to_owned()),
+        403 => (
+            Class::Refused,
+            "the account may not read the message trace: give it the rights `Reports reader` and \
+             `Security reader` in Microsoft 365, which take up to an hour to act"
+                .to_owned(),
+        ),
+        404 | 410 => (
+            Class::Refused,
+            "there is no message trace at this address: Microsoft has retired the Reporting Web \
+             Service for this organization, or `reporting_url` is wrong; use the trigger \
+             `message_trace_graph`, or correct `reporting_url`"
+                .to_owned(),
+        ),
+        500 if deep && complaint.code == "UnknownError" => (
+            Class::Narrow,
+            "the service fails this deep into one result (it stops at about one million rows): \
+             the window is read in narrower ones"
+                .to_owned(),
+        ),
+        429 => (
+            transient,
+            "the service asks for fewer requests: asked again later; if it persists, raise \
+             `frequency` or see what else reads this organization's message trace"
+                .to_owned(),
+        ),
+        408 | 425 | 500..=599 => (
+            transient,
+            "the service fails for the moment: asked again later; if it persists, see the service \
+             health of Microsoft 365"
+                .to_owned(),
+        ),
+        _ => (
+            Class::Refused,
+            "the service does not accept the request: check `reporting_url` and any proxy in \
+             between"
+                .to_owned(),
+        ),
+    };
+    Error::Status {
+        status,
+        class,
+        sentence: sentence("the Reporting Web Service", status, &text, &complaint),
+    }
+}
+
+fn sentence(service: &str, status: StatusCode, text: &str, complaint: &Complaint) -> String {
+    format!("{service} answered {status}: {text}{}", complaint.quoted())
+}
+
+/// What a 401 to a name and password means, from the ways to sign in that the service offers.
+fn wrong_account(headers: &HeaderMap) -> &'static str {
+    let mut offers = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|challenge| {
+            let scheme = challenge.split_whitespace().next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case("basic")
+        })
+        .peekable();
+    if offers.peek().is_none() {
+        "the sign-in is refused: either the name or password of the account is wrong (check \
+         `account_name` and `account_password`, and the account's sign-in log in Microsoft \
+         Entra), or Microsoft has switched off sign-in with a password for this organization \
+         (then use the trigger `message_trace_graph`)"
+    } else if offers.any(|basic| basic) {
+        "the name or password of the account is wrong, expired or locked: check `account_name` \
+         and `account_password`, and the account's sign-in log in Microsoft Entra"
+    } else {
+        "Microsoft has switched off sign-in with a password for this organization: use the \
+         trigger `message_trace_graph`, which signs in as an app"
+    }
+}
+
+fn redirect(headers: &HeaderMap) -> String {
+    let target = headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .map_or_else(|| "nowhere".to_owned(), target_host);
+    format!(
+        "it redirects to {target}, where no credential is sent: check `reporting_url` and any \
+         proxy in between"
+    )
+}
+
+/// The host of a redirect; a relative one stays where it is.
+fn target_host(location: &str) -> String {
+    match Url::parse(location) {
+        Ok(url) => url.host_str().unwrap_or("nowhere").to_owned(),
+        Err(_) => "another path".to_owned(),
+    }
+}
+
+/// A 400: of a window before what is kept, of one that is too wide, of a link, or of anything.
+fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    let said = complaint.text.to_ascii_lowercase();
+    if let Some((_, rest)) = said.split_once("older than") {
+        let days = rest
+            .split_whitespace()
+            .next()
+            .and_then(|days| days.parse().ok());
+        let reach = days.map_or_else(String::new, |days| format!(" of {days} days"));
+        return (
+            Class::OutOfReach { days },
+            format!(
+                "the window starts before what the service keeps{reach}: earlier rows cannot be \
+                 had any more; lower `start_time`"
+            ),
+        );
+    }
+    if refusal.link.is_some() {
+        let text = "it does not accept its own link to the next page: the window is read anew in \
+                    narrower ones";
+        return (Class::Narrow, text.to_owned());
+    }
+    if said.contains("longer than") {
+        let text = "the window is too wide for one query: it is read in narrower ones";
+        return (Class::Narrow, text.to_owned());
+    }
+    let text = "it does not accept the query: check that `reporting_url` is the address of the \
+                Reporting Web Service, and report it if so";
+    (Class::Refused, text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

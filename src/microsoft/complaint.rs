@@ -1,0 +1,162 @@
+//! What the body of an answer without rows says, for people: short, in one line.
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::Value;
+
+/// The most characters of an answer's text that appear in a message.
+const MAX_CHARS: usize = 300;
+
+/// The most bytes of a body that are looked at.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The complaint of the service in its own words; both parts may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) code: String,
+    pub(super) text: String,
+}
+
+impl Complaint {
+    /// Reads either error envelope of the Reporting Web Service, that of Graph, the title of a
+    /// page of markup, or else takes the text as it is. `secrets`, which the service may have
+    /// echoed, are blotted out.
+    pub(super) fn read(body: &[u8], secrets: &[&str]) -> Self {
+        let body = body.get(..MAX_BODY).unwrap_or(body);
+        if let Ok(json) = serde_json::from_slice::<Value>(body) {
+            return Self::of_json(&json, secrets);
+        }
+        let text = String::from_utf8_lossy(body);
+        Self {
+            code: String::new(),
+            text: title(&text, secrets).unwrap_or_else(|| one_line(&text, secrets)),
+        }
+    }
+
+    fn of_json(json: &Value, secrets: &[&str]) -> Self {
+        let first = |paths: &[&str]| {
+            paths
+                .iter()
+                .find_map(|path| json.pointer(path)?.as_str())
+                .map(|text| one_line(text, secrets))
+                .unwrap_or_default()
+        };
+        Self {
+            code: first(&["/odata.error/code", "/error/code", "/ErrorCode"]),
+            text: first(&[
+                "/odata.error/message/value",
+                "/error/message/value",
+                "/error/message",
+                "/Message",
+            ]),
+        }
+    }
+
+    /// The complaint as the end of a sentence; nothing when there is none.
+    pub(super) fn quoted(&self) -> String {
+        match self.to_string() {
+            said if said.is_empty() => said,
+            said => format!(" (the answer says: {said})"),
+        }
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code.as_str(), self.text.as_str()) {
+            ("", text) => f.write_str(text),
+            (code, "") => f.write_str(code),
+            (code, text) => write!(f, "{code}: {text}"),
+        }
+    }
+}
+
+/// The title of an HTML page or Atom feed.
+pub(super) fn title(text: &str, secrets: &[&str]) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let open = lower.find("<title")?;
+    let start = open + lower.get(open..)?.find('>')? + 1;
+    let length = lower.get(start..)?.find("</title")?;
+    let title = one_line(text.get(start..start + length)?, secrets);
+    (!title.is_empty()).then_some(title)
+}
+
+/// The text without secrets, with its white space and control characters folded into single
+/// blanks, and cut.
+fn one_line(text: &str, secrets: &[&str]) -> String {
+    let mut text = Cow::Borrowed(text);
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "***").into();
+    }
+    let mut line = String::new();
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    for word in words.filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > MAX_CHARS {
+            break;
+        }
+    }
+    match line.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => {
+            line.truncate(end);
+            line.push('…');
+            line
+        }
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> String {
+        Complaint::read(body.as_bytes(), &["hunter2"]).to_string()
+    }
+
+    #[test]
+    fn reads_every_envelope() {
+        for (body, said) in [
+            (
+                r#"{"odata.error":{"code":"UnknownError","message":{"lang":"","value":"An error."}}}"#,
+                "UnknownError: An error.",
+            ),
+            (
+                r#"{"error":{"code":"","message":{"lang":"en-US","value":"No property."}}}"#,
+                "No property.",
+            ),
+            (
+                r#"{"error":{"code":"BadRequest","message":"No."}}"#,
+                "BadRequest: No.",
+            ),
+            (
+                r#"{"ErrorCode":"","Message":"No permission."}"#,
+                "No permission.",
+            ),
+            (
+                "<html>\r\n<TITLE>401 -\r\n Unauthorized</TITLE><h1>x</h1>",
+                "401 - Unauthorized",
+            ),
+            ("plain\n\ttext\u{1b}[31m", "plain text [31m"),
+            ("{}", ""),
+            ("", ""),
+        ] {
+            assert_eq!(read(body), said, "{body}");
+        }
+    }
+
+    #[test]
+    fn is_short_and_without_secrets() {
+        let long = read(&format!(
+            "{}hunter2{}",
+            "x".repeat(MAX_CHARS - 3),
+            "é".repeat(MAX_BODY)
+        ));
+        assert_eq!(long.chars().count(), MAX_CHARS + 1);
+        assert!(long.ends_with("x***…"), "{long}");
+        assert_eq!(read(r#"{"Message":"bad hunter\u0032"}"#), "bad ***");
+    }
+}

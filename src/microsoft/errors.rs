@@ -1,0 +1,160 @@
+//! What can go wrong when a page is asked for, and whether asking again helps.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::link::LinkError;
+use crate::http::{HttpError, HttpErrorKind};
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There was no whole answer.
+    #[error("no answer from Microsoft; asked again later, check network and proxy if it persists")]
+    NoAnswer(#[source] HttpError),
+    /// The answer was a refusal.
+    #[error("{sentence}")]
+    Status {
+        /// The status of the answer.
+        status: StatusCode,
+        /// Whether asking again helps.
+        class: Class,
+        /// What happened, what it means and what to do, with what the service said.
+        sentence: String,
+    },
+    /// The answer claims success, but is not certain to be a whole page.
+    #[error("unreadable answer: {0}; asked again later")]
+    Unreadable(#[from] Unreadable),
+    /// The page has a link to the next one that is not followed.
+    #[error("the link to the next page is refused")]
+    Link(#[from] LinkError),
+    /// The request could not be built.
+    #[error("request cannot be made; check the address of the service and the credentials")]
+    Request(#[source] http::Error),
+}
+
+impl Error {
+    /// Whether asking again helps.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NoAnswer(error) => match error.kind {
+                HttpErrorKind::Setup => Class::Refused,
+                HttpErrorKind::TooLarge => Class::Narrow,
+                _ => Class::Transient { retry_after: None },
+            },
+            Self::Status { class, .. } => *class,
+            Self::Unreadable(_) => Class::Transient { retry_after: None },
+            Self::Link(_) | Self::Request(_) => Class::Refused,
+        }
+    }
+
+    /// A word for metrics labels: the status of a refusal, or the kind of failure.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoAnswer(error) => error.kind.label(),
+            Self::Status { status, .. } => status_label(*status),
+            Self::Unreadable(_) => "unreadable",
+            Self::Link(_) => "link",
+            Self::Request(_) => "request",
+        }
+    }
+}
+
+/// The status where it tells something by itself, else its hundred, so that labels stay few.
+fn status_label(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        408 => "408",
+        410 => "410",
+        429 => "429",
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        other => match other / 100 {
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        },
+    }
+}
+
+/// Whether asking again helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It passes by itself: ask again, with growing pauses.
+    Transient {
+        /// The pause that the service asked for.
+        retry_after: Option<Duration>,
+    },
+    /// A person must act: ask again, but slowly.
+    Refused,
+    /// This window, or this link, cannot be read like this: ask for narrower windows.
+    Narrow,
+    /// The window lies, at least partly, before what the service keeps, and no longer comes back.
+    OutOfReach {
+        /// How many days back the service reaches, when it says so.
+        days: Option<u32>,
+    },
+}
+
+/// Why an answer that claims success is not taken for a page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not text.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    /// It ends too early.
+    #[error("its JSON breaks off after {bytes} bytes")]
+    Cut {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It is garbled.
+    #[error("it is not valid JSON at line {line}, column {column}")]
+    NotJson {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// It is JSON of another shape.
+    #[error("its JSON is not a page of rows (line {line}, column {column})")]
+    NotAPage {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// It is a web page or feed, with this title.
+    #[error(
+        "it is markup ({}) instead of JSON: check the address of the service in the settings and \
+         any proxy in between", title.as_deref().unwrap_or("without a title")
+    )]
+    Markup {
+        /// Its title.
+        title: Option<String>,
+    },
+    /// It has no list of rows; what it says instead.
+    #[error("it has no list of rows{}", said(.0))]
+    NoRows(String),
+    /// It reports an error beside or instead of rows.
+    #[error("it reports an error with status 200{}", said(.0))]
+    ErrorInside(String),
+    /// One of its rows is not a JSON object.
+    #[error("one of its rows is not a JSON object")]
+    RowNotAnObject,
+}
+
+fn said(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(" (it says: {text})")
+    }
+}

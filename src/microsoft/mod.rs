@@ -1,0 +1,35 @@
+//! Pages of the Microsoft 365 message trace.
+//!
+//! Answers one question, "what does this page of this window hold?", and says of every failure
+//! what it means, what to do about it, and whether asking again helps ([`Error`], [`Class`]).
+//! When to ask, how often and how wide is for the caller to decide.
+
+mod advice;
+mod complaint;
+mod date;
+mod errors;
+mod link;
+mod page;
+mod reporting;
+mod row;
+mod sign_in;
+#[cfg(test)]
+mod testing;
+
+use std::time::Duration;
+
+pub use self::{
+    errors::{Class, Error, Unreadable},
+    link::{Link, LinkError},
+    reporting::ReportingService,
+    sign_in::SignIn,
+};
+use crate::http::Limits;
+
+/// What one page may cost. A full page of either service is about 2 MB and takes 2 to 4 s; a busy
+/// tenant's first byte is known to take far longer.
+const PAGE_LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(120),
+    total: Duration::from_secs(180),
+    max_body: 64 * 1024 * 1024,
+};

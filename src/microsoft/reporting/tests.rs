@@ -1,0 +1,140 @@
+use chrono::TimeZone as _;
+
+use super::*;
+use crate::{
+    Secret,
+    http::{HttpError, HttpErrorKind},
+    microsoft::{Class, testing::Fake},
+};
+
+const BASE: &str = "https://reports.test/ecp/reportingwebservice/reporting.svc";
+const PASSWORD: &str = "hunter2:é";
+
+fn service(fake: &Fake) -> ReportingService {
+    let start = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
+    ReportingService::new(
+        fake.http(),
+        Clock::virtual_from(start),
+        BASE.parse().unwrap(),
+        SignIn::Basic {
+            account: "trace@corp.test".to_owned(),
+            password: Secret::new(PASSWORD),
+        },
+        RowKeyer::new([1; 16]),
+    )
+}
+
+fn window() -> Window {
+    let at = |hour| Utc.with_ymd_and_hms(2024, 12, 2, hour, 0, 0).unwrap();
+    Window::new(at(0), at(1)).unwrap()
+}
+
+#[test]
+fn the_query_names_both_bounds() {
+    let query = |base: &str, window| query(&base.parse().unwrap(), window).to_string();
+    let expected = "https://reports.test/ecp/reportingwebservice/reporting.svc/MessageTrace?\
+        $format=json&$filter=StartDate%20eq%20datetime%272024-12-01T23:59:59Z%27%20and%20\
+        EndDate%20eq%20datetime%272024-12-02T01:00:00Z%27";
+    assert_eq!(query(BASE, window()), expected);
+    assert_eq!(query(&format!("{BASE}/"), window()), expected);
+    let moved = |by| window().start() + TimeDelta::nanoseconds(by);
+    let fine = Window::new(moved(500_000_999), moved(700_000_001)).unwrap();
+    let query = query(BASE, fine);
+    assert!(query.contains("2024-12-01T23:59:59.500Z"), "{query}");
+    assert!(query.contains("2024-12-02T00:00:00.700001Z"), "{query}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn follows_relative_links_with_the_same_sign_in() {
+    let fake = Fake::default();
+    fake.answer(
+        200,
+        r#"{"d":{"results":[{"MessageTraceId":"1"}],"__next":"../../reportingwebservice/reporting.svc/MessageTrace?$skiptoken=1999"}}"#,
+    )
+    .answer(200, r#"{"value":[]}"#);
+    let service = service(&fake);
+    let first = service.page(window(), None).await.unwrap();
+    assert_eq!(
+        first.rows().next().unwrap().json,
+        r#"{"MessageTraceId":"1"}"#
+    );
+    let last = service.page(window(), first.next()).await.unwrap();
+    assert!(last.is_empty() && last.next().is_none());
+    let requests = fake.requests();
+    assert_eq!(
+        requests[1].uri().to_string(),
+        format!("{BASE}/MessageTrace?$format=json&$skiptoken=1999")
+    );
+    for request in &requests {
+        let header = &request.headers()["authorization"];
+        assert_eq!(header, "Basic dHJhY2VAY29ycC50ZXN0Omh1bnRlcjI6w6k=");
+        assert!(header.is_sensitive());
+        assert!(!request.headers().contains_key("accept"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_of_another_service_is_refused_before_any_request() {
+    let fake = Fake::default();
+    let link = Link::resolve(&"https://evil.test/".parse().unwrap(), "x").unwrap();
+    let error = service(&fake)
+        .page(window(), Some(&link))
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
+    assert!(fake.requests().is_empty());
+
+    fake.answer(
+        200,
+        r#"{"value":[],"odata.nextLink":"https://evil.test/x"}"#,
+    );
+    let error = service(&fake).page(window(), None).await.unwrap_err();
+    assert!(matches!(error, Error::Link(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_have_their_class() {
+    let transient = Class::Transient { retry_after: None };
+    for (kind, class) in [
+        (HttpErrorKind::Connect, transient),
+        (HttpErrorKind::Timeout, transient),
+        (HttpErrorKind::Interrupted, transient),
+        (HttpErrorKind::Decode, transient),
+        (HttpErrorKind::TooLarge, Class::Narrow),
+        (HttpErrorKind::Setup, Class::Refused),
+    ] {
+        let fake = Fake::default();
+        fake.fail(HttpError::new(kind, "reports.test"));
+        let error = service(&fake).page(window(), None).await.unwrap_err();
+        assert_eq!((error.class(), error.label()), (class, kind.label()));
+    }
+    let fake = Fake::default();
+    fake.answer(200, r#"{"value":[{}"#);
+    let error = service(&fake).page(window(), None).await.unwrap_err();
+    assert_eq!((error.class(), error.label()), (transient, "unreadable"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_repeats_what_was_sent() {
+    let sent = "Basic dHJhY2VAY29ycC50ZXN0Omh1bnRlcjI6w6k=";
+    for (status, body) in [
+        (400, format!("{{\"Message\":\"{PASSWORD} {sent}\"}}")),
+        (200, format!("{{\"Message\":\"{PASSWORD} {sent}\"}}")),
+        (200, format!("<title>{PASSWORD} {sent}</title>")),
+        (500, format!("{PASSWORD} {sent}")),
+    ] {
+        let fake = Fake::default();
+        fake.answer(status, body);
+        let service = service(&fake);
+        let error = service.page(window(), None).await.unwrap_err();
+        let printed = format!(
+            "{error} {error:?} {} {service:?}",
+            crate::http::chain(&error)
+        );
+        assert!(printed.contains("***"), "{printed}");
+        assert!(
+            !printed.contains("hunter2") && !printed.contains("dHJh"),
+            "{printed}"
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! Liveness: alive while the loop turns, whatever the traffic (H-01 to H-04).
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use http::{Response, StatusCode, request::Parts};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    log::{Log, naive},
+    serve::text,
+};
+use crate::Clock;
+
+/// How late a beat may come before the trigger counts as stuck.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Tells the liveness server that the trigger's loop turns; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    clock: Clock,
+    log: Log,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the next beat was promised; None while nothing was promised.
+    due: Option<Instant>,
+    promised: Duration,
+    last_beat: DateTime<Utc>,
+    last_events: DateTime<Utc>,
+    last_success: Instant,
+    errors: u32,
+    stuck: bool,
+}
+
+impl Heartbeat {
+    pub(super) fn new(clock: Clock, log: Log) -> Self {
+        let now = clock.now();
+        let state = State {
+            due: None,
+            promised: Duration::ZERO,
+            last_beat: now,
+            last_events: now,
+            last_success: Instant::now(),
+            errors: 0,
+            stuck: false,
+        };
+        Self {
+            clock,
+            log,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The loop turns, and will do so again within this time.
+    ///
+    /// Beats of concurrent work do not shorten one another's promise: the latest one counts.
+    /// A trigger that never beats always counts as alive.
+    pub fn beat(&self, next_within: Duration) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let due = now + next_within;
+        if state.due.is_none_or(|earlier| earlier < due) {
+            state.due = Some(due);
+        }
+        state.promised = next_within;
+        state.last_beat = self.clock.now();
+        state.stuck = false;
+    }
+
+    /// Something that was tried failed. `error_count` of `/health` shows how often since the last
+    /// success.
+    pub fn failed(&self) {
+        let mut state = self.lock();
+        state.errors = state.errors.saturating_add(1);
+    }
+
+    /// Events were delivered: the error count starts over. The callback and the intake say this
+    /// by themselves.
+    pub fn delivered(&self) {
+        let mut state = self.lock();
+        state.errors = 0;
+        state.last_events = self.clock.now();
+        state.last_success = Instant::now();
+    }
+
+    /// Failures since the last success.
+    pub(super) fn errors(&self) -> u32 {
+        self.lock().errors
+    }
+
+    /// Time since events were last delivered, or since the start.
+    pub(super) fn since_delivery(&self) -> Duration {
+        self.lock().last_success.elapsed()
+    }
+
+    /// Takes back every promise: nothing runs that could beat.
+    pub(super) fn rest(&self) {
+        self.lock().due = None;
+    }
+
+    /// The answer of the liveness server: only the exact path `/health` exists.
+    pub(super) fn answer(&self, request: &Parts) -> Response<String> {
+        if request.uri.path_and_query().map(|path| path.as_str()) != Some("/health") {
+            let body = json!({"status_code": 404, "reason": "Endpoint doesn't exist"});
+            return text(StatusCode::NOT_FOUND, "application/json", body.to_string());
+        }
+        let (alive, body) = self.report();
+        let status = if alive {
+            StatusCode::OK
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        text(status, "application/json", body)
+    }
+
+    fn report(&self) -> (bool, String) {
+        let mut state = self.lock();
+        let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
+        let alive = silence <= GRACE;
+        let body = json!({
+            "last_events_time": naive(state.last_events),
+            "last_heartbeat": naive(state.last_beat),
+            "seconds_without_events_threshold": 0,
+            "last_heartbeat_threshold": (state.promised + GRACE).as_secs(),
+            "error_count": state.errors,
+        });
+        let newly_stuck = !alive && !std::mem::replace(&mut state.stuck, !alive);
+        let seconds = (state.promised + silence).as_secs();
+        drop(state);
+        if newly_stuck {
+            self.log.error(format!(
+                "The trigger didn't produce heartbeat for {seconds} seconds, it will be restarted."
+            ));
+        }
+        (alive, body.to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::sdk::log::tests::log;
+
+    fn ask(heartbeat: &Heartbeat, path: &str) -> (u16, Value) {
+        let (parts, ()) = http::Request::get(path).body(()).unwrap().into_parts();
+        let answer = heartbeat.answer(&parts);
+        (
+            answer.status().as_u16(),
+            serde_json::from_str(answer.body()).unwrap(),
+        )
+    }
+
+    fn heartbeat() -> (Heartbeat, Arc<Mutex<Vec<String>>>) {
+        let (log, lines) = log();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        (Heartbeat::new(Clock::virtual_from(start), log), lines)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_loop_is_alive_and_a_stuck_one_is_not() {
+        let (heartbeat, lines) = heartbeat();
+        tokio::time::advance(Duration::from_secs(100_000)).await;
+        assert_eq!(ask(&heartbeat, "/health").0, 200, "nothing was promised");
+        heartbeat.beat(Duration::from_secs(300));
+        heartbeat.beat(Duration::from_secs(10));
+        tokio::time::advance(Duration::from_secs(360)).await;
+        assert_eq!(
+            ask(&heartbeat, "/health").0,
+            200,
+            "the longer promise counts"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(ask(&heartbeat, "/health").0, 500);
+        assert_eq!(ask(&heartbeat, "/health").0, 500);
+        assert_eq!(lines.lock().unwrap().len(), 1, "said once");
+        heartbeat.beat(Duration::from_secs(10));
+        assert_eq!(ask(&heartbeat, "/health").0, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fields_and_error_count_are_truthful() {
+        let (heartbeat, _) = heartbeat();
+        heartbeat.failed();
+        heartbeat.failed();
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        heartbeat.beat(Duration::from_secs(30));
+        let (_, body) = ask(&heartbeat, "/health");
+        assert_eq!(
+            body,
+            json!({
+                "last_events_time": "2026-11-18T11:06:40",
+                "last_heartbeat": "2026-11-18T11:06:41.500000",
+                "seconds_without_events_threshold": 0,
+                "last_heartbeat_threshold": 90,
+                "error_count": 2
+            })
+        );
+        heartbeat.delivered();
+        let (_, body) = ask(&heartbeat, "/health");
+        assert_eq!(
+            (&body["error_count"], &body["last_events_time"]),
+            (&json!(0), &json!("2026-11-18T11:06:41.500000"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_exact_path_exists() {
+        let (heartbeat, _) = heartbeat();
+        for path in ["/", "/health/", "/health?x=1"] {
+            let (status, body) = ask(&heartbeat, path);
+            assert_eq!((status, &body["status_code"]), (404, &json!(404)), "{path}");
+        }
+    }
+}

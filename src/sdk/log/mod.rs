@@ -1,0 +1,271 @@
+//! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
+
+mod limiter;
+mod masks;
+mod outbox;
+mod shipper;
+
+use std::{
+    fmt,
+    io::Write as _,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use self::{
+    limiter::Limiter,
+    masks::Masks,
+    outbox::{Entry, Outbox},
+};
+pub(super) use self::{outbox::naive, shipper::Shipper};
+use super::sentry::Reporter;
+use crate::{Clock, Secret, http::chain};
+
+/// Longest message that leaves; the rest is cut off.
+const LONGEST_MESSAGE: usize = 16 << 10;
+
+/// How bad a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Not on stderr, but for the platform.
+    Debug,
+    /// What happens.
+    Info,
+    /// Unusual, no action needed.
+    Warning,
+    /// Something failed.
+    Error,
+    /// The platform should stop the trigger (E-06).
+    Critical,
+}
+
+impl Level {
+    /// The word of the logs endpoint.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Where the lines of stderr go.
+#[derive(Clone)]
+pub struct Console(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Console {
+    /// The standard error of the process.
+    pub fn stderr() -> Self {
+        Self::new(|line| {
+            // Nobody is left to be told when stderr is closed.
+            _ = writeln!(std::io::stderr().lock(), "{line}");
+        })
+    }
+
+    /// Hands each line, without its end, to `write`.
+    pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Console")
+    }
+}
+
+/// Handle on the log; cheap to clone. Logging never blocks and never fails.
+#[derive(Clone)]
+pub struct Log(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    clock: Clock,
+    console: Console,
+    masks: Masks,
+    limiter: Mutex<Limiter>,
+    outbox: Outbox,
+    sentry: OnceLock<Reporter>,
+    critical: AtomicBool,
+}
+
+impl Log {
+    /// A log whose lines carry `name`.
+    pub fn new(name: impl Into<String>, clock: Clock, console: Console) -> Self {
+        Self(Arc::new(Inner {
+            name: name.into(),
+            clock,
+            console,
+            masks: Masks::default(),
+            limiter: Mutex::default(),
+            outbox: Outbox::default(),
+            sentry: OnceLock::new(),
+            critical: AtomicBool::new(false),
+        }))
+    }
+
+    /// For the developers: posted, not printed.
+    pub fn debug(&self, message: impl AsRef<str>) {
+        self.write(Level::Debug, message.as_ref());
+    }
+
+    /// What happens.
+    pub fn info(&self, message: impl AsRef<str>) {
+        self.write(Level::Info, message.as_ref());
+    }
+
+    /// Unusual, no action needed.
+    pub fn warning(&self, message: impl AsRef<str>) {
+        self.write(Level::Warning, message.as_ref());
+    }
+
+    /// Something failed.
+    pub fn error(&self, message: impl AsRef<str>) {
+        self.write(Level::Error, message.as_ref());
+    }
+
+    /// Tells the platform to stop this trigger; once in the life of a process, then it becomes an
+    /// error (E-06).
+    pub fn critical(&self, message: impl AsRef<str>) {
+        let first = !self.0.critical.swap(true, Ordering::Relaxed);
+        let level = if first { Level::Critical } else { Level::Error };
+        self.write(level, message.as_ref());
+    }
+
+    /// An error with its causes under a headline (G-05).
+    pub fn exception(&self, headline: &str, error: &dyn std::error::Error) {
+        self.error(format!("{headline}\n{}", chain(error)));
+    }
+
+    /// Whether [`critical`](Self::critical) has been called.
+    pub fn has_been_critical(&self) -> bool {
+        self.0.critical.load(Ordering::Relaxed)
+    }
+
+    /// Replaces this value by `***` in everything that leaves through the log from now on.
+    pub fn hide(&self, secret: &Secret) {
+        self.hide_text(secret.expose());
+    }
+
+    pub(super) fn hide_text(&self, value: &str) {
+        self.0.masks.hide(value);
+    }
+
+    /// Sends errors to Sentry too, from now on.
+    pub(super) fn report_to(&self, sentry: Reporter) {
+        // A second reporter has nothing to add.
+        _ = self.0.sentry.set(sentry);
+    }
+
+    /// For the platform only: stderr gets this text by another way.
+    pub(super) fn post_error(&self, message: &str) {
+        let message = self.clean(message);
+        self.post(Level::Error, message);
+    }
+
+    /// For stderr only.
+    fn print(&self, level: Level, message: &str) {
+        let date = self.0.clock.now().format("%Y-%m-%d %H:%M:%S");
+        let level = level.word().to_ascii_uppercase();
+        (self.0.console.0)(&format!("{date} - {} - {level} - {message}", self.0.name));
+    }
+
+    fn write(&self, level: Level, message: &str) {
+        let message = self.clean(message);
+        if level > Level::Debug {
+            self.print(level, &message);
+        }
+        self.post(level, message);
+    }
+
+    fn post(&self, level: Level, message: String) {
+        let fresh = self
+            .0
+            .limiter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_fresh(level, &message);
+        if !fresh {
+            return;
+        }
+        if let Some(sentry) = self.0.sentry.get().filter(|_| level >= Level::Error) {
+            sentry.report(level, &message);
+        }
+        let date = self.0.clock.now();
+        self.0.outbox.put(Entry {
+            date,
+            level,
+            message,
+        });
+    }
+
+    fn clean(&self, message: &str) -> String {
+        let mut text = self.0.masks.apply(message).into_owned();
+        if text.len() > LONGEST_MESSAGE {
+            text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));
+            text.push_str(" [cut]");
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Log({})", self.0.name)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    /// A log on virtual time and the lines it prints.
+    pub(crate) fn log() -> (Log, Arc<Mutex<Vec<String>>>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let console = Console::new(move |line| sink.lock().unwrap().push(line.to_owned()));
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        (Log::new("item", Clock::virtual_from(start), console), lines)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_have_the_contract_s_form() {
+        let (log, lines) = log();
+        log.debug("not printed");
+        log.info("started");
+        log.critical("first");
+        log.critical("second");
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                "2026-11-18 11:06:40 - item - INFO - started",
+                "2026-11-18 11:06:40 - item - CRITICAL - first",
+                "2026-11-18 11:06:40 - item - ERROR - second",
+            ]
+        );
+        assert!(log.has_been_critical());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hidden_values_and_overlong_texts_do_not_leave() {
+        let (log, lines) = log();
+        log.hide(&Secret::new("hunter2"));
+        log.exception("failed", &std::io::Error::other("login hunter2 refused"));
+        log.info("é".repeat(LONGEST_MESSAGE));
+        let lines = lines.lock().unwrap();
+        assert!(
+            lines[0].ends_with("ERROR - failed\nlogin *** refused"),
+            "{lines:?}"
+        );
+        assert!(lines[1].ends_with("é [cut]") && lines[1].len() < LONGEST_MESSAGE + 100);
+        let posted = log.0.outbox.take(10);
+        assert_eq!(posted[0].message, "failed\nlogin *** refused");
+    }
+}

@@ -1,0 +1,154 @@
+//! Log entries that wait for the platform, in bounded memory.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Timelike as _, Utc};
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use tokio::sync::Notify;
+
+use super::Level;
+
+/// Entries in one request (G-02).
+pub(super) const BATCH: usize = 50;
+
+/// Entries kept at most while the platform does not take them.
+const CAPACITY: usize = 1000;
+
+/// One entry of the logs endpoint (G-01).
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) date: DateTime<Utc>,
+    pub(crate) level: Level,
+    pub(crate) message: String,
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_struct("Entry", 3)?;
+        entry.serialize_field("date", &naive(self.date))?;
+        entry.serialize_field("level", self.level.word())?;
+        entry.serialize_field("message", &self.message)?;
+        entry.end()
+    }
+}
+
+/// UTC without offset, as Python writes it: microseconds unless they are zero.
+pub(in crate::sdk) fn naive(date: DateTime<Utc>) -> String {
+    let whole = date.nanosecond() / 1000 == 0;
+    let form = if whole {
+        "%Y-%m-%dT%H:%M:%S"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%.6f"
+    };
+    date.format(form).to_string()
+}
+
+/// The entries that wait.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    dropped: u64,
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an entry, in place of the oldest one when there is no room, and wakes the shipper when
+    /// it should leave at once (G-02).
+    pub(super) fn put(&self, entry: Entry) {
+        let mut state = self.lock();
+        let urgent = entry.level >= Level::Error;
+        if state.entries.len() >= CAPACITY {
+            state.entries.pop_front();
+            state.dropped += 1;
+        }
+        state.entries.push_back(entry);
+        if urgent || state.entries.len() >= BATCH {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes up to `most` of the oldest entries.
+    pub(super) fn take(&self, most: usize) -> Vec<Entry> {
+        let mut state = self.lock();
+        let count = most.min(state.entries.len());
+        state.entries.drain(..count).collect()
+    }
+
+    /// Puts back what [`take`](Self::take) gave, as far as there is room.
+    pub(super) fn put_back(&self, entries: Vec<Entry>) {
+        let mut state = self.lock();
+        for entry in entries.into_iter().rev() {
+            if state.entries.len() < CAPACITY {
+                state.entries.push_front(entry);
+            } else {
+                state.dropped += 1;
+            }
+        }
+    }
+
+    /// Notes entries that were given up.
+    pub(super) fn drop_entries(&self, count: usize) {
+        self.lock().dropped += count as u64;
+    }
+
+    /// How many entries were lost since the last call.
+    pub(super) fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
+    /// Waits until something should leave at once.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(message: String) -> Entry {
+        let date = DateTime::from_timestamp(1_777_885_687, 123_456_000).unwrap();
+        Entry {
+            date,
+            level: Level::Info,
+            message,
+        }
+    }
+
+    #[test]
+    fn entries_look_like_the_contract_s() {
+        let mut entry = entry("m".to_owned());
+        assert_eq!(
+            serde_json::to_string(&entry).unwrap(),
+            r#"{"date":"2026-05-04T09:08:07.123456","level":"info","message":"m"}"#
+        );
+        entry.date = entry.date.with_nanosecond(0).unwrap();
+        assert_eq!(naive(entry.date), "2026-05-04T09:08:07");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_losses_are_counted() {
+        let outbox = Outbox::default();
+        for n in 0..CAPACITY + 5 {
+            outbox.put(entry(n.to_string()));
+        }
+        let taken = outbox.take(BATCH);
+        assert_eq!((taken.len(), taken[0].message.as_str()), (BATCH, "5"));
+        outbox.put(entry("new".to_owned()));
+        outbox.put_back(taken);
+        assert_eq!(outbox.take(1)[0].message, "6", "one had to go");
+        assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (6, 0));
+    }
+}

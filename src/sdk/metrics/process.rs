@@ -1,0 +1,108 @@
+//! `process_*` metrics from the proc file system (I-03).
+
+use std::{fmt, fs};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+};
+
+/// Clock ticks per second in proc files; fixed for user space on Linux.
+const TICKS: f64 = 100.0;
+
+/// Reads the proc file system at each scrape; where there is none, nothing is exposed.
+#[derive(Debug)]
+pub(super) struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The second field is the program's name in parentheses and may hold blanks.
+        let (_, fields) = stat.rsplit_once(") ").unwrap_or_default();
+        let ticks = |n: usize| fields.split(' ').nth(n)?.parse::<f64>().ok();
+        let cpu = ticks(11)
+            .zip(ticks(12))
+            .map(|(user, system)| (user + system) / TICKS);
+        let start = boot_time()
+            .zip(ticks(19))
+            .map(|(boot, ticks)| boot + ticks / TICKS);
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let open = fs::read_dir("/proc/self/fd")
+            .map(|files| files.count() as f64)
+            .ok();
+        let gauge = |value: Option<f64>| value.map(ConstGauge::new);
+
+        let mut put = Put(&mut encoder);
+        let name = "process_cpu_seconds";
+        put.one(
+            name,
+            "Total user and system CPU time spent in seconds",
+            cpu.map(ConstCounter::new),
+        )?;
+        let name = "process_start_time_seconds";
+        put.one(
+            name,
+            "Start time of the process since unix epoch in seconds",
+            gauge(start),
+        )?;
+        let name = "process_virtual_memory_bytes";
+        put.one(
+            name,
+            "Virtual memory size in bytes",
+            gauge(kilobytes(&status, "VmSize:")),
+        )?;
+        let name = "process_resident_memory_bytes";
+        put.one(
+            name,
+            "Resident memory size in bytes",
+            gauge(kilobytes(&status, "VmRSS:")),
+        )?;
+        put.one(
+            "process_open_fds",
+            "Number of open file descriptors",
+            gauge(open),
+        )?;
+        let most = value_after(&limits, "Max open files").and_then(|text| text.parse().ok());
+        put.one(
+            "process_max_fds",
+            "Maximum number of open file descriptors",
+            gauge(most),
+        )
+    }
+}
+
+struct Put<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Put<'_, '_> {
+    fn one(
+        &mut self,
+        name: &str,
+        help: &str,
+        metric: Option<impl EncodeMetric>,
+    ) -> Result<(), fmt::Error> {
+        let Some(metric) = metric else { return Ok(()) };
+        let encoder = self
+            .0
+            .encode_descriptor(name, help, None, metric.metric_type())?;
+        metric.encode(encoder)
+    }
+}
+
+/// When the machine started, in seconds since 1970.
+fn boot_time() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    value_after(&stat, "btime")?.parse().ok()
+}
+
+fn kilobytes(status: &str, name: &str) -> Option<f64> {
+    let kilobytes: f64 = value_after(status, name)?.parse().ok()?;
+    Some(kilobytes * 1024.0)
+}
+
+/// The word behind `name` on the line that starts with it.
+fn value_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()
+}

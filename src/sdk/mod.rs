@@ -1,0 +1,51 @@
+//! The runtime contract of Sekoia.io automation modules: what surrounds a trigger's run.
+//!
+//! This layer knows the platform, not what a trigger is about. A [`Trigger`] brings its manifest,
+//! its settings and its [`run`](Trigger::run); a [`Registry`] maps commands to triggers; [`run`]
+//! is the whole life of a process: configuration from files and environment, validation against
+//! the manifest, secrets, logs, callback, intake, storage, liveness and metrics servers, Sentry,
+//! stop on SIGTERM and SIGINT. A run gets all of it as a [`Context`].
+//!
+//! `examples/watch_url.rs` is a complete trigger of another purpose in one file.
+//!
+//! Marks like `J-05` in the documentation name rows of the contract that this layer follows.
+
+mod callback;
+mod config;
+mod context;
+mod health;
+mod intake;
+mod log;
+mod metrics;
+mod platform;
+mod registry;
+mod run_error;
+mod run_loop;
+mod runtime;
+mod schema;
+mod secrets;
+mod sentry;
+mod serve;
+mod stop;
+mod storage;
+#[cfg(test)]
+mod testing;
+
+pub use self::{
+    callback::{Callback, SendEventError},
+    config::{ConfigError, Configuration, Environment, Place, SettingsMap},
+    context::Context,
+    health::Heartbeat,
+    intake::{
+        Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Pushed, Receipt, Rejected,
+        Stopped,
+    },
+    log::{Console, Level, Log},
+    metrics::Metrics,
+    registry::{Command, Registry, Trigger},
+    run_error::RunError,
+    runtime::{Directories, Host, StartError, run, run_on},
+    schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
+    secrets::SecretsError,
+    storage::{Backend, LocalBackend, MemoryBackend, StateFile, Storage, StorageError},
+};

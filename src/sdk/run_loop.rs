@@ -1,0 +1,229 @@
+//! Runs a trigger again and again until the stop (E-02 to E-07).
+
+use std::time::Duration;
+
+use tokio::{
+    task::JoinError,
+    time::{self, Instant},
+};
+
+use super::{
+    RunError,
+    config::{ConfigError, SettingsMap},
+    context::Context,
+    registry::Item,
+    schema::{ModuleManifest, Schema},
+    secrets::Secrets,
+};
+use crate::http::Backoff;
+
+/// Pause between runs after a critical log line, in which the platform may stop us (E-06), and
+/// between looks at a rejected configuration.
+const CRITICAL_PAUSE: Duration = Duration::from_secs(120);
+
+/// A run that lasted this long was not one of a series of failures.
+const LONG_RUN: Duration = Duration::from_secs(600);
+
+/// How long a run may go on after the stop.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// The loop around the runs of one trigger.
+pub(super) struct RunLoop<'a> {
+    item: &'a Item,
+    module: &'a ModuleManifest,
+    secrets: Secrets,
+    context: Context,
+    started: Instant,
+    backoff: Backoff,
+}
+
+impl<'a> RunLoop<'a> {
+    pub(super) fn new(
+        item: &'a Item,
+        module: &'a ModuleManifest,
+        secrets: Secrets,
+        context: Context,
+    ) -> Self {
+        Self {
+            item,
+            module,
+            secrets,
+            context,
+            started: Instant::now(),
+            backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+        }
+    }
+
+    /// Runs the trigger until the stop.
+    pub(super) async fn turn(mut self) {
+        while !self.context.stop.is_cancelled() {
+            let started = Instant::now();
+            let result = self.run_once().await;
+            // Nobody beats until the next run.
+            self.context.heartbeat.rest();
+            if started.elapsed() >= LONG_RUN || result.is_ok() {
+                self.backoff.reset();
+            }
+            if let Err(error) = result {
+                self.report(&error);
+            }
+            let pause = if self.context.log.has_been_critical() {
+                CRITICAL_PAUSE
+            } else {
+                self.backoff.next_pause(None)
+            };
+            _ = time::timeout(pause, self.context.stop.cancelled()).await;
+        }
+    }
+
+    async fn run_once(&self) -> Result<(), RunError> {
+        let (settings, context) = self.configured()?;
+        let mut task = tokio::spawn(self.item.start(settings, context));
+        let ended = tokio::select! {
+            ended = &mut task => ended,
+            () = self.context.stop.cancelled() => {
+                match time::timeout(STOP_GRACE, &mut task).await {
+                    Ok(ended) => ended,
+                    Err(_) => {
+                        task.abort();
+                        self.context.log.warning("The run did not end in time after the stop");
+                        return Ok(());
+                    }
+                }
+            }
+        };
+        ended.unwrap_or_else(|error| Err(RunError::failed(panicked(error))))
+    }
+
+    /// Reads and checks the configuration anew.
+    fn configured(&self) -> Result<(SettingsMap, Context), RunError> {
+        let configuration = &self.context.configuration;
+        let required = |key: &str| match configuration.object(key) {
+            Ok(Some(object)) => Ok(object),
+            Ok(None) => Err(RunError::failed(configuration.missing(key))),
+            Err(error) => Err(RunError::failed(error)),
+        };
+        let mut module = required("module_configuration")?;
+        self.secrets.complete_module(&mut module);
+        let connector: Result<_, ConfigError> = configuration.object("connector_configuration");
+        let (key, mut trigger) = match connector.map_err(RunError::failed)? {
+            Some(connector) => ("connector_configuration", connector),
+            None => ("trigger_configuration", required("trigger_configuration")?),
+        };
+        self.secrets.complete_trigger(&mut trigger);
+
+        let checked_module = self.check("module_configuration", &self.module.configuration, module);
+        let checked_trigger = self.check(key, &self.item.manifest.arguments, trigger);
+        match (checked_module, checked_trigger) {
+            (Ok(module_configuration), Ok(settings)) => Ok((
+                settings,
+                Context {
+                    module_configuration,
+                    ..self.context.clone()
+                },
+            )),
+            (module, trigger) => {
+                let problems = [module.err(), trigger.err()]
+                    .into_iter()
+                    .flatten()
+                    .flatten();
+                Err(RunError::Configuration(problems.collect()))
+            }
+        }
+    }
+
+    fn check(
+        &self,
+        key: &str,
+        schema: &Schema,
+        object: SettingsMap,
+    ) -> Result<SettingsMap, Vec<String>> {
+        for secret in schema.secret_values(&object) {
+            self.context.log.hide_text(secret);
+        }
+        let name = |sentence: String| format!("{key}: {sentence}");
+        match schema.check(object) {
+            Ok(checked) => {
+                for suspicion in checked.suspicions {
+                    self.context.log.warning(name(suspicion));
+                }
+                Ok(checked.settings)
+            }
+            Err(problems) => Err(problems.into_iter().map(name).collect()),
+        }
+    }
+
+    /// Says why a run ended, and when that has happened too often (E-03, E-07).
+    fn report(&self, error: &RunError) {
+        let Context {
+            log,
+            heartbeat,
+            stop,
+            ..
+        } = &self.context;
+        match error {
+            RunError::Configuration(_) => {
+                log.error(error.to_string());
+                log.critical("Configuration error");
+            }
+            RunError::Unavailable(_) if stop.is_cancelled() => {}
+            RunError::Unavailable(_) => log.exception("An exception occurred", error),
+            RunError::Failed(_) => {
+                log.exception("An exception occurred", error);
+                heartbeat.failed();
+                let errors = heartbeat.errors();
+                let uptime = self.started.elapsed();
+                if !log.has_been_critical()
+                    && is_hopeless(errors, uptime, heartbeat.since_delivery())
+                {
+                    log.critical(format!("{errors} successive uncatched errors"));
+                }
+            }
+        }
+    }
+}
+
+/// When repeated errors become critical (E-07): the longer a trigger has been running, the longer
+/// it may fail.
+fn is_hopeless(errors: u32, uptime: Duration, since_delivery: Duration) -> bool {
+    const DAY: Duration = Duration::from_secs(86_400);
+    errors >= 5 && uptime >= Duration::from_secs(1800) && since_delivery >= uptime.min(5 * DAY) / 5
+}
+
+fn panicked(error: JoinError) -> String {
+    let payload = match error.try_into_panic() {
+        Ok(payload) => payload,
+        Err(error) => return error.to_string(),
+    };
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    format!("the trigger panicked: {}", text.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_the_uptime() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        for (uptime, quiet) in [
+            (30, 6),
+            (60, 12),
+            (24 * 60, 288),
+            (48 * 60, 576),
+            (100 * 24 * 60, 24 * 60),
+        ] {
+            assert!(is_hopeless(5, minutes(uptime), minutes(quiet)), "{uptime}");
+            assert!(!is_hopeless(
+                5,
+                minutes(uptime),
+                minutes(quiet) - Duration::from_secs(1)
+            ));
+        }
+        assert!(!is_hopeless(4, minutes(60), minutes(60)));
+        assert!(!is_hopeless(50, minutes(29), minutes(29)));
+    }
+}

@@ -1,0 +1,305 @@
+//! The life of a process (A-03, E-01): what has to stand before the first run, and the end.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use http::{HeaderValue, Response, request::Parts};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    callback::Callback,
+    config::{ConfigError, Configuration, Environment, SettingsMap},
+    context::Context,
+    health::Heartbeat,
+    log::{Console, Log, Shipper},
+    metrics::Metrics,
+    platform::Platform,
+    registry::{Item, Registry},
+    run_loop::RunLoop,
+    schema::{ManifestError, ModuleManifest},
+    secrets::{self, Secrets, SecretsError},
+    sentry::Sentry,
+    serve::{Server, serve},
+    stop,
+    storage::{LocalBackend, Storage, StorageError},
+};
+use crate::{
+    Clock,
+    http::{ClientOptions, Http, HttpError, chain},
+};
+
+/// Where a process finds its files.
+#[derive(Clone, Debug)]
+pub struct Directories {
+    /// Configuration files, one for each key.
+    pub config: PathBuf,
+    /// What survives restarts.
+    pub data: PathBuf,
+}
+
+impl Default for Directories {
+    /// The platform's (B-01, L-01).
+    fn default() -> Self {
+        Self {
+            config: "/symphony".into(),
+            data: "/symphony_data".into(),
+        }
+    }
+}
+
+/// What a process lives on. Tests put other things in the place of the real ones.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Where its files are.
+    pub directories: Directories,
+    /// Its environment variables.
+    pub environment: Environment,
+    /// The module's manifest; when there is no such file, the compiled-in text counts.
+    pub manifest: PathBuf,
+    /// The way out.
+    pub http: Http,
+    /// Wall time.
+    pub clock: Clock,
+    /// Where its log lines are printed.
+    pub console: Console,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// Why a process could not start. Each text is one sentence for stderr.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No such command.
+    #[error("there is no command {command:?}; the commands are: {}", .known.join(", "))]
+    UnknownCommand {
+        /// What was given.
+        command: String,
+        /// What could be given.
+        known: Vec<String>,
+    },
+    /// A manifest is unusable.
+    #[error("cannot start without its manifest")]
+    Manifest(#[from] ManifestError),
+    /// A trigger's manifest, which is compiled in, is unusable.
+    #[error("cannot start with a broken trigger manifest: {0}")]
+    TriggerManifest(String),
+    /// A key of the configuration is missing or unusable.
+    #[error("cannot start with this configuration")]
+    Config(#[from] ConfigError),
+    /// A port cannot be listened on.
+    #[error("cannot listen on port {port}: choose a free one with the key {key}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The key that sets it.
+        key: &'static str,
+        /// The failure below.
+        source: io::Error,
+    },
+    /// The data directory is unusable.
+    #[error("cannot start without data storage")]
+    Storage(#[from] StorageError),
+    /// The module's secrets could not be had.
+    #[error("cannot start without the module's secrets")]
+    Secrets(#[from] SecretsError),
+    /// The HTTP client could not be made.
+    #[error("cannot set up the HTTP client")]
+    Http(#[from] HttpError),
+    /// The signal handlers could not be installed.
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Lives the whole life of a process: everything from the first file to the last log line. It ends
+/// at SIGTERM or SIGINT, within five seconds.
+///
+/// # Errors
+/// When something is missing without which no run can be tried; print it with
+/// [`chain`] and exit with 1. A rejected trigger configuration is no such thing: the process stays
+/// up and reads it again (E-05, E-06).
+pub async fn run(
+    registry: &Registry,
+    command: &str,
+    directories: Directories,
+    environment: Environment,
+) -> Result<(), StartError> {
+    let host = Host {
+        directories,
+        environment,
+        manifest: "manifest.json".into(),
+        http: Http::client(&ClientOptions::default())?,
+        clock: Clock::system(),
+        console: Console::stderr(),
+        stop: stop::on_signals().map_err(StartError::Signals)?,
+    };
+    let log = Log::new(command, host.clock.clone(), host.console.clone());
+    let panics = log.clone();
+    std::panic::set_hook(Box::new(move |panic| panics.error(panic.to_string())));
+    live(registry, command, host, log).await
+}
+
+/// The same on a given host.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(registry: &Registry, command: &str, host: Host) -> Result<(), StartError> {
+    let log = Log::new(command, host.clock.clone(), host.console.clone());
+    live(registry, command, host, log).await
+}
+
+async fn live(registry: &Registry, command: &str, host: Host, log: Log) -> Result<(), StartError> {
+    let item = registry.find(command)?;
+    let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
+    let configuration = Configuration::open(&host.directories.config, host.environment.clone())?;
+    let sentry = Sentry::start(&configuration, &module, command, &host.http)?;
+    if let Some(sentry) = &sentry {
+        log.report_to(sentry.reporter());
+    }
+    let platform = Platform::read(&configuration)?;
+    let agent = agent(&module);
+    let shipper = Shipper::start(&log, host.http.clone(), platform.clone(), agent.clone());
+
+    let start = Start {
+        item,
+        module,
+        configuration,
+        host,
+        log: log.clone(),
+        platform,
+        agent,
+    };
+    let result = start.until_stop().await;
+    if let Err(error) = &result {
+        log.post_error(&chain(error));
+    }
+    let reports = async {
+        if let Some(sentry) = sentry {
+            sentry.finish().await;
+        }
+    };
+    tokio::join!(shipper.finish(), reports);
+    result
+}
+
+/// `product/version` of the module; never the intake key (J-05, departure).
+fn agent(module: &ModuleManifest) -> HeaderValue {
+    HeaderValue::try_from(format!("{}/{}", module.slug, module.version))
+        .unwrap_or(HeaderValue::from_static("sekoiaio-module"))
+}
+
+/// What stands after the first steps of a start.
+struct Start<'a> {
+    item: &'a Item,
+    module: ModuleManifest,
+    configuration: Configuration,
+    host: Host,
+    log: Log,
+    platform: Platform,
+    agent: HeaderValue,
+}
+
+impl Start<'_> {
+    /// The servers listen first: `/health` answers while secrets are waited for.
+    async fn until_stop(self) -> Result<(), StartError> {
+        let Host {
+            clock,
+            http,
+            stop,
+            directories,
+            ..
+        } = self.host.clone();
+        let heartbeat = Heartbeat::new(clock.clone(), self.log.clone());
+        let metrics = Metrics::new(clock.clone());
+        let (health, scraped) = (heartbeat.clone(), metrics.clone());
+        let _liveness = self
+            .listen("liveness_port", 8000, "Liveness", move |request| {
+                health.answer(request)
+            })
+            .await?;
+        let _metrics = self
+            .listen("metrics_port", 8020, "Metrics", move |request| {
+                scraped.answer(request)
+            })
+            .await?;
+        let storage = self.storage(&directories.data)?;
+        let secrets = match self.secrets().await {
+            Err(SecretsError::Stopped) => return Ok(()),
+            other => other?,
+        };
+        if self.configuration.object("module_configuration")?.is_none() {
+            return Err(self.configuration.missing("module_configuration").into());
+        }
+        let callback = Callback {
+            platform: self.platform,
+            http: http.clone(),
+            agent: self.agent,
+            clock: clock.clone(),
+            log: self.log.clone(),
+            heartbeat: heartbeat.clone(),
+            stop: stop.clone(),
+        };
+        let context = Context {
+            clock,
+            http,
+            stop,
+            log: self.log,
+            storage,
+            metrics,
+            heartbeat,
+            callback,
+            module_configuration: SettingsMap::default(),
+            configuration: self.configuration,
+        };
+        RunLoop::new(self.item, &self.module, secrets, context)
+            .turn()
+            .await;
+        Ok(())
+    }
+
+    async fn listen(
+        &self,
+        key: &'static str,
+        default: u16,
+        purpose: &'static str,
+        answer: impl Fn(&Parts) -> Response<String> + Send + Sync + 'static,
+    ) -> Result<Server, StartError> {
+        let port = self.configuration.port(key, default)?;
+        let server = serve(port, answer)
+            .await
+            .map_err(|source| StartError::Port { port, key, source })?;
+        self.log.info(format!(
+            "{purpose} server listening on port {}",
+            server.port
+        ));
+        Ok(server)
+    }
+
+    /// The data directory, or what `sub_folder` makes of it (C-20).
+    fn storage(&self, data: &Path) -> Result<Storage, StartError> {
+        let root = match self.configuration.filled_text("sub_folder")? {
+            Some(below) => data.join(below),
+            None => data.to_owned(),
+        };
+        Ok(Storage::new(LocalBackend::open(root)?))
+    }
+
+    /// Asked for only when the module declares secrets (D-03).
+    async fn secrets(&self) -> Result<Secrets, SecretsError> {
+        if self.module.configuration.secrets().is_empty() {
+            return Ok(Secrets::default());
+        }
+        secrets::fetch(
+            &self.platform,
+            &self.host.http,
+            &self.agent,
+            &self.log,
+            &self.host.stop,
+        )
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

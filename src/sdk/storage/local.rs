@@ -1,0 +1,221 @@
+//! Keeps files in a directory of the local file system.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::{Backend, StorageError};
+
+/// Held by the process that works on the directory.
+const LOCK: &str = ".lock";
+
+/// Files below a directory that this process has for itself.
+#[derive(Clone, Debug)]
+pub struct LocalBackend {
+    root: Arc<Path>,
+    /// The lock lasts as long as the file is open.
+    _lock: Arc<File>,
+    temporary: Arc<AtomicU64>,
+}
+
+impl LocalBackend {
+    /// Takes the directory into use; it is created when absent.
+    ///
+    /// # Errors
+    /// When it cannot be created or written to, or another process uses it.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StorageError> {
+        let root = root.into();
+        let unusable = |source| StorageError::Root {
+            path: root.clone(),
+            source,
+        };
+        fs::create_dir_all(&root).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join(LOCK))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StorageError::Locked { path: root }),
+            // Some network file systems have no locks: go on without, as the Python SDK does.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        Ok(Self {
+            root: root.into(),
+            _lock: Arc::new(lock),
+            temporary: Arc::default(),
+        })
+    }
+
+    /// Runs file work where it may block.
+    fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, io::Result<T>> {
+        let root = Arc::clone(&self.root);
+        Box::pin(async move {
+            let task = tokio::task::spawn_blocking(move || work(&root));
+            task.await.map_err(io::Error::other)?
+        })
+    }
+}
+
+impl Backend for LocalBackend {
+    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        self.blocking(move |root| match fs::read(root.join(name)) {
+            Ok(content) => Ok(Some(Bytes::from(content))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        self.blocking(move |root| {
+            let path = root.join(&name);
+            let directory = parent(root, &path)?;
+            let temporary = directory.join(format!(".{number}.tmp"));
+            let written = write_synced(&temporary, &content)
+                .and_then(|()| fs::rename(&temporary, &path))
+                .and_then(|()| sync_directory(&directory));
+            if written.is_err() {
+                // The first error is the one to tell.
+                _ = fs::remove_file(&temporary);
+            }
+            written
+        })
+    }
+
+    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.blocking(move |root| {
+            let path = root.join(&name);
+            let directory = parent(root, &path)?;
+            let is_new = !path.exists();
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(&content)?;
+            file.sync_data()?;
+            if is_new {
+                sync_directory(&directory)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.blocking(move |root| {
+            let mut names = Vec::new();
+            collect(root, "", &mut names)?;
+            names.retain(|name| name.starts_with(&prefix));
+            names.sort_unstable();
+            Ok(names)
+        })
+    }
+
+    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+        self.blocking(move |root| {
+            let path = root.join(&name);
+            match fs::remove_file(&path) {
+                Ok(()) => sync_directory(&parent(root, &path)?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+}
+
+/// The directory of a file, created when absent.
+fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let directory = path.parent().unwrap_or(root);
+    if !directory.is_dir() {
+        fs::create_dir_all(directory)?;
+        sync_directory(directory.parent().unwrap_or(root))?;
+    }
+    Ok(directory.to_owned())
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes a rename or a new name in this directory survive a crash.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// All files below `directory` as relative names; those that begin with a dot are ours.
+fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), &format!("{name}/"), names)?;
+        } else {
+            names.push(name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdk::storage::{Storage, conformance};
+
+    #[tokio::test]
+    async fn conforms() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("made/on/demand");
+        conformance::check(Storage::new(LocalBackend::open(&root).unwrap())).await;
+        let left = fs::read_dir(&root).unwrap().filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.ends_with(".tmp").then_some(name)
+        });
+        assert_eq!(left.count(), 0, "no temporary files stay");
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = LocalBackend::open(directory.path()).unwrap();
+        let error = LocalBackend::open(directory.path()).unwrap_err();
+        assert!(
+            error.to_string().contains("in use by another process"),
+            "{error}"
+        );
+        drop(first);
+        LocalBackend::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = LocalBackend::open(file.path().join("x")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot use the data directory"),
+            "{error}"
+        );
+    }
+}

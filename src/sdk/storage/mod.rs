@@ -1,0 +1,176 @@
+//! Where a trigger keeps what must survive a restart (L-01 to L-03).
+//!
+//! [`Storage`] is a handle on one [`Backend`]; [`StateFile`] is the JSON object of the contract on
+//! top of it.
+
+#[cfg(test)]
+mod conformance;
+mod local;
+mod memory;
+mod state_file;
+
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+pub use self::{local::LocalBackend, memory::MemoryBackend, state_file::StateFile};
+
+/// Why something could not be kept or found again.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Not a plain relative name.
+    #[error("{0:?} cannot be the name of a stored file: use a relative path of plain names")]
+    Name(String),
+    /// The place itself cannot be used.
+    #[error(
+        "cannot use the data directory {path}: make it a directory that the user of this process may write to"
+    )]
+    Root {
+        /// The directory.
+        path: PathBuf,
+        /// The failure below.
+        source: io::Error,
+    },
+    /// Another process works on the same data.
+    #[error(
+        "the data directory {path} is in use by another process: stop that one or give this one a directory of its own"
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An operation on one file failed.
+    #[error("cannot {operation} {name} in the data storage")]
+    Failed {
+        /// What was tried: read, write, append to, list or delete.
+        operation: &'static str,
+        /// The file, or the prefix of a list.
+        name: String,
+        /// The failure below.
+        source: io::Error,
+    },
+}
+
+/// Keeps files under relative names like `context.json` or `ledger/0001.seg`.
+///
+/// Whatever returned without error survives a crash of the machine. Names have been checked before
+/// a backend sees them.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// The whole file; None when there is none.
+    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>>;
+
+    /// Replaces the file at once: a reader finds the old content or the new one.
+    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Adds to the end of the file, which is created when absent. After a crash a part of the
+    /// last, unfinished addition may be there.
+    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// The names that start with a prefix, sorted.
+    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>>;
+
+    /// Takes the file away; no error when it is not there.
+    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>>;
+}
+
+/// Handle on a [`Backend`]; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Storage(Arc<dyn Backend>);
+
+impl Storage {
+    /// A handle on any backend.
+    pub fn new(backend: impl Backend + 'static) -> Self {
+        Self(Arc::new(backend))
+    }
+
+    /// The whole file; None when there is none.
+    ///
+    /// # Errors
+    /// When the name is not allowed or the backend fails.
+    pub async fn read(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        let result = self.0.read(checked(name)?).await;
+        result.map_err(failed("read", name))
+    }
+
+    /// Replaces the file atomically and durably.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn write(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
+        let result = self.0.write(checked(name)?, content.into()).await;
+        result.map_err(failed("write", name))
+    }
+
+    /// Adds to the end of the file durably.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn append(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
+        let result = self.0.append(checked(name)?, content.into()).await;
+        result.map_err(failed("append to", name))
+    }
+
+    /// The names that start with `prefix`, sorted; an empty prefix gives all.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
+        let result = self.0.list(prefix.to_owned()).await;
+        result.map_err(failed("list", prefix))
+    }
+
+    /// Takes the file away; no error when it is not there.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn delete(&self, name: &str) -> Result<(), StorageError> {
+        let result = self.0.delete(checked(name)?).await;
+        result.map_err(failed("delete", name))
+    }
+}
+
+fn failed<'a>(
+    operation: &'static str,
+    name: &'a str,
+) -> impl FnOnce(io::Error) -> StorageError + 'a {
+    move |source| StorageError::Failed {
+        operation,
+        name: name.to_owned(),
+        source,
+    }
+}
+
+/// A relative name of plain parts. A leading dot is the backend's own.
+fn checked(name: &str) -> Result<String, StorageError> {
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('\0');
+    if name.split('/').all(plain) {
+        Ok(name.to_owned())
+    } else {
+        Err(StorageError::Name(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_stay_inside() {
+        let storage = Storage::new(MemoryBackend::default());
+        for name in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "a//b",
+            "a/",
+            ".lock",
+            "a/.b",
+            "a\0",
+        ] {
+            let result = storage.write(name, "x").await;
+            assert!(matches!(result, Err(StorageError::Name(_))), "{name:?}");
+        }
+        storage.write("a/b..c", "x").await.unwrap();
+    }
+}

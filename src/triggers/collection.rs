@@ -1,0 +1,113 @@
+//! What all triggers have in common: the settings of a collection, and how source, fetch loop and
+//! intake are put together.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    fit::{Delivery, Kept},
+    report::Report,
+    state::{self, Position, STATE_FILE},
+};
+use crate::{
+    RowKeyer, Secret,
+    collect::{
+        Collector, Parts, Source,
+        journal::{Journal, Remembered},
+        plan::{Plan, PlanSettings},
+    },
+    sdk::{Context, RunError, StateFile},
+};
+
+/// The settings that every trigger has; bounds and defaults are in the manifests.
+#[derive(Debug, Deserialize)]
+pub(super) struct Collection {
+    intake_key: Secret,
+    intake_server: Option<String>,
+    /// Seconds.
+    frequency: u32,
+    /// Minutes.
+    timedelta: u32,
+    /// Hours.
+    start_time: u32,
+    /// Events.
+    chunk_size: usize,
+}
+
+/// Collects from the source that `source` makes, until stopped.
+pub(super) async fn run<S: Source>(
+    settings: Collection,
+    context: Context,
+    source: impl FnOnce(RowKeyer) -> S,
+) -> Result<(), RunError> {
+    let Context {
+        clock,
+        log,
+        storage,
+        stop,
+        ..
+    } = &context;
+    log.info("Message Trace trigger has started.");
+    let intake = context.intake(
+        &settings.intake_key,
+        settings.intake_server.as_deref(),
+        settings.chunk_size,
+    )?;
+    let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
+    let start_time = TimeDelta::hours(settings.start_time.into());
+    let start = state::begin(&state, log, clock.now(), start_time);
+
+    let store = Kept(storage.clone());
+    let seed = Uuid::new_v4().into_bytes();
+    let Remembered {
+        known,
+        journal,
+        keyer,
+        damage,
+    } = Journal::open(&store, seed)
+        .await
+        .map_err(RunError::failed)?;
+    for place in damage {
+        log.warning(format!(
+            "The memory of delivered rows is damaged ({place}): some rows may be sent twice, none \
+             is lost."
+        ));
+    }
+
+    let source = source(keyer);
+    let limits = source.limits();
+    let plan = Plan::new(
+        PlanSettings {
+            frequency: TimeDelta::seconds(settings.frequency.into()),
+            delay: TimeDelta::minutes(settings.timedelta.into()),
+            longest: limits.longest_window,
+            retention: limits.retention,
+            rows_per_window: limits.rows_per_window,
+        },
+        start,
+    );
+    let report = Report::new(
+        log.clone(),
+        context.heartbeat.clone(),
+        &context.metrics,
+        &intake,
+    );
+    let parts = Parts {
+        source: Arc::new(source),
+        sink: Arc::new(Delivery(intake)),
+        store: Arc::new(store),
+        checkpoint: Position(state),
+        observer: Arc::new(report),
+        clock: clock.clone(),
+        stop: stop.clone(),
+    };
+    Collector::new(parts, plan, known, journal)
+        .run()
+        .await
+        .map_err(RunError::failed)?;
+    log.info("Stopping Message Trace trigger");
+    Ok(())
+}

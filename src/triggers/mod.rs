@@ -1,0 +1,17 @@
+//! The triggers of this module, one small file each, and what they have in common.
+
+mod collection;
+mod fit;
+mod message_trace;
+mod report;
+mod state;
+
+use crate::sdk::Registry;
+
+/// The manifest of the module, compiled in.
+const MODULE_MANIFEST: &str = include_str!("../../manifest.json");
+
+/// All triggers of this module.
+pub(crate) fn registry() -> Registry {
+    Registry::new(MODULE_MANIFEST).register::<message_trace::MessageTrace>()
+}

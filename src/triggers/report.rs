@@ -1,0 +1,223 @@
+//! What happens in the fetch loop, told to people, dashboards and the orchestrator.
+
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+use chrono::{DateTime, Utc};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+};
+use serde::Deserialize;
+
+use crate::{
+    Window,
+    collect::{Event, Observer},
+    sdk::{Heartbeat, Intake, Log, Metrics},
+};
+
+/// Rows a window holds, for the histogram.
+const WINDOW_ROWS: [f64; 9] = [
+    0.0, 1.0, 10.0, 100.0, 1_000.0, 5_000.0, 20_000.0, 100_000.0, 500_000.0,
+];
+
+/// Turns events of the fetch loop into log lines, metrics and heartbeats.
+#[derive(Debug)]
+pub(super) struct Report {
+    log: Log,
+    heartbeat: Heartbeat,
+    intake: Intake,
+    figures: Figures,
+}
+
+/// The metrics of the fetch loop, beside those of the intake.
+#[derive(Clone, Debug)]
+struct Figures {
+    requests: Family<Status, Counter>,
+    retries: Counter,
+    waited: Counter<f64, AtomicU64>,
+    rows: Family<Novelty, Counter>,
+    window_rows: Histogram,
+    lost: Counter<f64, AtomicU64>,
+    mark: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Novelty {
+    kind: &'static str,
+}
+
+impl Figures {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            requests: metrics.register(
+                "source_requests",
+                "Requests to the message trace, by status of the answer or kind of failure",
+                Family::default(),
+            ),
+            retries: metrics.register(
+                "source_retries",
+                "Requests to the message trace that failed and were made again",
+                Counter::default(),
+            ),
+            waited: metrics.register(
+                "source_wait_seconds",
+                "Time spent waiting after failed requests to the message trace",
+                Counter::default(),
+            ),
+            rows: metrics.register(
+                "source_rows",
+                "Rows read from the message trace: new, or known already",
+                Family::default(),
+            ),
+            window_rows: metrics.register(
+                "window_rows",
+                "Rows in one window of time",
+                Histogram::new(WINDOW_ROWS),
+            ),
+            lost: metrics.register(
+                "lost_seconds",
+                "Time whose rows Microsoft no longer kept when they were asked for",
+                Counter::default(),
+            ),
+            mark: metrics.register(
+                "complete_until_timestamp_seconds",
+                "Everything received before this instant has been accepted by the intake",
+                Gauge::default(),
+            ),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(log: Log, heartbeat: Heartbeat, metrics: &Metrics, intake: &Intake) -> Self {
+        Self {
+            log,
+            heartbeat,
+            intake: intake.clone(),
+            figures: Figures::new(metrics),
+        }
+    }
+
+    fn page_read(&self, rows: usize, new: usize) {
+        self.figures
+            .requests
+            .get_or_create(&Status { status: "200" })
+            .inc();
+        let count = |kind, rows: usize| {
+            self.figures
+                .rows
+                .get_or_create(&Novelty { kind })
+                .inc_by(rows as u64);
+        };
+        count("new", new);
+        count("known", rows.saturating_sub(new));
+    }
+
+    fn page_failed(&self, sentence: &str, label: &'static str, pause: Duration, person: bool) {
+        self.figures
+            .requests
+            .get_or_create(&Status { status: label })
+            .inc();
+        self.figures.retries.inc();
+        self.figures.waited.inc_by(pause.as_secs_f64());
+        self.heartbeat.failed();
+        // Without the pause, which changes: equal lines are shown once a minute.
+        if person {
+            self.log.error(sentence);
+        } else {
+            self.log.warning(sentence);
+        }
+    }
+
+    fn lost(&self, window: Window) {
+        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+        let seconds = window.span().num_seconds() as f64;
+        self.figures.lost.inc_by(seconds);
+        self.log.error(format!(
+            "Rows received from {window} are lost: Microsoft does not keep them any more. The \
+             collection goes on behind them."
+        ));
+    }
+}
+
+impl Observer for Report {
+    fn on(&self, event: Event<'_>) {
+        match event {
+            Event::Turning { within } => self.heartbeat.beat(within),
+            Event::Asking { window } => self.log.info(format!(
+                "Querying timerange {} to {}.",
+                plain(window.start()),
+                plain(window.end())
+            )),
+            Event::PageRead { rows, new } => self.page_read(rows, new),
+            Event::WindowRead { rows, new, .. } => {
+                #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+                self.figures.window_rows.observe(rows as f64);
+                match new {
+                    0 => self.log.info("No records to forward"),
+                    new => self.log.info(format!("Forwarding {new} records")),
+                }
+            }
+            Event::PageFailed {
+                sentence,
+                label,
+                pause,
+                person,
+            } => {
+                self.page_failed(sentence, label, pause, person);
+            }
+            Event::Persisting { sentence } => self.log.critical(sentence),
+            Event::Recovered { failures } => self.log.info(format!(
+                "The message trace answers again after {failures} failed requests; nothing was \
+                 skipped."
+            )),
+            Event::Narrowed { window, sentence } => {
+                self.log.warning(format!(
+                    "The window {window} is read in narrower ones: {sentence}"
+                ));
+            }
+            Event::Lost { window } => self.lost(window),
+            Event::Accepted { newest, .. } => {
+                if let Some(newest) = newest {
+                    self.intake.accepted_up_to(newest);
+                }
+            }
+            Event::Dropped { event, reason } => self.log.error(format!(
+                "An event was dropped, {reason}: message id {}",
+                message_id(event)
+            )),
+            Event::Marked { mark } => {
+                self.figures.mark.set(mark.timestamp());
+            }
+            Event::StoreFailed { error, .. } => {
+                self.heartbeat.failed();
+                self.log
+                    .exception("The data directory cannot be written; trying again", error);
+            }
+        }
+    }
+}
+
+/// The instant as the contract's log lines have it (O-07).
+fn plain(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M:%S%.f%:z").to_string()
+}
+
+/// What a person finds the message by, in rows of either service.
+fn message_id(event: &str) -> String {
+    #[derive(Deserialize)]
+    struct Ids {
+        #[serde(alias = "MessageId", alias = "messageId")]
+        message_id: Option<String>,
+        #[serde(alias = "MessageTraceId", alias = "id")]
+        trace_id: Option<String>,
+    }
+    let ids = serde_json::from_str::<Ids>(event).ok();
+    let id = ids.and_then(|ids| ids.message_id.or(ids.trace_id));
+    id.unwrap_or_else(|| "unknown".to_owned())
+}
