@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -35,10 +36,18 @@ pub struct Options {
 }
 
 /// The emulated services. Clones share the same world.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Emulator {
     clock: Clock,
     world: Arc<Mutex<World>>,
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Emulator {
@@ -131,9 +140,10 @@ impl Emulator {
             most_recipients: None,
             offset: 0,
             limit: usize::MAX,
+            whole_ties: false,
         };
         let now = self.ticks();
-        let found = self.world().rows.select(&selection, now);
+        let found = self.world().rows.select(&selection, now).rows;
         found.into_iter().map(|(_, row)| row).collect()
     }
 

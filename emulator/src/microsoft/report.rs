@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Emulator, ReportSettings, Status, TraceRow,
     answer::{Answer, Call},
-    rows::Selection,
+    rows::{Selected, Selection},
     settings::{Dialect, NextLink, OutOfRange, SkipToken},
     time::ticks,
 };
@@ -353,17 +353,16 @@ fn rows(
         },
         most_recipients: None,
         offset,
-        limit: size + 1,
+        limit: size,
+        whole_ties: false,
     };
     let now = emulator.ticks();
     let world = &mut *emulator.world();
-    let mut found = world.rows.select(&selection, now);
-    let more = found.len() > size;
-    found.truncate(size);
-    for (slot, row) in &found {
+    let Selected { rows, more } = world.rows.select(&selection, now);
+    for (slot, row) in &rows {
         world.ledger.shown(*slot, row.status);
     }
-    (found.into_iter().map(|(_, row)| row).collect(), more)
+    (rows.into_iter().map(|(_, row)| row).collect(), more)
 }
 
 /// The link to the page that begins after `reached` rows.

@@ -38,6 +38,9 @@ pub struct GraphSettings {
     pub token_seconds: Option<u32>,
     /// Whether a page repeats the last row of the page before.
     pub boundary_repeated: bool,
+    /// Whether a page may end between rows with the same time and recipient, of which the next
+    /// page then shows none; otherwise the page is longer than asked for.
+    pub ties_lost: bool,
     /// The share of pages, from 0 to 1, after which an empty one is put.
     pub empty_pages: f64,
     /// Whether a message with more recipients than this is only seen when it is asked for by id;
@@ -76,6 +79,7 @@ impl Default for GraphSettings {
             refused_tokens: 0.0,
             token_seconds: None,
             boundary_repeated: false,
+            ties_lost: false,
             empty_pages: 0.0,
             most_recipients: None,
             longest_days: 10,

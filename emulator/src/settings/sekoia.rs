@@ -1,5 +1,7 @@
 //! Switches of the platform.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
@@ -39,7 +41,9 @@ impl Default for IntakeSettings {
 }
 
 /// The switches of the platform's callback, logs and secrets endpoints.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+///
+/// `Debug` shows no secret.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlatformSettings {
     /// The bearer token that the endpoints accept.
@@ -59,5 +63,11 @@ impl Default for PlatformSettings {
             secrets: serde_json::Map::new(),
             node_secrets: serde_json::Map::new(),
         }
+    }
+}
+
+impl fmt::Debug for PlatformSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlatformSettings")
     }
 }

@@ -250,6 +250,10 @@ impl Generator {
         let mut timeline = Timeline::new(place.received, Status::GettingStatus);
         timeline.push(place.received + first, Status::Pending);
         timeline.push(place.received + last, outcome);
+        if outcome == Status::Delivered && draw.chance(self.traffic.recalled) {
+            let after = (longest - last as f64).max(1.0) * draw.unit();
+            timeline.push(place.received + last + after as Ticks + 1, Status::Recalled);
+        }
         timeline
     }
 

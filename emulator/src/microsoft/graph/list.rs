@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Emulator, GraphSettings, TraceRow,
     answer::{Answer, Call},
-    rows::{After, Selection},
+    rows::{After, Selected, Selection},
     settings::GraphLink,
     time::{MILLISECOND, SECOND, Ticks, ticks},
     traffic::unit,
@@ -155,7 +155,6 @@ fn select(
     let conditions = &request.filter.conditions;
     let meets = |row: &TraceRow| conditions.iter().all(|condition| condition.meets(row));
     let by_id = request.filter.has_id();
-    let size = request.size as usize;
     let selection = Selection {
         from: request.window.from,
         to: request.window.to,
@@ -168,15 +167,14 @@ fn select(
         },
         most_recipients: settings.most_recipients.filter(|_| !by_id),
         offset: 0,
-        limit: size + 1,
+        limit: request.size as usize,
+        whole_ties: !settings.ties_lost,
     };
-    let mut found = world.rows.select(&selection, now);
-    let more = found.len() > size;
-    found.truncate(size);
-    for (slot, row) in &found {
+    let Selected { rows, more } = world.rows.select(&selection, now);
+    for (slot, row) in &rows {
         world.ledger.shown(*slot, row.status);
     }
-    (found.into_iter().map(|(_, row)| row).collect(), more)
+    (rows.into_iter().map(|(_, row)| row).collect(), more)
 }
 
 impl Request {
