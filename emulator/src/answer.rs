@@ -1,5 +1,7 @@
 //! A request that has been read, and the answer to it, before either meets a fault.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -61,6 +63,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// What becomes of the ledger once the answer has left.
     pub(crate) receipt: Option<Receipt>,
+    /// How long it takes to come.
+    pub(crate) latency: Duration,
 }
 
 impl Answer {
@@ -70,6 +74,7 @@ impl Answer {
             headers: HeaderMap::new(),
             body: body.into(),
             receipt: None,
+            latency: Duration::ZERO,
         };
         if content_type.is_empty() {
             answer

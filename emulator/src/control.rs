@@ -125,21 +125,43 @@ fn patch(emulator: &Emulator, call: &Call) -> Answer {
     }
 }
 
+/// Settings that are not shown, and how to keep them.
+type Keep = (&'static str, fn(&mut Settings, &Settings));
+
+const SECRETS: [Keep; 6] = [
+    ("/report/accounts", |new, old| {
+        new.report.accounts.clone_from(&old.report.accounts)
+    }),
+    ("/identity/apps", |new, old| {
+        new.identity.apps.clone_from(&old.identity.apps)
+    }),
+    ("/intake/keys", |new, old| {
+        new.intake.keys.clone_from(&old.intake.keys)
+    }),
+    ("/platform/token", |new, old| {
+        new.platform.token.clone_from(&old.platform.token)
+    }),
+    ("/platform/secrets", |new, old| {
+        new.platform.secrets.clone_from(&old.platform.secrets)
+    }),
+    ("/platform/node_secrets", |new, old| {
+        new.platform
+            .node_secrets
+            .clone_from(&old.platform.node_secrets);
+    }),
+];
+
 impl Settings {
     /// These settings with `changes` laid over them.
     fn merged(&self, changes: &Value) -> Result<Self, serde_json::Error> {
         let mut all = json!(self);
         merge(&mut all, changes);
         let mut merged: Self = serde_json::from_value(all)?;
-        // Secrets are not shown, and hence not in what was merged.
-        if changes.pointer("/report/accounts").is_none() {
-            merged.report.accounts.clone_from(&self.report.accounts);
-        }
-        if changes.pointer("/intake/keys").is_none() {
-            merged.intake.keys.clone_from(&self.intake.keys);
-        }
-        if changes.pointer("/platform").is_none() {
-            merged.platform = self.platform.clone();
+        // What is secret was masked on the way, unless it is what changes.
+        for (path, keep) in SECRETS {
+            if changes.pointer(path).is_none() {
+                keep(&mut merged, self);
+            }
         }
         Ok(merged)
     }

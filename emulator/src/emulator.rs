@@ -1,13 +1,14 @@
 //! The handle of the emulator.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::Router;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use crate::{
     faults::Faults,
     journal::Journal,
     ledger::Ledger,
+    microsoft::{Quota, SigningKey},
     rows::{Rows, Selection},
     time::{Ticks, ticks},
     world::{Bounded, World},
@@ -34,10 +36,18 @@ pub struct Options {
 }
 
 /// The emulated services. Clones share the same world.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Emulator {
     clock: Clock,
     world: Arc<Mutex<World>>,
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Emulator {
@@ -62,6 +72,9 @@ impl Emulator {
             logs: Bounded::default(),
             callbacks: Bounded::default(),
             envelopes: Bounded::default(),
+            key: SigningKey::new(),
+            quota: Quota::default(),
+            links: HashMap::new(),
         };
         Self {
             clock,
@@ -75,6 +88,12 @@ impl Emulator {
 
     pub(crate) fn ticks(&self) -> Ticks {
         ticks(self.clock.now())
+    }
+
+    /// What the emulated servers take for the present time.
+    pub(crate) fn server_time(&self) -> DateTime<Utc> {
+        let skew = self.world().settings.transport.skew_seconds;
+        self.clock.now() + TimeDelta::seconds(skew)
     }
 
     /// The emulator's clock.
@@ -118,11 +137,13 @@ impl Emulator {
             ascending: false,
             after: None,
             filter: None,
+            most_recipients: None,
             offset: 0,
             limit: usize::MAX,
+            whole_ties: false,
         };
         let now = self.ticks();
-        let found = self.world().rows.select(&selection, now);
+        let found = self.world().rows.select(&selection, now).rows;
         found.into_iter().map(|(_, row)| row).collect()
     }
 

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt, stream};
 
@@ -19,7 +19,7 @@ use crate::{
     answer::{Answer, Call, Receipt},
     connection::{ConnectionDropped, Peer},
     control,
-    journal::masked,
+    journal::{masked, masked_form},
     microsoft, sekoia,
 };
 
@@ -81,10 +81,10 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
         _ => {}
     }
     let mut answer = match side {
-        Side::Microsoft => microsoft::answer(&emulator, endpoint, &call),
+        Side::Microsoft => microsoft::answer(&emulator, &call),
         Side::Sekoia => sekoia::answer(&emulator, endpoint, &call, fault.as_ref()),
     };
-    pause(latency(&emulator, endpoint)).await;
+    pause(answer.latency).await;
     if side == Side::Microsoft {
         compress(&emulator, &call, &mut answer, fault.as_ref());
     }
@@ -107,10 +107,11 @@ fn record(emulator: &Emulator, endpoint: Endpoint, call: &Call) -> (u64, Option<
     let at = emulator.clock().now();
     let world = &mut *emulator.world();
     let fault = world.faults.next(endpoint, world.seed);
-    let secretive = !matches!(
-        endpoint,
-        Endpoint::Logs | Endpoint::Callback | Endpoint::Sentry
-    );
+    let body = match endpoint {
+        Endpoint::Logs | Endpoint::Callback | Endpoint::Sentry => call.body.clone(),
+        Endpoint::Token => masked_form(&call.body),
+        _ => Bytes::new(),
+    };
     let url = match call.query.as_str() {
         "" => call.path.clone(),
         query => format!("{}?{query}", call.path),
@@ -122,24 +123,11 @@ fn record(emulator: &Emulator, endpoint: Endpoint, call: &Call) -> (u64, Option<
         url,
         headers: masked(&call.headers),
         size: call.body.len(),
-        body: if secretive {
-            Bytes::new()
-        } else {
-            call.body.clone()
-        },
+        body,
         status: None,
         fault: fault.as_ref().map(Fault::name),
     });
     (number, fault)
-}
-
-fn latency(emulator: &Emulator, endpoint: Endpoint) -> Duration {
-    let world = emulator.world();
-    Duration::from_millis(match endpoint {
-        Endpoint::Report => world.settings.report.latency_ms,
-        Endpoint::Intake => world.settings.intake.latency_ms,
-        _ => 0,
-    })
 }
 
 /// Compresses the body where both sides agree to it.
@@ -276,9 +264,12 @@ fn garbled(body: &Bytes) -> Bytes {
     bytes.into()
 }
 
+/// A time as headers have it.
+pub(crate) fn http_date(time: DateTime<Utc>) -> String {
+    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 fn date(emulator: &Emulator) -> HeaderValue {
-    let skew = emulator.world().settings.transport.skew_seconds;
-    let now = emulator.clock().now() + TimeDelta::seconds(skew);
-    let text = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let text = http_date(emulator.server_time());
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -10,6 +10,16 @@ use serde::{Deserialize, Serialize};
 pub enum Endpoint {
     /// The message trace of the Reporting Web Service.
     Report,
+    /// The message trace of Microsoft Graph.
+    Graph,
+    /// The details of a message on Microsoft Graph.
+    GraphDetails,
+    /// The token endpoint of the identity platform.
+    Token,
+    /// The OpenID discovery document of the identity platform.
+    Discovery,
+    /// The managed identity of the machine.
+    Imds,
     /// The intake's `/batch`.
     Intake,
     /// The platform's logs.

@@ -29,7 +29,8 @@ pub struct RecordedRequest {
     pub headers: Vec<(String, String)>,
     /// Bytes of the body, as they were sent.
     pub size: usize,
-    /// The body, where it holds no secret and is not too old; otherwise empty.
+    /// The body of logs, callbacks, envelopes and (without its secrets) of token requests, when it
+    /// is not too old; otherwise empty.
     #[serde(skip)]
     pub body: Bytes,
     /// The status of the answer; none while there is none.
@@ -121,4 +122,14 @@ pub(crate) fn masked(headers: &HeaderMap) -> Vec<(String, String)> {
             (name.as_str().to_owned(), value)
         })
         .collect()
+}
+
+/// A form without what would let somebody sign in.
+pub(crate) fn masked_form(form: &Bytes) -> Bytes {
+    let mut masked = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in url::form_urlencoded::parse(form) {
+        let secret = matches!(name.as_ref(), "client_secret" | "client_assertion");
+        masked.append_pair(&name, if secret { "***" } else { &value });
+    }
+    masked.finish().into()
 }

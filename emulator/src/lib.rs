@@ -30,6 +30,7 @@
 )]
 
 mod answer;
+mod certificate;
 mod clock;
 mod connection;
 mod control;
@@ -49,6 +50,7 @@ mod time;
 mod traffic;
 mod world;
 
+pub use certificate::TestCertificate;
 pub use clock::Clock;
 pub use connection::ConnectionDropped;
 pub use emulator::{Emulator, Options};
@@ -60,8 +62,9 @@ pub use secret::Secret;
 pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};
 pub use settings::{
-    Account, Canned, Dialect, IntakeSettings, NextLink, OutOfRange, PlatformSettings,
-    ReportSettings, Settings, SkipToken, Transport,
+    Account, App, AppSecret, Canned, Dialect, GraphLink, GraphSettings, IdentitySettings,
+    InnerError, IntakeSettings, NextLink, OutOfRange, PlatformSettings, QuotaSettings,
+    ReportSettings, RetryAfter, ServicePrincipal, Settings, SkipToken, Transport,
 };
 pub use status::Status;
 pub use traffic::{Backlog, Lateness, Resolution, Traffic};

@@ -67,34 +67,48 @@ async fn main() -> anyhow::Result<()> {
 
 fn introduction(settings: &Settings, running: &Running) -> String {
     let account = settings.report.accounts.first();
+    let app = settings.identity.apps.first();
+    let secret = app.and_then(|app| app.secrets.first());
     let key = settings.intake.keys.first();
-    let lines = [
-        ("reporting_url", running.reporting_url()),
-        (
-            "account_name",
-            account.map_or_else(String::new, |account| account.name.clone()),
-        ),
-        (
-            "account_password",
-            account.map_or_else(String::new, |account| account.password.expose().to_owned()),
-        ),
-        ("intake_server", running.intake_url()),
-        (
-            "intake_key",
-            key.map_or_else(String::new, |key| key.expose().to_owned()),
-        ),
-        ("url_callback", running.callback_url()),
-        ("url_logs", running.logs_url()),
-        ("url_secrets", running.secrets_url()),
-        ("token", settings.platform.token.expose().to_owned()),
-        ("sentry_dsn", running.sentry_dsn()),
-        ("control", format!("{}_emulator", running.sekoia())),
+    let groups = [
+        vec![
+            ("reporting_url", running.reporting_url()),
+            ("account_name", of(account, |account| &account.name)),
+            (
+                "account_password",
+                of(account, |account| account.password.expose()),
+            ),
+        ],
+        vec![
+            ("graph_url", running.graph_url()),
+            ("login_url", running.login_url()),
+            ("tenant_id", settings.identity.tenant_id.clone()),
+            ("client_id", of(app, |app| &app.client_id)),
+            ("client_secret", of(secret, |secret| secret.value.expose())),
+        ],
+        vec![
+            ("intake_server", running.intake_url()),
+            ("intake_key", of(key, |key| key.expose())),
+            ("url_callback", running.callback_url()),
+            ("url_logs", running.logs_url()),
+            ("url_secrets", running.secrets_url()),
+            ("token", settings.platform.token.expose().to_owned()),
+            ("sentry_dsn", running.sentry_dsn()),
+        ],
+        vec![("control", format!("{}_emulator", running.sekoia()))],
     ];
-    let mut text = String::from("The emulator is ready; Ctrl-C ends it with a verdict.\n\n");
-    for (name, value) in lines {
-        text.push_str(&format!("  {name:<17} {value}\n"));
+    let mut text = String::from("The emulator is ready; Ctrl-C ends it with a verdict.\n");
+    for group in groups {
+        text.push('\n');
+        for (name, value) in group {
+            text.push_str(&format!("  {name:<17} {value}\n"));
+        }
     }
     text
+}
+
+fn of<T>(item: Option<&T>, value: impl Fn(&T) -> &str) -> String {
+    item.map_or_else(String::new, |item| value(item).to_owned())
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -89,6 +89,21 @@ impl Running {
         format!("{}ecp/reportingwebservice/reporting.svc", self.microsoft)
     }
 
+    /// The setting `graph_url`.
+    pub fn graph_url(&self) -> String {
+        format!("{}v1.0", self.microsoft)
+    }
+
+    /// The setting `login_url`.
+    pub fn login_url(&self) -> String {
+        self.microsoft.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The address of the managed identity's token endpoint.
+    pub fn imds_url(&self) -> String {
+        format!("{}metadata/identity/oauth2/token", self.microsoft)
+    }
+
     /// The setting `intake_server`, and the contract's `intake_url`.
     pub fn intake_url(&self) -> String {
         format!("{}intake", self.sekoia)

@@ -1,13 +1,18 @@
 //! Everything that changes while the emulator runs.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
-    AcceptedEvent, LogEntry, Settings, faults::Faults, journal::Journal, ledger::Ledger,
-    rows::Rows, time::Ticks,
+    AcceptedEvent, LogEntry, Settings,
+    faults::Faults,
+    journal::Journal,
+    ledger::Ledger,
+    microsoft::{Quota, SigningKey},
+    rows::Rows,
+    time::Ticks,
 };
 
 /// Log entries, callbacks and envelopes that are remembered, of each.
@@ -28,6 +33,11 @@ pub(crate) struct World {
     pub(crate) logs: Bounded<LogEntry>,
     pub(crate) callbacks: Bounded<Value>,
     pub(crate) envelopes: Bounded<Bytes>,
+    /// Signs the tokens that are issued.
+    pub(crate) key: SigningKey,
+    pub(crate) quota: Quota,
+    /// When links to further pages of Graph were issued last.
+    pub(crate) links: HashMap<u64, Ticks>,
 }
 
 /// The latest of what came in.

@@ -97,6 +97,12 @@ async fn the_control_interface_turns_switches_and_adds_faults() {
     assert_eq!(report(&emulator, TRACE, "*/*").await.status, 403);
     let shown = control("GET", "settings", json!(null)).await.text();
     assert!(!shown.contains("horse") && shown.contains("\"permitted\":false"));
+    let (patched, default) = (emulator.settings(), emulator::Settings::default());
+    assert_eq!(
+        patched.identity.apps[0].secrets[0].value,
+        default.identity.apps[0].secrets[0].value
+    );
+    assert_eq!(patched.platform.token, default.platform.token);
     let fault = json!({ "endpoint": "report", "kind": "answer", "status": 503, "times": 1 });
     assert_eq!(control("POST", "faults", fault).await.status, 200);
     assert_eq!(report(&emulator, TRACE, "*/*").await.status, 503);

@@ -1,8 +1,14 @@
 //! The services of Microsoft.
 
+mod graph;
+mod identity;
 mod odata;
 mod render;
 mod report;
+
+pub(crate) use graph::Quota;
+use graph::Target;
+pub(crate) use identity::SigningKey;
 
 use crate::{
     Emulator, Endpoint,
@@ -11,20 +17,48 @@ use crate::{
 
 /// The path of the Reporting Web Service, in lower case.
 const REPORTING: &str = "/ecp/reportingwebservice/reporting.svc";
+/// The path of the managed identity, in lower case.
+const MANAGED: &str = "/metadata/identity/oauth2/token";
+/// What comes after the tenant.
+const TOKEN: &str = "/oauth2/v2.0/token";
+const DISCOVERY: &str = "/v2.0/.well-known/openid-configuration";
 
 /// To which endpoint a request goes.
 pub(crate) fn endpoint(call: &Call) -> Endpoint {
-    if call.path.to_ascii_lowercase().starts_with(REPORTING) {
+    let path = call.path.as_str();
+    let lower = path.to_ascii_lowercase();
+    if lower.starts_with(REPORTING) {
         Endpoint::Report
+    } else if lower == MANAGED {
+        Endpoint::Imds
+    } else if identity::tenant(path, TOKEN).is_some() {
+        Endpoint::Token
+    } else if identity::tenant(path, DISCOVERY).is_some() {
+        Endpoint::Discovery
     } else {
-        Endpoint::Other
+        match Target::read(path) {
+            Some(Target::List) => Endpoint::Graph,
+            Some(Target::Details { .. }) => Endpoint::GraphDetails,
+            None => Endpoint::Other,
+        }
     }
 }
 
 /// Carries a request out.
-pub(crate) fn answer(emulator: &Emulator, endpoint: Endpoint, call: &Call) -> Answer {
-    match endpoint {
+pub(crate) fn answer(emulator: &Emulator, call: &Call) -> Answer {
+    let path = call.path.as_str();
+    if let Some(tenant) = identity::tenant(path, TOKEN) {
+        return identity::token(emulator, call, tenant);
+    }
+    if let Some(tenant) = identity::tenant(path, DISCOVERY) {
+        return identity::discovery(emulator, call, tenant);
+    }
+    if let Some(target) = Target::read(path) {
+        return graph::answer(emulator, call, &target);
+    }
+    match endpoint(call) {
         Endpoint::Report => report::answer(emulator, call),
+        Endpoint::Imds => identity::managed(emulator, call),
         _ => Answer::new(404, "text/plain", "nothing is here"),
     }
 }

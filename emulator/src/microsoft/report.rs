@@ -1,18 +1,21 @@
 //! The Reporting Web Service: `reporting.svc/MessageTrace`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
 use super::{
     REPORTING,
+    identity::{self, Denied},
     odata::{self, Comparison, Literal},
     render::{Page, SERVICE},
 };
 use crate::{
     Emulator, ReportSettings, Status, TraceRow,
     answer::{Answer, Call},
-    rows::Selection,
+    rows::{Selected, Selection},
     settings::{Dialect, NextLink, OutOfRange, SkipToken},
     time::ticks,
 };
@@ -28,6 +31,9 @@ const QUERY: &AsciiSet = &CONTROLS
     .add(b'<')
     .add(b'>');
 
+const RESOURCE: &str = "https://outlook.office365.com";
+const ROLE: &str = "ReportingWebService.Read.All";
+
 /// Without a window, the service answers for this long until now.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::hours(48);
 
@@ -36,10 +42,11 @@ pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
     if let Some(retired) = &settings.retired {
         return Answer::new(retired.status, &retired.content_type, retired.body.clone());
     }
-    if let Err(refused) = signed_in(&settings, call) {
-        return *refused;
-    }
-    if !settings.permitted {
+    let permitted = match signed_in(emulator, &settings, call) {
+        Ok(permitted) => permitted,
+        Err(refused) => return *refused,
+    };
+    if !(permitted && settings.permitted) {
         return Answer::new(
             403,
             "application/json; charset=utf-8",
@@ -47,7 +54,7 @@ pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
         );
     }
     let lower = call.path.to_ascii_lowercase();
-    match lower
+    let mut answer = match lower
         .strip_prefix(REPORTING)
         .map(|rest| rest.trim_matches('/'))
     {
@@ -61,7 +68,9 @@ pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
             "text/html",
             "<h1>404 - File or directory not found.</h1>",
         ),
-    }
+    };
+    answer.latency = Duration::from_millis(settings.latency_ms);
+    answer
 }
 
 fn service_document() -> String {
@@ -73,15 +82,24 @@ fn service_document() -> String {
     )
 }
 
-/// The refusal of whoever is not signed in.
-fn signed_in(settings: &ReportSettings, call: &Call) -> Result<(), Box<Answer>> {
+/// Whether the one who is signed in has the permission; the refusal of whoever is not signed in.
+fn signed_in(
+    emulator: &Emulator,
+    settings: &ReportSettings,
+    call: &Call,
+) -> Result<bool, Box<Answer>> {
+    match identity::admit(emulator, call, RESOURCE, ROLE) {
+        Ok(()) => return Ok(true),
+        Err(Denied::NoRole) => return Ok(false),
+        Err(_) => {}
+    }
     let known = call.basic().is_some_and(|(name, password)| {
         settings.accounts.iter().any(|account| {
             account.name.eq_ignore_ascii_case(&name) && account.password.expose() == password
         })
     });
     if known && settings.basic_sign_in {
-        return Ok(());
+        return Ok(true);
     }
     let refused = "401 - Unauthorized: Access is denied due to invalid credentials.";
     let page = format!(
@@ -333,18 +351,18 @@ fn rows(
         } else {
             Some(&filter)
         },
+        most_recipients: None,
         offset,
-        limit: size + 1,
+        limit: size,
+        whole_ties: false,
     };
     let now = emulator.ticks();
     let world = &mut *emulator.world();
-    let mut found = world.rows.select(&selection, now);
-    let more = found.len() > size;
-    found.truncate(size);
-    for (slot, row) in &found {
+    let Selected { rows, more } = world.rows.select(&selection, now);
+    for (slot, row) in &rows {
         world.ledger.shown(*slot, row.status);
     }
-    (found.into_iter().map(|(_, row)| row).collect(), more)
+    (rows.into_iter().map(|(_, row)| row).collect(), more)
 }
 
 /// The link to the page that begins after `reached` rows.

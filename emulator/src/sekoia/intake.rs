@@ -1,6 +1,6 @@
 //! The intake's `/batch` (contract rows J-05, J-09, W-02 to W-05).
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use axum::http::{Method, header};
 use bytes::Bytes;
@@ -63,6 +63,7 @@ pub(super) fn batch(emulator: &Emulator, call: &Call, fault: Option<&Fault>) -> 
     let receipt = book(emulator, batch, &rejected);
     let mut answer = Answer::json(200, &told(&ids, shape));
     answer.receipt = Some(receipt);
+    answer.latency = Duration::from_millis(settings.latency_ms);
     answer
 }
 

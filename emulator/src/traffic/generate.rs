@@ -94,6 +94,21 @@ impl Bucket {
     pub(crate) fn place(&self, row: u32) -> &Place {
         &self.places[self.by_row[row as usize] as usize]
     }
+
+    /// Rows among which are all that were received from `from` to `to`, newest first.
+    pub(crate) fn between(&self, from: Ticks, to: Ticks) -> &[Place] {
+        let millisecond = |at: Ticks| at.div_euclid(MILLISECOND);
+        let (from, to) = (millisecond(from), millisecond(to));
+        let places = &self.places;
+        let first = places.partition_point(|place| millisecond(place.received) > to);
+        let end = places.partition_point(|place| millisecond(place.received) >= from);
+        &places[first..end]
+    }
+
+    /// How many recipients the message of the row with this number has.
+    pub(crate) fn recipients(&self, row: u32) -> u32 {
+        self.messages[self.place(row).message as usize].recipients
+    }
 }
 
 impl Place {
@@ -235,6 +250,10 @@ impl Generator {
         let mut timeline = Timeline::new(place.received, Status::GettingStatus);
         timeline.push(place.received + first, Status::Pending);
         timeline.push(place.received + last, outcome);
+        if outcome == Status::Delivered && draw.chance(self.traffic.recalled) {
+            let after = (longest - last as f64).max(1.0) * draw.unit();
+            timeline.push(place.received + last + after as Ticks + 1, Status::Recalled);
+        }
         timeline
     }
 

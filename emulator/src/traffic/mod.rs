@@ -34,6 +34,9 @@ pub struct Traffic {
     pub lateness: Lateness,
     /// The share of rows, from 0 to 1, whose status changes after they were received.
     pub changing: f64,
+    /// The share of delivered rows whose status changes, from 0 to 1, that are recalled in the end.
+    /// Only Microsoft Graph knows recalled messages.
+    pub recalled: f64,
     /// The longest time from reception to the last change of status.
     pub changes_within: TimeDelta,
     /// How finely times of reception are told apart.
@@ -51,6 +54,7 @@ impl Default for Traffic {
             daily_shape: false,
             lateness: Lateness::none(),
             changing: 0.0,
+            recalled: 0.0,
             changes_within: TimeDelta::hours(6),
             resolution: Resolution::Tick,
             max_recipients: 1500,

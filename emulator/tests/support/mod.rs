@@ -123,3 +123,57 @@ pub(crate) fn events(page: &Value) -> Vec<String> {
     let rows = page["d"]["results"].as_array().unwrap();
     rows.iter().map(Value::to_string).collect()
 }
+
+pub(crate) const TRACES: &str = "/v1.0/admin/exchange/tracing/messageTraces";
+pub(crate) const HOST: &str = "graph.emulated.example";
+
+/// Asks the token endpoint.
+pub(crate) async fn token_request(
+    emulator: &Emulator,
+    tenant: &str,
+    form: &[(&str, &str)],
+) -> Answer {
+    let mut body = url::form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(form);
+    let request = Request::post(format!("/{tenant}/oauth2/v2.0/token"))
+        .header("host", HOST)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from(body.finish()))
+        .unwrap();
+    send(emulator.microsoft_router(), request).await
+}
+
+/// A token for `resource`, by client secret.
+pub(crate) async fn token(emulator: &Emulator, resource: &str) -> String {
+    let identity = emulator.settings().identity;
+    let app = &identity.apps[0];
+    let scope = format!("{resource}/.default");
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", app.client_id.as_str()),
+        ("client_secret", app.secrets[0].value.expose()),
+        ("scope", scope.as_str()),
+    ];
+    let answer = token_request(emulator, &identity.tenant_id, &form).await;
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Asks Graph with a bearer token and further headers.
+pub(crate) async fn graph(
+    emulator: &Emulator,
+    url: &str,
+    token: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = Request::get(url.replace(' ', "%20"))
+        .header("host", HOST)
+        .header("authorization", format!("Bearer {token}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(
+        emulator.microsoft_router(),
+        request.body(Body::empty()).unwrap(),
+    )
+    .await
+}

@@ -1,41 +1,9 @@
-//! Switches that can be turned while the emulator runs.
+//! Switches of the Reporting Web Service.
 
 use serde::{Deserialize, Serialize};
 
+use super::{Canned, OutOfRange};
 use crate::Secret;
-
-/// How the emulated services behave. The defaults are what is most likely true.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// The Reporting Web Service.
-    pub report: ReportSettings,
-    /// The intake of Sekoia.io.
-    pub intake: IntakeSettings,
-    /// The other endpoints of Sekoia.io.
-    pub platform: PlatformSettings,
-    /// How answers are sent.
-    pub transport: Transport,
-}
-
-/// How answers are sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Transport {
-    /// Whether answers of Microsoft are compressed for clients that accept gzip.
-    pub gzip: bool,
-    /// How far the servers' `Date` is ahead of the emulator's clock, in seconds.
-    pub skew_seconds: i64,
-}
-
-impl Default for Transport {
-    fn default() -> Self {
-        Self {
-            gzip: true,
-            skew_seconds: 0,
-        }
-    }
-}
 
 /// A user of the Reporting Web Service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -119,17 +87,6 @@ impl Default for ReportSettings {
     }
 }
 
-/// A fixed answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Canned {
-    /// The HTTP status.
-    pub status: u16,
-    /// The media type of the body.
-    pub content_type: String,
-    /// The body.
-    pub body: String,
-}
-
 /// A form of the Reporting Web Service's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,72 +121,4 @@ pub enum NextLink {
     Repeating,
     /// To further pages, without end, which are empty after the last row.
     Endless,
-}
-
-/// What happens to a query that reaches back farther than the service keeps rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutOfRange {
-    /// It is answered with status 400.
-    Refused,
-    /// It is answered as if there were no older rows.
-    Ignored,
-}
-
-/// The switches of the intake.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct IntakeSettings {
-    /// The intake keys that exist.
-    pub keys: Vec<Secret>,
-    /// The answer's status for another key.
-    pub unknown_key_status: u16,
-    /// The most bytes of a request's body, uncompressed.
-    pub max_body_bytes: usize,
-    /// The most bytes of one event (contract row W-04).
-    pub max_event_bytes: usize,
-    /// How an event over the limit is told from the others of its batch.
-    pub rejection: crate::RejectionShape,
-    /// How many bytes of accepted events are kept to be read as text.
-    pub kept_bytes: usize,
-    /// How long an answer takes, in milliseconds.
-    pub latency_ms: u64,
-}
-
-impl Default for IntakeSettings {
-    fn default() -> Self {
-        Self {
-            keys: vec![Secret::from("emulated-intake-key")],
-            unknown_key_status: 422,
-            max_body_bytes: 10 * 1024 * 1024,
-            max_event_bytes: 250 * 1024,
-            rejection: crate::RejectionShape::Errors,
-            kept_bytes: 64 * 1024 * 1024,
-            latency_ms: 0,
-        }
-    }
-}
-
-/// The switches of the platform's callback, logs and secrets endpoints.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PlatformSettings {
-    /// The bearer token that the endpoints accept.
-    pub token: Secret,
-    /// The module's secrets, answered as `value`.
-    #[serde(skip_serializing)]
-    pub secrets: serde_json::Map<String, serde_json::Value>,
-    /// The trigger's secrets, answered as `node_value`; absent when empty.
-    #[serde(skip_serializing)]
-    pub node_secrets: serde_json::Map<String, serde_json::Value>,
-}
-
-impl Default for PlatformSettings {
-    fn default() -> Self {
-        Self {
-            token: Secret::from("emulated-token"),
-            secrets: serde_json::Map::new(),
-            node_secrets: serde_json::Map::new(),
-        }
-    }
 }

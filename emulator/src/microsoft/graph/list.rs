@@ -1,0 +1,260 @@
+//! `GET /admin/exchange/tracing/messageTraces`
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    Refusal,
+    cursor::{Cursor, Position, refused_recipient},
+    query::{Filter, Window},
+    render::Form,
+};
+use crate::{
+    Emulator, GraphSettings, TraceRow,
+    answer::{Answer, Call},
+    rows::{After, Selected, Selection},
+    settings::GraphLink,
+    time::{MILLISECOND, SECOND, Ticks, ticks},
+    traffic::unit,
+    world::World,
+};
+
+pub(super) const MEDIA_TYPE: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
+
+/// Links whose age is remembered.
+const KEPT_LINKS: usize = 100_000;
+
+/// The address up to the version, as the client knows it.
+pub(super) fn root(call: &Call) -> String {
+    let version = if call.path.to_ascii_lowercase().starts_with("/beta") {
+        "beta"
+    } else {
+        "v1.0"
+    };
+    format!("http://{}/{version}", call.header("host"))
+}
+
+/// What a request asks for, with or without a token.
+struct Request {
+    window: Window,
+    filter: Filter,
+    /// The filter as text, for the next link.
+    filter_text: String,
+    size: u32,
+    after: Option<After>,
+    token: Option<Cursor>,
+}
+
+pub(super) fn answer(
+    emulator: &Emulator,
+    settings: &GraphSettings,
+    call: &Call,
+) -> Result<Answer, Refusal> {
+    let request = request(emulator, settings, call).map_err(Refusal::bad)?;
+    let now = emulator.ticks();
+    let world = &mut *emulator.world();
+    if let Some(token) = &request.token {
+        check(world, settings, token, now).map_err(Refusal::bad)?;
+    }
+    let (rows, following) = select(world, settings, &request, now);
+    let (rows, position) = match empty_page(world, settings, &request, &rows) {
+        Some(position) => (Vec::new(), Some(position)),
+        None => {
+            let position = following.then(|| request.position_after(&rows)).flatten();
+            (rows, position)
+        }
+    };
+    let next = position.map(|position| next_link(world, settings, call, &request, &position, now));
+    let all_statuses = call
+        .header("prefer")
+        .to_ascii_lowercase()
+        .contains("include-unknown-enum-members");
+    let form = Form {
+        settings,
+        root: &root(call),
+        all_statuses,
+    };
+    let mut answer = Answer::new(200, MEDIA_TYPE, form.page(&rows, next.as_deref()));
+    if all_statuses {
+        answer = answer.with("preference-applied", "include-unknown-enum-members");
+    }
+    let per_row = settings.latency_ms_per_1000_rows * rows.len() as u64 / 1000;
+    answer.latency = Duration::from_millis(settings.latency_ms + per_row);
+    Ok(answer)
+}
+
+fn request(emulator: &Emulator, settings: &GraphSettings, call: &Call) -> Result<Request, String> {
+    let top = match call.option("$top").as_deref() {
+        None => None,
+        Some(text) => match text.parse::<u32>() {
+            Ok(0) => None,
+            Ok(top) if top <= settings.most_rows => Some(top),
+            _ => return Err(String::from("ResultSize is invalid")),
+        },
+    };
+    let token = call
+        .option("$skiptoken")
+        .map(|text| Cursor::decode(&text))
+        .transpose()?;
+    let in_token = token.as_ref().and_then(|token| token.filter.clone());
+    let filter_text = call.option("$filter").or(in_token).unwrap_or_default();
+    let filter = Filter::read(&filter_text)?;
+    let Some(token) = token else {
+        return Ok(Request {
+            window: filter.window(settings, emulator.clock().now())?,
+            filter,
+            filter_text,
+            size: top.unwrap_or(settings.default_rows),
+            after: None,
+            token: None,
+        });
+    };
+    let position = token.position()?;
+    Ok(Request {
+        window: Window::new(position.start, position.end),
+        filter,
+        filter_text,
+        size: top.unwrap_or(position.size).clamp(1, settings.most_rows),
+        after: Some(After {
+            millisecond: position.end.div_euclid(MILLISECOND),
+            recipient: position.recipient,
+            included: settings.boundary_repeated,
+        }),
+        token: Some(token),
+    })
+}
+
+/// Refuses tokens that the switches make bad.
+fn check(
+    world: &World,
+    settings: &GraphSettings,
+    token: &Cursor,
+    now: Ticks,
+) -> Result<(), String> {
+    let identity = token.identity();
+    if unit(world.seed ^ 2, identity) < settings.refused_tokens {
+        return Err(refused_recipient());
+    }
+    let issued = world.links.get(&identity);
+    match (settings.token_seconds, issued) {
+        (Some(seconds), Some(issued)) if issued + i64::from(seconds) * SECOND <= now => Err(
+            String::from("|System.ArgumentException|The skip token has expired."),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The rows of a page, and whether more follow.
+fn select(
+    world: &mut World,
+    settings: &GraphSettings,
+    request: &Request,
+    now: Ticks,
+) -> (Vec<TraceRow>, bool) {
+    let conditions = &request.filter.conditions;
+    let meets = |row: &TraceRow| conditions.iter().all(|condition| condition.meets(row));
+    let by_id = request.filter.has_id();
+    let selection = Selection {
+        from: request.window.from,
+        to: request.window.to,
+        ascending: false,
+        after: request.after.clone(),
+        filter: if conditions.is_empty() {
+            None
+        } else {
+            Some(&meets)
+        },
+        most_recipients: settings.most_recipients.filter(|_| !by_id),
+        offset: 0,
+        limit: request.size as usize,
+        whole_ties: !settings.ties_lost,
+    };
+    let Selected { rows, more } = world.rows.select(&selection, now);
+    for (slot, row) in &rows {
+        world.ledger.shown(*slot, row.status);
+    }
+    (rows.into_iter().map(|(_, row)| row).collect(), more)
+}
+
+impl Request {
+    /// Where the page with these rows ends.
+    fn position_after(&self, rows: &[TraceRow]) -> Option<Position> {
+        let last = rows.last()?;
+        let received = ticks(last.received);
+        Some(Position {
+            start: self.window.from,
+            end: received - received.rem_euclid(MILLISECOND),
+            recipient: last.recipient.to_lowercase(),
+            size: self.size,
+        })
+    }
+}
+
+/// Where to go on after an empty page, if one is put in the place of this page: just above its
+/// first row, so that the next link is not the present one.
+fn empty_page(
+    world: &World,
+    settings: &GraphSettings,
+    request: &Request,
+    rows: &[TraceRow],
+) -> Option<Position> {
+    let (token, after, first) = (
+        request.token.as_ref()?,
+        request.after.as_ref()?,
+        rows.first()?,
+    );
+    let chosen = unit(world.seed ^ 3, token.identity()) < settings.empty_pages;
+    let millisecond = first.received.timestamp_millis() + 1;
+    let possible = !after.recipient.is_empty() && millisecond < after.millisecond;
+    (chosen && possible).then(|| Position {
+        start: request.window.from,
+        end: millisecond * MILLISECOND,
+        recipient: String::new(),
+        size: request.size,
+    })
+}
+
+fn next_link(
+    world: &mut World,
+    settings: &GraphSettings,
+    call: &Call,
+    request: &Request,
+    position: &Position,
+    now: Ticks,
+) -> String {
+    let hidden = !settings.link_keeps_options && !request.filter.conditions.is_empty();
+    let mut cursor = Cursor::new(position, hidden.then(|| request.filter_text.clone()));
+    if let (GraphLink::Repeating, Some(same)) = (&settings.next_link, &request.token) {
+        cursor = same.clone();
+    }
+    if world.links.len() >= KEPT_LINKS {
+        world.links.clear();
+    }
+    world.links.insert(cursor.identity(), now);
+    if unit(world.seed ^ 1, cursor.identity()) < settings.poisoned_tokens {
+        cursor = cursor.poisoned();
+    }
+    let mut options = String::new();
+    if settings.link_keeps_options {
+        for (name, value) in url::form_urlencoded::parse(call.query.as_bytes()) {
+            if name != "$skiptoken" {
+                options.push_str(&format!("{}={}&", encoded(&name), encoded(&value)));
+            }
+        }
+    }
+    let host = match &settings.next_link {
+        GraphLink::Foreign(base) => base.trim_end_matches('/').to_owned(),
+        _ => format!("http://{}", call.header("host")),
+    };
+    let token = cursor.encode(settings.padded_tokens);
+    format!(
+        "{host}{}?{options}%24skiptoken={}",
+        call.path,
+        encoded(&token)
+    )
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}

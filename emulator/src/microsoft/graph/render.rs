@@ -1,0 +1,94 @@
+//! Graph's pages as text.
+
+use chrono::SecondsFormat;
+
+use super::super::render::json_text;
+use crate::{GraphSettings, Status, TraceRow};
+
+/// Who asks, as far as it changes the form of the answer.
+pub(super) struct Form<'a> {
+    pub(super) settings: &'a GraphSettings,
+    /// The address up to the version, as the client knows it.
+    pub(super) root: &'a str,
+    /// Whether statuses beyond the documented ones are shown as they are.
+    pub(super) all_statuses: bool,
+}
+
+impl Form<'_> {
+    pub(super) fn page(&self, rows: &[TraceRow], next: Option<&str>) -> String {
+        let mut text = String::with_capacity(512 + rows.len() * 450);
+        text.push_str("{\"@odata.context\":");
+        let context = format!(
+            "{}/$metadata#admin/exchange/tracing/messageTraces",
+            self.root
+        );
+        json_text(&mut text, &context);
+        text.push_str(",\"value\":[");
+        for (position, row) in rows.iter().enumerate() {
+            if position > 0 {
+                text.push(',');
+            }
+            self.row(&mut text, row);
+        }
+        text.push(']');
+        if let Some(next) = next {
+            text.push_str(",\"@odata.nextLink\":");
+            json_text(&mut text, next);
+        }
+        text.push('}');
+        text
+    }
+
+    fn row(&self, text: &mut String, row: &TraceRow) {
+        text.push('{');
+        if self.settings.odata_type {
+            text.push_str("\"@odata.type\":\"#microsoft.graph.exchangeMessageTrace\",");
+        }
+        let id = row.trace_id.to_string();
+        let received = self.received(row);
+        let status = match row.status {
+            Status::Recalled if !self.all_statuses => "unknownFutureValue",
+            status => status.camel(),
+        };
+        for (name, value) in [
+            ("id", Some(id.as_str())),
+            ("senderAddress", Some(&row.sender)),
+            ("recipientAddress", Some(&row.recipient)),
+            ("messageId", row.message_id.as_deref()),
+            ("receivedDateTime", Some(&received)),
+            ("subject", row.subject.as_deref()),
+        ] {
+            self.field(text, name, value);
+        }
+        text.push_str("\"size\":");
+        text.push_str(&row.size.to_string());
+        text.push(',');
+        self.field(text, "fromIP", row.from_ip.as_deref());
+        self.field(text, "toIP", row.to_ip.as_deref());
+        text.push_str("\"status\":\"");
+        text.push_str(status);
+        text.push_str("\"}");
+    }
+
+    fn field(&self, text: &mut String, name: &str, value: Option<&str>) {
+        text.push('"');
+        text.push_str(name);
+        text.push_str("\":");
+        match value {
+            None if self.settings.unknown_as_null => text.push_str("null"),
+            value => json_text(text, value.unwrap_or_default()),
+        }
+        text.push(',');
+    }
+
+    fn received(&self, row: &TraceRow) -> String {
+        match self.settings.fraction_digits {
+            0 => row.received.to_rfc3339_opts(SecondsFormat::Secs, true),
+            7 => row
+                .received
+                .format("%Y-%m-%dT%H:%M:%S%.3f0000Z")
+                .to_string(),
+            _ => row.received.to_rfc3339_opts(SecondsFormat::Millis, true),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The refusals of Microsoft Entra.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::answer::Answer;
+
+/// A code of Microsoft Entra.
+pub(super) struct Refusal(pub(super) u32);
+
+/// Code, error, status and text. Where the real status is unknown, it is 400.
+const KNOWN: [(u32, &str, u16, &str); 24] = [
+    (
+        7_000_215,
+        "invalid_client",
+        401,
+        "Invalid client secret provided.",
+    ),
+    (
+        7_000_222,
+        "invalid_client",
+        401,
+        "The provided client secret keys are expired.",
+    ),
+    (
+        700_016,
+        "unauthorized_client",
+        400,
+        "Application was not found in the directory.",
+    ),
+    (
+        7_000_229,
+        "invalid_client",
+        401,
+        "The client application is missing service principal.",
+    ),
+    (90_002, "invalid_request", 400, "Tenant not found."),
+    (
+        700_027,
+        "invalid_client",
+        401,
+        "The certificate or key of the assertion is not registered.",
+    ),
+    (
+        700_024,
+        "invalid_client",
+        401,
+        "Client assertion is not within its valid time range.",
+    ),
+    (
+        700_025,
+        "invalid_client",
+        401,
+        "Client is public: neither assertion nor secret is allowed.",
+    ),
+    (
+        700_021,
+        "invalid_client",
+        401,
+        "The assertion is about another client.",
+    ),
+    (
+        700_023,
+        "invalid_client",
+        401,
+        "The assertion is meant for another audience.",
+    ),
+    (
+        700_211,
+        "invalid_request",
+        400,
+        "No federated identity record for this issuer.",
+    ),
+    (
+        700_213,
+        "invalid_request",
+        400,
+        "No federated identity record for this subject.",
+    ),
+    (
+        500_011,
+        "invalid_resource",
+        400,
+        "The resource principal was not found in the tenant.",
+    ),
+    (
+        50_001,
+        "invalid_resource",
+        400,
+        "The resource is disabled or does not exist.",
+    ),
+    (
+        70_011,
+        "invalid_scope",
+        400,
+        "The provided value for the scope is not valid.",
+    ),
+    (
+        28_002,
+        "invalid_scope",
+        400,
+        "The scope belongs to several resources.",
+    ),
+    (
+        53_003,
+        "access_denied",
+        400,
+        "Blocked by Conditional Access policies.",
+    ),
+    (
+        50_034,
+        "invalid_grant",
+        400,
+        "The user account does not exist in the directory.",
+    ),
+    (
+        9_001_023,
+        "invalid_request",
+        400,
+        "The grant type is not supported over this endpoint.",
+    ),
+    (
+        900_144,
+        "invalid_request",
+        400,
+        "The request body lacks a required parameter.",
+    ),
+    (
+        70_003,
+        "unsupported_grant_type",
+        400,
+        "The grant type is not supported.",
+    ),
+    (
+        90_033,
+        "temporarily_unavailable",
+        503,
+        "A transient error has occurred.",
+    ),
+    (
+        90_055,
+        "temporarily_unavailable",
+        429,
+        "There are too many requests.",
+    ),
+    (
+        90_006,
+        "server_error",
+        500,
+        "The service is temporarily unavailable.",
+    ),
+];
+
+impl Refusal {
+    pub(super) fn answer(&self, now: DateTime<Utc>, error_uri: bool) -> Answer {
+        let code = self.0;
+        let (error, status, text) = KNOWN
+            .iter()
+            .find(|known| known.0 == code)
+            .map_or(("invalid_request", 400, "Refused."), |known| {
+                (known.1, known.2, known.3)
+            });
+        let timestamp = now.format("%Y-%m-%d %H:%M:%SZ").to_string();
+        let (trace, correlation) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+        let description = format!(
+            "AADSTS{code}: {text}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\n\
+             Timestamp: {timestamp}"
+        );
+        let mut body = json!({
+            "error": error,
+            "error_description": description,
+            "error_codes": [code],
+            "timestamp": timestamp,
+            "trace_id": trace,
+            "correlation_id": correlation,
+        });
+        if error_uri {
+            let uri = format!("https://login.microsoftonline.com/error?code={code}");
+            body["error_uri"] = Value::String(uri);
+        }
+        Answer::json(status, &body).with("cache-control", "no-store, no-cache")
+    }
+}

@@ -1,0 +1,180 @@
+//! Switches of Microsoft Graph.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::OutOfRange;
+
+/// The switches of the message trace of Microsoft Graph.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GraphSettings {
+    /// Whether the tenant has the service principal that the message trace needs.
+    pub service_principal: ServicePrincipal,
+    /// How many requests are allowed.
+    pub quota: QuotaSettings,
+    /// The rows of a page without `$top`.
+    pub default_rows: u32,
+    /// The most rows of a page, and the largest `$top`.
+    pub most_rows: u32,
+    /// Fraction digits of `receivedDateTime`: 0, 3 or 7. With 0, the traffic should be of
+    /// [`Resolution::Second`](crate::Resolution::Second).
+    pub fraction_digits: u8,
+    /// Whether text that is unknown is null instead of empty.
+    pub unknown_as_null: bool,
+    /// Whether every row has its `@odata.type`.
+    pub odata_type: bool,
+    /// Where the link to the next page leads.
+    pub next_link: GraphLink,
+    /// Whether the link to the next page repeats the query's own options.
+    pub link_keeps_options: bool,
+    /// Whether the base64 of `$skiptoken` ends in `=`.
+    pub padded_tokens: bool,
+    /// The share of links, from 0 to 1, whose token has doubly quoted values and is refused.
+    pub poisoned_tokens: f64,
+    /// The share of links, from 0 to 1, that are refused for their starting recipient.
+    pub refused_tokens: f64,
+    /// After how many seconds a link is refused; none for never.
+    pub token_seconds: Option<u32>,
+    /// Whether a page repeats the last row of the page before.
+    pub boundary_repeated: bool,
+    /// Whether a page may end between rows with the same time and recipient, of which the next
+    /// page then shows none; otherwise the page is longer than asked for.
+    pub ties_lost: bool,
+    /// The share of pages, from 0 to 1, after which an empty one is put.
+    pub empty_pages: f64,
+    /// Whether a message with more recipients than this is only seen when it is asked for by id;
+    /// none for all are seen.
+    pub most_recipients: Option<u32>,
+    /// The longest window of a query, in days.
+    pub longest_days: u32,
+    /// How many days back the service answers for, from midnight UTC on.
+    pub oldest_days: u32,
+    /// What happens to a window that ends in the future.
+    pub future_end: OutOfRange,
+    /// Longer addresses are answered with 404.
+    pub longest_url: usize,
+    /// The form of `error.innerError`.
+    pub inner_error: InnerError,
+    /// How long an answer takes, in milliseconds.
+    pub latency_ms: u64,
+    /// How much longer it takes for every thousand rows.
+    pub latency_ms_per_1000_rows: u64,
+}
+
+impl Default for GraphSettings {
+    fn default() -> Self {
+        Self {
+            service_principal: ServicePrincipal::Present,
+            quota: QuotaSettings::default(),
+            default_rows: 1000,
+            most_rows: 5000,
+            fraction_digits: 3,
+            unknown_as_null: false,
+            odata_type: false,
+            next_link: GraphLink::Own,
+            link_keeps_options: false,
+            padded_tokens: true,
+            poisoned_tokens: 0.0,
+            refused_tokens: 0.0,
+            token_seconds: None,
+            boundary_repeated: false,
+            ties_lost: false,
+            empty_pages: 0.0,
+            most_recipients: None,
+            longest_days: 10,
+            oldest_days: 90,
+            future_end: OutOfRange::Refused,
+            longest_url: 8192,
+            inner_error: InnerError::CamelCase,
+            latency_ms: 0,
+            latency_ms_per_1000_rows: 0,
+        }
+    }
+}
+
+/// Whether the tenant has the service principal of "Transport Data Platform".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServicePrincipal {
+    /// It has.
+    Present,
+    /// It has not: status 401.
+    Missing,
+    /// It has not: status 403.
+    MissingForbidden,
+    /// It has from this time on; until then status 401.
+    PresentFrom(DateTime<Utc>),
+}
+
+/// Where the link to the next page of Graph leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GraphLink {
+    /// To the next page, on the host that was asked.
+    Own,
+    /// To the next page, on this other host.
+    Foreign(String),
+    /// From the second page to the second page.
+    Repeating,
+}
+
+/// How the inner error of a refusal is spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InnerError {
+    /// `innerError`.
+    CamelCase,
+    /// `innererror`.
+    LowerCase,
+    /// There is none.
+    Absent,
+}
+
+/// How many requests a tenant may send.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaSettings {
+    /// Requests in a rolling window.
+    pub requests: u32,
+    /// The length of the window in seconds.
+    pub seconds: u32,
+    /// Whether details of a message count with the lists.
+    pub details_shared: bool,
+    /// Whether requests that are refused count too.
+    pub refused_count: bool,
+    /// What a refusal says about when to come back.
+    pub retry_after: RetryAfter,
+    /// The code of the refusal.
+    pub code: String,
+    /// Requests per minute of another consumer in the same tenant, as far as the quota allows.
+    pub other_consumer: f64,
+}
+
+impl Default for QuotaSettings {
+    fn default() -> Self {
+        Self {
+            requests: 100,
+            seconds: 300,
+            details_shared: true,
+            refused_count: true,
+            retry_after: RetryAfter::Seconds,
+            code: String::from("TooManyRequests"),
+            other_consumer: 0.0,
+        }
+    }
+}
+
+/// What a refusal says about when to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryAfter {
+    /// The true number of seconds.
+    Seconds,
+    /// The true time, as an HTTP date.
+    Date,
+    /// This number of seconds, true or not.
+    Fixed(u32),
+    /// Nothing.
+    Absent,
+}

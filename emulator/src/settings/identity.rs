@@ -1,0 +1,97 @@
+//! Switches of the sign-in of applications.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// The switches of the token endpoint and of the managed identity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IdentitySettings {
+    /// The tenant's id.
+    pub tenant_id: String,
+    /// The tenant's domain, which may stand for its id.
+    pub tenant_domain: String,
+    /// The applications that are registered in the tenant.
+    pub apps: Vec<App>,
+    /// How long a token is valid, in seconds.
+    pub token_seconds: u32,
+    /// Refuse every request with this code of Microsoft Entra, such as 53003.
+    pub refuse_with: Option<u32>,
+    /// Whether refusals have an `error_uri`.
+    pub error_uri: bool,
+    /// Give tokens for this resource, whatever was asked for.
+    pub wrong_audience: Option<String>,
+    /// Answer with status 200, but without a token.
+    pub without_token: bool,
+    /// The application whose identity the machine has; none for a machine without.
+    pub managed_identity: Option<String>,
+}
+
+impl Default for IdentitySettings {
+    fn default() -> Self {
+        let app = App::default();
+        Self {
+            tenant_id: String::from("7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21"),
+            tenant_domain: String::from("contoso.onmicrosoft.com"),
+            managed_identity: Some(app.client_id.clone()),
+            apps: vec![app],
+            token_seconds: 3599,
+            refuse_with: None,
+            error_uri: true,
+            wrong_audience: None,
+            without_token: false,
+        }
+    }
+}
+
+/// An application that is registered in the tenant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct App {
+    /// Its client id.
+    pub client_id: String,
+    /// Its client secrets.
+    pub secrets: Vec<AppSecret>,
+    /// Its certificates, as PEM.
+    pub certificates: Vec<String>,
+    /// The subject of its federated credential, issued by
+    /// [`Emulator::workload_token`](crate::Emulator::workload_token); none for no such credential.
+    pub federated_subject: Option<String>,
+    /// The permissions that were granted and consented to.
+    pub roles: Vec<String>,
+    /// Whether it has a service principal in the tenant.
+    pub provisioned: bool,
+    /// Whether it is a public client, which must not have credentials.
+    pub public_client: bool,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self {
+            client_id: String::from("c0ffee00-1d1d-4a4a-8b8b-5eed5eed5eed"),
+            secrets: vec![AppSecret {
+                value: Secret::from("emulated~client~secret"),
+                expired: false,
+            }],
+            certificates: Vec::new(),
+            federated_subject: Some(String::from("system:serviceaccount:symphony:message-trace")),
+            roles: vec![
+                String::from("ExchangeMessageTrace.Read.All"),
+                String::from("ReportingWebService.Read.All"),
+            ],
+            provisioned: true,
+            public_client: false,
+        }
+    }
+}
+
+/// A client secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppSecret {
+    /// The secret itself.
+    pub value: Secret,
+    /// Whether its time is over.
+    #[serde(default)]
+    pub expired: bool,
+}

@@ -1,0 +1,73 @@
+//! Switches that can be turned while the emulator runs.
+
+mod graph;
+mod identity;
+mod report;
+mod sekoia;
+
+use serde::{Deserialize, Serialize};
+
+pub use graph::{
+    GraphLink, GraphSettings, InnerError, QuotaSettings, RetryAfter, ServicePrincipal,
+};
+pub use identity::{App, AppSecret, IdentitySettings};
+pub use report::{Account, Dialect, NextLink, ReportSettings, SkipToken};
+pub use sekoia::{IntakeSettings, PlatformSettings};
+
+/// How the emulated services behave. The defaults are what is most likely true.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The Reporting Web Service.
+    pub report: ReportSettings,
+    /// The message trace of Microsoft Graph.
+    pub graph: GraphSettings,
+    /// Sign-in of applications.
+    pub identity: IdentitySettings,
+    /// The intake of Sekoia.io.
+    pub intake: IntakeSettings,
+    /// The other endpoints of Sekoia.io.
+    pub platform: PlatformSettings,
+    /// How answers are sent.
+    pub transport: Transport,
+}
+
+/// How answers are sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Transport {
+    /// Whether answers of Microsoft are compressed for clients that accept gzip.
+    pub gzip: bool,
+    /// How far the servers' `Date` is ahead of the emulator's clock, in seconds.
+    pub skew_seconds: i64,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self {
+            gzip: true,
+            skew_seconds: 0,
+        }
+    }
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Canned {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type of the body.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+/// What happens to a query that reaches back farther than the service keeps rows, or into the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutOfRange {
+    /// It is answered with status 400.
+    Refused,
+    /// It is answered as if there were no older rows.
+    Ignored,
+}

@@ -1,0 +1,73 @@
+//! Switches of the platform.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// The switches of the intake.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IntakeSettings {
+    /// The intake keys that exist.
+    pub keys: Vec<Secret>,
+    /// The answer's status for another key.
+    pub unknown_key_status: u16,
+    /// The most bytes of a request's body, uncompressed.
+    pub max_body_bytes: usize,
+    /// The most bytes of one event (contract row W-04).
+    pub max_event_bytes: usize,
+    /// How an event over the limit is told from the others of its batch.
+    pub rejection: crate::RejectionShape,
+    /// How many bytes of accepted events are kept to be read as text.
+    pub kept_bytes: usize,
+    /// How long an answer takes, in milliseconds.
+    pub latency_ms: u64,
+}
+
+impl Default for IntakeSettings {
+    fn default() -> Self {
+        Self {
+            keys: vec![Secret::from("emulated-intake-key")],
+            unknown_key_status: 422,
+            max_body_bytes: 10 * 1024 * 1024,
+            max_event_bytes: 250 * 1024,
+            rejection: crate::RejectionShape::Errors,
+            kept_bytes: 64 * 1024 * 1024,
+            latency_ms: 0,
+        }
+    }
+}
+
+/// The switches of the platform's callback, logs and secrets endpoints.
+///
+/// `Debug` shows no secret.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlatformSettings {
+    /// The bearer token that the endpoints accept.
+    pub token: Secret,
+    /// The module's secrets, answered as `value`.
+    #[serde(skip_serializing)]
+    pub secrets: serde_json::Map<String, serde_json::Value>,
+    /// The trigger's secrets, answered as `node_value`; absent when empty.
+    #[serde(skip_serializing)]
+    pub node_secrets: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for PlatformSettings {
+    fn default() -> Self {
+        Self {
+            token: Secret::from("emulated-token"),
+            secrets: serde_json::Map::new(),
+            node_secrets: serde_json::Map::new(),
+        }
+    }
+}
+
+impl fmt::Debug for PlatformSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlatformSettings")
+    }
+}
