@@ -58,6 +58,8 @@ pub struct ReportSettings {
     pub permitted: bool,
     /// The answer to everything once the service is switched off for good.
     pub retired: Option<Canned>,
+    /// The dialect of every answer, whatever was asked for; none for the one that was asked for.
+    pub always: Option<Dialect>,
     /// The dialect for `$format=json` together with `Accept: application/json`.
     pub mixed: Dialect,
     /// Whether slashes in dates of the verbose dialect are escaped.
@@ -98,6 +100,7 @@ impl Default for ReportSettings {
             basic_sign_in: true,
             permitted: true,
             retired: None,
+            always: None,
             mixed: Dialect::Verbose,
             escaped_slashes: true,
             array_with_top: true,

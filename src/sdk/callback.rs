@@ -173,3 +173,89 @@ impl Callback {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::sdk::{config::Configuration, log::tests::log, testing::Fake};
+
+    fn callback(fake: &Fake) -> Callback {
+        let environment = [("TOKEN", "t0ken"), ("URL_CALLBACK", "http://h/callback")];
+        let configuration =
+            Configuration::open("/nowhere", environment.into_iter().collect()).unwrap();
+        let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let (log, _) = log();
+        Callback {
+            platform: Platform::read(&configuration).unwrap(),
+            http: fake.http(),
+            agent: HeaderValue::from_static("module/1.0.0"),
+            heartbeat: Heartbeat::new(clock.clone(), log.clone()),
+            stop: CancellationToken::new(),
+            clock,
+            log,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outages_are_waited_out_with_the_same_body() {
+        let down = |status| (status, String::new());
+        let busy = (429, "header: retry-after=100\n\n".to_owned());
+        let fake = Fake::in_turn(vec![down(500), down(0), busy, down(200)]);
+        let callback = callback(&fake);
+        callback.heartbeat.failed();
+        let started = Instant::now();
+        callback
+            .send_event_with_directory("Name", &json!({"a": 1}), "files/1")
+            .await
+            .unwrap();
+        let bodies = fake.bodies("/callback");
+        assert_eq!(bodies.len(), 4);
+        assert!(bodies.iter().all(|body| *body == bodies[0]));
+        assert_eq!(bodies[0]["directory"], "files/1");
+        assert!(
+            started.elapsed() >= Duration::from_secs(106),
+            "2, 4 and the asked 100 s"
+        );
+        assert_eq!(
+            callback.heartbeat.errors(),
+            0,
+            "a success starts the count over"
+        );
+        assert_eq!(
+            fake.requests()[0].headers()["authorization"],
+            "Bearer t0ken"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_events_are_given_up_at_once_and_outages_after_ten_attempts() {
+        for (status, attempts) in [(400, 1), (401, 1), (503, 10)] {
+            let fake = Fake::answering(move |_| (status, String::new()));
+            let callback = callback(&fake);
+            callback.heartbeat.failed();
+            let error = callback.send_event("Name", &json!({})).await.unwrap_err();
+            assert_eq!(fake.requests().len(), attempts, "{status}");
+            assert_eq!(error.is_outage(), status == 503);
+            assert_eq!(callback.heartbeat.errors(), 1, "an attempt resets nothing");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait() {
+        let callback = callback(&Fake::answering(|_| (500, String::new())));
+        let stop = callback.stop.clone();
+        let sending = tokio::spawn(async move { callback.send_event("Name", &json!({})).await });
+        time::sleep(Duration::from_secs(5)).await;
+        let stopped = Instant::now();
+        stop.cancel();
+        assert!(matches!(
+            sending.await.unwrap(),
+            Err(SendEventError::Stopped)
+        ));
+        assert!(stopped.elapsed() < Duration::from_secs(1));
+    }
+}

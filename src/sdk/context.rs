@@ -1,12 +1,11 @@
 //! What a trigger's run works with.
 
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     RunError,
     callback::Callback,
-    config::Configuration,
+    config::{Configuration, SettingsMap},
     health::Heartbeat,
     intake::{self, BatchLimits, Intake},
     log::Log,
@@ -38,7 +37,7 @@ pub struct Context {
     /// Starts playbook runs.
     pub callback: Callback,
     /// The module configuration with its secrets.
-    pub module_configuration: Map<String, Value>,
+    pub module_configuration: SettingsMap,
     pub(super) configuration: Configuration,
 }
 

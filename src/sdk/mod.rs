@@ -33,7 +33,7 @@ mod testing;
 
 pub use self::{
     callback::{Callback, SendEventError},
-    config::{ConfigError, Configuration, Environment, Place},
+    config::{ConfigError, Configuration, Environment, Place, SettingsMap},
     context::Context,
     health::Heartbeat,
     intake::{

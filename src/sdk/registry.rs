@@ -4,14 +4,18 @@ use std::future::Future;
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
     RunError, StartError,
+    config::SettingsMap,
     context::Context,
     schema::{ManifestError, TriggerManifest},
 };
 use crate::http::chain;
+
+/// A run under way.
+type Run = BoxFuture<'static, Result<(), RunError>>;
 
 /// A kind of trigger.
 ///
@@ -27,9 +31,9 @@ pub trait Trigger: Send + Sync + 'static {
     /// defaults filled in and numeric texts made numbers.
     type Settings: DeserializeOwned + Send;
 
-    /// Works until the context's stop, then gives `Ok`. When it ends earlier, it is run again: at
-    /// once after `Ok`, after a growing pause after an error, each time with the configuration
-    /// read anew. A panic counts as an error.
+    /// Works until the context's stop, then gives `Ok`. When it ends earlier, it is run again: soon
+    /// after `Ok`, after a growing pause after an error, each time with the configuration read
+    /// anew. A panic counts as an error.
     fn run(
         settings: Self::Settings,
         context: Context,
@@ -62,7 +66,7 @@ pub struct Registry {
 pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
-    start: fn(Map<String, Value>, Context) -> BoxFuture<'static, Result<(), RunError>>,
+    start: fn(SettingsMap, Context) -> Run,
 }
 
 impl Registry {
@@ -125,21 +129,14 @@ impl Registry {
 
 impl Item {
     /// The run of one instance.
-    pub(super) fn start(
-        &self,
-        settings: Map<String, Value>,
-        context: Context,
-    ) -> BoxFuture<'static, Result<(), RunError>> {
+    pub(super) fn start(&self, settings: SettingsMap, context: Context) -> Run {
         (self.start)(settings, context)
     }
 }
 
-fn start<T: Trigger>(
-    settings: Map<String, Value>,
-    context: Context,
-) -> BoxFuture<'static, Result<(), RunError>> {
+fn start<T: Trigger>(settings: SettingsMap, context: Context) -> Run {
     Box::pin(async move {
-        let settings = serde_json::from_value(Value::Object(settings)).map_err(|error| {
+        let settings = serde_json::from_value(Value::Object(settings.0)).map_err(|error| {
             RunError::configuration(format!(
                 "a setting is not usable: {}",
                 without_values(&error)
@@ -161,4 +158,45 @@ fn without_values(error: &serde_json::Error) -> String {
         clean.push_str(end);
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_types_do_not_show_values() {
+        let hide = |text: &str| {
+            let error = serde_json::from_str::<u8>(text).unwrap_err();
+            without_values(&error)
+        };
+        let text = hide(r#""hun\"ter2""#);
+        assert!(
+            text.starts_with(r#"invalid type: string "…", expected u8"#),
+            "{text}"
+        );
+        assert!(hide("300").starts_with("invalid value: integer `300`, expected u8"));
+    }
+
+    struct Broken;
+
+    impl Trigger for Broken {
+        const MANIFEST: &'static str = "{";
+        type Settings = Value;
+
+        async fn run(_: Value, _: Context) -> Result<(), RunError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_broken_manifest_is_told_when_a_command_is_looked_for() {
+        let registry = Registry::new("{}").register::<Broken>();
+        let error = registry.find("x").unwrap_err().to_string();
+        assert!(
+            error.contains("the manifest of a trigger is not usable"),
+            "{error}"
+        );
+        assert_eq!(registry.commands().count(), 0);
+    }
 }

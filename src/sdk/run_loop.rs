@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::{
     task::JoinError,
     time::{self, Instant},
@@ -10,7 +9,7 @@ use tokio::{
 
 use super::{
     RunError,
-    config::ConfigError,
+    config::{ConfigError, SettingsMap},
     context::Context,
     registry::Item,
     schema::{ModuleManifest, Schema},
@@ -97,7 +96,7 @@ impl<'a> RunLoop<'a> {
     }
 
     /// Reads and checks the configuration anew.
-    fn configured(&self) -> Result<(Map<String, Value>, Context), RunError> {
+    fn configured(&self) -> Result<(SettingsMap, Context), RunError> {
         let configuration = &self.context.configuration;
         let required = |key: &str| match configuration.object(key) {
             Ok(Some(object)) => Ok(object),
@@ -137,8 +136,8 @@ impl<'a> RunLoop<'a> {
         &self,
         key: &str,
         schema: &Schema,
-        object: Map<String, Value>,
-    ) -> Result<Map<String, Value>, Vec<String>> {
+        object: SettingsMap,
+    ) -> Result<SettingsMap, Vec<String>> {
         for secret in schema.secret_values(&object) {
             self.context.log.hide_text(secret);
         }
@@ -201,4 +200,30 @@ fn panicked(error: JoinError) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned());
     format!("the trigger panicked: {}", text.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_with_the_uptime() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        for (uptime, quiet) in [
+            (30, 6),
+            (60, 12),
+            (24 * 60, 288),
+            (48 * 60, 576),
+            (100 * 24 * 60, 24 * 60),
+        ] {
+            assert!(is_hopeless(5, minutes(uptime), minutes(quiet)), "{uptime}");
+            assert!(!is_hopeless(
+                5,
+                minutes(uptime),
+                minutes(quiet) - Duration::from_secs(1)
+            ));
+        }
+        assert!(!is_hopeless(4, minutes(60), minutes(60)));
+        assert!(!is_hopeless(50, minutes(29), minutes(29)));
+    }
 }

@@ -6,12 +6,11 @@ use std::{
 };
 
 use http::{HeaderValue, Response, request::Parts};
-use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     callback::Callback,
-    config::{ConfigError, Configuration, Environment},
+    config::{ConfigError, Configuration, Environment, SettingsMap},
     context::Context,
     health::Heartbeat,
     log::{Console, Log, Shipper},
@@ -154,7 +153,7 @@ async fn live(registry: &Registry, command: &str, host: Host, log: Log) -> Resul
     let item = registry.find(command)?;
     let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
     let configuration = Configuration::open(&host.directories.config, host.environment.clone())?;
-    let sentry = Sentry::start(&configuration, &module.name, command, &host.http)?;
+    let sentry = Sentry::start(&configuration, &module, command, &host.http)?;
     if let Some(sentry) = &sentry {
         log.report_to(sentry.reporter());
     }
@@ -250,7 +249,7 @@ impl Start<'_> {
             metrics,
             heartbeat,
             callback,
-            module_configuration: Map::new(),
+            module_configuration: SettingsMap::default(),
             configuration: self.configuration,
         };
         RunLoop::new(self.item, &self.module, secrets, context)
@@ -301,3 +300,6 @@ impl Start<'_> {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

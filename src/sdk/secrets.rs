@@ -10,6 +10,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    config::SettingsMap,
     log::Log,
     platform::{LIMITS, Platform},
 };
@@ -30,13 +31,15 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// Lays the module's secrets over its configuration; all keys, not only the declared ones.
-    pub(super) fn complete_module(&self, configuration: &mut Map<String, Value>) {
-        configuration.extend(self.value.clone());
+    pub(super) fn complete_module(&self, configuration: &mut SettingsMap) {
+        configuration.0.extend(self.value.clone());
     }
 
     /// Lays the trigger's secrets over its configuration.
-    pub(super) fn complete_trigger(&self, configuration: &mut Map<String, Value>) {
-        configuration.extend(self.node_value.clone().unwrap_or_default());
+    pub(super) fn complete_trigger(&self, configuration: &mut SettingsMap) {
+        configuration
+            .0
+            .extend(self.node_value.clone().unwrap_or_default());
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
@@ -145,16 +148,16 @@ mod tests {
             json!({"value": {"api_key": "resolved", "n": 1}, "node_value": {"secret": "s3"}});
         let fake = Fake::answering(move |_| (200, body.to_string()));
         let (secrets, _) = fetch_from(&fake, &CancellationToken::new()).await;
-        let (mut module, mut trigger) = (Map::new(), Map::new());
-        module.insert("api_key".to_owned(), "***".into());
+        let (mut module, mut trigger) = (SettingsMap::default(), SettingsMap::default());
+        module.0.insert("api_key".to_owned(), "***".into());
         let secrets = secrets.unwrap();
         secrets.complete_module(&mut module);
         secrets.complete_trigger(&mut trigger);
         assert_eq!(
-            Value::Object(module),
+            Value::Object(module.0),
             json!({"api_key": "resolved", "n": 1})
         );
-        assert_eq!(Value::Object(trigger), json!({"secret": "s3"}));
+        assert_eq!(Value::Object(trigger.0), json!({"secret": "s3"}));
         let requests = fake.requests();
         assert_eq!(requests[0].uri(), "http://h/secrets");
         assert_eq!(requests[0].headers()["authorization"], "Bearer t0ken");

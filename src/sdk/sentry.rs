@@ -18,6 +18,7 @@ use super::{
     config::{ConfigError, Configuration},
     log::Level,
     platform::LIMITS,
+    schema::ModuleManifest,
 };
 use crate::http::Http;
 
@@ -60,14 +61,14 @@ impl Sentry {
     /// Starts the reporter when the key `sentry_dsn` is set.
     pub(super) fn start(
         configuration: &Configuration,
-        module: &str,
+        module: &ModuleManifest,
         item: &str,
         http: &Http,
     ) -> Result<Option<Self>, ConfigError> {
-        let Some(dsn) = configuration.url("sentry_dsn")? else {
-            return Ok(None);
-        };
-        let Ok(dsn) = dsn.parse::<Dsn>() else {
+        let dsn = configuration.parsed("sentry_dsn", "a Sentry DSN", |text| {
+            text.parse::<Dsn>().ok()
+        });
+        let Some(dsn) = dsn? else {
             return Ok(None);
         };
         let (sender, receiver) = mpsc::channel(CAPACITY);
@@ -75,13 +76,13 @@ impl Sentry {
         let task = deliver(dsn.clone(), http.clone(), receiver, finish.clone());
         let task = tokio::spawn(task);
         let mut options = ClientOptions::new()
-            .maybe_release(option_env!("CARGO_PKG_VERSION"))
+            .release(format!("{}@{}", module.slug, module.version))
             .add_integration(sentry::integrations::contexts::ContextIntegration::default())
             .transport(Queue(sender));
         options.dsn = Some(dsn);
         options.environment = configuration.filled_text("environment")?.map(Into::into);
         let mut scope = Scope::default();
-        scope.set_tag("module", module);
+        scope.set_tag("module", &module.name);
         scope.set_tag("name", item);
         scope.set_tag("item_type", "trigger");
         for (tag, key) in TAGS {

@@ -67,3 +67,47 @@ pub(super) fn text(
         .insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// The answer to a request, over a real socket.
+    async fn exchange(port: u16, request: &str) -> String {
+        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap();
+        let request = format!("{request} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn answers_get_only_until_dropped() {
+        let server = serve(0, |request| {
+            text(StatusCode::OK, "text/plain", request.uri.path().to_owned())
+        })
+        .await
+        .unwrap();
+        let port = server.port;
+        let answer = exchange(port, "GET /any/path").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n/any/path"),
+            "{answer}"
+        );
+        for method in ["POST", "HEAD", "DELETE"] {
+            let answer = exchange(port, &format!("{method} /any")).await;
+            assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+        }
+        drop(server);
+        tokio::task::yield_now().await;
+        assert!(
+            serve(port, |_| Response::new(String::new())).await.is_ok(),
+            "the port is free"
+        );
+    }
+}

@@ -12,6 +12,6 @@ use crate::sdk::Registry;
 const MODULE_MANIFEST: &str = include_str!("../../manifest.json");
 
 /// All triggers of this module.
-pub fn registry() -> Registry {
+pub(crate) fn registry() -> Registry {
     Registry::new(MODULE_MANIFEST).register::<message_trace::MessageTrace>()
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::{
     collect::Checkpoint,
@@ -24,12 +24,12 @@ pub(super) fn begin(
     now: DateTime<Utc>,
     start_time: TimeDelta,
 ) -> DateTime<Utc> {
+    let first = (now - start_time).trunc_subsecs(0);
     let Some(text) = state.get::<String>(MARK) else {
-        let start = now - start_time;
         log.info(format!(
-            "No saved position: the collection begins with rows received at {start}."
+            "No saved position: the collection begins with rows received at {first}."
         ));
-        return start;
+        return first;
     };
     match parse(&text) {
         Some(mark) if mark <= now => {
@@ -46,13 +46,12 @@ pub(super) fn begin(
             now
         }
         None => {
-            let start = now - start_time;
             log.error(format!(
                 "The saved position {text:?} in {STATE_FILE} is not a date; the collection begins \
-                 with rows received at {start}. To go on elsewhere, stop the trigger, set `{MARK}` \
+                 with rows received at {first}. To go on elsewhere, stop the trigger, set `{MARK}` \
                  to a date such as 2026-05-04T09:00:00+00:00, and start it."
             ));
-            start
+            first
         }
     }
 }

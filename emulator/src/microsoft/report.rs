@@ -140,6 +140,9 @@ impl Refusal {
 fn dialect(settings: &ReportSettings, call: &Call) -> Dialect {
     let accept = call.header("accept").to_ascii_lowercase();
     let accepts_json = accept.contains("application/json");
+    if let Some(dialect) = settings.always {
+        return dialect;
+    }
     match call
         .option("$format")
         .map(|format| format.to_ascii_lowercase())

@@ -104,7 +104,8 @@ fn confirmation(body: &[u8], count: usize) -> Confirmation {
 fn per_event(items: &[Value], rejected: &mut BTreeMap<usize, String>) {
     for (index, item) in items.iter().enumerate() {
         if let Some(reason) = failure(item) {
-            rejected.insert(index, reason);
+            // A list of failures knows more than a missing identifier.
+            rejected.entry(index).or_insert(reason);
         }
     }
 }

@@ -29,7 +29,6 @@ impl MetricConstructor<Histogram> for Buckets {
 }
 
 /// The metrics of one intake.
-#[derive(Debug)]
 pub(super) struct IntakeMetrics {
     key: String,
     requests: Family<Labels, Counter>,

@@ -6,6 +6,7 @@ mod metrics;
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -79,17 +80,16 @@ pub struct Rejected {
     pub reason: String,
 }
 
-impl std::fmt::Debug for Rejected {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rejected({}: {})", self.index, self.reason)
     }
 }
 
 /// Handle on one intake; cheap to clone. Several batches may be under way at once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Intake(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     around: Surroundings,
     url: Uri,
@@ -100,7 +100,6 @@ struct Inner {
 }
 
 /// What stands between us and the intake at the moment.
-#[derive(Debug)]
 struct Trouble {
     /// The refusal, or None for an outage.
     refusal: Option<StatusCode>,
@@ -122,10 +121,12 @@ enum Outcome {
 
 /// The address of an intake: base and `/batch`, with one slash between them (J-01).
 pub(super) fn address(base: &str) -> Option<Uri> {
+    let parsed = url::Url::parse(base).ok()?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return None;
+    }
     let slash = if base.ends_with('/') { "" } else { "/" };
-    let uri: Uri = format!("{base}{slash}batch").parse().ok()?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    (is_http && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+    format!("{base}{slash}batch").parse().ok()
 }
 
 impl Intake {
@@ -176,6 +177,11 @@ impl Intake {
             match (self.deliver(&parcel).await?, parcel.split()) {
                 (Some(confirmation), _) => self.enter(&parcel, confirmation, &mut receipt),
                 (None, Some((left, right))) => {
+                    let count = parcel.len();
+                    self.0
+                        .around
+                        .log
+                        .debug(format!("{count} events are too large: split in two"));
                     parcels.push_front(right);
                     parcels.push_front(left);
                 }
@@ -361,6 +367,12 @@ impl Intake {
             .waiting
             .inc_by(started.elapsed().as_secs_f64());
         if stopped { Err(Stopped) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Intake({})", self.0.url)
     }
 }
 

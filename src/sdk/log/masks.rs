@@ -11,7 +11,7 @@ use crate::Secret;
 const SHORTEST: usize = 4;
 
 /// The values to hide, longest first, so that a value inside another one leaves nothing behind.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Masks(RwLock<Vec<Secret>>);
 
 impl Masks {

@@ -80,10 +80,9 @@ impl fmt::Debug for Console {
 }
 
 /// Handle on the log; cheap to clone. Logging never blocks and never fails.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Log(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     name: String,
     clock: Clock,
@@ -169,19 +168,19 @@ impl Log {
         self.post(Level::Error, message);
     }
 
-    /// For stderr only, about the delivery of log lines itself.
+    /// For stderr only.
     fn print(&self, level: Level, message: &str) {
-        let message = self.clean(message);
         let date = self.0.clock.now().format("%Y-%m-%d %H:%M:%S");
         let level = level.word().to_ascii_uppercase();
         (self.0.console.0)(&format!("{date} - {} - {level} - {message}", self.0.name));
     }
 
     fn write(&self, level: Level, message: &str) {
+        let message = self.clean(message);
         if level > Level::Debug {
-            self.print(level, message);
+            self.print(level, &message);
         }
-        self.post(level, self.clean(message));
+        self.post(level, message);
     }
 
     fn post(&self, level: Level, message: String) {
@@ -212,6 +211,12 @@ impl Log {
             text.push_str(" [cut]");
         }
         text
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Log({})", self.0.name)
     }
 }
 

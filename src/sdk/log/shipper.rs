@@ -138,7 +138,7 @@ impl Courier {
     /// Says once per outage, on stderr, that delivery fails.
     fn say(&mut self, message: &str) {
         if !std::mem::replace(&mut self.failing, true) {
-            self.log.print(Level::Warning, message);
+            self.log.print(Level::Warning, &self.log.clean(message));
         }
     }
 
@@ -170,5 +170,97 @@ impl Courier {
             }
             Err(error) => Outcome::Later(chain(&error), None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::sdk::{config::Configuration, log::tests::log, testing::Fake};
+
+    fn start(log: &Log, fake: &Fake) -> Shipper {
+        let environment = [("TOKEN", "t0ken"), ("URL_LOGS", "http://h/logs")];
+        let configuration =
+            Configuration::open("/nowhere", environment.into_iter().collect()).unwrap();
+        let platform = Platform::read(&configuration).unwrap();
+        Shipper::start(
+            log,
+            fake.http(),
+            platform,
+            HeaderValue::from_static("module/1.0.0"),
+        )
+    }
+
+    /// The sizes of the batches that were posted.
+    fn sizes(fake: &Fake) -> Vec<usize> {
+        let size = |body: &Value| body["logs"].as_array().unwrap().len();
+        fake.bodies("/logs").iter().map(size).collect()
+    }
+
+    fn accepting() -> Fake {
+        Fake::answering(|_| (200, String::new()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_leave_after_five_seconds_at_fifty_entries_and_at_errors() {
+        let (fake, (log, _)) = (accepting(), log());
+        let shipper = start(&log, &fake);
+        log.debug("one");
+        time::sleep(Duration::from_millis(4900)).await;
+        assert!(sizes(&fake).is_empty());
+        time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(sizes(&fake), [1]);
+        (0..50).for_each(|n| log.info(n.to_string()));
+        time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(sizes(&fake), [1, 50]);
+        log.info("before");
+        log.error("failed");
+        log.error("failed");
+        time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(sizes(&fake), [1, 50, 2], "the repeated line is not posted");
+        log.info("last");
+        shipper.finish().await;
+        assert_eq!(sizes(&fake), [1, 50, 2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_platform_refuses_is_dropped_counted_and_said() {
+        let bad = (400, String::new());
+        let (fake, (log, lines)) = (Fake::in_turn(vec![bad, (200, String::new())]), log());
+        let shipper = start(&log, &fake);
+        log.error("poison");
+        time::sleep(Duration::from_secs(1)).await;
+        log.error("next");
+        shipper.finish().await;
+        let text = lines.lock().unwrap().join("\n");
+        assert!(
+            text.contains("refuses log lines: the logs endpoint answers 400"),
+            "{text}"
+        );
+        assert!(text.contains("log lines are delivered again"), "{text}");
+        assert!(
+            text.contains("1 log lines could not be delivered"),
+            "{text}"
+        );
+        assert_eq!(sizes(&fake), [1, 1, 1], "poison, next, the notice");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_neither_blocks_nor_delays_the_end() {
+        let (fake, (log, lines)) = (Fake::answering(|_| (503, String::new())), log());
+        let shipper = start(&log, &fake);
+        for n in 0..5000 {
+            log.error(n.to_string());
+            time::sleep(Duration::from_millis(10)).await;
+        }
+        let failures = |line: &&String| line.contains("cannot deliver log lines");
+        assert_eq!(lines.lock().unwrap().iter().filter(failures).count(), 1);
+        assert!(fake.requests().len() < 20, "{}", fake.requests().len());
+        let started = Instant::now();
+        shipper.finish().await;
+        assert!(started.elapsed() <= LAST_DELIVERY);
     }
 }

@@ -58,6 +58,10 @@ impl Metrics {
         if let Some(metric) = known {
             return metric.clone();
         }
+        debug_assert!(
+            !inner.known.contains_key(name),
+            "{name} is a metric of another type"
+        );
         let full = format!("{NAMESPACE}_{name}");
         inner.registry.register(full, help, metric.clone());
         inner.known.insert(name, Box::new(metric.clone()));
@@ -123,10 +127,10 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn both_formats_are_well_formed() {
         let metrics = metrics();
-        let rows = Family::<Vec<(&str, &str)>, Counter>::default();
-        let rows = metrics.register("rows", "Number of rows", rows);
+        let new = Family::<Vec<(&str, &str)>, Counter>::default;
+        let rows = metrics.register("rows", "Number of rows", new());
         rows.get_or_create(&vec![("kind", "a")]).inc();
-        let again = metrics.register("rows", "Number of rows", Family::default());
+        let again = metrics.register("rows", "Number of rows", new());
         again.get_or_create(&vec![("kind", "a")]).inc();
         assert_eq!(
             rows.get_or_create(&vec![("kind", "a")]).get(),

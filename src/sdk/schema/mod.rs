@@ -1,143 +1,21 @@
 //! Manifests and the check of configurations against their JSON Schema (R-01 to R-04).
 
+mod manifest;
 mod problem;
 
-use std::{collections::BTreeSet, io, path::Path, path::PathBuf};
+use std::collections::BTreeSet;
 
 use jsonschema::Validator;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// Why a manifest cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// The file is there but not readable.
-    #[error("cannot read the manifest {path}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The failure below.
-        source: io::Error,
-    },
-    /// Not JSON, or a needed field is absent or of another type.
-    #[error(
-        "the manifest {name} is not usable: correct it or take it out of the working directory"
-    )]
-    NotUsable {
-        /// File or command.
-        name: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The JSON Schema in it is invalid.
-    #[error("the manifest {name} holds an invalid JSON Schema: {reason}")]
-    Schema {
-        /// File or command.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// What a `manifest.json` says about the module (A-05).
-#[derive(Debug)]
-pub struct ModuleManifest {
-    /// Name for people.
-    pub name: String,
-    /// Short name; part of the User-Agent and of the image name.
-    pub slug: String,
-    /// Semantic version.
-    pub version: String,
-    /// Schema of the module configuration.
-    pub configuration: Schema,
-}
-
-impl ModuleManifest {
-    /// Reads `path`, or `compiled_in` when there is no such file (A-04).
-    ///
-    /// # Errors
-    /// When the one that is used is unreadable or broken.
-    pub fn load(path: &Path, compiled_in: &str) -> Result<Self, ManifestError> {
-        let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&name, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Self::parse("that is compiled in", compiled_in)
-            }
-            Err(source) => Err(ManifestError::Unreadable {
-                path: path.to_owned(),
-                source,
-            }),
-        }
-    }
-
-    fn parse(name: &str, text: &str) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Document {
-            name: String,
-            slug: String,
-            version: String,
-            #[serde(default)]
-            configuration: Map<String, Value>,
-        }
-        let document: Document = parse(name, text)?;
-        Ok(Self {
-            configuration: Schema::new(name, document.configuration)?,
-            name: document.name,
-            slug: document.slug,
-            version: document.version,
-        })
-    }
-}
-
-/// What a `trigger_*.json` says about a trigger (R-03).
-#[derive(Debug)]
-pub struct TriggerManifest {
-    /// The command that starts it: `docker_parameters`.
-    pub command: String,
-    /// Name for people.
-    pub name: String,
-    /// What it does.
-    pub description: String,
-    /// Schema of its configuration.
-    pub arguments: Schema,
-}
-
-impl TriggerManifest {
-    /// Reads the text of a manifest.
-    ///
-    /// # Errors
-    /// When it is not JSON, a field is absent or the schema is invalid.
-    pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Document {
-            docker_parameters: String,
-            name: String,
-            description: String,
-            arguments: Map<String, Value>,
-        }
-        let document: Document = parse("of a trigger", text)?;
-        Ok(Self {
-            arguments: Schema::new(&document.docker_parameters, document.arguments)?,
-            command: document.docker_parameters,
-            name: document.name,
-            description: document.description,
-        })
-    }
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<T, ManifestError> {
-    serde_json::from_str(text).map_err(|source| ManifestError::NotUsable {
-        name: name.to_owned(),
-        source,
-    })
-}
+pub use self::manifest::{ManifestError, ModuleManifest, TriggerManifest};
+use super::config::SettingsMap;
 
 /// A configuration that fits its schema.
 #[derive(Debug)]
 pub struct Checked {
     /// The settings with defaults filled in and numeric texts made numbers.
-    pub settings: Map<String, Value>,
+    pub settings: SettingsMap,
     /// Sentences about what fits but looks wrong.
     pub suspicions: Vec<String>,
 }
@@ -184,13 +62,10 @@ impl Schema {
     }
 
     /// The texts in `settings` that must not be shown.
-    pub fn secret_values<'a>(
-        &'a self,
-        settings: &'a Map<String, Value>,
-    ) -> impl Iterator<Item = &'a str> {
+    pub fn secret_values<'a>(&'a self, settings: &'a SettingsMap) -> impl Iterator<Item = &'a str> {
         self.secrets
             .iter()
-            .filter_map(|name| settings.get(name)?.as_str())
+            .filter_map(|name| settings.0.get(name)?.as_str())
     }
 
     /// Fills in defaults, makes numbers of numeric texts (O-01) and checks the result.
@@ -199,8 +74,8 @@ impl Schema {
     ///
     /// # Errors
     /// One sentence for each problem.
-    pub fn check(&self, settings: Map<String, Value>) -> Result<Checked, Vec<String>> {
-        let settings = self.prepare(settings);
+    pub fn check(&self, settings: SettingsMap) -> Result<Checked, Vec<String>> {
+        let settings = self.prepare(settings.0);
         let suspicions = self.placeholders(&settings);
         let instance = Value::Object(settings);
         let mut problems: Vec<String> = self
@@ -208,10 +83,11 @@ impl Schema {
             .iter_errors(&instance)
             .map(|error| problem::sentence(self, &error))
             .collect();
+        problems.sort_unstable();
         problems.dedup();
         match instance {
             Value::Object(settings) if problems.is_empty() => Ok(Checked {
-                settings,
+                settings: SettingsMap(settings),
                 suspicions,
             }),
             _ => {
@@ -326,7 +202,7 @@ mod tests {
         let Value::Object(settings) = settings else {
             unreachable!()
         };
-        schema().check(settings)
+        schema().check(SettingsMap(settings))
     }
 
     #[test]
@@ -336,14 +212,14 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(
-            Value::Object(checked.settings),
+            Value::Object(checked.settings.0),
             json!({
                 "name": "abc", "password": "x", "frequency": 30,
                 "server": "https://intake.example", "extra": 1
             })
         );
         let checked = check(json!({"name": "abc", "password": "x", "frequency": 20.0})).unwrap();
-        assert!(checked.settings["frequency"].is_i64());
+        assert!(checked.settings.0["frequency"].is_i64());
         assert!(checked.suspicions.is_empty());
     }
 
@@ -389,25 +265,5 @@ mod tests {
     fn asterisks_are_suspicious() {
         let checked = check(json!({"name": "abc", "password": "*****"})).unwrap();
         assert!(checked.suspicions[0].starts_with("password consists of asterisks only"));
-    }
-
-    #[test]
-    fn manifests_are_read_from_the_file_or_from_the_program() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("manifest.json");
-        let text = |slug: &str| format!(r#"{{"name":"N","slug":"{slug}","version":"1.0.0"}}"#);
-        let inside = ModuleManifest::load(&path, &text("inside")).unwrap();
-        assert_eq!(inside.slug, "inside");
-        std::fs::write(&path, text("outside")).unwrap();
-        assert_eq!(
-            ModuleManifest::load(&path, &text("inside")).unwrap().slug,
-            "outside"
-        );
-        std::fs::write(&path, "{").unwrap();
-        let error = ModuleManifest::load(&path, &text("inside")).unwrap_err();
-        assert!(
-            error.to_string().contains("manifest.json is not usable"),
-            "{error}"
-        );
     }
 }

@@ -1,5 +1,7 @@
 //! Configuration keys: a file in the configuration directory, else an environment variable (B-01).
 
+mod error;
+
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -11,8 +13,10 @@ use base64::{
     Engine as _, alphabet,
     engine::{GeneralPurpose, GeneralPurposeConfig},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use self::error::{ConfigError, Place};
 use crate::Secret;
 
 /// The named values a process is started with. `Debug` shows names only: values may be secrets.
@@ -49,84 +53,22 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// Why a configuration value cannot be used. Never shows the value.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The configuration directory cannot be entered.
-    #[error(
-        "cannot read the configuration directory {path}: give the user of this process the right to read it"
-    )]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The failure below.
-        source: io::Error,
-    },
-    /// A file is there, but not readable.
-    #[error("cannot read {path}: give the user of this process the right to read it")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The failure below.
-        source: io::Error,
-    },
-    /// A value is not UTF-8.
-    #[error("{place} is not UTF-8 text: save it as UTF-8")]
-    NotText {
-        /// File or variable.
-        place: Place,
-    },
-    /// A value that should be JSON is not; `source` names line and column.
-    #[error("{place} is not valid JSON")]
-    NotJson {
-        /// File or variable.
-        place: Place,
-        /// Where the JSON breaks.
-        source: serde_json::Error,
-    },
-    /// JSON, but no object.
-    #[error("{place} must hold a JSON object, found {found}")]
-    NotAnObject {
-        /// File or variable.
-        place: Place,
-        /// The JSON type that was found.
-        found: &'static str,
-    },
-    /// A required key is nowhere.
-    #[error("{key} is missing: write it to the file {file} or the environment variable {variable}")]
-    Missing {
-        /// The key.
-        key: String,
-        /// Where its file would be.
-        file: PathBuf,
-        /// How its variable would be called.
-        variable: String,
-    },
-    /// A value does not have the form its key needs.
-    #[error("{place} is not {expected}")]
-    Form {
-        /// File or variable.
-        place: Place,
-        /// What the key needs.
-        expected: &'static str,
-    },
+/// Settings by name. `Debug` shows names only: values may be secrets.
+#[derive(Clone, Default)]
+pub struct SettingsMap(pub Map<String, Value>);
+
+impl SettingsMap {
+    /// The value of a setting; None when it is absent or of another type.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.0
+            .get(name)
+            .and_then(|value| T::deserialize(value).ok())
+    }
 }
 
-/// Where a value was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A file of the configuration directory.
-    File(PathBuf),
-    /// An environment variable.
-    Variable(String),
-}
-
-impl fmt::Display for Place {
+impl fmt::Debug for SettingsMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Variable(name) => write!(f, "environment variable {name}"),
-        }
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -199,15 +141,9 @@ impl Configuration {
     /// # Errors
     /// As [`text`](Self::text), and when it is not a number from 0 to 65535.
     pub fn port(&self, key: &str, default: u16) -> Result<u16, ConfigError> {
-        match self.find(key)? {
-            Some((place, text)) if !text.trim_ascii().is_empty() => {
-                text.trim_ascii().parse().map_err(|_| ConfigError::Form {
-                    place,
-                    expected: "a port, which is a number from 0 to 65535",
-                })
-            }
-            _ => Ok(default),
-        }
+        let expected = "a port, which is a number from 0 to 65535";
+        let port = self.parsed(key, expected, |text| text.parse().ok())?;
+        Ok(port.unwrap_or(default))
     }
 
     /// An http or https URL, kept as text; absent when empty.
@@ -215,19 +151,31 @@ impl Configuration {
     /// # Errors
     /// As [`text`](Self::text), and when it is not such a URL.
     pub fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        let Some((place, text)) = self.find(key)? else {
-            return Ok(None);
-        };
-        let text = text.trim_ascii();
-        match url::Url::parse(text) {
-            _ if text.is_empty() => Ok(None),
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                Ok(Some(text.to_owned()))
+        self.parsed(key, "a URL that starts with https:// or http://", |text| {
+            let url = url::Url::parse(text).ok()?;
+            matches!(url.scheme(), "http" | "https").then(|| text.to_owned())
+        })
+    }
+
+    /// A value in a form of its own; absent when empty. `expected` says in words what it should
+    /// be.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text), and when `parse` gives nothing.
+    pub fn parsed<T>(
+        &self,
+        key: &str,
+        expected: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        match self.find(key)? {
+            Some((place, text)) if !text.trim_ascii().is_empty() => {
+                match parse(text.trim_ascii()) {
+                    Some(value) => Ok(Some(value)),
+                    None => Err(ConfigError::Form { place, expected }),
+                }
             }
-            _ => Err(ConfigError::Form {
-                place,
-                expected: "a URL that starts with https:// or http://",
-            }),
+            _ => Ok(None),
         }
     }
 
@@ -235,7 +183,7 @@ impl Configuration {
     ///
     /// # Errors
     /// As [`text`](Self::text), and when it is not valid JSON or no object.
-    pub fn object(&self, key: &str) -> Result<Option<Map<String, Value>>, ConfigError> {
+    pub fn object(&self, key: &str) -> Result<Option<SettingsMap>, ConfigError> {
         let Some((place, text)) = self.find(key)? else {
             return Ok(None);
         };
@@ -246,7 +194,7 @@ impl Configuration {
             }
         };
         match parsed {
-            Ok(Value::Object(object)) => Ok(Some(object)),
+            Ok(Value::Object(object)) => Ok(Some(SettingsMap(object))),
             Ok(other) => Err(ConfigError::NotAnObject {
                 place,
                 found: kind(&other),
@@ -321,8 +269,6 @@ pub(super) fn kind(value: &Value) -> &'static str {
 mod tests {
     use std::fs;
 
-    use serde_json::json;
-
     use super::*;
     use crate::http::chain;
 
@@ -380,7 +326,7 @@ mod tests {
         );
         for key in ["file", "plain", "encoded"] {
             let object = configuration.object(key).unwrap().unwrap();
-            assert_eq!(Value::Object(object), json!({"a": 1}), "{key}");
+            assert_eq!(object.get::<u32>("a"), Some(1), "{key}");
         }
         assert!(
             configuration.object("encoded_file").is_err(),
@@ -436,8 +382,10 @@ mod tests {
     }
 
     #[test]
-    fn environment_debug_hides_values() {
+    fn debug_hides_values() {
         let environment: Environment = [("TOKEN", "hunter2")].into_iter().collect();
         assert_eq!(format!("{environment:?}"), r#"{"TOKEN"}"#);
+        let settings = SettingsMap([("a".to_owned(), "hunter2".into())].into_iter().collect());
+        assert_eq!(format!("{settings:?}"), r#"{"a"}"#);
     }
 }

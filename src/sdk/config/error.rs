@@ -1,0 +1,84 @@
+//! Why a configuration value cannot be used, and where values stand.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Why a configuration value cannot be used. Never shows the value.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The configuration directory cannot be entered.
+    #[error(
+        "cannot read the configuration directory {path}: give the user of this process the right to read it"
+    )]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The failure below.
+        source: io::Error,
+    },
+    /// A file is there, but not readable.
+    #[error("cannot read {path}: give the user of this process the right to read it")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The failure below.
+        source: io::Error,
+    },
+    /// A value is not UTF-8.
+    #[error("{place} is not UTF-8 text: save it as UTF-8")]
+    NotText {
+        /// File or variable.
+        place: Place,
+    },
+    /// A value that should be JSON is not; `source` names line and column.
+    #[error("{place} is not valid JSON")]
+    NotJson {
+        /// File or variable.
+        place: Place,
+        /// Where the JSON breaks.
+        source: serde_json::Error,
+    },
+    /// JSON, but no object.
+    #[error("{place} must hold a JSON object, found {found}")]
+    NotAnObject {
+        /// File or variable.
+        place: Place,
+        /// The JSON type that was found.
+        found: &'static str,
+    },
+    /// A required key is nowhere.
+    #[error("{key} is missing: write it to the file {file} or the environment variable {variable}")]
+    Missing {
+        /// The key.
+        key: String,
+        /// Where its file would be.
+        file: PathBuf,
+        /// How its variable would be called.
+        variable: String,
+    },
+    /// A value does not have the form its key needs.
+    #[error("{place} is not {expected}")]
+    Form {
+        /// File or variable.
+        place: Place,
+        /// What the key needs.
+        expected: &'static str,
+    },
+}
+
+/// Where a value was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file of the configuration directory.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+        }
+    }
+}

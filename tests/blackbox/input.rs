@@ -1,0 +1,190 @@
+//! Bad input gets a sentence: which setting, what was found, what is allowed.
+
+use serde_json::json;
+
+use crate::world::{Process, World};
+
+/// The process cannot start, and says why.
+async fn ends_with(mut process: Process, said: &[&str]) {
+    let status = process.ends().await;
+    assert_eq!(status.code(), Some(1), "{}", process.output());
+    // The last lines may still be on their way through the pipe.
+    crate::world::until(said[0], || process.output().contains(said[0])).await;
+    for text in said {
+        assert!(
+            process.output().contains(text),
+            "{text:?} is not in:\n{}",
+            process.output()
+        );
+    }
+    assert!(
+        !process.output().contains("panicked"),
+        "{}",
+        process.output()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_named_with_what_is_allowed() {
+    for (change, said) in [
+        (json!({"account_name": null}), "account_name is missing"),
+        (
+            json!({"account_password": null}),
+            "account_password is missing",
+        ),
+        (json!({"intake_key": ""}), "intake_key"),
+        (
+            json!({"frequency": 9}),
+            "frequency is 9, allowed is a whole number from 10 to 86400",
+        ),
+        (
+            json!({"frequency": "soon"}),
+            "frequency is a text of 4 characters",
+        ),
+        (json!({"timedelta": 1441}), "timedelta is 1441"),
+        (
+            json!({"start_time": 721}),
+            "start_time is 721, allowed is a whole number from 0 to 720",
+        ),
+        (json!({"chunk_size": 0}), "chunk_size is 0"),
+        (
+            json!({"reporting_url": "http://reports.office365.com/x"}),
+            "reporting_url",
+        ),
+        (json!({"intake_key": 5}), "intake_key"),
+    ] {
+        let world = World::with_backlog(1, 0).await;
+        world.configure(change.clone());
+        let mut process = world.start();
+        process.prints(said).await;
+        process.prints("Configuration error").await;
+        world.platform_log("error", said).await;
+        world.platform_log("critical", "Configuration error").await;
+        assert_eq!(process.health().await.0, 200, "it waits for a person");
+        process.stop().await;
+        assert_eq!(world.count(emulator::Endpoint::Report), 0, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_may_come_as_text_and_more_settings_than_known() {
+    let world = World::with_backlog(1, 10).await;
+    world.configure(json!({"frequency": "10", "start_time": "2", "unknown": true}));
+    let mut process = world.start();
+    world.all_delivered().await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connector_s_configuration_counts_first() {
+    let world = World::with_backlog(1, 10).await;
+    let settings = std::fs::read_to_string(world.config().join("trigger_configuration")).unwrap();
+    world.write("connector_configuration", &settings);
+    world.write("trigger_configuration", "{}");
+    let mut process = world.start();
+    world.all_delivered().await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_may_come_from_the_environment() {
+    let world = World::with_backlog(1, 10).await;
+    let mut command = world.command();
+    for entry in std::fs::read_dir(world.config()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_uppercase();
+        command.env(name, std::fs::read_to_string(&path).unwrap() + "\n");
+        std::fs::remove_file(path).unwrap();
+    }
+    let mut process = Process::start(command);
+    world.all_delivered().await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_is_none_is_shown_with_its_place() {
+    let world = World::with_backlog(1, 0).await;
+    world.write(
+        "trigger_configuration",
+        "{\n  \"frequency\": 60,\n  oops\n}",
+    );
+    let mut process = world.start();
+    process
+        .prints("trigger_configuration is not valid JSON")
+        .await;
+    process.prints("line 3 column 3").await;
+    process.stop().await;
+
+    world.write("module_configuration", "[]");
+    ends_with(
+        world.start(),
+        &["module_configuration must hold a JSON object"],
+    )
+    .await;
+    world.write("module_configuration", "{");
+    ends_with(
+        world.start(),
+        &["module_configuration is not valid JSON", "line 1 column 1"],
+    )
+    .await;
+    std::fs::remove_file(world.config().join("module_configuration")).unwrap();
+    ends_with(world.start(), &["module_configuration is missing"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_in_use_are_named() {
+    let world = World::with_backlog(1, 0).await;
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    world.write("liveness_port", &port.to_string());
+    let said = format!("cannot listen on port {port}");
+    ends_with(world.start(), &[&said, "liveness_port", "in use"]).await;
+    world.write("liveness_port", "eighty");
+    ends_with(world.start(), &["liveness_port"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_that_cannot_be_used_is_named() {
+    let world = World::with_backlog(1, 0).await;
+    std::fs::write(world.data(), "a file").unwrap();
+    ends_with(world.start(), &["cannot use the data directory"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_unknown_command_lists_the_commands() {
+    let binary = env!("CARGO_BIN_EXE_message-trace");
+    for arguments in [
+        &[][..],
+        &["messagetrace"],
+        &["Message_Trace", "--config-dir", "/nowhere"],
+    ] {
+        let output = tokio::process::Command::new(binary)
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("the commands are: message_trace"), "{text}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_and_version_are_for_people() {
+    let binary = env!("CARGO_BIN_EXE_message-trace");
+    for (argument, said) in [
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("--help", "message_trace"),
+    ] {
+        let output = tokio::process::Command::new(binary)
+            .arg(argument)
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(said), "{text}");
+    }
+}

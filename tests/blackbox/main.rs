@@ -1,0 +1,17 @@
+//! Drives the real binary against the emulator, on real sockets, files and signals.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may panic, as the test itself may"
+)]
+
+mod delivery;
+mod errors;
+mod events;
+mod input;
+mod lifecycle;
+mod secrets;
+mod world;

@@ -1,0 +1,358 @@
+//! The world of a test: the emulator on real sockets, a configuration, and the real binary.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{Backlog, Emulator, Endpoint, Options, Running, Scope, Traffic, Verdict};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
+    time::{Instant, timeout},
+};
+
+/// Nothing that a test waits for takes longer, however loaded the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
+
+/// A stop takes no longer (departure E-11).
+pub(crate) const STOP: Duration = Duration::from_secs(5);
+
+/// Emulator, configuration and data directory. All are gone when it is dropped.
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) running: Running,
+    folder: TempDir,
+    oldest: DateTime<Utc>,
+}
+
+impl World {
+    /// A world with this mail and a valid configuration.
+    pub(crate) async fn new(traffic: Traffic) -> Self {
+        let span = traffic.backlog.span;
+        let emulator = Emulator::new(Options {
+            traffic,
+            ..Options::default()
+        });
+        let running = emulator.serve().await.unwrap();
+        let oldest = emulator.clock().now() - span - TimeDelta::seconds(1);
+        let world = Self {
+            emulator,
+            running,
+            folder: TempDir::new().unwrap(),
+            oldest,
+        };
+        fs::create_dir(world.config()).unwrap();
+        world.write("module_configuration", "{}");
+        world.write("token", "emulated-token");
+        world.write("url_callback", &world.running.callback_url());
+        world.write("liveness_port", "0");
+        world.write("metrics_port", "0");
+        world.configure(json!({}));
+        world
+    }
+
+    /// A world with `rows` rows received in the last `hours` hours.
+    pub(crate) async fn with_backlog(hours: i64, rows: u64) -> Self {
+        let backlog = Backlog::rows(TimeDelta::hours(hours), rows);
+        Self::new(Traffic {
+            backlog,
+            ..Traffic::default()
+        })
+        .await
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Writes a file of the configuration.
+    pub(crate) fn write(&self, key: &str, text: &str) {
+        fs::write(self.config().join(key), text).unwrap();
+    }
+
+    /// Writes the trigger's configuration: one that works, with these changes. Null takes a
+    /// setting away.
+    pub(crate) fn configure(&self, changes: Value) {
+        let mut settings = json!({
+            "account_name": "svc@contoso.example",
+            "account_password": "correct horse battery staple",
+            "intake_key": "emulated-intake-key",
+            "intake_server": self.running.intake_url(),
+            "reporting_url": self.running.reporting_url(),
+            "frequency": 10,
+            "timedelta": 0,
+            "start_time": 240,
+        });
+        let Value::Object(changes) = changes else {
+            panic!("an object of settings")
+        };
+        for (key, value) in changes {
+            if value.is_null() {
+                settings.as_object_mut().unwrap().remove(&key);
+            } else {
+                settings[key] = value;
+            }
+        }
+        self.write("trigger_configuration", &settings.to_string());
+    }
+
+    /// Writes the state file.
+    pub(crate) fn write_state(&self, text: &str) {
+        fs::create_dir_all(self.data()).unwrap();
+        fs::write(self.data().join("context.json"), text).unwrap();
+    }
+
+    /// Writes the state of a collection that has come to where the mail of this world begins.
+    pub(crate) fn begin_with_the_backlog(&self) {
+        let mark = self.oldest.to_rfc3339();
+        self.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    }
+
+    /// That the collection has not passed the mail of this world.
+    pub(crate) fn nothing_was_passed(&self) {
+        assert!(
+            self.mark() <= self.oldest,
+            "the mark {} is behind {}",
+            self.mark(),
+            self.oldest
+        );
+    }
+
+    /// The state file.
+    pub(crate) fn state(&self) -> Value {
+        let text = fs::read_to_string(self.data().join("context.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Everything received before it has been delivered, as the state file says.
+    pub(crate) fn mark(&self) -> DateTime<Utc> {
+        let state = self.state();
+        state["most_recent_date_requested"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// The command line that starts the trigger here.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+        command
+            .arg("message_trace")
+            .arg("--config-dir")
+            .arg(self.config())
+            .arg("--data-dir")
+            .arg(self.data());
+        command
+    }
+
+    /// Starts the trigger.
+    pub(crate) fn start(&self) -> Process {
+        Process::start(self.command())
+    }
+
+    /// Waits until all that can be seen was delivered, and is content with the ledger.
+    pub(crate) async fn all_delivered(&self) -> Verdict {
+        let scope = Scope::default();
+        until("everything is delivered", || {
+            self.emulator.verdict(&scope).missing.count == 0
+        })
+        .await;
+        let verdict = self.emulator.verdict(&scope);
+        assert!(verdict.is_clean(), "{verdict}");
+        verdict
+    }
+
+    /// How many requests an endpoint got.
+    pub(crate) fn count(&self, endpoint: Endpoint) -> usize {
+        self.emulator.requests(endpoint).len()
+    }
+
+    /// Waits until the platform has a log entry of this level with this text.
+    pub(crate) async fn platform_log(&self, level: &str, text: &str) {
+        until(&format!("a log entry {level} with {text:?}"), || {
+            self.emulator
+                .logs()
+                .iter()
+                .any(|entry| entry.level == level && entry.message.contains(text))
+        })
+        .await;
+    }
+
+    /// The emulator's time, which is the machine's.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.emulator.clock().now()
+    }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A started process and what it prints. It is killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let mut output = BufReader::new(child.stderr.take().unwrap()).lines();
+        let seen = Arc::clone(&lines);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = output.next_line().await {
+                seen.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// What was printed on standard error so far.
+    pub(crate) fn output(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Waits until a text was printed.
+    pub(crate) async fn prints(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.output().contains(text) {
+            let ended = self.child.try_wait().unwrap();
+            let waited = Instant::now() < deadline && ended.is_none();
+            assert!(
+                waited,
+                "waited in vain for {text:?} ({ended:?}):\n{}",
+                self.output()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = std::process::Command::new("kill")
+            .args([&format!("-{name}"), &self.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end and gives the exit status.
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("did not end:\n{}", self.output()))
+            .unwrap()
+    }
+
+    /// Asks for a stop, which must succeed in time.
+    pub(crate) async fn stop(&mut self) {
+        self.stop_by("TERM").await;
+    }
+
+    pub(crate) async fn stop_by(&mut self, signal: &str) {
+        let asked = Instant::now();
+        self.signal(signal);
+        let status = self.ends().await;
+        assert!(status.success(), "{status}:\n{}", self.output());
+        assert!(
+            asked.elapsed() <= STOP,
+            "a stop took {:?}:\n{}",
+            asked.elapsed(),
+            self.output()
+        );
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// The port of a server, from the line that tells it.
+    async fn port(&mut self, server: &str) -> u16 {
+        let announcement = format!("{server} server listening on port ");
+        self.prints(&announcement).await;
+        let output = self.output();
+        let (_, rest) = output.split_once(&announcement).unwrap();
+        rest.lines().next().unwrap().trim().parse().unwrap()
+    }
+
+    /// The status and body of `/health`.
+    pub(crate) async fn health(&mut self) -> (u16, Value) {
+        let port = self.port("Liveness").await;
+        let (status, body) = get(port, "/health").await;
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    /// The metrics in the text format.
+    pub(crate) async fn metrics(&mut self) -> String {
+        let port = self.port("Metrics").await;
+        get(port, "/metrics").await.1
+    }
+
+    /// The value of a metric with all its labels; none when there is no such line.
+    pub(crate) async fn metric(&mut self, name: &str) -> Option<f64> {
+        let metrics = self.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        line.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+}
+
+impl Process {
+    /// Waits until a metric has a value; more than that is wrong.
+    pub(crate) async fn reaches(&mut self, name: &str, value: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.metric(name).await != Some(value) {
+            let found = self.metric(name).await;
+            let waited = Instant::now() < deadline && found.is_none_or(|found| found <= value);
+            assert!(waited, "{name} is {found:?} instead of {value}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A GET without any HTTP library, as a probe makes it.
+pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
+    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+/// The repository.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
