@@ -18,6 +18,8 @@ const POOL_IDLE: Duration = Duration::from_secs(90);
 pub struct ClientOptions {
     /// PEM text of certificate authorities to trust beside the system's.
     pub ca_cert: Option<String>,
+    /// Whether to leave out any proxy of the environment.
+    pub direct: bool,
 }
 
 #[derive(Debug)]
@@ -28,7 +30,13 @@ pub(super) struct ReqwestService {
 impl ReqwestService {
     pub(super) fn new(options: &ClientOptions) -> Result<Self, HttpError> {
         let builder = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder();
+            let builder = if options.direct {
+                builder.no_proxy()
+            } else {
+                builder
+            };
+            builder
                 .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(POOL_IDLE)

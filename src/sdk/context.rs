@@ -91,6 +91,15 @@ impl Context {
         ))
     }
 
+    /// An environment variable that is not a key of the contract, e.g. one that the platform below
+    /// sets; none when it is absent or empty.
+    pub fn environment(&self, name: &str) -> Option<&str> {
+        self.configuration
+            .environment()
+            .get(name)
+            .filter(|value| !value.is_empty())
+    }
+
     /// The state file with this name, `context.json` by convention (L-02).
     ///
     /// # Errors

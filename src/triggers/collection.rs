@@ -8,8 +8,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    fit::{Delivery, Kept},
     report::Report,
+    sink::{Delivery, Kept},
     state::{self, Position, STATE_FILE},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(super) struct Collection {
 pub(super) async fn run<S: Source>(
     settings: Collection,
     context: Context,
-    source: impl FnOnce(RowKeyer) -> S,
+    source: impl AsyncFnOnce(RowKeyer) -> Result<S, RunError>,
 ) -> Result<(), RunError> {
     let Context {
         clock,
@@ -77,7 +77,7 @@ pub(super) async fn run<S: Source>(
         ));
     }
 
-    let source = source(keyer);
+    let source = source(keyer).await?;
     let limits = source.limits();
     let plan = Plan::new(
         PlanSettings {

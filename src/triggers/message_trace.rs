@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     collection::{self, Collection},
-    fit::Reporting,
+    source::Reporting,
 };
 use crate::{
     Secret,
@@ -44,9 +44,9 @@ impl Trigger for MessageTrace {
             password: account_password,
         };
         let (http, clock) = (context.http.clone(), context.clock.clone());
-        collection::run(collection, context, |keyer| Reporting {
-            service: ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer),
-            clock,
+        collection::run(collection, context, async |keyer| {
+            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
+            Ok(Reporting { service, clock })
         })
         .await
     }

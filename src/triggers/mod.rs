@@ -1,9 +1,13 @@
 //! The triggers of this module, one small file each, and what they have in common.
 
+mod app;
 mod collection;
-mod fit;
 mod message_trace;
+mod message_trace_graph;
+mod message_trace_oauth;
 mod report;
+mod sink;
+mod source;
 mod state;
 
 use crate::sdk::Registry;
@@ -13,5 +17,8 @@ const MODULE_MANIFEST: &str = include_str!("../../manifest.json");
 
 /// All triggers of this module.
 pub(crate) fn registry() -> Registry {
-    Registry::new(MODULE_MANIFEST).register::<message_trace::MessageTrace>()
+    Registry::new(MODULE_MANIFEST)
+        .register::<message_trace_graph::MessageTraceGraph>()
+        .register::<message_trace_oauth::MessageTraceOauth>()
+        .register::<message_trace::MessageTrace>()
 }

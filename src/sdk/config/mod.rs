@@ -80,6 +80,11 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// The environment variables.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// Looks into `directory`, which may be absent when everything comes from the environment.
     ///
     /// # Errors

@@ -1,0 +1,84 @@
+//! The trigger "Message Trace (Graph API)": an app, and Microsoft Graph.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::{
+    app::App,
+    collection::{self, Collection},
+    source::Tracing,
+};
+use crate::{
+    microsoft::{EventFormat, Graph, Limiter, Resource, Share},
+    sdk::{Context, RunError, Trigger},
+};
+
+/// What a person fills in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Settings {
+    graph_url: Url,
+    event_format: Form,
+    /// Requests in 5 minutes.
+    quota: u32,
+    #[serde(flatten)]
+    app: App,
+    #[serde(flatten)]
+    collection: Collection,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Graph,
+    Reporting,
+}
+
+/// Collects as an app from Microsoft Graph.
+#[derive(Debug)]
+pub(crate) struct MessageTraceGraph;
+
+impl Trigger for MessageTraceGraph {
+    const MANIFEST: &'static str = include_str!("../../trigger_message_trace_graph.json");
+    const ALIASES: &'static [&'static str] = &["office365_messagetrace_trigger_graph_api"];
+    type Settings = Settings;
+
+    async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
+        let Settings {
+            graph_url,
+            event_format,
+            quota,
+            app,
+            collection,
+        } = settings;
+        let share = Share::new(quota)
+            .ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))?;
+        let format = match event_format {
+            Form::Graph => EventFormat::Graph,
+            Form::Reporting => EventFormat::Reporting,
+        };
+        let tokens = app.tokens(Resource::graph(&graph_url), &context)?;
+        let surroundings = context.clone();
+        collection::run(collection, context, async |keyer| {
+            let Context {
+                http,
+                clock,
+                storage,
+                log,
+                ..
+            } = surroundings;
+            let quota = Tracing::remembered_quota(&storage, share).await?;
+            let limiter = Limiter::new(quota, clock.clone());
+            let graph = Graph::new(
+                http,
+                clock.clone(),
+                graph_url,
+                tokens,
+                keyer,
+                format,
+                limiter.clone(),
+            );
+            Ok(Tracing::new(graph, limiter, clock, storage, log))
+        })
+        .await
+    }
+}

@@ -1,0 +1,164 @@
+//! Fits the Microsoft side to the traits of the fetch loop.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    Clock, Page, Window,
+    collect::{Remedy, Source, SourceError, SourceLimits},
+    http::chain,
+    microsoft::{self, Class, Graph, Limiter, Link, Quota, ReportingService, Share},
+    sdk::{Log, RunError, Storage},
+};
+
+/// How far back a service is taken to reach when it says "too old" without a number.
+const SHORTER_REACH: TimeDelta = TimeDelta::days(10);
+
+/// The Reporting Web Service as a source.
+#[derive(Debug)]
+pub(super) struct Reporting {
+    pub(super) service: ReportingService,
+    pub(super) clock: Clock,
+}
+
+impl Source for Reporting {
+    type Link = Link;
+
+    async fn page(&self, window: Window, link: Option<Link>) -> Result<Page<Link>, SourceError> {
+        let page = self.service.page(window, link.as_ref()).await;
+        page.map_err(|error| source_error(&error, self.clock.now()))
+    }
+
+    /// Pages hold 2000 rows, and a query ends with an error after about 500 of them
+    /// (reference A.5); rows are kept for 30 days (A.6).
+    fn limits(&self) -> SourceLimits {
+        SourceLimits {
+            longest_window: TimeDelta::days(10),
+            retention: TimeDelta::days(30),
+            rows_per_window: 40_000,
+            pages_per_window: 250,
+            longest_call: ReportingService::LONGEST_CALL,
+        }
+    }
+}
+
+fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
+    let remedy = match error.class() {
+        Class::Transient { retry_after } => Remedy::Retry { after: retry_after },
+        Class::Refused => Remedy::Person,
+        Class::Narrow => Remedy::Narrow,
+        Class::OutOfReach { days } => {
+            let reach = days.map_or(SHORTER_REACH, |days| TimeDelta::days(days.into()));
+            Remedy::TooOld {
+                oldest: now - reach,
+            }
+        }
+    };
+    SourceError {
+        remedy,
+        sentence: chain(error),
+        label: error.label(),
+    }
+}
+
+/// Microsoft Graph as a source.
+#[derive(Debug)]
+pub(super) struct Tracing {
+    graph: Graph,
+    limiter: Limiter,
+    clock: Clock,
+    storage: Storage,
+    log: Log,
+    repaired: Mutex<u64>,
+}
+
+/// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
+const QUOTA_FILE: &str = "quota.json";
+
+impl Tracing {
+    pub(super) fn new(
+        graph: Graph,
+        limiter: Limiter,
+        clock: Clock,
+        storage: Storage,
+        log: Log,
+    ) -> Self {
+        Self {
+            graph,
+            limiter,
+            clock,
+            storage,
+            log,
+            repaired: Mutex::new(0),
+        }
+    }
+
+    /// The quota as the last run left it; unused when that is not known.
+    pub(super) async fn remembered_quota(
+        storage: &Storage,
+        share: Share,
+    ) -> Result<Quota, RunError> {
+        let text = storage.read(QUOTA_FILE).await?.unwrap_or_default();
+        let stamps: Vec<i64> = serde_json::from_slice(&text).unwrap_or_default();
+        let stamps = stamps
+            .into_iter()
+            .filter_map(DateTime::from_timestamp_millis);
+        Ok(Quota::restored(share, stamps))
+    }
+
+    /// Keeps what of the quota is used. When that fails, a restart may use some of it twice, which
+    /// the service's 429 sets right.
+    async fn remember_quota(&self) {
+        let stamps: Vec<i64> = self
+            .limiter
+            .stamps()
+            .iter()
+            .map(DateTime::timestamp_millis)
+            .collect();
+        let Ok(text) = serde_json::to_vec(&stamps) else {
+            return;
+        };
+        if let Err(error) = self.storage.write(QUOTA_FILE, text).await {
+            self.log
+                .exception("The use of the quota cannot be kept", &error);
+        }
+    }
+
+    fn say_repairs(&self) {
+        let now = self.graph.links_repaired();
+        let mut before = self.repaired.lock().unwrap_or_else(PoisonError::into_inner);
+        if now > *before {
+            *before = now;
+            self.log.warning(
+                "Microsoft refused its own link to the next page; it was mended, and no row is \
+                 lost.",
+            );
+        }
+    }
+}
+
+impl Source for Tracing {
+    type Link = Link;
+
+    async fn page(&self, window: Window, link: Option<Link>) -> Result<Page<Link>, SourceError> {
+        let page = self.graph.page(window, link.as_ref()).await;
+        self.remember_quota().await;
+        self.say_repairs();
+        page.map_err(|error| source_error(&error, self.clock.now()))
+    }
+
+    fn limits(&self) -> SourceLimits {
+        SourceLimits {
+            longest_window: Graph::LONGEST_WINDOW,
+            retention: Graph::RETENTION,
+            rows_per_window: 100_000,
+            pages_per_window: 100,
+            longest_call: Graph::LONGEST_CALL,
+        }
+    }
+
+    fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {
+        local + self.graph.skew()
+    }
+}
