@@ -162,6 +162,16 @@ impl<L> Page<L> {
         self.next.as_ref()
     }
 
+    /// The same page with its link changed.
+    #[must_use]
+    pub fn map_next<M>(self, change: impl FnOnce(L) -> M) -> Page<M> {
+        Page {
+            text: self.text,
+            rows: self.rows,
+            next: self.next.map(change),
+        }
+    }
+
     /// The page without its rows: the link to the next page.
     pub fn into_next(self) -> Option<L> {
         self.next

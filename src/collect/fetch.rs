@@ -28,6 +28,9 @@ const DRAIN: Duration = Duration::from_millis(2500);
 /// whose time lies behind everything read so far.
 const REMEMBER: TimeDelta = TimeDelta::hours(24);
 
+/// How far beyond its window a source may look to be on the safe side.
+const MARGIN: TimeDelta = TimeDelta::seconds(2);
+
 /// Pauses while the data directory cannot be written.
 const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -63,9 +66,9 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     progress: Progress,
     known: KnownRows,
     journal: Journal,
-    /// Rows received before it are not ours: the module that ran before has sent them, or nobody
-    /// asked for them. Needed only while there is no memory of rows of our own.
-    floor: Option<DateTime<Utc>>,
+    /// Rows received just before the very first window are not ours: the module that ran before has
+    /// sent them, or nobody asked for them. There is none when rows of our own are known.
+    before_the_first: Option<Window>,
     deliveries: JoinSet<Delivery>,
     /// Failures of single pages.
     page_patience: Patience,
@@ -113,7 +116,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub fn new(parts: Parts<S, K, T, C>, plan: Plan, known: KnownRows, journal: Journal) -> Self {
         Self {
             progress: Progress::new(plan.edge()),
-            floor: known.is_empty().then(|| plan.edge()),
+            before_the_first: before_the_first(&known, &plan),
             parts,
             plan,
             known,
@@ -332,7 +335,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<usize, End> {
         let mut new = 0;
         for row in page.rows() {
-            if row.received.is_some() && self.floor > row.received {
+            if self.is_foreign(row.received) {
                 continue;
             }
             if let Some(filed) = self.known.admit(row.key, row.received, draft.otherwise) {
@@ -341,6 +344,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             }
         }
         Ok(new)
+    }
+
+    fn is_foreign(&self, received: Option<DateTime<Utc>>) -> bool {
+        let before = self.before_the_first;
+        before.is_some_and(|before| received.is_some_and(|received| before.contains(received)))
     }
 
     async fn add(
@@ -538,6 +546,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn tell(&self, event: Event<'_>) {
         self.parts.observer.on(event);
     }
+}
+
+fn before_the_first(known: &KnownRows, plan: &Plan) -> Option<Window> {
+    let first = plan.edge();
+    Window::new(first - MARGIN, first).filter(|_| known.is_empty())
 }
 
 fn store_backoff() -> Backoff {

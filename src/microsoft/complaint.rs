@@ -83,7 +83,7 @@ pub(super) fn title(text: &str, secrets: &[&str]) -> Option<String> {
 
 /// The text without secrets, with its white space and control characters folded into single
 /// blanks, and cut.
-fn one_line(text: &str, secrets: &[&str]) -> String {
+pub(super) fn one_line(text: &str, secrets: &[&str]) -> String {
     let mut text = Cow::Borrowed(text);
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "***").into();

@@ -17,6 +17,11 @@ pub(super) fn iso(text: &str) -> Option<DateTime<Utc>> {
     }
 }
 
+/// `/Date(milliseconds)/` of an instant; finer parts are cut off.
+pub(super) fn verbose_text(at: DateTime<Utc>) -> String {
+    format!("/Date({})/", at.timestamp_millis())
+}
+
 /// The instant of `/Date(milliseconds)/`. An offset after the number (`+0200`) tells a zone to
 /// show the instant in and does not move it.
 fn verbose(text: &str) -> Option<DateTime<Utc>> {

@@ -1,10 +1,10 @@
 //! What can go wrong when a page is asked for, and whether asking again helps.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
-use super::link::LinkError;
+use super::{identity::SignInError, link::LinkError};
 use crate::http::{HttpError, HttpErrorKind};
 
 /// Why there is no page.
@@ -29,6 +29,18 @@ pub enum Error {
     /// The page has a link to the next one that is not followed.
     #[error("the link to the next page is refused")]
     Link(#[from] LinkError),
+    /// There is no token to ask with.
+    #[error(transparent)]
+    SignIn(#[from] Arc<SignInError>),
+    /// The service would refuse the window, as it ends in its future.
+    #[error(
+        "the window ends {} s ahead of the service's clock; asked when it is past, set the clock \
+         of this machine right if that is long", by.as_secs() + 1
+    )]
+    Ahead {
+        /// How far.
+        by: Duration,
+    },
     /// The request could not be built.
     #[error("request cannot be made; check the address of the service and the credentials")]
     Request(#[source] http::Error),
@@ -45,6 +57,10 @@ impl Error {
             },
             Self::Status { class, .. } => *class,
             Self::Unreadable(_) => Class::Transient { retry_after: None },
+            Self::SignIn(error) => error.class(),
+            Self::Ahead { by } => Class::Transient {
+                retry_after: Some(*by),
+            },
             Self::Link(_) | Self::Request(_) => Class::Refused,
         }
     }
@@ -56,6 +72,8 @@ impl Error {
             Self::Status { status, .. } => status_label(*status),
             Self::Unreadable(_) => "unreadable",
             Self::Link(_) => "link",
+            Self::SignIn(_) => "sign_in",
+            Self::Ahead { .. } => "ahead",
             Self::Request(_) => "request",
         }
     }

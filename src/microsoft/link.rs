@@ -1,14 +1,24 @@
 //! Links to the next page, which never lead a credential away from the service.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
+use chrono::{DateTime, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
 /// Where the next page of a window is: an address on the service's own origin.
 ///
-/// It is printed without its query, apart from a number as `$skiptoken`.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Link(Url);
+/// Links to the same address are equal. A link is printed without its query, apart from a number
+/// as `$skiptoken`.
+#[derive(Clone)]
+pub struct Link {
+    url: Url,
+    /// When the last row before it was received, if all rows so far came newest first.
+    reached: Option<DateTime<Utc>>,
+}
 
 impl Link {
     /// Resolves the text of a link found in the answer to `asked`.
@@ -27,16 +37,26 @@ impl Link {
             return Err(LinkError::UserInfo);
         }
         url.set_fragment(None);
-        Ok(Self(url))
+        Ok(Self { url, reached: None })
     }
 
-    /// The same link, refused when it does not lie on the origin of `base`.
+    /// The same link with how far back the rows before it reach.
+    pub(super) fn behind(self, reached: Option<DateTime<Utc>>) -> Self {
+        Self { reached, ..self }
+    }
+
+    /// When the last row before it was received, if all rows so far came newest first.
+    pub(super) fn reached(&self) -> Option<DateTime<Utc>> {
+        self.reached
+    }
+
+    /// The address of the link, refused when it does not lie on the origin of `base`.
     pub(super) fn on_origin_of(&self, base: &Url) -> Result<&Url, LinkError> {
-        if self.0.origin() == base.origin() {
-            Ok(&self.0)
+        if self.url.origin() == base.origin() {
+            Ok(&self.url)
         } else {
             Err(LinkError::Foreign {
-                found: origin(&self.0),
+                found: origin(&self.url),
                 expected: origin(base),
             })
         }
@@ -45,11 +65,39 @@ impl Link {
     /// The same link with `name=value` in front of its query, unless it has that option already.
     pub(super) fn with_option(mut self, name: &str, value: &str) -> Self {
         if self.option(name).is_none() {
-            let rest = self.0.query().unwrap_or_default();
+            let rest = self.url.query().unwrap_or_default();
             let query = format!("{name}={value}&{rest}");
-            self.0.set_query(Some(query.trim_end_matches('&')));
+            self.url.set_query(Some(query.trim_end_matches('&')));
         }
         self
+    }
+
+    /// The same link with the value of an option changed, everything else as it was; none when
+    /// there is no such option or `change` has nothing to change.
+    pub(super) fn with_changed(
+        &self,
+        name: &str,
+        change: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
+        let mut changed = false;
+        let decode = |text| percent_decode_str(text).decode_utf8().ok();
+        let parts = self.url.query()?.split('&').map(|part| {
+            let new = part
+                .split_once('=')
+                .filter(|(key, _)| decode(key).is_some_and(|key| key.eq_ignore_ascii_case(name)))
+                .and_then(|(key, value)| Some((key, change(&decode(value)?)?)));
+            match new {
+                Some((key, value)) => {
+                    changed = true;
+                    format!("{key}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC))
+                }
+                None => part.to_owned(),
+            }
+        });
+        let query = parts.collect::<Vec<_>>().join("&");
+        let mut url = self.url.clone();
+        url.set_query(Some(&query));
+        changed.then_some(Self { url, ..*self })
     }
 
     /// How deep into the result the link leads, when it says so as a number.
@@ -58,7 +106,7 @@ impl Link {
     }
 
     fn option(&self, name: &str) -> Option<String> {
-        self.0
+        self.url
             .query_pairs()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.into_owned())
@@ -76,9 +124,23 @@ fn origin(url: &Url) -> String {
     }
 }
 
+impl PartialEq for Link {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for Link {}
+
+impl Hash for Link {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.url.hash(state);
+    }
+}
+
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", origin(&self.0), self.0.path())?;
+        write!(f, "{}{}", origin(&self.url), self.url.path())?;
         match self.depth() {
             Some(depth) => write!(f, "?$skiptoken={depth}"),
             None => Ok(()),
@@ -138,7 +200,7 @@ mod tests {
         assert_eq!(link.depth(), Some(1999));
         let link = link.with_option("$format", "json");
         assert!(
-            link.0
+            link.url
                 .query()
                 .unwrap()
                 .starts_with("$format=json&$filter=a%20eq%20")

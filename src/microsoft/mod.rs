@@ -5,9 +5,13 @@
 //! When to ask, how often and how wide is for the caller to decide.
 
 mod advice;
+mod bounds;
 mod complaint;
 mod date;
 mod errors;
+mod exchange;
+mod graph;
+mod identity;
 mod link;
 mod page;
 mod reporting;
@@ -20,6 +24,11 @@ use std::time::Duration;
 
 pub use self::{
     errors::{Class, Error, Unreadable},
+    graph::{EventFormat, Graph, Limiter, Quota, Share},
+    identity::{
+        Certificate, CertificateError, Credential, Identity, METADATA_SERVICE, Resource,
+        SignInError, TokenCache,
+    },
     link::{Link, LinkError},
     reporting::ReportingService,
     sign_in::SignIn,
@@ -32,4 +41,11 @@ const PAGE_LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(120),
     total: Duration::from_secs(180),
     max_body: 64 * 1024 * 1024,
+};
+
+/// What one token may cost: answers are a few kilobytes and come within a second.
+const TOKEN_LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(30),
+    total: Duration::from_secs(30),
+    max_body: 1024 * 1024,
 };

@@ -13,29 +13,46 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{date, errors::Unreadable};
+use super::{date, errors::Unreadable, graph};
 use crate::{Page, RowKey, RowKeyer};
 
-/// A page of rows of the Reporting Web Service, ready for the intake.
+/// What becomes of the text of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// It stays, byte for byte.
+    Verbatim,
+    /// ISO dates in `Received`, `StartDate` and `EndDate` become `/Date(milliseconds)/`; all else
+    /// stays, byte for byte.
+    VerboseDates,
+    /// Rows of Graph become rows of the Reporting Web Service.
+    Renamed,
+}
+
+/// A page of rows, ready for the intake.
 ///
-/// Rows whose dates are `/Date(milliseconds)/` already are stretches of `body`, byte for byte.
-/// Else the page gets one new text in which only the values of `Received`, `StartDate` and
-/// `EndDate` differ. A row without a readable date or key is kept, too.
+/// Its rows are stretches of `body` where nothing is to be changed, else of one new text. A row
+/// without a readable date or key is kept, too.
 ///
 /// # Errors
 /// When a row is not a JSON object.
-pub(super) fn reporting_page<L>(
+pub(super) fn page<L>(
     body: &Bytes,
     rows: &[&str],
     keyer: &RowKeyer,
     next: Option<L>,
+    form: Form,
 ) -> Result<Page<L>, Unreadable> {
     let fields = rows
         .iter()
         .map(|row| Fields::read(row))
         .collect::<Result<Vec<_>, _>>()?;
     let keyed = fields.iter().map(|row| (row.key(keyer), row.received()));
-    if fields.iter().all(|row| row.iso_dates.is_empty()) {
+    let unchanged = match form {
+        Form::Verbatim => true,
+        Form::VerboseDates => fields.iter().all(|row| row.iso_dates.is_empty()),
+        Form::Renamed => false,
+    };
+    if unchanged {
         let body_text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
         let spans = rows.iter().map(|row| span_of(body_text, row));
         return fill(Page::new(body.clone(), next), spans, keyed);
@@ -44,7 +61,10 @@ pub(super) fn reporting_page<L>(
     let mut spans = Vec::with_capacity(rows.len());
     for (row, fields) in rows.iter().zip(&fields) {
         let start = text.len();
-        fields.rewrite(row, &mut text);
+        match form {
+            Form::Renamed => graph::rewrite(row, &mut text)?,
+            Form::Verbatim | Form::VerboseDates => fields.rewrite(row, &mut text),
+        }
         spans.push(Some(start..text.len()));
     }
     fill(Page::new(text.into(), next), spans.into_iter(), keyed)
@@ -130,9 +150,9 @@ impl<'a> Fields<'a> {
                 continue;
             };
             to.push_str(before);
-            to.push_str("\"/Date(");
-            to.push_str(&at.timestamp_millis().to_string());
-            to.push_str(")/\"");
+            to.push('"');
+            to.push_str(&date::verbose_text(*at));
+            to.push('"');
             rest = after;
         }
         to.push_str(rest);
@@ -145,7 +165,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The text of a scalar value; none for null and the empty text.
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     let inside = json
         .strip_prefix('"')
@@ -230,6 +250,33 @@ impl<'de> Deserialize<'de> for Fields<'de> {
         }
 
         deserializer.deserialize_map(Row)
+    }
+}
+
+/// The members of a JSON object in their order.
+pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
     }
 }
 

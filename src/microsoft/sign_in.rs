@@ -1,8 +1,14 @@
-//! How one signs in to the service.
+//! How one signs in to a service.
+
+use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 
+use super::{
+    Error,
+    identity::{Token, TokenCache},
+};
 use crate::Secret;
 
 /// How one signs in to the Reporting Web Service.
@@ -15,23 +21,60 @@ pub enum SignIn {
         /// Its password.
         password: Secret,
     },
+    /// As an app, with a token.
+    Bearer(Arc<TokenCache>),
+}
+
+impl SignIn {
+    /// What signs the next request.
+    pub(super) async fn authorize(&self) -> Result<Authorization, Error> {
+        match self {
+            Self::Basic { account, password } => Authorization::basic(account, password),
+            Self::Bearer(tokens) => Authorization::bearer(tokens.token().await?),
+        }
+    }
+
+    /// What signs a request in place of something that has been refused; none when nothing else
+    /// can be had.
+    pub(super) async fn renew(
+        &self,
+        refused: &Authorization,
+    ) -> Result<Option<Authorization>, Error> {
+        match (self, &refused.token) {
+            (Self::Bearer(tokens), Some(token)) => {
+                Authorization::bearer(tokens.renewed(token).await?).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 /// The `Authorization` of a request, and what must not be seen of it elsewhere.
+#[derive(Debug)]
 pub(super) struct Authorization {
     /// The value of the header.
     pub(super) header: HeaderValue,
     /// What an answer could echo.
     secrets: Vec<Secret>,
+    token: Option<Arc<Token>>,
 }
 
 impl Authorization {
     /// Signs in as the account; RFC 7617, in UTF-8.
-    pub(super) fn basic(account: &str, password: &Secret) -> Result<Self, http::Error> {
+    fn basic(account: &str, password: &Secret) -> Result<Self, Error> {
         let pair = Secret::new(BASE64_STANDARD.encode(format!("{account}:{}", password.expose())));
         Ok(Self {
-            header: sensitive(&format!("Basic {}", pair.expose()))?,
+            header: sensitive("Basic", &pair)?,
             secrets: vec![pair, password.clone()],
+            token: None,
+        })
+    }
+
+    fn bearer(token: Arc<Token>) -> Result<Self, Error> {
+        Ok(Self {
+            header: sensitive("Bearer", &token.value)?,
+            secrets: vec![token.value.clone()],
+            token: Some(token),
         })
     }
 
@@ -41,8 +84,9 @@ impl Authorization {
     }
 }
 
-fn sensitive(value: &str) -> Result<HeaderValue, http::Error> {
-    let mut header = HeaderValue::from_str(value)?;
+fn sensitive(scheme: &str, value: &Secret) -> Result<HeaderValue, Error> {
+    let mut header = HeaderValue::try_from(format!("{scheme} {}", value.expose()))
+        .map_err(|error| Error::Request(error.into()))?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -3,10 +3,13 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use serde_json::json;
 
 use crate::http::{Http, HttpError, HttpService, Limits, Request, Response};
 
@@ -15,6 +18,7 @@ use crate::http::{Http, HttpError, HttpService, Limits, Request, Response};
 pub(super) struct Fake {
     answers: Arc<Mutex<VecDeque<Result<Response, HttpError>>>>,
     requests: Arc<Mutex<Vec<Request>>>,
+    delay: Arc<Mutex<Duration>>,
 }
 
 impl Fake {
@@ -46,6 +50,11 @@ impl Fake {
         self
     }
 
+    /// Makes every answer take this long.
+    pub(super) fn delay(&self, delay: Duration) {
+        *self.delay.lock().unwrap() = delay;
+    }
+
     pub(super) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -55,6 +64,17 @@ impl HttpService for Fake {
     fn call(&self, request: Request, _: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         self.requests.lock().unwrap().push(request);
         let answer = self.answers.lock().unwrap().pop_front().expect("an answer");
-        Box::pin(async move { answer })
+        let delay = *self.delay.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            answer
+        })
     }
+}
+
+/// A token for `audience` with these roles, told from others by `id`.
+pub(super) fn token(audience: &str, roles: &[&str], id: &str) -> String {
+    let claims = json!({ "aud": audience, "roles": roles, "uti": id });
+    let encode = |part: &str| BASE64_URL_SAFE_NO_PAD.encode(part);
+    format!("{}.{}.c2ln", encode("{}"), encode(&claims.to_string()))
 }

@@ -116,10 +116,7 @@ async fn the_sample_of_the_vendor_s_page_goes_byte_for_byte() {
         content_type: "application/json;odata=verbose".to_owned(),
         body: body.clone(),
     };
-    world.emulator.fault(Endpoint::Report, answer);
-    // Received in 2022: within reach of this question only.
-    world.write_state(r#"{"most_recent_date_requested":"2022-07-28T15:00:00+00:00"}"#);
-    world.configure(serde_json::json!({}));
+    world.emulator.fault(Endpoint::Report, answer.times(1));
     let mut process = world.start();
     process.prints("Forwarding 1 records").await;
     crate::world::until("the row is accepted", || world.count(Endpoint::Intake) == 1).await;

@@ -196,12 +196,16 @@ impl World {
     }
 }
 
-/// Waits until a condition holds.
+/// Waits until a condition holds. One that costs time is asked less often.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !condition() {
+    loop {
+        let asked = Instant::now();
+        if condition() {
+            return;
+        }
         assert!(Instant::now() < deadline, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20).max(asked.elapsed() * 5)).await;
     }
 }
 

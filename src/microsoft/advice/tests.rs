@@ -1,213 +1,63 @@
 use std::time::Duration;
 
+use chrono::DateTime;
+use uuid::Uuid;
+
 use super::*;
+use crate::microsoft::Error;
 
-const DEEP_LINK: &str = "https://reports.test/x?$skiptoken=999999";
+mod graph;
+mod reporting;
 
-fn ask(
+/// An answer and what was asked, judged by `judge`.
+struct Case<'a> {
+    judge: fn(&Refusal<'_>) -> Error,
+    by_app: bool,
     status: u16,
-    headers: &[(&'static str, &str)],
-    body: &str,
-    link: Option<&str>,
-) -> (Class, String) {
-    let mut response = Response::new(body.to_owned().into());
-    *response.status_mut() = status.try_into().unwrap();
-    for (name, value) in headers {
-        response.headers_mut().append(*name, value.parse().unwrap());
-    }
-    let link = link.map(|text| Link::resolve(&text.parse().unwrap(), text).unwrap());
-    let error = reporting(&Refusal {
-        response: &response,
-        link: link.as_ref(),
-        secrets: &[],
-        now: DateTime::from_timestamp(0, 0).unwrap(),
-    });
-    (error.class(), error.to_string())
+    headers: &'a [(&'static str, &'a str)],
+    body: &'a str,
+    link: Option<&'a str>,
 }
 
-fn says(actual: &(Class, String), class: Class, parts: &[&str]) {
-    assert_eq!(actual.0, class, "{}", actual.1);
-    assert!(
-        actual.1.starts_with("the Reporting Web Service answered "),
-        "{}",
-        actual.1
-    );
-    assert!(!actual.1.ends_with('.'), "{}", actual.1);
+impl Case<'_> {
+    fn judged(&self) -> (Class, String) {
+        let mut response = Response::new(self.body.to_owned().into());
+        *response.status_mut() = self.status.try_into().unwrap();
+        for (name, value) in self.headers {
+            response.headers_mut().append(*name, value.parse().unwrap());
+        }
+        let link = self
+            .link
+            .map(|text| Link::resolve(&text.parse().unwrap(), text).unwrap());
+        let error = (self.judge)(&Refusal {
+            response: &response,
+            request_id: Uuid::nil(),
+            link: link.as_ref(),
+            secrets: vec![],
+            by_app: self.by_app,
+            now: DateTime::from_timestamp(0, 0).unwrap(),
+        });
+        (error.class(), error.to_string())
+    }
+}
+
+/// Asserts a class and parts of the sentence.
+#[track_caller]
+fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
+    assert_eq!(*found, class, "{sentence}");
+    assert!(!sentence.ends_with('.'), "{sentence}");
     for part in parts {
         assert!(
-            actual.1.contains(part),
-            "`{part}` is missing in: {}",
-            actual.1
+            sentence.contains(part),
+            "`{part}` is missing in: {sentence}"
         );
     }
 }
 
-#[test]
-fn sign_in_refused() {
-    let page = "<title>401 - Unauthorized: Access is denied due to invalid credentials.</title>";
-    says(
-        &ask(401, &[], page, None),
-        Class::Refused,
-        &[
-            "401 Unauthorized",
-            "`account_password`",
-            "switched off sign-in with a password",
-            "`message_trace_graph`",
-            "(the answer says: 401 - Unauthorized: Access is denied due to invalid credentials.)",
-        ],
-    );
-    let basic = [
-        ("www-authenticate", "Negotiate, Bearer realm=\"x\""),
-        ("www-authenticate", "basic realm=\"x\""),
-    ];
-    let wrong = ask(401, &basic, "", None);
-    says(
-        &wrong,
-        Class::Refused,
-        &["wrong, expired or locked", "`account_name`"],
-    );
-    assert!(!wrong.1.contains("switched off"), "{}", wrong.1);
-    let off = ask(401, &basic[..1], "", None);
-    says(
-        &off,
-        Class::Refused,
-        &["switched off", "`message_trace_graph`"],
-    );
-    assert!(!off.1.contains("wrong"), "{}", off.1);
-}
-
-#[test]
-fn right_missing() {
-    let body =
-        r#"{"ErrorCode":"","Message":"No permission to access the report for the organization ."}"#;
-    says(
-        &ask(403, &[], body, None),
-        Class::Refused,
-        &[
-            "403 Forbidden",
-            "`Reports reader`",
-            "`Security reader`",
-            "No permission",
-        ],
-    );
-}
-
-#[test]
-fn service_retired_or_elsewhere() {
-    for status in [404, 410] {
-        says(
-            &ask(status, &[], "", None),
-            Class::Refused,
-            &["retired", "`message_trace_graph`", "`reporting_url`"],
-        );
-    }
-    says(
-        &ask(
-            302,
-            &[("location", "https://login.test/x?secret=1")],
-            "",
-            None,
-        ),
-        Class::Refused,
-        &[
-            "302 Found",
-            "redirects to login.test, where no credential is sent",
-        ],
-    );
-    says(
-        &ask(301, &[("location", "/x")], "", None),
-        Class::Refused,
-        &["another path"],
-    );
-    says(&ask(307, &[], "", None), Class::Refused, &["nowhere"]);
-    says(
-        &ask(406, &[], "", None),
-        Class::Refused,
-        &["406 Not Acceptable", "`reporting_url`"],
-    );
-}
-
-#[test]
-fn what_passes_by_itself() {
-    let after = |seconds| Class::Transient {
+fn after(seconds: u64) -> Class {
+    Class::Transient {
         retry_after: Some(Duration::from_secs(seconds)),
-    };
-    says(
-        &ask(429, &[("retry-after", "7")], "", None),
-        after(7),
-        &["`frequency`"],
-    );
-    let date = [("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")];
-    says(&ask(503, &date, "", None), after(60), &["for the moment"]);
-    for status in [408, 425, 500, 502, 503, 504, 599] {
-        says(
-            &ask(status, &[], "", None),
-            Class::Transient { retry_after: None },
-            &["later"],
-        );
     }
 }
 
-#[test]
-fn the_cap_of_one_million_rows() {
-    let body = r#"{"odata.error":{"code":"UnknownError","message":{"lang":"","value":"An error has occurred on the server."}}}"#;
-    says(
-        &ask(500, &[], body, Some(DEEP_LINK)),
-        Class::Narrow,
-        &["one million rows", "An error has occurred"],
-    );
-    let transient = Class::Transient { retry_after: None };
-    says(&ask(500, &[], body, None), transient, &[]);
-    says(
-        &ask(
-            500,
-            &[],
-            body,
-            Some("https://reports.test/x?$skiptoken=1999"),
-        ),
-        transient,
-        &[],
-    );
-    says(&ask(500, &[], "", Some(DEEP_LINK)), transient, &[]);
-}
-
-#[test]
-fn bad_requests() {
-    let body =
-        |text: &str| format!(r#"{{"odata.error":{{"code":"","message":{{"value":"{text}"}}}}}}"#);
-    says(
-        &ask(
-            400,
-            &[],
-            &body("Invalid StartDate value. The StartDate can't be older than 10 days from today."),
-            None,
-        ),
-        Class::OutOfReach { days: Some(10) },
-        &["keeps of 10 days", "`start_time`"],
-    );
-    says(
-        &ask(
-            400,
-            &[],
-            &body("The interval between StartDate and EndDate can't be longer than 10 days."),
-            None,
-        ),
-        Class::Narrow,
-        &["too wide"],
-    );
-    says(
-        &ask(400, &[], "", Some(DEEP_LINK)),
-        Class::Narrow,
-        &["its own link"],
-    );
-    says(
-        &ask(
-            400,
-            &[],
-            r#"{"error":{"code":"","message":{"value":"No such property."}}}"#,
-            None,
-        ),
-        Class::Refused,
-        &["does not accept the query", "No such property."],
-    );
-}
+const TRANSIENT: Class = Class::Transient { retry_after: None };

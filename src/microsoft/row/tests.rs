@@ -14,7 +14,7 @@ fn page(rows: &[&str]) -> Page<()> {
     let text = std::str::from_utf8(&body).unwrap();
     let raw: Vec<&RawValue> = serde_json::from_str(text).unwrap();
     let rows: Vec<&str> = raw.iter().map(|row| row.get()).collect();
-    reporting_page(&body, &rows, &keyer(), None).unwrap()
+    super::page(&body, &rows, &keyer(), None, Form::VerboseDates).unwrap()
 }
 
 fn one(row: &str) -> (String, RowKey, Option<i64>) {
@@ -115,7 +115,7 @@ fn half_a_surrogate_pair_breaks_nothing() {
 fn what_is_no_object_is_refused() {
     for row in ["1", "null", "[]", "\"x\""] {
         let body = Bytes::from(row.to_owned());
-        let result = reporting_page::<()>(&body, &[row], &keyer(), None);
+        let result = super::page::<()>(&body, &[row], &keyer(), None, Form::VerboseDates);
         assert_eq!(result.unwrap_err(), Unreadable::RowNotAnObject, "{row}");
     }
 }

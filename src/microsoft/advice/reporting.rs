@@ -1,43 +1,41 @@
-//! Refusals of the services as sentences: what happened, what it means, what to do.
+//! Refusals of the Reporting Web Service.
 
-use chrono::{DateTime, Utc};
-use http::{
-    HeaderMap, StatusCode,
-    header::{LOCATION, WWW_AUTHENTICATE},
-};
-use url::Url;
+use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-use super::{Class, Error, Link, complaint::Complaint};
-use crate::http::{Response, retry_after};
+use super::{Refusal, reach, redirect};
+use crate::microsoft::{Class, Error, Link, complaint::Complaint};
 
 /// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
 /// it fails for ever at `$skiptoken=999999`, about one million rows into a result.
 const DEEP: u64 = 990_000;
 
-/// An answer other than success, and what was asked.
-pub(super) struct Refusal<'a> {
-    pub(super) response: &'a Response,
-    pub(super) link: Option<&'a Link>,
-    pub(super) secrets: &'a [&'a str],
-    pub(super) now: DateTime<Utc>,
-}
-
 /// What a refusal of the Reporting Web Service means.
-pub(super) fn reporting(refusal: &Refusal<'_>) -> Error {
+pub(in crate::microsoft) fn reporting(refusal: &Refusal<'_>) -> Error {
     let status = refusal.response.status();
     let headers = refusal.response.headers();
-    let complaint = Complaint::read(refusal.response.body(), refusal.secrets);
-    let transient = Class::Transient {
-        retry_after: retry_after(headers, refusal.now),
-    };
+    let complaint = refusal.complaint();
+    let transient = refusal.transient();
     let deep = refusal
         .link
         .and_then(Link::depth)
         .is_some_and(|depth| depth >= DEEP);
     let (class, text) = match status.as_u16() {
-        300..=399 => (Class::Refused, redirect(headers)),
+        300..=399 => (Class::Refused, redirect(headers, "reporting_url")),
         400 => bad_request(refusal, &complaint),
+        401 if refusal.by_app => (
+            Class::Refused,
+            "it does not accept the token of the app: check that `tenant_id` is the tenant whose \
+             mail is traced, and that `reporting_url` belongs to its cloud"
+                .to_owned(),
+        ),
         401 => (Class::Refused, wrong_account(headers).to_owned()),
+        403 if refusal.by_app => (
+            Class::Refused,
+            "the app may not read the message trace: besides the application permission \
+             `ReportingWebService.Read.All` of Office 365 Exchange Online it needs a directory \
+             role; assign `Security Reader` or `Global Reader` to its service principal"
+                .to_owned(),
+        ),
         403 => (
             Class::Refused,
             "the account may not read the message trace: give it the rights `Reports reader` and \
@@ -79,12 +77,11 @@ pub(super) fn reporting(refusal: &Refusal<'_>) -> Error {
     Error::Status {
         status,
         class,
-        sentence: sentence("the Reporting Web Service", status, &text, &complaint),
+        sentence: format!(
+            "the Reporting Web Service answered {status}: {text}{}",
+            complaint.quoted()
+        ),
     }
-}
-
-fn sentence(service: &str, status: StatusCode, text: &str, complaint: &Complaint) -> String {
-    format!("{service} answered {status}: {text}{}", complaint.quoted())
 }
 
 /// What a 401 to a name and password means, from the ways to sign in that the service offers.
@@ -113,41 +110,11 @@ fn wrong_account(headers: &HeaderMap) -> &'static str {
     }
 }
 
-fn redirect(headers: &HeaderMap) -> String {
-    let target = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .map_or_else(|| "nowhere".to_owned(), target_host);
-    format!(
-        "it redirects to {target}, where no credential is sent: check `reporting_url` and any \
-         proxy in between"
-    )
-}
-
-/// The host of a redirect; a relative one stays where it is.
-fn target_host(location: &str) -> String {
-    match Url::parse(location) {
-        Ok(url) => url.host_str().unwrap_or("nowhere").to_owned(),
-        Err(_) => "another path".to_owned(),
-    }
-}
-
 /// A 400: of a window before what is kept, of one that is too wide, of a link, or of anything.
 fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
     let said = complaint.text.to_ascii_lowercase();
-    if let Some((_, rest)) = said.split_once("older than") {
-        let days = rest
-            .split_whitespace()
-            .next()
-            .and_then(|days| days.parse().ok());
-        let reach = days.map_or_else(String::new, |days| format!(" of {days} days"));
-        return (
-            Class::OutOfReach { days },
-            format!(
-                "the window starts before what the service keeps{reach}: earlier rows cannot be \
-                 had any more; lower `start_time`"
-            ),
-        );
+    if let Some(out_of_reach) = reach(&said) {
+        return out_of_reach;
     }
     if refusal.link.is_some() {
         let text = "it does not accept its own link to the next page: the window is read anew in \
@@ -162,6 +129,3 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) 
                 Reporting Web Service, and report it if so";
     (Class::Refused, text.to_owned())
 }
-
-#[cfg(test)]
-mod tests;

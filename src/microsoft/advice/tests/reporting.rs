@@ -1,0 +1,217 @@
+use super::{super::reporting, *};
+
+const DEEP_LINK: &str = "https://reports.test/x?$skiptoken=999999";
+
+fn ask(
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: &str,
+    link: Option<&str>,
+) -> (Class, String) {
+    let judged = Case {
+        judge: reporting,
+        by_app: false,
+        status,
+        headers,
+        body,
+        link,
+    }
+    .judged();
+    assert!(
+        judged.1.starts_with("the Reporting Web Service answered "),
+        "{}",
+        judged.1
+    );
+    judged
+}
+
+#[test]
+fn an_app_is_told_about_its_permission_and_role() {
+    let ask = |status| {
+        Case {
+            judge: reporting,
+            by_app: true,
+            status,
+            headers: &[],
+            body: "",
+            link: None,
+        }
+        .judged()
+    };
+    says(
+        &ask(401),
+        Class::Refused,
+        &["the token of the app", "`tenant_id`"],
+    );
+    says(
+        &ask(403),
+        Class::Refused,
+        &[
+            "`ReportingWebService.Read.All`",
+            "`Security Reader`",
+            "service principal",
+        ],
+    );
+}
+
+#[test]
+fn sign_in_refused() {
+    let page = "<title>401 - Unauthorized: Access is denied due to invalid credentials.</title>";
+    says(
+        &ask(401, &[], page, None),
+        Class::Refused,
+        &[
+            "401 Unauthorized",
+            "`account_password`",
+            "switched off sign-in with a password",
+            "`message_trace_graph`",
+            "(the answer says: 401 - Unauthorized: Access is denied due to invalid credentials.)",
+        ],
+    );
+    let basic = [
+        ("www-authenticate", "Negotiate, Bearer realm=\"x\""),
+        ("www-authenticate", "basic realm=\"x\""),
+    ];
+    let wrong = ask(401, &basic, "", None);
+    says(
+        &wrong,
+        Class::Refused,
+        &["wrong, expired or locked", "`account_name`"],
+    );
+    assert!(!wrong.1.contains("switched off"), "{}", wrong.1);
+    let off = ask(401, &basic[..1], "", None);
+    says(
+        &off,
+        Class::Refused,
+        &["switched off", "`message_trace_graph`"],
+    );
+    assert!(!off.1.contains("wrong"), "{}", off.1);
+}
+
+#[test]
+fn right_missing() {
+    let body =
+        r#"{"ErrorCode":"","Message":"No permission to access the report for the organization ."}"#;
+    says(
+        &ask(403, &[], body, None),
+        Class::Refused,
+        &[
+            "403 Forbidden",
+            "`Reports reader`",
+            "`Security reader`",
+            "No permission",
+        ],
+    );
+}
+
+#[test]
+fn service_retired_or_elsewhere() {
+    for status in [404, 410] {
+        says(
+            &ask(status, &[], "", None),
+            Class::Refused,
+            &["retired", "`message_trace_graph`", "`reporting_url`"],
+        );
+    }
+    says(
+        &ask(
+            302,
+            &[("location", "https://login.test/x?secret=1")],
+            "",
+            None,
+        ),
+        Class::Refused,
+        &[
+            "302 Found",
+            "redirects to login.test, where no credential is sent",
+        ],
+    );
+    says(
+        &ask(301, &[("location", "/x")], "", None),
+        Class::Refused,
+        &["another path"],
+    );
+    says(&ask(307, &[], "", None), Class::Refused, &["nowhere"]);
+    says(
+        &ask(406, &[], "", None),
+        Class::Refused,
+        &["406 Not Acceptable", "`reporting_url`"],
+    );
+}
+
+#[test]
+fn what_passes_by_itself() {
+    says(
+        &ask(429, &[("retry-after", "7")], "", None),
+        after(7),
+        &["`frequency`"],
+    );
+    let date = [("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")];
+    says(&ask(503, &date, "", None), after(60), &["for the moment"]);
+    for status in [408, 425, 500, 502, 503, 504, 599] {
+        says(&ask(status, &[], "", None), TRANSIENT, &["later"]);
+    }
+}
+
+#[test]
+fn the_cap_of_one_million_rows() {
+    let body = r#"{"odata.error":{"code":"UnknownError","message":{"lang":"","value":"An error has occurred on the server."}}}"#;
+    says(
+        &ask(500, &[], body, Some(DEEP_LINK)),
+        Class::Narrow,
+        &["one million rows", "An error has occurred"],
+    );
+    says(&ask(500, &[], body, None), TRANSIENT, &[]);
+    says(
+        &ask(
+            500,
+            &[],
+            body,
+            Some("https://reports.test/x?$skiptoken=1999"),
+        ),
+        TRANSIENT,
+        &[],
+    );
+    says(&ask(500, &[], "", Some(DEEP_LINK)), TRANSIENT, &[]);
+}
+
+#[test]
+fn bad_requests() {
+    let body =
+        |text: &str| format!(r#"{{"odata.error":{{"code":"","message":{{"value":"{text}"}}}}}}"#);
+    says(
+        &ask(
+            400,
+            &[],
+            &body("Invalid StartDate value. The StartDate can't be older than 10 days from today."),
+            None,
+        ),
+        Class::OutOfReach { days: Some(10) },
+        &["keeps of 10 days", "`start_time`"],
+    );
+    says(
+        &ask(
+            400,
+            &[],
+            &body("The interval between StartDate and EndDate can't be longer than 10 days."),
+            None,
+        ),
+        Class::Narrow,
+        &["too wide"],
+    );
+    says(
+        &ask(400, &[], "", Some(DEEP_LINK)),
+        Class::Narrow,
+        &["its own link"],
+    );
+    says(
+        &ask(
+            400,
+            &[],
+            r#"{"error":{"code":"","message":{"value":"No such property."}}}"#,
+            None,
+        ),
+        Class::Refused,
+        &["does not accept the query", "No such property."],
+    );
+}

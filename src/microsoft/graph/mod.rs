@@ -1,0 +1,248 @@
+//! Microsoft Graph's message traces.
+
+mod events;
+mod limiter;
+mod quota;
+mod repair;
+mod skew;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{ACCEPT, DATE},
+};
+use url::Url;
+
+pub(super) use self::events::rewrite;
+use self::skew::Skew;
+pub use self::{
+    events::EventFormat,
+    limiter::Limiter,
+    quota::{Quota, Share},
+};
+use super::{
+    Class, Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice,
+    bounds::{self, START_MARGIN},
+    exchange::{Answer, Exchange},
+    identity::TokenCache,
+    page::Envelope,
+    row::{self, Form},
+};
+use crate::{Clock, Page, RowKeyer, Window, http::Http};
+
+/// Rows on one page; the most that the service allows.
+const TOP: u32 = 5000;
+
+/// Reads `/admin/exchange/tracing/messageTraces`.
+#[derive(Debug)]
+pub struct Graph {
+    exchange: Exchange,
+    base: Url,
+    keyer: RowKeyer,
+    format: EventFormat,
+    skew: Mutex<Skew>,
+    repaired: AtomicU64,
+}
+
+impl Graph {
+    /// The longest window of one query: 10 days, with the margin below its start.
+    pub const LONGEST_WINDOW: TimeDelta =
+        TimeDelta::seconds(10 * 86_400 - START_MARGIN.num_seconds());
+
+    /// How far back rows are kept.
+    pub const RETENTION: TimeDelta = TimeDelta::days(90);
+
+    /// The longest time that one page takes: at worst two tokens and six requests, each of which
+    /// may wait for the quota.
+    pub const LONGEST_CALL: Duration = Duration::from_secs(
+        2 * TOKEN_LIMITS.total.as_secs() + 6 * (PAGE_LIMITS.total.as_secs() + 300),
+    );
+
+    /// A reader of the Graph whose address is `base`, e.g. `https://graph.microsoft.com/v1.0`.
+    /// Every request waits for the limiter.
+    pub fn new(
+        http: Http,
+        clock: Clock,
+        base: Url,
+        tokens: Arc<TokenCache>,
+        keyer: RowKeyer,
+        format: EventFormat,
+        limiter: Limiter,
+    ) -> Self {
+        let headers = [
+            (ACCEPT, "application/json"),
+            // Else the status `recalled` comes as `unknownFutureValue`.
+            (
+                HeaderName::from_static("prefer"),
+                "include-unknown-enum-members",
+            ),
+        ];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        Self {
+            exchange: Exchange {
+                http,
+                clock,
+                sign_in: SignIn::Bearer(tokens),
+                headers: HeaderMap::from_iter(headers),
+                limiter: Some(limiter),
+            },
+            base,
+            keyer,
+            format,
+            skew: Mutex::default(),
+            repaired: AtomicU64::new(0),
+        }
+    }
+
+    /// One page of a window: the first, or the one that a link leads to, newest rows first.
+    ///
+    /// A link that the service refuses is repaired, when its token is of the kind that can be, and
+    /// asked for once more. Else the page is asked for without it, by the time of the last row
+    /// before it. Rows just outside the window may be among the page's, and rows of the page
+    /// before.
+    ///
+    /// # Errors
+    /// When there is no whole page; [`Error::class`] says whether asking again helps.
+    pub async fn page(&self, window: Window, link: Option<&Link>) -> Result<Page<Link>, Error> {
+        let Some(link) = link else {
+            return self.first_page(window).await;
+        };
+        let mut result = self.linked_page(link).await;
+        if is_narrow(&result)
+            && let Some(sound) = repair::unwrapped(link)
+        {
+            self.repaired.fetch_add(1, Ordering::Relaxed);
+            result = self.linked_page(&sound).await;
+        }
+        if is_narrow(&result)
+            && let Some(reached) = link.reached()
+            && let Some(rest) = repair::remainder(window, reached)
+        {
+            self.repaired.fetch_add(1, Ordering::Relaxed);
+            result = self.first_page(rest).await;
+        }
+        result
+    }
+
+    /// How far the service's clock is ahead of ours, at least, as far as its answers tell; negative
+    /// when it is behind. No window should end later than now by the service's clock.
+    pub fn skew(&self) -> TimeDelta {
+        let skew = *self.skew.lock().unwrap_or_else(PoisonError::into_inner);
+        skew.known()
+    }
+
+    /// How many links had to be repaired or replaced.
+    pub fn links_repaired(&self) -> u64 {
+        self.repaired.load(Ordering::Relaxed)
+    }
+
+    async fn first_page(&self, window: Window) -> Result<Page<Link>, Error> {
+        self.check_end(window)?;
+        let url = query(&self.base, window);
+        match self.ask(&url, None, Some(window.end())).await {
+            // The answer has told the service's time.
+            Err(error) if error.label() == "400" => self.check_end(window).and(Err(error)),
+            result => result,
+        }
+    }
+
+    async fn linked_page(&self, link: &Link) -> Result<Page<Link>, Error> {
+        let url = link.on_origin_of(&self.base)?;
+        self.ask(url, Some(link), link.reached()).await
+    }
+
+    /// The service refuses windows that end in its future.
+    fn check_end(&self, window: Window) -> Result<(), Error> {
+        let now = self.exchange.clock.now() + self.skew();
+        match (window.end() - now).to_std() {
+            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.
+    async fn ask(
+        &self,
+        url: &Url,
+        link: Option<&Link>,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Page<Link>, Error> {
+        let sent = self.exchange.clock.now();
+        let answer = self.exchange.get(url).await?;
+        self.learn(&answer, sent);
+        if answer.response.status() == StatusCode::OK {
+            return self.read(url, &answer, before);
+        }
+        let refusal = self.exchange.refusal(&answer, link);
+        if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
+            && let Some(limiter) = &self.exchange.limiter
+        {
+            limiter.refused(refusal.retry_after());
+        }
+        Err(advice::graph(&refusal))
+    }
+
+    fn learn(&self, answer: &Answer, sent: DateTime<Utc>) {
+        let date = answer
+            .response
+            .headers()
+            .get(DATE)
+            .and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
+        if let Some(date) = date {
+            let mut skew = self.skew.lock().unwrap_or_else(PoisonError::into_inner);
+            skew.learn(date.to_utc(), sent, self.exchange.clock.now());
+        }
+    }
+
+    fn read(
+        &self,
+        asked: &Url,
+        answer: &Answer,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Page<Link>, Error> {
+        let body = answer.response.body();
+        let envelope = Envelope::read(body, &answer.secrets())?;
+        let next = envelope
+            .next
+            .map(|text| Link::resolve(asked, &text))
+            .transpose()?;
+        let form = match self.format {
+            EventFormat::Graph => Form::Verbatim,
+            EventFormat::Reporting => Form::Renamed,
+        };
+        let page = row::page(body, &envelope.rows, &self.keyer, next, form)?;
+        let reached = before.and_then(|before| repair::reached(&page, before));
+        Ok(page.map_next(|next| next.behind(reached)))
+    }
+}
+
+fn is_narrow(result: &Result<Page<Link>, Error>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.class() == Class::Narrow)
+}
+
+/// The address of the first page of a window.
+fn query(base: &Url, window: Window) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty()
+            .extend(["admin", "exchange", "tracing", "messageTraces"]);
+    }
+    let (start, end) = bounds::of(window);
+    url.set_query(Some(&format!(
+        "$filter=receivedDateTime ge {start} and receivedDateTime le {end}&$top={TOP}"
+    )));
+    url
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! The tenant's quota of message trace queries, and our share of it.
+//!
+//! Microsoft allows 100 requests in any 5 minutes and tenant
+//! (<https://techcommunity.microsoft.com/blog/exchange/message-trace-support-using-graph-api-is-now-in-public-preview/4488587>),
+//! whoever sends them. [`Quota`] decides, without waiting or asking the time itself.
+
+use std::{collections::VecDeque, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The stretch of time in which requests are counted.
+const PERIOD: TimeDelta = TimeDelta::minutes(5);
+
+/// What the tenant may send in a period.
+const TENANT: u32 = 100;
+
+/// Into how many parts the period is cut, each of which gets its part of the share, so that
+/// requests are spread.
+const PARTS: u32 = 9;
+
+/// The pause after a refusal that does not say how long to wait.
+const REFUSAL_PAUSE: TimeDelta = TimeDelta::seconds(30);
+
+/// How many requests in a period are our share of the tenant's quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u32);
+
+impl Share {
+    /// A share of 1 to 100 requests; none outside of that.
+    pub fn new(requests: u32) -> Option<Self> {
+        (1..=TENANT).contains(&requests).then_some(Self(requests))
+    }
+}
+
+impl Default for Share {
+    /// 90 of 100, which leaves some to administrators and other tools.
+    fn default() -> Self {
+        Self(90)
+    }
+}
+
+/// Keeps to a share of the tenant's quota: in any period no more than the share, in any ninth of
+/// it no more than a ninth, and less for a while after the service has refused a request, as then
+/// others use the quota too.
+///
+/// In memory are the instants of at most one period's requests.
+#[derive(Clone, Debug)]
+pub struct Quota {
+    share: u32,
+    /// What is allowed at present, from a ninth of the share to all of it.
+    allowed: u32,
+    /// When `allowed` changed last.
+    changed: DateTime<Utc>,
+    /// The requests of the last period, oldest first.
+    stamps: VecDeque<DateTime<Utc>>,
+    not_before: DateTime<Utc>,
+}
+
+impl Quota {
+    /// A quota of which nothing is used.
+    pub fn new(share: Share) -> Self {
+        Self::restored(share, [])
+    }
+
+    /// A quota as it was when these instants were exported ([`Quota::stamps`]).
+    pub fn restored(share: Share, stamps: impl IntoIterator<Item = DateTime<Utc>>) -> Self {
+        let mut stamps: Vec<_> = stamps.into_iter().collect();
+        stamps.sort_unstable();
+        let excess = stamps.len().saturating_sub(TENANT as usize);
+        Self {
+            share: share.0,
+            allowed: share.0,
+            changed: DateTime::UNIX_EPOCH,
+            stamps: stamps.into_iter().skip(excess).collect(),
+            not_before: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// The instants of the requests that count, to be kept over a restart.
+    pub fn stamps(&self) -> impl ExactSizeIterator<Item = DateTime<Utc>> {
+        self.stamps.iter().copied()
+    }
+
+    /// How many requests in a period are allowed at present.
+    pub fn allowed(&self) -> u32 {
+        self.allowed
+    }
+
+    /// Takes leave for one request now. None when it may be sent, and counts; else how long to
+    /// wait before asking again, never zero.
+    pub fn take(&mut self, now: DateTime<Utc>) -> Option<Duration> {
+        self.forget(now);
+        self.recover(now);
+        let at = self
+            .not_before
+            .max(self.free_at(self.allowed, PERIOD))
+            .max(self.free_at(self.allowed.div_ceil(PARTS), PERIOD / PARTS as i32));
+        if at <= now {
+            self.stamps.push_back(now);
+            return None;
+        }
+        let wait = (at - now).to_std().unwrap_or_default();
+        Some(wait.max(Duration::from_millis(1)))
+    }
+
+    /// Notes that the service has refused a request for the quota's sake. When we have kept to
+    /// our share, others use the quota too, and we do with less, down to a ninth of the share.
+    pub fn refused(&mut self, now: DateTime<Utc>, retry_after: Option<Duration>) {
+        self.forget(now);
+        let pause = retry_after
+            .and_then(|asked| TimeDelta::from_std(asked).ok())
+            .unwrap_or(REFUSAL_PAUSE)
+            .clamp(TimeDelta::seconds(1), PERIOD);
+        self.not_before = self.not_before.max(now + pause);
+        let used = u32::try_from(self.stamps.len()).unwrap_or(TENANT);
+        let floor = self.share.div_ceil(PARTS);
+        self.allowed = (used.min(self.allowed) * 3 / 4).max(floor);
+        self.changed = now;
+    }
+
+    /// Allows a tenth of the share more for every fifth of a period without a refusal.
+    fn recover(&mut self, now: DateTime<Utc>) {
+        while self.allowed < self.share && now - self.changed >= PERIOD / 5 {
+            self.allowed = (self.allowed + self.share.div_ceil(10)).min(self.share);
+            self.changed += PERIOD / 5;
+        }
+    }
+
+    /// Drops what lies a period back. Instants in the future, as after the clock has been set
+    /// back, count as now.
+    fn forget(&mut self, now: DateTime<Utc>) {
+        for stamp in self
+            .stamps
+            .iter_mut()
+            .rev()
+            .take_while(|stamp| **stamp > now)
+        {
+            *stamp = now;
+        }
+        while self
+            .stamps
+            .front()
+            .is_some_and(|stamp| now - *stamp >= PERIOD)
+        {
+            self.stamps.pop_front();
+        }
+        self.not_before = self.not_before.min(now + PERIOD);
+        self.changed = self.changed.min(now);
+    }
+
+    /// When fewer than `limit` requests lie within `span`.
+    fn free_at(&self, limit: u32, span: TimeDelta) -> DateTime<Utc> {
+        self.stamps
+            .len()
+            .checked_sub(limit as usize)
+            .and_then(|index| self.stamps.get(index))
+            .map_or(DateTime::UNIX_EPOCH, |stamp| *stamp + span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_700_000_000_000 + millis).unwrap()
+    }
+
+    /// Sends as fast as allowed for some seconds from `start`; the instants of the requests.
+    fn rush(quota: &mut Quota, start: i64, seconds: i64) -> Vec<i64> {
+        let (mut now, mut sent) = (start, Vec::new());
+        while now < start + seconds * 1000 {
+            match quota.take(at(now)) {
+                None => sent.push(now),
+                Some(wait) => now += i64::try_from(wait.as_millis()).unwrap(),
+            }
+        }
+        sent
+    }
+
+    fn most_within(sent: &[i64], millis: i64) -> usize {
+        let within = |start: i64| {
+            sent.iter()
+                .filter(|at| (start..start + millis).contains(at))
+                .count()
+        };
+        sent.iter().map(|start| within(*start)).max().unwrap()
+    }
+
+    #[test]
+    fn keeps_to_its_share_and_spreads() {
+        let mut quota = Quota::new(Share::default());
+        let sent = rush(&mut quota, 0, 3000);
+        assert_eq!(sent.len(), 900, "the whole share is used");
+        assert_eq!(most_within(&sent, 300_000), 90);
+        assert_eq!(most_within(&sent, 33_333), 10);
+    }
+
+    #[test]
+    fn a_small_share_works_as_well() {
+        let mut quota = Quota::new(Share::new(1).unwrap());
+        assert_eq!(rush(&mut quota, 0, 900), [0, 300_000, 600_000]);
+        assert_eq!((Share::new(0), Share::new(101)), (None, None));
+    }
+
+    #[test]
+    fn survives_a_restart() {
+        let mut quota = Quota::new(Share::default());
+        let before = rush(&mut quota, 0, 300);
+        let mut quota = Quota::restored(Share::default(), quota.stamps());
+        let after = rush(&mut quota, 301_000, 300);
+        let sent: Vec<_> = before.into_iter().chain(after).collect();
+        assert_eq!(most_within(&sent, 300_000), 90);
+        let many = Quota::restored(Share::default(), (0..5000).map(at));
+        assert_eq!(many.stamps().len(), 100, "bounded");
+    }
+
+    #[test]
+    fn steps_back_when_others_use_the_quota_and_recovers() {
+        let mut quota = Quota::new(Share::default());
+        rush(&mut quota, 0, 100);
+        quota.refused(at(100_000), Some(Duration::from_secs(60)));
+        assert_eq!(quota.allowed(), 22, "less than the 30 that were too many");
+        assert_eq!(
+            quota.take(at(100_000)),
+            Some(Duration::from_secs(200)),
+            "until the first 10 are a period back"
+        );
+        for _ in 0..9 {
+            quota.refused(at(160_000), None);
+        }
+        assert_eq!(quota.allowed(), 10, "never nothing");
+        let sent = rush(&mut quota, 160_000, 2000);
+        assert!(
+            sent[0] >= 190_000,
+            "a pause without Retry-After: {}",
+            sent[0]
+        );
+        assert!(sent.iter().filter(|at| **at < 360_000).count() < 30);
+        assert_eq!(quota.allowed(), 90);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stall() {
+        let mut quota = Quota::new(Share::new(9).unwrap());
+        rush(&mut quota, 86_400_000, 300);
+        quota.refused(at(86_700_000), None);
+        let sent = rush(&mut quota, 0, 1000);
+        assert!(sent[0] <= 300_000 && sent.len() > 10, "{sent:?}");
+    }
+
+    #[test]
+    fn never_asks_for_a_hot_loop() {
+        let mut quota = Quota::new(Share::new(1).unwrap());
+        let now = at(0);
+        assert_eq!(quota.take(now), None);
+        let almost = now + TimeDelta::minutes(5) - TimeDelta::nanoseconds(1);
+        assert_eq!(quota.take(almost), Some(Duration::from_millis(1)));
+        quota.refused(at(900_000), Some(Duration::ZERO));
+        assert_eq!(quota.take(at(900_000)), Some(Duration::from_secs(1)));
+    }
+}

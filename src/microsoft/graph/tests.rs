@@ -1,0 +1,292 @@
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chrono::TimeZone as _;
+
+use super::*;
+use crate::{
+    Secret,
+    microsoft::{
+        Class, Credential, Identity, Resource,
+        testing::{Fake, token},
+    },
+};
+
+const BASE: &str = "https://graph.test/v1.0";
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
+}
+
+fn graph(fake: &Fake, format: EventFormat) -> Graph {
+    let clock = Clock::virtual_from(now());
+    let base: Url = BASE.parse().unwrap();
+    let identity = Identity::App {
+        login: "https://login.test".parse().unwrap(),
+        tenant: "corp.test".to_owned(),
+        client: "app".to_owned(),
+        credential: Credential::ClientSecret(Secret::new("hunter2")),
+    };
+    let resource = Resource::graph(&base);
+    let tokens = Arc::new(TokenCache::new(
+        fake.http(),
+        clock.clone(),
+        identity,
+        resource,
+    ));
+    let limiter = Limiter::new(Quota::new(Share::default()), clock.clone());
+    let keyer = RowKeyer::new([1; 16]);
+    Graph::new(fake.http(), clock, base, tokens, keyer, format, limiter)
+}
+
+/// A service in memory that has just given out a token.
+fn signed_in() -> Fake {
+    let fake = Fake::default();
+    give_token(&fake, "1");
+    fake
+}
+
+fn give_token(fake: &Fake, id: &str) {
+    let token = token("https://graph.test", &["ExchangeMessageTrace.Read.All"], id);
+    fake.answer(
+        200,
+        format!(r#"{{"expires_in":3599,"access_token":"{token}"}}"#),
+    );
+}
+
+fn window() -> Window {
+    Window::new(now() - TimeDelta::hours(2), now() - TimeDelta::hours(1)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_pages_byte_for_byte_through_empty_ones() {
+    let fake = signed_in();
+    let row = r#"{ "id":"1","recipientAddress":"A@b","status":"delivered","receivedDateTime":"2026-11-22T10:30:00.109Z"}"#;
+    fake.answer(
+        200,
+        r#"{"value":[],"@odata.nextLink":"https://graph.test/v1.0/x?$skiptoken=e30"}"#,
+    )
+    .answer(200, format!(r#"{{"value":[{row}]}}"#));
+    let graph = graph(&fake, EventFormat::Graph);
+    let first = graph.page(window(), None).await.unwrap();
+    assert!(first.is_empty());
+    let last = graph.page(window(), first.next()).await.unwrap();
+    let read = last.rows().next().unwrap();
+    assert_eq!(read.json, row);
+    assert_eq!(
+        read.key,
+        RowKeyer::new([1; 16]).key(&["1", "a@b", "Delivered"])
+    );
+    assert_eq!(read.received.unwrap().timestamp_subsec_millis(), 109);
+    assert!(last.next().is_none());
+
+    let requests = fake.requests();
+    assert_eq!(
+        requests[1].uri().to_string(),
+        format!(
+            "{BASE}/admin/exchange/tracing/messageTraces?$filter=receivedDateTime%20ge%20\
+             2026-11-22T09:59:59Z%20and%20receivedDateTime%20le%202026-11-22T11:00:00Z&$top=5000"
+        )
+    );
+    assert_eq!(
+        requests[2].uri().to_string(),
+        "https://graph.test/v1.0/x?$skiptoken=e30"
+    );
+    let id = |index: usize| requests[index].headers()["client-request-id"].clone();
+    assert_ne!(id(1), id(2));
+    for request in &requests[1..] {
+        assert_eq!(request.headers()["prefer"], "include-unknown-enum-members");
+        assert!(
+            request.headers()["authorization"]
+                .to_str()
+                .unwrap()
+                .starts_with("Bearer ")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_can_have_the_form_of_the_first_trigger() {
+    let fake = signed_in();
+    fake.answer(
+        200,
+        r#"{"value":[{"id":"1","recipientAddress":"a@b","status":"pending"},{}]}"#,
+    );
+    let graph = graph(&fake, EventFormat::Reporting);
+    let page = graph.page(window(), None).await.unwrap();
+    let rows: Vec<_> = page.rows().collect();
+    assert!(
+        rows[0]
+            .json
+            .starts_with(r#"{"MessageTraceId":"1","RecipientAddress":"a@b","Status":"Pending","#)
+    );
+    assert_eq!(
+        rows[0].key,
+        RowKeyer::new([1; 16]).key(&["1", "a@b", "Pending"])
+    );
+    assert_eq!(rows.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_renewed_once() {
+    let fake = signed_in();
+    let expired = r#"{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}"#;
+    fake.answer(401, expired);
+    give_token(&fake, "2");
+    fake.answer(200, r#"{"value":[]}"#).answer(401, expired);
+    give_token(&fake, "3");
+    fake.answer(401, expired);
+    let graph = graph(&fake, EventFormat::Graph);
+    assert!(graph.page(window(), None).await.unwrap().is_empty());
+    let error = graph.page(window(), None).await.unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "401"));
+    assert_eq!(fake.requests().len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_service_principal_is_not_cured_by_a_token() {
+    let fake = signed_in();
+    fake.answer(401, "... 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373 ...");
+    let error = graph(&fake, EventFormat::Graph)
+        .page(window(), None)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("New-MgServicePrincipal"),
+        "{error}"
+    );
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn poisoned_links_are_repaired() {
+    let fake = signed_in();
+    let poisoned = BASE64_STANDARD.encode(r#"{"ResultSize":"\"1000\""}"#);
+    let sound = BASE64_STANDARD.encode(r#"{"ResultSize":"1000"}"#);
+    let graph = graph(&fake, EventFormat::Graph);
+    let base: Url = BASE.parse().unwrap();
+    let link = Link::resolve(&base, &format!("x?$skiptoken={poisoned}")).unwrap();
+    fake.answer(400, "").answer(200, r#"{"value":[]}"#);
+    assert!(graph.page(window(), Some(&link)).await.is_ok());
+    let asked = fake
+        .requests()
+        .pop()
+        .unwrap()
+        .uri()
+        .query()
+        .unwrap()
+        .to_owned();
+    assert_eq!(asked.replace("%3D", "="), format!("$skiptoken={sound}"));
+    assert_eq!(graph.links_repaired(), 1);
+
+    fake.answer(400, "").answer(400, "");
+    let error = graph.page(window(), Some(&link)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Narrow);
+    let link = Link::resolve(&base, &format!("x?$skiptoken={sound}")).unwrap();
+    fake.answer(400, "");
+    let error = graph.page(window(), Some(&link)).await.unwrap_err();
+    assert_eq!(error.class(), Class::Narrow);
+    assert_eq!(fake.requests().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_token_goes_to_a_foreign_link() {
+    let fake = signed_in();
+    fake.answer(
+        200,
+        r#"{"value":[{}],"@odata.nextLink":"https://evil.test/x"}"#,
+    );
+    let graph = graph(&fake, EventFormat::Graph);
+    let error = graph.page(window(), None).await.unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
+    let link = Link::resolve(&"https://evil.test/x".parse().unwrap(), "").unwrap();
+    assert!(graph.page(window(), Some(&link)).await.is_err());
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn windows_do_not_end_in_the_service_s_future() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    let window = Window::new(now() - TimeDelta::hours(1), now()).unwrap();
+    // The service's clock is a minute behind, which its refusal tells.
+    let behind = [("date", "Sun, 22 Nov 2026 11:59:00 GMT")];
+    fake.answer_with(400, &behind, "whatever it says");
+    for _ in 0..2 {
+        let error = graph.page(window, None).await.unwrap_err();
+        let retry_after = Some(Duration::from_secs(60));
+        assert_eq!(
+            (error.class(), error.label()),
+            (Class::Transient { retry_after }, "ahead")
+        );
+    }
+    assert_eq!(fake.requests().len(), 2, "the second time without asking");
+    assert_eq!(graph.skew(), -TimeDelta::minutes(1));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    fake.answer(200, r#"{"value":[]}"#);
+    assert!(graph.page(window, None).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_the_quota_s_sake_makes_the_next_request_wait() {
+    let fake = signed_in();
+    fake.answer_with(429, &[("retry-after", "17")], "")
+        .answer(200, r#"{"value":[]}"#);
+    let graph = graph(&fake, EventFormat::Graph);
+    let start = tokio::time::Instant::now();
+    assert_eq!(graph.page(window(), None).await.unwrap_err().label(), "429");
+    assert!(graph.page(window(), None).await.is_ok());
+    assert_eq!(start.elapsed(), Duration::from_secs(17));
+    let limiter = graph.exchange.limiter.as_ref().unwrap();
+    assert_eq!(limiter.stamps().len(), 2);
+    assert_eq!(limiter.allowed(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
+    let fake = signed_in();
+    let page = |rows: &[&str], link: &str| {
+        let row = |at: &&str| format!(r#"{{"receivedDateTime":"2026-11-22T{at}Z"}}"#);
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        let base = "https://graph.test/v1.0/x?$skiptoken";
+        format!(
+            r#"{{"value":[{}],"@odata.nextLink":"{base}={link}"}}"#,
+            rows.join(",")
+        )
+    };
+    let graph = graph(&fake, EventFormat::Graph);
+    fake.answer(200, page(&["10:59:00", "10:40:00"], "1"))
+        .answer(200, page(&[], "2"));
+    let first = graph.page(window(), None).await.unwrap();
+    let empty = graph.page(window(), first.next()).await.unwrap();
+    fake.answer(400, "")
+        .answer(200, page(&["10:40:00.5", "10:20:00.5"], "3"));
+    let rest = graph.page(window(), empty.next()).await.unwrap();
+    let asked = |at: &str| {
+        let query = fake
+            .requests()
+            .last()
+            .unwrap()
+            .uri()
+            .query()
+            .unwrap()
+            .to_owned();
+        assert!(
+            query.ends_with(&format!("%20le%202026-11-22T{at}Z&$top=5000")),
+            "{query}"
+        );
+    };
+    asked("10:40:01");
+    assert_eq!(graph.links_repaired(), 1);
+    fake.answer(404, "")
+        .answer(200, page(&["10:10:00", "10:15:00"], "4"));
+    let disorder = graph.page(window(), rest.next()).await.unwrap();
+    asked("10:20:00.501");
+    fake.answer(400, "");
+    let error = graph.page(window(), disorder.next()).await.unwrap_err();
+    assert_eq!(
+        error.class(),
+        Class::Narrow,
+        "nothing is known of what is left"
+    );
+}

@@ -1,0 +1,117 @@
+//! One token for everybody who needs one, renewed ahead of its expiry.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Mutex;
+
+use super::{Identity, Resource, errors::SignInError, request};
+use crate::{Clock, Secret, http::Http};
+
+/// How long before its expiry a token is renewed; a fifth of its lifetime when that is shorter.
+const RENEWAL_LEAD: TimeDelta = TimeDelta::minutes(5);
+
+/// How long the old token, while it lasts, is used after its renewal has failed.
+const RENEWAL_PAUSE: TimeDelta = TimeDelta::seconds(30);
+
+/// A token that has passed the checks.
+#[derive(Debug)]
+pub(in crate::microsoft) struct Token {
+    pub(in crate::microsoft) value: Secret,
+    pub(super) expires: DateTime<Utc>,
+}
+
+/// Gives out a valid token. However many wait for one, one request is made, and they share its
+/// outcome, be it a token or an error.
+#[derive(Debug)]
+pub struct TokenCache {
+    http: Http,
+    clock: Clock,
+    identity: Identity,
+    resource: Resource,
+    /// How many requests for a token have ended.
+    rounds: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    token: Option<Arc<Token>>,
+    /// When a new token is to be asked for.
+    renew_at: DateTime<Utc>,
+    /// The round that failed last, and how.
+    failure: Option<(u64, Arc<SignInError>)>,
+}
+
+impl TokenCache {
+    /// An empty cache of tokens for a resource.
+    pub fn new(http: Http, clock: Clock, identity: Identity, resource: Resource) -> Self {
+        Self {
+            http,
+            clock,
+            identity,
+            resource,
+            rounds: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A valid token.
+    pub(in crate::microsoft) async fn token(&self) -> Result<Arc<Token>, Arc<SignInError>> {
+        self.other_than(None).await
+    }
+
+    /// A valid token in place of one that the service has refused.
+    pub(in crate::microsoft) async fn renewed(
+        &self,
+        refused: &Arc<Token>,
+    ) -> Result<Arc<Token>, Arc<SignInError>> {
+        self.other_than(Some(refused)).await
+    }
+
+    async fn other_than(
+        &self,
+        refused: Option<&Arc<Token>>,
+    ) -> Result<Arc<Token>, Arc<SignInError>> {
+        let asked_in = self.rounds.load(Ordering::Acquire);
+        let mut state = self.state.lock().await;
+        let now = self.clock.now();
+        let usable = state
+            .token
+            .clone()
+            .filter(|token| now < token.expires)
+            .filter(|token| refused.is_none_or(|refused| !Arc::ptr_eq(token, refused)));
+        if let Some(token) = &usable
+            && now < state.renew_at
+        {
+            return Ok(Arc::clone(token));
+        }
+        if let Some((round, error)) = &state.failure
+            && *round > asked_in
+        {
+            return usable.ok_or_else(|| Arc::clone(error));
+        }
+        let result = request::token(&self.http, &self.clock, &self.identity, &self.resource).await;
+        let round = self.rounds.fetch_add(1, Ordering::AcqRel) + 1;
+        let now = self.clock.now();
+        match result {
+            Ok(token) => {
+                let lead = RENEWAL_LEAD.min((token.expires - now) / 5);
+                state.renew_at = token.expires - lead;
+                state.failure = None;
+                let token = Arc::new(token);
+                state.token = Some(Arc::clone(&token));
+                Ok(token)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                state.renew_at = now + RENEWAL_PAUSE;
+                state.failure = Some((round, Arc::clone(&error)));
+                usable.filter(|token| now < token.expires).ok_or(error)
+            }
+        }
+    }
+}
