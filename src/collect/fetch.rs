@@ -146,17 +146,19 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
         self.save_mark().await?;
         loop {
-            match self.plan.next(self.parts.clock.now()) {
+            match self.plan.next(self.source_time()) {
                 Next::Read(window) => self.read(window).await?,
                 Next::Lost(window) => self.lose(window).await?,
                 Next::Wait(until) => {
-                    let pause = (until - self.parts.clock.now())
-                        .to_std()
-                        .unwrap_or_default();
-                    self.pause(pause).await?;
+                    let pause = (until - self.source_time()).to_std();
+                    self.pause(pause.unwrap_or_default()).await?;
                 }
             }
         }
+    }
+
+    fn source_time(&self) -> DateTime<Utc> {
+        self.parts.source.now(self.parts.clock.now())
     }
 
     /// Reads one window to its end, or cuts it.
