@@ -107,6 +107,9 @@ fn range(what: &str, unit: &str, least: Option<&Value>, most: Option<&Value>) ->
     match (least, most) {
         (Some(least), Some(most)) if unit.is_empty() => format!("{what} from {least} to {most}"),
         (Some(least), Some(most)) => format!("{what} of {least} to {most}{unit}"),
+        (Some(least), None) if least == 1 && !unit.is_empty() => {
+            format!("{what} that is not empty")
+        }
         (Some(least), None) => format!("{what} of at least {least}{unit}"),
         (None, Some(most)) => format!("{what} of at most {most}{unit}"),
         (None, None) => what.to_owned(),
