@@ -21,6 +21,12 @@ impl Clock {
         Self(Arc::new(Utc::now))
     }
 
+    /// A clock with this source of time.
+    #[cfg(test)]
+    pub(crate) fn new(source: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
     /// A clock that shows `start` now and advances with tokio's (pausable) time.
     ///
     /// Must be called inside a tokio runtime.

@@ -135,16 +135,18 @@ fn is_superuser() -> bool {
 #[test]
 fn the_image_holds_what_the_platform_looks_for() {
     let image = image();
-    for name in [
-        "manifest.json",
-        "trigger_message_trace.json",
-        "logo.svg",
-        "logo.png",
-    ] {
-        let copy = fs::read(image.path().join("app").join(name)).expect(name);
+    let held = |name: &str| fs::read(image.path().join("app").join(name)).expect(name);
+    let manifests = fs::read_dir(repository())
+        .expect("repository")
+        .map(|entry| {
+            let name = entry.expect("entry").file_name();
+            name.into_string().expect("UTF-8")
+        });
+    let manifests = manifests.filter(|name| name.ends_with(".json"));
+    for name in manifests.chain(["logo.svg".to_owned(), "logo.png".to_owned()]) {
         assert_eq!(
-            copy,
-            fs::read(repository().join(name)).expect(name),
+            held(&name),
+            fs::read(repository().join(&name)).expect(&name),
             "{name}"
         );
     }

@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 #[command(version)]
 pub(crate) struct Arguments {
     /// The trigger to run.
-    #[arg(long, value_enum, default_value_t = Trigger::MessageTrace)]
+    #[arg(long, value_enum, default_value_t = Trigger::Graph)]
     pub(crate) trigger: Trigger,
     /// Exactly this many rows wait at the start and no mail arrives later; the run ends by itself
     /// when they are delivered.
@@ -33,16 +33,24 @@ pub(crate) struct Arguments {
 /// The triggers of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Trigger {
+    /// An app that reads Microsoft Graph.
+    #[value(name = "message_trace_graph")]
+    Graph,
+    /// An app that reads the Reporting Web Service.
+    #[value(name = "message_trace_oauth")]
+    Oauth,
     /// A service account that reads the Reporting Web Service.
     #[value(name = "message_trace")]
-    MessageTrace,
+    Account,
 }
 
 impl Trigger {
     /// The module's command.
     pub(crate) fn command(self) -> &'static str {
         match self {
-            Self::MessageTrace => "message_trace",
+            Self::Graph => "message_trace_graph",
+            Self::Oauth => "message_trace_oauth",
+            Self::Account => "message_trace",
         }
     }
 }

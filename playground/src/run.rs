@@ -234,14 +234,16 @@ impl Watch<'_> {
 
     /// The window of the last query that has reached the emulator.
     fn window(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-        let request = self.emulator.latest_request(Endpoint::Report)?;
+        let services = [Endpoint::Graph, Endpoint::Report];
+        let request = services
+            .iter()
+            .find_map(|service| self.emulator.latest_request(*service))?;
         let filter = request.query("$filter")?;
-        let mut dates = filter.split("datetime'").skip(1).map(|rest| {
-            let text = rest.split('\'').next().unwrap_or_default();
-            DateTime::parse_from_rfc3339(text)
-                .ok()
-                .map(|date| date.to_utc())
-        });
-        Some((dates.next()??, dates.next()??))
+        // Either service takes two dates, the start first; one of them in quotes.
+        let mut dates = filter
+            .split([' ', '\''])
+            .filter_map(|word| DateTime::parse_from_rfc3339(word).ok())
+            .map(|date| date.to_utc());
+        Some((dates.next()?, dates.next()?))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use emulator::{Emulator, Running};
+use emulator::{Emulator, Running, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -110,22 +110,56 @@ fn trigger(arguments: &Arguments, emulator: &Emulator, running: &Running) -> any
         reason = "the command line allows 0 to 719"
     )]
     let start_time = arguments.backlog.ceil() as u64 + 1;
-    match arguments.trigger {
-        Trigger::MessageTrace => {
-            let account = settings.report.accounts.first();
-            let account = account.context("the emulator has no account")?;
-            Ok(json!({
-                "account_name": account.name,
-                "account_password": account.password.expose(),
-                "intake_key": key.expose(),
-                "intake_server": running.intake_url(),
-                "frequency": FREQUENCY,
-                "timedelta": 0,
-                "start_time": start_time,
-                "reporting_url": running.reporting_url(),
-            }))
+    let mut form = json!({
+        "intake_key": key.expose(),
+        "intake_server": running.intake_url(),
+        "frequency": FREQUENCY,
+        "timedelta": 0,
+        "start_time": start_time,
+    });
+    let own = match arguments.trigger {
+        Trigger::Account => account(&settings)?,
+        Trigger::Graph | Trigger::Oauth => app(&settings, running)?,
+    };
+    let service = match arguments.trigger {
+        Trigger::Graph => json!({"graph_url": running.graph_url()}),
+        _ => json!({"reporting_url": running.reporting_url()}),
+    };
+    for part in [own, service] {
+        if let (Value::Object(form), Value::Object(part)) = (&mut form, part) {
+            form.extend(part);
         }
     }
+    Ok(form)
+}
+
+/// A service account of the emulated organization.
+fn account(settings: &Settings) -> anyhow::Result<Value> {
+    let account = settings.report.accounts.first();
+    let account = account.context("the emulator has no account")?;
+    Ok(json!({
+        "account_name": account.name,
+        "account_password": account.password.expose(),
+    }))
+}
+
+/// An app registration of the emulated organization.
+fn app(settings: &Settings, running: &Running) -> anyhow::Result<Value> {
+    let app = settings
+        .identity
+        .apps
+        .first()
+        .context("the emulator has no app")?;
+    let secret = app
+        .secrets
+        .first()
+        .context("the emulator's app has no secret")?;
+    Ok(json!({
+        "tenant_id": settings.identity.tenant_id,
+        "client_id": app.client_id,
+        "client_secret": secret.value.expose(),
+        "login_url": running.login_url(),
+    }))
 }
 
 /// Two ports that nobody listens on. Both are held while they are chosen, so that they differ.

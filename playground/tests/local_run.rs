@@ -4,14 +4,41 @@ use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn a_run_ends_with_a_clean_verdict() {
+fn a_run_on_graph_ends_with_a_clean_verdict() {
+    runs_clean("message_trace_graph");
+}
+
+#[test]
+fn a_run_as_an_app_ends_with_a_clean_verdict() {
+    runs_clean("message_trace_oauth");
+}
+
+#[test]
+fn a_run_with_an_account_ends_with_a_clean_verdict() {
+    runs_clean("message_trace");
+}
+
+#[allow(
+    clippy::expect_used,
+    reason = "a test's helper may panic, as the test itself may"
+)]
+fn runs_clean(trigger: &str) {
     let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
     if !playground.with_file_name("message-trace").exists() {
         // Only `cargo test --workspace` builds it; building it here would disturb other tests.
         return;
     }
     let run = Command::new(playground)
-        .args(["--events", "2000", "--backlog", "0.5", "--duration", "60"])
+        .args([
+            "--trigger",
+            trigger,
+            "--events",
+            "2000",
+            "--backlog",
+            "0.5",
+            "--duration",
+            "60",
+        ])
         .env_remove("CARGO")
         .output()
         .expect("the playground starts");

@@ -111,6 +111,7 @@ impl<'a> RunLoop<'a> {
             None => ("trigger_configuration", required("trigger_configuration")?),
         };
         self.secrets.complete_trigger(&mut trigger);
+        self.place_intake(&mut trigger)?;
 
         let checked_module = self.check("module_configuration", &self.module.configuration, module);
         let checked_trigger = self.check(key, &self.item.manifest.arguments, trigger);
@@ -130,6 +131,24 @@ impl<'a> RunLoop<'a> {
                 Err(RunError::Configuration(problems.collect()))
             }
         }
+    }
+
+    /// Where the settings name no intake server, the platform's `intake_url` counts (J-01) before
+    /// the manifest's default, which is the server of one region only.
+    fn place_intake(&self, settings: &mut SettingsMap) -> Result<(), RunError> {
+        const SERVER: &str = "intake_server";
+        let named = settings
+            .get::<String>(SERVER)
+            .is_some_and(|server| !server.trim().is_empty());
+        let platform = self
+            .context
+            .configuration
+            .url("intake_url")
+            .map_err(RunError::failed)?;
+        if let (false, Some(url)) = (named, platform) {
+            settings.0.insert(SERVER.to_owned(), url.into());
+        }
+        Ok(())
     }
 
     fn check(

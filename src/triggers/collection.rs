@@ -56,6 +56,7 @@ pub(super) async fn run<S: Source>(
         settings.intake_server.as_deref(),
         settings.chunk_size,
     )?;
+    log.info(format!("Events go to the intake at {}.", intake.host()));
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
     let start_time = TimeDelta::hours(settings.start_time.into());
     let start = state::begin(&state, log, clock.now(), start_time);

@@ -10,6 +10,9 @@ mod sink;
 mod source;
 mod state;
 
+#[cfg(test)]
+mod tests;
+
 use crate::sdk::Registry;
 
 /// The manifest of the module, compiled in.

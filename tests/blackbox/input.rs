@@ -87,6 +87,19 @@ async fn the_connector_s_configuration_counts_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_an_intake_server_the_platform_s_intake_counts() {
+    let world = World::with_backlog(1, 10).await;
+    world.configure(json!({"intake_server": null}));
+    world.write("intake_url", &format!("{}\n", world.running.intake_url()));
+    let mut process = world.start();
+    world.all_delivered().await;
+    process
+        .prints("Events go to the intake at 127.0.0.1.")
+        .await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_may_come_from_the_environment() {
     let world = World::with_backlog(1, 10).await;
     let mut command = world.command();

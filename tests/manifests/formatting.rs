@@ -1,6 +1,6 @@
 //! JSON files are formatted as the vendor's linter wants them (contract T-01).
 
-use crate::{items, root};
+use crate::{items, text};
 
 /// `text` with the white space of Python's `json.dumps(value, indent=2)`; all else stays as it is.
 fn as_python_indents(text: &str) -> String {
@@ -55,13 +55,13 @@ fn the_reference_for_indentation_is_right() {
 /// T-01.
 #[test]
 fn json_files_are_formatted_as_python_formats_them() {
-    for path in items().into_iter().chain([root().join("manifest.json")]) {
-        let text = std::fs::read_to_string(&path).expect("readable");
+    let files = items().into_iter().map(|item| item.file);
+    for file in files.chain(["manifest.json".to_owned()]) {
+        let text = text(&file);
         assert!(
             text.is_ascii(),
-            "{}: escape what is not ASCII as \\uXXXX",
-            path.display()
+            "{file}: escape what is not ASCII as \\uXXXX"
         );
-        assert_eq!(text, as_python_indents(&text), "{}", path.display());
+        assert_eq!(text, as_python_indents(&text), "{file}");
     }
 }

@@ -9,15 +9,14 @@
 
 mod changelog;
 mod formatting;
+mod items;
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jsonschema::draft7;
 use serde_json::Value;
 use uuid::Uuid;
 
-const TRIGGER: &str = "trigger_message_trace.json";
 const CATEGORIES: [&str; 9] = [
     "Applicative",
     "Cloud Providers",
@@ -42,27 +41,35 @@ fn json(name: &str) -> Value {
     serde_json::from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn settings() -> Value {
-    json(TRIGGER)["arguments"].clone()
+/// The manifest of a trigger or a connector.
+#[derive(Debug)]
+struct Item {
+    /// Its file's name.
+    file: String,
+    manifest: Value,
 }
 
-/// The manifests of all items at the top level, by the prefixes of contract U-04.
-fn items() -> Vec<PathBuf> {
-    let is_item = |name: &str| {
-        name.ends_with(".json")
-            && ["trigger_", "action_", "connector_"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
+/// All items at the top level, by the prefixes of contract U-04.
+fn items() -> Vec<Item> {
+    let entries = std::fs::read_dir(root()).expect("top level");
+    let names = entries.map(|entry| {
+        entry
+            .expect("entry")
+            .file_name()
+            .into_string()
+            .expect("UTF-8")
+    });
+    let prefixes = ["trigger_", "action_", "connector_"];
+    let is_item = |name: &String| {
+        name.ends_with(".json") && prefixes.iter().any(|prefix| name.starts_with(prefix))
     };
-    std::fs::read_dir(root())
-        .expect("top level")
-        .map(|entry| entry.expect("entry").path())
-        .filter(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(is_item)
-        })
-        .collect()
+    let read = |file: String| Item {
+        manifest: json(&file),
+        file,
+    };
+    let items: Vec<_> = names.filter(is_item).map(read).collect();
+    assert!(!items.is_empty(), "no manifest was found");
+    items
 }
 
 fn strings(list: &Value) -> Vec<&str> {
@@ -118,119 +125,6 @@ fn the_module_manifest_is_complete() {
     }
 }
 
-/// R-03, S-24 to S-26.
-#[test]
-fn items_are_complete() {
-    assert!(!items().is_empty());
-    for path in items() {
-        let item: Value =
-            serde_json::from_slice(&std::fs::read(&path).expect("file")).expect("JSON");
-        for key in ["name", "uuid", "description", "docker_parameters"] {
-            assert!(
-                item[key].as_str().is_some_and(|value| !value.is_empty()),
-                "{key}"
-            );
-        }
-        assert!(item["uuid"].as_str().expect("text").parse::<Uuid>().is_ok());
-        for key in ["arguments", "results"] {
-            assert!(item[key].is_object(), "{key}");
-            assert!(draft7::meta::is_valid(&item[key]), "{key}");
-        }
-    }
-}
-
-/// R-05, S-31 to S-33; one file per item, so nothing may repeat.
-#[test]
-fn identifiers_and_commands_are_unique() {
-    let mut uuids = HashSet::from([json("manifest.json")["uuid"].to_string()]);
-    let mut commands = HashSet::new();
-    for path in items() {
-        let item: Value =
-            serde_json::from_slice(&std::fs::read(&path).expect("file")).expect("JSON");
-        assert!(uuids.insert(item["uuid"].to_string()), "{}", path.display());
-        assert!(
-            commands.insert(item["docker_parameters"].to_string()),
-            "{}",
-            path.display()
-        );
-    }
-}
-
-/// R-03, D-04: what is secret is declared as secret, and declared things exist.
-#[test]
-fn secrets_and_required_settings_are_declared() {
-    let settings = settings();
-    let properties = settings["properties"].as_object().expect("properties");
-    assert_eq!(strings(&settings["secrets"]), ["account_password"]);
-    assert_eq!(
-        strings(&settings["required"]),
-        ["account_name", "account_password", "intake_key"]
-    );
-    for name in strings(&settings["required"])
-        .into_iter()
-        .chain(strings(&settings["secrets"]))
-    {
-        assert!(properties.contains_key(name), "{name}");
-        assert_eq!(properties[name]["minLength"], 1, "{name} may not be empty");
-    }
-}
-
-#[test]
-fn every_setting_says_what_it_is_and_what_it_may_be() {
-    let settings = settings();
-    let required = strings(&settings["required"]);
-    for (name, setting) in settings["properties"].as_object().expect("properties") {
-        for key in ["title", "description", "type"] {
-            assert!(setting[key].is_string(), "{name}: {key}");
-        }
-        let default = setting.get("default");
-        assert_eq!(
-            default.is_none(),
-            required.contains(&name.as_str()),
-            "{name}: default"
-        );
-        if let Some(default) = default {
-            assert!(draft7::is_valid(setting, default), "{name}: default");
-        }
-        if setting["type"] == "integer" {
-            assert!(
-                setting["minimum"].is_u64() && setting["maximum"].is_u64(),
-                "{name}: bounds"
-            );
-        }
-    }
-}
-
-#[test]
-fn the_reporting_url_is_https_unless_it_stays_on_this_machine() {
-    let settings = settings();
-    let schema = &settings["properties"]["reporting_url"];
-    let accepts = |url: &str| draft7::is_valid(schema, &Value::from(url));
-    for url in [
-        "https://reports.office365.com/ecp/reportingwebservice/reporting.svc",
-        "https://example.com:8443",
-        "http://localhost:8080/reporting.svc",
-        "http://127.0.0.1:40000/ecp/reportingwebservice/reporting.svc",
-        "http://[::1]:8080",
-    ] {
-        assert!(accepts(url), "{url}");
-    }
-    for url in [
-        "",
-        "reports.office365.com",
-        "http://reports.office365.com/",
-        "http://localhost.example.com/",
-        "http://127.0.0.1.example.com/",
-        "http://localhost@example.com/",
-        "https://user:secret@example.com/",
-        "https://example.com/?$format=json",
-        "https://example.com/ path",
-        "ftp://localhost/",
-    ] {
-        assert!(!accepts(url), "{url}");
-    }
-}
-
 /// S-16 to S-19, T-03.
 #[test]
 fn the_logo_is_square_and_small() {
@@ -242,31 +136,6 @@ fn the_logo_is_square_and_small() {
     let svg = text("logo.svg");
     assert!(svg.starts_with("<svg ") && svg.contains(r#"viewBox="0 0 256 256""#));
     assert!(svg.len() <= LIMIT);
-}
-
-/// The README is what a person has in hand while filling in the form.
-#[test]
-fn the_readme_has_every_setting_with_its_bounds_and_default() {
-    let readme = text("README.md");
-    for (name, setting) in settings()["properties"].as_object().expect("properties") {
-        let start = format!("| `{name}` |");
-        let row = readme.lines().find(|line| line.starts_with(&start));
-        let row = row.unwrap_or_else(|| panic!("the README does not explain {name}"));
-        let mut facts = Vec::new();
-        if let Some(default) = setting.get("default") {
-            let default = default
-                .as_str()
-                .map_or_else(|| default.to_string(), str::to_owned);
-            facts.push(format!("| `{default}` |"));
-        }
-        if let (Some(least), Some(most)) = (setting.get("minimum"), setting.get("maximum")) {
-            facts.push(format!("| {least} to {most} |"));
-        }
-        assert!(
-            facts.iter().all(|fact| row.contains(fact)),
-            "{facts:?} in: {row}"
-        );
-    }
 }
 
 /// What a reader is told to run is what is checked before every change.

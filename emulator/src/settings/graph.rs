@@ -15,8 +15,10 @@ pub struct GraphSettings {
     pub quota: QuotaSettings,
     /// The rows of a page without `$top`.
     pub default_rows: u32,
-    /// The most rows of a page, and the largest `$top`.
+    /// The largest `$top`.
     pub most_rows: u32,
+    /// The most rows of a page, whatever `$top` says: fewer make more pages of the same mail.
+    pub page_rows: u32,
     /// Fraction digits of `receivedDateTime`: 0, 3 or 7. With 0, the traffic should be of
     /// [`Resolution::Second`](crate::Resolution::Second).
     pub fraction_digits: u8,
@@ -69,6 +71,7 @@ impl Default for GraphSettings {
             quota: QuotaSettings::default(),
             default_rows: 1000,
             most_rows: 5000,
+            page_rows: 5000,
             fraction_digits: 3,
             unknown_as_null: false,
             odata_type: false,

@@ -143,6 +143,11 @@ impl Intake {
         }))
     }
 
+    /// The host that takes the events.
+    pub fn host(&self) -> &str {
+        self.0.url.host().unwrap_or_default()
+    }
+
     /// An empty batch for this intake.
     pub fn batch(&self) -> Batch {
         Batch::new(

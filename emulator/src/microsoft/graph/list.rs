@@ -105,7 +105,7 @@ fn request(emulator: &Emulator, settings: &GraphSettings, call: &Call) -> Result
             window: filter.window(settings, emulator.clock().now())?,
             filter,
             filter_text,
-            size: top.unwrap_or(settings.default_rows),
+            size: top.unwrap_or(settings.default_rows).min(settings.page_rows),
             after: None,
             token: None,
         });
@@ -115,7 +115,7 @@ fn request(emulator: &Emulator, settings: &GraphSettings, call: &Call) -> Result
         window: Window::new(position.start, position.end),
         filter,
         filter_text,
-        size: top.unwrap_or(position.size).clamp(1, settings.most_rows),
+        size: top.unwrap_or(position.size).clamp(1, settings.page_rows),
         after: Some(After {
             millisecond: position.end.div_euclid(MILLISECOND),
             recipient: position.recipient,
