@@ -11,7 +11,13 @@
 mod delivery;
 mod errors;
 mod events;
+mod graph;
 mod input;
 mod lifecycle;
+mod links;
+mod oauth;
+mod quota;
+mod refusals;
 mod secrets;
+mod sign_in;
 mod world;

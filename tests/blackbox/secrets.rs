@@ -1,9 +1,10 @@
 //! No secret leaves by any way but the one it is meant for.
 
-use emulator::{Account, Endpoint, Fault, Secret};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use emulator::{Account, Endpoint, Fault, Secret, TestCertificate};
 use serde_json::json;
 
-use crate::world::{World, get, until};
+use crate::world::{Process, World, get, until};
 
 const PASSWORD: &str = "planted-password-7e1f";
 const TOKEN: &str = "planted-token-93ab";
@@ -61,6 +62,13 @@ async fn no_output_shows_a_secret() {
     world.configure(json!({"account_password": PASSWORD, "intake_key": INTAKE_KEY}));
     let mut process = world.start();
     process.prints("account_password").await;
+    let mut outputs = shown(&world, process).await;
+    outputs.push(("output of the refused start".to_owned(), refused.output()));
+    assert_hidden(&outputs, &betrayals());
+}
+
+/// Everything that leaves a process, which is stopped.
+async fn shown(world: &World, mut process: Process) -> Vec<(String, String)> {
     let command_line = std::fs::read(format!("/proc/{}/cmdline", process.id())).unwrap();
     let title = std::fs::read(format!("/proc/{}/comm", process.id())).unwrap();
     let health = process.health().await.1.to_string();
@@ -73,7 +81,6 @@ async fn no_output_shows_a_secret() {
 
     let mut outputs = vec![
         ("output".to_owned(), process.output()),
-        ("output of the refused start".to_owned(), refused.output()),
         (
             "command line".to_owned(),
             String::from_utf8_lossy(&command_line).into_owned(),
@@ -100,6 +107,8 @@ async fn no_output_shows_a_secret() {
     }
     for endpoint in [
         Endpoint::Report,
+        Endpoint::Graph,
+        Endpoint::Token,
         Endpoint::Intake,
         Endpoint::Logs,
         Endpoint::Sentry,
@@ -122,14 +131,80 @@ async fn no_output_shows_a_secret() {
             String::from_utf8_lossy(&content).into_owned(),
         ));
     }
+    outputs
+}
+
+fn assert_hidden(outputs: &[(String, String)], secrets: &[String]) {
     for (name, output) in outputs {
-        for secret in betrayals() {
-            assert!(
-                !output.contains(&secret),
-                "{name} shows {secret}:\n{output}"
-            );
+        for secret in secrets {
+            assert!(!output.contains(secret), "{name} shows {secret}:\n{output}");
         }
     }
+}
+
+/// How tokens and assertions begin.
+const JWT: &str = "eyJ";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_output_shows_how_an_app_signs_in() {
+    let world = World::graph(500).await;
+    world.emulator.configure(|settings| {
+        settings.intake.keys = vec![Secret::from(INTAKE_KEY)];
+        settings.platform.token = Secret::from(TOKEN);
+    });
+    world.write("token", TOKEN);
+    world.write("sentry_dsn", &world.running.sentry_dsn());
+    let key = TestCertificate::generate().key;
+    let line = key.lines().nth(1).unwrap().to_owned();
+    let claims = json!({
+        "aud": "https://graph.microsoft.com",
+        "roles": ["ExchangeMessageTrace.Read.All"],
+    });
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+    let token = format!("eyJhbGciOiJub25lIn0.{claims}.planted");
+    let mut secrets = betrayals();
+    secrets.extend([JWT.to_owned(), line, "planted-~+/&=".to_owned()]);
+    let mut outputs = Vec::new();
+
+    // A key without its certificate, and a secret in the wrong place.
+    for change in [
+        json!({"credential": "certificate", "certificate": key, "client_secret": null}),
+        json!({"client_id": [key], "client_secret": "planted-~+/&="}),
+    ] {
+        world.configure(change);
+        let mut refused = world.start();
+        refused.prints("Configuration error").await;
+        refused.stop().await;
+        outputs.push(("output of a refused start".to_owned(), refused.output()));
+    }
+
+    // Answers that echo what was sent.
+    world.configure(json!({"client_secret": "planted-~+/&=", "intake_key": INTAKE_KEY}));
+    let refusal = json!({
+        "error": "invalid_client",
+        "error_description": "AADSTS7000215: planted-~+/&= is no secret",
+        "trace_id": "planted-~+/&=",
+    });
+    let refusal = Fault::answer(401, &[], &refusal.to_string());
+    world.emulator.fault(Endpoint::Token, refusal.times(1));
+    let mut refused = world.start();
+    refused.prints("AADSTS7000215").await;
+    refused.stop().await;
+    outputs.push(("output of a refused sign-in".to_owned(), refused.output()));
+
+    let answer = json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token});
+    let answer = Fault::answer(200, &[], &answer.to_string());
+    world.emulator.fault(Endpoint::Token, answer);
+    let echo = format!("bad token {token} of {TOKEN}");
+    for status in [500, 403] {
+        let echo = Fault::answer(status, &[], &echo);
+        world.emulator.fault(Endpoint::Graph, echo.times(1));
+    }
+    let mut process = world.start();
+    process.prints("403 Forbidden").await;
+    process.prints("bad token *** of ***").await;
+    outputs.extend(shown(&world, process).await);
+    assert_hidden(&outputs, &secrets);
 }
 
 fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -24,29 +24,92 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 /// A stop takes no longer (departure E-11).
 pub(crate) const STOP: Duration = Duration::from_secs(5);
 
+/// Which trigger a world is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trigger {
+    /// With a service account.
+    Account,
+    /// As an app, from Microsoft Graph.
+    Graph,
+    /// As an app, from the Reporting Web Service.
+    Oauth,
+}
+
+impl Trigger {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Account => "message_trace",
+            Self::Graph => "message_trace_graph",
+            Self::Oauth => "message_trace_oauth",
+        }
+    }
+
+    /// What its configuration has beside the settings that all triggers share.
+    fn settings(self, emulator: &Emulator, running: &Running) -> Value {
+        let identity = emulator.settings().identity;
+        let app = json!({
+            "tenant_id": identity.tenant_id,
+            "client_id": identity.apps[0].client_id,
+            "client_secret": "emulated~client~secret",
+            "login_url": running.login_url(),
+        });
+        let own = match self {
+            Self::Account => json!({
+                "account_name": "svc@contoso.example",
+                "account_password": "correct horse battery staple",
+                "reporting_url": running.reporting_url(),
+                "start_time": 240,
+            }),
+            // Few windows, as the quota lets few requests through at once.
+            Self::Graph => json!({"graph_url": running.graph_url(), "start_time": 3}),
+            Self::Oauth => json!({"reporting_url": running.reporting_url(), "start_time": 240}),
+        };
+        match self {
+            Self::Account => own,
+            Self::Graph | Self::Oauth => changed(app, own),
+        }
+    }
+}
+
+/// Settings with these changes; null takes a setting away.
+fn changed(mut settings: Value, changes: Value) -> Value {
+    let Value::Object(changes) = changes else {
+        panic!("an object of settings")
+    };
+    for (key, value) in changes {
+        if value.is_null() {
+            settings.as_object_mut().unwrap().remove(&key);
+        } else {
+            settings[key] = value;
+        }
+    }
+    settings
+}
+
 /// Emulator, configuration and data directory. All are gone when it is dropped.
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
     pub(crate) running: Running,
+    trigger: Trigger,
     folder: TempDir,
     oldest: DateTime<Utc>,
+    begun: DateTime<Utc>,
 }
 
 impl World {
     /// A world with this mail and a valid configuration.
-    pub(crate) async fn new(traffic: Traffic) -> Self {
-        let span = traffic.backlog.span;
-        let emulator = Emulator::new(Options {
-            traffic,
-            ..Options::default()
-        });
+    pub(crate) async fn new(trigger: Trigger, options: Options) -> Self {
+        let span = options.traffic.backlog.span;
+        let emulator = Emulator::new(options);
         let running = emulator.serve().await.unwrap();
-        let oldest = emulator.clock().now() - span - TimeDelta::seconds(1);
+        let begun = emulator.clock().now();
         let world = Self {
             emulator,
             running,
+            trigger,
             folder: TempDir::new().unwrap(),
-            oldest,
+            oldest: begun - span - TimeDelta::seconds(1),
+            begun,
         };
         fs::create_dir(world.config()).unwrap();
         world.write("module_configuration", "{}");
@@ -60,12 +123,26 @@ impl World {
 
     /// A world with `rows` rows received in the last `hours` hours.
     pub(crate) async fn with_backlog(hours: i64, rows: u64) -> Self {
+        Self::of(Trigger::Account, hours, rows).await
+    }
+
+    /// The same for another trigger.
+    pub(crate) async fn of(trigger: Trigger, hours: i64, rows: u64) -> Self {
         let backlog = Backlog::rows(TimeDelta::hours(hours), rows);
-        Self::new(Traffic {
+        let traffic = Traffic {
             backlog,
             ..Traffic::default()
-        })
-        .await
+        };
+        let options = Options {
+            traffic,
+            ..Options::default()
+        };
+        Self::new(trigger, options).await
+    }
+
+    /// The same for Microsoft Graph, with the rows of the last hour.
+    pub(crate) async fn graph(rows: u64) -> Self {
+        Self::of(Trigger::Graph, 1, rows).await
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -84,26 +161,14 @@ impl World {
     /// Writes the trigger's configuration: one that works, with these changes. Null takes a
     /// setting away.
     pub(crate) fn configure(&self, changes: Value) {
-        let mut settings = json!({
-            "account_name": "svc@contoso.example",
-            "account_password": "correct horse battery staple",
+        let shared = json!({
             "intake_key": "emulated-intake-key",
             "intake_server": self.running.intake_url(),
-            "reporting_url": self.running.reporting_url(),
             "frequency": 10,
             "timedelta": 0,
-            "start_time": 240,
         });
-        let Value::Object(changes) = changes else {
-            panic!("an object of settings")
-        };
-        for (key, value) in changes {
-            if value.is_null() {
-                settings.as_object_mut().unwrap().remove(&key);
-            } else {
-                settings[key] = value;
-            }
-        }
+        let own = self.trigger.settings(&self.emulator, &self.running);
+        let settings = changed(changed(shared, own), changes);
         self.write("trigger_configuration", &settings.to_string());
     }
 
@@ -147,9 +212,14 @@ impl World {
 
     /// The command line that starts the trigger here.
     pub(crate) fn command(&self) -> Command {
+        self.command_named(self.trigger.command())
+    }
+
+    /// The command line that starts the trigger here by another name.
+    pub(crate) fn command_named(&self, name: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
         command
-            .arg("message_trace")
+            .arg(name)
             .arg("--config-dir")
             .arg(self.config())
             .arg("--data-dir")
@@ -164,7 +234,19 @@ impl World {
 
     /// Waits until all that can be seen was delivered, and is content with the ledger.
     pub(crate) async fn all_delivered(&self) -> Verdict {
-        let scope = Scope::default();
+        self.delivered(Scope::default()).await
+    }
+
+    /// The same for the backlog, apart from its last seconds: they may be due a while later.
+    pub(crate) async fn backlog_delivered(&self) -> Verdict {
+        self.delivered(Scope {
+            received_before: Some(self.begun - TimeDelta::seconds(2)),
+            ..Scope::default()
+        })
+        .await
+    }
+
+    async fn delivered(&self, scope: Scope) -> Verdict {
         until("everything is delivered", || {
             self.emulator.verdict(&scope).missing.count == 0
         })

@@ -1,0 +1,178 @@
+//! Links to the next page of Microsoft Graph: whatever is wrong with them, no row is lost or sent
+//! twice.
+
+use chrono::TimeDelta;
+use emulator::{Backlog, Endpoint, Fault, GraphLink, GraphSettings, Options, Traffic};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::world::{Process, Trigger, World};
+
+/// Three pages in one window.
+const ROWS: u64 = 12_000;
+
+/// Everything comes though Graph is like this. The world, and the process before its end.
+async fn all_comes(switch: impl FnOnce(&mut GraphSettings)) -> (World, Process) {
+    all_comes_to(World::graph(ROWS).await, switch).await
+}
+
+async fn all_comes_to(world: World, switch: impl FnOnce(&mut GraphSettings)) -> (World, Process) {
+    world.begin_with_the_backlog();
+    world.configure(json!({"quota": 100}));
+    world
+        .emulator
+        .configure(|settings| switch(&mut settings.graph));
+    let process = world.start();
+    world.backlog_delivered().await;
+    (world, process)
+}
+
+/// How many requests followed a link, by the status of their answers.
+fn followed(world: &World, status: u16) -> usize {
+    let requests = world.emulator.requests(Endpoint::Graph);
+    let links = requests
+        .iter()
+        .filter(|request| request.url.contains("skiptoken"));
+    links
+        .filter(|request| request.status == Some(status))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_followed_as_they_are() {
+    for (keeps_options, padded) in [(false, true), (true, false)] {
+        let (world, mut process) = all_comes(|graph| {
+            graph.link_keeps_options = keeps_options;
+            graph.padded_tokens = padded;
+        })
+        .await;
+        process.stop().await;
+        assert_eq!((followed(&world, 200), followed(&world, 400)), (2, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overlapping_and_empty_pages_are_read_through() {
+    let (_, mut process) = all_comes(|graph| graph.boundary_repeated = true).await;
+    process.stop().await;
+
+    // Pages that end between messages, so that an empty one may come in between.
+    let traffic = Traffic {
+        backlog: Backlog::rows(TimeDelta::hours(1), ROWS),
+        max_recipients: 1,
+        ..Traffic::default()
+    };
+    let options = Options {
+        traffic,
+        ..Options::default()
+    };
+    let world = World::new(Trigger::Graph, options).await;
+    let (world, mut process) = all_comes_to(world, |graph| graph.empty_pages = 1.0).await;
+    process.stop().await;
+    assert_eq!(followed(&world, 200), 4, "two empty pages in between");
+}
+
+/// The service refuses its own links, and that is said once and counted as no failure.
+async fn mended(switch: impl FnOnce(&mut GraphSettings)) -> World {
+    let (world, mut process) = all_comes(switch).await;
+    process
+        .prints("refused its own link to the next page")
+        .await;
+    assert_eq!(process.health().await.1["error_count"], 0);
+    process.stop().await;
+    world.platform_log("warning", "no row is lost").await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poisoned_tokens_are_unwrapped() {
+    for padded in [true, false] {
+        let world = mended(|graph| {
+            graph.poisoned_tokens = 1.0;
+            graph.padded_tokens = padded;
+        })
+        .await;
+        assert_eq!((followed(&world, 200), followed(&world, 400)), (2, 2));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_starting_recipient_is_gone_around() {
+    let world = mended(|graph| graph.refused_tokens = 1.0).await;
+    assert_eq!(followed(&world, 200), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_link_is_gone_around() {
+    let world = mended(|graph| graph.token_seconds = Some(0)).await;
+    assert_eq!(followed(&world, 200), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeating_link_narrows_the_window() {
+    let (world, mut process) = all_comes(|graph| graph.next_link = GraphLink::Repeating).await;
+    process.prints("repeats itself").await;
+    process.stop().await;
+    assert!(followed(&world, 200) >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_another_host_gets_no_token() {
+    let elsewhere = World::graph(10).await;
+    let world = World::graph(6_000).await;
+    world.begin_with_the_backlog();
+    let foreign = elsewhere.running.login_url();
+    world
+        .emulator
+        .configure(|settings| settings.graph.next_link = GraphLink::Foreign(foreign));
+    let mut process = world.start();
+    process.prints("no credential is sent there").await;
+    process.stop().await;
+    assert_eq!(elsewhere.count(Endpoint::Graph), 0);
+    world.nothing_was_passed();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_between_pages_is_renewed() {
+    let world = World::graph(ROWS).await;
+    world.begin_with_the_backlog();
+    world
+        .emulator
+        .configure(|settings| settings.identity.token_seconds = 2);
+    // The second page is asked for with a token that expires on its way.
+    let slow = Fault::DelayRequest { ms: 2_500 };
+    world
+        .emulator
+        .fault(Endpoint::Graph, slow.after(1).times(1));
+    let mut process = world.start();
+    world.backlog_delivered().await;
+    process.stop().await;
+    assert_eq!((followed(&world, 401), followed(&world, 200)), (1, 2));
+    assert!(world.count(Endpoint::Token) >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_page_is_asked_for_again() {
+    let faults = [
+        Fault::status(503),
+        Fault::Reset,
+        Fault::ResetMidBody { bytes: 50_000 },
+        Fault::Garble,
+        Fault::CutGzip,
+        Fault::error_in_success(),
+    ];
+    join_all(faults.map(async |fault| {
+        let world = World::graph(6_000).await;
+        world.begin_with_the_backlog();
+        world
+            .emulator
+            .fault(Endpoint::Graph, fault.after(1).times(1));
+        let mut process = world.start();
+        process
+            .prints("The message trace answers again after")
+            .await;
+        world.backlog_delivered().await;
+        process.stop().await;
+    }))
+    .await;
+}
