@@ -121,6 +121,8 @@ async fn ninety_days_back_is_asked_for_in_windows_of_ten() {
     world.emulator.add_row(old);
     let mut process = world.start();
     until("windows have grown", || world.count(Endpoint::Graph) >= 8).await;
+    let lost = "symphony_module_common_lost_seconds_total";
+    assert_eq!(process.metric(lost).await, Some(0.0));
     process.stop().await;
     let mut longest = TimeDelta::zero();
     for request in world.emulator.requests(Endpoint::Graph) {
