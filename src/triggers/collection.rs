@@ -37,6 +37,10 @@ pub(super) struct Collection {
     chunk_size: usize,
 }
 
+/// What is older than the source's retention but for this is gone before it can be asked for. A
+/// first start does not ask for it, else its rows would count as lost.
+const BRINK: TimeDelta = TimeDelta::minutes(2);
+
 /// Collects from the source that `source` makes, until stopped.
 pub(super) async fn run<S: Source>(
     settings: Collection,
@@ -58,9 +62,6 @@ pub(super) async fn run<S: Source>(
     )?;
     log.info(format!("Events go to the intake at {}.", intake.host()));
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
-    let start_time = TimeDelta::hours(settings.start_time.into());
-    let start = state::begin(&state, log, clock.now(), start_time);
-
     let store = Kept(storage.clone());
     let seed = Uuid::new_v4().into_bytes();
     let Remembered {
@@ -80,6 +81,8 @@ pub(super) async fn run<S: Source>(
 
     let source = source(keyer).await?;
     let limits = source.limits();
+    let start_time = TimeDelta::hours(settings.start_time.into()).min(limits.retention - BRINK);
+    let start = state::begin(&state, log, clock.now(), start_time);
     let plan = Plan::new(
         PlanSettings {
             frequency: TimeDelta::seconds(settings.frequency.into()),

@@ -64,6 +64,7 @@ impl Trigger for MessageTraceGraph {
                 clock,
                 storage,
                 log,
+                metrics,
                 ..
             } = surroundings;
             let quota = Tracing::remembered_quota(&storage, share).await?;
@@ -77,7 +78,7 @@ impl Trigger for MessageTraceGraph {
                 format,
                 limiter.clone(),
             );
-            Ok(Tracing::new(graph, limiter, clock, storage, log))
+            Ok(Tracing::new(graph, limiter, clock, storage, log, &metrics))
         })
         .await
     }

@@ -3,13 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::{
     Clock, Page, Window,
     collect::{Remedy, Source, SourceError, SourceLimits},
     http::chain,
     microsoft::{self, Class, Graph, Limiter, Link, Quota, ReportingService, Share},
-    sdk::{Log, RunError, Storage},
+    sdk::{Log, Metrics, RunError, Storage},
 };
 
 /// How far back a service is taken to reach when it says "too old" without a number.
@@ -70,7 +71,9 @@ pub(super) struct Tracing {
     clock: Clock,
     storage: Storage,
     log: Log,
+    /// How many links had been repaired when that was looked at last.
     repaired: Mutex<u64>,
+    repairs: Counter,
 }
 
 /// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
@@ -83,6 +86,7 @@ impl Tracing {
         clock: Clock,
         storage: Storage,
         log: Log,
+        metrics: &Metrics,
     ) -> Self {
         Self {
             graph,
@@ -91,6 +95,11 @@ impl Tracing {
             storage,
             log,
             repaired: Mutex::new(0),
+            repairs: metrics.register(
+                "links_repaired",
+                "Links to the next page that Microsoft refused itself and that were mended",
+                Counter::default(),
+            ),
         }
     }
 
@@ -129,6 +138,7 @@ impl Tracing {
         let now = self.graph.links_repaired();
         let mut before = self.repaired.lock().unwrap_or_else(PoisonError::into_inner);
         if now > *before {
+            self.repairs.inc_by(now - *before);
             *before = now;
             self.log.warning(
                 "Microsoft refused its own link to the next page; it was mended, and no row is \

@@ -16,7 +16,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_start_delivers_what_is_there_and_what_comes() {
-    let world = World::graph(6_000).await;
+    let world = World::graph(3_000).await;
     let mut process = world.start();
     process.prints("Message Trace trigger has started.").await;
     world.backlog_delivered().await;
@@ -32,7 +32,7 @@ async fn first_start_delivers_what_is_there_and_what_comes() {
         "{health}"
     );
     let forwarded = "symphony_module_common_forwarded_events_total{intake_key=";
-    process.reaches(forwarded, 6_001.0).await;
+    process.reaches(forwarded, 3_001.0).await;
     process.stop().await;
 
     let requests = world.emulator.requests(Endpoint::Graph);
@@ -121,6 +121,8 @@ async fn ninety_days_back_is_asked_for_in_windows_of_ten() {
     world.emulator.add_row(old);
     let mut process = world.start();
     until("windows have grown", || world.count(Endpoint::Graph) >= 8).await;
+    let lost = "symphony_module_common_lost_seconds_total";
+    assert_eq!(process.metric(lost).await, Some(0.0));
     process.stop().await;
     let mut longest = TimeDelta::zero();
     for request in world.emulator.requests(Endpoint::Graph) {
@@ -333,8 +335,10 @@ async fn reporting_rows_are_read_by_the_first_trigger_s_format() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_to_many_gives_an_event_for_each() {
-    // A page of 5000 rows ends in the middle of the mail's recipients.
-    let world = World::graph(9_000).await;
+    let world = World::graph(300).await;
+    world
+        .emulator
+        .configure(|settings| settings.graph.page_rows = 400);
     let received = world.now() - TimeDelta::minutes(30);
     let first = NewRow::new(received, "r0@contoso.example");
     let id = first.row.trace_id;
@@ -351,7 +355,7 @@ async fn a_mail_to_many_gives_an_event_for_each() {
     let pages = requests
         .iter()
         .filter(|request| request.url.contains("skiptoken"));
-    assert_eq!(pages.count(), 2);
+    assert!(pages.count() >= 4);
     let delivered = |n| {
         let recipient = format!("r{n}@contoso.example");
         world
