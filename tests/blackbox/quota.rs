@@ -52,8 +52,11 @@ async fn steps_back_when_others_use_the_quota_and_loses_nothing() {
         assert_eq!(process.health().await.0, 200);
         let requests = world.emulator.requests(Endpoint::Graph);
         let statuses: Vec<_> = requests.iter().map(|request| request.status).collect();
-        // Two in half a minute are what is left of our share.
-        assert_eq!(statuses, [Some(429), Some(200)]);
+        // Two in half a minute are what is left of our share. A date is cut to whole seconds, so
+        // the first of them may come a moment too early.
+        let (last, refused) = statuses.split_last().unwrap();
+        assert_eq!(*last, Some(200), "{statuses:?}");
+        assert!(refused.len() <= 2 && refused.iter().all(|status| *status == Some(429)));
         process.stop().await;
     }))
     .await;
