@@ -293,7 +293,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if let Remedy::TooOld { oldest } = remedy
             && let Some(lost) = self.plan.forget_before(window, oldest)
         {
-            return self.lose(lost).await;
+            let verdict = self.window_patience.failed(remedy, self.parts.clock.now());
+            self.lose(lost).await?;
+            return self.pause(verdict.pause).await;
         }
         let narrower = self.plan.narrow(window);
         let remedy = if narrower {

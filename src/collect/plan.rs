@@ -14,6 +14,9 @@ const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
 /// The shortest window: below it a query is not made narrower.
 const SHORTEST_SPAN: TimeDelta = TimeDelta::seconds(1);
 
+/// How far behind the end of a source's reach it is asked: by the time it hears, its reach has moved.
+const REACH_MARGIN: TimeDelta = TimeDelta::minutes(1);
+
 /// A window grows at most this much over the one before, since traffic is uneven.
 const GROWTH: i32 = 4;
 
@@ -65,7 +68,7 @@ impl Plan {
 
     /// The next thing to do. The window given is counted as planned: what follows lies behind it.
     pub fn next(&mut self, now: DateTime<Utc>) -> Next {
-        let kept = whole_second(now - self.settings.retention) + TimeDelta::minutes(1);
+        let kept = whole_second(now - self.settings.retention) + REACH_MARGIN;
         if let Some(lost) = Window::new(self.edge, kept) {
             self.edge = kept;
             return Next::Lost(lost);
@@ -115,10 +118,12 @@ impl Plan {
         window.span() > SHORTEST_SPAN
     }
 
-    /// Gives up everything older than `oldest`, which the source says it does not keep.
+    /// Gives up what of a window is older than `oldest`, which the source says it does not keep, and
+    /// goes on behind that. None, and nothing changes, when that is nothing of the window.
     pub fn forget_before(&mut self, window: Window, oldest: DateTime<Utc>) -> Option<Window> {
-        self.edge = whole_second(oldest) + SHORTEST_SPAN;
-        Window::new(window.start(), self.edge)
+        let lost = Window::new(window.start(), whole_second(oldest) + REACH_MARGIN)?;
+        self.edge = lost.end();
+        Some(lost)
     }
 
     /// Everything before it has been planned.
@@ -235,6 +240,27 @@ mod tests {
             panic!("due")
         };
         assert_eq!(first.start(), kept);
+    }
+
+    #[test]
+    fn a_shorter_reach_than_thought_loses_what_lies_before_it() {
+        let mut plan = Plan::new(SETTINGS, at(0));
+        let now = at(20 * 86_400);
+        let Next::Read(first) = plan.next(now) else {
+            panic!("due")
+        };
+        assert_eq!(
+            plan.forget_before(first, at(-60)),
+            None,
+            "nothing of it is too old"
+        );
+        assert_eq!(plan.edge(), first.end());
+        let lost = plan.forget_before(first, at(86_400)).unwrap();
+        assert_eq!(lost, Window::new(at(0), at(86_460)).unwrap());
+        let Next::Read(next) = plan.next(now) else {
+            panic!("due")
+        };
+        assert_eq!(next.start(), at(86_460));
     }
 
     #[test]

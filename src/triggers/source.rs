@@ -13,9 +13,6 @@ use crate::{
     sdk::{Log, Metrics, RunError, Storage},
 };
 
-/// How far back a service is taken to reach when it says "too old" without a number.
-const SHORTER_REACH: TimeDelta = TimeDelta::days(10);
-
 /// The Reporting Web Service as a source.
 #[derive(Debug)]
 pub(super) struct Reporting {
@@ -47,14 +44,12 @@ impl Source for Reporting {
 fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
     let remedy = match error.class() {
         Class::Transient { retry_after } => Remedy::Retry { after: retry_after },
-        Class::Refused => Remedy::Person,
         Class::Narrow => Remedy::Narrow,
-        Class::OutOfReach { days } => {
-            let reach = days.map_or(SHORTER_REACH, |days| TimeDelta::days(days.into()));
-            Remedy::TooOld {
-                oldest: now - reach,
-            }
-        }
+        Class::OutOfReach { days: Some(days) } => Remedy::TooOld {
+            oldest: now - TimeDelta::days(days.into()),
+        },
+        // Rows are given up only for a reach that the service has named.
+        Class::OutOfReach { days: None } | Class::Refused => Remedy::Person,
     };
     SourceError {
         remedy,

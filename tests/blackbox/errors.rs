@@ -252,3 +252,25 @@ async fn every_way_the_service_may_work_is_understood() {
         process.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reach_shorter_than_documented_is_said_and_costs_nothing_more() {
+    let world = World::with_backlog(24 * 9, 2_000).await;
+    world
+        .emulator
+        .configure(|settings| settings.report.oldest_days = 10);
+    let mark = (world.now() - chrono::TimeDelta::days(20)).to_rfc3339();
+    world.write_state(&serde_json::json!({"most_recent_date_requested": mark}).to_string());
+    let mut process = world.start();
+    process
+        .prints("are lost: Microsoft does not keep them any more")
+        .await;
+    world.all_delivered().await;
+    assert!(
+        process
+            .metric("symphony_module_common_lost_seconds_total")
+            .await
+            > Some(9.9 * 86_400.0)
+    );
+    process.stop().await;
+}
