@@ -230,6 +230,7 @@ async fn stops_while_microsoft_is_slow() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stops_while_a_page_stalls() {
     let world = World::with_backlog(1, 1_000).await;
+    // An empty page would be too short to stall.
     world.begin_with_the_backlog();
     world.emulator.fault(
         Endpoint::Report,

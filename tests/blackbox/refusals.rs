@@ -189,6 +189,14 @@ async fn a_missing_service_principal_gets_the_command_that_creates_it() {
         assert_eq!(world.count(Endpoint::Token), 1, "no new token helps");
         process.stop().await;
         world.nothing_was_passed();
+
+        let present = ServicePrincipal::PresentFrom(world.now());
+        world
+            .emulator
+            .configure(|settings| settings.graph.service_principal = present);
+        let mut process = world.start();
+        world.backlog_delivered().await;
+        process.stop().await;
     }
 }
 
