@@ -56,7 +56,8 @@ fn command_line(registry: &Registry) -> Command {
     };
     let triggers = registry.commands().map(|trigger| {
         Command::new(trigger.name.to_owned())
-            .about(format!("{}: {}", trigger.title, trigger.description))
+            .about(trigger.title.to_owned())
+            .long_about(format!("{}\n\n{}", trigger.title, trigger.description))
             .visible_aliases(trigger.aliases.iter().copied().map(str::to_owned))
             // The platform's runtime ignores what follows the command (contract A-01).
             .arg(Arg::new("ignored").num_args(0..).hide(true))

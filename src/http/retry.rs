@@ -55,7 +55,9 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = DateTime::<Utc>::from(httpdate::parse_http_date(text).ok()?);
-            (date - now).to_std().unwrap_or_default()
+            // A date is cut to whole seconds.
+            let wait = (date - now).to_std();
+            wait.map_or(Duration::ZERO, |wait| wait + Duration::from_secs(1))
         }
     };
     Some(wait.min(RETRY_AFTER_MAX))
@@ -102,7 +104,7 @@ mod tests {
         assert_eq!(ask("120"), Some(Duration::from_secs(120)));
         assert_eq!(
             ask("Sun, 06 Nov 1994 08:50:07 GMT"),
-            Some(Duration::from_secs(30))
+            Some(Duration::from_secs(31))
         );
         assert_eq!(ask("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(ask("999999999"), Some(RETRY_AFTER_MAX));

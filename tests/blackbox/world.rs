@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
     time::{Instant, timeout},
 };
 
@@ -295,6 +296,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
 pub(crate) struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -309,12 +311,16 @@ impl Process {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let mut output = BufReader::new(child.stderr.take().unwrap()).lines();
         let seen = Arc::clone(&lines);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = output.next_line().await {
                 seen.lock().unwrap().push(line);
             }
         });
-        Self { child, lines }
+        Self {
+            child,
+            lines,
+            reader: Some(reader),
+        }
     }
 
     /// What was printed on standard error so far.
@@ -353,9 +359,14 @@ impl Process {
     /// Waits for the end and gives the exit status.
     pub(crate) async fn ends(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;
-        ended
+        let status = ended
             .unwrap_or_else(|_| panic!("did not end:\n{}", self.output()))
-            .unwrap()
+            .unwrap();
+        // The last lines may still be on their way through the pipe.
+        if let Some(reader) = self.reader.take() {
+            reader.await.unwrap();
+        }
+        status
     }
 
     /// Asks for a stop, which must succeed in time.
