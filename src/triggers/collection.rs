@@ -54,7 +54,8 @@ pub(super) async fn run<S: Source>(
         stop,
         ..
     } = &context;
-    log.info("Message Trace trigger has started.");
+    // The words of the contract (O-07), which people search for.
+    log.info("Office365 MessageTrace Trigger has started.");
     let intake = context.intake(
         &settings.intake_key,
         settings.intake_server.as_deref(),
@@ -112,6 +113,6 @@ pub(super) async fn run<S: Source>(
         .run()
         .await
         .map_err(RunError::failed)?;
-    log.info("Stopping Message Trace trigger");
+    log.info("Stopping Office365 MessageTrace trigger");
     Ok(())
 }
