@@ -18,7 +18,9 @@ use crate::{
 async fn first_start_delivers_what_is_there_and_what_comes() {
     let world = World::graph(3_000).await;
     let mut process = world.start();
-    process.prints("Office365 MessageTrace Trigger has started.").await;
+    process
+        .prints("Office365 MessageTrace Trigger has started.")
+        .await;
     world.backlog_delivered().await;
     world
         .emulator

@@ -12,7 +12,9 @@ use crate::world::{Process, World, until};
 async fn first_start_delivers_what_is_there_and_what_comes() {
     let world = World::with_backlog(3, 5_000).await;
     let mut process = world.start();
-    process.prints("Office365 MessageTrace Trigger has started.").await;
+    process
+        .prints("Office365 MessageTrace Trigger has started.")
+        .await;
     world.all_delivered().await;
     world
         .emulator
@@ -40,7 +42,9 @@ async fn first_start_delivers_what_is_there_and_what_comes() {
 
     process.stop().await;
     assert!(
-        process.output().contains("Stopping Office365 MessageTrace trigger"),
+        process
+            .output()
+            .contains("Stopping Office365 MessageTrace trigger"),
         "{}",
         process.output()
     );
