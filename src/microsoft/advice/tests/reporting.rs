@@ -147,7 +147,7 @@ fn what_passes_by_itself() {
         &["`frequency`"],
     );
     let date = [("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")];
-    says(&ask(503, &date, "", None), after(60), &["for the moment"]);
+    says(&ask(503, &date, "", None), after(61), &["for the moment"]);
     for status in [408, 425, 500, 502, 503, 504, 599] {
         says(&ask(status, &[], "", None), TRANSIENT, &["later"]);
     }
