@@ -60,7 +60,7 @@ fn json_files_are_formatted_as_python_formats_them() {
         let text = text(&file);
         assert!(
             text.is_ascii(),
-            "{file}: escape what is not ASCII as \\uXXXX"
+            "{file}: escape what is not ASCII, as \\u with four digits"
         );
         assert_eq!(text, as_python_indents(&text), "{file}");
     }

@@ -60,7 +60,10 @@ pub(super) fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize)
             "it points elsewhere, which is not followed: compare intake_server with the address of \
              your region",
         ),
-        _ => refused("it does not take the events as they are: report this to the maintainers"),
+        _ => refused(
+            "it does not take the request: compare intake_key with the key on the intake's page in \
+             Sekoia.io, and if that is right, report this to the maintainers",
+        ),
     }
 }
 
