@@ -8,8 +8,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Backlog, Emulator, Endpoint, Fault, FaultRule, Lateness, Options, Resolution, Scope, Traffic,
-    Verdict,
+    Backlog, Emulator, Endpoint, Fault, FaultRule, Lateness, Options, Resolution, Scope,
+    ServicePrincipal, Traffic, Verdict,
 };
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
@@ -398,6 +398,27 @@ fn a_lasting_refusal_is_critical_once_and_heals_by_itself() {
         "{}",
         site.output()
     );
+}
+
+/// Provisioning takes hours: the trigger waits, without a new start.
+#[test]
+fn a_service_principal_that_comes_hours_later_is_waited_for() {
+    let backlog = Backlog::rows(TimeDelta::hours(5), 100);
+    let site = Site::new(
+        "message_trace_graph",
+        Traffic {
+            backlog,
+            ..Traffic::default()
+        },
+    );
+    let provisioned = site.time.now() + TimeDelta::hours(4);
+    site.emulator.configure(|settings| {
+        settings.graph.service_principal = ServicePrincipal::PresentFrom(provisioned);
+    });
+    site.live(Duration::from_secs(5 * 3600), false);
+    assert!(site.verdict().is_clean(), "{}", site.verdict());
+    let command = "New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
+    assert!(site.output().contains(command), "{}", site.output());
 }
 
 /// What an operator wants to see of a day: the mark follows the clock.
