@@ -101,6 +101,13 @@ pub enum StartError {
     /// The data directory is unusable.
     #[error("cannot start without data storage")]
     Storage(#[from] StorageError),
+    /// The state should be kept in an object store.
+    #[error(
+        "file_backend is S3, which this version cannot keep its state in, and without its state it \
+         would lose or double events after a restart: mount a volume as the data directory, and \
+         take file_backend away"
+    )]
+    ObjectStore,
     /// The module's secrets could not be had.
     #[error("cannot start without the module's secrets")]
     Secrets(#[from] SecretsError),
@@ -276,8 +283,12 @@ impl Start<'_> {
         Ok(server)
     }
 
-    /// The data directory, or what `sub_folder` makes of it (C-20).
+    /// The data directory, or what `sub_folder` makes of it (C-19, C-20).
     fn storage(&self, data: &Path) -> Result<Storage, StartError> {
+        let backend = self.configuration.filled_text("file_backend")?;
+        if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
+            return Err(StartError::ObjectStore);
+        }
         let root = match self.configuration.filled_text("sub_folder")? {
             Some(below) => data.join(below),
             None => data.to_owned(),

@@ -164,6 +164,13 @@ async fn a_data_directory_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_store_is_refused_rather_than_ignored() {
+    let world = World::with_backlog(1, 0).await;
+    world.write("file_backend", "s3\n");
+    ends_with(world.start(), &["file_backend is S3", "mount a volume"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_unknown_command_lists_the_commands() {
     let binary = env!("CARGO_BIN_EXE_message-trace");
     for arguments in [
