@@ -1,21 +1,25 @@
 //! The command line, for the platform and for people.
 
-use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
+mod check;
+mod screen;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use self::screen::fail;
 use crate::{
     http::chain,
-    sdk::{Directories, Environment, Registry},
+    sdk::{self, Directories, Environment, Registry, Unclear},
     triggers,
 };
 
 /// Threads of the runtime: one for the collection, one that answers for it when it is busy.
 const THREADS: usize = 2;
 
-/// Runs the program with these arguments, of which the first is its name. The exit code is 0 after
-/// a stop, else 1 (contract A-02, E-09).
+/// Runs the program with these arguments, of which the first is its name. The exit code of a trigger
+/// is 0 after a stop, else 1 (contract A-02, E-09).
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let registry = triggers::registry();
     let matches = match command_line(&registry).try_get_matches_from(arguments) {
@@ -30,17 +34,35 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => return fail(error.to_string().trim_end()),
     };
-    let started = match matches.subcommand() {
+    let ended = match matches.subcommand() {
         None => Err(anyhow::anyhow!(
             "a command is missing; {}",
             known(&registry)
         )),
-        Some((command, arguments)) => start(&registry, command, directories(arguments)),
+        Some((command, arguments)) => run(&registry, command, arguments),
     };
-    match started {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("message-trace: {}", chain(error.as_ref()))),
+    ended.unwrap_or_else(|error| fail(&format!("message-trace: {}", chain(error.as_ref()))))
+}
+
+/// Runs a command: one for people, or a trigger.
+fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let directories = directories(arguments);
+    match command {
+        "check" => runtime()?.block_on(check::run(registry, directories, arguments)),
+        trigger => {
+            let environment = Environment::process();
+            runtime()?.block_on(sdk::run(registry, trigger, directories, environment))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 fn command_line(registry: &Registry) -> Command {
@@ -81,6 +103,7 @@ fn command_line(registry: &Registry) -> Command {
             "What must survive a restart",
         ))
         .subcommands(triggers)
+        .subcommand(check::command(registry))
 }
 
 fn directories(arguments: &ArgMatches) -> Directories {
@@ -98,19 +121,32 @@ fn directories(arguments: &ArgMatches) -> Directories {
     }
 }
 
-fn start(registry: &Registry, command: &str, directories: Directories) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(crate::sdk::run(
-        registry,
-        command,
-        directories,
-        Environment::process(),
-    ))?;
-    Ok(())
+/// The trigger that a command for people is about.
+fn trigger() -> Arg {
+    Arg::new("trigger")
+        .value_name("TRIGGER")
+        .help("The trigger; may be left out when the configuration fits one only")
+}
+
+/// Whether to print for machines.
+fn json() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON")
+}
+
+/// The command of the trigger that is meant.
+fn chosen(
+    registry: &Registry,
+    directories: &Directories,
+    environment: &Environment,
+    arguments: &ArgMatches,
+) -> Result<String, Unclear> {
+    match arguments.get_one::<String>("trigger") {
+        Some(trigger) => Ok(trigger.clone()),
+        None => sdk::only_fitting(registry, directories, environment).map(str::to_owned),
+    }
 }
 
 fn known(registry: &Registry) -> String {
@@ -121,12 +157,6 @@ fn known(registry: &Registry) -> String {
         "the commands are: {}",
         commands.collect::<Vec<_>>().join(", ")
     )
-}
-
-fn fail(text: &str) -> ExitCode {
-    // When even standard error is gone, the exit code must do.
-    _ = writeln!(std::io::stderr(), "{text}");
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

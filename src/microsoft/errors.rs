@@ -20,6 +20,8 @@ pub enum Error {
         status: StatusCode,
         /// Whether asking again helps.
         class: Class,
+        /// What it is about.
+        concern: Concern,
         /// What happened, what it means and what to do, with what the service said.
         sentence: String,
     },
@@ -65,6 +67,15 @@ impl Error {
         }
     }
 
+    /// What the failure is about.
+    pub fn concern(&self) -> Concern {
+        match self {
+            Self::Status { concern, .. } => *concern,
+            Self::SignIn(error) => error.concern(),
+            _ => Concern::Query,
+        }
+    }
+
     /// A word for metrics labels: the status of a refusal, or the kind of failure.
     pub fn label(&self) -> &'static str {
         match self {
@@ -100,6 +111,19 @@ fn status_label(status: StatusCode) -> &'static str {
             _ => "5xx",
         },
     }
+}
+
+/// What a failure is about. What comes before it in this list has worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Concern {
+    /// Who asks.
+    SignIn,
+    /// What they may do.
+    Permission,
+    /// What the tenant needs besides.
+    ServicePrincipal,
+    /// The question or its answer.
+    Query,
 }
 
 /// Whether asking again helps.

@@ -23,10 +23,10 @@ mod testing;
 use std::time::Duration;
 
 pub use self::{
-    errors::{Class, Error, Unreadable},
+    errors::{Class, Concern, Error, Unreadable},
     graph::{EventFormat, Graph, Limiter, Quota, Share},
     identity::{
-        Certificate, CertificateError, Credential, Identity, METADATA_SERVICE, Resource,
+        Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,
         SignInError, TokenCache,
     },
     link::{Link, LinkError},

@@ -11,6 +11,7 @@
 //! Marks like `J-05` in the documentation name rows of the contract that this layer follows.
 
 mod callback;
+mod check;
 mod config;
 mod context;
 mod health;
@@ -26,6 +27,7 @@ mod schema;
 mod secrets;
 mod sentry;
 mod serve;
+mod settings;
 mod stop;
 mod storage;
 #[cfg(test)]
@@ -33,11 +35,12 @@ mod testing;
 
 pub use self::{
     callback::{Callback, SendEventError},
+    check::{Finding, Findings, Outcome, Topic, Unclear, check, only_fitting},
     config::{ConfigError, Configuration, Environment, Place, SettingsMap},
     context::Context,
     health::Heartbeat,
     intake::{
-        Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Pushed, Receipt, Rejected,
+        Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Probed, Pushed, Receipt, Rejected,
         Stopped,
     },
     log::{Console, Level, Log},
@@ -47,5 +50,5 @@ pub use self::{
     runtime::{Directories, Host, StartError, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,
-    storage::{Backend, LocalBackend, MemoryBackend, StateFile, Storage, StorageError},
+    storage::{Backend, LocalBackend, MemoryBackend, Peek, StateFile, Storage, StorageError},
 };

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     RunError, StartError,
+    check::{Findings, Topic},
     config::SettingsMap,
     context::Context,
     schema::{ManifestError, TriggerManifest},
@@ -16,6 +17,9 @@ use crate::http::chain;
 
 /// A run under way.
 type Run = BoxFuture<'static, Result<(), RunError>>;
+
+/// A check under way.
+type Check<'a> = BoxFuture<'a, ()>;
 
 /// A kind of trigger.
 ///
@@ -38,6 +42,23 @@ pub trait Trigger: Send + Sync + 'static {
         settings: Self::Settings,
         context: Context,
     ) -> impl Future<Output = Result<(), RunError>> + Send;
+
+    /// What [`check`](Self::check) goes through besides settings and data, in this order.
+    const TOPICS: &'static [Topic] = &[];
+
+    /// Tries out what a run with these settings needs, and changes nothing. Another process may be
+    /// running the trigger on the same data meanwhile, so the context's storage is for reading
+    /// only.
+    fn check(
+        settings: Self::Settings,
+        context: Context,
+        findings: &mut Findings<'_>,
+    ) -> impl Future<Output = ()> + Send {
+        _ = (settings, context);
+        findings.settings(Ok(()));
+        findings.data();
+        std::future::ready(())
+    }
 }
 
 /// One line of the list of commands.
@@ -67,6 +88,8 @@ pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
     start: fn(SettingsMap, Context) -> Run,
+    check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
+    pub(super) topics: &'static [Topic],
 }
 
 impl Registry {
@@ -88,6 +111,8 @@ impl Registry {
                 manifest,
                 aliases: T::ALIASES,
                 start: start::<T>,
+                check: check::<T>,
+                topics: T::TOPICS,
             }),
             Err(error) => self.broken = Some(error),
         }
@@ -102,6 +127,23 @@ impl Registry {
             title: &item.manifest.name,
             description: &item.manifest.description,
         })
+    }
+
+    /// Everything that checks of these triggers go through, without repetition.
+    pub fn topics(&self) -> Vec<Topic> {
+        let mut topics = vec![Topic::SETTINGS, Topic::DATA];
+        for topic in self.items.iter().flat_map(|item| item.topics) {
+            if !topics.contains(topic) {
+                topics.push(*topic);
+            }
+        }
+        topics
+    }
+
+    /// The commands whose manifest the given settings fit, with no setting that it does not know.
+    pub(super) fn fitting(&self, settings: &SettingsMap) -> Vec<&Item> {
+        let fits = |item: &&Item| item.manifest.arguments.describes(settings);
+        self.items.iter().filter(fits).collect()
     }
 
     /// The trigger behind a command or alias, which must match exactly.
@@ -132,17 +174,41 @@ impl Item {
     pub(super) fn start(&self, settings: SettingsMap, context: Context) -> Run {
         (self.start)(settings, context)
     }
+
+    /// Tries out what a run of one instance needs.
+    pub(super) async fn check(
+        &self,
+        settings: SettingsMap,
+        context: Context,
+        findings: &mut Findings<'_>,
+    ) {
+        (self.check)(settings, context, findings).await;
+    }
 }
 
 fn start<T: Trigger>(settings: SettingsMap, context: Context) -> Run {
+    Box::pin(async move { T::run(typed::<T>(settings)?, context).await })
+}
+
+fn check<'a, T: Trigger>(
+    settings: SettingsMap,
+    context: Context,
+    findings: &'a mut Findings<'_>,
+) -> Check<'a> {
     Box::pin(async move {
-        let settings = serde_json::from_value(Value::Object(settings.0)).map_err(|error| {
-            RunError::configuration(format!(
-                "a setting is not usable: {}",
-                without_values(&error)
-            ))
-        })?;
-        T::run(settings, context).await
+        match typed::<T>(settings) {
+            Ok(settings) => T::check(settings, context, findings).await,
+            Err(error) => findings.settings(Err(error)),
+        }
+    })
+}
+
+fn typed<T: Trigger>(settings: SettingsMap) -> Result<T::Settings, RunError> {
+    serde_json::from_value(Value::Object(settings.0)).map_err(|error| {
+        RunError::configuration(format!(
+            "a setting is not usable: {}",
+            without_values(&error)
+        ))
     })
 }
 

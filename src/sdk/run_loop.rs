@@ -9,11 +9,8 @@ use tokio::{
 
 use super::{
     RunError,
-    config::{ConfigError, SettingsMap},
-    context::Context,
-    registry::Item,
-    schema::{ModuleManifest, Schema},
-    secrets::Secrets,
+    config::SettingsMap, context::Context, registry::Item, schema::ModuleManifest,
+    secrets::Secrets, settings::Settings,
 };
 use crate::http::Backoff;
 
@@ -97,79 +94,25 @@ impl<'a> RunLoop<'a> {
 
     /// Reads and checks the configuration anew.
     fn configured(&self) -> Result<(SettingsMap, Context), RunError> {
-        let configuration = &self.context.configuration;
-        let required = |key: &str| match configuration.object(key) {
-            Ok(Some(object)) => Ok(object),
-            Ok(None) => Err(RunError::failed(configuration.missing(key))),
-            Err(error) => Err(RunError::failed(error)),
+        let Settings {
+            module,
+            trigger,
+            suspicions,
+        } = Settings::read(
+            self.item,
+            self.module,
+            &self.secrets,
+            &self.context.configuration,
+            &self.context.log,
+        )?;
+        for suspicion in suspicions {
+            self.context.log.warning(suspicion);
+        }
+        let context = Context {
+            module_configuration: module,
+            ..self.context.clone()
         };
-        let mut module = required("module_configuration")?;
-        self.secrets.complete_module(&mut module);
-        let connector: Result<_, ConfigError> = configuration.object("connector_configuration");
-        let (key, mut trigger) = match connector.map_err(RunError::failed)? {
-            Some(connector) => ("connector_configuration", connector),
-            None => ("trigger_configuration", required("trigger_configuration")?),
-        };
-        self.secrets.complete_trigger(&mut trigger);
-        self.place_intake(&mut trigger)?;
-
-        let checked_module = self.check("module_configuration", &self.module.configuration, module);
-        let checked_trigger = self.check(key, &self.item.manifest.arguments, trigger);
-        match (checked_module, checked_trigger) {
-            (Ok(module_configuration), Ok(settings)) => Ok((
-                settings,
-                Context {
-                    module_configuration,
-                    ..self.context.clone()
-                },
-            )),
-            (module, trigger) => {
-                let problems = [module.err(), trigger.err()]
-                    .into_iter()
-                    .flatten()
-                    .flatten();
-                Err(RunError::Configuration(problems.collect()))
-            }
-        }
-    }
-
-    /// Where the settings name no intake server, the platform's `intake_url` counts (J-01) before
-    /// the manifest's default, which is the server of one region only.
-    fn place_intake(&self, settings: &mut SettingsMap) -> Result<(), RunError> {
-        const SERVER: &str = "intake_server";
-        let named = settings
-            .get::<String>(SERVER)
-            .is_some_and(|server| !server.trim().is_empty());
-        let platform = self
-            .context
-            .configuration
-            .url("intake_url")
-            .map_err(RunError::failed)?;
-        if let (false, Some(url)) = (named, platform) {
-            settings.0.insert(SERVER.to_owned(), url.into());
-        }
-        Ok(())
-    }
-
-    fn check(
-        &self,
-        key: &str,
-        schema: &Schema,
-        object: SettingsMap,
-    ) -> Result<SettingsMap, Vec<String>> {
-        for secret in schema.secret_values(&object) {
-            self.context.log.hide_text(secret);
-        }
-        let name = |sentence: String| format!("{key}: {sentence}");
-        match schema.check(object) {
-            Ok(checked) => {
-                for suspicion in checked.suspicions {
-                    self.context.log.warning(name(suspicion));
-                }
-                Ok(checked.settings)
-            }
-            Err(problems) => Err(problems.into_iter().map(name).collect()),
-        }
+        Ok((trigger, context))
     }
 
     /// Says why a run ended, and when that has happened too often (E-03, E-07).

@@ -68,6 +68,26 @@ pub struct Host {
     pub stop: CancellationToken,
 }
 
+impl Host {
+    /// This process, with its clock and its network.
+    pub(super) fn process(
+        directories: Directories,
+        environment: Environment,
+        console: Console,
+        stop: CancellationToken,
+    ) -> Result<Self, StartError> {
+        Ok(Self {
+            directories,
+            environment,
+            manifest: "manifest.json".into(),
+            http: Http::client(&ClientOptions::default())?,
+            clock: Clock::system(),
+            console,
+            stop,
+        })
+    }
+}
+
 /// Why a process could not start. Each text is one sentence for stderr.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -132,15 +152,8 @@ pub async fn run(
     directories: Directories,
     environment: Environment,
 ) -> Result<(), StartError> {
-    let host = Host {
-        directories,
-        environment,
-        manifest: "manifest.json".into(),
-        http: Http::client(&ClientOptions::default())?,
-        clock: Clock::system(),
-        console: Console::stderr(),
-        stop: stop::on_signals().map_err(StartError::Signals)?,
-    };
+    let stop = stop::on_signals().map_err(StartError::Signals)?;
+    let host = Host::process(directories, environment, Console::stderr(), stop)?;
     let log = Log::new(command, host.clock.clone(), host.console.clone());
     let panics = log.clone();
     std::panic::set_hook(Box::new(move |panic| panics.error(panic.to_string())));
@@ -157,26 +170,19 @@ pub async fn run_on(registry: &Registry, command: &str, host: Host) -> Result<()
 }
 
 async fn live(registry: &Registry, command: &str, host: Host, log: Log) -> Result<(), StartError> {
-    let item = registry.find(command)?;
-    let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
-    let configuration = Configuration::open(&host.directories.config, host.environment.clone())?;
-    let sentry = Sentry::start(&configuration, &module, command, &host.http)?;
+    let start = Start::open(registry, command, host, log.clone())?;
+    let sentry = Sentry::start(
+        &start.configuration,
+        &start.module,
+        command,
+        &start.host.http,
+    )?;
     if let Some(sentry) = &sentry {
         log.report_to(sentry.reporter());
     }
-    let platform = Platform::read(&configuration)?;
-    let agent = agent(&module);
-    let shipper = Shipper::start(&log, host.http.clone(), platform.clone(), agent.clone());
+    let (http, platform) = (start.host.http.clone(), start.platform.clone());
+    let shipper = Shipper::start(&log, http, platform, start.agent.clone());
 
-    let start = Start {
-        item,
-        module,
-        configuration,
-        host,
-        log: log.clone(),
-        platform,
-        agent,
-    };
     let result = start.until_stop().await;
     if let Err(error) = &result {
         log.post_error(&chain(error));
@@ -197,28 +203,43 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
 }
 
 /// What stands after the first steps of a start.
-struct Start<'a> {
-    item: &'a Item,
-    module: ModuleManifest,
-    configuration: Configuration,
-    host: Host,
-    log: Log,
+pub(super) struct Start<'a> {
+    pub(super) item: &'a Item,
+    pub(super) module: ModuleManifest,
+    pub(super) configuration: Configuration,
+    pub(super) host: Host,
+    pub(super) log: Log,
     platform: Platform,
     agent: HeaderValue,
 }
 
-impl Start<'_> {
+impl<'a> Start<'a> {
+    /// Finds the trigger, its manifest and its configuration.
+    pub(super) fn open(
+        registry: &'a Registry,
+        command: &str,
+        host: Host,
+        log: Log,
+    ) -> Result<Self, StartError> {
+        let item = registry.find(command)?;
+        let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
+        let (directory, environment) = (&host.directories.config, host.environment.clone());
+        let configuration = Configuration::open(directory, environment)?;
+        Ok(Self {
+            item,
+            platform: Platform::read(&configuration)?,
+            agent: agent(&module),
+            module,
+            configuration,
+            host,
+            log,
+        })
+    }
+
     /// The servers listen first: `/health` answers while secrets are waited for.
     async fn until_stop(self) -> Result<(), StartError> {
-        let Host {
-            clock,
-            http,
-            stop,
-            directories,
-            ..
-        } = self.host.clone();
-        let heartbeat = Heartbeat::new(clock.clone(), self.log.clone());
-        let metrics = Metrics::new(clock.clone());
+        let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
+        let metrics = Metrics::new(self.host.clock.clone());
         let (health, scraped) = (heartbeat.clone(), metrics.clone());
         let _liveness = self
             .listen("liveness_port", 8000, "Liveness", move |request| {
@@ -230,7 +251,7 @@ impl Start<'_> {
                 scraped.answer(request)
             })
             .await?;
-        let storage = self.storage(&directories.data)?;
+        let storage = self.storage(&self.host.directories.data)?;
         let secrets = match self.secrets().await {
             Err(SecretsError::Stopped) => return Ok(()),
             other => other?,
@@ -238,31 +259,44 @@ impl Start<'_> {
         if self.configuration.object("module_configuration")?.is_none() {
             return Err(self.configuration.missing("module_configuration").into());
         }
+        let context = self.context(storage, heartbeat, metrics);
+        RunLoop::new(self.item, &self.module, secrets, context)
+            .turn()
+            .await;
+        Ok(())
+    }
+
+    /// What surrounds the runs.
+    pub(super) fn context(
+        &self,
+        storage: Storage,
+        heartbeat: Heartbeat,
+        metrics: Metrics,
+    ) -> Context {
+        let Host {
+            http, clock, stop, ..
+        } = self.host.clone();
         let callback = Callback {
-            platform: self.platform,
+            platform: self.platform.clone(),
             http: http.clone(),
-            agent: self.agent,
+            agent: self.agent.clone(),
             clock: clock.clone(),
             log: self.log.clone(),
             heartbeat: heartbeat.clone(),
             stop: stop.clone(),
         };
-        let context = Context {
+        Context {
             clock,
             http,
             stop,
-            log: self.log,
+            log: self.log.clone(),
             storage,
             metrics,
             heartbeat,
             callback,
             module_configuration: SettingsMap::default(),
-            configuration: self.configuration,
-        };
-        RunLoop::new(self.item, &self.module, secrets, context)
-            .turn()
-            .await;
-        Ok(())
+            configuration: self.configuration.clone(),
+        }
     }
 
     async fn listen(
@@ -283,21 +317,24 @@ impl Start<'_> {
         Ok(server)
     }
 
-    /// The data directory, or what `sub_folder` makes of it (C-19, C-20).
     fn storage(&self, data: &Path) -> Result<Storage, StartError> {
+        Ok(Storage::new(LocalBackend::open(self.data_root(data)?)?))
+    }
+
+    /// The data directory, or what `sub_folder` makes of it (C-19, C-20).
+    pub(super) fn data_root(&self, data: &Path) -> Result<PathBuf, StartError> {
         let backend = self.configuration.filled_text("file_backend")?;
         if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
             return Err(StartError::ObjectStore);
         }
-        let root = match self.configuration.filled_text("sub_folder")? {
+        Ok(match self.configuration.filled_text("sub_folder")? {
             Some(below) => data.join(below),
             None => data.to_owned(),
-        };
-        Ok(Storage::new(LocalBackend::open(root)?))
+        })
     }
 
     /// Asked for only when the module declares secrets (D-03).
-    async fn secrets(&self) -> Result<Secrets, SecretsError> {
+    pub(super) async fn secrets(&self) -> Result<Secrets, SecretsError> {
         if self.module.configuration.secrets().is_empty() {
             return Ok(Secrets::default());
         }

@@ -49,6 +49,15 @@ enum Kind {
 }
 
 impl App {
+    /// Where a token comes from; none for a managed identity, whose service is on the machine's
+    /// own link.
+    pub(super) fn login(&self) -> Option<&Url> {
+        match self.credential {
+            Kind::ManagedIdentity => None,
+            _ => Some(&self.login_url),
+        }
+    }
+
     /// The tokens of this app for a resource.
     pub(super) fn tokens(
         self,

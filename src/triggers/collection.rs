@@ -19,7 +19,7 @@ use crate::{
         journal::{Journal, Remembered},
         plan::{Plan, PlanSettings},
     },
-    sdk::{Context, RunError, StateFile},
+    sdk::{Context, Intake, RunError, StateFile},
 };
 
 /// The settings that every trigger has; bounds and defaults are in the manifests.
@@ -35,6 +35,22 @@ pub(super) struct Collection {
     start_time: u32,
     /// Events.
     chunk_size: usize,
+}
+
+impl Collection {
+    /// The intake that takes the events.
+    pub(super) fn intake(&self, context: &Context) -> Result<Intake, RunError> {
+        context.intake(
+            &self.intake_key,
+            self.intake_server.as_deref(),
+            self.chunk_size,
+        )
+    }
+
+    /// How far back the very first collection begins.
+    pub(super) fn start_time(&self) -> TimeDelta {
+        TimeDelta::hours(self.start_time.into())
+    }
 }
 
 /// What is older than the source's retention but for this is gone before it can be asked for. A
@@ -56,11 +72,7 @@ pub(super) async fn run<S: Source>(
     } = &context;
     // The words of the contract (O-07), which people search for.
     log.info("Office365 MessageTrace Trigger has started.");
-    let intake = context.intake(
-        &settings.intake_key,
-        settings.intake_server.as_deref(),
-        settings.chunk_size,
-    )?;
+    let intake = settings.intake(&context)?;
     log.info(format!("Events go to the intake at {}.", intake.host()));
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
     let store = Kept(storage.clone());
@@ -82,7 +94,7 @@ pub(super) async fn run<S: Source>(
 
     let source = source(keyer).await?;
     let limits = source.limits();
-    let start_time = TimeDelta::hours(settings.start_time.into()).min(limits.retention - BRINK);
+    let start_time = settings.start_time().min(limits.retention - BRINK);
     let start = state::begin(&state, log, clock.now(), start_time);
     let plan = Plan::new(
         PlanSettings {

@@ -4,13 +4,14 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
+    check::{self, Service, Subject},
     collection::{self, Collection},
     source::Reporting,
 };
 use crate::{
     Secret,
     microsoft::{ReportingService, SignIn},
-    sdk::{Context, RunError, Trigger},
+    sdk::{Context, Findings, RunError, Topic, Trigger},
 };
 
 /// What a person fills in.
@@ -33,21 +34,39 @@ impl Trigger for MessageTrace {
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
+        let sign_in = settings.sign_in();
         let Settings {
-            account_name,
-            account_password,
             reporting_url,
             collection,
+            ..
         } = settings;
-        let sign_in = SignIn::Basic {
-            account: account_name,
-            password: account_password,
-        };
         let (http, clock) = (context.http.clone(), context.clock.clone());
         collection::run(collection, context, async |keyer| {
             let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
             Ok(Reporting { service, clock })
         })
         .await
+    }
+
+    const TOPICS: &'static [Topic] = check::TOPICS;
+
+    async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+        let sign_in = settings.sign_in();
+        let url = settings.reporting_url;
+        let subject = Subject {
+            servers: vec![url.clone()],
+            tokens: None,
+            service: Service::reporting(&context, url, sign_in),
+        };
+        check::run(Ok(subject), &settings.collection, &context, findings).await;
+    }
+}
+
+impl Settings {
+    fn sign_in(&self) -> SignIn {
+        SignIn::Basic {
+            account: self.account_name.clone(),
+            password: self.account_password.clone(),
+        }
     }
 }

@@ -1,16 +1,19 @@
 //! The trigger "Message Trace (Graph API)": an app, and Microsoft Graph.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     app::App,
+    check::{self, Service, Subject},
     collection::{self, Collection},
     source::Tracing,
 };
 use crate::{
-    microsoft::{EventFormat, Graph, Limiter, Resource, Share},
-    sdk::{Context, RunError, Trigger},
+    microsoft::{EventFormat, Graph, Limiter, Quota, Resource, Share},
+    sdk::{Context, Findings, RunError, Topic, Trigger},
 };
 
 /// What a person fills in.
@@ -43,15 +46,14 @@ impl Trigger for MessageTraceGraph {
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
+        let share = settings.share()?;
         let Settings {
             graph_url,
             event_format,
-            quota,
             app,
             collection,
+            ..
         } = settings;
-        let share = Share::new(quota)
-            .ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))?;
         let format = match event_format {
             Form::Graph => EventFormat::Graph,
             Form::Reporting => EventFormat::Reporting,
@@ -81,5 +83,42 @@ impl Trigger for MessageTraceGraph {
             Ok(Tracing::new(graph, limiter, clock, storage, log, &metrics))
         })
         .await
+    }
+
+    const TOPICS: &'static [Topic] = check::TOPICS;
+
+    async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+        let mut servers = Vec::from_iter(settings.app.login().cloned());
+        servers.push(settings.graph_url.clone());
+        let share = settings.share();
+        let Settings {
+            graph_url: url,
+            app,
+            collection,
+            ..
+        } = settings;
+        // What a run has used counts; what cannot be read now is told elsewhere.
+        let quota = async |share| {
+            let quota = Tracing::remembered_quota(&context.storage, share).await;
+            quota.unwrap_or_else(|_| Quota::restored(share, []))
+        };
+        let subject = match (share, app.tokens(Resource::graph(&url), &context)) {
+            (Ok(share), Ok(tokens)) => {
+                let limiter = Limiter::new(quota(share).await, context.clock.clone());
+                Ok(Subject {
+                    servers,
+                    service: Service::graph(&context, url, Arc::clone(&tokens), limiter),
+                    tokens: Some(tokens),
+                })
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+        check::run(subject, &collection, &context, findings).await;
+    }
+}
+
+impl Settings {
+    fn share(&self) -> Result<Share, RunError> {
+        Share::new(self.quota).ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
     }
 }

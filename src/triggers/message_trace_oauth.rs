@@ -1,16 +1,19 @@
 //! The trigger "Message Trace (OAuth)": an app, and the Reporting Web Service.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     app::App,
+    check::{self, Service, Subject},
     collection::{self, Collection},
     source::Reporting,
 };
 use crate::{
     microsoft::{ReportingService, Resource, SignIn},
-    sdk::{Context, RunError, Trigger},
+    sdk::{Context, Findings, RunError, Topic, Trigger},
 };
 
 /// What a person fills in.
@@ -46,5 +49,24 @@ impl Trigger for MessageTraceOauth {
             Ok(Reporting { service, clock })
         })
         .await
+    }
+
+    const TOPICS: &'static [Topic] = check::TOPICS;
+
+    async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+        let Settings {
+            reporting_url: url,
+            app,
+            collection,
+        } = settings;
+        let mut servers = Vec::from_iter(app.login().cloned());
+        servers.push(url.clone());
+        let tokens = app.tokens(Resource::reporting(&url), &context);
+        let subject = tokens.map(|tokens| Subject {
+            servers,
+            service: Service::reporting(&context, url, SignIn::Bearer(Arc::clone(&tokens))),
+            tokens: Some(tokens),
+        });
+        check::run(subject, &collection, &context, findings).await;
     }
 }

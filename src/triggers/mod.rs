@@ -1,6 +1,7 @@
 //! The triggers of this module, one small file each, and what they have in common.
 
 mod app;
+mod check;
 mod collection;
 mod message_trace;
 mod message_trace_graph;

@@ -3,10 +3,11 @@
 use std::io;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
+use serde_json::{Map, Value};
 
 use crate::{
     collect::Checkpoint,
-    sdk::{Log, StateFile},
+    sdk::{Log, Peek, StateFile, Storage, StorageError},
 };
 
 /// The state file (contract O-05).
@@ -54,6 +55,55 @@ pub(super) fn begin(
             first
         }
     }
+}
+
+/// What there is of a state, for people; nothing is mended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// There is no position.
+    Nothing,
+    /// A position.
+    Mark {
+        mark: DateTime<Utc>,
+        /// Whether the Python module left it.
+        by_python: bool,
+    },
+    /// No usable position, and why.
+    Unusable(String),
+    /// A broken file, why, and the position in its copy.
+    Copy { mark: DateTime<Utc>, reason: String },
+}
+
+impl Found {
+    pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
+        let Peek { current, copy } = StateFile::peek(storage, STATE_FILE).await?;
+        // This module keeps a copy, and the Python module does not.
+        let by_python = copy.is_none();
+        let copied = copy.and_then(|object| mark(&object)?.ok());
+        let broken = match current {
+            None => return Ok(Self::Nothing),
+            Some(Ok(object)) => match mark(&object) {
+                None => return Ok(Self::Nothing),
+                Some(Ok(mark)) => return Ok(Self::Mark { mark, by_python }),
+                Some(Err(text)) => return Ok(Self::Unusable(format!("{text} is not a date"))),
+            },
+            Some(Err(reason)) => reason,
+        };
+        Ok(match copied {
+            Some(mark) => Self::Copy {
+                mark,
+                reason: broken,
+            },
+            None => Self::Unusable(broken),
+        })
+    }
+}
+
+/// The mark in a state; what stands in its place when it is not a date.
+fn mark(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
+    let value = object.get(MARK)?;
+    let date = value.as_str().and_then(parse);
+    Some(date.ok_or_else(|| value.to_string()))
 }
 
 /// The date as Python's `isoformat` and others write it; without a zone it is UTC.

@@ -66,6 +66,7 @@ pub(in crate::microsoft) fn graph(refusal: &Refusal<'_>) -> Error {
     Error::Status {
         status,
         class,
+        concern: refusal.concern(),
         sentence: format!(
             "Microsoft Graph answered {status}: {text}{} (client-request-id {}{})",
             complaint.quoted(),

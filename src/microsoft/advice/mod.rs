@@ -11,7 +11,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub(super) use self::{graph::graph, reporting::reporting};
-use super::{Class, Link, complaint::Complaint};
+use super::{Class, Concern, Link, complaint::Complaint};
 use crate::http::{Response, retry_after};
 
 /// Microsoft's app "Transport Data Platform", of which a tenant must have a service principal
@@ -33,6 +33,15 @@ impl Refusal<'_> {
     /// The pause that the service asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         retry_after(self.response.headers(), self.now)
+    }
+
+    fn concern(&self) -> Concern {
+        match self.response.status().as_u16() {
+            401 | 403 if lacks_service_principal(self.response.body()) => Concern::ServicePrincipal,
+            401 => Concern::SignIn,
+            403 => Concern::Permission,
+            _ => Concern::Query,
+        }
     }
 
     fn transient(&self) -> Class {

@@ -77,6 +77,7 @@ pub(in crate::microsoft) fn reporting(refusal: &Refusal<'_>) -> Error {
     Error::Status {
         status,
         class,
+        concern: refusal.concern(),
         sentence: format!(
             "the Reporting Web Service answered {status}: {text}{}",
             complaint.quoted()

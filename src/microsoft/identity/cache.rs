@@ -8,7 +8,7 @@ use std::sync::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Mutex;
 
-use super::{Identity, Resource, errors::SignInError, request};
+use super::{Identity, Resource, claims::Claims, errors::SignInError, request};
 use crate::{Clock, Secret, http::Http};
 
 /// How long before its expiry a token is renewed; a fifth of its lifetime when that is shorter.
@@ -22,6 +22,15 @@ const RENEWAL_PAUSE: TimeDelta = TimeDelta::seconds(30);
 pub(in crate::microsoft) struct Token {
     pub(in crate::microsoft) value: Secret,
     pub(super) expires: DateTime<Utc>,
+}
+
+/// What a token allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The permissions that it names; none when it cannot be read.
+    pub permissions: Vec<String>,
+    /// When it expires.
+    pub expires: DateTime<Utc>,
 }
 
 /// Gives out a valid token. However many wait for one, one request is made, and they share its
@@ -57,6 +66,19 @@ impl TokenCache {
             rounds: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// What a valid token allows.
+    ///
+    /// # Errors
+    /// When there is no token, or it does not allow to read message traces.
+    pub async fn grant(&self) -> Result<Grant, Arc<SignInError>> {
+        let token = self.token().await?;
+        let claims = Claims::read(token.value.expose());
+        Ok(Grant {
+            permissions: claims.map(|claims| claims.roles).unwrap_or_default(),
+            expires: token.expires,
+        })
     }
 
     /// A valid token.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::certificate::CertificateError;
 use crate::{
     http::{HttpError, HttpErrorKind},
-    microsoft::Class,
+    microsoft::{Class, Concern},
 };
 
 /// Why there is no token.
@@ -96,6 +96,14 @@ pub enum SignInError {
 }
 
 impl SignInError {
+    /// What it is about.
+    pub fn concern(&self) -> Concern {
+        match self {
+            Self::MissingPermission { .. } => Concern::Permission,
+            _ => Concern::SignIn,
+        }
+    }
+
     /// Whether asking again helps.
     pub fn class(&self) -> Class {
         match self {

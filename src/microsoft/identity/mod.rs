@@ -16,7 +16,7 @@ use url::Url;
 
 pub(super) use self::cache::Token;
 pub use self::{
-    cache::TokenCache,
+    cache::{Grant, TokenCache},
     certificate::{Certificate, CertificateError},
     errors::SignInError,
 };

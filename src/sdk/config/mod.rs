@@ -208,6 +208,14 @@ impl Configuration {
         }
     }
 
+    /// Where the value of a key stands; none when there is no value.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn place(&self, key: &str) -> Result<Option<Place>, ConfigError> {
+        Ok(self.find(key)?.map(|(place, _)| place))
+    }
+
     /// The error that says that a key is needed.
     pub fn missing(&self, key: &str) -> ConfigError {
         ConfigError::Missing {

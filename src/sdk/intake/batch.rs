@@ -12,7 +12,8 @@ pub const MAX_EVENT_BYTES: usize = 250_000;
 /// small enough that several of them in flight cost little memory.
 pub const DEFAULT_BODY_BYTES: usize = 2 << 20;
 
-const HEAD: &[u8] = br#"{"jsons":["#;
+/// How a request body begins.
+pub(super) const HEAD: &[u8] = br#"{"jsons":["#;
 
 /// How much one request may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

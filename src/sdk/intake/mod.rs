@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod metrics;
+mod probe;
 
 use std::{
     collections::VecDeque,
@@ -20,7 +21,10 @@ use http::{
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use self::batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed};
+pub use self::{
+    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed},
+    probe::Probed,
+};
 use self::{
     answer::{Confirmation, Verdict, verdict},
     batch::Parcel,
@@ -29,7 +33,7 @@ use self::{
 use super::{health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS};
 use crate::{
     Clock, Secret,
-    http::{Backoff, Http, chain, retry_after},
+    http::{Backoff, Http, HttpError, Response, retry_after},
 };
 
 /// A refusal that lasts this long becomes a critical log line.
@@ -141,6 +145,11 @@ impl Intake {
             limits,
             trouble: Mutex::default(),
         }))
+    }
+
+    /// The address that takes the events.
+    pub fn address(&self) -> &Uri {
+        &self.0.url
     }
 
     /// The host that takes the events.
@@ -275,14 +284,7 @@ impl Intake {
             metrics,
             ..
         } = &*self.0;
-        let mut request = http::Request::new(parcel.body.clone());
-        *request.method_mut() = http::Method::POST;
-        *request.uri_mut() = url.clone();
-        let headers = request.headers_mut();
-        headers.insert(USER_AGENT, around.agent.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-
-        let mut exchange = std::pin::pin!(around.http.send(request, LIMITS));
+        let mut exchange = std::pin::pin!(self.exchange(parcel.body.clone()));
         let result = tokio::select! {
             result = &mut exchange => result,
             () = around.stop.cancelled() => {
@@ -293,7 +295,7 @@ impl Intake {
             Ok(answer) => answer,
             Err(error) => {
                 metrics.request(error.kind.label());
-                let reason = format!("the intake cannot be reached: {}", chain(&error));
+                let reason = probe::unreachable(&error);
                 return Ok(Outcome::Failed(Failure {
                     reason,
                     refusal: None,
@@ -316,6 +318,18 @@ impl Intake {
             refusal,
             asked,
         }))
+    }
+
+    /// Sends one body.
+    async fn exchange(&self, body: Bytes) -> Result<Response, HttpError> {
+        let Inner { around, url, .. } = &*self.0;
+        let mut request = http::Request::new(body);
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = url.clone();
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, around.agent.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        around.http.send(request, LIMITS).await
     }
 
     /// Says what is wrong. Equal texts are limited by the log.

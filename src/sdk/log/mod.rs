@@ -156,6 +156,11 @@ impl Log {
         self.0.masks.hide(value);
     }
 
+    /// A text as it would leave through the log.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.0.masks.apply(text).into_owned()
+    }
+
     /// Sends errors to Sentry too, from now on.
     pub(super) fn report_to(&self, sentry: Reporter) {
         // A second reporter has nothing to add.

@@ -97,6 +97,12 @@ impl Schema {
         }
     }
 
+    /// Whether settings fit, and hold nothing that is not in the schema.
+    pub fn describes(&self, settings: &SettingsMap) -> bool {
+        let known = settings.0.keys().all(|name| self.property(name).is_some());
+        known && self.validator.is_valid(&Value::Object(self.prepare(settings.0.clone())))
+    }
+
     fn prepare(&self, mut settings: Map<String, Value>) -> Map<String, Value> {
         for (name, property) in self.properties() {
             let wants = |kind: &str| property.get("type").and_then(Value::as_str) == Some(kind);

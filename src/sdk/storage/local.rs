@@ -16,14 +16,14 @@ use futures_util::future::BoxFuture;
 use super::{Backend, StorageError};
 
 /// Held by the process that works on the directory.
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 
 /// Files below a directory that this process has for itself.
 #[derive(Clone, Debug)]
 pub struct LocalBackend {
     root: Arc<Path>,
     /// The lock lasts as long as the file is open.
-    _lock: Arc<File>,
+    _lock: Option<Arc<File>>,
     temporary: Arc<AtomicU64>,
 }
 
@@ -54,9 +54,18 @@ impl LocalBackend {
         }
         Ok(Self {
             root: root.into(),
-            _lock: Arc::new(lock),
+            _lock: Some(Arc::new(lock)),
             temporary: Arc::default(),
         })
+    }
+
+    /// The directory for reading only, whoever works on it.
+    pub(in crate::sdk) fn unlocked(root: PathBuf) -> Self {
+        Self {
+            root: root.into(),
+            _lock: None,
+            temporary: Arc::default(),
+        }
     }
 
     /// Runs file work where it may block.

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod examine;
 mod local;
 mod memory;
 mod state_file;
@@ -14,7 +15,12 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub use self::{local::LocalBackend, memory::MemoryBackend, state_file::StateFile};
+pub(super) use self::examine::{Examined, examine};
+pub use self::{
+    local::LocalBackend,
+    memory::MemoryBackend,
+    state_file::{Peek, StateFile},
+};
 
 /// Why something could not be kept or found again.
 #[derive(Debug, thiserror::Error)]

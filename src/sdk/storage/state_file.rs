@@ -7,6 +7,15 @@ use serde_json::{Map, Value};
 use super::{Storage, StorageError};
 use crate::{Clock, sdk::log::Log};
 
+/// What a state file and its copy hold, as they are.
+#[derive(Debug)]
+pub struct Peek {
+    /// The object, or why the file is none; none where there is no file.
+    pub current: Option<Result<Map<String, Value>, String>>,
+    /// The last good content.
+    pub copy: Option<Map<String, Value>>,
+}
+
 /// A JSON object that survives restarts.
 ///
 /// Keys that this program does not know survive too (L-04). A copy of the last good content is
@@ -41,6 +50,19 @@ impl StateFile {
             storage: storage.clone(),
             name: name.to_owned(),
             object,
+        })
+    }
+
+    /// Looks at the file and its copy, and mends nothing.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn peek(storage: &Storage, name: &str) -> Result<Peek, StorageError> {
+        let current = storage.read(name).await?;
+        let copy = storage.read(&copy_of(name)).await?;
+        Ok(Peek {
+            current: current.map(|content| parse(&content)),
+            copy: copy.and_then(|content| parse(&content).ok()),
         })
     }
 

@@ -1,0 +1,205 @@
+//! `check`: can this trigger collect?
+
+use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duration};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde_json::{Value, json};
+
+use super::screen::{BAD, FAINT, GOOD, Screen, styled};
+use crate::sdk::{self, Directories, Environment, Finding, Outcome, Registry, Topic};
+
+/// Columns of the outcome and of the topic's name, with the blanks behind them.
+const OUTCOME: usize = 9;
+const NAME: usize = 19;
+
+/// The command's place on the command line.
+pub(super) fn command(registry: &Registry) -> Command {
+    Command::new("check")
+        .about("Tries out whether a trigger can collect, and says what to do when it cannot")
+        .long_about(
+            "Reads the same configuration as the trigger and tries each step of a collection \
+             once: nothing is collected, delivered or changed, and the trigger may be running \
+             meanwhile. Prints one line for each step: pass, fail or skipped.",
+        )
+        .after_help(exit_codes(registry))
+        .arg(super::trigger())
+        .arg(super::json())
+        .arg(
+            Arg::new("wait")
+                .long("wait")
+                .value_name("SECONDS")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("60")
+                .value_parser(value_parser!(u64).range(1..=86_400))
+                .action(ArgAction::Set)
+                .help("Repeat until everything passes, with a pause of this many seconds [60]"),
+        )
+}
+
+fn exit_codes(registry: &Registry) -> String {
+    let codes = registry.topics();
+    let mut codes: Vec<&Topic> = codes.iter().collect();
+    codes.sort_by_key(|topic| topic.exit_code);
+    let mut text = String::from(
+        "Exit codes:\n   0  everything passes\n   1  no check was possible\n\
+         and, of the first line that fails:",
+    );
+    for topic in codes {
+        text.push_str(&format!("\n  {}  {}: {}", topic.exit_code, topic.name, topic.about));
+    }
+    text
+}
+
+/// Checks, once or until everything passes.
+pub(super) async fn run(
+    registry: &Registry,
+    directories: Directories,
+    arguments: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
+    let environment = Environment::process();
+    let trigger = super::chosen(registry, &directories, &environment, arguments);
+    let trigger = match trigger {
+        Ok(trigger) => trigger,
+        Err(error) => {
+            super::screen::fail(&format!("message-trace: {error}"));
+            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
+        }
+    };
+    let pause = arguments.get_one::<u64>("wait").copied().map(Duration::from_secs);
+    let mut output = Output {
+        screen: Screen::new(),
+        as_json: arguments.get_flag("json"),
+        before: None,
+    };
+    loop {
+        let findings = Round::go(registry, &trigger, &directories, &environment, &mut output).await?;
+        match (findings.exit_code(), pause) {
+            (0, _) | (_, None) => return Ok(ExitCode::from(findings.exit_code())),
+            (_, Some(pause)) => {
+                output.announce(pause)?;
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// What one check found.
+#[derive(Default)]
+struct Round(Vec<Finding>);
+
+impl Round {
+    async fn go(
+        registry: &Registry,
+        trigger: &str,
+        directories: &Directories,
+        environment: &Environment,
+        output: &mut Output,
+    ) -> anyhow::Result<Self> {
+        let mut round = Self::default();
+        let mut printed = Ok(());
+        let mut report = |finding: Finding| {
+            if printed.is_ok() {
+                printed = output.finding(&finding, round.count(finding.topic));
+            }
+            round.0.push(finding);
+        };
+        let (directories, environment) = (directories.clone(), environment.clone());
+        sdk::check(registry, trigger, directories, environment, &mut report).await?;
+        printed?;
+        output.end(trigger, &round)?;
+        Ok(round)
+    }
+
+    /// How many findings a topic has so far.
+    fn count(&self, topic: Topic) -> usize {
+        self.0.iter().filter(|finding| finding.topic == topic).count()
+    }
+
+    fn exit_code(&self) -> u8 {
+        let mut failed = self.0.iter().filter(|finding| finding.outcome == Outcome::Fail);
+        failed.next().map_or(0, |finding| finding.topic.exit_code)
+    }
+
+    fn json(&self, trigger: &str) -> Value {
+        let findings = self.0.iter().map(|finding| {
+            json!({
+                "check": finding.topic.name,
+                "outcome": finding.outcome.word(),
+                "text": finding.text,
+                "facts": finding.facts,
+            })
+        });
+        json!({
+            "trigger": trigger,
+            "passed": self.exit_code() == 0,
+            "exit_code": self.exit_code(),
+            "checks": findings.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Where findings go.
+struct Output {
+    screen: Screen,
+    as_json: bool,
+    /// The outcomes of the round before, of which only changes are told; none in the first round.
+    before: Option<HashMap<(&'static str, usize), Outcome>>,
+}
+
+impl Output {
+    /// Prints a finding, the `number`th of its topic.
+    fn finding(&mut self, finding: &Finding, number: usize) -> anyhow::Result<()> {
+        let known = self.before.as_ref().and_then(|before| before.get(&(finding.topic.name, number)));
+        if self.as_json || known == Some(&finding.outcome) {
+            return Ok(());
+        }
+        let style = match finding.outcome {
+            Outcome::Pass => GOOD,
+            Outcome::Fail => BAD,
+            Outcome::Skipped => FAINT,
+        };
+        let outcome = styled(style, finding.outcome.word(), OUTCOME);
+        let head = format!("{outcome}{:NAME$}", finding.topic.name);
+        self.screen.line(&head, OUTCOME + NAME, &finding.text)
+    }
+
+    fn end(&mut self, trigger: &str, round: &Round) -> anyhow::Result<()> {
+        if self.as_json {
+            writeln!(anstream::stdout(), "{}", round.json(trigger))?;
+        }
+        let mut outcomes = HashMap::new();
+        for finding in &round.0 {
+            let name = finding.topic.name;
+            let number = (0..).find(|number| !outcomes.contains_key(&(name, *number)));
+            outcomes.insert((name, number.unwrap_or(0)), finding.outcome);
+        }
+        self.before = Some(outcomes);
+        Ok(())
+    }
+
+    /// Says, once, that it goes on.
+    fn announce(&self, pause: Duration) -> anyhow::Result<()> {
+        let pause = pause.as_secs();
+        let text = format!("Checking again every {pause} s until everything passes.");
+        Ok(writeln!(anstream::stderr(), "{text}")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::triggers;
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let topics = triggers::registry().topics();
+        let mut codes: Vec<u8> = topics.iter().map(|topic| topic.exit_code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), topics.len());
+        assert!(codes.iter().all(|code| (3..64).contains(code)), "{codes:?}");
+        let longest = topics.iter().map(|topic| topic.name.len()).max();
+        assert!(longest.unwrap() < NAME);
+    }
+}

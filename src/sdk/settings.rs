@@ -1,0 +1,109 @@
+//! The settings of a run: read from the configuration, completed and checked.
+
+use super::{
+    RunError,
+    config::{ConfigError, Configuration, SettingsMap},
+    log::Log,
+    registry::Item,
+    schema::{ModuleManifest, Schema},
+    secrets::Secrets,
+};
+
+/// Where a trigger's settings stand (C-02, C-03).
+pub(super) const TRIGGER: &str = "trigger_configuration";
+
+/// Where a connector's settings stand; they count first.
+pub(super) const CONNECTOR: &str = "connector_configuration";
+
+/// Where the module's settings stand (C-01).
+pub(super) const MODULE: &str = "module_configuration";
+
+/// The setting with the address of the intake.
+pub(super) const SERVER: &str = "intake_server";
+
+/// Settings that fit their manifests, with defaults filled in.
+pub(super) struct Settings {
+    pub(super) module: SettingsMap,
+    pub(super) trigger: SettingsMap,
+    /// Sentences about what fits but looks wrong.
+    pub(super) suspicions: Vec<String>,
+}
+
+impl Settings {
+    /// Reads and checks the settings; what is secret in them is hidden in the log from then on.
+    pub(super) fn read(
+        item: &Item,
+        module: &ModuleManifest,
+        secrets: &Secrets,
+        configuration: &Configuration,
+        log: &Log,
+    ) -> Result<Self, RunError> {
+        let required = |key: &str| match configuration.object(key) {
+            Ok(Some(object)) => Ok(object),
+            Ok(None) => Err(RunError::failed(configuration.missing(key))),
+            Err(error) => Err(RunError::failed(error)),
+        };
+        let mut of_module = required(MODULE)?;
+        secrets.complete_module(&mut of_module);
+        let key = of_trigger(configuration).map_err(RunError::failed)?;
+        let mut of_trigger = required(key)?;
+        secrets.complete_trigger(&mut of_trigger);
+        place_intake(configuration, &mut of_trigger).map_err(RunError::failed)?;
+
+        let mut suspicions = Vec::new();
+        let of_module = checked(MODULE, &module.configuration, of_module, log, &mut suspicions);
+        let arguments = &item.manifest.arguments;
+        let of_trigger = checked(key, arguments, of_trigger, log, &mut suspicions);
+        match (of_module, of_trigger) {
+            (Ok(module), Ok(trigger)) => Ok(Self {
+                module,
+                trigger,
+                suspicions,
+            }),
+            (module, trigger) => {
+                let problems = [module.err(), trigger.err()].into_iter().flatten();
+                Err(RunError::Configuration(problems.flatten().collect()))
+            }
+        }
+    }
+}
+
+/// The key that holds the trigger's settings.
+pub(super) fn of_trigger(configuration: &Configuration) -> Result<&'static str, ConfigError> {
+    let connector = configuration.place(CONNECTOR)?;
+    Ok(connector.map_or(TRIGGER, |_| CONNECTOR))
+}
+
+/// Where the settings name no intake server, the platform's `intake_url` counts (J-01) before the
+/// manifest's default, which is the server of one region only.
+pub(super) fn place_intake(
+    configuration: &Configuration,
+    settings: &mut SettingsMap,
+) -> Result<bool, ConfigError> {
+    let named = settings
+        .get::<String>(SERVER)
+        .is_some_and(|server| !server.trim().is_empty());
+    let platform = configuration.url("intake_url")?.filter(|_| !named);
+    let placed = platform.map(|url| settings.0.insert(SERVER.to_owned(), url.into()));
+    Ok(placed.is_some())
+}
+
+fn checked(
+    key: &str,
+    schema: &Schema,
+    settings: SettingsMap,
+    log: &Log,
+    suspicions: &mut Vec<String>,
+) -> Result<SettingsMap, Vec<String>> {
+    for secret in schema.secret_values(&settings) {
+        log.hide_text(secret);
+    }
+    let name = |sentence: String| format!("{key}: {sentence}");
+    match schema.check(settings) {
+        Ok(checked) => {
+            suspicions.extend(checked.suspicions.into_iter().map(name));
+            Ok(checked.settings)
+        }
+        Err(problems) => Err(problems.into_iter().map(name).collect()),
+    }
+}

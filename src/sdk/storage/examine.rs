@@ -1,0 +1,96 @@
+//! A look at the data directory that leaves it as it is, whoever works on it.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{StorageError, local::LOCK};
+
+/// What was found.
+#[derive(Debug)]
+pub(in crate::sdk) struct Examined {
+    pub(in crate::sdk) root: PathBuf,
+    /// Whether it is yet to be created.
+    pub(in crate::sdk) absent: bool,
+    /// Whether another process works on it.
+    pub(in crate::sdk) in_use: bool,
+    /// Free bytes for this process, where the file system tells.
+    pub(in crate::sdk) free: Option<u64>,
+    /// Why it cannot be used.
+    pub(in crate::sdk) trouble: Option<StorageError>,
+}
+
+/// Looks at a data directory. A file is written and taken away again to see whether that works;
+/// a directory that is yet to be created is tried out where it would be.
+pub(in crate::sdk) fn examine(root: &Path) -> Examined {
+    let existing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
+    let trouble = writable(existing).err().map(|source| StorageError::Root {
+        path: root.to_owned(),
+        source,
+    });
+    Examined {
+        root: root.to_owned(),
+        absent: existing != root,
+        in_use: is_locked(root),
+        free: free(existing),
+        trouble,
+    }
+}
+
+fn writable(directory: &Path) -> io::Result<()> {
+    // As `Path::join` of an empty path, for a relative name without a parent.
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    let probe = directory.join(format!(".check-{}.tmp", std::process::id()));
+    let written = File::create_new(&probe).and_then(|file| file.sync_all());
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
+}
+
+/// A shared lock is held for an instant: there is no way to ask for one without having it.
+fn is_locked(root: &Path) -> bool {
+    File::open(root.join(LOCK))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn free(path: &Path) -> Option<u64> {
+    let status = rustix::fs::statvfs(path).ok()?;
+    status.f_bavail.checked_mul(status.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdk::storage::LocalBackend;
+
+    #[test]
+    fn a_look_changes_nothing_and_needs_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("a/b");
+        let found = examine(&root);
+        assert!(found.absent && !found.in_use && found.trouble.is_none());
+        assert!(found.free.is_some_and(|free| free > 0));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        let backend = LocalBackend::open(&root).unwrap();
+        let found = examine(&root);
+        assert!(!found.absent && found.in_use && found.trouble.is_none());
+        drop(backend);
+        assert!(!examine(&root).in_use);
+        LocalBackend::open(&root).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for root in [file.path().to_owned(), file.path().join("below")] {
+            let trouble = examine(&root).trouble.unwrap().to_string();
+            assert!(trouble.contains("cannot use the data directory"), "{trouble}");
+        }
+    }
+}

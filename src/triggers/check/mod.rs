@@ -1,0 +1,184 @@
+//! Whether a trigger could collect: each step of a run is tried once, by the same code.
+
+mod network;
+mod position;
+mod sample;
+mod service;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use self::network::Reached;
+use super::collection::Collection;
+use crate::{
+    RowKeyer,
+    microsoft::{EventFormat, Graph, Limiter, ReportingService, SignIn, TokenCache},
+    sdk::{Context, Findings, Intake, Probed, RunError, Topic},
+};
+
+const NETWORK: Topic = Topic {
+    name: "network",
+    exit_code: 12,
+    about: "each server answers, through the proxy if there is one",
+};
+const CLOCK: Topic = Topic {
+    name: "clock",
+    exit_code: 13,
+    about: "the clock of this machine agrees with the server's",
+};
+const SIGN_IN: Topic = Topic {
+    name: "sign-in",
+    exit_code: 14,
+    about: "Microsoft accepts the account or app",
+};
+const PERMISSION: Topic = Topic {
+    name: "permission",
+    exit_code: 15,
+    about: "it may read the message trace",
+};
+const SERVICE_PRINCIPAL: Topic = Topic {
+    name: "service principal",
+    exit_code: 16,
+    about: "the tenant has the one of Microsoft's message trace",
+};
+const QUERY: Topic = Topic {
+    name: "query",
+    exit_code: 17,
+    about: "the message trace of the last hour can be read",
+};
+const INTAKE: Topic = Topic {
+    name: "intake",
+    exit_code: 18,
+    about: "the intake is reached and takes the key; no event is sent",
+};
+const STATE: Topic = Topic {
+    name: "state",
+    exit_code: 19,
+    about: "where a collection would go on",
+};
+
+/// What a check goes through, in this order.
+pub(super) const TOPICS: &[Topic] = &[
+    NETWORK,
+    CLOCK,
+    SIGN_IN,
+    PERMISSION,
+    SERVICE_PRINCIPAL,
+    QUERY,
+    INTAKE,
+    STATE,
+];
+
+/// Rows that are only looked at have any keys.
+const KEYER: RowKeyer = RowKeyer::new([0; 16]);
+
+/// What a trigger works with.
+pub(super) struct Subject {
+    /// The servers of Microsoft.
+    pub(super) servers: Vec<Url>,
+    /// Signs in as an app; none for an account, which signs in with each query.
+    pub(super) tokens: Option<Arc<TokenCache>>,
+    /// Gives the rows.
+    pub(super) service: Service,
+}
+
+/// Where rows come from.
+pub(super) enum Service {
+    Graph(Box<Graph>),
+    Reporting(Box<ReportingService>),
+}
+
+impl Service {
+    pub(super) fn graph(
+        context: &Context,
+        url: Url,
+        tokens: Arc<TokenCache>,
+        limiter: Limiter,
+    ) -> Self {
+        Self::Graph(Box::new(Graph::new(
+            context.http.clone(),
+            context.clock.clone(),
+            url,
+            tokens,
+            KEYER,
+            EventFormat::Graph,
+            limiter,
+        )))
+    }
+
+    pub(super) fn reporting(context: &Context, url: Url, sign_in: SignIn) -> Self {
+        Self::Reporting(Box::new(ReportingService::new(
+            context.http.clone(),
+            context.clock.clone(),
+            url,
+            sign_in,
+            KEYER,
+        )))
+    }
+}
+
+/// Tries everything out.
+pub(super) async fn run(
+    subject: Result<Subject, RunError>,
+    collection: &Collection,
+    context: &Context,
+    findings: &mut Findings<'_>,
+) {
+    let ready = subject.and_then(|subject| Ok((subject, collection.intake(context)?)));
+    let (subject, intake) = match ready {
+        Ok(ready) => ready,
+        Err(error) => {
+            findings.settings(Err(error));
+            findings.data();
+            for topic in TOPICS {
+                findings.skip(*topic, "the settings must be right first");
+            }
+            return;
+        }
+    };
+    findings.settings(Ok(()));
+    findings.data();
+    let servers = subject.servers.iter().map(Url::as_str);
+    let reached = Reached::servers(servers, context, findings).await;
+    let intake_reached = network::reach(&intake.address().to_string(), context, findings).await;
+    reached.compare_clocks(findings);
+    if reached.all() {
+        service::read(&subject, context, findings).await;
+    } else {
+        for topic in [SIGN_IN, PERMISSION, SERVICE_PRINCIPAL, QUERY] {
+            findings.skip(topic, "the servers of Microsoft must be reached first");
+        }
+    }
+    if intake_reached.is_some() {
+        try_intake(&intake, findings).await;
+    } else {
+        findings.skip(INTAKE, "the intake must be reached first");
+    }
+    position::find(collection, context, findings).await;
+}
+
+async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
+    let host = intake.host();
+    let facts = |key: Option<bool>| serde_json::json!({"host": host, "key_accepted": key});
+    match intake.probe().await {
+        Probed::Accepted => {
+            let text = format!("{host} accepts the key (asked with an empty batch)");
+            findings.pass(INTAKE, text, facts(Some(true)));
+        }
+        Probed::Untold { status } => {
+            let text = format!(
+                "{host} is reached; whether it accepts the key is not known, as it answers an \
+                 empty batch with {status}, and no event was to be added"
+            );
+            findings.pass(INTAKE, text, facts(None));
+        }
+        Probed::Refused(sentence) => findings.fail(INTAKE, sentence, facts(Some(false))),
+    }
+}
+
+/// An instant for people.
+fn moment(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}

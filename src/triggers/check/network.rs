@@ -1,0 +1,182 @@
+//! Whether the servers answer, and what time they have.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{Method, Uri, header::DATE};
+use serde_json::json;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{CLOCK, NETWORK};
+use crate::{
+    http::{Limits, chain},
+    sdk::{Context, Findings},
+};
+
+/// Any answer will do, and it has no body.
+const LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(20),
+    total: Duration::from_secs(20),
+    max_body: 1 << 20,
+};
+
+/// More than that makes tokens and queries of the present be refused.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(60);
+
+/// What the servers of Microsoft answered.
+pub(super) struct Reached(Vec<Option<Answered>>);
+
+/// A server's answer.
+pub(super) struct Answered {
+    host: String,
+    /// How far this machine's clock is ahead of the server's, at least.
+    ahead: Option<TimeDelta>,
+}
+
+impl Reached {
+    /// Asks servers for any answer, each once.
+    pub(super) async fn servers(
+        addresses: impl Iterator<Item = &str>,
+        context: &Context,
+        findings: &mut Findings<'_>,
+    ) -> Self {
+        let mut roots: Vec<String> = addresses.filter_map(root).collect();
+        roots.dedup();
+        let mut answers = Vec::new();
+        for root in &roots {
+            answers.push(reach(root, context, findings).await);
+        }
+        Self(answers)
+    }
+
+    /// Whether each of them answered.
+    pub(super) fn all(&self) -> bool {
+        self.0.iter().all(Option::is_some)
+    }
+
+    /// Compares the clock of this machine with a server's.
+    pub(super) fn compare_clocks(&self, findings: &mut Findings<'_>) {
+        let told = self.0.iter().flatten();
+        let mut told = told.filter_map(|answer| Some((&answer.host, answer.ahead?)));
+        let Some((host, ahead)) = told.next() else {
+            findings.skip(CLOCK, "no server of Microsoft tells its time");
+            return;
+        };
+        #[allow(clippy::cast_precision_loss, reason = "a figure")]
+        let facts = json!({"seconds_ahead": ahead.num_milliseconds() as f64 / 1000.0});
+        if ahead.abs() <= TOLERANCE {
+            let text = format!("within {} s of {host}", ahead.num_seconds().abs() + 1);
+            findings.pass(CLOCK, text, facts);
+        } else {
+            let side = if ahead > TimeDelta::zero() {
+                "ahead of"
+            } else {
+                "behind"
+            };
+            let text = format!(
+                "this machine's clock is {} {side} that of {host}: set it right, and keep it so \
+                 with NTP, else tokens and queries are refused",
+                span(ahead.abs())
+            );
+            findings.fail(CLOCK, text, facts);
+        }
+    }
+}
+
+/// Asks the server of an address for any answer; none when there is none.
+pub(super) async fn reach(
+    address: &str,
+    context: &Context,
+    findings: &mut Findings<'_>,
+) -> Option<Answered> {
+    let root: Uri = root(address)?.parse().ok()?;
+    let host = root.host().unwrap_or_default().to_owned();
+    let mut request = http::Request::new(Bytes::new());
+    *request.method_mut() = Method::HEAD;
+    *request.uri_mut() = root.clone();
+    let (asked, began) = (context.clock.now(), Instant::now());
+    let answer = match context.http.send(request, LIMITS).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            findings.fail(NETWORK, chain(&error), json!({"host": host}));
+            return None;
+        }
+    };
+    let took = began.elapsed().as_millis();
+    let secure = root.scheme_str() == Some("https");
+    let protocol = if secure { "over TLS" } else { "without TLS" };
+    let text = format!("{host} answers in {took} ms {protocol}");
+    findings.pass(NETWORK, text, json!({"host": host, "milliseconds": took}));
+    let date = answer
+        .headers()
+        .get(DATE)
+        .and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
+    Some(Answered {
+        host,
+        ahead: date.map(|date| ahead(date.to_utc(), asked, context.clock.now())),
+    })
+}
+
+/// Scheme, host and port of an address.
+fn root(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    Some(format!("{}/", url.origin().ascii_serialization()))
+}
+
+/// How far our clock is ahead of the server's, at least; zero when they may agree. The server wrote
+/// its date, cut to seconds, between the two instants of ours.
+fn ahead(date: DateTime<Utc>, asked: DateTime<Utc>, answered: DateTime<Utc>) -> TimeDelta {
+    let latest = date + TimeDelta::seconds(1);
+    if asked > latest {
+        asked - latest
+    } else if answered < date {
+        answered - date
+    } else {
+        TimeDelta::zero()
+    }
+}
+
+/// A span for people.
+pub(super) fn span(span: TimeDelta) -> String {
+    match span.num_seconds() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_795_000_000_000 + millis).unwrap()
+    }
+
+    #[test]
+    fn clocks_that_may_agree_do() {
+        let ahead = |asked, answered| ahead(at(5000), at(asked), at(answered)).num_milliseconds();
+        assert_eq!(ahead(4000, 9000), 0);
+        assert_eq!(ahead(5900, 6100), 0);
+        assert_eq!(ahead(66_500, 66_600), 60_500);
+        assert_eq!(ahead(-56_000, -55_000), -60_000);
+    }
+
+    #[test]
+    fn only_the_root_of_a_server_is_asked() {
+        assert_eq!(
+            root("https://h:8443/a/b?c").as_deref(),
+            Some("https://h:8443/")
+        );
+        assert_eq!(root("no address"), None);
+    }
+
+    #[test]
+    fn spans_are_told_roughly() {
+        let told = [119, 120, 7199, 7200, 172_800].map(|seconds| span(TimeDelta::seconds(seconds)));
+        assert_eq!(told, ["119 s", "2 min", "119 min", "2 h", "2 days"]);
+    }
+}

@@ -1,0 +1,129 @@
+//! What a page shows of a person's mail: as little as proves that rows can be read.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::moment;
+use crate::Page;
+
+/// A page, summed up.
+#[derive(Debug)]
+pub(super) struct Sample {
+    rows: usize,
+    more: bool,
+    newest: Option<DateTime<Utc>>,
+    row: Option<Row>,
+}
+
+/// The row that was received last, of either service.
+#[derive(Debug, Deserialize)]
+struct Row {
+    #[serde(alias = "SenderAddress", alias = "senderAddress")]
+    sender: Option<String>,
+    #[serde(alias = "RecipientAddress", alias = "recipientAddress")]
+    recipient: Option<String>,
+    #[serde(alias = "Status", alias = "status")]
+    status: Option<String>,
+}
+
+impl Sample {
+    pub(super) fn of<L>(page: &Page<L>) -> Self {
+        let newest = page.rows().max_by_key(|row| row.received);
+        Self {
+            rows: page.len(),
+            more: page.next().is_some(),
+            newest: newest.and_then(|row| row.received),
+            row: newest.and_then(|row| serde_json::from_str(row.json).ok()),
+        }
+    }
+
+    /// The same for machines.
+    pub(super) fn facts(&self) -> Value {
+        let sample = self.row.as_ref().map(|row| {
+            json!({"sender": row.sender(), "recipient": row.recipient(), "status": row.status})
+        });
+        json!({
+            "rows": self.rows,
+            "more": self.more,
+            "newest": self.newest,
+            "sample": sample,
+        })
+    }
+}
+
+impl Row {
+    fn sender(&self) -> String {
+        shortened(self.sender.as_deref())
+    }
+
+    fn recipient(&self) -> String {
+        shortened(self.recipient.as_deref())
+    }
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(newest), Some(row)) = (self.newest, &self.row) else {
+            return write!(f, "no row was received in the last hour");
+        };
+        let plural = if self.rows == 1 { "" } else { "s" };
+        let more = if self.more { " and more" } else { "" };
+        write!(
+            f,
+            "{} row{plural}{more} received in the last hour, the newest at {}: {} to {}, {}",
+            self.rows,
+            moment(newest),
+            row.sender(),
+            row.recipient(),
+            row.status.as_deref().unwrap_or("without a status")
+        )
+    }
+}
+
+/// `a…@example.org` for `alice@example.org`.
+fn shortened(address: Option<&str>) -> String {
+    let Some((local, domain)) = address.unwrap_or_default().rsplit_once('@') else {
+        return "…".to_owned();
+    };
+    let first = local.chars().next().map(String::from).unwrap_or_default();
+    format!("{first}…@{domain}")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::RowKey;
+
+    #[test]
+    fn addresses_are_shortened() {
+        let shortened = |address| shortened(Some(address));
+        assert_eq!(shortened("alice@example.org"), "a…@example.org");
+        assert_eq!(shortened("\"a@b\"@example.org"), "\"…@example.org");
+        assert_eq!(shortened("@example.org"), "…@example.org");
+        assert_eq!(shortened("alice"), "…");
+    }
+
+    #[test]
+    fn the_newest_row_is_shown_without_its_subject() {
+        let text = r#"{"senderAddress":"alice@a.test","recipientAddress":"bob@b.test","status":"delivered","subject":"hunter2"}"#;
+        let mut page = Page::new(Bytes::from(format!("{text}{{}}")), Some(()));
+        let at = |second| DateTime::from_timestamp(1_795_000_000 + second, 0);
+        assert!(page.push(0..text.len(), RowKey::from_u128(1), at(40)));
+        assert!(page.push(text.len()..text.len() + 2, RowKey::from_u128(2), at(0)));
+        let sample = Sample::of(&page);
+        assert_eq!(
+            sample.to_string(),
+            "2 rows and more received in the last hour, the newest at 2026-11-18 11:07:20 UTC: \
+             a…@a.test to b…@b.test, delivered"
+        );
+        let facts = sample.facts().to_string();
+        assert!(facts.contains("b…@b.test") && !facts.contains("hunter2"), "{facts}");
+        let empty = Sample::of(&Page::<()>::new(Bytes::new(), None));
+        assert_eq!(empty.to_string(), "no row was received in the last hour");
+    }
+}
