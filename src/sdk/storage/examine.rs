@@ -25,7 +25,7 @@ pub(in crate::sdk) struct Examined {
 /// Looks at a data directory. A file is written and taken away again to see whether that works;
 /// a directory that is yet to be created is tried out where it would be.
 pub(in crate::sdk) fn examine(root: &Path) -> Examined {
-    let existing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
+    let existing = existing(root);
     let trouble = writable(existing).err().map(|source| StorageError::Root {
         path: root.to_owned(),
         source,
@@ -39,13 +39,17 @@ pub(in crate::sdk) fn examine(root: &Path) -> Examined {
     }
 }
 
+/// The deepest directory on the way to `root`, itself included, that is there.
+fn existing(root: &Path) -> &Path {
+    let here = Path::new(".");
+    let ways = root.ancestors().map(|way| match way.as_os_str() {
+        empty if empty.is_empty() => here,
+        _ => way,
+    });
+    ways.into_iter().find(|way| way.exists()).unwrap_or(here)
+}
+
 fn writable(directory: &Path) -> io::Result<()> {
-    // As `Path::join` of an empty path, for a relative name without a parent.
-    let directory = if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    };
     let probe = directory.join(format!(".check-{}.tmp", std::process::id()));
     let written = File::create_new(&probe).and_then(|file| file.sync_all());
     let removed = fs::remove_file(&probe);
@@ -73,6 +77,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("a/b");
         let found = examine(&root);
+        assert_eq!(existing(Path::new("nowhere/below")), Path::new("."));
         assert!(found.absent && !found.in_use && found.trouble.is_none());
         assert!(found.free.is_some_and(|free| free > 0));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

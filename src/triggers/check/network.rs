@@ -92,7 +92,7 @@ pub(super) async fn reach(
     findings: &mut Findings<'_>,
 ) -> Option<Answered> {
     let root: Uri = root(address)?.parse().ok()?;
-    let host = root.host().unwrap_or_default().to_owned();
+    let host = root.authority().map_or("", |host| host.as_str()).to_owned();
     let mut request = http::Request::new(Bytes::new());
     *request.method_mut() = Method::HEAD;
     *request.uri_mut() = root.clone();
