@@ -46,7 +46,10 @@ fn exit_codes(registry: &Registry) -> String {
          and, of the first line that fails:",
     );
     for topic in codes {
-        text.push_str(&format!("\n  {}  {}: {}", topic.exit_code, topic.name, topic.about));
+        text.push_str(&format!(
+            "\n  {}  {}: {}",
+            topic.exit_code, topic.name, topic.about
+        ));
     }
     text
 }
@@ -58,22 +61,22 @@ pub(super) async fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let trigger = super::chosen(registry, &directories, &environment, arguments);
-    let trigger = match trigger {
+    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
         Ok(trigger) => trigger,
-        Err(error) => {
-            super::screen::fail(&format!("message-trace: {error}"));
-            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
-        }
+        Err(unclear) => return Ok(unclear),
     };
-    let pause = arguments.get_one::<u64>("wait").copied().map(Duration::from_secs);
+    let pause = arguments
+        .get_one::<u64>("wait")
+        .copied()
+        .map(Duration::from_secs);
     let mut output = Output {
         screen: Screen::new(),
         as_json: arguments.get_flag("json"),
         before: None,
     };
     loop {
-        let findings = Round::go(registry, &trigger, &directories, &environment, &mut output).await?;
+        let findings =
+            Round::go(registry, &trigger, &directories, &environment, &mut output).await?;
         match (findings.exit_code(), pause) {
             (0, _) | (_, None) => return Ok(ExitCode::from(findings.exit_code())),
             (_, Some(pause)) => {
@@ -113,11 +116,17 @@ impl Round {
 
     /// How many findings a topic has so far.
     fn count(&self, topic: Topic) -> usize {
-        self.0.iter().filter(|finding| finding.topic == topic).count()
+        self.0
+            .iter()
+            .filter(|finding| finding.topic == topic)
+            .count()
     }
 
     fn exit_code(&self) -> u8 {
-        let mut failed = self.0.iter().filter(|finding| finding.outcome == Outcome::Fail);
+        let mut failed = self
+            .0
+            .iter()
+            .filter(|finding| finding.outcome == Outcome::Fail);
         failed.next().map_or(0, |finding| finding.topic.exit_code)
     }
 
@@ -150,7 +159,10 @@ struct Output {
 impl Output {
     /// Prints a finding, the `number`th of its topic.
     fn finding(&mut self, finding: &Finding, number: usize) -> anyhow::Result<()> {
-        let known = self.before.as_ref().and_then(|before| before.get(&(finding.topic.name, number)));
+        let known = self
+            .before
+            .as_ref()
+            .and_then(|before| before.get(&(finding.topic.name, number)));
         if self.as_json || known == Some(&finding.outcome) {
             return Ok(());
         }

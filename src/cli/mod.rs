@@ -1,6 +1,8 @@
 //! The command line, for the platform and for people.
 
 mod check;
+mod config;
+mod manual;
 mod screen;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
@@ -11,7 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use self::screen::fail;
 use crate::{
     http::chain,
-    sdk::{self, Directories, Environment, Registry, Unclear},
+    sdk::{self, Directories, Environment, Registry, Topic},
     triggers,
 };
 
@@ -32,7 +34,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 ExitCode::FAILURE
             };
         }
-        Err(error) => return fail(error.to_string().trim_end()),
+        Err(error) => return fail(error.render().ansi().to_string().trim_end()),
     };
     let ended = match matches.subcommand() {
         None => Err(anyhow::anyhow!(
@@ -41,7 +43,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         )),
         Some((command, arguments)) => run(&registry, command, arguments),
     };
-    ended.unwrap_or_else(|error| fail(&format!("message-trace: {}", chain(error.as_ref()))))
+    match ended {
+        Ok(code) => code,
+        // Whoever read the answer has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => fail(&format!("message-trace: {}", chain(error.as_ref()))),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Runs a command: one for people, or a trigger.
@@ -49,12 +61,19 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     let directories = directories(arguments);
     match command {
         "check" => runtime()?.block_on(check::run(registry, directories, arguments)),
+        "config" => config::run(registry, &directories, arguments),
+        "completions" => done(manual::completions(command_line(registry), arguments)),
+        "man" => done(manual::man(command_line(registry), arguments)),
         trigger => {
             let environment = Environment::process();
             runtime()?.block_on(sdk::run(registry, trigger, directories, environment))?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -72,6 +91,7 @@ fn command_line(registry: &Registry) -> Command {
             .long(name)
             .value_name("DIR")
             .global(true)
+            .display_order(100)
             .default_value(default.into_os_string())
             .value_parser(value_parser!(PathBuf))
             .help(help)
@@ -88,6 +108,7 @@ fn command_line(registry: &Registry) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .override_usage("message-trace COMMAND [--config-dir DIR] [--data-dir DIR]")
+        .after_help("A trigger is started by its name. `message-trace COMMAND --help` tells more.")
         .subcommand_help_heading("Commands")
         .disable_help_subcommand(true)
         // An unknown command is not clap's business: it gets the list of commands.
@@ -104,6 +125,9 @@ fn command_line(registry: &Registry) -> Command {
         ))
         .subcommands(triggers)
         .subcommand(check::command(registry))
+        .subcommand(config::command())
+        .subcommand(manual::completions_command())
+        .subcommand(manual::man_command())
 }
 
 fn directories(arguments: &ArgMatches) -> Directories {
@@ -136,17 +160,21 @@ fn json() -> Arg {
         .help("Print JSON")
 }
 
-/// The command of the trigger that is meant.
+/// The command of the trigger that is meant; else, said already, the exit code.
 fn chosen(
     registry: &Registry,
     directories: &Directories,
     environment: &Environment,
     arguments: &ArgMatches,
-) -> Result<String, Unclear> {
-    match arguments.get_one::<String>("trigger") {
-        Some(trigger) => Ok(trigger.clone()),
-        None => sdk::only_fitting(registry, directories, environment).map(str::to_owned),
+) -> Result<String, ExitCode> {
+    if let Some(trigger) = arguments.get_one::<String>("trigger") {
+        return Ok(trigger.clone());
     }
+    let fitting = sdk::only_fitting(registry, directories, environment);
+    fitting.map(str::to_owned).map_err(|unclear| {
+        fail(&format!("message-trace: {unclear}"));
+        ExitCode::from(Topic::SETTINGS.exit_code)
+    })
 }
 
 fn known(registry: &Registry) -> String {

@@ -79,6 +79,9 @@ mod tests {
 
     #[test]
     fn styles_do_not_count_as_width() {
-        assert_eq!(anstream::adapter::strip_str(&styled(BAD, "fail", 6)).to_string(), "fail  ");
+        assert_eq!(
+            anstream::adapter::strip_str(&styled(BAD, "fail", 6)).to_string(),
+            "fail  "
+        );
     }
 }

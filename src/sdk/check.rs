@@ -178,16 +178,19 @@ pub async fn check(
             let settings = start.settings().await;
             settings.map(|settings| (start, root, settings))
         }
-        Err(
-            error @ (StartError::Config(_) | StartError::Http(_) | StartError::ObjectStore),
-        ) => Err(RunError::failed(error)),
+        Err(error @ (StartError::Config(_) | StartError::Http(_) | StartError::ObjectStore)) => {
+            Err(RunError::failed(error))
+        }
         Err(error) => return Err(error),
     };
     match prepared {
         Ok((start, root, settings)) => {
-            findings.summary = settings.summary();
+            findings.summary = settings.summary(&start.item.manifest.command);
             let context = start.look_context(root, settings.module);
-            start.item.check(settings.trigger, context, &mut findings).await;
+            start
+                .item
+                .check(settings.trigger, context, &mut findings)
+                .await;
         }
         Err(error) => {
             findings.settings(Err(error));
@@ -221,7 +224,10 @@ pub fn only_fitting<'a>(
         [] => Err(Unclear::None { key }),
         several => Err(Unclear::Several {
             key,
-            commands: several.iter().map(|item| item.manifest.command.clone()).collect(),
+            commands: several
+                .iter()
+                .map(|item| item.manifest.command.clone())
+                .collect(),
         }),
     }
 }
@@ -254,10 +260,18 @@ pub enum Unclear {
 impl Start<'_> {
     async fn settings(&self) -> Result<Settings, RunError> {
         for (key, default) in [("liveness_port", 8000), ("metrics_port", 8020)] {
-            self.configuration.port(key, default).map_err(RunError::failed)?;
+            self.configuration
+                .port(key, default)
+                .map_err(RunError::failed)?;
         }
         let secrets = self.secrets().await.map_err(RunError::failed)?;
-        Settings::read(self.item, &self.module, &secrets, &self.configuration, &self.log)
+        Settings::read(
+            self.item,
+            &self.module,
+            &secrets,
+            &self.configuration,
+            &self.log,
+        )
     }
 
     /// Surroundings for a look: the data is not taken into use.
@@ -272,9 +286,9 @@ impl Start<'_> {
 }
 
 impl Settings {
-    fn summary(&self) -> String {
+    fn summary(&self, command: &str) -> String {
         let count = self.trigger.0.len();
-        let mut text = format!("all {count} fit the trigger");
+        let mut text = format!("all {count} fit {command}");
         for suspicion in &self.suspicions {
             text.push_str(", but ");
             text.push_str(suspicion);
@@ -293,7 +307,11 @@ fn of_data(examined: Examined) -> Finding {
         ),
         (None, free) => {
             let free = free.map_or_else(String::new, |free| format!(", {} free", bytes(free)));
-            let absent = if examined.absent { ", to be created" } else { "" };
+            let absent = if examined.absent {
+                ", to be created"
+            } else {
+                ""
+            };
             let running = if examined.in_use {
                 "; a trigger is running on it"
             } else {

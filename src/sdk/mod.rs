@@ -14,6 +14,7 @@ mod callback;
 mod check;
 mod config;
 mod context;
+mod effective;
 mod health;
 mod intake;
 mod log;
@@ -38,10 +39,11 @@ pub use self::{
     check::{Finding, Findings, Outcome, Topic, Unclear, check, only_fitting},
     config::{ConfigError, Configuration, Environment, Place, SettingsMap},
     context::Context,
+    effective::{Effective, Origin, effective},
     health::Heartbeat,
     intake::{
-        Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Probed, Pushed, Receipt, Rejected,
-        Stopped,
+        Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Probed, Pushed, Receipt,
+        Rejected, Stopped,
     },
     log::{Console, Level, Log},
     metrics::Metrics,

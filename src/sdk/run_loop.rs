@@ -8,8 +8,7 @@ use tokio::{
 };
 
 use super::{
-    RunError,
-    config::SettingsMap, context::Context, registry::Item, schema::ModuleManifest,
+    RunError, config::SettingsMap, context::Context, registry::Item, schema::ModuleManifest,
     secrets::Secrets, settings::Settings,
 };
 use crate::http::Backoff;

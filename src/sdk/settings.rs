@@ -51,7 +51,13 @@ impl Settings {
         place_intake(configuration, &mut of_trigger).map_err(RunError::failed)?;
 
         let mut suspicions = Vec::new();
-        let of_module = checked(MODULE, &module.configuration, of_module, log, &mut suspicions);
+        let of_module = checked(
+            MODULE,
+            &module.configuration,
+            of_module,
+            log,
+            &mut suspicions,
+        );
         let arguments = &item.manifest.arguments;
         let of_trigger = checked(key, arguments, of_trigger, log, &mut suspicions);
         match (of_module, of_trigger) {

@@ -21,14 +21,14 @@ use http::{
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed},
-    probe::Probed,
-};
 use self::{
     answer::{Confirmation, Verdict, verdict},
     batch::Parcel,
     metrics::IntakeMetrics,
+};
+pub use self::{
+    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed},
+    probe::Probed,
 };
 use super::{health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS};
 use crate::{

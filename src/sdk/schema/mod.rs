@@ -99,8 +99,21 @@ impl Schema {
 
     /// Whether settings fit, and hold nothing that is not in the schema.
     pub fn describes(&self, settings: &SettingsMap) -> bool {
-        let known = settings.0.keys().all(|name| self.property(name).is_some());
-        known && self.validator.is_valid(&Value::Object(self.prepare(settings.0.clone())))
+        let known = settings.0.keys().all(|name| self.knows(name));
+        known
+            && self
+                .validator
+                .is_valid(&Value::Object(self.prepare(settings.0.clone())))
+    }
+
+    /// Whether there is a setting of this name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.property(name).is_some()
+    }
+
+    /// The settings with defaults filled in and numeric texts made numbers, fit or not.
+    pub fn completed(&self, settings: SettingsMap) -> SettingsMap {
+        SettingsMap(self.prepare(settings.0))
     }
 
     fn prepare(&self, mut settings: Map<String, Value>) -> Map<String, Value> {

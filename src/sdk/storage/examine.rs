@@ -95,7 +95,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for root in [file.path().to_owned(), file.path().join("below")] {
             let trouble = examine(&root).trouble.unwrap().to_string();
-            assert!(trouble.contains("cannot use the data directory"), "{trouble}");
+            assert!(
+                trouble.contains("cannot use the data directory"),
+                "{trouble}"
+            );
         }
     }
 }

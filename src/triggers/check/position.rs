@@ -14,11 +14,7 @@ use crate::{
 };
 
 /// Looks at the state that a run would begin with.
-pub(super) async fn find(
-    collection: &Collection,
-    context: &Context,
-    findings: &mut Findings<'_>,
-) {
+pub(super) async fn find(collection: &Collection, context: &Context, findings: &mut Findings<'_>) {
     let now = context.clock.now();
     match Found::in_storage(&context.storage).await {
         Err(error) => findings.skip(STATE, chain(&error)),

@@ -122,7 +122,10 @@ mod tests {
              a…@a.test to b…@b.test, delivered"
         );
         let facts = sample.facts().to_string();
-        assert!(facts.contains("b…@b.test") && !facts.contains("hunter2"), "{facts}");
+        assert!(
+            facts.contains("b…@b.test") && !facts.contains("hunter2"),
+            "{facts}"
+        );
         let empty = Sample::of(&Page::<()>::new(Bytes::new(), None));
         assert_eq!(empty.to_string(), "no row was received in the last hour");
     }

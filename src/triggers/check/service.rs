@@ -147,9 +147,7 @@ impl Service {
         };
         let end = (context.clock.now() + skew).trunc_subsecs(0);
         let hour = Window::new(end - TimeDelta::hours(1), end);
-        let hour = hour.ok_or(Error::Ahead {
-            by: Duration::ZERO,
-        })?;
+        let hour = hour.ok_or(Error::Ahead { by: Duration::ZERO })?;
         match self {
             Self::Graph(graph) => graph.page(hour, None).await,
             Self::Reporting(service) => service.page(hour, None).await,

@@ -1,0 +1,111 @@
+//! `config`: which settings count, and where they come from.
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::{ArgMatches, Command};
+use serde_json::{Value, json};
+
+use super::screen::{FAINT, Screen, fail, styled};
+use crate::sdk::{self, Directories, Effective, Environment, Origin, Place, Registry, Topic};
+
+/// The widest name of a setting, with the blanks behind it, and the same of its origin.
+const NAME: usize = 31;
+const ORIGIN: usize = 14;
+
+/// The command's place on the command line.
+pub(super) fn command() -> Command {
+    Command::new("config")
+        .about("Prints the settings that count, and where each comes from")
+        .long_about(
+            "Prints the settings that count for a trigger, and where each comes from: a file, an \
+             environment variable, a default, or another key. Secrets are not shown, and neither \
+             is the value of a setting that the trigger does not have.",
+        )
+        .after_help(format!(
+            "Exit codes:\n   0  the settings fit the trigger\n  {}  they do not",
+            Topic::SETTINGS.exit_code
+        ))
+        .arg(super::trigger())
+        .arg(super::json())
+}
+
+/// Prints the configuration.
+pub(super) fn run(
+    registry: &Registry,
+    directories: &Directories,
+    arguments: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
+    let environment = Environment::process();
+    let trigger = match super::chosen(registry, directories, &environment, arguments) {
+        Ok(trigger) => trigger,
+        Err(unclear) => return Ok(unclear),
+    };
+    let (values, problems) = sdk::effective(registry, &trigger, directories, environment)?;
+    if arguments.get_flag("json") {
+        let settings: Vec<Value> = values.iter().map(as_json).collect();
+        let document = json!({"trigger": trigger, "settings": settings, "problems": problems});
+        writeln!(anstream::stdout(), "{document:#}")?;
+    } else {
+        print(&values)?;
+        for problem in &problems {
+            fail(&format!("message-trace: {problem}"));
+        }
+    }
+    let code = if problems.is_empty() {
+        0
+    } else {
+        Topic::SETTINGS.exit_code
+    };
+    Ok(ExitCode::from(code))
+}
+
+fn print(values: &[Effective]) -> anyhow::Result<()> {
+    let screen = Screen::new();
+    let mut heading = None;
+    for value in values {
+        if heading != Some(value.object) {
+            heading = Some(value.object);
+            let title = value.object.unwrap_or("keys of the platform");
+            screen.line(&styled(FAINT, title, 0), 0, "")?;
+        }
+        let origin = styled(FAINT, &origin(&value.origin), ORIGIN);
+        let head = format!("  {:NAME$}{origin}", value.name);
+        screen.line(&head, 2 + NAME + ORIGIN, &text(value))?;
+    }
+    Ok(())
+}
+
+fn text(value: &Effective) -> String {
+    match &value.value {
+        _ if !value.known => "(not a setting of this trigger)".to_owned(),
+        None => "***".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Given(Place::File(_)) => "file".to_owned(),
+        Origin::Given(Place::Variable(_)) => "environment".to_owned(),
+        Origin::Default => "default".to_owned(),
+        Origin::From(key) => (*key).to_owned(),
+    }
+}
+
+fn as_json(value: &Effective) -> Value {
+    let place = match &value.origin {
+        Origin::Given(Place::File(path)) => Some(path.display().to_string()),
+        Origin::Given(Place::Variable(name)) => Some(name.clone()),
+        _ => None,
+    };
+    json!({
+        "object": value.object,
+        "name": value.name,
+        "value": value.value,
+        "hidden": value.value.is_none(),
+        "known": value.known,
+        "origin": origin(&value.origin),
+        "place": place,
+    })
+}
