@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duratio
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::screen::{BAD, FAINT, GOOD, Screen, styled};
+use super::screen::{BAD, FAINT, GOOD, Screen, say, styled};
 use crate::sdk::{self, Directories, Environment, Finding, Outcome, Registry, Topic};
 
 /// Columns of the outcome and of the topic's name, with the blanks behind them.
@@ -73,6 +73,7 @@ pub(super) async fn run(
         screen: Screen::new(),
         as_json: arguments.get_flag("json"),
         before: None,
+        announced: false,
     };
     loop {
         let findings =
@@ -80,7 +81,7 @@ pub(super) async fn run(
         match (findings.exit_code(), pause) {
             (0, _) | (_, None) => return Ok(ExitCode::from(findings.exit_code())),
             (_, Some(pause)) => {
-                output.announce(pause)?;
+                output.announce(pause);
                 tokio::time::sleep(pause).await;
             }
         }
@@ -154,6 +155,7 @@ struct Output {
     as_json: bool,
     /// The outcomes of the round before, of which only changes are told; none in the first round.
     before: Option<HashMap<(&'static str, usize), Outcome>>,
+    announced: bool,
 }
 
 impl Output {
@@ -191,10 +193,13 @@ impl Output {
     }
 
     /// Says, once, that it goes on.
-    fn announce(&self, pause: Duration) -> anyhow::Result<()> {
-        let pause = pause.as_secs();
-        let text = format!("Checking again every {pause} s until everything passes.");
-        Ok(writeln!(anstream::stderr(), "{text}")?)
+    fn announce(&mut self, pause: Duration) {
+        if !std::mem::replace(&mut self.announced, true) {
+            let pause = pause.as_secs();
+            say(&format!(
+                "Checking again every {pause} s until everything passes."
+            ));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
-use super::screen::{FAINT, Screen, fail, styled};
+use super::screen::{FAINT, Screen, say, styled};
 use crate::sdk::{self, Directories, Effective, Environment, Origin, Place, Registry, Topic};
 
 /// The widest name of a setting, with the blanks behind it, and the same of its origin.
@@ -48,7 +48,7 @@ pub(super) fn run(
     } else {
         print(&values)?;
         for problem in &problems {
-            fail(&format!("message-trace: {problem}"));
+            say(&format!("message-trace: {problem}"));
         }
     }
     let code = if problems.is_empty() {

@@ -10,7 +10,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use self::screen::fail;
+use self::screen::{fail, say};
 use crate::{
     http::chain,
     sdk::{self, Directories, Environment, Registry, Topic},
@@ -172,7 +172,7 @@ fn chosen(
     }
     let fitting = sdk::only_fitting(registry, directories, environment);
     fitting.map(str::to_owned).map_err(|unclear| {
-        fail(&format!("message-trace: {unclear}"));
+        say(&format!("message-trace: {unclear}"));
         ExitCode::from(Topic::SETTINGS.exit_code)
     })
 }

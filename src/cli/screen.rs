@@ -3,6 +3,7 @@
 use std::{borrow::Cow, io::Write as _, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
+use textwrap::{Options, WordSplitter};
 
 /// Lines longer than that are hard to read, however wide the terminal.
 const WIDEST: usize = 100;
@@ -43,7 +44,8 @@ impl Screen {
         let Some(room) = room.filter(|room| *room >= 20) else {
             return text.into();
         };
-        let lines = textwrap::wrap(text, textwrap::Options::new(room).break_words(false));
+        let options = Options::new(room).word_splitter(WordSplitter::NoHyphenation);
+        let lines = textwrap::wrap(text, options);
         lines.join(&format!("\n{:indent$}", "")).into()
     }
 }
@@ -54,10 +56,15 @@ pub(super) fn styled(style: Style, text: &str, width: usize) -> String {
     format!("{style}{text}{style:#}{:blanks$}", "")
 }
 
-/// Says on standard error why there is no answer.
-pub(super) fn fail(text: &str) -> ExitCode {
+/// Says something beside the answer, on standard error.
+pub(super) fn say(text: &str) {
     // When even standard error is gone, the exit code must do.
     _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Says on standard error why there is no answer.
+pub(super) fn fail(text: &str) -> ExitCode {
+    say(text);
     ExitCode::FAILURE
 }
 

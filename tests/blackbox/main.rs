@@ -8,6 +8,8 @@
     reason = "a test's helpers may panic, as the test itself may"
 )]
 
+mod check;
+mod config;
 mod delivery;
 mod errors;
 mod events;
@@ -20,4 +22,5 @@ mod quota;
 mod refusals;
 mod secrets;
 mod sign_in;
+mod terminal;
 mod world;

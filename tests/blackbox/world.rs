@@ -279,6 +279,51 @@ impl World {
     }
 }
 
+impl World {
+    /// The command of this world's trigger.
+    pub(crate) fn name(&self) -> &'static str {
+        self.trigger.command()
+    }
+
+    /// What a command for people says here.
+    pub(crate) async fn says(&self, arguments: &[&str]) -> Said {
+        let mut command = self.command_named(arguments[0]);
+        command.args(&arguments[1..]);
+        Said::of(command).await
+    }
+}
+
+/// What a command said until its end.
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    pub(crate) async fn of(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = timeout(PATIENCE, command.output()).await;
+        let output = output.expect("an end").unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(f, "exit code {code:?}\n{stdout}\nstderr:\n{stderr}")
+    }
+}
+
 /// Waits until a condition holds. One that costs time is asked less often.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;

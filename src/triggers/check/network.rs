@@ -142,8 +142,8 @@ fn ahead(date: DateTime<Utc>, asked: DateTime<Utc>, answered: DateTime<Utc>) -> 
 pub(super) fn span(span: TimeDelta) -> String {
     match span.num_seconds() {
         seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
+        seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
         seconds => format!("{} days", seconds / 86_400),
     }
 }
@@ -177,6 +177,6 @@ mod tests {
     #[test]
     fn spans_are_told_roughly() {
         let told = [119, 120, 7199, 7200, 172_800].map(|seconds| span(TimeDelta::seconds(seconds)));
-        assert_eq!(told, ["119 s", "2 min", "119 min", "2 h", "2 days"]);
+        assert_eq!(told, ["119 s", "2 min", "120 min", "2 h", "2 days"]);
     }
 }

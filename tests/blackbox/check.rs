@@ -1,0 +1,420 @@
+//! `check`: every failure is provoked, and its text is what a person needs.
+
+use chrono::TimeDelta;
+use emulator::{Endpoint, Fault, ServicePrincipal, Settings};
+use serde_json::{Value, json};
+
+use crate::world::{Said, Trigger, World, until};
+
+/// The lines with an outcome.
+fn lines<'a>(said: &'a Said, outcome: &str) -> Vec<&'a str> {
+    let lines = said.stdout.lines();
+    lines.filter(|line| line.starts_with(outcome)).collect()
+}
+
+/// That a check fails with this code, on this one topic, and says all this.
+async fn fails(world: &World, code: i32, topic: &str, texts: &[&str]) -> Said {
+    let said = world.says(&["check", world.name()]).await;
+    assert_eq!(said.code, Some(code), "{said}");
+    let failed = lines(&said, "fail");
+    for line in &failed {
+        assert!(line.contains(&format!("  {topic}  ")), "{said}");
+    }
+    for text in texts {
+        assert!(
+            failed.iter().any(|line| line.contains(text)),
+            "{text:?}: {said}"
+        );
+    }
+    for secret in [
+        "emulated~client~secret",
+        "correct horse",
+        "emulated-intake-key",
+    ] {
+        assert!(!said.to_string().contains(secret), "{said}");
+    }
+    assert_eq!(said.stderr, "");
+    said
+}
+
+async fn changed(trigger: Trigger, change: impl FnOnce(&mut Settings)) -> World {
+    let world = World::of(trigger, 1, 30).await;
+    world.emulator.configure(change);
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_passes_and_nothing_is_changed() {
+    for trigger in [Trigger::Graph, Trigger::Oauth, Trigger::Account] {
+        let world = World::of(trigger, 1, 30).await;
+        let said = world.says(&["check"]).await;
+        assert_eq!(said.code, Some(0), "{said}");
+        assert!(
+            said.stdout.contains(&format!("fit {}\n", world.name())),
+            "{said}"
+        );
+        for text in [
+            "is writable, to be created, ",
+            "answers in",
+            "within 1 s of 127.0.0.1",
+            "30 rows received in the last hour, the newest at 20",
+            "…@",
+            "accepts the key (asked with an empty batch)",
+            "none yet: the first run begins",
+        ] {
+            assert!(said.stdout.contains(text), "{text:?}: {said}");
+        }
+        assert!(lines(&said, "fail").is_empty());
+        let skipped = lines(&said, "skipped").len();
+        assert_eq!(
+            skipped,
+            usize::from(!matches!(trigger, Trigger::Graph)),
+            "{said}"
+        );
+        assert_eq!(world.emulator.accepted_count(None), 0);
+        assert!(!world.data().exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_or_expired_secret() {
+    let world = changed(Trigger::Graph, |_| {}).await;
+    world.configure(json!({"client_secret": "another~secret"}));
+    let wrong = [
+        "AADSTS7000215",
+        "the client secret is wrong",
+        "put the value of a client secret",
+    ];
+    let said = fails(&world, 14, "sign-in", &wrong).await;
+    assert!(!said.to_string().contains("another~secret"), "{said}");
+    assert_eq!(lines(&said, "skipped").len(), 3, "{said}");
+
+    let world = changed(Trigger::Oauth, |settings| {
+        settings.identity.apps[0].secrets[0].expired = true;
+    })
+    .await;
+    let expired = [
+        "AADSTS7000222",
+        "has expired; create a new one in the app registration",
+    ];
+    fails(&world, 14, "sign-in", &expired).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password() {
+    let world = changed(Trigger::Account, |settings| {
+        settings.report.accounts.clear()
+    })
+    .await;
+    let said = fails(
+        &world,
+        14,
+        "sign-in",
+        &["check `account_name` and `account_password`"],
+    )
+    .await;
+    assert_eq!(lines(&said, "skipped").len(), 3, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission() {
+    for (trigger, permission) in [
+        (Trigger::Graph, "ExchangeMessageTrace.Read.All"),
+        (Trigger::Oauth, "ReportingWebService.Read.All"),
+    ] {
+        let world = changed(trigger, |settings| settings.identity.apps[0].roles.clear()).await;
+        let consent = "have an administrator grant consent";
+        let said = fails(&world, 15, "permission", &[permission, consent]).await;
+        assert!(
+            said.stdout
+                .contains("sign-in            the app has a token"),
+            "{said}"
+        );
+    }
+    for (trigger, role) in [
+        (
+            Trigger::Oauth,
+            "assign `Security Reader` or `Global Reader`",
+        ),
+        (Trigger::Account, "`Reports reader` and `Security reader`"),
+    ] {
+        let world = changed(trigger, |settings| settings.report.permitted = false).await;
+        let said = fails(&world, 15, "permission", &[role]).await;
+        assert!(
+            lines(&said, "skipped")
+                .iter()
+                .any(|line| line.contains("query")),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_service_principal() {
+    for missing in [
+        ServicePrincipal::Missing,
+        ServicePrincipal::MissingForbidden,
+    ] {
+        let world = changed(Trigger::Graph, |settings| {
+            settings.graph.service_principal = missing;
+        })
+        .await;
+        let create = "`New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373`";
+        let texts = [create, "takes hours"];
+        let said = fails(&world, 16, "service principal", &texts).await;
+        assert!(
+            said.stdout
+                .contains("permission         the app is granted"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_refused() {
+    let world = World::of(Trigger::Oauth, 1, 0).await;
+    world
+        .emulator
+        .fault(Endpoint::Report, Fault::status(404).times(9));
+    fails(
+        &world,
+        17,
+        "query",
+        &["use the trigger `message_trace_graph`"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_intake_key() {
+    let world = World::graph(0).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    let texts = [
+        "it does not know the intake key",
+        "compare intake_key with the key",
+    ];
+    let said = fails(&world, 18, "intake", &texts).await;
+    assert!(!said.to_string().contains("another-key"), "{said}");
+    assert!(
+        said.stdout.contains("no row was received in the last hour"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intake_that_does_not_take_an_empty_batch_tells_nothing_of_the_key() {
+    let world = World::graph(0).await;
+    let refusal = Fault::answer(400, &[], "jsons is empty");
+    world.emulator.fault(Endpoint::Intake, refusal.times(9));
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stdout
+            .contains("whether it accepts the key is not known"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_server() {
+    let world = World::graph(0).await;
+    world.configure(
+        json!({"login_url": "https://login.invalid", "intake_server": "http://127.0.0.1:9"}),
+    );
+    let texts = ["cannot connect to host: login.invalid", "127.0.0.1"];
+    let said = fails(&world, 12, "network", &texts).await;
+    assert_eq!(lines(&said, "fail").len(), 2, "{said}");
+    assert_eq!(lines(&said, "skipped").len(), 5, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock() {
+    for (ahead, text) in [
+        (600, "is 10 min behind that of 127"),
+        (-600, "is 10 min ahead of that"),
+    ] {
+        let world = changed(Trigger::Graph, |settings| {
+            settings.transport.skew_seconds = ahead
+        })
+        .await;
+        fails(&world, 13, "clock", &[text, "keep it so with NTP"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_that_cannot_be_written() {
+    let world = World::graph(0).await;
+    std::fs::write(world.data(), "a file").unwrap();
+    let text = "make it a directory that the user of this process may write to";
+    let said = fails(&world, 11, "data", &[text]).await;
+    assert!(
+        said.stdout.contains("accepts the key"),
+        "all else is tried: {said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_settings() {
+    let world = World::graph(0).await;
+    world.configure(json!({"frequency": 3, "client_secret": null}));
+    let texts = [
+        "frequency is 3, allowed is a whole number from 10 to 86400",
+        "client_secret is missing",
+    ];
+    let said = fails(&world, 10, "settings", &texts).await;
+    assert_eq!(lines(&said, "skipped").len(), 8, "{said}");
+    assert!(said.stdout.contains("pass     data"), "{said}");
+    assert_eq!(world.count(Endpoint::Token), 0);
+
+    let settings = json!({"credential": "certificate", "client_secret": null, "certificate": "x"});
+    world.configure(settings);
+    fails(&world, 10, "settings", &["certificate: "]).await;
+    world.write("trigger_configuration", "{\"frequency\":\n oops}");
+    fails(
+        &world,
+        10,
+        "settings",
+        &["is not valid JSON", "line 2 column 2"],
+    )
+    .await;
+    std::fs::remove_file(world.config().join("trigger_configuration")).unwrap();
+    fails(
+        &world,
+        10,
+        "settings",
+        &["trigger_configuration is missing: write it to the file"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_trigger_the_one_that_fits_is_meant() {
+    let world = World::graph(0).await;
+    world.configure(json!({"graph_url": null}));
+    let said = world.says(&["check"]).await;
+    let several = "fit several triggers: name the one they are for (message_trace_graph, message_trace_oauth)";
+    assert!(said.stderr.contains(several), "{said}");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(10), ""), "{said}");
+    world.configure(json!({"frequency": 3}));
+    let said = world.says(&["check"]).await;
+    assert!(said.stderr.contains("fit no trigger as they are"), "{said}");
+    let said = world.says(&["check", "messagetrace"]).await;
+    assert!(
+        said.stderr
+            .contains("the commands are: message_trace_graph,"),
+        "{said}"
+    );
+    assert_eq!(said.code, Some(1), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_running_trigger_it_tells_what_was_delivered() {
+    let world = World::graph(30).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    until("a position is kept", || {
+        world.data().join("context.json.previous").exists()
+    })
+    .await;
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stdout.contains("; a trigger is running on it"),
+        "{said}"
+    );
+    assert!(
+        said.stdout
+            .contains("of this module: all that was received before 20"),
+        "{said}"
+    );
+    assert!(said.stdout.contains("is delivered"), "{said}");
+    process.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_that_a_run_would_begin_with() {
+    let world = World::graph(0).await;
+    let mark = (world.now() - TimeDelta::minutes(200)).to_rfc3339();
+    world.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    let said = world.says(&["check"]).await;
+    assert!(
+        said.stdout
+            .contains("state              of the Python module: all that"),
+        "{said}"
+    );
+    assert!(said.stdout.contains("(3 h ago) is delivered"), "{said}");
+    for (text, said) in [
+        (
+            json!({"most_recent_date_requested": "soon"}).to_string(),
+            "\"soon\" is not a date",
+        ),
+        (
+            r#"{"most_recent"#.to_owned(),
+            "cannot be used (EOF while parsing",
+        ),
+        (
+            json!({"most_recent_date_requested": "2100-01-01T00:00:00Z"}).to_string(),
+            "is in the future, at 2100-01-01",
+        ),
+    ] {
+        world.write_state(&text);
+        fails(&world, 19, "state", &[said]).await;
+        let kept = std::fs::read_to_string(world.data().join("context.json")).unwrap();
+        assert_eq!(kept, text, "nothing is mended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_get_one_object() {
+    let world = changed(Trigger::Graph, |settings| {
+        settings.graph.service_principal = ServicePrincipal::Missing;
+    })
+    .await;
+    let said = world
+        .says(&["check", "--json", "message_trace_graph"])
+        .await;
+    assert_eq!(said.code, Some(16), "{said}");
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["trigger"], "message_trace_graph");
+    assert_eq!(
+        (&report["passed"], &report["exit_code"]),
+        (&json!(false), &json!(16))
+    );
+    let checks = report["checks"].as_array().unwrap();
+    let of = |name: &str| checks.iter().find(|check| check["check"] == name).unwrap();
+    assert_eq!(of("service principal")["outcome"], "fail");
+    assert_eq!(of("query")["outcome"], "skipped");
+    assert_eq!(of("intake")["facts"]["key_accepted"], true);
+    assert!(of("data")["facts"]["free_bytes"].as_u64().unwrap() > 0);
+    let permissions = &of("permission")["facts"]["permissions"];
+    assert_eq!(permissions[0], "ExchangeMessageTrace.Read.All");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_wait_until_everything_passes() {
+    let world = changed(Trigger::Graph, |settings| {
+        settings.graph.service_principal = ServicePrincipal::Missing;
+    })
+    .await;
+    let waiting = world.says(&["check", "--wait=1"]);
+    let cure = async {
+        until("it has asked twice", || world.count(Endpoint::Graph) >= 2).await;
+        world.emulator.configure(|settings| {
+            settings.graph.service_principal = ServicePrincipal::Present;
+        });
+    };
+    let (said, ()) = tokio::join!(waiting, cure);
+    assert_eq!(said.code, Some(0), "{said}");
+    assert_eq!(
+        said.stdout.matches("  service principal  ").count(),
+        2,
+        "only changes are told: {said}"
+    );
+    assert_eq!(said.stdout.matches("sign-in").count(), 1, "{said}");
+    assert_eq!(
+        said.stderr.matches("Checking again every 1 s").count(),
+        1,
+        "{said}"
+    );
+}

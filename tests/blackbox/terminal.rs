@@ -1,0 +1,165 @@
+//! What the program looks like: colors, widths, streams, completions, manual.
+
+use std::{fs::File, io::Read as _, os::fd::OwnedFd};
+
+use rustix::{
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::world::{PATIENCE, Said, World};
+
+/// What a command shows in a terminal of this width.
+async fn in_terminal(mut command: Command, columns: u16) -> String {
+    let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&theirs, size).unwrap();
+    let reader = tokio::task::spawn_blocking(move || {
+        let (mut ours, mut text, mut part) = (File::from(ours), Vec::new(), [0; 4096]);
+        // When the other end is closed, reading fails.
+        while let Ok(count @ 1..) = ours.read(&mut part) {
+            text.extend_from_slice(&part[..count]);
+        }
+        String::from_utf8(text).unwrap()
+    });
+    command
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs)
+        .kill_on_drop(true);
+    let mut child = command.env("TERM", "xterm-256color").spawn().unwrap();
+    drop(command);
+    tokio::time::timeout(PATIENCE, child.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    reader.await.unwrap().replace("\r\n", "\n")
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    command.args(arguments);
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn check(world: &World) -> Command {
+    let mut command = program(&["check", "message_trace_graph", "--config-dir"]);
+    command
+        .arg(world.config())
+        .arg("--data-dir")
+        .arg(world.data());
+    command
+}
+
+const ESCAPE: char = '\u{1b}';
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colors_are_for_terminals_and_for_who_wants_them() {
+    let world = World::graph(3).await;
+    let text = in_terminal(check(&world), 80).await;
+    assert!(text.contains("\u{1b}[32mpass\u{1b}[0m"), "{text:?}");
+    let mut command = check(&world);
+    command.env("NO_COLOR", "1");
+    let text = in_terminal(command, 80).await;
+    assert!(
+        text.contains("pass     settings") && !text.contains(ESCAPE),
+        "{text:?}"
+    );
+    let said = Said::of(check(&world)).await;
+    assert!(!said.stdout.contains(ESCAPE), "{said}");
+    let text = in_terminal(program(&["--help"]), 80).await;
+    assert!(text.contains(ESCAPE), "{text:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_stay_within_the_terminal_and_are_whole_outside_of_one() {
+    let world = World::graph(3).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    for columns in [60, 80] {
+        let mut command = check(&world);
+        command.env("NO_COLOR", "1");
+        let text = in_terminal(command, columns).await;
+        for line in text.lines() {
+            assert!(
+                line.chars().count() <= columns.into(),
+                "{line:?} of\n{text}"
+            );
+        }
+        assert!(
+            text.contains(&format!("\n{:28}", "")),
+            "wrapped beside its head:\n{text}"
+        );
+    }
+    let said = Said::of(check(&world)).await;
+    assert!(
+        said.stdout.lines().all(|line| !line.starts_with(' ')),
+        "{said}"
+    );
+    for arguments in [&["--help"][..], &["check", "--help"], &["config", "-h"]] {
+        let mut command = program(arguments);
+        command.env("NO_COLOR", "1");
+        let text = in_terminal(command, 80).await;
+        let long: Vec<_> = text
+            .lines()
+            .filter(|line| line.chars().count() > 80)
+            .collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shells_and_readers_learn_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let said = Said::of(program(&["completions", shell])).await;
+        assert_eq!(
+            (said.code, said.stderr.as_str()),
+            (Some(0), ""),
+            "{shell}: {said}"
+        );
+        for text in ["check", "completions", "config", "message_trace_graph"] {
+            assert!(said.stdout.contains(text), "{shell}: {text}");
+        }
+    }
+    let said = Said::of(program(&["completions", "dos"])).await;
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said}");
+    assert!(said.stderr.contains("bash"), "{said}");
+
+    let said = Said::of(program(&["man"])).await;
+    assert!(said.stdout.contains(".TH message-trace 1"), "{said}");
+    assert!(said.stdout.contains("message\\-trace\\-check(1)"), "{said}");
+    let said = Said::of(program(&["man", "check"])).await;
+    assert!(said.stdout.contains("Exit codes"), "{said}");
+    let said = Said::of(program(&["man", "nothing"])).await;
+    assert!(
+        said.stderr.contains("there is no command \"nothing\""),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let binary = env!("CARGO_BIN_EXE_message-trace");
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("'{binary}' completions bash | head -c 1"));
+    let said = Said::of(command).await;
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said}");
+}
