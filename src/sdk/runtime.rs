@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     Clock,
-    http::{ClientOptions, Http, HttpError, chain},
+    http::{ClientOptions, Http, SetupError, chain},
 };
 
 /// Where a process finds its files.
@@ -76,11 +76,12 @@ impl Host {
         console: Console,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
+        let configuration = Configuration::open(&directories.config, environment.clone())?;
         Ok(Self {
+            http: http_client(&configuration)?,
             directories,
             environment,
             manifest: "manifest.json".into(),
-            http: Http::client(&ClientOptions::default())?,
             clock: Clock::system(),
             console,
             stop,
@@ -133,7 +134,7 @@ pub enum StartError {
     Secrets(#[from] SecretsError),
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client")]
-    Http(#[from] HttpError),
+    Http(#[from] SetupError),
     /// The signal handlers could not be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -160,7 +161,18 @@ pub async fn run(
     live(registry, command, host, log).await
 }
 
-/// The same on a given host.
+/// The way out that the key `ca_cert` (C-29) and the environment's proxies ask for.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
+    let ca_cert = configuration.verbatim("ca_cert")?;
+    let environment = configuration.environment();
+    let options = ClientOptions::read(ca_cert, |name| environment.get(name))?;
+    Ok(Http::client(&options)?)
+}
+
+/// As [`run`], on a given host.
 ///
 /// # Errors
 /// As [`run`].
