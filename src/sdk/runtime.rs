@@ -23,7 +23,7 @@ use super::{
     sentry::Sentry,
     serve::{Server, serve},
     stop,
-    storage::{LocalBackend, Storage, StorageError},
+    storage::{Around, ObjectSettings, Opened, StateFile, Storage, StorageError},
 };
 use crate::{
     Clock,
@@ -98,16 +98,9 @@ pub enum StartError {
         /// The failure below.
         source: io::Error,
     },
-    /// The data directory is unusable.
-    #[error("cannot start without data storage")]
+    /// The data directory or the object store is unusable, or another process has it.
+    #[error("cannot go on without data storage")]
     Storage(#[from] StorageError),
-    /// The state should be kept in an object store.
-    #[error(
-        "file_backend is S3, which this version cannot keep its state in, and without its state it \
-         would lose or double events after a restart: mount a volume as the data directory, and \
-         take file_backend away"
-    )]
-    ObjectStore,
     /// The module's secrets could not be had.
     #[error("cannot start without the module's secrets")]
     Secrets(#[from] SecretsError),
@@ -211,11 +204,7 @@ impl Start<'_> {
     /// The servers listen first: `/health` answers while secrets are waited for (A-03).
     async fn until_stop(self) -> Result<(), StartError> {
         let Host {
-            clock,
-            http,
-            stop,
-            directories,
-            ..
+            clock, directories, ..
         } = self.host.clone();
         let heartbeat = Heartbeat::new(clock.clone(), self.log.clone());
         let metrics = Metrics::new(clock.clone());
@@ -230,7 +219,24 @@ impl Start<'_> {
                 scraped.answer(request)
             })
             .await?;
-        let storage = self.storage(&directories.data)?;
+        let Some(opened) = self.open_storage(&directories.data).await? else {
+            return Ok(());
+        };
+        let storage = opened.storage();
+        let result = self.run_with(storage, heartbeat, metrics).await;
+        result.and(opened.close().await.map_err(StartError::from))
+    }
+
+    /// Runs the trigger until the stop.
+    async fn run_with(
+        self,
+        storage: Storage,
+        heartbeat: Heartbeat,
+        metrics: Metrics,
+    ) -> Result<(), StartError> {
+        let Host {
+            clock, http, stop, ..
+        } = self.host.clone();
         let secrets = match self.secrets().await {
             Err(SecretsError::Stopped) => return Ok(()),
             other => other?,
@@ -283,17 +289,51 @@ impl Start<'_> {
         Ok(server)
     }
 
-    /// The data directory, or what `sub_folder` makes of it (C-19, C-20).
-    fn storage(&self, data: &Path) -> Result<Storage, StartError> {
+    /// The data directory, or what `sub_folder` makes of it, or an object store (C-19, C-20). None
+    /// when the stop came while it was waited for.
+    async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         let backend = self.configuration.filled_text("file_backend")?;
         if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
-            return Err(StartError::ObjectStore);
+            return self.open_objects(data).await;
         }
         let root = match self.configuration.filled_text("sub_folder")? {
             Some(below) => data.join(below),
             None => data.to_owned(),
         };
-        Ok(Storage::new(LocalBackend::open(root)?))
+        Ok(Some(Opened::directory(root)?))
+    }
+
+    async fn open_objects(&self, data: &Path) -> Result<Option<Opened>, StartError> {
+        let settings = ObjectSettings::read(&self.configuration)?;
+        let around = Around {
+            http: self.host.http.clone(),
+            clock: &self.host.clock,
+            log: &self.log,
+            stop: &self.host.stop,
+            host: self.host.environment.get("HOSTNAME").unwrap_or_default(),
+        };
+        let opened = Opened::objects(settings, around).await?;
+        if let Some(opened) = &opened {
+            self.tell_of_left_state(&opened.storage(), data).await?;
+        }
+        Ok(opened)
+    }
+
+    /// The data directory is not used beside an object store; a position in it would be missed.
+    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) -> Result<(), StartError> {
+        let below = self.configuration.filled_text("sub_folder")?;
+        let left = data
+            .join(below.unwrap_or_default())
+            .join(StateFile::USUAL_NAME);
+        if left.is_file() && objects.read(StateFile::USUAL_NAME).await?.is_none() {
+            self.log.warning(format!(
+                "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
+                 to go on from there, stop the trigger, copy the folder's files into the bucket, \
+                 and start it.",
+                left.display()
+            ));
+        }
+        Ok(())
     }
 
     /// Asked for only when the module declares secrets (D-03).
