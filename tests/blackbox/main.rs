@@ -16,6 +16,7 @@ mod input;
 mod lifecycle;
 mod links;
 mod oauth;
+mod object_storage;
 mod quota;
 mod refusals;
 mod secrets;

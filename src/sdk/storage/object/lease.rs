@@ -43,7 +43,7 @@ const RESERVE: Duration = Duration::from_secs(15);
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// How often a lease of somebody else is looked at.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// An ETag that no object has.
 const NO_VERSION: &str = "\"00000000000000000000000000000000\"";
