@@ -1,6 +1,6 @@
 //! Whether a trigger could run: its settings, its data, and what else it tries out itself.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::{
     registry::Registry,
     runtime::{Host, Start},
     settings::{self, Settings},
-    storage::{Examined, LocalBackend, Storage, examine},
+    storage::{Examined, Storage, Whereabouts},
 };
 use crate::{Clock, http::chain};
 
@@ -171,22 +171,22 @@ pub async fn check(
     let data = directories.data.clone();
     let started = Host::process(directories, environment, quiet, CancellationToken::new())
         .and_then(|host| Start::open(registry, command, host, log))
-        .and_then(|start| Ok((start.data_root(&data)?, start)));
+        .and_then(|start| Ok((Whereabouts::read(&start.configuration, &data)?, start)));
     let prepared = match started {
-        Ok((root, start)) => {
-            findings.data = Some(of_data(examine(&root)));
+        Ok((whereabouts, start)) => {
+            let Host { http, clock, .. } = start.host.clone();
+            let reader = whereabouts.reader(http, clock);
+            findings.data = Some(of_data(reader.examine().await));
             let settings = start.settings().await;
-            settings.map(|settings| (start, root, settings))
+            settings.map(|settings| (start, reader, settings))
         }
-        Err(error @ (StartError::Config(_) | StartError::Http(_) | StartError::ObjectStore)) => {
-            Err(RunError::failed(error))
-        }
+        Err(error @ (StartError::Config(_) | StartError::Http(_))) => Err(RunError::failed(error)),
         Err(error) => return Err(error),
     };
     match prepared {
-        Ok((start, root, settings)) => {
+        Ok((start, reader, settings)) => {
             findings.summary = settings.summary(&start.item.manifest.command);
-            let context = start.look_context(root, settings.module);
+            let context = start.look_context(reader.storage(), settings.module);
             start
                 .item
                 .check(settings.trigger, context, &mut findings)
@@ -275,10 +275,9 @@ impl Start<'_> {
     }
 
     /// Surroundings for a look: the data is not taken into use.
-    fn look_context(&self, root: PathBuf, module: SettingsMap) -> Context {
+    fn look_context(&self, storage: Storage, module: SettingsMap) -> Context {
         let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
         let metrics = Metrics::new(self.host.clock.clone());
-        let storage = Storage::new(LocalBackend::unlocked(root));
         let mut context = self.context(storage, heartbeat, metrics);
         context.module_configuration = module;
         context
@@ -298,7 +297,7 @@ impl Settings {
 }
 
 fn of_data(examined: Examined) -> Finding {
-    let place = examined.root.display();
+    let place = &examined.place;
     let (outcome, text) = match (&examined.trouble, examined.free) {
         (Some(trouble), _) => (Outcome::Fail, chain(trouble)),
         (None, Some(free)) if free < LEAST_FREE => (
@@ -322,7 +321,7 @@ fn of_data(examined: Examined) -> Finding {
         }
     };
     let facts = json!({
-        "directory": examined.root,
+        "place": examined.place,
         "free_bytes": examined.free,
         "in_use": examined.in_use,
     });
@@ -358,7 +357,7 @@ mod tests {
 
     fn examined(free: u64) -> Examined {
         Examined {
-            root: "/data".into(),
+            place: "/data".to_owned(),
             absent: false,
             in_use: true,
             free: Some(free),

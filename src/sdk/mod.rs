@@ -52,5 +52,8 @@ pub use self::{
     runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,
-    storage::{Backend, LocalBackend, MemoryBackend, Peek, StateFile, Storage, StorageError},
+    storage::{
+        Backend, LocalBackend, MemoryBackend, ObjectBackend, ObjectError, ObjectProblem, Peek,
+        StateFile, Storage, StorageError,
+    },
 };

@@ -23,7 +23,7 @@ use super::{
     sentry::Sentry,
     serve::{Server, serve},
     stop,
-    storage::{LocalBackend, Storage, StorageError},
+    storage::{Around, ObjectSettings, Opened, StateFile, Storage, StorageError, Whereabouts},
 };
 use crate::{
     Clock,
@@ -119,16 +119,9 @@ pub enum StartError {
         /// The failure below.
         source: io::Error,
     },
-    /// The data directory is unusable.
-    #[error("cannot start without data storage")]
+    /// The data directory or the object store is unusable, or another process has it.
+    #[error("cannot go on without data storage")]
     Storage(#[from] StorageError),
-    /// The state should be kept in an object store.
-    #[error(
-        "file_backend is S3, which this version cannot keep its state in, and without its state it \
-         would lose or double events after a restart: mount a volume as the data directory, and \
-         take file_backend away"
-    )]
-    ObjectStore,
     /// The module's secrets could not be had.
     #[error("cannot start without the module's secrets")]
     Secrets(#[from] SecretsError),
@@ -263,7 +256,21 @@ impl<'a> Start<'a> {
                 scraped.answer(request)
             })
             .await?;
-        let storage = self.storage(&self.host.directories.data)?;
+        let Some(opened) = self.open_storage(&self.host.directories.data).await? else {
+            return Ok(());
+        };
+        let storage = opened.storage();
+        let result = self.run_with(storage, heartbeat, metrics).await;
+        result.and(opened.close().await.map_err(StartError::from))
+    }
+
+    /// Runs the trigger until the stop.
+    async fn run_with(
+        self,
+        storage: Storage,
+        heartbeat: Heartbeat,
+        metrics: Metrics,
+    ) -> Result<(), StartError> {
         let secrets = match self.secrets().await {
             Err(SecretsError::Stopped) => return Ok(()),
             other => other?,
@@ -329,20 +336,48 @@ impl<'a> Start<'a> {
         Ok(server)
     }
 
-    fn storage(&self, data: &Path) -> Result<Storage, StartError> {
-        Ok(Storage::new(LocalBackend::open(self.data_root(data)?)?))
+    /// Takes the place of the files into use. None when the stop came while it was waited for.
+    async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
+        match Whereabouts::read(&self.configuration, data)? {
+            Whereabouts::Directory(root) => Ok(Some(Opened::directory(root)?)),
+            Whereabouts::Objects(settings) => self.open_objects(settings, data).await,
+        }
     }
 
-    /// The data directory, or what `sub_folder` makes of it (C-19, C-20).
-    pub(super) fn data_root(&self, data: &Path) -> Result<PathBuf, StartError> {
-        let backend = self.configuration.filled_text("file_backend")?;
-        if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
-            return Err(StartError::ObjectStore);
+    async fn open_objects(
+        &self,
+        settings: ObjectSettings,
+        data: &Path,
+    ) -> Result<Option<Opened>, StartError> {
+        let around = Around {
+            http: self.host.http.clone(),
+            clock: &self.host.clock,
+            log: &self.log,
+            stop: &self.host.stop,
+            host: self.host.environment.get("HOSTNAME").unwrap_or_default(),
+        };
+        let opened = Opened::objects(settings, around).await?;
+        if let Some(opened) = &opened {
+            self.tell_of_left_state(&opened.storage(), data).await?;
         }
-        Ok(match self.configuration.filled_text("sub_folder")? {
-            Some(below) => data.join(below),
-            None => data.to_owned(),
-        })
+        Ok(opened)
+    }
+
+    /// The data directory is not used beside an object store; a position in it would be missed.
+    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) -> Result<(), StartError> {
+        let below = self.configuration.filled_text("sub_folder")?;
+        let left = data
+            .join(below.unwrap_or_default())
+            .join(StateFile::USUAL_NAME);
+        if left.is_file() && objects.read(StateFile::USUAL_NAME).await?.is_none() {
+            self.log.warning(format!(
+                "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
+                 to go on from there, stop the trigger, copy the folder's files into the bucket, \
+                 and start it.",
+                left.display()
+            ));
+        }
+        Ok(())
     }
 
     /// Asked for only when the module declares secrets (D-03).

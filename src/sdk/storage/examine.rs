@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{StorageError, local::LOCK};
@@ -11,7 +11,8 @@ use super::{StorageError, local::LOCK};
 /// What was found.
 #[derive(Debug)]
 pub(in crate::sdk) struct Examined {
-    pub(in crate::sdk) root: PathBuf,
+    /// The place, for people.
+    pub(in crate::sdk) place: String,
     /// Whether it is yet to be created.
     pub(in crate::sdk) absent: bool,
     /// Whether another process works on it.
@@ -31,7 +32,7 @@ pub(in crate::sdk) fn examine(root: &Path) -> Examined {
         source,
     });
     Examined {
-        root: root.to_owned(),
+        place: root.display().to_string(),
         absent: existing != root,
         in_use: is_locked(root),
         free: free(existing),

@@ -8,17 +8,26 @@ mod conformance;
 mod examine;
 mod local;
 mod memory;
+mod object;
+mod opened;
 mod state_file;
+mod whereabouts;
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub(super) use self::examine::{Examined, examine};
+pub(super) use self::{
+    examine::{Examined, examine},
+    object::{Around, ObjectReader, ObjectSettings},
+    opened::Opened,
+    whereabouts::Whereabouts,
+};
 pub use self::{
     local::LocalBackend,
     memory::MemoryBackend,
+    object::{ObjectBackend, ObjectError, ObjectProblem},
     state_file::{Peek, StateFile},
 };
 
@@ -46,6 +55,9 @@ pub enum StorageError {
         /// The directory.
         path: PathBuf,
     },
+    /// The object store cannot be used, or no longer.
+    #[error("cannot use the object store")]
+    Object(#[from] ObjectError),
     /// An operation on one file failed.
     #[error("cannot {operation} {name} in the data storage")]
     Failed {

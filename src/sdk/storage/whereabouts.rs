@@ -1,0 +1,70 @@
+//! Where the files of a process are, as its configuration says.
+
+use std::path::{Path, PathBuf};
+
+use super::{Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, examine};
+use crate::{
+    Clock,
+    http::Http,
+    sdk::config::{ConfigError, Configuration},
+};
+
+/// The place of the files (C-19, C-20).
+#[derive(Debug)]
+pub(in crate::sdk) enum Whereabouts {
+    /// The data directory, or what `sub_folder` makes of it.
+    Directory(PathBuf),
+    /// A folder of an object store.
+    Objects(ObjectSettings),
+}
+
+impl Whereabouts {
+    /// Reads where files are, when the data directory is `data`.
+    ///
+    /// # Errors
+    /// When a key is missing or not usable.
+    pub(in crate::sdk) fn read(
+        configuration: &Configuration,
+        data: &Path,
+    ) -> Result<Self, ConfigError> {
+        let backend = configuration.filled_text("file_backend")?;
+        if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
+            return ObjectSettings::read(configuration).map(Self::Objects);
+        }
+        let below = configuration.filled_text("sub_folder")?;
+        Ok(Self::Directory(data.join(below.unwrap_or_default())))
+    }
+
+    /// The files for reading only, whoever works on them.
+    pub(in crate::sdk) fn reader(self, http: Http, clock: Clock) -> Reader {
+        match self {
+            Self::Directory(root) => Reader::Directory(root),
+            Self::Objects(settings) => Reader::Objects(ObjectReader::new(settings, http, clock)),
+        }
+    }
+}
+
+/// Files that another process may be working on.
+#[derive(Debug)]
+pub(in crate::sdk) enum Reader {
+    Directory(PathBuf),
+    Objects(ObjectReader),
+}
+
+impl Reader {
+    /// The files.
+    pub(in crate::sdk) fn storage(&self) -> Storage {
+        match self {
+            Self::Directory(root) => Storage::new(LocalBackend::unlocked(root.clone())),
+            Self::Objects(objects) => Storage::new(objects.clone()),
+        }
+    }
+
+    /// Tries out whether files could be written, and looks who does.
+    pub(in crate::sdk) async fn examine(&self) -> Examined {
+        match self {
+            Self::Directory(root) => examine(root),
+            Self::Objects(objects) => objects.examine().await,
+        }
+    }
+}
