@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod manual;
 mod screen;
+mod status;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -61,6 +62,7 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     let directories = directories(arguments);
     match command {
         "check" => runtime()?.block_on(check::run(registry, directories, arguments)),
+        "status" => runtime()?.block_on(status::run(&directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
         "man" => done(manual::man(command_line(registry), arguments)),
@@ -125,6 +127,7 @@ fn command_line(registry: &Registry) -> Command {
         ))
         .subcommands(triggers)
         .subcommand(check::command(registry))
+        .subcommand(status::command())
         .subcommand(config::command())
         .subcommand(manual::completions_command())
         .subcommand(manual::man_command())

@@ -151,6 +151,11 @@ impl ReqwestService {
 }
 
 impl HttpService for ReqwestService {
+    fn via(&self, server: &Uri) -> Option<Via> {
+        let proxy = self.proxies.on_the_way_to(server)?;
+        Some(proxy.via.clone())
+    }
+
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         Box::pin(async move {
             let way = Way::of(request.uri(), &self.proxies);

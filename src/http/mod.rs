@@ -47,6 +47,11 @@ pub trait HttpService: fmt::Debug + Send + Sync {
     /// Sends a request and reads the whole answer within the limits. Redirects are not followed:
     /// they are answers like any other.
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>>;
+
+    /// The proxy on the way to a server.
+    fn via(&self, _server: &::http::Uri) -> Option<Via> {
+        None
+    }
 }
 
 /// Handle on an [`HttpService`]; cheap to clone.
@@ -73,6 +78,11 @@ impl Http {
     /// When there is no whole answer within the limits. Any status is an answer.
     pub async fn send(&self, request: Request, limits: Limits) -> Result<Response, HttpError> {
         self.0.call(request, limits).await
+    }
+
+    /// The proxy that requests to a server pass.
+    pub fn via(&self, server: &::http::Uri) -> Option<Via> {
+        self.0.via(server)
     }
 }
 

@@ -23,6 +23,7 @@ mod platform;
 mod registry;
 mod run_error;
 mod run_loop;
+mod running;
 mod runtime;
 mod schema;
 mod secrets;
@@ -49,6 +50,7 @@ pub use self::{
     metrics::Metrics,
     registry::{Command, Registry, Trigger},
     run_error::RunError,
+    running::{Answers, Running},
     runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{HeaderValue, Response, request::Parts};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -245,6 +246,11 @@ impl<'a> Start<'a> {
     async fn until_stop(self) -> Result<(), StartError> {
         let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
         let metrics = Metrics::new(self.host.clock.clone());
+        self.log.time_errors(metrics.register(
+            "last_error_timestamp_seconds",
+            "When the last error was logged, in seconds since 1970; 0 for never",
+            Gauge::default(),
+        ));
         let (health, scraped) = (heartbeat.clone(), metrics.clone());
         let _liveness = self
             .listen("liveness_port", 8000, "Liveness", move |request| {

@@ -10,10 +10,13 @@ mod report;
 mod sink;
 mod source;
 mod state;
+mod status;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::status::status;
 use crate::sdk::Registry;
 
 /// The manifest of the module, compiled in.

@@ -72,7 +72,7 @@ pub(super) struct Tracing {
 }
 
 /// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
-const QUOTA_FILE: &str = "quota.json";
+pub(super) const QUOTA_FILE: &str = "quota.json";
 
 impl Tracing {
     pub(super) fn new(

@@ -3,7 +3,9 @@
 use std::io;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use super::words::{moment, span};
 
 use crate::{
     collect::Checkpoint,
@@ -96,6 +98,59 @@ impl Found {
             },
             None => Self::Unusable(broken),
         })
+    }
+}
+
+impl Found {
+    /// Whether it is as it should be, what there is to say, and the same for machines. `begins`
+    /// says where a run without a position begins.
+    pub(super) fn tell(&self, now: DateTime<Utc>, begins: &str) -> (bool, String, Value) {
+        let facts = |mark: Option<DateTime<Utc>>, writer: Option<&str>| json!({"complete_until": mark, "written_by": writer});
+        match self {
+            Self::Nothing => (
+                true,
+                format!("none yet: the first run {begins}"),
+                facts(None, None),
+            ),
+            Self::Mark { mark, by_python } => {
+                let (writer, name) = if *by_python {
+                    ("the Python module", "python")
+                } else {
+                    ("this module", "message-trace")
+                };
+                let age = now - *mark;
+                let is_past = age >= TimeDelta::zero();
+                let text = if is_past {
+                    format!(
+                        "of {writer}: all that was received before {} ({} ago) is delivered",
+                        moment(*mark),
+                        span(age)
+                    )
+                } else {
+                    format!(
+                        "the position that {writer} left is in the future, at {}: check the clock \
+                         of this machine; a run goes on from now",
+                        moment(*mark)
+                    )
+                };
+                (is_past, text, facts(Some(*mark), Some(name)))
+            }
+            Self::Unusable(reason) => {
+                let text = format!(
+                    "{STATE_FILE} cannot be used ({reason}), so that a run {begins}: set the \
+                     position in it, or take the file away"
+                );
+                (false, text, facts(None, None))
+            }
+            Self::Copy { mark, reason } => {
+                let text = format!(
+                    "{STATE_FILE} is broken ({reason}): a run puts it aside, and goes on at {} \
+                     with the last good copy",
+                    moment(*mark)
+                );
+                (true, text, facts(Some(*mark), Some("message-trace")))
+            }
+        }
     }
 }
 

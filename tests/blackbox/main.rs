@@ -24,5 +24,6 @@ mod quota;
 mod refusals;
 mod secrets;
 mod sign_in;
+mod status;
 mod terminal;
 mod world;

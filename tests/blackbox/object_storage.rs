@@ -238,3 +238,51 @@ async fn state_that_was_left_on_the_disk_is_pointed_out() {
     process.prints("is not used, as file_backend is S3").await;
     process.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_status_look_at_the_bucket_beside_a_running_trigger() {
+    let stored = Stored::new(1, 30).await;
+    let world = &stored.world;
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let place = "folder playbook/7 of bucket ";
+    assert!(said.stdout.contains(place), "{said}");
+    assert!(
+        said.stdout.contains("none yet: the first run begins"),
+        "{said}"
+    );
+    let left = stored.store.files().as_ref().join("playbook/7");
+    let left = fs::read_dir(left).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "nothing is left behind");
+
+    let mut process = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stdout.contains("; a trigger is running on it"),
+        "{said}"
+    );
+    assert!(
+        said.stdout.contains("of this module: all that was"),
+        "{said}"
+    );
+    let said = world.says(&["status"]).await;
+    assert!(said.stdout.contains(place), "{said}");
+    assert!(said.stdout.contains("but not reached at port 0"), "{said}");
+    process.stop().await;
+
+    world.write("aws_secret_access_key", "another-secret");
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(11), "{said}");
+    assert!(
+        said.stdout.contains("check aws_secret_access_key"),
+        "{said}"
+    );
+    assert!(!said.to_string().contains("another-secret"), "{said}");
+    world.write("aws_bucket_name", "");
+    let said = world.says(&["check", "message_trace"]).await;
+    assert_eq!(said.code, Some(10), "{said}");
+    assert!(said.stdout.contains("aws_bucket_name is missing"), "{said}");
+}

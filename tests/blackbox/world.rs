@@ -438,7 +438,7 @@ impl Process {
     }
 
     /// The port of a server, from the line that tells it.
-    async fn port(&mut self, server: &str) -> u16 {
+    pub(crate) async fn port(&mut self, server: &str) -> u16 {
         let announcement = format!("{server} server listening on port ");
         self.prints(&announcement).await;
         let output = self.output();

@@ -14,6 +14,8 @@ use std::{
     },
 };
 
+use prometheus_client::metrics::gauge::Gauge;
+
 use self::{
     limiter::Limiter,
     masks::Masks,
@@ -91,6 +93,7 @@ struct Inner {
     limiter: Mutex<Limiter>,
     outbox: Outbox,
     sentry: OnceLock<Reporter>,
+    last_error: OnceLock<Gauge>,
     critical: AtomicBool,
 }
 
@@ -105,6 +108,7 @@ impl Log {
             limiter: Mutex::default(),
             outbox: Outbox::default(),
             sentry: OnceLock::new(),
+            last_error: OnceLock::new(),
             critical: AtomicBool::new(false),
         }))
     }
@@ -167,6 +171,12 @@ impl Log {
         _ = self.0.sentry.set(sentry);
     }
 
+    /// Keeps the time of the last error in this gauge, from now on.
+    pub(super) fn time_errors(&self, gauge: Gauge) {
+        // A second gauge has nothing to add.
+        _ = self.0.last_error.set(gauge);
+    }
+
     /// For the platform only: stderr gets this text by another way.
     pub(super) fn post_error(&self, message: &str) {
         let message = self.clean(message);
@@ -182,6 +192,9 @@ impl Log {
 
     fn write(&self, level: Level, message: &str) {
         let message = self.clean(message);
+        if let Some(gauge) = self.0.last_error.get().filter(|_| level >= Level::Error) {
+            gauge.set(self.0.clock.now().timestamp());
+        }
         if level > Level::Debug {
             self.print(level, &message);
         }

@@ -19,7 +19,7 @@ use super::serve::text;
 use crate::Clock;
 
 /// Every metric's name starts with this (I-02).
-const NAMESPACE: &str = "symphony_module_common";
+pub(super) const NAMESPACE: &str = "symphony_module_common";
 
 /// Handle on the metrics of the process; cheap to clone.
 #[derive(Clone)]

@@ -25,7 +25,7 @@ pub(in crate::sdk) struct Examined {
 
 /// Looks at a data directory. A file is written and taken away again to see whether that works;
 /// a directory that is yet to be created is tried out where it would be.
-pub(in crate::sdk) fn examine(root: &Path) -> Examined {
+pub(super) fn examine(root: &Path) -> Examined {
     let existing = existing(root);
     let trouble = writable(existing).err().map(|source| StorageError::Root {
         path: root.to_owned(),
@@ -57,8 +57,8 @@ fn writable(directory: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-/// A shared lock is held for an instant: there is no way to ask for one without having it.
-fn is_locked(root: &Path) -> bool {
+/// Whether a process has the directory for itself. A shared lock is held for an instant: there is no way to ask for one without having it.
+pub(super) fn is_locked(root: &Path) -> bool {
     File::open(root.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -18,8 +18,9 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use self::examine::{examine, is_locked};
 pub(super) use self::{
-    examine::{Examined, examine},
+    examine::Examined,
     object::{Around, ObjectReader, ObjectSettings},
     opened::Opened,
     whereabouts::Whereabouts,

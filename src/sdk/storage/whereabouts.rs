@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, examine};
+use super::{Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, examine, is_locked};
 use crate::{
     Clock,
     http::Http,
@@ -31,8 +31,12 @@ impl Whereabouts {
         if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
             return ObjectSettings::read(configuration).map(Self::Objects);
         }
-        let below = configuration.filled_text("sub_folder")?;
-        Ok(Self::Directory(data.join(below.unwrap_or_default())))
+        Ok(Self::Directory(
+            match configuration.filled_text("sub_folder")? {
+                Some(below) => data.join(below),
+                None => data.to_owned(),
+            },
+        ))
     }
 
     /// The files for reading only, whoever works on them.
@@ -57,6 +61,14 @@ impl Reader {
         match self {
             Self::Directory(root) => Storage::new(LocalBackend::unlocked(root.clone())),
             Self::Objects(objects) => Storage::new(objects.clone()),
+        }
+    }
+
+    /// The place, in words, and whether a process has it for itself.
+    pub(in crate::sdk) async fn presence(&self) -> (String, bool) {
+        match self {
+            Self::Directory(root) => (root.display().to_string(), is_locked(root)),
+            Self::Objects(objects) => objects.presence().await,
         }
     }
 

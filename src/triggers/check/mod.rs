@@ -1,19 +1,18 @@
 //! Whether a trigger could collect: each step of a run is tried once, by the same code.
 
 mod network;
-mod position;
 mod sample;
 mod service;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use url::Url;
 
 use self::network::Reached;
-use super::collection::Collection;
+use super::{collection::Collection, state::Found, words::span};
 use crate::{
     RowKeyer,
+    http::chain,
     microsoft::{EventFormat, Graph, Limiter, ReportingService, SignIn, TokenCache},
     sdk::{Context, Findings, Intake, Probed, RunError, Topic},
 };
@@ -156,7 +155,7 @@ pub(super) async fn run(
     } else {
         findings.skip(INTAKE, "the intake must be reached first");
     }
-    position::find(collection, context, findings).await;
+    find_position(collection, context, findings).await;
 }
 
 async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
@@ -178,7 +177,18 @@ async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
     }
 }
 
-/// An instant for people.
-fn moment(instant: DateTime<Utc>) -> String {
-    instant.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+/// Looks at the state that a run would begin with.
+async fn find_position(collection: &Collection, context: &Context, findings: &mut Findings<'_>) {
+    match Found::in_storage(&context.storage).await {
+        Err(error) => findings.skip(STATE, chain(&error)),
+        Ok(found) => {
+            let begins = format!("begins {} ago", span(collection.start_time()));
+            let (is_well, text, facts) = found.tell(context.clock.now(), &begins);
+            if is_well {
+                findings.pass(STATE, text, facts);
+            } else {
+                findings.fail(STATE, text, facts);
+            }
+        }
+    }
 }

@@ -13,6 +13,7 @@ use super::{CLOCK, NETWORK};
 use crate::{
     http::{Limits, chain},
     sdk::{Context, Findings},
+    triggers::words::span,
 };
 
 /// Any answer will do, and it has no body.
@@ -107,8 +108,14 @@ pub(super) async fn reach(
     let took = began.elapsed().as_millis();
     let secure = root.scheme_str() == Some("https");
     let protocol = if secure { "over TLS" } else { "without TLS" };
-    let text = format!("{host} answers in {took} ms {protocol}");
-    findings.pass(NETWORK, text, json!({"host": host, "milliseconds": took}));
+    let via = context.http.via(&root);
+    let through = via.as_ref().map_or_else(String::new, |via| {
+        format!(" through the proxy {via} ({})", via.variable)
+    });
+    let text = format!("{host} answers in {took} ms {protocol}{through}");
+    let proxy = via.map(|via| via.to_string());
+    let facts = json!({"host": host, "milliseconds": took, "proxy": proxy});
+    findings.pass(NETWORK, text, facts);
     let date = answer
         .headers()
         .get(DATE)
@@ -138,16 +145,6 @@ fn ahead(date: DateTime<Utc>, asked: DateTime<Utc>, answered: DateTime<Utc>) -> 
     }
 }
 
-/// A span for people.
-pub(super) fn span(span: TimeDelta) -> String {
-    match span.num_seconds() {
-        seconds @ ..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
-        seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,11 +169,5 @@ mod tests {
             Some("https://h:8443/")
         );
         assert_eq!(root("no address"), None);
-    }
-
-    #[test]
-    fn spans_are_told_roughly() {
-        let told = [119, 120, 7199, 7200, 172_800].map(|seconds| span(TimeDelta::seconds(seconds)));
-        assert_eq!(told, ["119 s", "2 min", "120 min", "2 h", "2 days"]);
     }
 }

@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::moment;
-use crate::Page;
+use crate::{Page, triggers::words::moment};
 
 /// A page, summed up.
 #[derive(Debug)]

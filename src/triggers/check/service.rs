@@ -5,14 +5,13 @@ use std::time::Duration;
 use chrono::{SubsecRound as _, TimeDelta};
 use serde_json::json;
 
-use super::{
-    PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, moment, sample::Sample,
-};
+use super::{PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sample::Sample};
 use crate::{
     Page, Window,
     http::chain,
     microsoft::{Concern, Error, Link, TokenCache},
     sdk::{Context, Findings, Topic},
+    triggers::words::moment,
 };
 
 /// How long a query may take, and wait for the quota.

@@ -46,7 +46,13 @@ impl ObjectReader {
         }
     }
 
-    /// Whether somebody has the lease.
+    /// The place, in words, and whether somebody has its lease, as far as the store tells.
+    pub(in crate::sdk) async fn presence(&self) -> (String, bool) {
+        let held = lease::is_held(&self.client).await;
+        (self.client.place().to_owned(), held.unwrap_or(false))
+    }
+
+    /// Whether somebody has the lease, once writing has worked.
     async fn probe(&self) -> Result<bool, ObjectError> {
         let key = format!(".check-{}", uuid::Uuid::new_v4().simple());
         self.client

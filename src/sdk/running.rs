@@ -1,0 +1,144 @@
+//! What a trigger that runs on this machine tells of itself, and the files it works on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{
+    Directories, Environment, StartError,
+    config::Configuration,
+    runtime::http_client,
+    storage::{Storage, Whereabouts},
+};
+use crate::{
+    Clock,
+    http::{ClientOptions, Http, Limits},
+};
+
+/// A process on the same machine answers at once, or does not.
+const LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(3),
+    total: Duration::from_secs(5),
+    max_body: 4 << 20,
+};
+
+/// A trigger's files and, when it runs here, its process.
+#[derive(Debug)]
+pub struct Running {
+    /// The files, for reading only.
+    pub storage: Storage,
+    /// The place of the files, in words.
+    pub place: String,
+    /// Whether a process has the files for itself.
+    pub in_use: bool,
+    /// The port of this machine that was asked for its health.
+    pub port: u16,
+    /// What a process answered; none when there was no answer.
+    pub process: Option<Answers>,
+}
+
+/// The answers of a process.
+#[derive(Debug)]
+pub struct Answers {
+    /// Whether it counts as alive (H-04).
+    pub alive: bool,
+    /// How many errors there were since the last success.
+    pub errors: u64,
+    /// The metrics as text; empty when they could not be had.
+    metrics: String,
+}
+
+impl Running {
+    /// Looks at what works on the data of these directories, without disturbing it.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub async fn find(
+        directories: &Directories,
+        environment: Environment,
+    ) -> Result<Self, StartError> {
+        let configuration = Configuration::open(&directories.config, environment)?;
+        let http = http_client(&configuration)?;
+        let whereabouts = Whereabouts::read(&configuration, &directories.data)?;
+        let reader = whereabouts.reader(http, Clock::system());
+        let seen = reader.presence().await;
+        let port = configuration.port("liveness_port", 8000)?;
+        let metrics_port = configuration.port("metrics_port", 8020)?;
+        Ok(Self {
+            storage: reader.storage(),
+            place: seen.0,
+            in_use: seen.1,
+            port,
+            process: Answers::from(port, metrics_port).await?,
+        })
+    }
+}
+
+impl Answers {
+    async fn from(port: u16, metrics_port: u16) -> Result<Option<Self>, StartError> {
+        // No proxy leads to this machine.
+        let http = Http::client(&ClientOptions::default())?;
+        let Some((status, health)) = get(&http, port, "health").await else {
+            return Ok(None);
+        };
+        let health: Value = serde_json::from_slice(&health).unwrap_or_default();
+        let Some(errors) = health.get("error_count").and_then(Value::as_u64) else {
+            // Something else listens there.
+            return Ok(None);
+        };
+        let metrics = get(&http, metrics_port, "metrics").await;
+        let text = metrics.map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
+        Ok(Some(Self {
+            alive: status == 200,
+            errors,
+            metrics: text.unwrap_or_default(),
+        }))
+    }
+
+    /// The sum of a metric over its labels; none when there is none of that name.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let values = self.metrics.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let value = match rest.strip_prefix('{') {
+                Some(labels) => labels.rsplit_once("} ")?.1,
+                None => rest.strip_prefix(' ')?,
+            };
+            value.split(' ').next()?.parse::<f64>().ok()
+        });
+        values.reduce(|sum, value| sum + value)
+    }
+
+    /// The same for a metric of the contract or of a trigger, whose names have a common beginning.
+    pub fn own_metric(&self, name: &str) -> Option<f64> {
+        self.metric(&format!("{}_{name}", super::metrics::NAMESPACE))
+    }
+}
+
+async fn get(http: &Http, port: u16, path: &str) -> Option<(u16, Bytes)> {
+    let request = http::Request::get(format!("http://127.0.0.1:{port}/{path}"));
+    let answer = http
+        .send(request.body(Bytes::new()).ok()?, LIMITS)
+        .await
+        .ok()?;
+    Some((answer.status().as_u16(), answer.into_body()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_summed_over_labels() {
+        let metrics =
+            "# HELP a b\na_total{k=\"x} 7\"} 2\na_total{k=\"y\"} 3.5 1700000000\na_totals 9\nb 4\n";
+        let answers = Answers {
+            alive: true,
+            errors: 0,
+            metrics: metrics.to_owned(),
+        };
+        assert_eq!(answers.metric("a_total"), Some(5.5));
+        assert_eq!(answers.metric("b"), Some(4.0));
+        assert_eq!(answers.metric("a"), None);
+    }
+}

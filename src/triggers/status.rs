@@ -1,0 +1,157 @@
+//! Where a collection stands, from its files and from its process.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::{
+    source::QUOTA_FILE,
+    state::Found,
+    words::{moment, span},
+};
+use crate::{
+    http::chain,
+    sdk::{Answers, Running},
+};
+
+/// One thing that is told of a collection.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Its name, the same for people and machines.
+    pub(crate) name: &'static str,
+    /// What there is to say.
+    pub(crate) text: String,
+    /// The same for machines.
+    pub(crate) facts: Value,
+    /// Whether it needs somebody.
+    pub(crate) bad: bool,
+}
+
+/// Everything there is to say.
+pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Vec<Line> {
+    let mut lines = vec![process(running, now), position(running, now).await];
+    lines.extend(running.process.as_ref().map(|process| rate(process, now)));
+    lines.extend(quota(running, now).await);
+    lines.extend(running.process.as_ref().map(|process| errors(process, now)));
+    lines
+}
+
+fn process(running: &Running, now: DateTime<Utc>) -> Line {
+    let Running { place, port, .. } = running;
+    let started = running.process.as_ref().and_then(started);
+    let (text, bad) = match &running.process {
+        Some(process) => {
+            let since = started.map_or_else(String::new, |started| {
+                format!(" since {} ({})", moment(started), span(now - started))
+            });
+            let stuck = if process.alive {
+                ""
+            } else {
+                ", but stuck: it is to be restarted"
+            };
+            (format!("running{since} on {place}{stuck}"), !process.alive)
+        }
+        None if running.in_use => (
+            format!("running on {place}, but not reached at port {port} of this machine"),
+            false,
+        ),
+        None => (
+            format!("not running on {place}, and no answer at port {port} of this machine"),
+            true,
+        ),
+    };
+    let facts = json!({
+        "running": running.process.is_some() || running.in_use,
+        "reached": running.process.is_some(),
+        "alive": running.process.as_ref().map(|process| process.alive),
+        "started": started,
+        "data": place,
+    });
+    line("process", text, facts, bad)
+}
+
+/// Where the collection has come to.
+async fn position(running: &Running, now: DateTime<Utc>) -> Line {
+    match Found::in_storage(&running.storage).await {
+        Ok(found) => {
+            let (is_well, text, facts) = found.tell(now, "begins anew");
+            line("position", text, facts, !is_well)
+        }
+        Err(error) => line("position", chain(&error), json!({}), true),
+    }
+}
+
+/// How many events the process has delivered.
+fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
+    let delivered = process.own_metric("forwarded_events_total").unwrap_or(0.0);
+    let dropped = process.own_metric("discarded_events_total").unwrap_or(0.0);
+    let lag = process.own_metric("events_lags");
+    let seconds = started(process).map(|started| (now - started).num_seconds());
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = seconds.map(|seconds| delivered / seconds.max(1) as f64);
+    let mut text = format!("{delivered} events since its start");
+    if let Some(rate) = rate {
+        text.push_str(&format!(", {rate:.1} a second"));
+    }
+    if dropped > 0.0 {
+        text.push_str(&format!("; {dropped} dropped, see its log"));
+    }
+    let facts = json!({
+        "events": delivered,
+        "dropped": dropped,
+        "events_per_second": rate,
+        "newest_event_age_seconds": lag,
+    });
+    line("delivered", text, facts, dropped > 0.0)
+}
+
+/// How much of the tenant's quota was used; none where there is no quota.
+async fn quota(running: &Running, now: DateTime<Utc>) -> Option<Line> {
+    let text = running.storage.read(QUOTA_FILE).await.ok()??;
+    let stamps: Vec<i64> = serde_json::from_slice(&text).ok()?;
+    let since = (now - TimeDelta::minutes(5)).timestamp_millis();
+    let used = stamps.iter().filter(|stamp| **stamp > since).count();
+    let text = format!("{used} of the tenant's 100 requests used in the last 5 minutes");
+    let facts = json!({"requests_in_5_minutes": used});
+    Some(line("quota", text, facts, false))
+}
+
+/// What went wrong lately.
+fn errors(process: &Answers, now: DateTime<Utc>) -> Line {
+    let last = process.own_metric("last_error_timestamp_seconds");
+    #[allow(clippy::cast_possible_truncation, reason = "a date")]
+    let last = last
+        .filter(|second| *second > 0.0)
+        .map(|second| second as i64);
+    let last = last.and_then(|second| DateTime::from_timestamp(second, 0));
+    let count = process.errors;
+    let text = match (count, last) {
+        (0, None) => "none since its start".to_owned(),
+        (0, Some(last)) => format!("none now; the last one was {} ago", span(now - last)),
+        (count, last) => {
+            let last = last.map_or_else(String::new, |last| {
+                format!(", the last one {} ago", span(now - last))
+            });
+            format!(
+                "{count} since the last success{last}: its log tells which, and `message-trace \
+                 check` what is wrong now"
+            )
+        }
+    };
+    let facts = json!({"since_last_success": count, "last": last});
+    line("errors", text, facts, count > 0)
+}
+
+fn started(process: &Answers) -> Option<DateTime<Utc>> {
+    #[allow(clippy::cast_possible_truncation, reason = "a date")]
+    let second = process.metric("process_start_time_seconds")? as i64;
+    DateTime::from_timestamp(second, 0)
+}
+
+fn line(name: &'static str, text: String, facts: Value, bad: bool) -> Line {
+    Line {
+        name,
+        text,
+        facts,
+        bad,
+    }
+}

@@ -1,0 +1,29 @@
+//! Times as people read them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// An instant.
+pub(super) fn moment(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A span, roughly.
+pub(super) fn span(span: TimeDelta) -> String {
+    match span.num_seconds() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
+        seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_roughly() {
+        let told = [119, 120, 7199, 7200, 172_800].map(|seconds| span(TimeDelta::seconds(seconds)));
+        assert_eq!(told, ["119 s", "2 min", "120 min", "2 h", "2 days"]);
+    }
+}
