@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use super::screen::{FAINT, Screen, say, styled};
 use crate::sdk::{self, Directories, Effective, Environment, Origin, Place, Registry, Topic};
 
-/// The widest name of a setting, with the blanks behind it, and the same of its origin.
-const NAME: usize = 31;
+/// Columns of an origin, with the blanks behind it.
 const ORIGIN: usize = 14;
 
 /// The command's place on the command line.
@@ -61,6 +60,8 @@ pub(super) fn run(
 
 fn print(values: &[Effective]) -> anyhow::Result<()> {
     let screen = Screen::new();
+    let widest = values.iter().map(|value| value.name.len()).max();
+    let width = widest.unwrap_or(0) + 2;
     let mut heading = None;
     for value in values {
         if heading != Some(value.object) {
@@ -69,8 +70,8 @@ fn print(values: &[Effective]) -> anyhow::Result<()> {
             screen.line(&styled(FAINT, title, 0), 0, "")?;
         }
         let origin = styled(FAINT, &origin(&value.origin), ORIGIN);
-        let head = format!("  {:NAME$}{origin}", value.name);
-        screen.line(&head, 2 + NAME + ORIGIN, &text(value))?;
+        let head = format!("  {:width$}{origin}", value.name);
+        screen.line(&head, 2 + width + ORIGIN, &text(value))?;
     }
     Ok(())
 }

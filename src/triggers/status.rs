@@ -73,7 +73,7 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
 async fn position(running: &Running, now: DateTime<Utc>) -> Line {
     match Found::in_storage(&running.storage).await {
         Ok(found) => {
-            let (is_well, text, facts) = found.tell(now, "begins anew");
+            let (is_well, text, facts) = found.tell(now, "begins as far back as `start_time` says");
             line("position", text, facts, !is_well)
         }
         Err(error) => line("position", chain(&error), json!({}), true),

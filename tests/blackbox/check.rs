@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use emulator::{Endpoint, Fault, ServicePrincipal, Settings};
 use serde_json::{Value, json};
 
-use crate::world::{Said, Trigger, World, until};
+use crate::world::{Said, Trigger, World, repository, until};
 
 /// The lines with an outcome.
 fn lines<'a>(said: &'a Said, outcome: &str) -> Vec<&'a str> {
@@ -389,6 +389,52 @@ async fn machines_get_one_object() {
     assert!(of("data")["facts"]["free_bytes"].as_u64().unwrap() > 0);
     let permissions = &of("permission")["facts"]["permissions"];
     assert_eq!(permissions[0], "ExchangeMessageTrace.Read.All");
+}
+
+/// A text without what differs from run to run, and without its line breaks.
+fn shape(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| match word {
+        address if address.contains("…@") => "@",
+        figure if figure.contains(|c: char| c.is_ascii_digit()) => "#",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documentation_shows_what_is_said() {
+    let page = std::fs::read_to_string(repository().join("docs/check.md")).unwrap();
+    let page = shape(&page);
+    let shown = async |world: &World, outcome: &str| {
+        let said = world.says(&["check", world.name()]).await;
+        let place = world.data().display().to_string();
+        let found = lines(&said, outcome);
+        assert!(!found.is_empty(), "{said}");
+        for line in found {
+            let line = shape(&line.replace(&place, "symphony_data"));
+            assert!(page.contains(&line), "docs/check.md lacks {line}");
+        }
+    };
+    type Change = fn(&mut Settings);
+    let mistakes: [Change; 4] = [
+        |settings| settings.identity.apps[0].secrets[0].value = "another".into(),
+        |settings| settings.identity.apps[0].secrets[0].expired = true,
+        |settings| settings.identity.apps[0].roles.clear(),
+        |settings| settings.graph.service_principal = ServicePrincipal::Missing,
+    ];
+    shown(&World::graph(30).await, "pass").await;
+    for mistake in mistakes {
+        shown(&changed(Trigger::Graph, mistake).await, "fail").await;
+    }
+    let world = World::graph(0).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    shown(&world, "fail").await;
+    let said = world.says(&["check", "--help"]).await;
+    let (_, codes) = said.stdout.split_once("Exit codes:").unwrap();
+    assert!(
+        page.contains(&shape(codes)),
+        "docs/check.md lacks exit codes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
