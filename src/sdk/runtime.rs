@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     Clock,
-    http::{ClientOptions, Http, HttpError, chain},
+    http::{ClientOptions, Http, SetupError, chain},
 };
 
 /// Where a process finds its files.
@@ -113,7 +113,7 @@ pub enum StartError {
     Secrets(#[from] SecretsError),
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client")]
-    Http(#[from] HttpError),
+    Http(#[from] SetupError),
     /// The signal handlers could not be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -132,11 +132,12 @@ pub async fn run(
     directories: Directories,
     environment: Environment,
 ) -> Result<(), StartError> {
+    let configuration = Configuration::open(&directories.config, environment.clone())?;
     let host = Host {
+        http: http_client(&configuration)?,
         directories,
         environment,
         manifest: "manifest.json".into(),
-        http: Http::client(&ClientOptions::default())?,
         clock: Clock::system(),
         console: Console::stderr(),
         stop: stop::on_signals().map_err(StartError::Signals)?,
@@ -147,7 +148,18 @@ pub async fn run(
     live(registry, command, host, log).await
 }
 
-/// The same on a given host.
+/// The way out that the key `ca_cert` (C-29) and the environment's proxies ask for.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
+    let ca_cert = configuration.verbatim("ca_cert")?;
+    let environment = configuration.environment();
+    let options = ClientOptions::read(ca_cert, |name| environment.get(name))?;
+    Ok(Http::client(&options)?)
+}
+
+/// As [`run`], on a given host.
 ///
 /// # Errors
 /// As [`run`].
