@@ -15,6 +15,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use s3s::{
@@ -98,6 +99,25 @@ impl ObjectStore {
     /// The folder that holds the objects of the bucket as files.
     pub fn files(&self) -> impl AsRef<Path> {
         self.0.folder.path().join(Self::BUCKET)
+    }
+
+    /// Puts an object there as another program does.
+    ///
+    /// # Panics
+    ///
+    /// When the folder is gone.
+    pub fn replace(&self, key: &str, content: &str) {
+        let root = self.0.folder.path();
+        // What `s3s_fs` knows of the object that is replaced.
+        let about = format!(
+            ".bucket-{}.object-{}.",
+            URL_SAFE_NO_PAD.encode(Self::BUCKET),
+            URL_SAFE_NO_PAD.encode(key)
+        );
+        for kind in ["internal", "metadata"] {
+            std::fs::remove_file(root.join(format!("{about}{kind}.json"))).ok();
+        }
+        std::fs::write(root.join(Self::BUCKET).join(key), content).expect("the folder is there");
     }
 
     /// Answers everything with this status from now on; with none, as usual.

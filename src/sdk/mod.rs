@@ -44,7 +44,7 @@ pub use self::{
     metrics::Metrics,
     registry::{Command, Registry, Trigger},
     run_error::RunError,
-    runtime::{Directories, Host, StartError, run, run_on},
+    runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,
     storage::{

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     Clock,
-    http::{ClientOptions, Http, HttpError, chain},
+    http::{ClientOptions, Http, SetupError, chain},
 };
 
 /// Where a process finds its files.
@@ -106,7 +106,7 @@ pub enum StartError {
     Secrets(#[from] SecretsError),
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client")]
-    Http(#[from] HttpError),
+    Http(#[from] SetupError),
     /// The signal handlers could not be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -125,11 +125,12 @@ pub async fn run(
     directories: Directories,
     environment: Environment,
 ) -> Result<(), StartError> {
+    let configuration = Configuration::open(&directories.config, environment.clone())?;
     let host = Host {
+        http: http_client(&configuration)?,
         directories,
         environment,
         manifest: "manifest.json".into(),
-        http: Http::client(&ClientOptions::default())?,
         clock: Clock::system(),
         console: Console::stderr(),
         stop: stop::on_signals().map_err(StartError::Signals)?,
@@ -140,7 +141,21 @@ pub async fn run(
     live(registry, command, host, log).await
 }
 
-/// The same on a given host.
+/// The way out that the key `ca_cert` (C-29) and the environment's proxies ask for.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
+    Ok(Http::client(&client_options(configuration)?)?)
+}
+
+fn client_options(configuration: &Configuration) -> Result<ClientOptions, StartError> {
+    let ca_cert = configuration.verbatim("ca_cert")?;
+    let environment = configuration.environment();
+    Ok(ClientOptions::read(ca_cert, |name| environment.get(name))?)
+}
+
+/// As [`run`], on a given host.
 ///
 /// # Errors
 /// As [`run`].
@@ -306,7 +321,7 @@ impl Start<'_> {
     async fn open_objects(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         let settings = ObjectSettings::read(&self.configuration)?;
         let around = Around {
-            http: self.host.http.clone(),
+            http: self.object_client()?,
             clock: &self.host.clock,
             log: &self.log,
             stop: &self.host.stop,
@@ -317,6 +332,21 @@ impl Start<'_> {
             self.tell_of_left_state(&opened.storage(), data).await?;
         }
         Ok(opened)
+    }
+
+    /// The object store's way out. It alone is shown the certificate of C-27 and C-28.
+    fn object_client(&self) -> Result<Http, StartError> {
+        let certificate = self.configuration.filled_text("client_cert")?;
+        let key = self.configuration.secret("client_key")?;
+        match (certificate, key) {
+            (None, None) => Ok(self.host.http.clone()),
+            (Some(_), None) => Err(self.configuration.missing("client_key").into()),
+            (None, Some(_)) => Err(self.configuration.missing("client_cert").into()),
+            (Some(certificate), Some(key)) => {
+                let options = client_options(&self.configuration)?.showing(certificate, key);
+                Ok(Http::client(&options)?)
+            }
+        }
     }
 
     /// The data directory is not used beside an object store; a position in it would be missed.

@@ -15,6 +15,7 @@ mod graph;
 mod input;
 mod lifecycle;
 mod links;
+mod network;
 mod oauth;
 mod object_storage;
 mod quota;

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use chrono::TimeDelta;
-use emulator::{ConditionalWrites, NewRow, ObjectStore, RunningStore};
+use emulator::{Authority, ConditionalWrites, NewRow, ObjectStore, RunningStore, TlsFront};
 use serde_json::{Value, json};
 
 use crate::world::{Process, World, until};
@@ -149,8 +149,8 @@ async fn an_instance_whose_lease_was_taken_stops_and_leaves_the_files_alone() {
     let taken = json!({"owner": "another", "host": "host-2", "renewal": 1}).to_string();
     let (lease, state) = (stored.object(".lease"), stored.object("context.json"));
     first.signal("STOP");
-    fs::write(&lease, &taken).unwrap();
-    fs::write(&state, "{}").unwrap();
+    stored.store.replace("playbook/7/.lease", &taken);
+    stored.store.replace("playbook/7/context.json", "{}");
     first.signal("CONT");
     stored
         .ends_with(first, &["another instance on host-2 has taken over"])
@@ -237,4 +237,44 @@ async fn state_that_was_left_on_the_disk_is_pointed_out() {
     let mut process = stored.world.start();
     process.prints("is not used, as file_backend is S3").await;
     process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_store_is_shown_the_client_s_certificate() {
+    let stored = Stored::new(1, 10).await;
+    let world = &stored.world;
+    let authority = Authority::new();
+    let certificate = authority.certificate(&["127.0.0.1"]).asking_for(&authority);
+    let server = stored.running.as_ref().unwrap().url().authority();
+    let front = TlsFront::start(server.parse().unwrap(), certificate);
+    let front = front.await.unwrap();
+    world.write("ca_cert", authority.pem());
+    world.write(
+        "aws_s3_endpoint_url",
+        &format!("https://{}", front.address()),
+    );
+    let mut process = world.start();
+    process
+        .prints("The object store is not ready, trying again")
+        .await;
+    process.stop().await;
+
+    let client = authority.client_certificate();
+    world.write("client_cert", &client.certificate);
+    stored
+        .ends_with(world.start(), &["client_key is missing"])
+        .await;
+    world.write("client_key", &client.key);
+    let mut process = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    process.stop().await;
+
+    world.write("client_key", "hunter2");
+    stored
+        .ends_with(
+            world.start(),
+            &["client_cert and client_key hold no usable"],
+        )
+        .await;
 }

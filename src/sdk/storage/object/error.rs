@@ -163,7 +163,7 @@ pub(super) fn explain(verb: &'static str, answer: &Response, skew: Option<TimeDe
     let code = code(answer);
     match (status.as_u16(), code.as_str()) {
         (_, "NoSuchBucket") => Problem::NoBucket,
-        (_, "InvalidAccessKeyId") => Problem::AccessKey,
+        (_, "InvalidAccessKeyId" | "NotSignedUp") => Problem::AccessKey,
         (_, "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired") => Problem::SessionToken,
         (301 | 307 | 400, _) if region(answer).is_some() => Problem::Region {
             expected: region(answer),

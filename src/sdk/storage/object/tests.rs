@@ -130,6 +130,12 @@ impl World {
         self.net.store.files().as_ref().join(key)
     }
 
+    /// Another program writes a file.
+    fn replace(&self, name: &str, content: &str) {
+        let key = format!("play/book/7/{name}");
+        self.net.store.replace(&key, content);
+    }
+
     fn said(&self, text: &str) -> bool {
         self.lines
             .lock()
@@ -177,8 +183,8 @@ async fn files_are_where_the_python_sdk_looks_for_them() {
     let instance = world.open().await;
     instance.storage.write("context.json", "{}").await.unwrap();
     let path = world.path("play/book/7/context.json");
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
-    fs::write(path, "foreign").unwrap();
+    assert_eq!(fs::read_to_string(path).unwrap(), "{}");
+    world.replace("context.json", "foreign");
     assert_eq!(text(&instance.storage, "context.json").await, "foreign");
 }
 
@@ -239,7 +245,7 @@ async fn a_long_file_of_another_program_can_be_appended_to() {
     let world = World::new(ConditionalWrites::Checked);
     let storage = world.open().await.storage;
     let long = "x".repeat(files::PART + 1);
-    fs::write(world.path("play/book/7/log"), &long).unwrap();
+    world.replace("log", &long);
     storage.append("log", "1").await.unwrap();
     storage.append("log", "2").await.unwrap();
     assert_eq!(text(&storage, "log").await, long + "12");
@@ -274,7 +280,7 @@ async fn a_second_instance_waits_says_so_and_stops() {
             refusal.contains("another instance on host-1 works on the same files"),
             "{refusal}"
         );
-        assert!(world.said("waiting up to 36 s for its end"));
+        assert!(world.said("waiting up to 34 s for its end"));
         first.storage.write("context.json", "{}").await.unwrap();
         assert!(!is_lost(&first));
     }
@@ -315,7 +321,7 @@ async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
         first.storage.write("context.json", "1").await.unwrap();
         // Somebody else takes over: as a file, since the first instance must sleep.
         let note = r#"{"owner": "other", "host": "host-2", "renewal": 1}"#;
-        fs::write(world.path("play/book/7/.lease"), note).unwrap();
+        world.replace(".lease", note);
         advance(lease::LIFE).await;
         for _ in 0..2 {
             let error = first.storage.append("log", "2").await.unwrap_err();
@@ -427,8 +433,9 @@ async fn refusals_say_what_to_do() {
         );
         assert!(!refusal.contains("wr0ng-secret"), "{refusal}");
     }
-    assert!(world.open().await.storage.list("").await.is_ok());
+    let first = world.open().await;
     assert!(world.refusal(&[]).await.starts_with(place));
+    first.backend.close().await.unwrap();
 
     let world = World {
         clock: Clock::virtual_from(Clock::system().now() + chrono::TimeDelta::hours(2)),
