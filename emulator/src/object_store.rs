@@ -181,9 +181,12 @@ struct Access(ConditionalWrites);
 #[async_trait::async_trait]
 impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
-        match context.credentials() {
-            Some(_) => Ok(()),
-            None => Err(s3_error!(AccessDenied)),
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied));
+        }
+        match context.s3_path().get_bucket_name() {
+            Some(ObjectStore::BUCKET) => Ok(()),
+            _ => Err(s3_error!(NoSuchBucket)),
         }
     }
 
