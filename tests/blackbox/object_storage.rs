@@ -150,7 +150,7 @@ async fn second_instance(conditional_writes: ConditionalWrites) {
 async fn an_instance_whose_lease_was_taken_stops_and_leaves_the_files_alone() {
     let stored = Stored::new(1, 10).await;
     let world = &stored.world;
-    let mut first = world.start();
+    let first = world.start();
     world.all_delivered().await;
     stored.up_to_date().await;
     let taken = json!({"owner": "another", "host": "host-2", "renewal": 1}).to_string();

@@ -106,7 +106,7 @@ impl Client {
     pub(super) fn error(&self, problem: Problem) -> ObjectError {
         ObjectError {
             place: self.place.clone(),
-            problem,
+            problem: problem.into(),
         }
     }
 

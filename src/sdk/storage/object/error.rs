@@ -19,13 +19,13 @@ pub struct ObjectError {
     pub place: String,
     /// What went wrong.
     #[source]
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl ObjectError {
     /// Whether it may pass when tried again.
     pub fn is_transient(&self) -> bool {
-        match &self.problem {
+        match self.problem.as_ref() {
             Problem::Exchange(error) => error.kind != HttpErrorKind::Setup,
             Problem::Busy { .. } | Problem::Changed => true,
             _ => false,

@@ -380,7 +380,7 @@ impl Taking<'_> {
         match written.await {
             Ok(Put::Done(etag)) => Ok(Attempt::Done(etag)),
             Ok(Put::Refused) => Ok(Attempt::Refused),
-            Err(error) if matches!(error.problem, Problem::Unconditional) => {
+            Err(error) if matches!(*error.problem, Problem::Unconditional) => {
                 Ok(Attempt::Unconditional)
             }
             Err(error) => Err(error),

@@ -102,7 +102,7 @@ impl ObjectBackend {
     /// out by itself.
     pub(in crate::sdk) async fn close(&self) -> Result<(), ObjectError> {
         match timeout(RELEASE, self.0.lease.release()).await {
-            Ok(Err(error)) if matches!(error.problem, Problem::Lost { .. }) => Err(error),
+            Ok(Err(error)) if matches!(*error.problem, Problem::Lost { .. }) => Err(error),
             _ => Ok(()),
         }
     }
@@ -119,7 +119,7 @@ async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
                 log.info("The lease on the object store is renewed again.");
             }
             Ok(()) => {}
-            Err(error) => match error.problem {
+            Err(error) => match *error.problem {
                 Problem::Released => return,
                 Problem::Lost { .. } => {
                     log.error(format!("Stopping: {}", chain(&error)));

@@ -340,7 +340,7 @@ async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
             .unwrap();
         assert!(world.said("Stopping: "));
         let closed = first.backend.close().await.unwrap_err();
-        assert!(matches!(closed.problem, Problem::Lost { .. }));
+        assert!(matches!(*closed.problem, Problem::Lost { .. }));
     }
 }
 
