@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod lease;
 mod settings;
+mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -81,7 +82,7 @@ impl ObjectBackend {
             .into_iter()
             .for_each(|secret| log.hide_text(secret));
         let client = Client::new(settings, http, clock.clone());
-        let taken = Lease::take(client.clone(), host, clock, log, stop).await?;
+        let taken = taking::take(&client, host, clock, log, stop).await?;
         let Some(lease) = taken.map(Arc::new) else {
             return Ok(None);
         };
