@@ -329,7 +329,7 @@ impl Start<'_> {
         };
         let opened = Opened::objects(settings, around).await?;
         if let Some(opened) = &opened {
-            self.tell_of_left_state(&opened.storage(), data).await?;
+            self.tell_of_left_state(&opened.storage(), data).await;
         }
         Ok(opened)
     }
@@ -350,12 +350,12 @@ impl Start<'_> {
     }
 
     /// The data directory is not used beside an object store; a position in it would be missed.
-    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) -> Result<(), StartError> {
-        let below = self.configuration.filled_text("sub_folder")?;
+    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) {
+        let below = self.configuration.filled_text("sub_folder");
         let left = data
-            .join(below.unwrap_or_default())
+            .join(below.ok().flatten().unwrap_or_default())
             .join(StateFile::USUAL_NAME);
-        if left.is_file() && objects.read(StateFile::USUAL_NAME).await?.is_none() {
+        if left.is_file() && matches!(objects.read(StateFile::USUAL_NAME).await, Ok(None)) {
             self.log.warning(format!(
                 "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
                  to go on from there, stop the trigger, copy the folder's files into the bucket, \
@@ -363,7 +363,6 @@ impl Start<'_> {
                 left.display()
             ));
         }
-        Ok(())
     }
 
     /// Asked for only when the module declares secrets (D-03).
