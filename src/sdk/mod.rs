@@ -47,5 +47,8 @@ pub use self::{
     runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,
-    storage::{Backend, LocalBackend, MemoryBackend, StateFile, Storage, StorageError},
+    storage::{
+        Backend, LocalBackend, MemoryBackend, ObjectBackend, ObjectError, ObjectProblem, StateFile,
+        Storage, StorageError,
+    },
 };

@@ -17,6 +17,7 @@ mod lifecycle;
 mod links;
 mod network;
 mod oauth;
+mod object_storage;
 mod quota;
 mod refusals;
 mod secrets;
