@@ -15,6 +15,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use s3s::{
@@ -100,6 +101,25 @@ impl ObjectStore {
         self.0.folder.path().join(Self::BUCKET)
     }
 
+    /// Puts an object there as another program does.
+    ///
+    /// # Panics
+    ///
+    /// When the folder is gone.
+    pub fn replace(&self, key: &str, content: &str) {
+        let root = self.0.folder.path();
+        // What `s3s_fs` knows of the object that is replaced.
+        let about = format!(
+            ".bucket-{}.object-{}.",
+            URL_SAFE_NO_PAD.encode(Self::BUCKET),
+            URL_SAFE_NO_PAD.encode(key)
+        );
+        for kind in ["internal", "metadata"] {
+            std::fs::remove_file(root.join(format!("{about}{kind}.json"))).ok();
+        }
+        std::fs::write(root.join(Self::BUCKET).join(key), content).expect("the folder is there");
+    }
+
     /// Answers everything with this status from now on; with none, as usual.
     pub fn fail(&self, status: Option<u16>) {
         self.0.outage.store(status.unwrap_or(0), Ordering::Relaxed);
@@ -161,9 +181,12 @@ struct Access(ConditionalWrites);
 #[async_trait::async_trait]
 impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
-        match context.credentials() {
-            Some(_) => Ok(()),
-            None => Err(s3_error!(AccessDenied)),
+        if context.credentials().is_none() {
+            return Err(s3_error!(AccessDenied));
+        }
+        match context.s3_path().get_bucket_name() {
+            Some(ObjectStore::BUCKET) => Ok(()),
+            _ => Err(s3_error!(NoSuchBucket)),
         }
     }
 

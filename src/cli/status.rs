@@ -35,7 +35,7 @@ pub(super) async fn run(
     let running = Running::find(directories, Environment::process()).await?;
     let lines = triggers::status(&running, Clock::system().now()).await;
     if arguments.get_flag("json") {
-        let lines = lines.into_iter();
+        let lines = lines.into_iter().filter(|line| !line.facts.is_null());
         let document: Map<String, Value> = lines
             .map(|line| (line.name.to_owned(), line.facts))
             .collect();

@@ -8,8 +8,10 @@ use futures_util::future::BoxFuture;
 
 use super::{
     HttpError, HttpErrorKind, HttpService, Limits, Reason, Request, Response, SetupError, Via,
-    proxy::Proxies, trust::Trust,
+    proxy::Proxies,
+    trust::{Shown, Trust},
 };
+use crate::Secret;
 
 /// Time until a connection, TLS included, must stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +42,13 @@ impl ClientOptions {
             trust: Trust::read(ca_cert, &variable),
             proxies: Proxies::read(variable)?,
         })
+    }
+
+    /// Shows this certificate to servers that ask for one; both as PEM text.
+    #[must_use]
+    pub fn showing(mut self, certificate: String, key: Secret) -> Self {
+        self.trust.shown = Some(Shown { certificate, key });
+        self
     }
 }
 

@@ -118,6 +118,12 @@ pub enum SetupError {
          which begins with -----BEGIN CERTIFICATE-----"
     )]
     Authority,
+    /// The contract's `client_cert` and `client_key` are no pair.
+    #[error(
+        "client_cert and client_key hold no usable certificate with its private key: write both as \
+         PEM text, without a password"
+    )]
+    Shown,
     /// The file of trusted authorities that a variable names cannot be used.
     #[error("{variable} must name a readable file of certificates in PEM format")]
     Bundle {

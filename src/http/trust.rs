@@ -3,20 +3,41 @@
 use std::path::PathBuf;
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, version};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::SetupError;
+use crate::Secret;
 
 /// Files of authorities in the place of the system's, as for the Python module (contract C).
 const BUNDLES: [&str; 2] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
-/// Which certificate authorities are trusted.
+/// A certificate that is shown to servers, with its private key, as PEM text.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    pub(super) certificate: String,
+    pub(super) key: Secret,
+}
+
+/// Which certificate authorities are trusted, and who we say we are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trust {
+    pub(super) shown: Option<Shown>,
     /// PEM text of authorities that are trusted beside the others.
     ca_cert: Option<String>,
     /// A file with the others, and the variable that names it.
     bundle: Option<(&'static str, PathBuf)>,
+}
+
+impl Shown {
+    fn parse(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SetupError> {
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let chain = chain.collect::<Result<_, _>>();
+        let key = PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes());
+        match (chain, key) {
+            (Ok(chain), Ok(key)) => Ok((chain, key)),
+            _ => Err(SetupError::Shown),
+        }
+    }
 }
 
 impl Trust {
@@ -29,6 +50,7 @@ impl Trust {
             .into_iter()
             .filter_map(|name| Some((name, variable(name)?)));
         Self {
+            shown: None,
             ca_cert: ca_cert.filter(|text| !text.trim().is_empty()),
             bundle: bundles.next().map(|(name, path)| (name, path.into())),
         }
@@ -37,11 +59,18 @@ impl Trust {
     /// A TLS configuration with these authorities. It speaks TLS 1.2 and 1.3.
     pub(super) fn config(&self) -> Result<ClientConfig, SetupError> {
         let provider = aws_lc_rs::default_provider().into();
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .map_err(SetupError::Tls)?
-            .with_root_certificates(self.roots()?)
-            .with_no_client_auth();
+            .with_root_certificates(self.roots()?);
+        let mut config = match &self.shown {
+            None => builder.with_no_client_auth(),
+            Some(shown) => {
+                let (chain, key) = shown.parse()?;
+                let shown = builder.with_client_auth_cert(chain, key);
+                shown.map_err(|_| SetupError::Shown)?
+            }
+        };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }

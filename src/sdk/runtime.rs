@@ -160,10 +160,13 @@ pub async fn run(
 /// # Errors
 /// When one of them cannot be used.
 pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
+    Ok(Http::client(&client_options(configuration)?)?)
+}
+
+fn client_options(configuration: &Configuration) -> Result<ClientOptions, StartError> {
     let ca_cert = configuration.verbatim("ca_cert")?;
     let environment = configuration.environment();
-    let options = ClientOptions::read(ca_cert, |name| environment.get(name))?;
-    Ok(Http::client(&options)?)
+    Ok(ClientOptions::read(ca_cert, |name| environment.get(name))?)
 }
 
 /// As [`run`], on a given host.
@@ -356,7 +359,7 @@ impl<'a> Start<'a> {
         data: &Path,
     ) -> Result<Option<Opened>, StartError> {
         let around = Around {
-            http: self.host.http.clone(),
+            http: self.object_client()?,
             clock: &self.host.clock,
             log: &self.log,
             stop: &self.host.stop,
@@ -364,18 +367,33 @@ impl<'a> Start<'a> {
         };
         let opened = Opened::objects(settings, around).await?;
         if let Some(opened) = &opened {
-            self.tell_of_left_state(&opened.storage(), data).await?;
+            self.tell_of_left_state(&opened.storage(), data).await;
         }
         Ok(opened)
     }
 
+    /// The object store's way out. It alone is shown the certificate of C-27 and C-28.
+    fn object_client(&self) -> Result<Http, StartError> {
+        let certificate = self.configuration.filled_text("client_cert")?;
+        let key = self.configuration.secret("client_key")?;
+        match (certificate, key) {
+            (None, None) => Ok(self.host.http.clone()),
+            (Some(_), None) => Err(self.configuration.missing("client_key").into()),
+            (None, Some(_)) => Err(self.configuration.missing("client_cert").into()),
+            (Some(certificate), Some(key)) => {
+                let options = client_options(&self.configuration)?.showing(certificate, key);
+                Ok(Http::client(&options)?)
+            }
+        }
+    }
+
     /// The data directory is not used beside an object store; a position in it would be missed.
-    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) -> Result<(), StartError> {
-        let below = self.configuration.filled_text("sub_folder")?;
+    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) {
+        let below = self.configuration.filled_text("sub_folder");
         let left = data
-            .join(below.unwrap_or_default())
+            .join(below.ok().flatten().unwrap_or_default())
             .join(StateFile::USUAL_NAME);
-        if left.is_file() && objects.read(StateFile::USUAL_NAME).await?.is_none() {
+        if left.is_file() && matches!(objects.read(StateFile::USUAL_NAME).await, Ok(None)) {
             self.log.warning(format!(
                 "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
                  to go on from there, stop the trigger, copy the folder's files into the bucket, \
@@ -383,7 +401,6 @@ impl<'a> Start<'a> {
                 left.display()
             ));
         }
-        Ok(())
     }
 
     /// Asked for only when the module declares secrets (D-03).

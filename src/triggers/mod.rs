@@ -3,6 +3,7 @@
 mod app;
 mod check;
 mod collection;
+mod gaps;
 mod message_trace;
 mod message_trace_graph;
 mod message_trace_oauth;
@@ -11,6 +12,7 @@ mod sink;
 mod source;
 mod state;
 mod status;
+mod summary;
 mod words;
 
 #[cfg(test)]

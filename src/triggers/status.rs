@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
+    gaps::Gaps,
     source::QUOTA_FILE,
     state::Found,
     words::{moment, span},
@@ -20,7 +21,7 @@ pub(crate) struct Line {
     pub(crate) name: &'static str,
     /// What there is to say.
     pub(crate) text: String,
-    /// The same for machines.
+    /// The same for machines; null where another line has it.
     pub(crate) facts: Value,
     /// Whether it needs somebody.
     pub(crate) bad: bool,
@@ -29,6 +30,7 @@ pub(crate) struct Line {
 /// Everything there is to say.
 pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Vec<Line> {
     let mut lines = vec![process(running, now), position(running, now).await];
+    lines.extend(timeline(running).await);
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
     lines.extend(quota(running, now).await);
     lines.extend(running.process.as_ref().map(|process| errors(process, now)));
@@ -78,6 +80,26 @@ async fn position(running: &Running, now: DateTime<Utc>) -> Line {
         }
         Err(error) => line("position", chain(&error), json!({}), true),
     }
+}
+
+/// What lies behind the live edge, and is not done with.
+async fn timeline(running: &Running) -> Vec<Line> {
+    let gaps = match Gaps::in_storage(&running.storage).await {
+        Ok(gaps) => gaps,
+        Err(error) => return vec![line("gaps", chain(&error), json!({}), true)],
+    };
+    let none = || "none".to_owned();
+    let missing = gaps.missing();
+    let bad = missing.is_some();
+    let text = missing.unwrap_or_else(none);
+    let mut lines = vec![line("gaps", text, gaps.facts(), bad)];
+    lines.extend(
+        gaps.lost()
+            .map(|text| line("lost", text, Value::Null, true)),
+    );
+    let settling = gaps.settling().unwrap_or_else(none);
+    lines.push(line("settling", settling, Value::Null, false));
+    lines
 }
 
 /// How many events the process has delivered.

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use chrono::TimeDelta;
-use emulator::{ConditionalWrites, NewRow, ObjectStore, RunningStore};
+use emulator::{Authority, ConditionalWrites, NewRow, ObjectStore, RunningStore, TlsFront};
 use serde_json::{Value, json};
 
 use crate::world::{Process, World, until};
@@ -121,36 +121,43 @@ async fn after_a_crash_it_goes_on_when_the_lease_has_run_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_instance_says_so_and_stops_and_the_first_goes_on() {
-    for conditional_writes in [ConditionalWrites::Checked, ConditionalWrites::Unknown] {
-        let stored = Stored::with(1, 10, conditional_writes).await;
-        let world = &stored.world;
-        let mut first = world.start();
-        world.all_delivered().await;
-        let said = "another instance works on the same files: stop that one";
-        stored.ends_with(world.start(), &[said]).await;
-        world
-            .emulator
-            .add_row(NewRow::new(world.now(), "new@contoso.example"));
-        world.all_delivered().await;
-        let warned = first.output().contains("has no conditional writes");
-        assert_eq!(warned, conditional_writes == ConditionalWrites::Unknown);
-        first.stop().await;
-        assert_eq!(world.emulator.accepted_count(None), 11);
-    }
+    second_instance(ConditionalWrites::Checked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_stops_without_conditional_writes_too() {
+    second_instance(ConditionalWrites::Unknown).await;
+}
+
+async fn second_instance(conditional_writes: ConditionalWrites) {
+    let stored = Stored::with(1, 10, conditional_writes).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    let said = "another instance works on the same files: stop that one";
+    stored.ends_with(world.start(), &[said]).await;
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "new@contoso.example"));
+    world.all_delivered().await;
+    let warned = first.output().contains("has no conditional writes");
+    assert_eq!(warned, conditional_writes == ConditionalWrites::Unknown);
+    first.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_whose_lease_was_taken_stops_and_leaves_the_files_alone() {
     let stored = Stored::new(1, 10).await;
     let world = &stored.world;
-    let mut first = world.start();
+    let first = world.start();
     world.all_delivered().await;
     stored.up_to_date().await;
     let taken = json!({"owner": "another", "host": "host-2", "renewal": 1}).to_string();
     let (lease, state) = (stored.object(".lease"), stored.object("context.json"));
     first.signal("STOP");
-    fs::write(&lease, &taken).unwrap();
-    fs::write(&state, "{}").unwrap();
+    stored.store.replace("playbook/7/.lease", &taken);
+    stored.store.replace("playbook/7/context.json", "{}");
     first.signal("CONT");
     stored
         .ends_with(first, &["another instance on host-2 has taken over"])
@@ -172,18 +179,13 @@ async fn an_outage_of_the_store_is_waited_out() {
     stored.up_to_date().await;
 
     stored.running = None;
+    process.prints("in the data storage").await;
     let world = &stored.world;
     world
         .emulator
         .add_row(NewRow::new(world.now(), "new@contoso.example"));
-    world.all_delivered().await;
-    process.prints("in the data storage").await;
     stored.running = Some(stored.store.serve_on(port).await.unwrap());
-    let output = process.output().len();
-    until("it is up to date again", || {
-        process.output()[output..].contains("No records to forward")
-    })
-    .await;
+    stored.world.all_delivered().await;
     stored.up_to_date().await;
     process.stop().await;
 
@@ -285,4 +287,44 @@ async fn check_and_status_look_at_the_bucket_beside_a_running_trigger() {
     let said = world.says(&["check", "message_trace"]).await;
     assert_eq!(said.code, Some(10), "{said}");
     assert!(said.stdout.contains("aws_bucket_name is missing"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_store_is_shown_the_client_s_certificate() {
+    let stored = Stored::new(1, 10).await;
+    let world = &stored.world;
+    let authority = Authority::new();
+    let certificate = authority.certificate(&["127.0.0.1"]).asking_for(&authority);
+    let server = stored.running.as_ref().unwrap().url().authority();
+    let front = TlsFront::start(server.parse().unwrap(), certificate);
+    let front = front.await.unwrap();
+    world.write("ca_cert", authority.pem());
+    world.write(
+        "aws_s3_endpoint_url",
+        &format!("https://{}", front.address()),
+    );
+    let mut process = world.start();
+    process
+        .prints("The object store is not ready, trying again")
+        .await;
+    process.stop().await;
+
+    let client = authority.client_certificate();
+    world.write("client_cert", &client.certificate);
+    stored
+        .ends_with(world.start(), &["client_key is missing"])
+        .await;
+    world.write("client_key", &client.key);
+    let mut process = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    process.stop().await;
+
+    world.write("client_key", "hunter2");
+    stored
+        .ends_with(
+            world.start(),
+            &["client_cert and client_key hold no usable"],
+        )
+        .await;
 }

@@ -58,7 +58,7 @@ pub enum StorageError {
     },
     /// The object store cannot be used, or no longer.
     #[error("cannot use the object store")]
-    Object(#[source] Box<ObjectError>),
+    Object(#[from] ObjectError),
     /// An operation on one file failed.
     #[error("cannot {operation} {name} in the data storage")]
     Failed {
@@ -69,12 +69,6 @@ pub enum StorageError {
         /// The failure below.
         source: io::Error,
     },
-}
-
-impl From<ObjectError> for StorageError {
-    fn from(error: ObjectError) -> Self {
-        Self::Object(Box::new(error))
-    }
 }
 
 /// Keeps files under relative names like `context.json` or `ledger/0001.seg`.

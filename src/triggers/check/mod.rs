@@ -9,7 +9,7 @@ use std::sync::Arc;
 use url::Url;
 
 use self::network::Reached;
-use super::{collection::Collection, state::Found, words::span};
+use super::{collection::Collection, gaps::Gaps, state::Found, words::span};
 use crate::{
     RowKeyer,
     http::chain,
@@ -183,7 +183,14 @@ async fn find_position(collection: &Collection, context: &Context, findings: &mu
         Err(error) => findings.skip(STATE, chain(&error)),
         Ok(found) => {
             let begins = format!("begins {} ago", span(collection.start_time()));
-            let (is_well, text, facts) = found.tell(context.clock.now(), &begins);
+            let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
+            if let Ok(gaps) = Gaps::in_storage(&context.storage).await {
+                let missing = gaps
+                    .missing()
+                    .map(|missing| format!("; never read: {missing}"));
+                text.extend(missing);
+                facts["gaps"] = gaps.facts();
+            }
             if is_well {
                 findings.pass(STATE, text, facts);
             } else {

@@ -9,7 +9,7 @@ use super::{PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sam
 use crate::{
     Page, Window,
     http::chain,
-    microsoft::{Concern, Error, Link, TokenCache},
+    microsoft::{Concern, Error, Link, TokenCache, Urgency},
     sdk::{Context, Findings, Topic},
     triggers::words::moment,
 };
@@ -148,7 +148,7 @@ impl Service {
         let hour = Window::new(end - TimeDelta::hours(1), end);
         let hour = hour.ok_or(Error::Ahead { by: Duration::ZERO })?;
         match self {
-            Self::Graph(graph) => graph.page(hour, None).await,
+            Self::Graph(graph) => graph.page(hour, None, Urgency::Now).await,
             Self::Reporting(service) => service.page(hour, None).await,
         }
     }

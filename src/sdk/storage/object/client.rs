@@ -16,15 +16,15 @@ use super::{
 };
 use crate::{
     Clock,
-    http::{Http, Limits, Request, Response},
+    http::{Http, HttpError, HttpErrorKind, Limits, Request, Response},
 };
 
 /// How long a signature counts. Short of Amazon's tolerance for clocks that run ahead, so that both
 /// directions are alike.
 const SIGNED_FOR: Duration = Duration::from_secs(900);
 
-/// The longest object that is written or read.
-const MAX_OBJECT: usize = 1 << 29;
+/// The longest object that is read. What is written here is far shorter.
+const MAX_OBJECT: usize = 64 << 20;
 
 /// The longest answer that is no object.
 const MAX_ANSWER: usize = 16 << 20;
@@ -106,7 +106,7 @@ impl Client {
     pub(super) fn error(&self, problem: Problem) -> ObjectError {
         ObjectError {
             place: self.place.clone(),
-            problem,
+            problem: problem.into(),
         }
     }
 
@@ -254,11 +254,11 @@ impl Client {
     }
 
     fn malformed(&self) -> ObjectError {
-        self.error(Problem::Unexpected {
-            verb: "address",
-            status: StatusCode::OK,
-            code: String::new(),
-        })
+        let host = self.bucket.base_url().host_str().unwrap_or_default();
+        self.error(Problem::Exchange(HttpError::new(
+            HttpErrorKind::Setup,
+            host,
+        )))
     }
 
     fn explain(&self, verb: &'static str, answer: &Response) -> ObjectError {

@@ -19,13 +19,13 @@ pub struct ObjectError {
     pub place: String,
     /// What went wrong.
     #[source]
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl ObjectError {
     /// Whether it may pass when tried again.
     pub fn is_transient(&self) -> bool {
-        match &self.problem {
+        match self.problem.as_ref() {
             Problem::Exchange(error) => error.kind != HttpErrorKind::Setup,
             Problem::Busy { .. } | Problem::Changed => true,
             _ => false,
@@ -163,7 +163,7 @@ pub(super) fn explain(verb: &'static str, answer: &Response, skew: Option<TimeDe
     let code = code(answer);
     match (status.as_u16(), code.as_str()) {
         (_, "NoSuchBucket") => Problem::NoBucket,
-        (_, "InvalidAccessKeyId") => Problem::AccessKey,
+        (_, "InvalidAccessKeyId" | "NotSignedUp") => Problem::AccessKey,
         (_, "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired") => Problem::SessionToken,
         (301 | 307 | 400, _) if region(answer).is_some() => Problem::Region {
             expected: region(answer),

@@ -9,6 +9,7 @@ mod files;
 mod lease;
 mod reader;
 mod settings;
+mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -82,7 +83,7 @@ impl ObjectBackend {
             .into_iter()
             .for_each(|secret| log.hide_text(secret));
         let client = Client::new(settings, http, clock.clone());
-        let taken = Lease::take(client.clone(), host, clock, log, stop).await?;
+        let taken = taking::take(&client, host, clock, log, stop).await?;
         let Some(lease) = taken.map(Arc::new) else {
             return Ok(None);
         };
@@ -103,7 +104,7 @@ impl ObjectBackend {
     /// out by itself.
     pub(in crate::sdk) async fn close(&self) -> Result<(), ObjectError> {
         match timeout(RELEASE, self.0.lease.release()).await {
-            Ok(Err(error)) if matches!(error.problem, Problem::Lost { .. }) => Err(error),
+            Ok(Err(error)) if matches!(*error.problem, Problem::Lost { .. }) => Err(error),
             _ => Ok(()),
         }
     }
@@ -120,7 +121,7 @@ async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
                 log.info("The lease on the object store is renewed again.");
             }
             Ok(()) => {}
-            Err(error) => match error.problem {
+            Err(error) => match *error.problem {
                 Problem::Released => return,
                 Problem::Lost { .. } => {
                     log.error(format!("Stopping: {}", chain(&error)));

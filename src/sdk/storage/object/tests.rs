@@ -1,16 +1,17 @@
 //! Against a store that checks signatures and conditions, in memory and on virtual time.
 
+mod lease;
+
 use std::{
     fs,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use emulator::{ConditionalWrites, ObjectStore};
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::{
@@ -28,6 +29,8 @@ struct InMemory {
     store: ObjectStore,
     /// Whether answers get lost on the way back.
     mute: Arc<AtomicBool>,
+    /// So many requests arrive, nothing after them.
+    arriving: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -38,6 +41,11 @@ impl HttpService for InMemory {
             let path = request.uri().path_and_query().unwrap().to_string();
             let note = format!("{} {}", request.method(), request.uri().path());
             self.requests.lock().unwrap().push(note);
+            let one_less = |left: usize| left.checked_sub(1);
+            let order = Ordering::Relaxed;
+            if self.arriving.fetch_update(order, order, one_less).is_err() {
+                return Err(HttpError::new(HttpErrorKind::Connect, host));
+            }
             request.headers_mut().insert("host", host.parse().unwrap());
             *request.uri_mut() = path.parse().unwrap();
             let length = request.body().len().into();
@@ -77,6 +85,7 @@ impl World {
             net: InMemory {
                 store: ObjectStore::new(conditional_writes).unwrap(),
                 mute: Arc::default(),
+                arriving: Arc::new(AtomicUsize::new(usize::MAX)),
                 requests: Arc::default(),
             },
             // The store looks at the real time of a signature.
@@ -130,6 +139,12 @@ impl World {
         self.net.store.files().as_ref().join(key)
     }
 
+    /// Another program writes a file.
+    fn replace(&self, name: &str, content: &str) {
+        let key = format!("play/book/7/{name}");
+        self.net.store.replace(&key, content);
+    }
+
     fn said(&self, text: &str) -> bool {
         self.lines
             .lock()
@@ -177,8 +192,8 @@ async fn files_are_where_the_python_sdk_looks_for_them() {
     let instance = world.open().await;
     instance.storage.write("context.json", "{}").await.unwrap();
     let path = world.path("play/book/7/context.json");
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
-    fs::write(path, "foreign").unwrap();
+    assert_eq!(fs::read_to_string(path).unwrap(), "{}");
+    world.replace("context.json", "foreign");
     assert_eq!(text(&instance.storage, "context.json").await, "foreign");
 }
 
@@ -212,6 +227,58 @@ async fn long_files_are_kept_in_parts_that_a_write_replaces() {
     assert_eq!(left.count(), 0, "old parts are gone");
 }
 
+/// Changes a file in every way, until one fails. What the file may hold then.
+async fn change(storage: &Storage) -> Vec<Option<String>> {
+    let long = |n: u32| n.to_string().repeat(200_000);
+    let mut now: Option<String> = None;
+    for step in 0..9 {
+        let (done, after) = match step {
+            5 => (
+                storage.write("log", "short").await,
+                Some("short".to_owned()),
+            ),
+            8 => (storage.delete("log").await, None),
+            _ => {
+                let after = now.clone().unwrap_or_default() + &long(step);
+                (storage.append("log", long(step)).await, Some(after))
+            }
+        };
+        if done.is_err() {
+            // A deletion may have come to the point where the file is empty.
+            let emptied = (step == 8).then(|| Some(String::new()));
+            return [now, after].into_iter().chain(emptied).collect();
+        }
+        now = after;
+    }
+    vec![now]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_between_any_two_requests_loses_nothing() {
+    let mut crashes = 0;
+    for requests in 0.. {
+        let world = World::new(ConditionalWrites::Checked);
+        let instance = world.open().await;
+        world.net.arriving.store(requests, Ordering::Relaxed);
+        let possible = change(&instance.storage).await;
+        drop(instance);
+        let crashed = world.net.arriving.swap(usize::MAX, Ordering::Relaxed) == 0;
+        let storage = world.open().await.storage;
+        let found = storage.read("log").await.unwrap();
+        let found = found.map(|found| String::from_utf8(found.to_vec()).unwrap());
+        let lengths = (found.as_ref().map(String::len), possible.len());
+        assert!(
+            possible.contains(&found),
+            "after {requests} requests: {lengths:?}"
+        );
+        if !crashed {
+            break;
+        }
+        crashes += 1;
+    }
+    assert!(crashes > 15, "{crashes}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_missing_part_is_told_and_the_file_can_be_deleted() {
     let world = World::new(ConditionalWrites::Checked);
@@ -239,7 +306,7 @@ async fn a_long_file_of_another_program_can_be_appended_to() {
     let world = World::new(ConditionalWrites::Checked);
     let storage = world.open().await.storage;
     let long = "x".repeat(files::PART + 1);
-    fs::write(world.path("play/book/7/log"), &long).unwrap();
+    world.replace("log", &long);
     storage.append("log", "1").await.unwrap();
     storage.append("log", "2").await.unwrap();
     assert_eq!(text(&storage, "log").await, long + "12");
@@ -259,147 +326,6 @@ async fn an_addition_whose_answer_was_lost_is_there_once_or_twice_but_not_torn()
     assert_eq!(text(&storage, "log").await, "abc");
     storage.write("context.json", "3").await.unwrap();
     assert_eq!(text(&storage, "context.json").await, "3");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_instance_waits_says_so_and_stops() {
-    for conditional_writes in [ConditionalWrites::Checked, ConditionalWrites::Unknown] {
-        let world = World::new(conditional_writes);
-        let first = world.open().await;
-        let begun = Instant::now();
-        let refusal = world.refusal(&[]).await;
-        assert!(begun.elapsed() > lease::LIFE, "{:?}", begun.elapsed());
-        assert!(begun.elapsed() < lease::LIFE * 2, "{:?}", begun.elapsed());
-        assert!(
-            refusal.contains("another instance on host-1 works on the same files"),
-            "{refusal}"
-        );
-        assert!(world.said("waiting up to 36 s for its end"));
-        first.storage.write("context.json", "{}").await.unwrap();
-        assert!(!is_lost(&first));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_orderly_end_is_followed_at_once_and_a_crash_when_the_lease_has_run_out() {
-    let world = World::new(ConditionalWrites::Checked);
-    let first = world.open().await;
-    first.storage.write("context.json", "1").await.unwrap();
-    first.backend.close().await.unwrap();
-    first.storage.write("context.json", "2").await.unwrap_err();
-    let begun = Instant::now();
-    let second = world.open().await;
-    assert!(begun.elapsed() < lease::LOOK);
-    assert_eq!(text(&second.storage, "context.json").await, "1");
-
-    // A crash: no more renewals, and nothing is given back.
-    drop(second);
-    let begun = Instant::now();
-    let third = world.open().await;
-    assert!(
-        begun.elapsed() > lease::LIFE - lease::RENEWAL,
-        "{:?}",
-        begun.elapsed()
-    );
-    assert!(world.said("ended without giving its lease back"));
-    third.storage.write("context.json", "3").await.unwrap();
-    assert_eq!(text(&third.storage, "context.json").await, "3");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
-    for conditional_writes in [ConditionalWrites::Checked, ConditionalWrites::Ignored] {
-        let world = World::new(conditional_writes);
-        let first = world.open().await;
-        first.storage.append("log", "1").await.unwrap();
-        first.storage.write("context.json", "1").await.unwrap();
-        // Somebody else takes over: as a file, since the first instance must sleep.
-        let note = r#"{"owner": "other", "host": "host-2", "renewal": 1}"#;
-        fs::write(world.path("play/book/7/.lease"), note).unwrap();
-        advance(lease::LIFE).await;
-        for _ in 0..2 {
-            let error = first.storage.append("log", "2").await.unwrap_err();
-            let error = chain(&error);
-            assert!(
-                error.contains("another instance on host-2 has taken over"),
-                "{error}"
-            );
-            first.storage.write("context.json", "2").await.unwrap_err();
-            first.storage.delete("context.json").await.unwrap_err();
-        }
-        assert_eq!(text(&first.storage, "log").await, "1");
-        assert_eq!(text(&first.storage, "context.json").await, "1");
-        tokio::time::timeout(lease::RENEWAL * 2, first.stop.cancelled())
-            .await
-            .unwrap();
-        assert!(world.said("Stopping: "));
-        let closed = first.backend.close().await.unwrap_err();
-        assert!(matches!(closed.problem, Problem::Lost { .. }));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_late_write_does_not_replace_what_the_next_owner_wrote() {
-    let world = World::new(ConditionalWrites::Checked);
-    let first = world.open().await;
-    first.storage.write("context.json", "old").await.unwrap();
-    // The first instance believes that its lease is still alive.
-    fs::remove_file(world.path("play/book/7/.lease")).unwrap();
-    let second = world.open().await;
-    second.storage.write("context.json", "new").await.unwrap();
-    first
-        .storage
-        .write("context.json", "stale")
-        .await
-        .unwrap_err();
-    assert_eq!(text(&second.storage, "context.json").await, "new");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_outage_longer_than_the_lease_is_survived_when_nobody_else_came() {
-    let world = World::new(ConditionalWrites::Checked);
-    let first = world.open().await;
-    first.storage.write("context.json", "1").await.unwrap();
-    world.net.store.fail(Some(503));
-    tokio::time::sleep(lease::LIFE * 3).await;
-    let error = chain(&first.storage.write("context.json", "2").await.unwrap_err());
-    assert!(
-        error.contains("cannot answer at the moment (status 503"),
-        "{error}"
-    );
-    assert!(!error.contains(ObjectStore::SECRET_KEY));
-    world.net.store.fail(None);
-    first.storage.write("context.json", "3").await.unwrap();
-    tokio::time::sleep(lease::RENEWAL).await;
-    assert!(world.said("Cannot renew the lease"));
-    assert!(world.said("is renewed again"));
-    assert!(!is_lost(&first));
-    assert_eq!(text(&first.storage, "context.json").await, "3");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_renewal_whose_answer_was_lost_is_no_loss() {
-    let world = World::new(ConditionalWrites::Checked);
-    let first = world.open().await;
-    world.mute(true);
-    tokio::time::sleep(lease::RENEWAL + lease::LOOK).await;
-    world.mute(false);
-    tokio::time::sleep(lease::RENEWAL).await;
-    first.storage.write("context.json", "1").await.unwrap();
-    assert!(!is_lost(&first));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_comes_later_is_waited_for_and_a_stop_ends_the_wait() {
-    let world = World::new(ConditionalWrites::Checked);
-    world.net.store.fail(Some(500));
-    let comes = async {
-        tokio::time::sleep(std::time::Duration::from_secs(100)).await;
-        world.net.store.fail(None);
-    };
-    let (opened, ()) = tokio::join!(world.try_open(&[]), comes);
-    opened.unwrap().unwrap();
-    assert!(world.said("The object store is not ready, trying again"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -427,8 +353,9 @@ async fn refusals_say_what_to_do() {
         );
         assert!(!refusal.contains("wr0ng-secret"), "{refusal}");
     }
-    assert!(world.open().await.storage.list("").await.is_ok());
+    let first = world.open().await;
     assert!(world.refusal(&[]).await.starts_with(place));
+    first.backend.close().await.unwrap();
 
     let world = World {
         clock: Clock::virtual_from(Clock::system().now() + chrono::TimeDelta::hours(2)),

@@ -1,0 +1,146 @@
+//! What of the timeline was never read, for people.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::words::{moment, span};
+use crate::{
+    Window,
+    collect::timeline::{Found, TIMELINE_FILE, Timeline},
+    sdk::{Storage, StorageError},
+};
+
+/// What the timeline tells beside the position.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    /// Never read to the end, oldest first.
+    missing: Vec<Window>,
+    /// Gone before they could be read, oldest first.
+    lost: Vec<Window>,
+    /// Since when late rows are being looked for.
+    settling_since: Option<DateTime<Utc>>,
+    /// Why the timeline cannot be read.
+    damage: Option<String>,
+}
+
+impl Gaps {
+    pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
+        let found = storage.read(TIMELINE_FILE).await?;
+        Ok(match found.map(|text| Timeline::parse(&text)) {
+            None | Some(Found::Nothing) => Self::default(),
+            Some(Found::Damaged(reason)) => Self {
+                damage: Some(reason),
+                ..Self::default()
+            },
+            Some(Found::Timeline(timeline)) => Self {
+                missing: timeline.coverage.missing().collect(),
+                lost: timeline.coverage.lost().to_vec(),
+                settling_since: timeline.coverage.settling_since(),
+                damage: None,
+            },
+        })
+    }
+
+    /// What was never read; none when that is nothing.
+    pub(super) fn missing(&self) -> Option<String> {
+        if let Some(reason) = &self.damage {
+            return Some(format!(
+                "{TIMELINE_FILE} cannot be used ({reason}): a run reads the settling past again"
+            ));
+        }
+        let (first, count) = (self.missing.first()?, self.missing.len());
+        let all = self.missing.iter().map(Window::span).sum();
+        let intervals = if count == 1 { "interval" } else { "intervals" };
+        Some(format!(
+            "{count} {intervals} of {} in all, the oldest from {}: read while the trigger runs",
+            span(all),
+            moment(first.start())
+        ))
+    }
+
+    /// What is gone for good; none when that is nothing.
+    pub(super) fn lost(&self) -> Option<String> {
+        let (last, count) = (self.lost.last()?, self.lost.len());
+        let all: TimeDelta = self.lost.iter().map(Window::span).sum();
+        Some(format!(
+            "{} of mail in {count} intervals, the newest until {}: Microsoft did not keep the \
+             rows until they were asked for",
+            span(all),
+            moment(last.end())
+        ))
+    }
+
+    /// Since when late rows are being looked for; none when they are not.
+    pub(super) fn settling(&self) -> Option<String> {
+        self.settling_since.map(|since| {
+            format!(
+                "rows that surface late are looked for among those received since {}",
+                moment(since)
+            )
+        })
+    }
+
+    /// The same for machines.
+    pub(super) fn facts(&self) -> Value {
+        let windows = |windows: &[Window]| {
+            let pairs = windows.iter().map(|one| json!([one.start(), one.end()]));
+            pairs.collect::<Vec<_>>()
+        };
+        json!({
+            "missing": windows(&self.missing),
+            "lost": windows(&self.lost),
+            "settling_since": self.settling_since,
+            "damage": self.damage,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        collect::{coverage::Coverage, lateness::Lateness},
+        sdk::MemoryBackend,
+    };
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000 + minutes * 60, 0).unwrap()
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn intervals_are_told_from_the_file() {
+        let storage = Storage::new(MemoryBackend::default());
+        let nothing = Gaps::in_storage(&storage).await.unwrap();
+        assert_eq!((nothing.missing(), nothing.settling()), (None, None));
+
+        let mut coverage = Coverage::new(at(0));
+        coverage.lose(window(0, 10));
+        coverage.reach(at(70));
+        coverage.read(window(70, 90), at(90), 5);
+        let timeline = Timeline::new(at(91), coverage, Lateness::default());
+        let text = serde_json::to_vec(&timeline).unwrap();
+        storage.write(TIMELINE_FILE, text).await.unwrap();
+        let gaps = Gaps::in_storage(&storage).await.unwrap();
+        assert_eq!(
+            gaps.missing().unwrap(),
+            "1 interval of 60 min in all, the oldest from 2026-11-18 11:16:40 UTC: read while the \
+             trigger runs"
+        );
+        let lost = gaps.lost().unwrap();
+        assert!(lost.starts_with("10 min of mail in 1 intervals"), "{lost}");
+        let settling = gaps.settling().unwrap();
+        assert!(
+            settling.ends_with("since 2026-11-18 12:16:40 UTC"),
+            "{settling}"
+        );
+        assert_eq!(gaps.facts()["missing"].as_array().unwrap().len(), 1);
+
+        storage.write(TIMELINE_FILE, "{").await.unwrap();
+        let gaps = Gaps::in_storage(&storage).await.unwrap();
+        assert!(gaps.missing().unwrap().contains("cannot be used (EOF"));
+    }
+}
