@@ -29,6 +29,7 @@
     reason = "a test double: an impossible state shall stop the test that met it, loudly"
 )]
 
+mod agenda;
 mod answer;
 mod certificate;
 mod clock;
@@ -41,6 +42,7 @@ mod journal;
 mod ledger;
 mod microsoft;
 mod rows;
+mod scenario;
 mod secret;
 mod sekoia;
 mod server;
@@ -56,8 +58,9 @@ pub use connection::ConnectionDropped;
 pub use emulator::{Emulator, Options};
 pub use faults::{Endpoint, Fault, FaultRule, RejectionShape};
 pub use journal::RecordedRequest;
-pub use ledger::{Examples, Scope, Unasked, Verdict, Version};
+pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
 pub use rows::{NewRow, TraceRow};
+pub use scenario::{Action, Changes, Ending, Event, ModuleLife, Scenario};
 pub use secret::Secret;
 pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};
