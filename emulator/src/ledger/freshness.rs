@@ -55,7 +55,8 @@ pub struct Delays {
     pub p99: f64,
     /// The longest delay.
     pub longest: f64,
-    /// The share, from 0 to 1, that was delivered within a quarter of its lateness and one period.
+    /// The share, from 0 to 1, that was delivered within a quarter of its lateness and one period;
+    /// 1 when there was nothing to deliver.
     pub in_time: f64,
 }
 
@@ -113,7 +114,10 @@ impl Delays {
             p90: at(0.9),
             p99: at(0.99),
             longest: at(1.0),
-            in_time: arrivals.iter().filter(in_time).count() as f64 / arrivals.len().max(1) as f64,
+            in_time: match arrivals.len() {
+                0 => 1.0,
+                all => arrivals.iter().filter(in_time).count() as f64 / all as f64,
+            },
         }
     }
 }
