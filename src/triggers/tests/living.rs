@@ -13,7 +13,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
 /// Mail as a tenant has it: rows that are minutes to a day late, statuses that move.
-fn living() -> Scenario {
+pub(super) fn living() -> Scenario {
     let mut scenario = Scenario::new(Traffic {
         backlog: Backlog::span(TimeDelta::hours(12)),
         changes_within: TimeDelta::hours(20),

@@ -3,6 +3,7 @@
 
 mod draw;
 mod living;
+mod measure;
 mod memory;
 mod property;
 mod site;

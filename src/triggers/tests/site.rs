@@ -47,7 +47,7 @@ impl Site {
             http: memory::http(&emulator),
             emulator,
             time,
-            data: TempDir::new().unwrap(),
+            data: directory(),
             trigger,
             settings: Value::Object(scenario.trigger.clone()),
             output: Arc::default(),
@@ -143,6 +143,13 @@ impl Site {
     pub(super) fn output(&self) -> String {
         self.output.lock().unwrap().join("\n")
     }
+}
+
+/// A directory in memory, where there is such a place: days of virtual time sync thousands of files.
+fn directory() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap()
 }
 
 /// So many seconds, this end, and so many seconds away.
