@@ -41,6 +41,9 @@ pub struct Traffic {
     /// The share of delivered rows whose status changes, from 0 to 1, that are recalled in the end.
     /// Only Microsoft Graph knows recalled messages.
     pub recalled: f64,
+    /// The share of quarantined rows whose status changes, from 0 to 1, that are released and
+    /// delivered in the end.
+    pub released: f64,
     /// The longest time from reception to the last change of status.
     #[serde(with = "seconds")]
     pub changes_within: TimeDelta,
@@ -60,6 +63,7 @@ impl Default for Traffic {
             lateness: Lateness::none(),
             changing: 0.0,
             recalled: 0.0,
+            released: 0.0,
             changes_within: TimeDelta::hours(6),
             resolution: Resolution::Tick,
             max_recipients: 1500,
@@ -75,6 +79,7 @@ impl Traffic {
             daily_shape: true,
             lateness: Lateness::realistic(),
             changing: 0.1,
+            released: 0.3,
             ..Self::default()
         }
     }

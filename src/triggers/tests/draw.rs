@@ -77,7 +77,7 @@ fn frequency() -> impl Strategy<Value = u32> {
 fn traffic(recalls: bool) -> impl Strategy<Value = Traffic> {
     let backlog = (0_u64..60, 0_u64..600);
     let recalled = if recalls { 0_u32..40 } else { 0..1 };
-    let changes = (0_u32..50, recalled, 60..=DAY);
+    let changes = (0_u32..50, recalled, 0_u32..100, 60..=DAY);
     let resolution = prop_oneof![
         Just(Resolution::Millisecond),
         Just(Resolution::Second),
@@ -86,7 +86,7 @@ fn traffic(recalls: bool) -> impl Strategy<Value = Traffic> {
     let numbers = (0_u64..1_000, 0_u32..10, 1_u32..300, any::<bool>());
     (numbers, backlog, lateness(), changes, resolution).prop_map(
         |((seed, rate, max_recipients, daily_shape), backlog, lateness, changes, resolution)| {
-            let (changing, recalled, changes_within) = changes;
+            let (changing, recalled, released, changes_within) = changes;
             Traffic {
                 seed,
                 rate: f64::from(rate) / 1000.0,
@@ -95,6 +95,7 @@ fn traffic(recalls: bool) -> impl Strategy<Value = Traffic> {
                 lateness,
                 changing: f64::from(changing) / 100.0,
                 recalled: f64::from(recalled) / 100.0,
+                released: f64::from(released) / 100.0,
                 changes_within: seconds(changes_within),
                 resolution,
                 max_recipients,
