@@ -8,12 +8,11 @@ use emulator::{
     Scenario, Traffic,
 };
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::site::life;
 
 const HOUR: u64 = 3600;
-/// The longest lateness, and the latest change of a status: within the default of `settle_time`.
 const DAY: u64 = 24 * HOUR;
 
 /// A scenario that says how it is replayed when a test fails with it.
@@ -31,19 +30,27 @@ impl fmt::Debug for Drawn {
     }
 }
 
-/// Any scenario at whose end everything must have been delivered.
+/// Any scenario at whose end everything must have been delivered: no row surfaces or changes later
+/// than `settle_time` after its reception, and the last life is long enough to see it.
 ///
 /// Messages are recalled on Graph only, as in reality.
 pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
+    // A short one makes a short scenario, the longest is the default.
+    prop_oneof![2 => Just(2_u64), 1 => Just(8), 2 => Just(24)]
+        .prop_flat_map(move |settle_time| settling(settle_time, recalls))
+}
+
+fn settling(settle_time: u64, recalls: bool) -> impl Strategy<Value = Drawn> {
     let lives = prop::collection::vec(a_life(), 0..4);
     let troubles = prop::collection::vec(trouble(), 0..6);
-    (traffic(recalls), switches(), lives, troubles, frequency()).prop_map(
-        |(traffic, switches, lives, troubles, frequency)| {
+    let traffic = traffic(settle_time * HOUR, recalls);
+    (traffic, switches(), lives, troubles, frequency()).prop_map(
+        move |(traffic, switches, lives, troubles, frequency)| {
             let mut scenario = Scenario::new(traffic);
             // The beginning of a day, when nobody writes, and with it rows in the last hour.
             scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
             scenario.settings = switches.try_into().unwrap();
-            scenario.trigger = trigger(&scenario.traffic, frequency);
+            scenario.trigger = trigger(&scenario.traffic, settle_time, frequency);
             let quiet = lives.iter().map(|life| life.seconds + life.away).sum();
             scenario.timeline = troubles
                 .into_iter()
@@ -57,16 +64,21 @@ pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
                 )
                 .collect();
             scenario.lives = lives;
-            scenario.lives.push(life(DAY + 3 * HOUR, Ending::Stop, 0));
+            scenario
+                .lives
+                .push(life((settle_time + 3) * HOUR, Ending::Stop, 0));
             Drawn(scenario)
         },
     )
 }
 
 /// The settings of the trigger that go with the traffic.
-fn trigger(traffic: &Traffic, frequency: u32) -> serde_json::Map<String, Value> {
-    let hours = traffic.backlog.span.num_hours() + 1;
-    let settings = json!({ "frequency": frequency, "start_time": hours });
+fn trigger(traffic: &Traffic, settle_time: u64, frequency: u32) -> Map<String, Value> {
+    let settings = json!({
+        "frequency": frequency,
+        "start_time": traffic.backlog.span.num_hours() + 1,
+        "settle_time": settle_time,
+    });
     settings.as_object().cloned().unwrap_or_default()
 }
 
@@ -74,17 +86,17 @@ fn frequency() -> impl Strategy<Value = u32> {
     prop_oneof![Just(300), Just(60), Just(900)]
 }
 
-fn traffic(recalls: bool) -> impl Strategy<Value = Traffic> {
+fn traffic(longest: u64, recalls: bool) -> impl Strategy<Value = Traffic> {
     let backlog = (0_u64..60, 0_u64..600);
     let recalled = if recalls { 0_u32..40 } else { 0..1 };
-    let changes = (0_u32..50, recalled, 0_u32..100, 60..=DAY);
+    let changes = (0_u32..50, recalled, 0_u32..100, 60..=longest);
     let resolution = prop_oneof![
         Just(Resolution::Millisecond),
         Just(Resolution::Second),
         Just(Resolution::Tick)
     ];
     let numbers = (0_u64..1_000, 0_u32..10, 1_u32..300, any::<bool>());
-    (numbers, backlog, lateness(), changes, resolution).prop_map(
+    (numbers, backlog, lateness(longest), changes, resolution).prop_map(
         |((seed, rate, max_recipients, daily_shape), backlog, lateness, changes, resolution)| {
             let (changing, recalled, released, changes_within) = changes;
             Traffic {
@@ -104,9 +116,9 @@ fn traffic(recalls: bool) -> impl Strategy<Value = Traffic> {
     )
 }
 
-/// From rows that are visible at once to some that are a day late.
-fn lateness() -> impl Strategy<Value = Lateness> {
-    let lengths = prop::collection::vec(0..=DAY, 0..4);
+/// From rows that are visible at once to some that are as late as this.
+fn lateness(longest: u64) -> impl Strategy<Value = Lateness> {
+    let lengths = prop::collection::vec(0..=longest, 0..4);
     let small = prop::collection::vec(0..600_u64, 0..3);
     (small, lengths).prop_map(|(small, lengths)| {
         let mut lengths: Vec<u64> = small.into_iter().chain(lengths).collect();
@@ -135,10 +147,10 @@ fn switches() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Minutes or hours, a stop or a kill, and up to a day away.
+/// Minutes or hours, a stop or a kill, and up to four days away.
 fn a_life() -> impl Strategy<Value = ModuleLife> {
     let seconds = prop_oneof![3 => 1_u64..2_000, 1 => 1..12 * HOUR];
-    let away = prop_oneof![2 => 0_u64..600, 1 => 0..=DAY];
+    let away = prop_oneof![4 => 0_u64..600, 2 => 0..=DAY, 1 => 0..=4 * DAY];
     let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
     (seconds, end, away).prop_map(|(seconds, end, away)| life(seconds, end, away))
 }
