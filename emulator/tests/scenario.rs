@@ -62,6 +62,18 @@ fn a_scenario_survives_the_way_through_json() {
 }
 
 #[test]
+fn the_scenario_to_try_is_one() {
+    let text = include_str!("../../playground/scenarios/six-minutes.json");
+    let scenario: Scenario = text.parse().unwrap();
+    let seconds: u64 = scenario
+        .lives
+        .iter()
+        .map(|life| life.seconds + life.away)
+        .sum();
+    assert_eq!(seconds, 360);
+}
+
+#[test]
 fn what_it_does_not_know_is_refused() {
     for (right, wrong, says) in [
         (
