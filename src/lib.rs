@@ -17,4 +17,5 @@ mod window;
 pub use clock::Clock;
 pub use row::{Page, RowKey, RowKeyer, RowRef};
 pub use secret::Secret;
+pub use triggers::registry;
 pub use window::Window;

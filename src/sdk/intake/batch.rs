@@ -61,7 +61,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(limits: BatchLimits, tail: Bytes, discarded: Counter) -> Self {
+    /// An empty batch: `tail` ends the request behind the events, and overlong events count as
+    /// `discarded`. [`Intake::batch`](super::Intake::batch) makes one for its intake.
+    pub fn new(limits: BatchLimits, tail: Bytes, discarded: Counter) -> Self {
         Self {
             body: HEAD.to_vec(),
             ends: Vec::new(),
