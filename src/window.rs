@@ -3,9 +3,13 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 /// A half-open interval of time, `[start, end)`, that is never empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Its stored form is the list of both instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Bounds", into = "Bounds")]
 pub struct Window {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
@@ -27,6 +31,11 @@ impl Window {
         self.end
     }
 
+    /// What lies in both; none when that is nothing.
+    pub fn intersection(&self, other: Self) -> Option<Self> {
+        Self::new(self.start.max(other.start), self.end.min(other.end))
+    }
+
     /// Its length, always positive.
     pub fn span(&self) -> TimeDelta {
         self.end - self.start
@@ -35,6 +44,22 @@ impl Window {
     /// Whether `instant` lies inside.
     pub fn contains(&self, instant: DateTime<Utc>) -> bool {
         self.start <= instant && instant < self.end
+    }
+}
+
+type Bounds = (DateTime<Utc>, DateTime<Utc>);
+
+impl TryFrom<Bounds> for Window {
+    type Error = &'static str;
+
+    fn try_from((start, end): Bounds) -> Result<Self, Self::Error> {
+        Self::new(start, end).ok_or("a window of time that ends before it starts")
+    }
+}
+
+impl From<Window> for Bounds {
+    fn from(window: Window) -> Self {
+        (window.start, window.end)
     }
 }
 
@@ -65,9 +90,19 @@ mod tests {
         assert!(window.contains(at(5)) && window.contains(at(6)));
         assert!(!window.contains(at(7)) && !window.contains(at(4)));
         assert_eq!(window.span(), TimeDelta::seconds(2));
+        assert_eq!(window.intersection(Window::new(at(7), at(9)).unwrap()), None);
+        assert_eq!(
+            window.intersection(Window::new(at(6), at(9)).unwrap()),
+            Window::new(at(6), at(7))
+        );
         assert_eq!(
             window.to_string(),
             "1970-01-01T00:00:05Z to 1970-01-01T00:00:07Z"
         );
+        let stored = serde_json::to_string(&window).unwrap();
+        assert_eq!(stored, r#"["1970-01-01T00:00:05Z","1970-01-01T00:00:07Z"]"#);
+        assert_eq!(serde_json::from_str::<Window>(&stored).unwrap(), window);
+        let reversed = r#"["1970-01-01T00:00:07Z","1970-01-01T00:00:05Z"]"#;
+        assert!(serde_json::from_str::<Window>(reversed).is_err());
     }
 }

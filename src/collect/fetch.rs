@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Batch, Checkpoint, Event, Observer, Pushed, Receipt, Remedy, Sink, Source, SourceError, Store,
     journal::Journal,
-    known::{Filed, KnownRows},
+    known::{Admission, Filed, KnownRows, ReadingId},
     patience::Patience,
     plan::{Next, Plan},
     progress::{Progress, WindowId},
@@ -342,7 +342,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             if self.is_foreign(row.received) {
                 continue;
             }
-            if let Some(filed) = self.known.admit(row.key, row.received, draft.otherwise) {
+            // One window is read at a time, so it does not matter which one carries a row.
+            let admission = self
+                .known
+                .admit(row.key, row.received, draft.otherwise, ReadingId(0));
+            if let Admission::New(filed) | Admission::Changed(filed) = admission {
                 self.add(row, filed, draft).await?;
                 new += 1;
             }

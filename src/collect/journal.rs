@@ -1,13 +1,19 @@
 //! Remembers delivered rows across restarts: segment files that are only appended to.
 //!
-//! A segment is a sequence of frames, one for each accepted batch: the number of rows and a CRC-32
-//! (both `u32`, little endian), then for each row its hour (`u32`) and its key (`u128`). A frame
-//! that a crash cut short ends the segment; after a start a new segment is begun, so nothing is
-//! ever written behind a damaged place. A segment is deleted when its newest row is forgotten.
+//! A segment is a sequence of frames. A frame holds the delivered rows of one batch and one hour
+//! of receipt: the hour, the number of rows and a CRC-32 of all else in the frame (each a `u32`,
+//! little endian), then the keys of [`RowKey::BYTES`] bytes. So a row costs little more than its
+//! key.
+//!
+//! A frame that a crash cut short ends the segment; after a start a new segment is begun, so
+//! nothing is ever written behind a damaged place. A segment is deleted when its newest row is
+//! forgotten. Rows of the last day and older ones, of which a backlog may have very many, go to
+//! segments of their own: a new row must not keep thousands of old ones on the disk.
+
+mod segment;
 
 use std::{collections::BTreeMap, io};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -19,26 +25,31 @@ use crate::{RowKey, RowKeyer};
 /// Where segments and the seed live in the store.
 const FOLDER: &str = "known-rows/";
 
-/// The file with the seed of the keys; its name carries the version of the format.
-const SEED: &str = "known-rows/seed-v1";
-
-/// Bytes of a frame's head.
-const HEAD: usize = 8;
-
-/// Bytes of a row in a frame.
-const ROW: usize = 20;
+/// The file with the seed of the keys and its CRC-32; its name carries the version of the format.
+const SEED: &str = "known-rows/seed-v2";
 
 /// A segment is closed when it is longer than this.
 const SEGMENT_BYTES: usize = 4 << 20;
 
+/// Rows that are older than the newest by more than this go to segments of their own.
+const RECENT_HOURS: u32 = 24;
+
 /// The journal of delivered rows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Journal {
-    /// The newest hour in each closed segment.
-    closed: BTreeMap<u64, u32>,
-    open: u64,
-    open_bytes: usize,
-    open_newest: u32,
+    /// The newest hour in each segment.
+    newest: BTreeMap<u64, u32>,
+    /// The segment for rows of the last day, if it can be appended to.
+    recent: Option<Open>,
+    /// The one for older rows.
+    older: Option<Open>,
+}
+
+/// A segment that can be appended to.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    number: u64,
+    bytes: usize,
 }
 
 /// What a store remembers.
@@ -61,82 +72,98 @@ impl Journal {
     /// When the store cannot be read or written. Damage is no error.
     pub async fn open(store: &impl Store, fresh_seed: [u8; 16]) -> io::Result<Remembered> {
         let mut damage = Vec::new();
-        let mut known = KnownRows::default();
-        let mut closed = BTreeMap::new();
-        let mut last = 0;
+        let files = store.list(FOLDER).await?;
+        let (earlier, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|name| is_version_1(name));
+        if delete_all(store, earlier.into_iter()).await? {
+            damage.push(format!(
+                "{FOLDER} holds rows that an earlier version delivered, which are forgotten"
+            ));
+        }
+        let mut segments: Vec<_> = files
+            .into_iter()
+            .filter_map(|name| Some((segment_number(&name)?, name)))
+            .collect();
         let seed = match store.read(SEED).await? {
-            Some(text) => <[u8; 16]>::try_from(text.as_ref()).ok(),
+            Some(text) => segment::parse_seed(&text),
             None => None,
         };
-        for name in store.list(FOLDER).await? {
-            let Some(number) = segment_number(&name) else {
-                continue;
-            };
-            last = last.max(number);
-            let text = match seed {
-                Some(_) => store.read(&name).await?.unwrap_or_default(),
-                // Keys made with another seed say nothing.
-                None => Bytes::new(),
-            };
-            let mut newest = 0;
-            let left = replay(&text, |row| {
-                newest = newest.max(row.hour);
-                known.deliver(&[row]);
-            });
-            if left > 0 {
-                damage.push(format!(
-                    "{name}: the last {left} of {} bytes are damaged",
-                    text.len()
-                ));
-            }
-            closed.insert(number, newest);
-        }
         if seed.is_none() {
-            if !closed.is_empty() {
+            // Keys made with another seed say nothing.
+            if delete_all(store, segments.drain(..).map(|(_, name)| name)).await? {
                 damage.push(format!(
                     "{SEED}: missing or damaged, all known rows are forgotten"
                 ));
             }
-            store
-                .write(SEED, Bytes::copy_from_slice(&fresh_seed))
-                .await?;
+            store.write(SEED, segment::seed(fresh_seed)).await?;
         }
-        let journal = Self {
-            closed,
-            open: last + 1,
-            open_bytes: 0,
-            open_newest: 0,
-        };
+        let mut journal = Self::default();
+        let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
+        for (number, name) in segments {
+            let text = store.read(&name).await?.unwrap_or_default();
+            let mut newest = 0;
+            let damaged = segment::replay(&text, |hour, keys| {
+                newest = newest.max(hour);
+                let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
+                hours.entry(hour).or_default().extend(keys);
+            });
+            if damaged > 0 {
+                let all = text.len();
+                damage.push(format!(
+                    "{name}: the last {damaged} of {all} bytes are damaged"
+                ));
+                // So that it is said once.
+                store.write(&name, text.slice(..all - damaged)).await?;
+            }
+            journal.newest.insert(number, newest);
+        }
         Ok(Remembered {
-            known,
+            known: KnownRows::delivered(hours),
             journal,
             keyer: RowKeyer::new(seed.unwrap_or(fresh_seed)),
             damage,
         })
     }
 
-    /// Remembers an accepted batch; on return it is safe on the disk.
+    /// Remembers delivered rows; on return they are safe on the disk.
     ///
     /// # Errors
-    /// When it could not be written. The next call begins a new segment.
+    /// When they could not be written. The next call begins a new segment.
     pub async fn append(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        if self.open_bytes > SEGMENT_BYTES {
-            self.close();
-        }
-        let frame = frame(rows);
-        self.open_bytes += frame.len();
-        self.open_newest = rows
-            .iter()
-            .map(|row| row.hour)
-            .fold(self.open_newest, u32::max);
-        let written = store.append(&segment_name(self.open), frame).await;
-        if written.is_err() {
-            self.close();
-        }
-        written
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        let newest = rows.last().map(|row| row.hour);
+        let newest = newest.max(self.newest.values().copied().max());
+        let since = newest.unwrap_or(0).saturating_sub(RECENT_HOURS);
+        let (older, recent) = rows.split_at(rows.partition_point(|row| row.hour < since));
+        // While it is written to, a segment is not open: it stays closed after a failure.
+        let open = self.older.take();
+        self.older = self.append_to(open, store, older).await?;
+        let open = self.recent.take();
+        self.recent = self.append_to(open, store, recent).await?;
+        Ok(())
+    }
+
+    /// Appends rows, sorted by hour, to a segment or to a new one; the one to go on with.
+    async fn append_to(
+        &mut self,
+        open: Option<Open>,
+        store: &impl Store,
+        rows: &[Filed],
+    ) -> io::Result<Option<Open>> {
+        let Some(newest) = rows.last() else {
+            return Ok(open);
+        };
+        let Open { number, bytes } = open.unwrap_or(Open {
+            number: self.newest.last_key_value().map_or(0, |(last, _)| last + 1),
+            bytes: 0,
+        });
+        let hour = self.newest.entry(number).or_default();
+        *hour = newest.hour.max(*hour);
+        let frames = segment::frames(rows);
+        let bytes = bytes + frames.len();
+        store.append(&segment_name(number), frames).await?;
+        Ok((bytes < SEGMENT_BYTES).then_some(Open { number, bytes }))
     }
 
     /// Deletes segments all of whose rows were received before the hour of `horizon`.
@@ -149,76 +176,44 @@ impl Journal {
         horizon: DateTime<Utc>,
     ) -> io::Result<()> {
         let first_kept = hour(horizon);
-        let old: Vec<u64> = self
-            .closed
-            .iter()
-            .filter(|(_, newest)| **newest < first_kept)
-            .map(|(n, _)| *n)
-            .collect();
+        let old = self.newest.iter().filter(|(_, hour)| **hour < first_kept);
+        let old: Vec<u64> = old.map(|(number, _)| *number).collect();
         for number in old {
+            for open in [&mut self.recent, &mut self.older] {
+                open.take_if(|open| open.number == number);
+            }
             store.delete(&segment_name(number)).await?;
-            self.closed.remove(&number);
+            self.newest.remove(&number);
         }
         Ok(())
     }
+}
 
-    fn close(&mut self) {
-        self.closed.insert(self.open, self.open_newest);
-        self.open += 1;
-        self.open_bytes = 0;
-        self.open_newest = 0;
+/// Whether there was anything to delete.
+async fn delete_all(store: &impl Store, names: impl Iterator<Item = String>) -> io::Result<bool> {
+    let mut any = false;
+    for name in names {
+        store.delete(&name).await?;
+        any = true;
     }
+    Ok(any)
 }
 
 fn segment_name(number: u64) -> String {
-    format!("{FOLDER}{number:010}.log")
+    format!("{FOLDER}{number:010}.keys")
 }
 
 fn segment_number(name: &str) -> Option<u64> {
     name.strip_prefix(FOLDER)?
-        .strip_suffix(".log")?
+        .strip_suffix(".keys")?
         .parse()
         .ok()
 }
 
-fn frame(rows: &[Filed]) -> Bytes {
-    let mut body = Vec::with_capacity(rows.len() * ROW);
-    for row in rows {
-        body.extend_from_slice(&row.hour.to_le_bytes());
-        body.extend_from_slice(&row.key.as_u128().to_le_bytes());
-    }
-    let mut frame = Vec::with_capacity(HEAD + body.len());
-    frame.extend_from_slice(&u32::try_from(rows.len()).unwrap_or(u32::MAX).to_le_bytes());
-    frame.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
-    frame.extend_from_slice(&body);
-    frame.into()
+fn is_version_1(name: &str) -> bool {
+    let inside = name.strip_prefix(FOLDER);
+    inside.is_some_and(|name| name == "seed-v1" || name.ends_with(".log"))
 }
 
-/// Hands out the rows of all whole frames; returns how many bytes at the end are damaged.
-fn replay(mut text: &[u8], mut each: impl FnMut(Filed)) -> usize {
-    while let Some((rows, rest)) = split_frame(text) {
-        for row in rows.chunks_exact(ROW) {
-            if let Some((hour, key)) = row.split_first_chunk()
-                && let Ok(key) = <[u8; 16]>::try_from(key)
-            {
-                let key = RowKey::from_u128(u128::from_le_bytes(key));
-                each(Filed {
-                    key,
-                    hour: u32::from_le_bytes(*hour),
-                });
-            }
-        }
-        text = rest;
-    }
-    text.len()
-}
-
-fn split_frame(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (count, rest) = text.split_first_chunk()?;
-    let (crc, rest) = rest.split_first_chunk()?;
-    let bytes = usize::try_from(u32::from_le_bytes(*count))
-        .ok()?
-        .checked_mul(ROW)?;
-    let (rows, rest) = rest.split_at_checked(bytes)?;
-    (crc32fast::hash(rows) == u32::from_le_bytes(*crc)).then_some((rows, rest))
-}
+#[cfg(test)]
+mod tests;

@@ -1,36 +1,64 @@
 //! Which rows are known: delivered already, or on their way.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    hash::{BuildHasherDefault, Hasher},
-};
+mod key_set;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use self::key_set::{KeySet, Likeness};
 use crate::RowKey;
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
 /// an hour at a time.
 const HOUR_SECONDS: i64 = 3600;
 
+/// Names a reading: one pass over a window that puts rows on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadingId(pub u64);
+
 /// A row as it is remembered: its key, filed under an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Filed {
-    /// What tells it from other rows.
-    pub key: RowKey,
     /// Hours since 1970 of its receipt.
     pub hour: u32,
+    /// What tells it from other rows.
+    pub key: RowKey,
+}
+
+/// Whether a row is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Yes: nothing is known of its message. It is on its way from now on.
+    New(Filed),
+    /// Yes: its message is known, but with other statuses alone. It is on its way from now on.
+    Changed(Filed),
+    /// No: it has arrived.
+    Delivered,
+    /// No: this reading has put it on its way.
+    OnItsWay(ReadingId),
 }
 
 /// The rows that are not to be sent (again).
+///
+/// A delivered row costs about 13 bytes.
 #[derive(Debug, Default)]
 pub struct KnownRows {
     delivered: BTreeMap<u32, KeySet>,
-    on_their_way: KeySet,
+    on_their_way: BTreeMap<RowKey, ReadingId>,
 }
 
 impl KnownRows {
-    /// Takes note that a row is about to be sent; none when it was delivered or is on its way.
+    /// The delivered rows of each hour, in any order.
+    pub(super) fn delivered(hours: BTreeMap<u32, Vec<RowKey>>) -> Self {
+        let hours = hours.into_iter();
+        Self {
+            delivered: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
+            on_their_way: BTreeMap::new(),
+        }
+    }
+
+    /// Decides about a row that `reading` shows.
     ///
     /// A row that does not say when it was received is looked for everywhere, and filed under
     /// `otherwise`.
@@ -39,16 +67,33 @@ impl KnownRows {
         key: RowKey,
         received: Option<DateTime<Utc>>,
         otherwise: DateTime<Utc>,
-    ) -> Option<Filed> {
-        let hour = hour(received.unwrap_or(otherwise));
+        reading: ReadingId,
+    ) -> Admission {
+        let filed = Filed {
+            hour: hour(received.unwrap_or(otherwise)),
+            key,
+        };
         let delivered = match received {
             Some(_) => self
                 .delivered
-                .get(&hour)
-                .is_some_and(|keys| keys.contains(&key)),
-            None => self.delivered.values().any(|keys| keys.contains(&key)),
+                .get(&filed.hour)
+                .map(|keys| keys.likeness(key)),
+            None => self.delivered.values().map(|keys| keys.likeness(key)).max(),
         };
-        (!delivered && self.on_their_way.insert(key)).then_some(Filed { key, hour })
+        if delivered == Some(Likeness::Row) {
+            return Admission::Delivered;
+        }
+        if let Some(carrier) = self.on_their_way.get(&key) {
+            return Admission::OnItsWay(*carrier);
+        }
+        let is_known = delivered == Some(Likeness::Message)
+            || self.on_their_way.range(key.any_status()).next().is_some();
+        self.on_their_way.insert(key, reading);
+        if is_known {
+            Admission::Changed(filed)
+        } else {
+            Admission::New(filed)
+        }
     }
 
     /// The rows have arrived and are remembered from now on.
@@ -66,7 +111,7 @@ impl KnownRows {
 
     /// How many rows are remembered as delivered.
     pub fn len(&self) -> usize {
-        self.delivered.values().map(HashSet::len).sum()
+        self.delivered.values().map(KeySet::len).sum()
     }
 
     /// Whether no row is remembered as delivered.
@@ -80,73 +125,84 @@ pub(super) fn hour(instant: DateTime<Utc>) -> u32 {
     u32::try_from(instant.timestamp().div_euclid(HOUR_SECONDS)).unwrap_or(0)
 }
 
-type KeySet = HashSet<RowKey, BuildHasherDefault<KeyHasher>>;
-
-/// Keys are hashes already, and of a secret seed: their low half serves as it is.
-#[derive(Debug, Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        self.0 ^= u64::from_le_bytes(word);
-    }
-
-    fn write_u128(&mut self, key: u128) {
-        #[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
-        let low = key as u64;
-        self.0 = low;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RowKeyer;
+
+    const READING: ReadingId = ReadingId(7);
 
     fn at(hour: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(hour * HOUR_SECONDS + 17, 0).unwrap()
     }
 
-    fn admit(known: &mut KnownRows, key: u128, hour: i64) -> Option<Filed> {
-        known.admit(RowKey::from_u128(key), Some(at(hour)), at(0))
+    fn key(message: i64, status: &str) -> RowKey {
+        RowKeyer::new([1; 16]).key(&[&message.to_string()], status)
+    }
+
+    fn admit(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> Admission {
+        known.admit(key(message, status), Some(at(hour)), at(0), READING)
+    }
+
+    fn new(known: &mut KnownRows, message: i64, hour: i64) -> Filed {
+        match admit(known, message, "", hour) {
+            Admission::New(filed) => filed,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn a_row_is_sent_once() {
         let mut known = KnownRows::default();
-        let row = admit(&mut known, 1, 5).unwrap();
-        assert_eq!(admit(&mut known, 1, 5), None, "on its way");
+        let row = new(&mut known, 1, 5);
+        let again = known.admit(key(1, ""), Some(at(5)), at(0), ReadingId(8));
+        assert_eq!(again, Admission::OnItsWay(READING), "the first one");
         known.deliver(&[row]);
-        assert_eq!(admit(&mut known, 1, 5), None, "delivered");
-        assert!(admit(&mut known, 2, 5).is_some());
+        assert_eq!(admit(&mut known, 1, "", 5), Admission::Delivered);
+        new(&mut known, 2, 5);
+    }
+
+    #[test]
+    fn a_changed_status_is_told_from_a_new_row() {
+        let mut known = KnownRows::default();
+        let first = new(&mut known, 1, 5);
+        // The message is on its way still, as when both are in one page.
+        let Admission::Changed(second) = admit(&mut known, 1, "Failed", 5) else {
+            panic!("not changed")
+        };
+        known.deliver(&[first, second]);
+        assert!(matches!(
+            admit(&mut known, 1, "Pending", 5),
+            Admission::Changed(_)
+        ));
+        for status in ["", "failed"] {
+            assert_eq!(admit(&mut known, 1, status, 5), Admission::Delivered);
+        }
     }
 
     #[test]
     fn old_hours_are_forgotten() {
         let mut known = KnownRows::default();
-        let rows: Vec<_> = (5..8)
-            .filter_map(|n| admit(&mut known, n, i64::try_from(n).unwrap()))
-            .collect();
+        let rows: Vec<_> = (5..8).map(|n| new(&mut known, n, n)).collect();
         known.deliver(&rows);
         known.forget_before(at(6));
         assert_eq!(known.len(), 2);
-        assert!(admit(&mut known, 5, 5).is_some());
-        assert!(admit(&mut known, 6, 6).is_none() && admit(&mut known, 7, 7).is_none());
+        new(&mut known, 5, 5);
+        for n in 6..8 {
+            assert_eq!(admit(&mut known, n, "", n), Admission::Delivered);
+        }
     }
 
     #[test]
     fn a_row_without_date_is_found_wherever_it_was_filed() {
         let mut known = KnownRows::default();
-        let key = RowKey::from_u128(1);
-        let row = known.admit(key, None, at(5)).unwrap();
-        known.deliver(&[row]);
-        assert_eq!(known.admit(key, None, at(9)), None);
+        let Admission::New(row) = known.admit(key(1, ""), None, at(5), READING) else {
+            panic!("not new")
+        };
+        known.deliver(&[row, new(&mut KnownRows::default(), 2, 6)]);
+        let later = known.admit(key(1, ""), None, at(9), READING);
+        assert_eq!(later, Admission::Delivered);
+        let changed = known.admit(key(1, "Failed"), None, at(9), READING);
+        assert!(matches!(changed, Admission::Changed(_)));
     }
 }

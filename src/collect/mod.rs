@@ -13,8 +13,13 @@
 
 pub mod journal;
 pub mod known;
+mod budget;
+pub mod coverage;
+pub mod lateness;
 pub mod plan;
 pub mod progress;
+pub mod schedule;
+mod settling;
 
 mod event;
 mod fetch;

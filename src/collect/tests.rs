@@ -11,11 +11,12 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    journal::{Journal, Remembered},
+    journal::Journal,
+    known::{Admission, ReadingId},
     plan::{Plan, PlanSettings},
     *,
 };
-use crate::{Clock, RowKey, RowKeyer};
+use crate::{Clock, RowKeyer};
 
 const BATCH: usize = 5;
 const PAGE: usize = 7;
@@ -118,7 +119,7 @@ impl Source for FakeSource {
         let mut page = Page::new(text.into(), next);
         for (range, n) in spans {
             let received = self.world.rows.get(n).copied();
-            assert!(page.push(range, self.keyer.key(&[&n.to_string()]), received));
+            assert!(page.push(range, self.keyer.key(&[&n.to_string()], ""), received));
         }
         Ok(page)
     }
@@ -313,12 +314,12 @@ async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
     accepted
         .into_iter()
         .filter(|n| {
-            let key = remembered.keyer.key(&[&n.to_string()]);
+            let key = remembered.keyer.key(&[&n.to_string()], "");
             let at = world.rows.get(*n).copied();
-            remembered
+            let admission = remembered
                 .known
-                .admit(key, at, DateTime::UNIX_EPOCH)
-                .is_some()
+                .admit(key, at, DateTime::UNIX_EPOCH, ReadingId(0));
+            admission != Admission::Delivered
         })
         .collect()
 }
@@ -403,42 +404,4 @@ proptest! {
     ) {
         on_virtual_time(check(seed, faults, rows, lives))?;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_torn_segment_costs_only_its_last_batch() {
-    let disk = Disk::default();
-    let Remembered {
-        mut known,
-        mut journal,
-        ..
-    } = Journal::open(&disk, [1; 16]).await.unwrap();
-    let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    for n in 0..3 {
-        let row = known.admit(RowKey::from_u128(n), Some(at), at).unwrap();
-        journal.append(&disk, &[row]).await.unwrap();
-    }
-    let name = disk.list("known-rows/0").await.unwrap().pop().unwrap();
-    disk.files.lock().unwrap().get_mut(&name).unwrap().pop();
-    let mut again = Journal::open(&disk, [2; 16]).await.unwrap();
-    assert_eq!(again.known.len(), 2);
-    assert_eq!(again.damage.len(), 1, "{:?}", again.damage);
-    assert_eq!(
-        again.keyer.key(&["a"]),
-        RowKeyer::new([1; 16]).key(&["a"]),
-        "the first seed"
-    );
-    // What is written from now on lies in a segment of its own.
-    let row = again
-        .known
-        .admit(RowKey::from_u128(2), Some(at), at)
-        .unwrap();
-    again.journal.append(&disk, &[row]).await.unwrap();
-    assert_eq!(Journal::open(&disk, [2; 16]).await.unwrap().known.len(), 3);
-    // All is forgotten when it is old enough.
-    let mut last = Journal::open(&disk, [2; 16]).await.unwrap().journal;
-    last.forget_before(&disk, at + TimeDelta::hours(2))
-        .await
-        .unwrap();
-    assert!(disk.list("known-rows/0").await.unwrap().is_empty());
 }

@@ -110,14 +110,13 @@ impl<'a> Fields<'a> {
         serde_json::from_str(row).map_err(|_| Unreadable::RowNotAnObject)
     }
 
-    /// Message trace id, recipient and status tell a row from all others. In a row without one of
-    /// them, everything that stays the same when it is read again takes their place; `Index`,
-    /// `StartDate`, `EndDate` and `__metadata` do not stay the same.
+    /// Message trace id and recipient tell a message from all others, the status its rows. In a
+    /// row without one of the first two, everything that stays the same when it is read again takes
+    /// their place; `Index`, `StartDate`, `EndDate` and `__metadata` do not stay the same.
     fn key(&self, keyer: &RowKeyer) -> RowKey {
-        if let (Some(trace_id), Some(recipient), Some(status)) =
-            (&self.trace_id, &self.recipient, &self.status)
-        {
-            return keyer.key(&[trace_id, recipient, status]);
+        let status = self.status.as_deref().unwrap_or_default();
+        if let (Some(trace_id), Some(recipient)) = (&self.trace_id, &self.recipient) {
+            return keyer.key(&[trace_id, recipient], status);
         }
         let received = self
             .received()
@@ -126,14 +125,16 @@ impl<'a> Fields<'a> {
         let parts = [
             &self.trace_id,
             &self.recipient,
-            &self.status,
             &self.message_id,
             &received.map(Cow::Owned),
             &self.sender,
             &self.subject,
             &self.size,
         ];
-        keyer.key(&parts.map(|part| part.as_deref().unwrap_or_default()))
+        keyer.key(
+            &parts.map(|part| part.as_deref().unwrap_or_default()),
+            status,
+        )
     }
 
     fn received(&self) -> Option<DateTime<Utc>> {

@@ -139,7 +139,7 @@ mod tests {
         let reached = |received: &[Option<i64>]| {
             let mut page = Page::<()>::new("{}".into(), None);
             for received in received {
-                page.push(0..2, RowKey::from_u128(1), received.map(at));
+                page.push(0..2, RowKey::from_bytes([1; 12]), received.map(at));
             }
             super::reached(&page, at(9)).map(|at| at.timestamp_millis())
         };

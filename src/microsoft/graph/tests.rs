@@ -75,7 +75,7 @@ async fn reads_pages_byte_for_byte_through_empty_ones() {
     assert_eq!(read.json, row);
     assert_eq!(
         read.key,
-        RowKeyer::new([1; 16]).key(&["1", "a@b", "Delivered"])
+        RowKeyer::new([1; 16]).key(&["1", "a@b"], "Delivered")
     );
     assert_eq!(read.received.unwrap().timestamp_subsec_millis(), 109);
     assert!(last.next().is_none());
@@ -122,7 +122,7 @@ async fn rows_can_have_the_form_of_the_first_trigger() {
     );
     assert_eq!(
         rows[0].key,
-        RowKeyer::new([1; 16]).key(&["1", "a@b", "Pending"])
+        RowKeyer::new([1; 16]).key(&["1", "a@b"], "Pending")
     );
     assert_eq!(rows.len(), 2);
 }

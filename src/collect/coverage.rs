@@ -1,0 +1,303 @@
+//! What of the timeline has been read, and when: intervals, not one date.
+//!
+//! The timeline runs from a floor, before which nothing is left to do, to the live edge, behind
+//! which nothing has been asked for yet. Between the two it is a sequence of [`Stretch`]es without
+//! gaps, each missing, settling or final.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::Window;
+
+/// More stretches than this are merged, so that the state stays small whatever happens.
+const MOST_STRETCHES: usize = 1000;
+
+/// As many losses are remembered, the newest ones.
+const MOST_LOSSES: usize = 50;
+
+/// How far a stretch of the timeline has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Never read to the end.
+    Missing,
+    /// Read, for the last time by a query that began at this instant; rows may still surface.
+    Settling(DateTime<Utc>),
+    /// Read for the last time.
+    Final,
+}
+
+/// A part of the timeline with one history.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// From when to when.
+    pub window: Window,
+    /// How far it has got.
+    pub phase: Phase,
+    /// Rows that it had when it was read last, about.
+    pub rows: f64,
+}
+
+impl Stretch {
+    /// The part of it inside `window`, with its share of the rows.
+    pub fn within(&self, window: Window) -> Option<Self> {
+        let window = self.window.intersection(window)?;
+        let share = seconds(window.span()) / seconds(self.window.span());
+        Some(Self {
+            window,
+            rows: self.rows * share,
+            ..*self
+        })
+    }
+}
+
+/// The timeline of one collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Rows received before it are not ours: another module has delivered them, or nobody asked
+    /// for them.
+    origin: DateTime<Utc>,
+    /// Nothing before it is left to do.
+    floor: DateTime<Utc>,
+    /// From the floor to the live edge, oldest first.
+    stretches: Vec<Stretch>,
+    /// Rows that were out of the source's reach before they could be read, oldest first.
+    lost: Vec<Window>,
+}
+
+impl Coverage {
+    /// Nothing has been read, and nothing before `start` is asked for.
+    pub fn new(start: DateTime<Utc>) -> Self {
+        Self {
+            origin: start,
+            floor: start,
+            stretches: Vec::new(),
+            lost: Vec::new(),
+        }
+    }
+
+    /// Where the collection began.
+    pub fn origin(&self) -> DateTime<Utc> {
+        self.origin
+    }
+
+    /// Nothing before it is left to do.
+    pub fn floor(&self) -> DateTime<Utc> {
+        self.floor
+    }
+
+    /// Nothing from it on has been asked for yet.
+    pub fn edge(&self) -> DateTime<Utc> {
+        self.stretches
+            .last()
+            .map_or(self.floor, |last| last.window.end())
+    }
+
+    /// Everything received before it has been read at least once: the oldest missing instant.
+    pub fn mark(&self) -> DateTime<Utc> {
+        self.missing()
+            .next()
+            .map_or_else(|| self.edge(), |window| window.start())
+    }
+
+    /// All stretches, oldest first.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// The stretches behind the live edge that were never read to the end, oldest first.
+    pub fn missing(&self) -> impl Iterator<Item = Window> {
+        let missing = self.stretches.iter();
+        missing
+            .filter(|stretch| stretch.phase == Phase::Missing)
+            .map(|stretch| stretch.window)
+    }
+
+    /// Rows that are gone for good, oldest first.
+    pub fn lost(&self) -> &[Window] {
+        &self.lost
+    }
+
+    /// When the instant was read last; none when it was not, or nothing is known of it any more.
+    pub fn read_at(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let after = self
+            .stretches
+            .partition_point(|stretch| stretch.window.start() <= instant);
+        let stretch = self.stretches.get(after.checked_sub(1)?)?;
+        match stretch.phase {
+            Phase::Settling(read) if stretch.window.contains(instant) => Some(read),
+            _ => None,
+        }
+    }
+
+    /// About how many rows lie in `window`, as far as it has been read.
+    pub fn rows(&self, window: Window) -> f64 {
+        let parts = self.stretches.iter().filter_map(|one| one.within(window));
+        parts.map(|part| part.rows).sum()
+    }
+
+    /// A window has been read to its end, by a query that began at `at`, and its rows are safe.
+    pub fn read(&mut self, window: Window, at: DateTime<Utc>, rows: u64) {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let rows = rows as f64;
+        self.reach(window.end());
+        self.paint(window, Phase::Settling(at), rows);
+    }
+
+    /// Nobody will ever read this window.
+    pub fn lose(&mut self, window: Window) {
+        self.reach(window.end());
+        self.paint(window, Phase::Final, 0.0);
+        match self.lost.last_mut() {
+            Some(last) if last.end() == window.start() => {
+                *last = Window::new(last.start(), window.end()).unwrap_or(window);
+            }
+            _ => self.lost.push(window),
+        }
+        let excess = self.lost.len().saturating_sub(MOST_LOSSES);
+        self.lost.drain(..excess);
+    }
+
+    /// Everything before `edge` is to be read, too, when it has not been.
+    pub fn reach(&mut self, edge: DateTime<Utc>) {
+        if let Some(window) = Window::new(self.edge(), edge) {
+            self.stretches.push(Stretch {
+                window,
+                phase: Phase::Missing,
+                rows: 0.0,
+            });
+        }
+    }
+
+    /// A window is to be read (again), also when it lies before the origin.
+    pub fn want(&mut self, window: Window) {
+        if let Some(before) = Window::new(window.start(), self.floor) {
+            self.stretches.insert(
+                0,
+                Stretch {
+                    window: before,
+                    phase: Phase::Final,
+                    rows: 0.0,
+                },
+            );
+            self.floor = before.start();
+        }
+        self.origin = self.origin.min(window.start());
+        self.reach(window.end());
+        self.paint(window, Phase::Missing, 0.0);
+    }
+
+    /// What was read `settle_time` after its reception, or later, is final.
+    pub fn settle(&mut self, settle_time: TimeDelta) {
+        let mut settled = Vec::with_capacity(self.stretches.len() + 1);
+        for stretch in &self.stretches {
+            let Phase::Settling(read) = stretch.phase else {
+                settled.push(*stretch);
+                continue;
+            };
+            // Of two parts at most one is empty.
+            let until = (read - settle_time).clamp(stretch.window.start(), stretch.window.end());
+            let done = Window::new(stretch.window.start(), until);
+            let open = Window::new(until, stretch.window.end());
+            settled.extend(
+                done.and_then(|done| stretch.within(done))
+                    .map(|part| Stretch {
+                        phase: Phase::Final,
+                        rows: 0.0,
+                        ..part
+                    }),
+            );
+            settled.extend(open.and_then(|open| stretch.within(open)));
+        }
+        self.stretches = settled;
+        self.tidy();
+    }
+
+    /// What was received before `instant` and is still settling is not read again.
+    pub fn give_up_before(&mut self, instant: DateTime<Utc>) {
+        let settling = |one: &Stretch| matches!(one.phase, Phase::Settling(_));
+        let old = |one: &&Stretch| settling(one) && one.window.end() <= instant;
+        let given_up: Vec<Window> = self.stretches.iter().filter(old).map(|one| one.window).collect();
+        for window in given_up {
+            self.paint(window, Phase::Final, 0.0);
+        }
+    }
+
+    /// Gives a window a phase of its own.
+    fn paint(&mut self, window: Window, phase: Phase, rows: f64) {
+        // What lies before the floor is done.
+        let Some(window) = Window::new(window.start().max(self.floor), window.end()) else {
+            return;
+        };
+        let before = Window::new(self.floor, window.start());
+        let after = Window::new(window.end(), self.edge());
+        let side = |side: Option<Window>| {
+            let parts = self.stretches.iter();
+            parts.filter_map(move |one| one.within(side?))
+        };
+        let mut painted: Vec<Stretch> = side(before).collect();
+        painted.push(Stretch {
+            window,
+            phase,
+            rows,
+        });
+        painted.extend(side(after));
+        self.stretches = painted;
+        self.tidy();
+    }
+
+    /// Merges neighbors of one kind, raises the floor over what is final, and keeps within bounds.
+    fn tidy(&mut self) {
+        let mut merged: Vec<Stretch> = Vec::with_capacity(self.stretches.len());
+        for stretch in self.stretches.drain(..) {
+            match merged.last_mut() {
+                Some(last) if last.phase == stretch.phase => join(last, &stretch, stretch.phase),
+                _ => merged.push(stretch),
+            }
+        }
+        if let Some(first) = merged.first()
+            && first.phase == Phase::Final
+        {
+            self.floor = first.window.end();
+            merged.remove(0);
+        }
+        if merged.len() > MOST_STRETCHES {
+            merged = halved(merged);
+        }
+        self.stretches = merged;
+    }
+}
+
+/// Merges pairs of settling neighbors, which are then read again as early as the earlier of them.
+fn halved(stretches: Vec<Stretch>) -> Vec<Stretch> {
+    let mut merged: Vec<Stretch> = Vec::with_capacity(stretches.len());
+    let mut mergeable = false;
+    for stretch in stretches {
+        match (merged.last_mut(), stretch.phase) {
+            (Some(last), Phase::Settling(read)) if mergeable => {
+                if let Phase::Settling(before) = last.phase {
+                    join(last, &stretch, Phase::Settling(before.min(read)));
+                    mergeable = false;
+                    continue;
+                }
+                merged.push(stretch);
+            }
+            // What differs in kind stays apart: a missing stretch counts as much as any other, and
+            // there are only as many as there were stops.
+            _ => merged.push(stretch),
+        }
+        mergeable = true;
+    }
+    merged
+}
+
+fn join(last: &mut Stretch, next: &Stretch, phase: Phase) {
+    last.window = Window::new(last.window.start(), next.window.end()).unwrap_or(last.window);
+    last.rows += next.rows;
+    last.phase = phase;
+}
+
+/// A span in seconds, with their fraction.
+pub(super) fn seconds(span: TimeDelta) -> f64 {
+    span.as_seconds_f64()
+}

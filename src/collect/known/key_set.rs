@@ -1,0 +1,125 @@
+//! A set of keys that costs hardly more than the keys themselves.
+
+use std::collections::BTreeSet;
+
+use crate::RowKey;
+
+/// So many keys may wait for the next merge, beside a share of those that are merged already.
+const FEW: usize = 1024;
+
+/// The share: a merge goes over all keys, so it must be worth it.
+const SHARE: usize = 16;
+
+/// Keys as one sorted run, and the latest in a tree until it pays to merge them.
+#[derive(Debug, Default)]
+pub(super) struct KeySet {
+    run: Vec<RowKey>,
+    latest: BTreeSet<RowKey>,
+}
+
+/// How much of a row is in a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Likeness {
+    /// Nothing.
+    Unknown,
+    /// The message, with other statuses alone.
+    Message,
+    /// The row.
+    Row,
+}
+
+impl KeySet {
+    /// Adds a key.
+    pub(super) fn insert(&mut self, key: RowKey) {
+        if self.run.binary_search(&key).is_err() && self.latest.insert(key) {
+            self.merge_when_worth_it();
+        }
+    }
+
+    /// How much of a row is there.
+    pub(super) fn likeness(&self, key: RowKey) -> Likeness {
+        let range = key.any_status();
+        let first = self.run.partition_point(|other| other < range.start());
+        let merged = self.run.iter().skip(first).copied();
+        let merged = merged.take_while(|other| key.same_message(*other));
+        let mut likeness = Likeness::Unknown;
+        for other in merged.chain(self.latest.range(range).copied()) {
+            if other == key {
+                return Likeness::Row;
+            }
+            likeness = Likeness::Message;
+        }
+        likeness
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.run.len() + self.latest.len()
+    }
+
+    fn merge_when_worth_it(&mut self) {
+        if self.latest.len() > FEW + self.run.len() / SHARE {
+            // Growing by doubling would cost more memory than all else.
+            self.run.reserve_exact(self.latest.len());
+            self.run.extend(std::mem::take(&mut self.latest));
+            // This sort finds the two sorted runs and merges them.
+            self.run.sort();
+        }
+    }
+}
+
+impl From<Vec<RowKey>> for KeySet {
+    /// Of keys in any order; some may be there twice.
+    fn from(mut keys: Vec<RowKey>) -> Self {
+        keys.sort_unstable();
+        keys.dedup();
+        keys.shrink_to_fit();
+        Self {
+            run: keys,
+            latest: BTreeSet::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RowKeyer;
+
+    #[test]
+    fn merged_keys_are_found_like_the_latest() {
+        let keyer = RowKeyer::new([5; 16]);
+        let key = |n: usize, status: &str| keyer.key(&[&n.to_string()], status);
+        let mut keys = KeySet::default();
+        let many = 5 * FEW;
+        for n in 0..many {
+            keys.insert(key(n, "Delivered"));
+            keys.insert(key(n / 2, "Delivered"));
+        }
+        assert_eq!(keys.len(), many);
+        assert!(keys.run.len() > 3 * FEW && !keys.latest.is_empty());
+        assert_eq!(keys.run.capacity(), keys.run.len(), "no room is wasted");
+        let loaded = KeySet::from(
+            keys.run
+                .iter()
+                .chain(&keys.latest)
+                .chain(&keys.run)
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+        assert_eq!(loaded.len(), many);
+        for keys in [&keys, &loaded] {
+            for n in 0..many {
+                assert_eq!(keys.likeness(key(n, "delivered")), Likeness::Row);
+                assert_eq!(keys.likeness(key(n, "Failed")), Likeness::Message);
+                assert_eq!(keys.likeness(key(many + n, "Delivered")), Likeness::Unknown);
+            }
+        }
+        // Whether the latest come before or after the merged ones does not matter.
+        keys.insert(key(1, "Failed"));
+        for status in ["Delivered", "Failed"] {
+            assert_eq!(keys.likeness(key(1, status)), Likeness::Row);
+        }
+        assert_eq!(keys.likeness(key(1, "Pending")), Likeness::Message);
+    }
+}

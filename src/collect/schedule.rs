@@ -1,0 +1,442 @@
+//! What to read next: a pure state machine over the coverage of the timeline.
+//!
+//! Three lanes share one quota. **Live**: every `frequency` the newest rows up to now, and with
+//! them, in the same request, what of the recent past is due again. **Settle**: the rest of what
+//! is due again, with at most a quarter of the quota. **Backlog**: what has never been read, oldest
+//! first, in windows as wide as the source answers well.
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+
+use super::{
+    budget::Budget,
+    coverage::{Coverage, Phase, seconds},
+    lateness::Lateness,
+    settling::{self, Rhythm},
+};
+use crate::Window;
+
+/// The span of the first window of a backlog, when nothing is known of the tenant's traffic.
+const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
+
+/// The shortest window: below it a query is not made narrower.
+const SHORTEST_SPAN: TimeDelta = TimeDelta::seconds(1);
+
+/// How far behind the end of a source's reach it is asked: by the time it hears, its reach has moved.
+const REACH_MARGIN: TimeDelta = TimeDelta::minutes(1);
+
+/// A window grows at most this much over the one before, since traffic is uneven.
+const GROWTH: f64 = 4.0;
+
+/// When more than this many times the frequency has not been read, the newest of it is read at
+/// once and the rest is a backlog.
+const BEHIND: i32 = 5;
+
+/// How much of a page an estimate may fill, so that the window fits although it is an estimate.
+const FILL: f64 = 0.9;
+
+/// The same for windows of the past, of which it is known how many rows they have.
+const FULL: f64 = 0.98;
+
+/// Settling windows have at most as many pages, so that none keeps the others waiting for long.
+const SETTLE_PAGES: f64 = 8.0;
+
+/// What a request is worth: to save one, as much of a page may be read for nothing.
+const BRIDGE: f64 = 0.3;
+
+/// After this multiple of the settle time an instant counts as final, whether the quota has
+/// allowed for its last reading or not, so that what is remembered stays bounded.
+const PATIENCE: i32 = 2;
+
+/// How late settling may be before it is said, as a multiple of what it should be.
+const COARSE: f64 = 2.0;
+
+/// What a schedule is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScheduleSettings {
+    /// Time between two queries at the live edge.
+    pub frequency: TimeDelta,
+    /// How far behind now the live edge is kept.
+    pub delay: TimeDelta,
+    /// How long after its reception a row may surface or change; zero to read everything once.
+    pub settle_time: TimeDelta,
+    /// The longest window that the source answers.
+    pub longest: TimeDelta,
+    /// How far back the source keeps rows.
+    pub retention: TimeDelta,
+    /// As many rows as one window of a backlog should hold.
+    pub rows_per_window: u32,
+    /// As many rows as one page holds.
+    pub rows_per_page: u32,
+    /// Requests in five minutes that are ours to make.
+    pub share: u32,
+}
+
+/// What a window is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// The newest rows.
+    Live,
+    /// Late rows and changed statuses.
+    Settle,
+    /// What was never read.
+    Backlog,
+}
+
+impl Lane {
+    /// The word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Settle => "settle",
+            Self::Backlog => "backlog",
+        }
+    }
+}
+
+/// Decides which window is next.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    settings: ScheduleSettings,
+    coverage: Coverage,
+    lateness: Lateness,
+    /// Windows that are being read, or whose rows are not all accepted yet.
+    busy: Vec<Window>,
+    /// When the live edge was read last: decisions are made as of then.
+    tick: Option<DateTime<Utc>>,
+    /// The span of a backlog window that has as many rows as it should.
+    fitting: TimeDelta,
+    /// Wider windows have failed lately.
+    ceiling: TimeDelta,
+    budget: Budget,
+}
+
+impl Schedule {
+    /// A schedule that completes `coverage`.
+    pub fn new(settings: ScheduleSettings, coverage: Coverage, lateness: Lateness) -> Self {
+        Self {
+            settings,
+            coverage,
+            lateness,
+            busy: Vec::new(),
+            tick: None,
+            fitting: FIRST_SPAN.max(settings.frequency).min(settings.longest),
+            ceiling: settings.longest,
+            budget: Budget::of(settings.share),
+        }
+    }
+
+    /// What has been read.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// How late rows are.
+    pub fn lateness(&self) -> &Lateness {
+        &self.lateness
+    }
+
+    /// A row was first seen at `seen`. None when its time had not been read before, else how late
+    /// it is.
+    pub fn first_seen(&mut self, received: DateTime<Utc>, seen: DateTime<Utc>) -> Option<TimeDelta> {
+        self.coverage.read_at(received)?;
+        self.lateness.observe(received, seen);
+        Some((seen - received).max(TimeDelta::zero()))
+    }
+
+    /// When the live edge is to be read next.
+    pub fn due(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self.tick {
+            // A clock that was set back must not stop everything.
+            Some(tick) if tick <= now => tick + self.settings.frequency,
+            _ => now,
+        }
+    }
+
+    /// The window of the live edge, when it is due. Nothing else may be reading the live edge.
+    pub fn live(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        if now < self.due(now) {
+            return None;
+        }
+        self.tick = Some(now);
+        let end = whole_second(now - self.settings.delay);
+        let unread = Window::new(self.asked(), end)?;
+        let newest = self.newest(unread);
+        self.coverage.reach(newest.start());
+        let window = self.with_the_past(newest, now);
+        self.busy.push(window);
+        Some(window)
+    }
+
+    /// Rows that the source no longer keeps and that have not been read.
+    pub fn lost(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        let kept = whole_second(now - self.settings.retention) + REACH_MARGIN;
+        let oldest = self.coverage.missing().next()?;
+        let lost = Window::new(oldest.start(), oldest.end().min(kept))?;
+        if self.is_busy(lost) {
+            return None;
+        }
+        self.coverage.lose(lost);
+        Some(lost)
+    }
+
+    /// What to read beside the live edge.
+    pub fn beside(&mut self, now: DateTime<Utc>) -> Option<(Lane, Window)> {
+        let settling = self.settling(now).map(|window| (Lane::Settle, window));
+        let next = settling.or_else(|| self.backlog().map(|window| (Lane::Backlog, window)))?;
+        self.busy.push(next.1);
+        Some(next)
+    }
+
+    /// A page was read.
+    pub fn paged(&mut self, lane: Lane) {
+        if lane == Lane::Settle {
+            self.budget.spend();
+        }
+    }
+
+    /// A window was read to its end: learns how long others may be.
+    pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
+        if window.span() * 2 > self.ceiling {
+            self.ceiling = (self.ceiling * 2).min(self.settings.longest);
+        }
+        if lane != Lane::Backlog {
+            return;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let rows = rows.max(1) as f64;
+        let factor = (f64::from(self.settings.rows_per_window) / rows).min(GROWTH);
+        let fitting = scaled(window.span(), factor);
+        // What is left of a gap may be short: that must not shrink what the next may ask for.
+        if factor < 1.0 || fitting > self.fitting {
+            self.fitting = fitting;
+        }
+        let shortest = SHORTEST_SPAN.max(self.settings.frequency);
+        self.fitting = self.fitting.clamp(shortest, self.settings.longest);
+    }
+
+    /// A window was read by a query that began at `at`, and its rows are accepted.
+    pub fn complete(&mut self, window: Window, at: DateTime<Utc>, rows: u64) {
+        self.release(window);
+        self.coverage.read(window, at, rows);
+        self.coverage.settle(self.settings.settle_time);
+        self.coverage
+            .give_up_before(at - self.settings.settle_time * PATIENCE);
+    }
+
+    /// A window cannot be read whole: it is asked for again in narrower ones. False when it is as
+    /// narrow as can be already.
+    pub fn narrow(&mut self, window: Window) -> bool {
+        self.give_back(window);
+        self.ceiling = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+        self.fitting = self.fitting.min(self.ceiling);
+        window.span() > SHORTEST_SPAN
+    }
+
+    /// Gives up what of a window is older than `oldest`, which the source says it does not keep.
+    /// None, and nothing is given up, when that is nothing of the window.
+    pub fn forget_before(&mut self, window: Window, oldest: DateTime<Utc>) -> Option<Window> {
+        let lost = Window::new(window.start(), whole_second(oldest) + REACH_MARGIN)?;
+        let lost = lost.intersection(window)?;
+        self.give_back(window);
+        self.coverage.lose(lost);
+        Some(lost)
+    }
+
+    /// How many times later than it should the past is read again, when that is worth a word.
+    pub fn coarseness(&self) -> Option<f64> {
+        let now = self.tick?;
+        let most = self.runs(now).iter().map(|run| run.overdue).fold(1.0, f64::max);
+        (self.budget.is_exhausted() && most >= COARSE).then_some(most)
+    }
+
+    /// How many minutes of the timeline have never been read to their end.
+    pub fn missing(&self) -> TimeDelta {
+        let missing = self.coverage.missing().map(|window| window.span());
+        missing.fold(TimeDelta::zero(), |sum, span| sum + span)
+    }
+
+    /// Everything before it has been asked for, or is in the coverage.
+    fn asked(&self) -> DateTime<Utc> {
+        let busy = self.busy.iter().map(Window::end);
+        busy.fold(self.coverage.edge(), DateTime::max)
+    }
+
+    /// The newest part of what is unread, as much as one request gives at once.
+    fn newest(&self, unread: Window) -> Window {
+        let frequency = self.settings.frequency;
+        let estimate = self.density().map(|rate| rate * seconds(unread.span()));
+        let fits = estimate.is_some_and(|rows| rows <= self.page() * FILL);
+        let most = if unread.span() <= frequency * BEHIND || fits {
+            self.ceiling
+        } else {
+            (frequency * 2).min(self.ceiling)
+        };
+        let start = unread.start().max(whole_second(unread.end() - most));
+        Window::new(start, unread.end()).unwrap_or(unread)
+    }
+
+    /// The window of the live edge, begun earlier so that what is due again is read by the way.
+    fn with_the_past(&self, newest: Window, now: DateTime<Utc>) -> Window {
+        let rate = self.density().unwrap_or_default();
+        let mut rows = rate * seconds(newest.span());
+        let mut window = newest;
+        for run in self.runs(now).iter().rev() {
+            let Some(between) = settling::between(&self.coverage, run.window, window) else {
+                break;
+            };
+            rows += between + run.rows;
+            let start = whole_second(run.window.start()).max(self.coverage.floor());
+            let Some(wider) = Window::new(start, newest.end()) else {
+                break;
+            };
+            if rows > self.page() * FILL || wider.span() > self.ceiling {
+                break;
+            }
+            window = wider;
+        }
+        window
+    }
+
+    fn settling(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        self.budget.refill(now);
+        if self.budget.is_exhausted() {
+            return None;
+        }
+        let runs = self.runs(self.tick?);
+        let urgency = |run: &&settling::Run| (run.last, run.overdue);
+        let run = runs.iter().max_by(|a, b| {
+            let ((a_last, a), (b_last, b)) = (urgency(a), urgency(b));
+            a_last.cmp(&b_last).then(a.total_cmp(&b))
+        })?;
+        let window = self.filled(run.at_most(self.page() * SETTLE_PAGES));
+        let start = whole_second(window.start()).max(self.coverage.floor());
+        let start = start.max(window.end() - self.ceiling);
+        Window::new(start, window.end())
+    }
+
+    /// The window with as much of what follows it as its last page holds anyway.
+    fn filled(&self, window: Window) -> Window {
+        let pages = (self.coverage.rows(window) / (self.page() * FULL)).ceil().max(1.0);
+        let most = pages * self.page() * FULL;
+        let mut wider = window;
+        let after = self.coverage.stretches().iter();
+        for stretch in after.filter(|one| one.window.end() > window.end()) {
+            let room = most - self.coverage.rows(wider);
+            let free = stretch.window.end().min(self.next_busy(wider.end()));
+            let Some(next) = Window::new(wider.end(), free) else {
+                break;
+            };
+            let Some(part) = stretch.within(next) else {
+                break;
+            };
+            if !matches!(part.phase, Phase::Settling(_)) {
+                break;
+            }
+            let share = (room / part.rows.max(1.0)).min(1.0);
+            let end = whole_second(next.start() + scaled(next.span(), share));
+            wider = Window::new(wider.start(), end).unwrap_or(wider);
+            if share < 1.0 {
+                break;
+            }
+        }
+        wider
+    }
+
+    /// Where the first busy window after this instant begins.
+    fn next_busy(&self, from: DateTime<Utc>) -> DateTime<Utc> {
+        let later = self.busy.iter().filter(|busy| busy.end() > from);
+        later.map(Window::start).min().unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    fn runs(&self, now: DateTime<Utc>) -> Vec<settling::Run> {
+        let rhythm = Rhythm {
+            frequency: self.settings.frequency,
+            settle_time: self.settings.settle_time,
+            bridge: self.page() * BRIDGE,
+            most_rows: self.page() * SETTLE_PAGES,
+        };
+        settling::runs(&self.coverage, &self.lateness, rhythm, &self.busy, now)
+    }
+
+    fn backlog(&self) -> Option<Window> {
+        let most = self.fitting.min(self.ceiling);
+        let free = self.coverage.missing().find_map(|gap| self.free(gap))?;
+        let end = whole_second(free.start() + most).max(free.start() + SHORTEST_SPAN);
+        Window::new(free.start(), end.min(free.end()))
+    }
+
+    /// The oldest part of a gap that nobody is reading.
+    fn free(&self, gap: Window) -> Option<Window> {
+        let mut busy: Vec<Window> = self.busy.clone();
+        busy.sort_by_key(Window::start);
+        let mut start = gap.start();
+        for window in busy {
+            if window.start() > start {
+                let end = gap.end().min(window.start());
+                return Window::new(start, end);
+            }
+            start = start.max(window.end());
+        }
+        Window::new(start, gap.end())
+    }
+
+    /// Rows per second of late; none when nothing is known.
+    fn density(&self) -> Option<f64> {
+        let stretches = self.coverage.stretches().iter().rev();
+        let mut rows = 0.0;
+        let mut span = TimeDelta::zero();
+        for stretch in stretches.filter(|one| matches!(one.phase, Phase::Settling(_))) {
+            rows += stretch.rows;
+            span += stretch.window.span();
+            if span >= FIRST_SPAN {
+                break;
+            }
+        }
+        (span > TimeDelta::zero()).then(|| rows / seconds(span))
+    }
+
+    fn page(&self) -> f64 {
+        f64::from(self.settings.rows_per_page)
+    }
+
+    fn is_busy(&self, window: Window) -> bool {
+        self.busy
+            .iter()
+            .any(|busy| busy.intersection(window).is_some())
+    }
+
+    fn release(&mut self, window: Window) {
+        if let Some(place) = self.busy.iter().position(|busy| *busy == window) {
+            self.busy.swap_remove(place);
+        }
+    }
+
+    /// A window was not read: unless others take it, it is missing.
+    fn give_back(&mut self, window: Window) {
+        self.release(window);
+        self.coverage.reach(window.end());
+    }
+}
+
+fn whole_second(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant
+        .duration_trunc(TimeDelta::seconds(1))
+        .unwrap_or(instant)
+}
+
+fn whole_seconds(span: TimeDelta) -> TimeDelta {
+    TimeDelta::seconds(span.num_seconds())
+}
+
+fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "bounded by the longest window, and fractions of a millisecond do not matter"
+    )]
+    let milliseconds = (span.num_milliseconds() as f64 * factor) as i64;
+    TimeDelta::milliseconds(milliseconds)
+}
+
+#[cfg(test)]
+mod tests;
