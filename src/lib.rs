@@ -10,6 +10,7 @@ pub mod sdk;
 mod triggers;
 
 mod clock;
+mod json;
 mod row;
 mod secret;
 mod window;

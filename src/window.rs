@@ -90,7 +90,10 @@ mod tests {
         assert!(window.contains(at(5)) && window.contains(at(6)));
         assert!(!window.contains(at(7)) && !window.contains(at(4)));
         assert_eq!(window.span(), TimeDelta::seconds(2));
-        assert_eq!(window.intersection(Window::new(at(7), at(9)).unwrap()), None);
+        assert_eq!(
+            window.intersection(Window::new(at(7), at(9)).unwrap()),
+            None
+        );
         assert_eq!(
             window.intersection(Window::new(at(6), at(9)).unwrap()),
             Window::new(at(6), at(7))

@@ -217,7 +217,12 @@ impl Coverage {
     pub fn give_up_before(&mut self, instant: DateTime<Utc>) {
         let settling = |one: &Stretch| matches!(one.phase, Phase::Settling(_));
         let old = |one: &&Stretch| settling(one) && one.window.end() <= instant;
-        let given_up: Vec<Window> = self.stretches.iter().filter(old).map(|one| one.window).collect();
+        let given_up: Vec<Window> = self
+            .stretches
+            .iter()
+            .filter(old)
+            .map(|one| one.window)
+            .collect();
         for window in given_up {
             self.paint(window, Phase::Final, 0.0);
         }

@@ -137,6 +137,10 @@ mod tests {
             lateness.observe(at(0), at(3));
         }
         lateness.observe(at(3 * 1440), at(3 * 1440 + 3));
-        assert_eq!(lateness.beyond(TimeDelta::zero()), None, "a quarter is left");
+        assert_eq!(
+            lateness.beyond(TimeDelta::zero()),
+            None,
+            "a quarter is left"
+        );
     }
 }

@@ -11,10 +11,10 @@
 //! async shell around them ([`Collector`]) is thin. It owns the traits it needs; whoever puts a
 //! trigger together implements them.
 
-pub mod journal;
-pub mod known;
 mod budget;
 pub mod coverage;
+pub mod journal;
+pub mod known;
 pub mod lateness;
 pub mod plan;
 pub mod progress;

@@ -137,7 +137,11 @@ impl Schedule {
 
     /// A row was first seen at `seen`. None when its time had not been read before, else how late
     /// it is.
-    pub fn first_seen(&mut self, received: DateTime<Utc>, seen: DateTime<Utc>) -> Option<TimeDelta> {
+    pub fn first_seen(
+        &mut self,
+        received: DateTime<Utc>,
+        seen: DateTime<Utc>,
+    ) -> Option<TimeDelta> {
         self.coverage.read_at(received)?;
         self.lateness.observe(received, seen);
         Some((seen - received).max(TimeDelta::zero()))
@@ -245,7 +249,11 @@ impl Schedule {
     /// How many times later than it should the past is read again, when that is worth a word.
     pub fn coarseness(&self) -> Option<f64> {
         let now = self.tick?;
-        let most = self.runs(now).iter().map(|run| run.overdue).fold(1.0, f64::max);
+        let most = self
+            .runs(now)
+            .iter()
+            .map(|run| run.overdue)
+            .fold(1.0, f64::max);
         (self.budget.is_exhausted() && most >= COARSE).then_some(most)
     }
 
@@ -316,7 +324,9 @@ impl Schedule {
 
     /// The window with as much of what follows it as its last page holds anyway.
     fn filled(&self, window: Window) -> Window {
-        let pages = (self.coverage.rows(window) / (self.page() * FULL)).ceil().max(1.0);
+        let pages = (self.coverage.rows(window) / (self.page() * FULL))
+            .ceil()
+            .max(1.0);
         let most = pages * self.page() * FULL;
         let mut wider = window;
         let after = self.coverage.stretches().iter();
@@ -345,7 +355,10 @@ impl Schedule {
     /// Where the first busy window after this instant begins.
     fn next_busy(&self, from: DateTime<Utc>) -> DateTime<Utc> {
         let later = self.busy.iter().filter(|busy| busy.end() > from);
-        later.map(Window::start).min().unwrap_or(DateTime::<Utc>::MAX_UTC)
+        later
+            .map(Window::start)
+            .min()
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     fn runs(&self, now: DateTime<Utc>) -> Vec<settling::Run> {

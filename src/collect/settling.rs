@@ -229,12 +229,9 @@ fn without(run: Run, busy: &[Window]) -> Vec<Run> {
         parts = parts
             .into_iter()
             .flat_map(|part| {
-                let before = Window::new(
-                    part.window.start(),
-                    window.start().min(part.window.end()),
-                );
-                let after =
-                    Window::new(window.end().max(part.window.start()), part.window.end());
+                let before =
+                    Window::new(part.window.start(), window.start().min(part.window.end()));
+                let after = Window::new(window.end().max(part.window.start()), part.window.end());
                 [before, after].into_iter().flatten().map(move |rest| Run {
                     window: rest,
                     rows: part.rows * seconds(rest.span()) / seconds(part.window.span()),

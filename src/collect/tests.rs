@@ -116,7 +116,7 @@ impl Source for FakeSource {
         } else {
             (start + PAGE < matching.len()).then_some(Offset(start + PAGE))
         };
-        let mut page = Page::new(text.into(), next);
+        let mut page = Page::new(String::from_utf8(text).unwrap(), next);
         for (range, n) in spans {
             let received = self.world.rows.get(n).copied();
             assert!(page.push(range, self.keyer.key(&[&n.to_string()], ""), received));

@@ -74,35 +74,67 @@ fn measure() {
             rows,
             Schedule::new(SETTINGS, Coverage::new(at(-3600)), Lateness::default()),
         );
-        let points = [(0.0, 20.0), (0.5, 120.0), (0.9, 600.0), (0.99, 3600.0), (0.999, 6.0 * 3600.0), (1.0, 86_400.0_f64)];
+        let points = [
+            (0.0, 20.0),
+            (0.5, 120.0),
+            (0.9, 600.0),
+            (0.99, 3600.0),
+            (0.999, 6.0 * 3600.0),
+            (1.0, 86_400.0_f64),
+        ];
         for _ in 0..20_000 {
             let received = at(random.random_range(0..2 * 86_400));
             let q: f64 = random.random();
             let n = points.iter().position(|p| p.0 > q).unwrap();
             let ((q0, a), (q1, b)) = (points[n - 1], points[n]);
             let late = a * (b / a).powf((q - q0) / (q1 - q0));
-            tenant.late.push((received, received + TimeDelta::milliseconds((late * 1000.0) as i64), None));
+            tenant.late.push((
+                received,
+                received + TimeDelta::milliseconds((late * 1000.0) as i64),
+                None,
+            ));
         }
         let mut marks = 0;
         let mut before = [0; 3];
         for second in (0..3 * 86_400).step_by(60) {
-            if second == 2 * 86_400 { before = tenant.requests; }
+            if second == 2 * 86_400 {
+                before = tenant.requests;
+            }
             tenant.turn(at(second));
             marks = marks.max(tenant.schedule.coverage().stretches().len());
         }
-        let mut ok = 0; let mut missed = 0; let mut worst: f64 = 0.0; let mut all = 0;
+        let mut ok = 0;
+        let mut missed = 0;
+        let mut worst: f64 = 0.0;
+        let mut all = 0;
         let mut long = (0, 0);
         for (received, visible, seen) in &tenant.late {
-            let Some(seen) = seen else { missed += 1; continue };
+            let Some(seen) = seen else {
+                missed += 1;
+                continue;
+            };
             let lateness = seconds(*visible - *received);
             let delay = seconds(*seen - *visible);
             all += 1;
             let good = delay <= 0.25 * lateness + 60.0;
             ok += usize::from(good);
-            if lateness > 3600.0 { long.0 += 1; long.1 += usize::from(good); }
+            if lateness > 3600.0 {
+                long.0 += 1;
+                long.1 += usize::from(good);
+            }
             worst = worst.max(delay / (0.25 * lateness + 60.0));
         }
-        let day: Vec<_> = tenant.requests.iter().zip(before).map(|(a, b)| a - b).collect();
-        eprintln!("{rows}: {day:?} a day, good {:.4}, long {long:?} worst {worst:.2}, missed {missed}, stretches {marks} coarse {:?} floor {}", ok as f64 / all as f64, tenant.schedule.coarseness(), at(3*86400) - tenant.schedule.coverage().floor());
+        let day: Vec<_> = tenant
+            .requests
+            .iter()
+            .zip(before)
+            .map(|(a, b)| a - b)
+            .collect();
+        eprintln!(
+            "{rows}: {day:?} a day, good {:.4}, long {long:?} worst {worst:.2}, missed {missed}, stretches {marks} coarse {:?} floor {}",
+            ok as f64 / all as f64,
+            tenant.schedule.coarseness(),
+            at(3 * 86400) - tenant.schedule.coverage().floor()
+        );
     }
 }
