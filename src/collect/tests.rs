@@ -141,7 +141,7 @@ impl Source for FakeSource {
         } else {
             (start + PAGE < matching.len()).then_some(Offset(start + PAGE))
         };
-        let mut page = Page::new(text.into(), next);
+        let mut page = Page::new(String::from_utf8(text).unwrap(), next);
         for (range, n, status) in spans {
             let received = self.world.rows.get(n).map(|row| row.received);
             let key = key(&self.keyer, n + status);
