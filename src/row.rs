@@ -1,6 +1,7 @@
 //! The vocabulary that the source of rows and the fetch loop share: a page, its rows, their keys.
 
 use std::{
+    cmp::Ordering,
     fmt,
     hash::Hasher,
     ops::{Range, RangeInclusive},
@@ -29,7 +30,7 @@ const IDENTITY: usize = 9;
 ///
 /// Two different statuses of one message collide with a probability of 2⁻²⁴ (1 in 17 million); the
 /// documented ones do not.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowKey([u8; Self::BYTES]);
 
 impl RowKey {
@@ -51,11 +52,32 @@ impl RowKey {
         self.0.first_chunk::<IDENTITY>() == other.0.first_chunk::<IDENTITY>()
     }
 
+    const fn halves(self) -> (u64, u32) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.0;
+        (
+            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            u32::from_be_bytes([i, j, k, l]),
+        )
+    }
+
     /// The keys of all rows of this message to this recipient lie in this range.
     pub(crate) fn any_status(self) -> RangeInclusive<Self> {
         let [a, b, c, d, e, f, g, h, i, ..] = self.0;
         let with = |status| Self([a, b, c, d, e, f, g, h, i, status, status, status]);
         with(0)..=with(u8::MAX)
+    }
+}
+
+impl Ord for RowKey {
+    /// In the order of the bytes; two comparisons of numbers are faster than one of bytes.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.halves().cmp(&other.halves())
+    }
+}
+
+impl PartialOrd for RowKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -132,6 +132,26 @@ fn is_superuser() -> bool {
     output.stdout == b"0\n"
 }
 
+/// Cargo needs every crate of the workspace, whichever it builds.
+#[test]
+fn the_build_context_holds_the_workspace() {
+    let read = |name: &str| fs::read_to_string(repository().join(name)).expect(name);
+    let (workspace, context) = (read("Cargo.toml"), read(".dockerignore"));
+    let (_, members) = workspace.split_once("members = [").expect("members");
+    let (members, _) = members.split_once(']').expect("members");
+    let members = members.split('"').skip(1).step_by(2);
+    for needed in members
+        .filter(|member| *member != ".")
+        .chain(["src", "Cargo.lock"])
+    {
+        let kept = format!("!{needed}");
+        assert!(
+            context.lines().any(|line| line == kept),
+            "{kept} is missing"
+        );
+    }
+}
+
 #[test]
 fn the_image_holds_what_the_platform_looks_for() {
     let image = image();

@@ -81,7 +81,7 @@ impl Process {
     ///
     /// # Errors
     /// When it ended with a failure.
-    pub async fn stop(mut self) -> io::Result<Usage> {
+    pub async fn stop(self) -> io::Result<Usage> {
         let peak = self.peak();
         if let Some(id) = Pid::from_raw(self.child.id().cast_signed()) {
             kill_process(id, Signal::TERM)?;
@@ -102,7 +102,7 @@ impl Process {
     ///
     /// # Errors
     /// When it ended with a failure.
-    pub async fn end(mut self) -> io::Result<Usage> {
+    pub async fn end(self) -> io::Result<Usage> {
         let mut peak = 0;
         while !self.has_ended() {
             peak = self.peak().max(peak);

@@ -55,7 +55,11 @@ impl Emulator {
     }
 }
 
-async fn listen(port: u16, router: Router, closing: &CancellationToken) -> io::Result<Url> {
+pub(crate) async fn listen(
+    port: u16,
+    router: Router,
+    closing: &CancellationToken,
+) -> io::Result<Url> {
     let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = inner.local_addr()?;
     let listener = Listener {

@@ -11,9 +11,6 @@ use crate::{
     triggers,
 };
 
-/// Threads of the runtime: one for the collection, one that answers for it when it is busy.
-const THREADS: usize = 2;
-
 /// Runs the program with these arguments, of which the first is its name. The exit code is 0 after
 /// a stop, else 1 (contract A-02, E-09).
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -99,8 +96,9 @@ fn directories(arguments: &ArgMatches) -> Directories {
 }
 
 fn start(registry: &Registry, command: &str, directories: Directories) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
+    // One thread: a page is read in milliseconds, so that `/health` never waits long, and handing
+    // work between threads would cost more than it gains.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

@@ -306,3 +306,103 @@ fn join(last: &mut Stretch, next: &Stretch, phase: Phase) {
 pub(super) fn seconds(span: TimeDelta) -> f64 {
     span.as_seconds_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: TimeDelta = TimeDelta::hours(1);
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    fn phases(coverage: &Coverage) -> Vec<(Window, Phase)> {
+        let stretches = coverage.stretches().iter();
+        stretches.map(|one| (one.window, one.phase)).collect()
+    }
+
+    #[test]
+    fn a_gap_is_missing_until_it_is_read() {
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(100));
+        coverage.read(window(100, 102), at(102), 4);
+        assert_eq!(coverage.mark(), at(0));
+        coverage.read(window(0, 60), at(103), 0);
+        assert_eq!(coverage.mark(), at(60));
+        coverage.read(window(60, 100), at(103), 40);
+        assert_eq!(coverage.mark(), at(102));
+        let expected = [
+            (window(0, 100), Phase::Settling(at(103))),
+            (window(100, 102), Phase::Settling(at(102))),
+        ];
+        assert_eq!(phases(&coverage), expected);
+        assert!((coverage.rows(window(50, 102)) - 24.0).abs() < 1e-6);
+        assert_eq!(coverage.read_at(at(50)), Some(at(103)));
+        assert_eq!(
+            (coverage.read_at(at(102)), coverage.read_at(at(-1))),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn what_was_read_late_enough_is_final_and_raises_the_floor() {
+        let mut coverage = Coverage::new(at(0));
+        coverage.read(window(0, 100), at(100), 100);
+        coverage.settle(HOUR);
+        assert_eq!((coverage.floor(), coverage.edge()), (at(40), at(100)));
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(10));
+        coverage.read(window(10, 100), at(100), 90);
+        coverage.settle(HOUR);
+        assert_eq!(coverage.floor(), at(0), "what is missing holds the floor");
+        let expected = [
+            (window(0, 10), Phase::Missing),
+            (window(10, 40), Phase::Final),
+            (window(40, 100), Phase::Settling(at(100))),
+        ];
+        assert_eq!(phases(&coverage), expected);
+        coverage.lose(window(0, 10));
+        assert_eq!(coverage.floor(), at(40));
+        assert_eq!(coverage.lost(), [window(0, 10)]);
+    }
+
+    #[test]
+    fn losses_that_meet_are_one() {
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(100));
+        coverage.lose(window(0, 10));
+        coverage.lose(window(10, 30));
+        coverage.lose(window(50, 60));
+        assert_eq!(coverage.lost(), [window(0, 30), window(50, 60)]);
+    }
+
+    #[test]
+    fn too_many_stretches_are_merged_to_what_is_read_soonest() {
+        let mut coverage = Coverage::new(at(0));
+        for minute in 0..3000 {
+            coverage.read(window(minute, minute + 1), at(minute + 1 + minute % 2), 1);
+        }
+        assert!(coverage.stretches().len() <= MOST_STRETCHES);
+        assert!((coverage.rows(window(0, 3000)) - 3000.0).abs() < 1e-6);
+        assert!(coverage.read_at(at(7)).unwrap() <= at(9));
+        assert_eq!((coverage.floor(), coverage.edge()), (at(0), at(3000)));
+    }
+
+    #[test]
+    fn what_is_wanted_again_is_missing_also_before_the_origin() {
+        let mut coverage = Coverage::new(at(0));
+        coverage.read(window(0, 10), at(200), 1);
+        coverage.settle(HOUR);
+        coverage.want(window(-20, 5));
+        assert_eq!((coverage.origin(), coverage.floor()), (at(-20), at(-20)));
+        assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(-20, 5)]);
+        coverage.read(window(-20, 5), at(200), 0);
+        coverage.settle(HOUR);
+        assert_eq!(coverage.floor(), at(10));
+    }
+}

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Lane;
 use crate::Window;
 
 /// Hears of everything that happens in the fetch loop.
@@ -23,18 +24,27 @@ pub enum Event<'a> {
     },
     /// A window is about to be read.
     Asking {
+        /// What for.
+        lane: Lane,
         /// The window.
         window: Window,
     },
     /// A page was read.
     PageRead {
-        /// Rows on it.
-        rows: usize,
-        /// Rows that were not known.
-        new: usize,
+        /// What for.
+        lane: Lane,
+        /// What rows there were on it.
+        count: PageCount,
+    },
+    /// A row was seen for the first time, and it says something about how late rows surface.
+    FirstSeen {
+        /// The time from its reception to the query that showed it.
+        lateness: TimeDelta,
     },
     /// A window was read to its end; its rows may still be on their way.
     WindowRead {
+        /// What for.
+        lane: Lane,
         /// The window.
         window: Window,
         /// Pages it had.
@@ -96,6 +106,8 @@ pub enum Event<'a> {
         /// The mark.
         mark: DateTime<Utc>,
     },
+    /// Where the collection stands, told when the live edge is read.
+    Standing(Standing),
     /// The data directory could not be written; tried again after the pause.
     StoreFailed {
         /// What happened.
@@ -103,4 +115,64 @@ pub enum Event<'a> {
         /// When it is tried again.
         pause: Duration,
     },
+}
+
+/// What a row that is sent is to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Novelty {
+    /// Its time was read for the first time.
+    New,
+    /// Its time had been read before.
+    Late,
+    /// Its message was known with another status.
+    Changed,
+}
+
+/// The rows of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageCount {
+    /// Rows never seen, of a time that was read for the first time.
+    pub new: usize,
+    /// Rows never seen, of a time that had been read before.
+    pub late: usize,
+    /// Rows whose message was known with another status.
+    pub changed: usize,
+    /// Rows that were known.
+    pub known: usize,
+}
+
+impl PageCount {
+    pub(super) fn add(&mut self, novelty: Novelty) {
+        match novelty {
+            Novelty::New => self.new += 1,
+            Novelty::Late => self.late += 1,
+            Novelty::Changed => self.changed += 1,
+        }
+    }
+
+    /// Rows that are sent.
+    pub fn sent(&self) -> usize {
+        self.new + self.late + self.changed
+    }
+}
+
+/// Where a collection stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// Everything received before it has been read at least once.
+    pub mark: DateTime<Utc>,
+    /// The oldest instant behind the live edge that was never read.
+    pub oldest_missing: Option<DateTime<Utc>>,
+    /// How much of the timeline behind the live edge was never read.
+    pub missing: TimeDelta,
+    /// In how many pieces.
+    pub gaps: usize,
+    /// Since when rows are being looked for that surface late.
+    pub settling_since: Option<DateTime<Utc>>,
+    /// How many rows are remembered.
+    pub known: usize,
+    /// How many times later than it should the past is read again, when that is worth a word.
+    pub coarseness: Option<f64>,
+    /// A settle time that would find more rows, when many surface near its end.
+    pub better_settle_time: Option<TimeDelta>,
 }

@@ -1,38 +1,37 @@
-//! The async shell of the fetch loop: one task that reads pages in order while batches are
-//! delivered beside it, a bounded number at a time.
+//! The async shell of the fetch loop: one task that decides and keeps the books, while pages are
+//! asked for and batches are delivered beside it, a bounded number of each.
 
-use std::{collections::HashSet, future::Future, io, pin::pin, sync::Arc, time::Duration};
+mod delivery;
+mod pass;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use tokio::task::{JoinError, JoinSet};
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Batch, Checkpoint, Event, Observer, Pushed, Receipt, Remedy, Sink, Source, SourceError, Store,
-    journal::Journal,
-    known::{Admission, Filed, KnownRows, ReadingId},
-    patience::Patience,
-    plan::{Next, Plan},
-    progress::{Progress, WindowId},
+use self::{
+    delivery::{Delivery, Draft},
+    pass::{Pass, Slot},
 };
-use crate::{Clock, Page, Window, http::Backoff, row::RowRef};
+use super::{
+    Checkpoint, Event, Lane, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
+    coverage::Coverage,
+    journal::Journal,
+    known::{BatchId, KnownRows},
+    readings::Readings,
+    schedule::Schedule,
+};
+use crate::{Clock, Page, Window};
 
-/// Batches under way at once (contract J-07).
-const IN_FLIGHT: usize = 4;
+/// Readers beside the one of the live edge. Two saturate the quota even when a page takes 4 s.
+const BESIDE: usize = 2;
 
-/// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
-/// the intake get their rows a second time after the next start.
-const DRAIN: Duration = Duration::from_millis(2500);
-
-/// Delivered rows are remembered for this long behind the mark: a source may show a row again
-/// whose time lies behind everything read so far.
-const REMEMBER: TimeDelta = TimeDelta::hours(24);
-
-/// How far beyond its window a source may look to be on the safe side.
-const MARGIN: TimeDelta = TimeDelta::seconds(2);
-
-/// Pauses while the data directory cannot be written.
-const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The loop turns at least this often.
+const TURN: Duration = Duration::from_secs(60);
 
 /// What a collector works with.
 pub struct Parts<S, K, T, C> {
@@ -40,7 +39,7 @@ pub struct Parts<S, K, T, C> {
     pub source: Arc<S>,
     /// Where rows go.
     pub sink: Arc<K>,
-    /// Where delivered rows are remembered.
+    /// Where the timeline and delivered rows are remembered.
     pub store: Arc<T>,
     /// Where the mark is kept.
     pub checkpoint: C,
@@ -62,80 +61,72 @@ impl<S, K, T, C> std::fmt::Debug for Parts<S, K, T, C> {
 #[derive(Debug)]
 pub struct Collector<S: Source, K: Sink, T, C> {
     parts: Parts<S, K, T, C>,
-    plan: Plan,
-    progress: Progress,
+    schedule: Schedule,
+    readings: Readings,
     known: KnownRows,
     journal: Journal,
-    /// Rows received just before the very first window are not ours: the module that ran before has
-    /// sent them, or nobody asked for them. There is none when rows of our own are known.
-    before_the_first: Option<Window>,
+    /// The reader of the live edge first, then those beside it.
+    slots: Vec<Slot<S::Link, K::Batch>>,
+    asked: JoinSet<Answer<S::Link>>,
     deliveries: JoinSet<Delivery>,
-    /// Failures of single pages.
-    page_patience: Patience,
-    /// Failures of whole windows: links that lead nowhere.
-    window_patience: Patience,
+    last_batch: BatchId,
+    /// Help was called for, and nothing has healed since.
+    called: bool,
 }
 
-/// A batch that is no longer under way.
+/// What came of asking for a page.
 #[derive(Debug)]
-struct Delivery {
-    window: WindowId,
-    rows: Vec<Filed>,
-    newest: Option<DateTime<Utc>>,
-    /// None when it was given up because of a stop.
-    receipt: Option<Receipt>,
-}
-
-/// A batch being filled.
-struct Draft<B> {
-    window: WindowId,
-    /// Rows without a date are filed under this one.
-    otherwise: DateTime<Utc>,
-    batch: B,
-    rows: Vec<Filed>,
-    newest: Option<DateTime<Utc>>,
+struct Answer<L> {
+    slot: usize,
+    page: Result<Page<L>, SourceError>,
 }
 
 /// Why the loop ended.
+#[derive(Debug)]
 enum End {
     Stopped,
     Failed(JoinError),
 }
 
-/// What asking for a page came to.
-enum Asked<L> {
-    Page(Page<L>),
-    /// The link was given up.
-    BeginAnew,
-    /// The window cannot be read like this.
-    Cut(Remedy, String),
+/// Something the loop waited for.
+enum Turn<L> {
+    Answered(Result<Answer<L>, JoinError>),
+    Delivered(Result<Delivery, JoinError>),
+    Time,
 }
 
 impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
-    /// A collector that follows `plan` and knows the `known` rows.
-    pub fn new(parts: Parts<S, K, T, C>, plan: Plan, known: KnownRows, journal: Journal) -> Self {
+    /// A collector that follows `schedule` and knows the `known` rows.
+    pub fn new(
+        parts: Parts<S, K, T, C>,
+        schedule: Schedule,
+        known: KnownRows,
+        journal: Journal,
+    ) -> Self {
         Self {
-            progress: Progress::new(plan.edge()),
-            before_the_first: before_the_first(&known, &plan),
             parts,
-            plan,
+            schedule,
+            readings: Readings::default(),
             known,
             journal,
+            slots: (0..=BESIDE).map(|_| Slot::new()).collect(),
+            asked: JoinSet::new(),
             deliveries: JoinSet::new(),
-            page_patience: Patience::new(),
-            window_patience: Patience::new(),
+            last_batch: BatchId(0),
+            called: false,
         }
     }
 
     /// Collects until stopped.
     ///
     /// # Errors
-    /// Only when a delivery panicked; everything that can be waited out is.
+    /// Only when a task panicked; everything that can be waited out is.
     pub async fn run(mut self) -> io::Result<()> {
         let end = match self.collect().await {
             Err(end) => end,
             Ok(never) => match never {},
         };
+        self.asked.abort_all();
         self.drain().await;
         match end {
             End::Stopped => Ok(()),
@@ -144,16 +135,86 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
-        self.save_mark().await?;
+        self.keep().await?;
         loop {
-            match self.plan.next(self.source_time()) {
-                Next::Read(window) => self.read(window).await?,
-                Next::Lost(window) => self.lose(window).await?,
-                Next::Wait(until) => {
-                    let pause = (until - self.source_time()).to_std();
-                    self.pause(pause.unwrap_or_default()).await?;
-                }
+            self.plan().await?;
+            match self.wait().await? {
+                Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
+                Turn::Delivered(delivery) => self.delivered(delivery).await?,
+                Turn::Time => {}
             }
+        }
+    }
+
+    /// Gives every idle reader something to do.
+    async fn plan(&mut self) -> Result<(), End> {
+        let now = self.source_time();
+        if self.is_idle(0)
+            && let Some(window) = self.schedule.live(now)
+        {
+            self.tell_standing();
+            self.begin(0, Lane::Live, window);
+        }
+        while let Some(window) = self.schedule.lost(now) {
+            self.lose(window).await?;
+        }
+        for slot in 1..self.slots.len() {
+            if self.is_idle(slot)
+                && !self.is_failing()
+                && let Some((lane, window)) = self.schedule.beside(now)
+            {
+                self.begin(slot, lane, window);
+            }
+        }
+        for slot in 0..self.slots.len() {
+            self.ask_again(slot);
+        }
+        Ok(())
+    }
+
+    /// Waits for what comes first.
+    async fn wait(&mut self) -> Result<Turn<S::Link>, End> {
+        let pause = self.until_due().min(TURN);
+        self.tell(Event::Turning {
+            within: self.patience(pause),
+        });
+        let stop = self.parts.stop.clone();
+        let mut time = pin!(tokio::time::sleep(pause));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(End::Stopped),
+            Some(done) = self.deliveries.join_next() => Ok(Turn::Delivered(done)),
+            Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
+            () = &mut time => Ok(Turn::Time),
+        }
+    }
+
+    /// How long until the live edge or a paused reader is due.
+    fn until_due(&self) -> Duration {
+        let mut pause = TURN;
+        if self.is_idle(0) {
+            let now = self.source_time();
+            let due = (self.schedule.due(now) - now).to_std().unwrap_or_default();
+            pause = pause.min(due);
+        }
+        let now = Instant::now();
+        let holds = self.slots.iter().filter_map(|slot| slot.held_until(now));
+        let holds = holds.map(|until| until.saturating_duration_since(now));
+        holds.fold(pause, Duration::min)
+    }
+
+    /// How long the loop may be silent before it counts as stuck: as long as a request may take,
+    /// while one is under way that has not yet taken longer.
+    fn patience(&self, pause: Duration) -> Duration {
+        let longest = self.parts.source.limits().longest_call;
+        let now = Instant::now();
+        let asking = self.slots.iter().filter_map(|slot| slot.asking_since());
+        let oldest = asking
+            .map(|since| now.saturating_duration_since(since))
+            .max();
+        match oldest {
+            Some(asking) if asking > longest => Duration::ZERO,
+            _ => pause,
         }
     }
 
@@ -161,406 +222,282 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.parts.source.now(self.parts.clock.now())
     }
 
-    /// Reads one window to its end, or cuts it.
-    async fn read(&mut self, window: Window) -> Result<(), End> {
-        self.tell(Event::Asking { window });
-        let id = self.progress.begin(window);
-        let mut draft = self.draft(id, window);
-        let mut seen = HashSet::new();
-        let mut link: Option<S::Link> = None;
-        let (mut pages, mut rows, mut new) = (0, 0, 0);
-        let cut = loop {
-            let page = match self.ask(window, link.clone()).await? {
-                Asked::Page(page) => page,
-                Asked::BeginAnew => {
-                    seen.clear();
-                    link = None;
-                    continue;
-                }
-                Asked::Cut(remedy, sentence) => break Some((remedy, sentence)),
-            };
-            let fresh = self.take(&page, &mut draft).await?;
-            self.tell(Event::PageRead {
-                rows: page.len(),
-                new: fresh,
-            });
-            pages += 1;
-            rows += page.len() as u64;
-            new += fresh as u64;
-            let Some(next) = page.into_next() else {
-                break None;
-            };
-            if let Some(sentence) = self.distrust(&next, &mut seen) {
-                break Some((Remedy::Narrow, sentence));
-            }
-            link = Some(next);
-        };
-        self.send(draft).await?;
-        if let Some((remedy, sentence)) = cut {
-            return self.cut(window, id, remedy, &sentence).await;
+    fn is_idle(&self, slot: usize) -> bool {
+        let now = Instant::now();
+        self.slots.get(slot).is_some_and(|slot| slot.is_idle(now))
+    }
+
+    /// Whether the reader of the live edge has failed: the others wait until it has not.
+    fn is_failing(&self) -> bool {
+        self.slots.first().is_some_and(Slot::is_failing)
+    }
+
+    /// Begins to read a window.
+    fn begin(&mut self, slot: usize, lane: Lane, window: Window) {
+        self.tell(Event::Asking { lane, window });
+        let began = self.source_time();
+        let id = self.readings.begin(window, began);
+        let draft = self.draft(window);
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.pass = Some(Pass::new(id, lane, window, began, draft));
         }
-        self.window_patience.succeeded();
-        self.plan.learn(window, rows);
+        self.ask(slot);
+    }
+
+    /// Asks for the next page of a reader whose pause is over.
+    fn ask_again(&mut self, slot: usize) {
+        let now = Instant::now();
+        let live_fails = slot > 0 && self.is_failing();
+        let due = self.slots.get(slot).is_some_and(|slot| slot.waits(now));
+        if due && !live_fails {
+            self.ask(slot);
+        }
+    }
+
+    fn ask(&mut self, slot: usize) {
+        let Some((lane, window, link)) = self.slots.get_mut(slot).and_then(Slot::ask) else {
+            return;
+        };
+        let source = Arc::clone(&self.parts.source);
+        self.asked.spawn(async move {
+            let page = source.page(lane, window, link).await;
+            Answer { slot, page }
+        });
+    }
+
+    async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
+        let Answer { slot, page } = answer;
+        let Some(pass) = self.slots.get_mut(slot).and_then(Slot::answered) else {
+            return Ok(());
+        };
+        match page {
+            Ok(page) => self.turn_page(slot, pass, page).await,
+            Err(error) if matches!(error.remedy, Remedy::Narrow | Remedy::TooOld { .. }) => {
+                self.tell_failure(&error, Duration::ZERO, false);
+                self.cut(slot, pass, error.remedy, &error.sentence).await
+            }
+            Err(error) => {
+                self.failed(slot, pass, &error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a page in, while the next one is being fetched.
+    async fn turn_page(
+        &mut self,
+        slot: usize,
+        mut pass: Pass<S::Link, K::Batch>,
+        page: Page<S::Link>,
+    ) -> Result<(), End> {
+        self.page_came(slot);
+        self.schedule.paged(pass.lane);
+        let most = self.parts.source.limits().pages_per_window;
+        let distrust = page.next().and_then(|next| pass.follow(next, most));
+        let goes_on = page.next().is_some() && distrust.is_none();
+        if goes_on {
+            self.fetch_ahead(slot, &pass);
+        }
+        self.take(&page, &mut pass).await?;
+        drop(page);
+        if goes_on {
+            if let Some(slot) = self.slots.get_mut(slot) {
+                slot.pass = Some(pass);
+            }
+            return Ok(());
+        }
+        let draft = self.draft(pass.window);
+        let last = std::mem::replace(&mut pass.draft, draft);
+        self.send(last).await?;
+        match distrust {
+            Some(sentence) => self.cut(slot, pass, Remedy::Narrow, &sentence).await,
+            None => self.read(slot, &pass).await,
+        }
+    }
+
+    /// A page came: whatever failed before has healed.
+    fn page_came(&mut self, slot: usize) {
+        let Some(slot) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let failures = slot.succeeded();
+        if failures > 0 {
+            self.tell(Event::Recovered { failures });
+        }
+        if !self.slots.iter().any(Slot::is_refused) {
+            self.called = false;
+        }
+    }
+
+    /// Asks for the page behind the one at hand.
+    fn fetch_ahead(&mut self, slot: usize, pass: &Pass<S::Link, K::Batch>) {
+        let (lane, window, link) = (pass.lane, pass.window, pass.link.clone());
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.asks();
+        }
+        let source = Arc::clone(&self.parts.source);
+        self.asked.spawn(async move {
+            let page = source.page(lane, window, link).await;
+            Answer { slot, page }
+        });
+    }
+
+    /// A window was read to its end.
+    async fn read(&mut self, slot: usize, pass: &Pass<S::Link, K::Batch>) -> Result<(), End> {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.window_patience.succeeded();
+        }
+        let Pass {
+            lane,
+            window,
+            pages,
+            rows,
+            new,
+            ..
+        } = *pass;
+        self.schedule.learn(lane, window, rows);
         self.tell(Event::WindowRead {
+            lane,
             window,
             pages,
             rows,
             new,
         });
-        if self.progress.read(id) {
-            self.moved().await?;
-        }
-        Ok(())
+        let done = self.readings.read(pass.id, rows);
+        self.complete(done).await
     }
 
-    /// Why a link is not followed, when it is not: it was followed before, or links go on for ever.
-    fn distrust(&self, link: &S::Link, seen: &mut HashSet<S::Link>) -> Option<String> {
-        let most = self.parts.source.limits().pages_per_window;
-        if !seen.insert(link.clone()) {
-            Some(format!(
-                "the link to the next page repeats itself after {} pages",
-                seen.len()
-            ))
-        } else if seen.len() >= most as usize {
-            Some(format!("more than {most} pages in one query"))
-        } else {
-            None
-        }
+    /// A request failed: the reader pauses.
+    fn failed(&mut self, slot: usize, mut pass: Pass<S::Link, K::Batch>, error: &SourceError) {
+        let now = self.parts.clock.now();
+        pass.failed();
+        let Some(reader) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let verdict = reader.patience.failed(error.remedy, now);
+        reader.hold(verdict.pause);
+        reader.pass = Some(pass);
+        self.tell_failure(error, verdict.pause, error.remedy == Remedy::Person);
+        self.call(verdict.call, &error.sentence);
     }
 
-    /// Asks for a page until there is one or asking again makes no sense.
-    async fn ask(&mut self, window: Window, link: Option<S::Link>) -> Result<Asked<S::Link>, End> {
-        loop {
-            let source = Arc::clone(&self.parts.source);
-            self.tell(Event::Turning {
-                within: source.limits().longest_call,
-            });
-            let error = match self
-                .beside_deliveries(source.page(window, link.clone()))
-                .await?
-            {
-                Ok(page) => {
-                    let failures = self.page_patience.succeeded();
-                    if failures > 0 {
-                        self.tell(Event::Recovered { failures });
-                    }
-                    return Ok(Asked::Page(page));
-                }
-                Err(error) => error,
-            };
-            if matches!(error.remedy, Remedy::Narrow | Remedy::TooOld { .. }) {
-                return Ok(Asked::Cut(error.remedy, error.sentence));
-            }
-            if self.failed(&error).await? && link.is_some() {
-                return Ok(Asked::BeginAnew);
-            }
-        }
-    }
-
-    /// Waits after a failed page. Whether its link should be given up.
-    async fn failed(&mut self, error: &SourceError) -> Result<bool, End> {
-        let verdict = self
-            .page_patience
-            .failed(error.remedy, self.parts.clock.now());
-        let SourceError {
-            remedy,
-            sentence,
-            label,
-        } = error;
-        let person = *remedy == Remedy::Person;
+    fn tell_failure(&self, error: &SourceError, pause: Duration, person: bool) {
         self.tell(Event::PageFailed {
-            sentence,
-            label,
-            pause: verdict.pause,
+            sentence: &error.sentence,
+            label: error.label,
+            pause,
             person,
         });
-        if verdict.call {
-            self.tell(Event::Persisting { sentence });
-        }
-        self.pause(verdict.pause).await?;
-        Ok(verdict.begin_anew)
     }
 
-    /// Gives a window back to the plan, to be asked for in another way.
+    /// Calls for help, once until something heals.
+    fn call(&mut self, call: bool, sentence: &str) {
+        if call && !self.called {
+            self.tell(Event::Persisting { sentence });
+            self.called = true;
+        }
+    }
+
+    /// Has a window read in another way.
     async fn cut(
         &mut self,
-        window: Window,
-        id: WindowId,
+        slot: usize,
+        mut pass: Pass<S::Link, K::Batch>,
         remedy: Remedy,
         sentence: &str,
     ) -> Result<(), End> {
-        self.progress.abandon(id);
-        if let Remedy::TooOld { oldest } = remedy
-            && let Some(lost) = self.plan.forget_before(window, oldest)
-        {
-            let verdict = self.window_patience.failed(remedy, self.parts.clock.now());
-            self.lose(lost).await?;
-            return self.pause(verdict.pause).await;
-        }
-        let narrower = self.plan.narrow(window);
-        let remedy = if narrower {
-            Remedy::Narrow
-        } else {
-            Remedy::Person
+        let window = pass.window;
+        let draft = self.draft(window);
+        let rest = std::mem::replace(&mut pass.draft, draft);
+        self.send(rest).await?;
+        let lost = match remedy {
+            Remedy::TooOld { oldest } => self.schedule.forget_before(window, oldest),
+            _ => None,
         };
-        let verdict = self.window_patience.failed(remedy, self.parts.clock.now());
-        if narrower {
-            self.tell(Event::Narrowed { window, sentence });
+        let narrowest = lost.is_none() && !self.schedule.can_narrow(window);
+        // What cannot be read at all keeps one of the readers beside busy, never the live edge.
+        let stays = narrowest && pass.lane != Lane::Live;
+        if lost.is_none() && !stays {
+            self.schedule.narrow(window);
+        }
+        let asked_for = if narrowest {
+            Remedy::Person
         } else {
-            let (label, pause) = ("paging", verdict.pause);
+            Remedy::Narrow
+        };
+        let verdict = self.hold(slot, asked_for);
+        if narrowest {
             self.tell(Event::PageFailed {
                 sentence,
-                label,
-                pause,
+                label: "paging",
+                pause: verdict.pause,
                 person: true,
             });
+        } else if lost.is_none() {
+            self.tell(Event::Narrowed { window, sentence });
         }
-        if verdict.call {
-            self.tell(Event::Persisting { sentence });
+        self.call(verdict.call, sentence);
+        if stays {
+            pass.begin_anew();
+            if let Some(slot) = self.slots.get_mut(slot) {
+                slot.pass = Some(pass);
+            }
+        } else {
+            self.readings.abandon(pass.id);
         }
-        self.pause(verdict.pause).await
+        match lost {
+            Some(lost) => self.lose(lost).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Pauses a reader whose window could not be read.
+    fn hold(&mut self, slot: usize, remedy: Remedy) -> super::patience::Verdict {
+        let now = self.parts.clock.now();
+        match self.slots.get_mut(slot) {
+            Some(slot) => {
+                let verdict = slot.window_patience.failed(remedy, now);
+                slot.hold(verdict.pause);
+                verdict
+            }
+            None => super::patience::Patience::new().failed(remedy, now),
+        }
     }
 
     /// Moves past rows that are gone for good.
     async fn lose(&mut self, window: Window) -> Result<(), End> {
         self.tell(Event::Lost { window });
-        let id = self.progress.begin(window);
-        if self.progress.read(id) {
-            self.moved().await?;
-        }
-        Ok(())
+        self.keep().await
     }
 
-    /// Puts the new rows of a page into batches. How many there were.
-    async fn take(
-        &mut self,
-        page: &Page<S::Link>,
-        draft: &mut Draft<K::Batch>,
-    ) -> Result<usize, End> {
-        let mut new = 0;
-        for row in page.rows() {
-            if self.is_foreign(row.received) {
-                continue;
-            }
-            // One window is read at a time, so it does not matter which one carries a row.
-            let admission = self
-                .known
-                .admit(row.key, row.received, draft.otherwise, ReadingId(0));
-            if let Admission::New(filed) | Admission::Changed(filed) = admission {
-                self.add(row, filed, draft).await?;
-                new += 1;
-            }
-        }
-        Ok(new)
-    }
-
-    fn is_foreign(&self, received: Option<DateTime<Utc>>) -> bool {
-        let before = self.before_the_first;
-        before.is_some_and(|before| received.is_some_and(|received| before.contains(received)))
-    }
-
-    async fn add(
-        &mut self,
-        row: RowRef<'_>,
-        filed: Filed,
-        draft: &mut Draft<K::Batch>,
-    ) -> Result<(), End> {
-        let mut pushed = draft.batch.push(row.json);
-        if pushed == Pushed::Full && !draft.rows.is_empty() {
-            let full = std::mem::replace(draft, self.draft_after(draft));
-            self.send(full).await?;
-            pushed = draft.batch.push(row.json);
-        }
-        if pushed == Pushed::Added {
-            draft.rows.push(filed);
-            draft.newest = draft.newest.max(row.received);
-            return Ok(());
-        }
-        let reason = "it is longer than the intake accepts";
-        self.tell(Event::Dropped {
-            event: row.json,
-            reason,
-        });
-        self.remember(&[filed]).await
-    }
-
-    fn draft(&self, window: WindowId, span: Window) -> Draft<K::Batch> {
-        let batch = self.parts.sink.batch();
-        Draft {
-            window,
-            otherwise: span.start(),
-            batch,
-            rows: Vec::new(),
-            newest: None,
-        }
-    }
-
-    fn draft_after(&self, draft: &Draft<K::Batch>) -> Draft<K::Batch> {
-        let batch = self.parts.sink.batch();
-        Draft {
-            batch,
-            rows: Vec::new(),
-            newest: None,
-            ..*draft
-        }
-    }
-
-    /// Sends a batch on its way, when there is room for one more.
-    async fn send(&mut self, draft: Draft<K::Batch>) -> Result<(), End> {
-        let Draft {
-            window,
-            batch,
-            rows,
-            newest,
-            ..
-        } = draft;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        while self.deliveries.len() >= IN_FLIGHT {
-            tokio::select! {
-                biased;
-                () = self.parts.stop.cancelled() => return Err(End::Stopped),
-                Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
-            }
-        }
-        self.progress.sent(window);
-        let sink = Arc::clone(&self.parts.sink);
-        self.deliveries.spawn(async move {
-            let receipt = sink.deliver(batch).await;
-            Delivery {
-                window,
-                rows,
-                newest,
-                receipt,
-            }
-        });
-        Ok(())
-    }
-
-    async fn delivered(&mut self, done: Result<Delivery, JoinError>) -> Result<(), End> {
-        let Delivery {
-            window,
-            rows,
-            newest,
-            receipt,
-        } = done.map_err(End::Failed)?;
-        let Some(receipt) = receipt else {
-            return Ok(());
-        };
-        let accepted = rows.len().saturating_sub(receipt.rejected.len());
-        self.tell(Event::Accepted {
-            rows: accepted,
-            newest,
-        });
-        for rejected in &receipt.rejected {
-            self.tell(Event::Dropped {
-                event: &rejected.event,
-                reason: &rejected.reason,
-            });
-        }
-        self.remember(&rows).await?;
-        if self.progress.accepted(window) {
-            self.moved().await?;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that rows are not sent again.
-    async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
-        self.known.deliver(rows);
-        let mut backoff = store_backoff();
-        while let Err(error) = self.journal.append(self.parts.store.as_ref(), rows).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        Ok(())
-    }
-
-    /// The mark has moved: keep it, and forget what lies far behind it.
-    async fn moved(&mut self) -> Result<(), End> {
-        self.save_mark().await?;
-        let mark = self.progress.mark();
-        self.tell(Event::Marked { mark });
-        let horizon = mark - REMEMBER;
-        self.known.forget_before(horizon);
-        if let Err(error) = self
-            .journal
-            .forget_before(self.parts.store.as_ref(), horizon)
-            .await
-        {
-            // Harmless: it is tried again when the mark moves again.
-            self.tell(Event::StoreFailed {
-                error: &error,
-                pause: Duration::ZERO,
-            });
-        }
-        Ok(())
-    }
-
-    async fn save_mark(&mut self) -> Result<(), End> {
-        let mark = self.progress.mark();
-        let mut backoff = store_backoff();
-        while let Err(error) = self.parts.checkpoint.save(mark).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        Ok(())
-    }
-
-    async fn store_failed(&self, error: &io::Error, backoff: &mut Backoff) -> Result<(), End> {
-        let pause = backoff.next_pause(None);
-        self.tell(Event::StoreFailed { error, pause });
-        self.tell(Event::Turning { within: pause });
-        let waited = self
-            .parts
-            .stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await;
-        waited.ok_or(End::Stopped)
-    }
-
-    /// Waits, while batches are delivered.
-    async fn pause(&mut self, pause: Duration) -> Result<(), End> {
-        self.tell(Event::Turning { within: pause });
-        self.beside_deliveries(tokio::time::sleep(pause)).await
-    }
-
-    /// Runs something while batches are delivered, until stopped.
-    async fn beside_deliveries<O>(&mut self, work: impl Future<Output = O>) -> Result<O, End> {
-        let mut work = pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.parts.stop.cancelled() => return Err(End::Stopped),
-                Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
-                output = &mut work => return Ok(output),
-            }
-        }
-    }
-
-    /// Takes in what is accepted shortly after a stop, and gives up the rest.
-    async fn drain(&mut self) {
-        let deadline = tokio::time::Instant::now() + DRAIN;
-        while let Ok(Some(done)) =
-            tokio::time::timeout_at(deadline, self.deliveries.join_next()).await
-        {
-            // Only a stop ends it, which is under way already.
-            if self.delivered(done).await.is_err() {
-                break;
-            }
-        }
-        self.deliveries.abort_all();
+    fn tell_standing(&self) {
+        let coverage = self.schedule.coverage();
+        self.tell(Event::Standing(Standing {
+            mark: coverage.mark(),
+            oldest_missing: coverage.missing().next().map(|window| window.start()),
+            missing: self.schedule.missing(),
+            gaps: coverage.missing().count(),
+            settling_since: coverage.settling_since(),
+            known: self.known.len(),
+            coarseness: self.schedule.coarseness(),
+            better_settle_time: self.schedule.better_settle_time(),
+        }));
     }
 
     fn tell(&self, event: Event<'_>) {
         self.parts.observer.on(event);
     }
+
+    /// Runs something until stopped.
+    async fn until_stopped<O>(&self, work: impl Future<Output = O>) -> Result<O, End> {
+        let done = self.parts.stop.run_until_cancelled(work).await;
+        done.ok_or(End::Stopped)
+    }
 }
 
-fn before_the_first(known: &KnownRows, plan: &Plan) -> Option<Window> {
-    let first = plan.edge();
-    Window::new(first - MARGIN, first).filter(|_| known.is_empty())
-}
-
-fn store_backoff() -> Backoff {
-    Backoff::new(STORE_PAUSES.0, STORE_PAUSES.1)
+/// Rows received just before the very first window are not ours.
+fn is_foreign(coverage: &Coverage, received: Option<DateTime<Utc>>) -> bool {
+    let origin = coverage.origin();
+    let before = Window::new(origin - pass::MARGIN, origin);
+    received.is_some_and(|received| before.is_some_and(|before| before.contains(received)))
 }

@@ -97,6 +97,20 @@ impl Journal {
             }
             store.write(SEED, segment::seed(fresh_seed)).await?;
         }
+        let (known, journal) = Self::load(store, segments, &mut damage).await?;
+        Ok(Remembered {
+            known,
+            journal,
+            keyer: RowKeyer::new(seed.unwrap_or(fresh_seed)),
+            damage,
+        })
+    }
+
+    async fn load(
+        store: &impl Store,
+        segments: Vec<(u64, String)>,
+        damage: &mut Vec<String>,
+    ) -> io::Result<(KnownRows, Self)> {
         let mut journal = Self::default();
         let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
         for (number, name) in segments {
@@ -117,12 +131,7 @@ impl Journal {
             }
             journal.newest.insert(number, newest);
         }
-        Ok(Remembered {
-            known: KnownRows::delivered(hours),
-            journal,
-            keyer: RowKeyer::new(seed.unwrap_or(fresh_seed)),
-            damage,
-        })
+        Ok((KnownRows::delivered(hours), journal))
     }
 
     /// Remembers delivered rows; on return they are safe on the disk.

@@ -13,9 +13,9 @@ use crate::RowKey;
 /// an hour at a time.
 const HOUR_SECONDS: i64 = 3600;
 
-/// Names a reading: one pass over a window that puts rows on their way.
+/// Names a batch that carries rows on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReadingId(pub u64);
+pub struct BatchId(pub u64);
 
 /// A row as it is remembered: its key, filed under an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,8 +35,8 @@ pub enum Admission {
     Changed(Filed),
     /// No: it has arrived.
     Delivered,
-    /// No: this reading has put it on its way.
-    OnItsWay(ReadingId),
+    /// No: this batch carries it.
+    OnItsWay(BatchId),
 }
 
 /// The rows that are not to be sent (again).
@@ -45,7 +45,7 @@ pub enum Admission {
 #[derive(Debug, Default)]
 pub struct KnownRows {
     delivered: BTreeMap<u32, KeySet>,
-    on_their_way: BTreeMap<RowKey, ReadingId>,
+    on_their_way: BTreeMap<RowKey, BatchId>,
 }
 
 impl KnownRows {
@@ -58,7 +58,7 @@ impl KnownRows {
         }
     }
 
-    /// Decides about a row that `reading` shows.
+    /// Decides about a row that `batch` would carry.
     ///
     /// A row that does not say when it was received is looked for everywhere, and filed under
     /// `otherwise`.
@@ -67,7 +67,7 @@ impl KnownRows {
         key: RowKey,
         received: Option<DateTime<Utc>>,
         otherwise: DateTime<Utc>,
-        reading: ReadingId,
+        batch: BatchId,
     ) -> Admission {
         let filed = Filed {
             hour: hour(received.unwrap_or(otherwise)),
@@ -88,12 +88,17 @@ impl KnownRows {
         }
         let is_known = delivered == Some(Likeness::Message)
             || self.on_their_way.range(key.any_status()).next().is_some();
-        self.on_their_way.insert(key, reading);
+        self.on_their_way.insert(key, batch);
         if is_known {
             Admission::Changed(filed)
         } else {
             Admission::New(filed)
         }
+    }
+
+    /// A row on its way is in another batch than was thought.
+    pub fn carry(&mut self, key: RowKey, batch: BatchId) {
+        self.on_their_way.insert(key, batch);
     }
 
     /// The rows have arrived and are remembered from now on.
@@ -130,7 +135,7 @@ mod tests {
     use super::*;
     use crate::RowKeyer;
 
-    const READING: ReadingId = ReadingId(7);
+    const BATCH: BatchId = BatchId(7);
 
     fn at(hour: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(hour * HOUR_SECONDS + 17, 0).unwrap()
@@ -141,7 +146,7 @@ mod tests {
     }
 
     fn admit(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> Admission {
-        known.admit(key(message, status), Some(at(hour)), at(0), READING)
+        known.admit(key(message, status), Some(at(hour)), at(0), BATCH)
     }
 
     fn new(known: &mut KnownRows, message: i64, hour: i64) -> Filed {
@@ -155,8 +160,8 @@ mod tests {
     fn a_row_is_sent_once() {
         let mut known = KnownRows::default();
         let row = new(&mut known, 1, 5);
-        let again = known.admit(key(1, ""), Some(at(5)), at(0), ReadingId(8));
-        assert_eq!(again, Admission::OnItsWay(READING), "the first one");
+        let again = known.admit(key(1, ""), Some(at(5)), at(0), BatchId(8));
+        assert_eq!(again, Admission::OnItsWay(BATCH), "the first one");
         known.deliver(&[row]);
         assert_eq!(admit(&mut known, 1, "", 5), Admission::Delivered);
         new(&mut known, 2, 5);
@@ -196,13 +201,13 @@ mod tests {
     #[test]
     fn a_row_without_date_is_found_wherever_it_was_filed() {
         let mut known = KnownRows::default();
-        let Admission::New(row) = known.admit(key(1, ""), None, at(5), READING) else {
+        let Admission::New(row) = known.admit(key(1, ""), None, at(5), BATCH) else {
             panic!("not new")
         };
         known.deliver(&[row, new(&mut KnownRows::default(), 2, 6)]);
-        let later = known.admit(key(1, ""), None, at(9), READING);
+        let later = known.admit(key(1, ""), None, at(9), BATCH);
         assert_eq!(later, Admission::Delivered);
-        let changed = known.admit(key(1, "Failed"), None, at(9), READING);
+        let changed = known.admit(key(1, "Failed"), None, at(9), BATCH);
         assert!(matches!(changed, Admission::Changed(_)));
     }
 }

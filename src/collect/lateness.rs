@@ -122,7 +122,7 @@ mod tests {
         assert!((lateness.relaxation(9) - RELAXED).abs() < 1e-9);
         assert!((lateness.relaxation(2) - 1.0).abs() < 1e-9);
         for _ in 0..3 {
-            lateness.observe(at(0), at(300));
+            lateness.observe(at(-297), at(3));
         }
         let zone = zone(TimeDelta::minutes(300));
         assert!((lateness.relaxation(zone) - 1.0).abs() < 1e-9, "seen again");

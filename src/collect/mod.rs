@@ -1,29 +1,30 @@
 //! The fetch loop: what to read next, what is known, what is delivered, what may be forgotten.
 //!
-//! The guarantee: **every row that the source shows is accepted by the sink at least once, and at
-//! most once as long as no acceptance is lost**. It rests on three rules. A window is passed only
-//! when it was read to its end and all its batches were accepted ([`progress`]). A row is known by
-//! its key from the moment it is put into a batch ([`known`]), and after a restart from the moment
-//! its batch was accepted ([`journal`]). And nothing is skipped on an error: the same window is
-//! asked for again.
+//! The guarantee: **every row that the source shows until `settle_time` after its reception is
+//! accepted by the sink at least once, with every status that it was seen with, and at most once as
+//! long as no acceptance is lost**. It rests on four rules. A window counts as read only when it was
+//! read to its end and all its rows were accepted ([`readings`]). A row is known by its key from the
+//! moment it is put into a batch ([`known`]), and after a restart from the moment its batch was
+//! accepted ([`journal`]). What was read is read again until nothing can surface any more
+//! ([`settling`]). And nothing is skipped on an error: the same window is asked for again.
 //!
-//! The decisions are pure, synchronous state machines ([`plan`], [`progress`], [`known`]); the
-//! async shell around them ([`Collector`]) is thin. It owns the traits it needs; whoever puts a
-//! trigger together implements them.
+//! The decisions are pure, synchronous state machines ([`schedule`], [`coverage`], [`readings`],
+//! [`known`]); the async shell around them ([`Collector`]) is thin. It owns the traits it needs;
+//! whoever puts a trigger together implements them.
 
 mod budget;
 pub mod coverage;
 pub mod journal;
 pub mod known;
 pub mod lateness;
-pub mod plan;
-pub mod progress;
 pub mod schedule;
-mod settling;
+pub mod timeline;
 
 mod event;
 mod fetch;
 mod patience;
+mod readings;
+mod settling;
 
 use std::{fmt, future::Future, hash::Hash, io, time::Duration};
 
@@ -31,8 +32,9 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use self::{
-    event::{Event, Observer},
+    event::{Event, Novelty, Observer, PageCount, Standing},
     fetch::{Collector, Parts},
+    schedule::Lane,
 };
 use crate::{Page, Window};
 
@@ -41,9 +43,11 @@ pub trait Source: Send + Sync + 'static {
     /// Leads to the next page of a window.
     type Link: Clone + Eq + Hash + Send + Sync + fmt::Display + 'static;
 
-    /// One page of a window: the first, or the one that `link` leads to.
+    /// One page of a window: the first, or the one that `link` leads to. Where requests are few,
+    /// those of the live edge go first.
     fn page(
         &self,
+        lane: Lane,
         window: Window,
         link: Option<Self::Link>,
     ) -> impl Future<Output = Result<Page<Self::Link>, SourceError>> + Send;
@@ -65,8 +69,12 @@ pub struct SourceLimits {
     pub longest_window: TimeDelta,
     /// How far back rows are kept.
     pub retention: TimeDelta,
-    /// As many rows as one query should give.
+    /// As many rows as one query of a backlog should give.
     pub rows_per_window: u32,
+    /// As many rows as one page holds.
+    pub rows_per_page: u32,
+    /// Requests in five minutes that are ours to make.
+    pub share: u32,
     /// More pages than this in one query are a sign that its links go on for ever, or come near
     /// the service's cap: the window is cut.
     pub pages_per_window: u32,

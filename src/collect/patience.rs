@@ -16,10 +16,6 @@ const SLOW: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 /// A failure that a person must mend is critical when it has lasted this long.
 const CRITICAL_AFTER: TimeDelta = TimeDelta::minutes(15);
 
-/// After this many failures in a row a link is given up and its window begun anew, since links may
-/// expire.
-const LINK_FAILURES: u32 = 5;
-
 /// Counts failures in a row.
 #[derive(Debug)]
 pub(super) struct Patience {
@@ -37,8 +33,6 @@ pub(super) struct Verdict {
     pub(super) pause: Duration,
     /// Whether now is the time to call for help.
     pub(super) call: bool,
-    /// Whether the link should be given up.
-    pub(super) begin_anew: bool,
 }
 
 impl Patience {
@@ -55,7 +49,6 @@ impl Patience {
     /// A failure happened.
     pub(super) fn failed(&mut self, remedy: Remedy, now: DateTime<Utc>) -> Verdict {
         self.failures = self.failures.saturating_add(1);
-        let begin_anew = self.failures.is_multiple_of(LINK_FAILURES);
         let pause = match remedy {
             Remedy::Retry { after } => self.retry.next_pause(after),
             Remedy::Narrow | Remedy::TooOld { .. } => self.retry.next_pause(None),
@@ -67,14 +60,20 @@ impl Patience {
             call = !self.called && now - since >= CRITICAL_AFTER;
             self.called |= call;
         }
-        Verdict {
-            pause,
-            call,
-            begin_anew,
-        }
+        Verdict { pause, call }
     }
 
-    /// A page came. How many failures there were before it.
+    /// Whether the last attempt failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Whether a person must mend what is failing.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused_since.is_some()
+    }
+
+    /// It worked. How many failures there were before it.
     pub(super) fn succeeded(&mut self) -> u32 {
         let failures = self.failures;
         if failures > 0 {
@@ -113,15 +112,5 @@ mod tests {
         let mut patience = Patience::new();
         let called = (0..100).any(|n| patience.failed(Remedy::Retry { after: None }, at(n)).call);
         assert!(!called);
-    }
-
-    #[test]
-    fn gives_a_link_up_now_and_then() {
-        let mut patience = Patience::new();
-        let retry = Remedy::Retry { after: None };
-        let anew: Vec<bool> = (0..6)
-            .map(|n| patience.failed(retry, at(n)).begin_anew)
-            .collect();
-        assert_eq!(anew, [false, false, false, false, true, false]);
     }
 }

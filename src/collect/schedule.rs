@@ -5,6 +5,8 @@
 //! is due again, with at most a quarter of the quota. **Backlog**: what has never been read, oldest
 //! first, in windows as wide as the source answers well.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 use super::{
@@ -46,6 +48,13 @@ const BRIDGE: f64 = 0.3;
 /// After this multiple of the settle time an instant counts as final, whether the quota has
 /// allowed for its last reading or not, so that what is remembered stays bounded.
 const PATIENCE: i32 = 2;
+
+/// When a greater share of late rows surfaces in the last quarter of the settle time, a longer one
+/// would find more.
+const NEAR_THE_END: f64 = 0.002;
+
+/// The longest settle time that can be set.
+const LONGEST_SETTLE_TIME: TimeDelta = TimeDelta::hours(72);
 
 /// How late settling may be before it is said, as a multiple of what it should be.
 const COARSE: f64 = 2.0;
@@ -105,8 +114,8 @@ pub struct Schedule {
     tick: Option<DateTime<Utc>>,
     /// The span of a backlog window that has as many rows as it should.
     fitting: TimeDelta,
-    /// Wider windows have failed lately.
-    ceiling: TimeDelta,
+    /// No window reaches over one of these instants: a wider one has failed.
+    cuts: BTreeSet<DateTime<Utc>>,
     budget: Budget,
 }
 
@@ -120,7 +129,7 @@ impl Schedule {
             busy: Vec::new(),
             tick: None,
             fitting: FIRST_SPAN.max(settings.frequency).min(settings.longest),
-            ceiling: settings.longest,
+            cuts: BTreeSet::new(),
             budget: Budget::of(settings.share),
         }
     }
@@ -200,9 +209,6 @@ impl Schedule {
 
     /// A window was read to its end: learns how long others may be.
     pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
-        if window.span() * 2 > self.ceiling {
-            self.ceiling = (self.ceiling * 2).min(self.settings.longest);
-        }
         if lane != Lane::Backlog {
             return;
         }
@@ -221,19 +227,27 @@ impl Schedule {
     /// A window was read by a query that began at `at`, and its rows are accepted.
     pub fn complete(&mut self, window: Window, at: DateTime<Utc>, rows: u64) {
         self.release(window);
+        self.cuts
+            .retain(|cut| *cut < window.start() || window.end() < *cut);
         self.coverage.read(window, at, rows);
         self.coverage.settle(self.settings.settle_time);
         self.coverage
             .give_up_before(at - self.settings.settle_time * PATIENCE);
     }
 
-    /// A window cannot be read whole: it is asked for again in narrower ones. False when it is as
-    /// narrow as can be already.
-    pub fn narrow(&mut self, window: Window) -> bool {
-        self.give_back(window);
-        self.ceiling = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
-        self.fitting = self.fitting.min(self.ceiling);
+    /// Whether a window can be cut.
+    pub fn can_narrow(&self, window: Window) -> bool {
         window.span() > SHORTEST_SPAN
+    }
+
+    /// A window cannot be read whole: it is given back, to be asked for in narrower ones.
+    pub fn narrow(&mut self, window: Window) {
+        self.give_back(window);
+        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+        self.cuts.insert(window.start() + half);
+        if window.span() >= self.fitting {
+            self.fitting = half.max(self.settings.frequency);
+        }
     }
 
     /// Gives up what of a window is older than `oldest`, which the source says it does not keep.
@@ -257,7 +271,15 @@ impl Schedule {
         (self.budget.is_exhausted() && most >= COARSE).then_some(most)
     }
 
-    /// How many minutes of the timeline have never been read to their end.
+    /// A settle time that would catch more, when many rows still surface near its end.
+    pub fn better_settle_time(&self) -> Option<TimeDelta> {
+        let now = self.settings.settle_time;
+        let near_the_end = self.lateness.beyond(now * 3 / 4)?;
+        let better = (now * 3 / 2).min(LONGEST_SETTLE_TIME);
+        (near_the_end > NEAR_THE_END && better > now).then_some(better)
+    }
+
+    /// How much of the timeline has never been read to its end.
     pub fn missing(&self) -> TimeDelta {
         let missing = self.coverage.missing().map(|window| window.span());
         missing.fold(TimeDelta::zero(), |sum, span| sum + span)
@@ -275,12 +297,19 @@ impl Schedule {
         let estimate = self.density().map(|rate| rate * seconds(unread.span()));
         let fits = estimate.is_some_and(|rows| rows <= self.page() * FILL);
         let most = if unread.span() <= frequency * BEHIND || fits {
-            self.ceiling
+            self.settings.longest
         } else {
-            (frequency * 2).min(self.ceiling)
+            frequency * 2
         };
         let start = unread.start().max(whole_second(unread.end() - most));
-        Window::new(start, unread.end()).unwrap_or(unread)
+        self.uncut(Window::new(start, unread.end()).unwrap_or(unread))
+    }
+
+    /// What of a window lies behind the last cut through it.
+    fn uncut(&self, window: Window) -> Window {
+        let cuts = self.cuts.range(window.start()..window.end());
+        let cut = cuts.last().copied().unwrap_or(window.start());
+        Window::new(cut, window.end()).unwrap_or(window)
     }
 
     /// The window of the live edge, begun earlier so that what is due again is read by the way.
@@ -297,7 +326,7 @@ impl Schedule {
             let Some(wider) = Window::new(start, newest.end()) else {
                 break;
             };
-            if rows > self.page() * FILL || wider.span() > self.ceiling {
+            if rows > self.page() * FILL || self.uncut(wider) != wider {
                 break;
             }
             window = wider;
@@ -311,15 +340,13 @@ impl Schedule {
             return None;
         }
         let runs = self.runs(self.tick?);
-        let urgency = |run: &&settling::Run| (run.last, run.overdue);
-        let run = runs.iter().max_by(|a, b| {
-            let ((a_last, a), (b_last, b)) = (urgency(a), urgency(b));
-            a_last.cmp(&b_last).then(a.total_cmp(&b))
-        })?;
+        let more_urgent = |a: &&settling::Run, b: &&settling::Run| {
+            a.last.cmp(&b.last).then(a.overdue.total_cmp(&b.overdue))
+        };
+        let run = runs.iter().max_by(more_urgent)?;
         let window = self.filled(run.at_most(self.page() * SETTLE_PAGES));
         let start = whole_second(window.start()).max(self.coverage.floor());
-        let start = start.max(window.end() - self.ceiling);
-        Window::new(start, window.end())
+        Window::new(start, window.end()).map(|window| self.uncut(window))
     }
 
     /// The window with as much of what follows it as its last page holds anyway.
@@ -372,10 +399,13 @@ impl Schedule {
     }
 
     fn backlog(&self) -> Option<Window> {
-        let most = self.fitting.min(self.ceiling);
         let free = self.coverage.missing().find_map(|gap| self.free(gap))?;
-        let end = whole_second(free.start() + most).max(free.start() + SHORTEST_SPAN);
-        Window::new(free.start(), end.min(free.end()))
+        let end = whole_second(free.start() + self.fitting).max(free.start() + SHORTEST_SPAN);
+        let end = end.min(free.end());
+        // Cuts at the start itself are no cuts of this window.
+        let after = free.start() + TimeDelta::nanoseconds(1);
+        let cut = self.cuts.range(after..).next().copied();
+        Window::new(free.start(), cut.map_or(end, |cut| cut.min(end)))
     }
 
     /// The oldest part of a gap that nobody is reading.

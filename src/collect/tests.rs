@@ -12,19 +12,37 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     journal::Journal,
-    known::{Admission, ReadingId},
-    plan::{Plan, PlanSettings},
+    known::{Admission, BatchId},
+    schedule::{Schedule, ScheduleSettings},
+    timeline::{Found, Start, Timeline},
     *,
 };
 use crate::{Clock, RowKeyer};
 
+/// Added to the number of a row to tell its second status.
+const CHANGED: usize = 1_000_000;
+
 const BATCH: usize = 5;
 const PAGE: usize = 7;
 
-/// The truth: rows with the time of their receipt.
+/// A row, which surfaces late, and changes its status perhaps.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    received: DateTime<Utc>,
+    visible: DateTime<Utc>,
+    changes: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn has_changed(&self, now: DateTime<Utc>) -> bool {
+        self.changes.is_some_and(|at| at <= now)
+    }
+}
+
+/// The truth.
 #[derive(Debug)]
 struct World {
-    rows: Vec<DateTime<Utc>>,
+    rows: Vec<Row>,
     accepted: Mutex<HashMap<usize, usize>>,
     dropped: Mutex<Vec<usize>>,
     random: Mutex<StdRng>,
@@ -59,6 +77,11 @@ impl fmt::Display for Offset {
     }
 }
 
+fn key(keyer: &RowKeyer, event: usize) -> crate::RowKey {
+    let number = (event % CHANGED).to_string();
+    keyer.key(&[&number], if event < CHANGED { "" } else { "changed" })
+}
+
 fn refuse<T>(remedy: Remedy) -> Result<T, SourceError> {
     Err(SourceError {
         remedy,
@@ -72,6 +95,7 @@ impl Source for FakeSource {
 
     async fn page(
         &self,
+        _lane: Lane,
         window: Window,
         link: Option<Offset>,
     ) -> Result<Page<Offset>, SourceError> {
@@ -94,22 +118,23 @@ impl Source for FakeSource {
             "asked for the future"
         );
         // Both bounds included, newest first.
+        let now = self.world.clock.now();
+        let asked_for = |row: &Row| {
+            window.start() <= row.received && row.received <= window.end() && row.visible <= now
+        };
         let matching: Vec<usize> = (0..self.world.rows.len())
             .rev()
-            .filter(|n| {
-                self.world
-                    .rows
-                    .get(*n)
-                    .is_some_and(|at| window.start() <= *at && *at <= window.end())
-            })
+            .filter(|n| self.world.rows.get(*n).is_some_and(asked_for))
             .collect();
         let start = link.map_or(0, |offset| offset.0);
         let mut text = Vec::new();
         let mut spans = Vec::new();
         for n in matching.iter().skip(start).take(PAGE) {
             let from = text.len();
-            text.extend_from_slice(n.to_string().as_bytes());
-            spans.push((from..text.len(), *n));
+            let row = self.world.rows.get(*n).unwrap();
+            let status = if row.has_changed(now) { CHANGED } else { 0 };
+            text.extend_from_slice((n + status).to_string().as_bytes());
+            spans.push((from..text.len(), *n, status));
         }
         let next = if self.world.chance(self.world.faults / 4) {
             Some(Offset(start)) // a link that repeats itself
@@ -117,9 +142,10 @@ impl Source for FakeSource {
             (start + PAGE < matching.len()).then_some(Offset(start + PAGE))
         };
         let mut page = Page::new(String::from_utf8(text).unwrap(), next);
-        for (range, n) in spans {
-            let received = self.world.rows.get(n).copied();
-            assert!(page.push(range, self.keyer.key(&[&n.to_string()], ""), received));
+        for (range, n, status) in spans {
+            let received = self.world.rows.get(n).map(|row| row.received);
+            let key = key(&self.keyer, n + status);
+            assert!(page.push(range, key, received));
         }
         Ok(page)
     }
@@ -129,6 +155,8 @@ impl Source for FakeSource {
             longest_window: TimeDelta::hours(240),
             retention: TimeDelta::days(30),
             rows_per_window: 40,
+            rows_per_page: 7,
+            share: 500,
             pages_per_window: 20,
             longest_call: Duration::from_secs(180),
         }
@@ -145,11 +173,11 @@ struct FakeBatch(Vec<usize>);
 
 impl Batch for FakeBatch {
     fn push(&mut self, event: &str) -> Pushed {
-        let n: usize = event.parse().unwrap();
-        if n % 41 == 40 {
+        let event: usize = event.parse().unwrap();
+        if event % CHANGED % 41 == 40 {
             Pushed::TooLong
         } else if self.0.len() < BATCH {
-            self.0.push(n);
+            self.0.push(event);
             Pushed::Added
         } else {
             Pushed::Full
@@ -169,7 +197,7 @@ impl Sink for FakeSink {
         self.world.pause(longest).await;
         let mut receipt = Receipt::default();
         for n in batch.0 {
-            if n % 37 == 36 {
+            if n % CHANGED % 37 == 36 {
                 receipt.rejected.push(Rejected {
                     event: n.to_string(),
                     reason: "no".to_owned(),
@@ -249,13 +277,26 @@ impl Observer for Watcher {
     }
 }
 
-fn settings() -> PlanSettings {
-    PlanSettings {
+const SETTLE: TimeDelta = TimeDelta::hours(2);
+
+fn settings() -> ScheduleSettings {
+    ScheduleSettings {
         frequency: TimeDelta::seconds(60),
-        delay: TimeDelta::minutes(1),
+        delay: TimeDelta::zero(),
+        settle_time: SETTLE,
         longest: TimeDelta::hours(240),
         retention: TimeDelta::days(30),
         rows_per_window: 40,
+        rows_per_page: 7,
+        share: 500,
+    }
+}
+
+async fn timeline(disk: &Disk) -> Option<Timeline> {
+    match Timeline::load(disk).await.unwrap() {
+        Found::Timeline(timeline) => Some(*timeline),
+        Found::Nothing => None,
+        Found::Damaged(reason) => panic!("{reason}"),
     }
 }
 
@@ -283,19 +324,25 @@ async fn live(world: &Arc<World>, disk: &Arc<Disk>, start: DateTime<Utc>, life: 
         clock: world.clock.clone(),
         stop: stop.clone(),
     };
-    let plan = Plan::new(settings(), mark);
-    let run = Collector::new(parts, plan, remembered.known, remembered.journal).run();
+    let found = Timeline::load(disk.as_ref()).await.unwrap();
+    let start = Start::new(mark, found, SETTLE, world.clock.now());
+    assert_eq!(start.remark, None);
+    let schedule = Schedule::new(settings(), start.coverage, start.lateness);
+    let run = Collector::new(parts, schedule, remembered.known, remembered.journal).run();
     match life {
         Some(life) => {
             let ended = tokio::time::timeout(life, run).await;
             assert!(ended.is_err(), "the loop ended by itself");
         }
         None => {
-            let end = world.clock.now();
+            // Rows are received until an hour after the beginning.
+            let last = world.rows.last().map(|row| row.received);
+            let end = last.map_or(world.clock.now(), |last| last.max(world.clock.now()));
             let disk = Arc::clone(disk);
             tokio::spawn(async move {
-                while disk.mark.lock().unwrap().unwrap() < end {
-                    tokio::time::sleep(Duration::from_secs(10)).await;
+                let settled = async || timeline(&disk).await.unwrap().coverage.floor() >= end;
+                while !settled().await {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
                 }
                 stop.cancel();
             });
@@ -307,19 +354,21 @@ async fn live(world: &Arc<World>, disk: &Arc<Disk>, start: DateTime<Utc>, life: 
     }
 }
 
-/// What was accepted and is not in the journal.
+/// What was accepted and is not in the journal, although it may be read again.
 async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
     let mut remembered = Journal::open(disk, [3; 16]).await.unwrap();
+    let floor = timeline(disk)
+        .await
+        .map(|timeline| timeline.coverage.floor());
     let accepted: Vec<usize> = world.accepted.lock().unwrap().keys().copied().collect();
     accepted
         .into_iter()
-        .filter(|n| {
-            let key = remembered.keyer.key(&[&n.to_string()], "");
-            let at = world.rows.get(*n).copied();
-            let admission = remembered
-                .known
-                .admit(key, at, DateTime::UNIX_EPOCH, ReadingId(0));
-            admission != Admission::Delivered
+        .filter(|event| {
+            let key = key(&remembered.keyer, *event);
+            let at = world.rows.get(*event % CHANGED).map(|row| row.received);
+            let known = &mut remembered.known;
+            let admission = known.admit(key, at, DateTime::UNIX_EPOCH, BatchId(0));
+            at >= floor && admission != Admission::Delivered
         })
         .collect()
 }
@@ -329,12 +378,22 @@ async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(
     let clock = Clock::virtual_from(now);
     let mut random = StdRng::seed_from_u64(seed);
     let start = now - TimeDelta::hours(5);
-    let mut times: Vec<_> = (0..rows)
-        .map(|_| start + TimeDelta::milliseconds(random.random_range(0..5 * 3_600_000)))
+    let mut truth: Vec<Row> = (0..rows)
+        .map(|_| {
+            let mut within =
+                |hours: i64| TimeDelta::milliseconds(random.random_range(0..hours * 3_600_000));
+            // Up to an hour after the start of the collection.
+            let received = start + within(6);
+            Row {
+                received,
+                visible: received + within(1),
+                changes: Some(received + within(4)).filter(|at| *at < received + SETTLE),
+            }
+        })
         .collect();
-    times.sort();
+    truth.sort_by_key(|row| row.received);
     let world = Arc::new(World {
-        rows: times,
+        rows: truth,
         accepted: Mutex::default(),
         dropped: Mutex::default(),
         random: Mutex::new(random),
@@ -364,19 +423,27 @@ async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(
     live(&world, &disk, start, None).await;
     let accepted = world.accepted.lock().unwrap();
     let dropped = world.dropped.lock().unwrap();
-    for n in 0..rows {
-        let times = accepted.get(&n).copied().unwrap_or(0);
-        let most = 1 + allowed.get(&n).copied().unwrap_or(0);
+    let times = |event: usize| accepted.get(&event).copied().unwrap_or(0);
+    for (n, row) in world.rows.iter().enumerate() {
+        let settled = if row.changes.is_some() {
+            n + CHANGED
+        } else {
+            n
+        };
         if n % 41 == 40 || n % 37 == 36 {
             prop_assert!(
-                times == 0 && dropped.contains(&n),
+                times(n) + times(n + CHANGED) == 0 && dropped.contains(&settled),
                 "row {n} was to be dropped, and said"
             );
-        } else {
-            prop_assert!(times >= 1, "row {n} is missing");
+            continue;
+        }
+        prop_assert!(times(settled) >= 1, "event {settled} is missing: {row:?}");
+        for event in [n, n + CHANGED] {
+            let most = 1 + allowed.get(&event).copied().unwrap_or(0);
             prop_assert!(
-                times <= most,
-                "row {n} came {times} times, at most {most} are excused"
+                times(event) <= most,
+                "event {event} came {} times, at most {most} are excused",
+                times(event)
             );
         }
     }

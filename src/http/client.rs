@@ -2,10 +2,16 @@
 
 use std::{error::Error as _, time::Duration};
 
+use ::http::{StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 
-use super::{HttpError, HttpErrorKind, HttpService, Limits, Request, Response};
+use super::{
+    HttpError, HttpErrorKind, HttpService, Limits, Reason, Request, Response, SetupError, Via,
+    proxy::Proxies,
+    trust::{Shown, Trust},
+};
+use crate::Secret;
 
 /// Time until a connection, TLS included, must stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -13,131 +19,183 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an unused connection is kept; below the idle limits of common load balancers.
 const POOL_IDLE: Duration = Duration::from_secs(90);
 
-/// What the real client is built from.
+/// What the real client is built from. The default trusts what the system trusts, and passes no
+/// proxy.
 #[derive(Clone, Debug, Default)]
 pub struct ClientOptions {
-    /// PEM text of certificate authorities to trust beside the system's.
-    pub ca_cert: Option<String>,
-    /// Whether to leave out any proxy of the environment.
-    pub direct: bool,
+    trust: Trust,
+    proxies: Proxies,
+}
+
+impl ClientOptions {
+    /// Trusts the authorities of `ca_cert` (PEM text, contract C-29) too, and does what the
+    /// environment says: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case,
+    /// `REQUESTS_CA_BUNDLE` and `CURL_CA_BUNDLE` (contract C).
+    ///
+    /// # Errors
+    /// When a variable names no usable proxy.
+    pub fn read<'a>(
+        ca_cert: Option<String>,
+        variable: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            trust: Trust::read(ca_cert, &variable),
+            proxies: Proxies::read(variable)?,
+        })
+    }
+
+    /// Shows this certificate to servers that ask for one; both as PEM text.
+    #[must_use]
+    pub fn showing(mut self, certificate: String, key: Secret) -> Self {
+        self.trust.shown = Some(Shown { certificate, key });
+        self
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct ReqwestService {
     client: reqwest::Client,
+    proxies: Proxies,
+    connect_timeout: Duration,
 }
 
 impl ReqwestService {
-    pub(super) fn new(options: &ClientOptions) -> Result<Self, HttpError> {
-        let builder = || {
-            let builder = reqwest::Client::builder();
-            let builder = if options.direct {
-                builder.no_proxy()
-            } else {
-                builder
-            };
-            builder
-                .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .pool_idle_timeout(POOL_IDLE)
-                .tls_version_min(reqwest::tls::Version::TLS_1_2)
-                .redirect(reqwest::redirect::Policy::none())
-        };
-        let own = options
-            .ca_cert
-            .as_deref()
-            .map(|pem| reqwest::Certificate::from_pem_bundle(pem.as_bytes()))
-            .transpose()
-            .map_err(|error| setup(error.without_url()))?
-            .unwrap_or_default();
-        let client = builder().tls_certs_merge(own.clone()).build().or_else(|_| {
-            // A system without certificates: trust the bundled ones of Mozilla instead.
-            let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-                .iter()
-                .filter_map(|der| reqwest::Certificate::from_der(der).ok());
-            builder()
-                .tls_certs_merge(own.into_iter().chain(bundled))
-                .build()
-        });
+    pub(super) fn new(options: &ClientOptions) -> Result<Self, SetupError> {
+        Self::with_connect_timeout(options, CONNECT_TIMEOUT)
+    }
+
+    pub(super) fn with_connect_timeout(
+        options: &ClientOptions,
+        connect_timeout: Duration,
+    ) -> Result<Self, SetupError> {
+        let proxies = options.proxies.clone();
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .tls_backend_preconfigured(options.trust.config()?)
+            .proxy(proxies.clone().into_reqwest())
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| SetupError::Client(error.without_url()))?;
         Ok(Self {
-            client: client.map_err(|error| setup(error.without_url()))?,
+            client,
+            proxies,
+            connect_timeout,
         })
     }
-}
 
-fn setup(source: reqwest::Error) -> HttpError {
-    HttpError::new(HttpErrorKind::Setup, "none").with_source(source)
+    async fn exchange(
+        &self,
+        request: Request,
+        limits: Limits,
+        way: &Way,
+    ) -> Result<Response, HttpError> {
+        let request = reqwest::Request::try_from(request)
+            .map_err(|error| self.failed(error, way, HttpErrorKind::Setup))?;
+        let answer = self.client.execute(request);
+        let mut answer = tokio::time::timeout(limits.first_byte, answer)
+            .await
+            .map_err(|_| way.late(Reason::FirstByte(limits.first_byte)))?
+            .map_err(|error| self.failed(error, way, HttpErrorKind::Interrupted))?;
+        // It is the proxy that answers so: to a request that is not in a tunnel.
+        if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED && way.via.is_some() {
+            return Err(way.because(HttpErrorKind::Connect, Some(Reason::ProxyCredentials)));
+        }
+        let mut response = ::http::Response::new(());
+        *response.status_mut() = answer.status();
+        *response.headers_mut() = std::mem::take(answer.headers_mut());
+        let body = self.read_body(&mut answer, way, limits.max_body).await?;
+        Ok(response.map(|()| body))
+    }
+
+    async fn read_body(
+        &self,
+        answer: &mut reqwest::Response,
+        way: &Way,
+        max_body: usize,
+    ) -> Result<Bytes, HttpError> {
+        let too_large = || way.because(HttpErrorKind::TooLarge, None);
+        let announced = answer
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > max_body) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+        while let Some(part) = answer
+            .chunk()
+            .await
+            .map_err(|error| self.failed(error, way, HttpErrorKind::Interrupted))?
+        {
+            if body.len() + part.len() > max_body {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(body.freeze())
+    }
+
+    /// Sorts reqwest's errors; `otherwise` is the kind when it does not say.
+    fn failed(&self, error: reqwest::Error, way: &Way, otherwise: HttpErrorKind) -> HttpError {
+        let kind = if error.is_connect() {
+            HttpErrorKind::Connect
+        } else if error.is_timeout() {
+            HttpErrorKind::Timeout
+        } else if error.is_decode() && error.source().is_some_and(is_damaged) {
+            HttpErrorKind::Decode
+        } else if error.is_builder() {
+            HttpErrorKind::Setup
+        } else {
+            otherwise
+        };
+        let reason = match kind {
+            HttpErrorKind::Connect => {
+                Reason::of_connect(&error, way.via.as_ref(), self.connect_timeout)
+            }
+            _ => None,
+        };
+        way.because(kind, reason).with_source(error.without_url())
+    }
 }
 
 impl HttpService for ReqwestService {
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         Box::pin(async move {
-            let host = request
-                .uri()
-                .authority()
-                .map_or("none", |a| a.host())
-                .to_owned();
-            let timeout = |_| HttpError::new(HttpErrorKind::Timeout, host.clone());
-            let exchange = async {
-                let request = reqwest::Request::try_from(request)
-                    .map_err(|error| failed(error, &host, HttpErrorKind::Setup))?;
-                let mut answer =
-                    tokio::time::timeout(limits.first_byte, self.client.execute(request))
-                        .await
-                        .map_err(timeout)?
-                        .map_err(|error| failed(error, &host, HttpErrorKind::Interrupted))?;
-                let mut response = ::http::Response::new(());
-                *response.status_mut() = answer.status();
-                *response.headers_mut() = std::mem::take(answer.headers_mut());
-                let body = read_body(&mut answer, &host, limits.max_body).await?;
-                Ok(response.map(|()| body))
-            };
-            tokio::time::timeout(limits.total, exchange)
+            let way = Way::of(request.uri(), &self.proxies);
+            tokio::time::timeout(limits.total, self.exchange(request, limits, &way))
                 .await
-                .map_err(timeout)?
+                .map_err(|_| way.late(Reason::Total(limits.total)))?
         })
     }
 }
 
-async fn read_body(
-    answer: &mut reqwest::Response,
-    host: &str,
-    max_body: usize,
-) -> Result<Bytes, HttpError> {
-    let announced = answer
-        .content_length()
-        .and_then(|length| usize::try_from(length).ok());
-    if announced.is_some_and(|length| length > max_body) {
-        return Err(HttpError::new(HttpErrorKind::TooLarge, host));
-    }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
-    while let Some(part) = answer
-        .chunk()
-        .await
-        .map_err(|error| failed(error, host, HttpErrorKind::Interrupted))?
-    {
-        if body.len() + part.len() > max_body {
-            return Err(HttpError::new(HttpErrorKind::TooLarge, host));
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body.freeze())
+/// Where a request goes, for its errors.
+struct Way {
+    host: String,
+    via: Option<Via>,
 }
 
-/// Sorts reqwest's errors; `otherwise` is the kind when it does not say.
-fn failed(error: reqwest::Error, host: &str, otherwise: HttpErrorKind) -> HttpError {
-    let kind = if error.is_timeout() {
-        HttpErrorKind::Timeout
-    } else if error.is_connect() {
-        HttpErrorKind::Connect
-    } else if error.is_decode() && error.source().is_some_and(is_damaged) {
-        HttpErrorKind::Decode
-    } else if error.is_builder() {
-        HttpErrorKind::Setup
-    } else {
-        otherwise
-    };
-    HttpError::new(kind, host).with_source(error.without_url())
+impl Way {
+    fn of(server: &Uri, proxies: &Proxies) -> Self {
+        let proxy = proxies.on_the_way_to(server);
+        Self {
+            host: server.host().unwrap_or("none").to_owned(),
+            via: proxy.map(|proxy| proxy.via.clone()),
+        }
+    }
+
+    fn because(&self, kind: HttpErrorKind, reason: Option<Reason>) -> HttpError {
+        HttpError {
+            via: self.via.clone(),
+            reason,
+            ..HttpError::new(kind, self.host.clone())
+        }
+    }
+
+    fn late(&self, reason: Reason) -> HttpError {
+        self.because(HttpErrorKind::Timeout, Some(reason))
+    }
 }
 
 /// Whether the decompressor complained, rather than the connection.

@@ -4,7 +4,13 @@
 //! memory. Limits of time and size are enforced here, so no caller can forget them.
 
 mod client;
+mod error;
+mod proxy;
+mod reason;
 mod retry;
+#[cfg(test)]
+mod tests;
+mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,6 +19,9 @@ use futures_util::future::BoxFuture;
 
 pub use self::{
     client::ClientOptions,
+    error::{HttpError, HttpErrorKind, SetupError},
+    proxy::Via,
+    reason::Reason,
     retry::{Backoff, retry_after},
 };
 
@@ -53,8 +62,8 @@ impl Http {
     /// The real client.
     ///
     /// # Errors
-    /// When the TLS set-up fails, e.g. for an unreadable certificate.
-    pub fn client(options: &ClientOptions) -> Result<Self, HttpError> {
+    /// When the certificates that are to be trusted cannot be read.
+    pub fn client(options: &ClientOptions) -> Result<Self, SetupError> {
         Ok(Self::new(client::ReqwestService::new(options)?))
     }
 
@@ -64,85 +73,6 @@ impl Http {
     /// When there is no whole answer within the limits. Any status is an answer.
     pub async fn send(&self, request: Request, limits: Limits) -> Result<Response, HttpError> {
         self.0.call(request, limits).await
-    }
-}
-
-/// Why an exchange gave no answer. Never shows the path or query of the URL.
-#[derive(Debug, thiserror::Error)]
-#[error("{kind}: {host}")]
-pub struct HttpError {
-    /// What failed.
-    pub kind: HttpErrorKind,
-    /// The host that was asked.
-    pub host: String,
-    /// The failure below, when there is one.
-    #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl HttpError {
-    /// An error with no other cause.
-    pub fn new(kind: HttpErrorKind, host: impl Into<String>) -> Self {
-        Self {
-            kind,
-            host: host.into(),
-            source: None,
-        }
-    }
-
-    /// The same error with its cause.
-    #[must_use]
-    pub fn with_source(
-        mut self,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-}
-
-/// The kinds of [`HttpError`]. All but [`Setup`](Self::Setup) may pass when tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum HttpErrorKind {
-    /// No connection: name resolution, refused, proxy or TLS.
-    Connect,
-    /// No answer within the time.
-    Timeout,
-    /// The connection broke before the answer was whole.
-    Interrupted,
-    /// The answer is longer than allowed.
-    TooLarge,
-    /// The answer's compression is damaged.
-    Decode,
-    /// The request or the client could not be built; trying again does not help.
-    Setup,
-}
-
-impl HttpErrorKind {
-    /// A word for metrics labels.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Interrupted => "interrupted",
-            Self::TooLarge => "too_large",
-            Self::Decode => "decode",
-            Self::Setup => "setup",
-        }
-    }
-}
-
-impl fmt::Display for HttpErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "cannot connect to host",
-            Self::Timeout => "no answer in time from host",
-            Self::Interrupted => "connection broke before the answer was whole, host",
-            Self::TooLarge => "answer longer than allowed, host",
-            Self::Decode => "answer with damaged compression, host",
-            Self::Setup => "request cannot be made, host",
-        })
     }
 }
 

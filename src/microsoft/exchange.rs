@@ -8,7 +8,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, PAGE_LIMITS, SignIn,
+    Error, Limiter, PAGE_LIMITS, SignIn, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     sign_in::Authorization,
@@ -44,22 +44,29 @@ pub(super) struct Answer {
 impl Exchange {
     /// Asks for `url`. When a token is refused, asks once more with a new one, unless the refusal
     /// has a reason that no token cures.
-    pub(super) async fn get(&self, url: &Url) -> Result<Answer, Error> {
-        let first = self.send(url, self.sign_in.authorize().await?).await?;
+    pub(super) async fn get(&self, url: &Url, urgency: Urgency) -> Result<Answer, Error> {
+        let first = self
+            .send(url, self.sign_in.authorize().await?, urgency)
+            .await?;
         if first.response.status() != StatusCode::UNAUTHORIZED
             || lacks_service_principal(first.response.body())
         {
             return Ok(first);
         }
         match self.sign_in.renew(&first.authorization).await? {
-            Some(renewed) => self.send(url, renewed).await,
+            Some(renewed) => self.send(url, renewed, urgency).await,
             None => Ok(first),
         }
     }
 
-    async fn send(&self, url: &Url, authorization: Authorization) -> Result<Answer, Error> {
+    async fn send(
+        &self,
+        url: &Url,
+        authorization: Authorization,
+        urgency: Urgency,
+    ) -> Result<Answer, Error> {
         if let Some(limiter) = &self.limiter {
-            limiter.admit().await;
+            limiter.admit(urgency).await;
         }
         let request_id = Uuid::new_v4();
         let mut request = http::Request::new(Bytes::new());

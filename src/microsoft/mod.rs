@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use self::{
     errors::{Class, Error, Unreadable},
-    graph::{EventFormat, Graph, Limiter, Quota, Share},
+    graph::{EventFormat, Graph, Limiter, Quota, Share, Urgency},
     identity::{
         Certificate, CertificateError, Credential, Identity, METADATA_SERVICE, Resource,
         SignInError, TokenCache,

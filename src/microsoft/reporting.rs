@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::{
-    Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice, bounds,
+    Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
     exchange::{Answer, Exchange},
     page::{self, Envelope},
     row::{self, Form},
@@ -54,7 +54,7 @@ impl ReportingService {
             Some(link) => link.on_origin_of(&self.base)?.clone(),
             None => query(&self.base, window),
         };
-        let answer = self.exchange.get(&url).await?;
+        let answer = self.exchange.get(&url, Urgency::Now).await?;
         if answer.response.status() == StatusCode::OK {
             self.read(&url, answer)
         } else {

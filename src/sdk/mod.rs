@@ -44,8 +44,11 @@ pub use self::{
     metrics::Metrics,
     registry::{Command, Registry, Trigger},
     run_error::RunError,
-    runtime::{Directories, Host, StartError, run, run_on},
+    runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,
-    storage::{Backend, LocalBackend, MemoryBackend, StateFile, Storage, StorageError},
+    storage::{
+        Backend, LocalBackend, MemoryBackend, ObjectBackend, ObjectError, ObjectProblem, StateFile,
+        Storage, StorageError,
+    },
 };

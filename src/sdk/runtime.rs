@@ -23,11 +23,11 @@ use super::{
     sentry::Sentry,
     serve::{Server, serve},
     stop,
-    storage::{LocalBackend, Storage, StorageError},
+    storage::{Around, ObjectSettings, Opened, StateFile, Storage, StorageError},
 };
 use crate::{
     Clock,
-    http::{ClientOptions, Http, HttpError, chain},
+    http::{ClientOptions, Http, SetupError, chain},
 };
 
 /// Where a process finds its files.
@@ -98,22 +98,15 @@ pub enum StartError {
         /// The failure below.
         source: io::Error,
     },
-    /// The data directory is unusable.
-    #[error("cannot start without data storage")]
+    /// The data directory or the object store is unusable, or another process has it.
+    #[error("cannot go on without data storage")]
     Storage(#[from] StorageError),
-    /// The state should be kept in an object store.
-    #[error(
-        "file_backend is S3, which this version cannot keep its state in, and without its state it \
-         would lose or double events after a restart: mount a volume as the data directory, and \
-         take file_backend away"
-    )]
-    ObjectStore,
     /// The module's secrets could not be had.
     #[error("cannot start without the module's secrets")]
     Secrets(#[from] SecretsError),
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client")]
-    Http(#[from] HttpError),
+    Http(#[from] SetupError),
     /// The signal handlers could not be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -132,11 +125,12 @@ pub async fn run(
     directories: Directories,
     environment: Environment,
 ) -> Result<(), StartError> {
+    let configuration = Configuration::open(&directories.config, environment.clone())?;
     let host = Host {
+        http: http_client(&configuration)?,
         directories,
         environment,
         manifest: "manifest.json".into(),
-        http: Http::client(&ClientOptions::default())?,
         clock: Clock::system(),
         console: Console::stderr(),
         stop: stop::on_signals().map_err(StartError::Signals)?,
@@ -147,7 +141,21 @@ pub async fn run(
     live(registry, command, host, log).await
 }
 
-/// The same on a given host.
+/// The way out that the key `ca_cert` (C-29) and the environment's proxies ask for.
+///
+/// # Errors
+/// When one of them cannot be used.
+pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
+    Ok(Http::client(&client_options(configuration)?)?)
+}
+
+fn client_options(configuration: &Configuration) -> Result<ClientOptions, StartError> {
+    let ca_cert = configuration.verbatim("ca_cert")?;
+    let environment = configuration.environment();
+    Ok(ClientOptions::read(ca_cert, |name| environment.get(name))?)
+}
+
+/// As [`run`], on a given host.
 ///
 /// # Errors
 /// As [`run`].
@@ -211,11 +219,7 @@ impl Start<'_> {
     /// The servers listen first: `/health` answers while secrets are waited for (A-03).
     async fn until_stop(self) -> Result<(), StartError> {
         let Host {
-            clock,
-            http,
-            stop,
-            directories,
-            ..
+            clock, directories, ..
         } = self.host.clone();
         let heartbeat = Heartbeat::new(clock.clone(), self.log.clone());
         let metrics = Metrics::new(clock.clone());
@@ -230,7 +234,24 @@ impl Start<'_> {
                 scraped.answer(request)
             })
             .await?;
-        let storage = self.storage(&directories.data)?;
+        let Some(opened) = self.open_storage(&directories.data).await? else {
+            return Ok(());
+        };
+        let storage = opened.storage();
+        let result = self.run_with(storage, heartbeat, metrics).await;
+        result.and(opened.close().await.map_err(StartError::from))
+    }
+
+    /// Runs the trigger until the stop.
+    async fn run_with(
+        self,
+        storage: Storage,
+        heartbeat: Heartbeat,
+        metrics: Metrics,
+    ) -> Result<(), StartError> {
+        let Host {
+            clock, http, stop, ..
+        } = self.host.clone();
         let secrets = match self.secrets().await {
             Err(SecretsError::Stopped) => return Ok(()),
             other => other?,
@@ -283,17 +304,65 @@ impl Start<'_> {
         Ok(server)
     }
 
-    /// The data directory, or what `sub_folder` makes of it (C-19, C-20).
-    fn storage(&self, data: &Path) -> Result<Storage, StartError> {
+    /// The data directory, or what `sub_folder` makes of it, or an object store (C-19, C-20). None
+    /// when the stop came while it was waited for.
+    async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         let backend = self.configuration.filled_text("file_backend")?;
         if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
-            return Err(StartError::ObjectStore);
+            return self.open_objects(data).await;
         }
         let root = match self.configuration.filled_text("sub_folder")? {
             Some(below) => data.join(below),
             None => data.to_owned(),
         };
-        Ok(Storage::new(LocalBackend::open(root)?))
+        Ok(Some(Opened::directory(root)?))
+    }
+
+    async fn open_objects(&self, data: &Path) -> Result<Option<Opened>, StartError> {
+        let settings = ObjectSettings::read(&self.configuration)?;
+        let around = Around {
+            http: self.object_client()?,
+            clock: &self.host.clock,
+            log: &self.log,
+            stop: &self.host.stop,
+            host: self.host.environment.get("HOSTNAME").unwrap_or_default(),
+        };
+        let opened = Opened::objects(settings, around).await?;
+        if let Some(opened) = &opened {
+            self.tell_of_left_state(&opened.storage(), data).await;
+        }
+        Ok(opened)
+    }
+
+    /// The object store's way out. It alone is shown the certificate of C-27 and C-28.
+    fn object_client(&self) -> Result<Http, StartError> {
+        let certificate = self.configuration.filled_text("client_cert")?;
+        let key = self.configuration.secret("client_key")?;
+        match (certificate, key) {
+            (None, None) => Ok(self.host.http.clone()),
+            (Some(_), None) => Err(self.configuration.missing("client_key").into()),
+            (None, Some(_)) => Err(self.configuration.missing("client_cert").into()),
+            (Some(certificate), Some(key)) => {
+                let options = client_options(&self.configuration)?.showing(certificate, key);
+                Ok(Http::client(&options)?)
+            }
+        }
+    }
+
+    /// The data directory is not used beside an object store; a position in it would be missed.
+    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) {
+        let below = self.configuration.filled_text("sub_folder");
+        let left = data
+            .join(below.ok().flatten().unwrap_or_default())
+            .join(StateFile::USUAL_NAME);
+        if left.is_file() && matches!(objects.read(StateFile::USUAL_NAME).await, Ok(None)) {
+            self.log.warning(format!(
+                "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
+                 to go on from there, stop the trigger, copy the folder's files into the bucket, \
+                 and start it.",
+                left.display()
+            ));
+        }
     }
 
     /// Asked for only when the module declares secrets (D-03).

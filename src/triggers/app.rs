@@ -59,11 +59,7 @@ impl App {
         let identity = match self.credential {
             Kind::ManagedIdentity => {
                 // The metadata service is on the machine's own link: no proxy reaches it.
-                let direct = ClientOptions {
-                    direct: true,
-                    ..ClientOptions::default()
-                };
-                http = Http::client(&direct).map_err(RunError::failed)?;
+                http = Http::client(&ClientOptions::default()).map_err(RunError::failed)?;
                 let endpoint = from_environment(context, METADATA)?;
                 let usual = || METADATA_SERVICE.parse().map_err(RunError::failed);
                 Identity::Managed {

@@ -17,7 +17,8 @@ use crate::{
     collect::{
         Collector, Parts, Source,
         journal::{Journal, Remembered},
-        plan::{Plan, PlanSettings},
+        schedule::{Schedule, ScheduleSettings},
+        timeline::{Start, Timeline},
     },
     sdk::{Context, RunError, StateFile},
 };
@@ -31,6 +32,8 @@ pub(super) struct Collection {
     frequency: u32,
     /// Minutes.
     timedelta: u32,
+    /// Hours.
+    settle_time: u32,
     /// Hours.
     start_time: u32,
     /// Events.
@@ -83,19 +86,30 @@ pub(super) async fn run<S: Source>(
     let source = source(keyer).await?;
     let limits = source.limits();
     let start_time = TimeDelta::hours(settings.start_time.into()).min(limits.retention - BRINK);
-    let start = state::begin(&state, log, clock.now(), start_time);
-    let plan = Plan::new(
-        PlanSettings {
+    let mark = state::begin(&state, log, clock.now(), start_time);
+    let settle_time = TimeDelta::hours(settings.settle_time.into());
+    let found = Timeline::load(&store).await.map_err(RunError::failed)?;
+    let start = Start::new(mark, found, settle_time, clock.now());
+    if let Some(remark) = &start.remark {
+        log.warning(remark);
+    }
+    let schedule = Schedule::new(
+        ScheduleSettings {
             frequency: TimeDelta::seconds(settings.frequency.into()),
             delay: TimeDelta::minutes(settings.timedelta.into()),
+            settle_time,
             longest: limits.longest_window,
             retention: limits.retention,
             rows_per_window: limits.rows_per_window,
+            rows_per_page: limits.rows_per_page,
+            share: limits.share,
         },
-        start,
+        start.coverage,
+        start.lateness,
     );
     let report = Report::new(
         log.clone(),
+        clock.clone(),
         context.heartbeat.clone(),
         &context.metrics,
         &intake,
@@ -109,7 +123,7 @@ pub(super) async fn run<S: Source>(
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    Collector::new(parts, plan, known, journal)
+    Collector::new(parts, schedule, known, journal)
         .run()
         .await
         .map_err(RunError::failed)?;

@@ -9,6 +9,7 @@ mod report;
 mod sink;
 mod source;
 mod state;
+mod summary;
 
 #[cfg(test)]
 mod tests;

@@ -2,16 +2,17 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use serde::Deserialize;
 
+use super::summary::{Line, Summary};
 use crate::{
-    Window,
-    collect::{Event, Observer},
+    Clock, Window,
+    collect::{Event, Lane, Observer, PageCount, Standing},
     sdk::{Heartbeat, Intake, Log, Metrics},
 };
 
@@ -20,13 +21,21 @@ const WINDOW_ROWS: [f64; 9] = [
     0.0, 1.0, 10.0, 100.0, 1_000.0, 5_000.0, 20_000.0, 100_000.0, 500_000.0,
 ];
 
+/// How late rows are, for the histogram: seconds, from one to three days.
+const LATENESS: [f64; 14] = [
+    1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 43_200.0,
+    86_400.0, 259_200.0,
+];
+
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
 #[derive(Debug)]
 pub(super) struct Report {
     log: Log,
+    clock: Clock,
     heartbeat: Heartbeat,
     intake: Intake,
     figures: Figures,
+    summary: Summary,
 }
 
 /// The metrics of the fetch loop, beside those of the intake.
@@ -39,6 +48,17 @@ struct Figures {
     window_rows: Histogram,
     lost: Counter<f64, AtomicU64>,
     mark: Gauge,
+    lanes: Family<InLane, Counter>,
+    lateness: Histogram,
+    oldest_missing: Gauge,
+    missing: Gauge,
+    gaps: Gauge,
+    known: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InLane {
+    lane: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,7 +91,7 @@ impl Figures {
             ),
             rows: metrics.register(
                 "source_rows",
-                "Rows read from the message trace: new, or known already",
+                "Rows read from the message trace: new, late, with a changed status, or known already",
                 Family::default(),
             ),
             window_rows: metrics.register(
@@ -86,7 +106,37 @@ impl Figures {
             ),
             mark: metrics.register(
                 "complete_until_timestamp_seconds",
-                "Everything received before this instant has been accepted by the intake",
+                "Everything received before this instant has been read and accepted by the intake",
+                Gauge::default(),
+            ),
+            lanes: metrics.register(
+                "lane_requests",
+                "Pages of the message trace that were read, by what for: live, settle or backlog",
+                Family::default(),
+            ),
+            lateness: metrics.register(
+                "lateness_seconds",
+                "Time from the reception of a message to the first query that showed its row",
+                Histogram::new(LATENESS),
+            ),
+            oldest_missing: metrics.register(
+                "oldest_missing_age_seconds",
+                "Age of the oldest instant that has never been read; 0 when there is none",
+                Gauge::default(),
+            ),
+            missing: metrics.register(
+                "missing_seconds",
+                "Time behind the live edge that has never been read",
+                Gauge::default(),
+            ),
+            gaps: metrics.register(
+                "missing_intervals",
+                "Intervals behind the live edge that have never been read",
+                Gauge::default(),
+            ),
+            known: metrics.register(
+                "known_rows",
+                "Delivered rows that are remembered",
                 Gauge::default(),
             ),
         }
@@ -94,16 +144,27 @@ impl Figures {
 }
 
 impl Report {
-    pub(super) fn new(log: Log, heartbeat: Heartbeat, metrics: &Metrics, intake: &Intake) -> Self {
+    pub(super) fn new(
+        log: Log,
+        clock: Clock,
+        heartbeat: Heartbeat,
+        metrics: &Metrics,
+        intake: &Intake,
+    ) -> Self {
         Self {
             log,
+            clock,
             heartbeat,
             intake: intake.clone(),
             figures: Figures::new(metrics),
+            summary: Summary::default(),
         }
     }
 
-    fn page_read(&self, rows: usize, new: usize) {
+    fn page_read(&self, lane: Lane, page: PageCount) {
+        self.summary.add(page);
+        let lane = InLane { lane: lane.word() };
+        self.figures.lanes.get_or_create(&lane).inc();
         self.figures
             .requests
             .get_or_create(&Status { status: "200" })
@@ -114,8 +175,10 @@ impl Report {
                 .get_or_create(&Novelty { kind })
                 .inc_by(rows as u64);
         };
-        count("new", new);
-        count("known", rows.saturating_sub(new));
+        count("new", page.new);
+        count("late", page.late);
+        count("changed", page.changed);
+        count("known", page.known);
     }
 
     fn page_failed(&self, sentence: &str, label: &'static str, pause: Duration, person: bool) {
@@ -134,10 +197,25 @@ impl Report {
         }
     }
 
+    fn standing(&self, standing: &Standing) {
+        let now = self.clock.now();
+        let age = standing
+            .oldest_missing
+            .map_or(0, |at| (now - at).num_seconds());
+        self.figures.oldest_missing.set(age);
+        self.figures.missing.set(standing.missing.num_seconds());
+        self.figures.gaps.set(number(standing.gaps));
+        self.figures.known.set(number(standing.known));
+        for line in self.summary.lines(standing, now) {
+            match line {
+                Line::Info(text) => self.log.info(text),
+                Line::Warning(text) => self.log.warning(text),
+            }
+        }
+    }
+
     fn lost(&self, window: Window) {
-        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-        let seconds = window.span().num_seconds() as f64;
-        self.figures.lost.inc_by(seconds);
+        self.figures.lost.inc_by(seconds(window.span()));
         self.log.error(format!(
             "Rows received from {window} are lost: Microsoft does not keep them any more. The \
              collection goes on behind them."
@@ -149,18 +227,20 @@ impl Observer for Report {
     fn on(&self, event: Event<'_>) {
         match event {
             Event::Turning { within } => self.heartbeat.beat(within),
-            Event::Asking { window } => self.log.info(format!(
+            Event::Asking { window, .. } => self.log.detail(format!(
                 "Querying timerange {} to {}.",
                 plain(window.start()),
                 plain(window.end())
             )),
-            Event::PageRead { rows, new } => self.page_read(rows, new),
+            Event::PageRead { lane, count } => self.page_read(lane, count),
+            Event::FirstSeen { lateness } => self.figures.lateness.observe(seconds(lateness)),
+            Event::Standing(standing) => self.standing(&standing),
             Event::WindowRead { rows, new, .. } => {
                 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
                 self.figures.window_rows.observe(rows as f64);
                 match new {
-                    0 => self.log.info("No records to forward"),
-                    new => self.log.info(format!("Forwarding {new} records")),
+                    0 => self.log.detail("No records to forward"),
+                    new => self.log.detail(format!("Forwarding {new} records")),
                 }
             }
             Event::PageFailed {
@@ -201,6 +281,14 @@ impl Observer for Report {
             }
         }
     }
+}
+
+fn seconds(span: TimeDelta) -> f64 {
+    span.as_seconds_f64()
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The instant as the contract's log lines have it (O-07).

@@ -7,9 +7,9 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::{
     Clock, Page, Window,
-    collect::{Remedy, Source, SourceError, SourceLimits},
+    collect::{Lane, Remedy, Source, SourceError, SourceLimits},
     http::chain,
-    microsoft::{self, Class, Graph, Limiter, Link, Quota, ReportingService, Share},
+    microsoft::{self, Class, Graph, Limiter, Link, Quota, ReportingService, Share, Urgency},
     sdk::{Log, Metrics, RunError, Storage},
 };
 
@@ -23,7 +23,12 @@ pub(super) struct Reporting {
 impl Source for Reporting {
     type Link = Link;
 
-    async fn page(&self, window: Window, link: Option<Link>) -> Result<Page<Link>, SourceError> {
+    async fn page(
+        &self,
+        _lane: Lane,
+        window: Window,
+        link: Option<Link>,
+    ) -> Result<Page<Link>, SourceError> {
         let page = self.service.page(window, link.as_ref()).await;
         page.map_err(|error| source_error(&error, self.clock.now()))
     }
@@ -35,6 +40,9 @@ impl Source for Reporting {
             longest_window: TimeDelta::days(10),
             retention: TimeDelta::days(30),
             rows_per_window: 40_000,
+            rows_per_page: 2000,
+            // No quota is known: about as much as two readers get at 2 s a page.
+            share: 270,
             pages_per_window: 250,
             longest_call: ReportingService::LONGEST_CALL,
         }
@@ -146,8 +154,17 @@ impl Tracing {
 impl Source for Tracing {
     type Link = Link;
 
-    async fn page(&self, window: Window, link: Option<Link>) -> Result<Page<Link>, SourceError> {
-        let page = self.graph.page(window, link.as_ref()).await;
+    async fn page(
+        &self,
+        lane: Lane,
+        window: Window,
+        link: Option<Link>,
+    ) -> Result<Page<Link>, SourceError> {
+        let urgency = match lane {
+            Lane::Live => Urgency::Now,
+            Lane::Settle | Lane::Backlog => Urgency::Later,
+        };
+        let page = self.graph.page(window, link.as_ref(), urgency).await;
         self.remember_quota().await;
         self.say_repairs();
         page.map_err(|error| source_error(&error, self.clock.now()))
@@ -158,6 +175,8 @@ impl Source for Tracing {
             longest_window: Graph::LONGEST_WINDOW,
             retention: Graph::RETENTION,
             rows_per_window: 100_000,
+            rows_per_page: 5000,
+            share: self.limiter.share(),
             pages_per_window: 100,
             longest_call: Graph::LONGEST_CALL,
         }

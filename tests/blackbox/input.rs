@@ -164,10 +164,10 @@ async fn a_data_directory_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_store_is_refused_rather_than_ignored() {
+async fn an_object_store_needs_all_its_keys() {
     let world = World::with_backlog(1, 0).await;
     world.write("file_backend", "s3\n");
-    ends_with(world.start(), &["file_backend is S3", "mount a volume"]).await;
+    ends_with(world.start(), &["aws_bucket_name is missing"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,15 +49,23 @@ fn files(prefix: &str) -> Vec<String> {
     files
 }
 
-/// A module library with this module in it: its own files, and those with these beginnings.
+/// A module library with this module in it, as it is imported, with the items of these
+/// beginnings only.
 fn library(prefixes: &[&str]) -> TempDir {
     let library = tempfile::tempdir().expect("library");
     let module = library.path().join("message-trace");
-    fs::create_dir(&module).expect("module");
-    let items = prefixes.iter().flat_map(|prefix| files(prefix));
-    let own = ["manifest.json", "CHANGELOG.md", "logo.svg", "logo.png"].map(str::to_owned);
-    for name in items.chain(own) {
-        fs::copy(repository().join(&name), module.join(&name)).expect(&name);
+    let output = Command::new(repository().join("deploy/sekoia/layout"))
+        .args(["--binary", env!("CARGO_BIN_EXE_message-trace")])
+        .arg(&module)
+        .output()
+        .expect("layout starts");
+    assert!(output.status.success(), "{output:?}");
+    for unwanted in ["trigger_", "connector_"] {
+        if !prefixes.contains(&unwanted) {
+            for name in files(unwanted) {
+                fs::remove_file(module.join(&name)).expect(&name);
+            }
+        }
     }
     library
 }

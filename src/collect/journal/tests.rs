@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::collect::known::{Admission, ReadingId};
+use crate::collect::known::{Admission, BatchId};
 
 /// Files whose last addition can be cut short, as by a crash.
 #[derive(Debug, Default)]
@@ -102,7 +102,7 @@ fn now<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-const READING: ReadingId = ReadingId(3);
+const BATCH: BatchId = BatchId(3);
 
 const SEED_OF_TESTS: [u8; 16] = [1; 16];
 
@@ -124,7 +124,7 @@ fn append(journal: &mut Journal, files: &Files, rows: &[Filed]) {
 }
 
 fn admit(known: &mut KnownRows, row: Filed) -> Admission {
-    known.admit(row.key, Some(at(row.hour)), at(0), READING)
+    known.admit(row.key, Some(at(row.hour)), at(0), BATCH)
 }
 
 #[test]
@@ -356,13 +356,13 @@ proptest! {
                     let filed = row(message, status, hour_of(message));
                     let received = dated.then(|| at(filed.hour));
                     let expected = model.admit(message, status, received.map(hour));
-                    let admission = real.known.admit(filed.key, received, at(filed.hour), READING);
+                    let admission = real.known.admit(filed.key, received, at(filed.hour), BATCH);
                     prop_assert_eq!(word(admission), expected);
                     if let Admission::New(given) | Admission::Changed(given) = admission {
                         prop_assert_eq!(given, filed);
                         model.on_their_way.insert((message, status), filed);
-                    } else if let Admission::OnItsWay(reading) = admission {
-                        prop_assert_eq!(reading, READING);
+                    } else if let Admission::OnItsWay(batch) = admission {
+                        prop_assert_eq!(batch, BATCH);
                     }
                 }
                 Step::Deliver { which } => {

@@ -29,10 +29,11 @@ pub(super) enum Likeness {
 }
 
 impl KeySet {
-    /// Adds a key.
+    /// Adds a key that is not there yet; if it is, it is counted twice until the next merge.
     pub(super) fn insert(&mut self, key: RowKey) {
-        if self.run.binary_search(&key).is_err() && self.latest.insert(key) {
-            self.merge_when_worth_it();
+        self.latest.insert(key);
+        if self.latest.len() > FEW + self.run.len() / SHARE {
+            self.merge();
         }
     }
 
@@ -57,21 +58,21 @@ impl KeySet {
         self.run.len() + self.latest.len()
     }
 
-    fn merge_when_worth_it(&mut self) {
-        if self.latest.len() > FEW + self.run.len() / SHARE {
-            // Growing by doubling would cost more memory than all else.
-            self.run.reserve_exact(self.latest.len());
-            self.run.extend(std::mem::take(&mut self.latest));
-            // This sort finds the two sorted runs and merges them.
-            self.run.sort();
-        }
+    fn merge(&mut self) {
+        // Growing by doubling would cost more memory than all else.
+        self.run.reserve_exact(self.latest.len());
+        self.run.extend(std::mem::take(&mut self.latest));
+        // This sort finds the two sorted runs and merges them.
+        self.run.sort();
+        self.run.dedup();
     }
 }
 
 impl From<Vec<RowKey>> for KeySet {
-    /// Of keys in any order; some may be there twice.
+    /// Of keys in any order, but best in long sorted runs; some may be there twice.
     fn from(mut keys: Vec<RowKey>) -> Self {
-        keys.sort_unstable();
+        // This sort makes use of runs.
+        keys.sort();
         keys.dedup();
         keys.shrink_to_fit();
         Self {
@@ -94,11 +95,14 @@ mod tests {
         let many = 5 * FEW;
         for n in 0..many {
             keys.insert(key(n, "Delivered"));
-            keys.insert(key(n / 2, "Delivered"));
         }
         assert_eq!(keys.len(), many);
         assert!(keys.run.len() > 3 * FEW && !keys.latest.is_empty());
         assert_eq!(keys.run.capacity(), keys.run.len(), "no room is wasted");
+        keys.insert(key(0, "Delivered"));
+        keys.merge();
+        assert_eq!(keys.len(), many);
+        keys.insert(key(many, "Delivered"));
         let loaded = KeySet::from(
             keys.run
                 .iter()
@@ -107,12 +111,13 @@ mod tests {
                 .copied()
                 .collect::<Vec<_>>(),
         );
-        assert_eq!(loaded.len(), many);
+        assert_eq!(loaded.len(), many + 1);
         for keys in [&keys, &loaded] {
-            for n in 0..many {
+            for n in 0..=many {
                 assert_eq!(keys.likeness(key(n, "delivered")), Likeness::Row);
                 assert_eq!(keys.likeness(key(n, "Failed")), Likeness::Message);
-                assert_eq!(keys.likeness(key(many + n, "Delivered")), Likeness::Unknown);
+                let stranger = key(many + 1 + n, "Delivered");
+                assert_eq!(keys.likeness(stranger), Likeness::Unknown);
             }
         }
         // Whether the latest come before or after the merged ones does not matter.

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::*;
 
 const SETTINGS: ScheduleSettings = ScheduleSettings {
@@ -8,7 +10,7 @@ const SETTINGS: ScheduleSettings = ScheduleSettings {
     retention: TimeDelta::days(90),
     rows_per_window: 100_000,
     rows_per_page: 5000,
-    quota: 100,
+    share: 90,
 };
 
 /// Seconds of the day on which the tests begin.
@@ -24,117 +26,210 @@ fn window(start: i64, end: i64) -> Window {
 struct Tenant {
     rows_per_day: f64,
     schedule: Schedule,
-    /// Rows that surface late: when received, when visible, when first seen.
-    late: Vec<(DateTime<Utc>, DateTime<Utc>, Option<DateTime<Utc>>)>,
-    requests: [u64; 3],
+    /// The instants that are watched, with the ages at which they were read.
+    watched: Vec<(DateTime<Utc>, Vec<TimeDelta>)>,
+    requests: HashMap<Lane, u64>,
 }
 
 impl Tenant {
-    fn new(rows_per_day: f64, schedule: Schedule) -> Self {
+    fn new(rows_per_day: f64, settings: ScheduleSettings, start: DateTime<Utc>) -> Self {
         Self {
             rows_per_day,
-            schedule,
-            late: Vec::new(),
-            requests: [0; 3],
+            schedule: Schedule::new(settings, Coverage::new(start), Lateness::default()),
+            watched: Vec::new(),
+            requests: HashMap::new(),
         }
     }
 
     fn read(&mut self, lane: Lane, window: Window, now: DateTime<Utc>) {
-        let rows = self.rows_per_day * seconds(window.span()) / 86_400.0;
-        let pages = (rows / 5000.0).ceil().max(1.0) as u64;
-        self.requests[lane as usize] += pages;
+        #[allow(
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "a count"
+        )]
+        let rows = (self.rows_per_day * seconds(window.span()) / 86_400.0) as u64;
+        let pages = rows.div_ceil(5000).max(1);
+        *self.requests.entry(lane).or_default() += pages;
         (0..pages).for_each(|_| self.schedule.paged(lane));
-        for (received, visible, seen) in &mut self.late {
-            if seen.is_none() && *visible <= now && window.contains(*received) {
-                *seen = Some(now);
-                self.schedule.first_seen(*received, now);
+        for (instant, ages) in &mut self.watched {
+            if window.contains(*instant) {
+                ages.push(now - *instant);
             }
         }
-        self.schedule.learn(lane, window, rows as u64);
-        self.schedule.complete(window, now, rows as u64);
+        self.schedule.learn(lane, window, rows);
+        self.schedule.complete(window, now, rows);
     }
 
+    /// Reads all that there is to read at `now`.
     fn turn(&mut self, now: DateTime<Utc>) {
         if let Some(window) = self.schedule.live(now) {
             self.read(Lane::Live, window, now);
         }
-        while self.schedule.lost(now).is_some() {}
         while let Some((lane, window)) = self.schedule.beside(now) {
             self.read(lane, window, now);
         }
     }
+
+    fn requests(&self, lane: Lane) -> u64 {
+        self.requests.get(&lane).copied().unwrap_or(0)
+    }
 }
 
 #[test]
-fn measure() {
-    use rand::{Rng, SeedableRng, rngs::StdRng};
-    for rows in [1e3, 1e5, 1e6, 3e6, 1e7] {
-        let mut random = StdRng::seed_from_u64(7);
-        let mut tenant = Tenant::new(
-            rows,
-            Schedule::new(SETTINGS, Coverage::new(at(-3600)), Lateness::default()),
-        );
-        let points = [
-            (0.0, 20.0),
-            (0.5, 120.0),
-            (0.9, 600.0),
-            (0.99, 3600.0),
-            (0.999, 6.0 * 3600.0),
-            (1.0, 86_400.0_f64),
-        ];
-        for _ in 0..20_000 {
-            let received = at(random.random_range(0..2 * 86_400));
-            let q: f64 = random.random();
-            let n = points.iter().position(|p| p.0 > q).unwrap();
-            let ((q0, a), (q1, b)) = (points[n - 1], points[n]);
-            let late = a * (b / a).powf((q - q0) / (q1 - q0));
-            tenant.late.push((
-                received,
-                received + TimeDelta::milliseconds((late * 1000.0) as i64),
-                None,
-            ));
+fn asks_for_the_newest_once_a_frequency() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    assert_eq!(schedule.due(at(60)), at(60), "at once after a start");
+    assert_eq!(schedule.live(at(60)), Some(window(0, 60)));
+    assert_eq!(
+        (schedule.live(at(60)), schedule.due(at(61))),
+        (None, at(120))
+    );
+    // What is being read, or not accepted yet, is not asked for again.
+    assert_eq!(schedule.live(at(127)), Some(window(60, 127)));
+    assert_eq!(schedule.coverage().mark(), at(0));
+    schedule.complete(window(60, 127), at(127), 0);
+    assert_eq!(schedule.coverage().mark(), at(0), "the first is missing");
+    schedule.complete(window(0, 60), at(60), 0);
+    assert_eq!(schedule.coverage().mark(), at(127));
+    assert_eq!(
+        schedule.due(at(-500)),
+        at(-500),
+        "a clock that was set back"
+    );
+}
+
+#[test]
+fn the_delay_is_kept() {
+    let delay = TimeDelta::minutes(5);
+    let settings = ScheduleSettings { delay, ..SETTINGS };
+    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    assert_eq!(schedule.live(at(299)), None);
+    assert_eq!(schedule.live(at(360)), Some(window(0, 60)));
+}
+
+#[test]
+fn after_a_stop_the_newest_is_read_first_and_the_gap_oldest_first() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(29 * 86_400);
+    let newest = schedule.live(now).unwrap();
+    assert_eq!((newest.end(), newest.span()), (now, TimeDelta::minutes(2)));
+    assert_eq!(schedule.beside(now), Some((Lane::Backlog, window(0, 3600))));
+    assert_eq!(
+        schedule.beside(now),
+        Some((Lane::Backlog, window(3600, 7200)))
+    );
+    schedule.complete(newest, now, 0);
+    assert_eq!(schedule.coverage().mark(), at(0));
+    assert_eq!(schedule.missing(), newest.start() - at(0));
+}
+
+#[test]
+fn a_backlog_of_thirty_days_takes_few_requests() {
+    let mut tenant = Tenant::new(100_000.0 / 30.0, SETTINGS, at(0));
+    tenant.turn(at(30 * 86_400));
+    assert_eq!(tenant.schedule.missing(), TimeDelta::zero());
+    let requests = tenant.requests(Lane::Backlog);
+    assert!(requests <= 35, "{requests}");
+}
+
+#[test]
+fn what_the_source_no_longer_keeps_is_lost_once() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(91 * 86_400);
+    let newest = schedule.live(now).unwrap();
+    let lost = window(0, 86_400 + 60);
+    assert_eq!((schedule.lost(now), schedule.lost(now)), (Some(lost), None));
+    assert_eq!(schedule.coverage().lost(), [lost]);
+    let (_, first) = schedule.beside(now).unwrap();
+    assert_eq!(first.start(), lost.end());
+    // The service keeps less than was thought.
+    let oldest = at(10 * 86_400);
+    assert_eq!(schedule.forget_before(first, at(0)), None);
+    assert_eq!(schedule.forget_before(first, oldest), Some(first));
+    schedule.complete(newest, now, 0);
+    assert_eq!(schedule.coverage().lost(), [window(0, 86_460 + 3600)]);
+}
+
+#[test]
+fn a_window_that_is_too_much_is_halved_down_to_a_second() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let mut spans = Vec::new();
+    loop {
+        let (_, window) = schedule.beside(now).unwrap();
+        assert_eq!(window.start(), at(0), "the same start is asked for again");
+        spans.push(window.span().num_seconds());
+        if !schedule.can_narrow(window) {
+            break;
         }
-        let mut marks = 0;
-        let mut before = [0; 3];
-        for second in (0..3 * 86_400).step_by(60) {
-            if second == 2 * 86_400 {
-                before = tenant.requests;
-            }
-            tenant.turn(at(second));
-            marks = marks.max(tenant.schedule.coverage().stretches().len());
-        }
-        let mut ok = 0;
-        let mut missed = 0;
-        let mut worst: f64 = 0.0;
+        schedule.narrow(window);
+    }
+    assert_eq!(spans, [3600, 1800, 900, 450, 225, 112, 56, 28, 14, 7, 3, 1]);
+    // The other reader goes on behind it.
+    assert_eq!(schedule.beside(now), Some((Lane::Backlog, window(1, 3))));
+}
+
+#[test]
+fn nothing_is_read_twice_without_a_settle_time() {
+    let settle_time = TimeDelta::zero();
+    let settings = ScheduleSettings {
+        settle_time,
+        ..SETTINGS
+    };
+    let mut tenant = Tenant::new(1e6, settings, at(0));
+    tenant.watched.push((at(4000), Vec::new()));
+    (1..200).for_each(|minute| tenant.turn(at(minute * 60)));
+    assert_eq!(tenant.watched.first().unwrap().1.len(), 1);
+    assert_eq!(tenant.schedule.coverage().stretches(), []);
+    assert_eq!(tenant.schedule.coverage().floor(), at(199 * 60));
+}
+
+/// The promise: between two readings of an instant no more passes than a quarter of its age and one
+/// `frequency`, and the last reading is not before the settle time.
+#[test]
+fn the_past_is_read_again_at_growing_intervals() {
+    for rows_per_day in [1e3, 1e5, 5e5] {
+        let mut tenant = Tenant::new(rows_per_day, SETTINGS, at(0));
+        tenant.watched = (0..200).map(|n| (at(6000 + n * 37), Vec::new())).collect();
+        (1..=29 * 60).for_each(|minute| tenant.turn(at(minute * 60)));
+        let mut late = 0;
         let mut all = 0;
-        let mut long = (0, 0);
-        for (received, visible, seen) in &tenant.late {
-            let Some(seen) = seen else {
-                missed += 1;
-                continue;
-            };
-            let lateness = seconds(*visible - *received);
-            let delay = seconds(*seen - *visible);
-            all += 1;
-            let good = delay <= 0.25 * lateness + 60.0;
-            ok += usize::from(good);
-            if lateness > 3600.0 {
-                long.0 += 1;
-                long.1 += usize::from(good);
+        for (instant, ages) in &tenant.watched {
+            assert!(ages.last() >= Some(&SETTINGS.settle_time), "{instant}");
+            for pair in ages.windows(2) {
+                let [before, after] = pair else { continue };
+                let allowed = *before / 4 + SETTINGS.frequency;
+                all += 1;
+                late += usize::from(*after - *before > allowed);
+                assert!(*after - *before <= allowed * 3 / 2, "{before} {after}");
             }
-            worst = worst.max(delay / (0.25 * lateness + 60.0));
         }
-        let day: Vec<_> = tenant
-            .requests
-            .iter()
-            .zip(before)
-            .map(|(a, b)| a - b)
-            .collect();
-        eprintln!(
-            "{rows}: {day:?} a day, good {:.4}, long {long:?} worst {worst:.2}, missed {missed}, stretches {marks} coarse {:?} floor {}",
-            ok as f64 / all as f64,
-            tenant.schedule.coarseness(),
-            at(3 * 86400) - tenant.schedule.coverage().floor()
+        assert!(late * 50 < all, "{late} of {all} readings were late");
+        let stretches = tenant.schedule.coverage().stretches().len();
+        assert!(stretches < 200, "{stretches}");
+        let floor = at(29 * 3600) - tenant.schedule.coverage().floor();
+        assert!(floor < TimeDelta::hours(25), "{floor}");
+        let requests = tenant.requests(Lane::Settle);
+        assert!(requests < 7200, "{requests} of a quarter of the quota");
+    }
+}
+
+#[test]
+fn a_tenant_that_is_too_large_is_read_more_coarsely_but_to_the_end() {
+    let mut tenant = Tenant::new(8e6, SETTINGS, at(0));
+    tenant.watched = (0..100).map(|n| (at(6000 + n * 37), Vec::new())).collect();
+    for minute in 1..=50 * 60 {
+        tenant.turn(at(minute * 60));
+        assert!(tenant.schedule.coverage().stretches().len() <= 1100);
+    }
+    for (instant, ages) in &tenant.watched {
+        assert!(
+            ages.last() >= Some(&SETTINGS.settle_time),
+            "{instant} {ages:?}"
         );
     }
+    assert!(tenant.schedule.coarseness().is_some(), "and that is said");
+    let requests = tenant.requests(Lane::Settle);
+    assert!(requests <= 7200 * 50 / 24 + 40, "{requests}");
 }

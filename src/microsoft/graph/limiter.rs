@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::quota::Quota;
+use super::quota::{Quota, Urgency};
 use crate::Clock;
 
 /// Makes requests wait for their turn. Clones share one [`Quota`].
@@ -31,15 +31,20 @@ impl Limiter {
         self.quota().stamps().collect()
     }
 
+    /// How many requests in 5 minutes are our share.
+    pub fn share(&self) -> u32 {
+        self.quota().share()
+    }
+
     /// How many requests in 5 minutes are allowed at present.
     pub fn allowed(&self) -> u32 {
         self.quota().allowed()
     }
 
     /// Waits until a request may be sent, which then counts. May be dropped at any time.
-    pub(in crate::microsoft) async fn admit(&self) {
+    pub(in crate::microsoft) async fn admit(&self, urgency: Urgency) {
         loop {
-            let wait = self.quota().take(self.clock.now());
+            let wait = self.quota().take(urgency, self.clock.now());
             match wait {
                 None => return,
                 Some(wait) => tokio::time::sleep(wait).await,

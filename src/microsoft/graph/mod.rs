@@ -26,7 +26,7 @@ use self::skew::Skew;
 pub use self::{
     events::EventFormat,
     limiter::Limiter,
-    quota::{Quota, Share},
+    quota::{Quota, Share, Urgency},
 };
 use super::{
     Class, Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice,
@@ -111,23 +111,28 @@ impl Graph {
     ///
     /// # Errors
     /// When there is no whole page; [`Error::class`] says whether asking again helps.
-    pub async fn page(&self, window: Window, link: Option<&Link>) -> Result<Page<Link>, Error> {
+    pub async fn page(
+        &self,
+        window: Window,
+        link: Option<&Link>,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
         let Some(link) = link else {
-            return self.first_page(window).await;
+            return self.first_page(window, urgency).await;
         };
-        let mut result = self.linked_page(link).await;
+        let mut result = self.linked_page(link, urgency).await;
         if is_narrow(&result)
             && let Some(sound) = repair::unwrapped(link)
         {
             self.repaired.fetch_add(1, Ordering::Relaxed);
-            result = self.linked_page(&sound).await;
+            result = self.linked_page(&sound, urgency).await;
         }
         if is_narrow(&result)
             && let Some(reached) = link.reached()
             && let Some(rest) = repair::remainder(window, reached)
         {
             self.repaired.fetch_add(1, Ordering::Relaxed);
-            result = self.first_page(rest).await;
+            result = self.first_page(rest, urgency).await;
         }
         result
     }
@@ -144,19 +149,19 @@ impl Graph {
         self.repaired.load(Ordering::Relaxed)
     }
 
-    async fn first_page(&self, window: Window) -> Result<Page<Link>, Error> {
+    async fn first_page(&self, window: Window, urgency: Urgency) -> Result<Page<Link>, Error> {
         self.check_end(window)?;
         let url = query(&self.base, window);
-        match self.ask(&url, None, Some(window.end())).await {
+        match self.ask(&url, None, Some(window.end()), urgency).await {
             // The answer has told the service's time.
             Err(error) if error.label() == "400" => self.check_end(window).and(Err(error)),
             result => result,
         }
     }
 
-    async fn linked_page(&self, link: &Link) -> Result<Page<Link>, Error> {
+    async fn linked_page(&self, link: &Link, urgency: Urgency) -> Result<Page<Link>, Error> {
         let url = link.on_origin_of(&self.base)?;
-        self.ask(url, Some(link), link.reached()).await
+        self.ask(url, Some(link), link.reached(), urgency).await
     }
 
     /// The service refuses windows that end in its future.
@@ -174,9 +179,10 @@ impl Graph {
         url: &Url,
         link: Option<&Link>,
         before: Option<DateTime<Utc>>,
+        urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
         let sent = self.exchange.clock.now();
-        let answer = self.exchange.get(url).await?;
+        let answer = self.exchange.get(url, urgency).await?;
         self.learn(&answer, sent);
         if answer.response.status() == StatusCode::OK {
             return self.read(url, answer, before);

@@ -18,8 +18,20 @@ const TENANT: u32 = 100;
 /// requests are spread.
 const PARTS: u32 = 9;
 
+/// One in so many requests is kept for what cannot wait.
+const RESERVE: u32 = 20;
+
 /// The pause after a refusal that does not say how long to wait.
 const REFUSAL_PAUSE: TimeDelta = TimeDelta::seconds(30);
+
+/// Whether a request can wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// It is for the newest rows.
+    Now,
+    /// It is for rows of the past.
+    Later,
+}
 
 /// How many requests in a period are our share of the tenant's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +93,11 @@ impl Quota {
         self.stamps.iter().copied()
     }
 
+    /// How many requests in a period are our share.
+    pub fn share(&self) -> u32 {
+        self.share
+    }
+
     /// How many requests in a period are allowed at present.
     pub fn allowed(&self) -> u32 {
         self.allowed
@@ -88,13 +105,21 @@ impl Quota {
 
     /// Takes leave for one request now. None when it may be sent, and counts; else how long to
     /// wait before asking again, never zero.
-    pub fn take(&mut self, now: DateTime<Utc>) -> Option<Duration> {
+    ///
+    /// Requests that can wait are spread, and leave a twentieth to those that cannot.
+    pub fn take(&mut self, urgency: Urgency, now: DateTime<Utc>) -> Option<Duration> {
         self.forget(now);
         self.recover(now);
-        let at = self
-            .not_before
-            .max(self.free_at(self.allowed, PERIOD))
-            .max(self.free_at(self.allowed.div_ceil(PARTS), PERIOD / PARTS as i32));
+        let free = match urgency {
+            Urgency::Now => self.free_at(self.allowed, PERIOD),
+            Urgency::Later => {
+                let most = self.allowed - self.allowed / RESERVE;
+                let part = self.allowed.div_ceil(PARTS);
+                self.free_at(most, PERIOD)
+                    .max(self.free_at(part, PERIOD / PARTS as i32))
+            }
+        };
+        let at = self.not_before.max(free);
         if at <= now {
             self.stamps.push_back(now);
             return None;
@@ -170,7 +195,7 @@ mod tests {
     fn rush(quota: &mut Quota, start: i64, seconds: i64) -> Vec<i64> {
         let (mut now, mut sent) = (start, Vec::new());
         while now < start + seconds * 1000 {
-            match quota.take(at(now)) {
+            match quota.take(Urgency::Later, at(now)) {
                 None => sent.push(now),
                 Some(wait) => now += i64::try_from(wait.as_millis()).unwrap(),
             }
@@ -222,7 +247,7 @@ mod tests {
         quota.refused(at(100_000), Some(Duration::from_secs(60)));
         assert_eq!(quota.allowed(), 22, "less than the 30 that were too many");
         assert_eq!(
-            quota.take(at(100_000)),
+            quota.take(Urgency::Later, at(100_000)),
             Some(Duration::from_secs(200)),
             "until the first 10 are a period back"
         );
@@ -253,10 +278,16 @@ mod tests {
     fn never_asks_for_a_hot_loop() {
         let mut quota = Quota::new(Share::new(1).unwrap());
         let now = at(0);
-        assert_eq!(quota.take(now), None);
+        assert_eq!(quota.take(Urgency::Later, now), None);
         let almost = now + TimeDelta::minutes(5) - TimeDelta::nanoseconds(1);
-        assert_eq!(quota.take(almost), Some(Duration::from_millis(1)));
+        assert_eq!(
+            quota.take(Urgency::Later, almost),
+            Some(Duration::from_millis(1))
+        );
         quota.refused(at(900_000), Some(Duration::ZERO));
-        assert_eq!(quota.take(at(900_000)), Some(Duration::from_secs(1)));
+        assert_eq!(
+            quota.take(Urgency::Later, at(900_000)),
+            Some(Duration::from_secs(1))
+        );
     }
 }

@@ -68,9 +68,12 @@ async fn reads_pages_byte_for_byte_through_empty_ones() {
     )
     .answer(200, format!(r#"{{"value":[{row}]}}"#));
     let graph = graph(&fake, EventFormat::Graph);
-    let first = graph.page(window(), None).await.unwrap();
+    let first = graph.page(window(), None, Urgency::Later).await.unwrap();
     assert!(first.is_empty());
-    let last = graph.page(window(), first.next()).await.unwrap();
+    let last = graph
+        .page(window(), first.next(), Urgency::Later)
+        .await
+        .unwrap();
     let read = last.rows().next().unwrap();
     assert_eq!(read.json, row);
     assert_eq!(
@@ -113,7 +116,7 @@ async fn rows_can_have_the_form_of_the_first_trigger() {
         r#"{"value":[{"id":"1","recipientAddress":"a@b","status":"pending"},{}]}"#,
     );
     let graph = graph(&fake, EventFormat::Reporting);
-    let page = graph.page(window(), None).await.unwrap();
+    let page = graph.page(window(), None, Urgency::Later).await.unwrap();
     let rows: Vec<_> = page.rows().collect();
     assert!(
         rows[0]
@@ -137,8 +140,17 @@ async fn an_expired_token_is_renewed_once() {
     give_token(&fake, "3");
     fake.answer(401, expired);
     let graph = graph(&fake, EventFormat::Graph);
-    assert!(graph.page(window(), None).await.unwrap().is_empty());
-    let error = graph.page(window(), None).await.unwrap_err();
+    assert!(
+        graph
+            .page(window(), None, Urgency::Later)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let error = graph
+        .page(window(), None, Urgency::Later)
+        .await
+        .unwrap_err();
     assert_eq!((error.class(), error.label()), (Class::Refused, "401"));
     assert_eq!(fake.requests().len(), 7);
 }
@@ -148,7 +160,7 @@ async fn a_missing_service_principal_is_not_cured_by_a_token() {
     let fake = signed_in();
     fake.answer(401, "... 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373 ...");
     let error = graph(&fake, EventFormat::Graph)
-        .page(window(), None)
+        .page(window(), None, Urgency::Later)
         .await
         .unwrap_err();
     assert!(
@@ -167,7 +179,12 @@ async fn poisoned_links_are_repaired() {
     let base: Url = BASE.parse().unwrap();
     let link = Link::resolve(&base, &format!("x?$skiptoken={poisoned}")).unwrap();
     fake.answer(400, "").answer(200, r#"{"value":[]}"#);
-    assert!(graph.page(window(), Some(&link)).await.is_ok());
+    assert!(
+        graph
+            .page(window(), Some(&link), Urgency::Later)
+            .await
+            .is_ok()
+    );
     let asked = fake
         .requests()
         .pop()
@@ -180,11 +197,17 @@ async fn poisoned_links_are_repaired() {
     assert_eq!(graph.links_repaired(), 1);
 
     fake.answer(400, "").answer(400, "");
-    let error = graph.page(window(), Some(&link)).await.unwrap_err();
+    let error = graph
+        .page(window(), Some(&link), Urgency::Later)
+        .await
+        .unwrap_err();
     assert_eq!(error.class(), Class::Narrow);
     let link = Link::resolve(&base, &format!("x?$skiptoken={sound}")).unwrap();
     fake.answer(400, "");
-    let error = graph.page(window(), Some(&link)).await.unwrap_err();
+    let error = graph
+        .page(window(), Some(&link), Urgency::Later)
+        .await
+        .unwrap_err();
     assert_eq!(error.class(), Class::Narrow);
     assert_eq!(fake.requests().len(), 6);
 }
@@ -197,10 +220,18 @@ async fn no_token_goes_to_a_foreign_link() {
         r#"{"value":[{}],"@odata.nextLink":"https://evil.test/x"}"#,
     );
     let graph = graph(&fake, EventFormat::Graph);
-    let error = graph.page(window(), None).await.unwrap_err();
+    let error = graph
+        .page(window(), None, Urgency::Later)
+        .await
+        .unwrap_err();
     assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
     let link = Link::resolve(&"https://evil.test/x".parse().unwrap(), "").unwrap();
-    assert!(graph.page(window(), Some(&link)).await.is_err());
+    assert!(
+        graph
+            .page(window(), Some(&link), Urgency::Later)
+            .await
+            .is_err()
+    );
     assert_eq!(fake.requests().len(), 2);
 }
 
@@ -213,7 +244,7 @@ async fn windows_do_not_end_in_the_service_s_future() {
     let behind = [("date", "Sun, 22 Nov 2026 11:59:00 GMT")];
     fake.answer_with(400, &behind, "whatever it says");
     for _ in 0..2 {
-        let error = graph.page(window, None).await.unwrap_err();
+        let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
         let retry_after = Some(Duration::from_secs(60));
         assert_eq!(
             (error.class(), error.label()),
@@ -224,7 +255,7 @@ async fn windows_do_not_end_in_the_service_s_future() {
     assert_eq!(graph.skew(), -TimeDelta::minutes(1));
     tokio::time::advance(Duration::from_secs(60)).await;
     fake.answer(200, r#"{"value":[]}"#);
-    assert!(graph.page(window, None).await.is_ok());
+    assert!(graph.page(window, None, Urgency::Later).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,8 +265,15 @@ async fn a_refusal_for_the_quota_s_sake_makes_the_next_request_wait() {
         .answer(200, r#"{"value":[]}"#);
     let graph = graph(&fake, EventFormat::Graph);
     let start = tokio::time::Instant::now();
-    assert_eq!(graph.page(window(), None).await.unwrap_err().label(), "429");
-    assert!(graph.page(window(), None).await.is_ok());
+    assert_eq!(
+        graph
+            .page(window(), None, Urgency::Later)
+            .await
+            .unwrap_err()
+            .label(),
+        "429"
+    );
+    assert!(graph.page(window(), None, Urgency::Later).await.is_ok());
     assert_eq!(start.elapsed(), Duration::from_secs(17));
     let limiter = graph.exchange.limiter.as_ref().unwrap();
     assert_eq!(limiter.stamps().len(), 2);
@@ -257,11 +295,17 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
     let graph = graph(&fake, EventFormat::Graph);
     fake.answer(200, page(&["10:59:00", "10:40:00"], "1"))
         .answer(200, page(&[], "2"));
-    let first = graph.page(window(), None).await.unwrap();
-    let empty = graph.page(window(), first.next()).await.unwrap();
+    let first = graph.page(window(), None, Urgency::Later).await.unwrap();
+    let empty = graph
+        .page(window(), first.next(), Urgency::Later)
+        .await
+        .unwrap();
     fake.answer(400, "")
         .answer(200, page(&["10:40:00.5", "10:20:00.5"], "3"));
-    let rest = graph.page(window(), empty.next()).await.unwrap();
+    let rest = graph
+        .page(window(), empty.next(), Urgency::Later)
+        .await
+        .unwrap();
     let asked = |at: &str| {
         let query = fake
             .requests()
@@ -280,10 +324,16 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
     assert_eq!(graph.links_repaired(), 1);
     fake.answer(404, "")
         .answer(200, page(&["10:10:00", "10:15:00"], "4"));
-    let disorder = graph.page(window(), rest.next()).await.unwrap();
+    let disorder = graph
+        .page(window(), rest.next(), Urgency::Later)
+        .await
+        .unwrap();
     asked("10:20:00.501");
     fake.answer(400, "");
-    let error = graph.page(window(), disorder.next()).await.unwrap_err();
+    let error = graph
+        .page(window(), disorder.next(), Urgency::Later)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.class(),
         Class::Narrow,

@@ -114,6 +114,12 @@ impl Log {
         self.write(Level::Debug, message.as_ref());
     }
 
+    /// What happens in detail: printed, not posted.
+    pub fn detail(&self, message: impl AsRef<str>) {
+        let message = self.clean(message.as_ref());
+        self.print(Level::Info, &message);
+    }
+
     /// What happens.
     pub fn info(&self, message: impl AsRef<str>) {
         self.write(Level::Info, message.as_ref());

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::sdk::{RunError, Trigger, testing::Fake};
+use crate::sdk::{RunError, Trigger, storage::LocalBackend, testing::Fake};
 
 const MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3", "configuration": {
     "type": "object", "properties": {"api_key": {"type": "string"}}, "required": ["api_key"],

@@ -7,6 +7,8 @@
 mod conformance;
 mod local;
 mod memory;
+mod object;
+mod opened;
 mod state_file;
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
@@ -14,7 +16,16 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub use self::{local::LocalBackend, memory::MemoryBackend, state_file::StateFile};
+pub use self::{
+    local::LocalBackend,
+    memory::MemoryBackend,
+    object::{ObjectBackend, ObjectError, ObjectProblem},
+    state_file::StateFile,
+};
+pub(super) use self::{
+    object::{Around, ObjectSettings},
+    opened::Opened,
+};
 
 /// Why something could not be kept or found again.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +51,9 @@ pub enum StorageError {
         /// The directory.
         path: PathBuf,
     },
+    /// The object store cannot be used, or no longer.
+    #[error("cannot use the object store")]
+    Object(#[from] ObjectError),
     /// An operation on one file failed.
     #[error("cannot {operation} {name} in the data storage")]
     Failed {

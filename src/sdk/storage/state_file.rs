@@ -20,6 +20,9 @@ pub struct StateFile {
 }
 
 impl StateFile {
+    /// The name by convention (L-02).
+    pub const USUAL_NAME: &str = "context.json";
+
     /// Reads the file, or starts with an empty object where there is none.
     ///
     /// # Errors

@@ -1,0 +1,298 @@
+//! From rows to accepted batches, and the books that are kept of them.
+
+use std::{io, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::JoinError;
+
+use super::{
+    super::{
+        Batch, Checkpoint, Event, Pushed, Receipt, Sink, Source, Store,
+        event::{Novelty, PageCount},
+        known::{Admission, BatchId, Filed},
+        readings::Done,
+        timeline::Timeline,
+    },
+    Collector, End, Lane, Pass, is_foreign,
+};
+use crate::{Page, Window, http::Backoff, row::RowRef};
+
+/// Batches under way at once (contract J-07).
+const IN_FLIGHT: usize = 4;
+
+/// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
+/// the intake get their rows a second time after the next start.
+const DRAIN: Duration = Duration::from_millis(2500);
+
+/// Delivered rows are remembered for this long before the floor of the timeline: a source may show
+/// rows again that lie just before the window it was asked for.
+const REMEMBER: TimeDelta = TimeDelta::minutes(5);
+
+/// Pauses while the data directory cannot be written.
+const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A batch that is no longer under way.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    id: BatchId,
+    rows: Vec<Filed>,
+    newest: Option<DateTime<Utc>>,
+    /// None when it was given up because of a stop.
+    receipt: Option<Receipt>,
+}
+
+/// A batch being filled.
+pub(super) struct Draft<B> {
+    id: BatchId,
+    /// Rows without a date are filed under this one.
+    otherwise: DateTime<Utc>,
+    batch: B,
+    rows: Vec<Filed>,
+    newest: Option<DateTime<Utc>>,
+}
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Puts the rows of a page that are not known into batches.
+    pub(super) async fn take(
+        &mut self,
+        page: &Page<S::Link>,
+        pass: &mut Pass<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        let mut count = PageCount::default();
+        for row in page.rows() {
+            if is_foreign(self.schedule.coverage(), row.received) {
+                continue;
+            }
+            let (otherwise, batch) = (pass.draft.otherwise, pass.draft.id);
+            match self.known.admit(row.key, row.received, otherwise, batch) {
+                Admission::Delivered => count.known += 1,
+                Admission::OnItsWay(batch) => {
+                    self.readings.carried_by(pass.id, batch);
+                    count.known += 1;
+                }
+                Admission::New(filed) => {
+                    let novelty = self.novelty(&row, pass);
+                    count.add(novelty);
+                    self.add(row, filed, pass).await?;
+                }
+                Admission::Changed(filed) => {
+                    count.add(Novelty::Changed);
+                    self.add(row, filed, pass).await?;
+                }
+            }
+        }
+        pass.pages += 1;
+        pass.rows += page.len() as u64;
+        pass.new += (page.len() - count.known.min(page.len())) as u64;
+        self.tell(Event::PageRead {
+            lane: pass.lane,
+            count,
+        });
+        Ok(())
+    }
+
+    /// Whether a row that was never seen before is late.
+    fn novelty(&mut self, row: &RowRef<'_>, pass: &Pass<S::Link, K::Batch>) -> Novelty {
+        let Some(received) = row.received else {
+            return Novelty::New;
+        };
+        if let Some(lateness) = self.schedule.first_seen(received, pass.began) {
+            self.tell(Event::FirstSeen { lateness });
+            return Novelty::Late;
+        }
+        // How long a backlog has waited says nothing about the service.
+        if pass.lane == Lane::Live {
+            let lateness = (pass.began - received).max(TimeDelta::zero());
+            self.tell(Event::FirstSeen { lateness });
+        }
+        Novelty::New
+    }
+
+    async fn add(
+        &mut self,
+        row: RowRef<'_>,
+        filed: Filed,
+        pass: &mut Pass<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        let mut pushed = pass.draft.batch.push(row.json);
+        if pushed == Pushed::Full && !pass.draft.rows.is_empty() {
+            let next = self.draft(pass.window);
+            let full = std::mem::replace(&mut pass.draft, next);
+            self.send(full).await?;
+            self.known.carry(filed.key, pass.draft.id);
+            pushed = pass.draft.batch.push(row.json);
+        }
+        if pushed == Pushed::Added {
+            self.readings.carried_by(pass.id, pass.draft.id);
+            pass.draft.rows.push(filed);
+            pass.draft.newest = pass.draft.newest.max(row.received);
+            return Ok(());
+        }
+        let reason = "it is longer than the intake accepts";
+        self.tell(Event::Dropped {
+            event: row.json,
+            reason,
+        });
+        self.remember(&[filed]).await
+    }
+
+    /// An empty batch for rows of a window.
+    pub(super) fn draft(&mut self, window: Window) -> Draft<K::Batch> {
+        self.last_batch = BatchId(self.last_batch.0 + 1);
+        Draft {
+            id: self.last_batch,
+            otherwise: window.start(),
+            batch: self.parts.sink.batch(),
+            rows: Vec::new(),
+            newest: None,
+        }
+    }
+
+    /// Sends a batch on its way, when there is room for one more.
+    pub(super) async fn send(&mut self, draft: Draft<K::Batch>) -> Result<(), End> {
+        let Draft {
+            id,
+            batch,
+            rows,
+            newest,
+            ..
+        } = draft;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        while self.deliveries.len() >= IN_FLIGHT {
+            self.tell(Event::Turning {
+                within: super::TURN,
+            });
+            let stop = self.parts.stop.clone();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(End::Stopped),
+                Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
+                // So that the loop is seen to turn, however long the intake is down.
+                () = tokio::time::sleep(super::TURN / 2) => {}
+            }
+        }
+        let sink = Arc::clone(&self.parts.sink);
+        self.deliveries.spawn(async move {
+            let receipt = sink.deliver(batch).await;
+            Delivery {
+                id,
+                rows,
+                newest,
+                receipt,
+            }
+        });
+        Ok(())
+    }
+
+    pub(super) async fn delivered(&mut self, done: Result<Delivery, JoinError>) -> Result<(), End> {
+        let Delivery {
+            id,
+            rows,
+            newest,
+            receipt,
+        } = done.map_err(End::Failed)?;
+        let Some(receipt) = receipt else {
+            return Ok(());
+        };
+        let accepted = rows.len().saturating_sub(receipt.rejected.len());
+        self.tell(Event::Accepted {
+            rows: accepted,
+            newest,
+        });
+        for rejected in &receipt.rejected {
+            self.tell(Event::Dropped {
+                event: &rejected.event,
+                reason: &rejected.reason,
+            });
+        }
+        self.remember(&rows).await?;
+        let done = self.readings.accepted(id);
+        self.complete(done).await
+    }
+
+    /// Makes sure that rows are not sent again.
+    async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
+        self.known.deliver(rows);
+        let mut backoff = store_backoff();
+        while let Err(error) = self.journal.append(self.parts.store.as_ref(), rows).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        Ok(())
+    }
+
+    /// Windows are done: keeps that, and forgets what nobody will show again.
+    pub(super) async fn complete(&mut self, done: Vec<Done>) -> Result<(), End> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        for Done {
+            window,
+            began,
+            rows,
+        } in done
+        {
+            self.schedule.complete(window, began, rows);
+        }
+        self.keep().await?;
+        let horizon = self.schedule.coverage().floor() - REMEMBER;
+        self.known.forget_before(horizon);
+        let store = self.parts.store.as_ref();
+        if let Err(error) = self.journal.forget_before(store, horizon).await {
+            // Harmless: it is tried again when the next window is done.
+            self.tell(Event::StoreFailed {
+                error: &error,
+                pause: Duration::ZERO,
+            });
+        }
+        Ok(())
+    }
+
+    /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
+    /// again, whose rows are known.
+    pub(super) async fn keep(&mut self) -> Result<(), End> {
+        let timeline = Timeline::new(
+            self.source_time(),
+            self.schedule.coverage().clone(),
+            self.schedule.lateness().clone(),
+        );
+        let mut backoff = store_backoff();
+        while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        let mut backoff = store_backoff();
+        while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        self.tell(Event::Marked {
+            mark: timeline.mark,
+        });
+        Ok(())
+    }
+
+    async fn store_failed(&self, error: &io::Error, backoff: &mut Backoff) -> Result<(), End> {
+        let pause = backoff.next_pause(None);
+        self.tell(Event::StoreFailed { error, pause });
+        self.tell(Event::Turning { within: pause });
+        self.until_stopped(tokio::time::sleep(pause)).await
+    }
+
+    /// Takes in what is accepted shortly after a stop, and gives up the rest.
+    pub(super) async fn drain(&mut self) {
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        while let Ok(Some(done)) =
+            tokio::time::timeout_at(deadline, self.deliveries.join_next()).await
+        {
+            // Only a stop ends it, which is under way already.
+            if self.delivered(done).await.is_err() {
+                break;
+            }
+        }
+        self.deliveries.abort_all();
+    }
+}
+
+fn store_backoff() -> Backoff {
+    Backoff::new(STORE_PAUSES.0, STORE_PAUSES.1)
+}

@@ -1,0 +1,178 @@
+//! One reader: the window it is reading, and its pauses.
+
+use std::{collections::HashSet, fmt, hash::Hash, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use super::{super::patience::Patience, Draft, Lane};
+use crate::{Window, collect::readings::ReadingId};
+
+/// How far beyond its window a source may look to be on the safe side.
+pub(super) const MARGIN: TimeDelta = TimeDelta::seconds(2);
+
+/// After this many failures in a row a link is given up and its window begun anew, since links may
+/// expire.
+const LINK_FAILURES: u32 = 5;
+
+/// A reader of windows, one after the other.
+#[derive(Debug)]
+pub(super) struct Slot<L, B> {
+    /// What is being read. None while a page of it is taken in, too.
+    pub(super) pass: Option<Pass<L, B>>,
+    /// Failures of single pages.
+    pub(super) patience: Patience,
+    /// Failures of whole windows.
+    pub(super) window_patience: Patience,
+    hold: Option<Instant>,
+    asking_since: Option<Instant>,
+}
+
+/// The reading of one window.
+pub(super) struct Pass<L, B> {
+    pub(super) id: ReadingId,
+    pub(super) lane: Lane,
+    pub(super) window: Window,
+    /// When its first page was asked for.
+    pub(super) began: DateTime<Utc>,
+    /// The page to ask for; none for the first.
+    pub(super) link: Option<L>,
+    pub(super) draft: Draft<B>,
+    pub(super) pages: u32,
+    pub(super) rows: u64,
+    pub(super) new: u64,
+    seen: HashSet<L>,
+    failures: u32,
+}
+
+impl<L, B> fmt::Debug for Pass<L, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pass")
+            .field("lane", &self.lane)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L: Clone + Eq + Hash, B> Slot<L, B> {
+    pub(super) fn new() -> Self {
+        Self {
+            pass: None,
+            patience: Patience::new(),
+            window_patience: Patience::new(),
+            hold: None,
+            asking_since: None,
+        }
+    }
+
+    /// Whether a window may be given to it.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.pass.is_none() && self.asking_since.is_none() && self.held_until(now).is_none()
+    }
+
+    /// Whether its next page should be asked for.
+    pub(super) fn waits(&self, now: Instant) -> bool {
+        self.pass.is_some() && self.asking_since.is_none() && self.held_until(now).is_none()
+    }
+
+    /// What to ask for; counts as asked.
+    pub(super) fn ask(&mut self) -> Option<(Lane, Window, Option<L>)> {
+        let pass = self.pass.as_ref()?;
+        let what = (pass.lane, pass.window, pass.link.clone());
+        self.asks();
+        Some(what)
+    }
+
+    /// A page has been asked for.
+    pub(super) fn asks(&mut self) {
+        self.asking_since = Some(Instant::now());
+    }
+
+    /// The answer came: the pass to go on with.
+    pub(super) fn answered(&mut self) -> Option<Pass<L, B>> {
+        self.asking_since = None;
+        self.pass.take()
+    }
+
+    /// When its pause ends.
+    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.hold.filter(|until| *until > now)
+    }
+
+    pub(super) fn hold(&mut self, pause: Duration) {
+        self.hold = Some(Instant::now() + pause);
+    }
+
+    /// Since when a page is being waited for.
+    pub(super) fn asking_since(&self) -> Option<Instant> {
+        self.asking_since
+    }
+
+    /// A page came. How many failures there were before it.
+    pub(super) fn succeeded(&mut self) -> u32 {
+        self.patience.succeeded()
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.patience.is_failing()
+    }
+
+    /// Whether a person must mend what keeps it from reading.
+    pub(super) fn is_refused(&self) -> bool {
+        self.patience.is_refused() || self.window_patience.is_refused()
+    }
+}
+
+impl<L: Clone + Eq + Hash, B> Pass<L, B> {
+    pub(super) fn new(
+        id: ReadingId,
+        lane: Lane,
+        window: Window,
+        began: DateTime<Utc>,
+        draft: Draft<B>,
+    ) -> Self {
+        Self {
+            id,
+            lane,
+            window,
+            began,
+            link: None,
+            draft,
+            pages: 0,
+            rows: 0,
+            new: 0,
+            seen: HashSet::new(),
+            failures: 0,
+        }
+    }
+
+    /// Follows a link, or says why not: it was followed before, or links go on for ever.
+    pub(super) fn follow(&mut self, link: &L, most: u32) -> Option<String> {
+        self.failures = 0;
+        if !self.seen.insert(link.clone()) {
+            let pages = self.seen.len();
+            return Some(format!(
+                "the link to the next page repeats itself after {pages} pages"
+            ));
+        }
+        if self.seen.len() >= most as usize {
+            return Some(format!("more than {most} pages in one query"));
+        }
+        self.link = Some(link.clone());
+        None
+    }
+
+    /// A request failed. Now and then the link is given up.
+    pub(super) fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures.is_multiple_of(LINK_FAILURES) {
+            self.begin_anew();
+        }
+    }
+
+    /// Reads the window from its first page on.
+    pub(super) fn begin_anew(&mut self) {
+        self.seen.clear();
+        self.link = None;
+    }
+}

@@ -1,0 +1,155 @@
+//! Which windows are being read, and when their rows are safe: a pure state machine.
+//!
+//! A window is done when it was read to its end and nothing of it is on its way any more. A row
+//! that another reading has put on its way counts too: until it has arrived, this window must not
+//! pass as done, since after a crash nobody would look for the row again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::known::BatchId;
+use crate::Window;
+
+/// Names a reading of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ReadingId(u64);
+
+/// A window all of whose rows have been accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) window: Window,
+    /// When its query began.
+    pub(super) began: DateTime<Utc>,
+    /// Rows it had.
+    pub(super) rows: u64,
+}
+
+/// The readings under way.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    last: u64,
+    under_way: BTreeMap<ReadingId, UnderWay>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    window: Window,
+    began: DateTime<Utc>,
+    /// How many rows it had, once it was read to its end.
+    rows: Option<u64>,
+    /// Batches with rows of it that are not accepted yet.
+    batches: BTreeSet<BatchId>,
+}
+
+impl Readings {
+    /// A window begins to be read.
+    pub(super) fn begin(&mut self, window: Window, began: DateTime<Utc>) -> ReadingId {
+        self.last += 1;
+        let id = ReadingId(self.last);
+        let under_way = UnderWay {
+            window,
+            began,
+            rows: None,
+            batches: BTreeSet::new(),
+        };
+        self.under_way.insert(id, under_way);
+        id
+    }
+
+    /// A row of the window is in this batch, whoever has put it there.
+    pub(super) fn carried_by(&mut self, id: ReadingId, batch: BatchId) {
+        if let Some(reading) = self.under_way.get_mut(&id) {
+            reading.batches.insert(batch);
+        }
+    }
+
+    /// A batch was accepted. What is done now.
+    pub(super) fn accepted(&mut self, batch: BatchId) -> Vec<Done> {
+        for reading in self.under_way.values_mut() {
+            reading.batches.remove(&batch);
+        }
+        self.take_done()
+    }
+
+    /// The window was read to its end. What is done now.
+    pub(super) fn read(&mut self, id: ReadingId, rows: u64) -> Vec<Done> {
+        if let Some(reading) = self.under_way.get_mut(&id) {
+            reading.rows = Some(rows);
+        }
+        self.take_done()
+    }
+
+    /// The window will be asked for again, in another way. Its rows on their way are known by the
+    /// batches that carry them.
+    pub(super) fn abandon(&mut self, id: ReadingId) {
+        self.under_way.remove(&id);
+    }
+
+    fn take_done(&mut self) -> Vec<Done> {
+        let done = self.under_way.iter().filter_map(|(id, reading)| {
+            let rows = reading.rows.filter(|_| reading.batches.is_empty())?;
+            let UnderWay { window, began, .. } = *reading;
+            Some((
+                *id,
+                Done {
+                    window,
+                    began,
+                    rows,
+                },
+            ))
+        });
+        let done: Vec<_> = done.collect();
+        for (id, _) in &done {
+            self.under_way.remove(id);
+        }
+        done.into_iter().map(|(_, done)| done).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    fn windows(done: &[Done]) -> Vec<Window> {
+        done.iter().map(|done| done.window).collect()
+    }
+
+    #[test]
+    fn done_is_what_was_read_and_accepted_in_any_order() {
+        let mut readings = Readings::default();
+        let first = readings.begin(window(0, 10), at(20));
+        let second = readings.begin(window(10, 20), at(20));
+        readings.carried_by(first, BatchId(1));
+        assert_eq!(readings.read(first, 5), [], "a batch is on its way");
+        assert_eq!(windows(&readings.read(second, 0)), [window(10, 20)]);
+        let done = readings.accepted(BatchId(1));
+        let expected = Done {
+            window: window(0, 10),
+            began: at(20),
+            rows: 5,
+        };
+        assert_eq!(done, [expected]);
+        assert_eq!(readings.accepted(BatchId(1)), [], "once");
+    }
+
+    #[test]
+    fn rows_that_another_reading_carries_count() {
+        let mut readings = Readings::default();
+        let wide = readings.begin(window(0, 10), at(20));
+        readings.carried_by(wide, BatchId(1));
+        readings.abandon(wide);
+        let narrow = readings.begin(window(0, 5), at(21));
+        readings.carried_by(narrow, BatchId(1));
+        assert_eq!(readings.read(narrow, 1), []);
+        assert_eq!(windows(&readings.accepted(BatchId(1))), [window(0, 5)]);
+    }
+}

@@ -1,0 +1,213 @@
+//! One line a minute that tells a person how the collection stands.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::collect::{PageCount, Standing};
+
+/// A line is written at most this often.
+const PERIOD: TimeDelta = TimeDelta::minutes(1);
+
+/// How often nothing is reported when nothing happens.
+const QUIET_PERIOD: TimeDelta = TimeDelta::minutes(10);
+
+/// How often a warning is repeated that has not lost its reason.
+const REPEATED: TimeDelta = TimeDelta::hours(24);
+
+/// Timers are not exact to the millisecond.
+const EARLY: TimeDelta = TimeDelta::seconds(2);
+
+/// What has happened since the last line.
+#[derive(Debug, Default)]
+pub(super) struct Summary(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    since: Option<DateTime<Utc>>,
+    count: PageCount,
+    said_coarse: Option<DateTime<Utc>>,
+    said_better: Option<DateTime<Utc>>,
+}
+
+/// Something to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// What happens.
+    Info(String),
+    /// A person should consider it.
+    Warning(String),
+}
+
+impl Summary {
+    /// A page was read.
+    pub(super) fn add(&self, page: PageCount) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.count.new += page.new;
+        state.count.late += page.late;
+        state.count.changed += page.changed;
+    }
+
+    /// What there is to say now.
+    pub(super) fn lines(&self, standing: &Standing, now: DateTime<Utc>) -> Vec<Line> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = state.progress(standing, now).map(Line::Info);
+        let coarse = standing
+            .coarseness
+            .filter(|_| due(&mut state.said_coarse, now));
+        let coarse = coarse.map(|factor| {
+            Line::Warning(format!(
+                "There are more rows than can be read again in time with a quarter of the quota: \
+                 late rows and changed statuses arrive about {factor:.0} times later than they \
+                 should. Nothing is lost, and new rows are not affected. Raise `quota` if it is \
+                 below 90, or lower `settle_time`."
+            ))
+        });
+        let better = standing.better_settle_time;
+        let better = better.filter(|_| due(&mut state.said_better, now));
+        let better = better.map(|better| {
+            Line::Warning(format!(
+                "Rows still surface when `settle_time` is nearly over: set it to {} so that later \
+                 ones are found, too.",
+                better.num_hours()
+            ))
+        });
+        [progress, coarse, better].into_iter().flatten().collect()
+    }
+}
+
+impl State {
+    fn progress(&mut self, standing: &Standing, now: DateTime<Utc>) -> Option<String> {
+        // The first moment has nothing to tell yet.
+        let since = *self.since.get_or_insert(now);
+        let passed = now - since;
+        let eventful = self.count.sent() > 0 || standing.missing > TimeDelta::zero();
+        let period = if eventful { PERIOD } else { QUIET_PERIOD };
+        if passed + EARLY < period {
+            return None;
+        }
+        let PageCount { late, changed, .. } = self.count;
+        let rows = self.count.sent();
+        self.count = PageCount::default();
+        self.since = Some(now);
+        let state = match standing.oldest_missing {
+            None => "Up to date".to_owned(),
+            Some(_) => "Catching up".to_owned(),
+        };
+        let backlog = match standing.oldest_missing {
+            None => "0".to_owned(),
+            Some(oldest) => format!(
+                "{} from {} on",
+                span(standing.missing),
+                oldest.format("%Y-%m-%d %H:%M")
+            ),
+        };
+        Some(format!(
+            "{state}: {rows} rows in the last {}, {late} late, {changed} with a changed status, \
+             backlog {backlog}.",
+            period_of(passed)
+        ))
+    }
+}
+
+fn due(said: &mut Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    let due = said.is_none_or(|at| now - at >= REPEATED);
+    if due {
+        *said = Some(now);
+    }
+    due
+}
+
+fn period_of(passed: TimeDelta) -> String {
+    match (passed + TimeDelta::seconds(30)).num_minutes() {
+        ..=1 => "minute".to_owned(),
+        minutes => span(TimeDelta::minutes(minutes)),
+    }
+}
+
+/// A span as people say it, in its two largest units.
+fn span(span: TimeDelta) -> String {
+    let (days, hours, minutes) = (
+        span.num_days(),
+        span.num_hours() % 24,
+        span.num_minutes() % 60,
+    );
+    match (days, hours, minutes) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+    }
+
+    fn standing() -> Standing {
+        Standing {
+            mark: at(0),
+            oldest_missing: None,
+            missing: TimeDelta::zero(),
+            gaps: 0,
+            settling_since: None,
+            known: 0,
+            coarseness: None,
+            better_settle_time: None,
+        }
+    }
+
+    fn rows(new: usize, late: usize) -> PageCount {
+        PageCount {
+            new,
+            late,
+            ..PageCount::default()
+        }
+    }
+
+    #[test]
+    fn says_one_line_a_minute_when_rows_come() {
+        let summary = Summary::default();
+        let lines = |minute| summary.lines(&standing(), at(minute));
+        assert_eq!(lines(0), []);
+        summary.add(rows(7, 2));
+        let text = "Up to date: 9 rows in the last minute, 2 late, 0 with a changed status, \
+                    backlog 0.";
+        assert_eq!(lines(1), [Line::Info(text.to_owned())]);
+        for minute in 2..11 {
+            assert_eq!(lines(minute), [], "quiet");
+        }
+        let text = "Up to date: 0 rows in the last 10 min, 0 late, 0 with a changed status, \
+                    backlog 0.";
+        assert_eq!(lines(11), [Line::Info(text.to_owned())]);
+    }
+
+    #[test]
+    fn says_what_is_missing_and_what_to_change() {
+        let summary = Summary::default();
+        let standing = Standing {
+            oldest_missing: Some(at(-1600)),
+            missing: TimeDelta::minutes(1500),
+            gaps: 1,
+            coarseness: Some(3.2),
+            better_settle_time: Some(TimeDelta::hours(36)),
+            ..standing()
+        };
+        let first = summary.lines(&standing, at(0));
+        assert!(
+            matches!(first.as_slice(), [Line::Warning(a), Line::Warning(b)]
+            if a.contains("3 times later") && b.contains("set it to 36"))
+        );
+        let later = summary.lines(&standing, at(1));
+        let expected = "Catching up: 0 rows in the last minute, 0 late, 0 with a changed status, \
+                        backlog 1 d 1 h from 2027-01-14 05:20 on.";
+        assert_eq!(
+            later,
+            [Line::Info(expected.to_owned())],
+            "warnings once a day"
+        );
+    }
+}

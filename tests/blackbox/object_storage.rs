@@ -1,0 +1,282 @@
+//! State in an object store (`file_backend` S3).
+
+use std::{fs, path::PathBuf};
+
+use chrono::TimeDelta;
+use emulator::{Authority, ConditionalWrites, NewRow, ObjectStore, RunningStore, TlsFront};
+use serde_json::{Value, json};
+
+use crate::world::{Process, World, until};
+
+/// A world whose state is kept in a bucket.
+struct Stored {
+    world: World,
+    store: ObjectStore,
+    running: Option<RunningStore>,
+}
+
+impl Stored {
+    async fn new(hours: i64, rows: u64) -> Self {
+        Self::with(hours, rows, ConditionalWrites::Checked).await
+    }
+
+    async fn with(hours: i64, rows: u64, conditional_writes: ConditionalWrites) -> Self {
+        let world = World::with_backlog(hours, rows).await;
+        let store = ObjectStore::new(conditional_writes).unwrap();
+        let running = store.serve_on(0).await.unwrap();
+        for (key, value) in [
+            ("file_backend", "s3\n"),
+            ("sub_folder", "playbook/7"),
+            ("aws_bucket_name", ObjectStore::BUCKET),
+            ("aws_access_key_id", ObjectStore::ACCESS_KEY),
+            ("aws_secret_access_key", ObjectStore::SECRET_KEY),
+            ("aws_default_region", "eu-west-3"),
+            ("aws_s3_endpoint_url", running.url().as_str()),
+        ] {
+            world.write(key, value);
+        }
+        Self {
+            world,
+            store,
+            running: Some(running),
+        }
+    }
+
+    /// The file that is an object.
+    fn object(&self, name: &str) -> PathBuf {
+        self.store.files().as_ref().join("playbook/7").join(name)
+    }
+
+    /// Waits until the state in the bucket has come to now.
+    async fn up_to_date(&self) {
+        until("the mark is at the edge", || {
+            let state = fs::read(self.object("context.json")).unwrap_or_default();
+            // It may be read while it is replaced.
+            let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+            let mark = state["most_recent_date_requested"].as_str();
+            mark.and_then(|mark| mark.parse().ok()).is_some_and(
+                |mark: chrono::DateTime<chrono::Utc>| {
+                    mark > self.world.now() - TimeDelta::minutes(1)
+                },
+            )
+        })
+        .await;
+    }
+
+    /// The process ends by itself, and says why.
+    async fn ends_with(&self, mut process: Process, said: &[&str]) {
+        assert_eq!(process.ends().await.code(), Some(1), "{}", process.output());
+        let output = process.output();
+        for text in said {
+            assert!(output.contains(text), "{text:?} is not in:\n{output}");
+        }
+        assert!(!output.contains(ObjectStore::SECRET_KEY), "{output}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_goes_on_from_the_bucket() {
+    let stored = Stored::new(3, 3_000).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    first.stop().await;
+    assert!(!world.data().exists(), "no local files beside it");
+
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "meanwhile@contoso.example"));
+    let mut second = world.start();
+    world.all_delivered().await;
+    assert!(
+        !second.output().contains("Another instance"),
+        "the lease was given back: {}",
+        second.output()
+    );
+    second.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 3_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_it_goes_on_when_the_lease_has_run_out() {
+    let stored = Stored::new(3, 3_000).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    first.kill().await;
+
+    let mut second = world.start();
+    second.prints("waiting up to").await;
+    second.prints("ended without giving its lease back").await;
+    second.prints("The collection goes on").await;
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "new@contoso.example"));
+    world.all_delivered().await;
+    second.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 3_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_says_so_and_stops_and_the_first_goes_on() {
+    second_instance(ConditionalWrites::Checked).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_stops_without_conditional_writes_too() {
+    second_instance(ConditionalWrites::Unknown).await;
+}
+
+async fn second_instance(conditional_writes: ConditionalWrites) {
+    let stored = Stored::with(1, 10, conditional_writes).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    let said = "another instance works on the same files: stop that one";
+    stored.ends_with(world.start(), &[said]).await;
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "new@contoso.example"));
+    world.all_delivered().await;
+    let warned = first.output().contains("has no conditional writes");
+    assert_eq!(warned, conditional_writes == ConditionalWrites::Unknown);
+    first.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_lease_was_taken_stops_and_leaves_the_files_alone() {
+    let stored = Stored::new(1, 10).await;
+    let world = &stored.world;
+    let first = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    let taken = json!({"owner": "another", "host": "host-2", "renewal": 1}).to_string();
+    let (lease, state) = (stored.object(".lease"), stored.object("context.json"));
+    first.signal("STOP");
+    stored.store.replace("playbook/7/.lease", &taken);
+    stored.store.replace("playbook/7/context.json", "{}");
+    first.signal("CONT");
+    stored
+        .ends_with(first, &["another instance on host-2 has taken over"])
+        .await;
+    assert_eq!(fs::read_to_string(lease).unwrap(), taken);
+    assert_eq!(fs::read_to_string(state).unwrap(), "{}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_store_is_waited_out() {
+    let mut stored = Stored::new(1, 10).await;
+    let port = stored.running.take().unwrap().url().port().unwrap();
+    let mut process = stored.world.start();
+    process
+        .prints("The object store is not ready, trying again")
+        .await;
+    stored.running = Some(stored.store.serve_on(port).await.unwrap());
+    stored.world.all_delivered().await;
+    stored.up_to_date().await;
+
+    stored.running = None;
+    process.prints("in the data storage").await;
+    let world = &stored.world;
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "new@contoso.example"));
+    stored.running = Some(stored.store.serve_on(port).await.unwrap());
+    stored.world.all_delivered().await;
+    stored.up_to_date().await;
+    process.stop().await;
+
+    let mut process = stored.world.start();
+    process.prints("No records to forward").await;
+    process.stop().await;
+    assert_eq!(stored.world.emulator.accepted_count(None), 11, "sent once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_while_the_store_is_out_of_reach() {
+    let mut stored = Stored::new(1, 10).await;
+    let mut process = stored.world.start();
+    stored.world.all_delivered().await;
+    stored.running = None;
+    process.prints("no answer: check aws_s3_endpoint_url").await;
+    process.stop().await;
+    let mut process = stored.world.start();
+    process.prints("The object store is not ready").await;
+    assert_eq!(process.health().await.0, 200);
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_is_named_with_what_to_do() {
+    let stored = Stored::new(1, 0).await;
+    for (key, value, said) in [
+        (
+            "aws_secret_access_key",
+            "wrong",
+            "check aws_secret_access_key",
+        ),
+        ("aws_access_key_id", "wrong", "check aws_access_key_id"),
+        ("aws_bucket_name", "absent", "there is no such bucket"),
+        ("aws_s3_endpoint_url", "", "aws_s3_endpoint_url is missing"),
+    ] {
+        let path = stored.world.config().join(key);
+        let right = fs::read_to_string(&path).unwrap();
+        stored.world.write(key, value);
+        stored.ends_with(stored.world.start(), &[said]).await;
+        stored.world.write(key, &right);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_that_was_left_on_the_disk_is_pointed_out() {
+    let stored = Stored::new(1, 0).await;
+    let left = stored.world.data().join("playbook/7");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("context.json"), "{}").unwrap();
+    let mut process = stored.world.start();
+    process.prints("is not used, as file_backend is S3").await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_store_is_shown_the_client_s_certificate() {
+    let stored = Stored::new(1, 10).await;
+    let world = &stored.world;
+    let authority = Authority::new();
+    let certificate = authority.certificate(&["127.0.0.1"]).asking_for(&authority);
+    let server = stored.running.as_ref().unwrap().url().authority();
+    let front = TlsFront::start(server.parse().unwrap(), certificate);
+    let front = front.await.unwrap();
+    world.write("ca_cert", authority.pem());
+    world.write(
+        "aws_s3_endpoint_url",
+        &format!("https://{}", front.address()),
+    );
+    let mut process = world.start();
+    process
+        .prints("The object store is not ready, trying again")
+        .await;
+    process.stop().await;
+
+    let client = authority.client_certificate();
+    world.write("client_cert", &client.certificate);
+    stored
+        .ends_with(world.start(), &["client_key is missing"])
+        .await;
+    world.write("client_key", &client.key);
+    let mut process = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    process.stop().await;
+
+    world.write("client_key", "hunter2");
+    stored
+        .ends_with(
+            world.start(),
+            &["client_cert and client_key hold no usable"],
+        )
+        .await;
+}
