@@ -18,9 +18,6 @@ use crate::{
     triggers,
 };
 
-/// Threads of the runtime: one for the collection, one that answers for it when it is busy.
-const THREADS: usize = 2;
-
 /// Runs the program with these arguments, of which the first is its name. The exit code of a trigger
 /// is 0 after a stop, else 1 (contract A-02, E-09).
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -79,8 +76,9 @@ fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
+    // One thread: a page is read in milliseconds, so that `/health` never waits long, and handing
+    // work between threads would cost more than it gains.
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")

@@ -64,11 +64,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch: `tail` ends the request behind the events, and overlong events count as
-    /// `discarded`. [`Intake::batch`](super::Intake::batch) makes one for its intake.
-    pub fn new(limits: BatchLimits, tail: Bytes, discarded: Counter) -> Self {
+    /// An empty batch with room for a body of about `bytes`: `tail` ends the request behind the
+    /// events, and overlong events count as `discarded`.
+    /// [`Intake::batch`](super::Intake::batch) makes one for its intake.
+    pub fn new(limits: BatchLimits, bytes: usize, tail: Bytes, discarded: Counter) -> Self {
+        let mut body = Vec::with_capacity(bytes.max(HEAD.len()));
+        body.extend_from_slice(HEAD);
         Self {
-            body: HEAD.to_vec(),
+            body,
             ends: Vec::new(),
             tail,
             limits,
@@ -201,6 +204,7 @@ mod tests {
     fn batch(limits: BatchLimits) -> Batch {
         Batch::new(
             limits,
+            0,
             Bytes::from_static(TAIL.as_bytes()),
             Counter::default(),
         )

@@ -8,7 +8,10 @@ mod probe;
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -99,6 +102,8 @@ struct Inner {
     url: Uri,
     tail: Bytes,
     limits: BatchLimits,
+    /// Bytes of the last body: the next is about as long, and grows in one step.
+    last_body: AtomicUsize,
     metrics: IntakeMetrics,
     trouble: Mutex<Option<Trouble>>,
 }
@@ -143,6 +148,7 @@ impl Intake {
             url,
             tail: Bytes::from(format!(r#"],"intake_key":{quoted}}}"#)),
             limits,
+            last_body: AtomicUsize::new(0),
             trouble: Mutex::default(),
         }))
     }
@@ -161,6 +167,7 @@ impl Intake {
     pub fn batch(&self) -> Batch {
         Batch::new(
             self.0.limits,
+            self.0.last_body.load(Relaxed),
             self.0.tail.clone(),
             self.0.metrics.discarded.clone(),
         )
@@ -185,6 +192,10 @@ impl Intake {
         if batch.is_empty() {
             return Ok(receipt);
         }
+        // Some room to spare, for events a little longer.
+        self.0
+            .last_body
+            .store(batch.body_bytes() / 16 * 17, Relaxed);
         let started = Instant::now();
         let mut parcels = VecDeque::from([batch.seal()]);
         while let Some(parcel) = parcels.pop_front() {
