@@ -112,6 +112,8 @@ pub struct Schedule {
     busy: Vec<Window>,
     /// When the live edge was read last: decisions are made as of then.
     tick: Option<DateTime<Utc>>,
+    /// When the live edge was read first.
+    started: Option<DateTime<Utc>>,
     /// The span of a backlog window that has as many rows as it should.
     fitting: TimeDelta,
     /// No window reaches over one of these instants: a wider one has failed.
@@ -128,6 +130,7 @@ impl Schedule {
             lateness,
             busy: Vec::new(),
             tick: None,
+            started: None,
             fitting: FIRST_SPAN.max(settings.frequency).min(settings.longest),
             cuts: BTreeSet::new(),
             budget: Budget::of(settings.share),
@@ -171,6 +174,7 @@ impl Schedule {
             return None;
         }
         self.tick = Some(now);
+        self.started.get_or_insert(now);
         let end = whole_second(now - self.settings.delay);
         let unread = Window::new(self.asked(), end)?;
         let newest = self.newest(unread);
@@ -231,8 +235,22 @@ impl Schedule {
             .retain(|cut| *cut < window.start() || window.end() < *cut);
         self.coverage.read(window, at, rows);
         self.coverage.settle(self.settings.settle_time);
-        self.coverage
-            .give_up_before(at - self.settings.settle_time * PATIENCE);
+        self.give_up(at);
+    }
+
+    /// Gives up what the quota has not allowed for. What was out of reach because of a stop has its
+    /// time first, and what is being read is not overdue.
+    fn give_up(&mut self, at: DateTime<Utc>) {
+        let settle_time = self.settings.settle_time;
+        let had_its_time = self
+            .started
+            .is_some_and(|started| at - started >= settle_time);
+        let oldest_busy = self.busy.iter().map(Window::start).min();
+        if had_its_time {
+            let patience = at - settle_time * PATIENCE;
+            let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
+            self.coverage.give_up_before(before);
+        }
     }
 
     /// Whether a window can be cut.

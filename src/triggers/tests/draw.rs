@@ -83,7 +83,7 @@ fn trigger(traffic: &Traffic, settle_time: u64, frequency: u32) -> Map<String, V
 }
 
 fn frequency() -> impl Strategy<Value = u32> {
-    prop_oneof![Just(300), Just(60), Just(900)]
+    prop_oneof![3 => Just(300), 3 => Just(900), 1 => Just(60)]
 }
 
 fn traffic(longest: u64, recalls: bool) -> impl Strategy<Value = Traffic> {

@@ -37,6 +37,7 @@ pub(super) fn living() -> Scenario {
 fn two_days(recalled: f64) -> Scenario {
     let mut scenario = living();
     scenario.traffic.recalled = recalled;
+    scenario.trigger.insert("frequency".to_owned(), json!(240));
     let outage = |at, endpoint| Event::outage(at, endpoint, HOUR, Fault::status(503));
     scenario.timeline = vec![
         outage(2 * HOUR, Endpoint::Token),

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Scenarios drawn for each trigger, unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 8;
+const CASES: u32 = 4;
 /// Steps towards a smaller scenario: each takes about a second.
 const SHRINKING: u32 = 150;
 
