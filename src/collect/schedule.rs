@@ -344,7 +344,8 @@ impl Schedule {
             let Some(wider) = Window::new(start, newest.end()) else {
                 break;
             };
-            if rows > self.page() * FILL || self.uncut(wider) != wider {
+            let full = rows > self.page() * FILL;
+            if full || between > settling::worth(rows - between) || self.uncut(wider) != wider {
                 break;
             }
             window = wider;

@@ -19,6 +19,12 @@ const DUE: f64 = 0.25;
 /// Together with something that is due, what has waited for this part of its age is read, too.
 const ELIGIBLE: f64 = 0.2;
 
+/// Reading as many rows for nothing costs less than a request.
+const FREE_ROWS: f64 = 50.0;
+
+/// And so does this multiple of the rows that are due.
+const FREE_PART: f64 = 2.0;
+
 /// How much later than the settle time the last reading may be, so that it has some width.
 const LAST_SLACK: i32 = 100;
 
@@ -42,7 +48,7 @@ pub(super) struct Rhythm {
     pub(super) frequency: TimeDelta,
     /// Rows are looked for until this age.
     pub(super) settle_time: TimeDelta,
-    /// Rows between two due parts that may be read for nothing to save a request.
+    /// At most as many rows between two due parts are read for nothing, to save a request.
     pub(super) bridge: f64,
     /// No run has more rows than that, unless a single part has.
     pub(super) most_rows: f64,
@@ -190,7 +196,7 @@ impl Reading {
 fn add(runs: &mut Vec<Run>, part: Run, coverage: &Coverage, rhythm: Rhythm) {
     if let Some(last) = runs.last_mut()
         && let Some(between) = between(coverage, last.window, part.window)
-        && between <= rhythm.bridge
+        && between <= rhythm.bridge.min(worth(last.rows + part.rows))
         && last.rows + between + part.rows <= rhythm.most_rows
         && let Some(window) = Window::new(last.window.start(), part.window.end())
     {
@@ -201,6 +207,12 @@ fn add(runs: &mut Vec<Run>, part: Run, coverage: &Coverage, rhythm: Rhythm) {
         return;
     }
     runs.push(part);
+}
+
+/// As many rows may be read for nothing, together with these: a tenant so small that one page holds
+/// all its day is not read whole every minute.
+pub(super) fn worth(rows: f64) -> f64 {
+    FREE_ROWS + rows * FREE_PART
 }
 
 /// About how many rows lie between two windows; none when not all of it is settling: what is final

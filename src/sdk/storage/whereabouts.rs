@@ -47,7 +47,7 @@ impl Whereabouts {
             Self::Directory(root) => Reader::Directory(root),
             Self::Objects(settings) => {
                 Reader::Objects(Box::new(ObjectReader::new(*settings, http, clock)))
-            },
+            }
         }
     }
 }
