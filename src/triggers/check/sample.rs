@@ -96,7 +96,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::RowKey;
+    use crate::RowKeyer;
 
     #[test]
     fn addresses_are_shortened() {
@@ -111,9 +111,10 @@ mod tests {
     fn the_newest_row_is_shown_without_its_subject() {
         let text = r#"{"senderAddress":"alice@a.test","recipientAddress":"bob@b.test","status":"delivered","subject":"hunter2"}"#;
         let mut page = Page::new(Bytes::from(format!("{text}{{}}")), Some(()));
-        let at = |second| DateTime::from_timestamp(1_795_000_000 + second, 0);
-        assert!(page.push(0..text.len(), RowKey::from_u128(1), at(40)));
-        assert!(page.push(text.len()..text.len() + 2, RowKey::from_u128(2), at(0)));
+        let key = RowKeyer::new([0; 16]).key(&["any"], "any");
+        let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
+        assert!(page.push(0..text.len(), key, at(40)));
+        assert!(page.push(text.len()..text.len() + 2, key, at(0)));
         let sample = Sample::of(&page);
         assert_eq!(
             sample.to_string(),
