@@ -10,6 +10,7 @@ pub mod sdk;
 mod triggers;
 
 mod clock;
+mod json;
 mod row;
 mod secret;
 mod window;
@@ -17,4 +18,5 @@ mod window;
 pub use clock::Clock;
 pub use row::{Page, RowKey, RowKeyer, RowRef};
 pub use secret::Secret;
+pub use triggers::registry;
 pub use window::Window;

@@ -7,7 +7,6 @@ use std::{
     ops::{Range, RangeInclusive},
 };
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
@@ -160,7 +159,7 @@ impl fmt::Debug for RowKeyer {
 /// `L` is the source's own kind of link to the next page.
 #[derive(Clone, Debug)]
 pub struct Page<L> {
-    text: Bytes,
+    text: String,
     rows: Vec<RowSpan>,
     next: Option<L>,
 }
@@ -175,7 +174,7 @@ struct RowSpan {
 
 impl<L> Page<L> {
     /// An empty page over `text`, to which rows are added with [`Page::push`].
-    pub fn new(text: Bytes, next: Option<L>) -> Self {
+    pub fn new(text: String, next: Option<L>) -> Self {
         Self {
             text,
             rows: Vec::new(),
@@ -184,7 +183,7 @@ impl<L> Page<L> {
     }
 
     /// Adds the row at `range` of the text. False, and nothing is added, when that is not a
-    /// stretch of valid UTF-8 inside the text.
+    /// stretch of whole characters inside the text.
     pub fn push(
         &mut self,
         range: Range<usize>,
@@ -194,10 +193,7 @@ impl<L> Page<L> {
         let (Ok(start), Ok(end)) = (u32::try_from(range.start), u32::try_from(range.end)) else {
             return false;
         };
-        let valid = self
-            .text
-            .get(range)
-            .is_some_and(|text| std::str::from_utf8(text).is_ok());
+        let valid = self.text.get(range).is_some();
         if valid {
             self.rows.push(RowSpan {
                 range: start..end,
@@ -212,10 +208,9 @@ impl<L> Page<L> {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
         self.rows.iter().map(|span| {
             let range = span.range.start as usize..span.range.end as usize;
-            let text = self.text.get(range).unwrap_or_default();
             RowRef {
                 // Checked in `push`.
-                json: std::str::from_utf8(text).unwrap_or_default(),
+                json: self.text.get(range).unwrap_or_default(),
                 key: span.key,
                 received: span.received,
             }
@@ -328,7 +323,7 @@ mod tests {
 
     #[test]
     fn rows_are_stretches_of_the_page() {
-        let mut page = Page::<()>::new(Bytes::from_static(b"[{},{\"a\":1}]"), None);
+        let mut page = Page::<()>::new("[{},{\"a\":1}]".to_owned(), None);
         let key = RowKeyer::new([7; 16]).key(&[], "");
         assert!(page.push(1..3, key, None));
         assert!(page.push(4..11, key, None));

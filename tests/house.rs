@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const GROUND: [&str; 5] = ["clock", "http", "row", "secret", "window"];
+const GROUND: [&str; 6] = ["clock", "http", "json", "row", "secret", "window"];
 const ABOVE_THE_GROUND: [&str; 5] = ["cli", "collect", "microsoft", "sdk", "triggers"];
 
 /// The rooms that `room` may not import.

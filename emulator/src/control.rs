@@ -1,7 +1,10 @@
 //! The control interface under `/_emulator`, for people who play with the binary.
 
+use std::fmt::Display;
+
 use axum::http::Method;
-use serde::Deserialize;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
 const HELP: &str = "\
 GET    /_emulator/verdict            what was never delivered, twice, or unasked
 GET    /_emulator/verdict?format=json
+GET    /_emulator/freshness          how soon what is new was delivered; ?frequency=60&format=json
 GET    /_emulator/stats              requests by endpoint and status
 GET    /_emulator/requests           the latest 100 requests
 GET    /_emulator/settings           every switch
@@ -35,6 +39,7 @@ pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
     match (&call.method, rest.trim_matches('/')) {
         (&Method::GET, "") => Answer::new(200, "text/plain; charset=utf-8", HELP),
         (&Method::GET, "verdict") => verdict(emulator, call),
+        (&Method::GET, "freshness") => freshness(emulator, call),
         (&Method::GET, "stats") => Answer::json(200, &stats(emulator)),
         (&Method::GET, "requests") => {
             let world = emulator.world();
@@ -85,11 +90,25 @@ fn wrong(message: &str) -> Answer {
 }
 
 fn verdict(emulator: &Emulator, call: &Call) -> Answer {
-    let verdict = emulator.verdict(&Scope::default());
+    report(call, &emulator.verdict(&Scope::default()))
+}
+
+fn freshness(emulator: &Emulator, call: &Call) -> Answer {
+    let frequency = call.option("frequency");
+    let frequency = frequency.and_then(|seconds| seconds.parse().ok());
+    let frequency = TimeDelta::try_seconds(frequency.unwrap_or(60));
+    report(
+        call,
+        &emulator.freshness(None, frequency.unwrap_or_default()),
+    )
+}
+
+/// A report as text, or as JSON for who asks for that.
+fn report(call: &Call, report: &(impl Serialize + Display)) -> Answer {
     if call.option("format").as_deref() == Some("json") {
-        Answer::json(200, &json!(verdict))
+        Answer::json(200, &json!(report))
     } else {
-        Answer::new(200, "text/plain; charset=utf-8", verdict.to_string())
+        Answer::new(200, "text/plain; charset=utf-8", report.to_string())
     }
 }
 
@@ -153,7 +172,7 @@ const SECRETS: [Keep; 6] = [
 
 impl Settings {
     /// These settings with `changes` laid over them.
-    fn merged(&self, changes: &Value) -> Result<Self, serde_json::Error> {
+    pub(crate) fn merged(&self, changes: &Value) -> Result<Self, serde_json::Error> {
         let mut all = json!(self);
         merge(&mut all, changes);
         let mut merged: Self = serde_json::from_value(all)?;

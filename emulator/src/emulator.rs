@@ -13,8 +13,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    AcceptedEvent, Clock, Endpoint, FaultRule, LogEntry, NewRow, RecordedRequest, Scope, Settings,
-    Status, TraceRow, Traffic, Verdict, exchange,
+    AcceptedEvent, Clock, Endpoint, FaultRule, Freshness, LogEntry, NewRow, RecordedRequest, Scope,
+    Settings, Status, TraceRow, Traffic, Verdict,
+    agenda::Agenda,
+    exchange,
     faults::Faults,
     journal::Journal,
     ledger::Ledger,
@@ -66,6 +68,7 @@ impl Emulator {
             rows: Rows::new(traffic, now),
             ledger: Ledger::default(),
             faults: Faults::default(),
+            agenda: Agenda::default(),
             journal: Journal::default(),
             accepted: VecDeque::new(),
             accepted_bytes: 0,
@@ -83,7 +86,11 @@ impl Emulator {
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        if !world.agenda.is_empty() {
+            world.catch_up(self.ticks());
+        }
+        world
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
@@ -170,6 +177,14 @@ impl Emulator {
         world
             .ledger
             .verdict(&key, scope, &mut world.rows, world.started, now)
+    }
+
+    /// How soon new rows and statuses were delivered to an intake key (none for the first of the
+    /// settings), by a collector that asks with this period.
+    pub fn freshness(&self, intake_key: Option<&str>, frequency: TimeDelta) -> Freshness {
+        let world = self.world();
+        let key = world.key(intake_key);
+        world.ledger.freshness(&key, frequency)
     }
 
     /// How often a row was delivered with a status to an intake key (none for the first of the

@@ -34,6 +34,25 @@ pub enum Endpoint {
     Other,
 }
 
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Report => "report",
+            Self::Graph => "graph",
+            Self::GraphDetails => "graph_details",
+            Self::Token => "token",
+            Self::Discovery => "discovery",
+            Self::Imds => "imds",
+            Self::Intake => "intake",
+            Self::Logs => "logs",
+            Self::Callback => "callback",
+            Self::Secrets => "secrets",
+            Self::Sentry => "sentry",
+            Self::Other => "other",
+        })
+    }
+}
+
 /// One way in which an exchange goes wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -258,10 +277,15 @@ impl From<Fault> for FaultRule {
     }
 }
 
+/// A rule among those in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuleId(Endpoint, u64);
+
 /// The rules in force. At each request the oldest rule that strikes is the one that counts.
 #[derive(Default)]
 pub(crate) struct Faults {
-    rules: BTreeMap<Endpoint, Vec<FaultRule>>,
+    rules: BTreeMap<Endpoint, Vec<(u64, FaultRule)>>,
+    added: u64,
     draws: u64,
 }
 
@@ -272,8 +296,18 @@ impl fmt::Debug for Faults {
 }
 
 impl Faults {
-    pub(crate) fn add(&mut self, endpoint: Endpoint, rule: FaultRule) {
-        self.rules.entry(endpoint).or_default().push(rule);
+    pub(crate) fn add(&mut self, endpoint: Endpoint, rule: FaultRule) -> RuleId {
+        self.added += 1;
+        let rules = self.rules.entry(endpoint).or_default();
+        rules.push((self.added, rule));
+        RuleId(endpoint, self.added)
+    }
+
+    /// Clears one rule, if it is still in force.
+    pub(crate) fn remove(&mut self, RuleId(endpoint, number): RuleId) {
+        if let Some(rules) = self.rules.get_mut(&endpoint) {
+            rules.retain(|(other, _)| *other != number);
+        }
     }
 
     /// Clears those of one endpoint, or all.
@@ -284,15 +318,18 @@ impl Faults {
         }
     }
 
-    pub(crate) fn rules(&self) -> &BTreeMap<Endpoint, Vec<FaultRule>> {
-        &self.rules
+    pub(crate) fn rules(&self) -> BTreeMap<Endpoint, Vec<&FaultRule>> {
+        let rules = self.rules.iter();
+        rules
+            .map(|(endpoint, rules)| (*endpoint, rules.iter().map(|(_, rule)| rule).collect()))
+            .collect()
     }
 
     /// What strikes the request that has come in at `endpoint`.
     pub(crate) fn next(&mut self, endpoint: Endpoint, seed: u64) -> Option<Fault> {
         let rules = self.rules.get_mut(&endpoint)?;
         let mut struck = None;
-        for rule in rules.iter_mut() {
+        for (_, rule) in rules.iter_mut() {
             if rule.after > 0 {
                 rule.after -= 1;
                 continue;
@@ -311,7 +348,7 @@ impl Faults {
             }
             struck = Some(rule.fault.clone());
         }
-        rules.retain(|rule| rule.times != Some(0));
+        rules.retain(|(_, rule)| rule.times != Some(0));
         struck
     }
 }

@@ -29,6 +29,7 @@
     reason = "a test double: an impossible state shall stop the test that met it, loudly"
 )]
 
+mod agenda;
 mod answer;
 mod certificate;
 mod clock;
@@ -43,6 +44,7 @@ mod microsoft;
 mod network;
 mod object_store;
 mod rows;
+mod scenario;
 mod secret;
 mod sekoia;
 mod server;
@@ -58,10 +60,11 @@ pub use connection::ConnectionDropped;
 pub use emulator::{Emulator, Options};
 pub use faults::{Endpoint, Fault, FaultRule, RejectionShape};
 pub use journal::RecordedRequest;
-pub use ledger::{Examples, Scope, Unasked, Verdict, Version};
+pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
 pub use network::{Authority, ConnectProxy, Passed, ServerCertificate, TlsFront};
 pub use object_store::{ConditionalWrites, ObjectStore, RunningStore};
 pub use rows::{NewRow, TraceRow};
+pub use scenario::{Action, Changes, Ending, Event, ModuleLife, Scenario};
 pub use secret::Secret;
 pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};

@@ -1,11 +1,15 @@
 //! The emulator for people: serves until Ctrl-C, then says what was delivered and what was not.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use chrono::TimeDelta;
 use clap::Parser;
-use emulator::{Backlog, Emulator, Options, Ports, Running, Scope, Settings, Traffic};
+use emulator::{Backlog, Clock, Ports, Running, Scenario, Scope, Settings, Traffic};
 
 /// Emulates the Microsoft 365 message trace and the SEKOIA.IO platform on this machine.
 #[derive(Debug, Parser)]
@@ -32,27 +36,36 @@ struct Arguments {
     /// Every row is visible at once and never changes.
     #[arg(long)]
     still: bool,
+    /// Replays this scenario, from now on.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["rate", "backlog", "events", "seed", "still"]
+    )]
+    scenario: Option<PathBuf>,
+    /// How many seconds pass here in one second: for collectors whose clock is as fast.
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    speed: f64,
+    /// Seconds between two queries of the collector, by which its freshness is judged.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    frequency: u32,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if (0.001..=100_000.0).contains(&speed) => Ok(speed),
+        _ => Err(String::from("not a number from 0.001 to 100000")),
+    }
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let living = Traffic::living(arguments.rate);
-    let still = Traffic {
-        rate: arguments.rate,
-        ..Traffic::default()
+    let scenario = match &arguments.scenario {
+        Some(file) => read(file)?,
+        None => Scenario::new(traffic(&arguments)),
     };
-    let emulator = Emulator::new(Options {
-        traffic: Traffic {
-            seed: arguments.seed,
-            backlog: Backlog {
-                span: TimeDelta::seconds((arguments.backlog * 3600.0) as i64),
-                rows: arguments.events,
-            },
-            ..if arguments.still { still } else { living }
-        },
-        ..Options::default()
-    });
+    let emulator = scenario.begin(clock(&arguments, &scenario));
     let running = emulator
         .serve_on(Ports {
             microsoft: arguments.port_microsoft,
@@ -61,8 +74,51 @@ async fn main() -> anyhow::Result<()> {
         .await
         .context("cannot listen; choose other ports with --port-microsoft and --port-sekoia")?;
     say(&introduction(&emulator.settings(), &running))?;
+    if arguments.scenario.is_some() {
+        say(&format!(
+            "What happens, and when after the start:\n\n{scenario}"
+        ))?;
+    }
     tokio::signal::ctrl_c().await?;
-    say(&format!("\n{}", emulator.verdict(&Scope::default())))
+    let frequency = TimeDelta::seconds(i64::from(arguments.frequency));
+    let verdict = emulator.verdict(&Scope::default());
+    say(&format!(
+        "\n{verdict}{}",
+        emulator.freshness(None, frequency)
+    ))
+}
+
+fn read(file: &Path) -> anyhow::Result<Scenario> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {file:?}"))?;
+    text.parse()
+        .with_context(|| format!("{file:?} is no scenario"))
+}
+
+fn traffic(arguments: &Arguments) -> Traffic {
+    let living = Traffic::living(arguments.rate);
+    let still = Traffic {
+        rate: arguments.rate,
+        ..Traffic::default()
+    };
+    Traffic {
+        seed: arguments.seed,
+        backlog: Backlog {
+            span: TimeDelta::seconds((arguments.backlog * 3600.0) as i64),
+            rows: arguments.events,
+        },
+        ..if arguments.still { still } else { living }
+    }
+}
+
+/// The machine's clock, unless another is asked for: then it is the time at which the scenario
+/// starts.
+fn clock(arguments: &Arguments, scenario: &Scenario) -> Clock {
+    let machine = Clock::system();
+    if arguments.speed == 1.0 {
+        return machine;
+    }
+    let start = scenario.start.unwrap_or_else(|| machine.now());
+    Clock::accelerated(start, arguments.speed)
 }
 
 fn introduction(settings: &Settings, running: &Running) -> String {

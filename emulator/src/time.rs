@@ -28,6 +28,27 @@ pub(crate) fn span(length: TimeDelta) -> Ticks {
     length.num_microseconds().unwrap_or(i64::MAX / 10) * 10
 }
 
+/// Lengths of time as whole seconds in JSON.
+pub(crate) mod seconds {
+    use chrono::TimeDelta;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(
+        length: &TimeDelta,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(length.num_seconds())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<TimeDelta, D::Error> {
+        let seconds = i64::deserialize(deserializer)?;
+        TimeDelta::try_seconds(seconds)
+            .ok_or_else(|| D::Error::custom(format!("{seconds} seconds are too many")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

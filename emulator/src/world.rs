@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     AcceptedEvent, LogEntry, Settings,
+    agenda::Agenda,
     faults::Faults,
     journal::Journal,
     ledger::Ledger,
@@ -27,6 +28,8 @@ pub(crate) struct World {
     pub(crate) rows: Rows,
     pub(crate) ledger: Ledger,
     pub(crate) faults: Faults,
+    /// What a scenario has in store.
+    pub(crate) agenda: Agenda,
     pub(crate) journal: Journal,
     pub(crate) accepted: VecDeque<AcceptedEvent>,
     pub(crate) accepted_bytes: usize,

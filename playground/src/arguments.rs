@@ -1,5 +1,7 @@
 //! What can be chosen on the command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 
 /// Runs the real message-trace process against an emulated Microsoft 365 and Sekoia.io, and says
@@ -28,6 +30,14 @@ pub(crate) struct Arguments {
     /// The same seed gives the same mail.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Leads the module through this scenario: the mail, what breaks when, and when the module is
+    /// stopped or killed. The run ends with its last life.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["events", "rate", "backlog", "duration", "seed"]
+    )]
+    pub(crate) scenario: Option<PathBuf>,
 }
 
 /// The triggers of the module.
@@ -91,6 +101,8 @@ mod tests {
                 "{error}"
             );
         }
-        assert!(Arguments::try_parse_from(["playground", "--events=5", "--rate=1"]).is_err());
+        for other in ["--rate=1", "--scenario=s.json"] {
+            assert!(Arguments::try_parse_from(["playground", "--events=5", other]).is_err());
+        }
     }
 }

@@ -103,6 +103,18 @@ impl Module {
             .context("cannot read the module's log")
     }
 
+    /// Kills the module, and hands what is left of its log to `show`.
+    pub(crate) async fn kill(mut self, show: impl Fn(&str)) -> anyhow::Result<()> {
+        self.process
+            .start_kill()
+            .context("cannot kill the module")?;
+        while let Some(line) = self.log_line().await? {
+            show(&line);
+        }
+        let ended = self.process.wait().await;
+        ended.map(|_| ()).context("cannot wait for the module")
+    }
+
     /// Asks the module to stop, as the platform does, and hands the rest of its log to `show`.
     ///
     /// # Errors

@@ -1,9 +1,13 @@
 //! One run, from the first line to the verdict.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
+use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Backlog, Emulator, Endpoint, Options, Running, Scope, Traffic};
+use emulator::{
+    Backlog, Clock, Emulator, Ending, Endpoint, ModuleLife, Running, Scenario, Scope, Traffic,
+    Verdict,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval, sleep},
@@ -17,34 +21,27 @@ use crate::{
     status::{Meter, Status, thousands},
 };
 
-/// No run is longer, if nobody says how long it shall be.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// No run is longer, if nobody says how long it shall be, in seconds.
+const FOREVER: u64 = 10 * 365 * 24 * 3600;
 
-/// Runs the module until it is to end; true when the verdict is clean and the module stopped as it
+/// Runs the module through its lives; true when the verdict is clean and the module stopped as it
 /// should.
 pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Result<bool> {
+    let scenario = scenario(arguments)?;
     let binary = module::build().await?;
-    let emulator = Emulator::new(Options {
-        traffic: traffic(arguments),
-        ..Options::default()
-    });
+    let emulator = scenario.begin(Clock::system());
     let started = emulator.clock().now();
     let running = emulator.serve().await?;
-    let site = Site::create(arguments, &emulator, &running)?;
-    screen.line(introduction(arguments, &binary, &running, &site));
-
-    let mut module = Module::start(&binary, arguments.trigger.command(), &site)?;
+    let site = Site::create(arguments.trigger, &scenario, &emulator, &running)?;
+    screen.line(introduction(arguments, &scenario, &binary, &running, &site));
+    let goal = arguments.events.map(|_| started);
     let watch = Watch {
         emulator: &emulator,
         site: &site,
         screen,
     };
-    let goal = arguments.events.map(|_| started);
-    let end = watch
-        .until_end(&mut module, goal, arguments.duration)
-        .await?;
-    screen.line(format_args!("-- {end}"));
-    let stopped = module.stop(|line| screen.line(line)).await;
+    let start = || Module::start(&binary, arguments.trigger.command(), &site);
+    let lived = watch.lives(&scenario.lives, start, goal).await?;
 
     let scope = Scope {
         received_before: goal.or_else(|| site.mark()),
@@ -54,19 +51,17 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
     screen.close();
     screen.line(format_args!(
         "\n{verdict}{}",
-        meaning(verdict.is_clean(), scope.received_before)
+        meaning(&verdict, scope.received_before, lived.kills)
     ));
-    let complaint = match stopped {
-        Ok(status) if status.success() && end != End::Alone => None,
-        Ok(status) => Some(format!("it ended with {status}")),
-        Err(error) => Some(format!("{error:#}")),
-    };
-    if let Some(complaint) = &complaint {
+    if arguments.scenario.is_some() {
+        screen.line(emulator.freshness(None, site.frequency()?));
+    }
+    if let Some(complaint) = &lived.complaint {
         screen.line(format_args!(
             "The module did not end as it should: {complaint}."
         ));
     }
-    let clean = complaint.is_none() && verdict.is_clean();
+    let clean = lived.complaint.is_none() && is_excused(&verdict, lived.kills);
     if !clean {
         screen.line(format_args!(
             "Its configuration and state are kept in {}.",
@@ -74,6 +69,27 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
         ));
     }
     Ok(clean)
+}
+
+/// The scenario of the file, or the one that the command line describes.
+fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
+    let mut scenario = match &arguments.scenario {
+        Some(file) => {
+            let text = fs::read_to_string(file);
+            let text = text.with_context(|| format!("cannot read {file:?}"))?;
+            let scenario = text.parse::<Scenario>();
+            scenario.with_context(|| format!("{file:?} is no scenario"))?
+        }
+        None => Scenario::new(traffic(arguments)),
+    };
+    if scenario.lives.is_empty() {
+        scenario.lives.push(ModuleLife {
+            seconds: arguments.duration.unwrap_or(FOREVER),
+            end: Ending::Stop,
+            away: 0,
+        });
+    }
+    Ok(scenario)
 }
 
 /// Rows that are visible at once and never change, so that each must arrive exactly once.
@@ -98,22 +114,32 @@ fn traffic(arguments: &Arguments) -> Traffic {
     }
 }
 
-fn introduction(arguments: &Arguments, binary: &Path, running: &Running, site: &Site) -> String {
-    let hours = arguments.backlog;
-    let mail = match arguments.events {
+fn introduction(
+    arguments: &Arguments,
+    scenario: &Scenario,
+    binary: &Path,
+    running: &Running,
+    site: &Site,
+) -> String {
+    let minutes = scenario.traffic.backlog.span.num_minutes() as f64;
+    let hours = (minutes / 6.0).round() / 10.0;
+    let mail = match scenario.traffic.backlog.rows {
         Some(rows) => format!(
             "has {} rows of mail from the last {hours} h",
             thousands(rows)
         ),
         None => format!(
             "has mail from the last {hours} h and gets {} rows/s more",
-            arguments.rate
+            scenario.traffic.rate
         ),
     };
     let end = match (arguments.duration, arguments.events) {
-        (Some(seconds), _) => format!("ends after {seconds} s"),
-        (None, Some(_)) => "ends when all rows are delivered".to_owned(),
-        (None, None) => "goes on until Ctrl-C".to_owned(),
+        _ if arguments.scenario.is_some() => {
+            format!("goes through this scenario:\n\n{scenario}\n  At its end")
+        }
+        (Some(seconds), _) => format!("ends after {seconds} s; then"),
+        (None, Some(_)) => "ends when all rows are delivered; then".to_owned(),
+        (None, None) => "goes on until Ctrl-C; then".to_owned(),
     };
     let folder = site.path().display();
     format!(
@@ -121,7 +147,7 @@ fn introduction(arguments: &Arguments, binary: &Path, running: &Running, site: &
 
   An emulated Microsoft 365 organization {mail}.
   The real module collects the message trace and delivers it to an emulated Sekoia.io intake.
-  The run {end}; then a ledger tells whether any row was lost or sent twice.
+  The run {end} a ledger tells whether any row was lost or sent twice.
 
   module     {binary} {command}
   settings   {folder}/symphony/trigger_configuration
@@ -140,14 +166,27 @@ fn introduction(arguments: &Arguments, binary: &Path, running: &Running, site: &
     )
 }
 
+/// Whether the module did all that it can: a kill may come between the intake's answer and the note
+/// that is made of it.
+fn is_excused(verdict: &Verdict, kills: u32) -> bool {
+    verdict.missing.count == 0
+        && verdict.unasked.count == 0
+        && (verdict.doubled.count == 0 || kills > 0)
+}
+
 /// What the verdict says, in a sentence.
-fn meaning(clean: bool, mark: Option<DateTime<Utc>>) -> String {
+fn meaning(verdict: &Verdict, mark: Option<DateTime<Utc>>, kills: u32) -> String {
     let Some(mark) = mark else {
         return "The module has not read a single window of time to its end.".to_owned();
     };
     let mark = mark.format("%F %T");
-    if clean {
+    if verdict.is_clean() {
         format!("Every row received before {mark} UTC was delivered, and none of them twice.")
+    } else if is_excused(verdict, kills) {
+        format!(
+            "Every row received before {mark} UTC was delivered. Those that came twice are the \
+             work of a kill: the module could not note any more that they were accepted."
+        )
     } else {
         format!(
             "The module says that every row received before {mark} UTC is delivered; the ledger \
@@ -183,22 +222,78 @@ struct Watch<'a> {
     screen: &'a Screen,
 }
 
+/// How the lives of the module went.
+#[derive(Debug, Default)]
+struct Lived {
+    kills: u32,
+    /// How it ended, where that was not as it should.
+    complaint: Option<String>,
+}
+
 impl Watch<'_> {
-    /// Shows the module's log and status until the run is to end: on a signal, after `duration`
-    /// seconds, or when the module says that everything before `goal` is delivered.
+    /// Leads the module through its lives, up to the last or to the first that ends unlike the
+    /// others.
+    async fn lives(
+        &self,
+        lives: &[ModuleLife],
+        start: impl Fn() -> anyhow::Result<Module>,
+        goal: Option<DateTime<Utc>>,
+    ) -> anyhow::Result<Lived> {
+        let mut lived = Lived::default();
+        let show = |line: &str| self.screen.line(line);
+        for (index, life) in lives.iter().enumerate() {
+            let mut module = start()?;
+            let end = self.until_end(&mut module, goal, life.seconds).await?;
+            if (end, life.end) == (End::Time, Ending::Kill) {
+                self.screen.line("-- the time is over: killing the module");
+                module.kill(show).await?;
+                lived.kills += 1;
+            } else {
+                self.screen.line(format_args!("-- {end}"));
+                lived.complaint = match module.stop(show).await {
+                    Ok(status) if status.success() && end != End::Alone => None,
+                    Ok(status) => Some(format!("it ended with {status}")),
+                    Err(error) => Some(format!("{error:#}")),
+                };
+            }
+            let last = index + 1 == lives.len();
+            if last || end != End::Time || lived.complaint.is_some() {
+                break;
+            }
+            if self.stay_away(life.away).await? == End::Asked {
+                break;
+            }
+        }
+        Ok(lived)
+    }
+
+    /// Waits until the module is to start again.
+    async fn stay_away(&self, seconds: u64) -> anyhow::Result<End> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        self.screen
+            .line(format_args!("-- the module starts again in {seconds} s"));
+        tokio::select! {
+            _ = interrupt.recv() => Ok(End::Asked),
+            _ = terminate.recv() => Ok(End::Asked),
+            () = sleep(Duration::from_secs(seconds)) => Ok(End::Time),
+        }
+    }
+
+    /// Shows the module's log and status until it is to end: on a signal, after so many seconds, or when the module says that everything before `goal` is delivered.
     async fn until_end(
         &self,
         module: &mut Module,
         goal: Option<DateTime<Utc>>,
-        duration: Option<u64>,
+        seconds: u64,
     ) -> anyhow::Result<End> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut look = interval(Duration::from_millis(100));
         let mut show = interval(self.screen.interval());
         show.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut meter = Meter::start();
-        let time = sleep(duration.map_or(FOREVER, Duration::from_secs));
+        let mut meter = Meter::start(self.emulator.accepted_count(None));
+        let time = sleep(Duration::from_secs(seconds));
         tokio::pin!(time);
         loop {
             tokio::select! {

@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
-use emulator::{Emulator, Running, Settings};
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{Emulator, Running, Scenario, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::arguments::{Arguments, Trigger};
+use crate::arguments::Trigger;
 
 /// Seconds between two queries: the least that the manifest allows, so that there is much to see.
 const FREQUENCY: u64 = 10;
@@ -30,7 +30,8 @@ pub(crate) struct Site {
 impl Site {
     /// Writes what the platform's runtime would have written for this trigger.
     pub(crate) fn create(
-        arguments: &Arguments,
+        trigger: Trigger,
+        scenario: &Scenario,
         emulator: &Emulator,
         running: &Running,
     ) -> anyhow::Result<Self> {
@@ -46,7 +47,7 @@ impl Site {
             ("module_configuration", json!({}).to_string()),
             (
                 "trigger_configuration",
-                trigger(arguments, emulator, running)?.to_string(),
+                form(trigger, scenario, emulator, running)?.to_string(),
             ),
             ("token", settings.platform.token.expose().to_owned()),
             ("url_callback", running.callback_url()),
@@ -89,6 +90,16 @@ impl Site {
         Some(DateTime::parse_from_rfc3339(mark).ok()?.to_utc())
     }
 
+    /// How often the module asks.
+    pub(crate) fn frequency(&self) -> anyhow::Result<TimeDelta> {
+        let form = fs::read(self.configuration().join("trigger_configuration"))?;
+        let form: Value = serde_json::from_slice(&form)?;
+        let seconds = form.get("frequency").and_then(Value::as_i64);
+        seconds
+            .and_then(TimeDelta::try_seconds)
+            .context("the setting `frequency` is no number of seconds")
+    }
+
     /// Leaves the directory where it is.
     pub(crate) fn keep(self) -> PathBuf {
         self.directory.keep()
@@ -96,7 +107,12 @@ impl Site {
 }
 
 /// The form of the trigger, filled in.
-fn trigger(arguments: &Arguments, emulator: &Emulator, running: &Running) -> anyhow::Result<Value> {
+fn form(
+    trigger: Trigger,
+    scenario: &Scenario,
+    emulator: &Emulator,
+    running: &Running,
+) -> anyhow::Result<Value> {
     let settings = emulator.settings();
     let key = settings
         .intake
@@ -104,12 +120,7 @@ fn trigger(arguments: &Arguments, emulator: &Emulator, running: &Running) -> any
         .first()
         .context("the emulator has no intake key")?;
     // One hour more than the mail reaches back, since the module starts a moment later.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the command line allows 0 to 719"
-    )]
-    let start_time = arguments.backlog.ceil() as u64 + 1;
+    let start_time = (scenario.traffic.backlog.span.num_seconds() + 3599) / 3600 + 1;
     let mut form = json!({
         "intake_key": key.expose(),
         "intake_server": running.intake_url(),
@@ -117,15 +128,15 @@ fn trigger(arguments: &Arguments, emulator: &Emulator, running: &Running) -> any
         "timedelta": 0,
         "start_time": start_time,
     });
-    let own = match arguments.trigger {
+    let own = match trigger {
         Trigger::Account => account(&settings)?,
         Trigger::Graph | Trigger::Oauth => app(&settings, running)?,
     };
-    let service = match arguments.trigger {
+    let service = match trigger {
         Trigger::Graph => json!({"graph_url": running.graph_url()}),
         _ => json!({"reporting_url": running.reporting_url()}),
     };
-    for part in [own, service] {
+    for part in [own, service, Value::Object(scenario.trigger.clone())] {
         if let (Value::Object(form), Value::Object(part)) = (&mut form, part) {
             form.extend(part);
         }

@@ -69,9 +69,9 @@ fn span(length: TimeDelta) -> String {
 pub(crate) struct Meter(VecDeque<(Instant, u64)>);
 
 impl Meter {
-    /// A meter that starts at zero, now.
-    pub(crate) fn start() -> Self {
-        Self(VecDeque::from([(Instant::now(), 0)]))
+    /// A meter that starts at this count, now.
+    pub(crate) fn start(count: u64) -> Self {
+        Self(VecDeque::from([(Instant::now(), count)]))
     }
 
     /// Notes the count and returns its growth per second over the last seconds.
@@ -138,7 +138,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_forgets_what_is_long_past() {
-        let mut meter = Meter::start();
+        let mut meter = Meter::start(0);
         assert_eq!(meter.rate(0), 0.0);
         let mut count = 0;
         for _ in 0..10 {

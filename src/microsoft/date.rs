@@ -9,6 +9,10 @@ pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
 
 /// The instant of ISO 8601 text with any number of fraction digits; without a zone it is UTC.
 pub(super) fn iso(text: &str) -> Option<DateTime<Utc>> {
+    // Most dates are in the other form, and this is found out here much sooner.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
     match DateTime::parse_from_rfc3339(text) {
         Ok(zoned) => Some(zoned.to_utc()),
         Err(_) => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")

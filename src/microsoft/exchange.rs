@@ -1,5 +1,7 @@
 //! One signed request and its answer.
 
+use std::mem;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
 use url::Url;
@@ -105,6 +107,11 @@ impl Exchange {
 }
 
 impl Answer {
+    /// Takes the body out.
+    pub(super) fn take_body(&mut self) -> Bytes {
+        mem::take(self.response.body_mut())
+    }
+
     /// What must not appear in a message.
     pub(super) fn secrets(&self) -> Vec<&str> {
         self.authorization.secrets()

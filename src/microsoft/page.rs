@@ -1,52 +1,62 @@
 //! The envelope around the rows of a page, in every dialect of both services.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{error::Category, value::RawValue};
+use bytes::Bytes;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
 
 use super::{
     complaint::{self, Complaint},
     errors::Unreadable,
+    row::Row,
 };
+use crate::{RowKeyer, json::Scanner};
 
 /// More rows than any page has (2000 or 5000), so that a hostile answer cannot fill the memory.
 const MAX_ROWS: usize = 200_000;
 
+/// Some servers put it before the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The text of an answer.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub(super) fn text(body: Bytes) -> Result<String, Unreadable> {
+    String::from_utf8(body.into()).map_err(|_| Unreadable::NotUtf8)
+}
+
 /// A page as it arrived: its rows as stretches of the answer's text, and the text of the link.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Envelope<'a> {
-    pub(super) rows: Vec<&'a str>,
+pub(super) struct Envelope {
+    pub(super) rows: Vec<Row>,
     pub(super) next: Option<String>,
 }
 
-impl<'a> Envelope<'a> {
-    /// Reads the body of a successful answer.
+impl Envelope {
+    /// Reads the text of a successful answer.
     ///
     /// # Errors
     /// When it is not certain to be a whole page: an answer that is cut, garbled, no JSON, reports
     /// an error or has no list of rows is never taken for an empty page. What it says instead is
     /// told without `secrets`.
-    pub(super) fn read(body: &'a [u8], secrets: &[&str]) -> Result<Self, Unreadable> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
-        if text.trim_start().starts_with('<') {
+    pub(super) fn read(text: &str, keyer: &RowKeyer, secrets: &[&str]) -> Result<Self, Unreadable> {
+        let mark = if text.starts_with(BYTE_ORDER_MARK) {
+            BYTE_ORDER_MARK.len_utf8()
+        } else {
+            0
+        };
+        let mut scanner = Scanner::starting_at(text, mark);
+        if scanner.next() == Some(b'<') {
             return Err(Unreadable::Markup {
                 title: complaint::title(text, secrets),
             });
         }
-        let parts: Parts<'a> = serde_json::from_str(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            match error.classify() {
-                Category::Eof | Category::Io => Unreadable::Cut { bytes: text.len() },
-                Category::Syntax => Unreadable::NotJson { line, column },
-                Category::Data => Unreadable::NotAPage { line, column },
-            }
-        })?;
-        let complaint = || Complaint::read(body, secrets).to_string();
+        let mut parts = Parts::new(keyer);
+        let passed = parts.outer(&mut scanner);
+        if passed.is_none() || scanner.next().is_some() {
+            return Err(parts.unreadable(text, scanner.position()));
+        }
+        let complaint = || Complaint::read(text.as_bytes(), secrets).to_string();
         if parts.error {
             return Err(Unreadable::ErrorInside(complaint()));
         }
@@ -57,162 +67,120 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// What an envelope may hold, at either of its two levels.
-#[derive(Default)]
-struct Parts<'a> {
-    rows: Option<Vec<&'a str>>,
+/// What an envelope may hold, at either of its two levels. Where one of its methods gives nothing,
+/// the text is no page.
+struct Parts<'k> {
+    keyer: &'k RowKeyer,
+    rows: Option<Vec<Row>>,
     next: Option<String>,
     error: bool,
+    /// Whether the last thing read was an element of a list of rows that is no object.
+    is_no_row: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(field_identifier)]
-enum Name {
-    /// The rows of the light dialect and of Graph.
-    #[serde(rename = "value")]
-    Value,
-    /// The verbose dialect's wrapping.
-    #[serde(rename = "d")]
-    Data,
-    /// The rows inside of it.
-    #[serde(rename = "results")]
-    Results,
-    #[serde(rename = "odata.nextLink", alias = "@odata.nextLink", alias = "__next")]
-    Next,
-    #[serde(rename = "error", alias = "odata.error")]
-    Error,
-    #[serde(other)]
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Parts<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Outer)
-    }
-}
-
-struct Outer;
-
-impl<'de> Visitor<'de> for Outer {
-    type Value = Parts<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a page")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut parts = Parts::default();
-        while let Some(name) = map.next_key()? {
-            match name {
-                Name::Value => parts.add_rows(map.next_value::<Rows<'de>>()?),
-                Name::Data => {
-                    let inner = map.next_value::<Data<'de>>()?.0;
-                    if let Some(rows) = inner.rows {
-                        parts.add_rows(Rows(rows));
-                    }
-                    parts.next = inner.next.or(parts.next);
-                }
-                Name::Next => parts.next = map.next_value::<Option<String>>()?.or(parts.next),
-                Name::Error => parts.error |= map.next_value::<Option<IgnoredAny>>()?.is_some(),
-                Name::Results | Name::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
+impl<'k> Parts<'k> {
+    fn new(keyer: &'k RowKeyer) -> Self {
+        Self {
+            keyer,
+            rows: None,
+            next: None,
+            error: false,
+            is_no_row: false,
         }
-        Ok(parts)
-    }
-}
-
-impl<'a> Parts<'a> {
-    fn add_rows(&mut self, Rows(rows): Rows<'a>) {
-        self.rows.get_or_insert_default().extend(rows);
-    }
-}
-
-/// What stands under `d`: the rows themselves, or an object around them.
-struct Data<'a>(Parts<'a>);
-
-impl<'de> Deserialize<'de> for Data<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Inner).map(Self)
-    }
-}
-
-struct Inner;
-
-impl<'de> Visitor<'de> for Inner {
-    type Value = Parts<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of rows, or an object with one")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Parts::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
-        Ok(Parts {
-            rows: Some(RowList.visit_seq(seq)?.0),
-            ..Parts::default()
+    /// The outer object.
+    fn outer(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        scanner.object(|scanner, name| match name {
+            // The rows of the light dialect and of Graph.
+            "value" => self.list(scanner),
+            // The verbose dialect's wrapping: the rows themselves, or an object around them.
+            "d" => match scanner.next()? {
+                b'[' => self.list(scanner),
+                b'{' => self.inner(scanner),
+                _ => is_null(scanner)?.then_some(()),
+            },
+            "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
+            "error" | "odata.error" => {
+                self.error |= !is_null(scanner)?;
+                Some(())
+            }
+            _ => scanner.value().map(|_| ()),
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut parts = Parts::default();
-        while let Some(name) = map.next_key()? {
-            match name {
-                // Null stands for a list without rows here.
-                Name::Results => {
-                    parts.add_rows(map.next_value::<Option<Rows<'de>>>()?.unwrap_or_default());
-                }
-                Name::Next => parts.next = map.next_value::<Option<String>>()?.or(parts.next),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+    fn inner(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        scanner.object(|scanner, name| match name {
+            "results" if scanner.next()? == b'[' => self.list(scanner),
+            // Null stands for a list without rows here.
+            "results" => {
+                self.rows.get_or_insert_default();
+                is_null(scanner)?.then_some(())
             }
-        }
-        Ok(parts)
-    }
-}
-
-#[derive(Default)]
-struct Rows<'a>(Vec<&'a str>);
-
-impl<'de> Deserialize<'de> for Rows<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(RowList)
-    }
-}
-
-struct RowList;
-
-impl<'de> Visitor<'de> for RowList {
-    type Value = Rows<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of rows")
+            "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
+            _ => scanner.value().map(|_| ()),
+        })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut rows = Vec::new();
-        while let Some(row) = seq.next_element::<&'de RawValue>()? {
+    fn list(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        let rows = self.rows.get_or_insert_default();
+        scanner.array(|scanner| {
             if rows.len() == MAX_ROWS {
-                return Err(A::Error::custom("too many rows"));
+                return None;
             }
-            rows.push(row.get());
-        }
-        Ok(Rows(rows))
+            self.is_no_row = scanner.next()? != b'{';
+            rows.push(Row::read(scanner, self.keyer)?);
+            Some(())
+        })
     }
+
+    fn link(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        let value = scanner.value()?;
+        if value.json != "null" {
+            self.next = Some(value.string()?.into_owned());
+        }
+        Some(())
+    }
+
+    /// Why a text that could be read up to a place is no page.
+    fn unreadable(&self, text: &str, place: usize) -> Unreadable {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+            let (line, column) = (error.line(), error.column());
+            return match error.classify() {
+                Category::Eof | Category::Io => Unreadable::Cut { bytes: text.len() },
+                Category::Syntax | Category::Data => Unreadable::NotJson { line, column },
+            };
+        }
+        if self.is_no_row {
+            return Unreadable::RowNotAnObject;
+        }
+        let before = text.get(..place).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Unreadable::NotAPage {
+            line: before.matches('\n').count() + 1,
+            column: before.len() - line_start + 1,
+        }
+    }
+}
+
+/// Passes a value. Whether it is null.
+fn is_null(scanner: &mut Scanner<'_>) -> Option<bool> {
+    scanner.value().map(|value| value.json == "null")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn envelope(text: &str) -> Result<Envelope, Unreadable> {
+        Envelope::read(text, &RowKeyer::new([3; 16]), &[])
+    }
+
     fn read(text: &str) -> (Vec<&str>, Option<String>) {
-        let envelope = Envelope::read(text.as_bytes(), &[]).unwrap();
-        (envelope.rows, envelope.next)
+        let envelope = envelope(text).unwrap();
+        let rows = envelope.rows.iter().map(|row| &text[row.span.clone()]);
+        (rows.collect(), envelope.next)
     }
 
     #[test]
@@ -273,6 +241,18 @@ mod tests {
             (r#"{"value":{}}"#, |e| {
                 matches!(e, Unreadable::NotAPage { .. })
             }),
+            (" {\n\"value\":[{}, 1]}", |e| {
+                matches!(e, Unreadable::RowNotAnObject)
+            }),
+            ("{\n\"value\": {}}", |e| {
+                matches!(
+                    e,
+                    Unreadable::NotAPage {
+                        line: 2,
+                        column: 10
+                    }
+                )
+            }),
             (r#"{"value":[],"odata.nextLink":5}"#, |e| {
                 matches!(e, Unreadable::NotAPage { .. })
             }),
@@ -297,18 +277,17 @@ mod tests {
             ),
         ];
         for (text, expected) in cases {
-            let error = Envelope::read(text.as_bytes(), &[]).unwrap_err();
+            let error = envelope(text).unwrap_err();
             assert!(expected(&error), "{text}: {error:?}");
         }
-        assert!(matches!(
-            Envelope::read(b"{\"value\":[\"\xff\"]}", &[]),
-            Err(Unreadable::NotUtf8)
-        ));
+        let body = Bytes::from_static(b"{\"value\":[\"\xff\"]}");
+        assert_eq!(super::text(body), Err(Unreadable::NotUtf8));
     }
 
     #[test]
     fn the_number_of_rows_is_bounded() {
-        let text = format!("{{\"value\":[{}1]}}", "1,".repeat(MAX_ROWS));
-        assert!(Envelope::read(text.as_bytes(), &[]).is_err());
+        let page = |rows| format!("{{\"value\":[{}{{}}]}}", "{},".repeat(rows - 1));
+        assert_eq!(envelope(&page(MAX_ROWS)).unwrap().rows.len(), MAX_ROWS);
+        assert!(envelope(&page(MAX_ROWS + 1)).is_err());
     }
 }

@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
     exchange::{Answer, Exchange},
-    page::Envelope,
+    page::{self, Envelope},
     row::{self, Form},
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
@@ -56,23 +56,21 @@ impl ReportingService {
         };
         let answer = self.exchange.get(&url, Urgency::Now).await?;
         if answer.response.status() == StatusCode::OK {
-            self.read(&url, &answer)
+            self.read(&url, answer)
         } else {
             Err(advice::reporting(&self.exchange.refusal(&answer, link)))
         }
     }
 
-    fn read(&self, asked: &Url, answer: &Answer) -> Result<Page<Link>, Error> {
-        let body = answer.response.body();
-        let envelope = Envelope::read(body, &answer.secrets())?;
-        let next = envelope
-            .next
+    fn read(&self, asked: &Url, mut answer: Answer) -> Result<Page<Link>, Error> {
+        let text = page::text(answer.take_body())?;
+        let Envelope { rows, next } = Envelope::read(&text, &self.keyer, &answer.secrets())?;
+        let next = next
             .map(|text| Link::resolve(asked, &text))
             .transpose()?
             // Without it, the next page would be an Atom feed.
             .map(|link| link.with_option("$format", "json"));
-        let form = Form::VerboseDates;
-        Ok(row::page(body, &envelope.rows, &self.keyer, next, form)?)
+        Ok(row::page(text, rows, next, Form::VerboseDates)?)
     }
 }
 

@@ -3,18 +3,15 @@
 //! The row itself goes on as text; only the dates of the light dialect are written anew, since the
 //! intake format reads `/Date(milliseconds)/` and nothing else.
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, ops::Range};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
 
 use super::{date, errors::Unreadable, graph};
-use crate::{Page, RowKey, RowKeyer};
+use crate::{
+    Page, RowKey, RowKeyer,
+    json::{Raw, Scanner},
+};
 
 /// What becomes of the text of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,257 +25,188 @@ pub(super) enum Form {
     Renamed,
 }
 
+/// A row as it stands in its page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Where it is.
+    pub(super) span: Range<usize>,
+    key: RowKey,
+    received: Option<DateTime<Utc>>,
+    /// Where the values of date fields in ISO form are, from the beginning of the row, and what
+    /// they mean.
+    iso_dates: Vec<(Range<usize>, DateTime<Utc>)>,
+}
+
+impl Row {
+    /// Reads the row that is next, an object.
+    #[inline]
+    pub(super) fn read(scanner: &mut Scanner<'_>, keyer: &RowKeyer) -> Option<Self> {
+        scanner.next()?;
+        let start = scanner.position();
+        let mut fields = Fields::default();
+        let mut iso_dates = Vec::new();
+        scanner.object(|scanner, name| {
+            let value = scanner.value()?;
+            if fields.note(name, value) == Noted::Date
+                && let Some(at) = value.text().as_deref().and_then(date::iso)
+            {
+                let end = scanner.position() - start;
+                iso_dates.push((end - value.json.len()..end, at));
+            }
+            Some(())
+        })?;
+        Some(Self {
+            span: start..scanner.position(),
+            key: fields.key(keyer),
+            received: fields.received(),
+            iso_dates,
+        })
+    }
+
+    /// Appends the row with its ISO dates as `/Date(milliseconds)/`.
+    fn rewrite(&self, row: &str, to: &mut String) {
+        let mut from = 0;
+        for (span, at) in &self.iso_dates {
+            to.push_str(row.get(from..span.start).unwrap_or_default());
+            to.push('"');
+            to.push_str(&date::verbose_text(*at));
+            to.push('"');
+            from = span.end;
+        }
+        to.push_str(row.get(from..).unwrap_or_default());
+    }
+}
+
 /// A page of rows, ready for the intake.
 ///
-/// Its rows are stretches of `body` where nothing is to be changed, else of one new text. A row
+/// Its rows are stretches of `text` where nothing is to be changed, else of one new text. A row
 /// without a readable date or key is kept, too.
 ///
 /// # Errors
 /// When a row is not a JSON object.
 pub(super) fn page<L>(
-    body: &Bytes,
-    rows: &[&str],
-    keyer: &RowKeyer,
+    text: String,
+    rows: Vec<Row>,
     next: Option<L>,
     form: Form,
 ) -> Result<Page<L>, Unreadable> {
-    let fields = rows
-        .iter()
-        .map(|row| Fields::read(row))
-        .collect::<Result<Vec<_>, _>>()?;
-    let keyed = fields.iter().map(|row| (row.key(keyer), row.received()));
-    let unchanged = match form {
+    let is_unchanged = match form {
         Form::Verbatim => true,
-        Form::VerboseDates => fields.iter().all(|row| row.iso_dates.is_empty()),
+        Form::VerboseDates => rows.iter().all(|row| row.iso_dates.is_empty()),
         Form::Renamed => false,
     };
-    if unchanged {
-        let body_text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
-        let spans = rows.iter().map(|row| span_of(body_text, row));
-        return fill(Page::new(body.clone(), next), spans, keyed);
+    if is_unchanged {
+        return fill(Page::new(text, next), rows);
     }
-    let mut text = String::with_capacity(body.len());
-    let mut spans = Vec::with_capacity(rows.len());
-    for (row, fields) in rows.iter().zip(&fields) {
-        let start = text.len();
+    let mut changed = String::with_capacity(text.len());
+    let mut moved = Vec::with_capacity(rows.len());
+    for row in rows {
+        let start = changed.len();
+        let old = text.get(row.span.clone()).unwrap_or_default();
         match form {
-            Form::Renamed => graph::rewrite(row, &mut text)?,
-            Form::Verbatim | Form::VerboseDates => fields.rewrite(row, &mut text),
+            Form::Renamed => graph::rewrite(old, &mut changed)?,
+            Form::Verbatim | Form::VerboseDates => row.rewrite(old, &mut changed),
         }
-        spans.push(Some(start..text.len()));
+        moved.push(Row {
+            span: start..changed.len(),
+            ..row
+        });
     }
-    fill(Page::new(text.into(), next), spans.into_iter(), keyed)
+    fill(Page::new(changed, next), moved)
 }
 
-fn fill<L>(
-    mut page: Page<L>,
-    spans: impl Iterator<Item = Option<Range<usize>>>,
-    keyed: impl Iterator<Item = (RowKey, Option<DateTime<Utc>>)>,
-) -> Result<Page<L>, Unreadable> {
-    for (span, (key, received)) in spans.zip(keyed) {
-        if !span.is_some_and(|span| page.push(span, key, received)) {
+fn fill<L>(mut page: Page<L>, rows: Vec<Row>) -> Result<Page<L>, Unreadable> {
+    for row in rows {
+        if !page.push(row.span, row.key, row.received) {
             return Err(Unreadable::RowNotAnObject);
         }
     }
     Ok(page)
 }
 
-/// Where `part`, a slice of `whole`, lies in it.
-fn span_of(whole: &str, part: &str) -> Option<Range<usize>> {
-    let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
-    let span = start..start + part.len();
-    whole.get(span.clone()).map(|_| span)
-}
-
 /// The fields of a row that say which row it is; of a field that is there twice, the last.
 #[derive(Debug, Default)]
 struct Fields<'a> {
-    trace_id: Option<Cow<'a, str>>,
-    recipient: Option<Cow<'a, str>>,
-    status: Option<Cow<'a, str>>,
-    message_id: Option<Cow<'a, str>>,
-    received: Option<Cow<'a, str>>,
-    sender: Option<Cow<'a, str>>,
-    subject: Option<Cow<'a, str>>,
-    size: Option<Cow<'a, str>>,
-    /// The values of the date fields in ISO form, as they stand in the row, and what they mean.
-    iso_dates: Vec<(&'a str, DateTime<Utc>)>,
+    trace_id: Option<Raw<'a>>,
+    recipient: Option<Raw<'a>>,
+    status: Option<Raw<'a>>,
+    message_id: Option<Raw<'a>>,
+    received: Option<Raw<'a>>,
+    sender: Option<Raw<'a>>,
+    subject: Option<Raw<'a>>,
+    size: Option<Raw<'a>>,
+}
+
+/// What a field may be, beside what it says about the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    /// A date that may have to be rewritten.
+    Date,
+    /// Anything else.
+    Other,
 }
 
 impl<'a> Fields<'a> {
-    fn read(row: &'a str) -> Result<Self, Unreadable> {
-        serde_json::from_str(row).map_err(|_| Unreadable::RowNotAnObject)
+    #[inline]
+    fn note(&mut self, name: &str, value: Raw<'a>) -> Noted {
+        let field = match name {
+            "MessageTraceId" | "id" => &mut self.trace_id,
+            "RecipientAddress" | "recipientAddress" => &mut self.recipient,
+            "Status" | "status" => &mut self.status,
+            "MessageId" | "messageId" => &mut self.message_id,
+            "Received" => {
+                self.received = Some(value);
+                return Noted::Date;
+            }
+            "StartDate" | "EndDate" => return Noted::Date,
+            "receivedDateTime" => &mut self.received,
+            "SenderAddress" | "senderAddress" => &mut self.sender,
+            "Subject" | "subject" => &mut self.subject,
+            "Size" | "size" => &mut self.size,
+            _ => return Noted::Other,
+        };
+        *field = Some(value);
+        Noted::Other
     }
 
     /// Message trace id and recipient tell a message from all others, the status its rows. In a
     /// row without one of the first two, everything that stays the same when it is read again takes
     /// their place; `Index`, `StartDate`, `EndDate` and `__metadata` do not stay the same.
     fn key(&self, keyer: &RowKeyer) -> RowKey {
-        let status = self.status.as_deref().unwrap_or_default();
-        if let (Some(trace_id), Some(recipient)) = (&self.trace_id, &self.recipient) {
+        let status = text(self.status);
+        let status = status.as_deref().unwrap_or_default();
+        let (trace_id, recipient) = (text(self.trace_id), text(self.recipient));
+        if let (Some(trace_id), Some(recipient)) = (&trace_id, &recipient) {
             return keyer.key(&[trace_id, recipient], status);
         }
         let received = self
             .received()
-            .map(|at| at.timestamp_millis().to_string())
-            .or_else(|| self.received.as_deref().map(str::to_owned));
+            .map(|at| Cow::Owned(at.timestamp_millis().to_string()))
+            .or_else(|| text(self.received));
         let parts = [
-            &self.trace_id,
-            &self.recipient,
-            &self.message_id,
-            &received.map(Cow::Owned),
-            &self.sender,
-            &self.subject,
-            &self.size,
+            trace_id,
+            recipient,
+            text(self.message_id),
+            received,
+            text(self.sender),
+            text(self.subject),
+            text(self.size),
         ];
         keyer.key(
-            &parts.map(|part| part.as_deref().unwrap_or_default()),
+            &parts
+                .each_ref()
+                .map(|part| part.as_deref().unwrap_or_default()),
             status,
         )
     }
 
     fn received(&self) -> Option<DateTime<Utc>> {
-        date::instant(self.received.as_deref()?)
-    }
-
-    /// Appends the row with its ISO dates as `/Date(milliseconds)/`.
-    fn rewrite(&self, row: &str, to: &mut String) {
-        let mut rest = row;
-        for (value, at) in &self.iso_dates {
-            let Some((before, after)) = span_of(rest, value)
-                .and_then(|span| Some((rest.get(..span.start)?, rest.get(span.end..)?)))
-            else {
-                continue;
-            };
-            to.push_str(before);
-            to.push('"');
-            to.push_str(&date::verbose_text(*at));
-            to.push('"');
-            rest = after;
-        }
-        to.push_str(rest);
-    }
-
-    fn note_date(&mut self, value: &'a RawValue) {
-        let iso = text(value).as_deref().and_then(date::iso);
-        self.iso_dates.extend(iso.map(|at| (value.get(), at)));
+        date::instant(text(self.received)?.as_ref())
     }
 }
 
-/// The text of a scalar value; none for null and the empty text.
-pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
-    let json = value.get();
-    let inside = json
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    let text = match inside {
-        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
-        // Half a surrogate pair cannot be unescaped; then the escaped form identifies as well.
-        Some(escaped) => {
-            serde_json::from_str(json).map_or(Cow::Borrowed(escaped), Cow::<str>::Owned)
-        }
-        None if json == "null" => return None,
-        None => Cow::Borrowed(json),
-    };
-    (!text.is_empty()).then_some(text)
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier)]
-enum Name {
-    #[serde(rename = "MessageTraceId", alias = "id")]
-    TraceId,
-    #[serde(rename = "RecipientAddress", alias = "recipientAddress")]
-    Recipient,
-    #[serde(rename = "Status", alias = "status")]
-    Status,
-    #[serde(rename = "MessageId", alias = "messageId")]
-    MessageId,
-    #[serde(rename = "Received")]
-    Received,
-    #[serde(rename = "receivedDateTime")]
-    ReceivedDateTime,
-    #[serde(rename = "SenderAddress", alias = "senderAddress")]
-    Sender,
-    #[serde(rename = "Subject", alias = "subject")]
-    Subject,
-    #[serde(rename = "Size", alias = "size")]
-    Size,
-    #[serde(rename = "StartDate", alias = "EndDate")]
-    WindowDate,
-    #[serde(other)]
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Row;
-
-        impl<'de> Visitor<'de> for Row {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a row")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(name) = map.next_key()? {
-                    if matches!(name, Name::Other) {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    }
-                    let value = map.next_value::<&'de RawValue>()?;
-                    match name {
-                        Name::TraceId => fields.trace_id = text(value),
-                        Name::Recipient => fields.recipient = text(value),
-                        Name::Status => fields.status = text(value),
-                        Name::MessageId => fields.message_id = text(value),
-                        Name::Received => {
-                            fields.received = text(value);
-                            fields.note_date(value);
-                        }
-                        Name::ReceivedDateTime => fields.received = text(value),
-                        Name::Sender => fields.sender = text(value),
-                        Name::Subject => fields.subject = text(value),
-                        Name::Size => fields.size = text(value),
-                        Name::WindowDate => fields.note_date(value),
-                        Name::Other => {}
-                    }
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_map(Row)
-    }
-}
-
-/// The members of a JSON object in their order.
-pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
+fn text(value: Option<Raw<'_>>) -> Option<Cow<'_, str>> {
+    value?.text()
 }
 
 #[cfg(test)]

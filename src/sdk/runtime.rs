@@ -349,7 +349,7 @@ impl<'a> Start<'a> {
     async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         match Whereabouts::read(&self.configuration, data)? {
             Whereabouts::Directory(root) => Ok(Some(Opened::directory(root)?)),
-            Whereabouts::Objects(settings) => self.open_objects(settings, data).await,
+            Whereabouts::Objects(settings) => self.open_objects(*settings, data).await,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::sdk::Registry;
 const MODULE_MANIFEST: &str = include_str!("../../manifest.json");
 
 /// All triggers of this module.
-pub(crate) fn registry() -> Registry {
+pub fn registry() -> Registry {
     Registry::new(MODULE_MANIFEST)
         .register::<message_trace_graph::MessageTraceGraph>()
         .register::<message_trace_oauth::MessageTraceOauth>()

@@ -1,13 +1,17 @@
 //! What was delivered: for every row and status, how often.
 
 mod compare;
+mod freshness;
 mod verdict;
 
 use std::collections::HashMap;
 
+use chrono::TimeDelta;
+use freshness::Arrival;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use freshness::{Delays, Freshness};
 pub use verdict::{Examples, Scope, Unasked, Verdict, Version};
 
 use crate::{
@@ -35,6 +39,10 @@ struct Account {
     /// Deliveries of a row and status beyond the first.
     surplus: HashMap<(Slot, Status), u32>,
     accepted: u64,
+    /// Of rows that were not visible from the start.
+    rows: Vec<Arrival>,
+    /// Of statuses that a delivered row had later.
+    changes: Vec<Arrival>,
     doubled: Examples<Version>,
     doubled_unacknowledged: Examples<Version>,
     unasked: Examples<Unasked>,
@@ -79,6 +87,7 @@ impl Ledger {
         key: &str,
         event: &str,
         rows: &mut Rows,
+        started: Ticks,
         now: Ticks,
     ) -> Option<Accepted> {
         let found = identify(event, rows, now);
@@ -86,7 +95,7 @@ impl Ledger {
         account.accepted += 1;
         match found {
             Ok(found) => {
-                account.deliver(found.life.slot, found.status, &found.version);
+                account.deliver(&found, started, now);
                 Some((found.life.slot, found.status))
             }
             Err(reason) => {
@@ -118,6 +127,13 @@ impl Ledger {
         self.accounts.get(key).map_or(0, |account| account.accepted)
     }
 
+    /// How soon new rows and statuses were delivered to a key by a collector with this period.
+    pub(crate) fn freshness(&self, key: &str, frequency: TimeDelta) -> Freshness {
+        let none = Account::default();
+        let account = self.accounts.get(key).unwrap_or(&none);
+        Freshness::new(&account.rows, &account.changes, frequency)
+    }
+
     /// How often a row was delivered with a status.
     pub(crate) fn times(&self, key: &str, slot: Slot, status: Status) -> u32 {
         let Some(account) = self.accounts.get(key) else {
@@ -129,9 +145,26 @@ impl Ledger {
 }
 
 impl Account {
-    fn deliver(&mut self, slot: Slot, status: Status, version: &Version) {
+    fn deliver(&mut self, found: &Identified, started: Ticks, now: Ticks) {
+        let (slot, status) = (found.life.slot, found.status);
         let marks = cell(&mut self.marks, slot);
         let bit = status.bit();
+        if marks.delivered & bit == 0 {
+            let first = marks.delivered == 0;
+            let visible = if first {
+                found.life.visible
+            } else {
+                found.since
+            };
+            if visible >= started {
+                let arrivals = if first {
+                    &mut self.rows
+                } else {
+                    &mut self.changes
+                };
+                arrivals.push(Arrival::new(found.life.received, visible, now));
+            }
+        }
         if marks.delivered & bit != 0 {
             *self.surplus.entry((slot, status)).or_default() += 1;
             let doubled = if marks.unacknowledged & bit != 0 {
@@ -139,7 +172,7 @@ impl Account {
             } else {
                 &mut self.doubled
             };
-            doubled.add(version.clone());
+            doubled.add(found.version.clone());
         }
         marks.delivered |= bit;
         marks.unacknowledged |= bit;
@@ -150,6 +183,8 @@ impl Account {
 struct Identified {
     life: Life,
     status: Status,
+    /// Since when it could be seen with this status.
+    since: Ticks,
     version: Version,
 }
 
@@ -177,9 +212,13 @@ fn identify(event: &str, rows: &mut Rows, now: Ticks) -> Result<Identified, Stri
         None => return Err(format!("`{status}` is no status")),
     };
     let mut steps = life.timeline.steps().iter();
-    if !steps.any(|(since, had)| *had == status && *since <= now) || life.visible > now {
+    let Some((since, _)) = steps
+        .find(|(since, had)| *had == status && *since <= now)
+        .filter(|_| life.visible <= now)
+    else {
         return Err(format!("the row never had the status {status}"));
-    }
+    };
+    let since = life.visible.max(*since);
     let altered = compare::altered(&event, graph, &row, status);
     if !altered.is_empty() {
         return Err(format!("altered: {}", altered.join(", ")));
@@ -194,6 +233,7 @@ fn identify(event: &str, rows: &mut Rows, now: Ticks) -> Result<Identified, Stri
     Ok(Identified {
         life,
         status,
+        since,
         version,
     })
 }

@@ -138,7 +138,11 @@ fn book(emulator: &Emulator, batch: Batch, rejected: &[bool]) -> Receipt {
             world.ledger.reject(&key, &text, &mut world.rows, now);
             continue;
         }
-        accepted.extend(world.ledger.accept(&key, &text, &mut world.rows, now));
+        accepted.extend(
+            world
+                .ledger
+                .accept(&key, &text, &mut world.rows, world.started, now),
+        );
         world.keep(AcceptedEvent {
             at,
             intake_key: Secret::new(key.as_str()),

@@ -7,7 +7,7 @@ use super::OutOfRange;
 
 /// The switches of the message trace of Microsoft Graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct GraphSettings {
     /// Whether the tenant has the service principal that the message trace needs.
     pub service_principal: ServicePrincipal,
@@ -136,7 +136,7 @@ pub enum InnerError {
 
 /// How many requests a tenant may send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct QuotaSettings {
     /// Requests in a rolling window.
     pub requests: u32,

@@ -6,7 +6,7 @@ use crate::Secret;
 
 /// The switches of the token endpoint and of the managed identity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct IdentitySettings {
     /// The tenant's id.
     pub tenant_id: String,
@@ -47,7 +47,7 @@ impl Default for IdentitySettings {
 
 /// An application that is registered in the tenant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct App {
     /// Its client id.
     pub client_id: String,

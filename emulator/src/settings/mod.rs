@@ -16,7 +16,7 @@ pub use sekoia::{IntakeSettings, PlatformSettings};
 
 /// How the emulated services behave. The defaults are what is most likely true.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The Reporting Web Service.
     pub report: ReportSettings,
@@ -34,7 +34,7 @@ pub struct Settings {
 
 /// How answers are sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Transport {
     /// Whether answers of Microsoft are compressed for clients that accept gzip.
     pub gzip: bool,

@@ -16,7 +16,7 @@ pub struct Account {
 
 /// The switches of the Reporting Web Service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReportSettings {
     /// Who may sign in with a password.
     pub accounts: Vec<Account>,

@@ -8,7 +8,7 @@ use crate::Secret;
 
 /// The switches of the intake.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct IntakeSettings {
     /// The intake keys that exist.
     pub keys: Vec<Secret>,
@@ -44,7 +44,7 @@ impl Default for IntakeSettings {
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct PlatformSettings {
     /// The bearer token that the endpoints accept.
     pub token: Secret,

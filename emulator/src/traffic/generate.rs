@@ -250,9 +250,16 @@ impl Generator {
         let mut timeline = Timeline::new(place.received, Status::GettingStatus);
         timeline.push(place.received + first, Status::Pending);
         timeline.push(place.received + last, outcome);
-        if outcome == Status::Delivered && draw.chance(self.traffic.recalled) {
+        let sequel = match outcome {
+            Status::Delivered => Some((self.traffic.recalled, Status::Recalled)),
+            Status::Quarantined => Some((self.traffic.released, Status::Delivered)),
+            _ => None,
+        };
+        if let Some((share, status)) = sequel
+            && draw.chance(share)
+        {
             let after = (longest - last as f64).max(1.0) * draw.unit();
-            timeline.push(place.received + last + after as Ticks + 1, Status::Recalled);
+            timeline.push(place.received + last + after as Ticks + 1, status);
         }
         timeline
     }
@@ -363,6 +370,37 @@ mod tests {
             all(&mut generator(traffic)).last().unwrap().2,
             rows.last().unwrap().2
         );
+    }
+
+    #[test]
+    fn messages_are_recalled_and_released_within_the_time_of_changes() {
+        let mut generator = generator(Traffic {
+            backlog: Backlog::rows(TimeDelta::hours(5), 20_000),
+            changing: 0.5,
+            recalled: 0.2,
+            released: 0.5,
+            ..Traffic::default()
+        });
+        let longest = span(generator.traffic.changes_within);
+        let (mut recalled, mut released, mut kept) = (0, 0, 0);
+        for slice in generator.plan.slices(0, Ticks::MAX) {
+            let bucket = generator.bucket(slice);
+            for place in &bucket.places {
+                let timeline = generator.timeline(&bucket, place);
+                let steps: Vec<Status> = timeline.steps().iter().map(|step| step.1).collect();
+                match steps[..] {
+                    [.., Status::Delivered, Status::Recalled] => recalled += 1,
+                    [.., Status::Quarantined, Status::Delivered] => released += 1,
+                    [.., Status::Quarantined] => kept += 1,
+                    _ => {}
+                }
+                let (last, _) = timeline.steps().last().unwrap();
+                assert!(last - place.received <= longest + 2, "{timeline:?}");
+            }
+        }
+        assert!((1_500..2_200).contains(&recalled), "{recalled}");
+        assert!((90..260).contains(&released), "{released}");
+        assert!(kept > released, "{kept}");
     }
 
     #[test]

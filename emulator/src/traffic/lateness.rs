@@ -1,11 +1,14 @@
 //! How long after its reception a row becomes visible.
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 
 use crate::time::{Ticks, span};
 
-/// A distribution of lateness, given by its quantiles.
-#[derive(Clone, Debug, Default)]
+/// A distribution of lateness, given by its quantiles: in JSON `[[0.5, 120], [1.0, 3600]]`, with
+/// lengths in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(f64, i64)>", into = "Vec<(f64, i64)>")]
 pub struct Lateness(Vec<(f64, TimeDelta)>);
 
 impl Lateness {
@@ -53,6 +56,38 @@ impl Lateness {
                 (short * (long / short).powf(share)) as Ticks
             }
         }
+    }
+}
+
+impl TryFrom<Vec<(f64, i64)>> for Lateness {
+    type Error = &'static str;
+
+    fn try_from(points: Vec<(f64, i64)>) -> Result<Self, Self::Error> {
+        let lengths = points.iter().map(|(at, seconds)| {
+            let length =
+                TimeDelta::try_seconds(*seconds).filter(|length| *length >= TimeDelta::zero());
+            length.map(|length| (*at, length))
+        });
+        let lengths: Option<Vec<_>> = lengths.collect();
+        let lengths = lengths.ok_or("a lateness is negative or too long")?;
+        let shares = points.iter().all(|(at, _)| (0.0..=1.0).contains(at));
+        let ascending = points
+            .windows(2)
+            .all(|two| two[0].0 < two[1].0 && two[0].1 <= two[1].1);
+        if shares && ascending {
+            Ok(Self(lengths))
+        } else {
+            Err("the quantiles of lateness are not from 0 to 1 in ascending order")
+        }
+    }
+}
+
+impl From<Lateness> for Vec<(f64, i64)> {
+    fn from(lateness: Lateness) -> Self {
+        let points = lateness.0.into_iter();
+        points
+            .map(|(at, length)| (at, length.num_seconds()))
+            .collect()
     }
 }
 

@@ -11,6 +11,9 @@ pub use lateness::Lateness;
 pub(crate) use plan::Slice;
 
 use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::time::seconds;
 
 /// The draw number `count` of a stream, from 0 (included) to 1 (excluded).
 pub(crate) fn unit(seed: u64, count: u64) -> f64 {
@@ -20,7 +23,8 @@ pub(crate) fn unit(seed: u64, count: u64) -> f64 {
 /// The traffic of the emulated tenant.
 ///
 /// The default has no traffic at all and rows that are visible at once and never change.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Traffic {
     /// The same seed gives the same mail.
     pub seed: u64,
@@ -37,7 +41,11 @@ pub struct Traffic {
     /// The share of delivered rows whose status changes, from 0 to 1, that are recalled in the end.
     /// Only Microsoft Graph knows recalled messages.
     pub recalled: f64,
+    /// The share of quarantined rows whose status changes, from 0 to 1, that are released and
+    /// delivered in the end.
+    pub released: f64,
     /// The longest time from reception to the last change of status.
+    #[serde(with = "seconds")]
     pub changes_within: TimeDelta,
     /// How finely times of reception are told apart.
     pub resolution: Resolution,
@@ -55,6 +63,7 @@ impl Default for Traffic {
             lateness: Lateness::none(),
             changing: 0.0,
             recalled: 0.0,
+            released: 0.0,
             changes_within: TimeDelta::hours(6),
             resolution: Resolution::Tick,
             max_recipients: 1500,
@@ -70,15 +79,18 @@ impl Traffic {
             daily_shape: true,
             lateness: Lateness::realistic(),
             changing: 0.1,
+            released: 0.3,
             ..Self::default()
         }
     }
 }
 
 /// Mail from before the start of the emulator.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Backlog {
     /// How far back it reaches.
+    #[serde(with = "seconds")]
     pub span: TimeDelta,
     /// Exactly how many rows it has; none for as many as [`Traffic::rate`] gives.
     pub rows: Option<u64>,
@@ -100,7 +112,8 @@ impl Backlog {
 }
 
 /// How finely times of reception are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// Whole seconds.
     Second,

@@ -17,13 +17,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use super::super::{
-    date,
-    errors::Unreadable,
-    row::{Members, text},
-};
+use super::super::{date, errors::Unreadable};
+use crate::json::{Raw, Scanner};
 
 /// What Graph does not tell.
 const UNKNOWN: [&str; 4] = ["Organization", "StartDate", "EndDate", "Index"];
@@ -44,11 +39,11 @@ pub enum EventFormat {
 /// # Errors
 /// When it is not a JSON object.
 pub(in crate::microsoft) fn rewrite(row: &str, to: &mut String) -> Result<(), Unreadable> {
-    let members: Members<'_> = serde_json::from_str(row).map_err(|_| Unreadable::RowNotAnObject)?;
     to.push('{');
-    for (name, value) in &members.0 {
-        if name.starts_with('@') || UNKNOWN.contains(&name.as_str()) {
-            continue;
+    let passed = Scanner::new(row).object(|scanner, name| {
+        let value = scanner.value()?;
+        if name.starts_with('@') || UNKNOWN.contains(&name) {
+            return Some(());
         }
         let (name, value) = counterpart(name, value);
         // A text always has a JSON form.
@@ -56,7 +51,9 @@ pub(in crate::microsoft) fn rewrite(row: &str, to: &mut String) -> Result<(), Un
         to.push(':');
         to.push_str(&value);
         to.push(',');
-    }
+        Some(())
+    });
+    passed.ok_or(Unreadable::RowNotAnObject)?;
     for (index, name) in UNKNOWN.iter().enumerate() {
         let separator = if index == 0 { "" } else { "," };
         to.push_str(&format!("{separator}\"{name}\":null"));
@@ -66,9 +63,9 @@ pub(in crate::microsoft) fn rewrite(row: &str, to: &mut String) -> Result<(), Un
 }
 
 /// Name and value, as JSON, of a field.
-fn counterpart<'a>(name: &'a str, value: &'a RawValue) -> (&'a str, Cow<'a, str>) {
-    let same = Cow::Borrowed(value.get());
-    let unless_empty = || match value.get() {
+fn counterpart<'a>(name: &'a str, value: Raw<'a>) -> (&'a str, Cow<'a, str>) {
+    let same = Cow::Borrowed(value.json);
+    let unless_empty = || match value.json {
         "\"\"" => Cow::Borrowed("null"),
         json => Cow::Borrowed(json),
     };
@@ -87,13 +84,13 @@ fn counterpart<'a>(name: &'a str, value: &'a RawValue) -> (&'a str, Cow<'a, str>
     }
 }
 
-fn date_value(value: &RawValue) -> Option<String> {
-    let at = date::instant(&text(value)?)?;
+fn date_value(value: Raw<'_>) -> Option<String> {
+    let at = date::instant(value.text()?.as_ref())?;
     Some(format!("\"{}\"", date::verbose_text(at)))
 }
 
-fn capitalized(value: &RawValue) -> Option<String> {
-    let status = text(value)?;
+fn capitalized(value: Raw<'_>) -> Option<String> {
+    let status = value.text()?;
     let mut letters = status.chars();
     let first = letters.next()?.to_ascii_uppercase();
     serde_json::to_string(&format!("{first}{}", letters.as_str())).ok()

@@ -33,7 +33,7 @@ use super::{
     bounds::{self, START_MARGIN},
     exchange::{Answer, Exchange},
     identity::TokenCache,
-    page::Envelope,
+    page::{self, Envelope},
     row::{self, Form},
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
@@ -185,7 +185,7 @@ impl Graph {
         let answer = self.exchange.get(url, urgency).await?;
         self.learn(&answer, sent);
         if answer.response.status() == StatusCode::OK {
-            return self.read(url, &answer, before);
+            return self.read(url, answer, before);
         }
         let refusal = self.exchange.refusal(&answer, link);
         if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
@@ -211,20 +211,17 @@ impl Graph {
     fn read(
         &self,
         asked: &Url,
-        answer: &Answer,
+        mut answer: Answer,
         before: Option<DateTime<Utc>>,
     ) -> Result<Page<Link>, Error> {
-        let body = answer.response.body();
-        let envelope = Envelope::read(body, &answer.secrets())?;
-        let next = envelope
-            .next
-            .map(|text| Link::resolve(asked, &text))
-            .transpose()?;
+        let text = page::text(answer.take_body())?;
+        let Envelope { rows, next } = Envelope::read(&text, &self.keyer, &answer.secrets())?;
+        let next = next.map(|text| Link::resolve(asked, &text)).transpose()?;
         let form = match self.format {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,
         };
-        let page = row::page(body, &envelope.rows, &self.keyer, next, form)?;
+        let page = row::page(text, rows, next, form)?;
         let reached = before.and_then(|before| repair::reached(&page, before));
         Ok(page.map_next(|next| next.behind(reached)))
     }

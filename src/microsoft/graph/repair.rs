@@ -10,8 +10,8 @@ use base64::{
 };
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
-use super::super::{link::Link, row::Members};
-use crate::{Page, Window};
+use super::super::link::Link;
+use crate::{Page, Window, json::Scanner};
 
 /// The link with the values of its token unwrapped once; none when there is nothing to unwrap.
 pub(super) fn unwrapped(link: &Link) -> Option<Link> {
@@ -31,19 +31,21 @@ fn unwrapped_token(token: &str) -> Option<String> {
     let padded = token.len().is_multiple_of(4);
     let engine = GeneralPurpose::new(&alphabet, lenient.with_encode_padding(padded));
     let json = String::from_utf8(engine.decode(token).ok()?).ok()?;
-    let members: Members<'_> = serde_json::from_str(&json).ok()?;
     let mut changed = false;
-    let mut parts = Vec::with_capacity(members.0.len());
-    for (name, value) in &members.0 {
-        let inner = serde_json::from_str::<String>(value.get())
-            .ok()
+    let mut parts = Vec::new();
+    let mut scanner = Scanner::new(&json);
+    scanner.object(|scanner, name| {
+        let value = scanner.value()?;
+        let inner = value
+            .string()
             .filter(|text| serde_json::from_str::<String>(text).is_ok());
         changed |= inner.is_some();
         let name = serde_json::to_string(name).ok()?;
-        parts.push(format!(
-            "{name}:{}",
-            inner.as_deref().unwrap_or(value.get())
-        ));
+        parts.push(format!("{name}:{}", inner.as_deref().unwrap_or(value.json)));
+        Some(())
+    })?;
+    if scanner.next().is_some() {
+        return None;
     }
     changed.then(|| engine.encode(format!("{{{}}}", parts.join(","))))
 }

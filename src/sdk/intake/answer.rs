@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::json::Scanner;
+
 /// The meaning of one answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -71,6 +73,12 @@ pub(super) fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize)
 /// every plausible one is understood; what is no JSON says nothing.
 fn confirmation(body: &[u8], count: usize) -> Confirmation {
     let mut confirmation = Confirmation::default();
+    if let Some(ids) = identifiers_alone(body) {
+        if ids > 0 {
+            confirmation.unclear = count.saturating_sub(ids);
+        }
+        return confirmation;
+    }
     let Ok(answer) = serde_json::from_slice::<Value>(body) else {
         return confirmation;
     };
@@ -101,6 +109,23 @@ fn confirmation(body: &[u8], count: usize) -> Confirmation {
         _ => {}
     }
     confirmation
+}
+
+/// How many identifiers an answer has that has nothing else, as nearly all have.
+fn identifiers_alone(body: &[u8]) -> Option<usize> {
+    let mut ids = 0;
+    let mut scanner = Scanner::new(std::str::from_utf8(body).ok()?);
+    scanner.object(|scanner, name| {
+        if name != "event_ids" {
+            return None;
+        }
+        scanner.array(|scanner| {
+            ids += 1;
+            (scanner.next()? == b'"').then_some(())?;
+            scanner.value().map(|_| ())
+        })
+    })?;
+    scanner.next().is_none().then_some(ids)
 }
 
 /// One item for each event, in order: an identifier, null, or an object with its fate.

@@ -5,6 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 
+use crate::json::push_string;
+
 /// Longest text of one event in bytes (J-04, departure).
 pub const MAX_EVENT_BYTES: usize = 250_000;
 
@@ -62,7 +64,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(limits: BatchLimits, tail: Bytes, discarded: Counter) -> Self {
+    /// An empty batch: `tail` ends the request behind the events, and overlong events count as
+    /// `discarded`. [`Intake::batch`](super::Intake::batch) makes one for its intake.
+    pub fn new(limits: BatchLimits, tail: Bytes, discarded: Counter) -> Self {
         Self {
             body: HEAD.to_vec(),
             ends: Vec::new(),
@@ -85,8 +89,7 @@ impl Batch {
         if !self.ends.is_empty() {
             self.body.push(b',');
         }
-        // Writing a string to memory cannot fail.
-        _ = serde_json::to_writer(&mut self.body, event);
+        push_string(event, &mut self.body);
         let fits = self.body.len() + self.tail.len() <= self.limits.body_bytes;
         if !fits && !self.ends.is_empty() {
             self.body.truncate(before);

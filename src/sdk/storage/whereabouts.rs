@@ -15,7 +15,7 @@ pub(in crate::sdk) enum Whereabouts {
     /// The data directory, or what `sub_folder` makes of it.
     Directory(PathBuf),
     /// A folder of an object store.
-    Objects(ObjectSettings),
+    Objects(Box<ObjectSettings>),
 }
 
 impl Whereabouts {
@@ -29,7 +29,9 @@ impl Whereabouts {
     ) -> Result<Self, ConfigError> {
         let backend = configuration.filled_text("file_backend")?;
         if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
-            return ObjectSettings::read(configuration).map(Self::Objects);
+            return ObjectSettings::read(configuration)
+                .map(Box::new)
+                .map(Self::Objects);
         }
         Ok(Self::Directory(
             match configuration.filled_text("sub_folder")? {
@@ -43,7 +45,9 @@ impl Whereabouts {
     pub(in crate::sdk) fn reader(self, http: Http, clock: Clock) -> Reader {
         match self {
             Self::Directory(root) => Reader::Directory(root),
-            Self::Objects(settings) => Reader::Objects(ObjectReader::new(settings, http, clock)),
+            Self::Objects(settings) => {
+                Reader::Objects(Box::new(ObjectReader::new(*settings, http, clock)))
+            },
         }
     }
 }
@@ -52,7 +56,7 @@ impl Whereabouts {
 #[derive(Debug)]
 pub(in crate::sdk) enum Reader {
     Directory(PathBuf),
-    Objects(ObjectReader),
+    Objects(Box<ObjectReader>),
 }
 
 impl Reader {

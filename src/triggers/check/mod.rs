@@ -189,7 +189,9 @@ async fn find_position(collection: &Collection, context: &Context, findings: &mu
                     .missing()
                     .map(|missing| format!("; never read: {missing}"));
                 text.extend(missing);
-                facts["gaps"] = gaps.facts();
+                if let Some(facts) = facts.as_object_mut() {
+                    facts.insert("gaps".to_owned(), gaps.facts());
+                }
             }
             if is_well {
                 findings.pass(STATE, text, facts);

@@ -1,0 +1,145 @@
+//! The steps of the hot path, one by one.
+
+#![allow(clippy::unwrap_used, reason = "a broken step shall stop its benchmark")]
+
+use std::{hint::black_box, io::Write as _};
+
+use benchmark::stock::{Dialect, Mail, Stock};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use divan::{Bencher, counter::ItemsCount};
+use flate2::{Compression, write::GzEncoder};
+use futures_util::future::BoxFuture;
+use message_trace::{
+    Clock, Page, RowKeyer, Secret, Window,
+    collect::known::KnownRows,
+    http::{Http, HttpError, HttpService, Limits, Request, Response},
+    microsoft::{Link, ReportingService, SignIn},
+    sdk::{Batch, BatchLimits},
+};
+
+const ROWS: u64 = 2000;
+
+fn main() {
+    divan::main();
+}
+
+fn until() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_780_272_000, 0).unwrap()
+}
+
+fn stock() -> Stock {
+    let mail = Mail {
+        rows: ROWS,
+        span: TimeDelta::hours(1),
+        until: until(),
+    };
+    Stock::new(mail, Dialect::Reporting).unwrap()
+}
+
+/// Answers every request with the same page.
+#[derive(Debug)]
+struct Always(Bytes);
+
+impl HttpService for Always {
+    fn call(&self, _: Request, _: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
+        let answer = Response::new(self.0.clone());
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+}
+
+fn read_page(stock: &Stock) -> impl Fn() -> Page<Link> {
+    let rows = stock.rows(0..stock.len());
+    let body = [b"{\"d\":{\"results\":[", &*rows, b"]}}"].concat();
+    let service = ReportingService::new(
+        Http::new(Always(body.into())),
+        Clock::system(),
+        "https://reports.example/reporting.svc".parse().unwrap(),
+        SignIn::Basic {
+            account: "a".to_owned(),
+            password: Secret::new("b"),
+        },
+        RowKeyer::new([7; 16]),
+    );
+    let window = Window::new(until() - TimeDelta::hours(1), until()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    move || runtime.block_on(service.page(window, None)).unwrap()
+}
+
+fn encode(page: &Page<Link>) -> Batch {
+    let limits = BatchLimits {
+        events: 1000,
+        body_bytes: 10 << 20,
+    };
+    let mut batch = Batch::new(limits, Bytes::from_static(b"]}"), Default::default());
+    for row in page.rows().take(1000) {
+        _ = black_box(batch.push(row.json));
+    }
+    batch
+}
+
+/// A page of 2000 rows: its boundaries, the fields and keys of its rows.
+#[divan::bench]
+fn page(bencher: Bencher<'_, '_>) {
+    let read = read_page(&stock());
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(&read);
+}
+
+/// The key of one row, its fields being known.
+#[divan::bench]
+fn key(bencher: Bencher<'_, '_>) {
+    let keyer = RowKeyer::new([7; 16]);
+    let parts = [
+        "579cd25c-9b30-4ce4-d5eb-08da70ab3b38",
+        "user.name1234@contoso.example",
+        "Delivered",
+    ];
+    bencher.bench_local(|| keyer.key(black_box(&parts)));
+}
+
+/// Known or new: the rows of a page of which half are known.
+#[divan::bench]
+fn known(bencher: Bencher<'_, '_>) {
+    let page = read_page(&stock())();
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .with_inputs(|| {
+            let mut known = KnownRows::default();
+            let half = page.rows().take(page.len() / 2);
+            let filed: Vec<_> = half
+                .filter_map(|row| known.admit(row.key, row.received, until()))
+                .collect();
+            known.deliver(&filed);
+            known
+        })
+        .bench_local_refs(|known| {
+            let new = page
+                .rows()
+                .filter_map(|row| known.admit(row.key, row.received, until()));
+            new.count()
+        });
+}
+
+/// A chunk of 1000 rows as the intake's JSON.
+#[divan::bench]
+fn chunk(bencher: Bencher<'_, '_>) {
+    let page = read_page(&stock())();
+    bencher
+        .counter(ItemsCount::new(1000_u64))
+        .bench_local(|| encode(&page));
+}
+
+/// The same chunk compressed, at the levels that might pay.
+#[divan::bench(args = [1, 3, 6])]
+fn gzip(bencher: Bencher<'_, '_>, level: u32) {
+    let page = read_page(&stock())();
+    let rows: Vec<&str> = page.rows().take(1000).map(|row| row.json).collect();
+    let body = serde_json::to_vec(&rows).unwrap();
+    bencher.counter(ItemsCount::new(1000_u64)).bench_local(|| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(&body).unwrap();
+        encoder.finish().unwrap()
+    });
+}

@@ -1,0 +1,88 @@
+//! One command that measures everything and writes it down; see `README.md` beside it.
+
+mod accelerated;
+mod backlog;
+mod bench;
+mod chart;
+mod idle;
+mod paced;
+mod relay;
+mod report;
+mod start;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Measures the message trace module as whole processes: CPU, memory, time and requests, against a
+/// relay that looks at nothing and against a loop on the vendor's SDK for Python.
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// What to measure; everything, unless named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Rows of the backlog.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u64,
+    /// Runs of each contestant, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// The module's binary; without it, the static release binary is built.
+    #[arg(long, value_name = "FILE")]
+    module: Option<PathBuf>,
+    /// Leave the Python SDK out.
+    #[arg(long)]
+    no_python: bool,
+    /// Write `RESULTS.md` and the chart into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
+    #[command(subcommand)]
+    inside: Option<Inside>,
+}
+
+/// The parts of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// (a) A backlog, as fast as it goes.
+    Backlog,
+    /// (b) A day of a tenant, late rows and changing statuses included, in accelerated time.
+    Day,
+    /// (c) From the start to the first request.
+    Start,
+    /// (d) A minute without mail.
+    Idle,
+    /// (e) 90 days of a small tenant.
+    Tenant,
+    /// (f) The full quota, with slow answers.
+    Quota,
+    /// The size of the binary and of the image.
+    Size,
+}
+
+/// What the benchmark starts itself as.
+#[derive(Debug, Subcommand)]
+enum Inside {
+    /// The relay.
+    #[command(hide = true)]
+    Relay(relay::Arguments),
+    /// The module on a time of its own.
+    #[command(hide = true)]
+    Accelerated(accelerated::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.inside {
+        Some(Inside::Relay(inside)) => relay::run(&inside),
+        Some(Inside::Accelerated(inside)) => accelerated::run(inside),
+        None => bench::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::say(format_args!("The benchmark failed: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The limit: a program that GETs the same pages and POSTs the same bytes with the same HTTP client,
+//! and looks at none of them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use message_trace::http::{ClientOptions, Http, Limits, Request, Response};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use benchmark::site::{RELAY_PAGE, ROWS};
+
+const LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(60),
+    total: Duration::from_secs(60),
+    max_body: 64 << 20,
+};
+
+/// Rows in one request to the intake, as the module's default has it.
+const CHUNK: usize = 1000;
+
+/// Requests to the intake under way at once, as the module has them.
+const IN_FLIGHT: usize = 4;
+
+/// What the relay is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Root of the pages.
+    pages: String,
+    /// Address of the intake.
+    intake: String,
+    /// How many rows there are.
+    rows: usize,
+    /// How many of them are on a page.
+    page_rows: usize,
+}
+
+/// Moves all pages, then waits to be ended.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(relay(arguments))
+}
+
+async fn relay(arguments: &Arguments) -> anyhow::Result<()> {
+    let http = Http::client(&ClientOptions::default())?;
+    let room = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut under_way = JoinSet::new();
+    for page in 0..arguments.rows.div_ceil(arguments.page_rows) {
+        let url = format!("{}{RELAY_PAGE}{page}", arguments.pages);
+        let body = send(&http, http::Request::get(url).body(Bytes::new())?)
+            .await?
+            .into_body();
+        let rows = (arguments.rows - page * arguments.page_rows).min(arguments.page_rows);
+        let chunks = rows.div_ceil(CHUNK);
+        for chunk in 0..chunks {
+            let bytes = body.len() * chunk / chunks..body.len() * (chunk + 1) / chunks;
+            let request = http::Request::post(&arguments.intake)
+                .header(ROWS, CHUNK.min(rows - chunk * CHUNK))
+                .body(body.slice(bytes))?;
+            let permit = Arc::clone(&room).acquire_owned().await?;
+            let http = http.clone();
+            under_way.spawn(async move {
+                let answer = send(&http, request).await;
+                drop(permit);
+                answer
+            });
+        }
+        while let Some(done) = under_way.try_join_next() {
+            done??;
+        }
+    }
+    while let Some(done) = under_way.join_next().await {
+        done??;
+    }
+    std::future::pending().await
+}
+
+async fn send(http: &Http, request: Request) -> anyhow::Result<Response> {
+    let answer = http.send(request, LIMITS).await.context("no answer")?;
+    ensure!(answer.status().is_success(), "answered {}", answer.status());
+    Ok(answer)
+}

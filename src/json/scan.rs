@@ -1,0 +1,463 @@
+//! Reads JSON in one pass, just far enough to find the stretches that matter.
+//!
+//! What it passes it checks as strictly as `serde_json` does.
+
+use std::borrow::Cow;
+
+use super::{BLOCK, specials};
+
+/// Brackets that may be open at once in a value that is passed; `serde_json` parses as deep.
+const MAX_DEPTH: u32 = u128::BITS;
+
+/// A place in a text. Where one of its methods gives nothing, the text is not what was asked for,
+/// and the place is where that was noticed.
+#[derive(Debug)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    /// Where the block begins that `specials` is about.
+    block: usize,
+    specials: u64,
+}
+
+/// A value as it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Raw<'a> {
+    /// Its JSON.
+    pub(crate) json: &'a str,
+    /// Whether it is a string with an escape.
+    is_escaped: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// What stands between the quotes; none when it is no string.
+    fn inside(self) -> Option<&'a str> {
+        self.json.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// The text of a string; none when it is no string, or one with half a surrogate pair.
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+        let inside = self.inside()?;
+        if self.is_escaped {
+            serde_json::from_str(self.json).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(inside))
+        }
+    }
+
+    /// The text of a scalar value; none for null and the empty text.
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        let text = match self.inside() {
+            // Half a surrogate pair cannot be unescaped; then the escaped form identifies as well.
+            Some(inside) => self.string().unwrap_or(Cow::Borrowed(inside)),
+            None if self.json == "null" => return None,
+            None => Cow::Borrowed(self.json),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+impl<'a> Scanner<'a> {
+    /// At the beginning of a text.
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self::starting_at(text, 0)
+    }
+
+    /// At a place in a text.
+    pub(crate) fn starting_at(text: &'a str, at: usize) -> Self {
+        Self {
+            text,
+            at,
+            block: 0,
+            specials: specials(text.as_bytes(), 0),
+        }
+    }
+
+    /// Where it is, in bytes.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The next byte that is no space; it is not passed.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.text.as_bytes().get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Passes this byte.
+    #[inline]
+    pub(crate) fn pass(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then(|| self.at += 1)
+    }
+
+    /// Passes an array; `each` passes an element.
+    #[inline]
+    pub(crate) fn array(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.list(b'[', b']', each)
+    }
+
+    /// Passes an object; `each` gets the name of a member and passes its value.
+    #[inline]
+    pub(crate) fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &str) -> Option<()>,
+    ) -> Option<()> {
+        self.list(b'{', b'}', |scanner| {
+            let name = scanner.name()?;
+            match name.inside()? {
+                plain if !name.is_escaped => each(scanner, plain),
+                _ => each(scanner, &name.string()?),
+            }
+        })
+    }
+
+    #[inline]
+    fn list(
+        &mut self,
+        open: u8,
+        close: u8,
+        mut each: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.pass(open)?;
+        if self.pass(close).is_some() {
+            return Some(());
+        }
+        loop {
+            each(self)?;
+            if self.pass(b',').is_none() {
+                return self.pass(close);
+            }
+        }
+    }
+
+    /// Passes the name of a member and its colon.
+    #[inline]
+    fn name(&mut self) -> Option<Raw<'a>> {
+        if self.next()? != b'"' {
+            return None;
+        }
+        let name = self.string()?;
+        self.pass(b':')?;
+        Some(name)
+    }
+
+    /// Passes any value.
+    #[inline]
+    pub(crate) fn value(&mut self) -> Option<Raw<'a>> {
+        if self.next()? == b'"' {
+            return self.string();
+        }
+        let start = self.at;
+        self.nested()?;
+        Some(Raw {
+            json: self.text.get(start..self.at)?,
+            is_escaped: false,
+        })
+    }
+
+    /// Passes any value without recursion: a bit tells for each open bracket whether it is an
+    /// object's.
+    fn nested(&mut self) -> Option<()> {
+        let (mut objects, mut depth) = (0_u128, 0);
+        loop {
+            match self.next()? {
+                b'{' | b'[' if depth == MAX_DEPTH => return None,
+                open @ (b'{' | b'[') => {
+                    self.at += 1;
+                    let is_object = open == b'{';
+                    // In ASCII, both brackets close two places behind where they open.
+                    if self.next()? != open + 2 {
+                        objects = objects << 1 | u128::from(is_object);
+                        depth += 1;
+                        if is_object {
+                            self.name()?;
+                        }
+                        continue;
+                    }
+                    self.at += 1;
+                }
+                _ => self.scalar()?,
+            }
+            // A value has ended, and perhaps what is around it.
+            loop {
+                if depth == 0 {
+                    return Some(());
+                }
+                let is_object = objects & 1 == 1;
+                if self.pass(b',').is_some() {
+                    if is_object {
+                        self.name()?;
+                    }
+                    break;
+                }
+                self.pass(if is_object { b'}' } else { b']' })?;
+                objects >>= 1;
+                depth -= 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn scalar(&mut self) -> Option<()> {
+        match self.next()? {
+            b'"' => self.string().map(|_| ()),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.number(),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        let rest = self.text.get(self.at..)?;
+        rest.starts_with(word).then(|| self.at += word.len())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.passes(b"-");
+        if !self.passes(b"0") {
+            self.digits()?;
+        }
+        if self.passes(b".") {
+            self.digits()?;
+        }
+        if self.passes(b"eE") {
+            self.passes(b"+-");
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// Passes one of these bytes, when it is here.
+    #[inline]
+    fn passes(&mut self, any: &[u8]) -> bool {
+        let byte = self.text.as_bytes().get(self.at);
+        let found = byte.is_some_and(|byte| any.contains(byte));
+        self.at += usize::from(found);
+        found
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.passes(b"0123456789") {}
+        (self.at > start).then_some(())
+    }
+
+    /// Passes the string whose opening quote is here.
+    #[inline]
+    fn string(&mut self) -> Option<Raw<'a>> {
+        let start = self.at;
+        let mut is_escaped = false;
+        self.at += 1;
+        loop {
+            self.at = self.special()?;
+            match self.text.as_bytes().get(self.at)? {
+                b'"' => break,
+                b'\\' => self.escape()?,
+                _control => return None,
+            }
+            is_escaped = true;
+        }
+        self.at += 1;
+        Some(Raw {
+            json: self.text.get(start..self.at)?,
+            is_escaped,
+        })
+    }
+
+    /// The next place whose byte a string cannot hold as it is.
+    #[inline]
+    fn special(&mut self) -> Option<usize> {
+        let mut block = self.at - self.at % BLOCK;
+        self.look_at(block);
+        let ahead = self.specials >> (self.at % BLOCK);
+        if ahead != 0 {
+            return Some(self.at + ahead.trailing_zeros() as usize);
+        }
+        loop {
+            block += BLOCK;
+            if block >= self.text.len() {
+                self.at = self.text.len();
+                return None;
+            }
+            self.look_at(block);
+            if self.specials != 0 {
+                return Some(block + self.specials.trailing_zeros() as usize);
+            }
+        }
+    }
+
+    #[inline]
+    fn look_at(&mut self, block: usize) {
+        if block != self.block {
+            self.block = block;
+            self.specials = specials(self.text.as_bytes(), block);
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        self.at += 1;
+        if self.passes(b"u") {
+            for _ in 0..4 {
+                self.passes(b"0123456789abcdefABCDEF").then_some(())?;
+            }
+            return Some(());
+        }
+        self.passes(b"\"\\/bfnrt").then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    /// The value of a text that has nothing else.
+    fn value(text: &str) -> Option<&str> {
+        let mut scanner = Scanner::new(text);
+        let value = scanner.value()?;
+        scanner.next().is_none().then_some(value.json)
+    }
+
+    #[track_caller]
+    fn agrees(text: &str) {
+        let theirs = serde_json::from_str::<&RawValue>(text).ok();
+        assert_eq!(value(text), theirs.map(RawValue::get), "{text}");
+    }
+
+    #[test]
+    fn judges_as_serde_json_does() {
+        let long = "x".repeat(150);
+        for text in [
+            "",
+            " ",
+            "1",
+            "-",
+            "-0",
+            "01",
+            "1.",
+            "1.5e",
+            "1.5E-07 ",
+            "+1",
+            ".5",
+            "1e5x",
+            "tru",
+            "true",
+            "nulll",
+            " null ",
+            "\"",
+            "\"a",
+            "\"\\\"",
+            "\"\\u00e9\"",
+            "\"\\u00g9\"",
+            "\"\\x\"",
+            "\"\\u12",
+            "\"\t\"",
+            "\"é\u{1f389}\"",
+            "{",
+            "}",
+            "{}",
+            "{ }",
+            "[ ]",
+            "[",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1}",
+            "{1:2}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":[{}, [ ]],\"b\" : {\"c\":null}}",
+            "{\"a\":1]",
+            "[[[]",
+            "[]]",
+            "{\"a\":1 \"b\":2}",
+            "\u{feff}1",
+            "\"\u{7f}\"",
+            "\"\u{0}\"",
+        ] {
+            agrees(text);
+            agrees(&format!("[{{\"{long}\":{text}}},\"{long}\"]"));
+        }
+    }
+
+    #[test]
+    fn members_and_elements_are_handed_out() {
+        let text = r#" { "a" : 1.5 , "\u0062":["x\n",{"c":[]}] , "é":"" } "#;
+        let mut found = Vec::new();
+        let mut scanner = Scanner::new(text);
+        let passed = scanner.object(|scanner, name| {
+            let value = scanner.value()?;
+            found.push((name.to_owned(), value.json));
+            Some(())
+        });
+        assert!(passed.is_some() && scanner.next().is_none());
+        let expected = [("a", "1.5"), ("b", r#"["x\n",{"c":[]}]"#), ("é", "\"\"")];
+        assert_eq!(found, expected.map(|(name, json)| (name.to_owned(), json)));
+    }
+
+    #[test]
+    fn texts_are_unescaped() {
+        let text = |json: &str| {
+            Scanner::new(json)
+                .value()
+                .unwrap()
+                .text()
+                .map(Cow::into_owned)
+        };
+        assert_eq!(text(r#""a\u00e9\"""#).as_deref(), Some("aé\""));
+        assert_eq!(text(r#""\ud83d""#).as_deref(), Some(r"\ud83d"));
+        assert_eq!(text("12").as_deref(), Some("12"));
+        assert_eq!((text("null"), text("\"\"")), (None, None));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(value(&nested(MAX_DEPTH as usize)).is_some());
+        assert!(value(&nested(MAX_DEPTH as usize + 2)).is_none());
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            ".{0,80}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::vec((".{0,9}", inner), 0..6)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_about_texts_whole_and_damaged(
+            json in json(), at in any::<prop::sample::Index>(), with in "[\\[\\]{}:,\"\\\\0-9a.eé\t ]{0,2}"
+        ) {
+            let text = json.to_string();
+            agrees(&text);
+            let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+            let place = *at.get(&places);
+            let mut damaged = text.clone();
+            let length = text[place..].chars().next().map_or(0, char::len_utf8);
+            damaged.replace_range(place..place + length, &with);
+            agrees(&damaged);
+            agrees(&text[..place]);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Draws scenarios.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta};
+use emulator::{
+    Action, Backlog, Ending, Endpoint, Event, Fault, FaultRule, Lateness, ModuleLife, Resolution,
+    Scenario, Traffic,
+};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::site::life;
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// A scenario that says how it is replayed when a test fails with it.
+#[derive(Clone)]
+pub(super) struct Drawn(pub(super) Scenario);
+
+impl fmt::Debug for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the scenario in the next line, which this command replays with all triggers:\n\
+             SCENARIO='{}' cargo test --lib a_scenario_is_replayed\n",
+            self.0.to_json()
+        )
+    }
+}
+
+/// Any scenario at whose end everything must have been delivered: no row surfaces or changes later
+/// than `settle_time` after its reception, and the last life is long enough to see it.
+///
+/// Messages are recalled on Graph only, as in reality.
+pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
+    // A short one makes a short scenario, the longest is the default.
+    prop_oneof![2 => Just(2_u64), 1 => Just(8), 2 => Just(24)]
+        .prop_flat_map(move |settle_time| settling(settle_time, recalls))
+}
+
+fn settling(settle_time: u64, recalls: bool) -> impl Strategy<Value = Drawn> {
+    let lives = prop::collection::vec(a_life(), 0..4);
+    let troubles = prop::collection::vec(trouble(), 0..6);
+    let traffic = traffic(settle_time * HOUR, recalls);
+    (traffic, switches(), lives, troubles, frequency()).prop_map(
+        move |(traffic, switches, lives, troubles, frequency)| {
+            let mut scenario = Scenario::new(traffic);
+            // The beginning of a day, when nobody writes, and with it rows in the last hour.
+            scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+            scenario.settings = switches.try_into().unwrap();
+            scenario.trigger = trigger(&scenario.traffic, settle_time, frequency);
+            let quiet = lives.iter().map(|life| life.seconds + life.away).sum();
+            scenario.timeline = troubles
+                .into_iter()
+                .map(|(share, action)| Event {
+                    at: quiet * u64::from(share) / 100,
+                    action,
+                })
+                .chain(
+                    [Action::ClearAll, Action::StopTraffic]
+                        .map(|action| Event { at: quiet, action }),
+                )
+                .collect();
+            scenario.lives = lives;
+            scenario
+                .lives
+                .push(life((settle_time + 3) * HOUR, Ending::Stop, 0));
+            Drawn(scenario)
+        },
+    )
+}
+
+/// The settings of the trigger that go with the traffic.
+fn trigger(traffic: &Traffic, settle_time: u64, frequency: u32) -> Map<String, Value> {
+    let settings = json!({
+        "frequency": frequency,
+        "start_time": traffic.backlog.span.num_hours() + 1,
+        "settle_time": settle_time,
+    });
+    settings.as_object().cloned().unwrap_or_default()
+}
+
+fn frequency() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(300), Just(60), Just(900)]
+}
+
+fn traffic(longest: u64, recalls: bool) -> impl Strategy<Value = Traffic> {
+    let backlog = (0_u64..60, 0_u64..600);
+    let recalled = if recalls { 0_u32..40 } else { 0..1 };
+    let changes = (0_u32..50, recalled, 0_u32..100, 60..=longest);
+    let resolution = prop_oneof![
+        Just(Resolution::Millisecond),
+        Just(Resolution::Second),
+        Just(Resolution::Tick)
+    ];
+    let numbers = (0_u64..1_000, 0_u32..10, 1_u32..300, any::<bool>());
+    (numbers, backlog, lateness(longest), changes, resolution).prop_map(
+        |((seed, rate, max_recipients, daily_shape), backlog, lateness, changes, resolution)| {
+            let (changing, recalled, released, changes_within) = changes;
+            Traffic {
+                seed,
+                rate: f64::from(rate) / 1000.0,
+                backlog: Backlog::rows(hours(backlog.0), backlog.1),
+                daily_shape,
+                lateness,
+                changing: f64::from(changing) / 100.0,
+                recalled: f64::from(recalled) / 100.0,
+                released: f64::from(released) / 100.0,
+                changes_within: seconds(changes_within),
+                resolution,
+                max_recipients,
+            }
+        },
+    )
+}
+
+/// From rows that are visible at once to some that are as late as this.
+fn lateness(longest: u64) -> impl Strategy<Value = Lateness> {
+    let lengths = prop::collection::vec(0..=longest, 0..4);
+    let small = prop::collection::vec(0..600_u64, 0..3);
+    (small, lengths).prop_map(|(small, lengths)| {
+        let mut lengths: Vec<u64> = small.into_iter().chain(lengths).collect();
+        lengths.sort_unstable();
+        let last = lengths.len().saturating_sub(1).max(1);
+        let share = |index: usize| (index * 1000 / last) as f64 / 1000.0;
+        let points = lengths.into_iter().enumerate();
+        let points = points.map(|(index, length)| (share(index), seconds(length)));
+        Lateness::quantiles(points.collect::<Vec<_>>())
+    })
+}
+
+/// Switches of the emulator; answers take time, so that kills fall into their midst.
+fn switches() -> impl Strategy<Value = Value> {
+    (0_u32..30, 0_u32..30).prop_map(|(poisoned, empty)| {
+        json!({
+            "report": { "page_rows": 100, "latency_ms": 700 },
+            "graph": {
+                "page_rows": 100,
+                "latency_ms": 700,
+                "poisoned_tokens": f64::from(poisoned) / 100.0,
+                "empty_pages": f64::from(empty) / 100.0,
+            },
+            "intake": { "latency_ms": 150 },
+        })
+    })
+}
+
+/// Minutes or hours, a stop or a kill, and up to four days away.
+fn a_life() -> impl Strategy<Value = ModuleLife> {
+    let seconds = prop_oneof![3 => 1_u64..2_000, 1 => 1..12 * HOUR];
+    let away = prop_oneof![4 => 0_u64..600, 2 => 0..=DAY, 1 => 0..=4 * DAY];
+    let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
+    (seconds, end, away).prop_map(|(seconds, end, away)| life(seconds, end, away))
+}
+
+/// Something that goes wrong, and after which share of the time before the last life, in percent.
+fn trouble() -> impl Strategy<Value = (u32, Action)> {
+    let fault = prop_oneof![strikes(), outage()];
+    (0_u32..100, fault)
+}
+
+/// A fault for some requests.
+fn strikes() -> impl Strategy<Value = Action> {
+    let theirs = prop_oneof![
+        Just(Fault::status(500)),
+        Just(Fault::status(401)),
+        Just(Fault::answer(429, &[("retry-after", "7")], "")),
+        Just(Fault::Reset),
+        Just(Fault::ResetMidBody { bytes: 700 }),
+        Just(Fault::Cut { bytes: 700 }),
+        Just(Fault::Garble),
+        Just(Fault::error_in_success()),
+        Just(Fault::DelayAnswer { ms: 200_000 }),
+    ];
+    let ours = prop_oneof![
+        Just(Fault::status(503)),
+        Just(Fault::key_not_ready()),
+        Just(Fault::Reset),
+        Just(Fault::ResetAfter),
+        Just(Fault::DelayRequest { ms: 40_000 }),
+    ];
+    let struck = prop_oneof![2 => (microsoft(), theirs), 1 => (Just(Endpoint::Intake), ours)];
+    (struck, 0_u32..40, 1_u32..4).prop_map(|((endpoint, fault), after, times)| Action::Fault {
+        endpoint,
+        seconds: None,
+        rule: fault.after(after).times(times),
+    })
+}
+
+/// An endpoint that is down for minutes or hours.
+fn outage() -> impl Strategy<Value = Action> {
+    let endpoint = prop_oneof![microsoft(), Just(Endpoint::Intake)];
+    let rule = prop_oneof![
+        Just(FaultRule::from(Fault::status(503))),
+        Just(FaultRule::from(Fault::Reset))
+    ];
+    (endpoint, 60..3 * HOUR, rule).prop_map(|(endpoint, seconds, rule)| Action::Fault {
+        endpoint,
+        seconds: Some(seconds),
+        rule,
+    })
+}
+
+fn microsoft() -> impl Strategy<Value = Endpoint> {
+    prop_oneof![
+        Just(Endpoint::Report),
+        Just(Endpoint::Graph),
+        Just(Endpoint::Token)
+    ]
+}
+
+fn seconds(count: u64) -> TimeDelta {
+    TimeDelta::seconds(count.cast_signed())
+}
+
+fn hours(count: u64) -> TimeDelta {
+    TimeDelta::hours(count.cast_signed())
+}

@@ -1,0 +1,15 @@
+//! The whole module in memory, on virtual time, against the emulator: whatever happens, the ledger
+//! shows every row once, and with its final status.
+
+mod draw;
+mod living;
+mod measure;
+mod memory;
+mod property;
+mod site;
+mod waits;
+
+/// The triggers by their commands.
+const GRAPH: &str = "message_trace_graph";
+const OAUTH: &str = "message_trace_oauth";
+const ACCOUNT: &str = "message_trace";

@@ -1,0 +1,109 @@
+//! Any scenario ends with every row delivered once.
+//!
+//! `PROPTEST_CASES` sets how many scenarios are drawn for each trigger. A failing test prints the
+//! smallest scenario that it has found, with the command that replays it.
+
+use std::env;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{Clock, Scenario, TraceRow};
+use proptest::prelude::*;
+
+use super::{
+    ACCOUNT, GRAPH, OAUTH,
+    draw::{Drawn, scenario},
+    site::every_row_once,
+};
+
+/// Scenarios drawn for each trigger, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 8;
+/// Steps towards a smaller scenario: each takes about a second.
+const SHRINKING: u32 = 150;
+
+fn config() -> ProptestConfig {
+    let asked = env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: if asked { default.cases } else { CASES },
+        max_shrink_iters: SHRINKING,
+        ..default
+    }
+}
+
+fn check(trigger: &'static str, Drawn(scenario): &Drawn) -> Result<(), TestCaseError> {
+    match every_row_once(trigger, scenario) {
+        Ok(_) => Ok(()),
+        Err(finding) => Err(TestCaseError::fail(finding)),
+    }
+}
+
+/// All mail of the first days, as it stands in the end.
+fn mail(scenario: &Scenario) -> Vec<TraceRow> {
+    let start = scenario.start.unwrap();
+    let end = start + TimeDelta::days(5);
+    let emulator = scenario.begin(Clock::new(move || start));
+    let later = scenario.begin(Clock::new(move || end));
+    let mut rows = emulator.rows(DateTime::<Utc>::UNIX_EPOCH, start);
+    rows.extend(later.rows(DateTime::<Utc>::UNIX_EPOCH, end));
+    rows
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn graph_shows_every_row_once(scenario in scenario(true)) {
+        check(GRAPH, &scenario)?;
+    }
+
+    #[test]
+    fn oauth_shows_every_row_once(scenario in scenario(false)) {
+        check(OAUTH, &scenario)?;
+    }
+
+    #[test]
+    fn the_account_trigger_shows_every_row_once(scenario in scenario(false)) {
+        check(ACCOUNT, &scenario)?;
+    }
+
+    /// What a failing test prints is the scenario that has failed.
+    #[test]
+    fn a_printed_scenario_is_the_same_again(drawn in scenario(true)) {
+        let printed = format!("{drawn:?}");
+        let json = printed.split('\'').nth(1).unwrap();
+        let again: Scenario = json.parse().unwrap();
+        prop_assert_eq!(&again, &drawn.0);
+        prop_assert_eq!(mail(&again), mail(&drawn.0));
+    }
+}
+
+/// A small scenario with something of everything.
+const SMALL: &str = r#"{
+    "version": 1,
+    "traffic": {
+        "seed": 3, "rate": 0.005, "backlog": { "span": 7200, "rows": 300 },
+        "lateness": [[0.0, 0], [0.5, 60], [1.0, 7200]], "changing": 0.2, "changes_within": 7200
+    },
+    "trigger": { "frequency": 300, "start_time": 3 },
+    "timeline": [
+        { "at": 60, "do": { "fault": { "endpoint": "intake", "seconds": 600,
+                                       "rule": { "kind": "answer", "status": 503 } } } },
+        { "at": 9000, "do": "stop_traffic" }
+    ],
+    "lives": [
+        { "seconds": 1000, "end": "kill", "away": 3600 },
+        { "seconds": 97200, "end": "stop" }
+    ]
+}"#;
+
+/// Replays the scenario in the environment's `SCENARIO`.
+#[test]
+fn a_scenario_is_replayed() {
+    let text = env::var("SCENARIO").unwrap_or_else(|_| SMALL.to_owned());
+    let scenario: Scenario = text.parse().unwrap();
+    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+        if let Err(finding) = every_row_once(trigger, &scenario) {
+            panic!("{trigger}: {finding}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A tenant, a data directory, and one trigger that is led through a scenario.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::DateTime;
+use emulator::{Emulator, Ending, ModuleLife, Scenario, Scope, Verdict};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::memory::{self, PLATFORM, Time};
+use crate::{
+    Clock,
+    http::Http,
+    sdk::{Console, Directories, Environment, Host, run_on},
+    triggers::registry,
+};
+
+/// The setting `chunk_size`, small so that there are many batches.
+const CHUNK: u64 = 50;
+/// As many events as can be on their way to the intake: what a kill may double.
+const IN_FLIGHT: u64 = 4 * CHUNK;
+
+/// A tenant, a data directory, and one trigger.
+pub(super) struct Site {
+    pub(super) emulator: Emulator,
+    pub(super) time: Time,
+    pub(super) data: TempDir,
+    http: Http,
+    trigger: &'static str,
+    settings: Value,
+    output: Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    /// The beginning of a scenario.
+    pub(super) fn new(trigger: &'static str, scenario: &Scenario) -> Self {
+        let start = scenario.start;
+        let start = start.unwrap_or_else(|| DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let time = Time::at(start);
+        let theirs = time.clone();
+        let emulator = scenario.begin(emulator::Clock::new(move || theirs.now()));
+        Self {
+            http: memory::http(&emulator),
+            emulator,
+            time,
+            data: directory(),
+            trigger,
+            settings: Value::Object(scenario.trigger.clone()),
+            output: Arc::default(),
+        }
+    }
+
+    /// The configuration, all of it in the environment.
+    fn environment(&self) -> Environment {
+        let settings = self.emulator.settings();
+        let (app, account) = (&settings.identity.apps[0], &settings.report.accounts[0]);
+        let mut trigger = json!({
+            "account_name": account.name,
+            "account_password": account.password.expose(),
+            "tenant_id": settings.identity.tenant_id,
+            "client_id": app.client_id,
+            "client_secret": app.secrets[0].value.expose(),
+            "intake_key": "emulated-intake-key",
+            "intake_server": format!("http://{PLATFORM}/intake"),
+            "reporting_url": "http://127.0.0.1/ecp/reportingwebservice/reporting.svc",
+            "graph_url": "http://127.0.0.1/v1.0",
+            "login_url": "http://127.0.0.1",
+            "start_time": 6,
+            "chunk_size": CHUNK,
+        });
+        for (name, value) in self.settings.as_object().unwrap() {
+            trigger[name] = value.clone();
+        }
+        [
+            ("MODULE_CONFIGURATION", "{}".to_owned()),
+            ("TRIGGER_CONFIGURATION", trigger.to_string()),
+            ("TOKEN", settings.platform.token.expose().to_owned()),
+            ("URL_CALLBACK", format!("http://{PLATFORM}/api/callback")),
+            ("LIVENESS_PORT", "0".to_owned()),
+            ("METRICS_PORT", "0".to_owned()),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    /// Runs the module for this long: to a kill, or else to a clean stop.
+    pub(super) async fn run(&self, life: Duration, end: Ending) {
+        let stop = CancellationToken::new();
+        let lines = Arc::clone(&self.output);
+        let time = self.time.clone();
+        let host = Host {
+            directories: Directories {
+                config: self.data.path().join("none"),
+                data: self.data.path().join("data"),
+            },
+            environment: self.environment(),
+            manifest: self.data.path().join("none"),
+            http: self.http.clone(),
+            clock: Clock::new(move || time.now()),
+            console: Console::new(move |line| lines.lock().unwrap().push(line.to_owned())),
+            stop: stop.clone(),
+        };
+        let registry = registry();
+        let module = run_on(&registry, self.trigger, host);
+        match end {
+            Ending::Kill => {
+                let ended = tokio::time::timeout(life, module).await;
+                assert!(ended.is_err(), "the module ended by itself: {ended:?}");
+            }
+            Ending::Stop => {
+                let stopping = async {
+                    tokio::time::sleep(life).await;
+                    stop.cancel();
+                };
+                let (ended, ()) = tokio::join!(module, stopping);
+                ended.unwrap();
+            }
+        }
+    }
+
+    /// One life of the module, and the time after it.
+    pub(super) fn live(&self, life: ModuleLife) {
+        let length = Duration::from_secs(life.seconds);
+        self.time.spend(self.run(length, life.end));
+        self.time.pass(Duration::from_secs(life.away));
+    }
+
+    /// A life of so many hours that ends with a stop.
+    pub(super) fn live_hours(&self, hours: u64) {
+        self.live(life(hours * 3600, Ending::Stop, 0));
+    }
+
+    /// What was delivered, compared with everything that could be seen until now.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.emulator.verdict(&Scope::default())
+    }
+
+    /// What the module has said.
+    pub(super) fn output(&self) -> String {
+        self.output.lock().unwrap().join("\n")
+    }
+}
+
+/// A directory in memory, where there is such a place: days of virtual time sync thousands of files.
+fn directory() -> TempDir {
+    TempDir::new_in("/dev/shm")
+        .or_else(|_| TempDir::new())
+        .unwrap()
+}
+
+/// So many seconds, this end, and so many seconds away.
+pub(super) fn life(seconds: u64, end: Ending, away: u64) -> ModuleLife {
+    ModuleLife { seconds, end, away }
+}
+
+/// Leads a trigger through a scenario: nothing may be missing at its end, and nothing may have come
+/// twice but what was on its way at a kill.
+pub(super) fn every_row_once(trigger: &'static str, scenario: &Scenario) -> Result<Site, String> {
+    let site = Site::new(trigger, scenario);
+    let mut excused = 0;
+    for life in &scenario.lives {
+        site.live(*life);
+        if life.end == Ending::Kill {
+            excused += IN_FLIGHT;
+        }
+        let verdict = site.verdict();
+        if verdict.doubled.count > excused {
+            return Err(format!("rows came twice: {verdict}\n{}", site.output()));
+        }
+    }
+    let verdict = site.verdict();
+    if verdict.missing.count + verdict.rejected.count + verdict.unasked.count > 0 {
+        return Err(format!("{verdict}\n{}", site.output()));
+    }
+    Ok(site)
+}

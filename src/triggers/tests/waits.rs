@@ -1,0 +1,84 @@
+//! What the module does when there is nothing to do but wait.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{Backlog, Ending, Endpoint, Scenario, ServicePrincipal, Traffic};
+
+use super::{ACCOUNT, GRAPH, site::Site};
+
+/// A hundred rows from the last hours.
+fn few_rows() -> Scenario {
+    Scenario::new(Traffic {
+        backlog: Backlog::rows(TimeDelta::hours(5), 100),
+        ..Traffic::default()
+    })
+}
+
+/// A failure that a person must mend is critical once, after a quarter of an hour, and mended it
+/// goes on by itself.
+#[test]
+fn a_lasting_refusal_is_critical_once_and_heals_by_itself() {
+    let site = Site::new(ACCOUNT, &few_rows());
+    site.emulator
+        .configure(|settings| settings.report.permitted = false);
+    let criticals = || {
+        let logs = site.emulator.logs();
+        logs.iter()
+            .filter(|entry| entry.level == "critical")
+            .count()
+    };
+    let checks = async {
+        tokio::time::sleep(Duration::from_secs(14 * 60)).await;
+        assert_eq!(criticals(), 0);
+        tokio::time::sleep(Duration::from_secs(6 * 60)).await;
+        assert_eq!(criticals(), 1);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(criticals(), 1, "once");
+        let asked = site.emulator.requests(Endpoint::Report).len();
+        assert!(asked < 90, "{asked} requests in 80 minutes");
+        site.emulator
+            .configure(|settings| settings.report.permitted = true);
+    };
+    site.time.spend(async {
+        tokio::join!(
+            site.run(Duration::from_secs(2 * 3600), Ending::Stop),
+            checks
+        );
+    });
+    assert!(site.verdict().is_clean(), "{}", site.verdict());
+    assert!(
+        site.output().contains("nothing was skipped"),
+        "{}",
+        site.output()
+    );
+}
+
+/// Provisioning takes hours: the trigger waits, without a new start.
+#[test]
+fn a_service_principal_that_comes_hours_later_is_waited_for() {
+    let site = Site::new(GRAPH, &few_rows());
+    let provisioned = site.time.now() + TimeDelta::hours(4);
+    site.emulator.configure(|settings| {
+        settings.graph.service_principal = ServicePrincipal::PresentFrom(provisioned);
+    });
+    site.live_hours(5);
+    assert!(site.verdict().is_clean(), "{}", site.verdict());
+    let command = "New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
+    assert!(site.output().contains(command), "{}", site.output());
+}
+
+/// What an operator wants to see of a day: the mark follows the clock.
+#[test]
+fn a_quiet_day_costs_one_request_a_minute() {
+    let site = Site::new(GRAPH, &Scenario::new(Traffic::default()));
+    site.live_hours(24);
+    let asked = site.emulator.requests(Endpoint::Graph).len();
+    assert!((1_430..=1_450).contains(&asked), "{asked}");
+    let state = std::fs::read(site.data.path().join("data/context.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    let mark = state["most_recent_date_requested"].as_str().unwrap();
+    let mark = mark.parse::<DateTime<Utc>>().unwrap();
+    let behind = site.time.now() - mark;
+    assert!(behind <= TimeDelta::minutes(7), "{behind}");
+}
