@@ -64,7 +64,7 @@ impl Reader {
     pub(in crate::sdk) fn storage(&self) -> Storage {
         match self {
             Self::Directory(root) => Storage::new(LocalBackend::unlocked(root.clone())),
-            Self::Objects(objects) => Storage::new(objects.clone()),
+            Self::Objects(objects) => Storage::new(ObjectReader::clone(objects)),
         }
     }
 
