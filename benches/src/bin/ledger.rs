@@ -20,7 +20,7 @@ use message_trace::{
     collect::{
         Store,
         journal::{Journal, Remembered},
-        known::{Admission, Filed, ReadingId},
+        known::{Admission, Filed, BatchId},
     },
     sdk::{LocalBackend, Storage, StorageError},
 };
@@ -204,7 +204,7 @@ impl Ledger for Segments {
                 row.key,
                 Some(received),
                 DateTime::<Utc>::UNIX_EPOCH,
-                ReadingId(0),
+                BatchId(0),
             )
         });
         Ok(admissions
