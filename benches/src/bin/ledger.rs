@@ -20,7 +20,7 @@ use message_trace::{
     collect::{
         Store,
         journal::{Journal, Remembered},
-        known::{Admission, BatchId, Filed},
+        known::{Admission, Filed, BatchId},
     },
     sdk::{LocalBackend, Storage, StorageError},
 };
