@@ -111,7 +111,7 @@ mod tests {
         let text = r#"{"senderAddress":"alice@a.test","recipientAddress":"bob@b.test","status":"delivered","subject":"hunter2"}"#;
         let mut page = Page::new(format!("{text}{{}}"), Some(()));
         let key = |message| RowKeyer::new([1; 16]).key(&[message], "");
-        let at = |second| DateTime::from_timestamp(1_795_000_000 + second, 0);
+        let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
         assert!(page.push(0..text.len(), key("a"), at(40)));
         assert!(page.push(text.len()..text.len() + 2, key("b"), at(0)));
         let sample = Sample::of(&page);
