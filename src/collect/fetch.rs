@@ -22,7 +22,7 @@ use super::{
     coverage::Coverage,
     journal::Journal,
     known::{BatchId, KnownRows},
-    readings::Readings,
+    readings::{Read, Readings},
     schedule::Schedule,
 };
 use crate::{Clock, Page, Window};
@@ -72,6 +72,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     last_batch: BatchId,
     /// Help was called for, and nothing has healed since.
     called: bool,
+    /// The source has answered once.
+    proven: bool,
 }
 
 /// What came of asking for a page.
@@ -114,6 +116,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             deliveries: JoinSet::new(),
             last_batch: BatchId(0),
             called: false,
+            proven: false,
         }
     }
 
@@ -227,9 +230,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.slots.get(slot).is_some_and(|slot| slot.is_idle(now))
     }
 
-    /// Whether the reader of the live edge has failed: the others wait until it has not.
+    /// Whether the reader of the live edge has had no page yet, or none since a failure: the others
+    /// wait, as one request is enough to find out what is wrong.
     fn is_failing(&self) -> bool {
-        self.slots.first().is_some_and(Slot::is_failing)
+        !self.proven || self.slots.first().is_some_and(Slot::is_failing)
     }
 
     /// Begins to read a window.
@@ -320,6 +324,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(slot) = self.slots.get_mut(slot) else {
             return;
         };
+        self.proven = true;
         let failures = slot.succeeded();
         if failures > 0 {
             self.tell(Event::Recovered { failures });
@@ -363,7 +368,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             rows,
             new,
         });
-        let done = self.readings.read(pass.id, rows);
+        let now = self.source_time();
+        let done = self.readings.read(pass.id, Read { rows, now });
         self.complete(done).await
     }
 

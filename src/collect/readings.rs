@@ -15,14 +15,23 @@ use crate::Window;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ReadingId(u64);
 
+/// A window was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Read {
+    /// Rows it had.
+    pub(super) rows: u64,
+    /// The source's time then: what lies behind it had not happened yet, whatever our clock said.
+    pub(super) now: DateTime<Utc>,
+}
+
 /// A window all of whose rows have been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Done {
     pub(super) window: Window,
     /// When its query began.
     pub(super) began: DateTime<Utc>,
-    /// Rows it had.
-    pub(super) rows: u64,
+    /// What it had, and until when it counts as read.
+    pub(super) read: Read,
 }
 
 /// The readings under way.
@@ -36,8 +45,8 @@ pub(super) struct Readings {
 struct UnderWay {
     window: Window,
     began: DateTime<Utc>,
-    /// How many rows it had, once it was read to its end.
-    rows: Option<u64>,
+    /// Once it was read to its end.
+    read: Option<Read>,
     /// Batches with rows of it that are not accepted yet.
     batches: BTreeSet<BatchId>,
 }
@@ -50,7 +59,7 @@ impl Readings {
         let under_way = UnderWay {
             window,
             began,
-            rows: None,
+            read: None,
             batches: BTreeSet::new(),
         };
         self.under_way.insert(id, under_way);
@@ -73,9 +82,9 @@ impl Readings {
     }
 
     /// The window was read to its end. What is done now.
-    pub(super) fn read(&mut self, id: ReadingId, rows: u64) -> Vec<Done> {
+    pub(super) fn read(&mut self, id: ReadingId, read: Read) -> Vec<Done> {
         if let Some(reading) = self.under_way.get_mut(&id) {
-            reading.rows = Some(rows);
+            reading.read = Some(read);
         }
         self.take_done()
     }
@@ -88,14 +97,14 @@ impl Readings {
 
     fn take_done(&mut self) -> Vec<Done> {
         let done = self.under_way.iter().filter_map(|(id, reading)| {
-            let rows = reading.rows.filter(|_| reading.batches.is_empty())?;
+            let read = reading.read.filter(|_| reading.batches.is_empty())?;
             let UnderWay { window, began, .. } = *reading;
             Some((
                 *id,
                 Done {
                     window,
                     began,
-                    rows,
+                    read,
                 },
             ))
         });
@@ -119,6 +128,10 @@ mod tests {
         Window::new(at(start), at(end)).unwrap()
     }
 
+    fn read(rows: u64) -> Read {
+        Read { rows, now: at(30) }
+    }
+
     fn windows(done: &[Done]) -> Vec<Window> {
         done.iter().map(|done| done.window).collect()
     }
@@ -129,13 +142,13 @@ mod tests {
         let first = readings.begin(window(0, 10), at(20));
         let second = readings.begin(window(10, 20), at(20));
         readings.carried_by(first, BatchId(1));
-        assert_eq!(readings.read(first, 5), [], "a batch is on its way");
-        assert_eq!(windows(&readings.read(second, 0)), [window(10, 20)]);
+        assert_eq!(readings.read(first, read(5)), [], "a batch is on its way");
+        assert_eq!(windows(&readings.read(second, read(0))), [window(10, 20)]);
         let done = readings.accepted(BatchId(1));
         let expected = Done {
             window: window(0, 10),
             began: at(20),
-            rows: 5,
+            read: read(5),
         };
         assert_eq!(done, [expected]);
         assert_eq!(readings.accepted(BatchId(1)), [], "once");
@@ -149,7 +162,7 @@ mod tests {
         readings.abandon(wide);
         let narrow = readings.begin(window(0, 5), at(21));
         readings.carried_by(narrow, BatchId(1));
-        assert_eq!(readings.read(narrow, 1), []);
+        assert_eq!(readings.read(narrow, read(1)), []);
         assert_eq!(windows(&readings.accepted(BatchId(1))), [window(0, 5)]);
     }
 }

@@ -228,12 +228,15 @@ impl Schedule {
         self.fitting = self.fitting.clamp(shortest, self.settings.longest);
     }
 
-    /// A window was read by a query that began at `at`, and its rows are accepted.
-    pub fn complete(&mut self, window: Window, at: DateTime<Utc>, rows: u64) {
+    /// A window was read by a query that began at `at`, and its rows are accepted. What of it lies
+    /// behind `now`, the source's time when it was read, had not happened yet.
+    pub fn complete(&mut self, window: Window, at: DateTime<Utc>, rows: u64, now: DateTime<Utc>) {
         self.release(window);
         self.cuts
             .retain(|cut| *cut < window.start() || window.end() < *cut);
-        self.coverage.read(window, at, rows);
+        if let Some(window) = Window::new(window.start(), window.end().min(now)) {
+            self.coverage.read(window, at.min(now), rows);
+        }
         self.coverage.settle(self.settings.settle_time);
         self.give_up(at);
     }
@@ -268,12 +271,21 @@ impl Schedule {
         }
     }
 
-    /// Gives up what of a window is older than `oldest`, which the source says it does not keep.
-    /// None, and nothing is given up, when that is nothing of the window.
+    /// Gives up what is older than `oldest`, which the source says it does not keep, in the gap that
+    /// a window is part of. None, and nothing is given up, when that is nothing of the window.
     pub fn forget_before(&mut self, window: Window, oldest: DateTime<Utc>) -> Option<Window> {
-        let lost = Window::new(window.start(), whole_second(oldest) + REACH_MARGIN)?;
-        let lost = lost.intersection(window)?;
+        let kept = whole_second(oldest) + REACH_MARGIN;
+        Window::new(window.start(), kept)?;
         self.give_back(window);
+        let gap = self
+            .coverage
+            .missing()
+            .find(|gap| gap.contains(window.start()));
+        let end = gap
+            .unwrap_or(window)
+            .end()
+            .min(self.next_busy(window.end()));
+        let lost = Window::new(window.start(), end.min(kept))?;
         self.coverage.lose(lost);
         Some(lost)
     }

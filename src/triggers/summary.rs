@@ -25,6 +25,8 @@ pub(super) struct Summary(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     since: Option<DateTime<Utc>>,
+    /// Whether anything has been said yet.
+    begun: bool,
     count: PageCount,
     said_coarse: Option<DateTime<Utc>>,
     said_better: Option<DateTime<Utc>>,
@@ -82,10 +84,21 @@ impl State {
         let since = *self.since.get_or_insert(now);
         let passed = now - since;
         let eventful = self.count.sent() > 0 || standing.missing > TimeDelta::zero();
-        let period = if eventful { PERIOD } else { QUIET_PERIOD };
+        let period = match (self.begun, eventful) {
+            // The first line comes soon, for whoever has just started it.
+            (false, true) => EARLY,
+            (_, true) => PERIOD,
+            (_, false) => QUIET_PERIOD,
+        };
         if passed + EARLY < period {
             return None;
         }
+        let lately = if self.begun {
+            format!("in the last {}", period_of(passed))
+        } else {
+            "since the start".to_owned()
+        };
+        self.begun = true;
         let PageCount { late, changed, .. } = self.count;
         let rows = self.count.sent();
         self.count = PageCount::default();
@@ -103,9 +116,8 @@ impl State {
             ),
         };
         Some(format!(
-            "{state}: {rows} rows in the last {}, {late} late, {changed} with a changed status, \
-             backlog {backlog}.",
-            period_of(passed)
+            "{state}: {rows} rows {lately}, {late} late, {changed} with a changed status, backlog \
+             {backlog}."
         ))
     }
 }
@@ -173,6 +185,10 @@ mod tests {
         let summary = Summary::default();
         let lines = |minute| summary.lines(&standing(), at(minute));
         assert_eq!(lines(0), []);
+        summary.add(rows(1, 0));
+        let text =
+            "Up to date: 1 rows since the start, 0 late, 0 with a changed status, backlog 0.";
+        assert_eq!(lines(0), [Line::Info(text.to_owned())]);
         summary.add(rows(7, 2));
         let text = "Up to date: 9 rows in the last minute, 2 late, 0 with a changed status, \
                     backlog 0.";
@@ -198,7 +214,7 @@ mod tests {
         };
         let first = summary.lines(&standing, at(0));
         assert!(
-            matches!(first.as_slice(), [Line::Warning(a), Line::Warning(b)]
+            matches!(first.as_slice(), [Line::Info(_), Line::Warning(a), Line::Warning(b)]
             if a.contains("3 times later") && b.contains("set it to 36"))
         );
         let later = summary.lines(&standing, at(1));

@@ -128,6 +128,8 @@ async fn events_that_the_intake_refuses_are_counted_and_named() {
         RejectionShape::Results,
     ] {
         let world = World::with_backlog(1, 50).await;
+        // One window, so that it is one request to the intake.
+        world.configure(json!({"frequency": 3600}));
         world.emulator.fault(
             Endpoint::Intake,
             Fault::RejectEvents {
@@ -155,7 +157,7 @@ async fn events_that_the_intake_refuses_are_counted_and_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_keep_to_the_chunk_size_and_go_side_by_side() {
     let world = World::with_backlog(1, 1_000).await;
-    world.configure(json!({"chunk_size": 100}));
+    world.configure(json!({"chunk_size": 100, "frequency": 3600}));
     world
         .emulator
         .configure(|settings| settings.intake.latency_ms = 300);

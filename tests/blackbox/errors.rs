@@ -8,6 +8,8 @@ use crate::world::{World, until};
 async fn passes(rule: impl Into<FaultRule>, said: &str) {
     let world = World::with_backlog(2, 3_000).await;
     world.begin_with_the_backlog();
+    // One window is all there is to read.
+    world.configure(serde_json::json!({"frequency": 3600}));
     world.emulator.fault(Endpoint::Report, rule);
     let mut process = world.start();
     process.prints(said).await;

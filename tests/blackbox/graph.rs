@@ -122,7 +122,7 @@ async fn ninety_days_back_is_asked_for_in_windows_of_ten() {
     let old = NewRow::new(world.now() - TimeDelta::days(89), "old@contoso.example");
     world.emulator.add_row(old);
     let mut process = world.start();
-    until("windows have grown", || world.count(Endpoint::Graph) >= 8).await;
+    until("windows have grown", || world.count(Endpoint::Graph) >= 16).await;
     let lost = "symphony_module_common_lost_seconds_total";
     assert_eq!(process.metric(lost).await, Some(0.0));
     process.stop().await;

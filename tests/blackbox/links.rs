@@ -17,6 +17,8 @@ const PAGE_ROWS: u32 = 500;
 async fn three_pages() -> World {
     let world = World::graph(ROWS).await;
     world.begin_with_the_backlog();
+    // One window is all there is to read.
+    world.configure(json!({"frequency": 3600}));
     world
         .emulator
         .configure(|settings| settings.graph.page_rows = PAGE_ROWS);

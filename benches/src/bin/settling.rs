@@ -116,7 +116,7 @@ impl Tenant {
             }
         }
         self.schedule.learn(lane, window, rows as u64);
-        self.schedule.complete(window, now, rows as u64);
+        self.schedule.complete(window, now, rows as u64, now);
     }
 
     fn turn(&mut self, now: DateTime<Utc>) {

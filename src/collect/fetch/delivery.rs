@@ -230,10 +230,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         for Done {
             window,
             began,
-            rows,
+            read,
         } in done
         {
-            self.schedule.complete(window, began, rows);
+            self.schedule.complete(window, began, read.rows, read.now);
         }
         self.keep().await?;
         let horizon = self.schedule.coverage().floor() - REMEMBER;

@@ -57,7 +57,7 @@ impl Tenant {
             }
         }
         self.schedule.learn(lane, window, rows);
-        self.schedule.complete(window, now, rows);
+        self.schedule.complete(window, now, rows, now);
     }
 
     /// Reads all that there is to read at `now`.
@@ -87,9 +87,9 @@ fn asks_for_the_newest_once_a_frequency() {
     // What is being read, or not accepted yet, is not asked for again.
     assert_eq!(schedule.live(at(127)), Some(window(60, 127)));
     assert_eq!(schedule.coverage().mark(), at(0));
-    schedule.complete(window(60, 127), at(127), 0);
+    schedule.complete(window(60, 127), at(127), 0, at(127));
     assert_eq!(schedule.coverage().mark(), at(0), "the first is missing");
-    schedule.complete(window(0, 60), at(60), 0);
+    schedule.complete(window(0, 60), at(60), 0, at(60));
     assert_eq!(schedule.coverage().mark(), at(127));
     assert_eq!(
         schedule.due(at(-500)),
@@ -118,7 +118,7 @@ fn after_a_stop_the_newest_is_read_first_and_the_gap_oldest_first() {
         schedule.beside(now),
         Some((Lane::Backlog, window(3600, 7200)))
     );
-    schedule.complete(newest, now, 0);
+    schedule.complete(newest, now, 0, now);
     assert_eq!(schedule.coverage().mark(), at(0));
     assert_eq!(schedule.missing(), newest.start() - at(0));
 }
@@ -145,9 +145,16 @@ fn what_the_source_no_longer_keeps_is_lost_once() {
     // The service keeps less than was thought.
     let oldest = at(10 * 86_400);
     assert_eq!(schedule.forget_before(first, at(0)), None);
-    assert_eq!(schedule.forget_before(first, oldest), Some(first));
-    schedule.complete(newest, now, 0);
-    assert_eq!(schedule.coverage().lost(), [window(0, 86_460 + 3600)]);
+    let more = window(86_400 + 60, 10 * 86_400 + 60);
+    assert_eq!(schedule.forget_before(first, oldest), Some(more));
+    schedule.complete(newest, now, 0, now);
+    assert_eq!(schedule.coverage().lost(), [window(0, 10 * 86_400 + 60)]);
+    // The clock of the source is behind ours: what it has not reached is not read.
+    let tick = now + TimeDelta::minutes(1);
+    let ahead = schedule.live(tick).unwrap();
+    let behind = tick - TimeDelta::seconds(30);
+    schedule.complete(ahead, tick, 0, behind);
+    assert_eq!(schedule.coverage().edge(), behind);
 }
 
 #[test]
