@@ -169,6 +169,16 @@ impl Coverage {
         }
     }
 
+    /// What lies behind `now` has not happened yet, and is not missing.
+    pub fn retract(&mut self, now: DateTime<Utc>) {
+        let ahead = |one: &Stretch| one.phase == Phase::Missing && one.window.end() > now;
+        while let Some(last) = self.stretches.pop_if(|last| ahead(last)) {
+            let until_now = Window::new(last.window.start(), now);
+            self.stretches
+                .extend(until_now.and_then(|window| last.within(window)));
+        }
+    }
+
     /// A window is to be read (again), also when it lies before the origin.
     pub fn want(&mut self, window: Window) {
         if let Some(before) = Window::new(window.start(), self.floor) {
@@ -369,6 +379,17 @@ mod tests {
         coverage.lose(window(0, 10));
         assert_eq!(coverage.floor(), at(40));
         assert_eq!(coverage.lost(), [window(0, 10)]);
+    }
+
+    #[test]
+    fn what_has_not_happened_yet_is_not_missing() {
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(100));
+        coverage.retract(at(40));
+        assert_eq!(coverage.edge(), at(40));
+        coverage.read(window(30, 40), at(40), 1);
+        coverage.retract(at(20));
+        assert_eq!(coverage.edge(), at(40), "what was read has happened");
     }
 
     #[test]

@@ -33,6 +33,9 @@ const BESIDE: usize = 2;
 /// The loop turns at least this often.
 const TURN: Duration = Duration::from_secs(60);
 
+/// The pause before windows are made anew for a clock that turned out to be wrong.
+const ALMOST_AT_ONCE: Duration = Duration::from_millis(100);
+
 /// What a collector works with.
 pub struct Parts<S, K, T, C> {
     /// Where rows come from.
@@ -381,8 +384,16 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return;
         };
         let verdict = reader.patience.failed(error.remedy, now);
-        reader.hold(verdict.pause);
-        reader.pass = Some(pass);
+        let source_time = self.parts.source.now(now);
+        if pass.pages == 0 && pass.window.end() > source_time {
+            // The answer has told that our clock is ahead: the windows are made anew.
+            self.schedule.withdraw(pass.window, source_time);
+            self.readings.abandon(pass.id);
+            reader.hold(ALMOST_AT_ONCE);
+        } else {
+            reader.hold(verdict.pause);
+            reader.pass = Some(pass);
+        }
         self.tell_failure(error, verdict.pause, error.remedy == Remedy::Person);
         self.call(verdict.call, &error.sentence);
     }

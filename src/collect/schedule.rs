@@ -271,6 +271,13 @@ impl Schedule {
         }
     }
 
+    /// A window ends behind `now`, the source's time: nothing of it was read, and what of it has not
+    /// happened yet is not asked for.
+    pub fn withdraw(&mut self, window: Window, now: DateTime<Utc>) {
+        self.give_back(window);
+        self.coverage.retract(now);
+    }
+
     /// Gives up what is older than `oldest`, which the source says it does not keep, in the gap that
     /// a window is part of. None, and nothing is given up, when that is nothing of the window.
     pub fn forget_before(&mut self, window: Window, oldest: DateTime<Utc>) -> Option<Window> {
