@@ -20,7 +20,7 @@ use message_trace::{
     collect::{
         Store,
         journal::{Journal, Remembered},
-        known::{Admission, Filed, BatchId},
+        known::{Admission, BatchId, Filed},
     },
     sdk::{LocalBackend, Storage, StorageError},
 };
