@@ -93,7 +93,7 @@ impl Site {
     /// # Errors
     /// When no port is free.
     pub async fn open(stock: Option<Arc<Stock>>, traffic: Traffic) -> io::Result<Self> {
-        Self::open_at(stock, traffic, now()).await
+        Self::open_with(stock, traffic, None).await
     }
 
     /// The same, when it is `now` for the contestant.
@@ -105,16 +105,23 @@ impl Site {
         traffic: Traffic,
         now: DateTime<Utc>,
     ) -> io::Result<Self> {
+        Self::open_with(stock, traffic, Some(now)).await
+    }
+
+    /// Where no time of the contestant's own is begun with, the machine's counts.
+    async fn open_with(
+        stock: Option<Arc<Stock>>,
+        traffic: Traffic,
+        begun: Option<DateTime<Utc>>,
+    ) -> io::Result<Self> {
         let inner = Arc::new_cyclic(|inner: &std::sync::Weak<Inner>| {
             let weak = std::sync::Weak::clone(inner);
             let clock = emulator::Clock::new(move || {
                 let told = weak
                     .upgrade()
                     .map_or(0, |inner| inner.seen.now.load(Relaxed));
-                match told {
-                    0 => now,
-                    told => DateTime::from_timestamp_millis(told).unwrap_or(now),
-                }
+                let told = DateTime::from_timestamp_millis(told).filter(|_| told > 0);
+                told.or(begun).unwrap_or_else(now)
             });
             let emulator = Emulator::new(Options {
                 clock,
