@@ -454,10 +454,10 @@ mod tests {
             let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
             let place = *at.get(&places);
             let mut damaged = text.clone();
-            let length = text[place..].chars().next().map_or(0, char::len_utf8);
+            let length = text.get(place..).unwrap().chars().next().map_or(0, char::len_utf8);
             damaged.replace_range(place..place + length, &with);
             agrees(&damaged);
-            agrees(&text[..place]);
+            agrees(text.get(..place).unwrap());
         }
     }
 }

@@ -179,7 +179,10 @@ mod tests {
 
     fn read(text: &str) -> (Vec<&str>, Option<String>) {
         let envelope = envelope(text).unwrap();
-        let rows = envelope.rows.iter().map(|row| &text[row.span.clone()]);
+        let rows = envelope
+            .rows
+            .iter()
+            .map(|row| text.get(row.span.clone()).unwrap());
         (rows.collect(), envelope.next)
     }
 
