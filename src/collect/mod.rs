@@ -3,12 +3,12 @@
 //! The guarantee: **every row that the source shows until `settle_time` after its reception is
 //! accepted by the sink at least once, with every status that it was seen with, and at most once as
 //! long as no acceptance is lost**. It rests on four rules. A window counts as read only when it was
-//! read to its end and all its rows were accepted ([`readings`]). A row is known by its key from the
+//! read to its end and all its rows were accepted (`readings`). A row is known by its key from the
 //! moment it is put into a batch ([`known`]), and after a restart from the moment its batch was
 //! accepted ([`journal`]). What was read is read again until nothing can surface any more
-//! ([`settling`]). And nothing is skipped on an error: the same window is asked for again.
+//! (`settling`). And nothing is skipped on an error: the same window is asked for again.
 //!
-//! The decisions are pure, synchronous state machines ([`schedule`], [`coverage`], [`readings`],
+//! The decisions are pure, synchronous state machines ([`schedule`], [`coverage`], `readings`,
 //! [`known`]); the async shell around them ([`Collector`]) is thin. It owns the traits it needs;
 //! whoever puts a trigger together implements them.
 
