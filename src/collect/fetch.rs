@@ -262,9 +262,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     fn ask(&mut self, slot: usize) {
-        let Some((lane, window, link)) = self.slots.get_mut(slot).and_then(Slot::ask) else {
-            return;
-        };
+        if let Some((lane, window, link)) = self.slots.get_mut(slot).and_then(Slot::ask) {
+            self.fetch(slot, lane, window, link);
+        }
+    }
+
+    /// Asks for a page beside everything else.
+    fn fetch(&mut self, slot: usize, lane: Lane, window: Window, link: Option<S::Link>) {
         let source = Arc::clone(&self.parts.source);
         self.asked.spawn(async move {
             let page = source.page(lane, window, link).await;
@@ -339,15 +343,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Asks for the page behind the one at hand.
     fn fetch_ahead(&mut self, slot: usize, pass: &Pass<S::Link, K::Batch>) {
-        let (lane, window, link) = (pass.lane, pass.window, pass.link.clone());
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.asks();
         }
-        let source = Arc::clone(&self.parts.source);
-        self.asked.spawn(async move {
-            let page = source.page(lane, window, link).await;
-            Answer { slot, page }
-        });
+        self.fetch(slot, pass.lane, pass.window, pass.link.clone());
     }
 
     /// A window was read to its end.

@@ -2,8 +2,8 @@
 //! shows every row once, and with its final status.
 
 mod draw;
+mod freshness;
 mod living;
-mod measure;
 mod memory;
 mod property;
 mod site;

@@ -1,18 +1,12 @@
 //! How fresh the events of a living tenant are, and what that costs.
-//!
-//! The measurement prints its numbers:
-//!
-//! ```text
-//! RATE=1.0 cargo test --release --lib measure -- --ignored --nocapture
-//! ```
 
-use std::{collections::BTreeMap, env, fmt::Write as _, io::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Ending, Endpoint, RecordedRequest, Scenario};
 
 use super::{
-    ACCOUNT, GRAPH, OAUTH,
+    GRAPH,
     living::living,
     site::{Site, life},
 };
@@ -97,25 +91,4 @@ fn late_rows_come_soon_after_they_can_be_seen() {
         "{freshness}{}",
         requests(&site)
     );
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn measure() {
-    let number = |name, default| {
-        let text = env::var(name).ok();
-        text.map_or(default, |text| text.parse().unwrap())
-    };
-    let (rate, hours) = (number("RATE", 0.5), number("HOURS", 48.0));
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
-        let site = run(trigger, &steady(rate, hours as u64));
-        writeln!(
-            std::io::stdout(),
-            "{trigger}: {rate} rows/s for {hours} h\n{}{}{}",
-            site.verdict(),
-            site.emulator.freshness(None, FREQUENCY),
-            requests(&site),
-        )
-        .unwrap();
-    }
 }
