@@ -123,7 +123,8 @@ fn codes(text: &str) -> BTreeSet<u32> {
             let (first, last) = number.split_once("..=").unwrap_or((number, number));
             first.parse().unwrap_or(0)..=last.parse().unwrap_or(0)
         });
-    ranges.collect()
+    // A status is no code of Microsoft Entra.
+    ranges.filter(|code| *code >= 10_000).collect()
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! The module's sources, as tests read them.
 
 #![allow(dead_code, unused_imports, reason = "each test uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::string_slice,
+    reason = "a test's helpers may panic, as the test itself may"
+)]
 
 mod literals;
 mod page;
