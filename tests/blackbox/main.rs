@@ -26,4 +26,8 @@ mod secrets;
 mod sign_in;
 mod status;
 mod terminal;
+mod walkthrough;
 mod world;
+
+#[path = "../source/mod.rs"]
+mod source;

@@ -3,19 +3,11 @@
 use emulator::{Endpoint, Fault};
 use serde_json::{Value, json};
 
-use crate::world::{Process, Said, World, until};
+use crate::world::{Said, World, until};
 
 fn line<'a>(said: &'a Said, name: &str) -> &'a str {
     let line = said.stdout.lines().find(|line| line.starts_with(name));
     line.unwrap_or_else(|| panic!("{name}: {said}"))
-}
-
-/// The configuration names the ports that the process has taken.
-async fn tell_ports(world: &World, process: &mut Process) {
-    for (key, server) in [("liveness_port", "Liveness"), ("metrics_port", "Metrics")] {
-        let port = process.port(server).await;
-        world.write(key, &port.to_string());
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +26,7 @@ async fn before_beside_and_after_a_run() {
     let elsewhere = line(&said, "process");
     assert!(elsewhere.contains("but not reached at port 0"), "{said}");
 
-    tell_ports(&world, &mut process).await;
+    world.tell_ports(&mut process).await;
     let said = world.says(&["status"]).await;
     assert!(
         line(&said, "process").contains("running since 20"),
@@ -74,7 +66,7 @@ async fn errors_are_told_with_their_age_and_text() {
     world.configure(json!({"intake_key": "another-key"}));
     let mut process = world.start();
     process.prints("it does not know the intake key").await;
-    tell_ports(&world, &mut process).await;
+    world.tell_ports(&mut process).await;
     let said = world.says(&["status"]).await;
     let errors = line(&said, "errors");
     for text in [
@@ -103,7 +95,7 @@ async fn what_fails_for_the_moment_is_told_until_it_is_over() {
     world.emulator.fault(Endpoint::Graph, outage);
     let mut process = world.start();
     process.prints("the service fails for the moment").await;
-    tell_ports(&world, &mut process).await;
+    world.tell_ports(&mut process).await;
     let said = world.says(&["status"]).await;
     let errors = line(&said, "errors");
     assert!(errors.contains("503 Service Unavailable"), "{said}");
