@@ -11,6 +11,7 @@
 mod check;
 mod config;
 mod delivery;
+mod documentation;
 mod errors;
 mod events;
 mod graph;
