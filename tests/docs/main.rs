@@ -13,3 +13,6 @@
 mod source;
 
 mod errors;
+mod links;
+mod migrate;
+mod sizing;
