@@ -1,10 +1,13 @@
-//! `docs/metrics.md` and the alerts beside it name what the process exposes, and nothing else.
+//! `docs/metrics.md` and the alerts beside it name what the process exposes, and nothing else;
+//! `docs/check.md` shows what `status` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use crate::{
     source::{page, spans},
-    world::{World, repository},
+    world::{World, repository, shape, until},
 };
 
 const NAMESPACE: &str = "symphony_module_common_";
@@ -122,4 +125,45 @@ async fn each_metric_is_explained_and_has_an_alert() {
             "{names:?}"
         );
     }
+}
+
+/// That the page shows these lines of a status.
+async fn shows_status(world: &World, names: &[&str]) {
+    let page = shape(&page("check.md"));
+    let said = world.says(&["status"]).await;
+    let place = world.data().display().to_string();
+    for name in names {
+        let line = said.stdout.lines().find(|line| line.starts_with(name));
+        let line = shape(&line.unwrap().replace(&place, "symphony_data"));
+        assert!(page.contains(&line), "docs/check.md lacks {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_is_shown_as_it_is() {
+    let world = World::graph(30).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    let kept = world.data().join("context.json.previous");
+    until("a position is kept", || kept.exists()).await;
+    world.tell_ports(&mut process).await;
+    let names = [
+        "process",
+        "position",
+        "gaps",
+        "settling",
+        "delivered",
+        "quota",
+        "errors",
+    ];
+    shows_status(&world, &names).await;
+    process.stop().await;
+
+    let world = World::graph(3).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    let mut process = world.start();
+    process.prints("it does not know the intake key").await;
+    world.tell_ports(&mut process).await;
+    shows_status(&world, &["errors"]).await;
+    process.stop().await;
 }
