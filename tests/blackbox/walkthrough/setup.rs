@@ -37,8 +37,10 @@ fn free_ports<const N: usize>() -> [u16; N] {
 async fn followed(folder: &Path, page: &str) -> Said {
     let [microsoft, sekoia, health, metrics] = free_ports();
     // What a reader types is the binary's name; the ports that the page shows may be taken here.
+    // Nothing goes on behind the end, however it comes.
     let mut script = format!(
-        "set -eu\nemulator() {{ exec {} --port-microsoft {microsoft} --port-sekoia {sekoia} \"$@\"; }}\n",
+        "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n\
+         emulator() {{ exec {} --port-microsoft {microsoft} --port-sekoia {sekoia} \"$@\"; }}\n",
         emulator().await.display()
     );
     script.push_str(&blocks(page, "sh run").concat());
@@ -48,8 +50,10 @@ async fn followed(folder: &Path, page: &str) -> Said {
     let module = Path::new(env!("CARGO_BIN_EXE_message-trace"));
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", module.parent().unwrap().display());
-    let mut shell = Command::new("bash");
-    shell.args(["-c", &script]).current_dir(folder);
+    let mut shell = Command::new("timeout");
+    shell
+        .args(["90", "bash", "-c", &script])
+        .current_dir(folder);
     shell.env("PATH", path);
     shell.env("LIVENESS_PORT", health.to_string());
     shell.env("METRICS_PORT", metrics.to_string());
@@ -69,6 +73,14 @@ async fn from_an_empty_directory_to_events_at_the_intake() {
         said.stdout.contains("1000 events since its start"),
         "{said}"
     );
+    for trigger in [
+        "message_trace_graph",
+        "message_trace_oauth",
+        "message_trace",
+    ] {
+        let fits = format!("fit {trigger}\n");
+        assert!(said.stdout.contains(&fits), "{trigger}: {said}");
+    }
     assert!(read("emulator.log").contains("verdict: clean"));
 
     let printed = shape(&format!("{}\n{log}", said.stdout));
