@@ -11,6 +11,7 @@
 mod check;
 mod config;
 mod delivery;
+mod documentation;
 mod errors;
 mod events;
 mod graph;
@@ -26,4 +27,8 @@ mod secrets;
 mod sign_in;
 mod status;
 mod terminal;
+mod walkthrough;
 mod world;
+
+#[path = "../source/mod.rs"]
+mod source;
