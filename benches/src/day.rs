@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     bench::Bench,
-    paced::{Course, now},
+    paced::{Course, memory, now},
     report::{Figure, Outcome, Table, mib, number, say},
 };
 
@@ -40,6 +40,12 @@ struct Day {
     batches: u64,
     /// Rows and changes of status that were delivered.
     accepted: u64,
+}
+
+impl Day {
+    fn memory(&self) -> u64 {
+        memory(self.usage, self.binary)
+    }
 }
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
@@ -92,7 +98,8 @@ fn outcome(days: &[Day]) -> Outcome {
         "requests for pages",
         "requests to the intake",
         "CPU s",
-        "peak MiB, accelerated",
+        "peak MiB",
+        "of it allocated",
         "peak MiB, the binary that goes on",
     ]);
     for trigger in TRIGGERS {
@@ -106,24 +113,26 @@ fn outcome(days: &[Day]) -> Outcome {
             format!("{:.0}", of(|day| number(day.requests))),
             format!("{:.0}", of(|day| number(day.batches))),
             format!("{:.2}", of(|day| day.usage.cpu.as_secs_f64())),
-            format!("{:.1}", of(|day| mib(day.usage.peak))),
+            format!("{:.1}", of(|day| mib(day.memory()))),
+            format!("{:.1}", of(|day| mib(day.usage.anonymous))),
             format!("{:.1}", of(|day| mib(day.binary.peak))),
         ]);
     }
-    let most = |value: fn(&Day) -> u64| days.iter().map(value).max().map_or(0.0, mib);
-    let (accelerated, binary) = (most(|day| day.usage.peak), most(|day| day.binary.peak));
+    let most = days.iter().map(Day::memory).max().map_or(0.0, mib);
     let figure = Figure {
         name: "(b) peak resident memory at 100 000 rows a day, the worst of all runs",
         target: "under 24 MiB",
-        measured: format!("{accelerated:.1} MiB over the day, {binary:.1} MiB of the binary"),
-        met: accelerated.max(binary) < 24.0,
+        measured: format!("{most:.1} MiB"),
+        met: most < 24.0,
     };
     Outcome {
         figures: vec![figure],
         section: format!(
             "## (b) A day of 100 000 rows\n\nLate rows and changing statuses included, each of \
-             which must be delivered once. In accelerated time; then the binary goes on for half \
-             a minute where the day has ended.\n\n{table}"
+             which must be delivered once. In accelerated time, by a \
+             process that holds more programs than the module: of its memory counts what is \
+             allocated, and what the binary has of its own file, which goes on for half a minute \
+             where the day has ended.\n\n{table}"
         ),
         chart: None,
     }
@@ -135,27 +144,26 @@ mod tests {
 
     #[test]
     fn the_most_memory_of_all_counts() {
-        let usage = |mib: u64| Usage {
+        // The program itself is as large as half of what is allocated at the end.
+        let usage = |anonymous: u64| Usage {
             cpu: Duration::from_secs(3),
-            peak: mib << 20,
+            peak: (anonymous << 20) * 3 / 2,
+            anonymous: anonymous << 20,
         };
-        let day = |trigger, first, second| Day {
+        let day = |trigger, anonymous, at_last| Day {
             trigger,
-            usage: usage(first),
-            binary: usage(second),
+            usage: usage(anonymous),
+            binary: usage(at_last),
             requests: 2000,
             batches: 1440,
             accepted: 110_000,
         };
-        let days = [day(Trigger::Account, 20, 21), day(Trigger::Graph, 19, 25)];
+        let days = [day(Trigger::Account, 15, 14), day(Trigger::Graph, 20, 10)];
         let outcome = outcome(&days);
         let [figure] = outcome.figures.try_into().unwrap();
-        assert_eq!(
-            figure.measured,
-            "20.0 MiB over the day, 25.0 MiB of the binary"
-        );
+        assert_eq!(figure.measured, "25.0 MiB");
         assert!(!figure.met);
-        let row = "| `message_trace_graph` | 110000 | 2000 | 1440 | 3.00 | 19.0 | 25.0 |";
+        let row = "| `message_trace_graph` | 110000 | 2000 | 1440 | 3.00 | 25.0 | 20.0 | 15.0 |";
         assert!(outcome.section.contains(row), "{}", outcome.section);
     }
 }

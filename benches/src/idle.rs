@@ -28,8 +28,9 @@ struct Sample {
     contestant: Contestant,
     /// The share of one core.
     share: f64,
-    /// Bytes.
+    /// Bytes, and those of them that are not the program's file.
     resident: u64,
+    allocated: u64,
 }
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
@@ -47,13 +48,14 @@ async fn run(bench: &Bench, contestant: Contestant) -> anyhow::Result<Sample> {
     let process = seat.collector(&bench.programs, contestant)?;
     tokio::time::sleep(SETTLED).await;
     let used = process.cpu_over(MINUTE).await;
-    let resident = process.resident();
+    let (resident, allocated) = (process.resident(), process.anonymous());
     let ended = process.stop().await;
     ended.with_context(|| format!("{}:\n{}", contestant.name(), seat.log()))?;
     Ok(Sample {
         contestant,
         share: used.as_secs_f64() / MINUTE.as_secs_f64(),
         resident,
+        allocated,
     })
 }
 
@@ -64,11 +66,14 @@ fn outcome(samples: &[Sample]) -> Outcome {
     };
     let percent = |sample: &Sample| sample.share * 100.0;
     let resident = |sample: &Sample| mib(sample.resident);
-    let mut table = Table::new(["", "% of a core", "MiB resident"]);
+    let mut table = Table::new(["", "% of a core", "MiB resident", "of it allocated"]);
     for contestant in Contestant::MODULES.into_iter().chain([Contestant::Python]) {
-        let (share, resident) = (of(contestant, percent), of(contestant, resident));
+        let share = of(contestant, percent);
+        let allocated = of(contestant, |sample| mib(sample.allocated));
         if share.is_finite() {
-            let cells = [format!("{share:.4}"), format!("{resident:.1}")];
+            let resident = of(contestant, resident);
+            let numbers = [format!("{resident:.1}"), format!("{allocated:.1}")];
+            let cells = [format!("{share:.4}")].into_iter().chain(numbers);
             table.row([contestant.name()].into_iter().chain(cells));
         }
     }
@@ -101,6 +106,7 @@ mod tests {
             contestant,
             share,
             resident: mib << 20,
+            allocated: mib << 19,
         };
         let [account, oauth, graph] = Contestant::MODULES;
         let samples = [
@@ -113,6 +119,10 @@ mod tests {
         let [figure] = outcome.figures.try_into().unwrap();
         assert_eq!(figure.measured, "0.0100 % of a core, 11.0 MiB resident");
         assert!(figure.met);
-        assert!(outcome.section.contains("| Python SDK | 10.0000 | 80.0 |"));
+        assert!(
+            outcome
+                .section
+                .contains("| Python SDK | 10.0000 | 80.0 | 40.0 |")
+        );
     }
 }

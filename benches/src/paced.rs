@@ -58,6 +58,12 @@ impl Course<'_> {
     }
 }
 
+/// The memory of the module over a course, in bytes, as if its binary had run it: what the module
+/// has allocated at most, and what the binary that went on has of its own file.
+pub(crate) fn memory(course: Usage, binary: Usage) -> u64 {
+    (course.anonymous + binary.peak.saturating_sub(binary.anonymous)).max(binary.peak)
+}
+
 /// Now, to the second, as a course should have ended by then.
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 pub(crate) fn now() -> DateTime<Utc> {

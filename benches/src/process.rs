@@ -31,6 +31,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// The most memory that was resident, in bytes.
     pub peak: u64,
+    /// The same without that of files, which is the program itself.
+    pub anonymous: u64,
 }
 
 impl Process {
@@ -53,6 +55,11 @@ impl Process {
     /// The memory that is resident now, in bytes.
     pub fn resident(&self) -> u64 {
         self.memory("VmRSS:")
+    }
+
+    /// The memory that is resident now and not of a file, in bytes.
+    pub fn anonymous(&self) -> u64 {
+        self.memory("RssAnon:")
     }
 
     fn memory(&self, field: &str) -> u64 {
@@ -103,11 +110,11 @@ impl Process {
     /// # Errors
     /// When it ended with a failure.
     pub async fn stop(self) -> io::Result<Usage> {
-        let peak = self.peak();
+        let (peak, anonymous) = (self.peak(), self.anonymous());
         if let Some(id) = Pid::from_raw(self.child.id().cast_signed()) {
             kill_process(id, Signal::TERM)?;
         }
-        self.ended(peak).await
+        self.ended(peak, anonymous).await
     }
 
     /// Waits until it ends by itself, looking at its memory every now and then.
@@ -115,15 +122,16 @@ impl Process {
     /// # Errors
     /// When it ended with a failure.
     pub async fn end(self) -> io::Result<Usage> {
-        let mut peak = 0;
+        let (mut peak, mut anonymous) = (0, 0);
         while !self.has_ended() {
             peak = self.peak().max(peak);
+            anonymous = self.anonymous().max(anonymous);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.ended(peak).await
+        self.ended(peak, anonymous).await
     }
 
-    async fn ended(self, peak: u64) -> io::Result<Usage> {
+    async fn ended(self, peak: u64, anonymous: u64) -> io::Result<Usage> {
         let ended = tokio::task::spawn_blocking(move || self.child.wait4());
         let ended = ended.await.map_err(io::Error::other)??;
         let stopped = ended.status.signal() == Some(Signal::TERM.as_raw());
@@ -133,6 +141,7 @@ impl Process {
         Ok(Usage {
             cpu: ended.rusage.utime + ended.rusage.stime,
             peak,
+            anonymous,
         })
     }
 }
