@@ -25,6 +25,9 @@ use crate::{
 /// Graph lets 500 000 rows through in 5 minutes; so its backlog is shorter.
 const GRAPH_SHARE: u64 = 5;
 
+/// Requests for pages come in bursts every 33 s; so much lies between two runs.
+const GAP: Duration = Duration::from_millis(3300);
+
 /// More time than any contestant needs.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
@@ -58,38 +61,36 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say(format_args!("(a) {} rows ...", bench.rows));
     let reporting = Arc::new(Stock::new(mail(bench.rows), Dialect::Reporting)?);
     let graph = Arc::new(Stock::new(mail(bench.rows / GRAPH_SHARE), Dialect::Graph)?);
+    let mut samples = paced(bench, &graph).await?;
     let mut contestants = vec![
         Contestant::Relay(Dialect::Reporting),
         Contestant::Module(Trigger::Account),
         Contestant::Module(Trigger::Oauth),
-        Contestant::Relay(Dialect::Graph),
     ];
     if bench.programs.python.is_some() {
         contestants.push(Contestant::Python);
     }
-    // The quota makes it wait most of the time, so that its runs share the time of the others.
-    let runs = (0..bench.runs).map(|_| {
-        let (programs, graph) = (bench.programs.clone(), Arc::clone(&graph));
-        async move { run(&programs, Contestant::Module(Trigger::Graph), &graph).await }
-    });
-    let waiting = futures_util::future::try_join_all(runs);
-    let mut samples = Vec::new();
-    for turn in 1..=bench.runs {
+    for _ in 0..bench.runs {
         for contestant in &contestants {
-            let stock = match contestant {
-                Contestant::Relay(Dialect::Graph) => &graph,
-                _ => &reporting,
-            };
-            let sample = run(&bench.programs, *contestant, stock).await?;
-            say(format_args!("  run {turn}: {}", line(&sample)));
-            samples.push(sample);
+            samples.push(run(&bench.programs, *contestant, &reporting).await?);
         }
     }
-    for sample in waiting.await? {
-        say(format_args!("  {}", line(&sample)));
-        samples.push(sample);
-    }
     Ok(Account::new(samples, [&reporting, &graph]).outcome())
+}
+
+/// The runs with Graph's rows: the quota makes the module wait most of the time, so that all of its
+/// runs share that time, and those of the relay, each in a gap that the others leave.
+async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
+    let contestants = [
+        Contestant::Module(Trigger::Graph),
+        Contestant::Relay(Dialect::Graph),
+    ];
+    let turns = (0..bench.runs).flat_map(|_| contestants);
+    let runs = (0..).zip(turns).map(|(number, contestant)| async move {
+        tokio::time::sleep(GAP * number).await;
+        run(&bench.programs, contestant, stock).await
+    });
+    futures_util::future::try_join_all(runs).await
 }
 
 fn line(sample: &Sample) -> String {
@@ -135,7 +136,7 @@ async fn run(
     );
     let usage = usage.with_context(|| format!("{name}:\n{}", seat.log()))?;
     let seen = site.seen();
-    Ok(Sample {
+    let sample = Sample {
         contestant,
         rows,
         cpu: usage.cpu.as_secs_f64(),
@@ -143,5 +144,7 @@ async fn run(
         wall: wall.unwrap_or(f64::NAN),
         bytes: (seen.bytes_out.load(Relaxed), seen.bytes_in.load(Relaxed)),
         requests: (seen.pages.load(Relaxed), seen.batches.load(Relaxed)),
-    })
+    };
+    say(format_args!("  {}", line(&sample)));
+    Ok(sample)
 }
