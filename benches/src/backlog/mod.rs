@@ -61,7 +61,8 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say(format_args!("(a) {} rows ...", bench.rows));
     let reporting = Arc::new(Stock::new(mail(bench.rows), Dialect::Reporting)?);
     let graph = Arc::new(Stock::new(mail(bench.rows / GRAPH_SHARE), Dialect::Graph)?);
-    let mut samples = paced(bench, &graph).await?;
+    let paced = paced(bench, &graph).await?;
+    let mut samples = Vec::new();
     let mut contestants = vec![
         Contestant::Relay(Dialect::Reporting),
         Contestant::Module(Trigger::Account),
@@ -75,6 +76,7 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
             samples.push(run(&bench.programs, *contestant, &reporting).await?);
         }
     }
+    samples.extend(paced);
     Ok(Account::new(samples, [&reporting, &graph]).outcome())
 }
 
