@@ -103,10 +103,11 @@ impl HttpService for Bridge {
             let now = self.clock.now().timestamp_millis();
             request.headers_mut().insert(NOW, HeaderValue::from(now));
             let (http, real) = (self.http.clone(), self.real.clone());
+            let exchange = real.spawn(async move { http.send(request, limits).await });
             // Time does not jump while a blocking task runs.
-            let exchange = move || real.block_on(http.send(request, limits));
-            let done = tokio::task::spawn_blocking(exchange).await;
-            done.unwrap_or_else(|_| Err(HttpError::new(HttpErrorKind::Interrupted, "none")))
+            let done = tokio::task::spawn_blocking(move || real.block_on(exchange)).await;
+            done.and_then(|done| done)
+                .unwrap_or_else(|_| Err(HttpError::new(HttpErrorKind::Interrupted, "none")))
         })
     }
 }
