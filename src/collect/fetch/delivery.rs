@@ -117,9 +117,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let mut pushed = pass.draft.batch.push(row.json);
         if pushed == Pushed::Full && !pass.draft.rows.is_empty() {
             let next = self.draft(pass.window);
+            self.known.carry_instead(filed, pass.draft.id, next.id);
             let full = std::mem::replace(&mut pass.draft, next);
             self.send(full).await?;
-            self.known.carry(filed.key, pass.draft.id);
             pushed = pass.draft.batch.push(row.json);
         }
         if pushed == Pushed::Added {
@@ -133,6 +133,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             event: row.json,
             reason,
         });
+        self.known.give_up(filed, pass.draft.id);
         self.remember(&[filed]).await
     }
 
@@ -194,22 +195,29 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let mut rows = Vec::new();
         let mut batches = Vec::new();
+        let mut failed = None;
         let mut next = Some(first);
         while let Some(done) = next {
-            let delivery = done.map_err(End::Failed)?;
-            if let Some(receipt) = &delivery.receipt {
-                self.tell_receipt(&delivery, receipt);
-                rows.extend(delivery.rows);
-                batches.push(delivery.id);
+            match done {
+                Ok(delivery) => {
+                    if let Some(receipt) = &delivery.receipt {
+                        self.tell_receipt(&delivery, receipt);
+                        self.known.arrived(delivery.id);
+                        rows.extend(delivery.rows);
+                        batches.push(delivery.id);
+                    }
+                }
+                Err(error) => failed = Some(End::Failed(error)),
             }
             next = self.deliveries.try_join_next();
         }
         self.remember(&rows).await?;
-        let done = batches
-            .into_iter()
-            .flat_map(|id| self.readings.accepted(id));
-        let done = done.collect();
-        self.complete(done).await
+        let mut done = Vec::new();
+        for batch in batches {
+            done.extend(self.readings.accepted(batch));
+        }
+        self.complete(done).await?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn tell_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
@@ -225,12 +233,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// Makes sure that rows are not sent again.
+    /// Makes sure that rows are not sent again after a restart.
     async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.known.deliver(rows);
         let mut backoff = store_backoff();
         while let Err(error) = self.journal.append(self.parts.store.as_ref(), rows).await {
             self.store_failed(&error, &mut backoff).await?;
