@@ -138,7 +138,7 @@ async fn shells_and_readers_learn_the_commands() {
         }
     }
     let said = Said::of(program(&["completions", "dos"])).await;
-    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said}");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{said}");
     assert!(said.stderr.contains("bash"), "{said}");
 
     let said = Said::of(program(&["man"])).await;
