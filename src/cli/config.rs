@@ -74,17 +74,20 @@ pub(super) fn run(
 fn print(values: &[Effective]) -> anyhow::Result<()> {
     let screen = Screen::new();
     let widest = values.iter().map(|value| value.name.len()).max();
-    let width = widest.unwrap_or(0) + 2;
+    let widest = widest.unwrap_or(0);
+    // Where there is no room for columns, there are none.
+    let columns = screen.has_room(4 + widest + ORIGIN);
+    let width = if columns { widest } else { 0 };
     let mut heading = None;
     for value in values {
         if heading != Some(value.object) {
             heading = Some(value.object);
             let title = value.object.unwrap_or("keys of the platform");
-            screen.line(&styled(FAINT, title, 0), 0, "")?;
+            screen.heading(title)?;
         }
         let origin = styled(FAINT, &origin(&value.origin), ORIGIN);
-        let head = format!("  {:width$}{origin}", value.name);
-        screen.line(&head, 2 + width + ORIGIN, &text(value))?;
+        let head = format!("  {:width$}  {origin}", value.name);
+        screen.line(&head, 4 + widest + ORIGIN, &text(value))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::screen::{fail, say};
+use super::screen::fail;
 use crate::sdk::{Configuration, Directories, Environment, Registry};
 
 /// The exit code for a person.
@@ -20,7 +20,13 @@ pub(super) const EXIT_CODE: u8 = 2;
 pub(super) const ABOUT: &str = "the command line is not understood";
 
 /// What a person can give, and what it does.
-const LIST: &str = "{usage-heading} {usage}\n\nCommands:\n{subcommands}";
+fn list(line: Command) -> String {
+    let header = *line.get_styles().get_header();
+    let template =
+        format!("{{usage-heading}} {{usage}}\n\n{header}Commands:{header:#}\n{{subcommands}}");
+    let list = line.help_template(template).render_help();
+    list.ansi().to_string().trim_end().to_owned()
+}
 
 /// Says what is wrong with the command line, and what could be given. The platform gets one line
 /// for its log, and exit code 1 (contract A-02).
@@ -30,14 +36,14 @@ pub(super) fn refuse(registry: &Registry, line: Command, mut error: Error) -> Ex
         ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand
     );
     if unknown {
-        let list = line.help_template(LIST).render_help().ansi().to_string();
-        let list = ContextValue::StyledStr(list.trim_end().to_owned().into());
+        let list = ContextValue::StyledStr(list(line).into());
         error.insert(ContextKind::Usage, list);
         // Without the same names once more.
         error.remove(ContextKind::ValidSubcommand);
     }
     if !by_platform(&Environment::process()) {
-        say(error.render().ansi().to_string().trim_end());
+        // When even standard error is gone, the exit code must do.
+        _ = error.print();
         return ExitCode::from(EXIT_CODE);
     }
     match error.get(ContextKind::InvalidSubcommand) {
