@@ -19,8 +19,8 @@ pub(in crate::sdk) const LAST_ERROR_FILE: &str = "last_error.json";
 /// Between two writes.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How long the end of a process is held up at most.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the end of a process is held up at most: all of it takes no more than five seconds.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Keeps the last error in the background, at once and then at most once a minute.
 #[derive(Debug)]
