@@ -14,7 +14,7 @@ use super::{
     config::{ConfigError, Configuration, Environment, SettingsMap},
     context::Context,
     health::Heartbeat,
-    log::{Console, Log, Shipper},
+    log::{Console, Keeper, Log, Shipper},
     metrics::Metrics,
     platform::Platform,
     registry::{Item, Registry},
@@ -301,7 +301,13 @@ impl<'a> Start<'a> {
             return Ok(());
         };
         let storage = opened.storage();
+        let log = self.log.clone();
+        let keeper = Keeper::start(log.clone(), storage.clone());
         let result = self.run_with(storage, heartbeat, metrics).await;
+        if let Err(error) = &result {
+            log.remember(&chain(error));
+        }
+        keeper.finish().await;
         result.and(opened.close().await.map_err(StartError::from))
     }
 

@@ -18,7 +18,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::status::status;
+pub(crate) use self::status::{Status, Verdict, status};
 use crate::sdk::Registry;
 
 /// The manifest of the module, compiled in.

@@ -27,6 +27,7 @@ mod secrets;
 mod sign_in;
 mod status;
 mod terminal;
+mod usage;
 mod walkthrough;
 mod world;
 

@@ -1,5 +1,6 @@
 //! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
 
+mod keeper;
 mod latest;
 mod limiter;
 mod masks;
@@ -15,9 +16,16 @@ use std::{
     },
 };
 
+use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
 
-pub(super) use self::{latest::Latest, outbox::naive, shipper::Shipper};
+pub(super) use self::{
+    keeper::{Keeper, LAST_ERROR_FILE},
+    latest::Latest,
+    outbox::naive,
+    shipper::Shipper,
+};
 use self::{
     limiter::Limiter,
     masks::Masks,
@@ -96,6 +104,7 @@ struct Inner {
     sentry: OnceLock<Reporter>,
     last_error: OnceLock<Gauge>,
     latest: Mutex<Latest>,
+    erred: Notify,
     critical: AtomicBool,
 }
 
@@ -112,6 +121,7 @@ impl Log {
             sentry: OnceLock::new(),
             last_error: OnceLock::new(),
             latest: Mutex::default(),
+            erred: Notify::new(),
             critical: AtomicBool::new(false),
         }))
     }
@@ -195,6 +205,28 @@ impl Log {
             .clone()
     }
 
+    /// Waits until there has been an error since it was last waited for.
+    async fn erred(&self) {
+        self.0.erred.notified().await;
+    }
+
+    /// Counts as the last error; it is told by another way.
+    pub(super) fn remember(&self, error: &str) {
+        let message = self.clean(error);
+        self.enter(self.0.clock.now(), Level::Error, &message);
+    }
+
+    fn enter(&self, at: DateTime<Utc>, level: Level, message: &str) {
+        self.0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(at, level, message);
+        if level == Level::Error {
+            self.0.erred.notify_one();
+        }
+    }
+
     /// For the platform only: stderr gets this text by another way.
     pub(super) fn post_error(&self, message: &str) {
         let message = self.clean(message);
@@ -214,11 +246,7 @@ impl Log {
         if let Some(gauge) = self.0.last_error.get().filter(|_| level >= Level::Error) {
             gauge.set(now.timestamp());
         }
-        self.0
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(now, level, &message);
+        self.enter(now, level, &message);
         if level > Level::Debug {
             self.print(level, &message);
         }
@@ -264,8 +292,6 @@ impl fmt::Debug for Log {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use chrono::DateTime;
-
     use super::*;
 
     /// A log on virtual time and the lines it prints.
