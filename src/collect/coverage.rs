@@ -285,7 +285,9 @@ impl Coverage {
             return;
         };
         let unasked = within(&self.unasked, live);
-        let unread: Vec<Window> = unasked.chain(self.wanted().filter_map(|one| one.intersection(live))).collect();
+        let unread: Vec<Window> = unasked
+            .chain(self.wanted().filter_map(|one| one.intersection(live)))
+            .collect();
         for window in unread {
             self.ask(window, Phase::Missing);
         }

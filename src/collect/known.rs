@@ -4,10 +4,10 @@ mod key_set;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use self::key_set::{KeySet, Likeness};
-use crate::RowKey;
+use crate::{RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
 /// an hour at a time.
@@ -112,6 +112,12 @@ impl KnownRows {
     /// Forgets delivered rows that were received in the hours before that of `horizon`.
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) {
         self.delivered = self.delivered.split_off(&hour(horizon));
+    }
+
+    /// Whether rows of one of the hours of a window are remembered.
+    pub fn holds(&self, window: Window) -> bool {
+        let hours = hour(window.start())..=hour(window.end() - TimeDelta::nanoseconds(1));
+        self.delivered.range(hours).next().is_some()
     }
 
     /// How many rows are remembered as delivered.

@@ -140,6 +140,28 @@ impl Start {
         }
     }
 
+    /// Where a backfill stands at its start, when no collection has begun; the first is to read from
+    /// `start` on.
+    pub fn for_backfills(start: DateTime<Utc>, found: Found) -> Self {
+        let (coverage, lateness, remark) = match found {
+            Found::Timeline(timeline) => (timeline.coverage, timeline.lateness, None),
+            Found::Nothing => (Coverage::for_backfills(start), Lateness::default(), None),
+            Found::Damaged(reason) => {
+                let remark = format!(
+                    "The file {TIMELINE_FILE} cannot be used ({reason}): what backfills have \
+                     delivered so far is not known any more."
+                );
+                let coverage = Coverage::for_backfills(start);
+                (coverage, Lateness::default(), Some(remark))
+            }
+        };
+        Self {
+            coverage,
+            lateness,
+            remark,
+        }
+    }
+
     fn from_timeline(mark: DateTime<Utc>, timeline: Timeline) -> Self {
         let Timeline {
             mark: kept,

@@ -18,6 +18,11 @@ pub(super) const STATE_FILE: &str = "context.json";
 /// Its key for the mark: everything received before it has been delivered.
 const MARK: &str = "most_recent_date_requested";
 
+/// Whether there is a position, so that a collection has begun.
+pub(super) fn has_mark(state: &StateFile) -> bool {
+    state.get::<String>(MARK).is_some()
+}
+
 /// Where to begin: at the mark of the last run or of the Python module, else `start_time` ago.
 ///
 /// A mark in the future, which a wrong clock leaves behind, is brought back to now.

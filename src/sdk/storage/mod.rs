@@ -23,7 +23,7 @@ pub(super) use self::{
     examine::Examined,
     object::{Around, ObjectReader, ObjectSettings},
     opened::Opened,
-    whereabouts::Whereabouts,
+    whereabouts::{Reader, Whereabouts},
 };
 pub use self::{
     local::LocalBackend,

@@ -1,0 +1,103 @@
+//! The screen while a backfill is under way: a bar on a terminal, else a line now and then.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::super::screen::say;
+use crate::{
+    collect::backfill::Progress,
+    sdk::{Console, Level},
+};
+
+/// Without a terminal, a line is printed at most this often.
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
+
+/// What is shown on standard error.
+#[derive(Debug)]
+pub(super) struct Display {
+    bar: ProgressBar,
+    said: Option<Instant>,
+    last: String,
+}
+
+impl Display {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {wide_msg}");
+        if let Ok(style) = style {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self {
+            bar,
+            said: None,
+            last: String::new(),
+        }
+    }
+
+    /// Shows warnings and errors of the log.
+    pub(super) fn console(&self) -> Console {
+        let bar = self.bar.clone();
+        Console::of_messages(move |level, message| {
+            if level >= Level::Warning {
+                above(&bar, message);
+            }
+        })
+    }
+
+    /// Says something that stays.
+    pub(super) fn say(&self, text: &str) {
+        above(&self.bar, text);
+    }
+
+    /// Shows how far it has got.
+    pub(super) fn show(&mut self, progress: &Progress) {
+        let (asked, left) = (
+            progress.asked.max(1),
+            progress.left.clamp(0, progress.asked.max(1)),
+        );
+        let text = told(progress);
+        if !self.bar.is_hidden() {
+            self.bar.set_length(asked.cast_unsigned());
+            self.bar.set_position((asked - left).cast_unsigned());
+            self.bar.set_message(text);
+            return;
+        }
+        let rested = self.said.is_none_or(|said| said.elapsed() >= BETWEEN_LINES);
+        if rested && text != self.last {
+            say(&format!("{:>3} %  {text}", (asked - left) * 100 / asked));
+            self.said = Some(Instant::now());
+            self.last = text;
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn above(bar: &ProgressBar, text: &str) {
+    bar.suspend(|| say(text));
+}
+
+fn told(progress: &Progress) -> String {
+    let mut text = format!(
+        "{} rows, {} new, complete until {}",
+        progress.rows,
+        progress.new,
+        progress.complete_until.format("%Y-%m-%d %H:%M UTC"),
+    );
+    if let Some(minutes) = minutes_left(progress) {
+        text.push_str(&format!(", about {minutes} min left"));
+    }
+    text
+}
+
+/// At the pace so far; none when that says nothing yet.
+fn minutes_left(progress: &Progress) -> Option<i64> {
+    let took = (progress.at - progress.begun).num_seconds();
+    let read = progress.asked - progress.left;
+    let is_certain = took >= 30 && read > 0 && progress.left > 0;
+    is_certain.then(|| took.saturating_mul(progress.left) / read / 60 + 1)
+}
