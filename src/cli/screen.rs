@@ -1,6 +1,6 @@
 //! What people see: colors on a terminal only, and lines within its width.
 
-use std::{borrow::Cow, io::Write as _, process::ExitCode};
+use std::{borrow::Cow, io::Write as _, os::fd::AsFd, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSplitter};
@@ -17,7 +17,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What matters less.
 pub(super) const FAINT: Style = Style::new().dimmed();
 
-/// The standard output.
+/// The standard output, or the terminal that standard error leads to.
 #[derive(Debug)]
 pub(super) struct Screen {
     /// The width of the terminal; none when there is no terminal.
@@ -26,10 +26,24 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        let size = terminal_size::terminal_size_of(std::io::stdout());
+        Self::of(std::io::stdout())
+    }
+
+    /// What is said beside the answer.
+    pub(super) fn of_errors() -> Self {
+        Self::of(std::io::stderr())
+    }
+
+    fn of(stream: impl AsFd) -> Self {
+        let size = terminal_size::terminal_size_of(stream);
         Self {
             width: size.map(|(width, _)| usize::from(width.0).min(WIDEST)),
         }
+    }
+
+    /// A text in lines that fit.
+    pub(super) fn wrapped<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.beside(0, text)
     }
 
     /// Prints a line: `head`, which takes `indent` columns, and `text`, which is wrapped beside it.

@@ -63,6 +63,8 @@ pub struct Progress {
     pub begun: DateTime<Utc>,
     /// When this was written.
     pub at: DateTime<Utc>,
+    /// Seconds that were worked on it.
+    pub worked: u64,
     /// What of the range is left to it: all but what lies behind the live edge of a collection.
     pub range: Window,
     /// Seconds of the range that had to be read when it was begun.
@@ -134,6 +136,7 @@ impl Progress {
             phase: Phase::Running,
             begun: now,
             at: now,
+            worked: 0,
             range,
             asked: 0,
             left: 0,

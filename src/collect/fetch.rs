@@ -142,6 +142,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         };
         self.asked.abort_all();
         self.drain().await;
+        self.tell_last_progress().await;
         match end {
             End::Stopped => Ok(()),
             End::Failed(error) => Err(io::Error::other(error)),
@@ -212,7 +213,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// How long until the live edge or a paused reader is due.
     fn until_due(&self) -> Duration {
-        let mut pause = TURN;
+        let mut pause = self.until_told().unwrap_or(TURN);
         if self.is_idle(0) {
             let now = self.source_time();
             let due = (self.schedule.due(now) - now).to_std().unwrap_or_default();

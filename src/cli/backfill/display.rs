@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::super::screen::say;
+use super::super::screen::{Screen, say};
 use crate::{
     collect::backfill::Progress,
     sdk::{Console, Level},
@@ -24,7 +24,7 @@ pub(super) struct Display {
 impl Display {
     pub(super) fn new() -> Self {
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {wide_msg}");
+        let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -78,26 +78,26 @@ impl Display {
 }
 
 fn above(bar: &ProgressBar, text: &str) {
-    bar.suspend(|| say(text));
+    bar.suspend(|| say(&Screen::of_errors().wrapped(text)));
 }
 
 fn told(progress: &Progress) -> String {
     let mut text = format!(
-        "{} rows, {} new, complete until {}",
-        progress.rows,
+        "{} new, {} known, until {}",
         progress.new,
-        progress.complete_until.format("%Y-%m-%d %H:%M UTC"),
+        progress.known,
+        progress.complete_until.format("%m-%d %H:%M"),
     );
     if let Some(minutes) = minutes_left(progress) {
-        text.push_str(&format!(", about {minutes} min left"));
+        text.push_str(&format!(", {minutes} min left"));
     }
     text
 }
 
 /// At the pace so far; none when that says nothing yet.
 fn minutes_left(progress: &Progress) -> Option<i64> {
-    let took = (progress.at - progress.begun).num_seconds();
+    let worked = progress.worked.cast_signed();
     let read = progress.asked - progress.left;
-    let is_certain = took >= 30 && read > 0 && progress.left > 0;
-    is_certain.then(|| took.saturating_mul(progress.left) / read / 60 + 1)
+    let is_certain = worked >= 30 && read > 0 && progress.left > 0;
+    is_certain.then(|| worked.saturating_mul(progress.left) / read / 60 + 1)
 }

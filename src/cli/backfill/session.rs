@@ -16,6 +16,7 @@ use super::{
     summary::{self, Outcome},
 };
 use crate::{
+    cli::screen::Screen,
     collect::backfill::{ORDER_FILE, Order, Phase, Progress},
     sdk::{Errand, RunError, StartError, Storage, StorageError},
     triggers::backfill::{self, Reach, Standing},
@@ -31,8 +32,12 @@ const PRESENCE: Duration = Duration::from_secs(5);
 const GONE: Duration = Duration::from_secs(60);
 
 /// How to go on with what is not finished.
-const ON: &str = "`message-trace backfill` goes on with it or shows how far it is, and \
-                  `message-trace backfill --cancel` gives it up.";
+const ON: &str = "`message-trace backfill` goes on with it, and `message-trace backfill --cancel` \
+                  gives it up.";
+
+/// How to come back to what a running trigger does.
+const SHOWN: &str = "`message-trace backfill` shows how far it is, and `message-trace backfill \
+                     --cancel` gives it up.";
 
 /// A backfill that a person waits for.
 pub(super) struct Session<'a> {
@@ -172,7 +177,8 @@ impl<'a> Session<'a> {
                 let outcome = self.watch(&files, order, work).await?;
                 if outcome == Outcome::Unfinished {
                     self.display.say(&format!(
-                        "Stopped, and nothing is lost: {ON} The trigger goes on with it, too."
+                        "Stopped at a clean point: {ON} The trigger, once started, goes on with it, \
+                         too."
                     ));
                 }
                 self.end(order, outcome, &files).await
@@ -257,7 +263,7 @@ impl<'a> Session<'a> {
             let stopped = tokio::time::timeout(LOOK, self.errand.stop().cancelled());
             if stopped.await.is_ok() {
                 self.display
-                    .say(&format!("The trigger goes on with it: {ON}"));
+                    .say(&format!("The trigger keeps on with it; {SHOWN}"));
                 return Ok(Outcome::Unfinished);
             }
             if gone.is_some_and(|gone| gone.elapsed() >= GONE) {
@@ -275,13 +281,12 @@ impl<'a> Session<'a> {
     ) -> anyhow::Result<ExitCode> {
         self.display.end();
         let progress = self.progress(files, order).await?;
-        let mut output = anstream::stdout();
         if self.wish.json {
             let trigger = self.errand.command();
             let summary = summary::json(trigger, outcome, order.range, progress.as_ref());
-            writeln!(output, "{summary:#}")?;
+            writeln!(anstream::stdout(), "{summary:#}")?;
         } else if let Some(progress) = progress {
-            writeln!(output, "{}", summary::text(outcome, &progress))?;
+            Screen::new().line("", 0, &summary::text(outcome, &progress))?;
         }
         Ok(outcome.exit_code().into())
     }

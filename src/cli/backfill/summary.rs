@@ -59,7 +59,7 @@ pub(super) fn text(outcome: Outcome, progress: &Progress) -> String {
     } else {
         "sent"
     };
-    let took = span(progress.at - progress.begun);
+    let took = span(TimeDelta::seconds(progress.worked.cast_signed()));
     let mut text = format!(
         "{head}: of the rows received from {range}, {rows} were read in {took}: {new} new ones \
          {sent}, {known} already delivered."
@@ -100,7 +100,7 @@ pub(super) fn json(
         "seconds_delivered_before": progress.map(covered),
         "seconds_left": progress.map(|one| one.left),
         "seconds_lost": progress.map(|one| one.lost),
-        "duration_seconds": progress.map(|one| (one.at - one.begun).num_seconds()),
+        "duration_seconds": progress.map(|one| one.worked),
     })
 }
 

@@ -33,6 +33,9 @@ pub(super) struct Orders {
 #[derive(Debug)]
 pub(super) struct Backfill {
     pub(super) progress: Progress,
+    /// Since when this process works on it, and for how many seconds others did before.
+    since: Instant,
+    before: u64,
     /// Whether it was cancelled: only what has begun is read to its end.
     cancelled: bool,
     /// When the progress was written last, and whether it has changed since.
@@ -58,9 +61,10 @@ impl Backfill {
         &mut self.progress
     }
 
-    fn is_due(&self) -> bool {
-        let rested = self.told.is_none_or(|told| told.elapsed() >= TELLING);
-        self.changed && rested
+    /// How long until the progress is to be written; none when it has not changed.
+    fn due_in(&self) -> Option<Duration> {
+        let rested = self.told.map_or(TELLING, |told| told.elapsed());
+        self.changed.then(|| TELLING.saturating_sub(rested))
     }
 }
 
@@ -138,6 +142,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             resumed,
         });
         self.backfill = Some(Backfill {
+            since: Instant::now(),
+            before: progress.worked,
             progress,
             cancelled: false,
             told: None,
@@ -208,15 +214,33 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
+    /// How long until there is progress to write.
+    pub(super) fn until_told(&self) -> Option<Duration> {
+        self.backfill.as_ref()?.due_in()
+    }
+
+    /// Writes the last progress, at a stop.
+    pub(super) async fn tell_last_progress(&mut self) {
+        if let Some(backfill) = &mut self.backfill {
+            backfill.told = None;
+            // A stop does not wait for a store that cannot be written.
+            _ = self.tell_progress().await;
+        }
+    }
+
     /// Writes the progress, now and then.
     pub(super) async fn tell_progress(&mut self) -> Result<(), End> {
         let now = self.source_time();
-        let Some(backfill) = self.backfill.as_mut().filter(|one| one.is_due()) else {
+        let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };
+        if backfill.due_in() != Some(Duration::ZERO) {
+            return Ok(());
+        }
         backfill.told = Some(Instant::now());
         backfill.changed = false;
         backfill.progress.at = now;
+        backfill.progress.worked = backfill.before + backfill.since.elapsed().as_secs();
         let progress = backfill.progress.clone();
         let mut backoff = super::delivery::store_backoff();
         while let Err(error) = progress.save(self.parts.store.as_ref()).await {
