@@ -1,6 +1,6 @@
 //! `backfill`: a past range, each row once, whoever is running.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Endpoint, NewRow, Scope};
@@ -60,6 +60,15 @@ fn doubled(world: &World) -> u64 {
     world.emulator.verdict(&Scope::default()).doubled.count
 }
 
+/// Waits until the trigger has come to now.
+async fn up_to_date(world: &World) {
+    until("the mark is at the edge", || {
+        world.data().join("context.json").exists()
+            && world.mark() > world.now() - TimeDelta::minutes(1)
+    })
+    .await;
+}
+
 fn progress(world: &World) -> Value {
     let text = fs::read(world.data().join("backfill-progress.json")).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
@@ -92,11 +101,7 @@ async fn without_a_trigger_it_is_delivered_once_and_the_trigger_begins_as_at_a_f
     process
         .prints("No saved position: the collection begins")
         .await;
-    until("the mark is at the edge", || {
-        world.data().join("context.json").exists()
-            && world.mark() > world.now() - TimeDelta::minutes(1)
-    })
-    .await;
+    up_to_date(&world).await;
     process.stop().await;
     let last_hour = accepted(&world) - before;
     assert!(last_hour < 200, "{last_hour} rows of the last hour");
@@ -111,7 +116,7 @@ async fn without_a_trigger_it_is_delivered_once_and_the_trigger_begins_as_at_a_f
 async fn beside_a_running_trigger_both_get_every_row_once() {
     let world = slow(3_000).await;
     let mut process = world.start();
-    process.prints("Up to date: ").await;
+    up_to_date(&world).await;
     let mark = world.mark();
     let work = backfill(&world, &["--from", "-3d"]);
     let watch = async {
@@ -190,12 +195,16 @@ async fn a_trigger_goes_on_with_it_whoever_began() {
     assert_eq!(alone.ends().await.code(), Some(3));
     assert_eq!(doubled(&world), 0);
 
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 400);
     let mut first = world.start();
+    first.prints("A backfill of the rows received from").await;
     let mut follower = Process::start(command(&world, &["--from", "-3d"]));
     follower.prints("The running trigger delivers").await;
     let before = accepted(&world);
     until("more rows come", || accepted(&world) > before + 300).await;
-    first.stop().await;
+    first.kill().await;
     follower.prints("The trigger has stopped").await;
     let mut second = world.start();
     assert_eq!(
@@ -212,17 +221,32 @@ async fn a_trigger_goes_on_with_it_whoever_began() {
 async fn one_that_is_given_up_doubles_nothing_later() {
     let world = slow(4_000).await;
     let mut process = world.start();
-    process.prints("Up to date: ").await;
+    up_to_date(&world).await;
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 2_000);
     let mut follower = Process::start(command(&world, &["--from", "-3d"]));
     until("some rows come", || {
-        progress(&world)["rows"].as_u64() > Some(500)
+        progress(&world)["rows"].as_u64() > Some(0)
     })
     .await;
     follower.signal("INT");
     assert_eq!(follower.ends().await.code(), Some(3));
     let output = follower.output();
     assert!(output.contains("The trigger keeps on with it"), "{output}");
-    let said = backfill(&world, &["--cancel"]).await;
+    let cancelled = async {
+        until("the rest is given up", || {
+            let coverage = fs::read(world.data().join("coverage.json")).unwrap();
+            let coverage: Value = serde_json::from_slice(&coverage).unwrap_or_default();
+            coverage["coverage"]["unasked"] != json!([])
+        })
+        .await;
+        // What has begun is read to its end.
+        world
+            .emulator
+            .configure(|settings| settings.report.latency_ms = 10);
+    };
+    let (said, ()) = tokio::join!(backfill(&world, &["--cancel"]), cancelled);
     assert_eq!(said.code, Some(0), "{said}");
     assert!(said.stdout.starts_with("Cancelled: "), "{said}");
     let rows = world
@@ -257,7 +281,7 @@ async fn a_dry_run_counts_and_changes_nothing() {
     assert!(!world.data().exists(), "{:?}", fs::read_dir(world.data()));
 
     let mut process = world.start();
-    process.prints("Up to date: ").await;
+    up_to_date(&world).await;
     let before = accepted(&world);
     let said = backfill(&world, &range).await;
     assert!(
@@ -349,6 +373,7 @@ async fn what_a_person_must_mend_is_said_on_the_screen() {
 
     // And what a running trigger meets.
     let mut process = world.start();
+    process.prints("Trigger has started").await;
     let mut follower = Process::start(command(&world, &[]));
     follower.prints("The trigger says: ").await;
     assert!(follower.output().contains(advice), "{}", follower.output());
@@ -371,11 +396,15 @@ async fn what_a_person_must_mend_is_said_on_the_screen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_shows_a_bar() {
     let world = slow(1_500).await;
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 500);
     let mut command = command(&world, &["--from", "-3d"]);
     command.env_remove("NO_COLOR");
     let text = in_terminal(command, 80).await;
     assert!(text.contains(" %  ") && text.contains("=>"), "{text:?}");
-    assert!(text.contains('\r') || text.contains('\u{1b}'), "{text:?}");
+    assert!(text.contains(" new, 0 known, until "), "{text:?}");
+    assert!(!text.contains("100 %  \r"), "{text:?}");
     assert!(text.contains("Done: of the rows received from"), "{text:?}");
     for line in text.lines().filter(|line| line.starts_with("Delivering")) {
         assert!(line.chars().count() <= 80, "{line:?}");
@@ -389,6 +418,8 @@ async fn forgotten_rows_are_delivered_again_only_when_that_is_wanted() {
     let range = ["--from", &from, "--to", &to];
     let rows = world.emulator.rows(start, end).len() as u64;
     backfill(&world, &range).await;
+    backfill(&world, &range).await;
+    fs::remove_dir_all(world.data().join("known-rows")).unwrap();
     backfill(&world, &range).await;
     assert_eq!(accepted(&world), rows);
     let said = backfill(&world, &[&range[..], &["--again"]].concat()).await;
@@ -411,5 +442,4 @@ async fn it_asks_for_nothing_but_the_range() {
         let within = |at: &DateTime<Utc>| start - margin <= *at && *at <= end + margin;
         assert!(dates.iter().all(within), "{filter}");
     }
-    tokio::time::sleep(Duration::from_millis(10)).await;
 }

@@ -1,8 +1,11 @@
 //! The screen while a backfill is under way: a bar on a terminal, else a line now and then.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::super::screen::{Screen, say};
 use crate::{
@@ -16,20 +19,23 @@ const BETWEEN_LINES: Duration = Duration::from_secs(5);
 /// What is shown on standard error.
 #[derive(Debug)]
 pub(super) struct Display {
+    /// Hidden until there is progress.
     bar: ProgressBar,
+    on_terminal: bool,
     said: Option<Instant>,
     last: String,
 }
 
 impl Display {
     pub(super) fn new() -> Self {
-        let bar = ProgressBar::new(0);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
         if let Ok(style) = style {
             bar.set_style(style.progress_chars("=> "));
         }
         Self {
             bar,
+            on_terminal: std::io::stderr().is_terminal(),
             said: None,
             last: String::new(),
         }
@@ -57,7 +63,10 @@ impl Display {
             progress.left.clamp(0, progress.asked.max(1)),
         );
         let text = told(progress);
-        if !self.bar.is_hidden() {
+        if self.on_terminal {
+            if self.bar.is_hidden() {
+                self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
             self.bar.set_length(asked.cast_unsigned());
             self.bar.set_position((asked - left).cast_unsigned());
             self.bar.set_message(text);

@@ -16,10 +16,10 @@ use super::{
 use crate::Window;
 
 /// Progress is written at most this often.
-const TELLING: Duration = Duration::from_secs(2);
+const TELLING: Duration = Duration::from_secs(1);
 
 /// New orders are looked for at most this often.
-const LOOKING: Duration = Duration::from_secs(10);
+const LOOKING: Duration = Duration::from_secs(5);
 
 /// The looks at orders.
 #[derive(Debug, Default)]
