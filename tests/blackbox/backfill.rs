@@ -225,7 +225,8 @@ async fn one_that_is_given_up_doubles_nothing_later() {
     world
         .emulator
         .configure(|settings| settings.report.latency_ms = 2_000);
-    let mut follower = Process::start(command(&world, &["--from", "-3d"]));
+    // Without empty hours, after which windows would be wide.
+    let mut follower = Process::start(command(&world, &["--from", "-48h"]));
     until("some rows come", || {
         progress(&world)["rows"].as_u64() > Some(0)
     })
