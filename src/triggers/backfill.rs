@@ -137,10 +137,11 @@ pub(crate) async fn count(
 
 async fn perform(errand: &Errand<'_>, storage: Storage, task: Task) -> Result<(), RunError> {
     let context = errand.context(storage);
+    // A collection is large.
     match Settings::of(errand)? {
-        Settings::Account(settings) => settings.perform(context, task).await,
-        Settings::Graph(settings) => settings.perform(context, task).await,
-        Settings::Oauth(settings) => settings.perform(context, task).await,
+        Settings::Account(settings) => Box::pin(settings.perform(context, task)).await,
+        Settings::Graph(settings) => Box::pin(settings.perform(context, task)).await,
+        Settings::Oauth(settings) => Box::pin(settings.perform(context, task)).await,
     }
 }
 

@@ -1,11 +1,9 @@
 //! The screen while a backfill is under way: a bar on a terminal, else a line now and then.
 
-use std::{
-    io::IsTerminal as _,
-    time::{Duration, Instant},
-};
+use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
 
 use super::super::screen::{Screen, say};
 use crate::{

@@ -1,13 +1,9 @@
 //! One backfill, from the wish to the summary.
 
-use std::{
-    io::Write as _,
-    pin::pin,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{io::Write as _, pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{

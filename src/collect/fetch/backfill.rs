@@ -223,6 +223,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub(super) async fn tell_last_progress(&mut self) {
         if let Some(backfill) = &mut self.backfill {
             backfill.told = None;
+            backfill.changed = true;
             // A stop does not wait for a store that cannot be written.
             _ = self.tell_progress().await;
         }

@@ -58,7 +58,9 @@ impl Level {
 
 /// Where the lines of stderr go: each with its level, its message, and as a whole.
 #[derive(Clone)]
-pub struct Console(Arc<dyn Fn(Level, &str, &str) + Send + Sync>);
+pub struct Console(Arc<Write>);
+
+type Write = dyn Fn(Level, &str, &str) + Send + Sync;
 
 impl Console {
     /// The standard error of the process.
