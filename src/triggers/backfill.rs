@@ -9,6 +9,7 @@ use super::{
     message_trace, message_trace_graph, message_trace_oauth,
     sink::Kept,
     source::QUOTA_FILE,
+    state,
 };
 use crate::{
     Window,
@@ -54,10 +55,12 @@ impl Standing {
     pub(crate) async fn in_storage(storage: &Storage) -> io::Result<Self> {
         let store = Kept(storage.clone());
         let origin = match Timeline::load(&store).await? {
-            Found::Timeline(timeline) if timeline.coverage.has_begun() => {
-                Some(timeline.coverage.origin())
+            Found::Timeline(timeline) => {
+                let coverage = &timeline.coverage;
+                coverage.has_begun().then(|| coverage.origin())
             }
-            _ => None,
+            // Of another module there is no more than its position.
+            Found::Nothing | Found::Damaged(_) => state::mark(storage).await?,
         };
         Ok(Self {
             order: Order::load(&store).await?,

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::{
     terminal::in_terminal,
-    world::{Process, Said, Trigger, World, until},
+    world::{Process, Said, Trigger, World, repository, until},
 };
 
 /// Two days of mail, and a trigger that begins an hour ago.
@@ -359,7 +359,17 @@ async fn dates_that_cannot_be_had_are_refused() {
     assert_eq!(said.code, Some(10), "{said}");
     assert!(said.stderr.contains("quota"), "{said}");
     let help = graph.says(&["backfill", "--help"]).await;
-    assert!(help.stdout.contains("Exit codes:"), "{help}");
+    let (_, codes) = help.stdout.split_once("Exit codes:").unwrap();
+    let page = fs::read_to_string(repository().join("docs/backfill.md")).unwrap();
+    let codes = codes.lines().filter_map(|line| {
+        let code = line.trim_start().split("  ").next()?;
+        code.parse::<u8>().ok()
+    });
+    let codes: Vec<_> = codes.collect();
+    assert_eq!(codes.len(), 6, "{help}");
+    for code in codes {
+        assert!(page.contains(&format!("\n| {code} | ")), "docs: {code}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -426,6 +436,44 @@ async fn forgotten_rows_are_delivered_again_only_when_that_is_wanted() {
     let said = backfill(&world, &[&range[..], &["--again"]].concat()).await;
     assert_eq!(said.code, Some(0), "{said}");
     assert_eq!(accepted(&world), 2 * rows, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_another_module_s_position_all_is_sent_and_that_is_said() {
+    let world = two_days(1_000).await;
+    let (mark, at) = ago(&world, 20);
+    world.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    let ((from, start), (to, end)) = (ago(&world, 30), ago(&world, 10));
+    let said = backfill(&world, &["--from", &from, "--to", &to]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stderr.contains("It is not known what another"),
+        "{said}"
+    );
+    assert_eq!(
+        accepted(&world),
+        world.emulator.rows(start, end).len() as u64
+    );
+    assert!(
+        world.mark() == end && at < end,
+        "the gap behind it is closed"
+    );
+
+    // The live edge stays where it was, and nothing between is lost.
+    let ((from, _), (to, _)) = (ago(&world, 6), ago(&world, 3));
+    let said = backfill(&world, &["--from", &from, "--to", &to]).await;
+    assert_eq!((said.code, world.mark()), (Some(0), end), "{said}");
+    let mut process = world.start();
+    let scope = Scope {
+        received_from: Some(start),
+        ..Scope::default()
+    };
+    until("the rest comes", || {
+        world.emulator.verdict(&scope).missing.count == 0
+    })
+    .await;
+    process.stop().await;
+    assert_eq!(doubled(&world), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

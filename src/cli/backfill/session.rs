@@ -231,8 +231,15 @@ impl<'a> Session<'a> {
         let mut trouble = None;
         let mut looked = Instant::now();
         let mut gone: Option<Instant> = None;
+        let mut untaken = Some(Instant::now());
         loop {
+            if untaken.is_some_and(|since| since.elapsed() >= GONE) {
+                untaken = None;
+                self.display
+                    .say("The trigger has not taken it up yet: its log tells what keeps it.");
+            }
             if let Some(progress) = self.progress(&files, order).await? {
+                untaken = None;
                 self.display.show(&progress);
                 match progress.phase {
                     Phase::Running => {}
