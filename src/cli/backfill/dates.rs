@@ -10,6 +10,8 @@ pub(super) fn range(
     now: DateTime<Utc>,
     reach: Reach,
 ) -> Result<Window, String> {
+    // Rows have no finer times that matter, and states are easier to read.
+    let now = now.trunc_subsecs(0);
     let start = parse("--from", from, now)?;
     let end = parse("--to", to, now)?;
     for (option, at) in [("--from", start), ("--to", end)] {
@@ -33,7 +35,7 @@ pub(super) fn range(
             "--from lies before what {service} keeps, which is {days} days: it is {}, and the oldest \
              that can be had is --from {}",
             text(start),
-            text(reach.oldest(now).trunc_subsecs(0) + TimeDelta::seconds(1))
+            text(reach.oldest(now))
         ));
     }
     Window::new(start, end).ok_or_else(|| {
@@ -55,7 +57,6 @@ fn parse(option: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, 
         Some(ago) => ago_of(ago).and_then(|ago| now.checked_sub_signed(ago)),
         None => date(text, now),
     };
-    // Rows have no finer times that matter, and states are easier to read.
     at.map(|at| at.trunc_subsecs(0)).ok_or_else(|| {
         format!(
             "{option} {text:?} is not a date: write a day such as 2026-11-01 (UTC), a time such as \
@@ -163,10 +164,11 @@ mod tests {
         assert_eq!(
             sentence,
             "--from lies before what Microsoft Graph keeps, which is 90 days: it is \
-             2026-08-23T10:00:00Z, and the oldest that can be had is --from 2026-08-24T10:02:01Z"
+             2026-08-23T10:00:00Z, and the oldest that can be had is --from 2026-08-24T10:02:00Z"
         );
         let all = window("-90d", "now").unwrap();
-        assert_eq!(all.start(), REACH.oldest(now()), "all that there is");
+        let oldest = REACH.oldest(now()).trunc_subsecs(0);
+        assert_eq!(all.start(), oldest, "all that there is");
         assert!(refused("-1d", "-2d").contains("must lie before --to"));
         assert!(refused("-1d", "-1d").contains("must lie before --to"));
         assert!(refused("2026-11-23", "now").contains("--from lies in the future"));

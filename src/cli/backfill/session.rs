@@ -203,10 +203,10 @@ impl<'a> Session<'a> {
                 self.display.show(&progress);
                 let trouble = progress.trouble.filter(|trouble| trouble.person);
                 refused |= trouble.is_some();
-            }
-            if refused {
-                // The log has said what to do.
-                self.errand.stop().cancel();
+                // The log has said what to do; or the trigger has just done it.
+                if refused || progress.phase != Phase::Running {
+                    self.errand.stop().cancel();
+                }
             }
         }
         let progress = self.progress(files, order).await?;
