@@ -49,7 +49,25 @@ impl RowKey {
 
     /// Whether both are rows of the same message to the same recipient, whatever their status.
     pub fn same_message(self, other: Self) -> bool {
-        self.0.first_chunk::<IDENTITY>() == other.0.first_chunk::<IDENTITY>()
+        self.message() == other.message()
+    }
+
+    /// The message to a recipient that this is a row of.
+    pub(crate) const fn message(self) -> Message {
+        self.parts().0
+    }
+
+    /// Message and status.
+    pub(crate) const fn parts(self) -> (Message, Status) {
+        let [a, b, c, d, e, f, g, h, i, x, y, z] = self.0;
+        (Message([a, b, c, d, e, f, g, h, i]), Status([x, y, z]))
+    }
+
+    /// The key of the row of a message that has this status.
+    pub(crate) const fn of(message: Message, status: Status) -> Self {
+        let Message([a, b, c, d, e, f, g, h, i]) = message;
+        let Status([x, y, z]) = status;
+        Self([a, b, c, d, e, f, g, h, i, x, y, z])
     }
 
     const fn halves(self) -> (u64, u32) {
@@ -65,6 +83,22 @@ impl RowKey {
         let [a, b, c, d, e, f, g, h, i, ..] = self.0;
         let with = |status| Self([a, b, c, d, e, f, g, h, i, status, status, status]);
         with(0)..=with(u8::MAX)
+    }
+}
+
+/// Identifies a message to a recipient: what the keys of all its rows have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Message([u8; IDENTITY]);
+
+/// Tells the rows of a message from each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status([u8; RowKey::BYTES - IDENTITY]);
+
+impl Message {
+    /// Most of it, as a number; as evenly spread as any hash.
+    pub(crate) const fn prefix(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, _] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -110,42 +144,56 @@ impl RowKeyer {
     ///
     /// Parts are told apart: `["ab", "c"]` and `["a", "bc"]` differ.
     pub fn key(&self, identity: &[&str], status: &str) -> RowKey {
+        RowKey::of(self.message(identity), Status::of(status))
+    }
+
+    /// The message with these identifying parts.
+    pub(crate) fn message(&self, identity: &[&str]) -> Message {
         let mut hasher = SipHasher13::new_with_key(&self.seed);
-        for part in identity {
-            write_lowercase(&mut hasher, part);
-        }
+        write_lowercase(&mut hasher, identity);
         let [a, b, c, d, e, f, g, h, i, ..] = hasher.finish128().as_bytes();
-        let [x, y, z] = status_hash(status);
-        RowKey([a, b, c, d, e, f, g, h, i, x, y, z])
+        Message([a, b, c, d, e, f, g, h, i])
     }
 }
 
-/// Without a seed, so that it can be tested that no two documented statuses collide; a sender
-/// chooses no status.
-fn status_hash(status: &str) -> [u8; 3] {
-    let mut hasher = SipHasher13::new();
-    write_lowercase(&mut hasher, status);
-    let [x, y, z, ..] = hasher.finish128().as_bytes();
-    [x, y, z]
+impl Status {
+    /// Without a seed, so that it can be tested that no two documented statuses collide; a sender
+    /// chooses no status.
+    pub(crate) fn of(status: &str) -> Self {
+        let mut hasher = SipHasher13::new();
+        write_lowercase(&mut hasher, &[status]);
+        let [x, y, z, ..] = hasher.finish128().as_bytes();
+        Self([x, y, z])
+    }
 }
 
-fn write_lowercase(hasher: &mut SipHasher13, part: &str) {
-    if part.is_ascii() {
-        let mut length = 0_u64;
-        for block in part.as_bytes().chunks(64) {
-            let mut lower = [0_u8; 64];
-            for (to, from) in lower.iter_mut().zip(block) {
-                *to = from.to_ascii_lowercase();
+/// Writes each part in lower case, and behind it its length.
+fn write_lowercase(hasher: &mut SipHasher13, parts: &[&str]) {
+    // One write of all that is short and plain is faster than many.
+    let mut buffer = [0_u8; 256];
+    let mut filled = 0;
+    for part in parts {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes();
+        let end = filled + part.len();
+        match buffer.get_mut(filled..end + length.len()) {
+            Some(room) if part.is_ascii() => {
+                let (text, behind) = room.split_at_mut(part.len());
+                for (to, from) in text.iter_mut().zip(part.as_bytes()) {
+                    *to = from.to_ascii_lowercase();
+                }
+                behind.copy_from_slice(&length);
+                filled = end + length.len();
             }
-            hasher.write(lower.get(..block.len()).unwrap_or(&lower));
-            length += block.len() as u64;
+            _ => {
+                hasher.write(buffer.get(..filled).unwrap_or_default());
+                filled = 0;
+                let lower = part.to_lowercase();
+                hasher.write(lower.as_bytes());
+                hasher.write(&(lower.len() as u64).to_le_bytes());
+            }
         }
-        hasher.write_u64(length);
-    } else {
-        let lower = part.to_lowercase();
-        hasher.write(lower.as_bytes());
-        hasher.write_u64(lower.len() as u64);
     }
+    hasher.write(buffer.get(..filled).unwrap_or_default());
 }
 
 impl fmt::Debug for RowKeyer {

@@ -7,8 +7,13 @@
     reason = "a test's helpers may panic, as the test itself may"
 )]
 
+#[path = "source/mod.rs"]
+mod source;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use source::{folder, product, product_files};
 
 const GROUND: [&str; 6] = ["clock", "http", "json", "row", "secret", "window"];
 const ABOVE_THE_GROUND: [&str; 5] = ["cli", "collect", "microsoft", "sdk", "triggers"];
@@ -23,95 +28,6 @@ fn forbidden(room: &str) -> &'static [&'static str] {
         "sdk" => &["cli", "collect", "microsoft", "triggers"],
         ground if GROUND.contains(&ground) => &ABOVE_THE_GROUND,
         other => panic!("src/{other} has no place in docs/architecture.md yet"),
-    }
-}
-
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder)
-        .expect("folder")
-        .map(|entry| entry.expect("entry").path());
-    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-    let below = folders.iter().flat_map(|folder| rust_files(folder));
-    files.into_iter().filter(is_rust).chain(below).collect()
-}
-
-/// What of a file is compiled into the module: no comments, nothing below `#[cfg(test)]`, and the
-/// names of the modules that are for tests only.
-#[derive(Debug, Default, PartialEq)]
-struct Product {
-    code: String,
-    test_modules: Vec<String>,
-}
-
-fn product(text: &str) -> Product {
-    let mut product = Product::default();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim_start().starts_with("//") {
-            continue;
-        }
-        if line.trim() != "#[cfg(test)]" {
-            product.code.push_str(line);
-            product.code.push('\n');
-            continue;
-        }
-        // rustfmt puts the end of the item at the depth of its attribute.
-        let depth = line.len() - line.trim_start().len();
-        for line in lines.by_ref() {
-            let declared = line
-                .split_once("mod ")
-                .and_then(|(_, name)| name.strip_suffix(';'));
-            product.test_modules.extend(declared.map(str::to_owned));
-            let item = line.get(depth..).unwrap_or_default();
-            let ends = item.starts_with('}') || item.ends_with([';', ',']);
-            if ends && !item.starts_with(' ') {
-                break;
-            }
-        }
-    }
-    product
-}
-
-/// Every file of the module with its product code; files that only tests see are left out.
-fn product_files() -> Vec<(PathBuf, String)> {
-    let read = |path: PathBuf| {
-        let product = product(&std::fs::read_to_string(&path).expect("readable"));
-        (path, product)
-    };
-    let files: Vec<_> = rust_files(&source()).into_iter().map(read).collect();
-    let test_only: Vec<PathBuf> = files
-        .iter()
-        .flat_map(|(path, product)| {
-            let folder = module_folder(path);
-            product
-                .test_modules
-                .iter()
-                .map(move |module| folder.join(module))
-        })
-        .collect();
-    let for_tests = |path: &Path| {
-        test_only
-            .iter()
-            .any(|module| path.with_extension("") == *module || path.starts_with(module))
-    };
-    let product = files.into_iter().filter(|(path, _)| !for_tests(path));
-    product
-        .map(|(path, product)| (path, product.code))
-        .collect()
-}
-
-/// The folder where the modules that `file` declares are looked for.
-fn module_folder(file: &Path) -> PathBuf {
-    let stem = file.file_stem().expect("stem");
-    if ["mod", "lib", "main"].iter().any(|root| stem == *root) {
-        file.parent().expect("folder").to_owned()
-    } else {
-        file.with_extension("")
     }
 }
 
@@ -155,7 +71,7 @@ fn top_level(group: &str) -> Vec<&str> {
 }
 
 fn room(file: &Path) -> String {
-    let inside = file.strip_prefix(source()).expect("below src");
+    let inside = file.strip_prefix(folder()).expect("below src");
     let first = inside.iter().next().expect("name").to_str().expect("UTF-8");
     first.trim_end_matches(".rs").to_owned()
 }
@@ -204,7 +120,7 @@ fn the_module_does_not_know_the_emulator() {
 
 #[test]
 fn the_door_is_small() {
-    let main = std::fs::read_to_string(source().join("main.rs")).expect("main.rs");
+    let main = std::fs::read_to_string(folder().join("main.rs")).expect("main.rs");
     assert!(
         main.lines().count() <= 40,
         "main.rs is the door, nothing else"

@@ -156,7 +156,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.tell_progress().await?;
             match self.wait().await? {
                 Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
-                Turn::Delivered(delivery) => self.delivered(delivery).await?,
+                Turn::Delivered(first) => self.delivered(first).await?,
                 Turn::Time => {}
             }
         }

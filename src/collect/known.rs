@@ -1,12 +1,16 @@
 //! Which rows are known: delivered already, or on their way.
 
+mod by_message;
 mod key_set;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::key_set::{KeySet, Likeness};
+use self::{
+    by_message::ByMessage,
+    key_set::{KeySet, Likeness},
+};
 use crate::{RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
@@ -45,7 +49,7 @@ pub enum Admission {
 #[derive(Debug, Default)]
 pub struct KnownRows {
     delivered: BTreeMap<u32, KeySet>,
-    on_their_way: BTreeMap<RowKey, BatchId>,
+    on_their_way: ByMessage<BatchId>,
 }
 
 impl KnownRows {
@@ -54,7 +58,7 @@ impl KnownRows {
         let hours = hours.into_iter();
         Self {
             delivered: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
-            on_their_way: BTreeMap::new(),
+            on_their_way: ByMessage::default(),
         }
     }
 
@@ -83,11 +87,10 @@ impl KnownRows {
         if delivered == Some(Likeness::Row) {
             return Admission::Delivered;
         }
-        if let Some(carrier) = self.on_their_way.get(&key) {
-            return Admission::OnItsWay(*carrier);
+        if let Some(carrier) = self.on_their_way.get(key) {
+            return Admission::OnItsWay(carrier);
         }
-        let is_known = delivered == Some(Likeness::Message)
-            || self.on_their_way.range(key.any_status()).next().is_some();
+        let is_known = delivered == Some(Likeness::Message) || self.on_their_way.has_message(key);
         self.on_their_way.insert(key, batch);
         if is_known {
             Admission::Changed(filed)
@@ -104,7 +107,7 @@ impl KnownRows {
     /// The rows have arrived and are remembered from now on.
     pub fn deliver(&mut self, rows: &[Filed]) {
         for row in rows {
-            self.on_their_way.remove(&row.key);
+            self.on_their_way.remove(row.key);
             self.delivered.entry(row.hour).or_default().insert(row.key);
         }
     }

@@ -1,7 +1,7 @@
 //! JSON where speed counts: finding the stretches of a text that matter, and writing text as a
 //! string. Everything else is `serde_json`'s.
 //!
-//! Both look for the bytes that a JSON string cannot hold as they are, 64 at a time.
+//! Both look for the bytes that a JSON string cannot hold as they are, 16 at a time.
 
 mod encode;
 mod scan;
@@ -13,35 +13,36 @@ pub(crate) use self::{
     scan::{Raw, Scanner},
 };
 
-/// Bytes that are looked at together: one bit of a word for each.
-const BLOCK: usize = 64;
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
 
-/// A bit for each byte, from `start` on, that a JSON string cannot hold as it is: quotes,
-/// backslashes and control characters. Behind the end of the text there is none.
+/// How many bytes come before the first that a JSON string cannot hold as it is: a quote, a
+/// backslash or a control character. None when there is no such byte.
 #[inline]
-fn specials(text: &[u8], start: usize) -> u64 {
-    let rest = text.get(start..).unwrap_or_default();
-    if let Some(block) = rest.first_chunk() {
-        return specials_of(block);
+fn before_special(text: &[u8]) -> Option<usize> {
+    let (blocks, rest) = text.as_chunks();
+    for (index, block) in blocks.iter().enumerate() {
+        let bytes = u8x16::new(*block);
+        let found = (escaped(bytes) | controls(bytes)).to_bitmask();
+        if found != 0 {
+            return Some(index * BLOCK + found.trailing_zeros() as usize);
+        }
     }
-    let mut block = [b' '; BLOCK];
-    for (to, from) in block.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    specials_of(&block)
+    let is_special = |byte: &u8| matches!(byte, 0..b' ' | b'"' | b'\\');
+    Some(blocks.len() * BLOCK + rest.iter().position(is_special)?)
 }
 
+/// Marks the bytes that stand behind a backslash in a string.
 #[inline]
-fn specials_of(block: &[u8; BLOCK]) -> u64 {
-    let (parts, _) = block.as_chunks::<16>();
-    parts.iter().rev().fold(0, |found, part| {
-        let part = u8x16::new(*part);
-        let quotes = part.simd_eq(u8x16::splat(b'"'));
-        let backslashes = part.simd_eq(u8x16::splat(b'\\'));
-        // What is not above 0x1f is the smaller of both.
-        let controls = part.min(u8x16::splat(0x1f)).simd_eq(part);
-        found << 16 | u64::from((quotes | backslashes | controls).to_bitmask())
-    })
+fn escaped(bytes: u8x16) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))
+}
+
+/// Marks the control characters.
+#[inline]
+fn controls(bytes: u8x16) -> u8x16 {
+    // What is not above 0x1f is the smaller of both.
+    bytes.min(u8x16::splat(0x1f)).simd_eq(bytes)
 }
 
 #[cfg(test)]
@@ -52,15 +53,14 @@ mod tests {
     fn every_byte_is_told_at_every_place() {
         for byte in 0..=u8::MAX {
             let is_special = byte < b' ' || byte == b'"' || byte == b'\\';
-            for place in [0, 1, 15, 16, 31, 62, 63] {
-                let mut text = [b'x'; BLOCK + 5];
+            for place in 0..2 * BLOCK + 3 {
+                let mut text = [b'x'; 3 * BLOCK];
                 text[place] = byte;
-                let expected = u64::from(is_special) << place;
-                assert_eq!(specials(&text, 0), expected, "{byte} at {place}");
-                assert_eq!(specials(&text[..=place], 0), expected, "{byte} at the end");
+                let expected = is_special.then_some(place);
+                assert_eq!(before_special(&text), expected, "{byte} at {place}");
+                assert_eq!(before_special(&text[..=place]), expected, "at the end");
+                assert_eq!(before_special(&text[..place]), None);
             }
         }
-        assert_eq!(specials(b"\"", 1), 0);
-        assert_eq!(specials(b"", 64), 0);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::{BLOCK, specials};
+use super::before_special;
 
 /// Brackets that may be open at once in a value that is passed; `serde_json` parses as deep.
 const MAX_DEPTH: u32 = u128::BITS;
@@ -15,9 +15,6 @@ const MAX_DEPTH: u32 = u128::BITS;
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
-    /// Where the block begins that `specials` is about.
-    block: usize,
-    specials: u64,
 }
 
 /// A value as it stands in the text.
@@ -65,12 +62,7 @@ impl<'a> Scanner<'a> {
 
     /// At a place in a text.
     pub(crate) fn starting_at(text: &'a str, at: usize) -> Self {
-        Self {
-            text,
-            at,
-            block: 0,
-            specials: specials(text.as_bytes(), 0),
-        }
+        Self { text, at }
     }
 
     /// Where it is, in bytes.
@@ -78,12 +70,31 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
+    /// Goes back to a place where it was.
+    pub(crate) fn go_back(&mut self, place: usize) {
+        self.at = place;
+    }
+
+    /// What it has passed since it was at a place.
+    pub(crate) fn since(&self, place: usize) -> Option<&'a str> {
+        self.text.get(place..self.at)
+    }
+
+    /// Passes exactly this text.
+    #[inline]
+    pub(crate) fn pass_text(&mut self, text: &str) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        rest.starts_with(text.as_bytes())
+            .then(|| self.at += text.len())
+    }
+
     /// The next byte that is no space; it is not passed.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.as_bytes().get(self.at)?;
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            // Most bytes are told from spaces by the first comparison.
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(byte);
             }
             self.at += 1;
@@ -244,9 +255,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while self.passes(b"0123456789") {}
-        (self.at > start).then_some(())
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+        let count = digits.count();
+        self.at += count;
+        (count > 0).then_some(())
     }
 
     /// Passes the string whose opening quote is here.
@@ -256,7 +269,7 @@ impl<'a> Scanner<'a> {
         let mut is_escaped = false;
         self.at += 1;
         loop {
-            self.at = self.special()?;
+            self.at += before_special(self.text.as_bytes().get(self.at..)?)?;
             match self.text.as_bytes().get(self.at)? {
                 b'"' => break,
                 b'\\' => self.escape()?,
@@ -269,36 +282,6 @@ impl<'a> Scanner<'a> {
             json: self.text.get(start..self.at)?,
             is_escaped,
         })
-    }
-
-    /// The next place whose byte a string cannot hold as it is.
-    #[inline]
-    fn special(&mut self) -> Option<usize> {
-        let mut block = self.at - self.at % BLOCK;
-        self.look_at(block);
-        let ahead = self.specials >> (self.at % BLOCK);
-        if ahead != 0 {
-            return Some(self.at + ahead.trailing_zeros() as usize);
-        }
-        loop {
-            block += BLOCK;
-            if block >= self.text.len() {
-                self.at = self.text.len();
-                return None;
-            }
-            self.look_at(block);
-            if self.specials != 0 {
-                return Some(block + self.specials.trailing_zeros() as usize);
-            }
-        }
-    }
-
-    #[inline]
-    fn look_at(&mut self, block: usize) {
-        if block != self.block {
-            self.block = block;
-            self.specials = specials(self.text.as_bytes(), block);
-        }
     }
 
     fn escape(&mut self) -> Option<()> {

@@ -7,7 +7,7 @@ use serde_json::error::Category;
 use super::{
     complaint::{self, Complaint},
     errors::Unreadable,
-    row::Row,
+    row::{Row, RowReader},
 };
 use crate::{RowKeyer, json::Scanner};
 
@@ -69,8 +69,8 @@ impl Envelope {
 
 /// What an envelope may hold, at either of its two levels. Where one of its methods gives nothing,
 /// the text is no page.
-struct Parts<'k> {
-    keyer: &'k RowKeyer,
+struct Parts {
+    reader: RowReader,
     rows: Option<Vec<Row>>,
     next: Option<String>,
     error: bool,
@@ -78,10 +78,10 @@ struct Parts<'k> {
     is_no_row: bool,
 }
 
-impl<'k> Parts<'k> {
-    fn new(keyer: &'k RowKeyer) -> Self {
+impl Parts {
+    fn new(keyer: &RowKeyer) -> Self {
         Self {
-            keyer,
+            reader: RowReader::new(*keyer),
             rows: None,
             next: None,
             error: false,
@@ -129,7 +129,7 @@ impl<'k> Parts<'k> {
                 return None;
             }
             self.is_no_row = scanner.next()? != b'{';
-            rows.push(Row::read(scanner, self.keyer)?);
+            rows.push(self.reader.read(scanner)?);
             Some(())
         })
     }

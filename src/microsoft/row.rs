@@ -3,15 +3,15 @@
 //! The row itself goes on as text; only the dates of the light dialect are written anew, since the
 //! intake format reads `/Date(milliseconds)/` and nothing else.
 
-use std::{borrow::Cow, ops::Range};
+mod fields;
+
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
+use self::fields::{Field, Fields, Known};
 use super::{date, errors::Unreadable, graph};
-use crate::{
-    Page, RowKey, RowKeyer,
-    json::{Raw, Scanner},
-};
+use crate::{Page, RowKey, RowKeyer, json::Scanner, row::Status};
 
 /// What becomes of the text of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +37,116 @@ pub(super) struct Row {
     iso_dates: Vec<(Range<usize>, DateTime<Utc>)>,
 }
 
-impl Row {
+/// Reads rows, one after the other.
+#[derive(Debug)]
+pub(super) struct RowReader {
+    keyer: RowKeyer,
+    /// What stands before each value of a row, and what the value is. Nearly all rows of an answer
+    /// agree in that, so it is recognized rather than read.
+    shape: Vec<(String, Field)>,
+    /// Most rows have the status of the one before.
+    status: (String, Status),
+}
+
+/// A row of which not all is read.
+#[derive(Default)]
+struct Draft<'a> {
+    fields: Fields<'a>,
+    iso_dates: Vec<(Range<usize>, DateTime<Utc>)>,
+}
+
+impl<'a> Draft<'a> {
+    /// Reads the value that is next in a row that begins at `start`.
+    #[inline]
+    fn value(&mut self, field: Field, start: usize, scanner: &mut Scanner<'a>) -> Option<()> {
+        let value = scanner.value()?;
+        let known = match field {
+            Field::Known(known) => Some(known),
+            Field::Received => Some(Known::Received),
+            Field::Date | Field::Other => None,
+        };
+        if let Some(known) = known {
+            self.fields.note(known, value);
+        }
+        if matches!(field, Field::Received | Field::Date)
+            && let Some(at) = value.text().as_deref().and_then(date::iso)
+        {
+            let end = scanner.position() - start;
+            self.iso_dates.push((end - value.json.len()..end, at));
+        }
+        Some(())
+    }
+}
+
+impl RowReader {
+    pub(super) fn new(keyer: RowKeyer) -> Self {
+        Self {
+            keyer,
+            shape: Vec::new(),
+            status: (String::new(), Status::of("")),
+        }
+    }
+
     /// Reads the row that is next, an object.
     #[inline]
-    pub(super) fn read(scanner: &mut Scanner<'_>, keyer: &RowKeyer) -> Option<Self> {
+    pub(super) fn read(&mut self, scanner: &mut Scanner<'_>) -> Option<Row> {
         scanner.next()?;
         let start = scanner.position();
-        let mut fields = Fields::default();
-        let mut iso_dates = Vec::new();
-        scanner.object(|scanner, name| {
-            let value = scanner.value()?;
-            if fields.note(name, value) == Noted::Date
-                && let Some(at) = value.text().as_deref().and_then(date::iso)
-            {
-                let end = scanner.position() - start;
-                iso_dates.push((end - value.json.len()..end, at));
+        let row = match self.recognize(start, scanner) {
+            Some(row) => row,
+            None => {
+                scanner.go_back(start);
+                self.learn(start, scanner)?
             }
-            Some(())
-        })?;
-        Some(Self {
+        };
+        let received = row.fields.received();
+        Some(Row {
             span: start..scanner.position(),
-            key: fields.key(keyer),
-            received: fields.received(),
-            iso_dates,
+            key: RowKey::of(row.fields.message(received, &self.keyer), self.status(&row)),
+            received,
+            iso_dates: row.iso_dates,
         })
     }
 
+    fn status(&mut self, row: &Draft<'_>) -> Status {
+        let text = row.fields.status().unwrap_or_default();
+        if self.status.0 != text {
+            let status = Status::of(&text);
+            self.status = (text.into_owned(), status);
+        }
+        self.status.1
+    }
+
+    /// Reads a row like the last that was learned from.
+    #[inline]
+    fn recognize<'a>(&self, start: usize, scanner: &mut Scanner<'a>) -> Option<Draft<'a>> {
+        let mut row = Draft::default();
+        for (before, field) in &self.shape {
+            scanner.pass_text(before)?;
+            row.value(*field, start, scanner)?;
+        }
+        scanner.pass_text("}")?;
+        Some(row)
+    }
+
+    /// Reads any row, and keeps how it is made.
+    fn learn<'a>(&mut self, start: usize, scanner: &mut Scanner<'a>) -> Option<Draft<'a>> {
+        let mut row = Draft::default();
+        self.shape.clear();
+        let mut end = start;
+        scanner.object(|scanner, name| {
+            let field = Field::named(name);
+            scanner.next()?;
+            self.shape.push((scanner.since(end)?.to_owned(), field));
+            row.value(field, start, scanner)?;
+            end = scanner.position();
+            Some(())
+        })?;
+        Some(row)
+    }
+}
+
+impl Row {
     /// Appends the row with its ISO dates as `/Date(milliseconds)/`.
     fn rewrite(&self, row: &str, to: &mut String) {
         let mut from = 0;
@@ -122,91 +206,6 @@ fn fill<L>(mut page: Page<L>, rows: Vec<Row>) -> Result<Page<L>, Unreadable> {
         }
     }
     Ok(page)
-}
-
-/// The fields of a row that say which row it is; of a field that is there twice, the last.
-#[derive(Debug, Default)]
-struct Fields<'a> {
-    trace_id: Option<Raw<'a>>,
-    recipient: Option<Raw<'a>>,
-    status: Option<Raw<'a>>,
-    message_id: Option<Raw<'a>>,
-    received: Option<Raw<'a>>,
-    sender: Option<Raw<'a>>,
-    subject: Option<Raw<'a>>,
-    size: Option<Raw<'a>>,
-}
-
-/// What a field may be, beside what it says about the row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Noted {
-    /// A date that may have to be rewritten.
-    Date,
-    /// Anything else.
-    Other,
-}
-
-impl<'a> Fields<'a> {
-    #[inline]
-    fn note(&mut self, name: &str, value: Raw<'a>) -> Noted {
-        let field = match name {
-            "MessageTraceId" | "id" => &mut self.trace_id,
-            "RecipientAddress" | "recipientAddress" => &mut self.recipient,
-            "Status" | "status" => &mut self.status,
-            "MessageId" | "messageId" => &mut self.message_id,
-            "Received" => {
-                self.received = Some(value);
-                return Noted::Date;
-            }
-            "StartDate" | "EndDate" => return Noted::Date,
-            "receivedDateTime" => &mut self.received,
-            "SenderAddress" | "senderAddress" => &mut self.sender,
-            "Subject" | "subject" => &mut self.subject,
-            "Size" | "size" => &mut self.size,
-            _ => return Noted::Other,
-        };
-        *field = Some(value);
-        Noted::Other
-    }
-
-    /// Message trace id and recipient tell a message from all others, the status its rows. In a
-    /// row without one of the first two, everything that stays the same when it is read again takes
-    /// their place; `Index`, `StartDate`, `EndDate` and `__metadata` do not stay the same.
-    fn key(&self, keyer: &RowKeyer) -> RowKey {
-        let status = text(self.status);
-        let status = status.as_deref().unwrap_or_default();
-        let (trace_id, recipient) = (text(self.trace_id), text(self.recipient));
-        if let (Some(trace_id), Some(recipient)) = (&trace_id, &recipient) {
-            return keyer.key(&[trace_id, recipient], status);
-        }
-        let received = self
-            .received()
-            .map(|at| Cow::Owned(at.timestamp_millis().to_string()))
-            .or_else(|| text(self.received));
-        let parts = [
-            trace_id,
-            recipient,
-            text(self.message_id),
-            received,
-            text(self.sender),
-            text(self.subject),
-            text(self.size),
-        ];
-        keyer.key(
-            &parts
-                .each_ref()
-                .map(|part| part.as_deref().unwrap_or_default()),
-            status,
-        )
-    }
-
-    fn received(&self) -> Option<DateTime<Utc>> {
-        date::instant(text(self.received)?.as_ref())
-    }
-}
-
-fn text(value: Option<Raw<'_>>) -> Option<Cow<'_, str>> {
-    value?.text()
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use super::{
     log::{Console, Log},
     metrics::Metrics,
     registry::Registry,
-    runtime::{Host, Start},
+    runtime::{Host, Start, reader},
     settings::{self, Settings},
-    storage::{Examined, Storage, Whereabouts},
+    storage::{Examined, Storage},
 };
 use crate::{Clock, http::chain};
 
@@ -171,11 +171,12 @@ pub async fn check(
     let data = directories.data.clone();
     let started = Host::process(directories, environment, quiet, CancellationToken::new())
         .and_then(|host| Start::open(registry, command, host, log))
-        .and_then(|start| Ok((Whereabouts::read(&start.configuration, &data)?, start)));
-    let prepared = match started {
-        Ok((whereabouts, start)) => {
+        .and_then(|start| {
             let Host { http, clock, .. } = start.host.clone();
-            let reader = whereabouts.reader(http, clock);
+            Ok((reader(&start.configuration, &data, &http, clock)?, start))
+        });
+    let prepared = match started {
+        Ok((reader, start)) => {
             findings.data = Some(of_data(reader.examine().await));
             let settings = start.settings().await;
             settings.map(|settings| (start, reader, settings))

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    log::{Log, naive},
+    log::{Latest, Log, naive},
     serve::text,
 };
 use crate::Clock;
@@ -124,13 +124,20 @@ impl Heartbeat {
         let mut state = self.lock();
         let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
         let alive = silence <= GRACE;
-        let body = json!({
+        let mut body = json!({
             "last_events_time": naive(state.last_events),
             "last_heartbeat": naive(state.last_beat),
             "seconds_without_events_threshold": 0,
             "last_heartbeat_threshold": (state.promised + GRACE).as_secs(),
             "error_count": state.errors,
         });
+        let Latest { error, warning } = self.log.latest();
+        for (name, said) in [("last_error", error), ("last_warning", warning)] {
+            if let (Some(body), Some(said)) = (body.as_object_mut(), said) {
+                let said = json!({"time": naive(said.at), "text": said.text});
+                body.insert(name.to_owned(), said);
+            }
+        }
         let newly_stuck = !alive && !std::mem::replace(&mut state.stuck, !alive);
         let seconds = (state.promised + silence).as_secs();
         drop(state);
@@ -214,6 +221,17 @@ mod tests {
             (&body["error_count"], &body["last_events_time"]),
             (&json!(0), &json!("2026-11-18T11:06:41.500000"))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_what_went_wrong_last() {
+        let (heartbeat, _) = heartbeat();
+        heartbeat.log.warning("slow");
+        heartbeat.log.error("refused");
+        let (_, body) = ask(&heartbeat, "/health");
+        let time = "2026-11-18T11:06:40";
+        assert_eq!(body["last_error"], json!({"time": time, "text": "refused"}));
+        assert_eq!(body["last_warning"], json!({"time": time, "text": "slow"}));
     }
 
     #[tokio::test(start_paused = true)]

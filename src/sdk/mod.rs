@@ -52,7 +52,7 @@ pub use self::{
     metrics::Metrics,
     registry::{Command, Registry, Trigger},
     run_error::RunError,
-    running::{Answers, Running},
+    running::{Answers, Errors, LogLine, Running},
     runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,

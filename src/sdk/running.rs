@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
+use chrono::NaiveDateTime;
+use serde::Deserialize;
 
 use super::{
     Directories, Environment, StartError,
     config::Configuration,
-    runtime::http_client,
-    storage::{Storage, Whereabouts},
+    runtime::{http_client, reader},
+    storage::Storage,
 };
 use crate::{
     Clock,
@@ -43,10 +44,41 @@ pub struct Running {
 pub struct Answers {
     /// Whether it counts as alive (H-04).
     pub alive: bool,
-    /// How many errors there were since the last success.
-    pub errors: u64,
+    /// What it tells of its errors.
+    pub errors: Errors,
     /// The metrics as text; empty when they could not be had.
     metrics: String,
+}
+
+/// What a process tells of its errors at `/health`.
+#[derive(Debug, Deserialize)]
+pub struct Errors {
+    /// How many there were since the last success.
+    #[serde(rename = "error_count")]
+    pub count: u64,
+    /// The last error in its log.
+    pub last_error: Option<LogLine>,
+    /// The last warning in its log.
+    pub last_warning: Option<LogLine>,
+}
+
+/// A line of a process's log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct LogLine {
+    /// When it was written, in UTC.
+    pub time: NaiveDateTime,
+    /// Its text, which holds no secret and is cut where it is long.
+    pub text: String,
+}
+
+impl Errors {
+    /// What is wrong now, or else what was wrong last: failures that pass by themselves are
+    /// warnings in the log at first.
+    pub fn last(&self) -> Option<&LogLine> {
+        let failing = self.last_warning.as_ref().filter(|_| self.count > 0);
+        let lines = self.last_error.iter().chain(failing);
+        lines.max_by_key(|line| line.time)
+    }
 }
 
 impl Running {
@@ -60,8 +92,7 @@ impl Running {
     ) -> Result<Self, StartError> {
         let configuration = Configuration::open(&directories.config, environment)?;
         let http = http_client(&configuration)?;
-        let whereabouts = Whereabouts::read(&configuration, &directories.data)?;
-        let reader = whereabouts.reader(http, Clock::system());
+        let reader = reader(&configuration, &directories.data, &http, Clock::system())?;
         let seen = reader.presence().await;
         let port = configuration.port("liveness_port", 8000)?;
         let metrics_port = configuration.port("metrics_port", 8020)?;
@@ -82,8 +113,7 @@ impl Answers {
         let Some((status, health)) = get(&http, port, "health").await else {
             return Ok(None);
         };
-        let health: Value = serde_json::from_slice(&health).unwrap_or_default();
-        let Some(errors) = health.get("error_count").and_then(Value::as_u64) else {
+        let Ok(errors) = serde_json::from_slice(&health) else {
             // Something else listens there.
             return Ok(None);
         };
@@ -126,7 +156,41 @@ async fn get(http: &Http, port: u16, path: &str) -> Option<(u16, Bytes)> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
+
+    #[test]
+    fn what_fails_now_goes_before_what_failed_once() {
+        let line = |second, text: &str| {
+            let time = NaiveDateTime::default() + TimeDelta::seconds(second);
+            Some(LogLine {
+                time,
+                text: text.to_owned(),
+            })
+        };
+        let last = |count, last_error, last_warning| {
+            let errors = Errors {
+                count,
+                last_error,
+                last_warning,
+            };
+            errors.last().map(|line| line.text.clone())
+        };
+        assert_eq!(
+            last(2, line(1, "old"), line(2, "now")).as_deref(),
+            Some("now")
+        );
+        assert_eq!(
+            last(2, line(3, "now"), line(2, "old")).as_deref(),
+            Some("now")
+        );
+        assert_eq!(
+            last(0, line(1, "old"), line(2, "advice")).as_deref(),
+            Some("old")
+        );
+        assert_eq!(last(0, None, line(2, "advice")), None);
+    }
 
     #[test]
     fn metrics_are_summed_over_labels() {
@@ -134,7 +198,11 @@ mod tests {
             "# HELP a b\na_total{k=\"x} 7\"} 2\na_total{k=\"y\"} 3.5 1700000000\na_totals 9\nb 4\n";
         let answers = Answers {
             alive: true,
-            errors: 0,
+            errors: Errors {
+                count: 0,
+                last_error: None,
+                last_warning: None,
+            },
             metrics: metrics.to_owned(),
         };
         assert_eq!(answers.metric("a_total"), Some(5.5));

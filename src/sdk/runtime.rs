@@ -24,7 +24,9 @@ use super::{
     sentry::Sentry,
     serve::{Server, serve},
     stop,
-    storage::{Around, ObjectSettings, Opened, StateFile, Storage, StorageError, Whereabouts},
+    storage::{
+        Around, ObjectSettings, Opened, Reader, StateFile, Storage, StorageError, Whereabouts,
+    },
 };
 use crate::{
     Clock,
@@ -167,6 +169,36 @@ fn client_options(configuration: &Configuration) -> Result<ClientOptions, StartE
     let ca_cert = configuration.verbatim("ca_cert")?;
     let environment = configuration.environment();
     Ok(ClientOptions::read(ca_cert, |name| environment.get(name))?)
+}
+
+/// The object store's way out. It alone is shown the certificate of C-27 and C-28.
+fn object_client(configuration: &Configuration, http: &Http) -> Result<Http, StartError> {
+    let certificate = configuration.filled_text("client_cert")?;
+    let key = configuration.secret("client_key")?;
+    match (certificate, key) {
+        (None, None) => Ok(http.clone()),
+        (Some(_), None) => Err(configuration.missing("client_key").into()),
+        (None, Some(_)) => Err(configuration.missing("client_cert").into()),
+        (Some(certificate), Some(key)) => {
+            let options = client_options(configuration)?.showing(certificate, key);
+            Ok(Http::client(&options)?)
+        }
+    }
+}
+
+/// The files for reading only, by the way that a run goes to them.
+pub(super) fn reader(
+    configuration: &Configuration,
+    data: &Path,
+    http: &Http,
+    clock: Clock,
+) -> Result<Reader, StartError> {
+    let whereabouts = Whereabouts::read(configuration, data)?;
+    let http = match whereabouts {
+        Whereabouts::Directory(_) => http.clone(),
+        Whereabouts::Objects(_) => object_client(configuration, http)?,
+    };
+    Ok(whereabouts.reader(http, clock))
 }
 
 /// As [`run`], on a given host.
@@ -359,7 +391,7 @@ impl<'a> Start<'a> {
         data: &Path,
     ) -> Result<Option<Opened>, StartError> {
         let around = Around {
-            http: self.object_client()?,
+            http: object_client(&self.configuration, &self.host.http)?,
             clock: &self.host.clock,
             log: &self.log,
             stop: &self.host.stop,
@@ -370,21 +402,6 @@ impl<'a> Start<'a> {
             self.tell_of_left_state(&opened.storage(), data).await;
         }
         Ok(opened)
-    }
-
-    /// The object store's way out. It alone is shown the certificate of C-27 and C-28.
-    fn object_client(&self) -> Result<Http, StartError> {
-        let certificate = self.configuration.filled_text("client_cert")?;
-        let key = self.configuration.secret("client_key")?;
-        match (certificate, key) {
-            (None, None) => Ok(self.host.http.clone()),
-            (Some(_), None) => Err(self.configuration.missing("client_key").into()),
-            (None, Some(_)) => Err(self.configuration.missing("client_cert").into()),
-            (Some(certificate), Some(key)) => {
-                let options = client_options(&self.configuration)?.showing(certificate, key);
-                Ok(Http::client(&options)?)
-            }
-        }
     }
 
     /// The data directory is not used beside an object store; a position in it would be missed.

@@ -114,6 +114,9 @@ fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
     if let Some(rate) = rate {
         text.push_str(&format!(", {rate:.1} a second"));
     }
+    if let Some(lag) = lag {
+        text.push_str(&format!("; the newest is {lag:.0} s old"));
+    }
     if dropped > 0.0 {
         text.push_str(&format!("; {dropped} dropped, see its log"));
     }
@@ -139,28 +142,33 @@ async fn quota(running: &Running, now: DateTime<Utc>) -> Option<Line> {
 
 /// What went wrong lately.
 fn errors(process: &Answers, now: DateTime<Utc>) -> Line {
-    let last = process.own_metric("last_error_timestamp_seconds");
-    #[allow(clippy::cast_possible_truncation, reason = "a date")]
-    let last = last
-        .filter(|second| *second > 0.0)
-        .map(|second| second as i64);
-    let last = last.and_then(|second| DateTime::from_timestamp(second, 0));
-    let count = process.errors;
-    let text = match (count, last) {
+    let count = process.errors.count;
+    let last = process.errors.last();
+    let told = last.map(|line| {
+        let age = span(now - line.time.and_utc());
+        (age, flat(&line.text))
+    });
+    let text = match (count, &told) {
         (0, None) => "none since its start".to_owned(),
-        (0, Some(last)) => format!("none now; the last one was {} ago", span(now - last)),
-        (count, last) => {
-            let last = last.map_or_else(String::new, |last| {
-                format!(", the last one {} ago", span(now - last))
-            });
-            format!(
-                "{count} since the last success{last}: its log tells which, and `message-trace \
-                 check` what is wrong now"
-            )
+        (0, Some((age, text))) => format!("none now; the last one was {age} ago: {text}"),
+        (count, None) => format!("{count} since the last success"),
+        (count, Some((age, text))) => {
+            format!("{count} since the last success, the last one {age} ago: {text}")
         }
     };
-    let facts = json!({"since_last_success": count, "last": last});
+    let facts = json!({
+        "since_last_success": count,
+        "last": last.map(|line| line.time.and_utc()),
+        "text": told.map(|(_, text)| text),
+    });
     line("errors", text, facts, count > 0)
+}
+
+/// A text of the log in one line.
+fn flat(text: &str) -> String {
+    let parts = text.split(char::is_control).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join("; ")
 }
 
 fn started(process: &Answers) -> Option<DateTime<Utc>> {

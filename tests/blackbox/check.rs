@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use emulator::{Endpoint, Fault, ServicePrincipal, Settings};
 use serde_json::{Value, json};
 
-use crate::world::{Said, Trigger, World, repository, until};
+use crate::world::{Said, Trigger, World, repository, shape, until};
 
 /// The lines with an outcome.
 fn lines<'a>(said: &'a Said, outcome: &str) -> Vec<&'a str> {
@@ -389,16 +389,6 @@ async fn machines_get_one_object() {
     assert!(of("data")["facts"]["free_bytes"].as_u64().unwrap() > 0);
     let permissions = &of("permission")["facts"]["permissions"];
     assert_eq!(permissions[0], "ExchangeMessageTrace.Read.All");
-}
-
-/// A text without what differs from run to run, and without its line breaks.
-fn shape(text: &str) -> String {
-    let words = text.split_whitespace().map(|word| match word {
-        address if address.contains("…@") => "@",
-        figure if figure.contains(|c: char| c.is_ascii_digit()) => "#",
-        word => word,
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod backfill;
 mod check;
 mod config;
 mod delivery;
+mod documentation;
 mod errors;
 mod events;
 mod graph;
@@ -27,4 +28,8 @@ mod secrets;
 mod sign_in;
 mod status;
 mod terminal;
+mod walkthrough;
 mod world;
+
+#[path = "../source/mod.rs"]
+mod source;

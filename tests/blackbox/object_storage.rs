@@ -335,13 +335,24 @@ async fn a_private_store_is_shown_the_client_s_certificate() {
     stored
         .ends_with(world.start(), &["client_key is missing"])
         .await;
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(10), "{said}");
+    assert!(said.stdout.contains("client_key is missing"), "{said}");
     world.write("client_key", &client.key);
     let mut process = world.start();
     world.all_delivered().await;
     stored.up_to_date().await;
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let said = world.says(&["status"]).await;
+    assert!(said.stdout.contains("of this module: all that"), "{said}");
     process.stop().await;
 
     world.write("client_key", "hunter2");
+    let said = world.says(&["status"]).await;
+    assert_eq!(said.code, Some(1), "{said}");
+    let text = "client_cert and client_key hold no usable";
+    assert!(said.stderr.contains(text), "{said}");
     stored
         .ends_with(
             world.start(),

@@ -285,6 +285,14 @@ impl World {
         self.trigger.command()
     }
 
+    /// The configuration names the ports that the process has taken, so that it can be asked.
+    pub(crate) async fn tell_ports(&self, process: &mut Process) {
+        for (key, server) in [("liveness_port", "Liveness"), ("metrics_port", "Metrics")] {
+            let port = process.port(server).await;
+            self.write(key, &port.to_string());
+        }
+    }
+
     /// What a command for people says here.
     pub(crate) async fn says(&self, arguments: &[&str]) -> Said {
         let mut command = self.command_named(arguments[0]);
@@ -497,4 +505,14 @@ pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
 /// The repository.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A text without what differs from run to run, and without its line breaks.
+pub(crate) fn shape(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| match word {
+        address if address.contains("…@") => "@",
+        figure if figure.contains(|c: char| c.is_ascii_digit()) => "#",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -191,20 +191,36 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    pub(super) async fn delivered(&mut self, done: Result<Delivery, JoinError>) -> Result<(), End> {
-        let Delivery {
-            id,
-            rows,
-            newest,
-            receipt,
-        } = done.map_err(End::Failed)?;
-        let Some(receipt) = receipt else {
-            return Ok(());
-        };
-        let accepted = rows.len().saturating_sub(receipt.rejected.len());
+    /// A batch is no longer under way; others that are not either are taken in with it, since each
+    /// visit to the disk costs more than all the rows.
+    pub(super) async fn delivered(
+        &mut self,
+        first: Result<Delivery, JoinError>,
+    ) -> Result<(), End> {
+        let mut rows = Vec::new();
+        let mut batches = Vec::new();
+        let mut next = Some(first);
+        while let Some(done) = next {
+            let delivery = done.map_err(End::Failed)?;
+            if let Some(receipt) = &delivery.receipt {
+                self.tell_receipt(&delivery, receipt);
+                rows.extend(delivery.rows);
+                batches.push(delivery.id);
+            }
+            next = self.deliveries.try_join_next();
+        }
+        self.remember(&rows).await?;
+        let done = batches
+            .into_iter()
+            .flat_map(|id| self.readings.accepted(id));
+        let done = done.collect();
+        self.complete(done).await
+    }
+
+    fn tell_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
         self.tell(Event::Accepted {
-            rows: accepted,
-            newest,
+            rows: delivery.rows.len().saturating_sub(receipt.rejected.len()),
+            newest: delivery.newest,
         });
         for rejected in &receipt.rejected {
             self.tell(Event::Dropped {
@@ -212,13 +228,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 reason: &rejected.reason,
             });
         }
-        self.remember(&rows).await?;
-        let done = self.readings.accepted(id);
-        self.complete(done).await
     }
 
     /// Makes sure that rows are not sent again.
     async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         self.known.deliver(rows);
         let mut backoff = store_backoff();
         while let Err(error) = self.journal.append(self.parts.store.as_ref(), rows).await {

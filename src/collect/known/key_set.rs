@@ -1,7 +1,6 @@
 //! A set of keys that costs hardly more than the keys themselves.
 
-use std::collections::BTreeSet;
-
+use super::by_message::ByMessage;
 use crate::RowKey;
 
 /// So many keys may wait for the next merge, beside a share of those that are merged already.
@@ -10,11 +9,11 @@ const FEW: usize = 1024;
 /// The share: a merge goes over all keys, so it must be worth it.
 const SHARE: usize = 16;
 
-/// Keys as one sorted run, and the latest in a tree until it pays to merge them.
+/// Keys as one sorted run, and the latest in a table until it pays to merge them.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     run: Vec<RowKey>,
-    latest: BTreeSet<RowKey>,
+    latest: ByMessage<()>,
 }
 
 /// How much of a row is in a set.
@@ -31,7 +30,7 @@ pub(super) enum Likeness {
 impl KeySet {
     /// Adds a key that is not there yet; if it is, it is counted twice until the next merge.
     pub(super) fn insert(&mut self, key: RowKey) {
-        self.latest.insert(key);
+        self.latest.insert(key, ());
         if self.latest.len() > FEW + self.run.len() / SHARE {
             self.merge();
         }
@@ -39,15 +38,20 @@ impl KeySet {
 
     /// How much of a row is there.
     pub(super) fn likeness(&self, key: RowKey) -> Likeness {
+        if self.latest.get(key).is_some() {
+            return Likeness::Row;
+        }
         let range = key.any_status();
         let first = self.run.partition_point(|other| other < range.start());
-        let merged = self.run.iter().skip(first).copied();
-        let merged = merged.take_while(|other| key.same_message(*other));
+        let merged = self.run.iter().skip(first);
         let mut likeness = Likeness::Unknown;
-        for other in merged.chain(self.latest.range(range).copied()) {
-            if other == key {
+        for other in merged.take_while(|other| key.same_message(**other)) {
+            if *other == key {
                 return Likeness::Row;
             }
+            likeness = Likeness::Message;
+        }
+        if self.latest.has_message(key) {
             likeness = Likeness::Message;
         }
         likeness
@@ -61,7 +65,9 @@ impl KeySet {
     fn merge(&mut self) {
         // Growing by doubling would cost more memory than all else.
         self.run.reserve_exact(self.latest.len());
-        self.run.extend(std::mem::take(&mut self.latest));
+        let mut latest: Vec<_> = std::mem::take(&mut self.latest).into_keys().collect();
+        latest.sort_unstable();
+        self.run.extend(latest);
         // This sort finds the two sorted runs and merges them.
         self.run.sort();
         self.run.dedup();
@@ -77,7 +83,7 @@ impl From<Vec<RowKey>> for KeySet {
         keys.shrink_to_fit();
         Self {
             run: keys,
-            latest: BTreeSet::new(),
+            latest: ByMessage::default(),
         }
     }
 }
@@ -97,20 +103,14 @@ mod tests {
             keys.insert(key(n, "Delivered"));
         }
         assert_eq!(keys.len(), many);
-        assert!(keys.run.len() > 3 * FEW && !keys.latest.is_empty());
+        assert!(keys.run.len() > 3 * FEW && keys.latest.len() > 0);
         assert_eq!(keys.run.capacity(), keys.run.len(), "no room is wasted");
         keys.insert(key(0, "Delivered"));
         keys.merge();
         assert_eq!(keys.len(), many);
         keys.insert(key(many, "Delivered"));
-        let loaded = KeySet::from(
-            keys.run
-                .iter()
-                .chain(&keys.latest)
-                .chain(&keys.run)
-                .copied()
-                .collect::<Vec<_>>(),
-        );
+        let twice = keys.run.iter().chain(&keys.run).copied();
+        let loaded = KeySet::from(twice.chain([key(many, "Delivered")]).collect::<Vec<_>>());
         assert_eq!(loaded.len(), many + 1);
         for keys in [&keys, &loaded] {
             for n in 0..=many {

@@ -1,5 +1,6 @@
 //! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
 
+mod latest;
 mod limiter;
 mod masks;
 mod outbox;
@@ -16,12 +17,12 @@ use std::{
 
 use prometheus_client::metrics::gauge::Gauge;
 
+pub(super) use self::{latest::Latest, outbox::naive, shipper::Shipper};
 use self::{
     limiter::Limiter,
     masks::Masks,
     outbox::{Entry, Outbox},
 };
-pub(super) use self::{outbox::naive, shipper::Shipper};
 use super::sentry::Reporter;
 use crate::{Clock, Secret, http::chain};
 
@@ -101,6 +102,7 @@ struct Inner {
     outbox: Outbox,
     sentry: OnceLock<Reporter>,
     last_error: OnceLock<Gauge>,
+    latest: Mutex<Latest>,
     critical: AtomicBool,
 }
 
@@ -116,6 +118,7 @@ impl Log {
             outbox: Outbox::default(),
             sentry: OnceLock::new(),
             last_error: OnceLock::new(),
+            latest: Mutex::default(),
             critical: AtomicBool::new(false),
         }))
     }
@@ -190,6 +193,15 @@ impl Log {
         _ = self.0.last_error.set(gauge);
     }
 
+    /// The last error and the last warning.
+    pub(super) fn latest(&self) -> Latest {
+        self.0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// For the platform only: stderr gets this text by another way.
     pub(super) fn post_error(&self, message: &str) {
         let message = self.clean(message);
@@ -206,9 +218,15 @@ impl Log {
 
     fn write(&self, level: Level, message: &str) {
         let message = self.clean(message);
+        let now = self.0.clock.now();
         if let Some(gauge) = self.0.last_error.get().filter(|_| level >= Level::Error) {
-            gauge.set(self.0.clock.now().timestamp());
+            gauge.set(now.timestamp());
         }
+        self.0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(now, level, &message);
         if level > Level::Debug {
             self.print(level, &message);
         }
@@ -299,5 +317,22 @@ pub(crate) mod tests {
         assert!(lines[1].ends_with("é [cut]") && lines[1].len() < LONGEST_MESSAGE + 100);
         let posted = log.0.outbox.take(10);
         assert_eq!(posted[0].message, "failed\nlogin *** refused");
+        assert_eq!(log.latest().error.unwrap().text, posted[0].message);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_error_and_warning_are_kept_cut() {
+        let (log, _) = log();
+        assert!(log.latest().error.is_none() && log.latest().warning.is_none());
+        log.error("an error");
+        log.critical("says less");
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        log.warning("é".repeat(LONGEST_MESSAGE));
+        log.info("all is well");
+        let Latest { error, warning } = log.latest();
+        assert_eq!(error.as_ref().unwrap().text, "an error");
+        let warning = warning.unwrap();
+        assert_eq!(warning.text, "é".repeat(1024));
+        assert!(warning.at > error.unwrap().at);
     }
 }

@@ -1,0 +1,105 @@
+//! The fields of a row that say which row it is.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::super::date;
+use crate::{RowKeyer, json::Raw, row::Message};
+
+/// What a field is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    /// It says which row it is.
+    Known(Known),
+    /// When the message was received; a date that may have to be rewritten.
+    Received,
+    /// A date that may have to be rewritten, and says nothing else.
+    Date,
+    /// Anything else.
+    Other,
+}
+
+/// The fields that say which row it is, in both services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    TraceId,
+    Recipient,
+    Status,
+    MessageId,
+    Received,
+    Sender,
+    Subject,
+    Size,
+}
+
+impl Field {
+    pub(super) fn named(name: &str) -> Self {
+        Self::Known(match name {
+            "MessageTraceId" | "id" => Known::TraceId,
+            "RecipientAddress" | "recipientAddress" => Known::Recipient,
+            "Status" | "status" => Known::Status,
+            "MessageId" | "messageId" => Known::MessageId,
+            "receivedDateTime" => Known::Received,
+            "SenderAddress" | "senderAddress" => Known::Sender,
+            "Subject" | "subject" => Known::Subject,
+            "Size" | "size" => Known::Size,
+            "Received" => return Self::Received,
+            "StartDate" | "EndDate" => return Self::Date,
+            _ => return Self::Other,
+        })
+    }
+}
+
+/// The values of the fields that say which row it is; of a field that is there twice, the last.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    values: [Option<Raw<'a>>; Known::Size as usize + 1],
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    pub(super) fn note(&mut self, field: Known, value: Raw<'a>) {
+        if let Some(place) = self.values.get_mut(field as usize) {
+            *place = Some(value);
+        }
+    }
+
+    /// Which message it is. Message trace id and recipient tell it from all others. In a row
+    /// without one of the two, everything that stays the same when it is read again takes their
+    /// place; `Index`, `StartDate`, `EndDate` and `__metadata` do not stay the same.
+    pub(super) fn message(&self, received: Option<DateTime<Utc>>, keyer: &RowKeyer) -> Message {
+        let (trace_id, recipient) = (self.text(Known::TraceId), self.text(Known::Recipient));
+        if let (Some(trace_id), Some(recipient)) = (&trace_id, &recipient) {
+            return keyer.message(&[trace_id, recipient]);
+        }
+        let received = received
+            .map(|at| Cow::Owned(at.timestamp_millis().to_string()))
+            .or_else(|| self.text(Known::Received));
+        let parts = [
+            trace_id,
+            recipient,
+            self.text(Known::MessageId),
+            received,
+            self.text(Known::Sender),
+            self.text(Known::Subject),
+            self.text(Known::Size),
+        ];
+        let parts = parts.each_ref();
+        keyer.message(&parts.map(|part| part.as_deref().unwrap_or_default()))
+    }
+
+    /// When the message was received.
+    pub(super) fn received(&self) -> Option<DateTime<Utc>> {
+        date::instant(self.text(Known::Received)?.as_ref())
+    }
+
+    /// The text of its status; none when it has no other.
+    pub(super) fn status(&self) -> Option<Cow<'a, str>> {
+        self.text(Known::Status)
+    }
+
+    fn text(&self, field: Known) -> Option<Cow<'a, str>> {
+        (*self.values.get(field as usize)?)?.text()
+    }
+}

@@ -1,0 +1,139 @@
+//! `docs/errors.md` has every error that the module can print, and no other.
+
+use std::collections::BTreeSet;
+
+use crate::source::{self, Literal, entries, page, product_files};
+
+/// Calls whose texts are no errors.
+const OTHERWISE: [&str; 9] = [
+    "allow",
+    "debug",
+    "debug_assert",
+    "detail",
+    "info",
+    "matches",
+    "pass",
+    "register",
+    "skip",
+];
+
+/// Files without errors: commands for people, and what metrics mean.
+const WITHOUT: [&str; 3] = ["cli", "sdk/metrics", "triggers/status.rs"];
+
+/// Texts that are no errors, or only a part of one that has its own entry.
+const NOT_ERRORS: [&str; 54] = [
+    "a window of time that ends before",
+    "tunnel error: ",
+    "through the proxy …",
+    "filter=",
+    "the answer says: …",
+    "Office 365 Exchange Online",
+    "it holds no token",
+    "only GET is supported",
+    "the configuration fits the trigger's manifest",
+    "the data directory can be written, and has free",
+    "all … fit …",
+    ", to be created",
+    "; a trigger is running on it",
+    "a text of … characters",
+    " in the form …",
+    "something else, see the manifest",
+    "… from … to …",
+    "… of … to ……",
+    "… that is not empty",
+    "… of at least ……",
+    "… of at most ……",
+    "that is compiled in",
+    "log lines are delivered again",
+    "… - … - … - …",
+    ", which is …",
+    "bucket … at …",
+    "Batch(… events, … bytes)",
+    "Number of events ",
+    "Number of requests sent to the intake again",
+    "… is not a date",
+    "none yet: the first run …",
+    "is delivered",
+    "the oldest from …: read while the trigger runs",
+    "did not keep the rows until they were asked for",
+    "rows that surface late are looked for",
+    "in the last …",
+    "… from … on",
+    "with a changed status, backlog …",
+    "… h … min",
+    "… d … h",
+    "within … s of …",
+    "… answers in … ms",
+    "each server answers, through the proxy",
+    "the clock of this machine agrees with",
+    "Microsoft accepts the account or app",
+    "it may read the message trace",
+    "the tenant has the one of Microsoft's",
+    "the message trace of the last hour can be read",
+    "the intake is reached and takes the key",
+    "where a collection would go on",
+    "accepts the key (asked with an empty batch)",
+    "; never read: …",
+    "received in the last hour, the newest at …",
+    "the app is granted …",
+];
+
+/// The texts of the module that may be errors: sentences, however short.
+fn sentences() -> Vec<Literal> {
+    let files = product_files().into_iter();
+    let without = WITHOUT.map(|path| source::folder().join(path));
+    let files = files.filter(|(path, _)| !without.iter().any(|other| path.starts_with(other)));
+    let texts = files.flat_map(|(_, code)| source::literals(&code));
+    texts
+        .filter(|literal| literal.text.split_whitespace().count() >= 4)
+        .filter(|literal| {
+            !literal
+                .calls
+                .iter()
+                .any(|call| OTHERWISE.contains(&call.as_str()))
+        })
+        .collect()
+}
+
+#[test]
+fn every_error_has_an_entry_and_every_entry_is_an_error() {
+    let entries: BTreeSet<String> = entries(&page("errors.md")).into_iter().collect();
+    let sentences = sentences();
+    let has = |text: &str, entry: &str| text.contains(entry);
+    let missing: Vec<_> = sentences
+        .iter()
+        .map(|literal| literal.text.as_str())
+        .filter(|text| !entries.iter().any(|entry| has(text, entry)))
+        .filter(|text| !NOT_ERRORS.iter().any(|part| has(text, part)))
+        .collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks {missing:#?}");
+    let known = |entry: &str| sentences.iter().any(|literal| has(&literal.text, entry));
+    let stale: Vec<_> = entries.iter().filter(|entry| !known(entry)).collect();
+    assert!(stale.is_empty(), "no error says {stale:#?}");
+    let stale: Vec<_> = NOT_ERRORS.iter().filter(|part| !known(part)).collect();
+    assert!(stale.is_empty(), "no text says {stale:#?}");
+}
+
+/// Codes of Microsoft Entra, at least five digits; ranges are written out.
+fn codes(text: &str) -> BTreeSet<u32> {
+    let numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.' && c != '=');
+    let ranges = numbers
+        .filter(|number| number.len() >= 5)
+        .flat_map(|number| {
+            let (first, last) = number.split_once("..=").unwrap_or((number, number));
+            first.parse().unwrap_or(0)..=last.parse().unwrap_or(0)
+        });
+    // A status is no code of Microsoft Entra.
+    ranges.filter(|code| *code >= 10_000).collect()
+}
+
+#[test]
+fn every_code_of_a_sign_in_that_is_explained_has_an_entry_and_no_other() {
+    let file = source::folder().join("microsoft/identity/aadsts.rs");
+    let code = source::product(&std::fs::read_to_string(file).unwrap()).code;
+    let page = page("errors.md");
+    let named = page.split("AADSTS").skip(1);
+    let named = named.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap());
+    let named: BTreeSet<u32> = named.flat_map(codes).collect();
+    assert_eq!(named, codes(&code));
+}
