@@ -112,7 +112,7 @@ pub(crate) fn reach(errand: &Errand<'_>) -> Result<Reach, RunError> {
             beside: Some(settings.quota_beside()),
         },
         Settings::Account(_) | Settings::Oauth(_) => Reach {
-            service: "the Reporting Web Service",
+            service: "Reporting Web Service",
             kept: super::source::REPORTING_RETENTION,
             beside: None,
         },

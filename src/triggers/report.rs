@@ -217,6 +217,25 @@ impl Report {
         }
     }
 
+    fn backfill_ended(&self, progress: &Progress) {
+        let Progress {
+            phase,
+            range,
+            rows,
+            new,
+            known,
+            ..
+        } = progress;
+        let ended = match phase {
+            Phase::Cancelled => "is cancelled",
+            Phase::Running | Phase::Done => "is done",
+        };
+        self.log.info(format!(
+            "The backfill of the rows received from {range} {ended}: {rows} rows were read, {new} \
+             sent, and {known} had been delivered already."
+        ));
+    }
+
     fn lost(&self, window: Window) {
         self.figures.lost.inc_by(seconds(window.span()));
         self.log.error(format!(
@@ -284,7 +303,7 @@ impl Observer for Report {
                      collection leaves of the quota."
                 ));
             }
-            Event::BackfillEnded { progress } => self.log.info(backfill_ended(progress)),
+            Event::BackfillEnded { progress } => self.backfill_ended(progress),
             Event::StoreFailed { error, .. } => {
                 self.heartbeat.failed();
                 self.log
@@ -292,25 +311,6 @@ impl Observer for Report {
             }
         }
     }
-}
-
-fn backfill_ended(progress: &Progress) -> String {
-    let Progress {
-        phase,
-        range,
-        rows,
-        new,
-        known,
-        ..
-    } = progress;
-    let ended = match phase {
-        Phase::Cancelled => "is cancelled",
-        Phase::Running | Phase::Done => "is done",
-    };
-    format!(
-        "The backfill of the rows received from {range} {ended}: {rows} rows were read, {new} sent, \
-         and {known} had been delivered already."
-    )
 }
 
 fn seconds(span: TimeDelta) -> f64 {

@@ -32,8 +32,8 @@ pub(super) fn range(
     };
     if start < now - kept {
         return Err(format!(
-            "--from lies before what {service} keeps, which is {days} days: it is {}, and the oldest \
-             that can be had is --from {}",
+            "{service} keeps rows for {days} days: --from is {}, and the oldest that can be had is \
+             --from {}",
             text(start),
             text(reach.oldest(now))
         ));
@@ -163,8 +163,8 @@ mod tests {
         let sentence = refused("-91d", "now");
         assert_eq!(
             sentence,
-            "--from lies before what Microsoft Graph keeps, which is 90 days: it is \
-             2026-08-23T10:00:00Z, and the oldest that can be had is --from 2026-08-24T10:02:00Z"
+            "Microsoft Graph keeps rows for 90 days: --from is 2026-08-23T10:00:00Z, and the oldest \
+             that can be had is --from 2026-08-24T10:02:00Z"
         );
         let all = window("-90d", "now").unwrap();
         let oldest = REACH.oldest(now()).trunc_subsecs(0);
