@@ -1,5 +1,6 @@
 //! The command line, for the platform and for people.
 
+mod backfill;
 mod check;
 mod config;
 mod manual;
@@ -57,6 +58,7 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     let directories = directories(arguments);
     match command {
         "check" => runtime()?.block_on(check::run(registry, directories, arguments)),
+        "backfill" => runtime()?.block_on(backfill::run(registry, directories, arguments)),
         "status" => runtime()?.block_on(status::run(&directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
@@ -122,6 +124,7 @@ fn command_line(registry: &Registry) -> Command {
         ))
         .subcommands(triggers)
         .subcommand(check::command(registry))
+        .subcommand(backfill::command())
         .subcommand(status::command())
         .subcommand(config::command())
         .subcommand(manual::completions_command())

@@ -23,7 +23,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What matters less.
 pub(super) const FAINT: Style = Style::new().dimmed();
 
-/// The standard output.
+/// The standard output, or the terminal that standard error leads to.
 #[derive(Debug)]
 pub(super) struct Screen {
     /// The width of the terminal; none when there is no terminal.

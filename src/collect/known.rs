@@ -5,10 +5,10 @@ mod key_set;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use self::key_set::{KeySet, Likeness};
-use crate::RowKey;
+use crate::{RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
 /// an hour at a time.
@@ -160,6 +160,12 @@ impl KnownRows {
                 self.hours.insert(hour, keys);
             }
         }
+    }
+
+    /// Whether rows of one of the hours of a window are remembered, or on their way.
+    pub fn holds(&self, window: Window) -> bool {
+        let hours = hour(window.start())..=hour(window.end() - TimeDelta::nanoseconds(1));
+        self.hours.range(hours).next().is_some()
     }
 
     /// How many rows are remembered as delivered.

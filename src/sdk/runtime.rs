@@ -384,7 +384,7 @@ impl<'a> Start<'a> {
     }
 
     /// Takes the place of the files into use. None when the stop came while it was waited for.
-    async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
+    pub(super) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         match Whereabouts::read(&self.configuration, data)? {
             Whereabouts::Directory(root) => Ok(Some(Opened::directory(root)?)),
             Whereabouts::Objects(settings) => self.open_objects(*settings, data).await,

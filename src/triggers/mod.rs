@@ -1,6 +1,7 @@
 //! The triggers of this module, one small file each, and what they have in common.
 
 mod app;
+pub(crate) mod backfill;
 mod check;
 mod collection;
 mod gaps;

@@ -8,6 +8,7 @@
     reason = "a test's helpers may panic, as the test itself may"
 )]
 
+mod backfill;
 mod check;
 mod config;
 mod delivery;

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::world::{PATIENCE, Said, World};
 
 /// What a command shows in a terminal of this width.
-async fn in_terminal(mut command: Command, columns: u16) -> String {
+pub(crate) async fn in_terminal(mut command: Command, columns: u16) -> String {
     let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();

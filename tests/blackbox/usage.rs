@@ -5,11 +5,12 @@ use tokio::process::Command;
 use crate::world::Said;
 
 /// All that can be given, other names included.
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "message_trace_graph",
     "message_trace_oauth",
     "message_trace",
     "office365_messagetrace_trigger",
+    "backfill",
     "check",
     "status",
     "config",

@@ -60,7 +60,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let mut count = PageCount::default();
         for row in page.rows() {
-            if is_foreign(self.schedule.coverage(), row.received) {
+            if is_foreign(self.schedule.coverage(), pass.window, row.received) {
                 continue;
             }
             let (otherwise, batch) = (pass.draft.otherwise, pass.draft.id);
@@ -84,6 +84,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         pass.pages += 1;
         pass.rows += page.len() as u64;
         pass.new += (page.len() - count.known.min(page.len())) as u64;
+        if pass.lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            backfill.changed().page(count);
+        }
         self.tell(Event::PageRead {
             lane: pass.lane,
             count,
@@ -269,7 +274,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 pause: Duration::ZERO,
             });
         }
-        Ok(())
+        self.settle_backfill().await
     }
 
     /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
@@ -284,6 +289,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }
+        if !timeline.coverage.has_begun() {
+            return Ok(());
+        }
         let mut backoff = store_backoff();
         while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
             self.store_failed(&error, &mut backoff).await?;
@@ -294,7 +302,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    async fn store_failed(&self, error: &io::Error, backoff: &mut Backoff) -> Result<(), End> {
+    pub(super) async fn store_failed(
+        &self,
+        error: &io::Error,
+        backoff: &mut Backoff,
+    ) -> Result<(), End> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed { error, pause });
         self.tell(Event::Turning { within: pause });
@@ -316,6 +328,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 }
 
-fn store_backoff() -> Backoff {
+pub(super) fn store_backoff() -> Backoff {
     Backoff::new(STORE_PAUSES.0, STORE_PAUSES.1)
 }

@@ -65,9 +65,11 @@ impl Level {
     }
 }
 
-/// Where the lines of stderr go.
+/// Where the lines of stderr go: each with its level, its message, and as a whole.
 #[derive(Clone)]
-pub struct Console(Arc<dyn Fn(&str) + Send + Sync>);
+pub struct Console(Arc<Write>);
+
+type Write = dyn Fn(Level, &str, &str) + Send + Sync;
 
 impl Console {
     /// The standard error of the process.
@@ -80,7 +82,12 @@ impl Console {
 
     /// Hands each line, without its end, to `write`.
     pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(write))
+        Self(Arc::new(move |_, _, line| write(line)))
+    }
+
+    /// Hands each message, without its date, to `write`.
+    pub fn of_messages(write: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |level, message, _| write(level, message)))
     }
 }
 
@@ -236,8 +243,9 @@ impl Log {
     /// For stderr only.
     fn print(&self, level: Level, message: &str) {
         let date = self.0.clock.now().format("%Y-%m-%d %H:%M:%S");
-        let level = level.word().to_ascii_uppercase();
-        (self.0.console.0)(&format!("{date} - {} - {level} - {message}", self.0.name));
+        let word = level.word().to_ascii_uppercase();
+        let line = format!("{date} - {} - {word} - {message}", self.0.name);
+        (self.0.console.0)(level, message, &line);
     }
 
     fn write(&self, level: Level, message: &str) {
