@@ -43,9 +43,32 @@ impl Trigger {
             Self::Graph => "message_trace_graph",
         }
     }
+
+    /// The form of its rows.
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Account | Self::Oauth => Dialect::Reporting,
+            Self::Graph => Dialect::Graph,
+        }
+    }
 }
 
 impl Contestant {
+    /// The module with each of its triggers.
+    pub const MODULES: [Self; 3] = [
+        Self::Module(Trigger::Account),
+        Self::Module(Trigger::Oauth),
+        Self::Module(Trigger::Graph),
+    ];
+
+    /// Whose settings it gets.
+    pub const fn trigger(self) -> Trigger {
+        match self {
+            Self::Module(trigger) => trigger,
+            Self::Relay(_) | Self::Python => Trigger::Account,
+        }
+    }
+
     /// Its name in tables.
     pub fn name(self) -> String {
         match self {
@@ -66,6 +89,14 @@ pub struct Programs {
     pub own: PathBuf,
     /// A Python that has the vendor's SDK.
     pub python: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The module with each of its triggers, and the loop on the vendor's SDK if it is there.
+    pub fn collectors(&self) -> Vec<Contestant> {
+        let python = self.python.iter().map(|_| Contestant::Python);
+        Contestant::MODULES.into_iter().chain(python).collect()
+    }
 }
 
 /// A place to run in, with a configuration; it is gone when dropped.
@@ -137,6 +168,18 @@ impl Seat {
         Process::start(command)
     }
 
+    /// Starts a contestant here that collects by itself.
+    ///
+    /// # Errors
+    /// When its program is missing. The relay is none of them.
+    pub fn collector(&self, programs: &Programs, contestant: Contestant) -> io::Result<Process> {
+        match (contestant, &programs.python) {
+            (Contestant::Module(trigger), _) => self.module(&programs.module, trigger),
+            (Contestant::Python, Some(python)) => self.python(python),
+            _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+        }
+    }
+
     /// Starts the module here.
     ///
     /// # Errors
@@ -187,10 +230,7 @@ impl Seat {
     }
 
     /// Starts the loop on the vendor's SDK here, as its container would be started.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn python(&self, python: &Path) -> io::Result<Process> {
+    fn python(&self, python: &Path) -> io::Result<Process> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         fs::copy(
             repository.join("../manifest.json"),

@@ -5,3 +5,4 @@ pub mod process;
 pub mod site;
 pub mod statistics;
 pub mod stock;
+pub mod stream;

@@ -4,11 +4,20 @@ mod accelerated;
 mod backlog;
 mod bench;
 mod chart;
+mod circumstances;
+mod day;
+mod huge;
 mod idle;
+mod ledger;
 mod paced;
+mod programs;
+mod quota;
 mod relay;
 mod report;
+mod settling;
+mod size;
 mod start;
+mod tenant;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -56,6 +65,12 @@ enum Part {
     Tenant,
     /// (f) The full quota, with slow answers.
     Quota,
+    /// (g) The memory of 10 million delivered rows.
+    Ledger,
+    /// (h) A tenant of 10 million rows a day, in accelerated time.
+    Huge,
+    /// The schedule that reads the past again.
+    Settling,
     /// The size of the binary and of the image.
     Size,
 }
@@ -69,6 +84,9 @@ enum Inside {
     /// The module on a time of its own.
     #[command(hide = true)]
     Accelerated(accelerated::Arguments),
+    /// One step of filling and using a memory of delivered rows.
+    #[command(hide = true)]
+    LedgerStep(ledger::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +94,7 @@ fn main() -> ExitCode {
     let result = match arguments.inside {
         Some(Inside::Relay(inside)) => relay::run(&inside),
         Some(Inside::Accelerated(inside)) => accelerated::run(inside),
+        Some(Inside::LedgerStep(inside)) => ledger::step(&inside),
         None => bench::run(&arguments),
     };
     match result {

@@ -1,172 +1,76 @@
-//! What goes by the clock, in accelerated time: (b) a day, (e) 90 days of backlog, (f) the quota.
+//! What goes by the clock: the module on a time of its own, and then its binary on the machine's.
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use benchmark::{
     contestant::{Seat, Trigger},
     process::Usage,
     site::Site,
-    stock::{Dialect, Mail, Stock},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Scope, Traffic};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{
-    bench::Bench,
-    report::{Report, say},
-};
+use crate::bench::Bench;
 
-/// Every run begins at this instant of its own time: 2026-06-01T00:00:00Z.
-const START: i64 = 1_780_272_000;
+/// How long the binary goes on where a course has ended.
+const GOES_ON: Duration = Duration::from_secs(30);
 
-/// Rows of a day of (b).
-const DAY_ROWS: f64 = 100_000.0;
-
-/// Rows in the 90 days of (e).
-const TENANT_ROWS: u64 = 300_000;
-
-/// Rows in the backlog of (f), more than the quota lets through while it is measured.
-const DENSE_ROWS: u64 = 2_200_000;
-
-/// What the quota lets through in 5 minutes.
-pub(crate) const CEILING: f64 = 500_000.0;
-
-/// What a day costs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Day {
+/// A while of the module's own time.
+#[derive(Debug)]
+pub(crate) struct Course<'a> {
     pub(crate) trigger: Trigger,
-    pub(crate) usage: Usage,
-    pub(crate) pages: u64,
-    /// Rows and changes of status that were delivered.
-    pub(crate) accepted: u64,
-    pub(crate) missing: u64,
-    pub(crate) doubled: u64,
+    pub(crate) site: &'a Site,
+    pub(crate) settings: Value,
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) length: TimeDelta,
+    /// How long a page takes.
+    pub(crate) page_takes: Duration,
 }
 
-/// What 90 days of backlog cost.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tenant {
-    pub(crate) pages: u64,
-    /// Until the last row was there, under the quota.
-    pub(crate) took: TimeDelta,
-}
-
-fn start() -> DateTime<Utc> {
-    DateTime::from_timestamp(START, 0).unwrap_or_default()
-}
-
-struct Course<'a> {
-    trigger: Trigger,
-    site: &'a Site,
-    settings: Value,
-    length: TimeDelta,
-    page_takes: Duration,
-}
-
-/// Runs the module for a while of its own time.
-async fn run(bench: &Bench, course: Course<'_>) -> anyhow::Result<Usage> {
-    let seat = Seat::new(course.trigger, course.site, &course.settings)?;
-    let numbers = [
-        start().timestamp_millis().to_string(),
-        course.length.num_seconds().to_string(),
-        course.page_takes.as_millis().to_string(),
-    ];
-    let process = seat.accelerated(&bench.programs.own, course.trigger, &numbers)?;
-    let ended = process.end().await;
-    ended.with_context(|| format!("{}:\n{}", course.trigger.command(), seat.log()))
-}
-
-pub(crate) async fn day(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    say("(b) A day ...");
-    for _ in 0..bench.runs {
-        for trigger in [Trigger::Account, Trigger::Graph] {
-            let traffic = Traffic::living(DAY_ROWS / 86_400.0);
-            let site = Site::open_at(None, traffic, start()).await?;
-            let length = TimeDelta::hours(24);
-            let course = Course {
-                trigger,
-                site: &site,
-                settings: json!({"start_time": 1}),
-                length,
-                page_takes: Duration::from_millis(200),
-            };
-            let usage = run(bench, course).await?;
-            let verdict = site.emulator().verdict(&Scope {
-                received_before: Some(start() + length - TimeDelta::hours(1)),
-                ..Scope::default()
-            });
-            report.day(Day {
-                trigger,
-                usage,
-                pages: site.seen().pages.load(Relaxed),
-                accepted: site.seen().accepted.load(Relaxed),
-                missing: verdict.missing.count,
-                doubled: verdict.doubled.count,
-            });
-        }
+impl Course<'_> {
+    /// Runs the module for this while; where it ran, and what that has cost.
+    pub(crate) async fn run(&self, bench: &Bench) -> anyhow::Result<(Seat, Usage)> {
+        let seat = Seat::new(self.trigger, self.site, &self.settings)?;
+        let numbers = [
+            self.start.timestamp_millis().to_string(),
+            self.length.num_seconds().to_string(),
+            self.page_takes.as_millis().to_string(),
+        ];
+        let process = seat.accelerated(&bench.programs.own, self.trigger, &numbers)?;
+        let usage = process.end().await;
+        let usage = usage.with_context(|| self.whose(&seat))?;
+        Ok((seat, usage))
     }
-    Ok(())
+
+    /// Starts the binary on what the module has left, and lets it go on at the machine's time. The
+    /// course should have ended about now.
+    pub(crate) async fn go_on(&self, bench: &Bench, seat: &Seat) -> anyhow::Result<Usage> {
+        self.site.follow_the_machine();
+        let process = seat.module(&bench.programs.module, self.trigger)?;
+        tokio::time::sleep(GOES_ON).await;
+        let usage = process.stop().await;
+        usage.with_context(|| self.whose(seat))
+    }
+
+    fn whose(&self, seat: &Seat) -> String {
+        format!("{}:\n{}", self.trigger.command(), seat.log())
+    }
 }
 
-pub(crate) async fn tenant(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    say("(e) 90 days of a small tenant ...");
-    let mail = Mail {
-        rows: TENANT_ROWS,
-        span: TimeDelta::days(90) - TimeDelta::hours(1),
-        until: start(),
-    };
-    let stock = Arc::new(Stock::new(mail, Dialect::Graph)?);
-    for _ in 0..bench.runs {
-        let site = Site::open_at(Some(Arc::clone(&stock)), Traffic::default(), start()).await?;
-        let course = Course {
-            trigger: Trigger::Graph,
-            site: &site,
-            // The live edge is asked for later than the backlog takes.
-            settings: json!({"start_time": 2160, "frequency": 86_400}),
-            length: TimeDelta::hours(2),
-            page_takes: Duration::from_secs(2),
-        };
-        run(bench, course).await?;
-        let accepted = site.seen().accepted.load(Relaxed);
-        ensure!(
-            accepted == TENANT_ROWS,
-            "{accepted} of {TENANT_ROWS} rows were delivered"
-        );
-        report.tenant(Tenant {
-            pages: site.seen().pages.load(Relaxed),
-            took: site.reached(TENANT_ROWS) - start(),
-        });
-    }
-    Ok(())
+/// The memory of the module over a course, in bytes, as if its binary had run it: what the module
+/// has allocated at most, and what the binary that went on has of its own file.
+pub(crate) fn memory(course: Usage, binary: Usage) -> u64 {
+    (course.anonymous + binary.peak.saturating_sub(binary.anonymous)).max(binary.peak)
 }
 
-pub(crate) async fn quota(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    say("(f) The full quota ...");
-    let mail = Mail {
-        rows: DENSE_ROWS,
-        span: TimeDelta::days(3),
-        until: start(),
-    };
-    let stock = Arc::new(Stock::new(mail, Dialect::Graph)?);
-    for _ in 0..bench.runs {
-        let site = Site::open_at(Some(Arc::clone(&stock)), Traffic::default(), start()).await?;
-        let course = Course {
-            trigger: Trigger::Graph,
-            site: &site,
-            settings: json!({"start_time": 72, "quota": 100}),
-            length: TimeDelta::minutes(21),
-            page_takes: Duration::from_secs(2),
-        };
-        run(bench, course).await?;
-        // The first five minutes find out how dense the mail is.
-        let until = |minutes| site.accepted_until(start() + TimeDelta::minutes(minutes));
-        #[allow(clippy::cast_precision_loss, reason = "small enough")]
-        report.quota((until(20) - until(5)) as f64 / 3.0, until(5) as f64);
-    }
-    Ok(())
+/// Now, to the second, as a course should have ended by then.
+#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
+pub(crate) fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap_or_default()
+}
+
+/// When a course begins that nothing goes on from: 2026-06-01T00:00:00Z.
+pub(crate) fn june() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_780_272_000, 0).unwrap_or_default()
 }

@@ -1,7 +1,10 @@
 //! A whole process, measured from outside.
 
 use std::{
+    collections::HashMap,
+    ffi::OsString,
     fs, io,
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command},
     time::Duration,
 };
@@ -9,6 +12,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 use wait4::Wait4 as _;
+
+/// How often the threads of a process are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A started process.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// The most memory that was resident, in bytes.
     pub peak: u64,
+    /// The same without that of files, which is the program itself.
+    pub anonymous: u64,
 }
 
 impl Process {
@@ -49,6 +57,11 @@ impl Process {
         self.memory("VmRSS:")
     }
 
+    /// The memory that is resident now and not of a file, in bytes.
+    pub fn anonymous(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
     fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.unwrap_or_default();
@@ -57,18 +70,33 @@ impl Process {
         kibibytes.unwrap_or(0) * 1024
     }
 
-    /// The CPU time of its present threads so far, to the nanosecond.
-    pub fn cpu(&self) -> Duration {
+    /// The CPU time of its threads over a while from now on, to the nanosecond.
+    pub async fn cpu_over(&self, span: Duration) -> Duration {
+        let before = self.threads();
+        let mut latest = HashMap::new();
+        let end = Instant::now() + span;
+        // A thread that is about to end is idle before, so nothing of it is overlooked.
+        while Instant::now() < end {
+            tokio::time::sleep_until(end.min(Instant::now() + LOOK)).await;
+            latest.extend(self.threads());
+        }
+        let used = latest.iter().map(|(thread, cpu)| {
+            let before = before.get(thread).copied().unwrap_or_default();
+            cpu.saturating_sub(before)
+        });
+        used.sum()
+    }
+
+    /// The CPU time of each present thread so far.
+    fn threads(&self) -> HashMap<OsString, Duration> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
-        let nanos = threads
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|thread| {
-                let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-                text.split(' ').next()?.parse::<u64>().ok()
-            });
-        Duration::from_nanos(nanos.sum())
+        let threads = threads.into_iter().flatten().flatten();
+        let cpu = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let nanos = text.split(' ').next()?.parse().ok()?;
+            Some((thread.file_name(), Duration::from_nanos(nanos)))
+        });
+        cpu.collect()
     }
 
     /// Whether it has ended by itself.
@@ -82,20 +110,11 @@ impl Process {
     /// # Errors
     /// When it ended with a failure.
     pub async fn stop(self) -> io::Result<Usage> {
-        let peak = self.peak();
+        let (peak, anonymous) = (self.peak(), self.anonymous());
         if let Some(id) = Pid::from_raw(self.child.id().cast_signed()) {
             kill_process(id, Signal::TERM)?;
         }
-        let ended = tokio::task::spawn_blocking(move || self.child.wait4());
-        let ended = ended.await.map_err(io::Error::other)??;
-        let killed = std::os::unix::process::ExitStatusExt::signal(&ended.status);
-        if !ended.status.success() && killed != Some(Signal::TERM.as_raw()) {
-            return Err(io::Error::other(format!("ended with {}", ended.status)));
-        }
-        Ok(Usage {
-            cpu: ended.rusage.utime + ended.rusage.stime,
-            peak,
-        })
+        self.ended(peak, anonymous).await
     }
 
     /// Waits until it ends by itself, looking at its memory every now and then.
@@ -103,18 +122,26 @@ impl Process {
     /// # Errors
     /// When it ended with a failure.
     pub async fn end(self) -> io::Result<Usage> {
-        let mut peak = 0;
+        let (mut peak, mut anonymous) = (0, 0);
         while !self.has_ended() {
             peak = self.peak().max(peak);
+            anonymous = self.anonymous().max(anonymous);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let ended = self.child.wait4()?;
-        if !ended.status.success() {
+        self.ended(peak, anonymous).await
+    }
+
+    async fn ended(self, peak: u64, anonymous: u64) -> io::Result<Usage> {
+        let ended = tokio::task::spawn_blocking(move || self.child.wait4());
+        let ended = ended.await.map_err(io::Error::other)??;
+        let stopped = ended.status.signal() == Some(Signal::TERM.as_raw());
+        if !ended.status.success() && !stopped {
             return Err(io::Error::other(format!("ended with {}", ended.status)));
         }
         Ok(Usage {
             cpu: ended.rusage.utime + ended.rusage.stime,
             peak,
+            anonymous,
         })
     }
 }

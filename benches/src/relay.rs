@@ -49,11 +49,12 @@ async fn relay(arguments: &Arguments) -> anyhow::Result<()> {
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut under_way = JoinSet::new();
     for page in 0..arguments.rows.div_ceil(arguments.page_rows) {
-        let url = format!("{}{RELAY_PAGE}{page}", arguments.pages);
+        let first = page * arguments.page_rows;
+        let rows = (arguments.rows - first).min(arguments.page_rows);
+        let url = format!("{}{RELAY_PAGE}{first}-{}", arguments.pages, first + rows);
         let body = send(&http, http::Request::get(url).body(Bytes::new())?)
             .await?
             .into_body();
-        let rows = (arguments.rows - page * arguments.page_rows).min(arguments.page_rows);
         let chunks = rows.div_ceil(CHUNK);
         for chunk in 0..chunks {
             let bytes = body.len() * chunk / chunks..body.len() * (chunk + 1) / chunks;

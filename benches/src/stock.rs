@@ -1,6 +1,6 @@
 //! A tenant's mail, rendered before anything is measured.
 
-use std::ops::Range;
+use std::{fmt::Debug, ops::Range};
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -35,6 +35,18 @@ impl Dialect {
             Self::Graph => 5000,
         }
     }
+}
+
+/// What pages are made of: rows as JSON, numbered from the newest to the oldest.
+pub trait Supply: Debug + Send + Sync {
+    /// The service whose form the rows have.
+    fn dialect(&self) -> Dialect;
+
+    /// The rows received from `start` to `end`, both included.
+    fn window(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Range<usize>;
+
+    /// The text of these rows as they are `now`, with commas between them.
+    fn text(&self, rows: Range<usize>, now: DateTime<Utc>) -> Bytes;
 }
 
 /// The rows of a tenant as JSON, newest first, so that any page is one stretch of one text.
@@ -101,18 +113,6 @@ impl Stock {
         self.text.len()
     }
 
-    /// The service whose form the rows have.
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    /// The rows received from `start` to `end`, both included.
-    pub fn window(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Range<usize> {
-        let first = self.received.partition_point(|received| *received > end);
-        let after = self.received.partition_point(|received| *received >= start);
-        first..after.max(first)
-    }
-
     /// The text of these rows, with commas between them.
     pub fn rows(&self, rows: Range<usize>) -> Bytes {
         let at = |index: usize| self.begins.get(index).copied().unwrap_or(self.text.len());
@@ -121,6 +121,22 @@ impl Stock {
         }
         let comma = usize::from(rows.start > 0);
         self.text.slice(at(rows.start) + comma..at(rows.end))
+    }
+}
+
+impl Supply for Stock {
+    fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn window(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Range<usize> {
+        let first = self.received.partition_point(|received| *received > end);
+        let after = self.received.partition_point(|received| *received >= start);
+        first..after.max(first)
+    }
+
+    fn text(&self, rows: Range<usize>, _now: DateTime<Utc>) -> Bytes {
+        self.rows(rows)
     }
 }
 

@@ -177,10 +177,12 @@ impl Source for Tracing {
         SourceLimits {
             longest_window: Graph::LONGEST_WINDOW,
             retention: Graph::RETENTION,
-            rows_per_window: 100_000,
+            // Just below 60 pages: each query ends with a page that is not full, so there should be
+            // few queries, and a full page at the end when the estimate is right.
+            rows_per_window: 299_000,
             rows_per_page: 5000,
             share: self.limiter.share(),
-            pages_per_window: 100,
+            pages_per_window: 300,
             longest_call: Graph::LONGEST_CALL,
         }
     }

@@ -18,7 +18,7 @@ const TENANT: u32 = 100;
 /// requests are spread.
 const PARTS: u32 = 9;
 
-/// One in so many requests is kept for what cannot wait.
+/// One in so many requests is kept for what cannot wait, even when it has not needed any lately.
 const RESERVE: u32 = 20;
 
 /// The pause after a refusal that does not say how long to wait.
@@ -55,7 +55,7 @@ impl Default for Share {
 /// it no more than a ninth, and less for a while after the service has refused a request, as then
 /// others use the quota too.
 ///
-/// In memory are the instants of at most one period's requests.
+/// In memory are at most one period's requests.
 #[derive(Clone, Debug)]
 pub struct Quota {
     share: u32,
@@ -64,8 +64,19 @@ pub struct Quota {
     /// When `allowed` changed last.
     changed: DateTime<Utc>,
     /// The requests of the last period, oldest first.
-    stamps: VecDeque<DateTime<Utc>>,
+    sent: VecDeque<Sent>,
+    /// The most that could not wait in a period, and when that was found last.
+    needed: (u32, DateTime<Utc>),
+    /// Something that cannot wait had to wait: the next free request is kept for it.
+    pressing: bool,
     not_before: DateTime<Utc>,
+}
+
+/// A request that counts.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: DateTime<Utc>,
+    urgency: Urgency,
 }
 
 impl Quota {
@@ -79,18 +90,24 @@ impl Quota {
         let mut stamps: Vec<_> = stamps.into_iter().collect();
         stamps.sort_unstable();
         let excess = stamps.len().saturating_sub(TENANT as usize);
+        let sent = stamps.into_iter().skip(excess).map(|at| Sent {
+            at,
+            urgency: Urgency::Later,
+        });
         Self {
             share: share.0,
             allowed: share.0,
             changed: DateTime::UNIX_EPOCH,
-            stamps: stamps.into_iter().skip(excess).collect(),
+            sent: sent.collect(),
+            needed: (0, DateTime::UNIX_EPOCH),
+            pressing: false,
             not_before: DateTime::UNIX_EPOCH,
         }
     }
 
     /// The instants of the requests that count, to be kept over a restart.
     pub fn stamps(&self) -> impl ExactSizeIterator<Item = DateTime<Utc>> {
-        self.stamps.iter().copied()
+        self.sent.iter().map(|sent| sent.at)
     }
 
     /// How many requests in a period are our share.
@@ -106,14 +123,15 @@ impl Quota {
     /// Takes leave for one request now. None when it may be sent, and counts; else how long to
     /// wait before asking again, never zero.
     ///
-    /// Requests that can wait are spread, and leave a twentieth to those that cannot.
+    /// Requests that can wait are spread, and leave to those that cannot what these used in the last
+    /// period, at least a twentieth.
     pub fn take(&mut self, urgency: Urgency, now: DateTime<Utc>) -> Option<Duration> {
         self.forget(now);
         self.recover(now);
         let free = match urgency {
             Urgency::Now => self.free_at(self.allowed, PERIOD),
             Urgency::Later => {
-                let most = self.allowed - self.allowed / RESERVE;
+                let most = self.allowed - self.kept(now);
                 let part = self.allowed.div_ceil(PARTS);
                 self.free_at(most, PERIOD)
                     .max(self.free_at(part, PERIOD / PARTS as i32))
@@ -121,9 +139,11 @@ impl Quota {
         };
         let at = self.not_before.max(free);
         if at <= now {
-            self.stamps.push_back(now);
+            self.sent.push_back(Sent { at: now, urgency });
+            self.pressing &= urgency == Urgency::Later;
             return None;
         }
+        self.pressing |= urgency == Urgency::Now;
         let wait = (at - now).to_std().unwrap_or_default();
         Some(wait.max(Duration::from_millis(1)))
     }
@@ -137,7 +157,7 @@ impl Quota {
             .unwrap_or(REFUSAL_PAUSE)
             .clamp(TimeDelta::seconds(1), PERIOD);
         self.not_before = self.not_before.max(now + pause);
-        let used = u32::try_from(self.stamps.len()).unwrap_or(TENANT);
+        let used = u32::try_from(self.sent.len()).unwrap_or(TENANT);
         let floor = self.share.div_ceil(PARTS);
         self.allowed = (used.min(self.allowed) * 3 / 4).max(floor);
         self.changed = now;
@@ -154,32 +174,38 @@ impl Quota {
     /// Drops what lies a period back. Instants in the future, as after the clock has been set
     /// back, count as now.
     fn forget(&mut self, now: DateTime<Utc>) {
-        for stamp in self
-            .stamps
-            .iter_mut()
-            .rev()
-            .take_while(|stamp| **stamp > now)
-        {
-            *stamp = now;
+        for sent in self.sent.iter_mut().rev() {
+            if sent.at <= now {
+                break;
+            }
+            sent.at = now;
         }
-        while self
-            .stamps
-            .front()
-            .is_some_and(|stamp| now - *stamp >= PERIOD)
-        {
-            self.stamps.pop_front();
-        }
+        let old = |sent: &mut Sent| now - sent.at >= PERIOD;
+        while self.sent.pop_front_if(old).is_some() {}
         self.not_before = self.not_before.min(now + PERIOD);
         self.changed = self.changed.min(now);
     }
 
-    /// When fewer than `limit` requests lie within `span`.
+    /// Requests that are kept free for what cannot wait.
+    fn kept(&mut self, now: DateTime<Utc>) -> u32 {
+        let urgent = self.sent.iter().filter(|one| one.urgency == Urgency::Now);
+        let used = u32::try_from(urgent.count()).unwrap_or(TENANT);
+        let (needed, found) = self.needed;
+        if used >= needed || now - found >= PERIOD {
+            self.needed = (used, now);
+        }
+        let reserve = self.needed.0.max(self.allowed.div_ceil(RESERVE));
+        let kept = (reserve - used.min(reserve)).max(u32::from(self.pressing));
+        kept.min(self.allowed - 1)
+    }
+
+    /// When fewer than `limit` requests, of which there is at least one, lie within `span`.
     fn free_at(&self, limit: u32, span: TimeDelta) -> DateTime<Utc> {
-        self.stamps
+        self.sent
             .len()
             .checked_sub(limit as usize)
-            .and_then(|index| self.stamps.get(index))
-            .map_or(DateTime::UNIX_EPOCH, |stamp| *stamp + span)
+            .and_then(|index| self.sent.get(index))
+            .map_or(DateTime::UNIX_EPOCH, |sent| sent.at + span)
     }
 }
 
@@ -216,11 +242,46 @@ mod tests {
     fn keeps_to_its_share_and_spreads() {
         let mut quota = Quota::new(Share::default());
         let sent = rush(&mut quota, 0, 3000);
-        assert_eq!(sent.len(), 860, "all but what is kept for the newest rows");
-        assert_eq!(most_within(&sent, 300_000), 86);
+        assert_eq!(sent.len(), 850, "all but what is kept for the newest rows");
+        assert_eq!(most_within(&sent, 300_000), 85);
         let newest = (0..20).filter(|_| quota.take(Urgency::Now, at(3_000_000)).is_none());
-        assert!(newest.count() >= 4, "what is kept for them is not spread");
+        assert!(newest.count() >= 5, "what is kept for them is not spread");
         assert_eq!(most_within(&sent, 33_333), 10);
+    }
+
+    #[test]
+    fn what_cannot_wait_has_what_it_needs_and_the_others_all_the_rest() {
+        for (share, urgent) in [(100, 1), (90, 1), (90, 2), (50, 1)] {
+            let mut quota = Quota::new(Share::new(share).unwrap());
+            let (mut waiting, mut sent) = (0, Vec::new());
+            for now in (0..3_000_000).step_by(500) {
+                // What can wait asks first.
+                while quota.take(Urgency::Later, at(now)).is_none() {
+                    sent.push(now);
+                }
+                waiting += if now % 60_000 == 0 { urgent } else { 0 };
+                while waiting > 0 && quota.take(Urgency::Now, at(now)).is_none() {
+                    sent.push(now);
+                    waiting -= 1;
+                }
+                // What is needed is found out at first.
+                assert!(waiting == 0 || now < 900_000, "{share}, {urgent}: {now}");
+            }
+            assert_eq!(most_within(&sent, 300_000), share as usize);
+            let steady = sent.iter().filter(|at| **at >= 900_000).count();
+            assert_eq!(steady, share as usize * 7, "nothing is left unused");
+        }
+    }
+
+    #[test]
+    fn what_cannot_wait_is_next_when_it_has_to_wait_nevertheless() {
+        let mut quota = Quota::new(Share::default());
+        let sent = rush(&mut quota, 0, 300);
+        let many = (0..20).filter(|_| quota.take(Urgency::Now, at(299_000)).is_none());
+        assert_eq!(sent.len() + many.count(), 90);
+        let free = sent[0] + 300_000;
+        assert!(quota.take(Urgency::Later, at(free)).is_some());
+        assert_eq!(quota.take(Urgency::Now, at(free)), None);
     }
 
     #[test]
@@ -237,7 +298,7 @@ mod tests {
         let mut quota = Quota::restored(Share::default(), quota.stamps());
         let after = rush(&mut quota, 301_000, 300);
         let sent: Vec<_> = before.into_iter().chain(after).collect();
-        assert_eq!(most_within(&sent, 300_000), 86);
+        assert_eq!(most_within(&sent, 300_000), 85);
         let many = Quota::restored(Share::default(), (0..5000).map(at));
         assert_eq!(many.stamps().len(), 100, "bounded");
     }
@@ -250,8 +311,8 @@ mod tests {
         assert_eq!(quota.allowed(), 22, "less than the 30 that were too many");
         assert_eq!(
             quota.take(Urgency::Later, at(100_000)),
-            Some(Duration::from_secs(200)),
-            "until the first 10 are a period back"
+            Some(Duration::from_millis(233_334)),
+            "until the first 11 are a period back"
         );
         for _ in 0..9 {
             quota.refused(at(160_000), None);

@@ -1,5 +1,7 @@
 //! (a) A backlog, as fast as it goes.
 
+mod account;
+
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -7,21 +9,24 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use benchmark::{
-    contestant::{Contestant, Seat, Trigger},
-    site::Site,
+    contestant::{Contestant, Programs, Seat, Trigger},
+    site::{Shown, Site},
     stock::{Dialect, Mail, Stock},
 };
 use chrono::{TimeDelta, Utc};
-use emulator::Traffic;
 use serde_json::json;
 
+use self::account::Account;
 use crate::{
     bench::Bench,
-    report::{Report, say},
+    report::{Outcome, mib, number, say},
 };
 
 /// Graph lets 500 000 rows through in 5 minutes; so its backlog is shorter.
 const GRAPH_SHARE: u64 = 5;
+
+/// Requests for pages come in bursts every 33 s; so much lies between two runs.
+const GAP: Duration = Duration::from_millis(3300);
 
 /// More time than any contestant needs.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -52,78 +57,72 @@ fn mail(rows: u64) -> Mail {
     }
 }
 
-pub(crate) async fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say(format_args!("(a) {} rows ...", bench.rows));
     let reporting = Arc::new(Stock::new(mail(bench.rows), Dialect::Reporting)?);
     let graph = Arc::new(Stock::new(mail(bench.rows / GRAPH_SHARE), Dialect::Graph)?);
-    report.stocks(&reporting, &graph);
+    let paced = paced(bench, &graph).await?;
+    let mut samples = Vec::new();
     let mut contestants = vec![
         Contestant::Relay(Dialect::Reporting),
         Contestant::Module(Trigger::Account),
         Contestant::Module(Trigger::Oauth),
-        Contestant::Relay(Dialect::Graph),
     ];
     if bench.programs.python.is_some() {
         contestants.push(Contestant::Python);
     }
-    // The quota makes it wait most of the time, so that its runs share the time of the others.
-    let runs = (0..bench.runs).map(|_| {
-        let (programs, graph) = (bench.programs.clone(), Arc::clone(&graph));
-        async move { run(&programs, Contestant::Module(Trigger::Graph), &graph).await }
-    });
-    let waiting = futures_util::future::try_join_all(runs);
-    for number in 1..=bench.runs {
+    for _ in 0..bench.runs {
         for contestant in &contestants {
-            let stock = match contestant {
-                Contestant::Relay(Dialect::Graph) => &graph,
-                _ => &reporting,
-            };
-            let sample = run(&bench.programs, *contestant, stock).await?;
-            say(format_args!("  run {number}: {}", line(&sample)));
-            report.backlog(sample);
+            samples.push(run(&bench.programs, *contestant, &reporting).await?);
         }
     }
-    for sample in waiting.await? {
-        say(format_args!("  {}", line(&sample)));
-        report.backlog(sample);
-    }
-    Ok(())
+    samples.extend(paced);
+    Ok(Account::new(samples, [&reporting, &graph]).outcome())
+}
+
+/// The runs with Graph's rows: the quota makes the module wait most of the time, so that all of its
+/// runs share that time, and those of the relay, each in a gap that the others leave.
+async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
+    let contestants = [
+        Contestant::Module(Trigger::Graph),
+        Contestant::Relay(Dialect::Graph),
+    ];
+    let turns = (0..bench.runs).flat_map(|_| contestants);
+    let runs = (0..).zip(turns).map(|(number, contestant)| async move {
+        tokio::time::sleep(GAP * number).await;
+        run(&bench.programs, contestant, stock).await
+    });
+    futures_util::future::try_join_all(runs).await
 }
 
 fn line(sample: &Sample) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "for people")]
-    let million = sample.rows as f64 / 1e6;
     format!(
         "{:<24} {:6.2} s CPU per million rows, {:5.1} MiB, {:6.1} s",
         sample.contestant.name(),
-        sample.cpu / million,
-        sample.peak as f64 / f64::from(1 << 20),
+        sample.cpu / number(sample.rows) * 1e6,
+        mib(sample.peak),
         sample.wall
     )
 }
 
 async fn run(
-    programs: &benchmark::contestant::Programs,
+    programs: &Programs,
     contestant: Contestant,
     stock: &Arc<Stock>,
 ) -> anyhow::Result<Sample> {
-    let site = Site::open(Some(Arc::clone(stock)), Traffic::default()).await?;
+    let site = Site::open(Shown::Supply(Arc::<Stock>::clone(stock))).await?;
     let rows = stock.len() as u64;
-    let trigger = match contestant {
-        Contestant::Module(trigger) => trigger,
-        Contestant::Relay(_) | Contestant::Python => Trigger::Account,
-    };
+    let trigger = contestant.trigger();
     let mut settings = json!({"start_time": 24 * 29, "frequency": 600});
     if trigger == Trigger::Graph {
         settings = json!({"start_time": 24 * 29, "frequency": 600, "quota": 100});
     }
     let seat = Seat::new(trigger, &site, &settings)?;
     let process = match contestant {
-        Contestant::Module(trigger) => seat.module(&programs.module, trigger)?,
         Contestant::Relay(dialect) => {
             seat.relay(&programs.own, &site, rows, dialect.page_rows())?
         }
-        Contestant::Python => seat.python(programs.python.as_ref().context("no Python")?)?,
+        collector => seat.collector(programs, collector)?,
     };
     let done = site.accepted(rows, PATIENCE).await;
     let wall = done.map(|done| (done - process.started).as_secs_f64());
@@ -139,7 +138,7 @@ async fn run(
     );
     let usage = usage.with_context(|| format!("{name}:\n{}", seat.log()))?;
     let seen = site.seen();
-    Ok(Sample {
+    let sample = Sample {
         contestant,
         rows,
         cpu: usage.cpu.as_secs_f64(),
@@ -147,5 +146,7 @@ async fn run(
         wall: wall.unwrap_or(f64::NAN),
         bytes: (seen.bytes_out.load(Relaxed), seen.bytes_in.load(Relaxed)),
         requests: (seen.pages.load(Relaxed), seen.batches.load(Relaxed)),
-    })
+    };
+    say(format_args!("  {}", line(&sample)));
+    Ok(sample)
 }

@@ -1,12 +1,7 @@
-//! Measures the schedule of settling: a tenant whose rows surface late, over days of simulated
-//! time, against the real [`Schedule`] and a service that answers at once.
-//!
-//! ```text
-//! cargo run --release -p benchmark --bin settling
-//! ```
+//! A tenant whose rows surface late, and its collection: the real [`Schedule`] over simulated time
+//! and a service that answers at once.
 
 #![allow(
-    clippy::print_stdout,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
@@ -26,7 +21,7 @@ use message_trace::{
     },
 };
 
-const DAY: i64 = 86_400;
+pub(super) const DAY: i64 = 86_400;
 
 /// Late rows that are watched, spread over the second and third day.
 const WATCHED: usize = 60_000;
@@ -49,28 +44,29 @@ struct Late {
 }
 
 /// A source, as far as the schedule knows it.
-struct Service {
-    name: &'static str,
-    rows_per_page: u32,
-    share: u32,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Service {
+    pub(super) name: &'static str,
+    pub(super) rows_per_page: u32,
+    pub(super) share: u32,
 }
 
 /// A tenant and its collection.
-struct Tenant {
+pub(super) struct Tenant {
     rows_per_day: f64,
     page: f64,
-    schedule: Schedule,
     late: Vec<Late>,
-    requests: HashMap<Lane, u64>,
-    rows_read: f64,
+    pub(super) schedule: Schedule,
+    pub(super) requests: HashMap<Lane, u64>,
+    pub(super) rows_read: f64,
 }
 
-fn at(second: i64) -> DateTime<Utc> {
+pub(super) fn at(second: i64) -> DateTime<Utc> {
     DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(1_800_000_000 + second)
 }
 
 impl Tenant {
-    fn new(rows_per_day: f64, service: &Service) -> Self {
+    pub(super) fn new(rows_per_day: f64, service: &Service) -> Self {
         let settings = ScheduleSettings {
             frequency: TimeDelta::seconds(60),
             delay: TimeDelta::zero(),
@@ -119,7 +115,7 @@ impl Tenant {
         self.schedule.complete(window, now, rows as u64, now);
     }
 
-    fn turn(&mut self, now: DateTime<Utc>) {
+    pub(super) fn turn(&mut self, now: DateTime<Utc>) {
         if let Some(window) = self.schedule.live(now) {
             self.read(Lane::Live, window, now);
         }
@@ -129,7 +125,7 @@ impl Tenant {
     }
 
     /// How many times later than promised each row was seen; none when it never was.
-    fn delays(&self) -> Vec<Option<f64>> {
+    pub(super) fn delays(&self) -> Vec<Option<f64>> {
         let delay = |row: &Late| {
             let delay = (row.seen? - row.visible).as_seconds_f64();
             let lateness = (row.visible - row.received).as_seconds_f64();
@@ -173,65 +169,4 @@ fn lateness(quantile: f64) -> f64 {
         }
     }
     0.0
-}
-
-fn main() {
-    println!(
-        "| Service | Rows a day | Live requests a day | Settling requests a day | of all that may \
-         be made | An instant is read | Late rows in time | Slowest | Never seen | Intervals |"
-    );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let services = [
-        Service {
-            name: "Graph",
-            rows_per_page: 5000,
-            share: 90,
-        },
-        Service {
-            name: "Reporting Web Service",
-            rows_per_page: 2000,
-            share: 270,
-        },
-    ];
-    for service in &services {
-        for rows_per_day in [1e3, 1e5, 3e5, 1e6, 3e6, 1e7] {
-            report(service, rows_per_day);
-        }
-    }
-}
-
-fn report(service: &Service, rows_per_day: f64) {
-    let mut tenant = Tenant::new(rows_per_day, service);
-    let mut requests = HashMap::new();
-    let (mut rows_before, mut rows_after, mut intervals) = (0.0, 0.0, 0);
-    for minute in 0..6 * DAY / 60 {
-        if minute == DAY / 60 {
-            requests.clone_from(&tenant.requests);
-            rows_before = tenant.rows_read;
-        }
-        if minute == 2 * DAY / 60 {
-            for (lane, before) in &mut requests {
-                *before = tenant.requests.get(lane).copied().unwrap_or(0) - *before;
-            }
-            rows_after = tenant.rows_read;
-        }
-        tenant.turn(at(minute * 60));
-        intervals = intervals.max(tenant.schedule.coverage().stretches().len());
-    }
-    let delays = tenant.delays();
-    let seen: Vec<f64> = delays.iter().copied().flatten().collect();
-    let in_time = seen.iter().filter(|delay| **delay <= 1.0).count();
-    let settling = requests.get(&Lane::Settle).copied().unwrap_or(0);
-    let quota = f64::from(service.share) / 0.9 * DAY as f64 / 300.0;
-    println!(
-        "| {} | {rows_per_day} | {} | {settling} | {:.1} % | {:.0} times | {:.2} % | {:.1} times \
-         the promise | {} | {intervals} |",
-        service.name,
-        requests.get(&Lane::Live).copied().unwrap_or(0),
-        settling as f64 / quota * 100.0,
-        (rows_after - rows_before) / rows_per_day,
-        in_time as f64 / seen.len() as f64 * 100.0,
-        seen.iter().copied().fold(0.0, f64::max),
-        delays.len() - seen.len(),
-    );
 }

@@ -1,0 +1,91 @@
+//! The module's own memory of delivered rows.
+
+use std::{io, path::Path};
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use message_trace::{
+    collect::{
+        Store,
+        journal::{Journal, Remembered},
+        known::{Admission, BatchId, Filed},
+    },
+    sdk::{LocalBackend, Storage, StorageError},
+};
+use tokio::runtime::Runtime;
+
+use super::steps::Ledger;
+
+/// The module's own: known rows in memory, their journal in segment files.
+pub(super) struct Segments {
+    remembered: Remembered,
+    store: Directory,
+    runtime: Runtime,
+}
+
+impl Ledger for Segments {
+    fn open(directory: &Path) -> Result<Self> {
+        let store = Directory(Storage::new(LocalBackend::open(directory)?));
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let remembered = runtime.block_on(Journal::open(&store, [7; 16]))?;
+        ensure!(remembered.damage.is_empty(), "{:?}", remembered.damage);
+        Ok(Self {
+            remembered,
+            store,
+            runtime,
+        })
+    }
+
+    fn admit(&mut self, page: &[Filed]) -> Result<usize> {
+        let known = &mut self.remembered.known;
+        let admissions = page.iter().map(|row| {
+            let received = DateTime::UNIX_EPOCH + TimeDelta::hours(row.hour.into());
+            known.admit(
+                row.key,
+                Some(received),
+                DateTime::<Utc>::UNIX_EPOCH,
+                BatchId(0),
+            )
+        });
+        Ok(admissions
+            .filter(|admission| matches!(admission, Admission::New(_)))
+            .count())
+    }
+
+    fn deliver(&mut self, page: &[Filed]) -> Result<()> {
+        let Remembered { journal, known, .. } = &mut self.remembered;
+        self.runtime.block_on(journal.append(&self.store, page))?;
+        known.deliver(page);
+        Ok(())
+    }
+}
+
+/// The storage of the module as the store of the journal.
+struct Directory(Storage);
+
+fn io<T>(result: Result<T, StorageError>) -> io::Result<T> {
+    result.map_err(io::Error::other)
+}
+
+impl Store for Directory {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        io(self.0.read(name).await)
+    }
+
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        io(self.0.write(name, content).await)
+    }
+
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        io(self.0.append(name, content).await)
+    }
+
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        io(self.0.delete(name).await)
+    }
+
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        io(self.0.list(prefix).await)
+    }
+}

@@ -1,0 +1,348 @@
+//! The services that contestants talk to: pages from a supply, everything else from the emulator.
+
+mod pages;
+mod timeline;
+
+use std::{
+    io,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use emulator::{Emulator, Options, Traffic};
+use memchr::memmem;
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+pub use self::timeline::Timeline;
+use crate::stock::Supply;
+
+/// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
+pub const NOW: &str = "x-benchmark-now";
+
+/// Tells how many rows are in a body that is no batch of events.
+pub const ROWS: &str = "x-benchmark-rows";
+
+/// Where the relay finds its pages: the number of the first row and of the one behind the last
+/// follow, as `0-2000`.
+pub const RELAY_PAGE: &str = "/relay/";
+
+/// More bytes than any body has.
+const MOST_BYTES: usize = 64 << 20;
+
+/// What a site shows.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// Rows that are rendered already; the intake's answers are, too.
+    Supply(Arc<dyn Supply>),
+    /// What the emulator makes of it.
+    Traffic(Box<Traffic>),
+}
+
+impl Shown {
+    /// No mail at all.
+    pub fn nothing() -> Self {
+        Self::Traffic(Box::default())
+    }
+}
+
+/// What was seen of a contestant.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Rows that the intake has accepted.
+    pub accepted: AtomicU64,
+    /// Requests for pages.
+    pub pages: AtomicU64,
+    /// Requests to the intake.
+    pub batches: AtomicU64,
+    /// Bytes of the pages.
+    pub bytes_out: AtomicU64,
+    /// Bytes of the batches.
+    pub bytes_in: AtomicU64,
+    /// Accepted rows in the contestant's time.
+    pub acceptance: Timeline,
+    /// Requests for pages in the contestant's time.
+    pub requests: Timeline,
+}
+
+/// The services, on free ports of the loopback interface, until dropped.
+#[derive(Debug)]
+pub struct Site {
+    inner: Arc<Inner>,
+    microsoft: u16,
+    sekoia: u16,
+    _closing: DropGuard,
+}
+
+#[derive(Debug)]
+struct Inner {
+    supply: Option<Arc<dyn Supply>>,
+    emulator: Emulator,
+    microsoft: Router,
+    sekoia: Router,
+    /// Identifiers for the intake's answers; as long as the longest batch.
+    ids: Vec<String>,
+    seen: Seen,
+    /// The contestant's time, in milliseconds since 1970; 0 for the machine's.
+    now: Arc<AtomicI64>,
+    first: watch::Sender<Option<Instant>>,
+    progress: watch::Sender<u64>,
+}
+
+impl Site {
+    /// Shows this at the machine's time.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn open(shown: Shown) -> io::Result<Self> {
+        Self::open_with(shown, 0).await
+    }
+
+    /// The same for a contestant for whom it is `now`, and then what it tells itself.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn open_at(shown: Shown, now: DateTime<Utc>) -> io::Result<Self> {
+        Self::open_with(shown, now.timestamp_millis()).await
+    }
+
+    async fn open_with(shown: Shown, now: i64) -> io::Result<Self> {
+        let now = Arc::new(AtomicI64::new(now));
+        let told = Arc::clone(&now);
+        let (supply, traffic) = match shown {
+            Shown::Supply(supply) => (Some(supply), Traffic::default()),
+            Shown::Traffic(traffic) => (None, *traffic),
+        };
+        let emulator = Emulator::new(Options {
+            clock: emulator::Clock::new(move || time(&told)),
+            traffic,
+            ..Options::default()
+        });
+        let inner = Arc::new(Inner {
+            supply,
+            microsoft: emulator.microsoft_router(),
+            sekoia: emulator.sekoia_router(),
+            emulator,
+            ids: (0..20_000).map(|_| Uuid::new_v4().to_string()).collect(),
+            seen: Seen::default(),
+            now,
+            first: watch::Sender::new(None),
+            progress: watch::Sender::new(0),
+        });
+        let closing = CancellationToken::new();
+        let microsoft = listen(&inner, &closing, Inner::microsoft).await?;
+        let sekoia = listen(&inner, &closing, Inner::sekoia).await?;
+        Ok(Self {
+            inner,
+            microsoft,
+            sekoia,
+            _closing: closing.drop_guard(),
+        })
+    }
+
+    /// From here on the machine's time counts.
+    pub fn follow_the_machine(&self) {
+        self.inner.now.store(0, Relaxed);
+    }
+
+    /// The emulator behind it.
+    pub fn emulator(&self) -> &Emulator {
+        &self.inner.emulator
+    }
+
+    /// What was seen so far.
+    pub fn seen(&self) -> &Seen {
+        &self.inner.seen
+    }
+
+    /// The root of Microsoft's services.
+    pub fn microsoft(&self) -> String {
+        format!("http://127.0.0.1:{}", self.microsoft)
+    }
+
+    /// The root of Sekoia.io's services.
+    pub fn sekoia(&self) -> String {
+        format!("http://127.0.0.1:{}", self.sekoia)
+    }
+
+    /// When the first request came; none when it did not come in time.
+    pub async fn first_request(&self, patience: Duration) -> Option<Instant> {
+        let mut first = self.inner.first.subscribe();
+        let found = timeout(patience, first.wait_for(Option::is_some)).await;
+        found.ok()?.ok()?.as_ref().copied()
+    }
+
+    /// When so many rows were accepted; none when that took too long.
+    pub async fn accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
+        let mut progress = self.inner.progress.subscribe();
+        let found = timeout(patience, progress.wait_for(|accepted| *accepted >= rows)).await;
+        found.ok()?.ok().map(|_| Instant::now())
+    }
+}
+
+/// The contestant's time.
+#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
+fn time(told: &AtomicI64) -> DateTime<Utc> {
+    let told = Some(told.load(Relaxed)).filter(|told| *told > 0);
+    told.and_then(DateTime::from_timestamp_millis)
+        .unwrap_or_else(Utc::now)
+}
+
+async fn listen<F>(
+    inner: &Arc<Inner>,
+    closing: &CancellationToken,
+    answer: impl Fn(Arc<Inner>, Request) -> F + Clone + Send + Sync + 'static,
+) -> io::Result<u16>
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = listener.local_addr()?.port();
+    let inner = Arc::clone(inner);
+    let router = Router::new().fallback(move |request: Request| {
+        let told = request
+            .headers()
+            .get(NOW)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        if let Some(told) = told {
+            inner.now.fetch_max(told, Relaxed);
+        }
+        answer(Arc::clone(&inner), request)
+    });
+    let closed = closing.clone().cancelled_owned();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = axum::serve(listener, router) => {}
+            () = closed => {}
+        }
+    });
+    Ok(port)
+}
+
+impl Inner {
+    async fn microsoft(self: Arc<Self>, request: Request) -> Response {
+        self.first.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert_with(Instant::now);
+            is_first
+        });
+        let path = request.uri().path();
+        let relayed = path.strip_prefix(RELAY_PAGE);
+        let is_page = path.ends_with("essageTraces") || path.ends_with("/MessageTrace");
+        let now = time(&self.now);
+        if is_page || relayed.is_some() {
+            self.seen.pages.fetch_add(1, Relaxed);
+            self.seen.requests.add(now.timestamp_millis(), 1);
+        }
+        let page = match (&self.supply, relayed) {
+            (Some(supply), Some(rows)) => pages::relayed(supply.as_ref(), rows, now),
+            (Some(supply), None) if is_page => pages::asked(supply.as_ref(), &request, now),
+            _ => return forward(&self.microsoft, request).await,
+        };
+        let Some(page) = page else {
+            return pages::status(StatusCode::BAD_REQUEST);
+        };
+        self.seen.bytes_out.fetch_add(page.bytes, Relaxed);
+        page.response
+    }
+
+    async fn sekoia(self: Arc<Self>, request: Request) -> Response {
+        if !request.uri().path().ends_with("/batch") {
+            return forward(&self.sekoia, request).await;
+        }
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
+        self.seen.batches.fetch_add(1, Relaxed);
+        self.seen.bytes_in.fetch_add(body.len() as u64, Relaxed);
+        let rows = rows_in(&parts.headers, &body);
+        let answer = if self.supply.is_some() {
+            text(self.confirmation(rows))
+        } else {
+            forward(&self.sekoia, Request::from_parts(parts, Body::from(body))).await
+        };
+        if answer.status().is_success() {
+            self.accept(rows as u64);
+        }
+        answer
+    }
+
+    fn accept(&self, rows: u64) {
+        let now = time(&self.now).timestamp_millis();
+        self.seen.acceptance.add(now, rows);
+        let accepted = self.seen.accepted.fetch_add(rows, Relaxed) + rows;
+        self.progress
+            .send_modify(|progress| *progress = accepted.max(*progress));
+    }
+
+    fn confirmation(&self, rows: usize) -> String {
+        let ids = self.ids.get(..rows).unwrap_or(&self.ids);
+        format!("{{\"event_ids\":[\"{}\"]}}", ids.join("\",\""))
+    }
+}
+
+/// How many events a batch holds. Inside of an event every quote is escaped, so the end of one and
+/// the beginning of the next are seen nowhere else.
+fn rows_in(headers: &HeaderMap, body: &[u8]) -> usize {
+    if let Some(told) = headers.get(ROWS) {
+        return told
+            .to_str()
+            .ok()
+            .and_then(|told| told.parse().ok())
+            .unwrap_or(0);
+    }
+    let dense = memmem::find_iter(body, b"}\",\"{").count();
+    let spaced = if dense == 0 {
+        memmem::find_iter(body, b"}\", \"{").count()
+    } else {
+        0
+    };
+    dense + spaced + usize::from(memmem::find(body, b"\"{").is_some())
+}
+
+async fn forward(router: &Router, request: Request) -> Response {
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn text(body: String) -> Response {
+    Response::new(Body::from(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_a_batch_are_counted_whatever_they_hold() {
+        let events = [r#"{"a":"}\",\"{"}"#, r#"{"b":[{},{}]}"#, "{}"];
+        for count in 0..=3 {
+            let body = serde_json::json!({"jsons": events.get(..count), "intake_key": "k"});
+            assert_eq!(
+                rows_in(&HeaderMap::new(), body.to_string().as_bytes()),
+                count
+            );
+        }
+        let spaced = br#"{"intake_key": "k", "jsons": ["{\"a\": 1}", "{}"]}"#;
+        assert_eq!(rows_in(&HeaderMap::new(), spaced), 2);
+    }
+}

@@ -1,0 +1,72 @@
+//! The size of the binary and of the image.
+
+use std::{fs, io, path::Path, process::Command};
+
+use anyhow::ensure;
+
+use crate::{
+    bench::Bench,
+    programs::repository,
+    report::{Figure, Outcome, mib},
+};
+
+pub(crate) fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
+    let binary = fs::metadata(&bench.programs.module)?.len();
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("image");
+    let laid = Command::new(repository().join(".ci/image-layout"))
+        .arg(&bench.programs.module)
+        .arg(&root)
+        .status()?;
+    ensure!(laid.success(), "the image cannot be laid out");
+    Ok(outcome(binary, bytes_below(&root)?))
+}
+
+fn outcome(binary: u64, image: u64) -> Outcome {
+    let (binary, image) = (mib(binary), mib(image));
+    Outcome {
+        figures: vec![Figure {
+            name: "release binary, static, stripped; image layout",
+            target: "at most 11 MiB; 12 MiB",
+            measured: format!("{binary:.2} MiB; {image:.2} MiB"),
+            met: binary <= 11.0 && image <= 12.0,
+        }],
+        ..Outcome::default()
+    }
+}
+
+/// Bytes of all files in a folder and below.
+pub(crate) fn bytes_below(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() {
+            bytes_below(&entry.path())?
+        } else {
+            metadata.len()
+        };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_count_with_all_their_bytes_whatever_folder_they_are_in() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("one"), [0; 100]).unwrap();
+        fs::write(folder.path().join("a/b/two"), [0; 23]).unwrap();
+        assert_eq!(bytes_below(folder.path()).unwrap(), 123);
+    }
+
+    #[test]
+    fn both_sizes_count() {
+        let met = |binary, image| outcome(binary, image).figures.iter().all(|one| one.met);
+        assert!(met(11 << 20, 12 << 20));
+        assert!(!met((11 << 20) + 1, 1) && !met(1, (12 << 20) + 1));
+    }
+}
