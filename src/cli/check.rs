@@ -3,14 +3,27 @@
 use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::screen::{BAD, FAINT, GOOD, Screen, say, styled};
-use crate::sdk::{self, Directories, Environment, Finding, Outcome, Registry, Topic};
+use super::{
+    screen::{BAD, FAINT, GOOD, Screen, say, styled},
+    usage,
+};
+use crate::{
+    http::chain,
+    sdk::{self, Directories, Environment, Finding, Outcome, Registry, StartError, Topic},
+};
 
 /// Columns of the outcome and of the topic's name, with the blanks behind them.
 const OUTCOME: usize = 9;
 const NAME: usize = 19;
+
+/// What stands in the way of any check.
+const START: Topic = Topic {
+    name: "start",
+    exit_code: 1,
+    about: "no check was possible",
+};
 
 /// The command's place on the command line.
 pub(super) fn command(registry: &Registry) -> Command {
@@ -41,9 +54,13 @@ fn exit_codes(registry: &Registry) -> String {
     let codes = registry.topics();
     let mut codes: Vec<&Topic> = codes.iter().collect();
     codes.sort_by_key(|topic| topic.exit_code);
-    let mut text = String::from(
-        "Exit codes:\n   0  everything passes\n   1  no check was possible\n\
+    let mut text = format!(
+        "Exit codes:\n   0  everything passes\n   {}  {}\n   {}  {}\n\
          and, of the first line that fails:",
+        START.exit_code,
+        START.about,
+        usage::EXIT_CODE,
+        usage::ABOUT,
     );
     for topic in codes {
         text.push_str(&format!(
@@ -61,10 +78,6 @@ pub(super) async fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
-        Ok(trigger) => trigger,
-        Err(unclear) => return Ok(unclear),
-    };
     let pause = arguments
         .get_one::<u64>("wait")
         .copied()
@@ -75,11 +88,20 @@ pub(super) async fn run(
         before: None,
         announced: false,
     };
+    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
+        Ok(trigger) => trigger,
+        Err(unclear) => return output.nothing(None, Topic::SETTINGS, unclear.to_string()),
+    };
     loop {
-        let findings =
-            Round::go(registry, &trigger, &directories, &environment, &mut output).await?;
-        match (findings.exit_code(), pause) {
-            (0, _) | (_, None) => return Ok(ExitCode::from(findings.exit_code())),
+        let round = Round::go(registry, &trigger, &directories, &environment, &mut output).await;
+        let round = match round {
+            Err(error) if error.is::<StartError>() => {
+                return output.nothing(Some(&trigger), START, chain(error.as_ref()));
+            }
+            round => round?,
+        };
+        match (round.exit_code(), pause) {
+            (0, _) | (_, None) => return Ok(ExitCode::from(round.exit_code())),
             (_, Some(pause)) => {
                 output.announce(pause);
                 tokio::time::sleep(pause).await;
@@ -111,7 +133,7 @@ impl Round {
         let (directories, environment) = (directories.clone(), environment.clone());
         sdk::check(registry, trigger, directories, environment, &mut report).await?;
         printed?;
-        output.end(trigger, &round)?;
+        output.end(Some(trigger), &round)?;
         Ok(round)
     }
 
@@ -131,7 +153,7 @@ impl Round {
         failed.next().map_or(0, |finding| finding.topic.exit_code)
     }
 
-    fn json(&self, trigger: &str) -> Value {
+    fn json(&self, trigger: Option<&str>) -> Value {
         let findings = self.0.iter().map(|finding| {
             json!({
                 "check": finding.topic.name,
@@ -178,7 +200,7 @@ impl Output {
         self.screen.line(&head, OUTCOME + NAME, &finding.text)
     }
 
-    fn end(&mut self, trigger: &str, round: &Round) -> anyhow::Result<()> {
+    fn end(&mut self, trigger: Option<&str>, round: &Round) -> anyhow::Result<()> {
         if self.as_json {
             writeln!(anstream::stdout(), "{}", round.json(trigger))?;
         }
@@ -190,6 +212,27 @@ impl Output {
         }
         self.before = Some(outcomes);
         Ok(())
+    }
+
+    /// Says why nothing was checked: a failure like any other for machines.
+    fn nothing(
+        &mut self,
+        trigger: Option<&str>,
+        topic: Topic,
+        text: String,
+    ) -> anyhow::Result<ExitCode> {
+        if self.as_json {
+            let failure = Finding {
+                topic,
+                outcome: Outcome::Fail,
+                text,
+                facts: Map::new(),
+            };
+            self.end(trigger, &Round(vec![failure]))?;
+        } else {
+            say(&format!("message-trace: {text}"));
+        }
+        Ok(ExitCode::from(topic.exit_code))
     }
 
     /// Says, once, that it goes on.
@@ -215,7 +258,8 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), topics.len());
-        assert!(codes.iter().all(|code| (3..64).contains(code)), "{codes:?}");
+        let free = usage::EXIT_CODE + 1..64;
+        assert!(codes.iter().all(|code| free.contains(code)), "{codes:?}");
         let longest = topics.iter().map(|topic| topic.name.len()).max();
         assert!(longest.unwrap() < NAME);
     }

@@ -5,7 +5,10 @@ use std::{io::Write as _, process::ExitCode};
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
-use super::screen::{FAINT, Screen, say, styled};
+use super::{
+    screen::{FAINT, Screen, say, styled},
+    usage,
+};
 use crate::sdk::{self, Directories, Effective, Environment, Origin, Place, Registry, Topic};
 
 /// Columns of an origin, with the blanks behind it.
@@ -21,7 +24,10 @@ pub(super) fn command() -> Command {
              is the value of a setting that the trigger does not have.",
         )
         .after_help(format!(
-            "Exit codes:\n   0  the settings fit the trigger\n  {}  they do not",
+            "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
+             {}  {}\n  {}  they do not fit it",
+            usage::EXIT_CODE,
+            usage::ABOUT,
             Topic::SETTINGS.exit_code
         ))
         .arg(super::trigger())
@@ -35,11 +41,18 @@ pub(super) fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
+    let mut problems = Vec::new();
     let trigger = match super::chosen(registry, directories, &environment, arguments) {
-        Ok(trigger) => trigger,
-        Err(unclear) => return Ok(unclear),
+        Ok(trigger) => Some(trigger),
+        Err(unclear) => {
+            problems.push(unclear.to_string());
+            None
+        }
     };
-    let (values, problems) = sdk::effective(registry, &trigger, directories, environment)?;
+    let mut values = Vec::new();
+    if let Some(trigger) = &trigger {
+        (values, problems) = sdk::effective(registry, trigger, directories, environment)?;
+    }
     if arguments.get_flag("json") {
         let settings: Vec<Value> = values.iter().map(as_json).collect();
         let document = json!({"trigger": trigger, "settings": settings, "problems": problems});
@@ -61,17 +74,20 @@ pub(super) fn run(
 fn print(values: &[Effective]) -> anyhow::Result<()> {
     let screen = Screen::new();
     let widest = values.iter().map(|value| value.name.len()).max();
-    let width = widest.unwrap_or(0) + 2;
+    let widest = widest.unwrap_or(0);
+    // Where there is no room for columns, there are none.
+    let columns = screen.has_room(4 + widest + ORIGIN);
+    let width = if columns { widest } else { 0 };
     let mut heading = None;
     for value in values {
         if heading != Some(value.object) {
             heading = Some(value.object);
             let title = value.object.unwrap_or("keys of the platform");
-            screen.line(&styled(FAINT, title, 0), 0, "")?;
+            screen.heading(title)?;
         }
         let origin = styled(FAINT, &origin(&value.origin), ORIGIN);
-        let head = format!("  {:width$}{origin}", value.name);
-        screen.line(&head, 2 + width + ORIGIN, &text(value))?;
+        let head = format!("  {:width$}  {origin}", value.name);
+        screen.line(&head, 4 + widest + ORIGIN, &text(value))?;
     }
     Ok(())
 }

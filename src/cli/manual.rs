@@ -27,7 +27,6 @@ pub(super) fn completions_command() -> Command {
 /// The place of `man` on the command line.
 pub(super) fn man_command() -> Command {
     Command::new("man")
-        .hide(true)
         .about("Prints the manual page of the program or of a command")
         .arg(Arg::new("command").value_name("COMMAND"))
 }

@@ -1,20 +1,22 @@
 //! The command line, for the platform and for people.
 
+mod backfill;
 mod check;
 mod config;
 mod manual;
 mod screen;
 mod status;
+mod usage;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use self::screen::{fail, say};
+use self::screen::fail;
 use crate::{
     http::chain,
-    sdk::{self, Directories, Environment, Registry, Topic},
+    sdk::{self, Directories, Environment, Registry, Unclear},
     triggers,
 };
 
@@ -32,16 +34,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 ExitCode::FAILURE
             };
         }
-        Err(error) => return fail(error.render().ansi().to_string().trim_end()),
+        Err(error) => return usage::refuse(&registry, command_line(&registry), error),
     };
-    let ended = match matches.subcommand() {
-        None => Err(anyhow::anyhow!(
-            "a command is missing; {}",
-            known(&registry)
-        )),
-        Some((command, arguments)) => run(&registry, command, arguments),
+    let Some((command, arguments)) = matches.subcommand() else {
+        // The definition requires a command.
+        return ExitCode::FAILURE;
     };
-    match ended {
+    match run(&registry, command, arguments) {
         Ok(code) => code,
         // Whoever read the answer has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
@@ -59,6 +58,7 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     let directories = directories(arguments);
     match command {
         "check" => runtime()?.block_on(check::run(registry, directories, arguments)),
+        "backfill" => runtime()?.block_on(backfill::run(registry, directories, arguments)),
         "status" => runtime()?.block_on(status::run(&directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
@@ -111,8 +111,7 @@ fn command_line(registry: &Registry) -> Command {
         .after_help("A trigger is started by its name. `message-trace COMMAND --help` tells more.")
         .subcommand_help_heading("Commands")
         .disable_help_subcommand(true)
-        // An unknown command is not clap's business: it gets the list of commands.
-        .allow_external_subcommands(true)
+        .subcommand_required(true)
         .arg(directory(
             "config-dir",
             defaults.config,
@@ -125,6 +124,7 @@ fn command_line(registry: &Registry) -> Command {
         ))
         .subcommands(triggers)
         .subcommand(check::command(registry))
+        .subcommand(backfill::command())
         .subcommand(status::command())
         .subcommand(config::command())
         .subcommand(manual::completions_command())
@@ -161,31 +161,18 @@ fn json() -> Arg {
         .help("Print JSON")
 }
 
-/// The command of the trigger that is meant; else, said already, the exit code.
+/// The command of the trigger that is meant.
 fn chosen(
     registry: &Registry,
     directories: &Directories,
     environment: &Environment,
     arguments: &ArgMatches,
-) -> Result<String, ExitCode> {
+) -> Result<String, Unclear> {
     if let Some(trigger) = arguments.get_one::<String>("trigger") {
         return Ok(trigger.clone());
     }
     let fitting = sdk::only_fitting(registry, directories, environment);
-    fitting.map(str::to_owned).map_err(|unclear| {
-        say(&format!("message-trace: {unclear}"));
-        ExitCode::from(Topic::SETTINGS.exit_code)
-    })
-}
-
-fn known(registry: &Registry) -> String {
-    let commands = registry
-        .commands()
-        .flat_map(|command| std::iter::once(command.name).chain(command.aliases.iter().copied()));
-    format!(
-        "the commands are: {}",
-        commands.collect::<Vec<_>>().join(", ")
-    )
+    fitting.map(str::to_owned)
 }
 
 #[cfg(test)]

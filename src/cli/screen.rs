@@ -1,12 +1,18 @@
 //! What people see: colors on a terminal only, and lines within its width.
 
-use std::{borrow::Cow, io::Write as _, process::ExitCode};
+use std::{io::Write as _, os::fd::AsFd, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
-use textwrap::{Options, WordSplitter};
+use textwrap::{Options, WordSplitter, core::display_width};
 
 /// Lines longer than that are hard to read, however wide the terminal.
 const WIDEST: usize = 100;
+
+/// A text beside its head needs so many columns.
+const LEAST_BESIDE: usize = 20;
+
+/// How far a text below its head is moved in.
+const BELOW: usize = 4;
 
 /// What is as it should be.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -17,7 +23,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What matters less.
 pub(super) const FAINT: Style = Style::new().dimmed();
 
-/// The standard output.
+/// The standard output, or the terminal that standard error leads to.
 #[derive(Debug)]
 pub(super) struct Screen {
     /// The width of the terminal; none when there is no terminal.
@@ -26,28 +32,59 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        let size = terminal_size::terminal_size_of(std::io::stdout());
         Self {
-            width: size.map(|(width, _)| usize::from(width.0).min(WIDEST)),
+            width: width_of(&std::io::stdout()),
         }
     }
 
-    /// Prints a line: `head`, which takes `indent` columns, and `text`, which is wrapped beside it.
+    /// Prints a line: `head`, which takes `indent` columns, and `text`, which is wrapped beside it,
+    /// or below it where the terminal is narrow.
     pub(super) fn line(&self, head: &str, indent: usize, text: &str) -> anyhow::Result<()> {
-        let text = self.beside(indent, text);
-        Ok(writeln!(anstream::stdout(), "{head}{text}")?)
+        let line = self.laid_out(head, indent, text);
+        Ok(writeln!(anstream::stdout(), "{line}")?)
     }
 
-    fn beside<'a>(&self, indent: usize, text: &'a str) -> Cow<'a, str> {
-        let room = self.width.and_then(|width| width.checked_sub(indent));
-        // Where there is no room, the terminal wraps as it likes.
-        let Some(room) = room.filter(|room| *room >= 20) else {
-            return text.into();
-        };
-        let options = Options::new(room).word_splitter(WordSplitter::NoHyphenation);
-        let lines = textwrap::wrap(text, options);
-        lines.join(&format!("\n{:indent$}", "")).into()
+    /// Prints what the lines below it have in common.
+    pub(super) fn heading(&self, text: &str) -> anyhow::Result<()> {
+        Ok(writeln!(anstream::stdout(), "{}", styled(FAINT, text, 0))?)
     }
+
+    /// Whether there is room for a text beside a head of so many columns.
+    pub(super) fn has_room(&self, indent: usize) -> bool {
+        self.width
+            .is_none_or(|width| width >= indent + LEAST_BESIDE)
+    }
+
+    fn laid_out(&self, head: &str, indent: usize, text: &str) -> String {
+        let Some(width) = self.width else {
+            return format!("{head}{text}");
+        };
+        if self.has_room(indent) {
+            return format!("{head}{}", wrapped(text, width, indent));
+        }
+        let head = head.trim_end();
+        if display_width(head) + 2 + display_width(text) <= width {
+            return format!("{head}  {text}");
+        }
+        format!("{head}\n{:BELOW$}{}", "", wrapped(text, width, BELOW))
+    }
+}
+
+/// The width of a terminal; none when it is none.
+fn width_of(stream: &impl AsFd) -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(stream)?;
+    Some(usize::from(width.0).min(WIDEST))
+}
+
+/// A text within the width, of which the lines but the first are moved in.
+fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let room = width.saturating_sub(indent).max(LEAST_BESIDE - BELOW);
+    let lines = textwrap::wrap(text, options(room));
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+fn options(width: usize) -> Options<'static> {
+    Options::new(width).word_splitter(WordSplitter::NoHyphenation)
 }
 
 /// A text in a style, filled up with blanks.
@@ -58,6 +95,10 @@ pub(super) fn styled(style: Style, text: &str, width: usize) -> String {
 
 /// Says something beside the answer, on standard error.
 pub(super) fn say(text: &str) {
+    let text = match width_of(&std::io::stderr()) {
+        Some(width) => textwrap::fill(text, options(width)),
+        None => text.to_owned(),
+    };
     // When even standard error is gone, the exit code must do.
     _ = writeln!(anstream::stderr(), "{text}");
 }
@@ -73,15 +114,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_wrapped_beside_their_head() {
+    fn lines_are_wrapped_beside_or_below_their_head() {
         let screen = |width| Screen { width };
         let text = "one two three four five six";
+        let line = |width| screen(width).laid_out("head:     ", 10, text);
         assert_eq!(
-            screen(Some(30)).beside(10, text),
-            "one two three four\n          five six"
+            line(Some(30)),
+            "head:     one two three four\n          five six"
         );
-        assert_eq!(screen(None).beside(10, text), text);
-        assert_eq!(screen(Some(25)).beside(10, text), text, "no room");
+        assert_eq!(line(None), format!("head:     {text}"));
+        let narrow = "head:\n    one two three four five\n    six";
+        assert_eq!(line(Some(29)), narrow);
+        let short = screen(Some(29)).laid_out("\u{1b}[2mhead:\u{1b}[0m     ", 10, "one two");
+        assert_eq!(short, "\u{1b}[2mhead:\u{1b}[0m  one two");
+        let narrowest = "head:\n    one two three\n    four five six";
+        assert_eq!(line(Some(1)), narrowest);
     }
 
     #[test]

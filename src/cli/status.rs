@@ -3,13 +3,17 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{ArgMatches, Command};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::screen::{BAD, GOOD, Screen, styled};
+use super::{
+    screen::{BAD, GOOD, Screen, styled},
+    usage,
+};
 use crate::{
     Clock,
-    sdk::{Directories, Environment, Running},
-    triggers,
+    http::chain,
+    sdk::{Directories, Environment, Running, StartError},
+    triggers::{self, Status, Verdict},
 };
 
 /// The widest name of a line, with the blanks behind it.
@@ -24,7 +28,22 @@ pub(super) fn command() -> Command {
              object store) and, where it runs on this machine, from the process itself, which is \
              asked at its ports for liveness and metrics. Nothing is changed.",
         )
+        .after_help(exit_codes())
         .arg(super::json())
+}
+
+fn exit_codes() -> String {
+    let told = [
+        (1, "the configuration cannot be read"),
+        (usage::EXIT_CODE, usage::ABOUT),
+    ];
+    let verdicts = Verdict::ALL.map(|verdict| (verdict.exit_code(), verdict.about()));
+    let mut codes = [told.as_slice(), &verdicts].concat();
+    codes.sort_unstable();
+    let lines = codes
+        .iter()
+        .map(|(code, about)| format!("\n   {code}  {about}"));
+    format!("Exit codes:{}", lines.collect::<String>())
 }
 
 /// Prints the status.
@@ -32,20 +51,33 @@ pub(super) async fn run(
     directories: &Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let running = Running::find(directories, Environment::process()).await?;
-    let lines = triggers::status(&running, Clock::system().now()).await;
-    if arguments.get_flag("json") {
+    let as_json = arguments.get_flag("json");
+    let running = match Running::find(directories, Environment::process()).await {
+        Err(error) if as_json => return unknown(&error),
+        running => running?,
+    };
+    let Status { verdict, lines } = triggers::status(&running, Clock::system().now()).await;
+    if as_json {
         let lines = lines.into_iter().filter(|line| !line.facts.is_null());
-        let document: Map<String, Value> = lines
+        let mut document: Map<String, Value> = lines
             .map(|line| (line.name.to_owned(), line.facts))
             .collect();
+        document.insert("verdict".to_owned(), verdict.word().into());
+        document.insert("exit_code".to_owned(), verdict.exit_code().into());
         writeln!(anstream::stdout(), "{:#}", Value::Object(document))?;
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        let screen = Screen::new();
+        for line in lines {
+            let style = if line.bad { BAD } else { GOOD };
+            screen.line(&styled(style, line.name, NAME), NAME, &line.text)?;
+        }
     }
-    let screen = Screen::new();
-    for line in lines {
-        let style = if line.bad { BAD } else { GOOD };
-        screen.line(&styled(style, line.name, NAME), NAME, &line.text)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(verdict.exit_code()))
+}
+
+/// Tells machines why there is nothing to tell.
+fn unknown(error: &StartError) -> anyhow::Result<ExitCode> {
+    let document = json!({"verdict": "unknown", "exit_code": 1, "problem": chain(error)});
+    writeln!(anstream::stdout(), "{document:#}")?;
+    Ok(ExitCode::FAILURE)
 }

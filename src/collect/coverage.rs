@@ -4,9 +4,13 @@
 //! which nothing has been asked for yet. Between the two it is a sequence of [`Stretch`]es without
 //! gaps, each missing, settling or final.
 
+mod backfill;
+mod windows;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use self::windows::{with, without};
 use crate::Window;
 
 /// More stretches than this are merged, so that the state stays small whatever happens.
@@ -21,6 +25,8 @@ const MOST_LOSSES: usize = 50;
 pub enum Phase {
     /// Never read to the end.
     Missing,
+    /// Never read to the end either, but only a backfill asks for it: the mark does not wait for it.
+    Wanted,
     /// Read, for the last time by a query that began at this instant; rows may still surface.
     Settling(DateTime<Utc>),
     /// Read for the last time.
@@ -63,6 +69,20 @@ pub struct Coverage {
     stretches: Vec<Stretch>,
     /// Rows that were out of the source's reach before they could be read, oldest first.
     lost: Vec<Window>,
+    /// Behind the origin, what nobody has asked for: it lies between backfills and the rest. Oldest
+    /// first.
+    #[serde(default)]
+    unasked: Vec<Window>,
+    /// Rows received before it may have been delivered and forgotten, although the floor is lower.
+    #[serde(default)]
+    memory: DateTime<Utc>,
+    /// Whether there is a live edge; until then all there is are backfills.
+    #[serde(default = "yes")]
+    begun: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Coverage {
@@ -73,6 +93,9 @@ impl Coverage {
             floor: start,
             stretches: Vec::new(),
             lost: Vec::new(),
+            unasked: Vec::new(),
+            memory: start,
+            begun: true,
         }
     }
 
@@ -118,14 +141,30 @@ impl Coverage {
         &self.lost
     }
 
-    /// When the instant was read last; none when it was not, or nothing is known of it any more.
-    pub fn read_at(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// Whether a row received at this instant is to be looked at only in a window that holds it:
+    /// its time is done, and whether it was delivered may be forgotten.
+    pub fn is_done_with(&self, instant: DateTime<Utc>) -> bool {
+        instant < self.memory.max(self.origin) && !self.is_open(instant)
+    }
+
+    /// Whether an instant is still to be read, or read again.
+    fn is_open(&self, instant: DateTime<Utc>) -> bool {
+        let stretch = self.stretch(instant);
+        stretch.is_some_and(|stretch| stretch.phase != Phase::Final)
+    }
+
+    fn stretch(&self, instant: DateTime<Utc>) -> Option<&Stretch> {
         let after = self
             .stretches
             .partition_point(|stretch| stretch.window.start() <= instant);
         let stretch = self.stretches.get(after.checked_sub(1)?)?;
-        match stretch.phase {
-            Phase::Settling(read) if stretch.window.contains(instant) => Some(read),
+        Some(stretch).filter(|stretch| stretch.window.contains(instant))
+    }
+
+    /// When the instant was read last; none when it was not, or nothing is known of it any more.
+    pub fn read_at(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.stretch(instant)?.phase {
+            Phase::Settling(read) => Some(read),
             _ => None,
         }
     }
@@ -148,12 +187,7 @@ impl Coverage {
     pub fn lose(&mut self, window: Window) {
         self.reach(window.end());
         self.paint(window, Phase::Final, 0.0);
-        match self.lost.last_mut() {
-            Some(last) if last.end() == window.start() => {
-                *last = Window::new(last.start(), window.end()).unwrap_or(window);
-            }
-            _ => self.lost.push(window),
-        }
+        self.lost = with(&self.lost, window);
         let excess = self.lost.len().saturating_sub(MOST_LOSSES);
         self.lost.drain(..excess);
     }
@@ -171,7 +205,8 @@ impl Coverage {
 
     /// What lies behind `now` has not happened yet, and is not missing.
     pub fn retract(&mut self, now: DateTime<Utc>) {
-        let ahead = |one: &Stretch| one.phase == Phase::Missing && one.window.end() > now;
+        let unread = |one: &Stretch| matches!(one.phase, Phase::Missing | Phase::Wanted);
+        let ahead = |one: &Stretch| unread(one) && one.window.end() > now;
         while let Some(last) = self.stretches.pop_if(|last| ahead(last)) {
             let until_now = Window::new(last.window.start(), now);
             self.stretches
@@ -181,7 +216,35 @@ impl Coverage {
 
     /// A window is to be read (again), also when it lies before the origin.
     pub fn want(&mut self, window: Window) {
+        self.ask(window, Phase::Missing);
+    }
+
+    /// Another module has delivered everything before `mark` that no backfill asks for.
+    pub fn delivered_before(&mut self, mark: DateTime<Utc>) {
+        let start = self.floor;
+        self.reach(mark);
+        let all = Window::new(start, mark);
+        let theirs = all.map(|all| without(&[all], self.wanted()));
+        for window in theirs.into_iter().flatten() {
+            self.paint(window, Phase::Final, 0.0);
+        }
+        self.memory = self.memory.max(mark);
+    }
+
+    /// Nobody asks for what lies between the edge and `start`.
+    fn skip_to(&mut self, start: DateTime<Utc>) {
+        if let Some(skipped) = Window::new(self.edge(), start) {
+            self.reach(start);
+            self.paint(skipped, Phase::Final, 0.0);
+            self.unasked = with(&self.unasked, skipped);
+        }
+    }
+
+    /// A window is to be read as this phase says, also when it lies before the origin or behind the
+    /// edge.
+    fn ask(&mut self, window: Window, phase: Phase) {
         if let Some(before) = Window::new(window.start(), self.floor) {
+            self.memory = self.memory.max(self.floor);
             self.stretches.insert(
                 0,
                 Stretch {
@@ -192,9 +255,19 @@ impl Coverage {
             );
             self.floor = before.start();
         }
-        self.origin = self.origin.min(window.start());
+        if let Some(older) = Window::new(window.start(), self.origin) {
+            self.unasked = with(&self.unasked, older);
+            self.origin = older.start();
+        }
+        if self.begun {
+            self.reach(window.end());
+        } else {
+            self.skip_to(window.start());
+        }
+        self.unasked = without(&self.unasked, [window]);
+        self.lost = without(&self.lost, [window]);
         self.reach(window.end());
-        self.paint(window, Phase::Missing, 0.0);
+        self.paint(window, phase, 0.0);
     }
 
     /// What was read `settle_time` after its reception, or later, is final.
@@ -318,112 +391,4 @@ pub(super) fn seconds(span: TimeDelta) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: TimeDelta = TimeDelta::hours(1);
-
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
-    }
-
-    fn phases(coverage: &Coverage) -> Vec<(Window, Phase)> {
-        let stretches = coverage.stretches().iter();
-        stretches.map(|one| (one.window, one.phase)).collect()
-    }
-
-    #[test]
-    fn a_gap_is_missing_until_it_is_read() {
-        let mut coverage = Coverage::new(at(0));
-        coverage.reach(at(100));
-        coverage.read(window(100, 102), at(102), 4);
-        assert_eq!(coverage.mark(), at(0));
-        coverage.read(window(0, 60), at(103), 0);
-        assert_eq!(coverage.mark(), at(60));
-        coverage.read(window(60, 100), at(103), 40);
-        assert_eq!(coverage.mark(), at(102));
-        let expected = [
-            (window(0, 100), Phase::Settling(at(103))),
-            (window(100, 102), Phase::Settling(at(102))),
-        ];
-        assert_eq!(phases(&coverage), expected);
-        assert!((coverage.rows(window(50, 102)) - 24.0).abs() < 1e-6);
-        assert_eq!(coverage.read_at(at(50)), Some(at(103)));
-        assert_eq!(
-            (coverage.read_at(at(102)), coverage.read_at(at(-1))),
-            (None, None)
-        );
-    }
-
-    #[test]
-    fn what_was_read_late_enough_is_final_and_raises_the_floor() {
-        let mut coverage = Coverage::new(at(0));
-        coverage.read(window(0, 100), at(100), 100);
-        coverage.settle(HOUR);
-        assert_eq!((coverage.floor(), coverage.edge()), (at(40), at(100)));
-        let mut coverage = Coverage::new(at(0));
-        coverage.reach(at(10));
-        coverage.read(window(10, 100), at(100), 90);
-        coverage.settle(HOUR);
-        assert_eq!(coverage.floor(), at(0), "what is missing holds the floor");
-        let expected = [
-            (window(0, 10), Phase::Missing),
-            (window(10, 40), Phase::Final),
-            (window(40, 100), Phase::Settling(at(100))),
-        ];
-        assert_eq!(phases(&coverage), expected);
-        coverage.lose(window(0, 10));
-        assert_eq!(coverage.floor(), at(40));
-        assert_eq!(coverage.lost(), [window(0, 10)]);
-    }
-
-    #[test]
-    fn what_has_not_happened_yet_is_not_missing() {
-        let mut coverage = Coverage::new(at(0));
-        coverage.reach(at(100));
-        coverage.retract(at(40));
-        assert_eq!(coverage.edge(), at(40));
-        coverage.read(window(30, 40), at(40), 1);
-        coverage.retract(at(20));
-        assert_eq!(coverage.edge(), at(40), "what was read has happened");
-    }
-
-    #[test]
-    fn losses_that_meet_are_one() {
-        let mut coverage = Coverage::new(at(0));
-        coverage.reach(at(100));
-        coverage.lose(window(0, 10));
-        coverage.lose(window(10, 30));
-        coverage.lose(window(50, 60));
-        assert_eq!(coverage.lost(), [window(0, 30), window(50, 60)]);
-    }
-
-    #[test]
-    fn too_many_stretches_are_merged_to_what_is_read_soonest() {
-        let mut coverage = Coverage::new(at(0));
-        for minute in 0..3000 {
-            coverage.read(window(minute, minute + 1), at(minute + 1 + minute % 2), 1);
-        }
-        assert!(coverage.stretches().len() <= MOST_STRETCHES);
-        assert!((coverage.rows(window(0, 3000)) - 3000.0).abs() < 1e-6);
-        assert!(coverage.read_at(at(7)).unwrap() <= at(9));
-        assert_eq!((coverage.floor(), coverage.edge()), (at(0), at(3000)));
-    }
-
-    #[test]
-    fn what_is_wanted_again_is_missing_also_before_the_origin() {
-        let mut coverage = Coverage::new(at(0));
-        coverage.read(window(0, 10), at(200), 1);
-        coverage.settle(HOUR);
-        coverage.want(window(-20, 5));
-        assert_eq!((coverage.origin(), coverage.floor()), (at(-20), at(-20)));
-        assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(-20, 5)]);
-        coverage.read(window(-20, 5), at(200), 0);
-        coverage.settle(HOUR);
-        assert_eq!(coverage.floor(), at(10));
-    }
-}
+mod tests;

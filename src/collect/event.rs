@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Lane;
+use super::{Lane, backfill::Progress};
 use crate::Window;
 
 /// Hears of everything that happens in the fetch loop.
@@ -108,6 +108,18 @@ pub enum Event<'a> {
     },
     /// Where the collection stands, told when the live edge is read.
     Standing(Standing),
+    /// A backfill is taken up.
+    BackfillBegun {
+        /// From when to when.
+        range: Window,
+        /// Whether it had been begun before.
+        resumed: bool,
+    },
+    /// A backfill has come to its end.
+    BackfillEnded {
+        /// What became of it.
+        progress: &'a Progress,
+    },
     /// The data directory could not be written; tried again after the pause.
     StoreFailed {
         /// What happened.

@@ -1,6 +1,7 @@
 //! The async shell of the fetch loop: one task that decides and keeps the books, while pages are
 //! asked for and batches are delivered beside it, a bounded number of each.
 
+mod backfill;
 mod delivery;
 mod pass;
 
@@ -14,11 +15,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    backfill::{Backfill, Orders},
     delivery::{Delivery, Draft},
     pass::{Pass, Slot},
 };
 use super::{
     Checkpoint, Event, Lane, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
+    backfill::Trouble,
     coverage::Coverage,
     journal::Journal,
     known::{BatchId, KnownRows},
@@ -73,6 +76,9 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     asked: JoinSet<Answer<S::Link>>,
     deliveries: JoinSet<Delivery>,
     last_batch: BatchId,
+    /// What a person asks for besides.
+    backfill: Option<Backfill>,
+    orders: Orders,
     /// Help was called for, and nothing has healed since.
     called: bool,
     /// The source has answered once.
@@ -118,6 +124,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             asked: JoinSet::new(),
             deliveries: JoinSet::new(),
             last_batch: BatchId(0),
+            backfill: None,
+            orders: Orders::default(),
             called: false,
             proven: false,
         }
@@ -134,6 +142,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         };
         self.asked.abort_all();
         self.drain().await;
+        self.tell_last_progress().await;
         match end {
             End::Stopped => Ok(()),
             End::Failed(error) => Err(io::Error::other(error)),
@@ -144,6 +153,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.keep().await?;
         loop {
             self.plan().await?;
+            self.tell_progress().await?;
             match self.wait().await? {
                 Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
                 Turn::Delivered(first) => self.delivered(first).await?,
@@ -154,12 +164,18 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Gives every idle reader something to do.
     async fn plan(&mut self) -> Result<(), End> {
+        self.look_for_order().await?;
         let now = self.source_time();
-        if self.is_idle(0)
-            && let Some(window) = self.schedule.live(now)
-        {
-            self.tell_standing();
-            self.begin(0, Lane::Live, window);
+        if self.is_idle(0) {
+            if let Some(window) = self.schedule.live(now) {
+                self.tell_standing();
+                self.begin(0, Lane::Live, window);
+            } else if !self.schedule.is_collecting()
+                && let Some((lane, window)) = self.schedule.beside(now)
+            {
+                // The first reader finds out whether anything is wrong, whatever there is to read.
+                self.begin(0, lane, window);
+            }
         }
         while let Some(window) = self.schedule.lost(now) {
             self.lose(window).await?;
@@ -197,7 +213,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// How long until the live edge or a paused reader is due.
     fn until_due(&self) -> Duration {
-        let mut pause = TURN;
+        let mut pause = self.until_told().unwrap_or(TURN);
         if self.is_idle(0) {
             let now = self.source_time();
             let due = (self.schedule.due(now) - now).to_std().unwrap_or_default();
@@ -336,6 +352,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if failures > 0 {
             self.tell(Event::Recovered { failures });
         }
+        if let Some(backfill) = &mut self.backfill {
+            backfill.is_in(None);
+        }
         if !self.slots.iter().any(Slot::is_refused) {
             self.called = false;
         }
@@ -363,6 +382,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             ..
         } = *pass;
         self.schedule.learn(lane, window, rows);
+        if lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            backfill.changed().windows += 1;
+        }
         self.tell(Event::WindowRead {
             lane,
             window,
@@ -383,6 +407,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return;
         };
         let verdict = reader.patience.failed(error.remedy, now);
+        let person = error.remedy == Remedy::Person;
+        if let Some(backfill) = &mut self.backfill {
+            let sentence = error.sentence.clone();
+            backfill.is_in(Some(Trouble { sentence, person }));
+        }
         let source_time = self.parts.source.now(now);
         if pass.pages == 0 && pass.window.end() > source_time {
             // The answer has told that our clock is ahead: the windows are made anew.
@@ -393,7 +422,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             reader.hold(verdict.pause);
             reader.pass = Some(pass);
         }
-        self.tell_failure(error, verdict.pause, error.remedy == Remedy::Person);
+        self.tell_failure(error, verdict.pause, person);
         self.call(verdict.call, &error.sentence);
     }
 
@@ -483,7 +512,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Moves past rows that are gone for good.
     async fn lose(&mut self, window: Window) -> Result<(), End> {
         self.tell(Event::Lost { window });
-        self.keep().await
+        if let Some(backfill) = &mut self.backfill {
+            backfill.lost(window);
+        }
+        self.keep().await?;
+        self.settle_backfill().await
     }
 
     fn tell_standing(&self) {
@@ -511,9 +544,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 }
 
-/// Rows received just before the very first window are not ours.
-fn is_foreign(coverage: &Coverage, received: Option<DateTime<Utc>>) -> bool {
-    let origin = coverage.origin();
-    let before = Window::new(origin - pass::MARGIN, origin);
-    received.is_some_and(|received| before.is_some_and(|before| before.contains(received)))
+/// Rows received just beside a window whose time is done are not looked at: another module has
+/// delivered them, nobody has asked for them, or they are delivered and perhaps forgotten.
+fn is_foreign(coverage: &Coverage, window: Window, received: Option<DateTime<Utc>>) -> bool {
+    let near = Window::new(window.start() - pass::MARGIN, window.end() + pass::MARGIN);
+    received.is_some_and(|received| {
+        let beside = !window.contains(received) && near.is_some_and(|near| near.contains(received));
+        beside && coverage.is_done_with(received)
+    })
 }

@@ -5,13 +5,10 @@ mod key_set;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use self::{
-    by_message::ByMessage,
-    key_set::{KeySet, Likeness},
-};
-use crate::RowKey;
+use self::key_set::{KeySet, Likeness};
+use crate::{RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
 /// an hour at a time.
@@ -43,13 +40,45 @@ pub enum Admission {
     OnItsWay(BatchId),
 }
 
+/// Stands for the batch of rows that have arrived without one.
+const ARRIVED: BatchId = BatchId(u64::MAX);
+
 /// The rows that are not to be sent (again).
 ///
 /// A delivered row costs about 13 bytes.
 #[derive(Debug, Default)]
 pub struct KnownRows {
-    delivered: BTreeMap<u32, KeySet>,
-    on_their_way: ByMessage<BatchId>,
+    /// Delivered rows, and those on their way, which are in batches that are under way.
+    hours: BTreeMap<u32, KeySet>,
+    under_way: UnderWay,
+}
+
+/// The few batches that are under way, and how many rows each carries.
+#[derive(Debug, Default)]
+struct UnderWay(Vec<(BatchId, usize)>);
+
+impl UnderWay {
+    fn has(&self, batch: BatchId) -> bool {
+        self.0.iter().any(|(other, _)| *other == batch)
+    }
+
+    fn add(&mut self, batch: BatchId) {
+        match self.0.iter_mut().find(|(other, _)| *other == batch) {
+            Some((_, rows)) => *rows += 1,
+            None => self.0.push((batch, 1)),
+        }
+    }
+
+    fn take(&mut self, batch: BatchId) {
+        if let Some((_, rows)) = self.0.iter_mut().find(|(other, _)| *other == batch) {
+            *rows = rows.saturating_sub(1);
+        }
+        self.0.retain(|(_, rows)| *rows > 0);
+    }
+
+    fn rows(&self) -> usize {
+        self.0.iter().map(|(_, rows)| rows).sum()
+    }
 }
 
 impl KnownRows {
@@ -57,8 +86,8 @@ impl KnownRows {
     pub(super) fn delivered(hours: BTreeMap<u32, Vec<RowKey>>) -> Self {
         let hours = hours.into_iter();
         Self {
-            delivered: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
-            on_their_way: ByMessage::default(),
+            hours: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
+            under_way: UnderWay::default(),
         }
     }
 
@@ -77,22 +106,16 @@ impl KnownRows {
             hour: hour(received.unwrap_or(otherwise)),
             key,
         };
-        let delivered = match received {
-            Some(_) => self
-                .delivered
-                .get(&filed.hour)
-                .map(|keys| keys.likeness(key)),
-            None => self.delivered.values().map(|keys| keys.likeness(key)).max(),
+        let likeness = match received {
+            Some(_) => self.hours.get(&filed.hour).map(|keys| keys.likeness(key)),
+            None => self.hours.values().map(|keys| keys.likeness(key)).max(),
         };
-        if delivered == Some(Likeness::Row) {
-            return Admission::Delivered;
+        if let Some(Likeness::Row(carrier)) = likeness {
+            let carrier = carrier.filter(|carrier| self.under_way.has(*carrier));
+            return carrier.map_or(Admission::Delivered, Admission::OnItsWay);
         }
-        if let Some(carrier) = self.on_their_way.get(key) {
-            return Admission::OnItsWay(carrier);
-        }
-        let is_known = delivered == Some(Likeness::Message) || self.on_their_way.has_message(key);
-        self.on_their_way.insert(key, batch);
-        if is_known {
+        self.carry(filed, batch);
+        if likeness == Some(Likeness::Message) {
             Admission::Changed(filed)
         } else {
             Admission::New(filed)
@@ -100,26 +123,55 @@ impl KnownRows {
     }
 
     /// A row on its way is in another batch than was thought.
-    pub fn carry(&mut self, key: RowKey, batch: BatchId) {
-        self.on_their_way.insert(key, batch);
+    pub fn carry_instead(&mut self, row: Filed, thought: BatchId, batch: BatchId) {
+        self.under_way.take(thought);
+        self.carry(row, batch);
     }
 
-    /// The rows have arrived and are remembered from now on.
-    pub fn deliver(&mut self, rows: &[Filed]) {
-        for row in rows {
-            self.on_their_way.remove(row.key);
-            self.delivered.entry(row.hour).or_default().insert(row.key);
-        }
+    fn carry(&mut self, row: Filed, batch: BatchId) {
+        self.under_way.add(batch);
+        self.file(row, batch);
+    }
+
+    fn file(&mut self, row: Filed, batch: BatchId) {
+        let keys = self.hours.entry(row.hour).or_default();
+        keys.insert(row.key, batch, |batch| self.under_way.has(batch));
+    }
+
+    /// All rows of a batch have arrived and are remembered from now on. No other batch may have
+    /// its name, or they would seem to be on their way again.
+    pub fn arrived(&mut self, batch: BatchId) {
+        self.under_way.0.retain(|(other, _)| *other != batch);
+    }
+
+    /// This row of a batch will never be sent, and is remembered as if it had arrived.
+    pub fn give_up(&mut self, row: Filed, batch: BatchId) {
+        self.under_way.take(batch);
+        self.file(row, ARRIVED);
     }
 
     /// Forgets delivered rows that were received in the hours before that of `horizon`.
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) {
-        self.delivered = self.delivered.split_off(&hour(horizon));
+        let kept = self.hours.split_off(&hour(horizon));
+        let old = std::mem::replace(&mut self.hours, kept);
+        for (hour, keys) in old {
+            let keys = keys.only(|batch| self.under_way.has(batch));
+            if keys.len() > 0 {
+                self.hours.insert(hour, keys);
+            }
+        }
+    }
+
+    /// Whether rows of one of the hours of a window are remembered, or on their way.
+    pub fn holds(&self, window: Window) -> bool {
+        let hours = hour(window.start())..=hour(window.end() - TimeDelta::nanoseconds(1));
+        self.hours.range(hours).next().is_some()
     }
 
     /// How many rows are remembered as delivered.
     pub fn len(&self) -> usize {
-        self.delivered.values().map(KeySet::len).sum()
+        let all = self.hours.values().map(KeySet::len).sum::<usize>();
+        all.saturating_sub(self.under_way.rows())
     }
 
     /// Whether no row is remembered as delivered.
@@ -152,6 +204,11 @@ mod tests {
         known.admit(key(message, status), Some(at(hour)), at(0), BATCH)
     }
 
+    /// Asks about a row in a batch of its own.
+    fn ask(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> Admission {
+        known.admit(key(message, status), Some(at(hour)), at(0), BatchId(9))
+    }
+
     fn new(known: &mut KnownRows, message: i64, hour: i64) -> Filed {
         match admit(known, message, "", hour) {
             Admission::New(filed) => filed,
@@ -162,55 +219,74 @@ mod tests {
     #[test]
     fn a_row_is_sent_once() {
         let mut known = KnownRows::default();
-        let row = new(&mut known, 1, 5);
+        new(&mut known, 1, 5);
         let again = known.admit(key(1, ""), Some(at(5)), at(0), BatchId(8));
         assert_eq!(again, Admission::OnItsWay(BATCH), "the first one");
-        known.deliver(&[row]);
-        assert_eq!(admit(&mut known, 1, "", 5), Admission::Delivered);
-        new(&mut known, 2, 5);
+        known.arrived(BATCH);
+        assert_eq!(ask(&mut known, 1, "", 5), Admission::Delivered);
+        assert!(matches!(ask(&mut known, 2, "", 5), Admission::New(_)));
     }
 
     #[test]
     fn a_changed_status_is_told_from_a_new_row() {
         let mut known = KnownRows::default();
-        let first = new(&mut known, 1, 5);
+        new(&mut known, 1, 5);
         // The message is on its way still, as when both are in one page.
-        let Admission::Changed(second) = admit(&mut known, 1, "Failed", 5) else {
-            panic!("not changed")
-        };
-        known.deliver(&[first, second]);
+        let second = admit(&mut known, 1, "Failed", 5);
+        assert!(matches!(second, Admission::Changed(_)));
+        known.arrived(BATCH);
         assert!(matches!(
-            admit(&mut known, 1, "Pending", 5),
+            ask(&mut known, 1, "Pending", 5),
             Admission::Changed(_)
         ));
         for status in ["", "failed"] {
-            assert_eq!(admit(&mut known, 1, status, 5), Admission::Delivered);
+            assert_eq!(ask(&mut known, 1, status, 5), Admission::Delivered);
         }
     }
 
     #[test]
     fn old_hours_are_forgotten() {
         let mut known = KnownRows::default();
-        let rows: Vec<_> = (5..8).map(|n| new(&mut known, n, n)).collect();
-        known.deliver(&rows);
+        for n in 5..8 {
+            new(&mut known, n, n);
+        }
+        known.forget_before(at(6));
+        assert_eq!(admit(&mut known, 5, "", 5), Admission::OnItsWay(BATCH));
+        assert_eq!(known.len(), 0);
+        known.arrived(BATCH);
+        assert_eq!(known.len(), 3);
         known.forget_before(at(6));
         assert_eq!(known.len(), 2);
-        new(&mut known, 5, 5);
+        assert!(matches!(ask(&mut known, 5, "", 5), Admission::New(_)));
         for n in 6..8 {
-            assert_eq!(admit(&mut known, n, "", n), Admission::Delivered);
+            assert_eq!(ask(&mut known, n, "", n), Admission::Delivered);
         }
     }
 
     #[test]
     fn a_row_without_date_is_found_wherever_it_was_filed() {
         let mut known = KnownRows::default();
-        let Admission::New(row) = known.admit(key(1, ""), None, at(5), BATCH) else {
-            panic!("not new")
-        };
-        known.deliver(&[row, new(&mut KnownRows::default(), 2, 6)]);
-        let later = known.admit(key(1, ""), None, at(9), BATCH);
+        let first = known.admit(key(1, ""), None, at(5), BATCH);
+        assert!(matches!(first, Admission::New(_)));
+        new(&mut known, 2, 6);
+        known.arrived(BATCH);
+        let later = known.admit(key(1, ""), None, at(9), BatchId(9));
         assert_eq!(later, Admission::Delivered);
-        let changed = known.admit(key(1, "Failed"), None, at(9), BATCH);
+        let changed = known.admit(key(1, "Failed"), None, at(9), BatchId(9));
         assert!(matches!(changed, Admission::Changed(_)));
+    }
+
+    #[test]
+    fn rows_change_batches_and_are_given_up() {
+        let mut known = KnownRows::default();
+        let (row, late) = (new(&mut known, 1, 5), new(&mut known, 2, 5));
+        known.carry_instead(late, BATCH, BatchId(8));
+        assert_eq!(admit(&mut known, 2, "", 5), Admission::OnItsWay(BatchId(8)));
+        known.give_up(row, BATCH);
+        assert_eq!(admit(&mut known, 1, "", 5), Admission::Delivered);
+        assert_eq!(known.len(), 1);
+        known.arrived(BatchId(8));
+        assert_eq!(admit(&mut known, 2, "", 5), Admission::Delivered);
+        assert_eq!((known.len(), known.under_way.0.len()), (2, 0));
     }
 }

@@ -12,6 +12,7 @@
 //! [`known`]); the async shell around them ([`Collector`]) is thin. It owns the traits it needs;
 //! whoever puts a trigger together implements them.
 
+pub mod backfill;
 mod budget;
 pub mod coverage;
 pub mod journal;

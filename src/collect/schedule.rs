@@ -1,9 +1,10 @@
 //! What to read next: a pure state machine over the coverage of the timeline.
 //!
-//! Three lanes share one quota. **Live**: every `frequency` the newest rows up to now, and with
+//! Four lanes share one quota. **Live**: every `frequency` the newest rows up to now, and with
 //! them, in the same request, what of the recent past is due again. **Settle**: the rest of what
 //! is due again, with at most a quarter of the quota. **Backlog**: what has never been read, oldest
-//! first, in windows as wide as the source answers well.
+//! first, in windows as wide as the source answers well. After all of these comes what a **backfill**
+//! asks for, in the same way.
 
 use std::collections::BTreeSet;
 
@@ -89,6 +90,8 @@ pub enum Lane {
     Settle,
     /// What was never read.
     Backlog,
+    /// What a person asks for besides.
+    Backfill,
 }
 
 impl Lane {
@@ -98,6 +101,7 @@ impl Lane {
             Self::Live => "live",
             Self::Settle => "settle",
             Self::Backlog => "backlog",
+            Self::Backfill => "backfill",
         }
     }
 }
@@ -119,6 +123,18 @@ pub struct Schedule {
     /// No window reaches over one of these instants: a wider one has failed.
     cuts: BTreeSet<DateTime<Utc>>,
     budget: Budget,
+    scope: Scope,
+}
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// Everything.
+    All,
+    /// What was never read of a window.
+    Only(Window),
+    /// What is left of a backfill.
+    Rest,
 }
 
 impl Schedule {
@@ -134,7 +150,44 @@ impl Schedule {
             fitting: FIRST_SPAN.max(settings.frequency).min(settings.longest),
             cuts: BTreeSet::new(),
             budget: Budget::of(settings.share),
+            scope: Scope::All,
         }
+    }
+
+    /// A schedule that reads what was not read in a window, and nothing else.
+    #[must_use]
+    pub fn only(mut self, window: Window) -> Self {
+        self.scope = Scope::Only(window);
+        self
+    }
+
+    /// Whether it reads the live edge, too.
+    pub fn is_collecting(&self) -> bool {
+        self.scope == Scope::All
+    }
+
+    /// A backfill asks for a window: for all of it when it is to be read `again`, else for what was
+    /// not read.
+    pub fn backfill(&mut self, window: Window, again: bool) {
+        self.coverage.backfill(window, again);
+    }
+
+    /// Backfills are given up, but for what is being read, and for hours that `keeps` names.
+    pub fn give_up_backfill(&mut self, keeps: impl Fn(Window) -> bool) {
+        let busy = &self.busy;
+        let is_busy = |window| busy.iter().any(|one| one.intersection(window).is_some());
+        self.coverage
+            .give_up_backfill(|hour| is_busy(hour) || keeps(hour));
+        if !self.is_collecting() {
+            self.scope = Scope::Rest;
+        }
+    }
+
+    /// What of a window was never read to its end, oldest first.
+    pub fn unread(&self, window: Window) -> impl Iterator<Item = Window> {
+        let (missing, wanted) = (self.coverage.missing(), self.coverage.wanted());
+        let unread = missing.chain(wanted);
+        unread.filter_map(move |one| one.intersection(window))
     }
 
     /// What has been read.
@@ -162,6 +215,7 @@ impl Schedule {
     /// When the live edge is to be read next.
     pub fn due(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self.tick {
+            _ if !self.is_collecting() => now + self.settings.frequency,
             // A clock that was set back must not stop everything.
             Some(tick) if tick <= now => tick + self.settings.frequency,
             _ => now,
@@ -170,7 +224,7 @@ impl Schedule {
 
     /// The window of the live edge, when it is due. Nothing else may be reading the live edge.
     pub fn live(&mut self, now: DateTime<Utc>) -> Option<Window> {
-        if now < self.due(now) {
+        if !self.is_collecting() || now < self.due(now) {
             return None;
         }
         self.tick = Some(now);
@@ -187,7 +241,8 @@ impl Schedule {
     /// Rows that the source no longer keeps and that have not been read.
     pub fn lost(&mut self, now: DateTime<Utc>) -> Option<Window> {
         let kept = whole_second(now - self.settings.retention) + REACH_MARGIN;
-        let oldest = self.coverage.missing().next()?;
+        let unread = self.coverage.missing().chain(self.coverage.wanted());
+        let oldest = unread.min_by_key(Window::start)?;
         let lost = Window::new(oldest.start(), oldest.end().min(kept))?;
         if self.is_busy(lost) {
             return None;
@@ -199,7 +254,7 @@ impl Schedule {
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>) -> Option<(Lane, Window)> {
         let settling = self.settling(now).map(|window| (Lane::Settle, window));
-        let next = settling.or_else(|| self.backlog().map(|window| (Lane::Backlog, window)))?;
+        let next = settling.or_else(|| self.backlog())?;
         self.busy.push(next.1);
         Some(next)
     }
@@ -213,7 +268,7 @@ impl Schedule {
 
     /// A window was read to its end: learns how long others may be.
     pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
-        if lane != Lane::Backlog {
+        if !matches!(lane, Lane::Backlog | Lane::Backfill) {
             return;
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -287,6 +342,7 @@ impl Schedule {
         let gap = self
             .coverage
             .missing()
+            .chain(self.coverage.wanted())
             .find(|gap| gap.contains(window.start()));
         let end = gap
             .unwrap_or(window)
@@ -436,8 +492,24 @@ impl Schedule {
         settling::runs(&self.coverage, &self.lateness, rhythm, &self.busy, now)
     }
 
-    fn backlog(&self) -> Option<Window> {
-        let free = self.coverage.missing().find_map(|gap| self.free(gap))?;
+    /// What was never read, oldest first: what the mark waits for, then what it does not.
+    fn backlog(&self) -> Option<(Lane, Window)> {
+        let missing = self.coverage.missing().map(|gap| (Lane::Backlog, gap));
+        let wanted = self.coverage.wanted().map(|gap| (Lane::Backfill, gap));
+        let gaps = missing
+            .chain(wanted)
+            .filter_map(|(lane, gap)| match self.scope {
+                Scope::All => Some((lane, gap)),
+                Scope::Only(only) => Some((Lane::Backfill, gap.intersection(only)?)),
+                Scope::Rest => Some((lane, gap)).filter(|(lane, _)| *lane == Lane::Backfill),
+            });
+        let mut free = gaps.filter_map(|(lane, gap)| Some((lane, self.free(gap)?)));
+        let (lane, free) = free.next()?;
+        Some((lane, self.fitting(free)?))
+    }
+
+    /// The beginning of a window that has as many rows as it should.
+    fn fitting(&self, free: Window) -> Option<Window> {
         let end = whole_second(free.start() + self.fitting).max(free.start() + SHORTEST_SPAN);
         let end = end.min(free.end());
         // Cuts at the start itself are no cuts of this window.

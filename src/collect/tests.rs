@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    backfill::{ORDER_FILE, Order, Progress},
     journal::Journal,
     known::{Admission, BatchId},
     schedule::{Schedule, ScheduleSettings},
@@ -306,9 +307,20 @@ type Allowed = HashMap<usize, usize>;
 /// Runs a collector until `life` is over (a kill) or, without one, stops it cleanly once it is
 /// done with everything.
 async fn live(world: &Arc<World>, disk: &Arc<Disk>, start: DateTime<Utc>, life: Option<Duration>) {
+    run(world, disk, start, life, None).await;
+}
+
+/// The same, or a backfill alone.
+async fn run(
+    world: &Arc<World>,
+    disk: &Arc<Disk>,
+    start: DateTime<Utc>,
+    life: Option<Duration>,
+    alone: Option<Window>,
+) {
     let remembered = Journal::open(disk.as_ref(), [3; 16]).await.unwrap();
     assert_eq!(remembered.damage, Vec::<String>::new());
-    let mark = disk.mark.lock().unwrap().unwrap_or(start);
+    let mark = *disk.mark.lock().unwrap();
     let stop = CancellationToken::new();
     let parts = Parts {
         source: Arc::new(FakeSource {
@@ -325,14 +337,23 @@ async fn live(world: &Arc<World>, disk: &Arc<Disk>, start: DateTime<Utc>, life: 
         stop: stop.clone(),
     };
     let found = Timeline::load(disk.as_ref()).await.unwrap();
-    let start = Start::new(mark, found, SETTLE, world.clock.now());
+    let start = match (mark, alone) {
+        (None, Some(range)) => Start::for_backfills(range.start(), found),
+        _ => Start::new(mark.unwrap_or(start), found, SETTLE, world.clock.now()),
+    };
     assert_eq!(start.remark, None);
-    let schedule = Schedule::new(settings(), start.coverage, start.lateness);
+    let mut schedule = Schedule::new(settings(), start.coverage, start.lateness);
+    if let Some(range) = alone {
+        schedule = schedule.only(range);
+    }
     let run = Collector::new(parts, schedule, remembered.known, remembered.journal).run();
     match life {
         Some(life) => {
             let ended = tokio::time::timeout(life, run).await;
-            assert!(ended.is_err(), "the loop ended by itself");
+            assert!(
+                ended.is_err() || alone.is_some(),
+                "the loop ended by itself"
+            );
         }
         None => {
             // Rows are received until an hour after the beginning.
@@ -357,9 +378,11 @@ async fn live(world: &Arc<World>, disk: &Arc<Disk>, start: DateTime<Utc>, life: 
 /// What was accepted and is not in the journal, although it may be read again.
 async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
     let mut remembered = Journal::open(disk, [3; 16]).await.unwrap();
-    let floor = timeline(disk)
-        .await
-        .map(|timeline| timeline.coverage.floor());
+    let coverage = timeline(disk).await.map(|timeline| timeline.coverage);
+    let may_be_read = |at: DateTime<Utc>| match &coverage {
+        Some(coverage) => at >= coverage.floor() && !coverage.is_done_with(at),
+        None => true,
+    };
     let accepted: Vec<usize> = world.accepted.lock().unwrap().keys().copied().collect();
     accepted
         .into_iter()
@@ -368,12 +391,58 @@ async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
             let at = world.rows.get(*event % CHANGED).map(|row| row.received);
             let known = &mut remembered.known;
             let admission = known.admit(key, at, DateTime::UNIX_EPOCH, BatchId(0));
-            at >= floor && admission != Admission::Delivered
+            at.is_some_and(may_be_read) && admission != Admission::Delivered
         })
         .collect()
 }
 
-async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(), TestCaseError> {
+/// The rows of two days before the collection began are delivered by backfills.
+const OLDER: TimeDelta = TimeDelta::hours(48);
+
+/// What a life is, beside its length.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    /// From how many hours before the collection began, and for how many, rows are asked for.
+    range: Option<(i64, i64)>,
+    /// Whether what was asked for before is given up instead.
+    cancel: bool,
+    /// Whether there is no collection, but a backfill alone.
+    alone: bool,
+}
+
+async fn unfinished(disk: &Disk) -> Option<Order> {
+    let order = Order::load(disk).await.unwrap()?;
+    let progress = Progress::load(disk).await.unwrap();
+    let ended = progress.is_some_and(|one| one.id == order.id && one.has_ended());
+    (!ended).then_some(order)
+}
+
+/// Asks for what is wished, as the command does: one thing after the other.
+async fn place(disk: &Disk, start: DateTime<Utc>, number: u128, wish: Wish) {
+    let order = match (unfinished(disk).await, wish.range) {
+        (Some(mut order), _) if wish.cancel => {
+            order.cancelled = true;
+            order
+        }
+        (None, Some((from, hours))) => {
+            let from = start - TimeDelta::hours(from);
+            let range = Window::new(from, from + TimeDelta::hours(hours)).unwrap();
+            let words = (String::new(), String::new());
+            Order::new(uuid::Uuid::from_u128(number), range, words, false)
+        }
+        _ => return,
+    };
+    let text = order.to_json().unwrap();
+    disk.write(ORDER_FILE, text.into()).await.unwrap();
+}
+
+async fn check(
+    seed: u64,
+    faults: u32,
+    rows: usize,
+    lives: Vec<(u32, Wish)>,
+    backfilled: bool,
+) -> Result<(), TestCaseError> {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let clock = Clock::virtual_from(now);
     let mut random = StdRng::seed_from_u64(seed);
@@ -391,6 +460,17 @@ async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(
             }
         })
         .collect();
+    if backfilled {
+        truth.extend((0..rows).map(|_| {
+            let before = random.random_range(1..=OLDER.num_milliseconds());
+            let received = start - TimeDelta::milliseconds(before);
+            Row {
+                received,
+                visible: received,
+                changes: None,
+            }
+        }));
+    }
     truth.sort_by_key(|row| row.received);
     let world = Arc::new(World {
         rows: truth,
@@ -402,14 +482,11 @@ async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(
     });
     let disk = Arc::new(Disk::default());
     let mut allowed = Allowed::new();
-    for life in lives {
-        live(
-            &world,
-            &disk,
-            start,
-            Some(Duration::from_millis(life.into())),
-        )
-        .await;
+    for (number, (life, wish)) in lives.into_iter().enumerate() {
+        place(&disk, start, number as u128, wish).await;
+        let alone = unfinished(&disk).await.filter(|_| wish.alone);
+        let life = Some(Duration::from_millis(life.into()));
+        run(&world, &disk, start, life, alone.map(|order| order.range)).await;
         let lost = forgotten(&world, &disk).await;
         prop_assert!(
             lost.len() <= 4 * BATCH,
@@ -419,6 +496,18 @@ async fn check(seed: u64, faults: u32, rows: usize, lives: Vec<u32>) -> Result<(
         for n in lost {
             *allowed.entry(n).or_default() += 1;
         }
+    }
+    while backfilled && unfinished(&disk).await.is_some() {
+        live(&world, &disk, start, Some(Duration::from_secs(20_000))).await;
+    }
+    if backfilled {
+        let all = (OLDER.num_hours(), OLDER.num_hours());
+        let all = Wish {
+            range: Some(all),
+            cancel: false,
+            alone: false,
+        };
+        place(&disk, start, u128::MAX, all).await;
     }
     live(&world, &disk, start, None).await;
     let accepted = world.accepted.lock().unwrap();
@@ -459,6 +548,26 @@ fn on_virtual_time<F: Future>(work: F) -> F::Output {
         .block_on(work)
 }
 
+fn collecting(lives: Vec<u32>) -> Vec<(u32, Wish)> {
+    let wish = Wish {
+        range: None,
+        cancel: false,
+        alone: false,
+    };
+    lives.into_iter().map(|life| (life, wish)).collect()
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let range = prop::option::weighted(0.8, (0_i64..=48, 1_i64..60));
+    let cancel = prop::bool::weighted(0.2);
+    (range, cancel, any::<bool>()).prop_map(|(range, cancel, alone)| Wish {
+        // Nothing that has not happened yet.
+        range: range.map(|(from, hours)| (from, hours.min(from + 4))),
+        cancel,
+        alone,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -469,6 +578,16 @@ proptest! {
         rows in 0_usize..300,
         lives in prop::collection::vec(0_u32..120_000, 0..6),
     ) {
-        on_virtual_time(check(seed, faults, rows, lives))?;
+        on_virtual_time(check(seed, faults, rows, collecting(lives), false))?;
+    }
+
+    #[test]
+    fn backfills_at_any_time_lose_and_double_nothing(
+        seed: u64,
+        faults in 0_u32..60,
+        rows in 0_usize..200,
+        lives in prop::collection::vec((0_u32..400_000, wish()), 0..7),
+    ) {
+        on_virtual_time(check(seed, faults, rows, lives, true))?;
     }
 }

@@ -140,6 +140,28 @@ impl Start {
         }
     }
 
+    /// Where a backfill stands at its start, when no collection has begun; the first is to read from
+    /// `start` on.
+    pub fn for_backfills(start: DateTime<Utc>, found: Found) -> Self {
+        let (coverage, lateness, remark) = match found {
+            Found::Timeline(timeline) => (timeline.coverage, timeline.lateness, None),
+            Found::Nothing => (Coverage::for_backfills(start), Lateness::default(), None),
+            Found::Damaged(reason) => {
+                let remark = format!(
+                    "The file {TIMELINE_FILE} cannot be used ({reason}): what backfills have \
+                     delivered so far is not known any more."
+                );
+                let coverage = Coverage::for_backfills(start);
+                (coverage, Lateness::default(), Some(remark))
+            }
+        };
+        Self {
+            coverage,
+            lateness,
+            remark,
+        }
+    }
+
     fn from_timeline(mark: DateTime<Utc>, timeline: Timeline) -> Self {
         let Timeline {
             mark: kept,
@@ -148,8 +170,10 @@ impl Start {
             ..
         } = timeline;
         let mut remark = None;
-        if comparable(mark) > kept {
-            coverage = Coverage::new(mark);
+        if !coverage.has_begun() {
+            coverage.begin(mark);
+        } else if comparable(mark) > kept {
+            coverage.delivered_before(mark);
             remark = Some(format!(
                 "The saved position was moved from {kept} to {mark} since the last run, as the \
                  Python module does: what lies before it counts as delivered."
@@ -257,7 +281,8 @@ mod tests {
     fn a_mark_moved_by_others_is_followed() {
         let settle = TimeDelta::hours(24);
         let later = Start::new(at(100), reloaded(), settle, at(200));
-        assert_eq!(later.coverage, Coverage::new(at(100)));
+        let later_on = (later.coverage.floor(), later.coverage.edge());
+        assert_eq!(later_on, (at(100), at(100)), "all before it is delivered");
         assert!(later.remark.is_some());
         let earlier = Start::new(at(-5), reloaded(), settle, at(200));
         assert_eq!(earlier.coverage.mark(), at(-5));

@@ -158,7 +158,7 @@ impl<'a> Scanner<'a> {
         Some(name)
     }
 
-    /// Passes any value.
+    /// Reads any value.
     #[inline]
     pub(crate) fn value(&mut self) -> Option<Raw<'a>> {
         if self.next()? == b'"' {
@@ -167,9 +167,19 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.nested()?;
         Some(Raw {
-            json: self.text.get(start..self.at)?,
+            json: self.since(start)?,
             is_escaped: false,
         })
+    }
+
+    /// Passes any value.
+    #[inline]
+    pub(crate) fn pass_value(&mut self) -> Option<()> {
+        if self.next()? == b'"' {
+            self.pass_string().map(|_| ())
+        } else {
+            self.nested()
+        }
     }
 
     /// Passes any value without recursion: a bit tells for each open bracket whether it is an
@@ -217,7 +227,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn scalar(&mut self) -> Option<()> {
         match self.next()? {
-            b'"' => self.string().map(|_| ()),
+            b'"' => self.pass_string().map(|_| ()),
             b't' => self.word("true"),
             b'f' => self.word("false"),
             b'n' => self.word("null"),
@@ -262,10 +272,20 @@ impl<'a> Scanner<'a> {
         (count > 0).then_some(())
     }
 
-    /// Passes the string whose opening quote is here.
+    /// Reads the string whose opening quote is here.
     #[inline]
     fn string(&mut self) -> Option<Raw<'a>> {
         let start = self.at;
+        let is_escaped = self.pass_string()?;
+        Some(Raw {
+            json: self.since(start)?,
+            is_escaped,
+        })
+    }
+
+    /// Passes the string whose opening quote is here. Whether it has an escape.
+    #[inline]
+    fn pass_string(&mut self) -> Option<bool> {
         let mut is_escaped = false;
         self.at += 1;
         loop {
@@ -278,10 +298,7 @@ impl<'a> Scanner<'a> {
             is_escaped = true;
         }
         self.at += 1;
-        Some(Raw {
-            json: self.text.get(start..self.at)?,
-            is_escaped,
-        })
+        Some(is_escaped)
     }
 
     fn escape(&mut self) -> Option<()> {

@@ -41,11 +41,18 @@ pub(super) struct Row {
 #[derive(Debug)]
 pub(super) struct RowReader {
     keyer: RowKeyer,
-    /// What stands before each value of a row, and what the value is. Nearly all rows of an answer
-    /// agree in that, so it is recognized rather than read.
-    shape: Vec<(String, Field)>,
+    shape: Shape,
     /// Most rows have the status of the one before.
     status: (String, Status),
+}
+
+/// What rows have in common: what stands before each value, what the value is, and what stands
+/// behind the last. Nearly all rows of an answer agree in that, so it is recognized rather than
+/// read.
+#[derive(Debug, Default)]
+struct Shape {
+    values: Vec<(String, Field)>,
+    end: String,
 }
 
 /// A row of which not all is read.
@@ -59,12 +66,13 @@ impl<'a> Draft<'a> {
     /// Reads the value that is next in a row that begins at `start`.
     #[inline]
     fn value(&mut self, field: Field, start: usize, scanner: &mut Scanner<'a>) -> Option<()> {
-        let value = scanner.value()?;
         let known = match field {
+            Field::Other => return scanner.pass_value(),
             Field::Known(known) => Some(known),
             Field::Received => Some(Known::Received),
-            Field::Date | Field::Other => None,
+            Field::Date => None,
         };
+        let value = scanner.value()?;
         if let Some(known) = known {
             self.fields.note(known, value);
         }
@@ -82,7 +90,7 @@ impl RowReader {
     pub(super) fn new(keyer: RowKeyer) -> Self {
         Self {
             keyer,
-            shape: Vec::new(),
+            shape: Shape::default(),
             status: (String::new(), Status::of("")),
         }
     }
@@ -121,27 +129,40 @@ impl RowReader {
     #[inline]
     fn recognize<'a>(&self, start: usize, scanner: &mut Scanner<'a>) -> Option<Draft<'a>> {
         let mut row = Draft::default();
-        for (before, field) in &self.shape {
+        for (before, field) in &self.shape.values {
             scanner.pass_text(before)?;
             row.value(*field, start, scanner)?;
         }
-        scanner.pass_text("}")?;
-        Some(row)
+        scanner.pass_text(&self.shape.end)?;
+        (scanner.position() > start).then_some(row)
     }
 
     /// Reads any row, and keeps how it is made.
     fn learn<'a>(&mut self, start: usize, scanner: &mut Scanner<'a>) -> Option<Draft<'a>> {
         let mut row = Draft::default();
-        self.shape.clear();
+        let mut shape = Shape::default();
+        // Where the last value ended.
         let mut end = start;
         scanner.object(|scanner, name| {
             let field = Field::named(name);
+            // An object with nothing to read in it is part of the shape, its values are not.
+            if field == Field::Other && scanner.next()? == b'{' {
+                return scanner.object(|scanner, _| {
+                    scanner.next()?;
+                    shape.values.push((scanner.since(end)?.to_owned(), field));
+                    scanner.pass_value()?;
+                    end = scanner.position();
+                    Some(())
+                });
+            }
             scanner.next()?;
-            self.shape.push((scanner.since(end)?.to_owned(), field));
+            shape.values.push((scanner.since(end)?.to_owned(), field));
             row.value(field, start, scanner)?;
             end = scanner.position();
             Some(())
         })?;
+        shape.end = scanner.since(end)?.to_owned();
+        self.shape = shape;
         Some(row)
     }
 }

@@ -259,7 +259,7 @@ pub enum Unclear {
 }
 
 impl Start<'_> {
-    async fn settings(&self) -> Result<Settings, RunError> {
+    pub(super) async fn settings(&self) -> Result<Settings, RunError> {
         for (key, default) in [("liveness_port", 8000), ("metrics_port", 8020)] {
             self.configuration
                 .port(key, default)
@@ -276,7 +276,7 @@ impl Start<'_> {
     }
 
     /// Surroundings for a look: the data is not taken into use.
-    fn look_context(&self, storage: Storage, module: SettingsMap) -> Context {
+    pub(super) fn look_context(&self, storage: Storage, module: SettingsMap) -> Context {
         let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
         let metrics = Metrics::new(self.host.clock.clone());
         let mut context = self.context(storage, heartbeat, metrics);

@@ -81,6 +81,12 @@ impl Heartbeat {
         state.errors = state.errors.saturating_add(1);
     }
 
+    /// Something that was tried is done, even if there was nothing to deliver: the error count
+    /// starts over.
+    pub fn succeeded(&self) {
+        self.lock().errors = 0;
+    }
+
     /// Events were delivered: the error count starts over. The callback and the intake say this
     /// by themselves.
     pub fn delivered(&self) {
@@ -215,6 +221,13 @@ mod tests {
                 "error_count": 2
             })
         );
+        heartbeat.succeeded();
+        let (_, body) = ask(&heartbeat, "/health");
+        assert_eq!(
+            (&body["error_count"], &body["last_events_time"]),
+            (&json!(0), &json!("2026-11-18T11:06:40"))
+        );
+        heartbeat.failed();
         heartbeat.delivered();
         let (_, body) = ask(&heartbeat, "/health");
         assert_eq!(

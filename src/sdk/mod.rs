@@ -15,6 +15,7 @@ mod check;
 mod config;
 mod context;
 mod effective;
+mod errand;
 mod health;
 mod intake;
 mod log;
@@ -41,6 +42,7 @@ pub use self::{
     config::{ConfigError, Configuration, Environment, Place, SettingsMap},
     context::Context,
     effective::{Effective, Origin, effective},
+    errand::{Errand, ErrandError},
     health::Heartbeat,
     intake::{
         Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Probed, Pushed, Receipt,

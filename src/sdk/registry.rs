@@ -187,7 +187,7 @@ impl Item {
 }
 
 fn start<T: Trigger>(settings: SettingsMap, context: Context) -> Run {
-    Box::pin(async move { T::run(typed::<T>(settings)?, context).await })
+    Box::pin(async move { T::run(settings.typed()?, context).await })
 }
 
 fn check<'a, T: Trigger>(
@@ -196,20 +196,26 @@ fn check<'a, T: Trigger>(
     findings: &'a mut Findings<'_>,
 ) -> Check<'a> {
     Box::pin(async move {
-        match typed::<T>(settings) {
+        match settings.typed() {
             Ok(settings) => T::check(settings, context, findings).await,
             Err(error) => findings.settings(Err(error)),
         }
     })
 }
 
-fn typed<T: Trigger>(settings: SettingsMap) -> Result<T::Settings, RunError> {
-    serde_json::from_value(Value::Object(settings.0)).map_err(|error| {
-        RunError::configuration(format!(
-            "a setting is not usable: {}",
-            without_values(&error)
-        ))
-    })
+impl SettingsMap {
+    /// The settings as this type has them.
+    ///
+    /// # Errors
+    /// When one of them is of another type; its value is not told.
+    pub fn typed<T: DeserializeOwned>(self) -> Result<T, RunError> {
+        serde_json::from_value(Value::Object(self.0)).map_err(|error| {
+            RunError::configuration(format!(
+                "a setting is not usable: {}",
+                without_values(&error)
+            ))
+        })
+    }
 }
 
 /// The error's text without what stands in double quotes, which may be the value of a setting.

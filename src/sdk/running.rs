@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     Directories, Environment, StartError,
     config::Configuration,
+    log::LAST_ERROR_FILE,
     runtime::{http_client, reader},
     storage::Storage,
 };
@@ -37,6 +38,8 @@ pub struct Running {
     pub port: u16,
     /// What a process answered; none when there was no answer.
     pub process: Option<Answers>,
+    /// The last error that a process has kept among the files, this one or one before it.
+    pub kept_error: Option<LogLine>,
 }
 
 /// The answers of a process.
@@ -96,8 +99,10 @@ impl Running {
         let seen = reader.presence().await;
         let port = configuration.port("liveness_port", 8000)?;
         let metrics_port = configuration.port("metrics_port", 8020)?;
+        let storage = reader.storage();
         Ok(Self {
-            storage: reader.storage(),
+            kept_error: kept_error(&storage).await,
+            storage,
             place: seen.0,
             in_use: seen.1,
             port,
@@ -143,6 +148,12 @@ impl Answers {
     pub fn own_metric(&self, name: &str) -> Option<f64> {
         self.metric(&format!("{}_{name}", super::metrics::NAMESPACE))
     }
+}
+
+/// None, too, when the files cannot be read: what else is told of them says so.
+async fn kept_error(storage: &Storage) -> Option<LogLine> {
+    let text = storage.read(LAST_ERROR_FILE).await.ok()??;
+    serde_json::from_slice(&text).ok()
 }
 
 async fn get(http: &Http, port: u16, path: &str) -> Option<(u16, Bytes)> {

@@ -14,7 +14,7 @@ use super::{
     config::{ConfigError, Configuration, Environment, SettingsMap},
     context::Context,
     health::Heartbeat,
-    log::{Console, Log, Shipper},
+    log::{Console, Keeper, Log, Shipper},
     metrics::Metrics,
     platform::Platform,
     registry::{Item, Registry},
@@ -301,7 +301,13 @@ impl<'a> Start<'a> {
             return Ok(());
         };
         let storage = opened.storage();
+        let log = self.log.clone();
+        let keeper = Keeper::start(log.clone(), storage.clone());
         let result = self.run_with(storage, heartbeat, metrics).await;
+        if let Err(error) = &result {
+            log.remember(&chain(error));
+        }
+        keeper.finish().await;
         result.and(opened.close().await.map_err(StartError::from))
     }
 
@@ -378,7 +384,7 @@ impl<'a> Start<'a> {
     }
 
     /// Takes the place of the files into use. None when the stop came while it was waited for.
-    async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
+    pub(super) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         match Whereabouts::read(&self.configuration, data)? {
             Whereabouts::Directory(root) => Ok(Some(Opened::directory(root)?)),
             Whereabouts::Objects(settings) => self.open_objects(*settings, data).await,

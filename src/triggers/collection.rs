@@ -13,7 +13,7 @@ use super::{
     state::{self, Position, STATE_FILE},
 };
 use crate::{
-    RowKeyer, Secret,
+    RowKeyer, Secret, Window,
     collect::{
         Collector, Parts, Source,
         journal::{Journal, Remembered},
@@ -58,12 +58,39 @@ impl Collection {
 
 /// What is older than the source's retention but for this is gone before it can be asked for. A
 /// first start does not ask for it, else its rows would count as lost.
-const BRINK: TimeDelta = TimeDelta::minutes(2);
+pub(super) const BRINK: TimeDelta = TimeDelta::minutes(2);
 
-/// Collects from the source that `source` makes, until stopped.
+/// What is to be done with a source.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task {
+    /// Collect until stopped.
+    Collect,
+    /// Deliver what a person has ordered, and end.
+    Backfill(Window),
+    /// As if it were delivered, but no row leaves.
+    Count {
+        /// Of what.
+        range: Window,
+        /// Whether the trigger is running meanwhile, and needs its quota itself.
+        beside: bool,
+    },
+}
+
+impl Task {
+    /// What alone is read; none for a collection.
+    fn range(self) -> Option<Window> {
+        match self {
+            Self::Collect => None,
+            Self::Backfill(range) | Self::Count { range, .. } => Some(range),
+        }
+    }
+}
+
+/// Does it with the source that `source` makes.
 pub(super) async fn run<S: Source>(
     settings: Collection,
     context: Context,
+    task: Task,
     source: impl AsyncFnOnce(RowKeyer) -> Result<S, RunError>,
 ) -> Result<(), RunError> {
     let Context {
@@ -73,8 +100,10 @@ pub(super) async fn run<S: Source>(
         stop,
         ..
     } = &context;
-    // The words of the contract (O-07), which people search for.
-    log.info("Office365 MessageTrace Trigger has started.");
+    if let Task::Collect = task {
+        // The words of the contract (O-07), which people search for.
+        log.info("Office365 MessageTrace Trigger has started.");
+    }
     let intake = settings.intake(&context)?;
     log.info(format!("Events go to the intake at {}.", intake.host()));
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
@@ -97,15 +126,20 @@ pub(super) async fn run<S: Source>(
 
     let source = source(keyer).await?;
     let limits = source.limits();
-    let start_time = settings.start_time().min(limits.retention - BRINK);
-    let mark = state::begin(&state, log, clock.now(), start_time);
     let settle_time = TimeDelta::hours(settings.settle_time.into());
     let found = Timeline::load(&store).await.map_err(RunError::failed)?;
-    let start = Start::new(mark, found, settle_time, clock.now());
+    let start = match task.range() {
+        Some(range) if !state::has_mark(&state) => Start::for_backfills(range.start(), found),
+        _ => {
+            let start_time = settings.start_time().min(limits.retention - BRINK);
+            let mark = state::begin(&state, log, clock.now(), start_time);
+            Start::new(mark, found, settle_time, clock.now())
+        }
+    };
     if let Some(remark) = &start.remark {
         log.warning(remark);
     }
-    let schedule = Schedule::new(
+    let mut schedule = Schedule::new(
         ScheduleSettings {
             frequency: TimeDelta::seconds(settings.frequency.into()),
             delay: TimeDelta::minutes(settings.timedelta.into()),
@@ -119,6 +153,9 @@ pub(super) async fn run<S: Source>(
         start.coverage,
         start.lateness,
     );
+    if let Some(range) = task.range() {
+        schedule = schedule.only(range);
+    }
     let report = Report::new(
         log.clone(),
         clock.clone(),
@@ -128,7 +165,10 @@ pub(super) async fn run<S: Source>(
     );
     let parts = Parts {
         source: Arc::new(source),
-        sink: Arc::new(Delivery(intake)),
+        sink: Arc::new(Delivery {
+            intake,
+            pretended: matches!(task, Task::Count { .. }),
+        }),
         store: Arc::new(store),
         checkpoint: Position(state),
         observer: Arc::new(report),
@@ -139,6 +179,8 @@ pub(super) async fn run<S: Source>(
         .run()
         .await
         .map_err(RunError::failed)?;
-    log.info("Stopping Office365 MessageTrace trigger");
+    if let Task::Collect = task {
+        log.info("Stopping Office365 MessageTrace trigger");
+    }
     Ok(())
 }

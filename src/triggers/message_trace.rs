@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     check::{self, Service, Subject},
-    collection::{self, Collection},
+    collection::{self, Collection, Task},
     source::Reporting,
 };
 use crate::{
@@ -34,18 +34,7 @@ impl Trigger for MessageTrace {
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
-        let sign_in = settings.sign_in();
-        let Settings {
-            reporting_url,
-            collection,
-            ..
-        } = settings;
-        let (http, clock) = (context.http.clone(), context.clock.clone());
-        collection::run(collection, context, async |keyer| {
-            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
-            Ok(Reporting { service, clock })
-        })
-        .await
+        settings.perform(context, Task::Collect).await
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
@@ -63,6 +52,22 @@ impl Trigger for MessageTrace {
 }
 
 impl Settings {
+    /// Does something with the source of these settings.
+    pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
+        let sign_in = self.sign_in();
+        let Self {
+            reporting_url,
+            collection,
+            ..
+        } = self;
+        let (http, clock) = (context.http.clone(), context.clock.clone());
+        collection::run(collection, context, task, async |keyer| {
+            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
+            Ok(Reporting { service, clock })
+        })
+        .await
+    }
+
     fn sign_in(&self) -> SignIn {
         SignIn::Basic {
             account: self.account_name.clone(),

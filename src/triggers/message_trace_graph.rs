@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     app::App,
     check::{self, Service, Subject},
-    collection::{self, Collection},
+    collection::{self, Collection, Task},
     source::Tracing,
 };
 use crate::{
@@ -46,43 +46,7 @@ impl Trigger for MessageTraceGraph {
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
-        let share = settings.share()?;
-        let Settings {
-            graph_url,
-            event_format,
-            app,
-            collection,
-            ..
-        } = settings;
-        let format = match event_format {
-            Form::Graph => EventFormat::Graph,
-            Form::Reporting => EventFormat::Reporting,
-        };
-        let tokens = app.tokens(Resource::graph(&graph_url), &context)?;
-        let surroundings = context.clone();
-        collection::run(collection, context, async |keyer| {
-            let Context {
-                http,
-                clock,
-                storage,
-                log,
-                metrics,
-                ..
-            } = surroundings;
-            let quota = Tracing::remembered_quota(&storage, share).await?;
-            let limiter = Limiter::new(quota, clock.clone());
-            let graph = Graph::new(
-                http,
-                clock.clone(),
-                graph_url,
-                tokens,
-                keyer,
-                format,
-                limiter.clone(),
-            );
-            Ok(Tracing::new(graph, limiter, clock, storage, log, &metrics))
-        })
-        .await
+        settings.perform(context, Task::Collect).await
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
@@ -118,7 +82,60 @@ impl Trigger for MessageTraceGraph {
 }
 
 impl Settings {
-    fn share(&self) -> Result<Share, RunError> {
-        Share::new(self.quota).ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
+    /// Does something with the source of these settings.
+    pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
+        let share = match task {
+            Task::Count { beside: true, .. } => share(self.quota_beside())?,
+            _ => self.share()?,
+        };
+        let Self {
+            graph_url,
+            event_format,
+            app,
+            collection,
+            ..
+        } = self;
+        let format = match event_format {
+            Form::Graph => EventFormat::Graph,
+            Form::Reporting => EventFormat::Reporting,
+        };
+        let tokens = app.tokens(Resource::graph(&graph_url), &context)?;
+        let surroundings = context.clone();
+        collection::run(collection, context, task, async |keyer| {
+            let Context {
+                http,
+                clock,
+                storage,
+                log,
+                metrics,
+                ..
+            } = surroundings;
+            let quota = Tracing::remembered_quota(&storage, share).await?;
+            let limiter = Limiter::new(quota, clock.clone());
+            let graph = Graph::new(
+                http,
+                clock.clone(),
+                graph_url,
+                tokens,
+                keyer,
+                format,
+                limiter.clone(),
+            );
+            Ok(Tracing::new(graph, limiter, clock, storage, log, &metrics))
+        })
+        .await
     }
+
+    fn share(&self) -> Result<Share, RunError> {
+        share(self.quota)
+    }
+
+    /// What a running trigger leaves of the tenant's quota, and at least a little.
+    pub(super) fn quota_beside(&self) -> u32 {
+        100_u32.saturating_sub(self.quota).clamp(5, 20)
+    }
+}
+
+fn share(quota: u32) -> Result<Share, RunError> {
+    Share::new(quota).ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
 }

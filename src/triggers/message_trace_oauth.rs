@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     app::App,
     check::{self, Service, Subject},
-    collection::{self, Collection},
+    collection::{self, Collection, Task},
     source::Reporting,
 };
 use crate::{
@@ -36,19 +36,7 @@ impl Trigger for MessageTraceOauth {
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
-        let Settings {
-            reporting_url,
-            app,
-            collection,
-        } = settings;
-        let tokens = app.tokens(Resource::reporting(&reporting_url), &context)?;
-        let (http, clock) = (context.http.clone(), context.clock.clone());
-        let sign_in = SignIn::Bearer(tokens);
-        collection::run(collection, context, async |keyer| {
-            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
-            Ok(Reporting { service, clock })
-        })
-        .await
+        settings.perform(context, Task::Collect).await
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
@@ -68,5 +56,24 @@ impl Trigger for MessageTraceOauth {
             tokens: Some(tokens),
         });
         check::run(subject, &collection, &context, findings).await;
+    }
+}
+
+impl Settings {
+    /// Does something with the source of these settings.
+    pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
+        let Self {
+            reporting_url,
+            app,
+            collection,
+        } = self;
+        let tokens = app.tokens(Resource::reporting(&reporting_url), &context)?;
+        let (http, clock) = (context.http.clone(), context.clock.clone());
+        let sign_in = SignIn::Bearer(tokens);
+        collection::run(collection, context, task, async |keyer| {
+            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
+            Ok(Reporting { service, clock })
+        })
+        .await
     }
 }

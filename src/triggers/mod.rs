@@ -1,6 +1,7 @@
 //! The triggers of this module, one small file each, and what they have in common.
 
 mod app;
+pub(crate) mod backfill;
 mod check;
 mod collection;
 mod gaps;
@@ -18,7 +19,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::status::status;
+pub(crate) use self::status::{Status, Verdict, status};
 use crate::sdk::Registry;
 
 /// The manifest of the module, compiled in.

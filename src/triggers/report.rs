@@ -12,7 +12,10 @@ use serde::Deserialize;
 use super::summary::{Line, Summary};
 use crate::{
     Clock, Window,
-    collect::{Event, Lane, Observer, PageCount, Standing},
+    collect::{
+        Event, Lane, Observer, PageCount, Standing,
+        backfill::{Phase, Progress},
+    },
     sdk::{Heartbeat, Intake, Log, Metrics},
 };
 
@@ -111,7 +114,7 @@ impl Figures {
             ),
             lanes: metrics.register(
                 "lane_requests",
-                "Pages of the message trace that were read, by what for: live, settle or backlog",
+                "Pages of the message trace that were read, by what for: live, settle, backlog or backfill",
                 Family::default(),
             ),
             lateness: metrics.register(
@@ -214,6 +217,25 @@ impl Report {
         }
     }
 
+    fn backfill_ended(&self, progress: &Progress) {
+        let Progress {
+            phase,
+            range,
+            rows,
+            new,
+            known,
+            ..
+        } = progress;
+        let ended = match phase {
+            Phase::Cancelled => "is cancelled",
+            Phase::Running | Phase::Done => "is done",
+        };
+        self.log.info(format!(
+            "The backfill of the rows received from {range} {ended}: {rows} rows were read, {new} \
+             sent, and {known} had been delivered already."
+        ));
+    }
+
     fn lost(&self, window: Window) {
         self.figures.lost.inc_by(seconds(window.span()));
         self.log.error(format!(
@@ -272,8 +294,18 @@ impl Observer for Report {
                 message_id(event)
             )),
             Event::Marked { mark } => {
+                // A quiet tenant's windows hold nothing to deliver.
+                self.heartbeat.succeeded();
                 self.figures.mark.set(mark.timestamp());
             }
+            Event::BackfillBegun { range, resumed } => {
+                let how = if resumed { "goes on" } else { "begins" };
+                self.log.info(format!(
+                    "A backfill of the rows received from {range} {how}: it uses what the \
+                     collection leaves of the quota."
+                ));
+            }
+            Event::BackfillEnded { progress } => self.backfill_ended(progress),
             Event::StoreFailed { error, .. } => {
                 self.heartbeat.failed();
                 self.log

@@ -13,6 +13,9 @@ use crate::{
     sdk::{Log, Metrics, RunError, Storage},
 };
 
+/// How far back the Reporting Web Service keeps rows (reference A.6).
+pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);
+
 /// The Reporting Web Service as a source.
 #[derive(Debug)]
 pub(super) struct Reporting {
@@ -34,11 +37,11 @@ impl Source for Reporting {
     }
 
     /// Pages hold 2000 rows, and a query ends with an error after about 500 of them
-    /// (reference A.5); rows are kept for 30 days (A.6).
+    /// (reference A.5).
     fn limits(&self) -> SourceLimits {
         SourceLimits {
             longest_window: TimeDelta::days(10),
-            retention: TimeDelta::days(30),
+            retention: REPORTING_RETENTION,
             rows_per_window: 40_000,
             rows_per_page: 2000,
             // No quota is known: about as much as two readers get at 2 s a page.
@@ -162,7 +165,7 @@ impl Source for Tracing {
     ) -> Result<Page<Link>, SourceError> {
         let urgency = match lane {
             Lane::Live => Urgency::Now,
-            Lane::Settle | Lane::Backlog => Urgency::Later,
+            Lane::Settle | Lane::Backlog | Lane::Backfill => Urgency::Later,
         };
         let page = self.graph.page(window, link.as_ref(), urgency).await;
         self.remember_quota().await;

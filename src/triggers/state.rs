@@ -18,6 +18,20 @@ pub(super) const STATE_FILE: &str = "context.json";
 /// Its key for the mark: everything received before it has been delivered.
 const MARK: &str = "most_recent_date_requested";
 
+/// Whether there is a position, so that a collection has begun.
+pub(super) fn has_mark(state: &StateFile) -> bool {
+    state.get::<String>(MARK).is_some()
+}
+
+/// The position in these files, for people.
+pub(super) async fn mark(storage: &Storage) -> io::Result<Option<DateTime<Utc>>> {
+    let found = Found::in_storage(storage).await;
+    Ok(match found.map_err(io::Error::other)? {
+        Found::Mark { mark, .. } | Found::Copy { mark, .. } => Some(mark),
+        Found::Nothing | Found::Unusable(_) => None,
+    })
+}
+
 /// Where to begin: at the mark of the last run or of the Python module, else `start_time` ago.
 ///
 /// A mark in the future, which a wrong clock leaves behind, is brought back to now.
@@ -81,10 +95,10 @@ impl Found {
         let Peek { current, copy } = StateFile::peek(storage, STATE_FILE).await?;
         // This module keeps a copy, and the Python module does not.
         let by_python = copy.is_none();
-        let copied = copy.and_then(|object| mark(&object)?.ok());
+        let copied = copy.and_then(|object| mark_in(&object)?.ok());
         let broken = match current {
             None => return Ok(Self::Nothing),
-            Some(Ok(object)) => match mark(&object) {
+            Some(Ok(object)) => match mark_in(&object) {
                 None => return Ok(Self::Nothing),
                 Some(Ok(mark)) => return Ok(Self::Mark { mark, by_python }),
                 Some(Err(text)) => return Ok(Self::Unusable(format!("{text} is not a date"))),
@@ -155,7 +169,7 @@ impl Found {
 }
 
 /// The mark in a state; what stands in its place when it is not a date.
-fn mark(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
+fn mark_in(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
     let value = object.get(MARK)?;
     let date = value.as_str().and_then(parse);
     Some(date.ok_or_else(|| value.to_string()))

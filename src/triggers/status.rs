@@ -14,6 +14,84 @@ use crate::{
     sdk::{Answers, Running},
 };
 
+/// How a collection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All is well.
+    Well,
+    /// No process works on the data.
+    NotRunning,
+    /// A process runs, but its loop does not turn any more.
+    Stuck,
+    /// A process runs, but what it tries fails, or its files cannot be used.
+    Failing,
+    /// A process works on the data, but it does not answer here.
+    NotReached,
+}
+
+impl Verdict {
+    /// All of them, by exit code.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Well,
+        Self::NotRunning,
+        Self::Stuck,
+        Self::Failing,
+        Self::NotReached,
+    ];
+
+    /// Its word for machines.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::NotRunning => "not running",
+            Self::Stuck => "stuck",
+            Self::Failing => "failing",
+            Self::NotReached => "not reached",
+        }
+    }
+
+    /// The exit code of `status`; for what does not run it is that of service managers.
+    pub(crate) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::NotRunning => 3,
+            Self::Stuck => 4,
+            Self::Failing => 5,
+            Self::NotReached => 6,
+        }
+    }
+
+    /// What it means, for a list.
+    pub(crate) const fn about(self) -> &'static str {
+        match self {
+            Self::Well => "running, and nothing fails",
+            Self::NotRunning => "not running",
+            Self::Stuck => "running, but stuck",
+            Self::Failing => "running, but something fails",
+            Self::NotReached => "running, but not reached at its port",
+        }
+    }
+
+    fn of(running: &Running, usable: bool) -> Self {
+        match &running.process {
+            Some(process) if !process.alive => Self::Stuck,
+            Some(process) if process.errors.count > 0 || !usable => Self::Failing,
+            Some(_) => Self::Well,
+            None if running.in_use => Self::NotReached,
+            None => Self::NotRunning,
+        }
+    }
+}
+
+/// What there is to say of a collection.
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// How it is doing.
+    pub(crate) verdict: Verdict,
+    /// Everything else.
+    pub(crate) lines: Vec<Line>,
+}
+
 /// One thing that is told of a collection.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -28,13 +106,15 @@ pub(crate) struct Line {
 }
 
 /// Everything there is to say.
-pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Vec<Line> {
-    let mut lines = vec![process(running, now), position(running, now).await];
+pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
+    let position = position(running, now).await;
+    let verdict = Verdict::of(running, !position.bad);
+    let mut lines = vec![process(running, now), position];
     lines.extend(timeline(running).await);
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
     lines.extend(quota(running, now).await);
-    lines.extend(running.process.as_ref().map(|process| errors(process, now)));
-    lines
+    lines.push(errors(running, now));
+    Status { verdict, lines }
 }
 
 fn process(running: &Running, now: DateTime<Utc>) -> Line {
@@ -140,28 +220,37 @@ async fn quota(running: &Running, now: DateTime<Utc>) -> Option<Line> {
     Some(line("quota", text, facts, false))
 }
 
-/// What went wrong lately.
-fn errors(process: &Answers, now: DateTime<Utc>) -> Line {
-    let count = process.errors.count;
-    let last = process.errors.last();
+/// What went wrong lately, or in an earlier life.
+fn errors(running: &Running, now: DateTime<Utc>) -> Line {
+    let process = running.process.as_ref();
+    let count = process.map(|process| process.errors.count);
+    let own = process.and_then(|process| process.errors.last());
+    let last = own.or(running.kept_error.as_ref());
     let told = last.map(|line| {
         let age = span(now - line.time.and_utc());
         (age, flat(&line.text))
     });
     let text = match (count, &told) {
-        (0, None) => "none since its start".to_owned(),
-        (0, Some((age, text))) => format!("none now; the last one was {age} ago: {text}"),
-        (count, None) => format!("{count} since the last success"),
-        (count, Some((age, text))) => {
+        (Some(0), None) => "none since its start".to_owned(),
+        (Some(0), Some((age, text))) if own.is_some() => {
+            format!("none now; the last one was {age} ago: {text}")
+        }
+        (Some(0), Some((age, text))) => {
+            format!("none since its start; the last one before was {age} ago: {text}")
+        }
+        (Some(count), None) => format!("{count} since the last success"),
+        (Some(count), Some((age, text))) => {
             format!("{count} since the last success, the last one {age} ago: {text}")
         }
+        (None, Some((age, text))) => format!("the last one was {age} ago: {text}"),
+        (None, None) => "none kept: see its log, in Sekoia.io or on its standard error".to_owned(),
     };
     let facts = json!({
         "since_last_success": count,
         "last": last.map(|line| line.time.and_utc()),
         "text": told.map(|(_, text)| text),
     });
-    line("errors", text, facts, count > 0)
+    line("errors", text, facts, count.is_some_and(|count| count > 0))
 }
 
 /// A text of the log in one line.

@@ -308,6 +308,48 @@ async fn without_a_trigger_the_one_that_fits_is_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn machines_get_an_object_also_when_nothing_can_be_checked() {
+    let world = World::graph(0).await;
+    let nothing = async |arguments: &[&str], trigger: Value, code: i32, check: &str, text: &str| {
+        let said = world
+            .says(&[&["check", "--json"], arguments].concat())
+            .await;
+        assert_eq!(
+            (said.code, said.stderr.as_str()),
+            (Some(code), ""),
+            "{said}"
+        );
+        let object: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+        assert_eq!(object["trigger"], trigger, "{said}");
+        assert_eq!(object["passed"], false, "{said}");
+        assert_eq!(object["exit_code"], code, "{said}");
+        let [failure] = object["checks"].as_array().unwrap().as_slice() else {
+            panic!("one failure: {said}")
+        };
+        assert_eq!(failure["check"], check, "{said}");
+        assert_eq!(failure["outcome"], "fail", "{said}");
+        assert_eq!(failure["facts"], json!({}), "{said}");
+        assert!(failure["text"].as_str().unwrap().contains(text), "{said}");
+    };
+    let unknown = "the commands are: message_trace_graph,";
+    nothing(&["nosuch"], json!("nosuch"), 1, "start", unknown).await;
+    world.configure(json!({"graph_url": null}));
+    nothing(&[], Value::Null, 10, "settings", "fit several triggers").await;
+    world.configure(json!({"frequency": 3}));
+    nothing(&["--wait"], Value::Null, 10, "settings", "fit no trigger").await;
+    std::fs::remove_file(world.config().join("trigger_configuration")).unwrap();
+    let missing = "trigger_configuration is missing: write it to";
+    nothing(&[], Value::Null, 10, "settings", missing).await;
+    let said = world.says(&["config", "--json"]).await;
+    let object: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    assert_eq!((said.code, &object["trigger"]), (Some(10), &Value::Null));
+    assert!(
+        object["problems"][0].as_str().unwrap().contains(missing),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn beside_a_running_trigger_it_tells_what_was_delivered() {
     let world = World::graph(30).await;
     let mut process = world.start();

@@ -8,6 +8,7 @@
     reason = "a test's helpers may panic, as the test itself may"
 )]
 
+mod backfill;
 mod check;
 mod config;
 mod delivery;
@@ -27,6 +28,7 @@ mod secrets;
 mod sign_in;
 mod status;
 mod terminal;
+mod usage;
 mod walkthrough;
 mod world;
 

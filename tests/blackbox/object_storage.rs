@@ -99,6 +99,27 @@ async fn a_restart_goes_on_from_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_is_left_to_the_trigger_in_the_bucket_or_done_on_it() {
+    let stored = Stored::new(30, 1_000).await;
+    let world = &stored.world;
+    world.configure(json!({"start_time": 1}));
+    let alone = ["backfill", "--from", "-40h", "--to", "-20h"];
+    let said = world.says(&alone).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(world.emulator.accepted_count(None) > 100, "{said}");
+    assert!(!world.data().exists(), "no local files beside it");
+
+    let mut process = world.start();
+    stored.up_to_date().await;
+    let said = world.says(&["backfill", "--from", "-40h"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stderr.contains("The running trigger"), "{said}");
+    world.all_delivered().await;
+    process.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_crash_it_goes_on_when_the_lease_has_run_out() {
     let stored = Stored::new(3, 3_000).await;
     let world = &stored.world;

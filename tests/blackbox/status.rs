@@ -3,19 +3,43 @@
 use emulator::{Endpoint, Fault};
 use serde_json::{Value, json};
 
-use crate::world::{Said, World, until};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use crate::{
+    source::page,
+    world::{Said, World, until},
+};
 
 fn line<'a>(said: &'a Said, name: &str) -> &'a str {
     let line = said.stdout.lines().find(|line| line.starts_with(name));
     line.unwrap_or_else(|| panic!("{name}: {said}"))
 }
 
+/// What machines get, with this exit code and its word.
+async fn verdict(world: &World, code: i32, word: &str) -> Value {
+    let said = world.says(&["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (Some(code), ""),
+        "{said}"
+    );
+    assert_eq!(status["verdict"], word, "{said}");
+    assert_eq!(status["exit_code"], code, "{said}");
+    status
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn before_beside_and_after_a_run() {
     let world = World::graph(30).await;
     let said = world.says(&["status"]).await;
-    assert_eq!(said.code, Some(0), "{said}");
+    assert_eq!(said.code, Some(3), "{said}");
     assert!(line(&said, "process").contains("not running on"), "{said}");
+    let nothing = "none kept: see its log, in Sekoia.io or on its standard error";
+    assert!(line(&said, "errors").contains(nothing), "{said}");
     assert!(line(&said, "position").contains("none yet"), "{said}");
 
     let mut process = world.start();
@@ -25,6 +49,7 @@ async fn before_beside_and_after_a_run() {
     let said = world.says(&["status"]).await;
     let elsewhere = line(&said, "process");
     assert!(elsewhere.contains("but not reached at port 0"), "{said}");
+    assert_eq!(said.code, Some(6), "{said}");
 
     world.tell_ports(&mut process).await;
     let said = world.says(&["status"]).await;
@@ -46,18 +71,17 @@ async fn before_beside_and_after_a_run() {
         line(&said, "errors").contains("none since its start"),
         "{said}"
     );
-    assert_eq!(said.stderr, "");
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said}");
     process.stop().await;
 
-    let said = world.says(&["status", "--json"]).await;
-    let status: Value = serde_json::from_str(&said.stdout).unwrap();
+    let status = verdict(&world, 3, "not running").await;
     assert_eq!(status["process"]["running"], false);
     assert_eq!(status["position"]["written_by"], "message-trace");
     assert!(
         status["quota"]["requests_in_5_minutes"].as_u64() >= Some(1),
-        "{said}"
+        "{status}"
     );
-    assert_eq!(status.get("delivered"), None, "nobody tells: {said}");
+    assert_eq!(status.get("delivered"), None, "nobody tells: {status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,14 +102,91 @@ async fn errors_are_told_with_their_age_and_text() {
     }
     assert!(!said.stdout.contains("another-key"), "{said}");
 
-    let said = world.says(&["status", "--json"]).await;
-    let status: Value = serde_json::from_str(&said.stdout).unwrap();
+    let status = verdict(&world, 5, "failing").await;
     let errors = &status["errors"];
-    assert!(errors["since_last_success"].as_u64() >= Some(1), "{said}");
+    assert!(errors["since_last_success"].as_u64() >= Some(1), "{status}");
     let text = errors["text"].as_str().unwrap();
-    assert!(text.contains("it does not know the intake key"), "{said}");
-    assert!(errors["last"].as_str().unwrap().ends_with('Z'), "{said}");
+    assert!(text.contains("it does not know the intake key"), "{status}");
+    assert!(errors["last"].as_str().unwrap().ends_with('Z'), "{status}");
     process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_error_outlives_its_process() {
+    let world = World::graph(3).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    let mut process = world.start();
+    process.prints("it does not know the intake key").await;
+    let kept = world.data().join("last_error.json");
+    until("the error is kept", || kept.exists()).await;
+    process.kill().await;
+    let status = verdict(&world, 3, "not running").await;
+    assert_eq!(status["errors"]["since_last_success"], Value::Null);
+    let said = world.says(&["status"]).await;
+    let errors = line(&said, "errors");
+    assert!(errors.contains("the last one was "), "{said}");
+    assert!(errors.contains("it does not know the intake key"), "{said}");
+    let file = std::fs::read_to_string(&kept).unwrap();
+    assert!(!file.contains("another-key"), "{file}");
+
+    world.configure(json!({}));
+    let mut process = world.start();
+    world.all_delivered().await;
+    world.tell_ports(&mut process).await;
+    let said = world.says(&["status"]).await;
+    let before = "none since its start; the last one before was ";
+    assert!(line(&said, "errors").contains(before), "{said}");
+    assert_eq!(said.code, Some(0), "{said}");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_process_could_not_go_on_is_kept() {
+    let world = World::graph(0).await;
+    std::fs::remove_file(world.config().join("module_configuration")).unwrap();
+    let mut process = world.start();
+    assert_eq!(process.ends().await.code(), Some(1));
+    let said = world.says(&["status"]).await;
+    let errors = line(&said, "errors");
+    assert!(errors.contains("module_configuration is missing"), "{said}");
+    assert_eq!(said.code, Some(3), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_process_has_an_exit_code() {
+    let world = World::graph(0).await;
+    let health = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    world.write(
+        "liveness_port",
+        &health.local_addr().unwrap().port().to_string(),
+    );
+    tokio::spawn(async move {
+        let body = json!({"error_count": 0}).to_string();
+        let head = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length";
+        let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
+        while let Ok((mut socket, _)) = health.accept().await {
+            _ = socket.read(&mut [0; 4096]).await;
+            _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    verdict(&world, 4, "stuck").await;
+    let said = world.says(&["status"]).await;
+    assert!(line(&said, "process").contains("but stuck"), "{said}");
+    assert_eq!(said.code, Some(4), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_codes_are_listed() {
+    let world = World::graph(0).await;
+    let said = world.says(&["status", "--help"]).await;
+    let (_, codes) = said.stdout.split_once("Exit codes:\n").expect(&said.stdout);
+    assert!(page("check.md").contains(codes.trim_end()), "{said}");
+    world.write("metrics_port", "eighty");
+    let status = verdict(&world, 1, "unknown").await;
+    assert!(
+        status["problem"].as_str().unwrap().contains("metrics_port"),
+        "{status}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,5 +201,21 @@ async fn what_fails_for_the_moment_is_told_until_it_is_over() {
     let errors = line(&said, "errors");
     assert!(errors.contains("503 Service Unavailable"), "{said}");
     assert!(errors.contains("see the service health"), "{said}");
+    assert_eq!(said.code, Some(5), "{said}");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_over_also_where_there_is_no_mail() {
+    let world = World::graph(0).await;
+    let outage = Fault::status(503).times(1);
+    world.emulator.fault(Endpoint::Graph, outage);
+    let mut process = world.start();
+    process.prints("the service fails for the moment").await;
+    process.prints("answers again after 1 failed").await;
+    world.tell_ports(&mut process).await;
+    let kept = world.data().join("context.json.previous");
+    until("a window is done", || kept.exists()).await;
+    verdict(&world, 0, "well").await;
     process.stop().await;
 }

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::world::{PATIENCE, Said, World};
 
 /// What a command shows in a terminal of this width.
-async fn in_terminal(mut command: Command, columns: u16) -> String {
+pub(crate) async fn in_terminal(mut command: Command, columns: u16) -> String {
     let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
@@ -41,7 +41,7 @@ async fn in_terminal(mut command: Command, columns: u16) -> String {
         .stdout(theirs.try_clone().unwrap())
         .stderr(theirs)
         .kill_on_drop(true);
-    let mut child = command.env("TERM", "xterm-256color").spawn().unwrap();
+    let mut child = command.spawn().unwrap();
     drop(command);
     tokio::time::timeout(PATIENCE, child.wait())
         .await
@@ -53,10 +53,16 @@ async fn in_terminal(mut command: Command, columns: u16) -> String {
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
     command.args(arguments);
+    colorful(&mut command);
+    command
+}
+
+/// Nothing but the terminal decides on colors.
+fn colorful(command: &mut Command) {
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
         command.env_remove(name);
     }
-    command
+    command.env("TERM", "xterm-256color");
 }
 
 fn check(world: &World) -> Command {
@@ -125,6 +131,57 @@ async fn lines_stay_within_the_terminal_and_are_whole_outside_of_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_narrow_terminal_gets_texts_below_their_heads() {
+    let world = World::graph(3).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    for (name, below) in [
+        (
+            "check",
+            "\nfail     intake\n    the intake 127.0.0.1 answers 422\n",
+        ),
+        (
+            "config",
+            "\n  credential  default  client_secret\n  event_format  default  graph\n",
+        ),
+        ("status", "process    not running on\n           /"),
+    ] {
+        let mut command = world.command_named(name);
+        command.env("NO_COLOR", "1");
+        let text = in_terminal(command, 40).await;
+        assert!(text.contains(below), "{text}");
+        let long = text.lines().find(|line| line.chars().count() > 40);
+        assert_eq!(long, None, "{text}");
+    }
+    // What goes wrong is wrapped as well.
+    let mut command = world.command_named("check");
+    command.arg("nosuch").env("NO_COLOR", "1");
+    let text = in_terminal(command, 40).await;
+    assert!(text.lines().count() > 3, "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 40),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dumb_terminal_gets_no_colors() {
+    let world = World::graph(0).await;
+    for arguments in [
+        &["status"][..],
+        &["check"],
+        &["config"],
+        &["chek"],
+        &["--help"],
+    ] {
+        let mut command = program(arguments);
+        command.arg("--config-dir").arg(world.config());
+        command.env("TERM", "dumb");
+        let text = in_terminal(command, 80).await;
+        assert!(!text.is_empty() && !text.contains(ESCAPE), "{text:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shells_and_readers_learn_the_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let said = Said::of(program(&["completions", shell])).await;
@@ -138,7 +195,7 @@ async fn shells_and_readers_learn_the_commands() {
         }
     }
     let said = Said::of(program(&["completions", "dos"])).await;
-    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{said}");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{said}");
     assert!(said.stderr.contains("bash"), "{said}");
 
     let said = Said::of(program(&["man"])).await;

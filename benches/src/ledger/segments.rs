@@ -22,6 +22,8 @@ pub(super) struct Segments {
     remembered: Remembered,
     store: Directory,
     runtime: Runtime,
+    /// The batch of the page at hand.
+    batch: BatchId,
 }
 
 impl Ledger for Segments {
@@ -34,6 +36,7 @@ impl Ledger for Segments {
             remembered,
             store,
             runtime,
+            batch: BatchId(0),
         })
     }
 
@@ -45,7 +48,7 @@ impl Ledger for Segments {
                 row.key,
                 Some(received),
                 DateTime::<Utc>::UNIX_EPOCH,
-                BatchId(0),
+                self.batch,
             )
         });
         Ok(admissions
@@ -56,7 +59,8 @@ impl Ledger for Segments {
     fn deliver(&mut self, page: &[Filed]) -> Result<()> {
         let Remembered { journal, known, .. } = &mut self.remembered;
         self.runtime.block_on(journal.append(&self.store, page))?;
-        known.deliver(page);
+        known.arrived(self.batch);
+        self.batch = BatchId(self.batch.0 + 1);
         Ok(())
     }
 }

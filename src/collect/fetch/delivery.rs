@@ -60,7 +60,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let mut count = PageCount::default();
         for row in page.rows() {
-            if is_foreign(self.schedule.coverage(), row.received) {
+            if is_foreign(self.schedule.coverage(), pass.window, row.received) {
                 continue;
             }
             let (otherwise, batch) = (pass.draft.otherwise, pass.draft.id);
@@ -84,6 +84,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         pass.pages += 1;
         pass.rows += page.len() as u64;
         pass.new += (page.len() - count.known.min(page.len())) as u64;
+        if pass.lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            backfill.changed().page(count);
+        }
         self.tell(Event::PageRead {
             lane: pass.lane,
             count,
@@ -117,9 +122,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let mut pushed = pass.draft.batch.push(row.json);
         if pushed == Pushed::Full && !pass.draft.rows.is_empty() {
             let next = self.draft(pass.window);
+            self.known.carry_instead(filed, pass.draft.id, next.id);
             let full = std::mem::replace(&mut pass.draft, next);
             self.send(full).await?;
-            self.known.carry(filed.key, pass.draft.id);
             pushed = pass.draft.batch.push(row.json);
         }
         if pushed == Pushed::Added {
@@ -133,6 +138,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             event: row.json,
             reason,
         });
+        self.known.give_up(filed, pass.draft.id);
         self.remember(&[filed]).await
     }
 
@@ -194,22 +200,29 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let mut rows = Vec::new();
         let mut batches = Vec::new();
+        let mut failed = None;
         let mut next = Some(first);
         while let Some(done) = next {
-            let delivery = done.map_err(End::Failed)?;
-            if let Some(receipt) = &delivery.receipt {
-                self.tell_receipt(&delivery, receipt);
-                rows.extend(delivery.rows);
-                batches.push(delivery.id);
+            match done {
+                Ok(delivery) => {
+                    if let Some(receipt) = &delivery.receipt {
+                        self.tell_receipt(&delivery, receipt);
+                        self.known.arrived(delivery.id);
+                        rows.extend(delivery.rows);
+                        batches.push(delivery.id);
+                    }
+                }
+                Err(error) => failed = Some(End::Failed(error)),
             }
             next = self.deliveries.try_join_next();
         }
         self.remember(&rows).await?;
-        let done = batches
-            .into_iter()
-            .flat_map(|id| self.readings.accepted(id));
-        let done = done.collect();
-        self.complete(done).await
+        let mut done = Vec::new();
+        for batch in batches {
+            done.extend(self.readings.accepted(batch));
+        }
+        self.complete(done).await?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn tell_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
@@ -225,12 +238,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// Makes sure that rows are not sent again.
+    /// Makes sure that rows are not sent again after a restart.
     async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.known.deliver(rows);
         let mut backoff = store_backoff();
         while let Err(error) = self.journal.append(self.parts.store.as_ref(), rows).await {
             self.store_failed(&error, &mut backoff).await?;
@@ -262,7 +274,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 pause: Duration::ZERO,
             });
         }
-        Ok(())
+        self.settle_backfill().await
     }
 
     /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
@@ -277,6 +289,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }
+        if !timeline.coverage.has_begun() {
+            return Ok(());
+        }
         let mut backoff = store_backoff();
         while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
             self.store_failed(&error, &mut backoff).await?;
@@ -287,7 +302,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    async fn store_failed(&self, error: &io::Error, backoff: &mut Backoff) -> Result<(), End> {
+    pub(super) async fn store_failed(
+        &self,
+        error: &io::Error,
+        backoff: &mut Backoff,
+    ) -> Result<(), End> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed { error, pause });
         self.tell(Event::Turning { within: pause });
@@ -309,6 +328,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 }
 
-fn store_backoff() -> Backoff {
+pub(super) fn store_backoff() -> Backoff {
     Backoff::new(STORE_PAUSES.0, STORE_PAUSES.1)
 }

@@ -5,76 +5,56 @@ use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
+use super::BatchId;
 use crate::{
     RowKey,
     row::{Message, Status},
 };
 
-/// A value for each row.
+/// The batch of each row.
 ///
 /// Nearly every message has one row at a time, which is found with one look into a hash table.
-#[derive(Debug)]
-pub(super) struct ByMessage<V> {
+#[derive(Debug, Default)]
+pub(super) struct ByMessage {
     /// A row of each message.
-    first: HashMap<Message, (Status, V), BuildHasherDefault<AsItIs>>,
+    first: HashMap<Message, (Status, Packed), BuildHasherDefault<AsItIs>>,
     /// All other rows.
-    others: BTreeMap<RowKey, V>,
+    others: BTreeMap<RowKey, Packed>,
 }
 
-impl<V> Default for ByMessage<V> {
-    fn default() -> Self {
-        Self {
-            first: HashMap::default(),
-            others: BTreeMap::new(),
-        }
-    }
+/// A batch, as bytes, so that there are no gaps between rows.
+type Packed = [u8; 8];
+
+fn packed(batch: BatchId) -> Packed {
+    batch.0.to_ne_bytes()
 }
 
-impl<V: Copy> ByMessage<V> {
-    /// The value of a row.
-    pub(super) fn get(&self, key: RowKey) -> Option<V> {
+fn unpacked(batch: Packed) -> BatchId {
+    BatchId(u64::from_ne_bytes(batch))
+}
+
+impl ByMessage {
+    /// The batch of a row.
+    pub(super) fn get(&self, key: RowKey) -> Found {
         let (message, status) = key.parts();
         match self.first.get(&message) {
-            Some((first, value)) if *first == status => Some(*value),
-            Some(_) => self.others.get(&key).copied(),
-            None => None,
+            None => Found::Nothing,
+            Some((first, batch)) if *first == status => Found::Row(unpacked(*batch)),
+            Some(_) => match self.others.get(&key) {
+                Some(batch) => Found::Row(unpacked(*batch)),
+                None => Found::Message,
+            },
         }
     }
 
-    /// Whether there is any row of the message of this one.
-    pub(super) fn has_message(&self, key: RowKey) -> bool {
-        self.first.contains_key(&key.message())
-    }
-
-    /// Sets the value of a row.
-    pub(super) fn insert(&mut self, key: RowKey, value: V) {
+    /// Sets the batch of a row.
+    pub(super) fn insert(&mut self, key: RowKey, batch: BatchId) {
         let (message, status) = key.parts();
-        let (first, old) = self.first.entry(message).or_insert((status, value));
+        let (first, old) = self.first.entry(message).or_insert((status, packed(batch)));
         if *first == status {
-            *old = value;
+            *old = packed(batch);
         } else {
-            self.others.insert(key, value);
-        }
-    }
-
-    /// Removes a row.
-    pub(super) fn remove(&mut self, key: RowKey) {
-        let (message, status) = key.parts();
-        match self.first.get_mut(&message) {
-            Some(first) if first.0 == status => {
-                // Another row of the message takes its place.
-                let other = self.others.range(key.any_status()).next();
-                if let Some((other, value)) = other.map(|(key, value)| (*key, *value)) {
-                    *first = (other.parts().1, value);
-                    self.others.remove(&other);
-                } else {
-                    self.first.remove(&message);
-                }
-            }
-            Some(_) => {
-                self.others.remove(&key);
-            }
-            None => {}
+            self.others.insert(key, packed(batch));
         }
     }
 
@@ -84,11 +64,27 @@ impl<V: Copy> ByMessage<V> {
     }
 
     /// All rows, in any order.
-    pub(super) fn into_keys(self) -> impl Iterator<Item = RowKey> {
-        let first = self.first.into_iter();
-        let first = first.map(|(message, (status, _))| RowKey::of(message, status));
-        first.chain(self.others.into_keys())
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RowKey, BatchId)> {
+        let first = self.first.iter();
+        let first = first
+            .map(|(message, (status, batch))| (RowKey::of(*message, *status), unpacked(*batch)));
+        first.chain(
+            self.others
+                .iter()
+                .map(|(key, batch)| (*key, unpacked(*batch))),
+        )
     }
+}
+
+/// What a table has of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Not even its message.
+    Nothing,
+    /// Its message, with other statuses alone.
+    Message,
+    /// The row, in this batch.
+    Row(BatchId),
 }
 
 /// For what is a keyed hash already ([`RowKey`]), so that nobody can choose where it falls.
@@ -130,50 +126,26 @@ mod tests {
         RowKey::from_bytes([0, 0, 0, 0, 0, 0, 0, message / 3, message, 0, 0, status])
     }
 
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Insert(RowKey, u64),
-        Remove(RowKey),
-        Drain,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let row = || (0..9_u8, 0..3_u8).prop_map(|(message, status)| key(message, status));
-        prop_oneof![
-            20 => (row(), any::<u64>()).prop_map(|(key, value)| Step::Insert(key, value)),
-            15 => row().prop_map(Step::Remove),
-            1 => Just(Step::Drain),
-        ]
-    }
-
     proptest! {
         #[test]
-        fn agrees_with_a_sorted_map(steps in prop::collection::vec(step(), 0..60)) {
+        fn agrees_with_a_sorted_map(
+            rows in prop::collection::vec((0..9_u8, 0..3_u8, any::<u64>()), 0..60)
+        ) {
             let mut table = ByMessage::default();
             let mut map = BTreeMap::new();
-            for step in steps {
-                match step {
-                    Step::Insert(key, value) => {
-                        table.insert(key, value);
-                        map.insert(key, value);
-                    }
-                    Step::Remove(key) => {
-                        table.remove(key);
-                        map.remove(&key);
-                    }
-                    Step::Drain => {
-                        let mut rows: Vec<_> =
-                            std::mem::take(&mut table).into_keys().collect();
-                        rows.sort();
-                        prop_assert_eq!(rows, std::mem::take(&mut map).into_keys().collect::<Vec<_>>());
-                    }
-                }
+            for (message, status, batch) in rows {
+                table.insert(key(message, status), BatchId(batch));
+                map.insert(key(message, status), BatchId(batch));
                 prop_assert_eq!(table.len(), map.len());
+                prop_assert_eq!(&table.iter().collect::<BTreeMap<_, _>>(), &map);
                 for (message, status) in (0..9).flat_map(|m| (0..3).map(move |s| (m, s))) {
                     let key = key(message, status);
-                    prop_assert_eq!(table.get(key), map.get(&key).copied());
-                    let any = map.range(key.any_status()).next().is_some();
-                    prop_assert_eq!(table.has_message(key), any);
+                    let expected = match map.get(&key) {
+                        Some(batch) => Found::Row(*batch),
+                        None if map.range(key.any_status()).next().is_some() => Found::Message,
+                        None => Found::Nothing,
+                    };
+                    prop_assert_eq!(table.get(key), expected);
                 }
             }
         }

@@ -1,6 +1,9 @@
 //! A set of keys that costs hardly more than the keys themselves.
 
-use super::by_message::ByMessage;
+use super::{
+    BatchId,
+    by_message::{ByMessage, Found},
+};
 use crate::RowKey;
 
 /// So many keys may wait for the next merge, beside a share of those that are merged already.
@@ -9,11 +12,14 @@ const FEW: usize = 1024;
 /// The share: a merge goes over all keys, so it must be worth it.
 const SHARE: usize = 16;
 
-/// Keys as one sorted run, and the latest in a table until it pays to merge them.
+/// Keys as one sorted run, and the latest, with their batches, in a table until it pays to merge
+/// them.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     run: Vec<RowKey>,
-    latest: ByMessage<()>,
+    latest: ByMessage,
+    /// The table is merged when it has more rows than this.
+    most: usize,
 }
 
 /// How much of a row is in a set.
@@ -23,38 +29,53 @@ pub(super) enum Likeness {
     Unknown,
     /// The message, with other statuses alone.
     Message,
-    /// The row.
-    Row,
+    /// The row. Its batch, if that was not forgotten since it arrived.
+    Row(Option<BatchId>),
 }
 
 impl KeySet {
-    /// Adds a key that is not there yet; if it is, it is counted twice until the next merge.
-    pub(super) fn insert(&mut self, key: RowKey) {
-        self.latest.insert(key, ());
-        if self.latest.len() > FEW + self.run.len() / SHARE {
-            self.merge();
+    /// Sets the batch of a row. Rows whose batch `is_under_way` are not merged.
+    pub(super) fn insert(
+        &mut self,
+        key: RowKey,
+        batch: BatchId,
+        is_under_way: impl Fn(BatchId) -> bool,
+    ) {
+        self.latest.insert(key, batch);
+        if self.latest.len() > self.most.max(FEW) {
+            self.merge(is_under_way);
         }
     }
 
     /// How much of a row is there.
     pub(super) fn likeness(&self, key: RowKey) -> Likeness {
-        if self.latest.get(key).is_some() {
-            return Likeness::Row;
+        let latest = self.latest.get(key);
+        if let Found::Row(batch) = latest {
+            return Likeness::Row(Some(batch));
         }
         let range = key.any_status();
         let first = self.run.partition_point(|other| other < range.start());
         let merged = self.run.iter().skip(first);
-        let mut likeness = Likeness::Unknown;
+        let mut likeness = match latest {
+            Found::Nothing => Likeness::Unknown,
+            Found::Message | Found::Row(_) => Likeness::Message,
+        };
         for other in merged.take_while(|other| key.same_message(**other)) {
             if *other == key {
-                return Likeness::Row;
+                return Likeness::Row(None);
             }
             likeness = Likeness::Message;
         }
-        if self.latest.has_message(key) {
-            likeness = Likeness::Message;
-        }
         likeness
+    }
+
+    /// The rows whose batch is under way, without all others.
+    pub(super) fn only(&self, is_under_way: impl Fn(BatchId) -> bool) -> Self {
+        let mut rest = Self::default();
+        for (key, batch) in self.latest.iter().filter(|(_, batch)| is_under_way(*batch)) {
+            rest.latest.insert(key, batch);
+        }
+        rest
     }
 
     /// How many keys there are.
@@ -62,15 +83,25 @@ impl KeySet {
         self.run.len() + self.latest.len()
     }
 
-    fn merge(&mut self) {
+    fn merge(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
+        let mut arrived = Vec::with_capacity(self.latest.len());
+        let mut under_way = ByMessage::default();
+        for (key, batch) in self.latest.iter() {
+            if is_under_way(batch) {
+                under_way.insert(key, batch);
+            } else {
+                arrived.push(key);
+            }
+        }
+        arrived.sort_unstable();
         // Growing by doubling would cost more memory than all else.
-        self.run.reserve_exact(self.latest.len());
-        let mut latest: Vec<_> = std::mem::take(&mut self.latest).into_keys().collect();
-        latest.sort_unstable();
-        self.run.extend(latest);
+        self.run.reserve_exact(arrived.len());
+        self.run.extend(arrived);
         // This sort finds the two sorted runs and merges them.
         self.run.sort();
         self.run.dedup();
+        self.most = FEW + self.run.len() / SHARE + under_way.len();
+        self.latest = under_way;
     }
 }
 
@@ -83,7 +114,7 @@ impl From<Vec<RowKey>> for KeySet {
         keys.shrink_to_fit();
         Self {
             run: keys,
-            latest: ByMessage::default(),
+            ..Self::default()
         }
     }
 }
@@ -93,6 +124,13 @@ mod tests {
     use super::*;
     use crate::RowKeyer;
 
+    const ARRIVED: BatchId = BatchId(1);
+    const UNDER_WAY: BatchId = BatchId(2);
+
+    fn insert(keys: &mut KeySet, key: RowKey, batch: BatchId) {
+        keys.insert(key, batch, |batch| batch == UNDER_WAY);
+    }
+
     #[test]
     fn merged_keys_are_found_like_the_latest() {
         let keyer = RowKeyer::new([5; 16]);
@@ -100,31 +138,53 @@ mod tests {
         let mut keys = KeySet::default();
         let many = 5 * FEW;
         for n in 0..many {
-            keys.insert(key(n, "Delivered"));
+            insert(&mut keys, key(n, "Delivered"), ARRIVED);
         }
         assert_eq!(keys.len(), many);
         assert!(keys.run.len() > 3 * FEW && keys.latest.len() > 0);
         assert_eq!(keys.run.capacity(), keys.run.len(), "no room is wasted");
-        keys.insert(key(0, "Delivered"));
-        keys.merge();
+        // What is there already is counted twice until it is merged.
+        insert(&mut keys, key(0, "Delivered"), ARRIVED);
+        keys.merge(|_| false);
         assert_eq!(keys.len(), many);
-        keys.insert(key(many, "Delivered"));
+        insert(&mut keys, key(many, "Delivered"), ARRIVED);
         let twice = keys.run.iter().chain(&keys.run).copied();
         let loaded = KeySet::from(twice.chain([key(many, "Delivered")]).collect::<Vec<_>>());
         assert_eq!(loaded.len(), many + 1);
         for keys in [&keys, &loaded] {
             for n in 0..=many {
-                assert_eq!(keys.likeness(key(n, "delivered")), Likeness::Row);
+                let likeness = keys.likeness(key(n, "delivered"));
+                assert!(matches!(likeness, Likeness::Row(_)));
                 assert_eq!(keys.likeness(key(n, "Failed")), Likeness::Message);
                 let stranger = key(many + 1 + n, "Delivered");
                 assert_eq!(keys.likeness(stranger), Likeness::Unknown);
             }
         }
         // Whether the latest come before or after the merged ones does not matter.
-        keys.insert(key(1, "Failed"));
-        for status in ["Delivered", "Failed"] {
-            assert_eq!(keys.likeness(key(1, status)), Likeness::Row);
+        insert(&mut keys, key(1, "Failed"), ARRIVED);
+        for (status, batch) in [("Delivered", None), ("Failed", Some(ARRIVED))] {
+            assert_eq!(keys.likeness(key(1, status)), Likeness::Row(batch));
         }
         assert_eq!(keys.likeness(key(1, "Pending")), Likeness::Message);
+    }
+
+    #[test]
+    fn rows_under_way_keep_their_batch() {
+        let keyer = RowKeyer::new([5; 16]);
+        let key = |n: usize| keyer.key(&[&n.to_string()], "");
+        let mut keys = KeySet::default();
+        let many = 3 * FEW;
+        for n in 0..many {
+            let batch = if n % 3 == 0 { UNDER_WAY } else { ARRIVED };
+            insert(&mut keys, key(n), batch);
+        }
+        assert!(keys.run.len() > FEW);
+        for n in (0..many).step_by(3) {
+            assert_eq!(keys.likeness(key(n)), Likeness::Row(Some(UNDER_WAY)));
+        }
+        assert_eq!(keys.only(|batch| batch == UNDER_WAY).len(), many / 3);
+        keys.merge(|_| false);
+        assert_eq!(keys.len(), many);
+        assert_eq!(keys.only(|_| true).len(), 0);
     }
 }

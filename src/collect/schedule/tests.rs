@@ -240,3 +240,48 @@ fn a_tenant_that_is_too_large_is_read_more_coarsely_but_to_the_end() {
     let requests = tenant.requests(Lane::Settle);
     assert!(requests <= 7200 * 50 / 24 + 40, "{requests}");
 }
+
+#[test]
+fn a_backfill_comes_last_or_alone() {
+    let coverage = Coverage::new(at(0));
+    let mut schedule = Schedule::new(SETTINGS, coverage.clone(), Lateness::default());
+    let now = at(7200);
+    schedule.live(now).unwrap();
+    schedule.backfill(window(-86_400, -79_200), false);
+    let lanes: Vec<_> = std::iter::from_fn(|| schedule.beside(now))
+        .take(4)
+        .collect();
+    let newest = 7200 - 120;
+    assert_eq!(
+        lanes,
+        [
+            (Lane::Backlog, window(0, 3600)),
+            (Lane::Backlog, window(3600, newest)),
+            (Lane::Backfill, window(-86_400, -82_800)),
+            (Lane::Backfill, window(-82_800, -79_200)),
+        ]
+    );
+
+    // Alone: of a gap of the collection only what lies in the range, and no live edge.
+    let mut coverage = coverage;
+    coverage.reach(at(7200));
+    let range = window(-1800, 1800);
+    let mut alone = Schedule::new(SETTINGS, coverage, Lateness::default()).only(range);
+    alone.backfill(range, false);
+    assert_eq!((alone.live(now), alone.due(now) > now), (None, true));
+    let lanes: Vec<_> = std::iter::from_fn(|| alone.beside(now)).collect();
+    assert_eq!(
+        lanes,
+        [
+            (Lane::Backfill, window(0, 1800)),
+            (Lane::Backfill, window(-1800, 0)),
+        ]
+    );
+    assert_eq!(alone.unread(range).count(), 2);
+    // Given up, but for what is being read.
+    alone.give_up_backfill(|_| false);
+    alone.complete(window(-1800, 0), now, 0, now);
+    assert_eq!(alone.beside(now), None);
+    assert_eq!(alone.coverage().wanted().count(), 0);
+    assert_eq!(alone.coverage().mark(), at(0));
+}

@@ -1,5 +1,6 @@
 //! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
 
+mod keeper;
 mod latest;
 mod limiter;
 mod masks;
@@ -15,9 +16,16 @@ use std::{
     },
 };
 
+use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
 
-pub(super) use self::{latest::Latest, outbox::naive, shipper::Shipper};
+pub(super) use self::{
+    keeper::{Keeper, LAST_ERROR_FILE},
+    latest::Latest,
+    outbox::naive,
+    shipper::Shipper,
+};
 use self::{
     limiter::Limiter,
     masks::Masks,
@@ -57,9 +65,11 @@ impl Level {
     }
 }
 
-/// Where the lines of stderr go.
+/// Where the lines of stderr go: each with its level, its message, and as a whole.
 #[derive(Clone)]
-pub struct Console(Arc<dyn Fn(&str) + Send + Sync>);
+pub struct Console(Arc<Write>);
+
+type Write = dyn Fn(Level, &str, &str) + Send + Sync;
 
 impl Console {
     /// The standard error of the process.
@@ -72,7 +82,12 @@ impl Console {
 
     /// Hands each line, without its end, to `write`.
     pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(write))
+        Self(Arc::new(move |_, _, line| write(line)))
+    }
+
+    /// Hands each message, without its date, to `write`.
+    pub fn of_messages(write: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |level, message, _| write(level, message)))
     }
 }
 
@@ -96,6 +111,7 @@ struct Inner {
     sentry: OnceLock<Reporter>,
     last_error: OnceLock<Gauge>,
     latest: Mutex<Latest>,
+    erred: Notify,
     critical: AtomicBool,
 }
 
@@ -112,6 +128,7 @@ impl Log {
             sentry: OnceLock::new(),
             last_error: OnceLock::new(),
             latest: Mutex::default(),
+            erred: Notify::new(),
             critical: AtomicBool::new(false),
         }))
     }
@@ -195,6 +212,28 @@ impl Log {
             .clone()
     }
 
+    /// Waits until there has been an error since it was last waited for.
+    async fn erred(&self) {
+        self.0.erred.notified().await;
+    }
+
+    /// Counts as the last error; it is told by another way.
+    pub(super) fn remember(&self, error: &str) {
+        let message = self.clean(error);
+        self.enter(self.0.clock.now(), Level::Error, &message);
+    }
+
+    fn enter(&self, at: DateTime<Utc>, level: Level, message: &str) {
+        self.0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(at, level, message);
+        if level == Level::Error {
+            self.0.erred.notify_one();
+        }
+    }
+
     /// For the platform only: stderr gets this text by another way.
     pub(super) fn post_error(&self, message: &str) {
         let message = self.clean(message);
@@ -204,8 +243,9 @@ impl Log {
     /// For stderr only.
     fn print(&self, level: Level, message: &str) {
         let date = self.0.clock.now().format("%Y-%m-%d %H:%M:%S");
-        let level = level.word().to_ascii_uppercase();
-        (self.0.console.0)(&format!("{date} - {} - {level} - {message}", self.0.name));
+        let word = level.word().to_ascii_uppercase();
+        let line = format!("{date} - {} - {word} - {message}", self.0.name);
+        (self.0.console.0)(level, message, &line);
     }
 
     fn write(&self, level: Level, message: &str) {
@@ -214,11 +254,7 @@ impl Log {
         if let Some(gauge) = self.0.last_error.get().filter(|_| level >= Level::Error) {
             gauge.set(now.timestamp());
         }
-        self.0
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(now, level, &message);
+        self.enter(now, level, &message);
         if level > Level::Debug {
             self.print(level, &message);
         }
@@ -264,8 +300,6 @@ impl fmt::Debug for Log {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use chrono::DateTime;
-
     use super::*;
 
     /// A log on virtual time and the lines it prints.

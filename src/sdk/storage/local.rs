@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use super::{Backend, StorageError};
 
@@ -59,12 +60,14 @@ impl LocalBackend {
         })
     }
 
-    /// The directory for reading only, whoever works on it.
+    /// The directory as it is, whoever works on it.
     pub(in crate::sdk) fn unlocked(root: PathBuf) -> Self {
+        // Temporary files have other names than those of the one who works on it.
+        let (temporary, _) = Uuid::new_v4().as_u64_pair();
         Self {
             root: root.into(),
             _lock: None,
-            temporary: Arc::default(),
+            temporary: Arc::new(temporary.into()),
         }
     }
 

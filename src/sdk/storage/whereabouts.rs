@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, examine, is_locked};
+use bytes::Bytes;
+
+use super::{
+    Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, StorageError, examine, is_locked,
+};
 use crate::{
     Clock,
     http::Http,
@@ -73,6 +77,18 @@ impl Reader {
         match self {
             Self::Directory(root) => (root.display().to_string(), is_locked(root)),
             Self::Objects(objects) => objects.presence().await,
+        }
+    }
+
+    /// Leaves a file to whoever works on the others.
+    pub(in crate::sdk) async fn leave(
+        &self,
+        name: &str,
+        content: Bytes,
+    ) -> Result<(), StorageError> {
+        match self {
+            Self::Directory(_) => self.storage().write(name, content).await,
+            Self::Objects(objects) => Ok(objects.leave(name, content).await?),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The whole module in memory, on virtual time, against the emulator: whatever happens, the ledger
 //! shows every row once, and with its final status.
 
+mod backfills;
 mod draw;
 mod freshness;
 mod living;

@@ -20,7 +20,7 @@ const CASES: u32 = 4;
 /// Steps towards a smaller scenario: each takes about a second.
 const SHRINKING: u32 = 150;
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     let asked = env::var_os("PROPTEST_CASES").is_some();
     let default = ProptestConfig::default();
     ProptestConfig {

@@ -22,7 +22,7 @@ use crate::{
 /// The setting `chunk_size`, small so that there are many batches.
 const CHUNK: u64 = 50;
 /// As many events as can be on their way to the intake: what a kill may double.
-const IN_FLIGHT: u64 = 4 * CHUNK;
+pub(super) const IN_FLIGHT: u64 = 4 * CHUNK;
 
 /// A tenant, a data directory, and one trigger.
 pub(super) struct Site {

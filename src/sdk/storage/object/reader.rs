@@ -52,6 +52,16 @@ impl ObjectReader {
         (self.client.place().to_owned(), held.unwrap_or(false))
     }
 
+    /// Writes an object that nobody else writes.
+    pub(in crate::sdk) async fn leave(
+        &self,
+        name: &str,
+        content: Bytes,
+    ) -> Result<(), ObjectError> {
+        let put = self.client.put(name, content, &Condition::None, None);
+        put.await.map(|_| ())
+    }
+
     /// Whether somebody has the lease, once writing has worked.
     async fn probe(&self) -> Result<bool, ObjectError> {
         let key = format!(".check-{}", uuid::Uuid::new_v4().simple());

@@ -1,0 +1,119 @@
+//! `backfill`: delivers a past range once.
+
+mod dates;
+mod display;
+mod session;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use self::{display::Display, session::Session};
+use super::screen::say;
+use crate::{
+    http::chain,
+    sdk::{Directories, Environment, Errand, ErrandError, Registry, Topic},
+};
+
+/// The exit code for dates that cannot be used.
+const UNUSABLE: u8 = 2;
+
+/// The command's place on the command line.
+pub(super) fn command() -> Command {
+    let date = |name: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("DATE")
+            .allow_hyphen_values(true)
+    };
+    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    Command::new("backfill")
+        .about("Delivers the rows of a past range, each once")
+        .long_about(
+            "Delivers the rows that were received in a past range, but those that are delivered \
+             already. A trigger that runs on the same data does it beside its own work, with what \
+             that leaves of the quota; else this command does it itself. It goes on where it was \
+             when it is given again after a stop. Without --from it goes on with what is not \
+             finished.\n\nA DATE is a day (2026-11-01, in UTC), a time (2026-11-01T08:30:00+01:00, \
+             without a zone in UTC), or how long ago (-7d, -36h, -90m).",
+        )
+        .after_help(summary::exit_codes())
+        .arg(super::trigger())
+        .arg(date("from").help("The beginning of the range"))
+        .arg(
+            date("to")
+                .default_value("now")
+                .requires("from")
+                .help("The end of the range"),
+        )
+        .arg(
+            flag("dry-run")
+                .requires("from")
+                .help("Read and count, but deliver nothing and change nothing"),
+        )
+        .arg(flag("again").requires("from").help(
+            "Also read what was delivered before: rows that are forgotten are delivered again",
+        ))
+        .arg(
+            flag("cancel")
+                .conflicts_with_all(["from", "dry-run", "again"])
+                .help("Give up the one that is not finished"),
+        )
+        .arg(super::json())
+}
+
+/// What a person wants.
+#[derive(Debug)]
+struct Wish {
+    /// The range in the person's words; none to go on with what is not finished.
+    words: Option<(String, String)>,
+    again: bool,
+    dry_run: bool,
+    cancel: bool,
+    json: bool,
+}
+
+impl Wish {
+    fn read(arguments: &ArgMatches) -> Self {
+        let text = |name| arguments.get_one::<String>(name).cloned();
+        Self {
+            words: text("from").zip(text("to")),
+            again: arguments.get_flag("again"),
+            dry_run: arguments.get_flag("dry-run"),
+            cancel: arguments.get_flag("cancel"),
+            json: arguments.get_flag("json"),
+        }
+    }
+}
+
+/// Delivers a range, or has it delivered.
+pub(super) async fn run(
+    registry: &Registry,
+    directories: Directories,
+    arguments: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
+    let environment = Environment::process();
+    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
+        Ok(trigger) => trigger,
+        Err(unclear) => {
+            say(&format!("message-trace: {unclear}"));
+            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
+        }
+    };
+    let display = Display::new();
+    let console = display.console();
+    let errand = Errand::prepare(registry, &trigger, directories, environment, console).await;
+    match errand {
+        Ok(errand) => {
+            Session::new(&errand, display, Wish::read(arguments))
+                .run()
+                .await
+        }
+        Err(ErrandError::Settings(error)) => {
+            say(&format!("message-trace: {}", chain(&error)));
+            Ok(ExitCode::from(Topic::SETTINGS.exit_code))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,82 @@
+//! What is said of a command line that cannot be understood.
+
+use std::{
+    io::{IsTerminal as _, stderr},
+    process::ExitCode,
+};
+
+use clap::{
+    Command, Error,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use super::screen::fail;
+use crate::sdk::{Configuration, Directories, Environment, Registry};
+
+/// The exit code for a person.
+pub(super) const EXIT_CODE: u8 = 2;
+
+/// What it means, for lists of exit codes.
+pub(super) const ABOUT: &str = "the command line is not understood";
+
+/// What a person can give, and what it does.
+fn list(line: Command) -> String {
+    let header = *line.get_styles().get_header();
+    let template =
+        format!("{{usage-heading}} {{usage}}\n\n{header}Commands:{header:#}\n{{subcommands}}");
+    let list = line.help_template(template).render_help();
+    list.ansi().to_string().trim_end().to_owned()
+}
+
+/// Says what is wrong with the command line, and what could be given. The platform gets one line
+/// for its log, and exit code 1 (contract A-02).
+pub(super) fn refuse(registry: &Registry, line: Command, mut error: Error) -> ExitCode {
+    let unknown = matches!(
+        error.kind(),
+        ErrorKind::InvalidSubcommand | ErrorKind::MissingSubcommand
+    );
+    if unknown {
+        let list = ContextValue::StyledStr(list(line).into());
+        error.insert(ContextKind::Usage, list);
+        // Without the same names once more.
+        error.remove(ContextKind::ValidSubcommand);
+    }
+    if !by_platform(&Environment::process()) {
+        // When even standard error is gone, the exit code must do.
+        _ = error.print();
+        return ExitCode::from(EXIT_CODE);
+    }
+    match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(command)) if error.kind() == ErrorKind::InvalidSubcommand => {
+            fail(&format!(
+                "message-trace: there is no command {command:?}; {}",
+                known(registry)
+            ))
+        }
+        _ if unknown => fail(&format!(
+            "message-trace: a command is missing; {}",
+            known(registry)
+        )),
+        _ => fail(error.render().ansi().to_string().trim_end()),
+    }
+}
+
+/// Whether the platform has started this process: it sets the address that a module calls back,
+/// and gives no options. Nobody watches then.
+fn by_platform(environment: &Environment) -> bool {
+    let directory = Directories::default().config;
+    let configuration = Configuration::open(directory, environment.clone());
+    let place = configuration.and_then(|configuration| configuration.place("url_callback"));
+    !stderr().is_terminal() && matches!(place, Ok(Some(_)))
+}
+
+/// What the platform can start.
+fn known(registry: &Registry) -> String {
+    let commands = registry
+        .commands()
+        .flat_map(|command| std::iter::once(command.name).chain(command.aliases.iter().copied()));
+    format!(
+        "the commands are: {}",
+        commands.collect::<Vec<_>>().join(", ")
+    )
+}

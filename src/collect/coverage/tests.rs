@@ -1,0 +1,211 @@
+use super::*;
+
+const HOUR: TimeDelta = TimeDelta::hours(1);
+
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+}
+
+fn window(start: i64, end: i64) -> Window {
+    Window::new(at(start), at(end)).unwrap()
+}
+
+fn phases(coverage: &Coverage) -> Vec<(Window, Phase)> {
+    let stretches = coverage.stretches().iter();
+    stretches.map(|one| (one.window, one.phase)).collect()
+}
+
+#[test]
+fn a_gap_is_missing_until_it_is_read() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(100));
+    coverage.read(window(100, 102), at(102), 4);
+    assert_eq!(coverage.mark(), at(0));
+    coverage.read(window(0, 60), at(103), 0);
+    assert_eq!(coverage.mark(), at(60));
+    coverage.read(window(60, 100), at(103), 40);
+    assert_eq!(coverage.mark(), at(102));
+    let expected = [
+        (window(0, 100), Phase::Settling(at(103))),
+        (window(100, 102), Phase::Settling(at(102))),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    assert!((coverage.rows(window(50, 102)) - 24.0).abs() < 1e-6);
+    assert_eq!(coverage.read_at(at(50)), Some(at(103)));
+    assert_eq!(
+        (coverage.read_at(at(102)), coverage.read_at(at(-1))),
+        (None, None)
+    );
+}
+
+#[test]
+fn what_was_read_late_enough_is_final_and_raises_the_floor() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 100);
+    coverage.settle(HOUR);
+    assert_eq!((coverage.floor(), coverage.edge()), (at(40), at(100)));
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(10));
+    coverage.read(window(10, 100), at(100), 90);
+    coverage.settle(HOUR);
+    assert_eq!(coverage.floor(), at(0), "what is missing holds the floor");
+    let expected = [
+        (window(0, 10), Phase::Missing),
+        (window(10, 40), Phase::Final),
+        (window(40, 100), Phase::Settling(at(100))),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    coverage.lose(window(0, 10));
+    assert_eq!(coverage.floor(), at(40));
+    assert_eq!(coverage.lost(), [window(0, 10)]);
+}
+
+#[test]
+fn what_has_not_happened_yet_is_not_missing() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(100));
+    coverage.retract(at(40));
+    assert_eq!(coverage.edge(), at(40));
+    coverage.read(window(30, 40), at(40), 1);
+    coverage.retract(at(20));
+    assert_eq!(coverage.edge(), at(40), "what was read has happened");
+}
+
+#[test]
+fn losses_that_meet_are_one() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(100));
+    coverage.lose(window(0, 10));
+    coverage.lose(window(10, 30));
+    coverage.lose(window(50, 60));
+    assert_eq!(coverage.lost(), [window(0, 30), window(50, 60)]);
+}
+
+#[test]
+fn too_many_stretches_are_merged_to_what_is_read_soonest() {
+    let mut coverage = Coverage::new(at(0));
+    for minute in 0..3000 {
+        coverage.read(window(minute, minute + 1), at(minute + 1 + minute % 2), 1);
+    }
+    assert!(coverage.stretches().len() <= MOST_STRETCHES);
+    assert!((coverage.rows(window(0, 3000)) - 3000.0).abs() < 1e-6);
+    assert!(coverage.read_at(at(7)).unwrap() <= at(9));
+    assert_eq!((coverage.floor(), coverage.edge()), (at(0), at(3000)));
+}
+
+#[test]
+fn what_is_wanted_again_is_missing_also_before_the_origin() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 10), at(200), 1);
+    coverage.settle(HOUR);
+    coverage.want(window(-20, 5));
+    assert_eq!((coverage.origin(), coverage.floor()), (at(-20), at(-20)));
+    assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(-20, 5)]);
+    coverage.read(window(-20, 5), at(200), 0);
+    coverage.settle(HOUR);
+    assert_eq!(coverage.floor(), at(10));
+}
+
+fn wanted(coverage: &Coverage) -> Vec<Window> {
+    coverage.wanted().collect()
+}
+
+#[test]
+fn a_backfill_asks_for_what_was_not_read_and_leaves_the_mark_alone() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(300), 9);
+    coverage.settle(HOUR);
+    coverage.read(window(100, 110), at(110), 1);
+    coverage.backfill(window(-50, -30), false);
+    assert_eq!(wanted(&coverage), [window(-50, -30)]);
+    assert_eq!((coverage.mark(), coverage.missing().count()), (at(110), 0));
+    coverage.read(window(-50, -30), at(300), 5);
+    coverage.settle(HOUR);
+    assert_eq!(coverage.floor(), at(100), "done");
+    // What lies between it and the origin was never asked for, the rest was.
+    coverage.backfill(window(-60, 50), false);
+    assert_eq!(wanted(&coverage), [window(-60, -50), window(-30, 0)]);
+    coverage.backfill(window(-60, 50), false);
+    assert_eq!(wanted(&coverage).len(), 2, "asked once");
+    coverage.backfill(window(-60, 105), true);
+    assert_eq!(wanted(&coverage), [window(-60, 105)]);
+    assert_eq!(coverage.edge(), at(110));
+}
+
+#[test]
+fn what_a_backfill_asks_for_behind_the_edge_is_missing() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 10), at(10), 1);
+    coverage.backfill(window(20, 30), false);
+    assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(10, 30)]);
+    assert_eq!((coverage.mark(), wanted(&coverage).len()), (at(10), 0));
+}
+
+#[test]
+fn what_is_lost_is_asked_for_once_more() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(100));
+    coverage.lose(window(0, 50));
+    coverage.backfill(window(20, 60), false);
+    assert_eq!(wanted(&coverage), [window(20, 50)]);
+    assert_eq!(coverage.lost(), [window(0, 20)]);
+    coverage.lose(window(20, 30));
+    assert_eq!(coverage.lost(), [window(0, 30)]);
+}
+
+#[test]
+fn a_collection_begins_after_backfills_as_if_it_were_the_first() {
+    let mut coverage = Coverage::for_backfills(at(0));
+    coverage.backfill(window(0, 10), false);
+    coverage.read(window(0, 10), at(200), 1);
+    coverage.settle(HOUR);
+    coverage.backfill(window(20, 30), false);
+    assert_eq!(wanted(&coverage), [window(20, 30)]);
+    let mut behind = coverage.clone();
+    behind.begin(at(50));
+    assert_eq!((behind.mark(), behind.edge()), (at(50), at(50)));
+    behind.backfill(window(0, 50), false);
+    assert_eq!(wanted(&behind), [window(10, 50)]);
+    // In its midst: what nobody has read is missing.
+    coverage.begin(at(15));
+    assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(15, 30)]);
+    assert_eq!(coverage.mark(), at(15));
+}
+
+#[test]
+fn rows_beside_a_window_are_left_alone_where_they_may_be_forgotten() {
+    let mut coverage = Coverage::new(at(0));
+    assert!(coverage.is_done_with(at(-1)), "another module's");
+    coverage.read(window(0, 100), at(300), 9);
+    coverage.settle(HOUR);
+    coverage.backfill(window(-20, -10), false);
+    assert!(coverage.is_done_with(at(0)) && coverage.is_done_with(at(99)));
+    assert!(!coverage.is_done_with(at(-15)) && !coverage.is_done_with(at(100)));
+    coverage.read(window(-20, -15), at(300), 9);
+    coverage.settle(HOUR);
+    assert!(coverage.is_done_with(at(-16)) && !coverage.is_done_with(at(-15)));
+}
+
+#[test]
+fn a_backfill_is_given_up_but_for_hours_that_are_begun() {
+    // `at` counts from a full hour.
+    let start = 30;
+    let mut coverage = Coverage::new(at(start + 300));
+    coverage.backfill(window(start, start + 200), false);
+    let begun = window(start + 30, start + 90);
+    coverage.give_up_backfill(|hour| hour == begun);
+    assert_eq!(wanted(&coverage), [begun]);
+    coverage.backfill(window(start, start + 400), false);
+    assert_eq!(wanted(&coverage), [window(start, start + 300)]);
+}
+
+#[test]
+fn another_module_s_work_leaves_a_backfill_as_it_is() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 10), at(10), 1);
+    coverage.backfill(window(-20, -10), false);
+    coverage.delivered_before(at(50));
+    assert_eq!(wanted(&coverage), [window(-20, -10)]);
+    assert_eq!((coverage.mark(), coverage.edge()), (at(50), at(50)));
+    assert!(coverage.is_done_with(at(49)));
+}

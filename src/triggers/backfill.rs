@@ -1,0 +1,180 @@
+//! Backfills: how far back they may go, and how they are done without a running trigger.
+
+use std::io;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    collection::{BRINK, Task},
+    message_trace, message_trace_graph, message_trace_oauth,
+    sink::Kept,
+    source::QUOTA_FILE,
+    state,
+};
+use crate::{
+    Window,
+    collect::{
+        backfill::{ORDER_FILE, Order, Progress},
+        timeline::{Found, Timeline},
+    },
+    microsoft::Graph,
+    sdk::{Errand, MemoryBackend, RunError, Storage, StorageError},
+};
+
+/// How far back a service keeps rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// The service in words.
+    pub(crate) service: &'static str,
+    /// For so long.
+    pub(crate) kept: TimeDelta,
+    /// Requests in five minutes that are made beside a running trigger; none without a quota.
+    pub(crate) beside: Option<u32>,
+}
+
+impl Reach {
+    /// The oldest instant that may still be asked for a moment later.
+    pub(crate) fn oldest(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now - self.kept + BRINK
+    }
+}
+
+/// What is known of backfills and of the collection beside them.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The last order.
+    order: Option<Order>,
+    /// The progress of the last order that was begun.
+    progress: Option<Progress>,
+    /// Where a collection began: what others have delivered before is not known. None when none has
+    /// begun.
+    pub(crate) origin: Option<DateTime<Utc>>,
+}
+
+impl Standing {
+    pub(crate) async fn in_storage(storage: &Storage) -> io::Result<Self> {
+        let store = Kept(storage.clone());
+        let origin = match Timeline::load(&store).await? {
+            Found::Timeline(timeline) => {
+                let coverage = &timeline.coverage;
+                coverage.has_begun().then(|| coverage.origin())
+            }
+            // Of another module there is no more than its position.
+            Found::Nothing | Found::Damaged(_) => state::mark(storage).await?,
+        };
+        Ok(Self {
+            order: Order::load(&store).await?,
+            progress: Progress::load(&store).await?,
+            origin,
+        })
+    }
+
+    /// The order that has not ended yet.
+    pub(crate) fn unfinished(&self) -> Option<&Order> {
+        let order = self.order.as_ref()?;
+        let progress = self.progress.as_ref();
+        let ended = progress.is_some_and(|one| one.id == order.id && one.has_ended());
+        Some(order).filter(|_| !ended)
+    }
+}
+
+/// The progress of an order; none before it is begun.
+pub(crate) async fn progress(storage: &Storage, order: &Order) -> io::Result<Option<Progress>> {
+    let progress = Progress::load(&Kept(storage.clone())).await?;
+    Ok(progress.filter(|progress| progress.id == order.id))
+}
+
+/// The settings of one of the triggers.
+enum Settings {
+    Account(message_trace::Settings),
+    Graph(message_trace_graph::Settings),
+    Oauth(message_trace_oauth::Settings),
+}
+
+impl Settings {
+    fn of(errand: &Errand<'_>) -> Result<Self, RunError> {
+        let settings = errand.settings();
+        match errand.command() {
+            "message_trace" => settings.typed().map(Self::Account),
+            "message_trace_graph" => settings.typed().map(Self::Graph),
+            "message_trace_oauth" => settings.typed().map(Self::Oauth),
+            other => Err(RunError::failed(format!("{other} has no backfill"))),
+        }
+    }
+}
+
+/// How far back the trigger's service keeps rows.
+pub(crate) fn reach(errand: &Errand<'_>) -> Result<Reach, RunError> {
+    Ok(match Settings::of(errand)? {
+        Settings::Graph(settings) => Reach {
+            service: "Microsoft Graph",
+            kept: Graph::RETENTION,
+            beside: Some(settings.quota_beside()),
+        },
+        Settings::Account(_) | Settings::Oauth(_) => Reach {
+            service: "Reporting Web Service",
+            kept: super::source::REPORTING_RETENTION,
+            beside: None,
+        },
+    })
+}
+
+/// Delivers what was ordered in the files of a trigger that is not running.
+pub(crate) async fn deliver(
+    errand: &Errand<'_>,
+    files: Storage,
+    range: Window,
+) -> Result<(), RunError> {
+    perform(errand, files, Task::Backfill(range)).await
+}
+
+/// Counts what would be delivered in a copy of the files.
+pub(crate) async fn count(
+    errand: &Errand<'_>,
+    copy: Storage,
+    range: Window,
+    beside: bool,
+) -> Result<(), RunError> {
+    perform(errand, copy, Task::Count { range, beside }).await
+}
+
+async fn perform(errand: &Errand<'_>, storage: Storage, task: Task) -> Result<(), RunError> {
+    let context = errand.context(storage);
+    // A collection is large.
+    match Settings::of(errand)? {
+        Settings::Account(settings) => Box::pin(settings.perform(context, task)).await,
+        Settings::Graph(settings) => Box::pin(settings.perform(context, task)).await,
+        Settings::Oauth(settings) => Box::pin(settings.perform(context, task)).await,
+    }
+}
+
+/// A copy in memory of the files of a trigger, with an order. A running trigger's use of the quota
+/// is its own.
+pub(crate) async fn copy(
+    storage: &Storage,
+    order: &Order,
+    beside: bool,
+) -> Result<Storage, RunError> {
+    let copy = Storage::new(MemoryBackend::default());
+    for name in listed(storage).await? {
+        let skipped = beside && name == QUOTA_FILE;
+        // A running trigger may take files away meanwhile.
+        if let Some(content) = storage.read(&name).await?
+            && !skipped
+        {
+            copy.write(&name, content).await?;
+        }
+    }
+    let order = order.to_json().map_err(RunError::failed)?;
+    copy.write(ORDER_FILE, order).await?;
+    Ok(copy)
+}
+
+async fn listed(storage: &Storage) -> Result<Vec<String>, StorageError> {
+    match storage.list("").await {
+        Err(StorageError::Failed { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(Vec::new())
+        }
+        listed => listed,
+    }
+}

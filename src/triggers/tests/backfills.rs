@@ -1,0 +1,118 @@
+//! Any scenario with backfills in its midst ends with every row delivered once.
+
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::Ending;
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    ACCOUNT, GRAPH,
+    draw::{Drawn, scenario},
+    property::config,
+    site::{IN_FLIGHT, Site},
+};
+use crate::{
+    Window,
+    collect::backfill::{ORDER_FILE, Order, PROGRESS_FILE, Progress},
+};
+
+/// From how many hours before the scenario's start, for how many hours, and whether what was asked
+/// for before is given up instead.
+type Wish = (i64, i64, bool);
+
+fn wishes() -> impl Strategy<Value = Vec<Wish>> {
+    prop::collection::vec((0_i64..80, 1_i64..80, prop::bool::weighted(0.3)), 4)
+}
+
+fn load<T: DeserializeOwned>(site: &Site, name: &str) -> Option<T> {
+    let text = fs::read(site.data.path().join("data").join(name)).ok()?;
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+fn unfinished(site: &Site) -> Option<Order> {
+    let order: Order = load(site, ORDER_FILE)?;
+    let progress: Option<Progress> = load(site, PROGRESS_FILE);
+    let ended = progress.is_some_and(|one| one.id == order.id && one.has_ended());
+    (!ended).then_some(order)
+}
+
+fn leave(site: &Site, order: &Order) {
+    let data = site.data.path().join("data");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join(ORDER_FILE), order.to_json().unwrap()).unwrap();
+}
+
+fn order(start: DateTime<Utc>, end: DateTime<Utc>) -> Order {
+    let range = Window::new(start, end).unwrap();
+    let words = (String::new(), String::new());
+    Order::new(Uuid::new_v4(), range, words, false)
+}
+
+/// Leads a trigger that begins an hour ago through a scenario, with an order before each life, and
+/// in the end one for everything older.
+fn check(
+    trigger: &'static str,
+    Drawn(mut scenario): Drawn,
+    wishes: &[Wish],
+) -> Result<(), TestCaseError> {
+    let span = scenario.traffic.backlog.span + TimeDelta::hours(1);
+    scenario.trigger.insert("start_time".to_owned(), json!(1));
+    let start = scenario.start.unwrap();
+    let site = Site::new(trigger, &scenario);
+    let (last, lives) = scenario.lives.split_last().unwrap();
+    let mut excused = 0;
+    for (life, (from, hours, cancel)) in lives.iter().zip(wishes) {
+        match unfinished(&site) {
+            Some(mut order) if *cancel => {
+                order.cancelled = true;
+                leave(&site, &order);
+            }
+            Some(_) => {}
+            None => {
+                let from = start - TimeDelta::hours(*from);
+                let until = (from + TimeDelta::hours(*hours)).min(start);
+                if from < until {
+                    leave(&site, &order(from, until));
+                }
+            }
+        }
+        site.live(*life);
+        if life.end == Ending::Kill {
+            excused += IN_FLIGHT;
+        }
+    }
+    leave(&site, &order(start - span, start));
+    site.live(*last);
+    let verdict = site.verdict();
+    let bad = verdict.missing.count + verdict.rejected.count + verdict.unasked.count;
+    prop_assert!(
+        bad == 0 && verdict.doubled.count <= excused,
+        "{verdict}\n{}",
+        site.output()
+    );
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn backfills_of_graph_lose_and_double_nothing(
+        scenario in scenario(true),
+        wishes in wishes(),
+    ) {
+        check(GRAPH, scenario, &wishes)?;
+    }
+
+    #[test]
+    fn backfills_with_an_account_lose_and_double_nothing(
+        scenario in scenario(false),
+        wishes in wishes(),
+    ) {
+        check(ACCOUNT, scenario, &wishes)?;
+    }
+}

@@ -1,0 +1,500 @@
+//! `backfill`: a past range, each row once, whoever is running.
+
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{Endpoint, NewRow, Scope};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{
+    terminal::in_terminal,
+    world::{Process, Said, Trigger, World, repository, until},
+};
+
+/// Two days of mail, and a trigger that begins an hour ago.
+async fn two_days(rows: u64) -> World {
+    let world = World::with_backlog(48, rows).await;
+    world.configure(json!({"start_time": 1, "chunk_size": 100}));
+    world
+}
+
+/// The same, read in small pages that take a while.
+async fn slow(rows: u64) -> World {
+    let world = two_days(rows).await;
+    world.emulator.configure(|settings| {
+        settings.report.page_rows = 50;
+        settings.report.latency_ms = 60;
+    });
+    world
+}
+
+fn command(world: &World, arguments: &[&str]) -> Command {
+    let mut command = world.command_named("backfill");
+    command.args(arguments);
+    command
+}
+
+async fn backfill(world: &World, arguments: &[&str]) -> Said {
+    Said::of(command(world, arguments)).await
+}
+
+/// A moment ago, as an argument.
+fn ago(world: &World, hours: i64) -> (String, DateTime<Utc>) {
+    let at = world.now() - TimeDelta::hours(hours);
+    let text = at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let at = text.parse().unwrap();
+    (text, at)
+}
+
+fn accepted(world: &World) -> u64 {
+    world.emulator.accepted_count(None)
+}
+
+/// Everything that was ever received came once.
+async fn every_row_once(world: &World) {
+    world.all_delivered().await;
+}
+
+fn doubled(world: &World) -> u64 {
+    world.emulator.verdict(&Scope::default()).doubled.count
+}
+
+/// Waits until the trigger has come to now.
+async fn up_to_date(world: &World) {
+    until("the mark is at the edge", || {
+        world.data().join("context.json").exists()
+            && world.mark() > world.now() - TimeDelta::minutes(1)
+    })
+    .await;
+}
+
+fn progress(world: &World) -> Value {
+    let text = fs::read(world.data().join("backfill-progress.json")).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_trigger_it_is_delivered_once_and_the_trigger_begins_as_at_a_first_start() {
+    let world = two_days(3_000).await;
+    let ((from, start), (to, end)) = (ago(&world, 40), ago(&world, 10));
+    let said = backfill(&world, &["--from", &from, "--to", &to]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let rows = world.emulator.rows(start, end).len() as u64;
+    assert_eq!(accepted(&world), rows, "{said}");
+    let sent = format!("{rows} new ones sent");
+    assert!(said.stdout.contains(&sent), "{said}");
+    assert!(!world.data().join("context.json").exists(), "no position");
+
+    // A wider range: what is known is not read again.
+    let (wider, _) = ago(&world, 44);
+    let said = backfill(&world, &["--from", &wider, "--to", &to]).await;
+    assert!(said.stdout.contains("1 d 6 h had been read"), "{said}");
+    let said = backfill(&world, &["--from", &from, "--to", &to, "--json"]).await;
+    let summary: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&summary["new"], &summary["rows"]), (&json!(0), &json!(0)));
+    assert_eq!(summary["seconds_delivered_before"], 30 * 3600);
+    assert_eq!(summary["outcome"], "done");
+
+    let before = accepted(&world);
+    let mut process = world.start();
+    process
+        .prints("No saved position: the collection begins")
+        .await;
+    up_to_date(&world).await;
+    process.stop().await;
+    let last_hour = accepted(&world) - before;
+    assert!(last_hour < 200, "{last_hour} rows of the last hour");
+    assert_eq!(doubled(&world), 0);
+    // The rest, now that there is a state.
+    let said = backfill(&world, &["--from", "-3d"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    every_row_once(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_a_running_trigger_both_get_every_row_once() {
+    let world = slow(3_000).await;
+    let mut process = world.start();
+    up_to_date(&world).await;
+    let mark = world.mark();
+    let work = backfill(&world, &["--from", "-3d"]);
+    let watch = async {
+        process.prints("A backfill of the rows received from").await;
+        world
+            .emulator
+            .add_row(NewRow::new(world.now(), "new@contoso.example"));
+        until("the newest rows come", || world.mark() > mark).await;
+        assert_eq!(progress(&world)["phase"], "running", "beside it");
+    };
+    let (said, ()) = tokio::join!(work, watch);
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stderr.contains("The running trigger delivers"),
+        "{said}"
+    );
+    assert!(said.stderr.contains(" %  "), "plain lines: {said}");
+    assert!(
+        !said.stderr.contains('\u{1b}') && !said.stderr.contains('\r'),
+        "{said}"
+    );
+    every_row_once(&world).await;
+    // Nothing is left to do.
+    let said = backfill(&world, &["--from", "-3d"]).await;
+    assert!(said.stdout.contains(", 0 were read"), "{said}");
+    process
+        .prints("The backfill of the rows received from")
+        .await;
+    process.stop().await;
+    every_row_once(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_after_kills_and_stops() {
+    let world = slow(4_000).await;
+    let range = ["--from", "-3d"];
+    for kill in 0..3 {
+        let before = accepted(&world);
+        let mut process = Process::start(command(&world, &range));
+        until("some rows come", || accepted(&world) > before + 300).await;
+        process.kill().await;
+        let most = (kill + 1) * 4 * 100;
+        assert!(doubled(&world) <= most, "{} rows twice", doubled(&world));
+    }
+    let excused = doubled(&world);
+    let before = accepted(&world);
+    let mut process = Process::start(command(&world, &range));
+    until("some rows come", || accepted(&world) > before + 300).await;
+    process.signal("INT");
+    assert_eq!(process.ends().await.code(), Some(3), "{}", process.output());
+    let output = process.output();
+    assert!(output.contains("Stopped at a clean point"), "{output}");
+    let said = backfill(&world, &["--from", "-30h"]).await;
+    assert_eq!(said.code, Some(2), "another one: {said}");
+    assert!(
+        said.stderr.contains("backfill --cancel` gives it up"),
+        "{said}"
+    );
+
+    let said = backfill(&world, &[]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let verdict = world.emulator.verdict(&Scope {
+        received_before: Some(world.now() - TimeDelta::minutes(2)),
+        ..Scope::default()
+    });
+    assert_eq!(verdict.missing.count, 0, "{verdict}");
+    assert!(verdict.doubled.count <= excused + 400, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_goes_on_with_it_whoever_began() {
+    let world = slow(3_000).await;
+    let mut alone = Process::start(command(&world, &["--from", "-3d"]));
+    until("some rows come", || accepted(&world) > 300).await;
+    alone.signal("INT");
+    assert_eq!(alone.ends().await.code(), Some(3));
+    assert_eq!(doubled(&world), 0);
+
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 400);
+    let mut first = world.start();
+    first.prints("A backfill of the rows received from").await;
+    let mut follower = Process::start(command(&world, &["--from", "-3d"]));
+    follower.prints("The running trigger delivers").await;
+    let before = accepted(&world);
+    until("more rows come", || accepted(&world) > before + 300).await;
+    first.kill().await;
+    follower.prints("The trigger has stopped").await;
+    let mut second = world.start();
+    second.prints(" goes on: it uses what the collection").await;
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 10);
+    let code = follower.ends().await.code();
+    assert_eq!(code, Some(0), "{}", follower.output());
+    let scope = Scope::default();
+    until("everything is delivered", || {
+        world.emulator.verdict(&scope).missing.count == 0
+    })
+    .await;
+    second.stop().await;
+    // What was on its way at the kill may come twice.
+    assert!(doubled(&world) <= 4 * 100, "{}", doubled(&world));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_given_up_doubles_nothing_later() {
+    let world = slow(4_000).await;
+    let mut process = world.start();
+    up_to_date(&world).await;
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 2_000);
+    // Without empty hours, after which windows would be wide.
+    let mut follower = Process::start(command(&world, &["--from", "-48h"]));
+    until("some rows come", || {
+        progress(&world)["rows"].as_u64() > Some(0)
+    })
+    .await;
+    follower.signal("INT");
+    assert_eq!(follower.ends().await.code(), Some(3));
+    let output = follower.output();
+    assert!(output.contains("The trigger keeps on with it"), "{output}");
+    let cancelled = async {
+        until("the rest is given up", || {
+            let coverage = fs::read(world.data().join("coverage.json")).unwrap();
+            let coverage: Value = serde_json::from_slice(&coverage).unwrap_or_default();
+            coverage["coverage"]["unasked"] != json!([])
+        })
+        .await;
+        // What has begun is read to its end.
+        world
+            .emulator
+            .configure(|settings| settings.report.latency_ms = 10);
+    };
+    let (said, ()) = tokio::join!(backfill(&world, &["--cancel"]), cancelled);
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stdout.starts_with("Cancelled: "), "{said}");
+    let rows = world
+        .emulator
+        .rows(world.now() - TimeDelta::days(3), world.now());
+    assert!(accepted(&world) < rows.len() as u64, "it was given up");
+    let said = backfill(&world, &["--cancel"]).await;
+    assert!(
+        said.stderr.contains("There is no backfill to cancel"),
+        "{said}"
+    );
+    let said = backfill(&world, &["--from", "-3d"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    every_row_once(&world).await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_counts_and_changes_nothing() {
+    let world = two_days(2_000).await;
+    let ((from, start), (to, end)) = (ago(&world, 40), ago(&world, 10));
+    let range = ["--from", &from, "--to", &to, "--dry-run"];
+    let rows = world.emulator.rows(start, end).len();
+    let said = backfill(&world, &range).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stdout
+            .contains(&format!("{rows} new ones would be sent")),
+        "{said}"
+    );
+    assert_eq!(accepted(&world), 0);
+    assert!(!world.data().exists(), "{:?}", fs::read_dir(world.data()));
+
+    let mut process = world.start();
+    up_to_date(&world).await;
+    let before = accepted(&world);
+    let said = backfill(&world, &range).await;
+    assert!(
+        said.stdout
+            .contains(&format!("{rows} new ones would be sent")),
+        "{said}"
+    );
+    process.stop().await;
+    assert!(
+        accepted(&world) < before + 50,
+        "nothing of the past was sent"
+    );
+    assert!(!world.data().join("backfill.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_beside_a_trigger_leaves_it_its_quota() {
+    let world = World::graph(100).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    let said = backfill(&world, &["--from", "-5h", "--dry-run"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let sentence = "at most 10 requests in 5 minutes beside it";
+    assert!(said.stderr.contains(sentence), "{said}");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_that_cannot_be_had_are_refused() {
+    let account = World::with_backlog(1, 1).await;
+    let graph = World::graph(1).await;
+    for (world, arguments, sentence) in [
+        (
+            &account,
+            &["--from", "-31d"][..],
+            "Reporting Web Service keeps rows for 30 days: --from is",
+        ),
+        (
+            &graph,
+            &["--from", "-91d"],
+            "Microsoft Graph keeps rows for 90 days: --from is",
+        ),
+        (
+            &graph,
+            &["--from", "-1d", "--to", "-2d"],
+            "must lie before --to",
+        ),
+        (
+            &graph,
+            &["--from", "2999-01-01"],
+            "--from lies in the future",
+        ),
+        (
+            &graph,
+            &["--from", "-1d", "--to", "2999-01-01"],
+            "--to lies in the future",
+        ),
+        (
+            &graph,
+            &["--from", "monday"],
+            "is not a date: write a day such as 2026-11-01",
+        ),
+        (&graph, &[], "say where to begin"),
+    ] {
+        let said = backfill(world, arguments).await;
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{said}");
+        assert!(said.stderr.contains(sentence), "{said}");
+        assert!(!world.data().exists());
+    }
+    graph.configure(json!({"quota": 0}));
+    let said = graph
+        .says(&["backfill", "message_trace_graph", "--from", "-1d"])
+        .await;
+    assert_eq!(said.code, Some(10), "{said}");
+    assert!(said.stderr.contains("quota"), "{said}");
+    let help = graph.says(&["backfill", "--help"]).await;
+    let (_, codes) = help.stdout.split_once("Exit codes:").unwrap();
+    let page = fs::read_to_string(repository().join("docs/backfill.md")).unwrap();
+    let codes = codes.lines().filter_map(|line| {
+        let code = line.trim_start().split("  ").next()?;
+        code.parse::<u8>().ok()
+    });
+    let codes: Vec<_> = codes.collect();
+    assert_eq!(codes.len(), 6, "{help}");
+    for code in codes {
+        assert!(page.contains(&format!("\n| {code} | ")), "docs: {code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_must_mend_is_said_on_the_screen() {
+    let world = World::graph(10).await;
+    world.configure(json!({"client_secret": "another~secret"}));
+    let said = backfill(&world, &["--from", "-2h"]).await;
+    assert_eq!(said.code, Some(4), "{said}");
+    let advice = "put the value of a client secret into `client_secret`";
+    assert!(said.stderr.contains(advice), "{said}");
+    assert!(!said.to_string().contains("another~secret"), "{said}");
+
+    // And what a running trigger meets.
+    let mut process = world.start();
+    process.prints("Trigger has started").await;
+    let mut follower = Process::start(command(&world, &[]));
+    follower.prints("The trigger says: ").await;
+    assert!(follower.output().contains(advice), "{}", follower.output());
+    follower.signal("TERM");
+    assert_eq!(follower.ends().await.code(), Some(3));
+    process.stop().await;
+
+    world.configure(json!({"intake_key": "another-key"}));
+    let mut alone = Process::start(command(&world, &[]));
+    alone.prints("it does not know the intake key").await;
+    alone.signal("INT");
+    assert_eq!(alone.ends().await.code(), Some(3), "{}", alone.output());
+    assert!(!alone.output().contains("another-key"));
+    world.configure(json!({}));
+    let said = backfill(&world, &[]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    every_row_once(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_a_bar() {
+    let world = slow(1_500).await;
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 500);
+    let mut command = command(&world, &["--from", "-3d"]);
+    command.env_remove("NO_COLOR");
+    let text = in_terminal(command, 80).await;
+    assert!(text.contains(" %  ") && text.contains("=>"), "{text:?}");
+    assert!(text.contains(" new, 0 known, until "), "{text:?}");
+    assert!(!text.contains("100 %  \r"), "{text:?}");
+    assert!(text.contains("Done: of the rows received from"), "{text:?}");
+    for line in text.lines().filter(|line| line.starts_with("Delivering")) {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forgotten_rows_are_delivered_again_only_when_that_is_wanted() {
+    let world = World::of(Trigger::Account, 60, 1_000).await;
+    let ((from, start), (to, end)) = (ago(&world, 50), ago(&world, 40));
+    let range = ["--from", &from, "--to", &to];
+    let rows = world.emulator.rows(start, end).len() as u64;
+    backfill(&world, &range).await;
+    backfill(&world, &range).await;
+    fs::remove_dir_all(world.data().join("known-rows")).unwrap();
+    backfill(&world, &range).await;
+    assert_eq!(accepted(&world), rows);
+    let said = backfill(&world, &[&range[..], &["--again"]].concat()).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert_eq!(accepted(&world), 2 * rows, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_another_module_s_position_all_is_sent_and_that_is_said() {
+    let world = two_days(1_000).await;
+    let (mark, at) = ago(&world, 20);
+    world.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    let ((from, start), (to, end)) = (ago(&world, 30), ago(&world, 10));
+    let said = backfill(&world, &["--from", &from, "--to", &to]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(
+        said.stderr.contains("It is not known what another"),
+        "{said}"
+    );
+    assert_eq!(
+        accepted(&world),
+        world.emulator.rows(start, end).len() as u64
+    );
+    assert!(
+        world.mark() == end && at < end,
+        "the gap behind it is closed"
+    );
+
+    // The live edge stays where it was, and nothing between is lost.
+    let ((from, _), (to, _)) = (ago(&world, 6), ago(&world, 3));
+    let said = backfill(&world, &["--from", &from, "--to", &to]).await;
+    assert_eq!((said.code, world.mark()), (Some(0), end), "{said}");
+    let mut process = world.start();
+    let scope = Scope {
+        received_from: Some(start),
+        ..Scope::default()
+    };
+    until("the rest comes", || {
+        world.emulator.verdict(&scope).missing.count == 0
+    })
+    .await;
+    process.stop().await;
+    assert_eq!(doubled(&world), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_asks_for_nothing_but_the_range() {
+    let world = two_days(500).await;
+    let ((from, start), (to, end)) = (ago(&world, 40), ago(&world, 10));
+    backfill(&world, &["--from", &from, "--to", &to]).await;
+    for request in world.emulator.requests(Endpoint::Report) {
+        let filter = request.query("$filter").unwrap();
+        let dates: Vec<DateTime<Utc>> = filter
+            .split('\'')
+            .filter_map(|part| part.parse().ok())
+            .collect();
+        let margin = TimeDelta::seconds(2);
+        let within = |at: &DateTime<Utc>| start - margin <= *at && *at <= end + margin;
+        assert!(dates.iter().all(within), "{filter}");
+    }
+}
