@@ -23,10 +23,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// The module's, since this program holds the module, too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures the message trace module as whole processes: CPU, memory, time and requests, against a
 /// relay that looks at nothing and against a loop on the vendor's SDK for Python.
 #[derive(Debug, Parser)]
