@@ -73,7 +73,7 @@ fn put_half(half: [u8; HALF], escaped: u8, out: &mut [u8], at: usize) -> Option<
     Some(at + HALF + escaped.count_ones() as usize)
 }
 
-#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+#[allow(clippy::indexing_slicing, reason = "checked when it is compiled")]
 const fn spread() -> [[u8; BLOCK]; 1 << HALF] {
     let mut table = [[0; BLOCK]; 1 << HALF];
     let mut escaped = 0;
