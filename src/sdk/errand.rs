@@ -10,10 +10,10 @@ use super::{
     config::SettingsMap,
     log::{Console, Log},
     registry::Registry,
-    runtime::{Host, Start},
+    runtime::{Host, Start, reader},
     settings::Settings,
     stop,
-    storage::{Opened, Reader, Storage, StorageError, Whereabouts},
+    storage::{Opened, Reader, Storage, StorageError},
 };
 use crate::Clock;
 
@@ -59,10 +59,9 @@ impl<'a> Errand<'a> {
         let data = directories.data.clone();
         let host = Host::process(directories, environment, console, stop)?;
         let start = Start::open(registry, command, host, log)?;
-        let whereabouts = Whereabouts::read(&start.configuration, &data);
-        let whereabouts = whereabouts.map_err(StartError::Config)?;
         let settings = start.settings().await?;
-        let reader = whereabouts.reader(start.host.http.clone(), start.host.clock.clone());
+        let clock = start.host.clock.clone();
+        let reader = reader(&start.configuration, &data, &start.host.http, clock)?;
         Ok(Self {
             start,
             settings,

@@ -346,6 +346,10 @@ async fn a_private_store_is_shown_the_client_s_certificate() {
     assert_eq!(said.code, Some(0), "{said}");
     let said = world.says(&["status"]).await;
     assert!(said.stdout.contains("of this module: all that"), "{said}");
+    let said = world
+        .says(&["backfill", "--from", "-30m", "--to", "-20m", "--dry-run"])
+        .await;
+    assert_eq!(said.code, Some(0), "{said}");
     process.stop().await;
 
     world.write("client_key", "hunter2");
