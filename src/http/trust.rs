@@ -71,7 +71,9 @@ impl Trust {
                 shown.map_err(|_| SetupError::Shown)?
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // HTTP/2 must not be offered: this client is built without it, as pages and batches come one
+        // after the other anyway.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 

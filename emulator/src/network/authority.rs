@@ -154,9 +154,11 @@ impl ServerCertificate {
                 builder.with_client_cert_verifier(verifier.build().expect("there is an authority"))
             }
         };
-        let config = builder
+        let mut config = builder
             .with_single_cert(self.chain, self.key)
             .expect("the key belongs to the certificate");
+        // Real servers prefer HTTP/2: who offers it must speak it, and these servers do not.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
 }
