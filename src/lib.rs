@@ -10,13 +10,9 @@ pub mod sdk;
 mod triggers;
 
 mod clock;
-mod json;
-mod row;
 mod secret;
-mod window;
 
 pub use clock::Clock;
-pub use row::{Page, RowKey, RowKeyer, RowRef};
+pub use rows::{Page, RowKey, RowKeyer, RowRef, Window};
 pub use secret::Secret;
 pub use triggers::registry;
-pub use window::Window;

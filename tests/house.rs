@@ -15,7 +15,7 @@ use std::path::Path;
 
 use source::{folder, product, product_files};
 
-const GROUND: [&str; 6] = ["clock", "http", "json", "row", "secret", "window"];
+const GROUND: [&str; 3] = ["clock", "http", "secret"];
 const ABOVE_THE_GROUND: [&str; 5] = ["cli", "collect", "microsoft", "sdk", "triggers"];
 
 /// The rooms that `room` may not import.
@@ -110,12 +110,26 @@ fn the_module_does_not_know_the_emulator() {
         }
     }
     // And it is an independent witness: what it expects is written down a second time there.
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulator/Cargo.toml");
-    assert!(
-        !std::fs::read_to_string(manifest)
-            .expect("manifest")
-            .contains("message-trace =")
-    );
+    let manifest = manifest("emulator");
+    for name in ["message-trace =", "rows"] {
+        assert!(!manifest.contains(name), "the emulator names {name}");
+    }
+}
+
+#[test]
+fn rows_know_nothing_above_them() {
+    let manifest = manifest("rows");
+    for name in ["message-trace =", "emulator", "reqwest", "tokio"] {
+        assert!(!manifest.contains(name), "rows names {name}");
+    }
+}
+
+/// The manifest of a crate of the workspace.
+fn manifest(of: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(of)
+        .join("Cargo.toml");
+    std::fs::read_to_string(path).expect("manifest")
 }
 
 #[test]

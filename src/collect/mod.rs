@@ -16,7 +16,6 @@ pub mod backfill;
 mod budget;
 pub mod coverage;
 pub mod journal;
-pub mod known;
 pub mod lateness;
 pub mod schedule;
 pub mod timeline;
@@ -31,6 +30,8 @@ use std::{fmt, future::Future, hash::Hash, io, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+
+pub use rows::known;
 
 pub use self::{
     event::{Event, Novelty, Observer, PageCount, Standing},

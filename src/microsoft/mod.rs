@@ -7,7 +7,6 @@
 mod advice;
 mod bounds;
 mod complaint;
-mod date;
 mod errors;
 mod exchange;
 mod graph;

@@ -1,15 +1,19 @@
 //! The envelope around the rows of a page, in every dialect of both services.
 
 use bytes::Bytes;
+use rows::{
+    RowKeyer,
+    json::Scanner,
+    reader::{RowReader, Rows},
+};
 use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
 use super::{
     complaint::{self, Complaint},
     errors::Unreadable,
-    row::{Row, RowReader},
+    row,
 };
-use crate::{RowKeyer, json::Scanner};
 
 /// More rows than any page has (2000 or 5000), so that a hostile answer cannot fill the memory.
 const MAX_ROWS: usize = 200_000;
@@ -28,7 +32,7 @@ pub(super) fn text(body: Bytes) -> Result<String, Unreadable> {
 /// A page as it arrived: its rows as stretches of the answer's text, and the text of the link.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Envelope {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Rows,
     pub(super) next: Option<String>,
 }
 
@@ -46,22 +50,25 @@ impl Envelope {
             0
         };
         let mut scanner = Scanner::starting_at(text, mark);
-        if scanner.next() == Some(b'<') {
+        if scanner.peek() == Some(b'<') {
             return Err(Unreadable::Markup {
                 title: complaint::title(text, secrets),
             });
         }
         let mut parts = Parts::new(keyer);
         let passed = parts.outer(&mut scanner);
-        if passed.is_none() || scanner.next().is_some() {
+        if passed.is_none() || scanner.peek().is_some() {
             return Err(parts.unreadable(text, scanner.position()));
         }
         let complaint = || Complaint::read(text.as_bytes(), secrets).to_string();
         if parts.error {
             return Err(Unreadable::ErrorInside(complaint()));
         }
+        if !parts.has_rows {
+            return Err(Unreadable::NoRows(complaint()));
+        }
         Ok(Self {
-            rows: parts.rows.ok_or_else(|| Unreadable::NoRows(complaint()))?,
+            rows: parts.reader.into_rows(),
             next: parts.next.filter(|text| !text.is_empty()),
         })
     }
@@ -71,7 +78,8 @@ impl Envelope {
 /// the text is no page.
 struct Parts {
     reader: RowReader,
-    rows: Option<Vec<Row>>,
+    /// Whether there is a list of rows.
+    has_rows: bool,
     next: Option<String>,
     error: bool,
     /// Whether the last thing read was an element of a list of rows that is no object.
@@ -81,8 +89,8 @@ struct Parts {
 impl Parts {
     fn new(keyer: &RowKeyer) -> Self {
         Self {
-            reader: RowReader::new(*keyer),
-            rows: None,
+            reader: RowReader::new(*keyer, row::field),
+            has_rows: false,
             next: None,
             error: false,
             is_no_row: false,
@@ -95,7 +103,7 @@ impl Parts {
             // The rows of the light dialect and of Graph.
             "value" => self.list(scanner),
             // The verbose dialect's wrapping: the rows themselves, or an object around them.
-            "d" => match scanner.next()? {
+            "d" => match scanner.peek()? {
                 b'[' => self.list(scanner),
                 b'{' => self.inner(scanner),
                 _ => is_null(scanner)?.then_some(()),
@@ -111,10 +119,10 @@ impl Parts {
 
     fn inner(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
         scanner.object(|scanner, name| match name {
-            "results" if scanner.next()? == b'[' => self.list(scanner),
+            "results" if scanner.peek()? == b'[' => self.list(scanner),
             // Null stands for a list without rows here.
             "results" => {
-                self.rows.get_or_insert_default();
+                self.has_rows = true;
                 is_null(scanner)?.then_some(())
             }
             "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
@@ -123,14 +131,13 @@ impl Parts {
     }
 
     fn list(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
-        let rows = self.rows.get_or_insert_default();
+        self.has_rows = true;
         scanner.array(|scanner| {
-            if rows.len() == MAX_ROWS {
+            if self.reader.rows().spans.len() == MAX_ROWS {
                 return None;
             }
-            self.is_no_row = scanner.next()? != b'{';
-            rows.push(self.reader.read(scanner)?);
-            Some(())
+            self.is_no_row = scanner.peek()? != b'{';
+            self.reader.read(scanner)
         })
     }
 
@@ -181,8 +188,9 @@ mod tests {
         let envelope = envelope(text).unwrap();
         let rows = envelope
             .rows
+            .spans
             .iter()
-            .map(|row| text.get(row.span.clone()).unwrap());
+            .map(|row| text.get(row.range()).unwrap());
         (rows.collect(), envelope.next)
     }
 
@@ -290,7 +298,10 @@ mod tests {
     #[test]
     fn the_number_of_rows_is_bounded() {
         let page = |rows| format!("{{\"value\":[{}{{}}]}}", "{},".repeat(rows - 1));
-        assert_eq!(envelope(&page(MAX_ROWS)).unwrap().rows.len(), MAX_ROWS);
+        assert_eq!(
+            envelope(&page(MAX_ROWS)).unwrap().rows.spans.len(),
+            MAX_ROWS
+        );
         assert!(envelope(&page(MAX_ROWS + 1)).is_err());
     }
 }

@@ -15,7 +15,7 @@ use super::{
     },
     Collector, End, Lane, Pass, is_foreign,
 };
-use crate::{Page, Window, http::Backoff, row::RowRef};
+use crate::{Page, RowRef, Window, http::Backoff};
 
 /// Batches under way at once (contract J-07).
 const IN_FLIGHT: usize = 4;

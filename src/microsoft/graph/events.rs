@@ -17,8 +17,12 @@
 
 use std::borrow::Cow;
 
-use super::super::{date, errors::Unreadable};
-use crate::json::{Raw, Scanner};
+use rows::{
+    date,
+    json::{Raw, Scanner},
+};
+
+use super::super::errors::Unreadable;
 
 /// What Graph does not tell.
 const UNKNOWN: [&str; 4] = ["Organization", "StartDate", "EndDate", "Index"];

@@ -9,9 +9,10 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use rows::json::Scanner;
 
 use super::super::link::Link;
-use crate::{Page, Window, json::Scanner};
+use crate::{Page, Window};
 
 /// The link with the values of its token unwrapped once; none when there is nothing to unwrap.
 pub(super) fn unwrapped(link: &Link) -> Option<Link> {
@@ -44,7 +45,7 @@ fn unwrapped_token(token: &str) -> Option<String> {
         parts.push(format!("{name}:{}", inner.as_deref().unwrap_or(value.json)));
         Some(())
     })?;
-    if scanner.next().is_some() {
+    if scanner.peek().is_some() {
         return None;
     }
     changed.then(|| engine.encode(format!("{{{}}}", parts.join(","))))

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use rows::{RowKey, RowKeyer, json::Scanner, reader::RowReader};
+
 use super::*;
 
 const SEED_ROW: &str = r#"{"__metadata":{"id":"https://x/MessageTrace(0)"},"Organization":"corp.onmicrosoft.com","MessageId":"<123@sender.foo>","Received":"\/Date(1659020996164)\/","SenderAddress":"sender@mail.sender.foo","RecipientAddress":"user@corp.net","Subject":"Subject","Status":"Delivered","ToIP":null,"FromIP":"1.1.1.1","Size":33435,"MessageTraceId":"579cd25c-9b30-4ce4-d5eb-08da70ab3b38","StartDate":"\/Date(1658851300604)\/","EndDate":"\/Date(1659024100604)\/","Index":0}"#;
@@ -9,16 +11,16 @@ fn keyer() -> RowKeyer {
     RowKeyer::new([3; 16])
 }
 
+fn reader() -> RowReader {
+    RowReader::new(keyer(), field)
+}
+
 fn page(rows: &[&str]) -> Page<()> {
     let text = format!("[{}]", rows.join(" , "));
-    let mut found = Vec::new();
-    let mut reader = RowReader::new(keyer());
-    let mut scanner = Scanner::new(&text);
-    let passed = scanner.array(|scanner| {
-        found.push(reader.read(scanner)?);
-        Some(())
-    });
+    let mut reader = reader();
+    let passed = Scanner::new(&text).array(|scanner| reader.read(scanner));
     passed.unwrap();
+    let found = reader.into_rows();
     super::page(text, found, None, Form::VerboseDates).unwrap()
 }
 
@@ -119,8 +121,10 @@ fn half_a_surrogate_pair_breaks_nothing() {
 #[test]
 fn what_is_no_object_is_refused() {
     for row in ["1", "null", "[]", "\"x\""] {
-        let read = RowReader::new(keyer()).read(&mut Scanner::new(row));
+        let mut reader = reader();
+        let read = reader.read(&mut Scanner::new(row));
         assert_eq!(read, None, "{row}");
+        assert_eq!(reader.into_rows(), Rows::default(), "{row}");
     }
 }
 
@@ -215,12 +219,16 @@ fn similar_rows() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     #[test]
     fn what_came_before_does_not_change_what_is_read(rows in similar_rows()) {
-        let mut reader = RowReader::new(keyer());
+        let mut reader = reader();
         for row in &rows {
             let (mut scanner, mut alone) = (Scanner::new(row), Scanner::new(row));
-            let expected = RowReader::new(keyer()).read(&mut alone);
-            prop_assert_eq!(reader.read(&mut scanner), expected, "{}", row);
+            let mut expected = super::tests::reader();
+            let before = reader.rows().spans.len();
+            prop_assert_eq!(reader.read(&mut scanner), expected.read(&mut alone), "{}", row);
             prop_assert_eq!(scanner.position(), alone.position());
+            let (read, expected) = (reader.rows(), expected.rows());
+            prop_assert_eq!(&read.spans[before..], &expected.spans[..], "{}", row);
+            prop_assert!(read.iso_dates.ends_with(&expected.iso_dates), "{}", row);
         }
     }
 

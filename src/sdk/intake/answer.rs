@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use rows::json::Scanner;
 use serde_json::Value;
-
-use crate::json::Scanner;
 
 /// The meaning of one answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,11 +120,11 @@ fn identifiers_alone(body: &[u8]) -> Option<usize> {
         }
         scanner.array(|scanner| {
             ids += 1;
-            (scanner.next()? == b'"').then_some(())?;
+            (scanner.peek()? == b'"').then_some(())?;
             scanner.value().map(|_| ())
         })
     })?;
-    scanner.next().is_none().then_some(ids)
+    scanner.peek().is_none().then_some(ids)
 }
 
 /// One item for each event, in order: an identifier, null, or an object with its fate.

@@ -4,8 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
-
-use crate::json::push_string;
+use rows::json::push_string;
 
 /// Longest text of one event in bytes (J-04, departure).
 pub const MAX_EVENT_BYTES: usize = 250_000;

@@ -8,7 +8,7 @@ mod scan;
 
 use wide::u8x16;
 
-pub(crate) use self::{
+pub use self::{
     encode::push_string,
     scan::{Raw, Scanner},
 };

@@ -3,12 +3,12 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 /// The instant in either form: `/Date(milliseconds)/` or ISO 8601.
-pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+pub fn instant(text: &str) -> Option<DateTime<Utc>> {
     verbose(text).or_else(|| iso(text))
 }
 
 /// The instant of ISO 8601 text with any number of fraction digits; without a zone it is UTC.
-pub(super) fn iso(text: &str) -> Option<DateTime<Utc>> {
+pub fn iso(text: &str) -> Option<DateTime<Utc>> {
     // Most dates are in the other form, and this is found out here much sooner.
     if !text.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
@@ -22,7 +22,7 @@ pub(super) fn iso(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// `/Date(milliseconds)/` of an instant; finer parts are cut off.
-pub(super) fn verbose_text(at: DateTime<Utc>) -> String {
+pub fn verbose_text(at: DateTime<Utc>) -> String {
     format!("/Date({})/", at.timestamp_millis())
 }
 

@@ -6,10 +6,7 @@ use std::{
 };
 
 use super::BatchId;
-use crate::{
-    RowKey,
-    row::{Message, Status},
-};
+use crate::{Message, RowKey, Status};
 
 /// The batch of each row.
 ///

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::super::date;
-use crate::{RowKeyer, json::Raw, row::Message};
+use crate::{Message, RowKeyer, date, json::Raw};
 
 /// What a field is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub enum Field {
     /// It says which row it is.
     Known(Known),
     /// When the message was received; a date that may have to be rewritten.
@@ -20,35 +19,25 @@ pub(super) enum Field {
     Other,
 }
 
-/// The fields that say which row it is, in both services.
+/// The fields that say which row it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub enum Known {
+    /// Names the message within its organization.
     TraceId,
+    /// Who gets it.
     Recipient,
+    /// What became of it.
     Status,
+    /// Names the message everywhere.
     MessageId,
+    /// When the service received it.
     Received,
+    /// Who sent it.
     Sender,
+    /// Its subject.
     Subject,
+    /// Its bytes.
     Size,
-}
-
-impl Field {
-    pub(super) fn named(name: &str) -> Self {
-        Self::Known(match name {
-            "MessageTraceId" | "id" => Known::TraceId,
-            "RecipientAddress" | "recipientAddress" => Known::Recipient,
-            "Status" | "status" => Known::Status,
-            "MessageId" | "messageId" => Known::MessageId,
-            "receivedDateTime" => Known::Received,
-            "SenderAddress" | "senderAddress" => Known::Sender,
-            "Subject" | "subject" => Known::Subject,
-            "Size" | "size" => Known::Size,
-            "Received" => return Self::Received,
-            "StartDate" | "EndDate" => return Self::Date,
-            _ => return Self::Other,
-        })
-    }
 }
 
 /// The values of the fields that say which row it is; of a field that is there twice, the last.

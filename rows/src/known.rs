@@ -83,7 +83,7 @@ impl UnderWay {
 
 impl KnownRows {
     /// The delivered rows of each hour, in any order.
-    pub(super) fn delivered(hours: BTreeMap<u32, Vec<RowKey>>) -> Self {
+    pub fn delivered(hours: BTreeMap<u32, Vec<RowKey>>) -> Self {
         let hours = hours.into_iter();
         Self {
             hours: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
@@ -181,7 +181,7 @@ impl KnownRows {
 }
 
 /// The hour, counted from 1970, that an instant lies in.
-pub(super) fn hour(instant: DateTime<Utc>) -> u32 {
+pub fn hour(instant: DateTime<Utc>) -> u32 {
     u32::try_from(instant.timestamp().div_euclid(HOUR_SECONDS)).unwrap_or(0)
 }
 

@@ -12,16 +12,16 @@ const MAX_DEPTH: u32 = u128::BITS;
 /// A place in a text. Where one of its methods gives nothing, the text is not what was asked for,
 /// and the place is where that was noticed.
 #[derive(Debug)]
-pub(crate) struct Scanner<'a> {
+pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// A value as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Raw<'a> {
+pub struct Raw<'a> {
     /// Its JSON.
-    pub(crate) json: &'a str,
+    pub json: &'a str,
     /// Whether it is a string with an escape.
     is_escaped: bool,
 }
@@ -33,7 +33,7 @@ impl<'a> Raw<'a> {
     }
 
     /// The text of a string; none when it is no string, or one with half a surrogate pair.
-    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+    pub fn string(self) -> Option<Cow<'a, str>> {
         let inside = self.inside()?;
         if self.is_escaped {
             serde_json::from_str(self.json).ok().map(Cow::Owned)
@@ -43,7 +43,7 @@ impl<'a> Raw<'a> {
     }
 
     /// The text of a scalar value; none for null and the empty text.
-    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+    pub fn text(self) -> Option<Cow<'a, str>> {
         let text = match self.inside() {
             // Half a surrogate pair cannot be unescaped; then the escaped form identifies as well.
             Some(inside) => self.string().unwrap_or(Cow::Borrowed(inside)),
@@ -56,33 +56,33 @@ impl<'a> Raw<'a> {
 
 impl<'a> Scanner<'a> {
     /// At the beginning of a text.
-    pub(crate) fn new(text: &'a str) -> Self {
+    pub fn new(text: &'a str) -> Self {
         Self::starting_at(text, 0)
     }
 
     /// At a place in a text.
-    pub(crate) fn starting_at(text: &'a str, at: usize) -> Self {
+    pub fn starting_at(text: &'a str, at: usize) -> Self {
         Self { text, at }
     }
 
     /// Where it is, in bytes.
-    pub(crate) fn position(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.at
     }
 
     /// Goes back to a place where it was.
-    pub(crate) fn go_back(&mut self, place: usize) {
+    pub fn go_back(&mut self, place: usize) {
         self.at = place;
     }
 
     /// What it has passed since it was at a place.
-    pub(crate) fn since(&self, place: usize) -> Option<&'a str> {
+    pub fn since(&self, place: usize) -> Option<&'a str> {
         self.text.get(place..self.at)
     }
 
     /// Passes exactly this text.
     #[inline]
-    pub(crate) fn pass_text(&mut self, text: &str) -> Option<()> {
+    pub fn pass_text(&mut self, text: &str) -> Option<()> {
         let rest = self.text.as_bytes().get(self.at..)?;
         rest.starts_with(text.as_bytes())
             .then(|| self.at += text.len())
@@ -90,7 +90,7 @@ impl<'a> Scanner<'a> {
 
     /// The next byte that is no space; it is not passed.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<u8> {
+    pub fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.as_bytes().get(self.at)?;
             // Most bytes are told from spaces by the first comparison.
@@ -103,22 +103,19 @@ impl<'a> Scanner<'a> {
 
     /// Passes this byte.
     #[inline]
-    pub(crate) fn pass(&mut self, byte: u8) -> Option<()> {
-        (self.next()? == byte).then(|| self.at += 1)
+    pub fn pass(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
     }
 
     /// Passes an array; `each` passes an element.
     #[inline]
-    pub(crate) fn array(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    pub fn array(&mut self, each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         self.list(b'[', b']', each)
     }
 
     /// Passes an object; `each` gets the name of a member and passes its value.
     #[inline]
-    pub(crate) fn object(
-        &mut self,
-        mut each: impl FnMut(&mut Self, &str) -> Option<()>,
-    ) -> Option<()> {
+    pub fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
         self.list(b'{', b'}', |scanner| {
             let name = scanner.name()?;
             match name.inside()? {
@@ -150,7 +147,7 @@ impl<'a> Scanner<'a> {
     /// Passes the name of a member and its colon.
     #[inline]
     fn name(&mut self) -> Option<Raw<'a>> {
-        if self.next()? != b'"' {
+        if self.peek()? != b'"' {
             return None;
         }
         let name = self.string()?;
@@ -160,8 +157,8 @@ impl<'a> Scanner<'a> {
 
     /// Reads any value.
     #[inline]
-    pub(crate) fn value(&mut self) -> Option<Raw<'a>> {
-        if self.next()? == b'"' {
+    pub fn value(&mut self) -> Option<Raw<'a>> {
+        if self.peek()? == b'"' {
             return self.string();
         }
         let start = self.at;
@@ -174,8 +171,8 @@ impl<'a> Scanner<'a> {
 
     /// Passes any value.
     #[inline]
-    pub(crate) fn pass_value(&mut self) -> Option<()> {
-        if self.next()? == b'"' {
+    pub fn pass_value(&mut self) -> Option<()> {
+        if self.peek()? == b'"' {
             self.pass_string().map(|_| ())
         } else {
             self.nested()
@@ -187,13 +184,13 @@ impl<'a> Scanner<'a> {
     fn nested(&mut self) -> Option<()> {
         let (mut objects, mut depth) = (0_u128, 0);
         loop {
-            match self.next()? {
+            match self.peek()? {
                 b'{' | b'[' if depth == MAX_DEPTH => return None,
                 open @ (b'{' | b'[') => {
                     self.at += 1;
                     let is_object = open == b'{';
                     // In ASCII, both brackets close two places behind where they open.
-                    if self.next()? != open + 2 {
+                    if self.peek()? != open + 2 {
                         objects = objects << 1 | u128::from(is_object);
                         depth += 1;
                         if is_object {
@@ -226,7 +223,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn scalar(&mut self) -> Option<()> {
-        match self.next()? {
+        match self.peek()? {
             b'"' => self.pass_string().map(|_| ()),
             b't' => self.word("true"),
             b'f' => self.word("false"),
@@ -324,7 +321,7 @@ mod tests {
     fn value(text: &str) -> Option<&str> {
         let mut scanner = Scanner::new(text);
         let value = scanner.value()?;
-        scanner.next().is_none().then_some(value.json)
+        scanner.peek().is_none().then_some(value.json)
     }
 
     #[track_caller]
@@ -400,7 +397,7 @@ mod tests {
             found.push((name.to_owned(), value.json));
             Some(())
         });
-        assert!(passed.is_some() && scanner.next().is_none());
+        assert!(passed.is_some() && scanner.peek().is_none());
         let expected = [("a", "1.5"), ("b", r#"["x\n",{"c":[]}]"#), ("é", "\"\"")];
         assert_eq!(found, expected.map(|(name, json)| (name.to_owned(), json)));
     }

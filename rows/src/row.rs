@@ -1,4 +1,4 @@
-//! The vocabulary that the source of rows and the fetch loop share: a page, its rows, their keys.
+//! A page, its rows, their keys.
 
 use std::{
     cmp::Ordering,
@@ -53,18 +53,18 @@ impl RowKey {
     }
 
     /// The message to a recipient that this is a row of.
-    pub(crate) const fn message(self) -> Message {
+    pub const fn message(self) -> Message {
         self.parts().0
     }
 
     /// Message and status.
-    pub(crate) const fn parts(self) -> (Message, Status) {
+    pub const fn parts(self) -> (Message, Status) {
         let [a, b, c, d, e, f, g, h, i, x, y, z] = self.0;
         (Message([a, b, c, d, e, f, g, h, i]), Status([x, y, z]))
     }
 
     /// The key of the row of a message that has this status.
-    pub(crate) const fn of(message: Message, status: Status) -> Self {
+    pub const fn of(message: Message, status: Status) -> Self {
         let Message([a, b, c, d, e, f, g, h, i]) = message;
         let Status([x, y, z]) = status;
         Self([a, b, c, d, e, f, g, h, i, x, y, z])
@@ -88,11 +88,11 @@ impl RowKey {
 
 /// Identifies a message to a recipient: what the keys of all its rows have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Message([u8; IDENTITY]);
+pub struct Message([u8; IDENTITY]);
 
 /// Tells the rows of a message from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Status([u8; RowKey::BYTES - IDENTITY]);
+pub struct Status([u8; RowKey::BYTES - IDENTITY]);
 
 impl Message {
     /// Most of it, as a number; as evenly spread as any hash.
@@ -148,7 +148,7 @@ impl RowKeyer {
     }
 
     /// The message with these identifying parts.
-    pub(crate) fn message(&self, identity: &[&str]) -> Message {
+    pub fn message(&self, identity: &[&str]) -> Message {
         let mut hasher = SipHasher13::new_with_key(&self.seed);
         write_lowercase(&mut hasher, identity);
         let [a, b, c, d, e, f, g, h, i, ..] = hasher.finish128().as_bytes();
@@ -159,7 +159,7 @@ impl RowKeyer {
 impl Status {
     /// Without a seed, so that it can be tested that no two documented statuses collide; a sender
     /// chooses no status.
-    pub(crate) fn of(status: &str) -> Self {
+    pub fn of(status: &str) -> Self {
         let mut hasher = SipHasher13::new();
         write_lowercase(&mut hasher, &[status]);
         let [x, y, z, ..] = hasher.finish128().as_bytes();
@@ -212,15 +212,44 @@ pub struct Page<L> {
     next: Option<L>,
 }
 
-/// Where a row lies in its page.
-#[derive(Clone, Debug)]
-struct RowSpan {
-    range: Range<u32>,
-    key: RowKey,
-    received: Option<DateTime<Utc>>,
+/// Where a row lies in a text, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowSpan {
+    start: u32,
+    end: u32,
+    /// What tells it from other rows.
+    pub key: RowKey,
+    /// When the service received the message; none when the row does not say so readably.
+    pub received: Option<DateTime<Utc>>,
+}
+
+impl RowSpan {
+    /// A row at `range`; none when that lies behind the first 4 GiB.
+    pub fn new(range: Range<usize>, key: RowKey, received: Option<DateTime<Utc>>) -> Option<Self> {
+        Some(Self {
+            start: u32::try_from(range.start).ok()?,
+            end: u32::try_from(range.end).ok()?,
+            key,
+            received,
+        })
+    }
+
+    /// Where it lies, in bytes.
+    pub fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 impl<L> Page<L> {
+    /// A page over `text` with these rows. None when one is not a stretch of whole characters inside
+    /// the text.
+    pub fn of(text: String, rows: Vec<RowSpan>, next: Option<L>) -> Option<Self> {
+        let is_inside = |row: &RowSpan| text.get(row.range()).is_some();
+        rows.iter()
+            .all(is_inside)
+            .then_some(Self { text, rows, next })
+    }
+
     /// An empty page over `text`, to which rows are added with [`Page::push`].
     pub fn new(text: String, next: Option<L>) -> Self {
         Self {
@@ -238,27 +267,18 @@ impl<L> Page<L> {
         key: RowKey,
         received: Option<DateTime<Utc>>,
     ) -> bool {
-        let (Ok(start), Ok(end)) = (u32::try_from(range.start), u32::try_from(range.end)) else {
-            return false;
-        };
-        let valid = self.text.get(range).is_some();
-        if valid {
-            self.rows.push(RowSpan {
-                range: start..end,
-                key,
-                received,
-            });
-        }
+        let valid = self.text.get(range.clone()).is_some();
+        let row = RowSpan::new(range, key, received).filter(|_| valid);
+        self.rows.extend(row);
         valid
     }
 
     /// The rows in the order of the answer.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
         self.rows.iter().map(|span| {
-            let range = span.range.start as usize..span.range.end as usize;
             RowRef {
-                // Checked in `push`.
-                json: self.text.get(range).unwrap_or_default(),
+                // Checked before.
+                json: self.text.get(span.range()).unwrap_or_default(),
                 key: span.key,
                 received: span.received,
             }
