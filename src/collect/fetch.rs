@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     backfill::{Backfill, Orders},
-    delivery::{Delivery, Draft},
+    delivery::{Accepted, Delivery, Draft, Keeping},
     pass::{Pass, Slot},
 };
 use super::{
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{Clock, Page, Window};
 
-/// Readers beside the one of the live edge. Two saturate the quota even when a page takes 4 s.
+/// Readers beside the one of the live edge, at most. Two saturate the quota even when a page takes 4 s.
 const BESIDE: usize = 2;
 
 /// The loop turns at least this often.
@@ -75,6 +75,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     slots: Vec<Slot<S::Link, K::Batch>>,
     asked: JoinSet<Answer<S::Link>>,
     deliveries: JoinSet<Delivery>,
+    accepted: Accepted,
+    keeping: Keeping,
     last_batch: BatchId,
     /// What a person asks for besides.
     backfill: Option<Backfill>,
@@ -123,6 +125,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             slots: (0..=BESIDE).map(|_| Slot::new()).collect(),
             asked: JoinSet::new(),
             deliveries: JoinSet::new(),
+            accepted: Accepted::default(),
+            keeping: Keeping::default(),
             last_batch: BatchId(0),
             backfill: None,
             orders: Orders::default(),
@@ -153,6 +157,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.keep().await?;
         loop {
             self.plan().await?;
+            self.journal_when_due().await?;
+            self.keep_when_due().await?;
             self.tell_progress().await?;
             match self.wait().await? {
                 Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
@@ -180,8 +186,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         while let Some(window) = self.schedule.lost(now) {
             self.lose(window).await?;
         }
+        let most = self.parts.source.limits().readers().min(BESIDE);
         for slot in 1..self.slots.len() {
             if self.is_idle(slot)
+                && self.reading_beside() < most
                 && !self.is_failing()
                 && let Some((lane, window)) = self.schedule.beside(now)
             {
@@ -213,7 +221,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// How long until the live edge or a paused reader is due.
     fn until_due(&self) -> Duration {
-        let mut pause = self.until_told().unwrap_or(TURN);
+        let due = [self.until_told(), self.until_written()];
+        let mut pause = due.into_iter().flatten().min().unwrap_or(TURN);
         if self.is_idle(0) {
             let now = self.source_time();
             let due = (self.schedule.due(now) - now).to_std().unwrap_or_default();
@@ -247,6 +256,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn is_idle(&self, slot: usize) -> bool {
         let now = Instant::now();
         self.slots.get(slot).is_some_and(|slot| slot.is_idle(now))
+    }
+
+    /// How many of the readers beside that of the live edge are reading.
+    fn reading_beside(&self) -> usize {
+        let now = Instant::now();
+        let beside = self.slots.iter().skip(1);
+        beside.filter(|slot| slot.is_reading(now)).count()
     }
 
     /// Whether the reader of the live edge has had no page yet, or none since a failure: the others
@@ -547,9 +563,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 /// Rows received just beside a window whose time is done are not looked at: another module has
 /// delivered them, nobody has asked for them, or they are delivered and perhaps forgotten.
 fn is_foreign(coverage: &Coverage, window: Window, received: Option<DateTime<Utc>>) -> bool {
+    let Some(received) = received.filter(|received| !window.contains(*received)) else {
+        return false;
+    };
     let near = Window::new(window.start() - pass::MARGIN, window.end() + pass::MARGIN);
-    received.is_some_and(|received| {
-        let beside = !window.contains(received) && near.is_some_and(|near| near.contains(received));
-        beside && coverage.is_done_with(received)
-    })
+    near.is_some_and(|near| near.contains(received)) && coverage.is_done_with(received)
 }

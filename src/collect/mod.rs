@@ -82,6 +82,29 @@ pub struct SourceLimits {
     pub pages_per_window: u32,
     /// The longest time that one call of [`Source::page`] takes.
     pub longest_call: Duration,
+    /// How long a page takes at present, without waiting for the quota; zero when that is not known.
+    pub latency: Duration,
+}
+
+/// In how many seconds the share of requests is made.
+const PERIOD_SECONDS: f64 = 300.0;
+
+/// So many times more readers are wanted than are needed when every page takes as long as the last.
+const SPARE: f64 = 2.0;
+
+impl SourceLimits {
+    /// As many readers as use up the share (Little's law): every page that is asked for earlier than
+    /// that only costs memory.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small positive number"
+    )]
+    fn readers(&self) -> usize {
+        let rate = f64::from(self.share) / PERIOD_SECONDS;
+        let under_way = rate * self.latency.as_secs_f64();
+        (under_way * SPARE).ceil().max(1.0) as usize
+    }
 }
 
 /// Why there is no page.

@@ -70,6 +70,17 @@ impl World {
     }
 }
 
+const LIMITS: SourceLimits = SourceLimits {
+    longest_window: TimeDelta::hours(240),
+    retention: TimeDelta::days(30),
+    rows_per_window: 40,
+    rows_per_page: 7,
+    share: 500,
+    pages_per_window: 20,
+    longest_call: Duration::from_secs(180),
+    latency: Duration::from_secs(1),
+};
+
 #[derive(Debug)]
 struct FakeSource {
     world: Arc<World>,
@@ -159,15 +170,7 @@ impl Source for FakeSource {
     }
 
     fn limits(&self) -> SourceLimits {
-        SourceLimits {
-            longest_window: TimeDelta::hours(240),
-            retention: TimeDelta::days(30),
-            rows_per_window: 40,
-            rows_per_page: 7,
-            share: 500,
-            pages_per_window: 20,
-            longest_call: Duration::from_secs(180),
-        }
+        LIMITS
     }
 }
 
@@ -551,6 +554,22 @@ async fn check(
         }
     }
     Ok(())
+}
+
+#[test]
+fn slow_pages_take_more_readers() {
+    let readers = |share, seconds| {
+        let latency = Duration::from_secs_f64(seconds);
+        let limits = SourceLimits {
+            share,
+            latency,
+            ..LIMITS
+        };
+        limits.readers()
+    };
+    assert_eq!([readers(90, 0.0), readers(90, 1.6)], [1, 1]);
+    assert_eq!([readers(90, 1.7), readers(100, 4.0)], [2, 3]);
+    assert_eq!([readers(1, 60.0), readers(100, 60.0)], [1, 40]);
 }
 
 fn on_virtual_time<F: Future>(work: F) -> F::Output {

@@ -4,6 +4,7 @@ use std::mem;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
+use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use super::{
     Error, Limiter, PAGE_LIMITS, SignIn, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
+    pace::Pace,
     sign_in::Authorization,
 };
 use crate::{
@@ -31,6 +33,8 @@ pub(super) struct Exchange {
     pub(super) headers: HeaderMap,
     /// What every request waits for.
     pub(super) limiter: Option<Limiter>,
+    /// How long answers take.
+    pub(super) pace: Pace,
 }
 
 /// An answer, and what was sent for it.
@@ -81,11 +85,13 @@ impl Exchange {
         if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
             headers.insert(REQUEST_ID, id);
         }
+        let asked = Instant::now();
         let response = self
             .http
             .send(request, PAGE_LIMITS)
             .await
             .map_err(Error::NoAnswer)?;
+        self.pace.learn(asked.elapsed());
         Ok(Answer {
             response,
             request_id,

@@ -12,6 +12,7 @@ mod exchange;
 mod graph;
 mod identity;
 mod link;
+mod pace;
 mod page;
 mod reporting;
 mod row;

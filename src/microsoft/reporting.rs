@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
     exchange::{Answer, Exchange},
+    pace::Pace,
     page::{self, Envelope},
     row::{self, Form},
 };
@@ -37,6 +38,7 @@ impl ReportingService {
                 sign_in,
                 headers: HeaderMap::new(),
                 limiter: None,
+                pace: Pace::default(),
             },
             base,
             keyer,
@@ -60,6 +62,11 @@ impl ReportingService {
         } else {
             Err(advice::reporting(&self.exchange.refusal(&answer, link)))
         }
+    }
+
+    /// How long an answer takes at present; zero before the first.
+    pub fn latency(&self) -> Duration {
+        self.exchange.pace.get()
     }
 
     fn read(&self, asked: &Url, mut answer: Answer) -> Result<Page<Link>, Error> {

@@ -1,9 +1,13 @@
 //! Fits the Microsoft side to the traits of the fetch loop.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
 
 use crate::{
     Clock, Page, Window,
@@ -48,6 +52,7 @@ impl Source for Reporting {
             share: 270,
             pages_per_window: 250,
             longest_call: ReportingService::LONGEST_CALL,
+            latency: self.service.latency(),
         }
     }
 }
@@ -79,11 +84,16 @@ pub(super) struct Tracing {
     log: Log,
     /// How many links had been repaired when that was looked at last.
     repaired: Mutex<u64>,
+    /// When the use of the quota was kept last.
+    remembered: Mutex<Option<Instant>>,
     repairs: Counter,
 }
 
 /// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
 pub(super) const QUOTA_FILE: &str = "quota.json";
+
+/// They are kept at most this often: pages can come faster than a disk is to be written.
+const REMEMBERING: Duration = Duration::from_secs(1);
 
 impl Tracing {
     pub(super) fn new(
@@ -101,6 +111,7 @@ impl Tracing {
             storage,
             log,
             repaired: Mutex::new(0),
+            remembered: Mutex::default(),
             repairs: metrics.register(
                 "links_repaired",
                 "Links to the next page that Microsoft refused itself and that were mended",
@@ -122,9 +133,19 @@ impl Tracing {
         Ok(Quota::restored(share, stamps))
     }
 
-    /// Keeps what of the quota is used. When that fails, a restart may use some of it twice, which
-    /// the service's 429 sets right.
+    /// Keeps what of the quota is used, now and then. Between, and when that fails, a restart may use
+    /// some of it twice, which the service's 429 sets right.
     async fn remember_quota(&self) {
+        {
+            let mut last = self
+                .remembered
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
         let stamps: Vec<i64> = self
             .limiter
             .stamps()
@@ -184,6 +205,7 @@ impl Source for Tracing {
             share: self.limiter.share(),
             pages_per_window: 300,
             longest_call: Graph::LONGEST_CALL,
+            latency: self.graph.latency(),
         }
     }
 

@@ -192,6 +192,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if progress.left > 0 {
             return self.tell_progress().await;
         }
+        // Whoever reads that it has ended must find that kept.
+        self.keep_changes().await?;
+        let Some(backfill) = &mut self.backfill else {
+            return Ok(());
+        };
+        let progress = &mut backfill.progress;
         progress.phase = if backfill.cancelled {
             Phase::Cancelled
         } else {

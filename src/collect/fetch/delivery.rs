@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::task::JoinError;
+use tokio::{task::JoinError, time::Instant};
 
 use super::{
     super::{
@@ -17,8 +17,16 @@ use super::{
 };
 use crate::{Page, RowRef, Window, http::Backoff};
 
-/// Batches under way at once (contract J-07).
+/// Batches under way at once (contract J-07), with those that are accepted and not journaled yet.
 const IN_FLIGHT: usize = 4;
+
+/// Batches that are accepted one soon after the other are journaled together: each visit to the disk
+/// costs as much as hundreds of rows.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// The timeline is kept at most this often, as a crash between costs no more than that windows are
+/// read again whose rows are known.
+const KEEPING: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
@@ -46,9 +54,46 @@ pub(super) struct Draft<B> {
     id: BatchId,
     /// Rows without a date are filed under this one.
     otherwise: DateTime<Utc>,
-    batch: B,
+    /// Made with its first row: most windows that are read again have none.
+    batch: Option<B>,
     rows: Vec<Filed>,
     newest: Option<DateTime<Utc>>,
+}
+
+/// Batches that are accepted and not journaled yet.
+#[derive(Debug, Default)]
+pub(super) struct Accepted {
+    rows: Vec<Filed>,
+    batches: Vec<BatchId>,
+    since: Option<Instant>,
+}
+
+impl Accepted {
+    fn add(&mut self, batch: BatchId, rows: Vec<Filed>) {
+        self.batches.push(batch);
+        self.rows.extend(rows);
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// How long until they are to be journaled; none when there are none.
+    fn due_in(&self) -> Option<Duration> {
+        Some(TOGETHER.saturating_sub(self.since?.elapsed()))
+    }
+}
+
+/// When the timeline was kept last, and whether it has changed since.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    kept: Option<Instant>,
+    changed: bool,
+}
+
+impl Keeping {
+    /// How long until it is to be kept; none when it has not changed.
+    fn due_in(&self) -> Option<Duration> {
+        let rested = self.kept.map_or(KEEPING, |kept| kept.elapsed());
+        self.changed.then(|| KEEPING.saturating_sub(rested))
+    }
 }
 
 impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
@@ -119,16 +164,18 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         filed: Filed,
         pass: &mut Pass<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        let mut pushed = pass.draft.batch.push(row.json);
+        let mut pushed = self.push(row, pass);
         if pushed == Pushed::Full && !pass.draft.rows.is_empty() {
             let next = self.draft(pass.window);
             self.known.carry_instead(filed, pass.draft.id, next.id);
             let full = std::mem::replace(&mut pass.draft, next);
             self.send(full).await?;
-            pushed = pass.draft.batch.push(row.json);
+            pushed = self.push(row, pass);
         }
         if pushed == Pushed::Added {
-            self.readings.carried_by(pass.id, pass.draft.id);
+            if pass.draft.rows.is_empty() {
+                self.readings.carried_by(pass.id, pass.draft.id);
+            }
             pass.draft.rows.push(filed);
             pass.draft.newest = pass.draft.newest.max(row.received);
             return Ok(());
@@ -142,13 +189,19 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.remember(&[filed]).await
     }
 
+    fn push(&self, row: RowRef<'_>, pass: &mut Pass<S::Link, K::Batch>) -> Pushed {
+        let batch = &mut pass.draft.batch;
+        let batch = batch.get_or_insert_with(|| self.parts.sink.batch());
+        batch.push(row.json)
+    }
+
     /// An empty batch for rows of a window.
     pub(super) fn draft(&mut self, window: Window) -> Draft<K::Batch> {
         self.last_batch = BatchId(self.last_batch.0 + 1);
         Draft {
             id: self.last_batch,
             otherwise: window.start(),
-            batch: self.parts.sink.batch(),
+            batch: None,
             rows: Vec::new(),
             newest: None,
         }
@@ -163,20 +216,21 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             newest,
             ..
         } = draft;
-        if rows.is_empty() {
+        let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
             return Ok(());
-        }
-        while self.deliveries.len() >= IN_FLIGHT {
+        };
+        while self.deliveries.len() + self.accepted.batches.len() >= IN_FLIGHT {
             self.tell(Event::Turning {
                 within: super::TURN,
             });
             let stop = self.parts.stop.clone();
+            // So that the loop is seen to turn, however long the intake is down.
+            let pause = self.accepted.due_in().unwrap_or(super::TURN / 2);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(End::Stopped),
                 Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
-                // So that the loop is seen to turn, however long the intake is down.
-                () = tokio::time::sleep(super::TURN / 2) => {}
+                () = tokio::time::sleep(pause) => self.journal_when_due().await?,
             }
         }
         let sink = Arc::clone(&self.parts.sink);
@@ -192,14 +246,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// A batch is no longer under way; others that are not either are taken in with it, since each
-    /// visit to the disk costs more than all the rows.
+    /// A batch is no longer under way. It is journaled when no other is about to be.
     pub(super) async fn delivered(
         &mut self,
         first: Result<Delivery, JoinError>,
     ) -> Result<(), End> {
-        let mut rows = Vec::new();
-        let mut batches = Vec::new();
         let mut failed = None;
         let mut next = Some(first);
         while let Some(done) = next {
@@ -208,21 +259,41 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                     if let Some(receipt) = &delivery.receipt {
                         self.tell_receipt(&delivery, receipt);
                         self.known.arrived(delivery.id);
-                        rows.extend(delivery.rows);
-                        batches.push(delivery.id);
+                        self.accepted.add(delivery.id, delivery.rows);
                     }
                 }
                 Err(error) => failed = Some(End::Failed(error)),
             }
             next = self.deliveries.try_join_next();
         }
+        self.journal_when_due().await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Journals accepted rows, unless more are about to be accepted.
+    pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
+        let alone = self.deliveries.is_empty();
+        match self.accepted.due_in() {
+            Some(due) if alone || due.is_zero() => self.journal_accepted().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that accepted rows are not sent again after a restart.
+    async fn journal_accepted(&mut self) -> Result<(), End> {
+        let Accepted { rows, batches, .. } = std::mem::take(&mut self.accepted);
         self.remember(&rows).await?;
         let mut done = Vec::new();
         for batch in batches {
             done.extend(self.readings.accepted(batch));
         }
-        self.complete(done).await?;
-        failed.map_or(Ok(()), Err)
+        self.complete(done).await
+    }
+
+    /// How long until something is to be written.
+    pub(super) fn until_written(&self) -> Option<Duration> {
+        let due = [self.accepted.due_in(), self.keeping.due_in()];
+        due.into_iter().flatten().min()
     }
 
     fn tell_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
@@ -250,7 +321,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Windows are done: keeps that, and forgets what nobody will show again.
+    /// Windows are done.
     pub(super) async fn complete(&mut self, done: Vec<Done>) -> Result<(), End> {
         if done.is_empty() {
             return Ok(());
@@ -263,18 +334,39 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         {
             self.schedule.complete(window, began, read.rows, read.now);
         }
-        self.keep().await?;
+        self.keeping.changed = true;
+        self.keep_when_due().await?;
+        self.settle_backfill().await
+    }
+
+    /// Keeps the timeline if it has changed, now and then.
+    pub(super) async fn keep_when_due(&mut self) -> Result<(), End> {
+        if self.keeping.due_in() == Some(Duration::ZERO) {
+            self.keep().await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the timeline if it has changed.
+    pub(super) async fn keep_changes(&mut self) -> Result<(), End> {
+        if self.keeping.changed {
+            self.keep().await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets rows that nobody will show again. The timeline that says so must be safe.
+    async fn forget(&mut self) {
         let horizon = self.schedule.coverage().floor() - REMEMBER;
         self.known.forget_before(horizon);
         let store = self.parts.store.as_ref();
         if let Err(error) = self.journal.forget_before(store, horizon).await {
-            // Harmless: it is tried again when the next window is done.
+            // Harmless: it is tried again when the timeline is kept next.
             self.tell(Event::StoreFailed {
                 error: &error,
                 pause: Duration::ZERO,
             });
         }
-        self.settle_backfill().await
     }
 
     /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
@@ -289,6 +381,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }
+        self.keeping = Keeping {
+            kept: Some(Instant::now()),
+            changed: false,
+        };
+        self.forget().await;
         if !timeline.coverage.has_begun() {
             return Ok(());
         }
@@ -325,6 +422,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             }
         }
         self.deliveries.abort_all();
+        // A store that fails now is not waited for.
+        if self.journal_accepted().await.is_ok() {
+            _ = self.keep_changes().await;
+        }
     }
 }
 

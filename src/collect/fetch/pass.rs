@@ -70,6 +70,12 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
         self.pass.is_none() && self.asking_since.is_none() && self.held_until(now).is_none()
     }
 
+    /// Whether it reads a window, and does not pause.
+    pub(super) fn is_reading(&self, now: Instant) -> bool {
+        let has_window = self.pass.is_some() || self.asking_since.is_some();
+        has_window && self.held_until(now).is_none()
+    }
+
     /// Whether its next page should be asked for.
     pub(super) fn waits(&self, now: Instant) -> bool {
         self.pass.is_some() && self.asking_since.is_none() && self.held_until(now).is_none()

@@ -33,6 +33,7 @@ use super::{
     bounds::{self, START_MARGIN},
     exchange::{Answer, Exchange},
     identity::TokenCache,
+    pace::Pace,
     page::{self, Envelope},
     row::{self, Form},
 };
@@ -92,6 +93,7 @@ impl Graph {
                 clock,
                 sign_in: SignIn::Bearer(tokens),
                 headers: HeaderMap::from_iter(headers),
+                pace: Pace::default(),
                 limiter: Some(limiter),
             },
             base,
@@ -171,6 +173,11 @@ impl Graph {
             Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
             _ => Ok(()),
         }
+    }
+
+    /// How long an answer takes at present, without waiting for the quota; zero before the first.
+    pub fn latency(&self) -> Duration {
+        self.exchange.pace.get()
     }
 
     /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.
