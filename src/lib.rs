@@ -9,6 +9,7 @@ pub mod microsoft;
 pub mod sdk;
 mod triggers;
 
+mod buffers;
 mod clock;
 mod secret;
 

@@ -1,6 +1,6 @@
 //! The forms in which the services write an instant.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 /// The instant in either form: `/Date(milliseconds)/` or ISO 8601.
 pub fn instant(text: &str) -> Option<DateTime<Utc>> {
@@ -13,12 +13,48 @@ pub fn iso(text: &str) -> Option<DateTime<Utc>> {
     if !text.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
+    if let Some(at) = usual(text.as_bytes()) {
+        return Some(at);
+    }
     match DateTime::parse_from_rfc3339(text) {
         Ok(zoned) => Some(zoned.to_utc()),
         Err(_) => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
             .ok()
             .map(|local| local.and_utc()),
     }
+}
+
+/// The instant of `2026-11-22T10:30:00.109Z`, with up to nine digits of fractions or none, which is
+/// how nearly all are written; anything else is left to others.
+fn usual(text: &[u8]) -> Option<DateTime<Utc>> {
+    let (text, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
+    let two = |at: usize| number(text.get(at..at + 2)?);
+    let is_apart = |at: usize, sign: u8| text.get(at) == Some(&sign);
+    let apart = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if !apart.into_iter().all(|(at, sign)| is_apart(at, sign)) {
+        return None;
+    }
+    let nanoseconds = match fraction.split_first() {
+        None => 0,
+        Some((b'.', digits @ [_, ..])) if digits.len() <= 9 => {
+            let missing = u32::try_from(9 - digits.len()).ok()?;
+            number(digits)? * 10_u32.pow(missing)
+        }
+        Some(_) => return None,
+    };
+    let year = i32::try_from(number(text.get(..4)?)?).ok()?;
+    let day = NaiveDate::from_ymd_opt(year, two(5)?, two(8)?)?;
+    let at = day.and_hms_nano_opt(two(11)?, two(14)?, two(17)?, nanoseconds)?;
+    Some(at.and_utc())
+}
+
+/// A number of digits alone, of nine at most.
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |number, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u32::from(digit - b'0'))
+    })
 }
 
 /// `/Date(milliseconds)/` of an instant; finer parts are cut off.
@@ -40,6 +76,8 @@ fn verbose(text: &str) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn millis(text: &str) -> Option<i64> {
@@ -73,6 +111,32 @@ mod tests {
             "1659020996164",
         ] {
             assert_eq!(millis(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_chrono_reads_it(
+            seconds in -70_000_000_000_i64..250_000_000_000,
+            nanoseconds in 0_u32..1_000_000_000,
+            digits in 0_usize..=9,
+            broken in prop::option::weighted(0.5, (0_usize..30, "[0-9TZ:.+x -]?")),
+        ) {
+            let at = DateTime::from_timestamp(seconds, nanoseconds).unwrap();
+            let mut text = at.format("%Y-%m-%dT%H:%M:%S.%f").to_string();
+            text.truncate(if digits == 0 { 19 } else { 20 + digits });
+            text.push('Z');
+            if let Some((place, with)) = &broken && *place < text.len() {
+                text.replace_range(*place..=*place, with);
+            }
+            if let Some(read) = usual(text.as_bytes()) {
+                let theirs = DateTime::parse_from_rfc3339(&text);
+                prop_assert_eq!(Ok(read.fixed_offset()), theirs, "{}", text);
+            } else {
+                let unusual = text.len() < 20 || !text.ends_with('Z') || broken.is_some() || digits > 9;
+                let far = !text.starts_with(|c: char| c.is_ascii_digit()) || text.find('-') != Some(4);
+                prop_assert!(unusual || far, "{}", text);
+            }
         }
     }
 }

@@ -75,6 +75,7 @@ impl RowReader {
 
     /// Reads the row that is next, an object. None, and no row is added, when that is not what is
     /// there.
+    #[inline(never)] // into what is built for size
     pub fn read(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
         scanner.peek()?;
         let start = scanner.position();

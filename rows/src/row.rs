@@ -7,8 +7,10 @@ use std::{
     ops::{Range, RangeInclusive},
 };
 
+use bytestring::ByteString;
 use chrono::{DateTime, Utc};
 use siphasher::sip128::{Hasher128, SipHasher13};
+use wide::u8x16;
 
 /// Bytes of a key that say which message to which recipient it is; the rest is the status.
 const IDENTITY: usize = 9;
@@ -167,33 +169,60 @@ impl Status {
     }
 }
 
+/// Bytes that are made lower case at once.
+const BLOCK: usize = 16;
+
 /// Writes each part in lower case, and behind it its length.
 fn write_lowercase(hasher: &mut SipHasher13, parts: &[&str]) {
     // One write of all that is short and plain is faster than many.
     let mut buffer = [0_u8; 256];
     let mut filled = 0;
     for part in parts {
-        let length = u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes();
-        let end = filled + part.len();
-        match buffer.get_mut(filled..end + length.len()) {
-            Some(room) if part.is_ascii() => {
-                let (text, behind) = room.split_at_mut(part.len());
-                for (to, from) in text.iter_mut().zip(part.as_bytes()) {
-                    *to = from.to_ascii_lowercase();
-                }
-                behind.copy_from_slice(&length);
-                filled = end + length.len();
-            }
-            _ => {
-                hasher.write(buffer.get(..filled).unwrap_or_default());
-                filled = 0;
-                let lower = part.to_lowercase();
-                hasher.write(lower.as_bytes());
-                hasher.write(&(lower.len() as u64).to_le_bytes());
-            }
+        if let Some(end) = put_lowercase(part.as_bytes(), &mut buffer, filled) {
+            filled = end;
+            continue;
         }
+        hasher.write(buffer.get(..filled).unwrap_or_default());
+        filled = 0;
+        let lower = part.to_lowercase();
+        hasher.write(lower.as_bytes());
+        hasher.write(&(lower.len() as u64).to_le_bytes());
     }
     hasher.write(buffer.get(..filled).unwrap_or_default());
+}
+
+/// Puts a part in lower case, and its length, at a place; the place behind both. None when there is
+/// no room, or when not all of it is ASCII.
+#[inline]
+fn put_lowercase(part: &[u8], buffer: &mut [u8], at: usize) -> Option<usize> {
+    // What is put behind the part is overwritten.
+    let room = buffer.get_mut(at..)?;
+    let (blocks, rest) = part.as_chunks::<BLOCK>();
+    let mut last = [0; BLOCK];
+    last.get_mut(..rest.len())?.copy_from_slice(rest);
+    let mut seen = u8x16::ZERO;
+    for (index, block) in blocks.iter().chain([&last]).enumerate() {
+        let bytes = u8x16::new(*block);
+        seen |= bytes;
+        let place = index * BLOCK;
+        room.get_mut(place..place + BLOCK)?
+            .copy_from_slice(&lowercase(bytes).to_array());
+    }
+    // The highest bit of a byte.
+    if seen.to_bitmask() != 0 {
+        return None;
+    }
+    let length = (part.len() as u64).to_le_bytes();
+    let end = part.len() + length.len();
+    room.get_mut(part.len()..end)?.copy_from_slice(&length);
+    Some(at + end)
+}
+
+#[inline]
+fn lowercase(bytes: u8x16) -> u8x16 {
+    let from_a = bytes.max(u8x16::splat(b'A')).simd_eq(bytes);
+    let to_z = bytes.min(u8x16::splat(b'Z')).simd_eq(bytes);
+    bytes | (from_a & to_z & u8x16::splat(b'a' - b'A'))
 }
 
 impl fmt::Debug for RowKeyer {
@@ -207,7 +236,7 @@ impl fmt::Debug for RowKeyer {
 /// `L` is the source's own kind of link to the next page.
 #[derive(Clone, Debug)]
 pub struct Page<L> {
-    text: String,
+    text: ByteString,
     rows: Vec<RowSpan>,
     next: Option<L>,
 }
@@ -243,7 +272,8 @@ impl RowSpan {
 impl<L> Page<L> {
     /// A page over `text` with these rows. None when one is not a stretch of whole characters inside
     /// the text.
-    pub fn of(text: String, rows: Vec<RowSpan>, next: Option<L>) -> Option<Self> {
+    pub fn of(text: impl Into<ByteString>, rows: Vec<RowSpan>, next: Option<L>) -> Option<Self> {
+        let text = text.into();
         let is_inside = |row: &RowSpan| text.get(row.range()).is_some();
         rows.iter()
             .all(is_inside)
@@ -251,9 +281,9 @@ impl<L> Page<L> {
     }
 
     /// An empty page over `text`, to which rows are added with [`Page::push`].
-    pub fn new(text: String, next: Option<L>) -> Self {
+    pub fn new(text: impl Into<ByteString>, next: Option<L>) -> Self {
         Self {
-            text,
+            text: text.into(),
             rows: Vec::new(),
             next,
         }
@@ -398,5 +428,30 @@ mod tests {
         assert!(!page.push(11..99, key, None));
         let rows: Vec<_> = page.rows().map(|row| row.json.to_owned()).collect();
         assert_eq!(rows, ["{}", "{\"a\":1}"]);
+    }
+
+    #[test]
+    fn every_byte_and_length_is_made_lower_case() {
+        let all: String = (0..128_u8).map(char::from).collect();
+        for start in 0..all.len() {
+            for end in start..all.len() {
+                let part = all.get(start..end).unwrap();
+                let mut buffer = [0; 256];
+                let put = put_lowercase(part.as_bytes(), &mut buffer, 3).unwrap();
+                assert_eq!(&buffer[3..3 + part.len()], part.to_lowercase().as_bytes());
+                assert_eq!(
+                    &buffer[3 + part.len()..put],
+                    (part.len() as u64).to_le_bytes()
+                );
+            }
+        }
+        for not_ascii in [
+            "\u{80}",
+            "aaaaaaaaaaaaaaaaaaaaaaé",
+            "éaaaaaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert_eq!(put_lowercase(not_ascii.as_bytes(), &mut [0; 256], 0), None);
+        }
+        assert_eq!(put_lowercase(b"a", &mut [0; 256], 250), None, "no room");
     }
 }

@@ -163,7 +163,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             match self.wait().await? {
                 Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
                 Turn::Delivered(first) => self.delivered(first).await?,
-                Turn::Time => {}
+                Turn::Time => self.journal_when_quiet().await?,
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::{error::Error as _, time::Duration};
 
 use ::http::{StatusCode, Uri};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::{
@@ -11,13 +11,17 @@ use super::{
     proxy::Proxies,
     trust::{Shown, Trust},
 };
-use crate::Secret;
+use crate::{Secret, buffers::Buffers};
 
 /// Time until a connection, TLS included, must stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an unused connection is kept; below the idle limits of common load balancers.
 const POOL_IDLE: Duration = Duration::from_secs(90);
+
+/// Buffers for answers that are kept: for the page that is taken in, the one that comes, and one that
+/// another reader has.
+const KEPT_BUFFERS: usize = 3;
 
 /// What the real client is built from. The default trusts what the system trusts, and passes no
 /// proxy.
@@ -57,6 +61,7 @@ pub(super) struct ReqwestService {
     client: reqwest::Client,
     proxies: Proxies,
     connect_timeout: Duration,
+    buffers: Buffers,
 }
 
 impl ReqwestService {
@@ -82,6 +87,7 @@ impl ReqwestService {
             client,
             proxies,
             connect_timeout,
+            buffers: Buffers::new(KEPT_BUFFERS),
         })
     }
 
@@ -122,7 +128,10 @@ impl ReqwestService {
         if announced.is_some_and(|length| length > max_body) {
             return Err(too_large());
         }
-        let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+        let mut body = match announced {
+            Some(length) => self.buffers.take(length),
+            None => self.buffers.take_any(),
+        };
         while let Some(part) = answer
             .chunk()
             .await

@@ -1,6 +1,7 @@
 //! The envelope around the rows of a page, in every dialect of both services.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use rows::{
     RowKeyer,
     json::Scanner,
@@ -25,8 +26,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 ///
 /// # Errors
 /// When it is not UTF-8.
-pub(super) fn text(body: Bytes) -> Result<String, Unreadable> {
-    String::from_utf8(body.into()).map_err(|_| Unreadable::NotUtf8)
+pub(super) fn text(body: Bytes) -> Result<ByteString, Unreadable> {
+    ByteString::try_from(body).map_err(|_| Unreadable::NotUtf8)
 }
 
 /// A page as it arrived: its rows as stretches of the answer's text, and the text of the link.

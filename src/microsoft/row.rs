@@ -3,6 +3,7 @@
 //! A row goes on as text; only the dates of the light dialect are written anew, since the
 //! intake format reads `/Date(milliseconds)/` and nothing else.
 
+use bytestring::ByteString;
 use rows::{
     Page, RowSpan, date,
     reader::{Field, Known, Rows},
@@ -47,7 +48,7 @@ pub(super) fn field(name: &str) -> Field {
 /// # Errors
 /// When a row is not a JSON object.
 pub(super) fn page<L>(
-    text: String,
+    text: ByteString,
     rows: Rows,
     next: Option<L>,
     form: Form,

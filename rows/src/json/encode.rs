@@ -12,6 +12,7 @@ const HALF: usize = BLOCK / 2;
 static SPREAD: [[u8; BLOCK]; 1 << HALF] = spread();
 
 /// Appends a text as a JSON string; the same bytes that `serde_json` would write.
+#[inline(never)] // into what is built for size
 pub fn push_string(text: &str, to: &mut Vec<u8>) {
     let start = to.len();
     if fill(text.as_bytes(), to).is_none() {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::before_special;
+use super::{BLOCK, before_special};
 
 /// Brackets that may be open at once in a value that is passed; `serde_json` parses as deep.
 const MAX_DEPTH: u32 = u128::BITS;
@@ -83,9 +83,9 @@ impl<'a> Scanner<'a> {
     /// Passes exactly this text.
     #[inline]
     pub fn pass_text(&mut self, text: &str) -> Option<()> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        rest.starts_with(text.as_bytes())
-            .then(|| self.at += text.len())
+        let end = self.at + text.len();
+        let next = self.text.as_bytes().get(self.at..end)?;
+        equal(next, text.as_bytes()).then(|| self.at = end)
     }
 
     /// The next byte that is no space; it is not passed.
@@ -310,6 +310,29 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether two stretches of one length are equal. Most are short, and a call costs more than to
+/// compare them.
+#[inline]
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    match one.len() {
+        8..=16 => ends(one) == ends(other),
+        17..=32 => wide_ends(one) == wide_ends(other),
+        _ => one == other,
+    }
+}
+
+/// The first and the last eight bytes, which may be the same in part.
+#[inline]
+fn ends(text: &[u8]) -> (Option<&[u8; 8]>, Option<&[u8; 8]>) {
+    (text.first_chunk(), text.last_chunk())
+}
+
+/// The first and the last sixteen.
+#[inline]
+fn wide_ends(text: &[u8]) -> (Option<&[u8; BLOCK]>, Option<&[u8; BLOCK]>) {
+    (text.first_chunk(), text.last_chunk())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -456,5 +479,25 @@ mod tests {
             agrees(&damaged);
             agrees(text.get(..place).unwrap());
         }
+    }
+
+    #[test]
+    fn exactly_equal_texts_are_passed() {
+        let text: String = ('a'..='z').cycle().take(40).collect();
+        for length in 0..text.len() {
+            let same = text.get(..length).unwrap();
+            let mut scanner = Scanner::new(&text);
+            assert_eq!(scanner.pass_text(same), Some(()));
+            assert_eq!(scanner.position(), length);
+            for place in 0..length {
+                let mut other = same.to_owned();
+                other.replace_range(place..=place, "-");
+                let mut scanner = Scanner::new(&text);
+                assert_eq!(scanner.pass_text(&other), None, "{place} of {length}");
+                assert_eq!(scanner.position(), 0);
+            }
+        }
+        let longer = format!("{text}a");
+        assert_eq!(Scanner::new(&text).pass_text(&longer), None);
     }
 }

@@ -246,7 +246,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// A batch is no longer under way. It is journaled when no other is about to be.
+    /// A batch is no longer under way.
     pub(super) async fn delivered(
         &mut self,
         first: Result<Delivery, JoinError>,
@@ -270,13 +270,22 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Journals accepted rows, unless more are about to be accepted.
+    /// Journals accepted rows when they have waited for others long enough, or stand in the way of
+    /// the next.
     pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
-        let alone = self.deliveries.is_empty();
+        let is_full = self.accepted.batches.len() >= IN_FLIGHT;
         match self.accepted.due_in() {
-            Some(due) if alone || due.is_zero() => self.journal_accepted().await,
+            Some(due) if is_full || due.is_zero() => self.journal_accepted().await,
             _ => Ok(()),
         }
+    }
+
+    /// Journals accepted rows when nothing else is to be done and none are about to follow.
+    pub(super) async fn journal_when_quiet(&mut self) -> Result<(), End> {
+        if self.deliveries.is_empty() && !self.accepted.batches.is_empty() {
+            return self.journal_accepted().await;
+        }
+        self.journal_when_due().await
     }
 
     /// Makes sure that accepted rows are not sent again after a restart.
@@ -292,7 +301,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// How long until something is to be written.
     pub(super) fn until_written(&self) -> Option<Duration> {
-        let due = [self.accepted.due_in(), self.keeping.due_in()];
+        let accepted = self.accepted.due_in();
+        let is_quiet = self.deliveries.is_empty();
+        let accepted = accepted.map(|due| if is_quiet { Duration::ZERO } else { due });
+        let due = [accepted, self.keeping.due_in()];
         due.into_iter().flatten().min()
     }
 
@@ -334,6 +346,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         {
             self.schedule.complete(window, began, read.rows, read.now);
         }
+        // What is done is not read again by this process, whatever is safe on the disk.
+        self.known.forget_before(self.horizon());
         self.keeping.changed = true;
         self.keep_when_due().await?;
         self.settle_backfill().await
@@ -355,10 +369,14 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Forgets rows that nobody will show again. The timeline that says so must be safe.
+    /// Nobody will show rows again that were received before it.
+    fn horizon(&self) -> DateTime<Utc> {
+        self.schedule.coverage().floor() - REMEMBER
+    }
+
+    /// Forgets rows on the disk. The timeline that says so must be safe.
     async fn forget(&mut self) {
-        let horizon = self.schedule.coverage().floor() - REMEMBER;
-        self.known.forget_before(horizon);
+        let horizon = self.horizon();
         let store = self.parts.store.as_ref();
         if let Err(error) = self.journal.forget_before(store, horizon).await {
             // Harmless: it is tried again when the timeline is kept next.

@@ -140,7 +140,7 @@ mod tests {
     fn how_far_rows_reach_is_known_when_they_come_newest_first() {
         let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
         let reached = |received: &[Option<i64>]| {
-            let mut page = Page::<()>::new("{}".into(), None);
+            let mut page = Page::<()>::new("{}", None);
             for received in received {
                 page.push(0..2, RowKey::from_bytes([1; 12]), received.map(at));
             }

@@ -21,7 +21,7 @@ fn page(rows: &[&str]) -> Page<()> {
     let passed = Scanner::new(&text).array(|scanner| reader.read(scanner));
     passed.unwrap();
     let found = reader.into_rows();
-    super::page(text, found, None, Form::VerboseDates).unwrap()
+    super::page(text.into(), found, None, Form::VerboseDates).unwrap()
 }
 
 fn one(row: &str) -> (String, RowKey, Option<i64>) {

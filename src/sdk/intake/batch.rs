@@ -6,6 +6,8 @@ use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use rows::json::push_string;
 
+use crate::buffers::{Buffer, Buffers};
+
 /// Longest text of one event in bytes (J-04, departure).
 pub const MAX_EVENT_BYTES: usize = 250_000;
 
@@ -53,7 +55,7 @@ pub enum Pushed {
 /// Events for one request, encoded as they come: beside the body there is no copy of them.
 pub struct Batch {
     /// The head and the events, as JSON strings with commas between them.
-    body: Vec<u8>,
+    body: Buffer,
     /// Where each event ends in `body`.
     ends: Vec<usize>,
     /// What follows the events in the request.
@@ -67,7 +69,17 @@ impl Batch {
     /// events, and overlong events count as `discarded`.
     /// [`Intake::batch`](super::Intake::batch) makes one for its intake.
     pub fn new(limits: BatchLimits, bytes: usize, tail: Bytes, discarded: Counter) -> Self {
-        let mut body = Vec::with_capacity(bytes.max(HEAD.len()));
+        let body = Buffers::new(0).take(bytes);
+        Self::within(body, limits, tail, discarded)
+    }
+
+    /// The same in a given buffer.
+    pub(super) fn within(
+        mut body: Buffer,
+        limits: BatchLimits,
+        tail: Bytes,
+        discarded: Counter,
+    ) -> Self {
         body.extend_from_slice(HEAD);
         Self {
             body,
@@ -125,7 +137,7 @@ impl Batch {
         } = self;
         body.extend_from_slice(&tail);
         Parcel {
-            body: body.into(),
+            body: body.freeze(),
             ends,
             tail,
             first: 0,

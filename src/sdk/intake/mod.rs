@@ -36,6 +36,7 @@ pub use self::{
 use super::{health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS};
 use crate::{
     Clock, Secret,
+    buffers::Buffers,
     http::{Backoff, Http, HttpError, Response, retry_after},
 };
 
@@ -48,6 +49,9 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// Outages of fewer attempts are warnings, longer ones errors.
 const PATIENCE: u32 = 3;
+
+/// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
+const KEPT_BUFFERS: usize = 5;
 
 /// What an intake needs from its surroundings.
 #[derive(Clone, Debug)]
@@ -104,6 +108,7 @@ struct Inner {
     limits: BatchLimits,
     /// Bytes of the last body: the next is about as long, and grows in one step.
     last_body: AtomicUsize,
+    buffers: Buffers,
     metrics: IntakeMetrics,
     trouble: Mutex<Option<Trouble>>,
 }
@@ -149,6 +154,7 @@ impl Intake {
             tail: Bytes::from(format!(r#"],"intake_key":{quoted}}}"#)),
             limits,
             last_body: AtomicUsize::new(0),
+            buffers: Buffers::new(KEPT_BUFFERS),
             trouble: Mutex::default(),
         }))
     }
@@ -165,9 +171,9 @@ impl Intake {
 
     /// An empty batch for this intake.
     pub fn batch(&self) -> Batch {
-        Batch::new(
+        Batch::within(
+            self.0.buffers.take(self.0.last_body.load(Relaxed)),
             self.0.limits,
-            self.0.last_body.load(Relaxed),
             self.0.tail.clone(),
             self.0.metrics.discarded.clone(),
         )

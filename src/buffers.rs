@@ -1,0 +1,196 @@
+//! Large buffers that are used again.
+//!
+//! Pages and request bodies of about a megabyte come and go all the time while a backlog is read. If
+//! each were allocated anew, the gaps between those that are freed would cost as much memory as all
+//! that are in use, or else the kernel would have to hand out and clear their memory each time.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+/// Smaller buffers are left to the allocator.
+const SMALLEST: usize = 64 << 10;
+
+/// Larger ones are not kept.
+const LARGEST: usize = 8 << 20;
+
+/// Sizes are rounded up to a multiple of this, so that a buffer serves for what is a little longer.
+const STEP: usize = 128 << 10;
+
+/// A buffer that was not needed for as long is given back to the system.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Keeps a few large buffers that are not needed at the moment; clones share them.
+#[derive(Clone)]
+pub(crate) struct Buffers(Arc<Shared>);
+
+struct Shared {
+    most: usize,
+    free: Mutex<Vec<(Vec<u8>, Instant)>>,
+}
+
+impl Buffers {
+    /// Keeps at most `most` buffers.
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Arc::new(Shared {
+            most,
+            free: Mutex::default(),
+        }))
+    }
+
+    /// An empty buffer with room for `bytes`.
+    pub(crate) fn take(&self, bytes: usize) -> Buffer {
+        if bytes < SMALLEST {
+            return self.own(Vec::with_capacity(bytes));
+        }
+        let fitting = |size: &usize| *size >= bytes;
+        let kept = self.take_kept(|sizes| sizes.filter(|(_, size)| fitting(size)).min_by_key(size));
+        self.own(kept.unwrap_or_else(|| Vec::with_capacity(bytes.next_multiple_of(STEP))))
+    }
+
+    /// An empty buffer for nobody knows how much: the largest there is.
+    pub(crate) fn take_any(&self) -> Buffer {
+        let kept = self.take_kept(|sizes| sizes.max_by_key(size));
+        self.own(kept.unwrap_or_default())
+    }
+
+    fn own(&self, content: Vec<u8>) -> Buffer {
+        Buffer {
+            content,
+            home: self.clone(),
+        }
+    }
+
+    fn take_kept(
+        &self,
+        choose: impl Fn(&mut dyn Iterator<Item = (usize, usize)>) -> Option<(usize, usize)>,
+    ) -> Option<Vec<u8>> {
+        let mut free = self.free();
+        let (index, _) = choose(&mut free.iter().map(|(one, _)| one.capacity()).enumerate())?;
+        Some(free.swap_remove(index).0)
+    }
+
+    fn give_back(&self, mut content: Vec<u8>) {
+        let mut free = self.free();
+        let now = Instant::now();
+        free.retain(|(_, since)| now - *since < IDLE);
+        if (SMALLEST..=LARGEST).contains(&content.capacity()) && free.len() < self.0.most {
+            content.clear();
+            free.push((content, now));
+        }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<(Vec<u8>, Instant)>> {
+        self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size((_, size): &(usize, usize)) -> usize {
+    *size
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffers({} of {})", self.free().len(), self.0.most)
+    }
+}
+
+/// A buffer that goes back to where it came from, at the latest with the last handle on what it was
+/// frozen to.
+pub(crate) struct Buffer {
+    content: Vec<u8>,
+    home: Buffers,
+}
+
+impl Buffer {
+    /// The content, not to be changed any more.
+    pub(crate) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl Deref for Buffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.content
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.content
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.home.give_back(std::mem::take(&mut self.content));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = 1 << 20;
+    const NONE: [usize; 0] = [];
+
+    fn capacities(buffers: &Buffers) -> Vec<usize> {
+        let free = buffers.free();
+        free.iter().map(|(buffer, _)| buffer.capacity()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_buffer_is_used_again_when_its_last_handle_is_gone() {
+        let buffers = Buffers::new(2);
+        let mut buffer = buffers.take(LARGE + 1);
+        buffer.extend_from_slice(b"abc");
+        let place = buffer.as_ptr();
+        let bytes = buffer.freeze();
+        let part = bytes.slice(1..);
+        drop(bytes);
+        assert_eq!(capacities(&buffers), NONE);
+        assert_eq!(part, "bc");
+        drop(part);
+        assert_eq!(capacities(&buffers), [LARGE + STEP]);
+        let again = buffers.take(LARGE);
+        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_smallest_that_fits_is_taken_and_few_are_kept() {
+        let buffers = Buffers::new(2);
+        let taken = [LARGE, 2 * LARGE, 3 * LARGE].map(|size| buffers.take(size));
+        drop(taken);
+        assert_eq!(capacities(&buffers), [LARGE, 2 * LARGE]);
+        assert_eq!(buffers.take(LARGE / 2).capacity(), LARGE);
+        assert_eq!(buffers.take_any().capacity(), 2 * LARGE);
+        let more = buffers.take(5 * LARGE);
+        assert_eq!(more.capacity(), 5 * LARGE);
+        assert_eq!(buffers.take(10).capacity(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_huge_and_idle_ones_are_given_up() {
+        let buffers = Buffers::new(3);
+        drop([buffers.take(10), buffers.take(LARGEST + 1)]);
+        assert_eq!(capacities(&buffers), NONE);
+        drop(buffers.take(LARGE));
+        tokio::time::advance(IDLE).await;
+        drop(buffers.take(10));
+        assert_eq!(capacities(&buffers), NONE);
+    }
+}
