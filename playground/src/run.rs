@@ -280,7 +280,8 @@ impl Watch<'_> {
         }
     }
 
-    /// Shows the module's log and status until it is to end: on a signal, after so many seconds, or when the module says that everything before `goal` is delivered.
+    /// Shows the module's log and status until it is to end: on a signal, after so many seconds, or
+    /// when the module says that everything before `goal` is delivered.
     async fn until_end(
         &self,
         module: &mut Module,
@@ -304,6 +305,8 @@ impl Watch<'_> {
                 _ = show.tick() => self.screen.status(self.status(&mut meter)),
                 _ = look.tick(), if goal.is_some() => {
                     if self.site.mark() >= goal {
+                        // It may all have happened since the last one.
+                        self.screen.status(self.status(&mut meter));
                         return Ok(End::Delivered);
                     }
                 }
