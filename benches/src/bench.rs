@@ -38,8 +38,12 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         parts => parts,
     };
     let mut report = Report::new(Circumstances::of(arguments));
-    for part in parts {
-        report.add(match part {
+    // Starts come first: a process that has held a backlog takes tens of milliseconds to start others.
+    let mut order: Vec<_> = parts.iter().enumerate().collect();
+    order.sort_by_key(|(_, part)| **part != Part::Start);
+    let mut outcomes = Vec::new();
+    for (place, part) in order {
+        let outcome = match part {
             Part::Backlog => backlog::measure(&bench).await?,
             Part::Day => day::measure(&bench).await?,
             Part::Start => start::measure(&bench).await?,
@@ -50,7 +54,12 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Huge => huge::measure(&bench).await?,
             Part::Settling => settling::measure(),
             Part::Size => size::measure(&bench)?,
-        });
+        };
+        outcomes.push((place, outcome));
+    }
+    outcomes.sort_by_key(|(place, _)| *place);
+    for (_, outcome) in outcomes {
+        report.add(outcome);
     }
     say(format_args!("\n{}", report.markdown(None)));
     match &arguments.write {
