@@ -374,7 +374,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.schedule.coverage().floor() - REMEMBER
     }
 
-    /// Forgets rows on the disk. The timeline that says so must be safe.
+    /// Forgets rows on the disk. The timeline and the mark that say so must be safe: what lies behind
+    /// an older mark is read again after a crash.
     async fn forget(&mut self) {
         let horizon = self.horizon();
         let store = self.parts.store.as_ref();
@@ -403,17 +404,16 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             kept: Some(Instant::now()),
             changed: false,
         };
+        if timeline.coverage.has_begun() {
+            let mut backoff = store_backoff();
+            while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
+                self.store_failed(&error, &mut backoff).await?;
+            }
+            self.tell(Event::Marked {
+                mark: timeline.mark,
+            });
+        }
         self.forget().await;
-        if !timeline.coverage.has_begun() {
-            return Ok(());
-        }
-        let mut backoff = store_backoff();
-        while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        self.tell(Event::Marked {
-            mark: timeline.mark,
-        });
         Ok(())
     }
 
