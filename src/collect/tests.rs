@@ -273,6 +273,8 @@ struct Mark(Arc<Disk>);
 
 impl Checkpoint for Mark {
     async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
+        // A kill may come between the timeline and the mark.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         *self.0.mark.lock().unwrap() = Some(mark);
         Ok(())
     }
@@ -351,7 +353,12 @@ async fn run(
         (None, Some(range)) => Start::for_backfills(range.start(), found),
         _ => Start::new(mark.unwrap_or(start), found, SETTLE, world.clock.now()),
     };
-    assert_eq!(start.remark, None);
+    // A kill between the timeline and the mark looks like a mark that was moved back.
+    let remark = start.remark.unwrap_or_default();
+    assert!(
+        remark.is_empty() || remark.contains("moved back"),
+        "{remark}"
+    );
     let mut schedule = Schedule::new(settings(), start.coverage, start.lateness);
     if let Some(range) = alone {
         schedule = schedule.only(range);
