@@ -30,7 +30,8 @@ use super::{
 };
 use crate::{Clock, Page, Window};
 
-/// Readers beside the one of the live edge, at most. Two saturate the quota even when a page takes 4 s.
+/// Readers beside the one of the live edge, at most. Two saturate the quota even when a page takes
+/// 4 s.
 const BESIDE: usize = 2;
 
 /// The loop turns at least this often.
