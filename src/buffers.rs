@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    ops::{Deref, DerefMut},
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -32,8 +32,11 @@ pub(crate) struct Buffers(Arc<Shared>);
 
 struct Shared {
     most: usize,
-    free: Mutex<Vec<(Vec<u8>, Instant)>>,
+    free: Mutex<Vec<(Memory, Instant)>>,
 }
+
+/// Memory that can be written to anywhere: its bytes are left from what it was used for before.
+type Memory = Box<[u8]>;
 
 impl Buffers {
     /// Keeps at most `most` buffers.
@@ -47,11 +50,11 @@ impl Buffers {
     /// An empty buffer with room for `bytes`.
     pub(crate) fn take(&self, bytes: usize) -> Buffer {
         if bytes < SMALLEST {
-            return self.own(Vec::with_capacity(bytes));
+            return self.own(memory(bytes));
         }
         let fitting = |size: &usize| *size >= bytes;
         let kept = self.take_kept(|sizes| sizes.filter(|(_, size)| fitting(size)).min_by_key(size));
-        self.own(kept.unwrap_or_else(|| Vec::with_capacity(bytes.next_multiple_of(STEP))))
+        self.own(kept.unwrap_or_else(|| memory(bytes.next_multiple_of(STEP))))
     }
 
     /// An empty buffer for nobody knows how much: the largest there is.
@@ -60,9 +63,10 @@ impl Buffers {
         self.own(kept.unwrap_or_default())
     }
 
-    fn own(&self, content: Vec<u8>) -> Buffer {
+    fn own(&self, memory: Memory) -> Buffer {
         Buffer {
-            content,
+            memory,
+            filled: 0,
             home: self.clone(),
         }
     }
@@ -70,25 +74,29 @@ impl Buffers {
     fn take_kept(
         &self,
         choose: impl Fn(&mut dyn Iterator<Item = (usize, usize)>) -> Option<(usize, usize)>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Memory> {
         let mut free = self.free();
-        let (index, _) = choose(&mut free.iter().map(|(one, _)| one.capacity()).enumerate())?;
+        let (index, _) = choose(&mut free.iter().map(|(one, _)| one.len()).enumerate())?;
         Some(free.swap_remove(index).0)
     }
 
-    fn give_back(&self, mut content: Vec<u8>) {
+    fn give_back(&self, memory: Memory) {
         let mut free = self.free();
         let now = Instant::now();
         free.retain(|(_, since)| now - *since < IDLE);
-        if (SMALLEST..=LARGEST).contains(&content.capacity()) && free.len() < self.0.most {
-            content.clear();
-            free.push((content, now));
+        if (SMALLEST..=LARGEST).contains(&memory.len()) && free.len() < self.0.most {
+            free.push((memory, now));
         }
     }
 
-    fn free(&self) -> MutexGuard<'_, Vec<(Vec<u8>, Instant)>> {
+    fn free(&self) -> MutexGuard<'_, Vec<(Memory, Instant)>> {
         self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// So much memory; the system clears it when it is touched first.
+fn memory(bytes: usize) -> Memory {
+    vec![0; bytes].into_boxed_slice()
 }
 
 fn size((_, size): &(usize, usize)) -> usize {
@@ -101,10 +109,12 @@ impl fmt::Debug for Buffers {
     }
 }
 
-/// A buffer that goes back to where it came from, at the latest with the last handle on what it was
-/// frozen to.
+/// A buffer that grows, and goes back to where it came from, at the latest with the last handle on
+/// what it was frozen to.
 pub(crate) struct Buffer {
-    content: Vec<u8>,
+    memory: Memory,
+    /// So much of it counts.
+    filled: usize,
     home: Buffers,
 }
 
@@ -113,31 +123,56 @@ impl Buffer {
     pub(crate) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
-}
 
-impl Deref for Buffer {
-    type Target = Vec<u8>;
+    /// Memory behind the content, of at least so many bytes. What is written there counts when the
+    /// buffer is [extended](Self::extend) by it.
+    pub(crate) fn room(&mut self, bytes: usize) -> &mut [u8] {
+        let wanted = self.filled + bytes;
+        if wanted > self.memory.len() {
+            let mut larger = memory(wanted.max(2 * self.memory.len()));
+            let (content, _) = larger.split_at_mut(self.filled);
+            content.copy_from_slice(self);
+            self.home.give_back(std::mem::replace(&mut self.memory, larger));
+        }
+        self.memory.get_mut(self.filled..).unwrap_or_default()
+    }
 
-    fn deref(&self) -> &Vec<u8> {
-        &self.content
+    /// So many bytes of the room count now.
+    pub(crate) fn extend(&mut self, bytes: usize) {
+        self.filled = (self.filled + bytes).min(self.memory.len());
+    }
+
+    /// Appends bytes.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.room(bytes.len()).get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.extend(bytes.len());
+        }
+    }
+
+    /// Drops all but the first bytes.
+    pub(crate) fn truncate(&mut self, bytes: usize) {
+        self.filled = self.filled.min(bytes);
     }
 }
 
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.content
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.memory.get(..self.filled).unwrap_or_default()
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.content
+        self
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.home.give_back(std::mem::take(&mut self.content));
+        self.home.give_back(std::mem::take(&mut self.memory));
     }
 }
 
@@ -150,15 +185,15 @@ mod tests {
 
     fn capacities(buffers: &Buffers) -> Vec<usize> {
         let free = buffers.free();
-        free.iter().map(|(buffer, _)| buffer.capacity()).collect()
+        free.iter().map(|(memory, _)| memory.len()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_buffer_is_used_again_when_its_last_handle_is_gone() {
         let buffers = Buffers::new(2);
         let mut buffer = buffers.take(LARGE + 1);
-        buffer.extend_from_slice(b"abc");
-        let place = buffer.as_ptr();
+        buffer.push(b"abc");
+        let place = buffer.memory.as_ptr();
         let bytes = buffer.freeze();
         let part = bytes.slice(1..);
         drop(bytes);
@@ -167,7 +202,7 @@ mod tests {
         drop(part);
         assert_eq!(capacities(&buffers), [LARGE + STEP]);
         let again = buffers.take(LARGE);
-        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        assert_eq!((again.memory.as_ptr(), again.len()), (place, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,11 +211,28 @@ mod tests {
         let taken = [LARGE, 2 * LARGE, 3 * LARGE].map(|size| buffers.take(size));
         drop(taken);
         assert_eq!(capacities(&buffers), [LARGE, 2 * LARGE]);
-        assert_eq!(buffers.take(LARGE / 2).capacity(), LARGE);
-        assert_eq!(buffers.take_any().capacity(), 2 * LARGE);
+        assert_eq!(buffers.take(LARGE / 2).memory.len(), LARGE);
+        assert_eq!(buffers.take_any().memory.len(), 2 * LARGE);
         let more = buffers.take(5 * LARGE);
-        assert_eq!(more.capacity(), 5 * LARGE);
-        assert_eq!(buffers.take(10).capacity(), 10);
+        assert_eq!(more.memory.len(), 5 * LARGE);
+        assert_eq!(buffers.take(10).memory.len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_buffer_grows_and_keeps_its_content() {
+        let buffers = Buffers::new(1);
+        let mut buffer = buffers.take(0);
+        for _ in 0..3 {
+            buffer.push(b"abc");
+        }
+        buffer.truncate(5);
+        let room = buffer.room(LARGE);
+        assert!(room.len() >= LARGE);
+        room[..2].copy_from_slice(b"xy");
+        assert_eq!(*buffer, *b"abcab");
+        buffer.extend(2);
+        assert_eq!(buffer.freeze(), "abcabxy");
+        assert_eq!(capacities(&buffers).len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

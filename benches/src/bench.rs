@@ -17,6 +17,7 @@ pub(crate) struct Bench {
     pub(crate) programs: Programs,
     pub(crate) rows: u64,
     pub(crate) runs: usize,
+    pub(crate) no_graph: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -32,6 +33,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         programs: programs::prepare(arguments)?,
         rows: arguments.rows,
         runs: arguments.runs.max(1),
+        no_graph: arguments.no_graph,
     };
     let parts = match arguments.parts.as_slice() {
         [] => Part::value_variants(),

@@ -43,6 +43,9 @@ struct Arguments {
     /// Leave the Python SDK out.
     #[arg(long)]
     no_python: bool,
+    /// Leave Graph out of the backlog, as its quota takes minutes.
+    #[arg(long)]
+    no_graph: bool,
     /// Write `RESULTS.md` and the chart into this folder.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,

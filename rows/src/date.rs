@@ -66,12 +66,27 @@ pub fn verbose_text(at: DateTime<Utc>) -> String {
 /// show the instant in and does not move it.
 fn verbose(text: &str) -> Option<DateTime<Utc>> {
     let inside = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
+    if let Some(millis) = few_digits(inside.as_bytes()) {
+        return DateTime::from_timestamp_millis(millis);
+    }
     let end = inside
         .char_indices()
         .skip(1)
         .find(|(_, sign)| matches!(sign, '+' | '-'))
         .map_or(inside.len(), |(at, _)| at);
     DateTime::from_timestamp_millis(inside.get(..end)?.parse().ok()?)
+}
+
+/// A number of 18 digits at most and nothing else.
+fn few_digits(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    digits.iter().try_fold(0, |number, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + i64::from(digit - b'0'))
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::key_set::{KeySet, Likeness};
+use self::{by_message::Found, key_set::KeySet};
 use crate::{RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
@@ -50,7 +50,20 @@ const ARRIVED: BatchId = BatchId(u64::MAX);
 pub struct KnownRows {
     /// Delivered rows, and those on their way, which are in batches that are under way.
     hours: BTreeMap<u32, KeySet>,
+    /// Memory of an hour that was forgotten.
+    spare: Option<KeySet>,
     under_way: UnderWay,
+}
+
+/// The rows of an hour.
+fn hour_of<'a>(
+    hours: &'a mut BTreeMap<u32, KeySet>,
+    spare: &mut Option<KeySet>,
+    hour: u32,
+) -> &'a mut KeySet {
+    hours
+        .entry(hour)
+        .or_insert_with(|| spare.take().unwrap_or_default())
 }
 
 /// The few batches that are under way, and how many rows each carries.
@@ -87,7 +100,7 @@ impl KnownRows {
         let hours = hours.into_iter();
         Self {
             hours: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
-            under_way: UnderWay::default(),
+            ..Self::default()
         }
     }
 
@@ -106,35 +119,44 @@ impl KnownRows {
             hour: hour(received.unwrap_or(otherwise)),
             key,
         };
-        let likeness = match received {
-            Some(_) => self.hours.get(&filed.hour).map(|keys| keys.likeness(key)),
-            None => self.hours.values().map(|keys| keys.likeness(key)).max(),
+        let under_way = &self.under_way;
+        let found = match received {
+            Some(_) => hour_of(&mut self.hours, &mut self.spare, filed.hour)
+                .find_or_insert(key, batch, |batch| under_way.has(batch)),
+            None => {
+                let found = self.hours.values().map(|keys| keys.find(key)).max();
+                let found = found.unwrap_or(Found::Nothing);
+                if !matches!(found, Found::Row(_)) {
+                    self.file(filed, batch);
+                }
+                found
+            }
         };
-        if let Some(Likeness::Row(carrier)) = likeness {
-            let carrier = carrier.filter(|carrier| self.under_way.has(*carrier));
-            return carrier.map_or(Admission::Delivered, Admission::OnItsWay);
-        }
-        self.carry(filed, batch);
-        if likeness == Some(Likeness::Message) {
-            Admission::Changed(filed)
-        } else {
-            Admission::New(filed)
+        match found {
+            Found::Row(carrier) => {
+                let carrier = carrier.filter(|carrier| self.under_way.has(*carrier));
+                carrier.map_or(Admission::Delivered, Admission::OnItsWay)
+            }
+            Found::Message => {
+                self.under_way.add(batch);
+                Admission::Changed(filed)
+            }
+            Found::Nothing => {
+                self.under_way.add(batch);
+                Admission::New(filed)
+            }
         }
     }
 
     /// A row on its way is in another batch than was thought.
     pub fn carry_instead(&mut self, row: Filed, thought: BatchId, batch: BatchId) {
         self.under_way.take(thought);
-        self.carry(row, batch);
-    }
-
-    fn carry(&mut self, row: Filed, batch: BatchId) {
         self.under_way.add(batch);
         self.file(row, batch);
     }
 
     fn file(&mut self, row: Filed, batch: BatchId) {
-        let keys = self.hours.entry(row.hour).or_default();
+        let keys = hour_of(&mut self.hours, &mut self.spare, row.hour);
         keys.insert(row.key, batch, |batch| self.under_way.has(batch));
     }
 
@@ -155,10 +177,11 @@ impl KnownRows {
         let kept = self.hours.split_off(&hour(horizon));
         let old = std::mem::replace(&mut self.hours, kept);
         for (hour, keys) in old {
-            let keys = keys.only(|batch| self.under_way.has(batch));
-            if keys.len() > 0 {
-                self.hours.insert(hour, keys);
+            let rest = keys.only(|batch| self.under_way.has(batch));
+            if rest.len() > 0 {
+                self.hours.insert(hour, rest);
             }
+            self.spare = Some(KeySet::instead_of(keys));
         }
     }
 

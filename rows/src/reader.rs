@@ -8,7 +8,10 @@ use chrono::{DateTime, Utc};
 
 use self::fields::Fields;
 pub use self::fields::{Field, Known};
-use crate::{RowKey, RowKeyer, RowSpan, Status, date, json::Scanner};
+use crate::{
+    RowKey, RowKeyer, RowSpan, Status, date,
+    json::{self, Extent, Raw, Scanner},
+};
 
 /// Tells what a field with this name is.
 pub type Naming = fn(&str) -> Field;
@@ -47,8 +50,27 @@ pub struct RowReader {
 /// read.
 #[derive(Debug, Default)]
 struct Shape {
-    values: Vec<(String, Field)>,
+    values: Vec<Slot>,
     end: String,
+}
+
+/// The place of a value.
+#[derive(Debug)]
+struct Slot {
+    before: String,
+    field: Field,
+    /// How long the text of the last row's value was, if it is a plain string.
+    length: usize,
+}
+
+impl Slot {
+    fn new(before: &str, field: Field) -> Self {
+        Self {
+            before: before.to_owned(),
+            field,
+            length: 0,
+        }
+    }
 }
 
 impl RowReader {
@@ -83,7 +105,7 @@ impl RowReader {
         let fields = match self.recognize(scanner) {
             Some(fields) => fields,
             None => {
-                scanner.go_back(start);
+                scanner.go_to(start);
                 self.rows.iso_dates.truncate(dates);
                 self.learn(scanner)?
             }
@@ -108,14 +130,22 @@ impl RowReader {
     /// Reads a row like the last that was learned from.
     #[inline]
     fn recognize<'a>(&mut self, scanner: &mut Scanner<'a>) -> Option<Fields<'a>> {
-        let start = scanner.position();
+        let (text, start) = (scanner.text(), scanner.position());
         let mut fields = Fields::default();
-        for (before, field) in &self.shape.values {
-            scanner.pass_text(before)?;
-            value(*field, scanner, &mut fields, &mut self.rows.iso_dates)?;
+        let mut at = start;
+        for slot in &mut self.shape.values {
+            at = json::behind(text, at, &slot.before)?;
+            let extent = Extent::of_value_guessing(text, at, slot.length)?;
+            slot.length = (extent.end - at).saturating_sub(2);
+            if slot.field != Field::Other {
+                let value = extent.since(at, text)?;
+                note(slot.field, value, extent.end, &mut fields, &mut self.rows.iso_dates);
+            }
+            at = extent.end;
         }
-        scanner.pass_text(&self.shape.end)?;
-        (scanner.position() > start).then_some(fields)
+        at = json::behind(text, at, &self.shape.end)?;
+        scanner.go_to(at);
+        (at > start).then_some(fields)
     }
 
     /// Reads any row, and keeps how it is made.
@@ -131,14 +161,14 @@ impl RowReader {
             if field == Field::Other && scanner.peek()? == b'{' {
                 return scanner.object(|scanner, _| {
                     scanner.peek()?;
-                    shape.values.push((scanner.since(end)?.to_owned(), field));
+                    shape.values.push(Slot::new(scanner.since(end)?, field));
                     scanner.pass_value()?;
                     end = scanner.position();
                     Some(())
                 });
             }
             scanner.peek()?;
-            shape.values.push((scanner.since(end)?.to_owned(), field));
+            shape.values.push(Slot::new(scanner.since(end)?, field));
             value(field, scanner, &mut fields, dates)?;
             end = scanner.position();
             Some(())
@@ -150,31 +180,51 @@ impl RowReader {
 }
 
 /// Reads the value of a field.
-#[inline]
 fn value<'a>(
     field: Field,
     scanner: &mut Scanner<'a>,
     fields: &mut Fields<'a>,
     dates: &mut Vec<IsoDate>,
 ) -> Option<()> {
-    let known = match field {
-        Field::Other => return scanner.pass_value(),
-        Field::Known(known) => Some(known),
-        Field::Received => Some(Known::Received),
-        Field::Date => None,
-    };
     let value = scanner.value()?;
-    if let Some(known) = known {
-        fields.note(known, value);
+    note(field, value, scanner.position(), fields, dates);
+    Some(())
+}
+
+/// Notes the value of a field, which ends at a place.
+#[inline]
+fn note<'a>(
+    field: Field,
+    value: Raw<'a>,
+    end: usize,
+    fields: &mut Fields<'a>,
+    dates: &mut Vec<IsoDate>,
+) {
+    match field {
+        Field::Other => {}
+        Field::Known(known) => fields.note(known, value),
+        Field::Received => {
+            fields.note(Known::Received, value);
+            note_date(value, end, dates);
+        }
+        Field::Date => note_date(value, end, dates),
     }
-    if matches!(field, Field::Received | Field::Date)
-        && let Some(at) = value.text().as_deref().and_then(date::iso)
-    {
-        let end = scanner.position();
+}
+
+/// Notes a date when it is in ISO form.
+#[inline]
+fn note_date(value: Raw<'_>, end: usize, dates: &mut Vec<IsoDate>) {
+    if value.may_begin_with_digit() {
+        note_iso_date(value, end, dates);
+    }
+}
+
+#[inline(never)]
+fn note_iso_date(value: Raw<'_>, end: usize, dates: &mut Vec<IsoDate>) {
+    if let Some(at) = value.text().as_deref().and_then(date::iso) {
         dates.push(IsoDate {
             range: end - value.json.len()..end,
             at,
         });
     }
-    Some(())
 }

@@ -140,7 +140,8 @@ impl Journal {
     /// When they could not be written. The next call begins a new segment.
     pub async fn append(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
         let mut rows = rows.to_vec();
-        rows.sort_unstable();
+        // They come hour by hour, nearly.
+        rows.sort_by_key(|row| row.hour);
         let newest = rows.last().map(|row| row.hour);
         let newest = newest.max(self.newest.values().copied().max());
         let since = newest.unwrap_or(0).saturating_sub(RECENT_HOURS);

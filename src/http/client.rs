@@ -140,7 +140,7 @@ impl ReqwestService {
             if body.len() + part.len() > max_body {
                 return Err(too_large());
             }
-            body.extend_from_slice(&part);
+            body.push(&part);
         }
         Ok(body.freeze())
     }

@@ -61,7 +61,11 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say(format_args!("(a) {} rows ...", bench.rows));
     let reporting = Arc::new(Stock::new(mail(bench.rows), Dialect::Reporting)?);
     let graph = Arc::new(Stock::new(mail(bench.rows / GRAPH_SHARE), Dialect::Graph)?);
-    let paced = paced(bench, &graph).await?;
+    let paced = if bench.no_graph {
+        Vec::new()
+    } else {
+        paced(bench, &graph).await?
+    };
     let mut samples = Vec::new();
     let mut contestants = vec![
         Contestant::Relay(Dialect::Reporting),

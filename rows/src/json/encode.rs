@@ -11,58 +11,59 @@ const HALF: usize = BLOCK / 2;
 /// bytes of the half are 0 to 7, and 8 is a backslash.
 static SPREAD: [[u8; BLOCK]; 1 << HALF] = spread();
 
-/// Appends a text as a JSON string; the same bytes that `serde_json` would write.
-#[inline(never)] // into what is built for size
-pub fn push_string(text: &str, to: &mut Vec<u8>) {
-    let start = to.len();
-    if fill(text.as_bytes(), to).is_none() {
-        // Control characters are rare.
-        to.truncate(start);
-        // Writing a string to memory cannot fail.
-        _ = serde_json::to_writer(to, text);
-    }
+/// Bytes that may be written for a block, of which at most twice its length count.
+const SPREAD_BLOCK: usize = 3 * BLOCK;
+
+/// How much room [`put_string`] wants for a text of so many bytes.
+pub const fn room_for(length: usize) -> usize {
+    2 * length + 2 + SPREAD_BLOCK + BLOCK
 }
 
-/// The same for a text without control characters.
-fn fill(text: &[u8], to: &mut Vec<u8>) -> Option<()> {
-    let start = to.len();
-    // Room for a backslash before every byte, the quotes, and what is written beyond the end.
-    to.resize(start + 2 * text.len() + 2 + 2 * BLOCK, b'"');
-    let out = to.get_mut(start..)?;
-    // Where the next byte goes; the opening quote is there already.
+/// Puts a text as a JSON string at the beginning of a room; the same bytes that `serde_json` would
+/// write. How many they are; what lies behind them is garbage.
+///
+/// None when the text has control characters, which are rare and left to `serde_json`, or when there
+/// is less room than [`room_for`].
+#[inline(never)] // into what is built for size
+pub fn put_string(text: &str, room: &mut [u8]) -> Option<usize> {
+    let (blocks, rest) = text.as_bytes().as_chunks();
+    *room.first_mut()? = b'"';
+    // Where the next byte goes.
     let mut at = 1;
-    let (blocks, rest) = text.as_chunks();
+    let mut seen = u8x16::ZERO;
     for block in blocks {
-        at = put(block, out, at)?;
+        at = put(block, room, at, &mut seen)?;
     }
     // What is put behind the text is overwritten, or cut off.
     let mut last = [b' '; BLOCK];
     last.get_mut(..rest.len())?.copy_from_slice(rest);
-    at = put(&last, out, at)? - (last.len() - rest.len());
-    *out.get_mut(at)? = b'"';
-    to.truncate(start + at + 1);
-    Some(())
+    at = put(&last, room, at, &mut seen)? - (last.len() - rest.len());
+    *room.get_mut(at)? = b'"';
+    (!seen.any()).then_some(at + 1)
 }
 
 /// Puts a block at a place, with a backslash before every quote and backslash; the place behind it.
+/// Control characters are noted as seen.
 #[inline]
-fn put(block: &[u8; BLOCK], out: &mut [u8], at: usize) -> Option<usize> {
+fn put(block: &[u8; BLOCK], room: &mut [u8], at: usize, seen: &mut u8x16) -> Option<usize> {
     let bytes = u8x16::new(*block);
-    if controls(bytes).any() {
-        return None;
-    }
+    *seen |= controls(bytes);
     let [first, second, ..] = escaped(bytes).to_bitmask().to_le_bytes();
+    let room: &mut [u8; SPREAD_BLOCK] = room.get_mut(at..)?.first_chunk_mut()?;
     let (halves, _) = block.as_chunks::<HALF>();
     let [left, right] = halves else {
         return None;
     };
-    let at = put_half(*left, first, out, at)?;
-    put_half(*right, second, out, at)
+    *room.first_chunk_mut()? = spread_half(*left, first)?;
+    // At most the whole of what was put; said again so that no check is needed.
+    let middle = (HALF + first.count_ones() as usize) & (2 * BLOCK - 1);
+    *room.get_mut(middle..)?.first_chunk_mut()? = spread_half(*right, second)?;
+    Some(at + middle + HALF + second.count_ones() as usize)
 }
 
-/// The same for half a block, with a bit for each byte that gets a backslash.
+/// Half a block with a bit for each byte that gets a backslash; garbage behind it.
 #[inline]
-fn put_half(half: [u8; HALF], escaped: u8, out: &mut [u8], at: usize) -> Option<usize> {
+fn spread_half(half: [u8; HALF], escaped: u8) -> Option<[u8; BLOCK]> {
     let [a, b, c, d, e, f, g, h] = half;
     let backslash = b'\\';
     let bytes = u8x16::new([
@@ -70,8 +71,7 @@ fn put_half(half: [u8; HALF], escaped: u8, out: &mut [u8], at: usize) -> Option<
         backslash, backslash,
     ]);
     let places = u8x16::new(*SPREAD.get(usize::from(escaped))?);
-    *out.get_mut(at..)?.first_chunk_mut()? = bytes.shuffle(places).to_array();
-    Some(at + HALF + escaped.count_ones() as usize)
+    Some(bytes.shuffle(places).to_array())
 }
 
 #[allow(clippy::indexing_slicing, reason = "checked when it is compiled")]
@@ -105,12 +105,16 @@ mod tests {
         fn writes_what_serde_json_writes(
             texts in prop::collection::vec("([a-z]{0,40}|[\"\\\\]{0,9}|.|[\u{0}-\u{1f}])*", 1..5)
         ) {
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let mut room = vec![b'?'; room_for(texts.iter().map(String::len).sum())];
             for text in &texts {
-                push_string(text, &mut ours);
-                serde_json::to_writer(&mut theirs, text).unwrap();
+                let theirs = serde_json::to_string(text).unwrap();
+                match put_string(text, &mut room) {
+                    Some(end) => prop_assert_eq!(&room[..end], theirs.as_bytes()),
+                    None => prop_assert!(text.contains(|c| c < ' '), "{}", text),
+                }
+                let exact = room_for(text.len());
+                prop_assert_eq!(put_string(text, &mut room[..exact]).is_some(), !text.contains(|c| c < ' '));
             }
-            prop_assert_eq!(String::from_utf8(ours).unwrap(), String::from_utf8(theirs).unwrap());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A table of rows in which all rows of a message are found together.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
@@ -31,14 +31,47 @@ fn unpacked(batch: Packed) -> BatchId {
 }
 
 impl ByMessage {
+    /// The batch of a row. When there is none, the row is put into `batch`, unless it is in
+    /// `elsewhere`, which tells what else is known of it.
+    pub(super) fn find_or_insert(
+        &mut self,
+        key: RowKey,
+        batch: BatchId,
+        elsewhere: impl FnOnce() -> Found,
+    ) -> Found {
+        let (message, status) = key.parts();
+        match self.first.entry(message) {
+            Entry::Vacant(place) => {
+                let found = elsewhere();
+                if !matches!(found, Found::Row(_)) {
+                    place.insert((status, packed(batch)));
+                }
+                found
+            }
+            Entry::Occupied(place) if place.get().0 == status => {
+                Found::Row(Some(unpacked(place.get().1)))
+            }
+            Entry::Occupied(_) => match self.others.get(&key) {
+                Some(batch) => Found::Row(Some(unpacked(*batch))),
+                None => match elsewhere() {
+                    Found::Row(batch) => Found::Row(batch),
+                    Found::Nothing | Found::Message => {
+                        self.others.insert(key, packed(batch));
+                        Found::Message
+                    }
+                },
+            },
+        }
+    }
+
     /// The batch of a row.
     pub(super) fn get(&self, key: RowKey) -> Found {
         let (message, status) = key.parts();
         match self.first.get(&message) {
             None => Found::Nothing,
-            Some((first, batch)) if *first == status => Found::Row(unpacked(*batch)),
+            Some((first, batch)) if *first == status => Found::Row(Some(unpacked(*batch))),
             Some(_) => match self.others.get(&key) {
-                Some(batch) => Found::Row(unpacked(*batch)),
+                Some(batch) => Found::Row(Some(unpacked(*batch))),
                 None => Found::Message,
             },
         }
@@ -53,6 +86,30 @@ impl ByMessage {
         } else {
             self.others.insert(key, packed(batch));
         }
+    }
+
+    /// Forgets all rows, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.first.clear();
+        self.others.clear();
+    }
+
+    /// Takes out the rows whose batch is `chosen`, in any order.
+    pub(super) fn take(&mut self, chosen: impl Fn(BatchId) -> bool) -> Vec<RowKey> {
+        let mut taken = Vec::with_capacity(self.len());
+        let mut stays = |key: RowKey, batch: Packed| {
+            let is_taken = chosen(unpacked(batch));
+            taken.extend(is_taken.then_some(key));
+            !is_taken
+        };
+        self.others.retain(|key, batch| stays(*key, *batch));
+        self.first
+            .retain(|message, (status, batch)| stays(RowKey::of(*message, *status), *batch));
+        // The first row of their message may be gone.
+        for (key, batch) in std::mem::take(&mut self.others) {
+            self.insert(key, unpacked(batch));
+        }
+        taken
     }
 
     /// How many rows there are.
@@ -73,15 +130,15 @@ impl ByMessage {
     }
 }
 
-/// What a table has of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Found {
     /// Not even its message.
     Nothing,
     /// Its message, with other statuses alone.
     Message,
-    /// The row, in this batch.
-    Row(BatchId),
+    /// The row. Its batch, if that was not forgotten since it arrived.
+    Row(Option<BatchId>),
 }
 
 /// For what is a keyed hash already ([`RowKey`]), so that nobody can choose where it falls.
@@ -126,19 +183,34 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_sorted_map(
-            rows in prop::collection::vec((0..9_u8, 0..3_u8, any::<u64>()), 0..60)
+            rows in prop::collection::vec((0..9_u8, 0..3_u8, 0..4_u64, 0..9_u8), 0..60)
         ) {
             let mut table = ByMessage::default();
             let mut map = BTreeMap::new();
-            for (message, status, batch) in rows {
-                table.insert(key(message, status), BatchId(batch));
-                map.insert(key(message, status), BatchId(batch));
+            for (message, status, batch, action) in rows {
+                let (key_here, batch) = (key(message, status), BatchId(batch));
+                if action == 0 {
+                    let mut taken = table.take(|other| other == batch);
+                    taken.sort();
+                    let expected = map.extract_if(.., |_, other| *other == batch);
+                    prop_assert_eq!(taken, expected.map(|(key, _)| key).collect::<Vec<_>>());
+                } else if action < 4 {
+                    let found = table.find_or_insert(key_here, batch, || Found::Nothing);
+                    match map.get(&key_here) {
+                        Some(known) => prop_assert_eq!(found, Found::Row(Some(*known))),
+                        None => prop_assert!(!matches!(found, Found::Row(_))),
+                    }
+                    map.entry(key_here).or_insert(batch);
+                } else {
+                    table.insert(key_here, batch);
+                    map.insert(key_here, batch);
+                }
                 prop_assert_eq!(table.len(), map.len());
                 prop_assert_eq!(&table.iter().collect::<BTreeMap<_, _>>(), &map);
                 for (message, status) in (0..9).flat_map(|m| (0..3).map(move |s| (m, s))) {
                     let key = key(message, status);
                     let expected = match map.get(&key) {
-                        Some(batch) => Found::Row(*batch),
+                        Some(batch) => Found::Row(Some(*batch)),
                         None if map.range(key.any_status()).next().is_some() => Found::Message,
                         None => Found::Nothing,
                     };

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::RowKey;
 
-/// So many keys may wait for the next merge, beside a share of those that are merged already.
-const FEW: usize = 1024;
+/// So many keys may wait for the next merge, beside a share of those that are merged already: as many
+/// as an hour of 100 000 rows a day has, so that most tenants' rows are never sorted.
+const FEW: usize = 4096;
 
 /// The share: a merge goes over all keys, so it must be worth it.
 const SHARE: usize = 16;
@@ -22,18 +23,32 @@ pub(super) struct KeySet {
     most: usize,
 }
 
-/// How much of a row is in a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Likeness {
-    /// Nothing.
-    Unknown,
-    /// The message, with other statuses alone.
-    Message,
-    /// The row. Its batch, if that was not forgotten since it arrived.
-    Row(Option<BatchId>),
-}
-
 impl KeySet {
+    /// An empty set that uses the memory of another one again.
+    pub(super) fn instead_of(mut other: Self) -> Self {
+        other.latest.clear();
+        Self {
+            latest: other.latest,
+            ..Self::default()
+        }
+    }
+
+    /// How much of a row is there. When it is not the row, it is put there with its batch. Rows whose
+    /// batch `is_under_way` are not merged.
+    pub(super) fn find_or_insert(
+        &mut self,
+        key: RowKey,
+        batch: BatchId,
+        is_under_way: impl Fn(BatchId) -> bool,
+    ) -> Found {
+        let run = &self.run;
+        let found = self.latest.find_or_insert(key, batch, || in_run(run, key));
+        if !matches!(found, Found::Row(_)) {
+            self.merge_when_due(is_under_way);
+        }
+        found
+    }
+
     /// Sets the batch of a row. Rows whose batch `is_under_way` are not merged.
     pub(super) fn insert(
         &mut self,
@@ -42,31 +57,15 @@ impl KeySet {
         is_under_way: impl Fn(BatchId) -> bool,
     ) {
         self.latest.insert(key, batch);
-        if self.latest.len() > self.most.max(FEW) {
-            self.merge(is_under_way);
-        }
+        self.merge_when_due(is_under_way);
     }
 
     /// How much of a row is there.
-    pub(super) fn likeness(&self, key: RowKey) -> Likeness {
-        let latest = self.latest.get(key);
-        if let Found::Row(batch) = latest {
-            return Likeness::Row(Some(batch));
+    pub(super) fn find(&self, key: RowKey) -> Found {
+        match self.latest.get(key) {
+            found @ Found::Row(_) => found,
+            found => found.max(in_run(&self.run, key)),
         }
-        let range = key.any_status();
-        let first = self.run.partition_point(|other| other < range.start());
-        let merged = self.run.iter().skip(first);
-        let mut likeness = match latest {
-            Found::Nothing => Likeness::Unknown,
-            Found::Message | Found::Row(_) => Likeness::Message,
-        };
-        for other in merged.take_while(|other| key.same_message(**other)) {
-            if *other == key {
-                return Likeness::Row(None);
-            }
-            likeness = Likeness::Message;
-        }
-        likeness
     }
 
     /// The rows whose batch is under way, without all others.
@@ -83,16 +82,14 @@ impl KeySet {
         self.run.len() + self.latest.len()
     }
 
-    fn merge(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
-        let mut arrived = Vec::with_capacity(self.latest.len());
-        let mut under_way = ByMessage::default();
-        for (key, batch) in self.latest.iter() {
-            if is_under_way(batch) {
-                under_way.insert(key, batch);
-            } else {
-                arrived.push(key);
-            }
+    fn merge_when_due(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
+        if self.latest.len() > self.most.max(FEW) {
+            self.merge(is_under_way);
         }
+    }
+
+    fn merge(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
+        let mut arrived = self.latest.take(|batch| !is_under_way(batch));
         arrived.sort_unstable();
         // Growing by doubling would cost more memory than all else.
         self.run.reserve_exact(arrived.len());
@@ -100,16 +97,29 @@ impl KeySet {
         // This sort finds the two sorted runs and merges them.
         self.run.sort();
         self.run.dedup();
-        self.most = FEW + self.run.len() / SHARE + under_way.len();
-        self.latest = under_way;
+        self.most = FEW + self.run.len() / SHARE + self.latest.len();
     }
 }
 
+/// How much of a row is in a sorted run.
+fn in_run(run: &[RowKey], key: RowKey) -> Found {
+    let range = key.any_status();
+    let first = run.partition_point(|other| other < range.start());
+    let of_message = run.iter().skip(first);
+    let mut found = Found::Nothing;
+    for other in of_message.take_while(|other| key.same_message(**other)) {
+        if *other == key {
+            return Found::Row(None);
+        }
+        found = Found::Message;
+    }
+    found
+}
+
 impl From<Vec<RowKey>> for KeySet {
-    /// Of keys in any order, but best in long sorted runs; some may be there twice.
+    /// Of keys in any order; some may be there twice.
     fn from(mut keys: Vec<RowKey>) -> Self {
-        // This sort makes use of runs.
-        keys.sort();
+        keys.sort_unstable();
         keys.dedup();
         keys.shrink_to_fit();
         Self {
@@ -153,19 +163,19 @@ mod tests {
         assert_eq!(loaded.len(), many + 1);
         for keys in [&keys, &loaded] {
             for n in 0..=many {
-                let likeness = keys.likeness(key(n, "delivered"));
-                assert!(matches!(likeness, Likeness::Row(_)));
-                assert_eq!(keys.likeness(key(n, "Failed")), Likeness::Message);
+                let found = keys.find(key(n, "delivered"));
+                assert!(matches!(found, Found::Row(_)));
+                assert_eq!(keys.find(key(n, "Failed")), Found::Message);
                 let stranger = key(many + 1 + n, "Delivered");
-                assert_eq!(keys.likeness(stranger), Likeness::Unknown);
+                assert_eq!(keys.find(stranger), Found::Nothing);
             }
         }
         // Whether the latest come before or after the merged ones does not matter.
         insert(&mut keys, key(1, "Failed"), ARRIVED);
         for (status, batch) in [("Delivered", None), ("Failed", Some(ARRIVED))] {
-            assert_eq!(keys.likeness(key(1, status)), Likeness::Row(batch));
+            assert_eq!(keys.find(key(1, status)), Found::Row(batch));
         }
-        assert_eq!(keys.likeness(key(1, "Pending")), Likeness::Message);
+        assert_eq!(keys.find(key(1, "Pending")), Found::Message);
     }
 
     #[test]
@@ -180,7 +190,7 @@ mod tests {
         }
         assert!(keys.run.len() > FEW);
         for n in (0..many).step_by(3) {
-            assert_eq!(keys.likeness(key(n)), Likeness::Row(Some(UNDER_WAY)));
+            assert_eq!(keys.find(key(n)), Found::Row(Some(UNDER_WAY)));
         }
         assert_eq!(keys.only(|batch| batch == UNDER_WAY).len(), many / 3);
         keys.merge(|_| false);

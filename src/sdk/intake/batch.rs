@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
-use rows::json::push_string;
+use rows::json::{put_string, room_for};
 
 use crate::buffers::{Buffer, Buffers};
 
@@ -80,7 +80,7 @@ impl Batch {
         tail: Bytes,
         discarded: Counter,
     ) -> Self {
-        body.extend_from_slice(HEAD);
+        body.push(HEAD);
         Self {
             body,
             ends: Vec::new(),
@@ -101,9 +101,13 @@ impl Batch {
         }
         let before = self.body.len();
         if !self.ends.is_empty() {
-            self.body.push(b',');
+            self.body.push(b",");
         }
-        push_string(event, &mut self.body);
+        match put_string(event, self.body.room(room_for(event.len()))) {
+            Some(bytes) => self.body.extend(bytes),
+            // A string can always be written.
+            None => self.body.push(&serde_json::to_vec(event).unwrap_or_default()),
+        }
         let fits = self.body.len() + self.tail.len() <= self.limits.body_bytes;
         if !fits && !self.ends.is_empty() {
             self.body.truncate(before);
@@ -135,7 +139,7 @@ impl Batch {
             tail,
             ..
         } = self;
-        body.extend_from_slice(&tail);
+        body.push(&tail);
         Parcel {
             body: body.freeze(),
             ends,

@@ -205,29 +205,27 @@ impl Intake {
         let started = Instant::now();
         let mut parcels = VecDeque::from([batch.seal()]);
         while let Some(parcel) = parcels.pop_front() {
-            match (self.deliver(&parcel).await?, parcel.split()) {
-                (Some(confirmation), _) => self.enter(&parcel, confirmation, &mut receipt),
-                (None, Some((left, right))) => {
-                    let count = parcel.len();
-                    self.0
-                        .around
-                        .log
-                        .debug(format!("{count} events are too large: split in two"));
-                    parcels.push_front(right);
-                    parcels.push_front(left);
-                }
-                (None, None) => {
-                    let reason = "the intake answers 413: the event is too large".to_owned();
-                    let rejected = [(0, reason)].into();
-                    self.enter(
-                        &parcel,
-                        Confirmation {
-                            rejected,
-                            unclear: 0,
-                        },
-                        &mut receipt,
-                    );
-                }
+            if let Some(confirmation) = self.deliver(&parcel).await? {
+                self.enter(&parcel, confirmation, &mut receipt);
+            } else if let Some((left, right)) = parcel.split() {
+                let count = parcel.len();
+                self.0
+                    .around
+                    .log
+                    .debug(format!("{count} events are too large: split in two"));
+                parcels.push_front(right);
+                parcels.push_front(left);
+            } else {
+                let reason = "the intake answers 413: the event is too large".to_owned();
+                let rejected = [(0, reason)].into();
+                self.enter(
+                    &parcel,
+                    Confirmation {
+                        rejected,
+                        unclear: 0,
+                    },
+                    &mut receipt,
+                );
             }
         }
         self.0
