@@ -49,12 +49,16 @@ impl Buffers {
 
     /// An empty buffer with room for `bytes`.
     pub(crate) fn take(&self, bytes: usize) -> Buffer {
+        self.own(self.memory(bytes))
+    }
+
+    fn memory(&self, bytes: usize) -> Memory {
         if bytes < SMALLEST {
-            return self.own(memory(bytes));
+            return memory(bytes);
         }
         let fitting = |size: &usize| *size >= bytes;
         let kept = self.take_kept(|sizes| sizes.filter(|(_, size)| fitting(size)).min_by_key(size));
-        self.own(kept.unwrap_or_else(|| memory(bytes.next_multiple_of(STEP))))
+        kept.unwrap_or_else(|| memory(bytes.next_multiple_of(STEP)))
     }
 
     /// An empty buffer for nobody knows how much: the largest there is.
@@ -76,16 +80,25 @@ impl Buffers {
         choose: impl Fn(&mut dyn Iterator<Item = (usize, usize)>) -> Option<(usize, usize)>,
     ) -> Option<Memory> {
         let mut free = self.free();
-        let (index, _) = choose(&mut free.iter().map(|(one, _)| one.len()).enumerate())?;
-        Some(free.swap_remove(index).0)
+        // The one that was used last comes first: it may still be near the processor.
+        let sizes = free.iter().map(|(one, _)| one.len()).enumerate().rev();
+        let (index, _) = choose(&mut { sizes })?;
+        Some(free.remove(index).0)
     }
 
     fn give_back(&self, memory: Memory) {
         let mut free = self.free();
         let now = Instant::now();
         free.retain(|(_, since)| now - *since < IDLE);
-        if (SMALLEST..=LARGEST).contains(&memory.len()) && free.len() < self.0.most {
+        if !(SMALLEST..=LARGEST).contains(&memory.len()) {
+            return;
+        }
+        if free.len() < self.0.most {
             free.push((memory, now));
+        } else if let Some(smallest) = free.iter_mut().min_by_key(|(kept, _)| kept.len())
+            && smallest.0.len() < memory.len()
+        {
+            *smallest = (memory, now);
         }
     }
 
@@ -129,7 +142,7 @@ impl Buffer {
     pub(crate) fn room(&mut self, bytes: usize) -> &mut [u8] {
         let wanted = self.filled + bytes;
         if wanted > self.memory.len() {
-            let mut larger = memory(wanted.max(2 * self.memory.len()));
+            let mut larger = self.home.memory(wanted.max(2 * self.memory.len()));
             let (content, _) = larger.split_at_mut(self.filled);
             content.copy_from_slice(self);
             self.home.give_back(std::mem::replace(&mut self.memory, larger));
@@ -210,9 +223,10 @@ mod tests {
         let buffers = Buffers::new(2);
         let taken = [LARGE, 2 * LARGE, 3 * LARGE].map(|size| buffers.take(size));
         drop(taken);
-        assert_eq!(capacities(&buffers), [LARGE, 2 * LARGE]);
-        assert_eq!(buffers.take(LARGE / 2).memory.len(), LARGE);
-        assert_eq!(buffers.take_any().memory.len(), 2 * LARGE);
+        assert_eq!(capacities(&buffers), [3 * LARGE, 2 * LARGE], "the largest");
+        assert_eq!(buffers.take(LARGE / 2).memory.len(), 2 * LARGE);
+        drop(buffers.take(LARGE));
+        assert_eq!(buffers.take_any().memory.len(), 3 * LARGE);
         let more = buffers.take(5 * LARGE);
         assert_eq!(more.memory.len(), 5 * LARGE);
         assert_eq!(buffers.take(10).memory.len(), 10);

@@ -10,7 +10,7 @@ use self::fields::Fields;
 pub use self::fields::{Field, Known};
 use crate::{
     RowKey, RowKeyer, RowSpan, Status, date,
-    json::{self, Extent, Raw, Scanner},
+    json::{self, Extent, Raw, Scanner, Specials},
 };
 
 /// Tells what a field with this name is.
@@ -40,9 +40,38 @@ pub struct RowReader {
     keyer: RowKeyer,
     naming: Naming,
     shape: Shape,
-    /// Most rows have the status of the one before.
-    status: (String, Status),
+    statuses: Statuses,
+    /// Those of the text that is read.
+    specials: Specials,
     rows: Rows,
+}
+
+/// The few statuses that rows have, with their hashes; the last first.
+#[derive(Debug, Default)]
+struct Statuses(Vec<(String, Status)>);
+
+impl Statuses {
+    /// So many are kept; there are about ten.
+    const MOST: usize = 16;
+
+    #[inline]
+    fn of(&mut self, text: &str) -> Status {
+        match self.0.first() {
+            Some((last, status)) if last == text => *status,
+            _ => self.find(text),
+        }
+    }
+
+    fn find(&mut self, text: &str) -> Status {
+        let place = self.0.iter().position(|(known, _)| known == text);
+        let place = place.unwrap_or_else(|| {
+            self.0.truncate(Self::MOST - 1);
+            self.0.push((text.to_owned(), Status::of(text)));
+            self.0.len() - 1
+        });
+        self.0.swap(0, place);
+        self.0.first().map_or_else(|| Status::of(text), |(_, status)| *status)
+    }
 }
 
 /// What rows have in common: what stands before each value, what the value is, and what stands
@@ -59,8 +88,6 @@ struct Shape {
 struct Slot {
     before: String,
     field: Field,
-    /// How long the text of the last row's value was, if it is a plain string.
-    length: usize,
 }
 
 impl Slot {
@@ -68,7 +95,6 @@ impl Slot {
         Self {
             before: before.to_owned(),
             field,
-            length: 0,
         }
     }
 }
@@ -80,7 +106,8 @@ impl RowReader {
             keyer,
             naming,
             shape: Shape::default(),
-            status: (String::new(), Status::of("")),
+            statuses: Statuses::default(),
+            specials: Specials::default(),
             rows: Rows::default(),
         }
     }
@@ -111,32 +138,23 @@ impl RowReader {
             }
         };
         let received = fields.received();
-        let status = self.status(&fields);
+        let status = self.statuses.of(fields.status().as_deref().unwrap_or_default());
         let key = RowKey::of(fields.message(received, &self.keyer), status);
         let span = RowSpan::new(start..scanner.position(), key, received)?;
         self.rows.spans.push(span);
         Some(())
     }
 
-    fn status(&mut self, fields: &Fields<'_>) -> Status {
-        let text = fields.status().unwrap_or_default();
-        if self.status.0 != text {
-            let status = Status::of(&text);
-            self.status = (text.into_owned(), status);
-        }
-        self.status.1
-    }
-
     /// Reads a row like the last that was learned from.
     #[inline]
     fn recognize<'a>(&mut self, scanner: &mut Scanner<'a>) -> Option<Fields<'a>> {
         let (text, start) = (scanner.text(), scanner.position());
+        self.specials.search(text, start);
         let mut fields = Fields::default();
         let mut at = start;
-        for slot in &mut self.shape.values {
+        for slot in &self.shape.values {
             at = json::behind(text, at, &slot.before)?;
-            let extent = Extent::of_value_guessing(text, at, slot.length)?;
-            slot.length = (extent.end - at).saturating_sub(2);
+            let extent = Extent::of_value_among(&self.specials, text, at)?;
             if slot.field != Field::Other {
                 let value = extent.since(at, text)?;
                 note(slot.field, value, extent.end, &mut fields, &mut self.rows.iso_dates);

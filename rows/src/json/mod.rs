@@ -5,6 +5,7 @@
 
 mod encode;
 mod scan;
+mod specials;
 
 use wide::u8x16;
 
@@ -12,7 +13,10 @@ pub use self::{
     encode::{put_string, room_for},
     scan::{Raw, Scanner},
 };
-pub(crate) use self::scan::{Extent, behind};
+pub(crate) use self::{
+    scan::{Extent, behind},
+    specials::Specials,
+};
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 16;
@@ -41,10 +45,17 @@ fn before_special(text: &[u8]) -> Option<usize> {
 fn specials(stretch: &[u8; STRETCH]) -> u64 {
     let (blocks, _) = stretch.as_chunks::<BLOCK>();
     blocks.iter().rev().fold(0, |all, block| {
-        let bytes = u8x16::new(*block);
-        let found = (escaped(bytes) | controls(bytes)).to_bitmask();
-        all << BLOCK | u64::from(found)
+        all << BLOCK | u64::from(special(u8x16::new(*block)).to_bitmask())
     })
+}
+
+/// Marks the bytes that a JSON string cannot hold as they are.
+#[inline]
+fn special(bytes: u8x16) -> u8x16 {
+    // With this bit turned, the control characters are still below a space, and a quote is a space.
+    let turned = bytes ^ u8x16::splat(b'"' ^ b' ');
+    let quote_or_control = turned.min(u8x16::splat(b' ')).simd_eq(turned);
+    quote_or_control | bytes.simd_eq(u8x16::splat(b'\\'))
 }
 
 /// Marks the bytes that stand behind a backslash in a string.

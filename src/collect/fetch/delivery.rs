@@ -109,21 +109,29 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 continue;
             }
             let (otherwise, batch) = (pass.draft.otherwise, pass.draft.id);
-            match self.known.admit(row.key, row.received, otherwise, batch) {
-                Admission::Delivered => count.known += 1,
+            let filed = match self.known.admit(row.key, row.received, otherwise, batch) {
+                Admission::Delivered => {
+                    count.known += 1;
+                    continue;
+                }
                 Admission::OnItsWay(batch) => {
                     self.readings.carried_by(pass.id, batch);
                     count.known += 1;
+                    continue;
                 }
                 Admission::New(filed) => {
-                    let novelty = self.novelty(&row, pass);
-                    count.add(novelty);
-                    self.add(row, filed, pass).await?;
+                    count.add(self.novelty(&row, pass));
+                    filed
                 }
                 Admission::Changed(filed) => {
                     count.add(Novelty::Changed);
-                    self.add(row, filed, pass).await?;
+                    filed
                 }
+            };
+            match self.push(row, pass) {
+                Pushed::Added => self.added(&row, filed, pass),
+                Pushed::Full => self.add_to_next(row, filed, pass).await?,
+                Pushed::TooLong => self.give_up(row, filed, pass).await?,
             }
         }
         pass.pages += 1;
@@ -158,32 +166,46 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Novelty::New
     }
 
-    async fn add(
+    /// A row is in the draft now.
+    fn added(&mut self, row: &RowRef<'_>, filed: Filed, pass: &mut Pass<S::Link, K::Batch>) {
+        let draft = &mut pass.draft;
+        if draft.rows.is_empty() {
+            self.readings.carried_by(pass.id, draft.id);
+        }
+        draft.rows.push(filed);
+        draft.newest = draft.newest.max(row.received);
+    }
+
+    /// Adds a row to a new draft, as there is no room for it in this one, which is sent.
+    async fn add_to_next(
         &mut self,
         row: RowRef<'_>,
         filed: Filed,
         pass: &mut Pass<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        let mut pushed = self.push(row, pass);
-        if pushed == Pushed::Full && !pass.draft.rows.is_empty() {
+        if !pass.draft.rows.is_empty() {
             let next = self.draft(pass.window);
             self.known.carry_instead(filed, pass.draft.id, next.id);
             let full = std::mem::replace(&mut pass.draft, next);
             self.send(full).await?;
-            pushed = self.push(row, pass);
-        }
-        if pushed == Pushed::Added {
-            if pass.draft.rows.is_empty() {
-                self.readings.carried_by(pass.id, pass.draft.id);
+            if self.push(row, pass) == Pushed::Added {
+                self.added(&row, filed, pass);
+                return Ok(());
             }
-            pass.draft.rows.push(filed);
-            pass.draft.newest = pass.draft.newest.max(row.received);
-            return Ok(());
         }
-        let reason = "it is longer than the intake accepts";
+        self.give_up(row, filed, pass).await
+    }
+
+    /// Drops a row that no batch takes.
+    async fn give_up(
+        &mut self,
+        row: RowRef<'_>,
+        filed: Filed,
+        pass: &Pass<S::Link, K::Batch>,
+    ) -> Result<(), End> {
         self.tell(Event::Dropped {
             event: row.json,
-            reason,
+            reason: "it is longer than the intake accepts",
         });
         self.known.give_up(filed, pass.draft.id);
         self.remember(&[filed]).await

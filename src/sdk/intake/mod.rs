@@ -106,7 +106,7 @@ struct Inner {
     url: Uri,
     tail: Bytes,
     limits: BatchLimits,
-    /// Bytes of the last body: the next is about as long, and grows in one step.
+    /// Bytes of the last bodies: the next is about as long, and need not grow.
     last_body: AtomicUsize,
     buffers: Buffers,
     metrics: IntakeMetrics,
@@ -198,10 +198,10 @@ impl Intake {
         if batch.is_empty() {
             return Ok(receipt);
         }
-        // Some room to spare, for events a little longer.
-        self.0
-            .last_body
-            .store(batch.body_bytes() / 16 * 17, Relaxed);
+        // Some room to spare, for events a little longer; and the last batch of a window may be short.
+        let last = self.0.last_body.load(Relaxed);
+        let expected = (batch.body_bytes() / 16 * 17).max(last / 8 * 7);
+        self.0.last_body.store(expected, Relaxed);
         let started = Instant::now();
         let mut parcels = VecDeque::from([batch.seal()]);
         while let Some(parcel) = parcels.pop_front() {

@@ -1,0 +1,119 @@
+//! Where a text has bytes that a JSON string cannot hold as they are.
+
+use super::{STRETCH, specials};
+
+const BITS: usize = u64::BITS as usize;
+
+/// Bytes that are searched at once: few enough that they are near when they are read next.
+const BLOCK: usize = 32 << 10;
+
+/// So far ahead at least is searched before a row is read. It is longer than nearly all.
+const AHEAD: usize = 2 << 10;
+
+/// A bit for each byte of a part of a text that is a quote, a backslash or a control character.
+///
+/// To find them all in one go, without a decision on the way, takes less time than to look for each
+/// alone.
+#[derive(Debug, Default)]
+pub(crate) struct Specials {
+    /// The place of the first bit in the text.
+    start: usize,
+    words: Vec<u64>,
+}
+
+impl Specials {
+    /// Makes sure that what lies ahead of a place has been searched. The text is always the same.
+    #[inline]
+    pub(crate) fn search(&mut self, text: &str, at: usize) {
+        let end = self.start + self.words.len() * BITS;
+        if at < self.start || (at + AHEAD > end && end < text.len()) {
+            self.search_block(text, at);
+        }
+    }
+
+    fn search_block(&mut self, text: &str, at: usize) {
+        self.start = at;
+        self.words.clear();
+        let rest = text.as_bytes().get(at..).unwrap_or_default();
+        let rest = rest.get(..BLOCK).unwrap_or(rest);
+        let (stretches, rest) = rest.as_chunks::<STRETCH>();
+        self.words.extend(stretches.iter().map(specials));
+        if !rest.is_empty() {
+            let mut last = [b' '; STRETCH];
+            for (to, from) in last.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            self.words.push(specials(&last));
+        }
+    }
+
+    /// The first that is not before a place. None when there is none in what was searched.
+    #[inline]
+    pub(crate) fn next(&self, at: usize) -> Option<usize> {
+        let place = at.checked_sub(self.start)?;
+        let (word, bit) = (place / BITS, place % BITS);
+        let [first, second] = *self.words.get(word..)?.first_chunk()?;
+        // In two steps, as all bits at once cannot be shifted out.
+        let ahead = first >> bit | second << 1 << (BITS - 1 - bit);
+        if ahead != 0 {
+            return Some(at + ahead.trailing_zeros() as usize);
+        }
+        self.first_from(word + 1)
+    }
+
+    /// The first in a word or behind it.
+    fn first_from(&self, word: usize) -> Option<usize> {
+        let words = self.words.iter().enumerate().skip(word);
+        let mut filled = words.filter(|(_, bits)| **bits != 0);
+        let (word, bits) = filled.next()?;
+        Some(self.start + word * BITS + bits.trailing_zeros() as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn expected(text: &str, at: usize) -> Option<usize> {
+        let is_special = |byte: &u8| matches!(byte, 0..b' ' | b'"' | b'\\');
+        let rest = text.as_bytes().get(at..)?;
+        rest.iter().position(is_special).map(|place| at + place)
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_is_found_or_left_to_others(
+            text in "([a-z]{0,90}[\"\\\\\u{0}-\u{1f}é]{0,3}){0,5}", start in 0_usize..50
+        ) {
+            let mut specials = Specials::default();
+            specials.search(&text, start);
+            for at in 0..=text.len() + 200 {
+                match specials.next(at) {
+                    Some(found) => prop_assert_eq!(Some(found), expected(&text, at)),
+                    None => {
+                        let is_near = at >= start && at + 2 * STRETCH < text.len();
+                        prop_assert!(!is_near || expected(&text, at).is_none());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_searched_block_by_block() {
+        let text = "abc\"d\\".repeat(BLOCK / 2);
+        let mut specials = Specials::default();
+        let mut place = 0;
+        while place < text.len() - AHEAD {
+            specials.search(&text, place);
+            assert!(specials.words.len() <= BLOCK / BITS);
+            for at in (place..place + AHEAD - 2 * STRETCH).step_by(17) {
+                assert_eq!(specials.next(at), expected(&text, at));
+            }
+            place += 700;
+        }
+        assert!(specials.start > BLOCK);
+    }
+}
