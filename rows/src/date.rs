@@ -82,11 +82,35 @@ fn few_digits(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() || digits.len() > 18 {
         return None;
     }
-    digits.iter().try_fold(0, |number, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| number * 10 + i64::from(digit - b'0'))
-    })
+    let (eights, rest) = digits.as_chunks();
+    let mut number = 0;
+    for eight in eights {
+        number = number * 100_000_000 + eight_digits(*eight)?;
+    }
+    for digit in rest {
+        number = number * 10 + digit_of(*digit)?;
+    }
+    Some(number)
+}
+
+fn digit_of(digit: u8) -> Option<i64> {
+    digit.is_ascii_digit().then(|| i64::from(digit - b'0'))
+}
+
+/// A number of exactly eight digits. Pairs are joined side by side, then fours, then both.
+fn eight_digits(digits: [u8; 8]) -> Option<i64> {
+    let all = |byte| u64::from_le_bytes([byte; 8]);
+    // The first digit is the lowest byte.
+    let text = u64::from_le_bytes(digits);
+    let values = text.wrapping_sub(all(b'0'));
+    // Beyond either end of the digits, a byte has or gets its highest bit.
+    let above = text.wrapping_add(all(0x7f - b'9'));
+    if (text | values | above) & all(0x80) != 0 {
+        return None;
+    }
+    let pairs = (values * 10 + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    i64::try_from((fours * 10_000 + (fours >> 32)) & 0xffff_ffff).ok()
 }
 
 #[cfg(test)]
@@ -130,6 +154,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn digits_are_read_as_the_library_reads_them(text in "[0-9]{0,20}", with in ".?", at in 0_usize..20) {
+            let expected = |text: &str| text.parse::<i64>().ok().filter(|_| text.len() <= 18);
+            prop_assert_eq!(few_digits(text.as_bytes()), expected(&text));
+            let mut damaged = text;
+            if at < damaged.len() {
+                damaged.replace_range(at..=at, &with);
+            }
+            let plain = damaged.bytes().all(|byte| byte.is_ascii_digit());
+            prop_assert_eq!(few_digits(damaged.as_bytes()), expected(&damaged).filter(|_| plain));
+        }
+
         #[test]
         fn the_usual_form_is_read_as_chrono_reads_it(
             seconds in -70_000_000_000_i64..250_000_000_000,

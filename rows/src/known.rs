@@ -50,20 +50,16 @@ const ARRIVED: BatchId = BatchId(u64::MAX);
 pub struct KnownRows {
     /// Delivered rows, and those on their way, which are in batches that are under way.
     hours: BTreeMap<u32, KeySet>,
-    /// Memory of an hour that was forgotten.
-    spare: Option<KeySet>,
+    /// An hour has about as many rows.
+    expected: usize,
     under_way: UnderWay,
 }
 
-/// The rows of an hour.
-fn hour_of<'a>(
-    hours: &'a mut BTreeMap<u32, KeySet>,
-    spare: &mut Option<KeySet>,
-    hour: u32,
-) -> &'a mut KeySet {
+/// The rows of an hour, of which so many are expected.
+fn hour_of(hours: &mut BTreeMap<u32, KeySet>, hour: u32, expected: usize) -> &mut KeySet {
     hours
         .entry(hour)
-        .or_insert_with(|| spare.take().unwrap_or_default())
+        .or_insert_with(|| KeySet::with_room_for(expected))
 }
 
 /// The few batches that are under way, and how many rows each carries.
@@ -121,7 +117,7 @@ impl KnownRows {
         };
         let under_way = &self.under_way;
         let found = match received {
-            Some(_) => hour_of(&mut self.hours, &mut self.spare, filed.hour)
+            Some(_) => hour_of(&mut self.hours, filed.hour, self.expected)
                 .find_or_insert(key, batch, |batch| under_way.has(batch)),
             None => {
                 let found = self.hours.values().map(|keys| keys.find(key)).max();
@@ -156,7 +152,7 @@ impl KnownRows {
     }
 
     fn file(&mut self, row: Filed, batch: BatchId) {
-        let keys = hour_of(&mut self.hours, &mut self.spare, row.hour);
+        let keys = hour_of(&mut self.hours, row.hour, self.expected);
         keys.insert(row.key, batch, |batch| self.under_way.has(batch));
     }
 
@@ -176,12 +172,14 @@ impl KnownRows {
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) {
         let kept = self.hours.split_off(&hour(horizon));
         let old = std::mem::replace(&mut self.hours, kept);
+        if !old.is_empty() {
+            self.expected = old.values().map(KeySet::len).sum::<usize>() / old.len();
+        }
         for (hour, keys) in old {
             let rest = keys.only(|batch| self.under_way.has(batch));
             if rest.len() > 0 {
                 self.hours.insert(hour, rest);
             }
-            self.spare = Some(KeySet::instead_of(keys));
         }
     }
 

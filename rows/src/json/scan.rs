@@ -30,8 +30,9 @@ pub struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// What stands between the quotes; none when it is no string.
+    #[inline]
     fn inside(self) -> Option<&'a str> {
-        // A value that begins with a quote ends with one.
+        // What begins with a quote ends with one.
         if self.json.as_bytes().first() != Some(&b'"') {
             return None;
         }
@@ -46,16 +47,22 @@ impl<'a> Raw<'a> {
     }
 
     /// The text of a string; none when it is no string, or one with half a surrogate pair.
+    #[inline]
     pub fn string(self) -> Option<Cow<'a, str>> {
         let inside = self.inside()?;
         if self.is_escaped {
-            serde_json::from_str(self.json).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(inside))
+            return self.unescaped();
         }
+        Some(Cow::Borrowed(inside))
+    }
+
+    #[cold]
+    fn unescaped(self) -> Option<Cow<'a, str>> {
+        serde_json::from_str(self.json).ok().map(Cow::Owned)
     }
 
     /// The text of a scalar value; none for null and the empty text.
+    #[inline]
     pub fn text(self) -> Option<Cow<'a, str>> {
         let text = match self.inside() {
             // Half a surrogate pair cannot be unescaped; then the escaped form identifies as well.

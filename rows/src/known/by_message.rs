@@ -31,6 +31,14 @@ fn unpacked(batch: Packed) -> BatchId {
 }
 
 impl ByMessage {
+    /// An empty table with room for so many messages.
+    pub(super) fn with_room_for(messages: usize) -> Self {
+        Self {
+            first: HashMap::with_capacity_and_hasher(messages, BuildHasherDefault::default()),
+            others: BTreeMap::new(),
+        }
+    }
+
     /// The batch of a row. When there is none, the row is put into `batch`, unless it is in
     /// `elsewhere`, which tells what else is known of it.
     pub(super) fn find_or_insert(
@@ -86,12 +94,6 @@ impl ByMessage {
         } else {
             self.others.insert(key, packed(batch));
         }
-    }
-
-    /// Forgets all rows, and keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.first.clear();
-        self.others.clear();
     }
 
     /// Takes out the rows whose batch is `chosen`, in any order.

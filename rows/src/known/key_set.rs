@@ -24,11 +24,10 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// An empty set that uses the memory of another one again.
-    pub(super) fn instead_of(mut other: Self) -> Self {
-        other.latest.clear();
+    /// An empty set with room for so many rows, or for as many as are not merged.
+    pub(super) fn with_room_for(rows: usize) -> Self {
         Self {
-            latest: other.latest,
+            latest: ByMessage::with_room_for(rows.min(FEW)),
             ..Self::default()
         }
     }
