@@ -23,6 +23,11 @@ const LARGEST: usize = 8 << 20;
 /// Sizes are rounded up to a multiple of this, so that a buffer serves for what is a little longer.
 const STEP: usize = 128 << 10;
 
+/// Bytes that are copied at once. For more, the C library uses an instruction that takes four times as
+/// long on AMD's processors where both places lie alike in their pages of memory
+/// (<https://sourceware.org/bugzilla/show_bug.cgi?id=30994>).
+const PIECE: usize = 2 << 10;
+
 /// A buffer that was not needed for as long is given back to the system.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -157,10 +162,13 @@ impl Buffer {
 
     /// Appends bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.room(bytes.len()).get_mut(..bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.extend(bytes.len());
+        let room = self.room(bytes.len());
+        for (room, bytes) in room.chunks_mut(PIECE).zip(bytes.chunks(PIECE)) {
+            if let Some(room) = room.get_mut(..bytes.len()) {
+                room.copy_from_slice(bytes);
+            }
         }
+        self.extend(bytes.len());
     }
 
     /// Drops all but the first bytes.
