@@ -1,6 +1,8 @@
 //! The forms in which the services write an instant.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use std::cell::Cell;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 /// The instant in either form: `/Date(milliseconds)/` or ISO 8601.
 pub fn instant(text: &str) -> Option<DateTime<Utc>> {
@@ -67,7 +69,7 @@ pub fn verbose_text(at: DateTime<Utc>) -> String {
 fn verbose(text: &str) -> Option<DateTime<Utc>> {
     let inside = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
     if let Some(millis) = few_digits(inside.as_bytes()) {
-        return DateTime::from_timestamp_millis(millis);
+        return of_millis(millis);
     }
     let end = inside
         .char_indices()
@@ -76,6 +78,30 @@ fn verbose(text: &str) -> Option<DateTime<Utc>> {
         .map_or(inside.len(), |(at, _)| at);
     DateTime::from_timestamp_millis(inside.get(..end)?.parse().ok()?)
 }
+
+/// The instant so many milliseconds after 1970 began; of many on one day, `DateTime` would find out
+/// the date of each.
+fn of_millis(millis: i64) -> Option<DateTime<Utc>> {
+    thread_local! {
+        /// A day, counted from 1970, and its date.
+        static LAST: Cell<(i64, NaiveDate)> = const { Cell::new((0, EPOCH)) };
+    }
+    let (day, rest) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
+    let (last, mut date) = LAST.get();
+    if last != day {
+        date = DateTime::from_timestamp_millis(millis)?.date_naive();
+        LAST.set((day, date));
+    }
+    // Both are far below their limits.
+    let (seconds, nanoseconds) = (rest / 1000, rest % 1000 * 1_000_000);
+    let time = NaiveTime::from_num_seconds_from_midnight_opt(seconds as u32, nanoseconds as u32)?;
+    Some(date.and_time(time).and_utc())
+}
+
+/// Milliseconds of a day.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+const EPOCH: NaiveDate = DateTime::UNIX_EPOCH.naive_utc().date();
 
 /// A number of 18 digits at most and nothing else.
 fn few_digits(digits: &[u8]) -> Option<i64> {
@@ -154,6 +180,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn milliseconds_are_dates_as_the_library_has_them(
+            all in prop::collection::vec(prop_oneof![any::<i64>(), -9_i64 * DAY..9 * DAY], 1..9)
+        ) {
+            for millis in all {
+                prop_assert_eq!(of_millis(millis), DateTime::from_timestamp_millis(millis));
+            }
+        }
+
         #[test]
         fn digits_are_read_as_the_library_reads_them(text in "[0-9]{0,20}", with in ".?", at in 0_usize..20) {
             let expected = |text: &str| text.parse::<i64>().ok().filter(|_| text.len() <= 18);
