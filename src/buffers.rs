@@ -29,7 +29,7 @@ const STEP: usize = 128 << 10;
 const PIECE: usize = 2 << 10;
 
 /// A buffer that was not needed for as long is given back to the system.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Keeps a few large buffers that are not needed at the moment; clones share them.
 #[derive(Clone)]
@@ -150,7 +150,8 @@ impl Buffer {
             let mut larger = self.home.memory(wanted.max(2 * self.memory.len()));
             let (content, _) = larger.split_at_mut(self.filled);
             content.copy_from_slice(self);
-            self.home.give_back(std::mem::replace(&mut self.memory, larger));
+            self.home
+                .give_back(std::mem::replace(&mut self.memory, larger));
         }
         self.memory.get_mut(self.filled..).unwrap_or_default()
     }

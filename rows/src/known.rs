@@ -117,8 +117,11 @@ impl KnownRows {
         };
         let under_way = &self.under_way;
         let found = match received {
-            Some(_) => hour_of(&mut self.hours, filed.hour, self.expected)
-                .find_or_insert(key, batch, |batch| under_way.has(batch)),
+            Some(_) => hour_of(&mut self.hours, filed.hour, self.expected).find_or_insert(
+                key,
+                batch,
+                |batch| under_way.has(batch),
+            ),
             None => {
                 let found = self.hours.values().map(|keys| keys.find(key)).max();
                 let found = found.unwrap_or(Found::Nothing);

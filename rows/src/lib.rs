@@ -4,6 +4,7 @@
 //! This is a crate of its own because it is built for speed, and all else for size. It knows neither
 //! Microsoft nor Sekoia.io: which field of a row means what is told to the [`reader`].
 
+mod block;
 pub mod date;
 pub mod json;
 pub mod known;

@@ -70,7 +70,9 @@ impl Statuses {
             self.0.len() - 1
         });
         self.0.swap(0, place);
-        self.0.first().map_or_else(|| Status::of(text), |(_, status)| *status)
+        self.0
+            .first()
+            .map_or_else(|| Status::of(text), |(_, status)| *status)
     }
 }
 
@@ -138,7 +140,9 @@ impl RowReader {
             }
         };
         let received = fields.received();
-        let status = self.statuses.of(fields.status().as_deref().unwrap_or_default());
+        let status = self
+            .statuses
+            .of(fields.status().as_deref().unwrap_or_default());
         let key = RowKey::of(fields.message(received, &self.keyer), status);
         let span = RowSpan::new(start..scanner.position(), key, received)?;
         self.rows.spans.push(span);
@@ -157,7 +161,13 @@ impl RowReader {
             let extent = Extent::of_value_among(&self.specials, text, at)?;
             if slot.field != Field::Other {
                 let value = extent.since(at, text)?;
-                note(slot.field, value, extent.end, &mut fields, &mut self.rows.iso_dates);
+                note(
+                    slot.field,
+                    value,
+                    extent.end,
+                    &mut fields,
+                    &mut self.rows.iso_dates,
+                );
             }
             at = extent.end;
         }

@@ -12,6 +12,8 @@ use chrono::{DateTime, Utc};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use wide::u8x16;
 
+use crate::block::BLOCK;
+
 /// Bytes of a key that say which message to which recipient it is; the rest is the status.
 const IDENTITY: usize = 9;
 
@@ -168,9 +170,6 @@ impl Status {
         Self([x, y, z])
     }
 }
-
-/// Bytes that are made lower case at once.
-const BLOCK: usize = 16;
 
 /// Writes each part in lower case, and behind it its length.
 fn write_lowercase(hasher: &mut SipHasher13, parts: &[&str]) {

@@ -2,7 +2,8 @@
 
 use wide::u8x16;
 
-use super::{BLOCK, controls, escaped};
+use super::{controls, escaped};
+use crate::block::{BLOCK, last_block};
 
 /// Bytes that are spread at once, over at most twice as many.
 const HALF: usize = BLOCK / 2;
@@ -26,7 +27,8 @@ pub const fn room_for(length: usize) -> usize {
 /// is less room than [`room_for`].
 #[inline(never)] // into what is built for size
 pub fn put_string(text: &str, room: &mut [u8]) -> Option<usize> {
-    let (blocks, rest) = text.as_bytes().as_chunks();
+    let text = text.as_bytes();
+    let (blocks, rest) = text.as_chunks();
     *room.first_mut()? = b'"';
     // Where the next byte goes.
     let mut at = 1;
@@ -34,10 +36,11 @@ pub fn put_string(text: &str, room: &mut [u8]) -> Option<usize> {
     for block in blocks {
         at = put(block, room, at, &mut seen)?;
     }
-    // What is put behind the text is overwritten, or cut off.
-    let mut last = [b' '; BLOCK];
-    last.get_mut(..rest.len())?.copy_from_slice(rest);
-    at = put(&last, room, at, &mut seen)? - (last.len() - rest.len());
+    if !rest.is_empty() {
+        // What is put behind the text is overwritten, or cut off.
+        let last = last_block(text, rest.len());
+        at = put(&last, room, at, &mut seen)? - (last.len() - rest.len());
+    }
     *room.get_mut(at)? = b'"';
     (!seen.any()).then_some(at + 1)
 }

@@ -9,6 +9,8 @@ mod specials;
 
 use wide::u8x16;
 
+use crate::block::BLOCK;
+
 pub use self::{
     encode::{put_string, room_for},
     scan::{Raw, Scanner},
@@ -17,9 +19,6 @@ pub(crate) use self::{
     scan::{Extent, behind},
     specials::Specials,
 };
-
-/// Bytes that are looked at together.
-const BLOCK: usize = 16;
 
 /// Bytes of a text that are looked at before anything is decided: most values are shorter, so that
 /// the decision can be foretold.

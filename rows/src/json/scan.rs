@@ -6,7 +6,8 @@ use std::borrow::Cow;
 
 use wide::u8x16;
 
-use super::{BLOCK, before_special, specials::Specials};
+use super::{before_special, specials::Specials};
+use crate::block::BLOCK;
 
 /// Brackets that may be open at once in a value that is passed; `serde_json` parses as deep.
 const MAX_DEPTH: u32 = u128::BITS;
@@ -379,7 +380,10 @@ impl Extent {
     #[inline]
     fn of_digits(text: &str, at: usize) -> Option<Self> {
         let digits = u8x16::new(*text.as_bytes().get(at..)?.first_chunk::<BLOCK>()?);
-        let digits = digits.max(u8x16::splat(b'0')).min(u8x16::splat(b'9')).simd_eq(digits);
+        let digits = digits
+            .max(u8x16::splat(b'0'))
+            .min(u8x16::splat(b'9'))
+            .simd_eq(digits);
         let end = at + digits.to_bitmask().trailing_ones() as usize;
         matches!(text.as_bytes().get(end)?, b',' | b'}').then(|| Self::plain(end))
     }

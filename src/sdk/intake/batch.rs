@@ -100,13 +100,16 @@ impl Batch {
             return Pushed::Full;
         }
         let before = self.body.len();
-        if !self.ends.is_empty() {
-            self.body.push(b",");
-        }
-        match put_string(event, self.body.room(room_for(event.len()))) {
-            Some(bytes) => self.body.extend(bytes),
+        let comma = usize::from(!self.ends.is_empty());
+        let room = self.body.room(comma + room_for(event.len()));
+        let (separator, room) = room.split_at_mut(comma);
+        separator.fill(b',');
+        let put = put_string(event, room);
+        self.body.extend(comma + put.unwrap_or(0));
+        if put.is_none() {
             // A string can always be written.
-            None => self.body.push(&serde_json::to_vec(event).unwrap_or_default()),
+            self.body
+                .push(&serde_json::to_vec(event).unwrap_or_default());
         }
         let fits = self.body.len() + self.tail.len() <= self.limits.body_bytes;
         if !fits && !self.ends.is_empty() {
