@@ -229,6 +229,18 @@ struct Disk {
     mark: Mutex<Option<DateTime<Utc>>>,
 }
 
+/// The hours of the frames of a segment, in the form that the journal describes.
+fn hours(segment: &[u8]) -> Vec<u32> {
+    let number = |at: usize| u32::from_le_bytes(*segment[at..].first_chunk().unwrap());
+    let mut hours = Vec::new();
+    let mut at = 0;
+    while at < segment.len() {
+        hours.push(number(at));
+        at += 12 + number(at + 4) as usize * crate::RowKey::BYTES;
+    }
+    hours
+}
+
 impl Store for Disk {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
         Ok(self
@@ -256,7 +268,16 @@ impl Store for Disk {
         Ok(())
     }
     async fn delete(&self, name: &str) -> io::Result<()> {
-        self.files.lock().unwrap().remove(name);
+        let old = self.files.lock().unwrap().remove(name);
+        let mark = *self.mark.lock().unwrap();
+        if name.ends_with(".keys")
+            && let (Some(old), Some(mark)) = (old, mark)
+        {
+            // After a crash now, rows from the kept mark on are read again.
+            let newest = hours(&old).into_iter().max().unwrap_or(0);
+            let end = DateTime::from_timestamp((i64::from(newest) + 1) * 3600, 0).unwrap();
+            assert!(end <= mark, "forgets rows until {end}, the mark is {mark}");
+        }
         Ok(())
     }
     async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
