@@ -13,6 +13,9 @@ use crate::{
     json::{self, Extent, Raw, Scanner, Specials},
 };
 
+/// A full page has as many rows, or fewer.
+const FULL_PAGE: usize = 5000;
+
 /// Tells what a field with this name is.
 pub type Naming = fn(&str) -> Field;
 
@@ -144,7 +147,13 @@ impl RowReader {
             .statuses
             .of(fields.status().as_deref().unwrap_or_default());
         let key = RowKey::of(fields.message(received, &self.keyer), status);
-        let span = RowSpan::new(start..scanner.position(), key, received)?;
+        let end = scanner.position();
+        let span = RowSpan::new(start..end, key, received)?;
+        if self.rows.spans.is_empty() {
+            // The others are about as long.
+            let others = (scanner.text().len() - end) / (end - start).max(1);
+            self.rows.spans.reserve(others.min(FULL_PAGE) + 1);
+        }
         self.rows.spans.push(span);
         Some(())
     }

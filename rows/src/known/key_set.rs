@@ -7,8 +7,8 @@ use super::{
 use crate::RowKey;
 
 /// So many keys may wait for the next merge, beside a share of those that are merged already: as many
-/// as an hour of 100 000 rows a day has, so that most tenants' rows are never sorted.
-const FEW: usize = 4096;
+/// as an hour of 50 000 rows a day has, so that most tenants' rows are never sorted.
+const FEW: usize = 2048;
 
 /// The share: a merge goes over all keys, so it must be worth it.
 const SHARE: usize = 16;

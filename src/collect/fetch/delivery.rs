@@ -265,6 +265,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 receipt,
             }
         });
+        // It goes out while the processor still has it at hand, not after the rest of the page.
+        tokio::task::yield_now().await;
         Ok(())
     }
 
