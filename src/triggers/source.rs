@@ -155,7 +155,7 @@ impl Tracing {
         let Ok(text) = serde_json::to_vec(&stamps) else {
             return;
         };
-        if let Err(error) = self.storage.write(QUOTA_FILE, text).await {
+        if let Err(error) = self.storage.write_lightly(QUOTA_FILE, text).await {
             self.log
                 .exception("The use of the quota cannot be kept", &error);
         }

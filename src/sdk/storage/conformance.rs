@@ -13,6 +13,16 @@ pub(super) async fn check(storage: Storage) {
         storage.read("context.json").await.unwrap().unwrap(),
         r#"{"a":1}"#
     );
+    for content in ["light", "lighter"] {
+        storage
+            .write_lightly("context.json", content)
+            .await
+            .unwrap();
+        assert_eq!(
+            storage.read("context.json").await.unwrap().unwrap(),
+            content
+        );
+    }
     storage.write("empty", "").await.unwrap();
     assert_eq!(storage.read("empty").await.unwrap().unwrap(), "");
 

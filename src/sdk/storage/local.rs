@@ -3,9 +3,10 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -26,6 +27,9 @@ pub struct LocalBackend {
     /// The lock lasts as long as the file is open.
     _lock: Option<Arc<File>>,
     temporary: Arc<AtomicU64>,
+    /// The file that was appended to last, which stays open: it is most likely the next, too, and to
+    /// look for it and open it costs as much as to write to it.
+    appended: Arc<Mutex<Option<(String, File)>>>,
 }
 
 impl LocalBackend {
@@ -57,6 +61,7 @@ impl LocalBackend {
             root: root.into(),
             _lock: Some(Arc::new(lock)),
             temporary: Arc::default(),
+            appended: Arc::default(),
         })
     }
 
@@ -68,7 +73,17 @@ impl LocalBackend {
             root: root.into(),
             _lock: None,
             temporary: Arc::new(temporary.into()),
+            appended: Arc::default(),
         }
+    }
+
+    /// The open file of this name, when it is the one that was appended to last. No other stays open.
+    fn take_appended(&self, name: &str) -> Option<File> {
+        let mut appended = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, file) = appended.take().filter(|(other, _)| other == name)?;
+        // Somebody may have deleted it.
+        let is_there = file.metadata().is_ok_and(|file| file.nlink() > 0);
+        is_there.then_some(file)
     }
 
     /// Runs file work where it may block.
@@ -84,6 +99,36 @@ impl LocalBackend {
     }
 }
 
+impl LocalBackend {
+    /// Puts a file beside the one of this name, and then in its place.
+    fn replace(
+        &self,
+        name: String,
+        content: Bytes,
+        is_light: bool,
+    ) -> BoxFuture<'static, io::Result<()>> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        drop(self.take_appended(&name));
+        self.blocking(move |root| {
+            let path = root.join(&name);
+            let directory = parent(root, &path)?;
+            let temporary = directory.join(format!(".{number}.tmp"));
+            let written = if is_light {
+                fs::write(&temporary, &content).and_then(|()| fs::rename(&temporary, &path))
+            } else {
+                write_synced(&temporary, &content)
+                    .and_then(|()| fs::rename(&temporary, &path))
+                    .and_then(|()| sync_directory(&directory))
+            };
+            if written.is_err() {
+                // The first error is the one to tell.
+                _ = fs::remove_file(&temporary);
+            }
+            written
+        })
+    }
+}
+
 impl Backend for LocalBackend {
     fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
         self.blocking(move |root| match fs::read(root.join(name)) {
@@ -94,35 +139,34 @@ impl Backend for LocalBackend {
     }
 
     fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        self.blocking(move |root| {
-            let path = root.join(&name);
-            let directory = parent(root, &path)?;
-            let temporary = directory.join(format!(".{number}.tmp"));
-            let written = write_synced(&temporary, &content)
-                .and_then(|()| fs::rename(&temporary, &path))
-                .and_then(|()| sync_directory(&directory));
-            if written.is_err() {
-                // The first error is the one to tell.
-                _ = fs::remove_file(&temporary);
-            }
-            written
-        })
+        self.replace(name, content, false)
+    }
+
+    fn write_lightly(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.replace(name, content, true)
     }
 
     fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        let this = self.clone();
         self.blocking(move |root| {
-            let path = root.join(&name);
-            let directory = parent(root, &path)?;
-            let is_new = !path.exists();
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            let mut new_in = None;
+            let mut file = match this.take_appended(&name) {
+                Some(file) => file,
+                None => {
+                    let path = root.join(&name);
+                    let directory = parent(root, &path)?;
+                    new_in = (!path.exists()).then_some(directory);
+                    OpenOptions::new().create(true).append(true).open(&path)?
+                }
+            };
             file.write_all(&content)?;
             file.sync_data()?;
-            if is_new {
-                sync_directory(&directory)
-            } else {
-                Ok(())
+            if let Some(directory) = new_in {
+                sync_directory(&directory)?;
             }
+            let mut appended = this.appended.lock().unwrap_or_else(PoisonError::into_inner);
+            *appended = Some((name, file));
+            Ok(())
         })
     }
 
@@ -137,6 +181,7 @@ impl Backend for LocalBackend {
     }
 
     fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+        drop(self.take_appended(&name));
         self.blocking(move |root| {
             let path = root.join(&name);
             match fs::remove_file(&path) {
@@ -204,6 +249,26 @@ mod tests {
             name.ends_with(".tmp").then_some(name)
         });
         assert_eq!(left.count(), 0, "no temporary files stay");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_deleted_by_others_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let append = |text: &'static str| backend.append("a/b".to_owned(), text.into());
+        let content = || fs::read_to_string(directory.path().join("a/b"));
+        append("one,").await.unwrap();
+        append("two,").await.unwrap();
+        assert_eq!(content().unwrap(), "one,two,");
+        fs::remove_dir_all(directory.path().join("a")).unwrap();
+        append("three").await.unwrap();
+        assert_eq!(content().unwrap(), "three");
+        backend
+            .write("a/b".to_owned(), "new,".into())
+            .await
+            .unwrap();
+        append("four").await.unwrap();
+        assert_eq!(content().unwrap(), "new,four", "not to the one replaced");
     }
 
     #[test]

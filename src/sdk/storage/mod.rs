@@ -73,14 +73,20 @@ pub enum StorageError {
 
 /// Keeps files under relative names like `context.json` or `ledger/0001.seg`.
 ///
-/// Whatever returned without error survives a crash of the machine. Names have been checked before
-/// a backend sees them.
+/// Whatever returned without error survives a crash of the machine, but for what is written lightly.
+/// Names have been checked before a backend sees them.
 pub trait Backend: fmt::Debug + Send + Sync {
     /// The whole file; None when there is none.
     fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>>;
 
     /// Replaces the file at once: a reader finds the old content or the new one.
     fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// The same for what is not worth waiting for the disk: after a crash of the machine, unlike one of
+    /// the process, there may be the old content, the new one, or none.
+    fn write_lightly(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.write(name, content)
+    }
 
     /// Adds to the end of the file, which is created when absent. After a crash a part of the
     /// last, unfinished addition may be there.
@@ -118,6 +124,19 @@ impl Storage {
     /// As [`read`](Self::read).
     pub async fn write(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
         let result = self.0.write(checked(name)?, content.into()).await;
+        result.map_err(failed("write", name))
+    }
+
+    /// Replaces the file atomically, but may lose it when the machine crashes soon after.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn write_lightly(
+        &self,
+        name: &str,
+        content: impl Into<Bytes>,
+    ) -> Result<(), StorageError> {
+        let result = self.0.write_lightly(checked(name)?, content.into()).await;
         result.map_err(failed("write", name))
     }
 
