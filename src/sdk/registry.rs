@@ -155,13 +155,16 @@ impl Registry {
             .items
             .iter()
             .find(|item| item.manifest.command == command || item.aliases.contains(&command));
-        found.ok_or_else(|| StartError::UnknownCommand {
+        let found = found.ok_or_else(|| StartError::UnknownCommand {
             command: command.to_owned(),
             known: self
                 .commands()
                 .map(|command| command.name.to_owned())
                 .collect(),
-        })
+        })?;
+        let schema = found.manifest.arguments.verify();
+        schema.map_err(|error| StartError::TriggerManifest(chain(&error)))?;
+        Ok(found)
     }
 
     pub(super) fn module_manifest(&self) -> &'static str {
@@ -270,5 +273,29 @@ mod tests {
             "{error}"
         );
         assert_eq!(registry.commands().count(), 0);
+    }
+
+    struct Misshapen;
+
+    impl Trigger for Misshapen {
+        const MANIFEST: &'static str = r#"{
+            "docker_parameters": "odd", "name": "", "description": "", "arguments": {"type": 5}
+        }"#;
+        type Settings = Value;
+
+        async fn run(_: Value, _: Context) -> Result<(), RunError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_invalid_schema_is_told_when_its_command_is_looked_for() {
+        let registry = Registry::new("{}").register::<Misshapen>();
+        let error = registry.find("odd").unwrap_err().to_string();
+        assert!(
+            error.contains("the manifest odd holds an invalid JSON Schema"),
+            "{error}"
+        );
+        assert!(registry.fitting(&SettingsMap::default()).is_empty());
     }
 }

@@ -83,8 +83,10 @@ impl ModuleManifest {
             configuration: Map<String, Value>,
         }
         let document: Document = parse(name, text)?;
+        let configuration = Schema::new(name, document.configuration);
+        configuration.verify()?;
         Ok(Self {
-            configuration: Schema::new(name, document.configuration)?,
+            configuration,
             name: document.name,
             slug: document.slug,
             version: document.version,
@@ -109,7 +111,8 @@ impl TriggerManifest {
     /// Reads the text of a manifest.
     ///
     /// # Errors
-    /// When it is not JSON, a field is absent or the schema is invalid.
+    /// When it is not JSON or a field is absent. Whether the schema is valid is found out later
+    /// ([`Schema::verify`]): a module has several triggers, and runs one.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
         struct Document {
@@ -120,7 +123,7 @@ impl TriggerManifest {
         }
         let document: Document = parse("of a trigger", text)?;
         Ok(Self {
-            arguments: Schema::new(&document.docker_parameters, document.arguments)?,
+            arguments: Schema::new(&document.docker_parameters, document.arguments),
             command: document.docker_parameters,
             name: document.name,
             description: document.description,

@@ -3,7 +3,7 @@
 mod manifest;
 mod problem;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
@@ -23,14 +23,16 @@ pub struct Checked {
 /// A JSON Schema (draft 7) of settings, with the platform's extra list `secrets`.
 #[derive(Debug)]
 pub struct Schema {
+    name: String,
     document: Value,
-    validator: Validator,
+    /// Compiled when it is needed first: with its regular expressions that takes half a millisecond.
+    validator: OnceLock<Result<Validator, String>>,
     required: BTreeSet<String>,
     secrets: BTreeSet<String>,
 }
 
 impl Schema {
-    fn new(name: &str, document: Map<String, Value>) -> Result<Self, ManifestError> {
+    fn new(name: &str, document: Map<String, Value>) -> Self {
         let names = |key: &str| -> BTreeSet<String> {
             let list = document.get(key).and_then(Value::as_array);
             list.into_iter()
@@ -40,20 +42,34 @@ impl Schema {
                 .collect()
         };
         let (required, secrets) = (names("required"), names("secrets"));
-        let document = Value::Object(document);
-        let validator = jsonschema::draft7::options()
-            .should_validate_formats(true)
-            .build(&document)
-            .map_err(|error| ManifestError::Schema {
-                name: name.to_owned(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            document,
-            validator,
+        Self {
+            name: name.to_owned(),
+            document: Value::Object(document),
+            validator: OnceLock::new(),
             required,
             secrets,
+        }
+    }
+
+    fn validator(&self) -> Result<&Validator, ManifestError> {
+        let validator = self.validator.get_or_init(|| {
+            jsonschema::draft7::options()
+                .should_validate_formats(true)
+                .build(&self.document)
+                .map_err(|error| error.to_string())
+        });
+        validator.as_ref().map_err(|reason| ManifestError::Schema {
+            name: self.name.clone(),
+            reason: reason.clone(),
         })
+    }
+
+    /// Makes sure that settings can be checked.
+    ///
+    /// # Errors
+    /// When the schema itself is invalid.
+    pub fn verify(&self) -> Result<(), ManifestError> {
+        self.validator().map(|_| ())
     }
 
     /// Names of the settings that must not be shown.
@@ -73,13 +89,14 @@ impl Schema {
     /// Extra keys are kept; `null` and empty texts count as absent.
     ///
     /// # Errors
-    /// One sentence for each problem.
+    /// One sentence for each problem, or for that of an invalid schema.
     pub fn check(&self, settings: SettingsMap) -> Result<Checked, Vec<String>> {
         let settings = self.prepare(settings.0);
         let suspicions = self.placeholders(&settings);
         let instance = Value::Object(settings);
         let mut problems: Vec<String> = self
-            .validator
+            .validator()
+            .map_err(|error| vec![error.to_string()])?
             .iter_errors(&instance)
             .map(|error| problem::sentence(self, &error))
             .collect();
@@ -100,10 +117,11 @@ impl Schema {
     /// Whether settings fit, and hold nothing that is not in the schema.
     pub fn describes(&self, settings: &SettingsMap) -> bool {
         let known = settings.0.keys().all(|name| self.knows(name));
+        let settings = Value::Object(self.prepare(settings.0.clone()));
         known
             && self
-                .validator
-                .is_valid(&Value::Object(self.prepare(settings.0.clone())))
+                .validator()
+                .is_ok_and(|validator| validator.is_valid(&settings))
     }
 
     /// Whether there is a setting of this name.
@@ -214,7 +232,7 @@ mod tests {
         let Value::Object(document) = document else {
             unreachable!()
         };
-        Schema::new("test", document).unwrap()
+        Schema::new("test", document)
     }
 
     fn check(settings: Value) -> Result<Checked, Vec<String>> {
