@@ -50,17 +50,69 @@ const ARRIVED: BatchId = BatchId(u64::MAX);
 #[derive(Debug, Default)]
 pub struct KnownRows {
     /// Delivered rows, and those on their way, which are in batches that are under way.
-    hours: BTreeMap<u32, KeySet>,
-    /// An hour has about as many rows.
-    expected: usize,
+    hours: Hours,
     under_way: UnderWay,
 }
 
-/// The rows of an hour, of which so many are expected.
-fn hour_of(hours: &mut BTreeMap<u32, KeySet>, hour: u32, expected: usize) -> &mut KeySet {
-    hours
-        .entry(hour)
-        .or_insert_with(|| KeySet::with_room_for(expected))
+/// The rows of each hour. Those of the hour that was asked for last are at hand, as most rows are
+/// followed by one of the same hour.
+#[derive(Debug, Default)]
+struct Hours {
+    /// The hour that was asked for last.
+    last: Option<(u32, KeySet)>,
+    /// All others; none is empty.
+    others: BTreeMap<u32, KeySet>,
+    /// An hour has about as many rows.
+    expected: usize,
+}
+
+impl Hours {
+    #[inline]
+    fn of(&mut self, hour: u32) -> &mut KeySet {
+        if self.last.as_ref().is_none_or(|(last, _)| *last != hour) {
+            self.leave();
+        }
+        let (others, expected) = (&mut self.others, self.expected);
+        let (_, keys) = self.last.get_or_insert_with(|| {
+            let keys = others.remove(&hour);
+            (
+                hour,
+                keys.unwrap_or_else(|| KeySet::with_room_for(expected)),
+            )
+        });
+        keys
+    }
+
+    /// No hour is at hand any more.
+    #[inline(never)]
+    fn leave(&mut self) {
+        if let Some((hour, keys)) = self.last.take() {
+            self.put(hour, keys);
+        }
+    }
+
+    /// Puts the rows of an hour that has none.
+    fn put(&mut self, hour: u32, keys: KeySet) {
+        if keys.len() > 0 {
+            self.others.insert(hour, keys);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u32, &KeySet)> {
+        let others = self.others.iter().map(|(hour, keys)| (*hour, keys));
+        others.chain(self.last.iter().map(|(hour, keys)| (*hour, keys)))
+    }
+
+    /// Takes out the hours before one.
+    fn take_before(&mut self, hour: u32) -> BTreeMap<u32, KeySet> {
+        self.leave();
+        let kept = self.others.split_off(&hour);
+        let old = std::mem::replace(&mut self.others, kept);
+        if !old.is_empty() {
+            self.expected = old.values().map(KeySet::len).sum::<usize>() / old.len();
+        }
+        old
+    }
 }
 
 /// The few batches that are under way, and how many rows each carries.
@@ -95,10 +147,9 @@ impl KnownRows {
     /// The delivered rows of each hour, in any order.
     pub fn delivered(hours: BTreeMap<u32, Vec<RowKey>>) -> Self {
         let hours = hours.into_iter();
-        Self {
-            hours: hours.map(|(hour, keys)| (hour, keys.into())).collect(),
-            ..Self::default()
-        }
+        let mut known = Self::default();
+        known.hours.others = hours.map(|(hour, keys)| (hour, keys.into())).collect();
+        known
     }
 
     /// Decides about a row that `batch` would carry.
@@ -118,13 +169,12 @@ impl KnownRows {
         };
         let under_way = &self.under_way;
         let found = match received {
-            Some(_) => hour_of(&mut self.hours, filed.hour, self.expected).find_or_insert(
-                key,
-                batch,
-                |batch| under_way.has(batch),
-            ),
+            Some(_) => {
+                let keys = self.hours.of(filed.hour);
+                keys.find_or_insert(key, batch, |batch| under_way.has(batch))
+            }
             None => {
-                let found = self.hours.values().map(|keys| keys.find(key)).max();
+                let found = self.hours.all().map(|(_, keys)| keys.find(key)).max();
                 let found = found.unwrap_or(Found::Nothing);
                 if !matches!(found, Found::Row(_)) {
                     self.file(filed, batch);
@@ -156,7 +206,7 @@ impl KnownRows {
     }
 
     fn file(&mut self, row: Filed, batch: BatchId) {
-        let keys = hour_of(&mut self.hours, row.hour, self.expected);
+        let keys = self.hours.of(row.hour);
         keys.insert(row.key, batch, |batch| self.under_way.has(batch));
     }
 
@@ -174,28 +224,22 @@ impl KnownRows {
 
     /// Forgets delivered rows that were received in the hours before that of `horizon`.
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) {
-        let kept = self.hours.split_off(&hour(horizon));
-        let old = std::mem::replace(&mut self.hours, kept);
-        if !old.is_empty() {
-            self.expected = old.values().map(KeySet::len).sum::<usize>() / old.len();
-        }
-        for (hour, keys) in old {
+        for (hour, keys) in self.hours.take_before(hour(horizon)) {
             let rest = keys.only(|batch| self.under_way.has(batch));
-            if rest.len() > 0 {
-                self.hours.insert(hour, rest);
-            }
+            self.hours.put(hour, rest);
         }
     }
 
     /// Whether rows of one of the hours of a window are remembered, or on their way.
     pub fn holds(&self, window: Window) -> bool {
         let hours = hour(window.start())..=hour(window.end() - TimeDelta::nanoseconds(1));
-        self.hours.range(hours).next().is_some()
+        let mut there = self.hours.all().filter(|(_, keys)| keys.len() > 0);
+        there.any(|(hour, _)| hours.contains(&hour))
     }
 
     /// How many rows are remembered as delivered.
     pub fn len(&self) -> usize {
-        let all = self.hours.values().map(KeySet::len).sum::<usize>();
+        let all = self.hours.all().map(|(_, keys)| keys.len()).sum::<usize>();
         all.saturating_sub(self.under_way.rows())
     }
 
