@@ -144,21 +144,37 @@ impl Buffer {
 
     /// Memory behind the content, of at least so many bytes. What is written there counts when the
     /// buffer is [extended](Self::extend) by it.
+    #[inline]
     pub(crate) fn room(&mut self, bytes: usize) -> &mut [u8] {
         let wanted = self.filled + bytes;
         if wanted > self.memory.len() {
-            let mut larger = self.home.memory(wanted.max(2 * self.memory.len()));
-            let (content, _) = larger.split_at_mut(self.filled);
-            content.copy_from_slice(self);
-            self.home
-                .give_back(std::mem::replace(&mut self.memory, larger));
+            self.grow(wanted);
         }
         self.memory.get_mut(self.filled..).unwrap_or_default()
     }
 
+    #[cold]
+    fn grow(&mut self, wanted: usize) {
+        let mut larger = self.home.memory(wanted.max(2 * self.memory.len()));
+        let (content, _) = larger.split_at_mut(self.filled);
+        content.copy_from_slice(self);
+        self.home
+            .give_back(std::mem::replace(&mut self.memory, larger));
+    }
+
     /// So many bytes of the room count now.
+    #[inline]
     pub(crate) fn extend(&mut self, bytes: usize) {
         self.filled = (self.filled + bytes).min(self.memory.len());
+    }
+
+    /// Appends a byte.
+    #[inline]
+    pub(crate) fn push_byte(&mut self, byte: u8) {
+        if let Some(place) = self.room(1).first_mut() {
+            *place = byte;
+        }
+        self.extend(1);
     }
 
     /// Appends bytes.

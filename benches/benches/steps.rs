@@ -143,7 +143,7 @@ fn chunk(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1, 3, 6])]
 fn gzip(bencher: Bencher<'_, '_>, level: u32) {
     let page = read_page(&stock())();
-    let rows: Vec<&str> = page.rows().take(1000).map(|row| row.json).collect();
+    let rows: Vec<&[u8]> = page.rows().take(1000).map(|row| row.json).collect();
     let body = serde_json::to_vec(&rows).unwrap();
     bencher.counter(ItemsCount::new(1000_u64)).bench_local(|| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));

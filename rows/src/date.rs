@@ -5,19 +5,20 @@ use std::cell::Cell;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 /// The instant in either form: `/Date(milliseconds)/` or ISO 8601.
-pub fn instant(text: &str) -> Option<DateTime<Utc>> {
+pub fn instant(text: &[u8]) -> Option<DateTime<Utc>> {
     verbose(text).or_else(|| iso(text))
 }
 
 /// The instant of ISO 8601 text with any number of fraction digits; without a zone it is UTC.
-pub fn iso(text: &str) -> Option<DateTime<Utc>> {
+pub fn iso(text: &[u8]) -> Option<DateTime<Utc>> {
     // Most dates are in the other form, and this is found out here much sooner.
-    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+    if !text.first()?.is_ascii_digit() {
         return None;
     }
-    if let Some(at) = usual(text.as_bytes()) {
+    if let Some(at) = usual(text) {
         return Some(at);
     }
+    let text = str::from_utf8(text).ok()?;
     match DateTime::parse_from_rfc3339(text) {
         Ok(zoned) => Some(zoned.to_utc()),
         Err(_) => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
@@ -66,17 +67,15 @@ pub fn verbose_text(at: DateTime<Utc>) -> String {
 
 /// The instant of `/Date(milliseconds)/`. An offset after the number (`+0200`) tells a zone to
 /// show the instant in and does not move it.
-fn verbose(text: &str) -> Option<DateTime<Utc>> {
-    let inside = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
-    if let Some(millis) = few_digits(inside.as_bytes()) {
+fn verbose(text: &[u8]) -> Option<DateTime<Utc>> {
+    let inside = text.strip_prefix(b"/Date(")?.strip_suffix(b")/")?;
+    if let Some(millis) = few_digits(inside) {
         return of_millis(millis);
     }
-    let end = inside
-        .char_indices()
-        .skip(1)
-        .find(|(_, sign)| matches!(sign, '+' | '-'))
-        .map_or(inside.len(), |(at, _)| at);
-    DateTime::from_timestamp_millis(inside.get(..end)?.parse().ok()?)
+    let signs = inside.iter().skip(1);
+    let digits = signs.take_while(|sign| !matches!(sign, b'+' | b'-'));
+    let millis = str::from_utf8(inside.get(..=digits.count())?).ok()?;
+    DateTime::from_timestamp_millis(millis.parse().ok()?)
 }
 
 /// The instant so many milliseconds after 1970 began; of many on one day, `DateTime` would find out
@@ -103,24 +102,20 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 
 const EPOCH: NaiveDate = DateTime::UNIX_EPOCH.naive_utc().date();
 
-/// A number of 18 digits at most and nothing else.
+/// A number of 8 to 16 digits and nothing else, which is how all milliseconds since a few hours after
+/// 1970 began are written.
 fn few_digits(digits: &[u8]) -> Option<i64> {
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    let (eights, rest) = digits.as_chunks();
-    let mut number = 0;
-    for eight in eights {
-        number = number * 100_000_000 + eight_digits(*eight)?;
-    }
-    for digit in rest {
-        number = number * 10 + digit_of(*digit)?;
-    }
-    Some(number)
-}
-
-fn digit_of(digit: u8) -> Option<i64> {
-    digit.is_ascii_digit().then(|| i64::from(digit - b'0'))
+    let before = digits.len().checked_sub(8)?;
+    let missing = u32::try_from(8_usize.checked_sub(before)?).ok()? * 8;
+    // The first digits, with zeros before them in place of what follows.
+    let first = u64::from_le_bytes(*digits.first_chunk()?)
+        .checked_shl(missing)
+        .unwrap_or(0);
+    let zeros = u64::from_le_bytes([b'0'; 8])
+        .checked_shr(64 - missing)
+        .unwrap_or(0);
+    let high = eight_digits((first | zeros).to_le_bytes())?;
+    Some(high * 100_000_000 + eight_digits(*digits.last_chunk()?)?)
 }
 
 /// A number of exactly eight digits. Pairs are joined side by side, then fours, then both.
@@ -146,7 +141,7 @@ mod tests {
     use super::*;
 
     fn millis(text: &str) -> Option<i64> {
-        instant(text).map(|at| at.timestamp_millis())
+        instant(text.as_bytes()).map(|at| at.timestamp_millis())
     }
 
     #[test]
@@ -190,8 +185,8 @@ mod tests {
         }
 
         #[test]
-        fn digits_are_read_as_the_library_reads_them(text in "[0-9]{0,20}", with in ".?", at in 0_usize..20) {
-            let expected = |text: &str| text.parse::<i64>().ok().filter(|_| text.len() <= 18);
+        fn digits_are_read_as_the_library_reads_them(text in "[0-9]{0,18}", with in ".?", at in 0_usize..20) {
+            let expected = |text: &str| text.parse::<i64>().ok().filter(|_| (8..=16).contains(&text.len()));
             prop_assert_eq!(few_digits(text.as_bytes()), expected(&text));
             let mut damaged = text;
             if at < damaged.len() {

@@ -1,16 +1,20 @@
 //! What is read of a row: its key, when its message was received, and where it has dates.
 
 mod fields;
+mod shape;
 
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use self::fields::Fields;
 pub use self::fields::{Field, Known};
+use self::{
+    fields::{Fields, Note},
+    shape::Shape,
+};
 use crate::{
     RowKey, RowKeyer, RowSpan, Status, date,
-    json::{self, Extent, Raw, Scanner, Specials},
+    json::{Raw, Scanner, Specials},
 };
 
 /// A full page has as many rows, or fewer.
@@ -51,21 +55,21 @@ pub struct RowReader {
 
 /// The few statuses that rows have, with their hashes; the last first.
 #[derive(Debug, Default)]
-struct Statuses(Vec<(String, Status)>);
+struct Statuses(Vec<(Vec<u8>, Status)>);
 
 impl Statuses {
     /// So many are kept; there are about ten.
     const MOST: usize = 16;
 
     #[inline]
-    fn of(&mut self, text: &str) -> Status {
+    fn of(&mut self, text: &[u8]) -> Status {
         match self.0.first() {
             Some((last, status)) if last == text => *status,
             _ => self.find(text),
         }
     }
 
-    fn find(&mut self, text: &str) -> Status {
+    fn find(&mut self, text: &[u8]) -> Status {
         let place = self.0.iter().position(|(known, _)| known == text);
         let place = place.unwrap_or_else(|| {
             self.0.truncate(Self::MOST - 1);
@@ -76,31 +80,6 @@ impl Statuses {
         self.0
             .first()
             .map_or_else(|| Status::of(text), |(_, status)| *status)
-    }
-}
-
-/// What rows have in common: what stands before each value, what the value is, and what stands
-/// behind the last. Nearly all rows of an answer agree in that, so it is recognized rather than
-/// read.
-#[derive(Debug, Default)]
-struct Shape {
-    values: Vec<Slot>,
-    end: String,
-}
-
-/// The place of a value.
-#[derive(Debug)]
-struct Slot {
-    before: String,
-    field: Field,
-}
-
-impl Slot {
-    fn new(before: &str, field: Field) -> Self {
-        Self {
-            before: before.to_owned(),
-            field,
-        }
     }
 }
 
@@ -134,18 +113,15 @@ impl RowReader {
         scanner.peek()?;
         let start = scanner.position();
         let dates = self.rows.iso_dates.len();
-        let fields = match self.recognize(scanner) {
-            Some(fields) => fields,
-            None => {
-                scanner.go_to(start);
-                self.rows.iso_dates.truncate(dates);
-                self.learn(scanner)?
-            }
-        };
+        let mut fields = Fields::new(scanner.text());
+        if self.recognize(scanner, &mut fields).is_none() {
+            scanner.go_to(start);
+            self.rows.iso_dates.truncate(dates);
+            fields = Fields::new(scanner.text());
+            self.learn(scanner, &mut fields)?;
+        }
         let received = fields.received();
-        let status = self
-            .statuses
-            .of(fields.status().as_deref().unwrap_or_default());
+        let status = self.statuses.of(&fields.status().unwrap_or_default());
         let key = RowKey::of(fields.message(received, &self.keyer), status);
         let end = scanner.position();
         let span = RowSpan::new(start..end, key, received)?;
@@ -160,35 +136,19 @@ impl RowReader {
 
     /// Reads a row like the last that was learned from.
     #[inline]
-    fn recognize<'a>(&mut self, scanner: &mut Scanner<'a>) -> Option<Fields<'a>> {
-        let (text, start) = (scanner.text(), scanner.position());
-        self.specials.search(text, start);
-        let mut fields = Fields::default();
-        let mut at = start;
-        for slot in &self.shape.values {
-            at = json::behind(text, at, &slot.before)?;
-            let extent = Extent::of_value_among(&self.specials, text, at)?;
-            if slot.field != Field::Other {
-                let value = extent.since(at, text)?;
-                note(
-                    slot.field,
-                    value,
-                    extent.end,
-                    &mut fields,
-                    &mut self.rows.iso_dates,
-                );
-            }
-            at = extent.end;
-        }
-        at = json::behind(text, at, &self.shape.end)?;
-        scanner.go_to(at);
-        (at > start).then_some(fields)
+    fn recognize(&mut self, scanner: &mut Scanner<'_>, fields: &mut Fields<'_>) -> Option<()> {
+        let start = scanner.position();
+        self.specials.search(scanner.text(), start);
+        let dates = &mut self.rows.iso_dates;
+        let end = self.shape.recognize(start, &self.specials, fields, dates)?;
+        scanner.go_to(end);
+        Some(())
     }
 
     /// Reads any row, and keeps how it is made.
-    fn learn<'a>(&mut self, scanner: &mut Scanner<'a>) -> Option<Fields<'a>> {
+    #[cold]
+    fn learn(&mut self, scanner: &mut Scanner<'_>, fields: &mut Fields<'_>) -> Option<()> {
         let (naming, dates) = (self.naming, &mut self.rows.iso_dates);
-        let mut fields = Fields::default();
         let mut shape = Shape::default();
         // Where the last value ended.
         let mut end = scanner.position();
@@ -198,67 +158,31 @@ impl RowReader {
             if field == Field::Other && scanner.peek()? == b'{' {
                 return scanner.object(|scanner, _| {
                     scanner.peek()?;
-                    shape.values.push(Slot::new(scanner.since(end)?, field));
+                    shape.push(scanner.since(end)?, field);
                     scanner.pass_value()?;
                     end = scanner.position();
                     Some(())
                 });
             }
             scanner.peek()?;
-            shape.values.push(Slot::new(scanner.since(end)?, field));
-            value(field, scanner, &mut fields, dates)?;
-            end = scanner.position();
+            shape.push(scanner.since(end)?, field);
+            let (start, extent) = (scanner.position(), scanner.extent()?);
+            fields.note(Note::of(field), start, extent);
+            if field.is_date() {
+                note_iso_date(extent.since(start, scanner.text())?, extent.end, dates);
+            }
+            end = extent.end;
             Some(())
         })?;
-        shape.end = scanner.since(end)?.to_owned();
+        shape.end(scanner.since(end)?);
         self.shape = shape;
-        Some(fields)
-    }
-}
-
-/// Reads the value of a field.
-fn value<'a>(
-    field: Field,
-    scanner: &mut Scanner<'a>,
-    fields: &mut Fields<'a>,
-    dates: &mut Vec<IsoDate>,
-) -> Option<()> {
-    let value = scanner.value()?;
-    note(field, value, scanner.position(), fields, dates);
-    Some(())
-}
-
-/// Notes the value of a field, which ends at a place.
-#[inline]
-fn note<'a>(
-    field: Field,
-    value: Raw<'a>,
-    end: usize,
-    fields: &mut Fields<'a>,
-    dates: &mut Vec<IsoDate>,
-) {
-    match field {
-        Field::Other => {}
-        Field::Known(known) => fields.note(known, value),
-        Field::Received => {
-            fields.note(Known::Received, value);
-            note_date(value, end, dates);
-        }
-        Field::Date => note_date(value, end, dates),
-    }
-}
-
-/// Notes a date when it is in ISO form.
-#[inline]
-fn note_date(value: Raw<'_>, end: usize, dates: &mut Vec<IsoDate>) {
-    if value.may_begin_with_digit() {
-        note_iso_date(value, end, dates);
+        Some(())
     }
 }
 
 #[inline(never)]
 fn note_iso_date(value: Raw<'_>, end: usize, dates: &mut Vec<IsoDate>) {
-    if let Some(at) = value.text().as_deref().and_then(date::iso) {
+    if let Some(at) = value.text().and_then(|text| date::iso(text.as_bytes())) {
         dates.push(IsoDate {
             range: end - value.json.len()..end,
             at,

@@ -1,13 +1,14 @@
 //! A page, its rows, their keys.
 
 use std::{
+    borrow::Cow,
     cmp::Ordering,
     fmt,
     hash::Hasher,
     ops::{Range, RangeInclusive},
 };
 
-use bytestring::ByteString;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use wide::u8x16;
@@ -147,12 +148,12 @@ impl RowKeyer {
     /// letter case.
     ///
     /// Parts are told apart: `["ab", "c"]` and `["a", "bc"]` differ.
-    pub fn key(&self, identity: &[&str], status: &str) -> RowKey {
+    pub fn key(&self, identity: &[impl AsRef<[u8]>], status: &str) -> RowKey {
         RowKey::of(self.message(identity), Status::of(status))
     }
 
     /// The message with these identifying parts.
-    pub fn message(&self, identity: &[&str]) -> Message {
+    pub fn message(&self, identity: &[impl AsRef<[u8]>]) -> Message {
         let mut hasher = SipHasher13::new_with_key(&self.seed);
         write_lowercase(&mut hasher, identity);
         let [a, b, c, d, e, f, g, h, i, ..] = hasher.finish128().as_bytes();
@@ -163,7 +164,7 @@ impl RowKeyer {
 impl Status {
     /// Without a seed, so that it can be tested that no two documented statuses collide; a sender
     /// chooses no status.
-    pub fn of(status: &str) -> Self {
+    pub fn of(status: impl AsRef<[u8]>) -> Self {
         let mut hasher = SipHasher13::new();
         write_lowercase(&mut hasher, &[status]);
         let [x, y, z, ..] = hasher.finish128().as_bytes();
@@ -172,18 +173,19 @@ impl Status {
 }
 
 /// Writes each part in lower case, and behind it its length.
-fn write_lowercase(hasher: &mut SipHasher13, parts: &[&str]) {
+fn write_lowercase(hasher: &mut SipHasher13, parts: &[impl AsRef<[u8]>]) {
     // One write of all that is short and plain is faster than many.
     let mut buffer = [0_u8; 256];
     let mut filled = 0;
     for part in parts {
-        if let Some(end) = put_lowercase(part.as_bytes(), &mut buffer, filled) {
+        let part = part.as_ref();
+        if let Some(end) = put_lowercase(part, &mut buffer, filled) {
             filled = end;
             continue;
         }
         hasher.write(buffer.get(..filled).unwrap_or_default());
         filled = 0;
-        let lower = part.to_lowercase();
+        let lower = String::from_utf8_lossy(part).to_lowercase();
         hasher.write(lower.as_bytes());
         hasher.write(&(lower.len() as u64).to_le_bytes());
     }
@@ -235,7 +237,7 @@ impl fmt::Debug for RowKeyer {
 /// `L` is the source's own kind of link to the next page.
 #[derive(Clone, Debug)]
 pub struct Page<L> {
-    text: ByteString,
+    text: Bytes,
     rows: Vec<RowSpan>,
     next: Option<L>,
 }
@@ -269,9 +271,8 @@ impl RowSpan {
 }
 
 impl<L> Page<L> {
-    /// A page over `text` with these rows. None when one is not a stretch of whole characters inside
-    /// the text.
-    pub fn of(text: impl Into<ByteString>, rows: Vec<RowSpan>, next: Option<L>) -> Option<Self> {
+    /// A page over `text`, which is UTF-8, with these rows. None when one is not inside the text.
+    pub fn of(text: impl Into<Bytes>, rows: Vec<RowSpan>, next: Option<L>) -> Option<Self> {
         let text = text.into();
         let is_inside = |row: &RowSpan| text.get(row.range()).is_some();
         rows.iter()
@@ -280,7 +281,7 @@ impl<L> Page<L> {
     }
 
     /// An empty page over `text`, to which rows are added with [`Page::push`].
-    pub fn new(text: impl Into<ByteString>, next: Option<L>) -> Self {
+    pub fn new(text: impl Into<Bytes>, next: Option<L>) -> Self {
         Self {
             text: text.into(),
             rows: Vec::new(),
@@ -288,8 +289,8 @@ impl<L> Page<L> {
         }
     }
 
-    /// Adds the row at `range` of the text. False, and nothing is added, when that is not a
-    /// stretch of whole characters inside the text.
+    /// Adds the row at `range` of the text. False, and nothing is added, when that is not inside the
+    /// text.
     pub fn push(
         &mut self,
         range: Range<usize>,
@@ -345,11 +346,19 @@ impl<L> Page<L> {
     }
 }
 
+impl<'a> RowRef<'a> {
+    /// The event as text.
+    pub fn text(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.json)
+    }
+}
+
 /// A row of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct RowRef<'a> {
-    /// The event as the intake gets it: one JSON object, as text.
-    pub json: &'a str,
+    /// The event as the intake gets it: one JSON object, as text in UTF-8. (That it is was found out
+    /// for the whole page at once.)
+    pub json: &'a [u8],
     /// What tells it from other rows.
     pub key: RowKey,
     /// When the service received the message; none when the row does not say so readably.
@@ -421,12 +430,12 @@ mod tests {
     #[test]
     fn rows_are_stretches_of_the_page() {
         let mut page = Page::<()>::new("[{},{\"a\":1}]".to_owned(), None);
-        let key = RowKeyer::new([7; 16]).key(&[], "");
+        let key = RowKeyer::new([7; 16]).key(&[""], "");
         assert!(page.push(1..3, key, None));
         assert!(page.push(4..11, key, None));
         assert!(!page.push(11..99, key, None));
         let rows: Vec<_> = page.rows().map(|row| row.json.to_owned()).collect();
-        assert_eq!(rows, ["{}", "{\"a\":1}"]);
+        assert_eq!(rows, [&b"{}"[..], b"{\"a\":1}"]);
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Window {
     }
 
     /// Whether `instant` lies inside.
+    #[inline]
     pub fn contains(&self, instant: DateTime<Utc>) -> bool {
         self.start <= instant && instant < self.end
     }

@@ -169,6 +169,13 @@ impl Coverage {
         }
     }
 
+    /// The stretch around an instant that is still to be read for the first time; none when there is
+    /// none.
+    pub fn unread_around(&self, instant: DateTime<Utc>) -> Option<Window> {
+        let stretch = self.stretch(instant)?;
+        matches!(stretch.phase, Phase::Missing | Phase::Wanted).then_some(stretch.window)
+    }
+
     /// About how many rows lie in `window`, as far as it has been read.
     pub fn rows(&self, window: Window) -> f64 {
         let parts = self.stretches.iter().filter_map(|one| one.within(window));

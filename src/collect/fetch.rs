@@ -563,6 +563,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
 /// Rows received just beside a window whose time is done are not looked at: another module has
 /// delivered them, nobody has asked for them, or they are delivered and perhaps forgotten.
+#[inline]
 fn is_foreign(coverage: &Coverage, window: Window, received: Option<DateTime<Utc>>) -> bool {
     let Some(received) = received.filter(|received| !window.contains(*received)) else {
         return false;

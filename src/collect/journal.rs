@@ -140,7 +140,10 @@ impl Journal {
     /// When they could not be written. The next call begins a new segment.
     pub async fn append(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
         let mut rows = rows.to_vec();
-        // They come hour by hour, nearly.
+        // They come hour by hour, nearly, and most often the latest first.
+        if rows.first().map(|row| row.hour) > rows.last().map(|row| row.hour) {
+            rows.reverse();
+        }
         rows.sort_by_key(|row| row.hour);
         let newest = rows.last().map(|row| row.hour);
         let newest = newest.max(self.newest.values().copied().max());

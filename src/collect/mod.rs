@@ -153,7 +153,7 @@ pub trait Sink: Send + Sync + 'static {
 /// A batch being filled.
 pub trait Batch: Send + 'static {
     /// Adds an event.
-    fn push(&mut self, event: &str) -> Pushed;
+    fn push(&mut self, event: &[u8]) -> Pushed;
 }
 
 /// What became of an event that was to be added to a batch.

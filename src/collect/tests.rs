@@ -160,7 +160,7 @@ impl Source for FakeSource {
         } else {
             (start + PAGE < matching.len()).then_some(Offset(start + PAGE))
         };
-        let mut page = Page::new(String::from_utf8(text).unwrap(), next);
+        let mut page = Page::new(text, next);
         for (range, n, status) in spans {
             let received = self.world.rows.get(n).map(|row| row.received);
             let key = key(&self.keyer, n + status);
@@ -183,8 +183,8 @@ struct FakeSink {
 struct FakeBatch(Vec<usize>);
 
 impl Batch for FakeBatch {
-    fn push(&mut self, event: &str) -> Pushed {
-        let event: usize = event.parse().unwrap();
+    fn push(&mut self, event: &[u8]) -> Pushed {
+        let event: usize = str::from_utf8(event).unwrap().parse().unwrap();
         if event % CHANGED % 41 == 40 {
             Pushed::TooLong
         } else if self.0.len() < BATCH {

@@ -1,7 +1,5 @@
 //! The envelope around the rows of a page, in every dialect of both services.
 
-use bytes::Bytes;
-use bytestring::ByteString;
 use rows::{
     RowKeyer,
     json::Scanner,
@@ -26,8 +24,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 ///
 /// # Errors
 /// When it is not UTF-8.
-pub(super) fn text(body: Bytes) -> Result<ByteString, Unreadable> {
-    ByteString::try_from(body).map_err(|_| Unreadable::NotUtf8)
+pub(super) fn text(body: &[u8]) -> Result<&str, Unreadable> {
+    simdutf8::basic::from_utf8(body).map_err(|_| Unreadable::NotUtf8)
 }
 
 /// A page as it arrived: its rows as stretches of the answer's text, and the text of the link.
@@ -38,13 +36,18 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads the text of a successful answer.
+    /// Reads a successful answer.
     ///
     /// # Errors
     /// When it is not certain to be a whole page: an answer that is cut, garbled, no JSON, reports
     /// an error or has no list of rows is never taken for an empty page. What it says instead is
     /// told without `secrets`.
-    pub(super) fn read(text: &str, keyer: &RowKeyer, secrets: &[&str]) -> Result<Self, Unreadable> {
+    pub(super) fn read(
+        body: &[u8],
+        keyer: &RowKeyer,
+        secrets: &[&str],
+    ) -> Result<Self, Unreadable> {
+        let text = text(body)?;
         let mark = if text.starts_with(BYTE_ORDER_MARK) {
             BYTE_ORDER_MARK.len_utf8()
         } else {
@@ -61,7 +64,7 @@ impl Envelope {
         if passed.is_none() || scanner.peek().is_some() {
             return Err(parts.unreadable(text, scanner.position()));
         }
-        let complaint = || Complaint::read(text.as_bytes(), secrets).to_string();
+        let complaint = || Complaint::read(body, secrets).to_string();
         if parts.error {
             return Err(Unreadable::ErrorInside(complaint()));
         }
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     fn envelope(text: &str) -> Result<Envelope, Unreadable> {
-        Envelope::read(text, &RowKeyer::new([3; 16]), &[])
+        Envelope::read(text.as_bytes(), &RowKeyer::new([3; 16]), &[])
     }
 
     fn read(text: &str) -> (Vec<&str>, Option<String>) {
@@ -292,8 +295,9 @@ mod tests {
             let error = envelope(text).unwrap_err();
             assert!(expected(&error), "{text}: {error:?}");
         }
-        let body = Bytes::from_static(b"{\"value\":[\"\xff\"]}");
-        assert_eq!(super::text(body), Err(Unreadable::NotUtf8));
+        let body = b"{\"value\":[\"\xff\"]}";
+        let read = Envelope::read(body, &RowKeyer::new([3; 16]), &[]);
+        assert_eq!(read, Err(Unreadable::NotUtf8));
     }
 
     #[test]

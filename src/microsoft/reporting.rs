@@ -9,7 +9,7 @@ use super::{
     Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
     exchange::{Answer, Exchange},
     pace::Pace,
-    page::{self, Envelope},
+    page::Envelope,
     row::{self, Form},
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
@@ -70,14 +70,14 @@ impl ReportingService {
     }
 
     fn read(&self, asked: &Url, mut answer: Answer) -> Result<Page<Link>, Error> {
-        let text = page::text(answer.take_body())?;
-        let Envelope { rows, next } = Envelope::read(&text, &self.keyer, &answer.secrets())?;
+        let body = answer.take_body();
+        let Envelope { rows, next } = Envelope::read(&body, &self.keyer, &answer.secrets())?;
         let next = next
             .map(|text| Link::resolve(asked, &text))
             .transpose()?
             // Without it, the next page would be an Atom feed.
             .map(|link| link.with_option("$format", "json"));
-        Ok(row::page(text, rows, next, Form::VerboseDates)?)
+        Ok(row::page(body, rows, next, Form::VerboseDates)?)
     }
 }
 

@@ -3,13 +3,13 @@
 //! A row goes on as text; only the dates of the light dialect are written anew, since the
 //! intake format reads `/Date(milliseconds)/` and nothing else.
 
-use bytestring::ByteString;
+use bytes::Bytes;
 use rows::{
     Page, RowSpan, date,
     reader::{Field, Known, Rows},
 };
 
-use super::{errors::Unreadable, graph};
+use super::{errors::Unreadable, graph, page::text};
 
 /// What becomes of the text of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ pub(super) fn field(name: &str) -> Field {
 
 /// A page of rows, ready for the intake.
 ///
-/// Its rows are stretches of `text` where nothing is to be changed, else of one new text. A row
-/// without a readable date or key is kept, too.
+/// Its rows are stretches of the answer's `body` where nothing is to be changed, else of one new text.
+/// A row without a readable date or key is kept, too.
 ///
 /// # Errors
-/// When a row is not a JSON object.
+/// When a row is not a JSON object, or the answer no text.
 pub(super) fn page<L>(
-    text: ByteString,
+    body: Bytes,
     rows: Rows,
     next: Option<L>,
     form: Form,
@@ -59,8 +59,9 @@ pub(super) fn page<L>(
         Form::Renamed => false,
     };
     if is_unchanged {
-        return Page::of(text, rows.spans, next).ok_or(Unreadable::RowNotAnObject);
+        return Page::of(body, rows.spans, next).ok_or(Unreadable::RowNotAnObject);
     }
+    let text = text(&body)?;
     let mut changed = String::with_capacity(text.len());
     let mut moved = Vec::with_capacity(rows.spans.len());
     let mut dates = rows.iso_dates.iter().peekable();

@@ -41,7 +41,7 @@ impl Sink for Delivery {
 }
 
 impl Batch for sdk::Batch {
-    fn push(&mut self, event: &str) -> Pushed {
+    fn push(&mut self, event: &[u8]) -> Pushed {
         match Self::push(self, event) {
             sdk::Pushed::Added => Pushed::Added,
             sdk::Pushed::Full => Pushed::Full,

@@ -1,5 +1,9 @@
 //! Text as a JSON string.
 
+#[cfg(target_arch = "x86_64")]
+mod compress;
+
+use multiversion::{multiversion, target::match_target};
 use wide::u8x16;
 
 use super::{controls, escaped};
@@ -20,18 +24,32 @@ pub const fn room_for(length: usize) -> usize {
     2 * length + 2 + SPREAD_BLOCK + BLOCK
 }
 
-/// Puts a text as a JSON string at the beginning of a room; the same bytes that `serde_json` would
-/// write. How many they are; what lies behind them is garbage.
+/// Puts a text, in UTF-8, as a JSON string at the beginning of a room; the same bytes that `serde_json`
+/// would write. How many they are; what lies behind them is garbage.
 ///
 /// None when the text has control characters, which are rare and left to `serde_json`, or when there
 /// is less room than [`room_for`].
-#[inline(never)] // into what is built for size
-pub fn put_string(text: &str, room: &mut [u8]) -> Option<usize> {
-    let text = text.as_bytes();
-    let (blocks, rest) = text.as_chunks();
+#[multiversion(targets(
+    "x86_64+avx+avx2+avx512bw+avx512f+avx512vbmi2+avx512vl+bmi1+bmi2+lzcnt+popcnt",
+    "x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"
+))]
+pub fn put_string(text: &[u8], room: &mut [u8]) -> Option<usize> {
     *room.first_mut()? = b'"';
+    let end = match_target! {
+        "x86_64+avx512vbmi2" => compress::put_inside(text, room, 1)?,
+        _ => put_inside(text, room, 1)?,
+    };
+    *room.get_mut(end)? = b'"';
+    Some(end + 1)
+}
+
+/// Puts a text as a part of a JSON string at a place; the place behind it. None when it has control
+/// characters, or when there is less room than [`room_for`].
+#[inline]
+fn put_inside(text: &[u8], room: &mut [u8], at: usize) -> Option<usize> {
+    let (blocks, rest) = text.as_chunks();
     // Where the next byte goes.
-    let mut at = 1;
+    let mut at = at;
     let mut seen = u8x16::ZERO;
     for block in blocks {
         at = put(block, room, at, &mut seen)?;
@@ -41,8 +59,7 @@ pub fn put_string(text: &str, room: &mut [u8]) -> Option<usize> {
         let last = last_block(text, rest.len());
         at = put(&last, room, at, &mut seen)? - (last.len() - rest.len());
     }
-    *room.get_mut(at)? = b'"';
-    (!seen.any()).then_some(at + 1)
+    (!seen.any()).then_some(at)
 }
 
 /// Puts a block at a place, with a backslash before every quote and backslash; the place behind it.
@@ -103,6 +120,13 @@ mod tests {
 
     use super::*;
 
+    fn put_string_anywhere(text: &[u8], room: &mut [u8]) -> Option<usize> {
+        *room.first_mut()? = b'"';
+        let end = put_inside(text, room, 1)?;
+        *room.get_mut(end)? = b'"';
+        Some(end + 1)
+    }
+
     proptest! {
         #[test]
         fn writes_what_serde_json_writes(
@@ -111,12 +135,15 @@ mod tests {
             let mut room = vec![b'?'; room_for(texts.iter().map(String::len).sum())];
             for text in &texts {
                 let theirs = serde_json::to_string(text).unwrap();
-                match put_string(text, &mut room) {
-                    Some(end) => prop_assert_eq!(&room[..end], theirs.as_bytes()),
-                    None => prop_assert!(text.contains(|c| c < ' '), "{}", text),
+                // As this processor does it best, and as every processor can.
+                for put in [put_string, put_string_anywhere] {
+                    match put(text.as_bytes(), &mut room) {
+                        Some(end) => prop_assert_eq!(&room[..end], theirs.as_bytes()),
+                        None => prop_assert!(text.contains(|c| c < ' '), "{}", text),
+                    }
                 }
                 let exact = room_for(text.len());
-                prop_assert_eq!(put_string(text, &mut room[..exact]).is_some(), !text.contains(|c| c < ' '));
+                prop_assert_eq!(put_string(text.as_bytes(), &mut room[..exact]).is_some(), !text.contains(|c| c < ' '));
             }
         }
     }

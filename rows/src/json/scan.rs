@@ -40,13 +40,6 @@ impl<'a> Raw<'a> {
         self.json.get(1..self.json.len() - 1)
     }
 
-    /// False when its text certainly begins with something else than a digit.
-    #[inline]
-    pub(crate) fn may_begin_with_digit(self) -> bool {
-        let first = self.json.as_bytes().get(1);
-        self.is_escaped || first.is_none_or(u8::is_ascii_digit)
-    }
-
     /// The text of a string; none when it is no string, or one with half a surrogate pair.
     #[inline]
     pub fn string(self) -> Option<Cow<'a, str>> {
@@ -131,6 +124,22 @@ impl<'a> Scanner<'a> {
         self.list(b'[', b']', each)
     }
 
+    /// Passes an array of strings and nothing else; how many they are.
+    pub fn strings(&mut self) -> Option<usize> {
+        let mut specials = Specials::default();
+        let mut count = 0;
+        self.array(|scanner| {
+            if scanner.peek()? != b'"' {
+                return None;
+            }
+            specials.search(scanner.text, scanner.at);
+            scanner.at = Extent::of_value_among(&specials, scanner.text, scanner.at)?.end;
+            count += 1;
+            Some(())
+        })?;
+        Some(count)
+    }
+
     /// Passes an object; `each` gets the name of a member and passes its value.
     #[inline]
     pub fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
@@ -177,17 +186,23 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn value(&mut self) -> Option<Raw<'a>> {
         self.peek()?;
+        let start = self.at;
+        self.extent()?.since(start, self.text)
+    }
+
+    /// Passes the value that begins here.
+    #[inline]
+    pub(crate) fn extent(&mut self) -> Option<Extent> {
         let extent = Extent::of_value(self.text, self.at)?;
-        let start = std::mem::replace(&mut self.at, extent.end);
-        extent.since(start, self.text)
+        self.at = extent.end;
+        Some(extent)
     }
 
     /// Passes any value.
     #[inline]
     pub fn pass_value(&mut self) -> Option<()> {
         self.peek()?;
-        self.at = Extent::of_value(self.text, self.at)?.end;
-        Some(())
+        self.extent().map(|_| ())
     }
 
     /// Passes any value without recursion: a bit tells for each open bracket whether it is an
@@ -309,7 +324,7 @@ pub(crate) struct Extent {
     /// The place behind it.
     pub(crate) end: usize,
     /// Whether it is a string with an escape.
-    is_escaped: bool,
+    pub(crate) is_escaped: bool,
 }
 
 impl Extent {
@@ -405,44 +420,6 @@ impl Extent {
     }
 }
 
-/// The place behind exactly this text, which begins at a place.
-#[inline]
-pub(crate) fn behind(text: &str, at: usize, passed: &str) -> Option<usize> {
-    let end = at + passed.len();
-    equal(text.as_bytes().get(at..end)?, passed.as_bytes()).then_some(end)
-}
-
-/// Whether two stretches of one length are equal. Most are short, and a call costs more than to
-/// compare them.
-#[inline]
-fn equal(one: &[u8], other: &[u8]) -> bool {
-    match one.len() {
-        0..=3 => one.iter().zip(other).all(|(one, other)| one == other),
-        4..=7 => short_ends(one) == short_ends(other),
-        8..=16 => ends(one) == ends(other),
-        17..=32 => wide_ends(one) == wide_ends(other),
-        _ => one == other,
-    }
-}
-
-/// The first and the last four bytes, which may be the same in part.
-#[inline]
-fn short_ends(text: &[u8]) -> (Option<&[u8; 4]>, Option<&[u8; 4]>) {
-    (text.first_chunk(), text.last_chunk())
-}
-
-/// The first and the last eight.
-#[inline]
-fn ends(text: &[u8]) -> (Option<&[u8; 8]>, Option<&[u8; 8]>) {
-    (text.first_chunk(), text.last_chunk())
-}
-
-/// The first and the last sixteen.
-#[inline]
-fn wide_ends(text: &[u8]) -> (Option<&[u8; BLOCK]>, Option<&[u8; BLOCK]>) {
-    (text.first_chunk(), text.last_chunk())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -536,6 +513,34 @@ mod tests {
     }
 
     #[test]
+    fn strings_are_counted_and_nothing_else() {
+        let strings = |text: &str| {
+            let mut scanner = Scanner::new(text);
+            let count = scanner.strings()?;
+            scanner.peek().is_none().then_some(count)
+        };
+        let many = vec!["9f1c0f52-6f0e-4c5c-8a3e-5d0c0f1b2a3d"; 5000];
+        for (text, count) in [
+            ("[]", Some(0)),
+            (r#" ["a" , "\"",""] "#, Some(3)),
+            (&serde_json::to_string(&many).unwrap(), Some(many.len())),
+            (
+                &serde_json::to_string_pretty(&many).unwrap(),
+                Some(many.len()),
+            ),
+            (r#"["a",null]"#, None),
+            (r#"["a",]"#, None),
+            (r#"["a" "b"]"#, None),
+            (r#"["a\"]"#, None),
+            ("[\"a\u{1}\"]", None),
+            (r#"{"a":"b"}"#, None),
+            (r#""a""#, None),
+        ] {
+            assert_eq!(strings(text), count, "{text}");
+        }
+    }
+
+    #[test]
     fn texts_are_unescaped() {
         let text = |json: &str| {
             Scanner::new(json)
@@ -589,21 +594,5 @@ mod tests {
             agrees(&damaged);
             agrees(text.get(..place).unwrap());
         }
-    }
-
-    #[test]
-    fn exactly_equal_texts_are_passed() {
-        let text: String = ('a'..='z').cycle().take(40).collect();
-        for length in 0..text.len() {
-            let same = text.get(..length).unwrap();
-            assert_eq!(behind(&text, 0, same), Some(length));
-            for place in 0..length {
-                let mut other = same.to_owned();
-                other.replace_range(place..=place, "-");
-                assert_eq!(behind(&text, 0, &other), None, "{place} of {length}");
-            }
-        }
-        let longer = format!("{text}a");
-        assert_eq!(behind(&text, 0, &longer), None);
     }
 }

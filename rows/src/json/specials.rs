@@ -18,7 +18,7 @@ const AHEAD: usize = 2 << 10;
 pub(crate) struct Specials {
     /// The place of the first bit in the text.
     start: usize,
-    words: Vec<u64>,
+    words: Vec<[u8; BITS / 8]>,
 }
 
 impl Specials {
@@ -37,37 +37,46 @@ impl Specials {
         let rest = text.as_bytes().get(at..).unwrap_or_default();
         let rest = rest.get(..BLOCK).unwrap_or(rest);
         let (stretches, rest) = rest.as_chunks::<STRETCH>();
-        self.words.extend(stretches.iter().map(specials));
+        search(stretches, &mut self.words);
         if !rest.is_empty() {
             let mut last = [b' '; STRETCH];
             for (to, from) in last.iter_mut().zip(rest) {
                 *to = *from;
             }
-            self.words.push(specials(&last));
+            self.words.push(specials(&last).to_le_bytes());
         }
     }
 
     /// The first that is not before a place. None when there is none in what was searched.
     #[inline]
     pub(crate) fn next(&self, at: usize) -> Option<usize> {
-        let place = at.checked_sub(self.start)?;
-        let (word, bit) = (place / BITS, place % BITS);
-        let [first, second] = *self.words.get(word..)?.first_chunk()?;
-        // In two steps, as all bits at once cannot be shifted out.
-        let ahead = first >> bit | second << 1 << (BITS - 1 - bit);
+        let place = at.wrapping_sub(self.start);
+        let bits = self.words.as_flattened();
+        let ahead = u64::from_le_bytes(*bits.get(place / 8..)?.first_chunk()?) >> (place % 8);
         if ahead != 0 {
             return Some(at + ahead.trailing_zeros() as usize);
         }
-        self.first_from(word + 1)
+        self.first_from(place / BITS + 1)
     }
 
     /// The first in a word or behind it.
     fn first_from(&self, word: usize) -> Option<usize> {
-        let words = self.words.iter().enumerate().skip(word);
-        let mut filled = words.filter(|(_, bits)| **bits != 0);
+        let words = self.words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut filled = words.enumerate().skip(word).filter(|(_, bits)| *bits != 0);
         let (word, bits) = filled.next()?;
         Some(self.start + word * BITS + bits.trailing_zeros() as usize)
     }
+}
+
+#[multiversion::multiversion(targets(
+    "x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt+sse3+ssse3+sse4.1+sse4.2"
+))]
+fn search(stretches: &[[u8; STRETCH]], words: &mut Vec<[u8; BITS / 8]>) {
+    words.extend(
+        stretches
+            .iter()
+            .map(|stretch| specials(stretch).to_le_bytes()),
+    );
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The fields of a row that say which row it is.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use chrono::{DateTime, Utc};
 
-use crate::{Message, RowKeyer, date, json::Raw};
+use crate::{
+    Message, RowKeyer, date,
+    json::{Extent, Raw},
+};
 
 /// What a field is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,32 @@ pub enum Field {
     Date,
     /// Anything else.
     Other,
+}
+
+impl Field {
+    /// Whether it may have to be rewritten.
+    pub(super) fn is_date(self) -> bool {
+        matches!(self, Self::Received | Self::Date)
+    }
+}
+
+/// Where the value of a field is noted: for those of no interest, too, as that takes less time than a
+/// decision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Note(u8);
+
+impl Note {
+    /// Of no interest.
+    const OTHER: usize = Known::Size as usize + 1;
+
+    pub(super) fn of(field: Field) -> Self {
+        let index = match field {
+            Field::Known(known) => known as usize,
+            Field::Received => Known::Received as usize,
+            Field::Date | Field::Other => Self::OTHER,
+        };
+        Self(index as u8)
+    }
 }
 
 /// The fields that say which row it is.
@@ -40,22 +69,58 @@ pub enum Known {
     Size,
 }
 
-/// The values of the fields that say which row it is; of a field that is there twice, the last.
-#[derive(Debug, Default)]
+/// Where a value begins and ends, in the lower and the upper half; zero when there is none. It is one
+/// number, as it is written and read for each row: what was written in two pieces cannot be read in
+/// one before it has reached the cache.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place(u64);
+
+impl Place {
+    /// Behind the first 4 GiB it is wrong, but no row can lie there.
+    #[inline]
+    fn new(start: usize, end: usize) -> Self {
+        Self((end as u64) << 32 | start as u64)
+    }
+
+    #[inline]
+    fn range(self) -> Range<usize> {
+        self.0 as u32 as usize..(self.0 >> 32) as usize
+    }
+}
+
+/// Where the fields are that say which row it is; of a field that is there twice, the last. Most of
+/// them are not looked at: message trace id and recipient are enough.
+#[derive(Debug)]
 pub(super) struct Fields<'a> {
-    values: [Option<&'a str>; Known::Size as usize + 1],
-    /// A bit for each that is a string with an escape. (Beside its value there would be a gap of
-    /// seven bytes, and to copy that takes longer than all else that is done here.)
+    text: &'a str,
+    places: [Place; Note::OTHER + 1],
+    /// A bit for each that may be a string with an escape.
     escaped: u32,
 }
 
 impl<'a> Fields<'a> {
+    /// Of a row in this text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            places: Default::default(),
+            escaped: 0,
+        }
+    }
+
+    /// The text that the row is in.
+    pub(super) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Notes the value of a field, which begins at a place.
     #[inline]
-    pub(super) fn note(&mut self, field: Known, value: Raw<'a>) {
-        let index = field as usize;
-        if let Some(place) = self.values.get_mut(index) {
-            *place = Some(value.json);
-            self.escaped = self.escaped & !(1 << index) | u32::from(value.is_escaped) << index;
+    pub(super) fn note(&mut self, Note(index): Note, start: usize, extent: Extent) {
+        if let Some(place) = self.places.get_mut(usize::from(index)) {
+            *place = Place::new(start, extent.end);
+        }
+        if extent.is_escaped {
+            self.escaped |= 1 << index;
         }
     }
 
@@ -63,42 +128,58 @@ impl<'a> Fields<'a> {
     /// without one of the two, everything that stays the same when it is read again takes their
     /// place; `Index`, `StartDate`, `EndDate` and `__metadata` do not stay the same.
     pub(super) fn message(&self, received: Option<DateTime<Utc>>, keyer: &RowKeyer) -> Message {
-        let (trace_id, recipient) = (self.text(Known::TraceId), self.text(Known::Recipient));
+        let (trace_id, recipient) = (self.value(Known::TraceId), self.value(Known::Recipient));
         if let (Some(trace_id), Some(recipient)) = (&trace_id, &recipient) {
             return keyer.message(&[trace_id, recipient]);
         }
         let received = received
-            .map(|at| Cow::Owned(at.timestamp_millis().to_string()))
-            .or_else(|| self.text(Known::Received));
+            .map(|at| Cow::Owned(at.timestamp_millis().to_string().into_bytes()))
+            .or_else(|| self.value(Known::Received));
         let parts = [
             trace_id,
             recipient,
-            self.text(Known::MessageId),
+            self.value(Known::MessageId),
             received,
-            self.text(Known::Sender),
-            self.text(Known::Subject),
-            self.text(Known::Size),
+            self.value(Known::Sender),
+            self.value(Known::Subject),
+            self.value(Known::Size),
         ];
-        let parts = parts.each_ref();
-        keyer.message(&parts.map(|part| part.as_deref().unwrap_or_default()))
+        keyer.message(&parts.map(Option::unwrap_or_default))
     }
 
     /// When the message was received.
     pub(super) fn received(&self) -> Option<DateTime<Utc>> {
-        date::instant(self.text(Known::Received)?.as_ref())
+        date::instant(&self.value(Known::Received)?)
     }
 
     /// The text of its status; none when it has no other.
-    pub(super) fn status(&self) -> Option<Cow<'a, str>> {
-        self.text(Known::Status)
+    pub(super) fn status(&self) -> Option<Cow<'a, [u8]>> {
+        self.value(Known::Status)
     }
 
-    fn text(&self, field: Known) -> Option<Cow<'a, str>> {
+    /// The text of a value, as bytes: it is cut out between quotes, where characters are whole.
+    #[inline]
+    fn value(&self, field: Known) -> Option<Cow<'a, [u8]>> {
         let index = field as usize;
+        let range = self.places.get(index)?.range();
+        let value = self.text.as_bytes().get(range.clone())?;
+        if let [b'"', inside @ .., b'"'] = value
+            && self.escaped >> index & 1 == 0
+        {
+            return (!inside.is_empty()).then_some(Cow::Borrowed(inside));
+        }
+        self.unusual_value(range)
+    }
+
+    #[cold]
+    fn unusual_value(&self, range: Range<usize>) -> Option<Cow<'a, [u8]>> {
         let value = Raw {
-            json: (*self.values.get(index)?)?,
-            is_escaped: self.escaped >> index & 1 == 1,
+            json: self.text.get(range)?,
+            is_escaped: true,
         };
-        value.text()
+        Some(match value.text()? {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
     }
 }

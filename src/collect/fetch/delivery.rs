@@ -60,6 +60,13 @@ pub(super) struct Draft<B> {
     newest: Option<DateTime<Utc>>,
 }
 
+/// Why a batch does not take a row.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    Full,
+    TooLong,
+}
+
 /// Batches that are accepted and not journaled yet.
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
@@ -104,34 +111,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         pass: &mut Pass<S::Link, K::Batch>,
     ) -> Result<(), End> {
         let mut count = PageCount::default();
-        for row in page.rows() {
-            if is_foreign(self.schedule.coverage(), pass.window, row.received) {
-                continue;
-            }
-            let (otherwise, batch) = (pass.draft.otherwise, pass.draft.id);
-            let filed = match self.known.admit(row.key, row.received, otherwise, batch) {
-                Admission::Delivered => {
-                    count.known += 1;
-                    continue;
-                }
-                Admission::OnItsWay(batch) => {
-                    self.readings.carried_by(pass.id, batch);
-                    count.known += 1;
-                    continue;
-                }
-                Admission::New(filed) => {
-                    count.add(self.novelty(&row, pass));
-                    filed
-                }
-                Admission::Changed(filed) => {
-                    count.add(Novelty::Changed);
-                    filed
-                }
-            };
-            match self.push(row, pass) {
-                Pushed::Added => self.added(&row, filed, pass),
-                Pushed::Full => self.add_to_next(row, filed, pass).await?,
-                Pushed::TooLong => self.give_up(row, filed, pass).await?,
+        let mut rows = page.rows();
+        while let Some((row, filed, obstacle)) = self.fill(&mut rows, pass, &mut count) {
+            match obstacle {
+                Obstacle::Full => self.add_to_next(row, filed, pass).await?,
+                Obstacle::TooLong => self.give_up(row, filed, pass).await?,
             }
         }
         pass.pages += 1;
@@ -149,14 +133,66 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Whether a row that was never seen before is late.
-    fn novelty(&mut self, row: &RowRef<'_>, pass: &Pass<S::Link, K::Batch>) -> Novelty {
+    /// Puts rows that are not known into the batch, up to one that it does not take. All that is done
+    /// with every row is done here, without a pause, so that little is kept in memory meanwhile.
+    fn fill<'a>(
+        &mut self,
+        rows: &mut impl Iterator<Item = RowRef<'a>>,
+        pass: &mut Pass<S::Link, K::Batch>,
+        count: &mut PageCount,
+    ) -> Option<(RowRef<'a>, Filed, Obstacle)> {
+        let (otherwise, carrier) = (pass.draft.otherwise, pass.draft.id);
+        // Rows in it are new without looking further.
+        let mut unread = None;
+        for row in rows {
+            if is_foreign(self.schedule.coverage(), pass.window, row.received) {
+                continue;
+            }
+            let filed = match self.known.admit(row.key, row.received, otherwise, carrier) {
+                Admission::Delivered => {
+                    count.known += 1;
+                    continue;
+                }
+                Admission::OnItsWay(batch) => {
+                    self.readings.carried_by(pass.id, batch);
+                    count.known += 1;
+                    continue;
+                }
+                Admission::New(filed) => {
+                    count.add(self.novelty(&row, pass, &mut unread));
+                    filed
+                }
+                Admission::Changed(filed) => {
+                    count.add(Novelty::Changed);
+                    filed
+                }
+            };
+            match self.push(&row, pass) {
+                Pushed::Added => self.added(&row, filed, pass),
+                Pushed::Full => return Some((row, filed, Obstacle::Full)),
+                Pushed::TooLong => return Some((row, filed, Obstacle::TooLong)),
+            }
+        }
+        None
+    }
+
+    /// Whether a row that was never seen before is late. What lies in the `unread` stretch is not, and
+    /// the stretch around the row is kept there.
+    fn novelty(
+        &mut self,
+        row: &RowRef<'_>,
+        pass: &Pass<S::Link, K::Batch>,
+        unread: &mut Option<Window>,
+    ) -> Novelty {
         let Some(received) = row.received else {
             return Novelty::New;
         };
-        if let Some(lateness) = self.schedule.first_seen(received, pass.began) {
-            self.tell(Event::FirstSeen { lateness });
-            return Novelty::Late;
+        if !unread.is_some_and(|unread| unread.contains(received)) {
+            if let Some(lateness) = self.schedule.first_seen(received, pass.began) {
+                self.tell(Event::FirstSeen { lateness });
+                return Novelty::Late;
+            }
+            *unread = self.schedule.unread_around(received);
         }
         // How long a backlog has waited says nothing about the service.
         if pass.lane == Lane::Live {
@@ -167,6 +203,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// A row is in the draft now.
+    #[inline]
     fn added(&mut self, row: &RowRef<'_>, filed: Filed, pass: &mut Pass<S::Link, K::Batch>) {
         let draft = &mut pass.draft;
         if draft.rows.is_empty() {
@@ -188,7 +225,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.known.carry_instead(filed, pass.draft.id, next.id);
             let full = std::mem::replace(&mut pass.draft, next);
             self.send(full).await?;
-            if self.push(row, pass) == Pushed::Added {
+            if self.push(&row, pass) == Pushed::Added {
                 self.added(&row, filed, pass);
                 return Ok(());
             }
@@ -204,14 +241,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         pass: &Pass<S::Link, K::Batch>,
     ) -> Result<(), End> {
         self.tell(Event::Dropped {
-            event: row.json,
+            event: &row.text(),
             reason: "it is longer than the intake accepts",
         });
         self.known.give_up(filed, pass.draft.id);
         self.remember(&[filed]).await
     }
 
-    fn push(&self, row: RowRef<'_>, pass: &mut Pass<S::Link, K::Batch>) -> Pushed {
+    #[inline]
+    fn push(&self, row: &RowRef<'_>, pass: &mut Pass<S::Link, K::Batch>) -> Pushed {
         let batch = &mut pass.draft.batch;
         let batch = batch.get_or_insert_with(|| self.parts.sink.batch());
         batch.push(row.json)

@@ -89,7 +89,7 @@ fn counterpart<'a>(name: &'a str, value: Raw<'a>) -> (&'a str, Cow<'a, str>) {
 }
 
 fn date_value(value: Raw<'_>) -> Option<String> {
-    let at = date::instant(value.text()?.as_ref())?;
+    let at = date::instant(value.text()?.as_bytes())?;
     Some(format!("\"{}\"", date::verbose_text(at)))
 }
 

@@ -34,7 +34,7 @@ use super::{
     exchange::{Answer, Exchange},
     identity::TokenCache,
     pace::Pace,
-    page::{self, Envelope},
+    page::Envelope,
     row::{self, Form},
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
@@ -221,14 +221,14 @@ impl Graph {
         mut answer: Answer,
         before: Option<DateTime<Utc>>,
     ) -> Result<Page<Link>, Error> {
-        let text = page::text(answer.take_body())?;
-        let Envelope { rows, next } = Envelope::read(&text, &self.keyer, &answer.secrets())?;
+        let body = answer.take_body();
+        let Envelope { rows, next } = Envelope::read(&body, &self.keyer, &answer.secrets())?;
         let next = next.map(|text| Link::resolve(asked, &text)).transpose()?;
         let form = match self.format {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,
         };
-        let page = row::page(text, rows, next, form)?;
+        let page = row::page(body, rows, next, form)?;
         let reached = before.and_then(|before| repair::reached(&page, before));
         Ok(page.map_next(|next| next.behind(reached)))
     }

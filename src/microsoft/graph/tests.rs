@@ -75,7 +75,7 @@ async fn reads_pages_byte_for_byte_through_empty_ones() {
         .await
         .unwrap();
     let read = last.rows().next().unwrap();
-    assert_eq!(read.json, row);
+    assert_eq!(read.text(), row);
     assert_eq!(
         read.key,
         RowKeyer::new([1; 16]).key(&["1", "a@b"], "Delivered")
@@ -120,7 +120,7 @@ async fn rows_can_have_the_form_of_the_first_trigger() {
     let rows: Vec<_> = page.rows().collect();
     assert!(
         rows[0]
-            .json
+            .text()
             .starts_with(r#"{"MessageTraceId":"1","RecipientAddress":"a@b","Status":"Pending","#)
     );
     assert_eq!(

@@ -55,7 +55,7 @@ async fn follows_relative_links_with_the_same_sign_in() {
     let service = service(&fake);
     let first = service.page(window(), None).await.unwrap();
     assert_eq!(
-        first.rows().next().unwrap().json,
+        first.rows().next().unwrap().text(),
         r#"{"MessageTraceId":"1"}"#
     );
     let last = service.page(window(), first.next()).await.unwrap();

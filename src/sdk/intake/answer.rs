@@ -113,16 +113,10 @@ fn confirmation(body: &[u8], count: usize) -> Confirmation {
 /// How many identifiers an answer has that has nothing else, as nearly all have.
 fn identifiers_alone(body: &[u8]) -> Option<usize> {
     let mut ids = 0;
-    let mut scanner = Scanner::new(std::str::from_utf8(body).ok()?);
+    let mut scanner = Scanner::new(simdutf8::basic::from_utf8(body).ok()?);
     scanner.object(|scanner, name| {
-        if name != "event_ids" {
-            return None;
-        }
-        scanner.array(|scanner| {
-            ids += 1;
-            (scanner.peek()? == b'"').then_some(())?;
-            scanner.value().map(|_| ())
-        })
+        ids += scanner.strings().filter(|_| name == "event_ids")?;
+        Some(())
     })?;
     scanner.peek().is_none().then_some(ids)
 }

@@ -90,8 +90,12 @@ impl Batch {
         }
     }
 
-    /// Adds the text of an event.
-    pub fn push(&mut self, event: &str) -> Pushed {
+    /// Adds the text of an event, which is UTF-8.
+    pub fn push(&mut self, event: impl AsRef<[u8]>) -> Pushed {
+        self.push_text(event.as_ref())
+    }
+
+    fn push_text(&mut self, event: &[u8]) -> Pushed {
         if event.len() > MAX_EVENT_BYTES {
             self.discarded.inc();
             return Pushed::TooLong { bytes: event.len() };
@@ -100,24 +104,30 @@ impl Batch {
             return Pushed::Full;
         }
         let before = self.body.len();
-        let comma = usize::from(!self.ends.is_empty());
-        let room = self.body.room(comma + room_for(event.len()));
-        let (separator, room) = room.split_at_mut(comma);
-        separator.fill(b',');
-        let put = put_string(event, room);
-        self.body.extend(comma + put.unwrap_or(0));
-        if put.is_none() {
-            // A string can always be written.
-            self.body
-                .push(&serde_json::to_vec(event).unwrap_or_default());
+        if !self.ends.is_empty() {
+            self.body.push_byte(b',');
         }
-        let fits = self.body.len() + self.tail.len() <= self.limits.body_bytes;
+        match put_string(event, self.body.room(room_for(event.len()))) {
+            Some(length) => self.body.extend(length),
+            None => self.push_slowly(event),
+        }
+        let end = self.body.len();
+        let fits = end + self.tail.len() <= self.limits.body_bytes;
         if !fits && !self.ends.is_empty() {
             self.body.truncate(before);
             return Pushed::Full;
         }
-        self.ends.push(self.body.len());
+        self.ends.push(end);
         Pushed::Added
+    }
+
+    /// Appends any text as a JSON string.
+    #[cold]
+    fn push_slowly(&mut self, event: &[u8]) {
+        let text = String::from_utf8_lossy(event);
+        // A string can always be written.
+        self.body
+            .push(&serde_json::to_vec(&text).unwrap_or_default());
     }
 
     /// Number of events.
@@ -270,7 +280,7 @@ mod tests {
             events: 10,
             body_bytes: 100,
         });
-        assert_eq!(batch.push(&"\u{1}".repeat(MAX_EVENT_BYTES)), Pushed::Added);
+        assert_eq!(batch.push("\u{1}".repeat(MAX_EVENT_BYTES)), Pushed::Added);
         assert_eq!(batch.push("x"), Pushed::Full);
         let long = "é".repeat(MAX_EVENT_BYTES / 2) + "x";
         assert_eq!(

@@ -45,7 +45,7 @@ impl Bench {
     fn batch(&self, count: usize) -> Batch {
         let mut batch = self.intake.batch();
         for n in 0..count {
-            assert_eq!(batch.push(&format!(r#"{{"n":{n}}}"#)), Pushed::Added);
+            assert_eq!(batch.push(format!(r#"{{"n":{n}}}"#)), Pushed::Added);
         }
         batch
     }

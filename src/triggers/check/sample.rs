@@ -35,7 +35,7 @@ impl Sample {
             rows: page.len(),
             more: page.next().is_some(),
             newest: newest.and_then(|row| row.received),
-            row: newest.and_then(|row| serde_json::from_str(row.json).ok()),
+            row: newest.and_then(|row| serde_json::from_slice(row.json).ok()),
         }
     }
 
