@@ -8,7 +8,7 @@ mod screen;
 mod status;
 mod usage;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -80,6 +80,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     // work between threads would cost more than it gains.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // The thread for files has work each minute at least.
+        .thread_keep_alive(Duration::from_secs(150))
         .build()
         .context("cannot start the runtime")
 }
