@@ -152,7 +152,7 @@ pub trait Sink: Send + Sync + 'static {
 
 /// A batch being filled.
 pub trait Batch: Send + 'static {
-    /// Adds an event.
+    /// Adds an event: JSON text in UTF-8.
     fn push(&mut self, event: &[u8]) -> Pushed;
 }
 

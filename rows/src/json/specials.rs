@@ -1,5 +1,7 @@
 //! Where a text has bytes that a JSON string cannot hold as they are.
 
+use multiversion::multiversion;
+
 use super::{STRETCH, specials};
 
 const BITS: usize = u64::BITS as usize;
@@ -68,9 +70,8 @@ impl Specials {
     }
 }
 
-#[multiversion::multiversion(targets(
-    "x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt+sse3+ssse3+sse4.1+sse4.2"
-))]
+/// The bits of stretches, with the widest instructions that the processor has.
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
 fn search(stretches: &[[u8; STRETCH]], words: &mut Vec<[u8; BITS / 8]>) {
     words.extend(
         stretches

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -77,13 +77,14 @@ impl LocalBackend {
         }
     }
 
-    /// The open file of this name, when it is the one that was appended to last. No other stays open.
+    fn appended(&self) -> MutexGuard<'_, Option<(String, File)>> {
+        self.appended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the open file, when it has this name.
     fn take_appended(&self, name: &str) -> Option<File> {
-        let mut appended = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, file) = appended.take().filter(|(other, _)| other == name)?;
-        // Somebody may have deleted it.
-        let is_there = file.metadata().is_ok_and(|file| file.nlink() > 0);
-        is_there.then_some(file)
+        let taken = self.appended().take_if(|(other, _)| other == name);
+        taken.map(|(_, file)| file)
     }
 
     /// Runs file work where it may block.
@@ -97,9 +98,7 @@ impl LocalBackend {
             task.await.map_err(io::Error::other)?
         })
     }
-}
 
-impl LocalBackend {
     /// Puts a file beside the one of this name, and then in its place.
     fn replace(
         &self,
@@ -150,7 +149,8 @@ impl Backend for LocalBackend {
         let this = self.clone();
         self.blocking(move |root| {
             let mut new_in = None;
-            let mut file = match this.take_appended(&name) {
+            let open = this.take_appended(&name);
+            let mut file = match open.filter(is_there) {
                 Some(file) => file,
                 None => {
                     let path = root.join(&name);
@@ -164,8 +164,7 @@ impl Backend for LocalBackend {
             if let Some(directory) = new_in {
                 sync_directory(&directory)?;
             }
-            let mut appended = this.appended.lock().unwrap_or_else(PoisonError::into_inner);
-            *appended = Some((name, file));
+            *this.appended() = Some((name, file));
             Ok(())
         })
     }
@@ -191,6 +190,11 @@ impl Backend for LocalBackend {
             }
         })
     }
+}
+
+/// Whether an open file is still to be found in some directory: others may have deleted it.
+fn is_there(file: &File) -> bool {
+    file.metadata().is_ok_and(|file| file.nlink() > 0)
 }
 
 /// The directory of a file, created when absent.
@@ -269,6 +273,11 @@ mod tests {
             .unwrap();
         append("four").await.unwrap();
         assert_eq!(content().unwrap(), "new,four", "not to the one replaced");
+        let write = |name: &str| backend.write(name.to_owned(), "x".into());
+        write("a/other").await.unwrap();
+        assert!(backend.appended().is_some(), "it is another file");
+        backend.delete("a/b".to_owned()).await.unwrap();
+        assert!(backend.appended().is_none(), "nobody keeps what is deleted");
     }
 
     #[test]
