@@ -41,15 +41,14 @@ pub struct IsoDate {
     pub at: DateTime<Utc>,
 }
 
-/// Reads rows, one after the other.
+/// Reads the rows of one text, one after the other.
 #[derive(Debug)]
-pub struct RowReader {
+pub struct RowReader<'a> {
     keyer: RowKeyer,
     naming: Naming,
     shape: Shape,
     statuses: Statuses,
-    /// Those of the text that is read.
-    specials: Specials,
+    specials: Specials<'a>,
     rows: Rows,
 }
 
@@ -83,15 +82,15 @@ impl Statuses {
     }
 }
 
-impl RowReader {
-    /// A reader of rows whose fields have such names.
-    pub fn new(keyer: RowKeyer, naming: Naming) -> Self {
+impl<'a> RowReader<'a> {
+    /// A reader of rows in a text, whose fields have such names.
+    pub fn new(text: &'a str, keyer: RowKeyer, naming: Naming) -> Self {
         Self {
             keyer,
             naming,
             shape: Shape::default(),
             statuses: Statuses::default(),
-            specials: Specials::default(),
+            specials: Specials::of(text),
             rows: Rows::default(),
         }
     }
@@ -106,52 +105,50 @@ impl RowReader {
         self.rows
     }
 
-    /// Reads the row that is next, an object. None, and no row is added, when that is not what is
-    /// there.
+    /// Reads the row that begins at a place, an object; the place behind it. None, and no row is
+    /// added, when that is not what is there.
     #[inline(never)] // into what is built for size
-    pub fn read(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
-        scanner.peek()?;
-        let start = scanner.position();
+    pub fn read(&mut self, start: usize) -> Option<usize> {
+        let text = self.specials.text();
         let dates = self.rows.iso_dates.len();
-        let mut fields = Fields::new(scanner.text());
-        if self.recognize(scanner, &mut fields).is_none() {
-            scanner.go_to(start);
-            self.rows.iso_dates.truncate(dates);
-            fields = Fields::new(scanner.text());
-            self.learn(scanner, &mut fields)?;
-        }
+        let mut fields = Fields::new(text);
+        let end = match self.recognize(start, &mut fields) {
+            Some(end) => end,
+            None => {
+                self.rows.iso_dates.truncate(dates);
+                fields = Fields::new(text);
+                self.learn(start, &mut fields)?
+            }
+        };
         let received = fields.received();
         let status = self.statuses.of(&fields.status().unwrap_or_default());
         let key = RowKey::of(fields.message(received, &self.keyer), status);
-        let end = scanner.position();
         let span = RowSpan::new(start..end, key, received)?;
         if self.rows.spans.is_empty() {
             // The others are about as long.
-            let others = (scanner.text().len() - end) / (end - start).max(1);
+            let others = (text.len() - end) / (end - start).max(1);
             self.rows.spans.reserve(others.min(FULL_PAGE) + 1);
         }
         self.rows.spans.push(span);
-        Some(())
+        Some(end)
     }
 
-    /// Reads a row like the last that was learned from.
+    /// Reads a row like the last that was learned from; the place behind it.
     #[inline]
-    fn recognize(&mut self, scanner: &mut Scanner<'_>, fields: &mut Fields<'_>) -> Option<()> {
-        let start = scanner.position();
-        self.specials.search(scanner.text(), start);
+    fn recognize(&mut self, start: usize, fields: &mut Fields<'a>) -> Option<usize> {
+        self.specials.search(start);
         let dates = &mut self.rows.iso_dates;
-        let end = self.shape.recognize(start, &self.specials, fields, dates)?;
-        scanner.go_to(end);
-        Some(())
+        self.shape.recognize(start, &self.specials, fields, dates)
     }
 
-    /// Reads any row, and keeps how it is made.
+    /// Reads any row, and keeps how it is made; the place behind it.
     #[cold]
-    fn learn(&mut self, scanner: &mut Scanner<'_>, fields: &mut Fields<'_>) -> Option<()> {
+    fn learn(&mut self, start: usize, fields: &mut Fields<'a>) -> Option<usize> {
+        let mut scanner = Scanner::starting_at(self.specials.text(), start);
         let (naming, dates) = (self.naming, &mut self.rows.iso_dates);
         let mut shape = Shape::default();
         // Where the last value ended.
-        let mut end = scanner.position();
+        let mut end = start;
         scanner.object(|scanner, name| {
             let field = naming(name);
             // An object with nothing to read in it is part of the shape, its values are not.
@@ -176,7 +173,7 @@ impl RowReader {
         })?;
         shape.end(scanner.since(end)?);
         self.shape = shape;
-        Some(())
+        Some(scanner.position())
     }
 }
 

@@ -59,7 +59,7 @@ impl Envelope {
                 title: complaint::title(text, secrets),
             });
         }
-        let mut parts = Parts::new(keyer);
+        let mut parts = Parts::new(text, keyer);
         let passed = parts.outer(&mut scanner);
         if passed.is_none() || scanner.peek().is_some() {
             return Err(parts.unreadable(text, scanner.position()));
@@ -80,8 +80,8 @@ impl Envelope {
 
 /// What an envelope may hold, at either of its two levels. Where one of its methods gives nothing,
 /// the text is no page.
-struct Parts {
-    reader: RowReader,
+struct Parts<'a> {
+    reader: RowReader<'a>,
     /// Whether there is a list of rows.
     has_rows: bool,
     next: Option<String>,
@@ -90,10 +90,10 @@ struct Parts {
     is_no_row: bool,
 }
 
-impl Parts {
-    fn new(keyer: &RowKeyer) -> Self {
+impl<'a> Parts<'a> {
+    fn new(text: &'a str, keyer: &RowKeyer) -> Self {
         Self {
-            reader: RowReader::new(*keyer, row::field),
+            reader: RowReader::new(text, *keyer, row::field),
             has_rows: false,
             next: None,
             error: false,
@@ -141,7 +141,9 @@ impl Parts {
                 return None;
             }
             self.is_no_row = scanner.peek()? != b'{';
-            self.reader.read(scanner)
+            let end = self.reader.read(scanner.position())?;
+            scanner.go_to(end);
+            Some(())
         })
     }
 

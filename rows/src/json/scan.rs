@@ -126,14 +126,14 @@ impl<'a> Scanner<'a> {
 
     /// Passes an array of strings and nothing else; how many they are.
     pub fn strings(&mut self) -> Option<usize> {
-        let mut specials = Specials::default();
+        let mut specials = Specials::of(self.text);
         let mut count = 0;
         self.array(|scanner| {
             if scanner.peek()? != b'"' {
                 return None;
             }
-            specials.search(scanner.text, scanner.at);
-            scanner.at = Extent::of_value_among(&specials, scanner.text, scanner.at)?.end;
+            specials.search(scanner.at);
+            scanner.at = Extent::of_value_among(&specials, scanner.at)?.end;
             count += 1;
             Some(())
         })?;
@@ -360,7 +360,8 @@ impl Extent {
     /// The same with the special bytes of the text found before, which pays when most values are
     /// short strings.
     #[inline]
-    pub(crate) fn of_value_among(specials: &Specials, text: &str, at: usize) -> Option<Self> {
+    pub(crate) fn of_value_among(specials: &Specials<'_>, at: usize) -> Option<Self> {
+        let text = specials.text();
         if *text.as_bytes().get(at)? == b'"'
             && let Some(end) = specials.next(at + 1)
         {

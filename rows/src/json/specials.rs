@@ -16,27 +16,42 @@ const AHEAD: usize = 2 << 10;
 ///
 /// To find them all in one go, without a decision on the way, takes less time than to look for each
 /// alone.
-#[derive(Debug, Default)]
-pub(crate) struct Specials {
+#[derive(Debug)]
+pub(crate) struct Specials<'a> {
+    text: &'a str,
     /// The place of the first bit in the text.
     start: usize,
     words: Vec<[u8; BITS / 8]>,
 }
 
-impl Specials {
-    /// Makes sure that what lies ahead of a place has been searched. The text is always the same.
-    #[inline]
-    pub(crate) fn search(&mut self, text: &str, at: usize) {
-        let end = self.start + self.words.len() * BITS;
-        if at < self.start || (at + AHEAD > end && end < text.len()) {
-            self.search_block(text, at);
+impl<'a> Specials<'a> {
+    /// Those of a text, which is not searched yet.
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self {
+            text,
+            start: 0,
+            words: Vec::new(),
         }
     }
 
-    fn search_block(&mut self, text: &str, at: usize) {
+    /// The text that they are in.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Makes sure that what lies ahead of a place has been searched.
+    #[inline]
+    pub(crate) fn search(&mut self, at: usize) {
+        let end = self.start + self.words.len() * BITS;
+        if at < self.start || (at + AHEAD > end && end < self.text.len()) {
+            self.search_block(at);
+        }
+    }
+
+    fn search_block(&mut self, at: usize) {
         self.start = at;
         self.words.clear();
-        let rest = text.as_bytes().get(at..).unwrap_or_default();
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         let rest = rest.get(..BLOCK).unwrap_or(rest);
         let (stretches, rest) = rest.as_chunks::<STRETCH>();
         search(stretches, &mut self.words);
@@ -97,8 +112,8 @@ mod tests {
         fn the_next_is_found_or_left_to_others(
             text in "([a-z]{0,90}[\"\\\\\u{0}-\u{1f}é]{0,3}){0,5}", start in 0_usize..50
         ) {
-            let mut specials = Specials::default();
-            specials.search(&text, start);
+            let mut specials = Specials::of(&text);
+            specials.search(start);
             for at in 0..=text.len() + 200 {
                 match specials.next(at) {
                     Some(found) => prop_assert_eq!(Some(found), expected(&text, at)),
@@ -114,10 +129,10 @@ mod tests {
     #[test]
     fn a_long_text_is_searched_block_by_block() {
         let text = "abc\"d\\".repeat(BLOCK / 2);
-        let mut specials = Specials::default();
+        let mut specials = Specials::of(&text);
         let mut place = 0;
         while place < text.len() - AHEAD {
-            specials.search(&text, place);
+            specials.search(place);
             assert!(specials.words.len() <= BLOCK / BITS);
             for at in (place..place + AHEAD - 2 * STRETCH).step_by(17) {
                 assert_eq!(specials.next(at), expected(&text, at));

@@ -108,11 +108,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The text that the row is in.
-    pub(super) fn text(&self) -> &'a str {
-        self.text
-    }
-
     /// Notes the value of a field, which begins at a place.
     #[inline]
     pub(super) fn note(&mut self, Note(index): Note, start: usize, extent: Extent) {

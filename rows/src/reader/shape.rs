@@ -49,16 +49,16 @@ impl Shape {
     pub(super) fn recognize(
         &self,
         start: usize,
-        specials: &Specials,
+        specials: &Specials<'_>,
         fields: &mut Fields<'_>,
         dates: &mut Vec<IsoDate>,
     ) -> Option<usize> {
-        let text = fields.text();
+        let text = specials.text();
         let bytes = text.as_bytes();
         let mut at = start;
         for slot in &self.values {
             at = slot.before.behind(bytes, at)?;
-            let extent = Extent::of_value_among(specials, text, at)?;
+            let extent = Extent::of_value_among(specials, at)?;
             fields.note(slot.note, at, extent);
             if slot.is_date && !is_verbose(bytes, at) {
                 note_iso_date(extent.since(at, text)?, extent.end, dates);
