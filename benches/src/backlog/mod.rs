@@ -22,14 +22,14 @@ use crate::{
     report::{Outcome, mib, number, say},
 };
 
-/// Graph lets 500 000 rows through in 5 minutes; so its backlog is shorter.
-const GRAPH_SHARE: u64 = 5;
-
 /// So many turns of those without a quota for each run: neighbours on the machine move single turns.
 const TURNS: usize = 2;
 
-/// Requests for pages come in bursts every 33 s; so much lies between two runs.
-const GAP: Duration = Duration::from_millis(3300);
+/// Graph's quota, in pages of 5000 rows in five minutes.
+const QUOTA: u64 = 100;
+
+/// Under the quota, requests for ten pages come in a burst, as often as this.
+const BURST: Duration = Duration::from_secs(33);
 
 /// More time than any contestant needs.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -63,7 +63,7 @@ fn mail(rows: u64) -> Mail {
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say(format_args!("(a) {} rows ...", bench.rows));
     let reporting = Arc::new(Stock::new(mail(bench.rows), Dialect::Reporting)?);
-    let graph = Arc::new(Stock::new(mail(bench.rows / GRAPH_SHARE), Dialect::Graph)?);
+    let graph = Arc::new(Stock::new(mail(bench.rows), Dialect::Graph)?);
     let paced = if bench.no_graph {
         Vec::new()
     } else {
@@ -88,16 +88,25 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
 }
 
 /// The runs with Graph's rows: the quota makes the module wait most of the time, so that all of its
-/// runs share that time, and those of the relay, each in a gap that the others leave.
+/// runs share that time. Those of the relay are spread over it, each between the bursts of the others.
 async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
-    let contestants = [
+    let (module, relay) = (
         Contestant::Module(Trigger::Graph),
         Contestant::Relay(Dialect::Graph),
-    ];
-    let turns = (0..bench.runs).flat_map(|_| contestants);
-    let runs = (0..).zip(turns).map(|(number, contestant)| async move {
-        tokio::time::sleep(GAP * number).await;
-        run(&bench.programs, contestant, stock).await
+    );
+    let bursts = (stock.len() as u64).div_ceil(5000 * QUOTA / 10);
+    let count = u32::try_from(bench.runs)?;
+    let bursts_per_run = u32::try_from(bursts)? / count;
+    // All of them have their place between two bursts, so that none disturbs another.
+    let seat = BURST / (2 * count);
+    let runs = (0..count).flat_map(|run| {
+        let at = seat * (2 * run);
+        let beside = at + seat + BURST * bursts_per_run * run;
+        [(module, at), (relay, beside)]
+    });
+    let runs = runs.map(|(contestant, at)| async move {
+        tokio::time::sleep(at).await;
+        self::run(&bench.programs, contestant, stock).await
     });
     futures_util::future::try_join_all(runs).await
 }
@@ -122,7 +131,7 @@ async fn run(
     let trigger = contestant.trigger();
     let mut settings = json!({"start_time": 24 * 29, "frequency": 600});
     if trigger == Trigger::Graph {
-        settings = json!({"start_time": 24 * 29, "frequency": 600, "quota": 100});
+        settings = json!({"start_time": 24 * 29, "frequency": 600, "quota": QUOTA});
     }
     let seat = Seat::new(trigger, &site, &settings)?;
     let process = match contestant {
