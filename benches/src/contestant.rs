@@ -19,6 +19,8 @@ pub enum Contestant {
     Module(Trigger),
     /// What moves the bytes and looks at none of them.
     Relay(Dialect),
+    /// The same with Graph's rows, under Graph's quota: it waits as the module does.
+    PacedRelay,
     /// The vendor's SDK for Python.
     Python,
 }
@@ -65,7 +67,7 @@ impl Contestant {
     pub const fn trigger(self) -> Trigger {
         match self {
             Self::Module(trigger) => trigger,
-            Self::Relay(_) | Self::Python => Trigger::Account,
+            Self::Relay(_) | Self::PacedRelay | Self::Python => Trigger::Account,
         }
     }
 
@@ -74,7 +76,8 @@ impl Contestant {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
             Self::Relay(Dialect::Reporting) => "relay".to_owned(),
-            Self::Relay(Dialect::Graph) => "relay (Graph)".to_owned(),
+            Self::Relay(Dialect::Graph) => "relay (Graph, without a quota)".to_owned(),
+            Self::PacedRelay => "relay (Graph)".to_owned(),
             Self::Python => "Python SDK".to_owned(),
         }
     }
@@ -211,7 +214,7 @@ impl Seat {
         self.start(&mut command)
     }
 
-    /// Starts the relay here, which moves this many rows.
+    /// Starts the relay here, which moves this many rows, under a quota of pages if there is one.
     ///
     /// # Errors
     /// When there is no such program.
@@ -221,11 +224,15 @@ impl Seat {
         site: &Site,
         rows: u64,
         page_rows: usize,
+        quota: Option<u64>,
     ) -> io::Result<Process> {
         let mut command = Command::new(own);
         command.arg("relay").env_clear();
         command.args([site.microsoft(), format!("{}/intake/batch", site.sekoia())]);
         command.args([rows.to_string(), page_rows.to_string()]);
+        if let Some(quota) = quota {
+            command.arg("--quota").arg(quota.to_string());
+        }
         self.start(&mut command)
     }
 

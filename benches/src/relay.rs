@@ -5,7 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use message_trace::http::{ClientOptions, Http, Limits, Request, Response};
+use chrono::Utc;
+use message_trace::{
+    http::{ClientOptions, Http, Limits, Request, Response},
+    microsoft::{Quota, Share, Urgency},
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use benchmark::site::{RELAY_PAGE, ROWS};
@@ -33,6 +37,9 @@ pub(crate) struct Arguments {
     rows: usize,
     /// How many of them are on a page.
     page_rows: usize,
+    /// Requests for pages that are allowed in five minutes; it then asks as the module does.
+    #[arg(long)]
+    quota: Option<u32>,
 }
 
 /// Moves all pages, then waits to be ended.
@@ -48,7 +55,14 @@ async fn relay(arguments: &Arguments) -> anyhow::Result<()> {
     let http = Http::client(&ClientOptions::default())?;
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut under_way = JoinSet::new();
+    let share = arguments
+        .quota
+        .map(|quota| Share::new(quota).context("no quota has as many"));
+    let mut quota = share.transpose()?.map(Quota::new);
     for page in 0..arguments.rows.div_ceil(arguments.page_rows) {
+        if let Some(quota) = &mut quota {
+            keep_to(quota).await;
+        }
         let first = page * arguments.page_rows;
         let rows = (arguments.rows - first).min(arguments.page_rows);
         let url = format!("{}{RELAY_PAGE}{first}-{}", arguments.pages, first + rows);
@@ -77,6 +91,14 @@ async fn relay(arguments: &Arguments) -> anyhow::Result<()> {
         done??;
     }
     std::future::pending().await
+}
+
+/// Waits until the quota allows one more page.
+#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
+async fn keep_to(quota: &mut Quota) {
+    while let Some(wait) = quota.take(Urgency::Later, Utc::now()) {
+        tokio::time::sleep(wait).await;
+    }
 }
 
 async fn send(http: &Http, request: Request) -> anyhow::Result<Response> {

@@ -14,9 +14,12 @@ use crate::{RowKey, Window};
 /// an hour at a time.
 const HOUR_SECONDS: i64 = 3600;
 
-/// Names a batch that carries rows on their way.
+/// Rows that may lie in the tables of hours that are not at hand, where they cost twice as much: as many as a window of a backlog has that is read fast.
+const LOOSE: usize = if cfg!(test) { 20 } else { 40_000 };
+
+/// Names a batch that carries rows on their way. It is kept with each row of a table, hence short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchId(pub u64);
+pub struct BatchId(pub u32);
 
 /// A row as it is remembered: its key, filed under an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,12 +44,12 @@ pub enum Admission {
 }
 
 /// Stands for the batch of rows that have arrived without one.
-const ARRIVED: BatchId = BatchId(u64::MAX);
+const ARRIVED: BatchId = BatchId(u32::MAX);
 
 /// The rows that are not to be sent (again).
 ///
-/// A delivered row costs about 13 bytes; one of the latest of its hour, of which there are a few
-/// thousand at most or a sixteenth, up to 50.
+/// A delivered row costs about 12 bytes. The latest, of which there are some ten thousands at most, and
+/// a sixteenth of those of an hour, cost up to 40.
 #[derive(Debug, Default)]
 pub struct KnownRows {
     /// Delivered rows, and those on their way, which are in batches that are under way.
@@ -62,19 +65,24 @@ struct Hours {
     last: Option<(u32, KeySet)>,
     /// All others; none is empty.
     others: BTreeMap<u32, KeySet>,
+    /// How many rows of them are in tables.
+    loose: usize,
+    /// With more of them it is time to save memory.
+    most_loose: usize,
     /// An hour has about as many rows.
     expected: usize,
 }
 
 impl Hours {
     #[inline]
-    fn of(&mut self, hour: u32) -> &mut KeySet {
+    fn of(&mut self, hour: u32, under_way: &UnderWay) -> &mut KeySet {
         if self.last.as_ref().is_none_or(|(last, _)| *last != hour) {
-            self.leave();
+            self.leave(under_way);
         }
-        let (others, expected) = (&mut self.others, self.expected);
+        let (others, loose, expected) = (&mut self.others, &mut self.loose, self.expected);
         let (_, keys) = self.last.get_or_insert_with(|| {
             let keys = others.remove(&hour);
+            *loose -= keys.as_ref().map_or(0, KeySet::loose);
             (
                 hour,
                 keys.unwrap_or_else(|| KeySet::with_room_for(expected)),
@@ -85,17 +93,29 @@ impl Hours {
 
     /// No hour is at hand any more.
     #[inline(never)]
-    fn leave(&mut self) {
+    fn leave(&mut self, under_way: &UnderWay) {
         if let Some((hour, keys)) = self.last.take() {
             self.put(hour, keys);
+            if self.loose > self.most_loose.max(LOOSE) {
+                self.rest(under_way);
+            }
         }
     }
 
     /// Puts the rows of an hour that has none.
     fn put(&mut self, hour: u32, keys: KeySet) {
         if keys.len() > 0 {
+            self.loose += keys.loose();
             self.others.insert(hour, keys);
         }
+    }
+
+    fn rest(&mut self, under_way: &UnderWay) {
+        for keys in self.others.values_mut() {
+            keys.rest(|batch| under_way.has(batch));
+        }
+        self.loose = self.others.values().map(KeySet::loose).sum();
+        self.most_loose = self.loose + LOOSE;
     }
 
     fn all(&self) -> impl Iterator<Item = (u32, &KeySet)> {
@@ -103,11 +123,17 @@ impl Hours {
         others.chain(self.last.iter().map(|(hour, keys)| (*hour, keys)))
     }
 
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut KeySet> {
+        let last = self.last.iter_mut().map(|(_, keys)| keys);
+        self.others.values_mut().chain(last)
+    }
+
     /// Takes out the hours before one.
-    fn take_before(&mut self, hour: u32) -> BTreeMap<u32, KeySet> {
-        self.leave();
+    fn take_before(&mut self, hour: u32, under_way: &UnderWay) -> BTreeMap<u32, KeySet> {
+        self.leave(under_way);
         let kept = self.others.split_off(&hour);
         let old = std::mem::replace(&mut self.others, kept);
+        self.loose -= old.values().map(KeySet::loose).sum::<usize>();
         if !old.is_empty() {
             self.expected = old.values().map(KeySet::len).sum::<usize>() / old.len();
         }
@@ -170,11 +196,13 @@ impl KnownRows {
         let under_way = &self.under_way;
         let found = match received {
             Some(_) => {
-                let keys = self.hours.of(filed.hour);
-                keys.find_or_insert(key, batch, |batch| under_way.has(batch))
+                let keys = self.hours.of(filed.hour, under_way);
+                // The batch may have no other row yet.
+                let is_under_way = |other| other == batch || under_way.has(other);
+                keys.find_or_insert(key, batch, is_under_way)
             }
             None => {
-                let found = self.hours.all().map(|(_, keys)| keys.find(key)).max();
+                let found = self.hours.all_mut().map(|keys| keys.find(key)).max();
                 let found = found.unwrap_or(Found::Nothing);
                 if !matches!(found, Found::Row(_)) {
                     self.file(filed, batch);
@@ -206,8 +234,10 @@ impl KnownRows {
     }
 
     fn file(&mut self, row: Filed, batch: BatchId) {
-        let keys = self.hours.of(row.hour);
-        keys.insert(row.key, batch, |batch| self.under_way.has(batch));
+        let keys = self.hours.of(row.hour, &self.under_way);
+        // The batch may have no other row yet.
+        let is_under_way = |other| other == batch || self.under_way.has(other);
+        keys.insert(row.key, batch, is_under_way);
     }
 
     /// All rows of a batch have arrived and are remembered from now on. No other batch may have
@@ -224,7 +254,7 @@ impl KnownRows {
 
     /// Forgets delivered rows that were received in the hours before that of `horizon`.
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) {
-        for (hour, keys) in self.hours.take_before(hour(horizon)) {
+        for (hour, keys) in self.hours.take_before(hour(horizon), &self.under_way) {
             let rest = keys.only(|batch| self.under_way.has(batch));
             self.hours.put(hour, rest);
         }
@@ -256,6 +286,8 @@ pub fn hour(instant: DateTime<Utc>) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::RowKeyer;
 
@@ -329,6 +361,61 @@ mod tests {
         assert!(matches!(ask(&mut known, 5, "", 5), Admission::New(_)));
         for n in 6..8 {
             assert_eq!(ask(&mut known, n, "", n), Admission::Delivered);
+        }
+    }
+
+    /// Which batch carries each row, none when it has arrived.
+    type Model = BTreeMap<(i64, i64, u8), Option<BatchId>>;
+
+    fn rows_of(known: &KnownRows) -> usize {
+        known.hours.others.values().map(KeySet::loose).sum()
+    }
+
+    proptest! {
+        // Tables are small in tests, so that they are merged, and rest, all the time.
+        #[test]
+        fn agrees_with_a_simple_model(
+            steps in prop::collection::vec((0..12_i64, 0..9_i64, 0..3_u8, 0..40_u8), 0..400)
+        ) {
+            let mut known = KnownRows::default();
+            let mut model = Model::new();
+            let mut batches = 1;
+            let mut horizon = 0;
+            for (hour, message, status, action) in steps {
+                let batch = BatchId(batches);
+                match action {
+                    0 => {
+                        horizon = horizon.max(hour);
+                        known.forget_before(at(horizon));
+                        model.retain(|(hour, ..), batch| *hour >= horizon || batch.is_some());
+                    }
+                    1..4 => {
+                        let arrived = BatchId(batches.saturating_sub(u32::from(action) - 1));
+                        known.arrived(arrived);
+                        for carrier in model.values_mut() {
+                            *carrier = carrier.filter(|carrier| *carrier != arrived);
+                        }
+                        batches += 1;
+                    }
+                    _ => {
+                        let row = (hour, message, status);
+                        let of_message = (hour, message, 0)..(hour, message, u8::MAX);
+                        let filed = Filed { hour: hour as u32, key: key(message, &status.to_string()) };
+                        let expected = match model.get(&row) {
+                            Some(Some(carrier)) => Admission::OnItsWay(*carrier),
+                            Some(None) => Admission::Delivered,
+                            None if model.range(of_message).next().is_some() => Admission::Changed(filed),
+                            None => Admission::New(filed),
+                        };
+                        let admission = known.admit(filed.key, Some(at(hour)), at(0), batch);
+                        prop_assert_eq!(admission, expected);
+                        model.entry(row).or_insert(Some(batch));
+                    }
+                }
+                prop_assert_eq!(known.len(), model.values().filter(|carrier| carrier.is_none()).count());
+                prop_assert_eq!(known.hours.loose, rows_of(&known));
+                prop_assert!(known.hours.loose <= known.hours.most_loose.max(LOOSE));
+            }
         }
     }
 

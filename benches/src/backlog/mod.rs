@@ -87,27 +87,31 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     Ok(Account::new(samples, [&reporting, &graph]).outcome())
 }
 
-/// The runs with Graph's rows: the quota makes the module wait most of the time, so that all of its
-/// runs share that time. Those of the relay are spread over it, each between the bursts of the others.
+/// The runs with Graph's rows: the quota makes the module wait most of the time, and the relay that
+/// keeps to it, so that all of these runs share that time. Those of the relay without a quota are
+/// spread over it.
 async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>> {
-    let (module, relay) = (
+    const CONTESTANTS: [Contestant; 3] = [
         Contestant::Module(Trigger::Graph),
+        Contestant::PacedRelay,
         Contestant::Relay(Dialect::Graph),
-    );
+    ];
     let bursts = (stock.len() as u64).div_ceil(5000 * QUOTA / 10);
     let count = u32::try_from(bench.runs)?;
     let bursts_per_run = u32::try_from(bursts)? / count;
     // All of them have their place between two bursts, so that none disturbs another.
-    let seat = BURST / (2 * count);
-    let runs = (0..count).flat_map(|run| {
-        let at = seat * (2 * run);
-        let beside = at + seat + BURST * bursts_per_run * run;
-        [(module, at), (relay, beside)]
-    });
-    let runs = runs.map(|(contestant, at)| async move {
-        tokio::time::sleep(at).await;
-        self::run(&bench.programs, contestant, stock).await
-    });
+    let seat = BURST / (CONTESTANTS.len() as u32 * count);
+    let runs = (0..count).flat_map(|run| CONTESTANTS.map(|contestant| (run, contestant)));
+    let runs = (0..)
+        .zip(runs)
+        .map(|(place, (run, contestant))| async move {
+            let turn = match contestant {
+                Contestant::Relay(_) => run * bursts_per_run,
+                _ => 0,
+            };
+            tokio::time::sleep(seat * place + BURST * turn).await;
+            self::run(&bench.programs, contestant, stock).await
+        });
     futures_util::future::try_join_all(runs).await
 }
 
@@ -136,7 +140,11 @@ async fn run(
     let seat = Seat::new(trigger, &site, &settings)?;
     let process = match contestant {
         Contestant::Relay(dialect) => {
-            seat.relay(&programs.own, &site, rows, dialect.page_rows())?
+            seat.relay(&programs.own, &site, rows, dialect.page_rows(), None)?
+        }
+        Contestant::PacedRelay => {
+            let page_rows = Dialect::Graph.page_rows();
+            seat.relay(&programs.own, &site, rows, page_rows, Some(QUOTA))?
         }
         collector => seat.collector(programs, collector)?,
     };

@@ -20,14 +20,14 @@ pub(super) struct ByMessage {
 }
 
 /// A batch, as bytes, so that there are no gaps between rows.
-type Packed = [u8; 8];
+type Packed = [u8; 4];
 
 fn packed(batch: BatchId) -> Packed {
     batch.0.to_ne_bytes()
 }
 
 fn unpacked(batch: Packed) -> BatchId {
-    BatchId(u64::from_ne_bytes(batch))
+    BatchId(u32::from_ne_bytes(batch))
 }
 
 impl ByMessage {
@@ -99,19 +99,25 @@ impl ByMessage {
     /// Takes out the rows whose batch is `chosen`, in any order.
     pub(super) fn take(&mut self, chosen: impl Fn(BatchId) -> bool) -> Vec<RowKey> {
         let mut taken = Vec::with_capacity(self.len());
-        let mut stays = |key: RowKey, batch: Packed| {
-            let is_taken = chosen(unpacked(batch));
-            taken.extend(is_taken.then_some(key));
-            !is_taken
-        };
-        self.others.retain(|key, batch| stays(*key, *batch));
-        self.first
-            .retain(|message, (status, batch)| stays(RowKey::of(*message, *status), *batch));
-        // The first row of their message may be gone.
-        for (key, batch) in std::mem::take(&mut self.others) {
+        let mut stay = Vec::new();
+        let first = self.first.drain();
+        let first = first.map(|(message, (status, batch))| (RowKey::of(message, status), batch));
+        for (key, batch) in first.chain(std::mem::take(&mut self.others)) {
+            if chosen(unpacked(batch)) {
+                taken.push(key);
+            } else {
+                stay.push((key, batch));
+            }
+        }
+        for (key, batch) in stay {
             self.insert(key, unpacked(batch));
         }
         taken
+    }
+
+    /// Gives back the memory that was needed for more rows.
+    pub(super) fn shrink(&mut self) {
+        self.first.shrink_to_fit();
     }
 
     /// How many rows there are.
@@ -185,7 +191,7 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_sorted_map(
-            rows in prop::collection::vec((0..9_u8, 0..3_u8, 0..4_u64, 0..9_u8), 0..60)
+            rows in prop::collection::vec((0..9_u8, 0..3_u8, 0..4_u32, 0..9_u8), 0..60)
         ) {
             let mut table = ByMessage::default();
             let mut map = BTreeMap::new();

@@ -8,7 +8,7 @@ use crate::RowKey;
 
 /// So many keys may wait for the next merge, beside a share of those that are merged already: as many
 /// as an hour of 50 000 rows a day has, so that most tenants' rows are never sorted.
-const FEW: usize = 2048;
+const FEW: usize = if cfg!(test) { 8 } else { 2048 };
 
 /// The share: a merge goes over all keys, so it must be worth it.
 const SHARE: usize = 16;
@@ -18,6 +18,8 @@ const SHARE: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     run: Vec<RowKey>,
+    /// Whether the run is to be sorted before it is looked at.
+    is_mixed: bool,
     latest: ByMessage,
     /// The table is merged when it has more rows than this.
     most: usize,
@@ -40,6 +42,7 @@ impl KeySet {
         batch: BatchId,
         is_under_way: impl Fn(BatchId) -> bool,
     ) -> Found {
+        self.order();
         let run = &self.run;
         let found = self.latest.find_or_insert(key, batch, || in_run(run, key));
         if !matches!(found, Found::Row(_)) {
@@ -60,7 +63,8 @@ impl KeySet {
     }
 
     /// How much of a row is there.
-    pub(super) fn find(&self, key: RowKey) -> Found {
+    pub(super) fn find(&mut self, key: RowKey) -> Found {
+        self.order();
         match self.latest.get(key) {
             found @ Found::Row(_) => found,
             found => found.max(in_run(&self.run, key)),
@@ -76,6 +80,21 @@ impl KeySet {
         rest
     }
 
+    /// How many keys are in the table.
+    pub(super) fn loose(&self) -> usize {
+        self.latest.len()
+    }
+
+    /// Saves memory while the set is not asked for, where that may cost less than it saves: then the
+    /// keys of the table are put to the others, as they come. Most sets are forgotten before anyone
+    /// asks again.
+    pub(super) fn rest(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
+        if self.latest.len() * SHARE > self.run.len() {
+            self.add_arrived(is_under_way);
+            self.latest.shrink();
+        }
+    }
+
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         self.run.len() + self.latest.len()
@@ -88,15 +107,39 @@ impl KeySet {
     }
 
     fn merge(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
-        let mut arrived = self.latest.take(|batch| !is_under_way(batch));
-        arrived.sort_unstable();
-        // Growing by doubling would cost more memory than all else.
-        self.run.reserve_exact(arrived.len());
-        self.run.extend(arrived);
+        self.order();
+        let middle = self.run.len();
+        self.add_arrived(is_under_way);
+        if let Some(arrived) = self.run.get_mut(middle..) {
+            arrived.sort_unstable();
+        }
         // This sort finds the two sorted runs and merges them.
         self.run.sort();
         self.run.dedup();
+        self.is_mixed = false;
         self.most = FEW + self.run.len() / SHARE + self.latest.len();
+    }
+
+    /// Moves what has arrived from the table to the end of the run.
+    fn add_arrived(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
+        let arrived = self.latest.take(|batch| !is_under_way(batch));
+        if self.run.is_empty() {
+            self.run = arrived;
+        } else {
+            // Growing by doubling would cost more memory than all else.
+            self.run.reserve_exact(arrived.len());
+            self.run.extend(arrived);
+        }
+        self.is_mixed = true;
+    }
+
+    #[inline]
+    fn order(&mut self) {
+        if self.is_mixed {
+            self.run.sort_unstable();
+            self.run.dedup();
+            self.is_mixed = false;
+        }
     }
 }
 
@@ -145,22 +188,25 @@ mod tests {
         let keyer = RowKeyer::new([5; 16]);
         let key = |n: usize, status: &str| keyer.key(&[&n.to_string()], status);
         let mut keys = KeySet::default();
-        let many = 5 * FEW;
+        let many = 500 * FEW;
         for n in 0..many {
             insert(&mut keys, key(n, "Delivered"), ARRIVED);
         }
         assert_eq!(keys.len(), many);
-        assert!(keys.run.len() > 3 * FEW && keys.latest.len() > 0);
-        assert_eq!(keys.run.capacity(), keys.run.len(), "no room is wasted");
+        assert!(keys.run.len() > 300 * FEW && keys.latest.len() > 0);
+        assert!(
+            keys.run.capacity() - keys.run.len() <= FEW,
+            "no room is wasted"
+        );
         // What is there already is counted twice until it is merged.
         insert(&mut keys, key(0, "Delivered"), ARRIVED);
         keys.merge(|_| false);
         assert_eq!(keys.len(), many);
         insert(&mut keys, key(many, "Delivered"), ARRIVED);
         let twice = keys.run.iter().chain(&keys.run).copied();
-        let loaded = KeySet::from(twice.chain([key(many, "Delivered")]).collect::<Vec<_>>());
+        let mut loaded = KeySet::from(twice.chain([key(many, "Delivered")]).collect::<Vec<_>>());
         assert_eq!(loaded.len(), many + 1);
-        for keys in [&keys, &loaded] {
+        for keys in [&mut keys, &mut loaded] {
             for n in 0..=many {
                 let found = keys.find(key(n, "delivered"));
                 assert!(matches!(found, Found::Row(_)));

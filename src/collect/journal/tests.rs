@@ -346,7 +346,7 @@ proptest! {
         let mut last: Vec<(u8, u8)> = Vec::new();
         // Messages of even and odd numbers travel in different batches, none of which comes twice.
         let mut sent = 0;
-        let batch = |message: u8, sent: u64| BatchId(sent * 2 + u64::from(message % 2));
+        let batch = |message: u8, sent: u32| BatchId(sent * 2 + u32::from(message % 2));
         for step in steps {
             match step {
                 Step::Admit { message, status, dated } => {
@@ -360,7 +360,7 @@ proptest! {
                         prop_assert_eq!(given, filed);
                         model.on_their_way.insert((message, status), filed);
                     } else if let Admission::OnItsWay(carrier) = admission {
-                        prop_assert_eq!(carrier.0 % 2, u64::from(message % 2));
+                        prop_assert_eq!(carrier.0 % 2, u32::from(message % 2));
                         prop_assert!(carrier.0 <= batch(message, sent).0);
                     }
                 }
