@@ -30,13 +30,9 @@ pub fn iso(text: &[u8]) -> Option<DateTime<Utc>> {
 /// The instant of `2026-11-22T10:30:00.109Z`, with up to nine digits of fractions or none, which is
 /// how nearly all are written; anything else is left to others.
 fn usual(text: &[u8]) -> Option<DateTime<Utc>> {
-    let (text, fraction) = text.strip_suffix(b"Z")?.split_at_checked(19)?;
-    let two = |at: usize| number(text.get(at..at + 2)?);
-    let is_apart = |at: usize, sign: u8| text.get(at) == Some(&sign);
-    let apart = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if !apart.into_iter().all(|(at, sign)| is_apart(at, sign)) {
-        return None;
-    }
+    let text = text.strip_suffix(b"Z")?;
+    let (day, rest) = text.split_first_chunk()?;
+    let (time, fraction) = rest.split_first_chunk()?;
     let nanoseconds = match fraction.split_first() {
         None => 0,
         Some((b'.', digits @ [_, ..])) if digits.len() <= 9 => {
@@ -45,10 +41,36 @@ fn usual(text: &[u8]) -> Option<DateTime<Utc>> {
         }
         Some(_) => return None,
     };
-    let year = i32::try_from(number(text.get(..4)?)?).ok()?;
-    let day = NaiveDate::from_ymd_opt(year, two(5)?, two(8)?)?;
-    let at = day.and_hms_nano_opt(two(11)?, two(14)?, two(17)?, nanoseconds)?;
-    Some(at.and_utc())
+    let (hour, minute, second) = clock_time(*time)?;
+    let time = NaiveTime::from_hms_nano_opt(hour, minute, second, nanoseconds)?;
+    Some(calendar_day(day)?.and_time(time).and_utc())
+}
+
+/// The day of `2026-11-22T`. Of many on one day, it is found out once.
+fn calendar_day(text: &[u8; 11]) -> Option<NaiveDate> {
+    thread_local! {
+        static LAST: Cell<([u8; 11], NaiveDate)> = const { Cell::new((*b"1970-01-01T", EPOCH)) };
+    }
+    let (last, day) = LAST.get();
+    if last == *text {
+        return Some(day);
+    }
+    let [y, e, a, r, b'-', m, o, b'-', d, t, b'T'] = *text else {
+        return None;
+    };
+    let year = i32::try_from(number(&[y, e, a, r])?).ok()?;
+    let day = NaiveDate::from_ymd_opt(year, number(&[m, o])?, number(&[d, t])?)?;
+    LAST.set((*text, day));
+    Some(day)
+}
+
+/// Hour, minute and second of `10:30:00`.
+fn clock_time(text: [u8; 8]) -> Option<(u32, u32, u32)> {
+    let [h, o, b':', m, i, b':', s, e] = text else {
+        return None;
+    };
+    let all = u32::try_from(eight_digits([b'0', b'0', h, o, m, i, s, e])?).ok()?;
+    Some((all / 10_000, all / 100 % 100, all % 100))
 }
 
 /// A number of digits alone, of nine at most.
