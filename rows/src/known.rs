@@ -14,8 +14,8 @@ use crate::{RowKey, Window};
 /// an hour at a time.
 const HOUR_SECONDS: i64 = 3600;
 
-/// Rows that may lie in the tables of hours that are not at hand, where they cost twice as much: as many as a window of a backlog has that is read fast.
-const LOOSE: usize = if cfg!(test) { 20 } else { 40_000 };
+/// Rows that may lie in the tables of hours that are not at hand, where each costs twice as much.
+const LOOSE: usize = if cfg!(test) { 20 } else { 20_000 };
 
 /// Names a batch that carries rows on their way. It is kept with each row of a table, hence short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
