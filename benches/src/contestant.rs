@@ -76,7 +76,7 @@ impl Contestant {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
             Self::Relay(Dialect::Reporting) => "relay".to_owned(),
-            Self::Relay(Dialect::Graph) => "relay (Graph, without a quota)".to_owned(),
+            Self::Relay(Dialect::Graph) => "relay (Graph, no quota)".to_owned(),
             Self::PacedRelay => "relay (Graph)".to_owned(),
             Self::Python => "Python SDK".to_owned(),
         }
