@@ -25,10 +25,10 @@ use crate::{
 /// So many turns of those without a quota for each run: neighbours on the machine move single turns.
 const TURNS: usize = 2;
 
-/// Graph's quota, in pages of 5000 rows in five minutes.
+/// Graph's quota, in pages in five minutes.
 const QUOTA: u64 = 100;
 
-/// Under the quota, requests for ten pages come in a burst, as often as this.
+/// Under the quota, requests for about a tenth of it come in a burst, as often as this.
 const BURST: Duration = Duration::from_secs(33);
 
 /// More time than any contestant needs.
@@ -96,7 +96,8 @@ async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>>
         Contestant::PacedRelay,
         Contestant::Relay(Dialect::Graph),
     ];
-    let bursts = (stock.len() as u64).div_ceil(5000 * QUOTA / 10);
+    let page_rows = Dialect::Graph.page_rows() as u64;
+    let bursts = (stock.len() as u64).div_ceil(page_rows * QUOTA / 10);
     let count = u32::try_from(bench.runs)?;
     let bursts_per_run = u32::try_from(bursts)? / count;
     // All of them have their place between two bursts, so that none disturbs another.

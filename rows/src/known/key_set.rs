@@ -19,7 +19,7 @@ const SHARE: usize = 16;
 pub(super) struct KeySet {
     run: Vec<RowKey>,
     /// Whether the run is to be sorted before it is looked at.
-    is_mixed: bool,
+    is_unsorted: bool,
     latest: ByMessage,
     /// The table is merged when it has more rows than this.
     most: usize,
@@ -42,7 +42,7 @@ impl KeySet {
         batch: BatchId,
         is_under_way: impl Fn(BatchId) -> bool,
     ) -> Found {
-        self.order();
+        self.sort();
         let run = &self.run;
         let found = self.latest.find_or_insert(key, batch, || in_run(run, key));
         if !matches!(found, Found::Row(_)) {
@@ -64,7 +64,7 @@ impl KeySet {
 
     /// How much of a row is there.
     pub(super) fn find(&mut self, key: RowKey) -> Found {
-        self.order();
+        self.sort();
         match self.latest.get(key) {
             found @ Found::Row(_) => found,
             found => found.max(in_run(&self.run, key)),
@@ -85,10 +85,10 @@ impl KeySet {
         self.latest.len()
     }
 
-    /// Saves memory while the set is not asked for, where that may cost less than it saves: then the
-    /// keys of the table are put to the others, as they come. Most sets are forgotten before anyone
-    /// asks again.
-    pub(super) fn rest(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
+    /// Saves memory while the set is not asked for, unless the run is so long that it would hardly
+    /// matter: the keys of the table are put behind the run, as they come. To sort them is left to who
+    /// asks next, as most sets are forgotten before anyone does.
+    pub(super) fn compact(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
         if self.latest.len() * SHARE > self.run.len() {
             self.add_arrived(is_under_way);
             self.latest.shrink();
@@ -107,7 +107,7 @@ impl KeySet {
     }
 
     fn merge(&mut self, is_under_way: impl Fn(BatchId) -> bool) {
-        self.order();
+        self.sort();
         let middle = self.run.len();
         self.add_arrived(is_under_way);
         if let Some(arrived) = self.run.get_mut(middle..) {
@@ -116,7 +116,7 @@ impl KeySet {
         // This sort finds the two sorted runs and merges them.
         self.run.sort();
         self.run.dedup();
-        self.is_mixed = false;
+        self.is_unsorted = false;
         self.most = FEW + self.run.len() / SHARE + self.latest.len();
     }
 
@@ -130,15 +130,15 @@ impl KeySet {
             self.run.reserve_exact(arrived.len());
             self.run.extend(arrived);
         }
-        self.is_mixed = true;
+        self.is_unsorted = true;
     }
 
     #[inline]
-    fn order(&mut self) {
-        if self.is_mixed {
+    fn sort(&mut self) {
+        if self.is_unsorted {
             self.run.sort_unstable();
             self.run.dedup();
-            self.is_mixed = false;
+            self.is_unsorted = false;
         }
     }
 }
@@ -194,10 +194,7 @@ mod tests {
         }
         assert_eq!(keys.len(), many);
         assert!(keys.run.len() > 300 * FEW && keys.latest.len() > 0);
-        assert!(
-            keys.run.capacity() - keys.run.len() <= FEW,
-            "no room is wasted"
-        );
+        assert_eq!(keys.run.capacity(), keys.run.len(), "no room is wasted");
         // What is there already is counted twice until it is merged.
         insert(&mut keys, key(0, "Delivered"), ARRIVED);
         keys.merge(|_| false);
