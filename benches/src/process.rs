@@ -16,10 +16,12 @@ use wait4::Wait4 as _;
 /// How often the threads of a process are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A started process.
+/// A started process. It is killed when nobody waits for its end.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    id: u32,
+    /// None once somebody waits for its end.
+    child: Option<Child>,
     /// When it was started.
     pub started: Instant,
 }
@@ -43,7 +45,11 @@ impl Process {
     pub fn start(command: &mut Command) -> io::Result<Self> {
         let started = Instant::now();
         let child = command.spawn()?;
-        Ok(Self { child, started })
+        Ok(Self {
+            id: child.id(),
+            child: Some(child),
+            started,
+        })
     }
 
     /// The most memory that was resident so far, in bytes. Unlike what `wait4` tells, this begins
@@ -63,7 +69,7 @@ impl Process {
     }
 
     fn memory(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id));
         let status = status.unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
@@ -89,7 +95,7 @@ impl Process {
 
     /// The CPU time of each present thread so far.
     fn threads(&self) -> HashMap<OsString, Duration> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id));
         let threads = threads.into_iter().flatten().flatten();
         let cpu = threads.filter_map(|thread| {
             let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
@@ -101,7 +107,7 @@ impl Process {
 
     /// Whether it has ended by itself.
     pub fn has_ended(&self) -> bool {
-        !fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+        !fs::read_to_string(format!("/proc/{}/stat", self.id))
             .is_ok_and(|stat| !stat.contains(") Z "))
     }
 
@@ -111,7 +117,7 @@ impl Process {
     /// When it ended with a failure.
     pub async fn stop(self) -> io::Result<Usage> {
         let (peak, anonymous) = (self.peak(), self.anonymous());
-        if let Some(id) = Pid::from_raw(self.child.id().cast_signed()) {
+        if let Some(id) = Pid::from_raw(self.id.cast_signed()) {
             kill_process(id, Signal::TERM)?;
         }
         self.ended(peak, anonymous).await
@@ -131,8 +137,9 @@ impl Process {
         self.ended(peak, anonymous).await
     }
 
-    async fn ended(self, peak: u64, anonymous: u64) -> io::Result<Usage> {
-        let ended = tokio::task::spawn_blocking(move || self.child.wait4());
+    async fn ended(mut self, peak: u64, anonymous: u64) -> io::Result<Usage> {
+        let child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
+        let ended = tokio::task::spawn_blocking(move || child.wait4());
         let ended = ended.await.map_err(io::Error::other)??;
         let stopped = ended.status.signal() == Some(Signal::TERM.as_raw());
         if !ended.status.success() && !stopped {
@@ -143,5 +150,39 @@ impl Process {
             peak,
             anonymous,
         })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Where one of the two fails it has ended already.
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_there(id: u32) -> bool {
+        fs::exists(format!("/proc/{id}")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_outlives_a_benchmark_that_fails() {
+        let start = || Process::start(Command::new("sleep").arg("1000")).unwrap();
+        let process = start();
+        let id = process.id;
+        assert!(is_there(id));
+        drop(process);
+        assert!(!is_there(id));
+
+        let process = start();
+        let id = process.id;
+        process.stop().await.unwrap();
+        assert!(!is_there(id));
     }
 }
