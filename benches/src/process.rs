@@ -16,7 +16,7 @@ use wait4::Wait4 as _;
 /// How often the threads of a process are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A started process. It is killed when nobody waits for its end.
+/// A started process. Dropped before somebody waits for its end, it is killed.
 #[derive(Debug)]
 pub struct Process {
     id: u32,

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::{
@@ -146,8 +145,10 @@ async fn the_status_is_shown_as_it_is() {
     let mut process = world.start();
     world.all_delivered().await;
     let kept = world.data().join("context.json.previous");
-    let is_fresh = || world.now() - world.mark() < TimeDelta::minutes(10);
-    until("a position is kept", || kept.exists() && is_fresh()).await;
+    until("a position is kept", || {
+        kept.exists() && world.has_caught_up()
+    })
+    .await;
     world.tell_ports(&mut process).await;
     let names = [
         "process",

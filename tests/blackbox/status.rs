@@ -1,6 +1,5 @@
 //! `status`: what the files and the running process tell.
 
-use chrono::TimeDelta;
 use emulator::{Endpoint, Fault};
 use serde_json::{Value, json};
 
@@ -217,8 +216,10 @@ async fn what_failed_is_over_also_where_there_is_no_mail() {
     world.tell_ports(&mut process).await;
     let kept = world.data().join("context.json.previous");
     // The first position is kept before any window is done.
-    let is_fresh = || world.now() - world.mark() < TimeDelta::minutes(10);
-    until("windows are done", || kept.exists() && is_fresh()).await;
+    until("windows are done", || {
+        kept.exists() && world.has_caught_up()
+    })
+    .await;
     verdict(&world, 0, "well").await;
     process.stop().await;
 }

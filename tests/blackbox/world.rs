@@ -211,6 +211,11 @@ impl World {
             .unwrap()
     }
 
+    /// Whether that is nearly everything. The state file must be there.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.now() - self.mark() < TimeDelta::minutes(10)
+    }
+
     /// The command line that starts the trigger here.
     pub(crate) fn command(&self) -> Command {
         self.command_named(self.trigger.command())
