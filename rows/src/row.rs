@@ -304,7 +304,7 @@ impl<L> Page<L> {
     }
 
     /// The rows in the order of the answer.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> + DoubleEndedIterator {
         self.rows.iter().map(|span| {
             RowRef {
                 // Checked before.

@@ -397,5 +397,15 @@ pub(super) fn seconds(span: TimeDelta) -> f64 {
     span.as_seconds_f64()
 }
 
+pub(super) fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "bounded by the longest window, and fractions of a millisecond do not matter"
+    )]
+    let milliseconds = (span.num_milliseconds() as f64 * factor) as i64;
+    TimeDelta::milliseconds(milliseconds)
+}
+
 #[cfg(test)]
 mod tests;

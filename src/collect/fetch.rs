@@ -20,7 +20,7 @@ use self::{
     pass::{Pass, Slot},
 };
 use super::{
-    Checkpoint, Event, Lane, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
+    Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
     backfill::Trouble,
     coverage::Coverage,
     journal::Journal,
@@ -339,6 +339,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let most = self.parts.source.limits().pages_per_window;
         let distrust = page.next().and_then(|next| pass.follow(next, most));
         let goes_on = page.next().is_some() && distrust.is_none();
+        let newest = pass.newest(&page);
+        if goes_on && self.is_shortened(&pass, newest) {
+            self.take(&page, &mut pass).await?;
+            self.readings.abandon(pass.id);
+            return self.send(pass.draft).await;
+        }
         if goes_on {
             self.fetch_ahead(slot, &pass);
         }
@@ -357,6 +363,16 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             Some(sentence) => self.cut(slot, pass, Remedy::Narrow, &sentence).await,
             None => self.read(slot, &pass).await,
         }
+    }
+
+    /// Whether a window was given back because it would have far more rows than it should, as the
+    /// `newest` of them show.
+    fn is_shortened(&mut self, pass: &Pass<S::Link, K::Batch>, newest: Option<Newest>) -> bool {
+        let Some(newest) = newest else {
+            return false;
+        };
+        self.schedule.see(pass.lane, newest);
+        pass.pages == 0 && self.schedule.shorten(pass.lane, pass.window, newest)
     }
 
     /// A page came: whatever failed before has healed.

@@ -25,6 +25,7 @@ mod fetch;
 mod patience;
 mod readings;
 mod settling;
+mod width;
 
 use std::{fmt, future::Future, hash::Hash, io, time::Duration};
 
@@ -37,6 +38,7 @@ pub use self::{
     event::{Event, Novelty, Observer, PageCount, Standing},
     fetch::{Collector, Parts},
     schedule::Lane,
+    width::Newest,
 };
 use crate::{Page, Window};
 

@@ -12,14 +12,12 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 use super::{
     budget::Budget,
-    coverage::{Coverage, Phase, seconds},
+    coverage::{Coverage, Phase, scaled, seconds},
     lateness::Lateness,
     settling::{self, Rhythm},
+    width::{Newest, Width},
 };
 use crate::Window;
-
-/// The span of the first window of a backlog, when nothing is known of the tenant's traffic.
-const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
 
 /// The shortest window: below it a query is not made narrower.
 const SHORTEST_SPAN: TimeDelta = TimeDelta::seconds(1);
@@ -27,8 +25,8 @@ const SHORTEST_SPAN: TimeDelta = TimeDelta::seconds(1);
 /// How far behind the end of a source's reach it is asked: by the time it hears, its reach has moved.
 const REACH_MARGIN: TimeDelta = TimeDelta::minutes(1);
 
-/// A window grows at most this much over the one before, since traffic is uneven.
-const GROWTH: f64 = 4.0;
+/// The traffic of so much of late counts as that of now.
+const OF_LATE: TimeDelta = TimeDelta::hours(1);
 
 /// When more than this many times the frequency has not been read, the newest of it is read at
 /// once and the rest is a backlog.
@@ -104,6 +102,11 @@ impl Lane {
             Self::Backfill => "backfill",
         }
     }
+
+    /// Whether it reads what was never read, in windows as wide as the source answers well.
+    const fn is_past(self) -> bool {
+        matches!(self, Self::Backlog | Self::Backfill)
+    }
 }
 
 /// Decides which window is next.
@@ -118,9 +121,10 @@ pub struct Schedule {
     tick: Option<DateTime<Utc>>,
     /// When the live edge was read first.
     started: Option<DateTime<Utc>>,
-    /// The span of a backlog window that has as many rows as it should.
-    fitting: TimeDelta,
-    /// No window reaches over one of these instants: a wider one has failed.
+    /// Of windows of the backlog.
+    width: Width,
+    /// No window reaches over one of these instants: a wider one has failed, or would have had too
+    /// many rows.
     cuts: BTreeSet<DateTime<Utc>>,
     budget: Budget,
     scope: Scope,
@@ -140,6 +144,8 @@ enum Scope {
 impl Schedule {
     /// A schedule that completes `coverage`.
     pub fn new(settings: ScheduleSettings, coverage: Coverage, lateness: Lateness) -> Self {
+        let longest = settings.longest;
+        let shortest = SHORTEST_SPAN.max(settings.frequency).min(longest);
         Self {
             settings,
             coverage,
@@ -147,7 +153,7 @@ impl Schedule {
             busy: Vec::new(),
             tick: None,
             started: None,
-            fitting: FIRST_SPAN.max(settings.frequency).min(settings.longest),
+            width: Width::new(settings.rows_per_window, shortest, longest),
             cuts: BTreeSet::new(),
             budget: Budget::of(settings.share),
             scope: Scope::All,
@@ -271,21 +277,30 @@ impl Schedule {
         }
     }
 
+    /// The newest rows of a window were read: learns how dense they lie.
+    pub fn see(&mut self, lane: Lane, newest: Newest) {
+        if lane.is_past() {
+            self.width.see(newest);
+        }
+    }
+
     /// A window was read to its end: learns how long others may be.
     pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
-        if !matches!(lane, Lane::Backlog | Lane::Backfill) {
-            return;
+        if lane.is_past() {
+            self.width.learn(window, rows);
         }
-        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let rows = rows.max(1) as f64;
-        let factor = (f64::from(self.settings.rows_per_window) / rows).min(GROWTH);
-        let fitting = scaled(window.span(), factor);
-        // What is left of a gap may be short: that must not shrink what the next may ask for.
-        if factor < 1.0 || fitting > self.fitting {
-            self.fitting = fitting;
-        }
-        let shortest = SHORTEST_SPAN.max(self.settings.frequency);
-        self.fitting = self.fitting.clamp(shortest, self.settings.longest);
+    }
+
+    /// The first page of a window that has more was read. When the window was made too wide, it is
+    /// given back, and true is returned: a narrower one with the same start is asked for next.
+    pub fn shorten(&mut self, lane: Lane, window: Window, first: Newest) -> bool {
+        let better = Some(first).filter(|_| lane.is_past());
+        let Some(span) = better.and_then(|first| self.width.better(window, first)) else {
+            return false;
+        };
+        self.give_back(window);
+        self.cuts.insert(window.start() + whole_seconds(span));
+        true
     }
 
     /// A window was read by a query that began at `at`, and its rows are accepted. What of it lies
@@ -326,9 +341,7 @@ impl Schedule {
         self.give_back(window);
         let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
         self.cuts.insert(window.start() + half);
-        if window.span() >= self.fitting {
-            self.fitting = half.max(self.settings.frequency);
-        }
+        self.width.halve(window);
     }
 
     /// A window ends behind `now`, the source's time: nothing of it was read, and what of it has not
@@ -515,7 +528,8 @@ impl Schedule {
 
     /// The beginning of a window that has as many rows as it should.
     fn fitting(&self, free: Window) -> Option<Window> {
-        let end = whole_second(free.start() + self.fitting).max(free.start() + SHORTEST_SPAN);
+        let end = whole_second(free.start() + self.width.at(free.start()));
+        let end = end.max(free.start() + SHORTEST_SPAN);
         let end = end.min(free.end());
         // Cuts at the start itself are no cuts of this window.
         let after = free.start() + TimeDelta::nanoseconds(1);
@@ -546,7 +560,7 @@ impl Schedule {
         for stretch in stretches.filter(|one| matches!(one.phase, Phase::Settling(_))) {
             rows += stretch.rows;
             span += stretch.window.span();
-            if span >= FIRST_SPAN {
+            if span >= OF_LATE {
                 break;
             }
         }
@@ -586,15 +600,8 @@ fn whole_seconds(span: TimeDelta) -> TimeDelta {
     TimeDelta::seconds(span.num_seconds())
 }
 
-fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "bounded by the longest window, and fractions of a millisecond do not matter"
-    )]
-    let milliseconds = (span.num_milliseconds() as f64 * factor) as i64;
-    TimeDelta::milliseconds(milliseconds)
-}
-
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod traffic;

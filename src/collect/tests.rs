@@ -488,12 +488,19 @@ async fn check(
     let clock = Clock::virtual_from(now);
     let mut random = StdRng::seed_from_u64(seed);
     let start = now - TimeDelta::hours(5);
+    // In every other case, half of the rows come in a wave of ten minutes.
+    let wave = TimeDelta::minutes(random.random_range(0..300));
+    let in_wave = if random.random() { 50 } else { 0 };
     let mut truth: Vec<Row> = (0..rows)
         .map(|_| {
+            let is_in_wave = random.random_ratio(in_wave, 100);
             let mut within =
                 |hours: i64| TimeDelta::milliseconds(random.random_range(0..hours * 3_600_000));
             // Up to an hour after the start of the collection.
-            let received = start + within(6);
+            let received = match is_in_wave {
+                true => start + wave + within(1) / 6,
+                false => start + within(6),
+            };
             Row {
                 received,
                 visible: received + within(1) - TimeDelta::seconds(1),

@@ -198,10 +198,10 @@ impl Source for Tracing {
         SourceLimits {
             longest_window: Graph::LONGEST_WINDOW,
             retention: Graph::RETENTION,
-            // Just below 40 pages: each query ends with a page that is not full, so there should be
+            // Just below 50 pages: each query ends with a page that is not full, so there should be
             // few queries, and a full page at the end when the estimate is right. But the rows of a
             // window are remembered until all of it is delivered.
-            rows_per_window: 199_000,
+            rows_per_window: 249_000,
             rows_per_page: 5000,
             share: self.limiter.share(),
             pages_per_window: 300,

@@ -6,7 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{super::patience::Patience, Draft, Lane};
-use crate::{Window, collect::readings::ReadingId};
+use crate::{
+    Page, RowRef, Window,
+    collect::{Newest, readings::ReadingId},
+};
 
 /// How far beyond its window a source may look to be on the safe side.
 pub(super) const MARGIN: TimeDelta = TimeDelta::seconds(2);
@@ -41,6 +44,8 @@ pub(super) struct Pass<L, B> {
     pub(super) pages: u32,
     pub(super) rows: u64,
     pub(super) new: u64,
+    /// The oldest row so far; none when pages do not come newest first.
+    oldest: Option<DateTime<Utc>>,
     seen: HashSet<L>,
     failures: u32,
 }
@@ -147,6 +152,7 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
             pages: 0,
             rows: 0,
             new: 0,
+            oldest: Some(window.end()),
             seen: HashSet::new(),
             failures: 0,
         }
@@ -168,6 +174,24 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
         None
     }
 
+    /// The newest rows of the window, with those of a page that is about to be taken in. None when
+    /// rows do not come newest first, as far as the ends of pages show.
+    pub(super) fn newest(&mut self, page: &Page<L>) -> Option<Newest> {
+        let received = |row: Option<RowRef<'_>>| row.and_then(|row| row.received);
+        let (first, last) = (
+            received(page.rows().next()),
+            received(page.rows().next_back()),
+        );
+        let oldest = self.oldest.zip(first).zip(last);
+        // Services look a little beyond a window, whose end belongs to it for them.
+        let descends = |((oldest, first), last)| last <= first && first <= oldest + MARGIN;
+        self.oldest = oldest.filter(|one| descends(*one)).map(|(_, last)| last);
+        Some(Newest {
+            within: Window::new(self.oldest?.max(self.window.start()), self.window.end())?,
+            rows: self.rows + page.len() as u64,
+        })
+    }
+
     /// A request failed. Now and then the link is given up.
     pub(super) fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
@@ -180,5 +204,6 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
     pub(super) fn begin_anew(&mut self) {
         self.seen.clear();
         self.link = None;
+        self.oldest = None;
     }
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const SETTINGS: ScheduleSettings = ScheduleSettings {
+pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {
     frequency: TimeDelta::seconds(60),
     delay: TimeDelta::zero(),
     settle_time: TimeDelta::hours(24),
@@ -14,7 +14,7 @@ const SETTINGS: ScheduleSettings = ScheduleSettings {
 };
 
 /// Seconds of the day on which the tests begin.
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
 }
 
