@@ -75,8 +75,10 @@ impl Console {
     /// The standard error of the process.
     pub fn stderr() -> Self {
         Self::new(|line| {
-            // Nobody is left to be told when stderr is closed.
-            _ = writeln!(std::io::stderr().lock(), "{line}");
+            // In one piece, as others may write to the same pipe. Nobody is left to be told when
+            // stderr is closed.
+            let line = format!("{line}\n");
+            _ = std::io::stderr().lock().write_all(line.as_bytes());
         })
     }
 
