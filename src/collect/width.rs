@@ -43,7 +43,7 @@ const TOO_MANY: f64 = 1.5;
 const WORTH_IT: f64 = 0.75;
 
 /// The newest rows of a window.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Newest {
     /// They and no others lie in it, as far as pages are read; it ends where the window ends.
     pub within: Window,

@@ -119,4 +119,9 @@ fn the_version_is_the_same_everywhere() {
         newest.expect("a released version").number,
         parse_version(version)
     );
+    let deployed = text("deploy/kubernetes/base/kustomization.yaml");
+    assert!(
+        deployed.contains(&format!("newTag: {version}\n")),
+        "{deployed}"
+    );
 }
