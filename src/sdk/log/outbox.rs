@@ -50,6 +50,8 @@ pub(in crate::sdk) fn naive(date: DateTime<Utc>) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     state: Mutex<State>,
+    /// There is an entry where there was none.
+    filled: Notify,
     wake: Notify,
 }
 
@@ -69,6 +71,9 @@ impl Outbox {
     pub(super) fn put(&self, entry: Entry) {
         let mut state = self.lock();
         let urgent = entry.level >= Level::Error;
+        if state.entries.is_empty() {
+            self.filled.notify_one();
+        }
         if state.entries.len() >= CAPACITY {
             state.entries.pop_front();
             state.dropped += 1;
@@ -106,6 +111,11 @@ impl Outbox {
     /// How many entries were lost since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.lock().dropped)
+    }
+
+    /// Waits until there is an entry that was not there when [`take`](Self::take) gave nothing.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
     }
 
     /// Waits until something should leave at once.

@@ -16,7 +16,7 @@ use crate::{
     sdk::platform::{LIMITS, Platform},
 };
 
-/// Entries leave at least this often (G-02).
+/// An entry waits for others at most this long (G-02).
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// What the last delivery at the end of the process may take.
@@ -85,15 +85,20 @@ enum Outcome {
 
 impl Courier {
     async fn run(mut self) {
-        loop {
-            tokio::select! {
-                () = self.finish.cancelled() => break,
-                () = self.log.0.outbox.woken() => {}
-                () = time::sleep(PERIOD) => {}
-            }
+        while self.wait().await.is_some() {
             self.deliver_all().await;
         }
         self.deliver_all().await;
+    }
+
+    /// Waits until entries should leave; none when the end was announced. Where there are none, nothing
+    /// wakes the processor.
+    async fn wait(&self) -> Option<()> {
+        let outbox = &self.log.0.outbox;
+        let finish = &self.finish;
+        finish.run_until_cancelled(outbox.filled()).await?;
+        let others = time::timeout(PERIOD, outbox.woken());
+        finish.run_until_cancelled(others).await.map(drop)
     }
 
     /// Delivers until nothing waits; after the end was announced, each batch is tried once.
@@ -221,9 +226,15 @@ mod tests {
         log.error("failed");
         time::sleep(Duration::from_millis(1)).await;
         assert_eq!(sizes(&fake), [1, 50, 2], "the repeated line is not posted");
+        time::sleep(Duration::from_hours(1)).await;
+        log.info("after a silence");
+        time::sleep(Duration::from_millis(4900)).await;
+        assert_eq!(sizes(&fake), [1, 50, 2]);
+        time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(sizes(&fake), [1, 50, 2, 1]);
         log.info("last");
         shipper.finish().await;
-        assert_eq!(sizes(&fake), [1, 50, 2, 1]);
+        assert_eq!(sizes(&fake), [1, 50, 2, 1, 1]);
     }
 
     #[tokio::test(start_paused = true)]
