@@ -397,6 +397,7 @@ pub(super) fn seconds(span: TimeDelta) -> f64 {
     span.as_seconds_f64()
 }
 
+/// A span so many times as long.
 pub(super) fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
     #[allow(
         clippy::cast_possible_truncation,
