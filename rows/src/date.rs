@@ -6,7 +6,10 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 /// The instant in either form: `/Date(milliseconds)/` or ISO 8601.
 pub fn instant(text: &[u8]) -> Option<DateTime<Utc>> {
-    verbose(text).or_else(|| iso(text))
+    match text.first()? {
+        b'/' => verbose(text),
+        _ => iso(text),
+    }
 }
 
 /// The instant of ISO 8601 text with any number of fraction digits; without a zone it is UTC.
@@ -15,9 +18,11 @@ pub fn iso(text: &[u8]) -> Option<DateTime<Utc>> {
     if !text.first()?.is_ascii_digit() {
         return None;
     }
-    if let Some(at) = usual(text) {
-        return Some(at);
-    }
+    usual(text).or_else(|| unusual(text))
+}
+
+#[cold]
+fn unusual(text: &[u8]) -> Option<DateTime<Utc>> {
     let text = str::from_utf8(text).ok()?;
     match DateTime::parse_from_rfc3339(text) {
         Ok(zoned) => Some(zoned.to_utc()),
@@ -29,24 +34,34 @@ pub fn iso(text: &[u8]) -> Option<DateTime<Utc>> {
 
 /// The instant of `2026-11-22T10:30:00.109Z`, with up to nine digits of fractions or none, which is
 /// how nearly all are written; anything else is left to others.
+#[inline]
 fn usual(text: &[u8]) -> Option<DateTime<Utc>> {
-    let text = text.strip_suffix(b"Z")?;
     let (day, rest) = text.split_first_chunk()?;
     let (time, fraction) = rest.split_first_chunk()?;
-    let nanoseconds = match fraction.split_first() {
-        None => 0,
-        Some((b'.', digits @ [_, ..])) if digits.len() <= 9 => {
-            let missing = u32::try_from(9 - digits.len()).ok()?;
-            number(digits)? * 10_u32.pow(missing)
-        }
-        Some(_) => return None,
+    let nanoseconds = match fraction {
+        [b'.', a, b, c, b'Z'] => number(&[*a, *b, *c])? * 1_000_000,
+        _ => nanoseconds(fraction)?,
     };
-    let (hour, minute, second) = clock_time(*time)?;
-    let time = NaiveTime::from_hms_nano_opt(hour, minute, second, nanoseconds)?;
+    let seconds = clock_time(*time)?;
+    let time = NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanoseconds)?;
     Some(calendar_day(day)?.and_time(time).and_utc())
 }
 
+/// The nanoseconds of `.109Z`, or of `Z`.
+#[inline(never)]
+fn nanoseconds(fraction: &[u8]) -> Option<u32> {
+    match fraction.strip_suffix(b"Z")?.split_first() {
+        None => Some(0),
+        Some((b'.', digits @ [_, ..])) if digits.len() <= 9 => {
+            let missing = u32::try_from(9 - digits.len()).ok()?;
+            Some(number(digits)? * 10_u32.pow(missing))
+        }
+        Some(_) => None,
+    }
+}
+
 /// The day of `2026-11-22T`. Of many on one day, it is found out once.
+#[inline]
 fn calendar_day(text: &[u8; 11]) -> Option<NaiveDate> {
     thread_local! {
         static LAST: Cell<([u8; 11], NaiveDate)> = const { Cell::new((*b"1970-01-01T", EPOCH)) };
@@ -55,25 +70,34 @@ fn calendar_day(text: &[u8; 11]) -> Option<NaiveDate> {
     if last == *text {
         return Some(day);
     }
-    let [y, e, a, r, b'-', m, o, b'-', d, t, b'T'] = *text else {
-        return None;
-    };
-    let year = i32::try_from(number(&[y, e, a, r])?).ok()?;
-    let day = NaiveDate::from_ymd_opt(year, number(&[m, o])?, number(&[d, t])?)?;
+    let day = other_day(text)?;
     LAST.set((*text, day));
     Some(day)
 }
 
-/// Hour, minute and second of `10:30:00`.
-fn clock_time(text: [u8; 8]) -> Option<(u32, u32, u32)> {
-    let [h, o, b':', m, i, b':', s, e] = text else {
+#[cold]
+fn other_day(text: &[u8; 11]) -> Option<NaiveDate> {
+    let [y, e, a, r, b'-', m, o, b'-', d, t, b'T'] = *text else {
         return None;
     };
-    let all = u32::try_from(eight_digits([b'0', b'0', h, o, m, i, s, e])?).ok()?;
-    Some((all / 10_000, all / 100 % 100, all % 100))
+    let year = i32::try_from(number(&[y, e, a, r])?).ok()?;
+    NaiveDate::from_ymd_opt(year, number(&[m, o])?, number(&[d, t])?)
+}
+
+/// The seconds since midnight of `10:30:00`.
+#[inline]
+fn clock_time(text: [u8; 8]) -> Option<u32> {
+    // Colons become zeros, and a digit where there is none more than that.
+    let colons = u64::from_le_bytes([0, 0, b':' ^ b'0', 0, 0, b':' ^ b'0', 0, 0]);
+    let digits = digits(u64::from_le_bytes(text) ^ colons)?;
+    let [hours, _, _, minutes, _, _, seconds, _] = (digits * 10 + (digits >> 8)).to_le_bytes();
+    let [_, _, first, _, _, second, _, _] = digits.to_le_bytes();
+    let is_time = first | second == 0 && hours < 24 && minutes < 60 && seconds < 60;
+    is_time.then(|| (u32::from(hours) * 60 + u32::from(minutes)) * 60 + u32::from(seconds))
 }
 
 /// A number of digits alone, of nine at most.
+#[inline]
 fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| {
         digit
@@ -141,19 +165,22 @@ fn few_digits(digits: &[u8]) -> Option<i64> {
 }
 
 /// A number of exactly eight digits. Pairs are joined side by side, then fours, then both.
-fn eight_digits(digits: [u8; 8]) -> Option<i64> {
-    let all = |byte| u64::from_le_bytes([byte; 8]);
-    // The first digit is the lowest byte.
-    let text = u64::from_le_bytes(digits);
-    let values = text.wrapping_sub(all(b'0'));
-    // Beyond either end of the digits, a byte has or gets its highest bit.
-    let above = text.wrapping_add(all(0x7f - b'9'));
-    if (text | values | above) & all(0x80) != 0 {
-        return None;
-    }
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<i64> {
+    let values = digits(u64::from_le_bytes(text))?;
     let pairs = (values * 10 + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
     i64::try_from((fours * 10_000 + (fours >> 32)) & 0xffff_ffff).ok()
+}
+
+/// The values of eight digits, side by side as they were; the first is the lowest byte.
+#[inline]
+fn digits(text: u64) -> Option<u64> {
+    let all = |byte| u64::from_le_bytes([byte; 8]);
+    let values = text.wrapping_sub(all(b'0'));
+    // Beyond either end of the digits, a byte has or gets its highest bit.
+    let above = text.wrapping_add(all(0x7f - b'9'));
+    ((text | values | above) & all(0x80) == 0).then_some(values)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use wide::u8x16;
 
-use crate::block::BLOCK;
+use crate::block::{BLOCK, last_block};
 
 /// Bytes of a key that say which message to which recipient it is; the rest is the status.
 const IDENTITY: usize = 9;
@@ -36,7 +36,11 @@ const IDENTITY: usize = 9;
 /// Two different statuses of one message collide with a probability of 2⁻²⁴ (1 in 17 million); the
 /// documented ones do not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RowKey([u8; Self::BYTES]);
+pub struct RowKey(
+    /// Its bytes, as words: what is written byte by byte cannot be read in one before it has reached
+    /// the cache.
+    [u32; Self::BYTES / 4],
+);
 
 impl RowKey {
     /// How long a key is in its stored form.
@@ -44,12 +48,21 @@ impl RowKey {
 
     /// The key from its stored form.
     pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        Self(bytes)
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
+        Self([
+            u32::from_ne_bytes([a, b, c, d]),
+            u32::from_ne_bytes([e, f, g, h]),
+            u32::from_ne_bytes([i, j, k, l]),
+        ])
     }
 
     /// The key in the form in which it is stored.
     pub const fn to_bytes(self) -> [u8; Self::BYTES] {
-        self.0
+        let [first, second, third] = self.0;
+        let [a, b, c, d] = first.to_ne_bytes();
+        let [e, f, g, h] = second.to_ne_bytes();
+        let [i, j, k, l] = third.to_ne_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
     /// Whether both are rows of the same message to the same recipient, whatever their status.
@@ -64,7 +77,7 @@ impl RowKey {
 
     /// Message and status.
     pub const fn parts(self) -> (Message, Status) {
-        let [a, b, c, d, e, f, g, h, i, x, y, z] = self.0;
+        let [a, b, c, d, e, f, g, h, i, x, y, z] = self.to_bytes();
         (Message([a, b, c, d, e, f, g, h, i]), Status([x, y, z]))
     }
 
@@ -72,11 +85,11 @@ impl RowKey {
     pub const fn of(message: Message, status: Status) -> Self {
         let Message([a, b, c, d, e, f, g, h, i]) = message;
         let Status([x, y, z]) = status;
-        Self([a, b, c, d, e, f, g, h, i, x, y, z])
+        Self::from_bytes([a, b, c, d, e, f, g, h, i, x, y, z])
     }
 
     const fn halves(self) -> (u64, u32) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.0;
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.to_bytes();
         (
             u64::from_be_bytes([a, b, c, d, e, f, g, h]),
             u32::from_be_bytes([i, j, k, l]),
@@ -85,8 +98,7 @@ impl RowKey {
 
     /// The keys of all rows of this message to this recipient lie in this range.
     pub(crate) fn any_status(self) -> RangeInclusive<Self> {
-        let [a, b, c, d, e, f, g, h, i, ..] = self.0;
-        let with = |status| Self([a, b, c, d, e, f, g, h, i, status, status, status]);
+        let with = |status| Self::of(self.message(), Status([status; 3]));
         with(0)..=with(u8::MAX)
     }
 }
@@ -123,7 +135,7 @@ impl PartialOrd for RowKey {
 impl fmt::Debug for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RowKey(")?;
-        for byte in self.0 {
+        for byte in self.to_bytes() {
             write!(f, "{byte:02x}")?;
         }
         f.write_str(")")
@@ -173,9 +185,10 @@ impl Status {
 }
 
 /// Writes each part in lower case, and behind it its length.
+#[inline]
 fn write_lowercase(hasher: &mut SipHasher13, parts: &[impl AsRef<[u8]>]) {
     // One write of all that is short and plain is faster than many.
-    let mut buffer = [0_u8; 256];
+    let mut buffer = [0_u8; 128];
     let mut filled = 0;
     for part in parts {
         let part = part.as_ref();
@@ -185,38 +198,45 @@ fn write_lowercase(hasher: &mut SipHasher13, parts: &[impl AsRef<[u8]>]) {
         }
         hasher.write(buffer.get(..filled).unwrap_or_default());
         filled = 0;
-        let lower = String::from_utf8_lossy(part).to_lowercase();
-        hasher.write(lower.as_bytes());
-        hasher.write(&(lower.len() as u64).to_le_bytes());
+        write_unusual(hasher, part);
     }
     hasher.write(buffer.get(..filled).unwrap_or_default());
+}
+
+#[cold]
+fn write_unusual(hasher: &mut SipHasher13, part: &[u8]) {
+    let lower = String::from_utf8_lossy(part).to_lowercase();
+    hasher.write(lower.as_bytes());
+    hasher.write(&(lower.len() as u64).to_le_bytes());
 }
 
 /// Puts a part in lower case, and its length, at a place; the place behind both. None when there is
 /// no room, or when not all of it is ASCII.
 #[inline]
 fn put_lowercase(part: &[u8], buffer: &mut [u8], at: usize) -> Option<usize> {
-    // What is put behind the part is overwritten.
-    let room = buffer.get_mut(at..)?;
-    let (blocks, rest) = part.as_chunks::<BLOCK>();
-    let mut last = [0; BLOCK];
-    last.get_mut(..rest.len())?.copy_from_slice(rest);
+    let end = at + part.len();
+    let (room, behind) = buffer.get_mut(at..)?.split_at_mut_checked(part.len())?;
+    *behind.first_chunk_mut()? = (part.len() as u64).to_le_bytes();
     let mut seen = u8x16::ZERO;
-    for (index, block) in blocks.iter().chain([&last]).enumerate() {
-        let bytes = u8x16::new(*block);
+    let mut put = |block: [u8; BLOCK]| {
+        let bytes = u8x16::new(block);
         seen |= bytes;
-        let place = index * BLOCK;
-        room.get_mut(place..place + BLOCK)?
-            .copy_from_slice(&lowercase(bytes).to_array());
+        lowercase(bytes).to_array()
+    };
+    for (room, block) in room.as_chunks_mut().0.iter_mut().zip(part.as_chunks().0) {
+        *room = put(*block);
+    }
+    if let Some((last, room)) = part.last_chunk().zip(room.last_chunk_mut()) {
+        // Some of it has been put before.
+        *room = put(*last);
+    } else if !part.is_empty() {
+        let last = put(last_block(part, part.len()));
+        for (room, byte) in room.iter_mut().zip(last) {
+            *room = byte;
+        }
     }
     // The highest bit of a byte.
-    if seen.to_bitmask() != 0 {
-        return None;
-    }
-    let length = (part.len() as u64).to_le_bytes();
-    let end = part.len() + length.len();
-    room.get_mut(part.len()..end)?.copy_from_slice(&length);
-    Some(at + end)
+    (seen.to_bitmask() == 0).then_some(end + size_of::<u64>())
 }
 
 #[inline]
@@ -396,6 +416,29 @@ mod tests {
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
         assert_ne!(key(&["a", ""]), key(&["", "a"]));
         assert_ne!(key(&["a"]), RowKeyer::new([8; 16]).key(&["a"], "s"));
+    }
+
+    /// Keys are kept on the disk: a version that made others would deliver everything twice.
+    #[test]
+    fn keys_are_the_same_in_every_version() {
+        let keyer = RowKeyer::new(*b"0123456789abcdef");
+        let long = "X".repeat(150);
+        let cases: [(&[&str], &str, &str); 3] = [
+            (
+                &[
+                    "c1AF2bb8-c863-da3c-3eb4-1eea9447530d",
+                    "Jonas.Tanaka@contoso.example",
+                ],
+                "Delivered",
+                "a95bb58854e482b57b8de71d",
+            ),
+            (&["a", "bé", &long], "failed", "c4dc14daaa11b461a229dd2e"),
+            (&["0123456789abcdef", "Q"], "", "c2d10249d494f8d57fd6eee8"),
+        ];
+        for (identity, status, expected) in cases {
+            let key = keyer.key(identity, status);
+            assert_eq!(format!("{key:?}"), format!("RowKey({expected})"));
+        }
     }
 
     #[test]

@@ -69,7 +69,9 @@ impl<'a> Specials<'a> {
     pub(crate) fn next(&self, at: usize) -> Option<usize> {
         let place = at.wrapping_sub(self.start);
         let bits = self.words.as_flattened();
-        let ahead = u64::from_le_bytes(*bits.get(place / 8..)?.first_chunk()?) >> (place % 8);
+        let first = place / 8;
+        let ahead = bits.get(first..first + 8)?.first_chunk()?;
+        let ahead = u64::from_le_bytes(*ahead) >> (place % 8);
         if ahead != 0 {
             return Some(at + ahead.trailing_zeros() as usize);
         }
