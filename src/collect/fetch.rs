@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     backfill::{Backfill, Orders},
-    delivery::{Accepted, Delivery, Draft, Keeping},
+    delivery::{Accepted, Delivery, Draft, Keeping, Unsynced},
     pass::{Pass, Slot},
 };
 use super::{
@@ -77,6 +77,7 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     asked: JoinSet<Answer<S::Link>>,
     deliveries: JoinSet<Delivery>,
     accepted: Accepted,
+    unsynced: Unsynced,
     keeping: Keeping,
     last_batch: BatchId,
     /// What a person asks for besides.
@@ -127,6 +128,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             asked: JoinSet::new(),
             deliveries: JoinSet::new(),
             accepted: Accepted::default(),
+            unsynced: Unsynced::default(),
             keeping: Keeping::default(),
             last_batch: BatchId(0),
             backfill: None,

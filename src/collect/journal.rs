@@ -9,10 +9,16 @@
 //! nothing is ever written behind a damaged place. A segment is deleted when its newest row is
 //! forgotten. Rows of the last day and older ones, of which a backlog may have very many, go to
 //! segments of their own: a new row must not keep thousands of old ones on the disk.
+//!
+//! What is appended survives a kill of the process at once, and a crash of the machine once it is
+//! synced, which costs as much as hundreds of rows and is done for many at a time.
 
 mod segment;
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -43,6 +49,17 @@ pub struct Journal {
     recent: Option<Open>,
     /// The one for older rows.
     older: Option<Open>,
+    unsynced: Unsynced,
+}
+
+/// What a kill leaves, and a crash of the machine may not.
+#[derive(Debug, Default)]
+struct Unsynced {
+    rows: Vec<Filed>,
+    /// The segments that they are in.
+    segments: BTreeSet<u64>,
+    /// Some of it may be lost already.
+    is_doubtful: bool,
 }
 
 /// A segment that can be appended to.
@@ -130,15 +147,50 @@ impl Journal {
                 store.write(&name, text.slice(..all - damaged)).await?;
             }
             journal.newest.insert(number, newest);
+            // What is found may be there because the machine went on after a kill.
+            store.sync(&name).await?;
         }
         Ok((KnownRows::delivered(hours), journal))
     }
 
-    /// Remembers delivered rows; on return they are safe on the disk.
+    /// Remembers delivered rows: on return a kill does not make them forgotten, after a
+    /// [`sync`](Self::sync) a crash of the machine does not.
     ///
     /// # Errors
     /// When they could not be written. The next call begins a new segment.
     pub async fn append(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
+        self.write(store, rows).await?;
+        self.unsynced.rows.extend_from_slice(rows);
+        Ok(())
+    }
+
+    /// Makes sure that all rows are safe on the disk.
+    ///
+    /// # Errors
+    /// When the disk could not say so. Rows that it may have lost are written again by the next call,
+    /// to new segments: the disk may say then that they are safe where they are no more.
+    pub async fn sync(&mut self, store: &impl Store) -> io::Result<()> {
+        if std::mem::take(&mut self.unsynced.is_doubtful) {
+            let rows = std::mem::take(&mut self.unsynced.rows);
+            let written = self.write(store, &rows).await;
+            self.unsynced.rows = rows;
+            self.unsynced.is_doubtful = written.is_err();
+            written?;
+        }
+        while let Some(number) = self.unsynced.segments.first().copied() {
+            if let Err(error) = store.sync(&segment_name(number)).await {
+                (self.recent, self.older) = (None, None);
+                self.unsynced.segments.clear();
+                self.unsynced.is_doubtful = true;
+                return Err(error);
+            }
+            self.unsynced.segments.remove(&number);
+        }
+        self.unsynced.rows = Vec::new();
+        Ok(())
+    }
+
+    async fn write(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
         let mut rows = rows.to_vec();
         // They come hour by hour, nearly, and most often the latest first.
         if rows.first().map(|row| row.hour) > rows.last().map(|row| row.hour) {
@@ -176,6 +228,7 @@ impl Journal {
         let frames = segment::frames(rows);
         let bytes = bytes + frames.len();
         store.append(&segment_name(number), frames).await?;
+        self.unsynced.segments.insert(number);
         Ok((bytes < SEGMENT_BYTES).then_some(Open { number, bytes }))
     }
 
@@ -197,6 +250,7 @@ impl Journal {
             }
             store.delete(&segment_name(number)).await?;
             self.newest.remove(&number);
+            self.unsynced.segments.remove(&number);
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The guarantee of the fetch loop, on virtual time, against sources and sinks that fail in every
-//! way, and with kills at any moment.
+//! way, and with kills and crashes of the machine at any moment.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -226,7 +226,24 @@ impl Sink for FakeSink {
 #[derive(Debug, Default)]
 struct Disk {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// What a crash of the machine leaves.
+    safe: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Since when there is more than that.
+    unsafe_since: Mutex<Option<tokio::time::Instant>>,
     mark: Mutex<Option<DateTime<Utc>>>,
+}
+
+impl Disk {
+    fn crash_of_the_machine(&self) {
+        *self.files.lock().unwrap() = self.safe.lock().unwrap().clone();
+        *self.unsafe_since.lock().unwrap() = None;
+    }
+
+    /// What is not safe is not so for long.
+    fn is_safe_soon(&self) -> bool {
+        let since = *self.unsafe_since.lock().unwrap();
+        since.is_none_or(|since| since.elapsed() <= Duration::from_millis(51))
+    }
 }
 
 /// The hours of the frames of a segment, in the form that the journal describes.
@@ -252,10 +269,10 @@ impl Store for Disk {
             .map(Bytes::from))
     }
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.files
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), content.to_vec());
+        for files in [&self.files, &self.safe] {
+            let mut files = files.lock().unwrap();
+            files.insert(name.to_owned(), content.to_vec());
+        }
         Ok(())
     }
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
@@ -265,9 +282,23 @@ impl Store for Disk {
             .entry(name.to_owned())
             .or_default()
             .extend(content);
+        let mut since = self.unsafe_since.lock().unwrap();
+        since.get_or_insert_with(tokio::time::Instant::now);
+        Ok(())
+    }
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        assert!(self.is_safe_soon());
+        let content = self.files.lock().unwrap().get(name).cloned();
+        let content = content.ok_or(io::ErrorKind::NotFound)?;
+        let mut safe = self.safe.lock().unwrap();
+        safe.insert(name.to_owned(), content);
+        if *safe == *self.files.lock().unwrap() {
+            *self.unsafe_since.lock().unwrap() = None;
+        }
         Ok(())
     }
     async fn delete(&self, name: &str) -> io::Result<()> {
+        self.safe.lock().unwrap().remove(name);
         let old = self.files.lock().unwrap().remove(name);
         let mark = *self.mark.lock().unwrap();
         if name.ends_with(".keys")
@@ -535,9 +566,15 @@ async fn check(
         let alone = unfinished(&disk).await.filter(|_| wish.alone);
         let life = Some(Duration::from_millis(life.into()));
         run(&world, &disk, start, life, alone.map(|order| order.range)).await;
+        prop_assert!(disk.is_safe_soon());
+        let mut most = 4 * BATCH;
+        if world.chance(30) {
+            disk.crash_of_the_machine();
+            most += 16 * BATCH;
+        }
         let lost = forgotten(&world, &disk).await;
         prop_assert!(
-            lost.len() <= 4 * BATCH,
+            lost.len() <= most,
             "{} rows in flight at a kill",
             lost.len()
         );

@@ -71,6 +71,10 @@ impl Store for Kept {
         io(self.0.append(name, content).await)
     }
 
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        io(self.0.sync(name).await)
+    }
+
     async fn delete(&self, name: &str) -> io::Result<()> {
         io(self.0.delete(name).await)
     }

@@ -58,7 +58,11 @@ impl Ledger for Segments {
 
     fn deliver(&mut self, page: &[Filed]) -> Result<()> {
         let Remembered { journal, known, .. } = &mut self.remembered;
-        self.runtime.block_on(journal.append(&self.store, page))?;
+        let store = &self.store;
+        self.runtime.block_on(async {
+            journal.append(store, page).await?;
+            journal.sync(store).await
+        })?;
         known.arrived(self.batch);
         self.batch = BatchId(self.batch.0 + 1);
         Ok(())
@@ -83,6 +87,10 @@ impl Store for Directory {
 
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
         io(self.0.append(name, content).await)
+    }
+
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        io(self.0.sync(name).await)
     }
 
     async fn delete(&self, name: &str) -> io::Result<()> {

@@ -20,9 +20,13 @@ use crate::{Page, RowRef, Window, http::Backoff};
 /// Batches under way at once (contract J-07), with those that are accepted and not journaled yet.
 const IN_FLIGHT: usize = 4;
 
-/// Batches that are accepted one soon after the other are journaled together: each visit to the disk
-/// costs as much as hundreds of rows.
+/// Batches that are accepted one soon after the other are journaled together, and what is journaled is
+/// synced together: each visit to the disk costs as much as hundreds of rows.
 const TOGETHER: Duration = Duration::from_millis(50);
+
+/// So many batches at most are journaled and not synced, which a crash of the machine makes the intake
+/// get a second time.
+const UNSYNCED: usize = 16;
 
 /// The timeline is kept at most this often, as a crash between costs no more than that windows are
 /// read again whose rows are known.
@@ -85,6 +89,32 @@ impl Accepted {
     /// How long until they are to be journaled; none when there are none.
     fn due_in(&self) -> Option<Duration> {
         Some(TOGETHER.saturating_sub(self.since?.elapsed()))
+    }
+}
+
+/// Batches that are journaled and not synced yet: a kill does not make them forgotten, a crash of the
+/// machine may.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    batches: usize,
+    since: Option<Instant>,
+}
+
+impl Unsynced {
+    fn add(&mut self, batches: usize) {
+        self.batches += batches;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// How long until they are to be synced; none when there are none.
+    fn due_in(&self) -> Option<Duration> {
+        let rested = self.since?.elapsed();
+        let is_full = self.batches + IN_FLIGHT > UNSYNCED;
+        Some(if is_full {
+            Duration::ZERO
+        } else {
+            TOGETHER.saturating_sub(rested)
+        })
     }
 }
 
@@ -245,7 +275,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             reason: "it is longer than the intake accepts",
         });
         self.known.give_up(filed, pass.draft.id);
-        self.remember(&[filed]).await
+        self.remember(&[filed]).await?;
+        self.unsynced.add(1);
+        Ok(())
     }
 
     #[inline]
@@ -285,7 +317,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             });
             let stop = self.parts.stop.clone();
             // So that the loop is seen to turn, however long the intake is down.
-            let pause = self.accepted.due_in().unwrap_or(super::TURN / 2);
+            let due = [self.accepted.due_in(), self.unsynced.due_in()];
+            let pause = due.into_iter().flatten().min().unwrap_or(super::TURN / 2);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(End::Stopped),
@@ -333,27 +366,46 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// Journals accepted rows when they have waited for others long enough, or stand in the way of
-    /// the next.
+    /// the next; and syncs what has been journaled long enough ago.
     pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
         let is_full = self.accepted.batches.len() >= IN_FLIGHT;
         match self.accepted.due_in() {
-            Some(due) if is_full || due.is_zero() => self.journal_accepted().await,
-            _ => Ok(()),
+            Some(due) if is_full || due.is_zero() => self.journal_accepted().await?,
+            _ => {}
         }
+        self.sync_when_due().await
     }
 
     /// Journals accepted rows when nothing else is to be done and none are about to follow.
     pub(super) async fn journal_when_quiet(&mut self) -> Result<(), End> {
         if self.deliveries.is_empty() && !self.accepted.batches.is_empty() {
-            return self.journal_accepted().await;
+            self.journal_accepted().await?;
         }
         self.journal_when_due().await
+    }
+
+    async fn sync_when_due(&mut self) -> Result<(), End> {
+        if self.unsynced.due_in() == Some(Duration::ZERO) {
+            self.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that what is journaled is not sent again after a crash of the machine either.
+    async fn sync(&mut self) -> Result<(), End> {
+        let mut backoff = store_backoff();
+        while let Err(error) = self.journal.sync(self.parts.store.as_ref()).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        self.unsynced = Unsynced::default();
+        Ok(())
     }
 
     /// Makes sure that accepted rows are not sent again after a restart.
     async fn journal_accepted(&mut self) -> Result<(), End> {
         let Accepted { rows, batches, .. } = std::mem::take(&mut self.accepted);
         self.remember(&rows).await?;
+        self.unsynced.add(batches.len());
         let mut done = Vec::new();
         for batch in batches {
             done.extend(self.readings.accepted(batch));
@@ -366,7 +418,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let accepted = self.accepted.due_in();
         let is_quiet = self.deliveries.is_empty();
         let accepted = accepted.map(|due| if is_quiet { Duration::ZERO } else { due });
-        let due = [accepted, self.keeping.due_in()];
+        let due = [accepted, self.unsynced.due_in(), self.keeping.due_in()];
         due.into_iter().flatten().min()
     }
 
@@ -383,7 +435,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// Makes sure that rows are not sent again after a restart.
+    /// Journals rows.
     async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
         if rows.is_empty() {
             return Ok(());
@@ -451,8 +503,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
-    /// again, whose rows are known.
+    /// again, whose rows are known: they must be safe before either says that a window was read.
     pub(super) async fn keep(&mut self) -> Result<(), End> {
+        self.sync().await?;
         let timeline = Timeline::new(
             self.source_time(),
             self.schedule.coverage().clone(),
@@ -503,8 +556,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         self.deliveries.abort_all();
         // A store that fails now is not waited for.
-        if self.journal_accepted().await.is_ok() {
-            _ = self.keep_changes().await;
+        if self.journal_accepted().await.is_ok() && self.keep_changes().await.is_ok() {
+            _ = self.sync().await;
         }
     }
 }

@@ -20,6 +20,8 @@ struct Files {
     /// The last addition: where, and from which length to which.
     last: Mutex<Option<(String, usize, usize)>>,
     broken: Mutex<bool>,
+    /// What a crash of the machine leaves.
+    safe: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Files {
@@ -41,6 +43,18 @@ impl Files {
                 .entry(name.to_owned())
                 .or_default(),
         );
+    }
+
+    /// The content of a file is safe now.
+    fn save(&self, name: &str) {
+        let content = self.content.lock().unwrap().get(name).cloned();
+        let mut safe = self.safe.lock().unwrap();
+        safe.insert(name.to_owned(), content.unwrap_or_default());
+    }
+
+    /// Loses what is not safe.
+    fn crash_of_the_machine(&self) {
+        *self.content.lock().unwrap() = self.safe.lock().unwrap().clone();
     }
 
     /// Keeps this share, of 256, of the last addition.
@@ -65,6 +79,7 @@ impl Store for Files {
 
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
         self.change(name, |old| *old = content.to_vec());
+        self.save(name);
         Ok(())
     }
 
@@ -82,7 +97,18 @@ impl Store for Files {
         Ok(())
     }
 
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        if *self.broken.lock().unwrap() {
+            // As the kernel does, which does not try again what it could not write.
+            self.crash_of_the_machine();
+            return Err(io::Error::other("the disk is broken"));
+        }
+        self.save(name);
+        Ok(())
+    }
+
     async fn delete(&self, name: &str) -> io::Result<()> {
+        self.safe.lock().unwrap().remove(name);
         self.content.lock().unwrap().remove(name);
         Ok(())
     }
@@ -219,6 +245,55 @@ fn a_failed_append_is_repeated_in_a_new_segment() {
     append(&mut journal, &files, &[row(3, 0, 50)]);
     assert_eq!(files.segments().len(), 2);
     assert_eq!(open(&files).known.len(), 3);
+}
+
+#[test]
+fn what_is_synced_survives_a_crash_of_the_machine() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    for n in 0..4 {
+        append(&mut journal, &files, &[row(n, 0, 50), row(n, 0, 10)]);
+        if n == 2 {
+            now(journal.sync(&files)).unwrap();
+        }
+    }
+    assert_eq!(files.segments().len(), 2);
+    files.crash_of_the_machine();
+    let remembered = open(&files);
+    assert_eq!(remembered.known.len(), 6);
+    assert!(remembered.damage.is_empty());
+}
+
+#[test]
+fn what_a_killed_process_left_is_safe_once_it_is_known() {
+    let files = Files::default();
+    append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
+    assert_eq!(open(&files).known.len(), 1);
+    files.crash_of_the_machine();
+    assert_eq!(open(&files).known.len(), 1);
+}
+
+#[test]
+fn what_could_not_be_synced_is_written_again_to_new_segments() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    append(&mut journal, &files, &[row(1, 0, 50)]);
+    now(journal.sync(&files)).unwrap();
+    append(&mut journal, &files, &[row(2, 0, 50), row(2, 0, 10)]);
+    *files.broken.lock().unwrap() = true;
+    now(journal.sync(&files)).unwrap_err();
+    now(journal.sync(&files)).unwrap_err();
+    *files.broken.lock().unwrap() = false;
+    append(&mut journal, &files, &[row(3, 0, 50)]);
+    now(journal.sync(&files)).unwrap();
+    files.crash_of_the_machine();
+    assert_eq!(open(&files).known.len(), 4);
+    // It is said to be safe by now.
+    append(&mut journal, &files, &[row(4, 0, 50)]);
+    let segments = files.segments();
+    now(journal.sync(&files)).unwrap();
+    assert_eq!(files.segments(), segments);
+    assert_eq!(open(&files).known.len(), 5);
 }
 
 #[test]

@@ -32,6 +32,15 @@ pub(super) async fn check(storage: Storage) {
         storage.read("deep/er/log").await.unwrap().unwrap(),
         "one two"
     );
+    storage.sync("deep/er/log").await.unwrap();
+    storage.write("deep/er/log", "one two").await.unwrap();
+    storage.sync("deep/er/log").await.unwrap();
+    storage.append("deep/er/log", " three").await.unwrap();
+    storage.sync("deep/er/log").await.unwrap();
+    assert_eq!(
+        storage.read("deep/er/log").await.unwrap().unwrap(),
+        "one two three"
+    );
     storage.write("deep/er/log", "new").await.unwrap();
     storage.append("deep/er/log", "er").await.unwrap();
     assert_eq!(storage.read("deep/er/log").await.unwrap().unwrap(), "newer");

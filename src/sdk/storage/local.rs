@@ -160,10 +160,23 @@ impl Backend for LocalBackend {
                 }
             };
             file.write_all(&content)?;
-            file.sync_data()?;
             if let Some(directory) = new_in {
                 sync_directory(&directory)?;
             }
+            *this.appended() = Some((name, file));
+            Ok(())
+        })
+    }
+
+    fn sync(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+        let this = self.clone();
+        self.blocking(move |root| {
+            let open = this.take_appended(&name);
+            let file = match open.filter(is_there) {
+                Some(file) => file,
+                None => OpenOptions::new().append(true).open(root.join(&name))?,
+            };
+            file.sync_data()?;
             *this.appended() = Some((name, file));
             Ok(())
         })
@@ -264,7 +277,10 @@ mod tests {
         append("one,").await.unwrap();
         append("two,").await.unwrap();
         assert_eq!(content().unwrap(), "one,two,");
+        backend.sync("a/b".to_owned()).await.unwrap();
         fs::remove_dir_all(directory.path().join("a")).unwrap();
+        let lost = backend.sync("a/b".to_owned()).await.unwrap_err();
+        assert_eq!(lost.kind(), io::ErrorKind::NotFound, "it cannot be safe");
         append("three").await.unwrap();
         assert_eq!(content().unwrap(), "three");
         backend

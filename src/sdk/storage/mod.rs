@@ -62,7 +62,7 @@ pub enum StorageError {
     /// An operation on one file failed.
     #[error("cannot {operation} {name} in the data storage")]
     Failed {
-        /// What was tried: read, write, append to, list or delete.
+        /// What was tried: read, write, append to, sync, list or delete.
         operation: &'static str,
         /// The file, or the prefix of a list.
         name: String,
@@ -73,7 +73,8 @@ pub enum StorageError {
 
 /// Keeps files under relative names like `context.json` or `ledger/0001.seg`.
 ///
-/// Whatever returned without error survives a crash of the machine, but for what is written lightly.
+/// Whatever returned without error survives a crash of the machine, but for what is written lightly,
+/// and for what is appended and not synced yet.
 /// Names have been checked before a backend sees them.
 pub trait Backend: fmt::Debug + Send + Sync {
     /// The whole file; None when there is none.
@@ -89,8 +90,15 @@ pub trait Backend: fmt::Debug + Send + Sync {
     }
 
     /// Adds to the end of the file, which is created when absent. After a crash a part of the
-    /// last, unfinished addition may be there.
+    /// last, unfinished addition may be there; after a crash of the machine, unlike one of the process, a
+    /// part of all that was added since the last [`sync`](Self::sync).
     fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Makes what was appended to a file survive a crash of the machine. After an error, some of it may
+    /// be lost, whatever is said the next time.
+    fn sync(&self, _name: String) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// The names that start with a prefix, sorted.
     fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>>;
@@ -140,13 +148,23 @@ impl Storage {
         result.map_err(failed("write", name))
     }
 
-    /// Adds to the end of the file durably.
+    /// Adds to the end of the file, but may lose it when the machine crashes before a
+    /// [`sync`](Self::sync).
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn append(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
         let result = self.0.append(checked(name)?, content.into()).await;
         result.map_err(failed("append to", name))
+    }
+
+    /// Makes durable what was appended to the file.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); some of what was appended may be lost then, whatever a later call says.
+    pub async fn sync(&self, name: &str) -> Result<(), StorageError> {
+        let result = self.0.sync(checked(name)?).await;
+        result.map_err(failed("sync", name))
     }
 
     /// The names that start with `prefix`, sorted; an empty prefix gives all.
