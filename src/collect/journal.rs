@@ -55,7 +55,7 @@ pub struct Journal {
 /// What a kill leaves, and a crash of the machine may not.
 #[derive(Debug, Default)]
 struct Unsynced {
-    rows: Vec<Filed>,
+    rows: Vec<Vec<Filed>>,
     /// The segments that they are in.
     segments: BTreeSet<u64>,
     /// Some of it may be lost already.
@@ -153,14 +153,19 @@ impl Journal {
         Ok((KnownRows::delivered(hours), journal))
     }
 
-    /// Remembers delivered rows: on return a kill does not make them forgotten, after a
+    /// Remembers delivered rows, and takes them: on return a kill does not make them forgotten, after a
     /// [`sync`](Self::sync) a crash of the machine does not.
     ///
     /// # Errors
-    /// When they could not be written. The next call begins a new segment.
-    pub async fn append(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
+    /// When they could not be written; they are left then. The next call begins a new segment.
+    pub async fn append(&mut self, store: &impl Store, rows: &mut Vec<Filed>) -> io::Result<()> {
+        // They come hour by hour, nearly, and most often the latest first.
+        if rows.first().map(|row| row.hour) > rows.last().map(|row| row.hour) {
+            rows.reverse();
+        }
+        rows.sort_by_key(|row| row.hour);
         self.write(store, rows).await?;
-        self.unsynced.rows.extend_from_slice(rows);
+        self.unsynced.rows.push(std::mem::take(rows));
         Ok(())
     }
 
@@ -170,12 +175,11 @@ impl Journal {
     /// When the disk could not say so. Rows that it may have lost are written again by the next call,
     /// to new segments: the disk may say then that they are safe where they are no more.
     pub async fn sync(&mut self, store: &impl Store) -> io::Result<()> {
-        if std::mem::take(&mut self.unsynced.is_doubtful) {
-            let rows = std::mem::take(&mut self.unsynced.rows);
-            let written = self.write(store, &rows).await;
-            self.unsynced.rows = rows;
-            self.unsynced.is_doubtful = written.is_err();
-            written?;
+        if self.unsynced.is_doubtful {
+            let mut all = self.unsynced.rows.concat();
+            all.sort_by_key(|row| row.hour);
+            self.write(store, &all).await?;
+            self.unsynced.is_doubtful = false;
         }
         while let Some(number) = self.unsynced.segments.first().copied() {
             if let Err(error) = store.sync(&segment_name(number)).await {
@@ -186,17 +190,12 @@ impl Journal {
             }
             self.unsynced.segments.remove(&number);
         }
-        self.unsynced.rows = Vec::new();
+        self.unsynced.rows.clear();
         Ok(())
     }
 
+    /// Appends rows, sorted by hour.
     async fn write(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
-        let mut rows = rows.to_vec();
-        // They come hour by hour, nearly, and most often the latest first.
-        if rows.first().map(|row| row.hour) > rows.last().map(|row| row.hour) {
-            rows.reverse();
-        }
-        rows.sort_by_key(|row| row.hour);
         let newest = rows.last().map(|row| row.hour);
         let newest = newest.max(self.newest.values().copied().max());
         let since = newest.unwrap_or(0).saturating_sub(RECENT_HOURS);

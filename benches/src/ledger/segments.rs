@@ -60,7 +60,7 @@ impl Ledger for Segments {
         let Remembered { journal, known, .. } = &mut self.remembered;
         let store = &self.store;
         self.runtime.block_on(async {
-            journal.append(store, page).await?;
+            journal.append(store, &mut page.to_vec()).await?;
             journal.sync(store).await
         })?;
         known.arrived(self.batch);

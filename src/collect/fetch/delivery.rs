@@ -275,7 +275,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             reason: "it is longer than the intake accepts",
         });
         self.known.give_up(filed, pass.draft.id);
-        self.remember(&[filed]).await?;
+        self.remember(vec![filed]).await?;
         self.unsynced.add(1);
         Ok(())
     }
@@ -404,7 +404,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Makes sure that accepted rows are not sent again after a restart.
     async fn journal_accepted(&mut self) -> Result<(), End> {
         let Accepted { rows, batches, .. } = std::mem::take(&mut self.accepted);
-        self.remember(&rows).await?;
+        self.remember(rows).await?;
         self.unsynced.add(batches.len());
         let mut done = Vec::new();
         for batch in batches {
@@ -436,12 +436,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// Journals rows.
-    async fn remember(&mut self, rows: &[Filed]) -> Result<(), End> {
+    async fn remember(&mut self, mut rows: Vec<Filed>) -> Result<(), End> {
         if rows.is_empty() {
             return Ok(());
         }
         let mut backoff = store_backoff();
-        while let Err(error) = self.journal.append(self.parts.store.as_ref(), rows).await {
+        let store = Arc::clone(&self.parts.store);
+        while let Err(error) = self.journal.append(store.as_ref(), &mut rows).await {
             self.store_failed(&error, &mut backoff).await?;
         }
         Ok(())

@@ -144,7 +144,7 @@ fn row(message: u8, status: u8, hour: u32) -> Filed {
 }
 
 fn append(journal: &mut Journal, files: &Files, rows: &[Filed]) {
-    now(journal.append(files, rows)).unwrap();
+    now(journal.append(files, &mut rows.to_vec())).unwrap();
 }
 
 #[test]
@@ -239,9 +239,10 @@ fn a_failed_append_is_repeated_in_a_new_segment() {
     let mut journal = open(&files).journal;
     append(&mut journal, &files, &[row(1, 0, 50)]);
     *files.broken.lock().unwrap() = true;
-    now(journal.append(&files, &[row(2, 0, 50)])).unwrap_err();
+    let mut rows = vec![row(2, 0, 50)];
+    now(journal.append(&files, &mut rows)).unwrap_err();
     *files.broken.lock().unwrap() = false;
-    append(&mut journal, &files, &[row(2, 0, 50)]);
+    append(&mut journal, &files, &rows);
     append(&mut journal, &files, &[row(3, 0, 50)]);
     assert_eq!(files.segments().len(), 2);
     assert_eq!(open(&files).known.len(), 3);
