@@ -275,9 +275,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             reason: "it is longer than the intake accepts",
         });
         self.known.give_up(filed, pass.draft.id);
-        self.remember(vec![filed]).await?;
-        self.unsynced.add(1);
-        Ok(())
+        self.remember(vec![filed], 1).await
     }
 
     #[inline]
@@ -404,8 +402,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Makes sure that accepted rows are not sent again after a restart.
     async fn journal_accepted(&mut self) -> Result<(), End> {
         let Accepted { rows, batches, .. } = std::mem::take(&mut self.accepted);
-        self.remember(rows).await?;
-        self.unsynced.add(batches.len());
+        self.remember(rows, batches.len()).await?;
         let mut done = Vec::new();
         for batch in batches {
             done.extend(self.readings.accepted(batch));
@@ -435,8 +432,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// Journals rows.
-    async fn remember(&mut self, mut rows: Vec<Filed>) -> Result<(), End> {
+    /// Journals the rows of so many batches.
+    async fn remember(&mut self, mut rows: Vec<Filed>, batches: usize) -> Result<(), End> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -445,6 +442,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         while let Err(error) = self.journal.append(store.as_ref(), &mut rows).await {
             self.store_failed(&error, &mut backoff).await?;
         }
+        self.unsynced.add(batches);
         Ok(())
     }
 
