@@ -2,6 +2,7 @@
 //! asked for and batches are delivered beside it, a bounded number of each.
 
 mod backfill;
+mod books;
 mod delivery;
 mod pass;
 
@@ -16,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     backfill::{Backfill, Orders},
-    delivery::{Accepted, Delivery, Draft, Keeping, Unsynced},
+    books::{Accepted, Keeping, Unsynced},
+    delivery::{Delivery, Draft},
     pass::{Pass, Slot},
 };
 use super::{

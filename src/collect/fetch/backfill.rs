@@ -249,7 +249,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         backfill.progress.at = now;
         backfill.progress.worked = backfill.before + backfill.since.elapsed().as_secs();
         let progress = backfill.progress.clone();
-        let mut backoff = super::delivery::store_backoff();
+        let mut backoff = super::books::store_backoff();
         while let Err(error) = progress.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }

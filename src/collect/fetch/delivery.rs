@@ -1,47 +1,26 @@
-//! From rows to accepted batches, and the books that are kept of them.
+//! From rows to accepted batches.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{task::JoinError, time::Instant};
+use tokio::task::JoinError;
 
 use super::{
     super::{
         Batch, Checkpoint, Event, Pushed, Receipt, Sink, Source, Store,
         event::{Novelty, PageCount},
         known::{Admission, BatchId, Filed},
-        readings::Done,
-        timeline::Timeline,
     },
     Collector, End, Lane, Pass, is_foreign,
 };
-use crate::{Page, RowRef, Window, http::Backoff};
+use crate::{Page, RowRef, Window};
 
 /// Batches under way at once (contract J-07), with those that are accepted and not journaled yet.
-const IN_FLIGHT: usize = 4;
-
-/// Batches that are accepted one soon after the other are journaled together, and what is journaled is
-/// synced together: each visit to the disk costs as much as hundreds of rows.
-const TOGETHER: Duration = Duration::from_millis(50);
-
-/// So many batches at most are journaled and not synced, which a crash of the machine makes the intake
-/// get a second time.
-const UNSYNCED: usize = 16;
-
-/// The timeline is kept at most this often, as a crash between costs no more than that windows are
-/// read again whose rows are known.
-const KEEPING: Duration = Duration::from_secs(1);
+pub(super) const IN_FLIGHT: usize = 4;
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
 const DRAIN: Duration = Duration::from_millis(2500);
-
-/// Delivered rows are remembered for this long before the floor of the timeline: a source may show
-/// rows again that lie just before the window it was asked for.
-const REMEMBER: TimeDelta = TimeDelta::minutes(5);
-
-/// Pauses while the data directory cannot be written.
-const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// A batch that is no longer under way.
 #[derive(Debug)]
@@ -69,68 +48,6 @@ pub(super) struct Draft<B> {
 enum Obstacle {
     Full,
     TooLong,
-}
-
-/// Batches that are accepted and not journaled yet.
-#[derive(Debug, Default)]
-pub(super) struct Accepted {
-    rows: Vec<Filed>,
-    batches: Vec<BatchId>,
-    since: Option<Instant>,
-}
-
-impl Accepted {
-    fn add(&mut self, batch: BatchId, rows: Vec<Filed>) {
-        self.batches.push(batch);
-        self.rows.extend(rows);
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    /// How long until they are to be journaled; none when there are none.
-    fn due_in(&self) -> Option<Duration> {
-        Some(TOGETHER.saturating_sub(self.since?.elapsed()))
-    }
-}
-
-/// Batches that are journaled and not synced yet: a kill does not make them forgotten, a crash of the
-/// machine may.
-#[derive(Debug, Default)]
-pub(super) struct Unsynced {
-    batches: usize,
-    since: Option<Instant>,
-}
-
-impl Unsynced {
-    fn add(&mut self, batches: usize) {
-        self.batches += batches;
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    /// How long until they are to be synced; none when there are none.
-    fn due_in(&self) -> Option<Duration> {
-        let rested = self.since?.elapsed();
-        let is_full = self.batches + IN_FLIGHT > UNSYNCED;
-        Some(if is_full {
-            Duration::ZERO
-        } else {
-            TOGETHER.saturating_sub(rested)
-        })
-    }
-}
-
-/// When the timeline was kept last, and whether it has changed since.
-#[derive(Debug, Default)]
-pub(super) struct Keeping {
-    kept: Option<Instant>,
-    changed: bool,
-}
-
-impl Keeping {
-    /// How long until it is to be kept; none when it has not changed.
-    fn due_in(&self) -> Option<Duration> {
-        let rested = self.kept.map_or(KEEPING, |kept| kept.elapsed());
-        self.changed.then(|| KEEPING.saturating_sub(rested))
-    }
 }
 
 impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
@@ -363,62 +280,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Journals accepted rows when they have waited for others long enough, or stand in the way of
-    /// the next; and syncs what has been journaled long enough ago.
-    pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
-        let is_full = self.accepted.batches.len() >= IN_FLIGHT;
-        match self.accepted.due_in() {
-            Some(due) if is_full || due.is_zero() => self.journal_accepted().await?,
-            _ => {}
-        }
-        self.sync_when_due().await
-    }
-
-    /// Journals accepted rows when nothing else is to be done and none are about to follow.
-    pub(super) async fn journal_when_quiet(&mut self) -> Result<(), End> {
-        if self.deliveries.is_empty() && !self.accepted.batches.is_empty() {
-            self.journal_accepted().await?;
-        }
-        self.journal_when_due().await
-    }
-
-    async fn sync_when_due(&mut self) -> Result<(), End> {
-        if self.unsynced.due_in() == Some(Duration::ZERO) {
-            self.sync().await?;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that what is journaled is not sent again after a crash of the machine either.
-    async fn sync(&mut self) -> Result<(), End> {
-        let mut backoff = store_backoff();
-        while let Err(error) = self.journal.sync(self.parts.store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        self.unsynced = Unsynced::default();
-        Ok(())
-    }
-
-    /// Makes sure that accepted rows are not sent again after a restart.
-    async fn journal_accepted(&mut self) -> Result<(), End> {
-        let Accepted { rows, batches, .. } = std::mem::take(&mut self.accepted);
-        self.remember(rows, batches.len()).await?;
-        let mut done = Vec::new();
-        for batch in batches {
-            done.extend(self.readings.accepted(batch));
-        }
-        self.complete(done).await
-    }
-
-    /// How long until something is to be written.
-    pub(super) fn until_written(&self) -> Option<Duration> {
-        let accepted = self.accepted.due_in();
-        let is_quiet = self.deliveries.is_empty();
-        let accepted = accepted.map(|due| if is_quiet { Duration::ZERO } else { due });
-        let due = [accepted, self.unsynced.due_in(), self.keeping.due_in()];
-        due.into_iter().flatten().min()
-    }
-
     fn tell_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
         self.tell(Event::Accepted {
             rows: delivery.rows.len().saturating_sub(receipt.rejected.len()),
@@ -430,116 +291,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 reason: &rejected.reason,
             });
         }
-    }
-
-    /// Journals the rows of so many batches.
-    async fn remember(&mut self, mut rows: Vec<Filed>, batches: usize) -> Result<(), End> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut backoff = store_backoff();
-        let store = Arc::clone(&self.parts.store);
-        while let Err(error) = self.journal.append(store.as_ref(), &mut rows).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        self.unsynced.add(batches);
-        Ok(())
-    }
-
-    /// Windows are done.
-    pub(super) async fn complete(&mut self, done: Vec<Done>) -> Result<(), End> {
-        if done.is_empty() {
-            return Ok(());
-        }
-        for Done {
-            window,
-            began,
-            read,
-        } in done
-        {
-            self.schedule.complete(window, began, read.rows, read.now);
-        }
-        // What is done is not read again by this process, whatever is safe on the disk.
-        self.known.forget_before(self.horizon());
-        self.keeping.changed = true;
-        self.keep_when_due().await?;
-        self.settle_backfill().await
-    }
-
-    /// Keeps the timeline if it has changed, now and then.
-    pub(super) async fn keep_when_due(&mut self) -> Result<(), End> {
-        if self.keeping.due_in() == Some(Duration::ZERO) {
-            self.keep().await?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the timeline if it has changed.
-    pub(super) async fn keep_changes(&mut self) -> Result<(), End> {
-        if self.keeping.changed {
-            self.keep().await?;
-        }
-        Ok(())
-    }
-
-    /// Nobody will show rows again that were received before it.
-    fn horizon(&self) -> DateTime<Utc> {
-        self.schedule.coverage().floor() - REMEMBER
-    }
-
-    /// Forgets rows on the disk. The timeline and the mark that say so must be safe: what lies behind
-    /// an older mark is read again after a crash.
-    async fn forget(&mut self) {
-        let horizon = self.horizon();
-        let store = self.parts.store.as_ref();
-        if let Err(error) = self.journal.forget_before(store, horizon).await {
-            // Harmless: it is tried again when the timeline is kept next.
-            self.tell(Event::StoreFailed {
-                error: &error,
-                pause: Duration::ZERO,
-            });
-        }
-    }
-
-    /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
-    /// again, whose rows are known: they must be safe before either says that a window was read.
-    pub(super) async fn keep(&mut self) -> Result<(), End> {
-        self.sync().await?;
-        let timeline = Timeline::new(
-            self.source_time(),
-            self.schedule.coverage().clone(),
-            self.schedule.lateness().clone(),
-        );
-        let mut backoff = store_backoff();
-        while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        self.keeping = Keeping {
-            kept: Some(Instant::now()),
-            changed: false,
-        };
-        if timeline.coverage.has_begun() {
-            let mut backoff = store_backoff();
-            while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
-                self.store_failed(&error, &mut backoff).await?;
-            }
-            self.tell(Event::Marked {
-                mark: timeline.mark,
-            });
-        }
-        self.forget().await;
-        Ok(())
-    }
-
-    pub(super) async fn store_failed(
-        &self,
-        error: &io::Error,
-        backoff: &mut Backoff,
-    ) -> Result<(), End> {
-        let pause = backoff.next_pause(None);
-        self.tell(Event::StoreFailed { error, pause });
-        self.tell(Event::Turning { within: pause });
-        self.until_stopped(tokio::time::sleep(pause)).await
     }
 
     /// Takes in what is accepted shortly after a stop, and gives up the rest.
@@ -559,8 +310,4 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             _ = self.sync().await;
         }
     }
-}
-
-pub(super) fn store_backoff() -> Backoff {
-    Backoff::new(STORE_PAUSES.0, STORE_PAUSES.1)
 }
