@@ -181,7 +181,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::sdk::{config::Configuration, log::tests::log, testing::Fake};
+    use crate::sdk::{config::Configuration, health::Side, log::tests::log, testing::Fake};
 
     fn callback(fake: &Fake) -> Callback {
         let environment = [("TOKEN", "t0ken"), ("URL_CALLBACK", "http://h/callback")];
@@ -206,7 +206,7 @@ mod tests {
         let busy = (429, "header: retry-after=100\n\n".to_owned());
         let fake = Fake::in_turn(vec![down(500), down(0), busy, down(200)]);
         let callback = callback(&fake);
-        callback.heartbeat.failed();
+        callback.heartbeat.failed(Side::Run);
         let started = Instant::now();
         callback
             .send_event_with_directory("Name", &json!({"a": 1}), "files/1")
@@ -221,7 +221,7 @@ mod tests {
             "2, 4 and the asked 100 s"
         );
         assert_eq!(
-            callback.heartbeat.errors(),
+            callback.heartbeat.errors(Side::Run),
             0,
             "a success starts the count over"
         );
@@ -236,11 +236,15 @@ mod tests {
         for (status, attempts) in [(400, 1), (401, 1), (503, 10)] {
             let fake = Fake::answering(move |_| (status, String::new()));
             let callback = callback(&fake);
-            callback.heartbeat.failed();
+            callback.heartbeat.failed(Side::Run);
             let error = callback.send_event("Name", &json!({})).await.unwrap_err();
             assert_eq!(fake.requests().len(), attempts, "{status}");
             assert_eq!(error.is_outage(), status == 503);
-            assert_eq!(callback.heartbeat.errors(), 1, "an attempt resets nothing");
+            assert_eq!(
+                callback.heartbeat.errors(Side::Run),
+                1,
+                "an attempt resets nothing"
+            );
         }
     }
 

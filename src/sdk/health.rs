@@ -1,13 +1,14 @@
 //! Liveness: alive while the loop turns, whatever the traffic (H-01 to H-04).
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use http::{Response, StatusCode, request::Parts};
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::time::Instant;
 
 use super::{
@@ -18,6 +19,56 @@ use crate::Clock;
 
 /// How late a beat may come before the trigger counts as stuck.
 const GRACE: Duration = Duration::from_secs(60);
+
+/// Where something may fail. The failures of each side are counted apart, so that what works on one
+/// side does not hide what fails on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// A run of the trigger as a whole (E-03).
+    Run,
+    /// Where the events come from.
+    Source,
+    /// The files that must survive a restart.
+    Checkpoint,
+    /// The intake, which takes the events.
+    Intake,
+}
+
+impl Side {
+    /// Its word in the body of `/health`.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Source => "source",
+            Self::Checkpoint => "checkpoint",
+            Self::Intake => "intake",
+        }
+    }
+}
+
+/// One thing that is tried again and again, such as the delivery of one batch. Its failures count
+/// from the first until it is dropped, which says that it is done: they do not end because another
+/// one like it has worked.
+#[derive(Debug)]
+pub struct Attempts {
+    heartbeat: Heartbeat,
+    side: Side,
+    failures: u32,
+}
+
+impl Attempts {
+    /// It was tried, and failed.
+    pub fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.heartbeat.failed(self.side);
+    }
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        self.heartbeat.forget(self.side, self.failures);
+    }
+}
 
 /// Tells the liveness server that the trigger's loop turns; cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,8 +86,17 @@ struct State {
     last_beat: DateTime<Utc>,
     last_events: DateTime<Utc>,
     last_success: Instant,
-    errors: u32,
+    /// Failures since the last success of each side that fails.
+    errors: BTreeMap<Side, u32>,
     stuck: bool,
+}
+
+impl State {
+    fn error_count(&self) -> u32 {
+        self.errors
+            .values()
+            .fold(0, |sum, one| sum.saturating_add(*one))
+    }
 }
 
 impl Heartbeat {
@@ -48,7 +108,7 @@ impl Heartbeat {
             last_beat: now,
             last_events: now,
             last_success: Instant::now(),
-            errors: 0,
+            errors: BTreeMap::new(),
             stuck: false,
         };
         Self {
@@ -75,30 +135,53 @@ impl Heartbeat {
     }
 
     /// Something that was tried failed. `error_count` of `/health` shows how often since the last
-    /// success.
-    pub fn failed(&self) {
+    /// success of that side, and `errors` shows it for each side.
+    pub fn failed(&self, side: Side) {
         let mut state = self.lock();
-        state.errors = state.errors.saturating_add(1);
+        let errors = state.errors.entry(side).or_default();
+        *errors = errors.saturating_add(1);
     }
 
-    /// Something that was tried is done, even if there was nothing to deliver: the error count
-    /// starts over.
-    pub fn succeeded(&self) {
-        self.lock().errors = 0;
+    /// Something that was tried on this side is done, even if there was nothing to deliver: its error
+    /// count starts over, and that of no other side.
+    pub fn succeeded(&self, side: Side) {
+        self.lock().errors.remove(&side);
     }
 
-    /// Events were delivered: the error count starts over. The callback and the intake say this
-    /// by themselves.
+    /// Something begins that will be tried until it works.
+    pub fn attempts(&self, side: Side) -> Attempts {
+        Attempts {
+            heartbeat: self.clone(),
+            side,
+            failures: 0,
+        }
+    }
+
+    /// Events were delivered: a run that does so works. The callback and the intake say this by
+    /// themselves.
     pub fn delivered(&self) {
         let mut state = self.lock();
-        state.errors = 0;
+        state.errors.remove(&Side::Run);
         state.last_events = self.clock.now();
         state.last_success = Instant::now();
     }
 
-    /// Failures since the last success.
-    pub(super) fn errors(&self) -> u32 {
-        self.lock().errors
+    /// These failures are over.
+    fn forget(&self, side: Side, failures: u32) {
+        let mut state = self.lock();
+        let left = state
+            .errors
+            .get(&side)
+            .map_or(0, |all| all.saturating_sub(failures));
+        match left {
+            0 => state.errors.remove(&side),
+            left => state.errors.insert(side, left),
+        };
+    }
+
+    /// Failures of a side since its last success.
+    pub(super) fn errors(&self, side: Side) -> u32 {
+        self.lock().errors.get(&side).copied().unwrap_or(0)
     }
 
     /// Time since events were last delivered, or since the start.
@@ -130,13 +213,20 @@ impl Heartbeat {
         let mut state = self.lock();
         let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
         let alive = silence <= GRACE;
+        let errors = state.errors.iter();
+        let errors: Map<_, _> = errors
+            .map(|(side, count)| (side.word().to_owned(), (*count).into()))
+            .collect();
         let mut body = json!({
             "last_events_time": naive(state.last_events),
             "last_heartbeat": naive(state.last_beat),
             "seconds_without_events_threshold": 0,
             "last_heartbeat_threshold": (state.promised + GRACE).as_secs(),
-            "error_count": state.errors,
+            "error_count": state.error_count(),
         });
+        if let Some(body) = body.as_object_mut().filter(|_| !errors.is_empty()) {
+            body.insert("errors".to_owned(), errors.into());
+        }
         let Latest { error, warning } = self.log.latest();
         for (name, said) in [("last_error", error), ("last_warning", warning)] {
             if let (Some(body), Some(said)) = (body.as_object_mut(), said) {
@@ -206,8 +296,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn fields_and_error_count_are_truthful() {
         let (heartbeat, _) = heartbeat();
-        heartbeat.failed();
-        heartbeat.failed();
+        heartbeat.failed(Side::Source);
+        heartbeat.failed(Side::Run);
         tokio::time::advance(Duration::from_millis(1500)).await;
         heartbeat.beat(Duration::from_secs(30));
         let (_, body) = ask(&heartbeat, "/health");
@@ -218,22 +308,51 @@ mod tests {
                 "last_heartbeat": "2026-11-18T11:06:41.500000",
                 "seconds_without_events_threshold": 0,
                 "last_heartbeat_threshold": 90,
-                "error_count": 2
+                "error_count": 2,
+                "errors": {"source": 1, "run": 1}
             })
         );
-        heartbeat.succeeded();
+        heartbeat.succeeded(Side::Source);
+        heartbeat.succeeded(Side::Run);
         let (_, body) = ask(&heartbeat, "/health");
         assert_eq!(
             (&body["error_count"], &body["last_events_time"]),
             (&json!(0), &json!("2026-11-18T11:06:40"))
         );
-        heartbeat.failed();
+        heartbeat.failed(Side::Run);
         heartbeat.delivered();
         let (_, body) = ask(&heartbeat, "/health");
         assert_eq!(
             (&body["error_count"], &body["last_events_time"]),
             (&json!(0), &json!("2026-11-18T11:06:41.500000"))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_side_does_not_hide_another() {
+        let (heartbeat, _) = heartbeat();
+        let errors = || ask(&heartbeat, "/health").1["errors"].clone();
+        let (mut refused, mut accepted) = (
+            heartbeat.attempts(Side::Intake),
+            heartbeat.attempts(Side::Intake),
+        );
+        refused.failed();
+        refused.failed();
+        accepted.failed();
+        heartbeat.failed(Side::Source);
+        assert_eq!(errors(), json!({"source": 1, "intake": 3}));
+        heartbeat.succeeded(Side::Checkpoint);
+        heartbeat.delivered();
+        drop(accepted);
+        assert_eq!(
+            errors(),
+            json!({"source": 1, "intake": 2}),
+            "neither a saved position nor a batch that was accepted hides one that is refused"
+        );
+        heartbeat.succeeded(Side::Source);
+        drop(refused);
+        assert_eq!(errors(), json!(null));
+        assert_eq!(ask(&heartbeat, "/health").1["error_count"], 0);
     }
 
     #[tokio::test(start_paused = true)]

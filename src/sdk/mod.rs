@@ -43,7 +43,7 @@ pub use self::{
     context::Context,
     effective::{Effective, Origin, effective},
     errand::{Errand, ErrandError},
-    health::Heartbeat,
+    health::{Attempts, Heartbeat, Side},
     intake::{
         Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Probed, Pushed, Receipt,
         Rejected, Stopped,

@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use super::{
-    RunError, config::SettingsMap, context::Context, registry::Item, schema::ModuleManifest,
-    secrets::Secrets, settings::Settings,
+    RunError, config::SettingsMap, context::Context, health::Side, registry::Item,
+    schema::ModuleManifest, secrets::Secrets, settings::Settings,
 };
 use crate::http::Backoff;
 
@@ -131,8 +131,8 @@ impl<'a> RunLoop<'a> {
             RunError::Unavailable(_) => log.exception("An exception occurred", error),
             RunError::Failed(_) => {
                 log.exception("An exception occurred", error);
-                heartbeat.failed();
-                let errors = heartbeat.errors();
+                heartbeat.failed(Side::Run);
+                let errors = heartbeat.errors(Side::Run);
                 let uptime = self.started.elapsed();
                 if !log.has_been_critical()
                     && is_hopeless(errors, uptime, heartbeat.since_delivery())

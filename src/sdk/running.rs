@@ -1,6 +1,6 @@
 //! What a trigger that runs on this machine tells of itself, and the files it works on.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use chrono::NaiveDateTime;
@@ -59,6 +59,9 @@ pub struct Errors {
     /// How many there were since the last success.
     #[serde(rename = "error_count")]
     pub count: u64,
+    /// The same for each side that fails, by its name.
+    #[serde(default, rename = "errors")]
+    pub sides: BTreeMap<String, u64>,
     /// The last error in its log.
     pub last_error: Option<LogLine>,
     /// The last warning in its log.
@@ -183,6 +186,7 @@ mod tests {
         let last = |count, last_error, last_warning| {
             let errors = Errors {
                 count,
+                sides: BTreeMap::new(),
                 last_error,
                 last_warning,
             };
@@ -211,6 +215,7 @@ mod tests {
             alive: true,
             errors: Errors {
                 count: 0,
+                sides: BTreeMap::new(),
                 last_error: None,
                 last_warning: None,
             },

@@ -16,7 +16,7 @@ use crate::{
         Event, Lane, Observer, PageCount, Standing,
         backfill::{Phase, Progress},
     },
-    sdk::{Heartbeat, Intake, Log, Metrics},
+    sdk::{Heartbeat, Intake, Log, Metrics, Side},
 };
 
 /// Rows a window holds, for the histogram.
@@ -191,7 +191,7 @@ impl Report {
             .inc();
         self.figures.retries.inc();
         self.figures.waited.inc_by(pause.as_secs_f64());
-        self.heartbeat.failed();
+        self.heartbeat.failed(Side::Source);
         // Without the pause, which changes: equal lines are shown once a minute.
         if person {
             self.log.error(sentence);
@@ -258,6 +258,7 @@ impl Observer for Report {
             Event::FirstSeen { lateness } => self.figures.lateness.observe(seconds(lateness)),
             Event::Standing(standing) => self.standing(&standing),
             Event::WindowRead { rows, new, .. } => {
+                self.heartbeat.succeeded(Side::Source);
                 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
                 self.figures.window_rows.observe(rows as f64);
                 match new {
@@ -274,10 +275,13 @@ impl Observer for Report {
                 self.page_failed(sentence, label, pause, person);
             }
             Event::Persisting { sentence } => self.log.critical(sentence),
-            Event::Recovered { failures } => self.log.info(format!(
-                "The message trace answers again after {failures} failed requests; nothing was \
-                 skipped."
-            )),
+            Event::Recovered { failures } => {
+                self.heartbeat.succeeded(Side::Source);
+                self.log.info(format!(
+                    "The message trace answers again after {failures} failed requests; nothing was \
+                     skipped."
+                ));
+            }
             Event::Narrowed { window, sentence } => {
                 self.log.warning(format!(
                     "The window {window} is read in narrower ones: {sentence}"
@@ -294,8 +298,9 @@ impl Observer for Report {
                 message_id(event)
             )),
             Event::Marked { mark } => {
-                // A quiet tenant's windows hold nothing to deliver.
-                self.heartbeat.succeeded();
+                self.heartbeat.succeeded(Side::Checkpoint);
+                // A quiet tenant's windows hold nothing to deliver: the run works all the same.
+                self.heartbeat.succeeded(Side::Run);
                 self.figures.mark.set(mark.timestamp());
             }
             Event::BackfillBegun { range, resumed } => {
@@ -307,7 +312,7 @@ impl Observer for Report {
             }
             Event::BackfillEnded { progress } => self.backfill_ended(progress),
             Event::StoreFailed { error, .. } => {
-                self.heartbeat.failed();
+                self.heartbeat.failed(Side::Checkpoint);
                 self.log
                     .exception("The data directory cannot be written; trying again", error);
             }

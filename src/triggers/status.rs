@@ -1,5 +1,7 @@
 //! Where a collection stands, from its files and from its process.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -224,6 +226,8 @@ async fn quota(running: &Running, now: DateTime<Utc>) -> Option<Line> {
 fn errors(running: &Running, now: DateTime<Utc>) -> Line {
     let process = running.process.as_ref();
     let count = process.map(|process| process.errors.count);
+    let sides = process.map(|process| &process.errors.sides);
+    let failing = sides.map_or_else(String::new, failing);
     let own = process.and_then(|process| process.errors.last());
     let last = own.or(running.kept_error.as_ref());
     let told = last.map(|line| {
@@ -238,19 +242,32 @@ fn errors(running: &Running, now: DateTime<Utc>) -> Line {
         (Some(0), Some((age, text))) => {
             format!("none since its start; the last one before was {age} ago: {text}")
         }
-        (Some(count), None) => format!("{count} since the last success"),
+        (Some(count), None) => format!("{count} since the last success{failing}"),
         (Some(count), Some((age, text))) => {
-            format!("{count} since the last success, the last one {age} ago: {text}")
+            format!("{count} since the last success{failing}, the last one {age} ago: {text}")
         }
         (None, Some((age, text))) => format!("the last one was {age} ago: {text}"),
         (None, None) => "none kept: see its log, in Sekoia.io or on its standard error".to_owned(),
     };
     let facts = json!({
         "since_last_success": count,
+        "by_side": sides,
         "last": last.map(|line| line.time.and_utc()),
         "text": told.map(|(_, text)| text),
     });
     line("errors", text, facts, count.is_some_and(|count| count > 0))
+}
+
+/// Which sides fail, in brackets.
+fn failing(sides: &BTreeMap<String, u64>) -> String {
+    let sides: Vec<String> = sides
+        .iter()
+        .map(|(side, count)| format!("{side} {count}"))
+        .collect();
+    match sides.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", sides.join(", ")),
+    }
 }
 
 /// A text of the log in one line.

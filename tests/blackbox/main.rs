@@ -22,6 +22,7 @@ mod links;
 mod network;
 mod oauth;
 mod object_storage;
+mod platform;
 mod quota;
 mod refusals;
 mod secrets;

@@ -94,7 +94,8 @@ async fn errors_are_told_with_their_age_and_text() {
     let said = world.says(&["status"]).await;
     let errors = line(&said, "errors");
     for text in [
-        "since the last success, the last one ",
+        "since the last success (intake ",
+        "), the last one ",
         " s ago: Failed to forward 3 events; the intake 127.0.0.1 answers 422",
         "compare intake_key with the key on the intake's page in Sekoia.io",
     ] {

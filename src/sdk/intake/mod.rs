@@ -33,7 +33,12 @@ pub use self::{
     batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed},
     probe::Probed,
 };
-use super::{health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS};
+use super::{
+    health::{Heartbeat, Side},
+    log::Log,
+    metrics::Metrics,
+    platform::LIMITS,
+};
 use crate::{
     Clock, Secret,
     buffers::Buffers,
@@ -266,6 +271,8 @@ impl Intake {
         let around = &self.0.around;
         let mut quick = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
         let mut slow = Backoff::new(Duration::from_secs(15), Duration::from_secs(150));
+        // Until this parcel is through: that others are accepted does not hide that it is not.
+        let mut attempts = around.heartbeat.attempts(Side::Intake);
         let mut attempt = 1;
         loop {
             if around.stop.is_cancelled() {
@@ -280,6 +287,7 @@ impl Intake {
                 Outcome::TooLarge => return Ok(None),
                 Outcome::Failed(failure) => failure,
             };
+            attempts.failed();
             self.report(&failure, parcel.len(), attempt);
             let backoff = if failure.refusal.is_some() {
                 &mut slow
@@ -350,7 +358,6 @@ impl Intake {
     /// Says what is wrong. Equal texts are limited by the log.
     fn report(&self, failure: &Failure, count: usize, attempt: u32) {
         let log = &self.0.around.log;
-        self.0.around.heartbeat.failed();
         let since = {
             let mut trouble = self
                 .0

@@ -94,7 +94,7 @@ fn addresses_are_joined_with_one_slash() {
 async fn a_batch_is_sent_as_the_contract_has_it() {
     let fake = Fake::answering(|_| (200, json!({"event_ids": ["a", "b"]}).to_string()));
     let bench = bench(&fake);
-    bench.heartbeat.failed();
+    bench.heartbeat.failed(Side::Run);
     let receipt = bench.intake.push(bench.batch(2)).await.unwrap();
     assert_eq!(
         receipt,
@@ -119,7 +119,7 @@ async fn a_batch_is_sent_as_the_contract_has_it() {
     assert_eq!(
         (
             bench.metric("forwarded_events_total"),
-            bench.heartbeat.errors()
+            bench.heartbeat.errors(Side::Run)
         ),
         (2.0, 0)
     );
@@ -181,7 +181,10 @@ async fn a_lasting_refusal_is_critical_once_and_asked_slowly() {
         "{}",
         fake.requests().len()
     );
-    assert!(bench.heartbeat.errors() > 5, "an attempt resets nothing");
+    assert!(
+        bench.heartbeat.errors(Side::Intake) > 5,
+        "an attempt resets nothing"
+    );
 
     let stopped = Instant::now();
     bench.stop.cancel();

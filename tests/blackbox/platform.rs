@@ -1,0 +1,53 @@
+//! What the platform asks of a trigger and tells it, beside its events.
+
+use emulator::{Endpoint, Fault};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_intake_refuses_is_seen_while_everything_else_works() {
+    let world = World::graph(3).await;
+    world.emulator.fault(Endpoint::Intake, Fault::status(503));
+    let mut process = world.start();
+    process.prints("503 Service Unavailable").await;
+    // The position is saved meanwhile, and windows without rows are read.
+    while world.count(Endpoint::Intake) < 3 {
+        let (status, body) = process.health().await;
+        assert_eq!(status, 200, "the loop turns");
+        assert!(body["errors"]["intake"].as_u64() >= Some(1), "{body}");
+        assert!(body["error_count"].as_u64() >= Some(1), "{body}");
+    }
+    world.emulator.clear_faults(Endpoint::Intake);
+    process.prints("The intake accepts events again").await;
+    world.all_delivered().await;
+    assert_eq!(process.health().await.1["error_count"], json!(0));
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_by_head_is_answered_among_many_idle_connections() {
+    let world = World::graph(3).await;
+    let mut process = world.start();
+    let port = process.port("Liveness").await;
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    let mut probe = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    probe
+        .write_all(b"HEAD /health HTTP/1.1\r\nhost: h\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    probe.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "no body: {answer}");
+    let open = process.metric("process_open_fds").await.unwrap();
+    assert!(open < 150.0, "{open} files are open");
+    process.stop().await;
+}
