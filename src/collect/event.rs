@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Lane, backfill::Progress};
+use super::{Lane, backfill::Progress, letters::Stock};
 use crate::Window;
 
 /// Hears of everything that happens in the fetch loop.
@@ -94,13 +94,17 @@ pub enum Event<'a> {
         /// The newest receipt among them.
         newest: Option<DateTime<Utc>>,
     },
-    /// An event cannot be delivered and was dropped.
-    Dropped {
-        /// The event.
-        event: &'a str,
+    /// Something cannot be delivered and lies with the dead letters now.
+    Undeliverable {
+        /// Under this id.
+        id: &'a str,
         /// Why.
         reason: &'a str,
+        /// Whether a copy with its subject cut is delivered instead.
+        copy_sent: bool,
     },
+    /// So many dead letters there are now.
+    Letters(Stock),
     /// Everything before the mark has been delivered.
     Marked {
         /// The mark.

@@ -4,6 +4,7 @@
 mod backfill;
 mod books;
 mod delivery;
+mod letters;
 mod pass;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use super::{
     coverage::Coverage,
     journal::Journal,
     known::{BatchId, KnownRows},
+    letters::Letters,
     readings::{Read, Readings},
     schedule::Schedule,
 };
@@ -52,6 +54,8 @@ pub struct Parts<S, K, T, C> {
     pub store: Arc<T>,
     /// Where the mark is kept.
     pub checkpoint: C,
+    /// Where what cannot be delivered is kept.
+    pub letters: Letters,
     /// Who hears of it.
     pub observer: Arc<dyn Observer>,
     /// The time.
@@ -159,6 +163,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
+        self.tell(Event::Letters(self.parts.letters.stock()));
         self.keep().await?;
         loop {
             self.plan().await?;

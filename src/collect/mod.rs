@@ -17,6 +17,7 @@ mod budget;
 pub mod coverage;
 pub mod journal;
 pub mod lateness;
+pub mod letters;
 pub mod schedule;
 pub mod timeline;
 

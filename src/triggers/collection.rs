@@ -8,6 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
+    event,
     report::Report,
     sink::{Delivery, Kept},
     state::{self, Position, STATE_FILE},
@@ -17,6 +18,7 @@ use crate::{
     collect::{
         Collector, Parts, Source,
         journal::{Journal, Remembered},
+        letters::{Letters, Owner, Room, fingerprint},
         schedule::{Schedule, ScheduleSettings},
         timeline::{Start, Timeline},
     },
@@ -105,6 +107,10 @@ pub(super) async fn run<S: Source>(
         log.info("Office365 MessageTrace Trigger has started.");
     }
     let intake = settings.intake(&context)?;
+    let owner = Owner {
+        intake: fingerprint(settings.intake_key.expose()),
+        identify: event::message_id,
+    };
     log.info(format!("Events go to the intake at {}.", intake.host()));
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
     let store = Kept(storage.clone());
@@ -123,6 +129,10 @@ pub(super) async fn run<S: Source>(
              is lost."
         ));
     }
+
+    let letters = Letters::open(&store, owner, Room::WIDE)
+        .await
+        .map_err(RunError::failed)?;
 
     let source = source(keyer).await?;
     let limits = source.limits();
@@ -171,6 +181,7 @@ pub(super) async fn run<S: Source>(
         }),
         store: Arc::new(store),
         checkpoint: Position(state),
+        letters,
         observer: Arc::new(report),
         clock: clock.clone(),
         stop: stop.clone(),

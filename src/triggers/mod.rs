@@ -4,6 +4,7 @@ mod app;
 pub(crate) mod backfill;
 mod check;
 mod collection;
+mod event;
 mod gaps;
 mod message_trace;
 mod message_trace_graph;

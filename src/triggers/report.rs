@@ -7,7 +7,6 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
-use serde::Deserialize;
 
 use super::summary::{Line, Summary};
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     collect::{
         Event, Lane, Observer, PageCount, Standing,
         backfill::{Phase, Progress},
+        letters::Stock,
     },
     sdk::{Heartbeat, Intake, Log, Metrics, Side},
 };
@@ -57,6 +57,9 @@ struct Figures {
     missing: Gauge,
     gaps: Gauge,
     known: Gauge,
+    letters: Gauge,
+    letters_bytes: Gauge,
+    oldest_letter: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -142,7 +145,30 @@ impl Figures {
                 "Delivered rows that are remembered",
                 Gauge::default(),
             ),
+            letters: metrics.register(
+                "dead_letters",
+                "What cannot be delivered and is kept for a person",
+                Gauge::default(),
+            ),
+            letters_bytes: metrics.register(
+                "dead_letters_bytes",
+                "Size of the files with dead letters",
+                Gauge::default(),
+            ),
+            oldest_letter: metrics.register(
+                "dead_letters_oldest_timestamp_seconds",
+                "When the oldest dead letter was kept; 0 when there is none",
+                Gauge::default(),
+            ),
         }
+    }
+
+    fn letters(&self, stock: Stock) {
+        let bytes = i64::try_from(stock.bytes).unwrap_or(i64::MAX);
+        self.letters.set(number(stock.letters));
+        self.letters_bytes.set(bytes);
+        let oldest = stock.oldest.map_or(0, |oldest| oldest.timestamp());
+        self.oldest_letter.set(oldest);
     }
 }
 
@@ -236,6 +262,18 @@ impl Report {
         ));
     }
 
+    fn undeliverable(&self, id: &str, reason: &str, copy_sent: bool) {
+        let copy = if copy_sent {
+            " A copy with its subject cut is delivered instead."
+        } else {
+            ""
+        };
+        self.log.error(format!(
+            "Something cannot be delivered ({reason}) and is kept as dead letter {id}: \
+             `message-trace dead-letters` lists all of them.{copy}"
+        ));
+    }
+
     fn lost(&self, window: Window) {
         self.figures.lost.inc_by(seconds(window.span()));
         self.log.error(format!(
@@ -293,10 +331,12 @@ impl Observer for Report {
                     self.intake.accepted_up_to(newest);
                 }
             }
-            Event::Dropped { event, reason } => self.log.error(format!(
-                "An event was dropped, {reason}: message id {}",
-                message_id(event)
-            )),
+            Event::Undeliverable {
+                id,
+                reason,
+                copy_sent,
+            } => self.undeliverable(id, reason, copy_sent),
+            Event::Letters(stock) => self.figures.letters(stock),
             Event::Marked { mark } => {
                 self.heartbeat.succeeded(Side::Checkpoint);
                 // A quiet tenant's windows hold nothing to deliver: the run works all the same.
@@ -331,18 +371,4 @@ fn number(count: usize) -> i64 {
 /// The instant as the contract's log lines have it (O-07).
 fn plain(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M:%S%.f%:z").to_string()
-}
-
-/// What a person finds the message by, in rows of either service.
-fn message_id(event: &str) -> String {
-    #[derive(Deserialize)]
-    struct Ids {
-        #[serde(alias = "MessageId", alias = "messageId")]
-        message_id: Option<String>,
-        #[serde(alias = "MessageTraceId", alias = "id")]
-        trace_id: Option<String>,
-    }
-    let ids = serde_json::from_str::<Ids>(event).ok();
-    let id = ids.and_then(|ids| ids.message_id.or(ids.trace_id));
-    id.unwrap_or_else(|| "unknown".to_owned())
 }

@@ -10,6 +10,7 @@ use super::{
         Batch, Checkpoint, Event, Pushed, Receipt, Sink, Source, Store,
         event::{Novelty, PageCount},
         known::{Admission, BatchId, Filed},
+        letters::{Content, Undelivered},
     },
     Collector, End, Lane, Pass, is_foreign,
 };
@@ -187,10 +188,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         filed: Filed,
         pass: &Pass<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        self.tell(Event::Dropped {
-            event: &row.text(),
-            reason: "it is longer than the intake accepts",
-        });
+        self.keep_undelivered(Undelivered {
+            reason: "it is longer than the intake accepts".to_owned(),
+            copy_sent: false,
+            content: Content::Event(row.text().into_owned()),
+        })
+        .await?;
         self.known.give_up(filed, pass.draft.id);
         self.remember(vec![filed], 1).await
     }
@@ -267,7 +270,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             match done {
                 Ok(delivery) => {
                     if let Some(receipt) = &delivery.receipt {
-                        self.tell_receipt(&delivery, receipt);
+                        self.tell_receipt(&delivery, receipt).await?;
                         self.known.arrived(delivery.id);
                         self.accepted.add(delivery.id, delivery.rows);
                     }
@@ -280,17 +283,20 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn tell_receipt(&self, delivery: &Delivery, receipt: &Receipt) {
+    async fn tell_receipt(&mut self, delivery: &Delivery, receipt: &Receipt) -> Result<(), End> {
         self.tell(Event::Accepted {
             rows: delivery.rows.len().saturating_sub(receipt.rejected.len()),
             newest: delivery.newest,
         });
         for rejected in &receipt.rejected {
-            self.tell(Event::Dropped {
-                event: &rejected.event,
-                reason: &rejected.reason,
-            });
+            self.keep_undelivered(Undelivered {
+                reason: rejected.reason.clone(),
+                copy_sent: false,
+                content: Content::Event(rejected.event.clone()),
+            })
+            .await?;
         }
+        Ok(())
     }
 
     /// Takes in what is accepted shortly after a stop, and gives up the rest.

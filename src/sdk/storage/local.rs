@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,6 +19,9 @@ use super::{Backend, StorageError};
 
 /// Held by the process that works on the directory.
 pub(super) const LOCK: &str = ".lock";
+
+/// Files below it hold what is in mails: they are for the user of this process alone.
+const PRIVATE: &str = "dead-letters/";
 
 /// Files below a directory that this process has for itself.
 #[derive(Clone, Debug)]
@@ -113,9 +116,10 @@ impl LocalBackend {
             let directory = parent(root, &path)?;
             let temporary = directory.join(format!(".{number}.tmp"));
             let written = if is_light {
-                fs::write(&temporary, &content).and_then(|()| fs::rename(&temporary, &path))
+                write(&temporary, mode(&name), &content).and_then(|_| fs::rename(&temporary, &path))
             } else {
-                write_synced(&temporary, &content)
+                write(&temporary, mode(&name), &content)
+                    .and_then(|file| file.sync_all())
                     .and_then(|()| fs::rename(&temporary, &path))
                     .and_then(|()| sync_directory(&directory))
             };
@@ -156,7 +160,9 @@ impl Backend for LocalBackend {
                     let path = root.join(&name);
                     let directory = parent(root, &path)?;
                     new_in = (!path.exists()).then_some(directory);
-                    OpenOptions::new().create(true).append(true).open(&path)?
+                    let mut options = OpenOptions::new();
+                    options.create(true).append(true).mode(mode(&name));
+                    options.open(&path)?
                 }
             };
             file.write_all(&content)?;
@@ -220,10 +226,21 @@ fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
     Ok(directory.to_owned())
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+/// With which permissions a file is created, less what the user's mask takes away.
+fn mode(name: &str) -> u32 {
+    if name.starts_with(PRIVATE) {
+        0o600
+    } else {
+        0o666
+    }
+}
+
+fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(mode);
+    let mut file = options.open(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Makes a rename or a new name in this directory survive a crash.
@@ -294,6 +311,22 @@ mod tests {
         assert!(backend.appended().is_some(), "it is another file");
         backend.delete("a/b".to_owned()).await.unwrap();
         assert!(backend.appended().is_none(), "nobody keeps what is deleted");
+    }
+
+    #[tokio::test]
+    async fn what_is_in_mails_is_for_the_user_of_this_process_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let name = "dead-letters/1.jsonl";
+        let mode = || {
+            let file = fs::metadata(directory.path().join(name)).unwrap();
+            file.permissions().mode() & 0o777
+        };
+        backend.append(name.to_owned(), "x".into()).await.unwrap();
+        assert_eq!(mode(), 0o600, "appended to");
+        backend.write(name.to_owned(), "y".into()).await.unwrap();
+        assert_eq!(mode(), 0o600, "written");
     }
 
     #[test]

@@ -1,0 +1,417 @@
+//! Dead letters: what cannot be delivered is kept here, and never dropped.
+//!
+//! Files of JSON lines, one letter each, in the store's folder `dead-letters/`. A full file is closed
+//! and a new one begun; nothing is deleted for room. A letter leaves its file in two steps, so that a
+//! crash between them neither loses nor doubles it: its id is filed in [`SETTLED`] with what became of
+//! it, and then the file is written without it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+
+/// Where letters lie in the store.
+pub const FOLDER: &str = "dead-letters/";
+
+/// Letters that are being taken out of their files, with what became of them.
+const SETTLED: &str = "dead-letters/settled.jsonl";
+
+/// A file is closed when the next letter would make it longer than this.
+const FILE_BYTES: u64 = 16 << 20;
+
+/// How much is kept at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Letters.
+    pub letters: usize,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+impl Room {
+    /// A person is to be told long before it is used up.
+    pub const WIDE: Self = Self {
+        letters: 100_000,
+        bytes: 1 << 30,
+    };
+}
+
+/// A letter as it lies in its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Tells it from others: a hash of intake and content, so that the same content is kept once.
+    pub id: String,
+    /// When it was kept.
+    pub time: DateTime<Utc>,
+    /// Why it cannot be delivered.
+    pub reason: String,
+    /// A fingerprint of the intake's key.
+    pub intake: String,
+    /// The message that it is about; none when that cannot be read.
+    #[serde(default)]
+    pub message_id: Option<String>,
+    /// Whether a copy of the event with its subject cut was delivered instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy_sent: bool,
+    /// What cannot be delivered.
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What cannot be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// An event, as it would go to the intake.
+    Event(String),
+    /// Bytes of an answer that are not to be read as a row, in base64.
+    Bytes(String),
+}
+
+impl Content {
+    /// Bytes that are not to be read as a row.
+    pub fn bytes(bytes: &[u8]) -> Self {
+        Self::Bytes(BASE64_STANDARD.encode(bytes))
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Event(text) | Self::Bytes(text) => text,
+        }
+    }
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Why it cannot be delivered.
+    pub reason: String,
+    /// Whether a copy of the event with its subject cut is delivered instead.
+    pub copy_sent: bool,
+    /// The thing itself.
+    pub content: Content,
+}
+
+/// What became of a letter that left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// The intake has accepted it after all.
+    Accepted,
+    /// A person has thrown it away.
+    Dropped,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    id: String,
+    became: Settled,
+    time: DateTime<Utc>,
+}
+
+/// What is looked at of each letter at a start.
+#[derive(Deserialize)]
+struct Head {
+    id: String,
+    time: DateTime<Utc>,
+}
+
+/// Whether there was room for a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Keeping {
+    /// It is safe on the disk, under this id.
+    Kept(String),
+    /// It is not kept: a person must make room first.
+    Full,
+}
+
+/// How many letters there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Letters.
+    pub letters: usize,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// When the oldest was kept.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// Whose letters are kept.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// A [`fingerprint`] of the key of the intake that they are for.
+    pub intake: String,
+    /// Finds the message that an event is about.
+    pub identify: fn(&str) -> Option<String>,
+}
+
+impl Owner {
+    fn message_id(&self, content: &Content) -> Option<String> {
+        match content {
+            Content::Event(text) => (self.identify)(text),
+            Content::Bytes(_) => None,
+        }
+    }
+}
+
+/// The letters of one store, whose only writer this is.
+#[derive(Debug)]
+pub struct Letters {
+    owner: Owner,
+    room: Room,
+    /// Which file each letter lies in, and since when.
+    places: BTreeMap<String, (u64, DateTime<Utc>)>,
+    /// Bytes of each file.
+    files: BTreeMap<u64, u64>,
+    /// The file that the next letter may go to.
+    open: Option<u64>,
+}
+
+impl Letters {
+    /// Finds what is kept in `store`, and finishes what a crash has interrupted. New letters are
+    /// `owner`'s.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written. A line that cannot be read stays where it is.
+    pub async fn open(store: &impl Store, owner: Owner, room: Room) -> io::Result<Self> {
+        let mut letters = Self {
+            owner,
+            room,
+            places: BTreeMap::new(),
+            files: BTreeMap::new(),
+            open: None,
+        };
+        for name in store.list(FOLDER).await? {
+            let Some(number) = file_number(&name) else {
+                continue;
+            };
+            let text = store.read(&name).await?.unwrap_or_default();
+            letters.files.insert(number, text.len() as u64);
+            for head in lines(&text).filter_map(|line| serde_json::from_slice::<Head>(line).ok()) {
+                letters.places.insert(head.id, (number, head.time));
+            }
+        }
+        let settled = notes(store).await?;
+        if !settled.is_empty() {
+            letters.take_out(store, &settled).await?;
+        }
+        Ok(letters)
+    }
+
+    /// How many there are.
+    pub fn stock(&self) -> Stock {
+        Stock {
+            letters: self.places.len(),
+            bytes: self.files.values().sum(),
+            oldest: self.places.values().map(|(_, time)| *time).min(),
+        }
+    }
+
+    /// Keeps what cannot be delivered: on return it is safe on the disk, unless there is no room. The
+    /// same content is kept once.
+    ///
+    /// # Errors
+    /// When it could not be written. The next call begins a new file.
+    pub async fn keep(
+        &mut self,
+        store: &impl Store,
+        now: DateTime<Utc>,
+        undelivered: Undelivered,
+    ) -> io::Result<Keeping> {
+        let Undelivered {
+            reason,
+            copy_sent,
+            content,
+        } = undelivered;
+        let id = id(&self.owner.intake, &content);
+        if self.places.contains_key(&id) {
+            return Ok(Keeping::Kept(id));
+        }
+        let message_id = self.owner.message_id(&content);
+        let letter = Letter {
+            id: id.clone(),
+            time: now,
+            reason,
+            intake: self.owner.intake.clone(),
+            message_id,
+            copy_sent,
+            content,
+        };
+        let line = line(&letter)?;
+        let length = line.len() as u64;
+        let Stock { letters, bytes, .. } = self.stock();
+        if letters >= self.room.letters || bytes + length > self.room.bytes {
+            return Ok(Keeping::Full);
+        }
+        let number = self.file_for(length);
+        // While it is written to, no file is open: a failure may leave half a line in it.
+        self.open = None;
+        *self.files.entry(number).or_default() += length;
+        let name = file_name(number);
+        store.append(&name, line).await?;
+        store.sync(&name).await?;
+        self.open = Some(number);
+        self.places.insert(id.clone(), (number, now));
+        Ok(Keeping::Kept(id))
+    }
+
+    fn file_for(&self, length: u64) -> u64 {
+        let has_room = |number: &u64| {
+            let bytes = self.files.get(number).copied().unwrap_or(0);
+            bytes + length <= FILE_BYTES
+        };
+        let next = || self.files.last_key_value().map_or(1, |(last, _)| last + 1);
+        self.open.filter(has_room).unwrap_or_else(next)
+    }
+
+    /// Letters leave. What became of them is filed before they go.
+    ///
+    /// # Errors
+    /// When it could not be written: call it again.
+    pub async fn settle(
+        &mut self,
+        store: &impl Store,
+        ids: &BTreeSet<String>,
+        became: Settled,
+        time: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let mut text = Vec::new();
+        for id in ids {
+            let id = id.clone();
+            text.extend_from_slice(&line(&Note { id, became, time })?);
+        }
+        store.append(SETTLED, text.into()).await?;
+        store.sync(SETTLED).await?;
+        self.take_out(store, ids).await
+    }
+
+    /// Writes the files without these letters.
+    async fn take_out(&mut self, store: &impl Store, ids: &BTreeSet<String>) -> io::Result<()> {
+        let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
+        let numbers: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
+        for number in numbers {
+            let name = file_name(number);
+            let text = store.read(&name).await?.unwrap_or_default();
+            let is_settled = |line: &[u8]| {
+                serde_json::from_slice::<Head>(line).is_ok_and(|head| ids.contains(&head.id))
+            };
+            let mut rest = Vec::with_capacity(text.len());
+            for line in lines(&text).filter(|line| !is_settled(line)) {
+                rest.extend_from_slice(line);
+                rest.push(b'\n');
+            }
+            self.open.take_if(|open| *open == number);
+            if rest.is_empty() {
+                store.delete(&name).await?;
+                self.files.remove(&number);
+            } else {
+                self.files.insert(number, rest.len() as u64);
+                store.write(&name, rest.into()).await?;
+            }
+        }
+        self.places.retain(|id, _| !ids.contains(id));
+        store.delete(SETTLED).await
+    }
+
+    /// The letters with these ids, as far as they are there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find(
+        &self,
+        store: &impl Store,
+        ids: &BTreeSet<String>,
+    ) -> io::Result<Vec<Letter>> {
+        let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
+        let numbers: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
+        let mut found = Vec::new();
+        for number in numbers {
+            let text = store.read(&file_name(number)).await?.unwrap_or_default();
+            found.extend(letters(&text).filter(|letter| ids.contains(&letter.id)));
+        }
+        Ok(found)
+    }
+
+    /// The ids of all letters, the oldest first.
+    pub fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<_> = self.places.iter().collect();
+        ids.sort_by_key(|(id, (_, time))| (*time, *id));
+        ids.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// Calls `look` with each letter in `store`, file by file, whoever writes there; each once.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Result<()> {
+    let mut seen = notes(store).await?;
+    for name in store.list(FOLDER).await? {
+        if file_number(&name).is_some() {
+            let text = store.read(&name).await?.unwrap_or_default();
+            letters(&text)
+                .filter(|letter| seen.insert(letter.id.clone()))
+                .for_each(&mut look);
+        }
+    }
+    Ok(())
+}
+
+/// Tells an intake key from others without telling it.
+pub fn fingerprint(key: &str) -> String {
+    hex(key.as_bytes(), &[])
+}
+
+/// The ids that are being taken out.
+async fn notes(store: &impl Store) -> io::Result<BTreeSet<String>> {
+    let text = store.read(SETTLED).await?.unwrap_or_default();
+    let notes = lines(&text).filter_map(|line| serde_json::from_slice::<Note>(line).ok());
+    Ok(notes.map(|note| note.id).collect())
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+}
+
+fn letters(text: &[u8]) -> impl Iterator<Item = Letter> {
+    lines(text).filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+fn line(value: &impl Serialize) -> io::Result<Bytes> {
+    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+fn id(intake: &str, content: &Content) -> String {
+    hex(intake.as_bytes(), content.text().as_bytes())
+}
+
+/// The first 64 bits of a hash, in hexadecimal digits.
+fn hex(first: &[u8], second: &[u8]) -> String {
+    let hash = digest(&SHA256, &[first, b"\n", second].concat());
+    let first = hash.as_ref().iter().take(8);
+    first.map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn file_name(number: u64) -> String {
+    format!("{FOLDER}{number:010}.jsonl")
+}
+
+fn file_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix(FOLDER)?.strip_suffix(".jsonl")?;
+    number.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;
