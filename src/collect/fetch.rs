@@ -449,7 +449,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return;
         };
         let verdict = reader.patience.failed(error.remedy, now);
-        let person = error.remedy == Remedy::Person;
+        let person = error.remedy.needs_a_person();
         if let Some(backfill) = &mut self.backfill {
             let sentence = error.sentence.clone();
             backfill.is_in(Some(Trouble { sentence, person }));

@@ -119,17 +119,30 @@ pub struct SourceError {
     pub sentence: String,
     /// A word for metrics labels.
     pub label: &'static str,
+    /// Whether a narrower window might be answered.
+    pub may_be_too_wide: bool,
 }
 
 /// What to do when there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// It passes by itself: ask again with growing pauses.
-    Retry {
-        /// The pause that the service asked for.
+    /// The source does not answer: find out with single requests when it is back.
+    Outage,
+    /// The source has too much to do, and every request may prolong that: ask as seldom as it wishes,
+    /// and more seldom each time.
+    Throttled {
+        /// The pause that the source asked for.
         after: Option<Duration>,
     },
-    /// A person must act: ask again at a slow pace.
+    /// This page cannot be read at present, which passes by itself: ask for it again with growing
+    /// pauses.
+    Retry {
+        /// The pause that the source asked for.
+        after: Option<Duration>,
+    },
+    /// The source refuses whoever asks, until a person acts: ask again at a slow pace.
+    Refused,
+    /// A person must act for this page: ask for it again at a slow pace.
     Person,
     /// The window cannot be read like this: ask for a narrower one.
     Narrow,
@@ -138,6 +151,13 @@ pub enum Remedy {
         /// The oldest instant that may be asked for.
         oldest: DateTime<Utc>,
     },
+}
+
+impl Remedy {
+    /// Whether a person must act.
+    pub const fn needs_a_person(self) -> bool {
+        matches!(self, Self::Refused | Self::Person)
+    }
 }
 
 /// Where rows go.

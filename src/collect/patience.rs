@@ -50,12 +50,12 @@ impl Patience {
     pub(super) fn failed(&mut self, remedy: Remedy, now: DateTime<Utc>) -> Verdict {
         self.failures = self.failures.saturating_add(1);
         let pause = match remedy {
-            Remedy::Retry { after } => self.retry.next_pause(after),
-            Remedy::Narrow | Remedy::TooOld { .. } => self.retry.next_pause(None),
-            Remedy::Person => self.slow.next_pause(None),
+            Remedy::Retry { after } | Remedy::Throttled { after } => self.retry.next_pause(after),
+            Remedy::Outage | Remedy::Narrow | Remedy::TooOld { .. } => self.retry.next_pause(None),
+            Remedy::Refused | Remedy::Person => self.slow.next_pause(None),
         };
         let mut call = false;
-        if remedy == Remedy::Person {
+        if remedy.needs_a_person() {
             let since = *self.refused_since.get_or_insert(now);
             call = !self.called && now - since >= CRITICAL_AFTER;
             self.called |= call;

@@ -108,6 +108,7 @@ fn refuse<T>(remedy: Remedy) -> Result<T, SourceError> {
         remedy,
         sentence: format!("refused: {remedy:?}"),
         label: "fake",
+        may_be_too_wide: false,
     })
 }
 

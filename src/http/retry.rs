@@ -6,49 +6,65 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, header::RETRY_AFTER};
 
-/// The longest `Retry-After` that is honoured; a server that asks for more is asked again after it.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// The longest `Retry-After` that is believed; a server that asks for more is asked again after it.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// Growing, jittered pauses without end: each is at least the last one's double until `max`, plus
-/// up to as much again at random, so that many clients do not come back at once.
+/// The shortest pause after a first failure, even when the server asks for none.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Growing, jittered pauses without end, none of which is longer than `max`: each is drawn between a
+/// length that doubles until it is half of `max`, and twice that length, so that many clients do not
+/// come back at once.
 #[derive(Debug)]
 pub struct Backoff {
     builder: ExponentialBuilder,
     pauses: ExponentialBackoff,
     max: Duration,
+    /// Whether there was a failure since the last success.
+    failed: bool,
 }
 
 impl Backoff {
-    /// Pauses from `min` growing to `max`.
+    /// Pauses from `min`, or half of `max` when that is less, growing to `max`.
     pub fn new(min: Duration, max: Duration) -> Self {
         let builder = ExponentialBuilder::default()
-            .with_min_delay(min)
-            .with_max_delay(max)
+            .with_min_delay(min.min(max / 2))
+            // The jitter adds as much again at most.
+            .with_max_delay(max / 2)
             .without_max_times()
             .with_jitter();
         Self {
             builder,
             pauses: builder.build(),
             max,
+            failed: false,
         }
     }
 
-    /// The next pause. What the server asked for counts when it is longer.
+    /// The next pause. What the server asked for counts after the first failure, and later when it
+    /// is longer than the pause would be: a server that asks for no pause at all and fails again is
+    /// not believed.
     pub fn next_pause(&mut self, retry_after: Option<Duration>) -> Duration {
-        let pause = self.pauses.next().unwrap_or(self.max);
-        retry_after.map_or(pause, |asked| asked.max(pause.min(Duration::from_secs(1))))
+        let pause = self.pauses.next().unwrap_or(self.max).min(self.max);
+        let is_first = !std::mem::replace(&mut self.failed, true);
+        match retry_after {
+            Some(asked) if is_first => asked.max(pause.min(SHORTEST)),
+            Some(asked) => asked.max(pause),
+            None => pause,
+        }
     }
 
     /// Starts over after a success.
     pub fn reset(&mut self) {
         self.pauses = self.builder.build();
+        self.failed = false;
     }
 }
 
 /// What the `Retry-After` header asks for: seconds or an HTTP date, seen from `now`.
 ///
-/// None when the header is absent or unreadable; a date in the past is no wait; never more than an
-/// hour.
+/// None when the header is absent or unreadable; a date in the past is no wait; never more than five
+/// minutes.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse::<u64>() {
@@ -70,27 +86,34 @@ mod tests {
     #[test]
     fn pauses_grow_to_the_limit_and_start_over() {
         let (min, max) = (Duration::from_secs(1), Duration::from_secs(60));
-        let mut backoff = Backoff::new(min, max);
-        let first = backoff.next_pause(None);
-        assert!(first >= min && first <= 2 * min, "{first:?}");
-        let late = (0..10).map(|_| backoff.next_pause(None)).last().unwrap();
-        assert!(late >= max && late <= 2 * max, "{late:?}");
-        backoff.reset();
-        assert!(backoff.next_pause(None) <= 2 * min);
+        for _ in 0..50 {
+            let mut backoff = Backoff::new(min, max);
+            let first = backoff.next_pause(None);
+            assert!(first >= min && first <= 2 * min, "{first:?}");
+            let late = (0..10).map(|_| backoff.next_pause(None)).last().unwrap();
+            assert!(late >= max / 2 && late <= max, "{late:?}");
+            backoff.reset();
+            assert!(backoff.next_pause(None) <= 2 * min);
+        }
+        let mut short = Backoff::new(max, max);
+        assert!(short.next_pause(None) <= max, "the limit counts");
     }
 
     #[test]
     fn the_server_s_wish_counts() {
-        let mut backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
-        assert_eq!(
-            backoff.next_pause(Some(Duration::from_secs(100))),
-            Duration::from_secs(100)
-        );
-        assert_eq!(
-            backoff.next_pause(Some(Duration::ZERO)),
-            Duration::from_secs(1),
-            "never a hot loop"
-        );
+        let seconds = Duration::from_secs;
+        let mut backoff = Backoff::new(seconds(5), seconds(60));
+        assert_eq!(backoff.next_pause(Some(seconds(100))), seconds(100));
+        assert_eq!(backoff.next_pause(Some(seconds(100))), seconds(100));
+        backoff.reset();
+        let none = Some(Duration::ZERO);
+        assert_eq!(backoff.next_pause(none), seconds(1), "never a hot loop");
+        for _ in 0..4 {
+            assert!(backoff.next_pause(none) >= seconds(10), "asked too often");
+        }
+        assert!(backoff.next_pause(none) >= seconds(30));
+        backoff.reset();
+        assert_eq!(backoff.next_pause(none), seconds(1));
     }
 
     #[test]

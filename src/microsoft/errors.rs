@@ -7,6 +7,9 @@ use http::StatusCode;
 use super::{identity::SignInError, link::LinkError};
 use crate::http::{HttpError, HttpErrorKind};
 
+/// What the Reporting Web Service says when a query took it too long (reference A.8).
+const TIMED_OUT: &str = "UnifiedReportingTimeout";
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -55,7 +58,7 @@ impl Error {
             Self::NoAnswer(error) => match error.kind {
                 HttpErrorKind::Setup => Class::Refused,
                 HttpErrorKind::TooLarge => Class::Narrow,
-                _ => Class::Transient { retry_after: None },
+                _ => Class::Outage,
             },
             Self::Status { class, .. } => *class,
             Self::Unreadable(_) => Class::Transient { retry_after: None },
@@ -64,6 +67,19 @@ impl Error {
                 retry_after: Some(*by),
             },
             Self::Link(_) | Self::Request(_) => Class::Refused,
+        }
+    }
+
+    /// Whether a narrower window might be answered: services are known to fail or to take too long
+    /// when a window holds more than they can look through in time, although it is within all
+    /// limits.
+    pub fn may_be_too_wide(&self) -> bool {
+        match self {
+            Self::NoAnswer(error) => error.kind == HttpErrorKind::Timeout,
+            Self::Status {
+                status, sentence, ..
+            } => matches!(status.as_u16(), 500 | 504) || sentence.contains(TIMED_OUT),
+            _ => false,
         }
     }
 
@@ -129,6 +145,15 @@ pub enum Concern {
 /// Whether asking again helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
+    /// The service does not answer, or only that it fails (408, 5xx) and not when to come back: find
+    /// out with single requests when it is back.
+    Outage,
+    /// The service has too much to do, and says so with a 429, or with a `Retry-After` of any value:
+    /// ask as seldom as it wishes, and more seldom each time, since every request may prolong it.
+    Throttled {
+        /// The pause that the service asked for.
+        retry_after: Option<Duration>,
+    },
     /// It passes by itself: ask again, with growing pauses.
     Transient {
         /// The pause that the service asked for.
@@ -143,6 +168,17 @@ pub enum Class {
         /// How many days back the service reaches, when it says so.
         days: Option<u32>,
     },
+}
+
+impl Class {
+    /// What an answer means that passes by itself, by its status and its `Retry-After`.
+    pub(super) fn passing(status: StatusCode, retry_after: Option<Duration>) -> Self {
+        match (status.as_u16(), retry_after) {
+            (429, _) | (_, Some(_)) => Self::Throttled { retry_after },
+            (408 | 500..=599, None) => Self::Outage,
+            _ => Self::Transient { retry_after: None },
+        }
+    }
 }
 
 /// Why an answer that claims success is not taken for a page.

@@ -13,7 +13,9 @@ use crate::{
     Clock, Page, Window,
     collect::{Lane, Remedy, Source, SourceError, SourceLimits},
     http::chain,
-    microsoft::{self, Class, Graph, Limiter, Link, Quota, ReportingService, Share, Urgency},
+    microsoft::{
+        self, Class, Concern, Graph, Limiter, Link, Quota, ReportingService, Share, Urgency,
+    },
     sdk::{Log, Metrics, RunError, Storage},
 };
 
@@ -59,11 +61,15 @@ impl Source for Reporting {
 
 fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
     let remedy = match error.class() {
+        Class::Outage => Remedy::Outage,
+        Class::Throttled { retry_after } => Remedy::Throttled { after: retry_after },
         Class::Transient { retry_after } => Remedy::Retry { after: retry_after },
         Class::Narrow => Remedy::Narrow,
         Class::OutOfReach { days: Some(days) } => Remedy::TooOld {
             oldest: now - TimeDelta::days(days.into()),
         },
+        // Not the question is refused, but whoever asks.
+        Class::Refused if error.concern() != Concern::Query => Remedy::Refused,
         // Rows are given up only for a reach that the service has named.
         Class::OutOfReach { days: None } | Class::Refused => Remedy::Person,
     };
@@ -71,6 +77,7 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
         remedy,
         sentence: chain(error),
         label: error.label(),
+        may_be_too_wide: error.may_be_too_wide(),
     }
 }
 

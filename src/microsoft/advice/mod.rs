@@ -45,9 +45,7 @@ impl Refusal<'_> {
     }
 
     fn transient(&self) -> Class {
-        Class::Transient {
-            retry_after: self.retry_after(),
-        }
+        Class::passing(self.response.status(), self.retry_after())
     }
 
     fn complaint(&self) -> Complaint {

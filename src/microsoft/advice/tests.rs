@@ -21,6 +21,11 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn judged(&self) -> (Class, String) {
+        let error = self.error();
+        (error.class(), error.to_string())
+    }
+
+    fn error(&self) -> Error {
         let mut response = Response::new(self.body.to_owned().into());
         *response.status_mut() = self.status.try_into().unwrap();
         for (name, value) in self.headers {
@@ -29,15 +34,14 @@ impl Case<'_> {
         let link = self
             .link
             .map(|text| Link::resolve(&text.parse().unwrap(), text).unwrap());
-        let error = (self.judge)(&Refusal {
+        (self.judge)(&Refusal {
             response: &response,
             request_id: Uuid::nil(),
             link: link.as_ref(),
             secrets: vec![],
             by_app: self.by_app,
             now: DateTime::from_timestamp(0, 0).unwrap(),
-        });
-        (error.class(), error.to_string())
+        })
     }
 }
 
@@ -55,7 +59,7 @@ fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
 }
 
 fn after(seconds: u64) -> Class {
-    Class::Transient {
+    Class::Throttled {
         retry_after: Some(Duration::from_secs(seconds)),
     }
 }

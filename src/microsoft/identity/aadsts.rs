@@ -56,9 +56,7 @@ pub(super) fn refusal(answer: &Response, secrets: &[&str], now: DateTime<Utc>) -
         || body.error == "temporarily_unavailable"
         || matches!(code, Some(90006 | 90024 | 90033 | 90055));
     let class = if transient {
-        Class::Transient {
-            retry_after: retry_after(answer.headers(), now),
-        }
+        passing(answer, now)
     } else {
         Class::Refused
     };
@@ -184,6 +182,14 @@ fn explain(code: Option<u64>, error: &str) -> &'static str {
     }
 }
 
+/// What a refusal means that passes by itself: without a token, nothing at all can be asked.
+fn passing(answer: &Response, now: DateTime<Utc>) -> Class {
+    match Class::passing(answer.status(), retry_after(answer.headers(), now)) {
+        Class::Transient { .. } => Class::Outage,
+        class => class,
+    }
+}
+
 /// What a refusal of the machine's metadata service means.
 pub(super) fn metadata_refusal(
     answer: &Response,
@@ -195,9 +201,7 @@ pub(super) fn metadata_refusal(
     let (class, text) = match status.as_u16() {
         // So its documentation has it: 404 while it is updated, 410 for up to 70 s.
         404 | 408 | 410 | 429 | 500..=599 => (
-            Class::Transient {
-                retry_after: retry_after(answer.headers(), now),
-            },
+            passing(answer, now),
             "it fails or is updated for the moment: asked again later",
         ),
         _ => (

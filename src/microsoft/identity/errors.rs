@@ -109,7 +109,7 @@ impl SignInError {
         match self {
             Self::NoAnswer(error) | Self::NoMetadata(error) => match error.kind {
                 HttpErrorKind::Setup => Class::Refused,
-                _ => Class::Transient { retry_after: None },
+                _ => Class::Outage,
             },
             Self::Refused { class, .. } => *class,
             Self::NoToken => Class::Transient { retry_after: None },

@@ -130,10 +130,10 @@ async fn a_link_of_another_service_is_refused_before_any_request() {
 async fn failures_have_their_class() {
     let transient = Class::Transient { retry_after: None };
     for (kind, class) in [
-        (HttpErrorKind::Connect, transient),
-        (HttpErrorKind::Timeout, transient),
-        (HttpErrorKind::Interrupted, transient),
-        (HttpErrorKind::Decode, transient),
+        (HttpErrorKind::Connect, Class::Outage),
+        (HttpErrorKind::Timeout, Class::Outage),
+        (HttpErrorKind::Interrupted, Class::Outage),
+        (HttpErrorKind::Decode, Class::Outage),
         (HttpErrorKind::TooLarge, Class::Narrow),
         (HttpErrorKind::Setup, Class::Refused),
     ] {
@@ -141,6 +141,7 @@ async fn failures_have_their_class() {
         fake.fail(HttpError::new(kind, "reports.test"));
         let error = service(&fake).page(window(), None).await.unwrap_err();
         assert_eq!((error.class(), error.label()), (class, kind.label()));
+        assert_eq!(error.may_be_too_wide(), kind == HttpErrorKind::Timeout);
     }
     let fake = Fake::default();
     fake.answer(200, r#"{"value":[{}"#);

@@ -90,15 +90,18 @@ fn what_passes_by_itself() {
         after(17),
         &["`quota`"],
     );
-    says(&ask(429, &[], body, None), TRANSIENT, &["surpassed"]);
+    let throttled = Class::Throttled { retry_after: None };
+    says(&ask(429, &[], body, None), throttled, &["surpassed"]);
     says(
         &ask(504, &[], "<html>", None),
-        TRANSIENT,
+        Class::Outage,
         &["for the moment"],
     );
     says(
         &ask(400, &[], &bad("EndDate is in the future."), None),
-        after(30),
+        Class::Transient {
+            retry_after: Some(Duration::from_secs(30)),
+        },
         &["clock"],
     );
 }

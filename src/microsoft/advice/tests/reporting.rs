@@ -148,9 +148,50 @@ fn what_passes_by_itself() {
     );
     let date = [("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")];
     says(&ask(503, &date, "", None), after(61), &["for the moment"]);
-    for status in [408, 425, 500, 502, 503, 504, 599] {
-        says(&ask(status, &[], "", None), TRANSIENT, &["later"]);
+    for status in [408, 500, 502, 503, 504, 599] {
+        says(&ask(status, &[], "", None), Class::Outage, &["later"]);
     }
+    // Whatever the status and the value of the header are.
+    for status in [408, 425, 500, 504] {
+        says(
+            &ask(status, &[("retry-after", "0")], "", None),
+            after(0),
+            &[],
+        );
+    }
+    says(&ask(425, &[], "", None), TRANSIENT, &["later"]);
+    let throttled = Class::Throttled { retry_after: None };
+    says(&ask(429, &[], "", None), throttled, &["`frequency`"]);
+    says(
+        &ask(429, &[("retry-after", "soon")], "", None),
+        throttled,
+        &[],
+    );
+}
+
+#[test]
+fn what_a_narrower_window_may_cure() {
+    let wide = |status, body| {
+        let case = Case {
+            judge: reporting,
+            by_app: true,
+            status,
+            headers: &[],
+            body,
+            link: None,
+        };
+        case.error().may_be_too_wide()
+    };
+    for status in [500, 504] {
+        assert!(wide(status, ""));
+    }
+    for status in [400, 401, 429, 502, 503] {
+        assert!(!wide(status, ""));
+    }
+    let body = r#"{"odata.error":{"code":"UnifiedReportingTimeout","message":{"value":"late"}}}"#;
+    assert!(wide(503, body));
+    let body = r#"{"odata.error":{"code":"","message":{"value":"UnifiedReportingTimeout."}}}"#;
+    assert!(wide(503, body));
 }
 
 #[test]
@@ -161,7 +202,7 @@ fn the_cap_of_one_million_rows() {
         Class::Narrow,
         &["one million rows", "An error has occurred"],
     );
-    says(&ask(500, &[], body, None), TRANSIENT, &[]);
+    says(&ask(500, &[], body, None), Class::Outage, &[]);
     says(
         &ask(
             500,
@@ -169,10 +210,10 @@ fn the_cap_of_one_million_rows() {
             body,
             Some("https://reports.test/x?$skiptoken=1999"),
         ),
-        TRANSIENT,
+        Class::Outage,
         &[],
     );
-    says(&ask(500, &[], "", Some(DEEP_LINK)), TRANSIENT, &[]);
+    says(&ask(500, &[], "", Some(DEEP_LINK)), Class::Outage, &[]);
 }
 
 #[test]

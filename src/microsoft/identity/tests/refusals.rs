@@ -76,24 +76,26 @@ async fn the_code_is_found_in_the_description() {
 
 #[tokio::test(start_paused = true)]
 async fn what_passes_by_itself() {
-    for status in [408, 429, 500, 503] {
+    let throttled = Class::Throttled { retry_after: None };
+    says(&refused(secret(), 429, "").await, throttled, &["later"]);
+    for status in [408, 425, 500, 503] {
         says(
             &refused(secret(), status, "").await,
-            TRANSIENT,
+            Class::Outage,
             &["asked again later"],
         );
     }
     let body = r#"{"error":"temporarily_unavailable"}"#;
     says(
         &refused(secret(), 400, body).await,
-        TRANSIENT,
+        Class::Outage,
         &["temporarily_unavailable"],
     );
     for code in [90006, 90024, 90033, 90055] {
         let body = format!(r#"{{"error":"invalid_request","error_codes":[{code}]}}"#);
         says(
             &refused(secret(), 400, &body).await,
-            TRANSIENT,
+            Class::Outage,
             &[&format!("AADSTS{code}")],
         );
     }
@@ -101,10 +103,10 @@ async fn what_passes_by_itself() {
     fake.answer_with(429, &[("retry-after", "9")], "");
     let class = cache(&fake, secret()).token().await.unwrap_err().class();
     let retry_after = Some(Duration::from_secs(9));
-    assert_eq!(class, Class::Transient { retry_after });
+    assert_eq!(class, Class::Throttled { retry_after });
     fake.fail(HttpError::new(HttpErrorKind::Connect, "login.test"));
     let error = cache(&fake, secret()).token().await.unwrap_err();
-    assert_eq!(error.class(), TRANSIENT);
+    assert_eq!(error.class(), Class::Outage);
     assert!(crate::http::chain(&error).contains("cannot connect to host: login.test"));
 }
 
@@ -204,10 +206,10 @@ async fn a_machine_without_a_managed_identity() {
         Class::Refused,
         &["no managed identity", "says: Identity not found"],
     );
-    for status in [404, 410, 429, 500] {
+    for status in [404, 410, 500] {
         says(
             &refused(managed(None), status, "").await,
-            TRANSIENT,
+            Class::Outage,
             &["asked again later"],
         );
     }
