@@ -287,7 +287,7 @@ impl Observer for Report {
     fn on(&self, event: Event<'_>) {
         match event {
             Event::Turning { within } => self.heartbeat.beat(within),
-            Event::Asking { window, .. } => self.log.detail(format!(
+            Event::Asking { window, .. } => self.log.info(format!(
                 "Querying timerange {} to {}.",
                 plain(window.start()),
                 plain(window.end())
@@ -300,8 +300,8 @@ impl Observer for Report {
                 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
                 self.figures.window_rows.observe(rows as f64);
                 match new {
-                    0 => self.log.detail("No records to forward"),
-                    new => self.log.detail(format!("Forwarding {new} records")),
+                    0 => self.log.info("No records to forward"),
+                    new => self.log.info(format!("Forwarding {new} records")),
                 }
             }
             Event::PageFailed {

@@ -51,3 +51,49 @@ async fn a_probe_by_head_is_answered_among_many_idle_connections() {
     assert!(open < 150.0, "{open} files are open");
     process.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_the_logs_endpoint_lose_no_line() {
+    let world = World::graph(3).await;
+    world
+        .emulator
+        .configure(|settings| settings.platform.longest_log_request = Some(800));
+    for status in [400, 302, 422] {
+        let fault = Fault::answer(status, &[("location", "http://192.0.2.1/logs")], "");
+        world.emulator.fault(Endpoint::Logs, fault.times(1));
+    }
+    let mut process = world.start();
+    world.all_delivered().await;
+    for text in [
+        "Office365 MessageTrace Trigger has started.",
+        "Querying timerange ",
+        "Forwarding 3 records",
+    ] {
+        world.platform_log("info", text).await;
+    }
+    process.stop().await;
+    let texts: Vec<_> = world
+        .emulator
+        .logs()
+        .into_iter()
+        .map(|one| one.message)
+        .collect();
+    let started = texts.iter().filter(|text| text.contains("has started"));
+    assert_eq!(started.count(), 1, "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_log_line_that_is_refused_does_not_hold_up_the_others() {
+    let world = World::graph(3).await;
+    let refused = "Events go to the intake".to_owned();
+    world
+        .emulator
+        .configure(|settings| settings.platform.refused_log_texts = vec![refused]);
+    let mut process = world.start();
+    world.platform_log("info", "has started").await;
+    world.platform_log("info", "Forwarding 3 records").await;
+    world
+        .platform_log("warning", "1 log lines could not be delivered")
+        .await;
+    process.stop().await;
+}

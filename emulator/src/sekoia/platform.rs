@@ -39,6 +39,18 @@ pub(super) fn logs(emulator: &Emulator, call: &Call) -> Answer {
     match serde_json::from_slice::<Logs>(&call.body) {
         Ok(Logs { logs }) => {
             let mut world = emulator.world();
+            let settings = &world.settings.platform;
+            let longest = settings.longest_log_request;
+            if longest.is_some_and(|longest| call.body.len() > longest) {
+                return refused(413, "the request is too long");
+            }
+            let is_refused = |entry: &LogEntry| {
+                let mut texts = settings.refused_log_texts.iter();
+                texts.any(|text| entry.message.contains(text))
+            };
+            if logs.iter().any(is_refused) {
+                return refused(422, "a message is not accepted");
+            }
             logs.into_iter().for_each(|entry| world.logs.push(entry));
             Answer::json(200, &json!({}))
         }

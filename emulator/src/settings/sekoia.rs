@@ -54,6 +54,11 @@ pub struct PlatformSettings {
     /// The trigger's secrets, answered as `node_value`; absent when empty.
     #[serde(skip_serializing)]
     pub node_secrets: serde_json::Map<String, serde_json::Value>,
+    /// Log lines that hold one of these texts are refused with 422, and all others of their request
+    /// with them.
+    pub refused_log_texts: Vec<String>,
+    /// The longest request with log lines; longer ones are refused with 413.
+    pub longest_log_request: Option<usize>,
 }
 
 impl Default for PlatformSettings {
@@ -62,6 +67,8 @@ impl Default for PlatformSettings {
             token: Secret::from("emulated-token"),
             secrets: serde_json::Map::new(),
             node_secrets: serde_json::Map::new(),
+            refused_log_texts: Vec::new(),
+            longest_log_request: None,
         }
     }
 }

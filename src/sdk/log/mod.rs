@@ -5,6 +5,7 @@ mod latest;
 mod limiter;
 mod masks;
 mod outbox;
+mod refusals;
 mod shipper;
 
 use std::{
@@ -138,12 +139,6 @@ impl Log {
     /// For the developers: posted, not printed.
     pub fn debug(&self, message: impl AsRef<str>) {
         self.write(Level::Debug, message.as_ref());
-    }
-
-    /// What happens in detail: printed, not posted.
-    pub fn detail(&self, message: impl AsRef<str>) {
-        let message = self.clean(message.as_ref());
-        self.print(Level::Info, &message);
     }
 
     /// What happens.

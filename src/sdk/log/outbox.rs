@@ -17,12 +17,32 @@ pub(super) const BATCH: usize = 50;
 /// Entries kept at most while the platform does not take them.
 const CAPACITY: usize = 1000;
 
+/// Characters of an entry that is put in the plainest words.
+const PLAIN: usize = 1000;
+
 /// One entry of the logs endpoint (G-01).
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) date: DateTime<Utc>,
     pub(crate) level: Level,
     pub(crate) message: String,
+}
+
+impl Entry {
+    /// The same, short and in plain characters, for a platform that refuses it as it is. None when it
+    /// is like that already.
+    pub(super) fn plain(&self) -> Option<Self> {
+        let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+        let mut message: String = self.message.chars().take(PLAIN).map(plain).collect();
+        if message == self.message {
+            return None;
+        }
+        message.push_str(" [refused as it was: cut to plain characters]");
+        Some(Self {
+            message,
+            ..self.clone()
+        })
+    }
 }
 
 impl Serialize for Entry {
@@ -61,27 +81,49 @@ struct State {
     dropped: u64,
 }
 
+impl State {
+    /// Makes room for one entry at the cost of the least important one, the oldest of these. A critical
+    /// entry stays.
+    fn make_room(&mut self) {
+        if self.entries.len() < CAPACITY {
+            return;
+        }
+        let places = self.entries.iter().enumerate();
+        let least = places.min_by_key(|(at, entry)| (entry.level, *at));
+        if let Some(at) = least.map(|(at, _)| at) {
+            self.entries.remove(at);
+            self.dropped += 1;
+        }
+    }
+}
+
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an entry, in place of the oldest one when there is no room, and wakes the shipper when
-    /// it should leave at once (G-02).
+    /// Adds an entry, in place of a less important one when there is no room, and wakes the shipper
+    /// when it should leave at once (G-02).
     pub(super) fn put(&self, entry: Entry) {
         let mut state = self.lock();
         let urgent = entry.level >= Level::Error;
         if state.entries.is_empty() {
             self.filled.notify_one();
         }
-        if state.entries.len() >= CAPACITY {
-            state.entries.pop_front();
-            state.dropped += 1;
-        }
+        state.make_room();
         state.entries.push_back(entry);
         if urgent || state.entries.len() >= BATCH {
             self.wake.notify_one();
         }
+    }
+
+    /// Takes the critical entry, which tells the platform to stop us.
+    pub(super) fn take_critical(&self) -> Option<Entry> {
+        let entries = &mut self.lock().entries;
+        let at = entries
+            .iter()
+            .position(|entry| entry.level == Level::Critical)?;
+        entries.remove(at)
     }
 
     /// Takes up to `most` of the oldest entries.
@@ -95,11 +137,8 @@ impl Outbox {
     pub(super) fn put_back(&self, entries: Vec<Entry>) {
         let mut state = self.lock();
         for entry in entries.into_iter().rev() {
-            if state.entries.len() < CAPACITY {
-                state.entries.push_front(entry);
-            } else {
-                state.dropped += 1;
-            }
+            state.make_room();
+            state.entries.push_front(entry);
         }
     }
 
@@ -158,7 +197,32 @@ mod tests {
         assert_eq!((taken.len(), taken[0].message.as_str()), (BATCH, "5"));
         outbox.put(entry("new".to_owned()));
         outbox.put_back(taken);
-        assert_eq!(outbox.take(1)[0].message, "6", "one had to go");
+        assert_eq!(outbox.take(1)[0].message, "5", "they are in order");
         assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (6, 0));
+    }
+
+    #[test]
+    fn what_matters_most_stays() {
+        let outbox = Outbox::default();
+        for level in [Level::Critical, Level::Error] {
+            let entry = entry(level.word().to_owned());
+            outbox.put(Entry { level, ..entry });
+        }
+        for n in 0..3 * CAPACITY {
+            outbox.put(entry(n.to_string()));
+        }
+        assert_eq!(outbox.take_critical().unwrap().message, "critical");
+        assert!(outbox.take_critical().is_none());
+        assert_eq!(outbox.take(1)[0].message, "error");
+    }
+
+    #[test]
+    fn a_refused_entry_has_a_plain_copy() {
+        assert!(entry("plain".to_owned()).plain().is_none());
+        let copy = entry(format!("a\u{1}é{}", "x".repeat(5000)))
+            .plain()
+            .unwrap();
+        assert!(copy.message.starts_with("a??xxx") && copy.message.len() < 1100);
+        assert!(copy.message.ends_with("cut to plain characters]"));
     }
 }
