@@ -82,6 +82,7 @@ impl World {
             Action::Settings(changes) => self.settings = changes.laid_over(&self.settings),
             Action::StopTraffic => self.rows.set_traffic(false, at),
             Action::ResumeTraffic => self.rows.set_traffic(true, at),
+            Action::ModuleClock(ahead) => self.module_ahead = ahead,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
 };
 
@@ -20,19 +21,38 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionDropped;
 
-/// Resets the connection that a request came on.
+/// Stands in an in-memory request's extensions for the connection on which it comes: requests with
+/// the same number have the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionNumber(pub u64);
+
+/// Connections that were accepted, of all emulators of this process.
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+/// The connection that a request came on.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer(CancellationToken);
+pub(crate) struct Peer {
+    number: ConnectionNumber,
+    reset: CancellationToken,
+}
 
 impl Peer {
+    pub(crate) fn number(&self) -> ConnectionNumber {
+        self.number
+    }
+
     pub(crate) fn reset(&self) {
-        self.0.cancel();
+        self.reset.cancel();
     }
 }
 
 impl Connected<IncomingStream<'_, Listener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self(stream.io().reset.clone())
+        let connection = stream.io();
+        Self {
+            number: connection.number,
+            reset: connection.reset.clone(),
+        }
     }
 }
 
@@ -58,6 +78,7 @@ impl axum::serve::Listener for Listener {
 
 /// A connection that fails once its token is cancelled.
 pub(crate) struct Connection {
+    number: ConnectionNumber,
     stream: TcpStream,
     reset: CancellationToken,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -69,6 +90,7 @@ impl Connection {
         // Answers of many small writes shall not wait for one another.
         stream.set_nodelay(true).ok();
         Self {
+            number: ConnectionNumber(ACCEPTED.fetch_add(1, Ordering::Relaxed)),
             stream,
             cancelled: Box::pin(reset.clone().cancelled_owned()),
             reset,

@@ -69,6 +69,7 @@ impl Emulator {
             ledger: Ledger::default(),
             faults: Faults::default(),
             agenda: Agenda::default(),
+            module_ahead: 0,
             journal: Journal::default(),
             accepted: VecDeque::new(),
             accepted_bytes: 0,
@@ -101,6 +102,16 @@ impl Emulator {
     pub(crate) fn server_time(&self) -> DateTime<Utc> {
         let skew = self.world().settings.transport.skew_seconds;
         self.clock.now() + TimeDelta::seconds(skew)
+    }
+
+    /// What the module takes for the present time: as [`Action::ModuleClock`](crate::Action) has it.
+    pub fn module_time(&self) -> DateTime<Utc> {
+        let ahead = TimeDelta::try_seconds(self.world().module_ahead);
+        let shown = self
+            .clock
+            .now()
+            .checked_add_signed(ahead.unwrap_or_default());
+        shown.unwrap_or_else(|| self.clock.now())
     }
 
     /// The emulator's clock.

@@ -6,19 +6,20 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::{StreamExt, stream};
 
 use crate::{
     Emulator, Endpoint, Fault, RecordedRequest,
     answer::{Answer, Call, Receipt},
-    connection::{ConnectionDropped, Peer},
+    connection::{ConnectionDropped, ConnectionNumber, Peer},
     control,
+    faults::Struck,
     journal::{masked, masked_form},
     microsoft, sekoia,
 };
@@ -45,8 +46,12 @@ pub(crate) fn router(emulator: Emulator, side: Side) -> Router {
 async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<Peer>>().cloned();
+    let connection = match &peer {
+        Some(ConnectInfo(peer)) => Some(peer.number()),
+        None => parts.extensions.get::<ConnectionNumber>().copied(),
+    };
     let Ok(body) = to_bytes(body, MOST_BYTES).await else {
-        return sent(Answer::new(413, "", ""), None, &emulator);
+        return sent(Answer::new(413, "", ""), &Struck::default(), &emulator);
     };
     let call = Call {
         method: parts.method,
@@ -56,57 +61,83 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
         body,
     };
     if let Some(rest) = call.path.strip_prefix("/_emulator") {
-        return sent(control::answer(&emulator, rest, &call), None, &emulator);
+        let answer = control::answer(&emulator, rest, &call);
+        return sent(answer, &Struck::default(), &emulator);
     }
     let endpoint = match side {
         Side::Microsoft => microsoft::endpoint(&call),
         Side::Sekoia => sekoia::endpoint(&call),
     };
-    let (number, fault) = record(&emulator, endpoint, &call);
-    match &fault {
-        Some(Fault::Answer {
-            status,
-            headers,
-            body,
-        }) => {
-            let answer = Answer::new(*status, "", body.clone());
-            let answer = headers
-                .iter()
-                .fold(answer, |answer, (name, value)| answer.with(name, value));
-            emulator.world().journal.answered(number, *status);
-            return sent(answer, None, &emulator);
-        }
+    let (number, struck) = record(&emulator, endpoint, &call, connection);
+    if let Some(answer) = struck.main.as_ref().and_then(|fault| instead(fault, &call)) {
+        let status = answer.status.as_u16();
+        emulator.world().journal.answered(number, status);
+        return sent(answer, &struck, &emulator);
+    }
+    match &struck.main {
         Some(Fault::Reset) => return dropped(peer).await,
         Some(Fault::DelayRequest { ms }) => pause(Duration::from_millis(*ms)).await,
+        Some(Fault::Hang) => std::future::pending::<()>().await,
         _ => {}
     }
     let mut answer = match side {
-        Side::Microsoft => microsoft::answer(&emulator, &call),
-        Side::Sekoia => sekoia::answer(&emulator, endpoint, &call, fault.as_ref()),
+        Side::Microsoft => microsoft::answer(&emulator, &call, &struck),
+        Side::Sekoia => sekoia::answer(&emulator, endpoint, &call, struck.main.as_ref()),
     };
     pause(answer.latency).await;
+    if struck.main == Some(Fault::ByteOrderMark) {
+        answer.body = [b"\xef\xbb\xbf", answer.body.as_ref()].concat().into();
+    }
     if side == Side::Microsoft {
-        compress(&emulator, &call, &mut answer, fault.as_ref());
+        compress(&emulator, &call, &mut answer, struck.main.as_ref());
     }
     emulator
         .world()
         .journal
         .answered(number, answer.status.as_u16());
-    match fault {
+    match &struck.main {
         Some(Fault::ResetAfter) => dropped(peer).await,
         fault => {
-            if let Some(Fault::DelayAnswer { ms }) = &fault {
+            if let Some(Fault::DelayAnswer { ms }) = fault {
                 pause(Duration::from_millis(*ms)).await;
             }
-            sent(answer, fault.as_ref(), &emulator)
+            sent(answer, &struck, &emulator)
         }
     }
 }
 
-fn record(emulator: &Emulator, endpoint: Endpoint, call: &Call) -> (u64, Option<Fault>) {
+/// The answer of a fault that strikes before the request is looked at.
+fn instead(fault: &Fault, call: &Call) -> Option<Answer> {
+    match fault {
+        Fault::Answer {
+            status,
+            headers,
+            body,
+        } => {
+            let answer = Answer::new(*status, "", body.clone());
+            let headers = headers.iter();
+            Some(headers.fold(answer, |answer, (name, value)| answer.with(name, value)))
+        }
+        Fault::Connection { status } => Some(Answer::new(*status, "", "")),
+        Fault::Redirect { status, to } => {
+            let query = if call.query.is_empty() { "" } else { "?" };
+            let location = format!("{to}{}{query}{}", call.path, call.query);
+            Some(Answer::new(*status, "", "").with("location", &location))
+        }
+        _ => None,
+    }
+}
+
+fn record(
+    emulator: &Emulator,
+    endpoint: Endpoint,
+    call: &Call,
+    connection: Option<ConnectionNumber>,
+) -> (u64, Struck) {
     let at = emulator.clock().now();
     let world = &mut *emulator.world();
-    let fault = world.faults.next(endpoint, world.seed);
+    let connection = connection.map(|ConnectionNumber(number)| number);
+    let struck = world.faults.next(endpoint, connection, world.seed);
     let body = match endpoint {
         Endpoint::Logs | Endpoint::Callback | Endpoint::Sentry => call.body.clone(),
         Endpoint::Token => masked_form(&call.body),
@@ -125,9 +156,9 @@ fn record(emulator: &Emulator, endpoint: Endpoint, call: &Call) -> (u64, Option<
         size: call.body.len(),
         body,
         status: None,
-        fault: fault.as_ref().map(Fault::name),
+        fault: struck.name(),
     });
-    (number, fault)
+    (number, struck)
 }
 
 /// Compresses the body where both sides agree to it.
@@ -168,11 +199,11 @@ fn broken() -> io::Result<Bytes> {
 }
 
 /// Sends an answer, broken by those faults that strike on the way.
-fn sent(mut answer: Answer, fault: Option<&Fault>, emulator: &Emulator) -> Response {
+fn sent(mut answer: Answer, struck: &Struck, emulator: &Emulator) -> Response {
     let mut stall = None;
     let mut breaks = false;
     let length = answer.body.len();
-    match fault {
+    match &struck.main {
         Some(Fault::Cut { bytes }) => answer.body.truncate(*bytes),
         Some(Fault::CutGzip) => answer.body.truncate(length / 2),
         Some(Fault::Garble) => answer.body = garbled(&answer.body),
@@ -199,7 +230,7 @@ fn sent(mut answer: Answer, fault: Option<&Fault>, emulator: &Emulator) -> Respo
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, answer.body.len().into());
-    response.headers_mut().insert(header::DATE, date(emulator));
+    date(response.headers_mut(), &struck.besides, emulator);
     let (first, second) = match stall {
         Some((bytes, _)) => {
             let first = answer.body.split_to(bytes.min(answer.body.len()));
@@ -269,7 +300,31 @@ pub(crate) fn http_date(time: DateTime<Utc>) -> String {
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-fn date(emulator: &Emulator) -> HeaderValue {
-    let text = http_date(emulator.server_time());
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+/// Sets `Date` where the answer does not have its own, as true as the faults allow.
+fn date(headers: &mut HeaderMap, faults: &[Fault], emulator: &Emulator) {
+    let mut date = Some(emulator.server_time());
+    for fault in faults {
+        date = match fault {
+            Fault::Date { empty: true, .. } => None,
+            Fault::Date { at: Some(at), .. } => Some(*at),
+            Fault::Date { ahead, .. } => {
+                date.and_then(|date| date.checked_add_signed(TimeDelta::try_seconds(*ahead)?))
+            }
+            Fault::Age { seconds } => {
+                headers.insert(header::AGE, (*seconds).into());
+                date.map(|date| date - TimeDelta::seconds(i64::from(*seconds)))
+            }
+            _ => date,
+        };
+    }
+    let struck = faults
+        .iter()
+        .any(|fault| matches!(fault, Fault::Date { .. }));
+    if headers.contains_key(header::DATE) && !struck {
+        return;
+    }
+    match date.map(http_date).map(|text| HeaderValue::from_str(&text)) {
+        Some(Ok(value)) => headers.insert(header::DATE, value),
+        _ => headers.insert(header::DATE, HeaderValue::from_static("")),
+    };
 }

@@ -1,8 +1,13 @@
-//! Answers that are broken on purpose.
+//! Which answers are broken on purpose.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::Fault;
 
 /// A part of the emulator that can be broken and whose requests are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,175 +55,6 @@ impl fmt::Display for Endpoint {
             Self::Sentry => "sentry",
             Self::Other => "other",
         })
-    }
-}
-
-/// One way in which an exchange goes wrong.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Fault {
-    /// The request is not looked at; this is the answer.
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// Headers of the answer.
-        #[serde(default)]
-        headers: Vec<(String, String)>,
-        /// The body.
-        #[serde(default)]
-        body: String,
-    },
-    /// The connection is reset before the request is looked at.
-    Reset,
-    /// The request is carried out, but the connection is reset instead of an answer.
-    ResetAfter,
-    /// The request is carried out, and the connection ends after so many bytes of the body.
-    ResetMidBody {
-        /// Bytes of the body that are sent.
-        bytes: usize,
-    },
-    /// The body ends after so many bytes although the answer is well framed.
-    Cut {
-        /// Bytes of the body that are sent.
-        bytes: usize,
-    },
-    /// Bytes in the middle of the body are overwritten.
-    Garble,
-    /// A compressed body ends in the middle of its stream although the answer is well framed.
-    CutGzip,
-    /// The request is looked at only after this time.
-    DelayRequest {
-        /// The time in milliseconds.
-        ms: u64,
-    },
-    /// The request is carried out at once and answered after this time.
-    DelayAnswer {
-        /// The time in milliseconds.
-        ms: u64,
-    },
-    /// The body pauses for this time after so many bytes.
-    Stall {
-        /// Bytes of the body that are sent before.
-        bytes: usize,
-        /// The time in milliseconds.
-        ms: u64,
-    },
-    /// The request is carried out, and its answer has another media type.
-    ContentType {
-        /// The media type.
-        value: String,
-    },
-    /// The request is carried out, and answered by this instead.
-    Replace {
-        /// The HTTP status.
-        status: u16,
-        /// The media type.
-        content_type: String,
-        /// The body.
-        body: String,
-    },
-    /// The intake refuses single events of a batch.
-    RejectEvents {
-        /// Only events that contain this text.
-        #[serde(default)]
-        containing: String,
-        /// Of those, the first and then every one after so many; 1 for all.
-        #[serde(default = "one")]
-        every: usize,
-        /// How the answer tells it.
-        shape: RejectionShape,
-    },
-}
-
-fn one() -> usize {
-    1
-}
-
-/// How the intake's answer to a batch tells rejected events from accepted ones. The real form is
-/// not documented (contract row W-04).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RejectionShape {
-    /// `event_ids` has null in the place of a rejected event.
-    NullIds,
-    /// `event_ids` has only those of accepted events.
-    ShortIds,
-    /// `event_ids` of the accepted events, and `errors` with index and message of the others.
-    Errors,
-    /// `event_ids` with null, and `statuses` with an HTTP status for each event.
-    Statuses,
-    /// `results` with an object for each event, and `event_ids` of the accepted events.
-    Results,
-}
-
-impl Fault {
-    /// An answer with this status and no body.
-    pub fn status(status: u16) -> Self {
-        Self::answer(status, &[], "")
-    }
-
-    /// An answer with this status, these headers and this body.
-    pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
-        Self::Answer {
-            status,
-            headers: headers
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-            body: body.to_owned(),
-        }
-    }
-
-    /// The intake's answer for a key that is not provisioned yet (contract row J-11).
-    pub fn key_not_ready() -> Self {
-        Self::answer(
-            422,
-            &[("content-type", "application/json")],
-            r#"{"error":"INTAKE_KEY_ERROR","message":"the intake key is not known yet"}"#,
-        )
-    }
-
-    /// Status 200 with an error in the body.
-    pub fn error_in_success() -> Self {
-        Self::answer(
-            200,
-            &[("content-type", "application/json")],
-            r#"{"error":{"code":"InternalServerError","message":"An error has occurred."}}"#,
-        )
-    }
-
-    /// This fault for the next `times` requests only.
-    pub fn times(self, times: u32) -> FaultRule {
-        FaultRule::from(self).times(times)
-    }
-
-    /// This fault, but not for the next `requests` requests.
-    pub fn after(self, requests: u32) -> FaultRule {
-        FaultRule::from(self).after(requests)
-    }
-
-    /// This fault for a share of the requests, from 0 to 1.
-    pub fn chance(self, share: f64) -> FaultRule {
-        FaultRule::from(self).chance(share)
-    }
-
-    /// Its name in the record of requests.
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Answer { .. } => "answer",
-            Self::Reset => "reset",
-            Self::ResetAfter => "reset_after",
-            Self::ResetMidBody { .. } => "reset_mid_body",
-            Self::Cut { .. } => "cut",
-            Self::Garble => "garble",
-            Self::CutGzip => "cut_gzip",
-            Self::DelayRequest { .. } => "delay_request",
-            Self::DelayAnswer { .. } => "delay_answer",
-            Self::Stall { .. } => "stall",
-            Self::ContentType { .. } => "content_type",
-            Self::Replace { .. } => "replace",
-            Self::RejectEvents { .. } => "reject_events",
-        }
     }
 }
 
@@ -281,10 +117,29 @@ impl From<Fault> for FaultRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuleId(Endpoint, u64);
 
-/// The rules in force. At each request the oldest rule that strikes is the one that counts.
+/// What strikes a request.
+#[derive(Debug, Default)]
+pub(crate) struct Struck {
+    /// The one that decides about the answer.
+    pub(crate) main: Option<Fault>,
+    /// Those that add up with it.
+    pub(crate) besides: Vec<Fault>,
+}
+
+impl Struck {
+    /// Its name in the record of requests.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        self.main.as_ref().or(self.besides.first()).map(Fault::name)
+    }
+}
+
+/// The rules in force. At each request the oldest rule that strikes is the one that counts; faults
+/// that add up count besides.
 #[derive(Default)]
 pub(crate) struct Faults {
     rules: BTreeMap<Endpoint, Vec<(u64, FaultRule)>>,
+    /// The connections that answer a status for ever, and the endpoint whose fault that was.
+    connections: HashMap<u64, (Endpoint, u16)>,
     added: u64,
     draws: u64,
 }
@@ -313,8 +168,14 @@ impl Faults {
     /// Clears those of one endpoint, or all.
     pub(crate) fn clear(&mut self, endpoint: Option<Endpoint>) {
         match endpoint {
-            Some(endpoint) => self.rules.remove(&endpoint).map_or((), drop),
-            None => self.rules.clear(),
+            Some(endpoint) => {
+                self.rules.remove(&endpoint);
+                self.connections.retain(|_, (of, _)| *of != endpoint);
+            }
+            None => {
+                self.rules.clear();
+                self.connections.clear();
+            }
         }
     }
 
@@ -325,16 +186,31 @@ impl Faults {
             .collect()
     }
 
-    /// What strikes the request that has come in at `endpoint`.
-    pub(crate) fn next(&mut self, endpoint: Endpoint, seed: u64) -> Option<Fault> {
-        let rules = self.rules.get_mut(&endpoint)?;
-        let mut struck = None;
+    /// What strikes the request that has come in at `endpoint`, on this connection.
+    pub(crate) fn next(
+        &mut self,
+        endpoint: Endpoint,
+        connection: Option<u64>,
+        seed: u64,
+    ) -> Struck {
+        let ill = connection.and_then(|number| self.connections.get(&number));
+        if let Some((_, status)) = ill {
+            return Struck {
+                main: Some(Fault::Connection { status: *status }),
+                besides: Vec::new(),
+            };
+        }
+        let mut struck = Struck::default();
+        let Some(rules) = self.rules.get_mut(&endpoint) else {
+            return struck;
+        };
         for (_, rule) in rules.iter_mut() {
             if rule.after > 0 {
                 rule.after -= 1;
                 continue;
             }
-            if struck.is_some() {
+            let adds_up = rule.fault.adds_up();
+            if struck.main.is_some() && !adds_up {
                 continue;
             }
             if rule.chance < 1.0 {
@@ -346,7 +222,14 @@ impl Faults {
             if let Some(times) = &mut rule.times {
                 *times = times.saturating_sub(1);
             }
-            struck = Some(rule.fault.clone());
+            if let (Fault::Connection { status }, Some(number)) = (&rule.fault, connection) {
+                self.connections.insert(number, (endpoint, *status));
+            }
+            if adds_up {
+                struck.besides.push(rule.fault.clone());
+            } else {
+                struck.main = Some(rule.fault.clone());
+            }
         }
         rules.retain(|(_, rule)| rule.times != Some(0));
         struck
@@ -361,7 +244,7 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(Endpoint::Report, rule);
         (0..requests)
-            .map(|_| faults.next(Endpoint::Report, 1).is_some())
+            .map(|_| faults.next(Endpoint::Report, None, 1).main.is_some())
             .collect()
     }
 
@@ -380,5 +263,37 @@ mod tests {
         let rule: FaultRule =
             serde_json::from_str(r#"{"kind":"stall","bytes":3,"ms":10,"after":5}"#).unwrap();
         assert_eq!(rule, Fault::Stall { bytes: 3, ms: 10 }.after(5));
+    }
+
+    #[test]
+    fn some_faults_add_up() {
+        let mut faults = Faults::default();
+        faults.add(Endpoint::Graph, Fault::date_ahead(9).times(2));
+        faults.add(Endpoint::Graph, Fault::status(502).times(1));
+        faults.add(Endpoint::Graph, Fault::Age { seconds: 5 }.times(1));
+        let mut names = || {
+            let struck = faults.next(Endpoint::Graph, None, 1);
+            let besides = struck.besides.iter().map(Fault::name).collect::<Vec<_>>();
+            (struck.main.as_ref().map(Fault::name), besides)
+        };
+        assert_eq!(names(), (Some("answer"), vec!["date", "age"]));
+        assert_eq!(names(), (None, vec!["date"]));
+        assert_eq!(names(), (None, vec![]));
+    }
+
+    #[test]
+    fn one_connection_is_ill_until_it_is_cleared() {
+        let mut faults = Faults::default();
+        faults.add(Endpoint::Graph, Fault::Connection { status: 421 }.times(1));
+        let ill = |faults: &mut Faults, endpoint, connection| {
+            faults.next(endpoint, Some(connection), 1).main.is_some()
+        };
+        assert!(ill(&mut faults, Endpoint::Graph, 7));
+        assert!(ill(&mut faults, Endpoint::Token, 7));
+        assert!(!ill(&mut faults, Endpoint::Graph, 8));
+        faults.clear(Some(Endpoint::Token));
+        assert!(ill(&mut faults, Endpoint::Graph, 7));
+        faults.clear(Some(Endpoint::Graph));
+        assert!(!ill(&mut faults, Endpoint::Graph, 7));
     }
 }

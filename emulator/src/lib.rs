@@ -37,6 +37,7 @@ mod connection;
 mod control;
 mod emulator;
 mod exchange;
+mod fault;
 mod faults;
 mod journal;
 mod ledger;
@@ -56,9 +57,10 @@ mod world;
 
 pub use certificate::TestCertificate;
 pub use clock::Clock;
-pub use connection::ConnectionDropped;
+pub use connection::{ConnectionDropped, ConnectionNumber};
 pub use emulator::{Emulator, Options};
-pub use faults::{Endpoint, Fault, FaultRule, RejectionShape};
+pub use fault::{Fault, PAST, RejectionShape};
+pub use faults::{Endpoint, FaultRule};
 pub use journal::RecordedRequest;
 pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
 pub use network::{Authority, ConnectProxy, Passed, ServerCertificate, TlsFront};
@@ -70,8 +72,9 @@ pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};
 pub use settings::{
     Account, App, AppSecret, Canned, Dialect, GraphLink, GraphSettings, IdentitySettings,
-    InnerError, IntakeSettings, NextLink, OutOfRange, PlatformSettings, QuotaSettings,
-    ReportSettings, RetryAfter, ServicePrincipal, Settings, SkipToken, Transport,
+    InnerError, IntakeSettings, NextLink, OutOfRange, PlatformSettings, QuotaSettings, Reach,
+    ReportSettings, RetryAfter, ServicePrincipal, Settings, SkipToken, TooWide, Transport, Trouble,
+    Wide,
 };
 pub use status::Status;
 pub use traffic::{Backlog, Lateness, Resolution, Traffic};

@@ -161,6 +161,9 @@ pub enum Action {
     StopTraffic,
     /// Mail is received again.
     ResumeTraffic,
+    /// The module's clock is so many seconds ahead of the true time from now on. The emulator has no
+    /// use for it: [`Emulator::module_time`] shows it to the one who runs the module.
+    ModuleClock(i64),
 }
 
 /// A rule of nothing but fields that it knows: its parts are flattened, which serde cannot check.
@@ -287,6 +290,12 @@ impl fmt::Display for Action {
             Self::Settings(Changes(changes)) => write!(f, "settings change: {changes}"),
             Self::StopTraffic => f.write_str("no more mail is received"),
             Self::ResumeTraffic => f.write_str("mail is received again"),
+            Self::ModuleClock(0) => f.write_str("the module's clock is right"),
+            Self::ModuleClock(ahead) => {
+                let direction = if *ahead < 0 { "behind" } else { "ahead" };
+                let seconds = clock_face(ahead.unsigned_abs());
+                write!(f, "the module's clock is {seconds} {direction}")
+            }
         }
     }
 }

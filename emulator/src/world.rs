@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     /// What a scenario has in store.
     pub(crate) agenda: Agenda,
+    /// How many seconds the module's clock is ahead.
+    pub(crate) module_ahead: i64,
     pub(crate) journal: Journal,
     pub(crate) accepted: VecDeque<AcceptedEvent>,
     pub(crate) accepted_bytes: usize,

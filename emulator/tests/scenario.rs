@@ -30,6 +30,7 @@ const TEXT: &str = r#"{
         {"at": 200, "do": {"settings": {"report": {"permitted": true}}}},
         {"at": 300, "do": {"fault": {"endpoint": "report", "rule": {"kind": "reset"}}}},
         {"at": 400, "do": {"clear": "report"}},
+        {"at": 450, "do": {"module_clock": -90}},
         {"at": 500, "do": "stop_traffic"}
     ],
     "lives": [{"seconds": 60, "end": "kill", "away": 10}, {"seconds": 600}]
@@ -49,6 +50,7 @@ fn a_scenario_survives_the_way_through_json() {
     for line in [
         "0:01:40  answer at report for 0:00:50",
         "0:01:10  the module starts",
+        "0:07:30  the module's clock is 0:01:30 behind",
     ] {
         assert!(told.contains(line), "{told}");
     }
@@ -125,6 +127,10 @@ async fn everything_happens_when_it_should() {
         seen.push(at(second).await);
     }
     assert_eq!(seen, [200, 503, 503, 403, 403, 200, 200, 0, 0, 200]);
+    assert_eq!(emulator.module_time(), emulator.clock().now());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let true_time = emulator.clock().now();
+    assert_eq!(emulator.module_time(), true_time - TimeDelta::seconds(90));
     tokio::time::sleep(Duration::from_secs(9 * 3600)).await;
     let end = now() + TimeDelta::seconds(500);
     let last = emulator.rows(now(), now() + TimeDelta::hours(10))[0].received;

@@ -5,6 +5,7 @@ mod identity;
 mod odata;
 mod render;
 mod report;
+mod trouble;
 
 pub(crate) use graph::Quota;
 use graph::Target;
@@ -13,6 +14,7 @@ pub(crate) use identity::SigningKey;
 use crate::{
     Emulator, Endpoint,
     answer::{Answer, Call},
+    faults::Struck,
 };
 
 /// The path of the Reporting Web Service, in lower case.
@@ -44,21 +46,25 @@ pub(crate) fn endpoint(call: &Call) -> Endpoint {
     }
 }
 
-/// Carries a request out.
-pub(crate) fn answer(emulator: &Emulator, call: &Call) -> Answer {
+/// Carries a request out, with the switches that faults have turned.
+pub(crate) fn answer(emulator: &Emulator, call: &Call, struck: &Struck) -> Answer {
+    let mut settings = emulator.settings();
+    for fault in &struck.besides {
+        fault.turn(&mut settings);
+    }
     let path = call.path.as_str();
     if let Some(tenant) = identity::tenant(path, TOKEN) {
-        return identity::token(emulator, call, tenant);
+        return identity::token(emulator, &settings.identity, call, tenant);
     }
     if let Some(tenant) = identity::tenant(path, DISCOVERY) {
-        return identity::discovery(emulator, call, tenant);
+        return identity::discovery(emulator, &settings.identity, call, tenant);
     }
     if let Some(target) = Target::read(path) {
-        return graph::answer(emulator, call, &target);
+        return graph::answer(emulator, &settings.graph, call, &target);
     }
     match endpoint(call) {
-        Endpoint::Report => report::answer(emulator, call),
-        Endpoint::Imds => identity::managed(emulator, call),
+        Endpoint::Report => report::answer(emulator, &settings.report, call),
+        Endpoint::Imds => identity::managed(emulator, &settings.identity, call),
         _ => Answer::new(404, "text/plain", "nothing is here"),
     }
 }

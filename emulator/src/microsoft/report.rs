@@ -5,12 +5,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     REPORTING,
     identity::{self, Denied},
     odata::{self, Comparison, Literal},
     render::{Page, SERVICE},
+    trouble::{self, Refused},
 };
 use crate::{
     Emulator, ReportSettings, Status, TraceRow,
@@ -37,12 +39,20 @@ const ROLE: &str = "ReportingWebService.Read.All";
 /// Without a window, the service answers for this long until now.
 const DEFAULT_SPAN: TimeDelta = TimeDelta::hours(48);
 
-pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
-    let settings = emulator.settings().report;
+pub(super) fn answer(emulator: &Emulator, settings: &ReportSettings, call: &Call) -> Answer {
+    if let Some(answer) = trouble::foreign(&settings.trouble) {
+        return answer;
+    }
+    let answer = respond(emulator, settings, call);
+    // Exchange's front ends put an id on everything; that this service does is not confirmed.
+    answer.with("request-id", &Uuid::new_v4().to_string())
+}
+
+fn respond(emulator: &Emulator, settings: &ReportSettings, call: &Call) -> Answer {
     if let Some(retired) = &settings.retired {
         return Answer::new(retired.status, &retired.content_type, retired.body.clone());
     }
-    let permitted = match signed_in(emulator, &settings, call) {
+    let permitted = match signed_in(emulator, settings, call) {
         Ok(permitted) => permitted,
         Err(refused) => return *refused,
     };
@@ -58,9 +68,9 @@ pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
         .strip_prefix(REPORTING)
         .map(|rest| rest.trim_matches('/'))
     {
-        Some("messagetrace") => match message_trace(emulator, &settings, call) {
+        Some("messagetrace") => match message_trace(emulator, settings, call) {
             Ok(answer) => answer,
-            Err(refusal) => refusal.answer(dialect(&settings, call)),
+            Err(refusal) => refusal.answer(dialect(settings, call)),
         },
         Some("") => Answer::new(200, "application/atomsvc+xml", service_document()),
         _ => Answer::new(
@@ -69,7 +79,7 @@ pub(super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
             "<h1>404 - File or directory not found.</h1>",
         ),
     };
-    answer.latency = Duration::from_millis(settings.latency_ms);
+    answer.latency += Duration::from_millis(settings.latency_ms);
     answer
 }
 
@@ -278,6 +288,9 @@ fn message_trace(
 ) -> Result<Answer, Refusal> {
     let now = emulator.clock().now();
     let query = query(settings, call, now)?;
+    if let Some(refusal) = refused(emulator, settings, &query) {
+        return refusal;
+    }
     let top = number(call, "$top")?;
     if top.is_some_and(|top| top == 0 || top > 2000) {
         return Err(Refusal::bad(
@@ -325,6 +338,31 @@ fn message_trace(
         Dialect::Verbose => "application/json;odata=verbose;charset=utf-8",
     };
     Ok(Answer::new(200, media_type, page.text(dialect)).with("dataserviceversion", "3.0;"))
+}
+
+/// What happens to the query of a service that is in trouble.
+fn refused(
+    emulator: &Emulator,
+    settings: &ReportSettings,
+    query: &Query,
+) -> Option<Result<Answer, Refusal>> {
+    let now = emulator.ticks();
+    let (from, to) = (ticks(query.start), ticks(query.end));
+    let trouble = &settings.trouble;
+    if let Some(refusal) = trouble::reach(trouble, from, now) {
+        return Some(Err(Refusal::bad(refusal)));
+    }
+    let rows = &mut emulator.world().rows;
+    let refused = match trouble::wide(trouble, rows, from, to, now)? {
+        Refused::Answer(answer) => Ok(*answer),
+        Refused::Timeout(code) => Err(Refusal {
+            status: 500,
+            code,
+            language: "",
+            message: String::from("The query took too long."),
+        }),
+    };
+    Some(refused)
 }
 
 /// The rows of a page, and whether there are more.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::OutOfRange;
+use super::{OutOfRange, Trouble};
 
 /// The switches of the message trace of Microsoft Graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,6 +62,8 @@ pub struct GraphSettings {
     pub latency_ms: u64,
     /// How much longer it takes for every thousand rows.
     pub latency_ms_per_1000_rows: u64,
+    /// What goes wrong.
+    pub trouble: Trouble,
 }
 
 impl Default for GraphSettings {
@@ -92,6 +94,7 @@ impl Default for GraphSettings {
             inner_error: InnerError::CamelCase,
             latency_ms: 0,
             latency_ms_per_1000_rows: 0,
+            trouble: Trouble::default(),
         }
     }
 }
@@ -178,6 +181,8 @@ pub enum RetryAfter {
     Date,
     /// This number of seconds, true or not.
     Fixed(u32),
+    /// A date that is over.
+    Past,
     /// Nothing.
     Absent,
 }

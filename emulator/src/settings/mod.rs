@@ -4,6 +4,7 @@ mod graph;
 mod identity;
 mod report;
 mod sekoia;
+mod trouble;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub use graph::{
 pub use identity::{App, AppSecret, IdentitySettings};
 pub use report::{Account, Dialect, NextLink, ReportSettings, SkipToken};
 pub use sekoia::{IntakeSettings, PlatformSettings};
+pub use trouble::{Reach, TooWide, Trouble, Wide};
 
 /// How the emulated services behave. The defaults are what is most likely true.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

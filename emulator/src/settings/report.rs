@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Canned, OutOfRange};
+use super::{Canned, OutOfRange, Trouble};
 use crate::Secret;
 
 /// A user of the Reporting Web Service.
@@ -56,6 +56,8 @@ pub struct ReportSettings {
     pub out_of_range: OutOfRange,
     /// How long an answer takes, in milliseconds.
     pub latency_ms: u64,
+    /// What goes wrong.
+    pub trouble: Trouble,
 }
 
 impl Default for ReportSettings {
@@ -83,6 +85,7 @@ impl Default for ReportSettings {
             oldest_days: 30,
             out_of_range: OutOfRange::Refused,
             latency_ms: 0,
+            trouble: Trouble::default(),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Site {
     pub(super) async fn run(&self, life: Duration, end: Ending) {
         let stop = CancellationToken::new();
         let lines = Arc::clone(&self.output);
-        let time = self.time.clone();
+        let emulator = self.emulator.clone();
         let host = Host {
             directories: Directories {
                 config: self.data.path().join("none"),
@@ -100,7 +100,7 @@ impl Site {
             environment: self.environment(),
             manifest: self.data.path().join("none"),
             http: self.http.clone(),
-            clock: Clock::new(move || time.now()),
+            clock: Clock::new(move || emulator.module_time()),
             console: Console::new(move |line| lines.lock().unwrap().push(line.to_owned())),
             stop: stop.clone(),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
+    super::trouble::{self, Refused},
     Refusal,
     cursor::{Cursor, Position, refused_recipient},
     query::{Filter, Window},
@@ -56,6 +57,18 @@ pub(super) fn answer(
     let world = &mut *emulator.world();
     if let Some(token) = &request.token {
         check(world, settings, token, now).map_err(Refusal::bad)?;
+    }
+    let trouble = &settings.trouble;
+    let (from, to) = (request.window.from, request.window.to);
+    if let Some(refusal) = trouble::reach(trouble, from, now) {
+        return Err(Refusal::bad(refusal));
+    }
+    match trouble::wide(trouble, &mut world.rows, from, to, now) {
+        Some(Refused::Answer(answer)) => return Ok(*answer),
+        Some(Refused::Timeout(code)) => {
+            return Err(Refusal::new(500, code, "The query took too long."));
+        }
+        None => {}
     }
     let (rows, following) = select(world, settings, &request, now);
     let (rows, position) = match empty_page(world, settings, &request, &rows) {

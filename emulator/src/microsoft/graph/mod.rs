@@ -14,9 +14,12 @@ use uuid::Uuid;
 
 pub(crate) use quota::{Kind, Quota};
 
-use super::identity::{self, Denied};
+use super::{
+    identity::{self, Denied},
+    trouble,
+};
 use crate::{
-    Emulator, GraphSettings,
+    Emulator, GraphSettings, PAST,
     answer::{Answer, Call},
     settings::{InnerError, RetryAfter, ServicePrincipal},
     time::{SECOND, Ticks},
@@ -81,14 +84,21 @@ impl Refusal {
     }
 }
 
-pub(super) fn answer(emulator: &Emulator, call: &Call, target: &Target) -> Answer {
-    let settings = emulator.settings().graph;
+pub(super) fn answer(
+    emulator: &Emulator,
+    settings: &GraphSettings,
+    call: &Call,
+    target: &Target,
+) -> Answer {
+    if let Some(answer) = trouble::foreign(&settings.trouble) {
+        return answer;
+    }
     let request_id = Uuid::new_v4().to_string();
     let client_id = match call.header("client-request-id") {
         "" => request_id.clone(),
         given => given.to_owned(),
     };
-    let answer = respond(emulator, &settings, call, target).unwrap_or_else(|refusal| {
+    let answer = respond(emulator, settings, call, target).unwrap_or_else(|refusal| {
         let date = emulator
             .clock()
             .now()
@@ -195,6 +205,7 @@ fn retry_after(emulator: &Emulator, form: RetryAfter, wait: Ticks) -> Option<Str
     let seconds = (wait + SECOND - 1) / SECOND;
     match form {
         RetryAfter::Absent => None,
+        RetryAfter::Past => Some(String::from(PAST)),
         RetryAfter::Fixed(seconds) => Some(seconds.to_string()),
         RetryAfter::Seconds => Some(seconds.to_string()),
         RetryAfter::Date => {

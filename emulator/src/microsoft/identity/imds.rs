@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::known_resource;
 use crate::{
-    Emulator,
+    Emulator, IdentitySettings,
     answer::{Answer, Call},
 };
 
@@ -15,8 +15,11 @@ fn refused(error: &str, description: &str) -> Answer {
 }
 
 /// `GET /metadata/identity/oauth2/token`
-pub(in super::super) fn answer(emulator: &Emulator, call: &Call) -> Answer {
-    let settings = emulator.settings().identity;
+pub(in super::super) fn answer(
+    emulator: &Emulator,
+    settings: &IdentitySettings,
+    call: &Call,
+) -> Answer {
     if call.method != Method::GET {
         return Answer::new(405, "", "");
     }

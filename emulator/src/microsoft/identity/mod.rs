@@ -42,8 +42,12 @@ fn base(call: &Call) -> String {
 }
 
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration`
-pub(super) fn discovery(emulator: &Emulator, call: &Call, tenant: &str) -> Answer {
-    let settings = emulator.settings().identity;
+pub(super) fn discovery(
+    emulator: &Emulator,
+    settings: &IdentitySettings,
+    call: &Call,
+    tenant: &str,
+) -> Answer {
     if !settings.is_tenant(tenant) {
         return Refusal(90_002).answer(emulator.clock().now(), settings.error_uri);
     }
@@ -65,10 +69,14 @@ pub(super) fn discovery(emulator: &Emulator, call: &Call, tenant: &str) -> Answe
 }
 
 /// `POST /{tenant}/oauth2/v2.0/token`
-pub(super) fn token(emulator: &Emulator, call: &Call, tenant: &str) -> Answer {
-    let settings = emulator.settings().identity;
+pub(super) fn token(
+    emulator: &Emulator,
+    settings: &IdentitySettings,
+    call: &Call,
+    tenant: &str,
+) -> Answer {
     let now = emulator.clock().now();
-    match grant(emulator, &settings, call, tenant, now) {
+    match grant(emulator, settings, call, tenant, now) {
         Ok(answer) => answer,
         Err(refusal) => refusal.answer(now, settings.error_uri),
     }
