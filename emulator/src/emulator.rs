@@ -70,6 +70,7 @@ impl Emulator {
             faults: Faults::default(),
             agenda: Agenda::default(),
             module_ahead: 0,
+            unreadable_reads: HashMap::new(),
             journal: Journal::default(),
             accepted: VecDeque::new(),
             accepted_bytes: 0,
@@ -149,17 +150,7 @@ impl Emulator {
 
     /// The rows received from `from` to before `to` that are visible now, newest first.
     pub fn rows(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<TraceRow> {
-        let selection = Selection {
-            from: ticks(from),
-            to: ticks(to) - 1,
-            ascending: false,
-            after: None,
-            filter: None,
-            most_recipients: None,
-            offset: 0,
-            limit: usize::MAX,
-            whole_ties: false,
-        };
+        let selection = Selection::plain(ticks(from), ticks(to) - 1);
         let now = self.ticks();
         let found = self.world().rows.select(&selection, now).rows;
         found.into_iter().map(|(_, row)| row).collect()

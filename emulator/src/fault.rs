@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Changes, FaultRule, Settings,
-    settings::{Reach, Trouble, Wide},
+    settings::{FreshLinks, OutsideWindow, Reach, Trouble, UnreadableRow, Wide},
 };
 
 /// A `Retry-After` that is over.
@@ -116,6 +116,12 @@ pub enum Fault {
     Wide(Wide),
     /// The service does not look back as far as it should, or says so. Adds up with other faults.
     Reach(Reach),
+    /// Rows are no strict JSON. Adds up with other faults.
+    UnreadableRow(UnreadableRow),
+    /// Rows are dated outside the window. Adds up with other faults.
+    OutsideWindow(OutsideWindow),
+    /// Links to further pages lead nowhere, or take long to get there. Adds up with other faults.
+    FreshLinks(FreshLinks),
     /// The request is carried out with these switches turned. Adds up with other faults.
     Settings {
         /// What differs, in the form of `PATCH /_emulator/settings`.
@@ -252,6 +258,9 @@ impl Fault {
             Self::ByteOrderMark => "byte_order_mark",
             Self::Wide(_) => "wide",
             Self::Reach(_) => "reach",
+            Self::UnreadableRow(_) => "unreadable_row",
+            Self::OutsideWindow(_) => "outside_window",
+            Self::FreshLinks(_) => "fresh_links",
             Self::Settings { .. } => "settings",
             Self::RejectEvents { .. } => "reject_events",
         }
@@ -263,7 +272,15 @@ impl Fault {
     }
 
     fn turns_switches(&self) -> bool {
-        matches!(self, Self::Wide(_) | Self::Reach(_) | Self::Settings { .. })
+        matches!(
+            self,
+            Self::Wide(_)
+                | Self::Reach(_)
+                | Self::UnreadableRow(_)
+                | Self::OutsideWindow(_)
+                | Self::FreshLinks(_)
+                | Self::Settings { .. }
+        )
     }
 
     /// Turns the switches that it stands for.
@@ -281,6 +298,9 @@ impl Fault {
         match self {
             Self::Wide(wide) => trouble.wide = Some(wide.clone()),
             Self::Reach(reach) => trouble.reach = Some(reach.clone()),
+            Self::UnreadableRow(row) => trouble.unreadable_row = Some(row.clone()),
+            Self::OutsideWindow(rows) => trouble.outside_window = Some(rows.clone()),
+            Self::FreshLinks(links) => trouble.fresh_links = Some(links.clone()),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     journal::Journal,
     ledger::Ledger,
     microsoft::{Quota, SigningKey},
-    rows::Rows,
+    rows::{Rows, Slot},
     time::Ticks,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) agenda: Agenda,
     /// How many seconds the module's clock is ahead.
     pub(crate) module_ahead: i64,
+    /// How often rows were shown that are no strict JSON.
+    pub(crate) unreadable_reads: HashMap<Slot, u32>,
     pub(crate) journal: Journal,
     pub(crate) accepted: VecDeque<AcceptedEvent>,
     pub(crate) accepted_bytes: usize,

@@ -18,10 +18,11 @@ use std::{
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use emulator::{
-    ConnectionNumber, Emulator, Endpoint, Fault, FaultRule, PAST, Reach, TooWide, Wide,
+    ConnectionNumber, Emulator, Endpoint, Fault, FaultRule, FreshLink, NewRow, Outside,
+    OutsideWindow, PAST, Reach, Scope, TooWide, Unreadable, UnreadableRow, Wide,
 };
 use serde_json::{Value, json};
-use support::{Answer, TRACE, TRACES, basic, emulator, graph, now, report, send, token};
+use support::{Answer, TRACE, TRACES, basic, deliver, emulator, graph, now, report, send, token};
 
 /// What is asked of both services.
 const BOTH: [Endpoint; 2] = [Endpoint::Graph, Endpoint::Report];
@@ -265,5 +266,230 @@ async fn switches_are_turned_for_some_requests() {
         emulator.fault(endpoint, rule.clone());
         assert_eq!(ask(&emulator, endpoint, 1).await.status, status);
         assert_eq!(ask(&emulator, endpoint, 1).await.status, 200);
+    }
+}
+
+/// The rows of a page of either service.
+fn rows(page: &Value) -> Vec<Value> {
+    let rows = page["value"].as_array().or(page["d"]["results"].as_array());
+    rows.unwrap().clone()
+}
+
+fn dates(page: &Value) -> Vec<Value> {
+    let date = |row: &Value| match row.get("Received") {
+        Some(date) => date.clone(),
+        None => row["receivedDateTime"].clone(),
+    };
+    rows(page).iter().map(date).collect()
+}
+
+/// One page of a link.
+async fn follow(emulator: &Emulator, endpoint: Endpoint, page: &Value) -> Option<Answer> {
+    let link = page["@odata.nextLink"].as_str();
+    let link = link.or(page["d"]["__next"].as_str())?;
+    let answer = if endpoint == Endpoint::Graph {
+        let token = token(emulator, "https://graph.microsoft.com").await;
+        let (_, path) = link.split_once("example").unwrap();
+        graph(emulator, path, &token, &[]).await
+    } else {
+        let path = link.replace("../../", "/ecp/");
+        report(emulator, &path, "*/*").await
+    };
+    Some(answer)
+}
+
+/// The forms of a row that is no JSON, and whether a page with it is none either.
+const FORMS: [(Unreadable, bool); 7] = [
+    (Unreadable::RawNewline, true),
+    (Unreadable::Byte, true),
+    (Unreadable::Forged, true),
+    (Unreadable::Quote, true),
+    (Unreadable::Null, false),
+    (Unreadable::Html, true),
+    (Unreadable::Cut, true),
+];
+
+#[tokio::test]
+async fn rows_are_no_strict_json() {
+    for endpoint in BOTH {
+        for (form, breaks) in FORMS {
+            let emulator = emulator(0);
+            for (minute, subject) in [(1, "a fine row"), (2, "a broken row"), (3, "a third")] {
+                let at = now() - TimeDelta::minutes(minute);
+                emulator.add_row(NewRow::new(at, "b@contoso.example").subject(subject));
+            }
+            let chosen = UnreadableRow {
+                reads: Some(2),
+                ..UnreadableRow::with_subject("broken", form)
+            };
+            emulator.fault(endpoint, Fault::UnreadableRow(chosen));
+            for _ in 0..2 {
+                let body = ask(&emulator, endpoint, 60).await.body.unwrap();
+                let read = serde_json::from_slice::<Value>(&body);
+                assert_eq!(read.is_err(), breaks, "{form:?}");
+                if form == Unreadable::Null {
+                    assert_eq!(rows(&read.unwrap())[1], Value::Null);
+                }
+            }
+            let unread = emulator.verdict(&Scope::default());
+            assert_eq!((unread.missing.count, unread.unreadable.count), (2, 1));
+            let page = ask(&emulator, endpoint, 60).await.json();
+            assert_eq!(rows(&page).len(), 3, "{form:?}");
+            // From now on it is known as it is: who does not deliver it has lost it.
+            let read = emulator.verdict(&Scope::default());
+            assert_eq!((read.missing.count, read.unreadable.count), (3, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_are_chosen_by_place_or_by_share() {
+    let emulator = emulator(400);
+    let broken = async |row: UnreadableRow| {
+        emulator.fault(Endpoint::Graph, Fault::UnreadableRow(row).times(1));
+        let page = ask(&emulator, Endpoint::Graph, 120).await.json();
+        let rows = rows(&page);
+        assert_eq!(rows.len(), 400);
+        let broken = (0..400).filter(|index| rows[*index].is_null());
+        broken.collect::<Vec<_>>()
+    };
+    let null = || UnreadableRow {
+        form: Unreadable::Null,
+        ..UnreadableRow::default()
+    };
+    let fifth = UnreadableRow {
+        index: Some(5),
+        ..null()
+    };
+    assert_eq!(broken(fifth).await, [5]);
+    let share = UnreadableRow {
+        share: 0.1,
+        ..null()
+    };
+    let some = broken(share.clone()).await;
+    assert!((20..60).contains(&some.len()), "{some:?}");
+    assert_eq!(broken(share).await, some);
+    assert!(broken(null()).await.is_empty());
+}
+
+/// What can be read of a row is no fault, and is not the row itself.
+#[tokio::test]
+async fn what_can_be_read_of_a_row_is_forgiven() {
+    for (form, subject) in [
+        (Unreadable::RawNewline, "\nbroken"),
+        (Unreadable::Byte, "\u{fffd}broken"),
+        (Unreadable::Forged, "\"},{\"id\":\"\nbroken"),
+    ] {
+        let emulator = emulator(0);
+        emulator.add_row(NewRow::new(now(), "b@contoso.example").subject("broken"));
+        let mut row = rows(&ask(&emulator, Endpoint::Graph, 60).await.json()).remove(0);
+        row["subject"] = json!(subject);
+        deliver(&emulator, &[row.to_string()]).await;
+        assert_eq!(emulator.verdict(&Scope::default()).unasked.count, 1);
+        let chosen = UnreadableRow::with_subject("broken", form);
+        emulator.fault(Endpoint::Graph, Fault::UnreadableRow(chosen));
+        ask(&emulator, Endpoint::Graph, 60).await;
+        deliver(&emulator, &[row.to_string()]).await;
+        let verdict = emulator.verdict(&Scope::default());
+        assert_eq!(
+            (verdict.unasked.count, verdict.missing.count),
+            (1, 0),
+            "{verdict}"
+        );
+        assert_eq!(verdict.doubled.count, 0);
+        deliver(&emulator, &[row.to_string()]).await;
+        assert_eq!(emulator.verdict(&Scope::default()).doubled.count, 1);
+    }
+}
+
+#[tokio::test]
+async fn rows_lie_outside_the_window() {
+    let emulator = emulator(1_000);
+    emulator.add_row(NewRow::new(
+        now() - TimeDelta::hours(31),
+        "b@contoso.example",
+    ));
+    for endpoint in BOTH {
+        let graph = endpoint == Endpoint::Graph;
+        let show = async |form: Outside| {
+            let outside = OutsideWindow {
+                rows: 2,
+                form,
+                ..OutsideWindow::default()
+            };
+            emulator.fault(endpoint, Fault::OutsideWindow(outside).times(1));
+            dates(&ask(&emulator, endpoint, 60).await.json())
+        };
+        let own = dates(&ask(&emulator, endpoint, 60).await.json());
+        let earlier = show(Outside::Earlier).await;
+        assert_eq!(
+            (&earlier[..own.len()], earlier.len()),
+            (&own[..], own.len() + 1)
+        );
+        let first = show(Outside::YearOne).await;
+        let year_one = if graph {
+            "0001-01-01T00:00:00.000Z"
+        } else {
+            "/Date(-62135596800000)/"
+        };
+        assert_eq!(
+            (&first[0], &first[1], &first[2]),
+            (&json!(year_one), &json!(year_one), &own[2])
+        );
+        let null = show(Outside::Null).await;
+        assert_eq!(
+            (&null[0], &null[1], &null[2]),
+            (&Value::Null, &Value::Null, &own[2])
+        );
+        let all = show(Outside::Unfiltered).await;
+        assert!(all.len() >= 1_000 && all.len() > own.len(), "{}", all.len());
+    }
+}
+
+#[tokio::test]
+async fn links_are_always_new() {
+    for endpoint in BOTH {
+        let emulator = emulator(100);
+        emulator.configure(|settings| {
+            settings.graph.page_rows = 40;
+            settings.report.page_rows = 40;
+        });
+        let link = |page: &Value| {
+            let link = page["@odata.nextLink"].as_str();
+            link.or(page["d"]["__next"].as_str()).map(str::to_owned)
+        };
+        let play = async |form: FreshLink, pages: usize| {
+            emulator.fault(endpoint, Fault::FreshLinks(form.into()));
+            let mut answer = ask(&emulator, endpoint, 120).await;
+            let mut seen = Vec::new();
+            let mut links = Vec::new();
+            while answer.status == 200 {
+                let page = answer.json();
+                seen.push(rows(&page));
+                links.extend(link(&page));
+                if seen.len() == pages {
+                    break;
+                }
+                let Some(next) = follow(&emulator, endpoint, &page).await else {
+                    break;
+                };
+                answer = next;
+            }
+            emulator.clear_faults(endpoint);
+            (seen, links, answer.status.as_u16())
+        };
+        let (pages, mut links, _) = play(FreshLink::SameRows, 6).await;
+        assert!(pages.len() == 6 && pages.iter().all(|page| page == &pages[0]));
+        links.dedup();
+        assert_eq!(links.len(), 6, "{links:?}");
+        let (pages, _, status) = play(FreshLink::Failing, 6).await;
+        assert_eq!((pages.len(), status), (1, 500));
+        let (pages, links, _) = play(FreshLink::Long, 1).await;
+        assert!(pages.len() == 1 && links[0].len() > 70_000);
+        let (pages, mut links, _) = play(FreshLink::Empty, 99).await;
+        let lengths: Vec<usize> = pages.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [40, 0, 0, 0, 40, 0, 0, 0, 20]);
+        links.dedup();
+        assert_eq!(links.len(), 8);
     }
 }

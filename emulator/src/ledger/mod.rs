@@ -15,7 +15,7 @@ pub use freshness::{Delays, Freshness};
 pub use verdict::{Examples, Scope, Unasked, Verdict, Version};
 
 use crate::{
-    Status,
+    Status, TraceRow, Unreadable,
     rows::{Life, Rows, Slot},
     time::Ticks,
 };
@@ -27,6 +27,8 @@ const EXAMPLES: usize = 20;
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks {
     delivered: u16,
+    /// Delivered as far as it could be read.
+    forgiven: u16,
     /// Delivered in a request whose answer did not reach the sender.
     unacknowledged: u16,
     rejected: u16,
@@ -54,6 +56,19 @@ pub(crate) struct Ledger {
     accounts: HashMap<String, Account>,
     /// Statuses with which a row was shown, by bucket.
     shown: HashMap<u32, Vec<u16>>,
+    /// The rows that were not shown as they are.
+    odd: HashMap<Slot, Odd>,
+}
+
+/// How a row was shown that was not shown as it is.
+#[derive(Clone, Debug, Default)]
+struct Odd {
+    /// The statuses with which it was no strict JSON.
+    unreadable: u16,
+    /// What its subject seemed to begin with.
+    begins: Vec<&'static str>,
+    /// Whether it had another date than its own.
+    misdated: bool,
 }
 
 /// A row and status that an intake has accepted.
@@ -80,6 +95,22 @@ impl Ledger {
         *cell(&mut self.shown, slot) |= status.bit();
     }
 
+    /// Notes that a service showed a row that is no strict JSON.
+    pub(crate) fn unreadable(&mut self, slot: Slot, status: Status, form: Unreadable) {
+        let odd = self.odd.entry(slot).or_default();
+        odd.unreadable |= status.bit();
+        if let Some(begins) = form.shown()
+            && !odd.begins.contains(&begins)
+        {
+            odd.begins.push(begins);
+        }
+    }
+
+    /// Notes that a service showed a row with another date than its own.
+    pub(crate) fn misdated(&mut self, slot: Slot) {
+        self.odd.entry(slot).or_default().misdated = true;
+    }
+
     /// Notes that the intake has accepted an event. It counts as unacknowledged until
     /// [`Ledger::acknowledge`] is told otherwise.
     pub(crate) fn accept(
@@ -90,7 +121,7 @@ impl Ledger {
         started: Ticks,
         now: Ticks,
     ) -> Option<Accepted> {
-        let found = identify(event, rows, now);
+        let found = self.identify(event, rows, now);
         let account = self.accounts.entry(key.to_owned()).or_default();
         account.accepted += 1;
         match found {
@@ -107,7 +138,7 @@ impl Ledger {
 
     /// Notes that the intake has refused an event for good.
     pub(crate) fn reject(&mut self, key: &str, event: &str, rows: &mut Rows, now: Ticks) {
-        if let Ok(found) = identify(event, rows, now) {
+        if let Ok(found) = self.identify(event, rows, now) {
             let account = self.accounts.entry(key.to_owned()).or_default();
             cell(&mut account.marks, found.life.slot).rejected |= found.status.bit();
         }
@@ -149,6 +180,20 @@ impl Account {
         let (slot, status) = (found.life.slot, found.status);
         let marks = cell(&mut self.marks, slot);
         let bit = status.bit();
+        if found.forgiven {
+            // It is known by its bytes: in another form it is another row.
+            if marks.forgiven & bit != 0 {
+                let doubled = if marks.unacknowledged & bit != 0 {
+                    &mut self.doubled_unacknowledged
+                } else {
+                    &mut self.doubled
+                };
+                doubled.add(found.version.clone());
+            }
+            marks.unacknowledged |= bit;
+            marks.forgiven |= bit;
+            return;
+        }
         if marks.delivered & bit == 0 {
             let first = marks.delivered == 0;
             let visible = if first {
@@ -185,55 +230,80 @@ struct Identified {
     status: Status,
     /// Since when it could be seen with this status.
     since: Ticks,
+    /// Whether it is what could be read of a row that was no strict JSON.
+    forgiven: bool,
     version: Version,
 }
 
-/// Finds the row of an event and checks that the event tells the truth about it.
-fn identify(event: &str, rows: &mut Rows, now: Ticks) -> Result<Identified, String> {
-    let event: Map<String, Value> =
-        serde_json::from_str(event).map_err(|error| format!("no JSON object: {error}"))?;
-    let graph = event.contains_key("id");
-    let names = if graph {
-        ["id", "recipientAddress", "status"]
-    } else {
-        ["MessageTraceId", "RecipientAddress", "Status"]
-    };
-    let [id, recipient, status] =
-        names.map(|name| event.get(name).and_then(Value::as_str).unwrap_or_default());
-    let id: Uuid = id
-        .parse()
-        .map_err(|_| format!("`{}` is no trace id", names[0]))?;
-    let (life, row) = rows
-        .find(id, recipient, now)
-        .ok_or_else(|| String::from("no such message and recipient"))?;
-    let status = match Status::parse(status) {
-        None if status == "unknownFutureValue" => Status::Recalled,
-        Some(status) => status,
-        None => return Err(format!("`{status}` is no status")),
-    };
-    let mut steps = life.timeline.steps().iter();
-    let Some((since, _)) = steps
-        .find(|(since, had)| *had == status && *since <= now)
-        .filter(|_| life.visible <= now)
-    else {
-        return Err(format!("the row never had the status {status}"));
-    };
-    let since = life.visible.max(*since);
-    let altered = compare::altered(&event, graph, &row, status);
-    if !altered.is_empty() {
-        return Err(format!("altered: {}", altered.join(", ")));
+impl Ledger {
+    /// Finds the row of an event and checks that the event tells the truth about it.
+    fn identify(&self, event: &str, rows: &mut Rows, now: Ticks) -> Result<Identified, String> {
+        let event: Map<String, Value> =
+            serde_json::from_str(event).map_err(|error| format!("no JSON object: {error}"))?;
+        let graph = event.contains_key("id");
+        let names = if graph {
+            ["id", "recipientAddress", "status"]
+        } else {
+            ["MessageTraceId", "RecipientAddress", "Status"]
+        };
+        let [id, recipient, status] =
+            names.map(|name| event.get(name).and_then(Value::as_str).unwrap_or_default());
+        let id: Uuid = id
+            .parse()
+            .map_err(|_| format!("`{}` is no trace id", names[0]))?;
+        let (life, row) = rows
+            .find(id, recipient, now)
+            .ok_or_else(|| String::from("no such message and recipient"))?;
+        let status = match Status::parse(status) {
+            None if status == "unknownFutureValue" => Status::Recalled,
+            Some(status) => status,
+            None => return Err(format!("`{status}` is no status")),
+        };
+        let mut steps = life.timeline.steps().iter();
+        let Some((since, _)) = steps
+            .find(|(since, had)| *had == status && *since <= now)
+            .filter(|_| life.visible <= now)
+        else {
+            return Err(format!("the row never had the status {status}"));
+        };
+        let since = life.visible.max(*since);
+        let odd = self.odd.get(&life.slot);
+        let mut row = row;
+        let name = if graph { "subject" } else { "Subject" };
+        let forgiven = odd.and_then(|odd| odd.subject(&row, event.get(name)?.as_str()?));
+        let is_forgiven = forgiven.is_some();
+        if let Some(subject) = forgiven {
+            row.subject = Some(subject);
+        }
+        let mut altered = compare::altered(&event, graph, &row, status);
+        if odd.is_some_and(|odd| odd.misdated) {
+            altered.retain(|name| !["receivedDateTime", "Received"].contains(&name.as_str()));
+        }
+        if !altered.is_empty() {
+            return Err(format!("altered: {}", altered.join(", ")));
+        }
+        let version = Version {
+            trace_id: row.trace_id,
+            recipient: row.recipient,
+            status,
+            received: row.received,
+            note: "",
+        };
+        Ok(Identified {
+            life,
+            status,
+            since,
+            forgiven: is_forgiven,
+            version,
+        })
     }
-    let version = Version {
-        trace_id: row.trace_id,
-        recipient: row.recipient,
-        status,
-        received: row.received,
-        note: "",
-    };
-    Ok(Identified {
-        life,
-        status,
-        since,
-        version,
-    })
+}
+
+impl Odd {
+    /// The subject of `row` as it seemed to be, if that is the one given.
+    fn subject(&self, row: &TraceRow, given: &str) -> Option<String> {
+        let own = row.subject.as_deref().unwrap_or_default();
+        let mut shown = self.begins.iter().map(|begins| format!("{begins}{own}"));
+        shown.find(|shown| shown == given)
+    }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Account, EXAMPLES, Ledger, Marks, peek};
+use super::{Account, EXAMPLES, Ledger, peek};
 use crate::{
     Status,
     rows::{Life, Rows},
@@ -102,6 +102,8 @@ pub struct Verdict {
     pub missing: Examples<Version>,
     /// Those that were not delivered because the intake refused them for good.
     pub rejected: Examples<Version>,
+    /// Those that were not delivered, and were never shown in a form that can be read. Not a fault.
+    pub unreadable: Examples<Version>,
     /// Statuses that were followed by another before anybody had to have seen them, and were not
     /// delivered. Not a fault.
     pub superseded: u64,
@@ -144,6 +146,11 @@ impl fmt::Display for Verdict {
         )?;
         for (name, count, meaning) in [
             ("rejected", self.rejected.count, "refused by the intake"),
+            (
+                "unreadable",
+                self.unreadable.count,
+                "never shown in a form that can be read",
+            ),
             (
                 "superseded",
                 self.superseded,
@@ -209,10 +216,11 @@ impl Ledger {
             unasked: account.unasked.clone(),
             ..Verdict::default()
         };
-        let (mut missing, mut rejected) = (Vec::new(), Vec::new());
+        let (mut missing, mut rejected, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         rows.lives(from, to, |life| {
             let marks = peek(&account.marks, life.slot);
             let shown = peek(&self.shown, life.slot);
+            let odd = self.odd.get(&life.slot).map_or(0, |odd| odd.unreadable);
             for seen in seen(life, started, now) {
                 let bit = seen.status.bit();
                 let enough = if seen.present {
@@ -222,7 +230,7 @@ impl Ledger {
                         .superseded_for
                         .map(|least| span(least.max(scope.visible_for)))
                 };
-                let delivered = marks.delivered & bit != 0;
+                let delivered = (marks.delivered | marks.forgiven) & bit != 0;
                 if enough.is_none_or(|enough| seen.length < enough) {
                     verdict.superseded += u64::from(!seen.present && !delivered);
                     continue;
@@ -232,20 +240,33 @@ impl Ledger {
                     verdict.delivered += 1;
                     continue;
                 }
-                let (findings, examples) = if marks.rejected & bit != 0 {
-                    (&mut verdict.rejected, &mut rejected)
+                let (findings, examples, note) = if marks.rejected & bit != 0 {
+                    (
+                        &mut verdict.rejected,
+                        &mut rejected,
+                        "refused by the intake",
+                    )
+                } else if odd & !shown & bit != 0 {
+                    (&mut verdict.unreadable, &mut unreadable, "no strict JSON")
+                } else if shown & bit == 0 {
+                    (&mut verdict.missing, &mut missing, "never asked for")
                 } else {
-                    (&mut verdict.missing, &mut missing)
+                    (
+                        &mut verdict.missing,
+                        &mut missing,
+                        "was shown to the collector",
+                    )
                 };
                 findings.count += 1;
                 if examples.len() < EXAMPLES {
-                    examples.push((life.slot, seen.status, note(shown, marks, bit)));
+                    examples.push((life.slot, seen.status, note));
                 }
             }
         });
         for (slots, examples) in [
             (missing, &mut verdict.missing.examples),
             (rejected, &mut verdict.rejected.examples),
+            (unreadable, &mut verdict.unreadable.examples),
         ] {
             examples.extend(slots.into_iter().filter_map(|(slot, status, note)| {
                 let (life, row) = rows.at(slot, now)?;
@@ -259,17 +280,6 @@ impl Ledger {
             }));
         }
         verdict
-    }
-}
-
-/// Why a row may be missing.
-fn note(shown: u16, marks: Marks, bit: u16) -> &'static str {
-    if marks.rejected & bit != 0 {
-        "refused by the intake"
-    } else if shown & bit == 0 {
-        "never asked for"
-    } else {
-        "was shown to the collector"
     }
 }
 

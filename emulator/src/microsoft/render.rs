@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::trouble::{Shown, Text};
 use crate::{TraceRow, settings::Dialect};
 
 /// Base of the ids and metadata in answers.
@@ -9,8 +10,8 @@ pub(crate) const SERVICE: &str =
     "https://reports.office365.com/ecp/ReportingWebService/Reporting.svc";
 
 /// A page before it is text.
-pub(crate) struct Page<'a> {
-    pub(crate) rows: &'a [TraceRow],
+pub(super) struct Page<'a> {
+    pub(super) rows: &'a [Shown],
     /// `Index` of the first row.
     pub(crate) first: u64,
     /// The window of the query.
@@ -23,17 +24,19 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    pub(crate) fn text(&self, dialect: Dialect) -> String {
-        let mut text = String::with_capacity(512 + self.rows.len() * 900);
+    pub(super) fn text(&self, dialect: Dialect) -> Vec<u8> {
+        let mut page = Text::default();
+        page.text.reserve(512 + self.rows.len() * 900);
         match dialect {
-            Dialect::Light => self.light(&mut text),
-            Dialect::Verbose => self.verbose(&mut text),
-            Dialect::Atom => self.atom(&mut text),
+            Dialect::Light => self.light(&mut page),
+            Dialect::Verbose => self.verbose(&mut page),
+            Dialect::Atom => self.atom(&mut page.text),
         }
-        text
+        page.into_bytes()
     }
 
-    fn light(&self, text: &mut String) {
+    fn light(&self, page: &mut Text) {
+        let text = &mut page.text;
         let metadata = format!("{SERVICE}/$metadata#MessageTrace");
         text.push_str("{\"odata.metadata\":");
         json_text(text, &metadata);
@@ -42,11 +45,12 @@ impl Page<'_> {
             start: format!("\"{}\"", fraction(self.start, true)),
             end: format!("\"{}\"", fraction(self.end, true)),
         };
-        self.objects(text, |text, row, index| {
+        self.objects(page, |text, row, index| {
             text.push('{');
             let received = format!("\"{}\"", fraction(row.received, false));
             fields(text, row, &received, &window, index);
         });
+        let text = &mut page.text;
         text.push(']');
         if let Some(next) = &self.next {
             text.push_str(",\"odata.nextLink\":");
@@ -55,8 +59,8 @@ impl Page<'_> {
         text.push('}');
     }
 
-    fn verbose(&self, text: &mut String) {
-        text.push_str(if self.array {
+    fn verbose(&self, page: &mut Text) {
+        page.text.push_str(if self.array {
             "{\"d\":["
         } else {
             "{\"d\":{\"results\":["
@@ -69,7 +73,7 @@ impl Page<'_> {
             start: date(self.start),
             end: date(self.end),
         };
-        self.objects(text, |text, row, index| {
+        self.objects(page, |text, row, index| {
             let id = format!("\"{SERVICE}/MessageTrace({index})\"");
             text.push_str("{\"__metadata\":{\"id\":");
             text.push_str(&id);
@@ -78,6 +82,7 @@ impl Page<'_> {
             text.push_str(",\"type\":\"TenantReporting.MessageTrace\"},");
             fields(text, row, &date(row.received), &window, index);
         });
+        let text = &mut page.text;
         text.push(']');
         if !self.array {
             if let Some(next) = &self.next {
@@ -89,12 +94,15 @@ impl Page<'_> {
         text.push('}');
     }
 
-    fn objects(&self, text: &mut String, mut object: impl FnMut(&mut String, &TraceRow, u64)) {
-        for (position, row) in self.rows.iter().enumerate() {
+    fn objects(&self, page: &mut Text, mut object: impl FnMut(&mut String, &TraceRow, u64)) {
+        let Text { text, defects } = page;
+        for (position, shown) in self.rows.iter().enumerate() {
             if position > 0 {
                 text.push(',');
             }
-            object(text, row, self.first + position as u64);
+            let start = text.len();
+            object(text, &shown.row, self.first + position as u64);
+            defects.extend(shown.defect.map(|defect| (start..text.len(), defect)));
         }
     }
 
@@ -108,7 +116,8 @@ impl Page<'_> {
             " xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\">",
         );
         text.push_str("<title type=\"text\">MessageTrace</title>");
-        for (position, row) in self.rows.iter().enumerate() {
+        for (position, shown) in self.rows.iter().enumerate() {
+            let row = &shown.row;
             let index = self.first + position as u64;
             text.push_str(&format!("<entry><id>{SERVICE}/MessageTrace({index})</id>"));
             text.push_str("<content type=\"application/xml\"><m:properties>");

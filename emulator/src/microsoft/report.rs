@@ -12,12 +12,12 @@ use super::{
     identity::{self, Denied},
     odata::{self, Comparison, Literal},
     render::{Page, SERVICE},
-    trouble::{self, Refused},
+    trouble::{self, Following, PADDING, Refused, TURN},
 };
 use crate::{
     Emulator, ReportSettings, Status, TraceRow,
     answer::{Answer, Call},
-    rows::{Selected, Selection},
+    rows::{Selected, Selection, Slot},
     settings::{Dialect, NextLink, OutOfRange, SkipToken},
     time::ticks,
 };
@@ -246,6 +246,13 @@ fn query(settings: &ReportSettings, call: &Call, now: DateTime<Utc>) -> Result<Q
         }
     };
     let oldest = now - TimeDelta::days(i64::from(settings.oldest_days));
+    if trouble::heedless(&settings.trouble) {
+        return Ok(Query {
+            start: oldest,
+            end: now,
+            conditions,
+        });
+    }
     if start < oldest {
         match settings.out_of_range {
             OutOfRange::Ignored => start = oldest,
@@ -311,18 +318,44 @@ fn message_trace(
         (Some(token), SkipToken::LastIndex) => token + 1,
         (Some(token), SkipToken::Offset) => token,
     };
-    let size = top.unwrap_or(u64::MAX).min(u64::from(settings.page_rows)) as usize;
+    let turn = call.option(TURN).and_then(|turn| turn.parse().ok());
+    let following = trouble::following(&settings.trouble, token.is_some(), turn);
+    if following == Following::Error {
+        return Err(Refusal {
+            status: 500,
+            code: "UnknownError",
+            language: "",
+            message: String::from("The page cannot be read."),
+        });
+    }
+    let size = match following {
+        Following::Empty(_) => 0,
+        _ => top.unwrap_or(u64::MAX).min(u64::from(settings.page_rows)) as usize,
+    };
     let (rows, more) = rows(emulator, settings, &query, offset, size);
+    let reached = offset + if rows.is_empty() { size } else { rows.len() } as u64;
+    let rows = trouble::show(
+        &mut emulator.world(),
+        &settings.trouble,
+        rows,
+        ticks(query.start),
+        emulator.ticks(),
+    );
     let dialect = dialect(settings, call);
-    let endless = settings.next_link == NextLink::Endless;
     let shown = match dialect {
         Dialect::Verbose => settings.next_in_verbose,
         _ => true,
     };
-    let next = ((more || endless) && shown).then(|| {
-        let reached = offset + if rows.is_empty() { size } else { rows.len() } as u64;
-        next_link(settings, call, token, reached)
-    });
+    let endless = settings.next_link == NextLink::Endless;
+    let next = match following {
+        Following::Empty(turn) | Following::Same(turn) => Some((token, Some(turn))),
+        Following::Page(turn) if more || endless => {
+            Some((Some(following_token(settings, token, reached)), turn))
+        }
+        Following::Page(_) | Following::Error => None,
+    };
+    let next = next.filter(|_| shown);
+    let next = next.map(|(token, turn)| next_link(settings, call, token, turn));
     let page = Page {
         rows: &rows,
         first: offset,
@@ -372,7 +405,7 @@ fn rows(
     query: &Query,
     offset: u64,
     size: usize,
-) -> (Vec<TraceRow>, bool) {
+) -> (Vec<(Slot, TraceRow)>, bool) {
     let filter = |row: &TraceRow| {
         query
             .conditions
@@ -397,29 +430,39 @@ fn rows(
     let now = emulator.ticks();
     let world = &mut *emulator.world();
     let Selected { rows, more } = world.rows.select(&selection, now);
-    for (slot, row) in &rows {
-        world.ledger.shown(*slot, row.status);
-    }
-    (rows.into_iter().map(|(_, row)| row).collect(), more)
+    (rows, more)
 }
 
-/// The link to the page that begins after `reached` rows.
-fn next_link(settings: &ReportSettings, call: &Call, token: Option<u64>, reached: u64) -> String {
-    let next = match (&settings.next_link, token) {
+/// The `$skiptoken` of the page that begins after `reached` rows.
+fn following_token(settings: &ReportSettings, token: Option<u64>, reached: u64) -> u64 {
+    match (&settings.next_link, token) {
         (NextLink::Repeating, Some(same)) => same,
         _ => match settings.skip_token {
             SkipToken::LastIndex => reached - 1,
             SkipToken::Offset => reached,
         },
-    };
-    let mut query = String::new();
+    }
+}
+
+/// The link to the page with this token.
+fn next_link(
+    settings: &ReportSettings,
+    call: &Call,
+    token: Option<u64>,
+    turn: Option<u32>,
+) -> String {
+    let mut query = trouble::padding(&settings.trouble);
     for (name, value) in url::form_urlencoded::parse(call.query.as_bytes()) {
-        if name != "$skiptoken" {
+        if !["$skiptoken", TURN, PADDING].contains(&name.as_ref()) {
             let value = utf8_percent_encode(&value, QUERY);
             query.push_str(&format!("{name}={value}&"));
         }
     }
-    let rest = format!("reportingwebservice/reporting.svc/MessageTrace?{query}$skiptoken={next}");
+    let turn = turn.map(|turn| format!("{TURN}={turn}"));
+    let token = token.map(|token| format!("$skiptoken={token}"));
+    let last: Vec<String> = turn.into_iter().chain(token).collect();
+    let last = last.join("&");
+    let rest = format!("reportingwebservice/reporting.svc/MessageTrace?{query}{last}");
     match &settings.next_link {
         NextLink::Foreign(base) => format!("{}/ecp/{rest}", base.trim_end_matches('/')),
         _ => format!("../../{rest}"),

@@ -49,6 +49,21 @@ pub(crate) struct Selection<'a> {
 }
 
 impl Selection<'_> {
+    /// All rows of a time, both ends included, newest first.
+    pub(crate) fn plain(from: Ticks, to: Ticks) -> Self {
+        Self {
+            from,
+            to,
+            ascending: false,
+            after: None,
+            filter: None,
+            most_recipients: None,
+            offset: 0,
+            limit: usize::MAX,
+            whole_ties: false,
+        }
+    }
+
     /// Whether it takes every row of its time.
     fn is_plain(&self) -> bool {
         self.filter.is_none() && self.after.is_none() && self.most_recipients.is_none()

@@ -14,7 +14,10 @@ pub use graph::{
 pub use identity::{App, AppSecret, IdentitySettings};
 pub use report::{Account, Dialect, NextLink, ReportSettings, SkipToken};
 pub use sekoia::{IntakeSettings, PlatformSettings};
-pub use trouble::{Reach, TooWide, Trouble, Wide};
+pub use trouble::{
+    FreshLink, FreshLinks, Outside, OutsideWindow, Reach, TooWide, Trouble, Unreadable,
+    UnreadableRow, Wide,
+};
 
 /// How the emulated services behave. The defaults are what is most likely true.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

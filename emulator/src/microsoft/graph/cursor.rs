@@ -32,6 +32,9 @@ pub(super) struct Cursor {
     /// Conditions other than the window; where the real token has them is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) filter: Option<String>,
+    /// Makes tokens for the same page differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) turn: Option<u32>,
 }
 
 /// A token's values, understood.
@@ -56,6 +59,7 @@ impl Cursor {
             starting_recipient_address: position.recipient.clone(),
             result_size: position.size.to_string(),
             filter,
+            turn: None,
         }
     }
 
@@ -86,6 +90,7 @@ impl Cursor {
             starting_recipient_address: quoted(&self.starting_recipient_address),
             result_size: quoted(&self.result_size),
             filter: self.filter.clone(),
+            turn: self.turn,
         }
     }
 

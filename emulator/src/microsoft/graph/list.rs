@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    super::trouble::{self, Refused},
+    super::trouble::{self, Following, Refused},
     Refusal,
     cursor::{Cursor, Position, refused_recipient},
     query::{Filter, Window},
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     Emulator, GraphSettings, TraceRow,
     answer::{Answer, Call},
-    rows::{After, Selected, Selection},
+    rows::{After, Selected, Selection, Slot},
     settings::GraphLink,
     time::{MILLISECOND, SECOND, Ticks, ticks},
     traffic::unit,
@@ -70,15 +71,35 @@ pub(super) fn answer(
         }
         None => {}
     }
-    let (rows, following) = select(world, settings, &request, now);
-    let (rows, position) = match empty_page(world, settings, &request, &rows) {
-        Some(position) => (Vec::new(), Some(position)),
-        None => {
-            let position = following.then(|| request.position_after(&rows)).flatten();
-            (rows, position)
-        }
+    let turn = request.token.as_ref().and_then(|token| token.turn);
+    let following = trouble::following(trouble, request.token.is_some(), turn);
+    if following == Following::Error {
+        return Err(Refusal::new(
+            500,
+            "UnknownError",
+            "The page cannot be read.",
+        ));
+    }
+    let (rows, more) = select(world, settings, &request, now);
+    let (rows, position) = match following {
+        Following::Empty(_) => (Vec::new(), request.own_position()),
+        Following::Same(_) => (rows, request.own_position()),
+        _ => match empty_page(world, settings, &request, &rows) {
+            Some(position) => (Vec::new(), Some(position)),
+            None => {
+                let position = more.then(|| request.position_after(&rows)).flatten();
+                (rows, position)
+            }
+        },
     };
-    let next = position.map(|position| next_link(world, settings, call, &request, &position, now));
+    let rows = trouble::show(world, trouble, rows, from, now);
+    let turn = match following {
+        Following::Empty(turn) | Following::Same(turn) => Some(turn),
+        Following::Page(turn) => turn,
+        Following::Error => None,
+    };
+    let next =
+        position.map(|position| next_link(world, settings, call, &request, &position, turn, now));
     let all_statuses = call
         .header("prefer")
         .to_ascii_lowercase()
@@ -114,8 +135,15 @@ fn request(emulator: &Emulator, settings: &GraphSettings, call: &Call) -> Result
     let filter_text = call.option("$filter").or(in_token).unwrap_or_default();
     let filter = Filter::read(&filter_text)?;
     let Some(token) = token else {
+        let now = emulator.clock().now();
+        let window = if trouble::heedless(&settings.trouble) {
+            let oldest = now - TimeDelta::days(i64::from(settings.oldest_days));
+            Window::new(ticks(oldest), ticks(now))
+        } else {
+            filter.window(settings, now)?
+        };
         return Ok(Request {
-            window: filter.window(settings, emulator.clock().now())?,
+            window,
             filter,
             filter_text,
             size: top.unwrap_or(settings.default_rows).min(settings.page_rows),
@@ -164,7 +192,7 @@ fn select(
     settings: &GraphSettings,
     request: &Request,
     now: Ticks,
-) -> (Vec<TraceRow>, bool) {
+) -> (Vec<(Slot, TraceRow)>, bool) {
     let conditions = &request.filter.conditions;
     let meets = |row: &TraceRow| conditions.iter().all(|condition| condition.meets(row));
     let by_id = request.filter.has_id();
@@ -184,16 +212,26 @@ fn select(
         whole_ties: !settings.ties_lost,
     };
     let Selected { rows, more } = world.rows.select(&selection, now);
-    for (slot, row) in &rows {
-        world.ledger.shown(*slot, row.status);
-    }
-    (rows.into_iter().map(|(_, row)| row).collect(), more)
+    (rows, more)
 }
 
 impl Request {
+    /// Where the page that it asks for begins.
+    fn own_position(&self) -> Option<Position> {
+        match &self.token {
+            Some(token) => token.position().ok(),
+            None => Some(Position {
+                start: self.window.from,
+                end: self.window.to.div_euclid(MILLISECOND) * MILLISECOND,
+                recipient: String::new(),
+                size: self.size,
+            }),
+        }
+    }
+
     /// Where the page with these rows ends.
-    fn position_after(&self, rows: &[TraceRow]) -> Option<Position> {
-        let last = rows.last()?;
+    fn position_after(&self, rows: &[(Slot, TraceRow)]) -> Option<Position> {
+        let (_, last) = rows.last()?;
         let received = ticks(last.received);
         Some(Position {
             start: self.window.from,
@@ -210,9 +248,9 @@ fn empty_page(
     world: &World,
     settings: &GraphSettings,
     request: &Request,
-    rows: &[TraceRow],
+    rows: &[(Slot, TraceRow)],
 ) -> Option<Position> {
-    let (token, after, first) = (
+    let (token, after, (_, first)) = (
         request.token.as_ref()?,
         request.after.as_ref()?,
         rows.first()?,
@@ -234,6 +272,7 @@ fn next_link(
     call: &Call,
     request: &Request,
     position: &Position,
+    turn: Option<u32>,
     now: Ticks,
 ) -> String {
     let hidden = !settings.link_keeps_options && !request.filter.conditions.is_empty();
@@ -241,6 +280,7 @@ fn next_link(
     if let (GraphLink::Repeating, Some(same)) = (&settings.next_link, &request.token) {
         cursor = same.clone();
     }
+    cursor.turn = turn;
     if world.links.len() >= KEPT_LINKS {
         world.links.clear();
     }
@@ -248,10 +288,10 @@ fn next_link(
     if unit(world.seed ^ 1, cursor.identity()) < settings.poisoned_tokens {
         cursor = cursor.poisoned();
     }
-    let mut options = String::new();
+    let mut options = trouble::padding(&settings.trouble);
     if settings.link_keeps_options {
         for (name, value) in url::form_urlencoded::parse(call.query.as_bytes()) {
-            if name != "$skiptoken" {
+            if name != "$skiptoken" && name != trouble::PADDING {
                 options.push_str(&format!("{}={}&", encoded(&name), encoded(&value)));
             }
         }

@@ -2,7 +2,10 @@
 
 use chrono::SecondsFormat;
 
-use super::super::render::json_text;
+use super::super::{
+    render::json_text,
+    trouble::{Shown, Text},
+};
 use crate::{GraphSettings, Status, TraceRow};
 
 /// Who asks, as far as it changes the form of the answer.
@@ -15,7 +18,8 @@ pub(super) struct Form<'a> {
 }
 
 impl Form<'_> {
-    pub(super) fn page(&self, rows: &[TraceRow], next: Option<&str>) -> String {
+    pub(super) fn page(&self, rows: &[Shown], next: Option<&str>) -> Vec<u8> {
+        let mut defects = Vec::new();
         let mut text = String::with_capacity(512 + rows.len() * 450);
         text.push_str("{\"@odata.context\":");
         let context = format!(
@@ -24,11 +28,13 @@ impl Form<'_> {
         );
         json_text(&mut text, &context);
         text.push_str(",\"value\":[");
-        for (position, row) in rows.iter().enumerate() {
+        for (position, shown) in rows.iter().enumerate() {
             if position > 0 {
                 text.push(',');
             }
-            self.row(&mut text, row);
+            let start = text.len();
+            self.row(&mut text, &shown.row);
+            defects.extend(shown.defect.map(|defect| (start..text.len(), defect)));
         }
         text.push(']');
         if let Some(next) = next {
@@ -36,7 +42,7 @@ impl Form<'_> {
             json_text(&mut text, next);
         }
         text.push('}');
-        text
+        Text { text, defects }.into_bytes()
     }
 
     fn row(&self, text: &mut String, row: &TraceRow) {
