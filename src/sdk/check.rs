@@ -265,11 +265,11 @@ impl Start<'_> {
                 .port(key, default)
                 .map_err(RunError::failed)?;
         }
-        let secrets = self.secrets().await.map_err(RunError::failed)?;
+        let secrets = self.secrets().await.map_err(RunError::failed)?.secrets();
         Settings::read(
             self.item,
             &self.module,
-            &secrets,
+            Some(&secrets),
             &self.configuration,
             &self.log,
         )

@@ -11,7 +11,6 @@ use super::{
     platform::Platform,
     registry::Registry,
     schema::{ModuleManifest, Schema},
-    secrets::Secrets,
     settings::{self, MODULE, SERVER, Settings},
 };
 use crate::{Clock, http::chain};
@@ -100,7 +99,7 @@ pub fn effective(
     }
     if problems.is_empty() {
         let log = Log::new(command, Clock::system(), Console::new(|_| {}));
-        let read = Settings::read(item, &module, &Secrets::default(), &configuration, &log);
+        let read = Settings::read(item, &module, None, &configuration, &log);
         match read {
             Ok(settings) => problems.extend(settings.suspicions),
             Err(error) => problems.extend(chain(&error).lines().map(str::to_owned)),

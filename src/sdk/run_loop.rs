@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tokio::{
-    task::JoinError,
+    sync::watch,
+    task::{JoinError, JoinHandle},
     time::{self, Instant},
 };
 
@@ -27,7 +28,8 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 pub(super) struct RunLoop<'a> {
     item: &'a Item,
     module: &'a ModuleManifest,
-    secrets: Secrets,
+    /// The platform's secrets, which may come late.
+    secrets: watch::Receiver<Secrets>,
     context: Context,
     started: Instant,
     backoff: Backoff,
@@ -37,7 +39,7 @@ impl<'a> RunLoop<'a> {
     pub(super) fn new(
         item: &'a Item,
         module: &'a ModuleManifest,
-        secrets: Secrets,
+        secrets: watch::Receiver<Secrets>,
         context: Context,
     ) -> Self {
         Self {
@@ -72,27 +74,45 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    async fn run_once(&self) -> Result<(), RunError> {
+    /// One run. It ends with the stop, and when the platform has told other secrets.
+    async fn run_once(&mut self) -> Result<(), RunError> {
         let (settings, context) = self.configured()?;
+        let over = context.stop.clone();
         let mut task = tokio::spawn(self.item.start(settings, context));
-        let ended = tokio::select! {
-            ended = &mut task => ended,
-            () = self.context.stop.cancelled() => {
-                match time::timeout(STOP_GRACE, &mut task).await {
-                    Ok(ended) => ended,
-                    Err(_) => {
-                        task.abort();
-                        self.context.log.warning("The run did not end in time after the stop");
-                        return Ok(());
-                    }
-                }
+        let told = async {
+            if self.secrets.changed().await.is_err() {
+                // Nobody asks any more.
+                std::future::pending::<()>().await;
             }
         };
-        ended.unwrap_or_else(|error| Err(RunError::failed(panicked(error))))
+        let ended = tokio::select! {
+            ended = &mut task => ended,
+            () = told => {
+                over.cancel();
+                return self.ends(task).await;
+            }
+            () = self.context.stop.cancelled() => return self.ends(task).await,
+        };
+        outcome(ended)
+    }
+
+    /// Waits for the end of a run that was asked to end.
+    async fn ends(&self, mut task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
+        match time::timeout(STOP_GRACE, &mut task).await {
+            Ok(ended) => outcome(ended),
+            Err(_) => {
+                task.abort();
+                self.context
+                    .log
+                    .warning("The run did not end in time after the stop");
+                Ok(())
+            }
+        }
     }
 
     /// Reads and checks the configuration anew.
-    fn configured(&self) -> Result<(SettingsMap, Context), RunError> {
+    fn configured(&mut self) -> Result<(SettingsMap, Context), RunError> {
+        let secrets = self.secrets.borrow_and_update().clone();
         let Settings {
             module,
             trigger,
@@ -100,7 +120,7 @@ impl<'a> RunLoop<'a> {
         } = Settings::read(
             self.item,
             self.module,
-            &self.secrets,
+            Some(&secrets),
             &self.context.configuration,
             &self.context.log,
         )?;
@@ -109,6 +129,7 @@ impl<'a> RunLoop<'a> {
         }
         let context = Context {
             module_configuration: module,
+            stop: self.context.stop.child_token(),
             ..self.context.clone()
         };
         Ok((trigger, context))
@@ -149,6 +170,10 @@ impl<'a> RunLoop<'a> {
 fn is_hopeless(errors: u32, uptime: Duration, since_delivery: Duration) -> bool {
     const DAY: Duration = Duration::from_secs(86_400);
     errors >= 5 && uptime >= Duration::from_secs(1800) && since_delivery >= uptime.min(5 * DAY) / 5
+}
+
+fn outcome(ended: Result<Result<(), RunError>, JoinError>) -> Result<(), RunError> {
+    ended.unwrap_or_else(|error| Err(RunError::failed(panicked(error))))
 }
 
 fn panicked(error: JoinError) -> String {

@@ -7,11 +7,12 @@ use std::{
 
 use http::{HeaderValue, Response, request::Parts};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     callback::Callback,
-    config::{ConfigError, Configuration, Environment, SettingsMap},
+    config::{ConfigError, Configuration, Environment, SettingsMap, text},
     context::Context,
     health::Heartbeat,
     log::{Console, Keeper, Log, Shipper},
@@ -20,10 +21,10 @@ use super::{
     registry::{Item, Registry},
     run_loop::RunLoop,
     schema::{ManifestError, ModuleManifest},
-    secrets::{self, Secrets, SecretsError},
+    secrets::{Asker, Secrets, SecretsError},
     sentry::Sentry,
     serve::{Server, serve},
-    stop,
+    settings, stop,
     storage::{
         Around, ObjectSettings, Opened, Reader, StateFile, Storage, StorageError, Whereabouts,
     },
@@ -125,8 +126,8 @@ pub enum StartError {
     /// The data directory or the object store is unusable, or another process has it.
     #[error("cannot go on without data storage")]
     Storage(#[from] StorageError),
-    /// The module's secrets could not be had.
-    #[error("cannot start without the module's secrets")]
+    /// Secrets that the configuration holds placeholders for could not be had.
+    #[error("cannot start without the secrets")]
     Secrets(#[from] SecretsError),
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client")]
@@ -168,7 +169,9 @@ pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
 fn client_options(configuration: &Configuration) -> Result<ClientOptions, StartError> {
     let ca_cert = configuration.verbatim("ca_cert")?;
     let environment = configuration.environment();
-    Ok(ClientOptions::read(ca_cert, |name| environment.get(name))?)
+    Ok(ClientOptions::read(ca_cert, |name| {
+        environment.get(name).map(text::bare)
+    })?)
 }
 
 /// The object store's way out. It alone is shown the certificate of C-27 and C-28.
@@ -318,10 +321,17 @@ impl<'a> Start<'a> {
         heartbeat: Heartbeat,
         metrics: Metrics,
     ) -> Result<(), StartError> {
-        let secrets = match self.secrets().await {
+        let (told, secrets) = watch::channel(Secrets::default());
+        match self.secrets().await {
             Err(SecretsError::Stopped) => return Ok(()),
-            other => other?,
-        };
+            Err(error) => return Err(error.into()),
+            Ok(Asked::Got(found)) => _ = told.send(found),
+            Ok(Asked::Nobody) => {}
+            Ok(Asked::InVain) => {
+                let asking = self.asker().later(self.configuration.clone(), told);
+                tokio::spawn(asking);
+            }
+        }
         if self.configuration.object("module_configuration")?.is_none() {
             return Err(self.configuration.missing("module_configuration").into());
         }
@@ -426,19 +436,61 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Asked for only when the module declares secrets (D-03).
-    pub(super) async fn secrets(&self) -> Result<Secrets, SecretsError> {
-        if self.module.configuration.secrets().is_empty() {
-            return Ok(Secrets::default());
+    fn asker(&self) -> Asker {
+        Asker {
+            platform: self.platform.clone(),
+            http: self.host.http.clone(),
+            agent: self.agent.clone(),
+            log: self.log.clone(),
+            stop: self.host.stop.clone(),
         }
-        secrets::fetch(
-            &self.platform,
-            &self.host.http,
-            &self.agent,
-            &self.log,
-            &self.host.stop,
-        )
-        .await
+    }
+
+    /// Asks the platform for secrets, as patiently as the configuration needs them.
+    pub(super) async fn secrets(&self) -> Result<Asked, SecretsError> {
+        let asker = self.asker();
+        if settings::waits_for_secrets(self.item, &self.module, &self.configuration) {
+            // Whoever runs the module without the platform fills the settings in.
+            let needed = asker.has_address() || !self.module.configuration.secrets().is_empty();
+            return match needed {
+                true => asker.patiently().await.map(Asked::Got),
+                false => Ok(Asked::Nobody),
+            };
+        }
+        if !asker.has_address() {
+            return Ok(Asked::Nobody);
+        }
+        match asker.briefly().await {
+            Ok(secrets) => Ok(Asked::Got(secrets)),
+            Err(SecretsError::Stopped) => Err(SecretsError::Stopped),
+            Err(error) => {
+                self.log.warning(format!(
+                    "The platform's secrets are not to be had at the moment, and the configuration \
+                     waits for none: the trigger starts without them: {}",
+                    chain(&error)
+                ));
+                Ok(Asked::InVain)
+            }
+        }
+    }
+}
+
+/// What came of asking the platform for secrets.
+pub(super) enum Asked {
+    /// Its answer.
+    Got(Secrets),
+    /// No answer, and none is needed.
+    InVain,
+    /// There is nobody to ask.
+    Nobody,
+}
+
+impl Asked {
+    pub(super) fn secrets(self) -> Secrets {
+        match self {
+            Self::Got(secrets) => secrets,
+            Self::InVain | Self::Nobody => Secrets::default(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     config::{ConfigError, Configuration, SettingsMap},
     log::Log,
     registry::Item,
-    schema::{ModuleManifest, Schema},
+    schema::{Checked, ModuleManifest, Schema},
     secrets::Secrets,
 };
 
@@ -30,11 +30,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks the settings; what is secret in them is hidden in the log from then on.
+    /// Reads and checks the settings; what is secret in them is hidden in the log from then on. Without
+    /// `secrets` the platform was not asked, and placeholders may still be filled.
     pub(super) fn read(
         item: &Item,
         module: &ModuleManifest,
-        secrets: &Secrets,
+        secrets: Option<&Secrets>,
         configuration: &Configuration,
         log: &Log,
     ) -> Result<Self, RunError> {
@@ -44,22 +45,25 @@ impl Settings {
             Err(error) => Err(RunError::failed(error)),
         };
         let mut of_module = required(MODULE)?;
-        secrets.complete_module(&mut of_module);
+        if let Some(secrets) = secrets {
+            secrets.complete_module(&mut of_module);
+        }
         let key = of_trigger(configuration).map_err(RunError::failed)?;
         let mut of_trigger = required(key)?;
-        secrets.complete_trigger(&mut of_trigger);
+        if let Some(secrets) = secrets {
+            secrets.complete_trigger(key, &mut of_trigger);
+        }
         place_intake(configuration, &mut of_trigger).map_err(RunError::failed)?;
 
         let mut suspicions = Vec::new();
-        let of_module = checked(
-            MODULE,
-            &module.configuration,
-            of_module,
-            log,
-            &mut suspicions,
-        );
-        let arguments = &item.manifest.arguments;
-        let of_trigger = checked(key, arguments, of_trigger, log, &mut suspicions);
+        let asked = secrets.is_some();
+        let mut checked = |key, schema, settings| {
+            let found = checked(key, schema, settings, asked, log)?;
+            suspicions.extend(found.suspicions);
+            Ok::<_, Vec<String>>(found.settings)
+        };
+        let of_module = checked(MODULE, &module.configuration, of_module);
+        let of_trigger = checked(key, &item.manifest.arguments, of_trigger);
         match (of_module, of_trigger) {
             (Ok(module), Ok(trigger)) => Ok(Self {
                 module,
@@ -94,22 +98,43 @@ pub(super) fn place_intake(
     Ok(placed.is_some())
 }
 
+/// Whether the configuration waits for the platform's secrets: where it holds placeholders that they
+/// may take the place of, or lacks what the manifest asks for and the endpoint may give.
+pub(super) fn waits_for_secrets(
+    item: &Item,
+    module: &ModuleManifest,
+    configuration: &Configuration,
+) -> bool {
+    if !module.configuration.secrets().is_empty() {
+        return true;
+    }
+    let Ok(Some(of_trigger)) = configuration.object(TRIGGER) else {
+        return false;
+    };
+    let counts = of_trigger_is(configuration, TRIGGER);
+    counts && item.manifest.arguments.lacks_secrets(&of_trigger)
+}
+
+fn of_trigger_is(configuration: &Configuration, key: &str) -> bool {
+    of_trigger(configuration).is_ok_and(|counts| counts == key)
+}
+
 fn checked(
     key: &str,
     schema: &Schema,
     settings: SettingsMap,
+    asked: bool,
     log: &Log,
-    suspicions: &mut Vec<String>,
-) -> Result<SettingsMap, Vec<String>> {
+) -> Result<Checked, Vec<String>> {
     for secret in schema.secret_values(&settings) {
         log.hide_text(secret);
     }
     let name = |sentence: String| format!("{key}: {sentence}");
-    match schema.check(settings) {
-        Ok(checked) => {
-            suspicions.extend(checked.suspicions.into_iter().map(name));
-            Ok(checked.settings)
-        }
+    match schema.check(settings, asked) {
+        Ok(checked) => Ok(Checked {
+            suspicions: checked.suspicions.into_iter().map(name).collect(),
+            ..checked
+        }),
         Err(problems) => Err(problems.into_iter().map(name).collect()),
     }
 }

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_intake_refuses_is_seen_while_everything_else_works() {
@@ -96,4 +96,106 @@ async fn one_log_line_that_is_refused_does_not_hold_up_the_others() {
         .platform_log("warning", "1 log lines could not be delivered")
         .await;
     process.stop().await;
+}
+
+/// Secrets that the platform gives, by setting.
+fn node_secrets(world: &World, secrets: serde_json::Value) {
+    let secrets = secrets.as_object().unwrap().clone();
+    world
+        .emulator
+        .configure(|settings| settings.platform.node_secrets = secrets);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_fills_placeholders() {
+    let world = World::graph(3).await;
+    let secrets = json!({
+        "client_secret": "emulated~client~secret",
+        "certificate": null,
+        "intake_key": "emulated-intake-key",
+    });
+    node_secrets(&world, secrets);
+    // The endpoint is not up at once.
+    world
+        .emulator
+        .fault(Endpoint::Secrets, Fault::status(503).times(2));
+    world.configure(json!({"client_secret": "*******", "intake_key": "*****\n"}));
+    let mut process = world.start();
+    world.all_delivered().await;
+    process.stop().await;
+    assert_eq!(world.count(Endpoint::Secrets), 3);
+    assert!(!process.output().contains("consists of asterisks"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_placeholder_that_nobody_fills_is_the_error() {
+    for (place, answer) in [
+        (
+            "trigger_configuration",
+            r#"{"value": [], "node_value": null}"#,
+        ),
+        (
+            "trigger_configuration",
+            r#"{"node_value": {"client_secret": null}}"#,
+        ),
+        (
+            "connector_configuration",
+            r#"{"value": {}, "node_value": {"client_secret": "emulated~client~secret"}}"#,
+        ),
+    ] {
+        let world = World::graph(3).await;
+        world
+            .emulator
+            .fault(Endpoint::Secrets, Fault::answer(200, &[], answer));
+        world.configure(json!({"client_secret": "*******"}));
+        if place == "connector_configuration" {
+            let text = std::fs::read_to_string(world.config().join("trigger_configuration"));
+            world.write(place, &text.unwrap());
+        }
+        let mut process = world.start();
+        process
+            .prints("client_secret consists of asterisks only, a placeholder that")
+            .await;
+        process.prints("CRITICAL - Configuration error").await;
+        process.stop().await;
+        let output = process.output();
+        assert!(!output.contains("the client secret is wrong"), "{output}");
+        assert_eq!(world.count(Endpoint::Token), 0, "{place}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_placeholders_the_secrets_endpoint_holds_nobody_up() {
+    for answer in [
+        Fault::status(500),
+        Fault::status(404),
+        Fault::answer(307, &[("location", "http://192.0.2.1/secrets")], ""),
+        Fault::answer(200, &[("content-type", "text/html")], "<html>Sign in"),
+        Fault::DelayAnswer { ms: 60_000 },
+        Fault::Reset,
+    ] {
+        let world = World::graph(3).await;
+        world.emulator.fault(Endpoint::Secrets, answer);
+        let begun = tokio::time::Instant::now();
+        let mut process = world.start();
+        process.prints("the trigger starts without them").await;
+        world.all_delivered().await;
+        assert!(begun.elapsed() < PATIENCE / 2);
+        process.stop().await;
+    }
+    // All that the endpoint may leave out.
+    for answer in ["{}", r#"{"value": null}"#, r#"{"node_value": []}"#] {
+        let world = World::graph(3).await;
+        let answer = Fault::answer(200, &[], answer);
+        world.emulator.fault(Endpoint::Secrets, answer);
+        let mut process = world.start();
+        world.all_delivered().await;
+        process.stop().await;
+        let output = process.output();
+        assert!(
+            !output.contains("the trigger starts without them"),
+            "{output}"
+        );
+        assert_eq!(world.count(Endpoint::Secrets), 1);
+    }
 }

@@ -23,7 +23,7 @@ pub enum ConfigError {
         /// The failure below.
         source: io::Error,
     },
-    /// A value is not UTF-8.
+    /// A value is neither UTF-8 nor UTF-16.
     #[error("{place} is not UTF-8 text: save it as UTF-8")]
     NotText {
         /// File or variable.

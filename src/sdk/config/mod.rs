@@ -1,6 +1,7 @@
 //! Configuration keys: a file in the configuration directory, else an environment variable (B-01).
 
 mod error;
+pub(super) mod text;
 
 use std::{
     collections::BTreeMap,
@@ -114,7 +115,7 @@ impl Configuration {
     /// # Errors
     /// When the file is unreadable or not UTF-8.
     pub fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        Ok(self.verbatim(key)?.map(|text| text.trim_ascii().to_owned()))
+        Ok(self.verbatim(key)?.map(|text| text::bare(&text).to_owned()))
     }
 
     /// A text value that is not empty.
@@ -229,16 +230,14 @@ impl Configuration {
         let path = self.directory.join(key);
         if let Some(bytes) = read_file(&path)? {
             let place = Place::File(path);
-            return match String::from_utf8(bytes) {
-                Ok(text) => {
-                    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-                    Ok(Some((place, text.to_owned())))
-                }
-                Err(_) => Err(ConfigError::NotText { place }),
+            return match text::decoded(&bytes) {
+                Some(text) => Ok(Some((place, text))),
+                None => Err(ConfigError::NotText { place }),
             };
         }
         let name = key.to_ascii_uppercase();
-        let value = self.environment.get(&name).map(str::to_owned);
+        let value = self.environment.get(&name);
+        let value = value.map(|value| value.strip_prefix('\u{feff}').unwrap_or(value).to_owned());
         Ok(value.map(|value| (Place::Variable(name), value)))
     }
 }
@@ -258,12 +257,14 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
     }
 }
 
-/// Base64 of JSON; characters outside the alphabet are passed over, padding is needed (B-03).
+/// Base64 of JSON in any encoding of Unicode; characters outside the alphabet are passed over, padding is
+/// needed (B-03).
 fn from_base64(text: &str) -> Option<Value> {
     let engine = GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new());
     let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     let clean: Vec<u8> = text.bytes().filter(in_alphabet).collect();
-    serde_json::from_slice(&engine.decode(clean).ok()?).ok()
+    let text = text::decoded(&engine.decode(clean).ok()?)?;
+    serde_json::from_str(&text).ok()
 }
 
 /// The JSON type of a value, in words.
@@ -325,7 +326,11 @@ mod tests {
 
     #[test]
     fn json_in_files_and_variables() {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(r#"{"a":1}"#);
+        let encode = |bytes: Vec<u8>| base64::engine::general_purpose::STANDARD.encode(bytes);
+        let encoded = encode(br#"{"a":1}"#.to_vec());
+        let marked = encode("\u{feff}{\"a\":1}".into());
+        let wide = "\u{feff}{\"a\":1}".encode_utf16();
+        let wide = encode(wide.flat_map(u16::to_le_bytes).collect());
         let (_directory, configuration) = with(
             &[
                 ("file", "{\"a\":1}\n"),
@@ -335,9 +340,12 @@ mod tests {
             &[
                 ("PLAIN", r#"{"a":1}"#),
                 ("ENCODED", &format!(" {encoded}\n")),
+                ("MARKED", &marked),
+                ("WIDE", &wide),
+                ("PLAIN_MARKED", "\u{feff}{\"a\":1}\n"),
             ],
         );
-        for key in ["file", "plain", "encoded"] {
+        for key in ["file", "plain", "encoded", "marked", "wide", "plain_marked"] {
             let object = configuration.object(key).unwrap().unwrap();
             assert_eq!(object.get::<u32>("a"), Some(1), "{key}");
         }

@@ -75,6 +75,16 @@ struct Life {
 
 /// Starts a process with these files; ports are free ones.
 fn live(command: &'static str, files: &[(&str, &str)], fake: Fake) -> Life {
+    live_as(MODULE, command, files, fake)
+}
+
+/// The same for another module.
+fn live_as(
+    module: &'static str,
+    command: &'static str,
+    files: &[(&str, &str)],
+    fake: Fake,
+) -> Life {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("config");
     fs::create_dir(&config).unwrap();
@@ -104,7 +114,7 @@ fn live(command: &'static str, files: &[(&str, &str)], fake: Fake) -> Life {
         stop: stop.clone(),
     };
     let process = tokio::spawn(async move {
-        let registry = Registry::new(MODULE).register::<Example>();
+        let registry = Registry::new(module).register::<Example>();
         run_on(&registry, command, host).await
     });
     Life {
@@ -232,8 +242,7 @@ async fn a_rejected_configuration_is_told_and_read_again() {
     for sentence in [
         "trigger_configuration: frequency is 5, allowed is a whole number from 10 to 600",
         "trigger_configuration: what is missing, allowed is a text",
-        "password has a value that is not shown, allowed is a text of at least 4 characters",
-        "password consists of asterisks only",
+        "password consists of asterisks only, a placeholder that the platform has not filled",
     ] {
         assert!(text.contains(sentence), "{text}");
     }
@@ -333,6 +342,79 @@ async fn log_lines_are_kept_while_the_platform_is_down() {
     );
     assert!(messages.len() >= 3);
     life.end().await.unwrap();
+}
+
+/// A module without secrets of its own, as this one is.
+const PLAIN_MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3",
+    "configuration": {"type": "object", "properties": {}, "required": [], "secrets": []}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn placeholders_are_filled_before_the_start() {
+    let fake = Fake::answering(|request| match request.uri().path() {
+        "/secrets" => {
+            let secrets = json!({"node_value": {"password": "from the platform", "what": null}});
+            (200, secrets.to_string())
+        }
+        _ => (200, String::new()),
+    });
+    for (key, filled) in [
+        ("trigger_configuration", true),
+        ("connector_configuration", false),
+    ] {
+        let configuration = r#"{"what": "idle", "password": "*****"}"#;
+        let files = [("module_configuration", "{}"), (key, configuration)];
+        let life = live_as(PLAIN_MODULE, "example", &files, fake.clone());
+        time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(life.said("idle with ***") == 1, filled, "{key}");
+        let unfilled = life.said("password consists of asterisks only, a placeholder");
+        assert_eq!(unfilled > 0, !filled, "{key}");
+        life.end().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_counts() {
+    for (late, begun) in [("hunter2", 1), ("another one", 2)] {
+        let since = Instant::now();
+        let secrets = json!({"node_value": {"password": late}}).to_string();
+        let fake = Fake::answering(move |request| match request.uri().path() {
+            "/secrets" if since.elapsed() < Duration::from_secs(60) => (503, String::new()),
+            "/secrets" => (200, secrets.clone()),
+            _ => (200, String::new()),
+        });
+        let files = [
+            ("module_configuration", "{}"),
+            ("trigger_configuration", IDLE),
+        ];
+        let life = live_as(PLAIN_MODULE, "example", &files, fake);
+        time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(life.said("idle with ***"), 1, "it does not wait");
+        assert_eq!(life.said("the trigger starts without them"), 1);
+        time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(life.said("idle with ***"), begun, "{late}");
+        assert_eq!(life.said("the run begins anew"), begun - 1);
+        life.end().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn placeholders_that_cannot_be_filled_are_the_error() {
+    let configuration = r#"{"what": "idle", "password": "*****"}"#;
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", configuration),
+    ];
+    let down = Fake::answering(|_| (503, String::new()));
+    let life = live_as(PLAIN_MODULE, "example", &files, down);
+    time::sleep(Duration::from_secs(200)).await;
+    let asked = life.fake.requests();
+    let asked = asked.iter().filter(|one| one.uri().path() == "/secrets");
+    assert_eq!(asked.count(), 10);
+    let error = chain(&life.end().await.unwrap_err());
+    assert!(
+        error.starts_with("cannot start without the secrets: "),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value};
 
 pub use self::manifest::{ManifestError, ModuleManifest, TriggerManifest};
-use super::config::SettingsMap;
+use super::config::{SettingsMap, text};
 
 /// A configuration that fits its schema.
 #[derive(Debug)]
@@ -86,13 +86,28 @@ impl Schema {
 
     /// Fills in defaults, makes numbers of numeric texts (O-01) and checks the result.
     ///
-    /// Extra keys are kept; `null` and empty texts count as absent.
+    /// Extra keys are kept; `null` and empty texts count as absent. So does a placeholder once the
+    /// platform was `asked` for what belongs in its place.
     ///
     /// # Errors
     /// One sentence for each problem, or for that of an invalid schema.
-    pub fn check(&self, settings: SettingsMap) -> Result<Checked, Vec<String>> {
-        let settings = self.prepare(settings.0);
-        let suspicions = self.placeholders(&settings);
+    pub fn check(&self, settings: SettingsMap, asked: bool) -> Result<Checked, Vec<String>> {
+        let mut settings = self.prepare(settings.0);
+        let mut suspicions = self.blanks(&settings);
+        let placeholders = self.placeholders(&settings);
+        for name in placeholders.iter().filter(|_| asked) {
+            settings.remove(name);
+        }
+        suspicions.extend(placeholders.iter().map(|name| match asked {
+            true => format!(
+                "{name} consists of asterisks only, a placeholder that the platform has not filled: \
+                 enter the real value in the configuration again"
+            ),
+            false => format!(
+                "{name} consists of asterisks only, a placeholder that the platform is to fill at \
+                 the start"
+            ),
+        }));
         let instance = Value::Object(settings);
         let mut problems: Vec<String> = self
             .validator()
@@ -100,18 +115,34 @@ impl Schema {
             .iter_errors(&instance)
             .map(|error| problem::sentence(self, &error))
             .collect();
-        problems.sort_unstable();
-        problems.dedup();
         match instance {
             Value::Object(settings) if problems.is_empty() => Ok(Checked {
                 settings: SettingsMap(settings),
                 suspicions,
             }),
             _ => {
+                problems.sort_unstable();
+                problems.dedup();
+                // What is said of a placeholder says more.
+                problems.retain(|sentence| {
+                    let is_missing =
+                        |name: &&str| sentence.starts_with(&format!("{name} is missing"));
+                    !placeholders.iter().any(|name| is_missing(&name.as_str()))
+                });
                 problems.extend(suspicions);
                 Err(problems)
             }
         }
+    }
+
+    /// Whether there are placeholders, or secrets are missing that are required.
+    pub fn lacks_secrets(&self, settings: &SettingsMap) -> bool {
+        let is_filled = |name: &String| {
+            let value = settings.0.get(name);
+            value.is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
+        };
+        let mut needed = self.secrets.intersection(&self.required);
+        !self.placeholders(&settings.0).is_empty() || needed.any(|name| !is_filled(name))
     }
 
     /// Whether settings fit, and hold nothing that is not in the schema.
@@ -138,9 +169,14 @@ impl Schema {
         for (name, property) in self.properties() {
             let wants = |kind: &str| property.get("type").and_then(Value::as_str) == Some(kind);
             let given = settings.get(name).cloned();
+            let given = given.map(|value| match value {
+                Value::String(text) if is_password(name) => text::without_line_ends(&text).into(),
+                Value::String(text) => text::bare(&text).into(),
+                other => other,
+            });
             let value = match given {
                 Some(Value::String(text)) if wants("integer") || wants("number") => {
-                    number(text.trim(), wants("integer")).unwrap_or(Value::String(text))
+                    number(&text, wants("integer")).unwrap_or(Value::String(text))
                 }
                 Some(Value::Number(value)) if wants("integer") => whole(&value),
                 Some(value) => value,
@@ -156,21 +192,31 @@ impl Schema {
         settings
     }
 
-    /// Required secrets made of asterisks only, as the platform shows secrets in forms.
+    /// The names of texts made of asterisks only, as the platform writes in the place of secrets.
     fn placeholders(&self, settings: &Map<String, Value>) -> Vec<String> {
-        self.secrets
-            .intersection(&self.required)
-            .filter(|name| {
-                let value = settings.get(*name).and_then(Value::as_str).unwrap_or("");
-                !value.is_empty() && value.bytes().all(|byte| byte == b'*')
-            })
-            .map(|name| {
-                format!(
-                    "{name} consists of asterisks only, which looks like a placeholder: \
-                     enter the real value in the configuration again"
-                )
-            })
-            .collect()
+        let is_placeholder = |name: &&String| {
+            let text = settings.get(*name).and_then(Value::as_str);
+            let text = text.unwrap_or_default().trim();
+            !text.is_empty() && text.bytes().all(|byte| byte == b'*')
+        };
+        let names = self.properties().map(|(name, _)| name);
+        names.filter(is_placeholder).cloned().collect()
+    }
+
+    /// Sentences about passwords that begin or end with a blank.
+    fn blanks(&self, settings: &Map<String, Value>) -> Vec<String> {
+        let names = self.secrets.iter().filter(|name| is_password(name));
+        let with_blanks = names.filter(|name| {
+            let text = settings.get(*name).and_then(Value::as_str);
+            text.is_some_and(|text| text != text::bare(text))
+        });
+        let sentence = |name: &String| {
+            format!(
+                "{name} begins or ends with a blank, which is taken as a part of it: remove it if it \
+                 does not belong there"
+            )
+        };
+        with_blanks.map(sentence).collect()
     }
 
     fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
@@ -181,6 +227,11 @@ impl Schema {
     fn property(&self, name: &str) -> Option<&Value> {
         self.document.get("properties")?.get(name)
     }
+}
+
+/// Whether a setting is a password that a person has chosen, which may begin or end with a blank.
+fn is_password(name: &str) -> bool {
+    name.ends_with("password")
 }
 
 /// The number in a text.
@@ -239,7 +290,7 @@ mod tests {
         let Value::Object(settings) = settings else {
             unreachable!()
         };
-        schema().check(SettingsMap(settings))
+        schema().check(SettingsMap(settings), true)
     }
 
     #[test]
@@ -299,8 +350,46 @@ mod tests {
     }
 
     #[test]
-    fn asterisks_are_suspicious() {
-        let checked = check(json!({"name": "abc", "password": "*****"})).unwrap();
-        assert!(checked.suspicions[0].starts_with("password consists of asterisks only"));
+    fn a_placeholder_that_nobody_filled_is_no_value() {
+        let problems = check(json!({"name": "abc", "password": "*****"})).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("password consists of asterisks only, a placeholder"));
+        // One that is not needed does no harm.
+        let checked = check(json!({"name": "abc", "password": "x", "server": " ** "})).unwrap();
+        assert!(checked.suspicions[0].starts_with("server consists of asterisks only"));
+        assert!(!checked.settings.0.contains_key("server"));
+        // Before the platform was asked, it may still be filled.
+        let settings = json!({"name": "abc", "password": "*****"});
+        let settings = || SettingsMap(settings.as_object().unwrap().clone());
+        let checked = schema().check(settings(), false).unwrap();
+        assert!(checked.suspicions[0].ends_with("the platform is to fill at the start"));
+        assert!(schema().lacks_secrets(&settings()));
+        for (settings, lacks) in [
+            (json!({"name": "abc", "password": "x"}), false),
+            (json!({"name": "abc", "password": ""}), true),
+            (json!({"name": "abc"}), true),
+            (json!({"name": "***", "password": "x"}), true),
+        ] {
+            let map = SettingsMap(settings.as_object().unwrap().clone());
+            assert_eq!(schema().lacks_secrets(&map), lacks, "{settings}");
+        }
+    }
+
+    #[test]
+    fn texts_lose_line_ends_and_blanks_and_passwords_only_line_ends() {
+        let checked = check(json!({
+            "name": "\u{feff} abc\r\n", "password": " pass \n", "server": "\nhttps://h\u{a0}\n",
+            "frequency": "\n60\r\n",
+        }));
+        let checked = checked.unwrap();
+        assert_eq!(
+            Value::Object(checked.settings.0),
+            json!({"name": "abc", "password": " pass ", "server": "https://h", "frequency": 60})
+        );
+        assert_eq!(checked.suspicions.len(), 1);
+        assert!(checked.suspicions[0].starts_with("password begins or ends with a blank"));
+        let checked = check(json!({"name": "abc", "password": "x\n"})).unwrap();
+        assert_eq!(checked.settings.0["password"], "x");
+        assert!(checked.suspicions.is_empty());
     }
 }
