@@ -11,6 +11,7 @@ mod triggers;
 
 mod buffers;
 mod clock;
+mod files;
 mod secret;
 
 pub use clock::Clock;

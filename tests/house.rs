@@ -15,7 +15,7 @@ use std::path::Path;
 
 use source::{folder, product, product_files};
 
-const GROUND: [&str; 4] = ["buffers", "clock", "http", "secret"];
+const GROUND: [&str; 5] = ["buffers", "clock", "files", "http", "secret"];
 const ABOVE_THE_GROUND: [&str; 5] = ["cli", "collect", "microsoft", "sdk", "triggers"];
 
 /// The rooms that `room` may not import.

@@ -269,6 +269,14 @@ impl KnownRows {
         there.any(|(hour, _)| hours.contains(&hour))
     }
 
+    /// The beginning of the newest hour, not behind `now`, of which rows are remembered; none when
+    /// there are none.
+    pub fn newest_hour(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let there = self.hours.all().filter(|(_, keys)| keys.len() > 0);
+        let newest = there.map(|(hour, _)| hour).filter(|one| *one <= hour(now));
+        DateTime::from_timestamp(i64::from(newest.max()?) * HOUR_SECONDS, 0)
+    }
+
     /// How many rows are remembered as delivered.
     pub fn len(&self) -> usize {
         let all = self.hours.all().map(|(_, keys)| keys.len()).sum::<usize>();
@@ -345,6 +353,21 @@ mod tests {
         for status in ["", "failed"] {
             assert_eq!(ask(&mut known, 1, status, 5), Admission::Delivered);
         }
+    }
+
+    #[test]
+    fn the_newest_hour_that_is_not_behind_now_is_told() {
+        let keyer = RowKeyer::new([1; 16]);
+        let key = keyer.key(&["1"], "");
+        let known = KnownRows::delivered(BTreeMap::from([
+            (1000, vec![key]),
+            (1001, vec![]),
+            (2000, vec![key]),
+        ]));
+        let beginning = |hour: i64| DateTime::from_timestamp(hour * HOUR_SECONDS, 0);
+        assert_eq!(known.newest_hour(at(2000)), beginning(2000));
+        assert_eq!(known.newest_hour(at(1999)), beginning(1000));
+        assert_eq!(known.newest_hour(at(999)), None);
     }
 
     #[test]

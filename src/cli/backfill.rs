@@ -7,7 +7,7 @@ mod summary;
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
 use self::{display::Display, session::Session};
 use super::screen::say;
@@ -48,8 +48,14 @@ pub(super) fn command() -> Command {
                 .help("The end of the range"),
         )
         .arg(
+            flag("skipped")
+                .conflicts_with_all(["to", "again"])
+                .help("What was skipped as somebody moved the saved position on"),
+        )
+        .group(ArgGroup::new("range").args(["from", "skipped"]))
+        .arg(
             flag("dry-run")
-                .requires("from")
+                .requires("range")
                 .help("Read and count, but deliver nothing and change nothing"),
         )
         .arg(flag("again").requires("from").help(
@@ -57,7 +63,7 @@ pub(super) fn command() -> Command {
         ))
         .arg(
             flag("cancel")
-                .conflicts_with_all(["from", "dry-run", "again"])
+                .conflicts_with_all(["from", "skipped", "dry-run", "again"])
                 .help("Give up the one that is not finished"),
         )
         .arg(super::json())
@@ -68,6 +74,8 @@ pub(super) fn command() -> Command {
 struct Wish {
     /// The range in the person's words; none to go on with what is not finished.
     words: Option<(String, String)>,
+    /// The range is what the position was moved over.
+    skipped: bool,
     again: bool,
     dry_run: bool,
     cancel: bool,
@@ -79,6 +87,7 @@ impl Wish {
         let text = |name| arguments.get_one::<String>(name).cloned();
         Self {
             words: text("from").zip(text("to")),
+            skipped: arguments.get_flag("skipped"),
             again: arguments.get_flag("again"),
             dry_run: arguments.get_flag("dry-run"),
             cancel: arguments.get_flag("cancel"),

@@ -57,22 +57,32 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     let directories = directories(arguments);
     match command {
-        "check" => runtime()?.block_on(check::run(registry, directories, arguments)),
-        "backfill" => runtime()?.block_on(backfill::run(registry, directories, arguments)),
-        "status" => runtime()?.block_on(status::run(&directories, arguments)),
+        "check" => wait_for(check::run(registry, directories, arguments)),
+        "backfill" => wait_for(backfill::run(registry, directories, arguments)),
+        "status" => wait_for(status::run(&directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
         "man" => done(manual::man(command_line(registry), arguments)),
         trigger => {
             let environment = Environment::process();
-            runtime()?.block_on(sdk::run(registry, trigger, directories, environment))?;
-            Ok(ExitCode::SUCCESS)
+            wait_for(async {
+                sdk::run(registry, trigger, directories, environment).await?;
+                Ok(ExitCode::SUCCESS)
+            })
         }
     }
 }
 
 fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Does some work, and leaves behind what a disk that hangs keeps from ending.
+fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_millis(250));
+    done
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -19,6 +19,9 @@ const MOST_STRETCHES: usize = 1000;
 /// As many losses are remembered, the newest ones.
 const MOST_LOSSES: usize = 50;
 
+/// As many windows are remembered that the position was moved over, the newest ones.
+const MOST_SKIPPED: usize = 50;
+
 /// How far a stretch of the timeline has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +76,9 @@ pub struct Coverage {
     /// first.
     #[serde(default)]
     unasked: Vec<Window>,
+    /// What somebody has skipped by moving the position on, oldest first; the newest of it.
+    #[serde(default)]
+    skipped: Vec<Window>,
     /// Rows received before it may have been delivered and forgotten, although the floor is lower.
     #[serde(default)]
     memory: DateTime<Utc>,
@@ -94,6 +100,7 @@ impl Coverage {
             stretches: Vec::new(),
             lost: Vec::new(),
             unasked: Vec::new(),
+            skipped: Vec::new(),
             memory: start,
             begun: true,
         }
@@ -226,8 +233,30 @@ impl Coverage {
         self.ask(window, Phase::Missing);
     }
 
+    /// Somebody has moved the position on to `mark`: what was not read before it, and no backfill
+    /// asks for, is not read.
+    pub fn skip_by_position(&mut self, mark: DateTime<Utc>) {
+        let ahead = Window::new(self.edge(), mark);
+        let unread = self.missing().filter(|window| window.start() < mark);
+        let unread =
+            unread.filter_map(|window| Window::new(window.start(), window.end().min(mark)));
+        let skipped: Vec<Window> = unread.chain(ahead).collect();
+        self.delivered_before(mark);
+        for window in skipped {
+            self.skipped = with(&self.skipped, window);
+        }
+        let excess = self.skipped.len().saturating_sub(MOST_SKIPPED);
+        self.skipped.drain(..excess);
+    }
+
+    /// What somebody has skipped by moving the position on, and no backfill has asked for since,
+    /// oldest first.
+    pub fn skipped(&self) -> &[Window] {
+        &self.skipped
+    }
+
     /// Another module has delivered everything before `mark` that no backfill asks for.
-    pub fn delivered_before(&mut self, mark: DateTime<Utc>) {
+    fn delivered_before(&mut self, mark: DateTime<Utc>) {
         let start = self.floor;
         self.reach(mark);
         let all = Window::new(start, mark);
@@ -273,6 +302,7 @@ impl Coverage {
         }
         self.unasked = without(&self.unasked, [window]);
         self.lost = without(&self.lost, [window]);
+        self.skipped = without(&self.skipped, [window]);
         self.reach(window.end());
         self.paint(window, phase, 0.0);
     }

@@ -43,14 +43,28 @@ const RECENT_HOURS: u32 = 24;
 /// The journal of delivered rows.
 #[derive(Debug, Default)]
 pub struct Journal {
-    /// The newest hour in each segment.
-    newest: BTreeMap<u64, u32>,
+    /// What is in each segment.
+    segments: BTreeMap<u64, Segment>,
+    /// No segment before this number is begun: something has it, or had it.
+    next: u64,
     /// The segment for rows of the last day, if it can be appended to.
     recent: Option<Open>,
     /// The one for older rows.
     older: Option<Open>,
     unsynced: Unsynced,
 }
+
+/// What is in a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Segment {
+    /// The newest hour of its rows.
+    newest: u32,
+    /// How many rows it has at least.
+    rows: u64,
+}
+
+/// How many rows each segment has at least: what is found to have fewer has lost some.
+pub type Inventory = BTreeMap<u64, u64>;
 
 /// What a kill leaves, and a crash of the machine may not.
 #[derive(Debug, Default)]
@@ -83,11 +97,16 @@ pub struct Remembered {
 }
 
 impl Journal {
-    /// Reads what `store` remembers; `fresh_seed` is used when it remembers nothing.
+    /// Reads what `store` remembers, which is no less than `expected`; `fresh_seed` is used when it
+    /// remembers nothing.
     ///
     /// # Errors
     /// When the store cannot be read or written. Damage is no error.
-    pub async fn open(store: &impl Store, fresh_seed: [u8; 16]) -> io::Result<Remembered> {
+    pub async fn open(
+        store: &impl Store,
+        fresh_seed: [u8; 16],
+        expected: &Inventory,
+    ) -> io::Result<Remembered> {
         let mut damage = Vec::new();
         let files = store.list(FOLDER).await?;
         let (earlier, files): (Vec<_>, Vec<_>) =
@@ -101,20 +120,26 @@ impl Journal {
             .into_iter()
             .filter_map(|name| Some((segment_number(&name)?, name)))
             .collect();
-        let seed = match store.read(SEED).await? {
-            Some(text) => segment::parse_seed(&text),
-            None => None,
+        let seed = match store.read(SEED).await {
+            Ok(Some(text)) => segment::parse_seed(&text),
+            Ok(None) => None,
+            Err(error) if is_damage(&error) => None,
+            Err(error) => return Err(error),
         };
+        let none = Inventory::new();
+        let mut expected = expected;
         if seed.is_none() {
             // Keys made with another seed say nothing.
-            if delete_all(store, segments.drain(..).map(|(_, name)| name)).await? {
+            let any = delete_all(store, segments.drain(..).map(|(_, name)| name)).await?;
+            if any || !expected.is_empty() {
                 damage.push(format!(
                     "{SEED}: missing or damaged, all known rows are forgotten"
                 ));
             }
             store.write(SEED, segment::seed(fresh_seed)).await?;
+            expected = &none;
         }
-        let (known, journal) = Self::load(store, segments, &mut damage).await?;
+        let (known, journal) = Self::load(store, segments, expected, &mut damage).await?;
         Ok(Remembered {
             known,
             journal,
@@ -126,15 +151,29 @@ impl Journal {
     async fn load(
         store: &impl Store,
         segments: Vec<(u64, String)>,
+        expected: &Inventory,
         damage: &mut Vec<String>,
     ) -> io::Result<(KnownRows, Self)> {
-        let mut journal = Self::default();
+        let taken = segments.iter().map(|(number, _)| *number);
+        let last = taken.chain(expected.keys().copied()).max();
+        let mut journal = Self {
+            next: last.map_or(0, |last| last + 1),
+            ..Self::default()
+        };
         let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
         for (number, name) in segments {
-            let text = store.read(&name).await?.unwrap_or_default();
-            let mut newest = 0;
+            let text = match store.read(&name).await {
+                Ok(text) => text.unwrap_or_default(),
+                Err(error) if is_damage(&error) => {
+                    damage.push(format!("{name} is left alone: {error}"));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let mut found = Segment::default();
             let damaged = segment::replay(&text, |hour, keys| {
-                newest = newest.max(hour);
+                found.newest = found.newest.max(hour);
+                found.rows += keys.len() as u64;
                 let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
                 hours.entry(hour).or_default().extend(keys);
             });
@@ -146,11 +185,31 @@ impl Journal {
                 // So that it is said once.
                 store.write(&name, text.slice(..all - damaged)).await?;
             }
-            journal.newest.insert(number, newest);
+            journal.segments.insert(number, found);
             // What is found may be there because the machine went on after a kill.
             store.sync(&name).await?;
         }
+        for (number, rows) in expected {
+            let found = journal.segments.get(number).map_or(0, |found| found.rows);
+            if found < *rows {
+                let lost = rows - found;
+                let name = segment_name(*number);
+                damage.push(format!(
+                    "{name} has {found} of {rows} rows: {lost} may be sent twice"
+                ));
+            }
+        }
         Ok((KnownRows::delivered(hours), journal))
+    }
+
+    /// How many rows each segment has at least that is kept when rows received before `horizon` are
+    /// forgotten. Once all of it is synced, no crash leaves fewer.
+    pub fn inventory(&self, horizon: DateTime<Utc>) -> Inventory {
+        let first_kept = hour(horizon);
+        let kept = self.segments.iter();
+        let kept = kept.filter(|(_, segment)| segment.newest >= first_kept && segment.rows > 0);
+        kept.map(|(number, segment)| (*number, segment.rows))
+            .collect()
     }
 
     /// Remembers delivered rows, and takes them: on return a kill does not make them forgotten, after a
@@ -184,7 +243,12 @@ impl Journal {
         while let Some(number) = self.unsynced.segments.first().copied() {
             if let Err(error) = store.sync(&segment_name(number)).await {
                 (self.recent, self.older) = (None, None);
-                self.unsynced.segments.clear();
+                for number in std::mem::take(&mut self.unsynced.segments) {
+                    // Nobody knows how many rows it has now; all of them are written anew.
+                    if let Some(doubtful) = self.segments.get_mut(&number) {
+                        doubtful.rows = 0;
+                    }
+                }
                 self.unsynced.is_doubtful = true;
                 return Err(error);
             }
@@ -197,7 +261,7 @@ impl Journal {
     /// Appends rows, sorted by hour.
     async fn write(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
         let newest = rows.last().map(|row| row.hour);
-        let newest = newest.max(self.newest.values().copied().max());
+        let newest = newest.max(self.segments.values().map(|segment| segment.newest).max());
         let since = newest.unwrap_or(0).saturating_sub(RECENT_HOURS);
         let (older, recent) = rows.split_at(rows.partition_point(|row| row.hour < since));
         // While it is written to, a segment is not open: it stays closed after a failure.
@@ -219,14 +283,25 @@ impl Journal {
             return Ok(open);
         };
         let Open { number, bytes } = open.unwrap_or(Open {
-            number: self.newest.last_key_value().map_or(0, |(last, _)| last + 1),
+            number: self.next,
             bytes: 0,
         });
-        let hour = self.newest.entry(number).or_default();
-        *hour = newest.hour.max(*hour);
+        self.next = self.next.max(number + 1);
+        let segment = self.segments.entry(number).or_default();
+        segment.newest = newest.hour.max(segment.newest);
         let frames = segment::frames(rows);
-        let bytes = bytes + frames.len();
-        store.append(&segment_name(number), frames).await?;
+        let length = frames.len();
+        if let Err(error) = store.append(&segment_name(number), frames).await {
+            // A part of a new one helps nobody, and there would be one for each try.
+            if bytes == 0 && store.delete(&segment_name(number)).await.is_ok() {
+                self.segments.remove(&number);
+            }
+            return Err(error);
+        }
+        if let Some(segment) = self.segments.get_mut(&number) {
+            segment.rows += rows.len() as u64;
+        }
+        let bytes = bytes + length;
         self.unsynced.segments.insert(number);
         Ok((bytes < SEGMENT_BYTES).then_some(Open { number, bytes }))
     }
@@ -241,18 +316,24 @@ impl Journal {
         horizon: DateTime<Utc>,
     ) -> io::Result<()> {
         let first_kept = hour(horizon);
-        let old = self.newest.iter().filter(|(_, hour)| **hour < first_kept);
+        let old = self.segments.iter();
+        let old = old.filter(|(_, segment)| segment.newest < first_kept);
         let old: Vec<u64> = old.map(|(number, _)| *number).collect();
         for number in old {
             for open in [&mut self.recent, &mut self.older] {
                 open.take_if(|open| open.number == number);
             }
             store.delete(&segment_name(number)).await?;
-            self.newest.remove(&number);
+            self.segments.remove(&number);
             self.unsynced.segments.remove(&number);
         }
         Ok(())
     }
+}
+
+/// Whether something else is in the place of a file, or it is far too long.
+fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// Whether there was anything to delete.

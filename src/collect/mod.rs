@@ -19,6 +19,7 @@ pub mod journal;
 pub mod lateness;
 pub mod letters;
 pub mod schedule;
+pub mod start;
 pub mod timeline;
 
 mod event;

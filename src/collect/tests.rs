@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backfill::{ORDER_FILE, Order, Progress},
-    journal::Journal,
+    journal::{Inventory, Journal},
     known::{Admission, BatchId},
     letters::{Letters, Owner, Room},
     schedule::{Schedule, ScheduleSettings},
-    timeline::{Found, Start, Timeline},
+    start::{Position, Start, Terms, Weight, Witnesses},
+    timeline::{Found, Timeline},
     *,
 };
 use crate::{Clock, RowKeyer};
@@ -402,7 +403,10 @@ async fn run(
     life: Option<Duration>,
     alone: Option<Window>,
 ) {
-    let remembered = Journal::open(disk.as_ref(), [3; 16]).await.unwrap();
+    let kept = timeline(disk).await;
+    let expected = kept.map(|kept| kept.segments).unwrap_or_default();
+    let remembered = Journal::open(disk.as_ref(), [3; 16], &expected).await;
+    let remembered = remembered.unwrap();
     assert_eq!(remembered.damage, Vec::<String>::new());
     let mark = *disk.mark.lock().unwrap();
     let stop = CancellationToken::new();
@@ -421,17 +425,24 @@ async fn run(
         clock: world.clock.clone(),
         stop: stop.clone(),
     };
-    let found = Timeline::load(disk.as_ref()).await.unwrap();
-    let start = match (mark, alone) {
-        (None, Some(range)) => Start::for_backfills(range.start(), found),
-        _ => Start::new(mark.unwrap_or(start), found, SETTLE, world.clock.now()),
+    let witnesses = Witnesses {
+        position: mark.map_or(Position::Absent, Position::At),
+        copy: mark,
+        timeline: Timeline::load(disk.as_ref()).await.unwrap(),
+        newest_known: remembered.known.newest_hour(world.clock.now()),
     };
-    // A kill between the timeline and the mark looks like a mark that was moved back.
-    let remark = start.remark.unwrap_or_default();
-    assert!(
-        remark.is_empty() || remark.contains("moved back"),
-        "{remark}"
-    );
+    let terms = Terms {
+        now: world.clock.now(),
+        first: start,
+        settle_time: SETTLE,
+    };
+    let start = match alone {
+        Some(range) => Start::of_backfill(range.start(), witnesses, terms),
+        None => Start::new(witnesses, terms),
+    };
+    for remark in start.remarks {
+        assert_eq!(remark.weight, Weight::Info, "{}", remark.sentence);
+    }
     let mut schedule = Schedule::new(settings(), start.coverage, start.lateness);
     if let Some(range) = alone {
         schedule = schedule.only(range);
@@ -467,7 +478,8 @@ async fn run(
 
 /// What was accepted and is not in the journal, although it may be read again.
 async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
-    let mut remembered = Journal::open(disk, [3; 16]).await.unwrap();
+    let expected = Inventory::new();
+    let mut remembered = Journal::open(disk, [3; 16], &expected).await.unwrap();
     let coverage = timeline(disk).await.map(|timeline| timeline.coverage);
     let may_be_read = |at: DateTime<Utc>| match &coverage {
         Some(coverage) => at >= coverage.floor() && !coverage.is_done_with(at),

@@ -54,7 +54,7 @@ impl<'a> Errand<'a> {
         environment: Environment,
         console: Console,
     ) -> Result<Self, ErrandError> {
-        let stop = stop::on_signals().map_err(StartError::Signals)?;
+        let stop = stop::on_signals(1).map_err(StartError::Signals)?;
         let log = Log::new(command, Clock::system(), console.clone());
         let data = directories.data.clone();
         let host = Host::process(directories, environment, console, stop)?;

@@ -150,7 +150,7 @@ pub async fn run(
     directories: Directories,
     environment: Environment,
 ) -> Result<(), StartError> {
-    let stop = stop::on_signals().map_err(StartError::Signals)?;
+    let stop = stop::on_signals(0).map_err(StartError::Signals)?;
     let host = Host::process(directories, environment, Console::stderr(), stop)?;
     let log = Log::new(command, host.clock.clone(), host.console.clone());
     let panics = log.clone();
@@ -396,9 +396,23 @@ impl<'a> Start<'a> {
     /// Takes the place of the files into use. None when the stop came while it was waited for.
     pub(super) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
         match Whereabouts::read(&self.configuration, data)? {
-            Whereabouts::Directory(root) => Ok(Some(Opened::directory(root)?)),
+            Whereabouts::Directory(root) => self.open_directory(root).await,
             Whereabouts::Objects(settings) => self.open_objects(*settings, data).await,
         }
+    }
+
+    /// A disk may hang, which must not hold up a stop.
+    async fn open_directory(&self, root: PathBuf) -> Result<Option<Opened>, StartError> {
+        let path = root.clone();
+        let opening = tokio::task::spawn_blocking(move || Opened::directory(root));
+        let Some(opened) = self.host.stop.run_until_cancelled(opening).await else {
+            return Ok(None);
+        };
+        let opened = opened.map_err(|error| StorageError::Root {
+            path,
+            source: io::Error::other(error),
+        })?;
+        Ok(Some(opened?))
     }
 
     async fn open_objects(

@@ -49,14 +49,18 @@ pub(crate) struct Standing {
     /// Where a collection began: what others have delivered before is not known. None when none has
     /// begun.
     pub(crate) origin: Option<DateTime<Utc>>,
+    /// What was skipped as somebody moved the position on, oldest first.
+    pub(crate) skipped: Vec<Window>,
 }
 
 impl Standing {
     pub(crate) async fn in_storage(storage: &Storage) -> io::Result<Self> {
         let store = Kept(storage.clone());
+        let mut skipped = Vec::new();
         let origin = match Timeline::load(&store).await? {
             Found::Timeline(timeline) => {
                 let coverage = &timeline.coverage;
+                skipped = coverage.skipped().to_vec();
                 coverage.has_begun().then(|| coverage.origin())
             }
             // Of another module there is no more than its position.
@@ -66,6 +70,7 @@ impl Standing {
             order: Order::load(&store).await?,
             progress: Progress::load(&store).await?,
             origin,
+            skipped,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound as _, TimeDelta};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -11,16 +11,17 @@ use super::{
     event,
     report::Report,
     sink::{Delivery, Kept},
-    state::{self, Position, STATE_FILE},
+    state::{self, MarkKeeper, STATE_FILE},
 };
 use crate::{
     RowKeyer, Secret, Window,
     collect::{
         Collector, Parts, Source,
-        journal::{Journal, Remembered},
+        journal::{Inventory, Journal, Remembered},
         letters::{Letters, Owner, Room, fingerprint},
         schedule::{Schedule, ScheduleSettings},
-        timeline::{Start, Timeline},
+        start::{Remark, Start, Terms, Weight, Witnesses},
+        timeline::{Found, Timeline},
     },
     sdk::{Context, Intake, RunError, StateFile},
 };
@@ -112,15 +113,21 @@ pub(super) async fn run<S: Source>(
         identify: event::message_id,
     };
     log.info(format!("Events go to the intake at {}.", intake.host()));
+    let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
     let store = Kept(storage.clone());
     let seed = Uuid::new_v4().into_bytes();
+    let found = Timeline::load(&store).await.map_err(RunError::failed)?;
+    let expected = match &found {
+        Found::Timeline(timeline) => timeline.segments.clone(),
+        Found::Nothing | Found::Damaged(_) => Inventory::new(),
+    };
     let Remembered {
         known,
         journal,
         keyer,
         damage,
-    } = Journal::open(&store, seed)
+    } = Journal::open(&store, seed, &expected)
         .await
         .map_err(RunError::failed)?;
     for place in damage {
@@ -137,17 +144,29 @@ pub(super) async fn run<S: Source>(
     let source = source(keyer).await?;
     let limits = source.limits();
     let settle_time = TimeDelta::hours(settings.settle_time.into());
-    let found = Timeline::load(&store).await.map_err(RunError::failed)?;
-    let start = match task.range() {
-        Some(range) if !state::has_mark(&state) => Start::for_backfills(range.start(), found),
-        _ => {
-            let start_time = settings.start_time().min(limits.retention - BRINK);
-            let mark = state::begin(&state, log, clock.now(), start_time);
-            Start::new(mark, found, settle_time, clock.now())
-        }
+    let now = clock.now();
+    let witnesses = Witnesses {
+        position: kept.position,
+        copy: kept.copy,
+        timeline: found,
+        newest_known: known.newest_hour(now),
     };
-    if let Some(remark) = &start.remark {
-        log.warning(remark);
+    let start_time = settings.start_time().min(limits.retention - BRINK);
+    let terms = Terms {
+        now,
+        first: (now - start_time).trunc_subsecs(0),
+        settle_time,
+    };
+    let start = match task.range() {
+        Some(range) => Start::of_backfill(range.start(), witnesses, terms),
+        None => Start::new(witnesses, terms),
+    };
+    for Remark { weight, sentence } in &start.remarks {
+        match weight {
+            Weight::Info => log.info(sentence),
+            Weight::Warning => log.warning(sentence),
+            Weight::Error => log.error(sentence),
+        }
     }
     let mut schedule = Schedule::new(
         ScheduleSettings {
@@ -180,7 +199,7 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoint: Position(state),
+        checkpoint: MarkKeeper(state),
         letters,
         observer: Arc::new(report),
         clock: clock.clone(),

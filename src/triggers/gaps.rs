@@ -17,6 +17,8 @@ pub(super) struct Gaps {
     missing: Vec<Window>,
     /// Gone before they could be read, oldest first.
     lost: Vec<Window>,
+    /// Not read, as somebody has moved the position on, oldest first.
+    skipped: Vec<Window>,
     /// Since when late rows are being looked for.
     settling_since: Option<DateTime<Utc>>,
     /// Why the timeline cannot be read.
@@ -35,6 +37,7 @@ impl Gaps {
             Some(Found::Timeline(timeline)) => Self {
                 missing: timeline.coverage.missing().collect(),
                 lost: timeline.coverage.lost().to_vec(),
+                skipped: timeline.coverage.skipped().to_vec(),
                 settling_since: timeline.coverage.settling_since(),
                 damage: None,
             },
@@ -70,6 +73,18 @@ impl Gaps {
         ))
     }
 
+    /// What was skipped as somebody moved the position on; none when that is nothing.
+    pub(super) fn skipped(&self) -> Option<String> {
+        let windows: Vec<String> = self.skipped.iter().map(from_to).collect();
+        (!windows.is_empty()).then(|| {
+            format!(
+                "skipped by position, as somebody has moved it on: rows received from {}. If \
+                 nobody else has delivered them, `message-trace backfill --skipped` does",
+                windows.join(", and from ")
+            )
+        })
+    }
+
     /// Since when late rows are being looked for; none when they are not.
     pub(super) fn settling(&self) -> Option<String> {
         self.settling_since.map(|since| {
@@ -89,10 +104,15 @@ impl Gaps {
         json!({
             "missing": windows(&self.missing),
             "lost": windows(&self.lost),
+            "skipped_by_position": windows(&self.skipped),
             "settling_since": self.settling_since,
             "damage": self.damage,
         })
     }
+}
+
+fn from_to(window: &Window) -> String {
+    format!("{} to {}", moment(window.start()), moment(window.end()))
 }
 
 #[cfg(test)]
@@ -121,6 +141,20 @@ mod tests {
         coverage.lose(window(0, 10));
         coverage.reach(at(70));
         coverage.read(window(70, 90), at(90), 5);
+        let mut moved = coverage.clone();
+        moved.skip_by_position(at(100));
+        let moved = Gaps {
+            skipped: moved.skipped().to_vec(),
+            ..Gaps::default()
+        };
+        let skipped = moved.skipped().unwrap();
+        assert!(
+            skipped.contains("2026-11-18 11:16:40 UTC to 2026-11-18 12:16:40 UTC, and from "),
+            "{skipped}"
+        );
+        let facts = moved.facts();
+        let skipped = facts["skipped_by_position"].as_array().unwrap();
+        assert_eq!(skipped.len(), 2);
         let timeline = Timeline::new(at(91), coverage, Lateness::default());
         let text = serde_json::to_vec(&timeline).unwrap();
         storage.write(TIMELINE_FILE, text).await.unwrap();
@@ -138,6 +172,7 @@ mod tests {
             "{settling}"
         );
         assert_eq!(gaps.facts()["missing"].as_array().unwrap().len(), 1);
+        assert_eq!(gaps.skipped(), None);
 
         storage.write(TIMELINE_FILE, "{").await.unwrap();
         let gaps = Gaps::in_storage(&storage).await.unwrap();

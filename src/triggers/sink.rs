@@ -55,7 +55,13 @@ impl Batch for sdk::Batch {
 pub(super) struct Kept(pub(super) Storage);
 
 fn io<T>(result: Result<T, StorageError>) -> io::Result<T> {
-    result.map_err(io::Error::other)
+    result.map_err(|error| {
+        let kind = match &error {
+            StorageError::Failed { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    })
 }
 
 impl Store for Kept {

@@ -2,14 +2,17 @@
 
 use std::io;
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::words::{moment, span};
-
 use crate::{
-    collect::Checkpoint,
-    sdk::{Log, Peek, StateFile, Storage, StorageError},
+    collect::{
+        Checkpoint,
+        start::Position,
+        timeline::{self, TIMELINE_FILE, Timeline},
+    },
+    sdk::{Peek, StateFile, Storage, StorageError},
 };
 
 /// The state file (contract O-05).
@@ -18,58 +21,45 @@ pub(super) const STATE_FILE: &str = "context.json";
 /// Its key for the mark: everything received before it has been delivered.
 const MARK: &str = "most_recent_date_requested";
 
-/// Whether there is a position, so that a collection has begun.
-pub(super) fn has_mark(state: &StateFile) -> bool {
-    state.get::<String>(MARK).is_some()
-}
+/// The longest text of a position that is shown.
+const SHOWN: usize = 80;
 
 /// The position in these files, for people.
 pub(super) async fn mark(storage: &Storage) -> io::Result<Option<DateTime<Utc>>> {
     let found = Found::in_storage(storage).await;
     Ok(match found.map_err(io::Error::other)? {
-        Found::Mark { mark, .. } | Found::Copy { mark, .. } => Some(mark),
+        Found::Mark { mark, .. } | Found::Instead { mark, .. } => Some(mark),
         Found::Nothing | Found::Unusable(_) => None,
     })
 }
 
-/// Where to begin: at the mark of the last run or of the Python module, else `start_time` ago.
-///
-/// A mark in the future, which a wrong clock leaves behind, is brought back to now.
-pub(super) fn begin(
-    state: &StateFile,
-    log: &Log,
-    now: DateTime<Utc>,
-    start_time: TimeDelta,
-) -> DateTime<Utc> {
-    let first = (now - start_time).trunc_subsecs(0);
-    let Some(text) = state.get::<String>(MARK) else {
-        log.info(format!(
-            "No saved position: the collection begins with rows received at {first}."
-        ));
-        return first;
-    };
-    match parse(&text) {
-        Some(mark) if mark <= now => {
-            log.info(format!(
-                "The collection goes on with rows received at {mark}."
-            ));
-            mark
-        }
-        Some(mark) => {
-            log.warning(format!(
-                "The saved position {mark} lies in the future; the collection goes on from now. \
-                 Check the clock of this machine."
-            ));
-            now
-        }
-        None => {
-            log.error(format!(
-                "The saved position {text:?} in {STATE_FILE} is not a date; the collection begins \
-                 with rows received at {first}. To go on elsewhere, stop the trigger, set `{MARK}` \
-                 to a date such as 2026-05-04T09:00:00+00:00, and start it."
-            ));
-            first
-        }
+/// The position as it stands, and its copy, which only this module writes.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) position: Position,
+    pub(super) copy: Option<DateTime<Utc>>,
+}
+
+impl Kept {
+    /// What the files hold; nothing is mended.
+    pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
+        let Peek { current, copy } = StateFile::peek(storage, STATE_FILE).await?;
+        let without = |reason: &str| match copy {
+            // The Python module keeps no copy, and writes a file without a position at first.
+            None => Position::Absent,
+            Some(_) => Position::Unusable(format!("{STATE_FILE} {reason}")),
+        };
+        let position = match current {
+            None => without("is missing"),
+            Some(Err(reason)) => Position::Unusable(format!("{STATE_FILE} is broken: {reason}")),
+            Some(Ok(object)) => match mark_in(&object) {
+                None => without("has none"),
+                Some(Ok(mark)) => Position::At(mark),
+                Some(Err(text)) => Position::Unusable(format!("{text} is not a date")),
+            },
+        };
+        let copy = copy.and_then(|object| mark_in(&object)?.ok());
+        Ok(Self { position, copy })
     }
 }
 
@@ -86,31 +76,45 @@ pub(super) enum Found {
     },
     /// No usable position, and why.
     Unusable(String),
-    /// A broken file, why, and the position in its copy.
-    Copy { mark: DateTime<Utc>, reason: String },
+    /// No usable position, why, and where a run goes on by what else is kept.
+    Instead {
+        mark: DateTime<Utc>,
+        reason: String,
+        witness: &'static str,
+    },
 }
 
 impl Found {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        let Peek { current, copy } = StateFile::peek(storage, STATE_FILE).await?;
-        // This module keeps a copy, and the Python module does not.
-        let by_python = copy.is_none();
-        let copied = copy.and_then(|object| mark_in(&object)?.ok());
-        let broken = match current {
-            None => return Ok(Self::Nothing),
-            Some(Ok(object)) => match mark_in(&object) {
-                None => return Ok(Self::Nothing),
-                Some(Ok(mark)) => return Ok(Self::Mark { mark, by_python }),
-                Some(Err(text)) => return Ok(Self::Unusable(format!("{text} is not a date"))),
-            },
-            Some(Err(reason)) => reason,
+        let Kept { position, copy } = Kept::in_storage(storage).await?;
+        let text = storage.read(TIMELINE_FILE).await?;
+        let timeline = match text.map(|text| Timeline::parse(&text)) {
+            Some(timeline::Found::Timeline(timeline)) => Some(timeline),
+            _ => None,
         };
-        Ok(match copied {
-            Some(mark) => Self::Copy {
-                mark,
-                reason: broken,
+        let timeline = timeline.filter(|timeline| timeline.coverage.has_begun());
+        let kept = timeline.map(|timeline| timeline.mark);
+        let reason = match position {
+            Position::At(mark) => {
+                // This module keeps a copy, and the Python module does not.
+                let by_python = copy.is_none();
+                return Ok(Self::Mark { mark, by_python });
+            }
+            Position::Absent if kept.is_none() => return Ok(Self::Nothing),
+            position => position.to_string(),
+        };
+        Ok(match (kept, copy) {
+            (Some(kept), copy) => Self::Instead {
+                mark: copy.map_or(kept, |copy| copy.min(kept)),
+                reason,
+                witness: TIMELINE_FILE,
             },
-            None => Self::Unusable(broken),
+            (None, Some(mark)) => Self::Instead {
+                mark,
+                reason,
+                witness: "the last good copy",
+            },
+            (None, None) => Self::Unusable(reason),
         })
     }
 }
@@ -143,7 +147,7 @@ impl Found {
                 } else {
                     format!(
                         "the position that {writer} left is in the future, at {}: check the clock \
-                         of this machine; a run goes on from now",
+                         of this machine",
                         moment(*mark)
                     )
                 };
@@ -151,15 +155,20 @@ impl Found {
             }
             Self::Unusable(reason) => {
                 let text = format!(
-                    "{STATE_FILE} cannot be used ({reason}), so that a run {begins}: set the \
-                     position in it, or take the file away"
+                    "{STATE_FILE} cannot be used ({reason}), so that a run goes on `settle_time` \
+                     before the newest row that is remembered as delivered or, when there is none, \
+                     {begins}: set the position in it to go on elsewhere"
                 );
                 (false, text, facts(None, None))
             }
-            Self::Copy { mark, reason } => {
+            Self::Instead {
+                mark,
+                reason,
+                witness,
+            } => {
                 let text = format!(
-                    "{STATE_FILE} is broken ({reason}): a run puts it aside, and goes on at {} \
-                     with the last good copy",
+                    "{STATE_FILE} cannot be used ({reason}): a run puts it right, and goes on at \
+                     {}, as {witness} tells",
                     moment(*mark)
                 );
                 (true, text, facts(Some(*mark), Some("message-trace")))
@@ -172,7 +181,11 @@ impl Found {
 fn mark_in(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
     let value = object.get(MARK)?;
     let date = value.as_str().and_then(parse);
-    Some(date.ok_or_else(|| value.to_string()))
+    Some(date.ok_or_else(|| {
+        let text = value.to_string();
+        let shown = text.get(..text.floor_char_boundary(SHOWN));
+        shown.unwrap_or_default().to_owned()
+    }))
 }
 
 /// The date as Python's `isoformat` and others write it; without a zone it is UTC.
@@ -189,9 +202,9 @@ fn parse(text: &str) -> Option<DateTime<Utc>> {
 
 /// Keeps the mark in the state file.
 #[derive(Debug)]
-pub(super) struct Position(pub(super) StateFile);
+pub(super) struct MarkKeeper(pub(super) StateFile);
 
-impl Checkpoint for Position {
+impl Checkpoint for MarkKeeper {
     async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
         // As Python's `isoformat` writes it, so that the Python module can go on from here.
         self.0

@@ -179,6 +179,10 @@ async fn timeline(running: &Running) -> Vec<Line> {
         gaps.lost()
             .map(|text| line("lost", text, Value::Null, true)),
     );
+    lines.extend(
+        gaps.skipped()
+            .map(|text| line("skipped", text, Value::Null, true)),
+    );
     let settling = gaps.settling().unwrap_or_else(none);
     lines.push(line("settling", settling, Value::Null, false));
     lines

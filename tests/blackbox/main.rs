@@ -27,6 +27,7 @@ mod quota;
 mod refusals;
 mod secrets;
 mod sign_in;
+mod state;
 mod status;
 mod terminal;
 mod usage;

@@ -12,6 +12,7 @@ use super::{
     summary::{self, Outcome},
 };
 use crate::{
+    Window,
     cli::screen::Screen,
     collect::backfill::{ORDER_FILE, Order, Phase, Progress},
     sdk::{Errand, RunError, StartError, Storage, StorageError},
@@ -34,6 +35,11 @@ const ON: &str = "`message-trace backfill` goes on with it, and `message-trace b
 /// How to come back to what a running trigger does.
 const SHOWN: &str = "`message-trace backfill` shows how far it is, and `message-trace backfill \
                      --cancel` gives it up.";
+
+/// Tells an order for what was skipped from one for dates.
+fn skipped_words() -> (String, String) {
+    ("skipped".to_owned(), String::new())
+}
 
 /// A backfill that a person waits for.
 pub(super) struct Session<'a> {
@@ -66,16 +72,16 @@ impl<'a> Session<'a> {
                 }
             };
         }
+        if self.wish.skipped {
+            return self.take_back(unfinished, &standing).await;
+        }
         match (unfinished, self.wish.words.clone()) {
             (Some(order), None) => self.perform(order, false).await,
             (Some(order), Some(words)) if !self.wish.dry_run => {
                 if order.words == words && order.again == self.wish.again {
                     return self.perform(order, false).await;
                 }
-                Ok(self.refuse(&format!(
-                    "the backfill of {} is not finished: {ON}",
-                    order.range
-                )))
+                Ok(self.refuse_beside(&order))
             }
             (None, None) => Ok(self
                 .refuse("nothing is to be gone on with: say where to begin, e.g. with --from -7d")),
@@ -108,6 +114,55 @@ impl<'a> Session<'a> {
         } else {
             self.perform(order, true).await
         }
+    }
+
+    /// Has the oldest window delivered that was skipped as somebody moved the position on.
+    async fn take_back(
+        &mut self,
+        unfinished: Option<Order>,
+        standing: &Standing,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(order) = unfinished.filter(|_| !self.wish.dry_run) {
+            let is_that = order.words == skipped_words();
+            return if is_that {
+                self.perform(order, false).await
+            } else {
+                Ok(self.refuse_beside(&order))
+            };
+        }
+        let Some((first, others)) = standing.skipped.split_first() else {
+            self.display
+                .say("Nothing is skipped: nobody has moved the saved position on.");
+            return Ok(ExitCode::SUCCESS);
+        };
+        if !others.is_empty() {
+            let count = others.len();
+            self.display.say(&format!(
+                "{count} more were skipped: give the command again when this one is done."
+            ));
+        }
+        let reach = backfill::reach(self.errand)?;
+        let oldest = reach.oldest(self.errand.clock().now());
+        let Some(range) = Window::new(first.start().max(oldest), first.end()) else {
+            let Reach { service, kept, .. } = reach;
+            return Ok(self.refuse(&format!(
+                "{service} keeps rows for {} days: those received from {first} are gone",
+                kept.num_days()
+            )));
+        };
+        let order = Order::new(Uuid::new_v4(), range, skipped_words(), false);
+        if self.wish.dry_run {
+            self.count(&order, reach).await
+        } else {
+            self.perform(order, true).await
+        }
+    }
+
+    fn refuse_beside(&self, order: &Order) -> ExitCode {
+        self.refuse(&format!(
+            "the backfill of {} is not finished: {ON}",
+            order.range
+        ))
     }
 
     fn refuse(&self, sentence: &str) -> ExitCode {

@@ -42,7 +42,10 @@ impl Coverage {
         let behind = Window::new(window.start(), window.end().min(edge));
         let mut wanted: Vec<Window> = match behind {
             Some(behind) if again => without(&[behind], self.missing()),
-            Some(behind) => unread(behind).chain(within(&self.lost, behind)).collect(),
+            Some(behind) => unread(behind)
+                .chain(within(&self.lost, behind))
+                .chain(within(&self.skipped, behind))
+                .collect(),
             None => Vec::new(),
         };
         let ahead = Window::new(window.start().max(edge), window.end());

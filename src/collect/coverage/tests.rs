@@ -209,3 +209,43 @@ fn another_module_s_work_leaves_a_backfill_as_it_is() {
     assert_eq!((coverage.mark(), coverage.edge()), (at(50), at(50)));
     assert!(coverage.is_done_with(at(49)));
 }
+
+#[test]
+fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 10), at(10), 1);
+    coverage.reach(at(20));
+    coverage.read(window(20, 30), at(30), 1);
+    coverage.skip_by_position(at(50));
+    assert_eq!((coverage.mark(), coverage.edge()), (at(50), at(50)));
+    assert_eq!(coverage.skipped(), [window(10, 20), window(30, 50)]);
+    coverage.skip_by_position(at(60));
+    assert_eq!(coverage.skipped(), [window(10, 20), window(30, 60)]);
+    coverage.backfill(window(0, 40), false);
+    assert_eq!(wanted(&coverage), [window(10, 20), window(30, 40)]);
+    assert_eq!(coverage.skipped(), [window(40, 60)], "the rest is left");
+    coverage.want(window(45, 60));
+    assert_eq!(coverage.skipped(), [window(40, 45)]);
+    let mut within_a_gap = Coverage::new(at(0));
+    within_a_gap.reach(at(100));
+    within_a_gap.skip_by_position(at(40));
+    assert_eq!(within_a_gap.skipped(), [window(0, 40)]);
+    assert_eq!(
+        (within_a_gap.mark(), within_a_gap.edge()),
+        (at(40), at(100))
+    );
+    let many = (0..60).map(|hour| (100 + hour * 60, 130 + hour * 60));
+    for (start, end) in many {
+        coverage.read(
+            Window::new(coverage.edge(), at(start)).unwrap(),
+            at(start),
+            1,
+        );
+        coverage.skip_by_position(at(end));
+    }
+    assert_eq!(coverage.skipped().len(), MOST_SKIPPED);
+    assert_eq!(
+        coverage.skipped().last(),
+        Some(&window(100 + 59 * 60, 130 + 59 * 60))
+    );
+}

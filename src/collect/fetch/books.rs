@@ -236,7 +236,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.source_time(),
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
-        );
+        )
+        .beside(self.journal.inventory(self.horizon()));
         let mut backoff = store_backoff();
         while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;

@@ -20,6 +20,8 @@ struct Files {
     /// The last addition: where, and from which length to which.
     last: Mutex<Option<(String, usize, usize)>>,
     broken: Mutex<bool>,
+    /// Files with something else in their place.
+    replaced: Mutex<Vec<String>>,
     /// What a crash of the machine leaves.
     safe: Mutex<BTreeMap<String, Vec<u8>>>,
 }
@@ -68,6 +70,15 @@ impl Files {
 
 impl Store for Files {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        if self
+            .replaced
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|other| other == name)
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a device"));
+        }
         Ok(self
             .content
             .lock()
@@ -131,7 +142,7 @@ fn now<T>(work: impl Future<Output = T>) -> T {
 const SEED_OF_TESTS: [u8; 16] = [1; 16];
 
 fn open(files: &Files) -> Remembered {
-    now(Journal::open(files, SEED_OF_TESTS)).unwrap()
+    now(Journal::open(files, SEED_OF_TESTS, &Inventory::new())).unwrap()
 }
 
 fn at(hour: u32) -> DateTime<Utc> {
@@ -201,7 +212,7 @@ fn a_seed_that_is_lost_forgets_everything_and_says_so() {
         let files = Files::default();
         append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
         files.change(SEED, damage);
-        let remembered = now(Journal::open(&files, [9; 16])).unwrap();
+        let remembered = now(Journal::open(&files, [9; 16], &Inventory::new())).unwrap();
         assert!(remembered.known.is_empty());
         assert_eq!(
             remembered.damage,
@@ -499,4 +510,123 @@ proptest! {
             prop_assert_eq!(real.known.len(), model.delivered.len());
         }
     }
+}
+
+/// What is kept of two segments: three rows of the last day, two older ones.
+fn two_segments(files: &Files) -> Inventory {
+    let mut journal = open(files).journal;
+    append(&mut journal, files, &[row(1, 0, 100), row(2, 0, 101)]);
+    append(&mut journal, files, &[row(3, 0, 10), row(4, 0, 11)]);
+    append(&mut journal, files, &[row(5, 0, 102)]);
+    now(journal.sync(files)).unwrap();
+    assert_eq!(journal.inventory(at(12)), Inventory::from([(0, 3)]));
+    let all = journal.inventory(at(11));
+    assert_eq!(all, Inventory::from([(0, 3), (1, 2)]));
+    all
+}
+
+fn expecting(files: &Files, inventory: &Inventory) -> Remembered {
+    now(Journal::open(files, SEED_OF_TESTS, inventory)).unwrap()
+}
+
+#[test]
+fn a_segment_that_has_lost_rows_is_noticed_and_its_number_not_used_again() {
+    type Harm = fn(&Files, &str);
+    let harms: [(Harm, u64, usize); 3] = [
+        (|files, name| files.change(name, Vec::clear), 0, 1),
+        (|files, name| now(files.delete(name)).unwrap(), 0, 1),
+        // Cut between two frames.
+        (
+            |files, name| files.change(name, |content| content.truncate(24)),
+            1,
+            2,
+        ),
+    ];
+    for (harm, left, newest) in harms {
+        let files = Files::default();
+        let kept = two_segments(&files);
+        let whole = expecting(&files, &kept);
+        assert!(whole.damage.is_empty(), "{:?}", whole.damage);
+        assert_eq!(whole.journal.inventory(at(0)), kept);
+        let names = files.segments();
+        harm(&files, &names[1]);
+        let mut found = expecting(&files, &kept);
+        let lost = 2 - left;
+        let said = format!(
+            "{} has {left} of 2 rows: {lost} may be sent twice",
+            names[1]
+        );
+        assert_eq!(found.damage, [said]);
+        assert_eq!(found.known.len(), 3 + usize::try_from(left).unwrap());
+        let kept = found.journal.inventory(at(0));
+        assert_eq!(kept.len(), newest);
+        assert!(
+            expecting(&files, &kept).damage.is_empty(),
+            "it is said once"
+        );
+        append(&mut found.journal, &files, &[row(6, 0, 103)]);
+        assert!(files.segments().contains(&segment_name(2)), "a new one");
+    }
+    // More than was counted is no damage: a kill came before the count was kept.
+    let files = Files::default();
+    two_segments(&files);
+    assert!(
+        expecting(&files, &Inventory::from([(0, 1)]))
+            .damage
+            .is_empty()
+    );
+    // All of it is gone, the seed, too.
+    let files = Files::default();
+    let said = expecting(&files, &Inventory::from([(0, 1)])).damage;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("all known rows are forgotten"), "{said:?}");
+}
+
+#[test]
+fn a_number_is_not_used_again_whether_its_segment_is_there_or_named() {
+    let files = Files::default();
+    two_segments(&files);
+    let mut journal = expecting(&files, &Inventory::from([(7, 1)])).journal;
+    append(&mut journal, &files, &[row(6, 0, 103)]);
+    assert!(files.segments().contains(&segment_name(8)));
+}
+
+#[test]
+fn what_is_doubtful_is_not_counted() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    append(&mut journal, &files, &[row(1, 0, 50), row(2, 0, 50)]);
+    *files.broken.lock().unwrap() = true;
+    now(journal.sync(&files)).unwrap_err();
+    *files.broken.lock().unwrap() = false;
+    now(journal.sync(&files)).unwrap();
+    assert_eq!(journal.inventory(at(0)), Inventory::from([(1, 2)]));
+    *files.broken.lock().unwrap() = true;
+    for _ in 0..3 {
+        now(journal.append(&files, &mut vec![row(3, 0, 50)])).unwrap_err();
+    }
+    *files.broken.lock().unwrap() = false;
+    assert_eq!(journal.inventory(at(0)), Inventory::from([(1, 2)]));
+    let segments = files.segments();
+    assert!(
+        segments.len() <= 2,
+        "no part of a try is left: {segments:?}"
+    );
+}
+
+#[test]
+fn what_is_no_file_is_damage_and_is_left_alone() {
+    let files = Files::default();
+    let kept = two_segments(&files);
+    files.replaced.lock().unwrap().push(segment_name(0));
+    let mut found = expecting(&files, &kept);
+    assert_eq!(found.damage.len(), 2, "{:?}", found.damage);
+    assert!(found.damage[0].contains("left alone: it is a device"));
+    assert_eq!(found.known.len(), 2);
+    append(&mut found.journal, &files, &[row(6, 0, 103)]);
+    assert_eq!(files.segments().len(), 3);
+    files.replaced.lock().unwrap().push(SEED.to_owned());
+    let found = expecting(&files, &kept);
+    assert!(found.damage[0].contains("all known rows are forgotten"));
+    assert!(found.known.is_empty());
 }

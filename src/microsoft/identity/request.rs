@@ -17,7 +17,7 @@ use super::{
     errors::SignInError,
 };
 use crate::{
-    Clock, Secret,
+    Clock, Secret, files,
     http::{Http, Request, Response},
     microsoft::TOKEN_LIMITS,
 };
@@ -105,8 +105,11 @@ async fn federated(path: &Path) -> Result<Secret, SignInError> {
         path: path.to_owned(),
         source,
     };
-    let text = tokio::fs::read_to_string(path).await.map_err(failed)?;
-    if text.trim().is_empty() || text.len() > MAX_TOKEN_FILE {
+    let file = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || files::read_text(&file, MAX_TOKEN_FILE));
+    let text = reading.await.map_err(std::io::Error::other).flatten();
+    let text = text.map_err(failed)?;
+    if text.trim().is_empty() {
         let what = std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no token");
         return Err(failed(what));
     }

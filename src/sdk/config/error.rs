@@ -23,6 +23,14 @@ pub enum ConfigError {
         /// The failure below.
         source: io::Error,
     },
+    /// Something else is in the place of a file, or it is far too long.
+    #[error("cannot use {path}: put a file there that holds the value and nothing else")]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+        /// What is there instead.
+        source: io::Error,
+    },
     /// A value is neither UTF-8 nor UTF-16.
     #[error("{place} is not UTF-8 text: save it as UTF-8")]
     NotText {

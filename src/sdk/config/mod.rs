@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use self::error::{ConfigError, Place};
-use crate::Secret;
+use crate::{Secret, files};
 
 /// The named values a process is started with. `Debug` shows names only: values may be secrets.
 #[derive(Clone, Default)]
@@ -242,15 +242,27 @@ impl Configuration {
     }
 }
 
-/// The content of a regular file; symbolic links are followed.
+/// No value is longer.
+const LONGEST: usize = 4 << 20;
+
+/// The content of a regular file; symbolic links are followed, and folders are passed over.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
     };
     match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => std::fs::read(path).map(Some).map_err(unreadable),
-        Ok(_) => Ok(None),
+        Ok(metadata) if metadata.is_dir() => Ok(None),
+        Ok(_) => files::read(path, LONGEST).map(Some).map_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                ConfigError::NoFile {
+                    path: path.to_owned(),
+                    source: error,
+                }
+            } else {
+                unreadable(error)
+            }
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
         Err(error) => Err(unreadable(error)),

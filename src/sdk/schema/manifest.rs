@@ -9,6 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Schema;
+use crate::files;
+
+/// No manifest is longer.
+const LONGEST: usize = 4 << 20;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +65,7 @@ impl ModuleManifest {
     /// When the one that is used is unreadable or broken.
     pub fn load(path: &Path, compiled_in: &str) -> Result<Self, ManifestError> {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
+        match files::read_text(path, LONGEST) {
             Ok(text) => Self::parse(&name, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Self::parse("that is compiled in", compiled_in)

@@ -1,12 +1,13 @@
 //! A look at the data directory that leaves it as it is, whoever works on it.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::Path,
 };
 
 use super::{StorageError, local::LOCK};
+use crate::files;
 
 /// What was found.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ fn writable(directory: &Path) -> io::Result<()> {
 
 /// Whether a process has the directory for itself. A shared lock is held for an instant: there is no way to ask for one without having it.
 pub(super) fn is_locked(root: &Path) -> bool {
-    File::open(root.join(LOCK))
+    files::open(OpenOptions::new().read(true), &root.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Backend, StorageError};
+use super::{Backend, LONGEST, StorageError};
+use crate::files;
 
 /// Held by the process that works on the directory.
 pub(super) const LOCK: &str = ".lock";
@@ -47,12 +48,9 @@ impl LocalBackend {
             source,
         };
         fs::create_dir_all(&root).map_err(unusable)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.join(LOCK))
-            .map_err(unusable)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = files::open(&options, &root.join(LOCK)).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StorageError::Locked { path: root }),
@@ -102,7 +100,8 @@ impl LocalBackend {
         })
     }
 
-    /// Puts a file beside the one of this name, and then in its place.
+    /// Puts a file beside the one of this name, and then in its place. A folder that stands there
+    /// is put aside.
     fn replace(
         &self,
         name: String,
@@ -115,12 +114,20 @@ impl LocalBackend {
             let path = root.join(&name);
             let directory = parent(root, &path)?;
             let temporary = directory.join(format!(".{number}.tmp"));
+            let in_place = || match fs::rename(&temporary, &path) {
+                Err(_) if path.is_dir() => {
+                    let aside = directory.join(format!("{}.folder-{number}", file_name(&path)));
+                    fs::rename(&path, aside)?;
+                    fs::rename(&temporary, &path)
+                }
+                renamed => renamed,
+            };
             let written = if is_light {
-                write(&temporary, mode(&name), &content).and_then(|_| fs::rename(&temporary, &path))
+                write(&temporary, mode(&name), &content).and_then(|_| in_place())
             } else {
                 write(&temporary, mode(&name), &content)
                     .and_then(|file| file.sync_all())
-                    .and_then(|()| fs::rename(&temporary, &path))
+                    .and_then(|()| in_place())
                     .and_then(|()| sync_directory(&directory))
             };
             if written.is_err() {
@@ -134,7 +141,7 @@ impl LocalBackend {
 
 impl Backend for LocalBackend {
     fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        self.blocking(move |root| match fs::read(root.join(name)) {
+        self.blocking(move |root| match files::read(&root.join(name), LONGEST) {
             Ok(content) => Ok(Some(Bytes::from(content))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -162,7 +169,7 @@ impl Backend for LocalBackend {
                     new_in = (!path.exists()).then_some(directory);
                     let mut options = OpenOptions::new();
                     options.create(true).append(true).mode(mode(&name));
-                    options.open(&path)?
+                    files::open(&options, &path)?
                 }
             };
             file.write_all(&content)?;
@@ -180,7 +187,7 @@ impl Backend for LocalBackend {
             let open = this.take_appended(&name);
             let file = match open.filter(is_there) {
                 Some(file) => file,
-                None => OpenOptions::new().append(true).open(root.join(&name))?,
+                None => files::open(OpenOptions::new().append(true), &root.join(&name))?,
             };
             file.sync_data()?;
             *this.appended() = Some((name, file));
@@ -238,9 +245,14 @@ fn mode(name: &str) -> u32 {
 fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(true).write(true).mode(mode);
-    let mut file = options.open(path)?;
+    let mut file = files::open(&options, path)?;
     file.write_all(content)?;
     Ok(file)
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Makes a rename or a new name in this directory survive a crash.
@@ -327,6 +339,53 @@ mod tests {
         assert_eq!(mode(), 0o600, "appended to");
         backend.write(name.to_owned(), "y".into()).await.unwrap();
         assert_eq!(mode(), 0o600, "written");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_told_and_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let backend = LocalBackend::open(root).unwrap();
+        fs::create_dir_all(root.join("state/inside")).unwrap();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(root.join("pipe"))
+            .status();
+        assert!(pipe.unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", root.join("endless")).unwrap();
+        for name in ["state", "pipe", "endless"] {
+            let error = backend.read(name.to_owned()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
+            let appended = backend.append(name.to_owned(), "x".into()).await;
+            assert!(appended.is_err(), "{name}");
+            assert!(backend.sync(name.to_owned()).await.is_err(), "{name}");
+            let write = |text: &'static str| backend.write(name.to_owned(), text.into());
+            write("new").await.unwrap();
+            assert_eq!(fs::read_to_string(root.join(name)).unwrap(), "new");
+        }
+        let aside = fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let aside = aside.filter(|path| path.join("inside").is_dir()).count();
+        assert_eq!(aside, 1, "what was in the folder is kept");
+        let long = File::create(root.join("long")).unwrap();
+        long.set_len(LONGEST as u64 + 1).unwrap();
+        let error = backend.read("long".to_owned()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        drop(backend);
+        fs::remove_file(root.join(LOCK)).unwrap();
+        fs::rename(root.join("state"), root.join("other")).unwrap();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(root.join(LOCK))
+            .status();
+        assert!(pipe.unwrap().success());
+        assert!(matches!(
+            LocalBackend::open(root),
+            Err(StorageError::Root { .. })
+        ));
+        assert!(
+            !crate::sdk::storage::is_locked(root),
+            "and it is not waited for"
+        );
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub use self::{
     state_file::{Peek, StateFile},
 };
 
+/// No stored file is longer, whatever it holds: segments of delivered rows are closed at a quarter of
+/// it, and the rest of the state is far smaller.
+const LONGEST: usize = 16 << 20;
+
 /// Why something could not be kept or found again.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -69,6 +73,19 @@ pub enum StorageError {
         /// The failure below.
         source: io::Error,
     },
+}
+
+impl StorageError {
+    /// Why a file can have no content, when it is not that the storage fails: something else is in
+    /// its place, or it is far too long.
+    pub fn is_damage(&self) -> Option<String> {
+        match self {
+            Self::Failed { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                Some(source.to_string())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Keeps files under relative names like `context.json` or `ledger/0001.seg`.
@@ -193,7 +210,18 @@ fn failed<'a>(
     move |source| StorageError::Failed {
         operation,
         name: name.to_owned(),
-        source,
+        source: explained(source),
+    }
+}
+
+/// With the cure, where the system does not say it.
+fn explained(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        let cure = "this process may not write files as long as this: raise its limit (`ulimit -f`, \
+                    or LimitFSIZE of systemd), and start it again";
+        io::Error::new(error.kind(), cure)
+    } else {
+        error
     }
 }
 

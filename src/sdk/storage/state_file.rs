@@ -42,12 +42,13 @@ impl StateFile {
         clock: &Clock,
         log: &Log,
     ) -> Result<Self, StorageError> {
-        let object = match storage.read(name).await? {
+        let object = match read(storage, name).await? {
             None => Map::new(),
-            Some(content) => match parse(&content) {
+            Some(Ok(content)) => match parse(&content) {
                 Ok(object) => object,
-                Err(reason) => recover(storage, name, content, &reason, clock, log).await?,
+                Err(reason) => recover(storage, name, Some(content), &reason, clock, log).await?,
             },
+            Some(Err(reason)) => recover(storage, name, None, &reason, clock, log).await?,
         };
         Ok(Self {
             storage: storage.clone(),
@@ -61,11 +62,11 @@ impl StateFile {
     /// # Errors
     /// When the storage fails.
     pub async fn peek(storage: &Storage, name: &str) -> Result<Peek, StorageError> {
-        let current = storage.read(name).await?;
-        let copy = storage.read(&copy_of(name)).await?;
+        let current = read(storage, name).await?;
+        let copy = read(storage, &copy_of(name)).await?;
         Ok(Peek {
-            current: current.map(|content| parse(&content)),
-            copy: copy.and_then(|content| parse(&content).ok()),
+            current: current.map(|content| parse(&content?)),
+            copy: copy.and_then(|content| parse(&content.ok()?).ok()),
         })
     }
 
@@ -107,6 +108,20 @@ fn copy_of(name: &str) -> String {
     format!("{name}.previous")
 }
 
+/// The content of a file, or why it can have none; none where there is no file.
+async fn read(
+    storage: &Storage,
+    name: &str,
+) -> Result<Option<Result<Bytes, String>>, StorageError> {
+    match storage.read(name).await {
+        Ok(content) => Ok(content.map(Ok)),
+        Err(error) => error
+            .is_damage()
+            .map(|reason| Some(Err(reason)))
+            .ok_or(error),
+    }
+}
+
 fn parse(content: &[u8]) -> Result<Map<String, Value>, String> {
     let content = content
         .strip_prefix("\u{feff}".as_bytes())
@@ -121,26 +136,32 @@ fn parse(content: &[u8]) -> Result<Map<String, Value>, String> {
 async fn recover(
     storage: &Storage,
     name: &str,
-    broken: Bytes,
+    broken: Option<Bytes>,
     reason: &str,
     clock: &Clock,
     log: &Log,
 ) -> Result<Map<String, Value>, StorageError> {
-    let aside = format!("{name}.broken-{}", clock.now().format("%Y%m%dT%H%M%S%3fZ"));
-    storage.write(&aside, broken).await?;
-    let copy = storage.read(&copy_of(name)).await?;
+    let aside = match broken {
+        Some(broken) => {
+            let aside = format!("{name}.broken-{}", clock.now().format("%Y%m%dT%H%M%S%3fZ"));
+            storage.write(&aside, broken).await?;
+            storage.delete(name).await?;
+            format!(" and was put aside as {aside}")
+        }
+        None => String::new(),
+    };
+    let copy = read(storage, &copy_of(name)).await?.and_then(Result::ok);
     let copied = copy.as_deref().map(parse);
     let (object, instead) = match copied {
         Some(Ok(object)) => (object, "the last good copy is used instead"),
-        Some(Err(_)) => (Map::new(), "its copy is broken too: starting without state"),
-        None => (Map::new(), "there is no copy of it: starting without state"),
+        Some(Err(_)) => (Map::new(), "its copy is broken too: nothing of it is used"),
+        None => (Map::new(), "there is no copy of it: nothing of it is used"),
     };
-    storage.delete(name).await?;
     if let Some(copy) = copy.filter(|_| !object.is_empty()) {
         storage.write(name, copy).await?;
     }
     log.error(format!(
-        "the state file {name} is broken ({reason}) and was put aside as {aside}; {instead}"
+        "the state file {name} is broken ({reason}){aside}; {instead}"
     ));
     Ok(object)
 }

@@ -1,0 +1,336 @@
+use super::*;
+
+const SETTLE: TimeDelta = TimeDelta::hours(24);
+
+/// So many minutes after a full hour.
+fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+}
+
+fn window(start: i64, end: i64) -> Window {
+    Window::new(at(start), at(end)).unwrap()
+}
+
+/// All is read until minute 20 but for the first ten minutes.
+fn coverage() -> Coverage {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(10));
+    coverage.read(window(10, 20), at(20), 7);
+    coverage
+}
+
+fn timeline() -> Found {
+    whole(coverage())
+}
+
+fn whole(coverage: Coverage) -> Found {
+    Found::Timeline(Box::new(Timeline::new(
+        at(21),
+        coverage,
+        Lateness::default(),
+    )))
+}
+
+fn terms() -> Terms {
+    Terms {
+        now: at(200),
+        first: at(140),
+        settle_time: SETTLE,
+    }
+}
+
+/// What a stop at the end of [`timeline`] leaves.
+fn left() -> Witnesses {
+    Witnesses {
+        position: Position::At(at(0)),
+        copy: Some(at(0)),
+        timeline: timeline(),
+        newest_known: Some(at(0)),
+    }
+}
+
+fn unusable() -> Position {
+    Position::Unusable("why".to_owned())
+}
+
+fn missing(start: &Start) -> Vec<Window> {
+    start.coverage.missing().collect()
+}
+
+/// The only remark.
+fn said(start: &Start) -> (Weight, &str) {
+    assert_eq!(start.remarks.len(), 1, "{:?}", start.remarks);
+    (start.remarks[0].weight, &start.remarks[0].sentence)
+}
+
+fn names(start: &Start, weight: Weight, times: &[DateTime<Utc>]) {
+    let (is, sentence) = said(start);
+    assert_eq!(is, weight, "{sentence}");
+    for time in times {
+        assert!(sentence.contains(&time.to_string()), "{time}: {sentence}");
+    }
+}
+
+#[test]
+fn it_goes_on_where_it_stopped() {
+    let start = Start::new(left(), terms());
+    assert_eq!(start.coverage, coverage());
+    names(&start, Weight::Info, &[at(0)]);
+    // Also when the last digits of the mark were not kept.
+    let mut odd = Coverage::new(at(0) + TimeDelta::nanoseconds(1500));
+    odd.read(Window::new(odd.floor(), at(5)).unwrap(), at(5), 1);
+    odd.reach(at(9));
+    let mark = odd.mark();
+    let witnesses = Witnesses {
+        position: Position::At(comparable(mark)),
+        timeline: whole(odd.clone()),
+        ..left()
+    };
+    assert_eq!(Start::new(witnesses, terms()).coverage, odd);
+}
+
+#[test]
+fn without_a_usable_position_the_timeline_counts() {
+    for position in [Position::Absent, unusable(), Position::At(at(206))] {
+        for copy in [None, Some(at(0)), Some(at(300))] {
+            let witnesses = Witnesses {
+                position: position.clone(),
+                copy,
+                ..left()
+            };
+            let start = Start::new(witnesses, terms());
+            assert_eq!(start.coverage, coverage(), "{position:?} {copy:?}");
+            names(&start, Weight::Error, &[at(0), at(140)]);
+        }
+    }
+    let older = Witnesses {
+        position: unusable(),
+        copy: Some(at(-5)),
+        ..left()
+    };
+    let start = Start::new(older, terms());
+    assert_eq!(missing(&start), [window(-5, 10)], "the earlier of the two");
+    names(&start, Weight::Error, &[at(-5), at(140)]);
+}
+
+#[test]
+fn a_position_that_was_moved_on_is_followed_and_kept_in_mind() {
+    for copy in [None, Some(at(0)), Some(at(-5))] {
+        let witnesses = Witnesses {
+            position: Position::At(at(100)),
+            copy,
+            ..left()
+        };
+        let start = Start::new(witnesses, terms());
+        let (floor, edge) = (start.coverage.floor(), start.coverage.edge());
+        assert_eq!((floor, edge), (at(100), at(100)));
+        assert_eq!(start.coverage.skipped(), [window(0, 10), window(20, 100)]);
+        names(&start, Weight::Warning, &[at(0), at(100)]);
+    }
+    // As far as the other machine's clock may be ahead.
+    let ahead = Witnesses {
+        position: Position::At(at(205)),
+        ..left()
+    };
+    let start = Start::new(ahead, terms());
+    assert_eq!(start.coverage.mark(), at(205));
+}
+
+#[test]
+fn a_timeline_that_is_older_than_what_was_written_is_the_more_cautious_one() {
+    let witnesses = Witnesses {
+        position: Position::At(at(100)),
+        copy: Some(at(100)),
+        ..left()
+    };
+    let start = Start::new(witnesses, terms());
+    assert_eq!(start.coverage, coverage());
+    names(&start, Weight::Error, &[at(0), at(100)]);
+}
+
+#[test]
+fn a_position_that_was_moved_back_is_followed() {
+    let witnesses = Witnesses {
+        position: Position::At(at(-5)),
+        ..left()
+    };
+    let start = Start::new(witnesses, terms());
+    assert_eq!(start.coverage.mark(), at(-5));
+    assert_eq!(start.coverage.origin(), at(-5));
+    assert_eq!(missing(&start), [window(-5, 10)]);
+    names(&start, Weight::Warning, &[at(0), at(-5)]);
+    let crashed = Witnesses {
+        position: Position::At(at(-5)),
+        copy: Some(at(-5)),
+        ..left()
+    };
+    let start = Start::new(crashed, terms());
+    assert_eq!(missing(&start), [window(-5, 10)]);
+    names(&start, Weight::Info, &[at(-5)]);
+}
+
+#[test]
+fn without_a_timeline_the_settling_past_is_read_again() {
+    let damaged = || Found::Damaged("torn".to_owned());
+    let ahead = whole({
+        let mut coverage = coverage();
+        coverage.reach(at(201));
+        coverage
+    });
+    for timeline in [damaged(), ahead, Found::Nothing] {
+        let start = Start::new(Witnesses { timeline, ..left() }, terms());
+        assert_eq!(start.coverage.floor(), at(0) - SETTLE);
+        assert_eq!(start.coverage.edge(), at(0));
+        assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+        names(&start, Weight::Warning, &[at(0), at(0) - SETTLE]);
+    }
+    let (_, sentence) = (
+        0,
+        Start::new(
+            Witnesses {
+                timeline: damaged(),
+                ..left()
+            },
+            terms(),
+        ),
+    );
+    assert!(said(&sentence).1.contains("(torn)"));
+    // By the copy of the position, when that must do.
+    let witnesses = Witnesses {
+        position: unusable(),
+        copy: Some(at(0)),
+        timeline: damaged(),
+        newest_known: Some(at(60)),
+    };
+    let start = Start::new(witnesses.clone(), terms());
+    assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+    assert_eq!(start.remarks.len(), 2);
+    assert_eq!(start.remarks[1].weight, Weight::Error);
+    assert!(start.remarks[1].sentence.contains(&at(140).to_string()));
+    // A copy from the future says nothing.
+    let witnesses = Witnesses {
+        copy: Some(at(206)),
+        ..witnesses
+    };
+    let start = Start::new(witnesses, terms());
+    assert_eq!(start.coverage.mark(), at(60) - SETTLE);
+}
+
+#[test]
+fn the_newest_known_row_is_the_last_witness() {
+    for timeline in [Found::Nothing, Found::Damaged("torn".to_owned())] {
+        for position in [Position::Absent, unusable()] {
+            let witnesses = Witnesses {
+                position,
+                copy: None,
+                timeline: timeline.clone(),
+                newest_known: Some(at(60)),
+            };
+            let start = Start::new(witnesses.clone(), terms());
+            let since = at(60) - SETTLE;
+            let stands = (start.coverage.mark(), start.coverage.edge());
+            assert_eq!(stands, (since, since));
+            names(&start, Weight::Error, &[at(60), since, at(140)]);
+            // Rows of the future tell nothing.
+            let witnesses = Witnesses {
+                newest_known: Some(at(201)),
+                ..witnesses
+            };
+            let start = Start::new(witnesses, terms());
+            assert_eq!(start.coverage.mark(), at(140));
+        }
+    }
+}
+
+#[test]
+fn a_first_start_is_no_error_and_a_lost_state_is_one() {
+    let nothing = Witnesses {
+        position: Position::Absent,
+        copy: None,
+        timeline: Found::Nothing,
+        newest_known: None,
+    };
+    let start = Start::new(nothing.clone(), terms());
+    assert_eq!(start.coverage, Coverage::new(at(140)));
+    names(&start, Weight::Info, &[at(140)]);
+    let lost = Witnesses {
+        position: unusable(),
+        ..nothing.clone()
+    };
+    let start = Start::new(lost, terms());
+    assert_eq!(start.coverage, Coverage::new(at(140)));
+    names(&start, Weight::Error, &[at(140)]);
+    let lost = Witnesses {
+        timeline: Found::Damaged("torn".to_owned()),
+        ..nothing.clone()
+    };
+    names(&Start::new(lost, terms()), Weight::Error, &[at(140)]);
+    // Of the Python module there is no more than a position.
+    let taken_over = Witnesses {
+        position: Position::At(at(-90)),
+        ..nothing
+    };
+    let start = Start::new(taken_over, terms());
+    assert_eq!(start.coverage, Coverage::new(at(-90)));
+    names(&start, Weight::Info, &[at(-90)]);
+}
+
+#[test]
+fn a_collection_begins_after_backfills() {
+    let mut backfilled = Coverage::for_backfills(at(0));
+    backfilled.backfill(window(0, 10), false);
+    backfilled.read(window(0, 10), at(20), 3);
+    let begun = |mark| {
+        let mut coverage = backfilled.clone();
+        coverage.begin(mark);
+        coverage
+    };
+    let witnesses = |position| Witnesses {
+        position,
+        copy: None,
+        timeline: whole(backfilled.clone()),
+        newest_known: Some(at(0)),
+    };
+    let start = Start::new(witnesses(Position::Absent), terms());
+    assert_eq!(start.coverage, begun(at(140)));
+    names(&start, Weight::Info, &[at(140)]);
+    let start = Start::new(witnesses(Position::At(at(50))), terms());
+    assert_eq!(start.coverage, begun(at(50)));
+    let start = Start::new(witnesses(unusable()), terms());
+    assert_eq!(start.coverage, begun(at(140)));
+    names(&start, Weight::Error, &[at(140)]);
+    let start = Start::of_backfill(at(0), witnesses(Position::Absent), terms());
+    assert_eq!(start.coverage, backfilled, "and none by itself");
+    let start = Start::of_backfill(at(0), witnesses(unusable()), terms());
+    assert_eq!(start.coverage, begun(at(140)), "somebody has collected");
+}
+
+#[test]
+fn a_backfill_alone_begins_no_collection() {
+    let witnesses = |timeline, newest_known| Witnesses {
+        position: Position::Absent,
+        copy: None,
+        timeline,
+        newest_known,
+    };
+    let alone = Coverage::for_backfills(at(-60));
+    let start = Start::of_backfill(at(-60), witnesses(Found::Nothing, None), terms());
+    assert_eq!((&start.coverage, start.remarks.len()), (&alone, 0));
+    let damaged = Found::Damaged("torn".to_owned());
+    let start = Start::of_backfill(at(-60), witnesses(damaged.clone(), None), terms());
+    assert_eq!(start.coverage, alone);
+    assert!(said(&start).1.contains("(torn)"));
+    // Where rows are known, a collection may have begun; so it has where there is a copy.
+    let start = Start::of_backfill(at(-60), witnesses(damaged.clone(), Some(at(0))), terms());
+    assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+    let copied = Witnesses {
+        copy: Some(at(0)),
+        ..witnesses(damaged, None)
+    };
+    let start = Start::of_backfill(at(-60), copied, terms());
+    assert!(start.coverage.has_begun());
+    let start = Start::of_backfill(at(-60), left(), terms());
+    assert_eq!(start.coverage, coverage());
+    let begun = Start::of_backfill(at(-60), witnesses(timeline(), None), terms());
+    assert_eq!(begun.coverage, coverage());
+}
