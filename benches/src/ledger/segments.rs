@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use message_trace::{
     collect::{
         Store,
-        journal::{Journal, Remembered},
+        journal::{Inventory, Journal, Remembered},
         known::{Admission, BatchId, Filed},
     },
     sdk::{LocalBackend, Storage, StorageError},
@@ -30,7 +30,7 @@ impl Ledger for Segments {
     fn open(directory: &Path) -> Result<Self> {
         let store = Directory(Storage::new(LocalBackend::open(directory)?));
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        let remembered = runtime.block_on(Journal::open(&store, [7; 16]))?;
+        let remembered = runtime.block_on(Journal::open(&store, [7; 16], &Inventory::new()))?;
         ensure!(remembered.damage.is_empty(), "{:?}", remembered.damage);
         Ok(Self {
             remembered,
