@@ -9,7 +9,7 @@ mod pass;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
@@ -31,6 +31,7 @@ use super::{
     letters::Letters,
     readings::{Read, Readings},
     schedule::Schedule,
+    service::{Asking, ServiceHealth},
 };
 use crate::{Clock, Page, Window};
 
@@ -40,6 +41,9 @@ const BESIDE: usize = 2;
 
 /// The loop turns at least this often.
 const TURN: Duration = Duration::from_secs(60);
+
+/// What a probe asks for, and what it asks for when that was too much several times.
+const PROBE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(4));
 
 /// The pause before windows are made anew for a clock that turned out to be wrong.
 const ALMOST_AT_ONCE: Duration = Duration::from_millis(100);
@@ -89,10 +93,9 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     /// What a person asks for besides.
     backfill: Option<Backfill>,
     orders: Orders,
-    /// Help was called for, and nothing has healed since.
-    called: bool,
-    /// The source has answered once.
-    proven: bool,
+    service: ServiceHealth,
+    /// The reader whose request has failed last.
+    last_failed: usize,
 }
 
 /// What came of asking for a page.
@@ -139,8 +142,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             last_batch: BatchId(0),
             backfill: None,
             orders: Orders::default(),
-            called: false,
-            proven: false,
+            service: ServiceHealth::new(1 + BESIDE),
+            last_failed: BESIDE,
         }
     }
 
@@ -178,38 +181,101 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// Gives every idle reader something to do.
+    /// Gives every reader something to do that may ask.
     async fn plan(&mut self) -> Result<(), End> {
         self.look_for_order().await?;
         let now = self.source_time();
-        if self.is_idle(0) {
-            if let Some(window) = self.schedule.live(now) {
-                self.tell_standing();
-                self.begin(0, Lane::Live, window);
-            } else if !self.schedule.is_collecting()
-                && let Some((lane, window)) = self.schedule.beside(now)
-            {
-                // The first reader finds out whether anything is wrong, whatever there is to read.
-                self.begin(0, lane, window);
-            }
-        }
         while let Some(window) = self.schedule.lost(now) {
             self.lose(window).await?;
         }
-        let most = self.parts.source.limits().readers().min(BESIDE);
-        for slot in 1..self.slots.len() {
-            if self.is_idle(slot)
-                && self.reading_beside() < most
-                && !self.is_failing()
-                && let Some((lane, window)) = self.schedule.beside(now)
-            {
-                self.begin(slot, lane, window);
+        match self.service.asking(Instant::now()) {
+            Asking::All => {
+                for slot in 0..self.slots.len() {
+                    self.turn_to(slot, now);
+                }
             }
-        }
-        for slot in 0..self.slots.len() {
-            self.ask_again(slot);
+            Asking::One => self.ask_one(now),
+            Asking::Probe { small } => self.probe(now, small).await?,
         }
         Ok(())
+    }
+
+    /// Has a reader ask for a page, when it may and there is something to ask for.
+    fn turn_to(&mut self, slot: usize, now: DateTime<Utc>) {
+        if !self.may_ask(slot) {
+            return;
+        }
+        if self.slots.get(slot).is_some_and(Slot::waits) {
+            self.ask(slot);
+        } else if self.slots.get(slot).is_some_and(Slot::is_idle)
+            && let Some((lane, window)) = self.next_window(slot, now)
+        {
+            self.begin(slot, lane, window, false);
+        }
+    }
+
+    /// What a reader without a window is to read.
+    fn next_window(&mut self, slot: usize, now: DateTime<Utc>) -> Option<(Lane, Window)> {
+        if slot == 0 {
+            if let Some(window) = self.schedule.live(now) {
+                self.tell_standing();
+                return Some((Lane::Live, window));
+            }
+            if self.schedule.is_collecting() {
+                return None;
+            }
+            // The first reader finds out whether anything is wrong, whatever there is to read.
+            return self.schedule.beside(now);
+        }
+        let most = self.parts.source.limits().readers().min(BESIDE);
+        if self.service.is_unproven() || self.reading_beside() >= most {
+            return None;
+        }
+        if self.service.is_failing(Instant::now())
+            && let Some(never_read) = self.schedule.never_read()
+        {
+            return Some(never_read);
+        }
+        self.schedule.beside(now)
+    }
+
+    /// Has one reader ask, while none does. The one whose page has failed last comes last.
+    fn ask_one(&mut self, now: DateTime<Utc>) {
+        let readers = self.slots.len();
+        let first = self.last_failed + 1;
+        for place in 0..readers {
+            if self.is_asking() {
+                return;
+            }
+            self.turn_to((first + place) % readers, now);
+        }
+    }
+
+    /// Asks for as little as there is, while no reader asks, to find out whether the source answers.
+    async fn probe(&mut self, now: DateTime<Utc>, small: bool) -> Result<(), End> {
+        if self.is_asking() || !self.may_ask(0) {
+            return Ok(());
+        }
+        if let Some(pass) = self.slots.first_mut().and_then(|slot| slot.pass.take()) {
+            self.put_back(pass).await?;
+        }
+        let span = if small { PROBE.1 } else { PROBE.0 };
+        match self.schedule.probe(now, span) {
+            Some((lane, window)) => {
+                self.service.probes();
+                self.begin(0, lane, window, true);
+            }
+            // All of that is being read.
+            None => self.ask_one(now),
+        }
+        Ok(())
+    }
+
+    /// Leaves a window to be asked for in another way.
+    async fn put_back(&mut self, pass: Pass<S::Link, K::Batch>) -> Result<(), End> {
+        self.schedule.put_back(pass.window);
+        self.readings.abandon(pass.id);
+        self.send(pass.draft).await
     }
 
     /// Waits for what comes first.
@@ -233,13 +299,21 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn until_due(&self) -> Duration {
         let due = [self.until_told(), self.until_written()];
         let mut pause = due.into_iter().flatten().min().unwrap_or(TURN);
-        if self.is_idle(0) {
+        let now = Instant::now();
+        let may_begin = match self.service.asking(now) {
+            Asking::All => true,
+            Asking::One => !self.is_asking(),
+            Asking::Probe { .. } => false,
+        };
+        if may_begin
+            && self.slots.first().is_some_and(Slot::is_idle)
+            && self.service.held_until(0, now).is_none()
+        {
             let now = self.source_time();
             let due = (self.schedule.due(now) - now).to_std().unwrap_or_default();
             pause = pause.min(due);
         }
-        let now = Instant::now();
-        let holds = self.slots.iter().filter_map(|slot| slot.held_until(now));
+        let holds = (0..self.slots.len()).filter_map(|slot| self.service.held_until(slot, now));
         let holds = holds.map(|until| until.saturating_duration_since(now));
         holds.fold(pause, Duration::min)
     }
@@ -263,44 +337,39 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.parts.source.now(self.parts.clock.now())
     }
 
-    fn is_idle(&self, slot: usize) -> bool {
-        let now = Instant::now();
-        self.slots.get(slot).is_some_and(|slot| slot.is_idle(now))
+    /// Whether a reader's pause is over.
+    fn may_ask(&self, slot: usize) -> bool {
+        self.service.held_until(slot, Instant::now()).is_none()
     }
 
-    /// How many of the readers beside that of the live edge are reading.
+    /// Whether a page is being asked for.
+    fn is_asking(&self) -> bool {
+        self.slots.iter().any(|slot| slot.asking_since().is_some())
+    }
+
+    /// How many of the readers beside that of the live edge are reading, and do not pause.
     fn reading_beside(&self) -> usize {
-        let now = Instant::now();
-        let beside = self.slots.iter().skip(1);
-        beside.filter(|slot| slot.is_reading(now)).count()
-    }
-
-    /// Whether the reader of the live edge has had no page yet, or none since a failure: the others
-    /// wait, as one request is enough to find out what is wrong.
-    fn is_failing(&self) -> bool {
-        !self.proven || self.slots.first().is_some_and(Slot::is_failing)
+        let slots = self.slots.iter().enumerate().skip(1);
+        let reading = slots.filter(|(slot, reader)| !reader.is_idle() && self.may_ask(*slot));
+        reading.count()
     }
 
     /// Begins to read a window.
-    fn begin(&mut self, slot: usize, lane: Lane, window: Window) {
+    fn begin(&mut self, slot: usize, lane: Lane, window: Window, is_probe: bool) {
         self.tell(Event::Asking { lane, window });
         let began = self.source_time();
         let id = self.readings.begin(window, began);
         let draft = self.draft(window);
+        // Windows of the live edge are alike, and fail for the same reason.
+        if lane != Lane::Live {
+            self.service.begun(slot);
+        }
         if let Some(slot) = self.slots.get_mut(slot) {
-            slot.pass = Some(Pass::new(id, lane, window, began, draft));
+            let mut pass = Pass::new(id, lane, window, began, draft);
+            pass.is_probe = is_probe;
+            slot.pass = Some(pass);
         }
         self.ask(slot);
-    }
-
-    /// Asks for the next page of a reader whose pause is over.
-    fn ask_again(&mut self, slot: usize) {
-        let now = Instant::now();
-        let live_fails = slot > 0 && self.is_failing();
-        let due = self.slots.get(slot).is_some_and(|slot| slot.waits(now));
-        if due && !live_fails {
-            self.ask(slot);
-        }
     }
 
     fn ask(&mut self, slot: usize) {
@@ -329,10 +398,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 self.tell_failure(&error, Duration::ZERO, false);
                 self.cut(slot, pass, error.remedy, &error.sentence).await
             }
-            Err(error) => {
-                self.failed(slot, pass, &error);
-                Ok(())
-            }
+            Err(error) => self.failed(slot, pass, &error).await,
         }
     }
 
@@ -343,7 +409,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         mut pass: Pass<S::Link, K::Batch>,
         page: Page<S::Link>,
     ) -> Result<(), End> {
-        self.page_came(slot);
+        self.page_came(slot, pass.is_probe);
         self.schedule.paged(pass.lane);
         let most = self.parts.source.limits().pages_per_window;
         let distrust = page.next().and_then(|next| pass.follow(next, most));
@@ -354,7 +420,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.readings.abandon(pass.id);
             return self.send(pass.draft).await;
         }
-        if goes_on {
+        // The source may have asked another reader for a pause.
+        if goes_on && self.may_ask(slot) {
             self.fetch_ahead(slot, &pass);
         }
         self.take(&page, &mut pass).await?;
@@ -385,20 +452,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// A page came: whatever failed before has healed.
-    fn page_came(&mut self, slot: usize) {
-        let Some(slot) = self.slots.get_mut(slot) else {
-            return;
-        };
-        self.proven = true;
-        let failures = slot.succeeded();
+    fn page_came(&mut self, slot: usize, is_probe: bool) {
+        let failures = self.service.answered(slot, Instant::now(), is_probe);
         if failures > 0 {
             self.tell(Event::Recovered { failures });
         }
         if let Some(backfill) = &mut self.backfill {
             backfill.is_in(None);
-        }
-        if !self.slots.iter().any(Slot::is_refused) {
-            self.called = false;
         }
     }
 
@@ -412,9 +472,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// A window was read to its end.
     async fn read(&mut self, slot: usize, pass: &Pass<S::Link, K::Batch>) -> Result<(), End> {
-        if let Some(slot) = self.slots.get_mut(slot) {
-            slot.window_patience.succeeded();
-        }
+        self.service.window_read(slot);
         let Pass {
             lane,
             window,
@@ -441,31 +499,61 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.complete(done).await
     }
 
-    /// A request failed: the reader pauses.
-    fn failed(&mut self, slot: usize, mut pass: Pass<S::Link, K::Batch>, error: &SourceError) {
-        let now = self.parts.clock.now();
+    /// A request failed: the reader pauses, and others with it.
+    async fn failed(
+        &mut self,
+        slot: usize,
+        mut pass: Pass<S::Link, K::Batch>,
+        error: &SourceError,
+    ) -> Result<(), End> {
+        let now = Instant::now();
         pass.failed();
-        let Some(reader) = self.slots.get_mut(slot) else {
-            return;
-        };
-        let verdict = reader.patience.failed(error.remedy, now);
+        self.last_failed = slot;
+        let too_wide = error.may_be_too_wide && !pass.is_probe && self.service.is_too_wide(slot);
+        let verdict = self.service.failed(slot, error.remedy, now);
         let person = error.remedy.needs_a_person();
         if let Some(backfill) = &mut self.backfill {
             let sentence = error.sentence.clone();
             backfill.is_in(Some(Trouble { sentence, person }));
         }
-        let source_time = self.parts.source.now(now);
+        self.tell_failure(error, verdict.pause, person);
+        self.call(verdict.call, &error.sentence);
+        let source_time = self.source_time();
         if pass.pages == 0 && pass.window.end() > source_time {
             // The answer has told that our clock is ahead: the windows are made anew.
             self.schedule.withdraw(pass.window, source_time);
             self.readings.abandon(pass.id);
-            reader.hold(ALMOST_AT_ONCE);
-        } else {
-            reader.hold(verdict.pause);
+            self.service.hold(slot, ALMOST_AT_ONCE, now);
+            return Ok(());
+        }
+        if pass.is_probe {
+            return self.put_back(pass).await;
+        }
+        if too_wide {
+            return self.relieve(slot, pass, &error.sentence).await;
+        }
+        if let Some(reader) = self.slots.get_mut(slot) {
             reader.pass = Some(pass);
         }
-        self.tell_failure(error, verdict.pause, person);
-        self.call(verdict.call, &error.sentence);
+        Ok(())
+    }
+
+    /// Has a window that fails while others are answered read in narrower ones.
+    async fn relieve(
+        &mut self,
+        slot: usize,
+        pass: Pass<S::Link, K::Batch>,
+        sentence: &str,
+    ) -> Result<(), End> {
+        if !self.schedule.can_narrow(pass.window) {
+            return self.cut(slot, pass, Remedy::Narrow, sentence).await;
+        }
+        let window = pass.window;
+        self.schedule.relieve(pass.lane, window);
+        self.readings.abandon(pass.id);
+        self.service.window_failed(slot, false, Instant::now());
+        self.tell(Event::Narrowed { window, sentence });
+        self.send(pass.draft).await
     }
 
     fn tell_failure(&self, error: &SourceError, pause: Duration, person: bool) {
@@ -477,11 +565,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         });
     }
 
-    /// Calls for help, once until something heals.
-    fn call(&mut self, call: bool, sentence: &str) {
-        if call && !self.called {
+    /// Calls for help, when it is time to.
+    fn call(&self, call: bool, sentence: &str) {
+        if call {
             self.tell(Event::Persisting { sentence });
-            self.called = true;
         }
     }
 
@@ -507,12 +594,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if lost.is_none() && !stays {
             self.schedule.narrow(window);
         }
-        let asked_for = if narrowest {
-            Remedy::Person
-        } else {
-            Remedy::Narrow
-        };
-        let verdict = self.hold(slot, asked_for);
+        let verdict = self.service.window_failed(slot, narrowest, Instant::now());
         if narrowest {
             self.tell(Event::PageFailed {
                 sentence,
@@ -535,19 +617,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         match lost {
             Some(lost) => self.lose(lost).await,
             None => Ok(()),
-        }
-    }
-
-    /// Pauses a reader whose window could not be read.
-    fn hold(&mut self, slot: usize, remedy: Remedy) -> super::patience::Verdict {
-        let now = self.parts.clock.now();
-        match self.slots.get_mut(slot) {
-            Some(slot) => {
-                let verdict = slot.window_patience.failed(remedy, now);
-                slot.hold(verdict.pause);
-                verdict
-            }
-            None => super::patience::Patience::new().failed(remedy, now),
         }
     }
 

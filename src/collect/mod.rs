@@ -24,8 +24,9 @@ pub mod timeline;
 
 mod event;
 mod fetch;
-mod patience;
+mod narrowing;
 mod readings;
+mod service;
 mod settling;
 mod width;
 

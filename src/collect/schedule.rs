@@ -14,6 +14,7 @@ use super::{
     budget::Budget,
     coverage::{Coverage, Phase, scaled, seconds},
     lateness::Lateness,
+    narrowing::Narrowing,
     settling::{self, Rhythm},
     width::{Newest, Width},
 };
@@ -123,6 +124,7 @@ pub struct Schedule {
     started: Option<DateTime<Utc>>,
     /// Of windows of the backlog.
     width: Width,
+    narrowing: Narrowing,
     /// No window reaches over one of these instants: a wider one has failed, or would have had too
     /// many rows.
     cuts: BTreeSet<DateTime<Utc>>,
@@ -154,6 +156,7 @@ impl Schedule {
             tick: None,
             started: None,
             width: Width::new(settings.rows_per_window, shortest, longest),
+            narrowing: Narrowing::default(),
             cuts: BTreeSet::new(),
             budget: Budget::of(settings.share),
             scope: Scope::All,
@@ -242,7 +245,7 @@ impl Schedule {
         self.started.get_or_insert(now);
         let end = whole_second(now - self.settings.delay);
         let unread = Window::new(self.asked(), end)?;
-        let newest = self.newest(unread);
+        let newest = self.narrowing.live.end_of(self.newest(unread));
         self.coverage.reach(newest.start());
         let window = self.with_the_past(newest, now);
         self.busy.push(window);
@@ -270,6 +273,39 @@ impl Schedule {
         Some(next)
     }
 
+    /// What was never read, as when requests fail: what is read again can wait.
+    pub fn never_read(&mut self) -> Option<(Lane, Window)> {
+        let next = self.backlog()?;
+        self.busy.push(next.1);
+        Some(next)
+    }
+
+    /// As little as can be asked for to find out whether the source answers: the newest `span`, or the
+    /// first of what is to be read when there is no live edge. None when it is being read.
+    pub fn probe(&mut self, now: DateTime<Utc>, span: TimeDelta) -> Option<(Lane, Window)> {
+        let (lane, window) = if self.is_collecting() {
+            let end = whole_second(now - self.settings.delay);
+            let busy = self.busy.iter().map(Window::end);
+            let free = busy.fold(self.coverage.floor(), DateTime::max);
+            let window = Window::new(free.max(end - span), end)?;
+            self.tick = Some(now);
+            self.started.get_or_insert(now);
+            self.coverage.reach(window.start());
+            (Lane::Live, window)
+        } else {
+            let (lane, window) = self.backlog()?;
+            let end = window.end().min(window.start() + span);
+            (lane, Window::new(window.start(), end)?)
+        };
+        self.busy.push(window);
+        Some((lane, window))
+    }
+
+    /// A window was not read, and will be asked for in another way.
+    pub fn put_back(&mut self, window: Window) {
+        self.release(window);
+    }
+
     /// A page was read.
     pub fn paged(&mut self, lane: Lane) {
         if lane == Lane::Settle {
@@ -286,6 +322,7 @@ impl Schedule {
 
     /// A window was read to its end: learns how long others may be.
     pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
+        self.narrowing.of(lane).widen(self.settings.longest);
         if lane.is_past() {
             self.width.learn(window, rows);
         }
@@ -342,6 +379,26 @@ impl Schedule {
         let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
         self.cuts.insert(window.start() + half);
         self.width.halve(window);
+    }
+
+    /// A window fails while others are answered, which a narrower one may cure: it is given back, and
+    /// until narrower ones succeed, those of its kind are half as wide. At the live edge the past in
+    /// front of it is left away first.
+    pub fn relieve(&mut self, lane: Lane, window: Window) {
+        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+        if lane != Lane::Live {
+            self.narrow(window);
+            self.narrowing.of(lane).most = Some(half);
+            return;
+        }
+        self.release(window);
+        let newest = Window::new(self.asked(), window.end()).map(|unread| self.newest(unread));
+        // It will be longer by the time it is asked for.
+        let alone = newest.map(|newest| newest.span() + self.settings.frequency);
+        let alone = alone.filter(|alone| *alone < window.span());
+        self.narrowing.live.most = Some(alone.unwrap_or(half));
+        // The newest rows do not wait.
+        self.tick = None;
     }
 
     /// A window ends behind `now`, the source's time: nothing of it was read, and what of it has not
@@ -425,6 +482,10 @@ impl Schedule {
 
     /// The window of the live edge, begun earlier so that what is due again is read by the way.
     fn with_the_past(&self, newest: Window, now: DateTime<Utc>) -> Window {
+        let most = self.narrowing.live.most;
+        if most.is_some_and(|most| most < newest.span() * 2) {
+            return newest;
+        }
         let rate = self.density().unwrap_or_default();
         let mut rows = rate * seconds(newest.span());
         let mut window = newest;
@@ -443,7 +504,7 @@ impl Schedule {
             }
             window = wider;
         }
-        window
+        self.narrowing.live.end_of(window)
     }
 
     fn settling(&mut self, now: DateTime<Utc>) -> Option<Window> {
@@ -458,7 +519,8 @@ impl Schedule {
         let run = runs.iter().max_by(more_urgent)?;
         let window = self.filled(run.at_most(self.page() * SETTLE_PAGES));
         let start = whole_second(window.start()).max(self.coverage.floor());
-        Window::new(start, window.end()).map(|window| self.uncut(window))
+        let window = Window::new(start, window.end())?;
+        Some(self.narrowing.past.start_of(self.uncut(window)))
     }
 
     /// The window with as much of what follows it as its last page holds anyway.
@@ -528,7 +590,9 @@ impl Schedule {
 
     /// The beginning of a window that has as many rows as it should.
     fn fitting(&self, free: Window) -> Option<Window> {
-        let end = whole_second(free.start() + self.width.at(free.start()));
+        let width = self.width.at(free.start());
+        let most = self.narrowing.past.most.unwrap_or(width);
+        let end = whole_second(free.start() + width.min(most));
         let end = end.max(free.start() + SHORTEST_SPAN);
         let end = end.min(free.end());
         // Cuts at the start itself are no cuts of this window.

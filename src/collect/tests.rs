@@ -124,7 +124,7 @@ impl Source for FakeSource {
     ) -> Result<Page<Offset>, SourceError> {
         self.world.pause(2000).await;
         if self.world.chance(self.world.faults()) {
-            let choice = self.world.random.lock().unwrap().random_range(0..4);
+            let choice = self.world.random.lock().unwrap().random_range(0..9);
             match choice {
                 0 => {
                     return refuse(Remedy::Retry {
@@ -133,6 +133,20 @@ impl Source for FakeSource {
                 }
                 1 => return refuse(Remedy::Retry { after: None }),
                 2 => return refuse(Remedy::Person),
+                3 => {
+                    return refuse(Remedy::Throttled {
+                        after: Some(Duration::from_secs(2)),
+                    });
+                }
+                4 => return refuse(Remedy::Throttled { after: None }),
+                5 => return refuse(Remedy::Refused),
+                6..8 => {
+                    let wide = choice == 7;
+                    return refuse(Remedy::Outage).map_err(|error| SourceError {
+                        may_be_too_wide: wide,
+                        ..error
+                    });
+                }
                 _ => return refuse(Remedy::Narrow),
             }
         }

@@ -22,7 +22,7 @@ pub use self::{
     error::{HttpError, HttpErrorKind, SetupError},
     proxy::Via,
     reason::Reason,
-    retry::{Backoff, retry_after},
+    retry::{Backoff, drawn, retry_after},
 };
 
 /// A request with its whole body.

@@ -61,6 +61,19 @@ impl Backoff {
     }
 }
 
+/// A pause drawn between two lengths, of which the first is the shorter one.
+pub fn drawn(least: Duration, most: Duration) -> Duration {
+    let span = most.saturating_sub(least);
+    let drawn = ExponentialBuilder::default()
+        .with_min_delay(span)
+        .with_max_delay(span)
+        .with_jitter()
+        .build()
+        .next();
+    // From once to twice the span.
+    (least + drawn.unwrap_or(span).saturating_sub(span)).min(most)
+}
+
 /// What the `Retry-After` header asks for: seconds or an HTTP date, seen from `now`.
 ///
 /// None when the header is absent or unreadable; a date in the past is no wait; never more than five
@@ -114,6 +127,16 @@ mod tests {
         assert!(backoff.next_pause(none) >= seconds(30));
         backoff.reset();
         assert_eq!(backoff.next_pause(none), seconds(1));
+    }
+
+    #[test]
+    fn a_pause_is_drawn_between_its_bounds() {
+        let (least, most) = (Duration::from_secs(10), Duration::from_secs(15));
+        let pauses: Vec<_> = (0..200).map(|_| drawn(least, most)).collect();
+        let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*shortest >= least && *longest <= most);
+        assert!(*longest - *shortest > Duration::from_secs(2), "{pauses:?}");
+        assert_eq!(drawn(most, most), most);
     }
 
     #[test]

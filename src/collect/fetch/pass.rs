@@ -1,11 +1,11 @@
 //! One reader: the window it is reading, and its pauses.
 
-use std::{collections::HashSet, fmt, hash::Hash, time::Duration};
+use std::{collections::HashSet, fmt, hash::Hash};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use super::{super::patience::Patience, Draft, Lane};
+use super::{Draft, Lane};
 use crate::{
     Page, RowRef, Window,
     collect::{Newest, readings::ReadingId},
@@ -23,11 +23,6 @@ const LINK_FAILURES: u32 = 5;
 pub(super) struct Slot<L, B> {
     /// What is being read. None while a page of it is taken in, too.
     pub(super) pass: Option<Pass<L, B>>,
-    /// Failures of single pages.
-    pub(super) patience: Patience,
-    /// Failures of whole windows.
-    pub(super) window_patience: Patience,
-    hold: Option<Instant>,
     asking_since: Option<Instant>,
 }
 
@@ -44,6 +39,8 @@ pub(super) struct Pass<L, B> {
     pub(super) pages: u32,
     pub(super) rows: u64,
     pub(super) new: u64,
+    /// Whether it only finds out if the source answers.
+    pub(super) is_probe: bool,
     descent: Descent,
     seen: HashSet<L>,
     failures: u32,
@@ -62,27 +59,18 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
     pub(super) fn new() -> Self {
         Self {
             pass: None,
-            patience: Patience::new(),
-            window_patience: Patience::new(),
-            hold: None,
             asking_since: None,
         }
     }
 
-    /// Whether a window may be given to it.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
-        self.pass.is_none() && self.asking_since.is_none() && self.held_until(now).is_none()
+    /// Whether it has no window.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pass.is_none() && self.asking_since.is_none()
     }
 
-    /// Whether it reads a window, and does not pause.
-    pub(super) fn is_reading(&self, now: Instant) -> bool {
-        let has_window = self.pass.is_some() || self.asking_since.is_some();
-        has_window && self.held_until(now).is_none()
-    }
-
-    /// Whether its next page should be asked for.
-    pub(super) fn waits(&self, now: Instant) -> bool {
-        self.pass.is_some() && self.asking_since.is_none() && self.held_until(now).is_none()
+    /// Whether its next page has not been asked for.
+    pub(super) fn waits(&self) -> bool {
+        self.pass.is_some() && self.asking_since.is_none()
     }
 
     /// What to ask for; counts as asked.
@@ -104,32 +92,9 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
         self.pass.take()
     }
 
-    /// When its pause ends.
-    pub(super) fn held_until(&self, now: Instant) -> Option<Instant> {
-        self.hold.filter(|until| *until > now)
-    }
-
-    pub(super) fn hold(&mut self, pause: Duration) {
-        self.hold = Some(Instant::now() + pause);
-    }
-
     /// Since when a page is being waited for.
     pub(super) fn asking_since(&self) -> Option<Instant> {
         self.asking_since
-    }
-
-    /// A page came. How many failures there were before it.
-    pub(super) fn succeeded(&mut self) -> u32 {
-        self.patience.succeeded()
-    }
-
-    pub(super) fn is_failing(&self) -> bool {
-        self.patience.is_failing()
-    }
-
-    /// Whether a person must mend what keeps it from reading.
-    pub(super) fn is_refused(&self) -> bool {
-        self.patience.is_refused() || self.window_patience.is_refused()
     }
 }
 
@@ -151,6 +116,7 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
             pages: 0,
             rows: 0,
             new: 0,
+            is_probe: false,
             descent: Descent::of(window),
             seen: HashSet::new(),
             failures: 0,

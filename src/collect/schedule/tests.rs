@@ -285,3 +285,116 @@ fn a_backfill_comes_last_or_alone() {
     assert_eq!(alone.coverage().wanted().count(), 0);
     assert_eq!(alone.coverage().mark(), at(0));
 }
+
+/// A schedule whose live edge has been read for an hour, so that what is behind it is due again.
+fn settled() -> (Schedule, DateTime<Utc>) {
+    let mut tenant = Tenant::new(10_000.0, SETTINGS, at(0));
+    for minute in 1..=60 {
+        tenant.turn(at(minute * 60));
+    }
+    (tenant.schedule, at(3600))
+}
+
+#[test]
+fn a_live_edge_that_fails_goes_without_the_past_and_then_in_halves() {
+    let (mut schedule, now) = settled();
+    let tick = now + TimeDelta::seconds(60);
+    let wide = schedule.live(tick).unwrap();
+    assert!(wide.span() > TimeDelta::minutes(3), "{wide:?}");
+    schedule.relieve(Lane::Live, wide);
+    assert_eq!(schedule.due(tick), tick, "at once");
+    let later = tick + TimeDelta::seconds(3);
+    let alone = schedule.live(later).unwrap();
+    assert_eq!(alone, Window::new(now, later).unwrap());
+    schedule.relieve(Lane::Live, alone);
+    let half = schedule.live(later).unwrap();
+    assert_eq!(half.end(), later);
+    assert_eq!(half.span(), TimeDelta::seconds(31));
+    schedule.complete(half, later, 10, later);
+    // What was left away is missing, and twice as much is asked for with every success.
+    let rest = Window::new(now, half.start()).unwrap();
+    assert_eq!(schedule.coverage().missing().collect::<Vec<_>>(), [rest]);
+    assert_eq!(schedule.never_read(), Some((Lane::Backlog, rest)));
+    schedule.complete(rest, later, 10, later);
+    let mut longest = TimeDelta::zero();
+    for minute in 1..12 {
+        schedule.learn(Lane::Live, half, 10);
+        let now = later + TimeDelta::minutes(minute);
+        let window = schedule.live(now).unwrap();
+        let most = TimeDelta::seconds(31 << minute.min(14));
+        assert!(window.span() <= most, "{window:?}");
+        longest = longest.max(window.span());
+        schedule.complete(window, now, 60, now);
+    }
+    assert!(
+        longest > TimeDelta::minutes(3),
+        "with the past again: {longest}"
+    );
+}
+
+#[test]
+fn a_backlog_that_fails_is_read_in_narrow_windows_that_grow_again() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let mut spans = Vec::new();
+    for _ in 0..4 {
+        let (lane, window) = schedule.beside(now).unwrap();
+        assert_eq!((lane, window.start()), (Lane::Backlog, at(0)));
+        spans.push(window.span().num_seconds());
+        schedule.relieve(lane, window);
+    }
+    assert_eq!(spans, [3600, 1800, 900, 450]);
+    spans.clear();
+    for _ in 0..6 {
+        let (lane, window) = schedule.beside(now).unwrap();
+        spans.push(window.span().num_seconds());
+        schedule.learn(lane, window, 1);
+        schedule.complete(window, now, 1, now);
+    }
+    // Old cuts are kept: what lies before one ends there.
+    assert_eq!(spans, [225, 225, 450, 900, 1800, 3600]);
+}
+
+#[test]
+fn never_read_goes_before_read_again() {
+    let (mut schedule, now) = settled();
+    schedule.coverage.want(window(-3600, 0));
+    let now = now + TimeDelta::minutes(5);
+    schedule.narrowing.live.most = Some(TimeDelta::seconds(1));
+    schedule.live(now).unwrap();
+    let mut other = schedule.clone();
+    assert_eq!(other.beside(now).map(|(lane, _)| lane), Some(Lane::Settle));
+    assert_eq!(
+        schedule.never_read(),
+        Some((Lane::Backlog, window(-3600, 0)))
+    );
+    assert_ne!(schedule.never_read(), None, "what the live edge left away");
+    assert_eq!(schedule.never_read(), None);
+}
+
+#[test]
+fn a_probe_asks_for_the_newest_minute_alone() {
+    let (mut schedule, now) = settled();
+    let minute = TimeDelta::seconds(60);
+    let later = now + TimeDelta::seconds(600);
+    let newest = Window::new(later - minute, later).unwrap();
+    assert_eq!(schedule.probe(later, minute), Some((Lane::Live, newest)));
+    assert_eq!(schedule.probe(later, minute), None, "it is being read");
+    schedule.put_back(newest);
+    let later = later + TimeDelta::seconds(12);
+    let newest = Window::new(later - minute, later).unwrap();
+    assert_eq!(schedule.probe(later, minute), Some((Lane::Live, newest)));
+    schedule.complete(newest, later, 1, later);
+    assert_eq!(schedule.due(later), later + SETTINGS.frequency);
+    let rest = Window::new(now, newest.start()).unwrap();
+    assert_eq!(schedule.coverage().missing().collect::<Vec<_>>(), [rest]);
+    // Without a live edge it is the beginning of what is to be read.
+    let coverage = Coverage::new(at(0));
+    let mut only = Schedule::new(SETTINGS, coverage, Lateness::default()).only(window(0, 7200));
+    only.backfill(window(0, 7200), false);
+    assert_eq!(
+        only.probe(later, minute),
+        Some((Lane::Backfill, window(0, 60)))
+    );
+}

@@ -1,0 +1,304 @@
+use super::*;
+
+const OUTAGE: Remedy = Remedy::Outage;
+const UNREADABLE: Remedy = Remedy::Retry { after: None };
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn throttled(seconds: u64) -> Remedy {
+    Remedy::Throttled {
+        after: Some(Duration::from_secs(seconds)),
+    }
+}
+
+/// Three readers and their time.
+struct World {
+    service: ServiceHealth,
+    now: Instant,
+}
+
+impl World {
+    /// The source has answered just now.
+    fn healthy() -> Self {
+        let mut world = Self::unknown();
+        world.answered(0);
+        world
+    }
+
+    fn unknown() -> Self {
+        Self {
+            service: ServiceHealth::new(3),
+            now: Instant::now(),
+        }
+    }
+
+    fn answered(&mut self, reader: usize) -> u32 {
+        self.service.answered(reader, self.now, false)
+    }
+
+    fn failed(&mut self, reader: usize, remedy: Remedy) -> Duration {
+        self.service.failed(reader, remedy, self.now).pause
+    }
+
+    fn pass(&mut self, seconds: f64) {
+        self.now += Duration::from_secs_f64(seconds);
+    }
+
+    /// How long a reader still pauses.
+    fn held(&self, reader: usize) -> Duration {
+        let until = self.service.held_until(reader, self.now);
+        until.map_or(Duration::ZERO, |until| until - self.now)
+    }
+
+    /// Waits until a reader may ask.
+    fn wait(&mut self, reader: usize) -> Duration {
+        let pause = self.held(reader);
+        self.now += pause;
+        pause
+    }
+
+    fn asking(&self) -> Asking {
+        self.service.asking(self.now)
+    }
+}
+
+#[test]
+fn until_the_first_page_one_reader_finds_out() {
+    let mut world = World::unknown();
+    assert_eq!(
+        (world.asking(), world.service.is_unproven()),
+        (Asking::One, true)
+    );
+    world.answered(0);
+    assert_eq!(
+        (world.asking(), world.service.is_unproven()),
+        (Asking::All, false)
+    );
+}
+
+#[test]
+fn a_failure_pauses_one_reader_for_a_moment() {
+    let mut world = World::healthy();
+    let pause = world.failed(1, OUTAGE);
+    assert!(pause >= seconds(1) && pause <= seconds(2), "{pause:?}");
+    assert_eq!(world.held(1), pause);
+    assert_eq!(
+        (world.held(0), world.held(2)),
+        (Duration::ZERO, Duration::ZERO)
+    );
+    assert_eq!(world.asking(), Asking::All);
+    assert!(world.service.is_failing(world.now));
+    assert_eq!(world.answered(2), 1);
+    assert_eq!(
+        world.held(1),
+        Duration::ZERO,
+        "an answer to another ends it"
+    );
+    world.pass(60.0);
+    assert!(!world.service.is_failing(world.now));
+}
+
+#[test]
+fn an_outage_has_one_probe_for_all_every_ten_to_fifteen_seconds() {
+    let mut world = World::healthy();
+    world.pass(31.0);
+    for reader in 0..3 {
+        world.failed(reader, OUTAGE);
+    }
+    assert_eq!(world.asking(), Asking::All, "not yet");
+    world.wait(1);
+    world.failed(1, OUTAGE);
+    let mut small = 0;
+    for _ in 0..40 {
+        for reader in 0..3 {
+            let pause = world.held(reader);
+            assert!(pause >= seconds(10) && pause <= seconds(15), "{pause:?}");
+        }
+        // What was under way changes nothing.
+        world.pass(1.0);
+        let before = world.held(0);
+        world.failed(2, OUTAGE);
+        assert_eq!(world.held(0), before);
+        world.wait(0);
+        match world.asking() {
+            Asking::Probe { small: is_small } => small += u32::from(is_small),
+            other => panic!("{other:?}"),
+        }
+        world.service.probes();
+        world.failed(0, OUTAGE);
+    }
+    assert_eq!(small, 10, "now and then it asks for next to nothing");
+    world.wait(0);
+    world.service.answered(0, world.now, true);
+    assert_eq!(world.asking(), Asking::All);
+    for reader in 0..3 {
+        assert_eq!(world.held(reader), Duration::ZERO);
+    }
+}
+
+#[test]
+fn a_source_that_answers_now_and_then_is_asked_every_few_seconds() {
+    let mut world = World::healthy();
+    for _ in 0..4 {
+        world.failed(1, OUTAGE);
+        world.wait(1);
+    }
+    for _ in 0..3 {
+        assert_eq!(world.asking(), Asking::One);
+        world.failed(1, OUTAGE);
+        let pause = world.wait(1);
+        assert!(pause >= seconds(2) && pause <= seconds(4), "{pause:?}");
+    }
+    world.pass(30.0);
+    assert!(
+        matches!(world.asking(), Asking::Probe { .. }),
+        "not any more"
+    );
+}
+
+#[test]
+fn throttling_is_waited_out_by_all_and_not_probed() {
+    let mut world = World::healthy();
+    assert_eq!(world.failed(1, throttled(0)), seconds(1), "as it wishes");
+    // Of the readers that had asked before the pause, none makes it grow.
+    world.failed(2, throttled(0));
+    for least in [2, 4, 8, 16, 30, 30] {
+        assert_eq!(world.asking(), Asking::One);
+        world.wait(0);
+        let pause = world.failed(0, throttled(0));
+        assert!(pause >= seconds(least) && pause <= seconds(60), "{pause:?}");
+        assert!((0..3).all(|reader| world.held(reader) == pause));
+    }
+    world.pass(100.0);
+    assert_eq!(world.asking(), Asking::One, "no probe");
+    world.answered(0);
+    assert_eq!(world.asking(), Asking::All);
+}
+
+#[test]
+fn an_answer_ends_no_pause_that_the_source_has_asked_for() {
+    let mut world = World::healthy();
+    world.failed(1, throttled(100));
+    world.answered(2);
+    assert!((0..3).all(|reader| world.held(reader) == seconds(100)));
+    world.pass(100.0);
+    world.failed(1, Remedy::Throttled { after: None });
+    assert!(world.held(0) >= seconds(1));
+    world.answered(2);
+    assert_eq!(world.held(0), Duration::ZERO, "its own pause ends");
+}
+
+#[test]
+fn what_a_person_must_mend_is_asked_slowly() {
+    let mut world = World::healthy();
+    for least in [30, 60, 75, 75] {
+        let pause = world.failed(0, Remedy::Refused);
+        assert!(
+            pause >= seconds(least) && pause <= seconds(150),
+            "{pause:?}"
+        );
+        assert!((0..3).all(|reader| world.held(reader) == pause));
+        world.wait(0);
+        assert_eq!(world.asking(), Asking::One);
+    }
+    world.answered(0);
+    // One window alone: the others go on.
+    let pause = world.failed(1, Remedy::Person);
+    assert!(pause >= seconds(30), "{pause:?}");
+    assert_eq!(
+        (world.held(0), world.asking()),
+        (Duration::ZERO, Asking::All)
+    );
+    world.answered(0);
+    assert_eq!(world.held(1), pause, "no other answer mends it");
+}
+
+#[test]
+fn calls_for_help_once_after_a_quarter_of_an_hour() {
+    for remedy in [Remedy::Refused, Remedy::Person] {
+        let mut world = World::healthy();
+        let mut call = |minutes: u64, remedy| {
+            let now = world.now + seconds(60 * minutes);
+            world.service.failed(0, remedy, now).call
+        };
+        assert!(!call(0, remedy) && !call(5, OUTAGE) && !call(14, remedy));
+        assert!(call(15, remedy));
+        assert!(!call(60, remedy), "once");
+        world.answered(0);
+        let mut call = |minutes: u64| {
+            let now = world.now + seconds(60 * minutes);
+            world.service.failed(0, remedy, now).call
+        };
+        assert!(!call(90), "a new failure begins anew");
+        assert!(call(105));
+    }
+    let mut world = World::healthy();
+    for minute in 0..100 {
+        let now = world.now + seconds(60 * minute);
+        let calls = [OUTAGE, throttled(5), UNREADABLE];
+        assert!(
+            calls
+                .iter()
+                .all(|remedy| !world.service.failed(0, *remedy, now).call)
+        );
+    }
+    // The narrowest window cannot be read.
+    let mut world = World::healthy();
+    let later = world.now + seconds(900);
+    assert!(!world.service.window_failed(1, true, world.now).call);
+    world.answered(2);
+    assert!(world.service.window_failed(1, true, later).call);
+    world.service.window_read(1);
+    assert!(!world.service.window_failed(1, true, later).call);
+}
+
+#[test]
+fn a_page_that_fails_while_others_are_answered_keeps_its_own_pauses() {
+    for remedy in [OUTAGE, UNREADABLE] {
+        let mut world = World::healthy();
+        for _ in 0..STUBBORN {
+            world.failed(1, remedy);
+            world.answered(2);
+            assert_eq!(world.held(1), Duration::ZERO, "it may be chance");
+        }
+        let mut longest = Duration::ZERO;
+        for _ in 0..8 {
+            world.failed(1, remedy);
+            world.answered(2);
+            longest = longest.max(world.wait(1));
+            assert_eq!(world.held(2), Duration::ZERO);
+        }
+        assert!(
+            longest >= seconds(30) && longest <= seconds(60),
+            "{longest:?}"
+        );
+        world.answered(1);
+        world.failed(1, remedy);
+        world.answered(2);
+        assert_eq!(world.held(1), Duration::ZERO, "it has healed");
+    }
+}
+
+#[test]
+fn only_what_fails_while_others_are_answered_is_too_wide() {
+    let mut world = World::healthy();
+    for _ in 0..10 {
+        assert!(!world.service.is_too_wide(1), "a plain outage");
+    }
+    world.answered(2);
+    assert!(world.service.is_too_wide(1));
+    world.service.window_failed(1, false, world.now);
+    assert!(!world.service.is_too_wide(1), "the half has failed once");
+    world.answered(1);
+    assert!(!world.service.is_too_wide(1), "it was answered itself");
+    // A probe of the reader itself is another window.
+    assert!(!world.service.is_too_wide(0));
+    world.service.answered(0, world.now, true);
+    assert!(world.service.is_too_wide(0));
+    assert!(!world.service.is_too_wide(2));
+    world.answered(0);
+    world.service.begun(2);
+    assert!(!world.service.is_too_wide(2), "it is another window");
+}
