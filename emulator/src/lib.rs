@@ -71,10 +71,11 @@ pub use secret::Secret;
 pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};
 pub use settings::{
-    Account, App, AppSecret, Canned, Dialect, FreshLink, FreshLinks, GraphLink, GraphSettings,
-    IdentitySettings, InnerError, IntakeSettings, NextLink, OutOfRange, Outside, OutsideWindow,
-    PlatformSettings, QuotaSettings, Reach, ReportSettings, RetryAfter, ServicePrincipal, Settings,
-    SkipToken, TooWide, Transport, Trouble, Unreadable, UnreadableRow, Wide,
+    Account, App, AppSecret, Canned, Dialect, ErrorCodes, FreshLink, FreshLinks, GraphLink,
+    GraphSettings, IdentitySettings, InnerError, IntakeSettings, NextLink, OutOfRange, Outside,
+    OutsideWindow, PlatformSettings, QuotaSettings, Reach, ReportSettings, RetryAfter,
+    ServicePrincipal, Settings, SkipToken, TooWide, Transport, Trouble, Unreadable, UnreadableRow,
+    Wide,
 };
 pub use status::Status;
 pub use traffic::{Backlog, Lateness, Resolution, Traffic};

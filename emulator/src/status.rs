@@ -28,11 +28,13 @@ pub enum Status {
     FilteredAsSpam,
     /// Taken back by its sender; only known to Microsoft Graph.
     Recalled,
+    /// Sent on to another address, which has a row of its own; not documented, but seen.
+    Resolved,
 }
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::None,
         Self::GettingStatus,
         Self::Pending,
@@ -42,6 +44,7 @@ impl Status {
         Self::Quarantined,
         Self::FilteredAsSpam,
         Self::Recalled,
+        Self::Resolved,
     ];
 
     /// The spelling of the Reporting Web Service.
@@ -56,6 +59,7 @@ impl Status {
             Self::Quarantined => "Quarantined",
             Self::FilteredAsSpam => "FilteredAsSpam",
             Self::Recalled => "Recalled",
+            Self::Resolved => "Resolved",
         }
     }
 
@@ -71,6 +75,7 @@ impl Status {
             Self::Quarantined => "quarantined",
             Self::FilteredAsSpam => "filteredAsSpam",
             Self::Recalled => "recalled",
+            Self::Resolved => "resolved",
         }
     }
 
@@ -79,6 +84,12 @@ impl Status {
         Self::ALL
             .into_iter()
             .find(|status| status.pascal().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether Graph shows it only to those who ask for members of an enumeration that they may not
+    /// know; others see `unknownFutureValue`.
+    pub(crate) fn is_future(self) -> bool {
+        matches!(self, Self::Recalled | Self::Resolved)
     }
 
     /// Its bit in a set of statuses.

@@ -18,7 +18,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use emulator::{AppSecret, Emulator, Endpoint, Secret, TestCertificate};
+use emulator::{AppSecret, Emulator, Endpoint, ErrorCodes, Fault, Secret, TestCertificate};
 use serde_json::{Value, json};
 use support::{HOST, TRACE, emulator, graph, now, report, send, token, token_request};
 
@@ -341,4 +341,33 @@ async fn the_reporting_web_service_takes_its_own_tokens_only() {
         403
     );
     assert_eq!(report(&emulator, TRACE, "*/*").await.status, 200);
+}
+
+#[tokio::test]
+async fn refusals_are_odd_in_what_they_have() {
+    let emulator = emulator(0);
+    emulator.configure(|settings| settings.identity.refuse_with = Some(50_087));
+    for (form, codes) in [
+        (ErrorCodes::Numbers, json!([50_087])),
+        (ErrorCodes::Texts, json!(["50087"])),
+        (ErrorCodes::Words, json!(["unknown"])),
+        (ErrorCodes::Null, Value::Null),
+    ] {
+        emulator.configure(|settings| settings.identity.error_codes = form);
+        assert_eq!(ask(&emulator, &[]).await.json()["error_codes"], codes);
+    }
+    emulator.configure(|settings| {
+        settings.identity.error_codes = ErrorCodes::Absent;
+        settings.identity.null_ids = true;
+        settings.identity.refusal_status = Some(200);
+    });
+    emulator.fault(Endpoint::Token, Fault::ByteOrderMark.times(1));
+    let answer = ask(&emulator, &[]).await;
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    let body: Value = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap()).unwrap();
+    assert!(body.get("error_codes").is_none() && body["trace_id"].is_null());
+    emulator.configure(|settings| settings.identity.login_page = true);
+    let answer = ask(&emulator, &[]).await;
+    assert!(answer.status == 200 && answer.text().contains("<title>Sign in to your account<"));
 }

@@ -452,6 +452,7 @@ async fn links_are_always_new() {
         let emulator = emulator(100);
         emulator.configure(|settings| {
             settings.graph.page_rows = 40;
+            settings.graph.boundary_repeated = false;
             settings.report.page_rows = 40;
         });
         let link = |page: &Value| {

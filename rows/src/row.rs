@@ -390,9 +390,9 @@ mod tests {
     use super::*;
 
     /// Of both services (https://learn.microsoft.com/en-us/graph/api/resources/exchangemessagetrace
-    /// and .../previous-versions/office/developer/o365-enterprise-developers/jj984335), and of a row
-    /// without one.
-    const STATUSES: [&str; 11] = [
+    /// and .../previous-versions/office/developer/o365-enterprise-developers/jj984335), one that is
+    /// seen although it is not documented, and of a row without one.
+    const STATUSES: [&str; 12] = [
         "None",
         "GettingStatus",
         "Failed",
@@ -403,6 +403,7 @@ mod tests {
         "FilteredAsSpam",
         "unknownFutureValue",
         "recalled",
+        "resolved",
         "",
     ];
 

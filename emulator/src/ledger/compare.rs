@@ -11,6 +11,8 @@ const OF_THE_QUERY: [&str; 5] = ["__metadata", "StartDate", "EndDate", "Index", 
 /// What a field must hold.
 enum Expected {
     Text(String),
+    /// A status as Graph spells it.
+    Status(Status),
     Optional(Option<String>),
     Number(u32),
     /// A time, cut to the precision in which it is given.
@@ -78,16 +80,16 @@ fn graph_fields(row: &TraceRow, status: Status) -> Vec<(&'static str, Expected)>
         ("size", Expected::Number(row.size)),
         ("fromIP", Expected::Optional(row.from_ip.clone())),
         ("toIP", Expected::Optional(row.to_ip.clone())),
-        ("status", Expected::Text(status.camel().to_owned())),
+        ("status", Expected::Status(status)),
     ]
 }
 
 impl Expected {
     fn is(&self, value: &Value) -> bool {
         match self {
-            Self::Text(text) if text == "recalled" => {
-                matches!(value.as_str(), Some("recalled" | "unknownFutureValue"))
-            }
+            Self::Status(status) => value.as_str().is_some_and(|text| {
+                text == status.camel() || status.is_future() && text == "unknownFutureValue"
+            }),
             Self::Text(text) => value.as_str() == Some(text),
             Self::Optional(Some(text)) => value.as_str() == Some(text),
             Self::Optional(None) => value.is_null() || value.as_str() == Some(""),

@@ -255,7 +255,12 @@ impl Ledger {
             .find(id, recipient, now)
             .ok_or_else(|| String::from("no such message and recipient"))?;
         let status = match Status::parse(status) {
-            None if status == "unknownFutureValue" => Status::Recalled,
+            // It stands for whichever the row has had of those that it can stand for.
+            None if status == "unknownFutureValue" => {
+                let mut steps = life.timeline.steps().iter().rev();
+                let future = steps.find(|(since, had)| had.is_future() && *since <= now);
+                future.map_or(Status::Recalled, |(_, status)| *status)
+            }
             Some(status) => status,
             None => return Err(format!("`{status}` is no status")),
         };

@@ -38,7 +38,7 @@ pub struct GraphSettings {
     pub refused_tokens: f64,
     /// After how many seconds a link is refused; none for never.
     pub token_seconds: Option<u32>,
-    /// Whether a page repeats the last row of the page before.
+    /// Whether a page repeats the last row of the page before, as the cmdlet's pages do.
     pub boundary_repeated: bool,
     /// Whether a page may end between rows with the same time and recipient, of which the next
     /// page then shows none; otherwise the page is longer than asked for.
@@ -83,7 +83,7 @@ impl Default for GraphSettings {
             poisoned_tokens: 0.0,
             refused_tokens: 0.0,
             token_seconds: None,
-            boundary_repeated: false,
+            boundary_repeated: true,
             ties_lost: false,
             empty_pages: 0.0,
             most_recipients: None,

@@ -20,6 +20,14 @@ pub struct IdentitySettings {
     pub refuse_with: Option<u32>,
     /// Whether refusals have an `error_uri`.
     pub error_uri: bool,
+    /// The status of refusals, such as 200; none for the one that belongs to the code.
+    pub refusal_status: Option<u16>,
+    /// What refusals have as their `error_codes`.
+    pub error_codes: ErrorCodes,
+    /// Whether `trace_id` and `correlation_id` of refusals are null.
+    pub null_ids: bool,
+    /// Answer with status 200 and the page on which people sign in.
+    pub login_page: bool,
     /// Give tokens for this resource, whatever was asked for.
     pub wrong_audience: Option<String>,
     /// Answer with status 200, but without a token.
@@ -39,10 +47,30 @@ impl Default for IdentitySettings {
             token_seconds: 3599,
             refuse_with: None,
             error_uri: true,
+            refusal_status: None,
+            error_codes: ErrorCodes::Numbers,
+            null_ids: false,
+            login_page: false,
             wrong_audience: None,
             without_token: false,
         }
     }
+}
+
+/// What a refusal has as its `error_codes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCodes {
+    /// A list with the code.
+    Numbers,
+    /// A list with the code as text.
+    Texts,
+    /// A list with a word that is no code.
+    Words,
+    /// Null.
+    Null,
+    /// Nothing.
+    Absent,
 }
 
 /// An application that is registered in the tenant.

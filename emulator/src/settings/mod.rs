@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use graph::{
     GraphLink, GraphSettings, InnerError, QuotaSettings, RetryAfter, ServicePrincipal,
 };
-pub use identity::{App, AppSecret, IdentitySettings};
+pub use identity::{App, AppSecret, ErrorCodes, IdentitySettings};
 pub use report::{Account, Dialect, NextLink, ReportSettings, SkipToken};
 pub use sekoia::{IntakeSettings, PlatformSettings};
 pub use trouble::{

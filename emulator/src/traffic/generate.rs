@@ -227,6 +227,12 @@ impl Generator {
         self.traffic.lateness.at(quantile)
     }
 
+    /// Whether a row that would be delivered is resolved; drawn apart from everything else.
+    fn is_resolved(&self, message: &Message, recipient: u32) -> bool {
+        let mut draw = Draw::new(mix(message.seed, u64::from(recipient) ^ (1 << 44)));
+        draw.chance(self.traffic.resolved)
+    }
+
     /// The statuses of the row at `place`.
     pub(crate) fn timeline(&self, bucket: &Bucket, place: &Place) -> Timeline {
         let message = &bucket.messages[place.message as usize];
@@ -237,6 +243,7 @@ impl Generator {
             0..2 => Status::Failed,
             2..5 => Status::Quarantined,
             5..9 => Status::FilteredAsSpam,
+            _ if self.is_resolved(message, recipient) => Status::Resolved,
             _ => Status::Delivered,
         };
         if !draw.chance(self.traffic.changing) {
@@ -379,10 +386,11 @@ mod tests {
             changing: 0.5,
             recalled: 0.2,
             released: 0.5,
+            resolved: 0.1,
             ..Traffic::default()
         });
         let longest = span(generator.traffic.changes_within);
-        let (mut recalled, mut released, mut kept) = (0, 0, 0);
+        let (mut recalled, mut released, mut kept, mut resolved) = (0, 0, 0, 0);
         for slice in generator.plan.slices(0, Ticks::MAX) {
             let bucket = generator.bucket(slice);
             for place in &bucket.places {
@@ -392,13 +400,15 @@ mod tests {
                     [.., Status::Delivered, Status::Recalled] => recalled += 1,
                     [.., Status::Quarantined, Status::Delivered] => released += 1,
                     [.., Status::Quarantined] => kept += 1,
+                    [.., Status::Resolved] => resolved += 1,
                     _ => {}
                 }
                 let (last, _) = timeline.steps().last().unwrap();
                 assert!(last - place.received <= longest + 2, "{timeline:?}");
             }
         }
-        assert!((1_500..2_200).contains(&recalled), "{recalled}");
+        assert!((1_300..2_200).contains(&recalled), "{recalled}");
+        assert!((1_400..2_200).contains(&resolved), "{resolved}");
         assert!((90..260).contains(&released), "{released}");
         assert!(kept > released, "{kept}");
     }

@@ -44,6 +44,9 @@ pub struct Traffic {
     /// The share of quarantined rows whose status changes, from 0 to 1, that are released and
     /// delivered in the end.
     pub released: f64,
+    /// The share of delivered rows, from 0 to 1, that are resolved instead: sent on to another
+    /// address.
+    pub resolved: f64,
     /// The longest time from reception to the last change of status.
     #[serde(with = "seconds")]
     pub changes_within: TimeDelta,
@@ -64,6 +67,7 @@ impl Default for Traffic {
             changing: 0.0,
             recalled: 0.0,
             released: 0.0,
+            resolved: 0.0,
             changes_within: TimeDelta::hours(6),
             resolution: Resolution::Tick,
             max_recipients: 1500,
@@ -80,6 +84,7 @@ impl Traffic {
             lateness: Lateness::realistic(),
             changing: 0.1,
             released: 0.3,
+            resolved: 0.05,
             ..Self::default()
         }
     }

@@ -33,7 +33,7 @@ impl fmt::Debug for Drawn {
 /// Any scenario at whose end everything must have been delivered: no row surfaces or changes later
 /// than `settle_time` after its reception, and the last life is long enough to see it.
 ///
-/// Messages are recalled on Graph only, as in reality.
+/// Messages are recalled and resolved on Graph only, as in reality.
 pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
     // A short one makes a short scenario, the longest is the default.
     prop_oneof![2 => Just(2_u64), 1 => Just(8), 2 => Just(24)]
@@ -107,6 +107,7 @@ fn traffic(longest: u64, recalls: bool) -> impl Strategy<Value = Traffic> {
                 lateness,
                 changing: f64::from(changing) / 100.0,
                 recalled: f64::from(recalled) / 100.0,
+                resolved: f64::from(recalled) / 200.0,
                 released: f64::from(released) / 100.0,
                 changes_within: seconds(changes_within),
                 resolution,

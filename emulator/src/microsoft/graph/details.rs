@@ -57,6 +57,7 @@ fn steps(life: &Life, now: Ticks) -> Vec<(Ticks, &'static str, &'static str)> {
             Status::Quarantined => ("Quarantine", "The message was quarantined."),
             Status::FilteredAsSpam => ("Spam", "The message was marked as spam."),
             Status::Recalled => ("Recall", "The message was recalled."),
+            Status::Resolved => ("Resolve", "The recipient was resolved to another address."),
             Status::None | Status::GettingStatus => continue,
         };
         if *since <= now {

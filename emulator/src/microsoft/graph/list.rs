@@ -243,18 +243,19 @@ impl Request {
 }
 
 /// Where to go on after an empty page, if one is put in the place of this page: just above its
-/// first row, so that the next link is not the present one.
+/// first row that is new, so that the next link is not the present one.
 fn empty_page(
     world: &World,
     settings: &GraphSettings,
     request: &Request,
     rows: &[(Slot, TraceRow)],
 ) -> Option<Position> {
-    let (token, after, (_, first)) = (
-        request.token.as_ref()?,
-        request.after.as_ref()?,
-        rows.first()?,
-    );
+    let (token, after) = (request.token.as_ref()?, request.after.as_ref()?);
+    let repeated = |row: &TraceRow| {
+        row.received.timestamp_millis() == after.millisecond
+            && row.recipient.to_lowercase() == after.recipient
+    };
+    let (_, first) = rows.iter().find(|(_, row)| !repeated(row))?;
     let chosen = unit(world.seed ^ 3, token.identity()) < settings.empty_pages;
     let millisecond = first.received.timestamp_millis() + 1;
     let possible = !after.recipient.is_empty() && millisecond < after.millisecond;

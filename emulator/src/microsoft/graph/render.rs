@@ -6,7 +6,7 @@ use super::super::{
     render::json_text,
     trouble::{Shown, Text},
 };
-use crate::{GraphSettings, Status, TraceRow};
+use crate::{GraphSettings, TraceRow};
 
 /// Who asks, as far as it changes the form of the answer.
 pub(super) struct Form<'a> {
@@ -53,7 +53,7 @@ impl Form<'_> {
         let id = row.trace_id.to_string();
         let received = self.received(row);
         let status = match row.status {
-            Status::Recalled if !self.all_statuses => "unknownFutureValue",
+            status if status.is_future() && !self.all_statuses => "unknownFutureValue",
             status => status.camel(),
         };
         for (name, value) in [

@@ -49,7 +49,7 @@ pub(super) fn discovery(
     tenant: &str,
 ) -> Answer {
     if !settings.is_tenant(tenant) {
-        return Refusal(90_002).answer(emulator.clock().now(), settings.error_uri);
+        return Refusal(90_002).answer(emulator.clock().now(), settings);
     }
     let (base, id) = (base(call), &settings.tenant_id);
     Answer::json(
@@ -75,10 +75,14 @@ pub(super) fn token(
     call: &Call,
     tenant: &str,
 ) -> Answer {
+    if settings.login_page {
+        let page = "<html><head><title>Sign in to your account</title></head><body></body></html>";
+        return Answer::new(200, "text/html; charset=utf-8", page);
+    }
     let now = emulator.clock().now();
     match grant(emulator, settings, call, tenant, now) {
         Ok(answer) => answer,
-        Err(refusal) => refusal.answer(now, settings.error_uri),
+        Err(refusal) => refusal.answer(now, settings),
     }
 }
 

@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::answer::Answer;
+use crate::{ErrorCodes, IdentitySettings, answer::Answer};
 
 /// A code of Microsoft Entra.
 pub(super) struct Refusal(pub(super) u32);
 
 /// Code, error, status and text. Where the real status is unknown, it is 400.
-const KNOWN: [(u32, &str, u16, &str); 24] = [
+const KNOWN: [(u32, &str, u16, &str); 35] = [
     (
         7_000_215,
         "invalid_client",
@@ -133,6 +133,72 @@ const KNOWN: [(u32, &str, u16, &str); 24] = [
         "The grant type is not supported.",
     ),
     (
+        90_094,
+        "access_denied",
+        400,
+        "Admin consent is required for the permissions requested by this application.",
+    ),
+    (
+        900_023,
+        "invalid_request",
+        400,
+        "Specified tenant identifier is neither a valid DNS name nor a valid external domain.",
+    ),
+    (
+        5_000_224,
+        "invalid_request",
+        400,
+        "We are sorry, this resource is not available.",
+    ),
+    (
+        5_000_225,
+        "invalid_request",
+        400,
+        "This tenant has been blocked due to inactivity.",
+    ),
+    (
+        500_022,
+        "access_denied",
+        400,
+        "Access to the tenant is denied by its policy.",
+    ),
+    (
+        500_014,
+        "invalid_resource",
+        400,
+        "The service principal for the resource is disabled.",
+    ),
+    (
+        50_196,
+        "invalid_request",
+        400,
+        "The server terminated an operation because it encountered a client request loop.",
+    ),
+    (
+        53_000,
+        "access_denied",
+        400,
+        "Device is not in required device state.",
+    ),
+    (
+        530_004,
+        "access_denied",
+        400,
+        "The access policy does not allow this sign-in.",
+    ),
+    (
+        50_087,
+        "invalid_grant",
+        400,
+        "A transient error has occurred. Please try again.",
+    ),
+    (
+        7_000_218,
+        "invalid_client",
+        401,
+        "The request body must contain the parameter client_assertion or client_secret.",
+    ),
+    (
         90_033,
         "temporarily_unavailable",
         503,
@@ -153,7 +219,7 @@ const KNOWN: [(u32, &str, u16, &str); 24] = [
 ];
 
 impl Refusal {
-    pub(super) fn answer(&self, now: DateTime<Utc>, error_uri: bool) -> Answer {
+    pub(super) fn answer(&self, now: DateTime<Utc>, settings: &IdentitySettings) -> Answer {
         let code = self.0;
         let (error, status, text) = KNOWN
             .iter()
@@ -175,10 +241,24 @@ impl Refusal {
             "trace_id": trace,
             "correlation_id": correlation,
         });
-        if error_uri {
+        match settings.error_codes {
+            ErrorCodes::Numbers => {}
+            ErrorCodes::Texts => body["error_codes"] = json!([code.to_string()]),
+            ErrorCodes::Words => body["error_codes"] = json!(["unknown"]),
+            ErrorCodes::Null => body["error_codes"] = Value::Null,
+            ErrorCodes::Absent => {
+                body.as_object_mut().map(|body| body.remove("error_codes"));
+            }
+        }
+        if settings.null_ids {
+            body["trace_id"] = Value::Null;
+            body["correlation_id"] = Value::Null;
+        }
+        if settings.error_uri {
             let uri = format!("https://login.microsoftonline.com/error?code={code}");
             body["error_uri"] = Value::String(uri);
         }
-        Answer::json(status, &body).with("cache-control", "no-store, no-cache")
+        Answer::json(settings.refusal_status.unwrap_or(status), &body)
+            .with("cache-control", "no-store, no-cache")
     }
 }
