@@ -151,7 +151,21 @@ fn an_owner_has_identifiers_of_their_own() {
             assert_eq!(trigger["uuid"], twin["uuid"], "{name}");
         }
     }
+    let slugs = folders
+        .each_ref()
+        .map(|folder| folder["manifest.json"]["slug"].clone());
+    let names = ["message-trace", "message-trace-acme", "message-trace-other"];
+    assert_eq!(slugs, names, "S-31: two owners may import side by side");
+    for owner in ["Acme & Söhne", "acme/ü \"x\""] {
+        let folder = layout(&["--owner", owner]);
+        let slug = manifests(folder.path())["manifest.json"]["slug"].clone();
+        let slug = slug.as_str().unwrap();
+        let rest = slug.strip_prefix("message-trace-").unwrap();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(rest.len() == 10 && rest.chars().all(plain), "{slug}");
+    }
     let mut changed = folders[1].clone();
+    changed.get_mut("manifest.json").unwrap()["slug"] = slugs[0].clone();
     for (name, manifest) in &mut changed {
         manifest["uuid"] = folders[0][name]["uuid"].clone();
     }

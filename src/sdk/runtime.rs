@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{HeaderValue, Response, request::Parts};
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -289,6 +289,7 @@ impl<'a> Start<'a> {
             "When the last error was logged, in seconds since 1970; 0 for never",
             Gauge::default(),
         ));
+        self.introduce(&metrics);
         let (health, scraped) = (heartbeat.clone(), metrics.clone());
         let _liveness = self
             .listen("liveness_port", 8000, "Liveness", move |request| {
@@ -312,6 +313,24 @@ impl<'a> Start<'a> {
         }
         keeper.finish().await;
         result.and(opened.close().await.map_err(StartError::from))
+    }
+
+    /// Says in the metrics what this process is.
+    fn introduce(&self, metrics: &Metrics) {
+        let manifest = &self.item.manifest;
+        let labels = manifest.labels.iter();
+        let mut labels: Vec<(String, String)> = labels
+            .map(|(name, value)| (name.clone(), value.to_string()))
+            .collect();
+        labels.push(("command".to_owned(), manifest.command.clone()));
+        labels.push(("version".to_owned(), self.module.version.clone()));
+        let info = Family::<Vec<(String, String)>, Gauge>::default();
+        let info = metrics.register(
+            "message_trace_info",
+            "What this process is: its version, its command, and the labels of its manifest",
+            info,
+        );
+        info.get_or_create(&labels).set(1);
     }
 
     /// Runs the trigger until the stop.

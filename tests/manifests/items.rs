@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jsonschema::draft7;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{Item, items, json, strings, text};
@@ -52,6 +52,9 @@ fn items_are_complete() {
             "{file}"
         );
         assert!(draft7::meta::is_valid(&manifest["arguments"]), "{file}");
+        // One writer for a state: a second instance waits for the first.
+        let labels = json!({"scalable_horizontally": false, "scalable_vertically": true});
+        assert_eq!(manifest["labels"], labels, "{file}");
         let results = manifest.get("results");
         assert_eq!(
             results.is_none(),
@@ -100,6 +103,7 @@ fn every_trigger_has_a_connector_as_its_twin() {
             "name",
             "docker_parameters",
             "description",
+            "labels",
             "arguments",
         ] {
             assert_eq!(

@@ -1,6 +1,7 @@
 //! The module's and the triggers' manifests.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -107,6 +108,8 @@ pub struct TriggerManifest {
     pub name: String,
     /// What it does.
     pub description: String,
+    /// What the platform is told of it beside that, such as whether it may run several times at once.
+    pub labels: BTreeMap<String, bool>,
     /// Schema of its configuration.
     pub arguments: Schema,
 }
@@ -123,6 +126,8 @@ impl TriggerManifest {
             docker_parameters: String,
             name: String,
             description: String,
+            #[serde(default)]
+            labels: BTreeMap<String, bool>,
             arguments: Map<String, Value>,
         }
         let document: Document = parse("of a trigger", text)?;
@@ -131,6 +136,7 @@ impl TriggerManifest {
             command: document.docker_parameters,
             name: document.name,
             description: document.description,
+            labels: document.labels,
         })
     }
 }
