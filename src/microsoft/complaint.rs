@@ -22,6 +22,7 @@ impl Complaint {
     /// page of markup, or else takes the text as it is. `secrets`, which the service may have
     /// echoed, are blotted out.
     pub(super) fn read(body: &[u8], secrets: &[&str]) -> Self {
+        let body = without_mark(body);
         let body = body.get(..MAX_BODY).unwrap_or(body);
         if let Ok(json) = serde_json::from_slice::<Value>(body) {
             return Self::of_json(&json, secrets);
@@ -69,6 +70,11 @@ impl fmt::Display for Complaint {
             (code, text) => write!(f, "{code}: {text}"),
         }
     }
+}
+
+/// A text without the byte order mark that some servers put before it.
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// The title of an HTML page or Atom feed.
@@ -141,6 +147,7 @@ mod tests {
                 "401 - Unauthorized",
             ),
             ("plain\n\ttext\u{1b}[31m", "plain text [31m"),
+            ("\u{feff}{\"Message\":\"Marked.\"}", "Marked."),
             ("{}", ""),
             ("", ""),
         ] {

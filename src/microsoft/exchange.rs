@@ -12,7 +12,9 @@ use super::{
     Error, Limiter, PAGE_LIMITS, SignIn, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
+    oddities::{Oddities, is_odd},
     pace::Pace,
+    redirect,
     sign_in::Authorization,
 };
 use crate::{
@@ -35,13 +37,20 @@ pub(super) struct Exchange {
     pub(super) limiter: Option<Limiter>,
     /// How long answers take.
     pub(super) pace: Pace,
+    /// Since when there are none but odd answers.
+    pub(super) oddities: Oddities,
 }
 
 /// An answer, and what was sent for it.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response: Response,
+    /// The address that gave it.
+    pub(super) url: Url,
     pub(super) request_id: Uuid,
+    /// Whether it is one of those that pass by themselves, and if so, whether they have lasted too
+    /// long for that.
+    odd: Option<bool>,
     authorization: Authorization,
 }
 
@@ -86,15 +95,17 @@ impl Exchange {
             headers.insert(REQUEST_ID, id);
         }
         let asked = Instant::now();
-        let response = self
-            .http
-            .send(request, PAGE_LIMITS)
+        let (response, url) = redirect::send(&self.http, request, url.clone(), PAGE_LIMITS)
             .await
             .map_err(Error::NoAnswer)?;
         self.pace.learn(asked.elapsed());
+        let is_odd = is_odd(&response);
+        let lasts = self.oddities.last(url.as_str(), is_odd, Instant::now());
         Ok(Answer {
             response,
+            url,
             request_id,
+            odd: is_odd.then_some(lasts),
             authorization,
         })
     }
@@ -103,6 +114,9 @@ impl Exchange {
     pub(super) fn refusal<'a>(&self, answer: &'a Answer, link: Option<&'a Link>) -> Refusal<'a> {
         Refusal {
             response: &answer.response,
+            asked: &answer.url,
+            odd: answer.odd,
+            permitted: answer.authorization.permitted(),
             request_id: answer.request_id,
             link,
             secrets: answer.secrets(),

@@ -40,6 +40,11 @@ impl Link {
         Ok(Self { url, reached: None })
     }
 
+    /// The address of the link.
+    pub(super) fn into_url(self) -> Url {
+        self.url
+    }
+
     /// The same link with how far back the rows before it reach.
     pub(super) fn behind(self, reached: Option<DateTime<Utc>>) -> Self {
         Self { reached, ..self }

@@ -8,6 +8,7 @@ use url::Url;
 use super::{
     Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
     exchange::{Answer, Exchange},
+    oddities::Oddities,
     pace::Pace,
     page::Envelope,
     row::{self, Form},
@@ -39,6 +40,7 @@ impl ReportingService {
                 headers: HeaderMap::new(),
                 limiter: None,
                 pace: Pace::default(),
+                oddities: Oddities::default(),
             },
             base,
             keyer,
@@ -58,7 +60,7 @@ impl ReportingService {
         };
         let answer = self.exchange.get(&url, Urgency::Now).await?;
         if answer.response.status() == StatusCode::OK {
-            self.read(&url, answer)
+            self.read(answer)
         } else {
             Err(advice::reporting(&self.exchange.refusal(&answer, link)))
         }
@@ -69,11 +71,11 @@ impl ReportingService {
         self.exchange.pace.get()
     }
 
-    fn read(&self, asked: &Url, mut answer: Answer) -> Result<Page<Link>, Error> {
+    fn read(&self, mut answer: Answer) -> Result<Page<Link>, Error> {
         let body = answer.take_body();
         let Envelope { rows, next } = Envelope::read(&body, &self.keyer, &answer.secrets())?;
         let next = next
-            .map(|text| Link::resolve(asked, &text))
+            .map(|text| Link::resolve(&answer.url, &text))
             .transpose()?
             // Without it, the next page would be an Atom feed.
             .map(|link| link.with_option("$format", "json"));

@@ -78,6 +78,11 @@ impl Authorization {
         })
     }
 
+    /// The permission to read message traces that the token is known to have.
+    pub(super) fn permitted(&self) -> Option<&'static str> {
+        self.token.as_ref()?.permitted
+    }
+
     /// What must not appear in a message.
     pub(super) fn secrets(&self) -> Vec<&str> {
         self.secrets.iter().map(Secret::expose).collect()

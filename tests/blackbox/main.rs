@@ -22,6 +22,7 @@ mod links;
 mod network;
 mod oauth;
 mod object_storage;
+mod odd_answers;
 mod platform;
 mod quota;
 mod refusals;

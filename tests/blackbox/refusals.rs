@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::world::{Process, Trigger, World};
 
 /// Refusals that a person must mend: code, and what is said of cause and next step.
-const REFUSALS: [(u32, &str, &str); 20] = [
+const REFUSALS: [(u32, &str, &str); 30] = [
     (7_000_215, "the secret's ID was copied", "`client_secret`"),
     (7_000_222, "has expired", "create a new one"),
     (
@@ -35,6 +35,24 @@ const REFUSALS: [(u32, &str, &str); 20] = [
     (9_001_023, "`common` or `consumers`", "GUID or domain"),
     (900_144, "part of the request is missing", "no setting"),
     (7_000_112, "disabled", "enable its enterprise application"),
+    (90_094, "has not consented", "grant admin consent"),
+    (
+        900_023,
+        "neither a GUID nor a domain",
+        "directory (tenant) ID",
+    ),
+    (5_000_224, "the tenant is blocked", "Microsoft's support"),
+    (5_000_225, "the tenant is blocked", "Microsoft's support"),
+    (500_022, "tenant restriction", "whoever runs the network"),
+    (
+        500_014,
+        "is disabled in this tenant",
+        "enable the enterprise",
+    ),
+    (50_196, "for a loop", "what else signs in"),
+    (53_000, "managed device", "exempt the app"),
+    (530_004, "managed device", "exempt the app"),
+    (7_000_218, "without the proof", "check `credential`"),
     (
         4_711,
         "the request for a token is not accepted",
@@ -94,7 +112,7 @@ async fn every_refusal_of_a_sign_in_says_what_to_do_on_the_other_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transient_refusals_are_waited_out() {
-    join_all([90_055, 90_006, 90_024, 90_033].map(async |code| {
+    join_all([50_087, 90_055, 90_006, 90_024, 90_033].map(async |code| {
         let world = World::graph(300).await;
         world
             .emulator

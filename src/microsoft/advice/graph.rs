@@ -12,10 +12,30 @@ const CLOCK_PAUSE: Duration = Duration::from_secs(30);
 pub(in crate::microsoft) fn graph(refusal: &Refusal<'_>) -> Error {
     let status = refusal.response.status();
     let complaint = refusal.complaint();
-    let (class, text) = match status.as_u16() {
+    let odd = refusal.odd("graph_url");
+    let (class, text) = match (status.as_u16(), odd) {
+        (_, Some(odd)) => odd,
+        (status, None) => meaning(status, refusal, &complaint),
+    };
+    Error::Status {
+        status,
+        class,
+        concern: refusal.concern(),
+        sentence: format!(
+            "Microsoft Graph answered {status}: {text}{} (client-request-id {}{})",
+            complaint.quoted(),
+            refusal.request_id,
+            own_id(refusal)
+        ),
+    }
+}
+
+/// What a status means that tells something about the request.
+fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    match status {
         300..=399 => (
             Class::Refused,
-            redirect(refusal.response.headers(), "graph_url"),
+            redirect(refusal.asked, refusal.response, "graph_url"),
         ),
         401 | 403 if lacks_service_principal(refusal.response.body()) => {
             (Class::Refused, service_principal())
@@ -26,6 +46,7 @@ pub(in crate::microsoft) fn graph(refusal: &Refusal<'_>) -> Error {
              is traced, and that `login_url` and `graph_url` belong to its cloud"
                 .to_owned(),
         ),
+        403 if let Some(barred) = refusal.barred() => (Class::Refused, barred),
         403 => (
             Class::Refused,
             "the app may not read the message trace: grant it the application permission \
@@ -38,7 +59,7 @@ pub(in crate::microsoft) fn graph(refusal: &Refusal<'_>) -> Error {
              for anew"
                 .to_owned(),
         ),
-        400 => bad_request(&complaint),
+        400 => bad_request(complaint),
         404 | 410 => (
             Class::Refused,
             "there is no message trace at this address: `graph_url` is wrong, or this cloud has \
@@ -52,7 +73,7 @@ pub(in crate::microsoft) fn graph(refusal: &Refusal<'_>) -> Error {
              again later; if it persists, see what else reads it, or lower `quota`"
                 .to_owned(),
         ),
-        408 | 425 | 500..=599 => (
+        408 | 500..=599 => (
             refusal.transient(),
             "the service fails for the moment: asked again later; if it persists, see the service \
              health of Microsoft 365"
@@ -61,17 +82,6 @@ pub(in crate::microsoft) fn graph(refusal: &Refusal<'_>) -> Error {
         _ => (
             Class::Refused,
             "it does not accept the request: check `graph_url` and any proxy in between".to_owned(),
-        ),
-    };
-    Error::Status {
-        status,
-        class,
-        concern: refusal.concern(),
-        sentence: format!(
-            "Microsoft Graph answered {status}: {text}{} (client-request-id {}{})",
-            complaint.quoted(),
-            refusal.request_id,
-            own_id(refusal)
         ),
     }
 }

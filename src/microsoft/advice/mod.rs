@@ -6,12 +6,16 @@ mod reporting;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, header::LOCATION};
+use http::{StatusCode, header::LOCATION};
 use url::Url;
 use uuid::Uuid;
 
 pub(super) use self::{graph::graph, reporting::reporting};
-use super::{Class, Concern, Link, complaint::Complaint};
+use super::{
+    Class, Concern, Link,
+    complaint::{Complaint, without_mark},
+    redirect,
+};
 use crate::http::{Response, retry_after};
 
 /// Microsoft's app "Transport Data Platform", of which a tenant must have a service principal
@@ -21,6 +25,13 @@ const SERVICE_PRINCIPAL: &str = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
 /// An answer other than success, and what was asked.
 pub(super) struct Refusal<'a> {
     pub(super) response: &'a Response,
+    /// The address that gave it.
+    pub(super) asked: &'a Url,
+    /// Whether it is one of those that pass by themselves, and if so, whether they have lasted too
+    /// long for that.
+    pub(super) odd: Option<bool>,
+    /// The permission to read message traces that the token is known to have.
+    pub(super) permitted: Option<&'static str>,
     pub(super) request_id: Uuid,
     pub(super) link: Option<&'a Link>,
     pub(super) secrets: Vec<&'a str>,
@@ -39,13 +50,48 @@ impl Refusal<'_> {
         match self.response.status().as_u16() {
             401 | 403 if lacks_service_principal(self.response.body()) => Concern::ServicePrincipal,
             401 => Concern::SignIn,
-            403 => Concern::Permission,
+            403 if self.barred().is_none() => Concern::Permission,
             _ => Concern::Query,
         }
     }
 
     fn transient(&self) -> Class {
         Class::passing(self.response.status(), self.retry_after())
+    }
+
+    /// What an answer means that passes by itself as a rule, if it is one; a person must look when
+    /// there has been nothing else for long. A link is not asked for again and again.
+    fn odd(&self, setting: &str) -> Option<(Class, String)> {
+        let lasts = self
+            .odd
+            .filter(|_| self.link.is_none() || self.response.status() != StatusCode::BAD_REQUEST)?;
+        let class = if lasts {
+            Class::Refused
+        } else {
+            self.transient()
+        };
+        let text = format!(
+            "the answer tells nothing about the request, which passes by itself as a rule: asked \
+             again later; if it persists, check `{setting}` and any proxy in between"
+        );
+        Some((class, text))
+    }
+
+    /// What a web page that forbids the request means when the token has the permission: it is not
+    /// from the service.
+    fn barred(&self) -> Option<String> {
+        let permission = self.permitted?;
+        let is_barred = self.response.status() == StatusCode::FORBIDDEN
+            && without_mark(self.response.body())
+                .trim_ascii_start()
+                .starts_with(b"<");
+        is_barred.then(|| {
+            format!(
+                "a web page forbids the request, although the token has the permission \
+                 `{permission}`: a proxy or gateway on the way does not let it pass; allow it \
+                 there"
+            )
+        })
     }
 
     fn complaint(&self) -> Complaint {
@@ -59,9 +105,13 @@ pub(super) fn lacks_service_principal(body: &[u8]) -> bool {
         .any(|part| part.eq_ignore_ascii_case(SERVICE_PRINCIPAL.as_bytes()))
 }
 
-/// What a redirect of a service means whose address is in `setting`.
-pub(super) fn redirect(headers: &HeaderMap, setting: &str) -> String {
-    let target = headers
+/// What a redirect means that is not followed, of a service whose address is in `setting`.
+pub(super) fn redirect(asked: &Url, response: &Response, setting: &str) -> String {
+    if redirect::target(asked, response).is_some() {
+        return format!("it redirects again and again: check `{setting}` and any proxy in between");
+    }
+    let target = response
+        .headers()
         .get(LOCATION)
         .and_then(|value| value.to_str().ok())
         .map_or_else(|| "nowhere".to_owned(), target_host);

@@ -12,16 +12,37 @@ const DEEP: u64 = 990_000;
 /// What a refusal of the Reporting Web Service means.
 pub(in crate::microsoft) fn reporting(refusal: &Refusal<'_>) -> Error {
     let status = refusal.response.status();
-    let headers = refusal.response.headers();
     let complaint = refusal.complaint();
+    let odd = refusal.odd("reporting_url");
+    let (class, text) = match (status.as_u16(), odd) {
+        (_, Some(odd)) => odd,
+        (status, None) => meaning(status, refusal, &complaint),
+    };
+    Error::Status {
+        status,
+        class,
+        concern: refusal.concern(),
+        sentence: format!(
+            "the Reporting Web Service answered {status}: {text}{}",
+            complaint.quoted()
+        ),
+    }
+}
+
+/// What a status means that tells something about the request.
+fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    let headers = refusal.response.headers();
     let transient = refusal.transient();
     let deep = refusal
         .link
         .and_then(Link::depth)
         .is_some_and(|depth| depth >= DEEP);
-    let (class, text) = match status.as_u16() {
-        300..=399 => (Class::Refused, redirect(headers, "reporting_url")),
-        400 => bad_request(refusal, &complaint),
+    match status {
+        300..=399 => (
+            Class::Refused,
+            redirect(refusal.asked, refusal.response, "reporting_url"),
+        ),
+        400 => bad_request(refusal, complaint),
         401 if refusal.by_app => (
             Class::Refused,
             "it does not accept the token of the app: check that `tenant_id` is the tenant whose \
@@ -29,6 +50,13 @@ pub(in crate::microsoft) fn reporting(refusal: &Refusal<'_>) -> Error {
                 .to_owned(),
         ),
         401 => (Class::Refused, wrong_account(headers).to_owned()),
+        403 if let Some(barred) = refusal.barred() => (
+            Class::Refused,
+            format!(
+                "{barred}; if there is none, assign the directory role `Security Reader` or \
+                 `Global Reader` to the app"
+            ),
+        ),
         403 if refusal.by_app => (
             Class::Refused,
             "the app may not read the message trace: besides the application permission \
@@ -61,7 +89,7 @@ pub(in crate::microsoft) fn reporting(refusal: &Refusal<'_>) -> Error {
              `frequency` or see what else reads this organization's message trace"
                 .to_owned(),
         ),
-        408 | 425 | 500..=599 => (
+        408 | 500..=599 => (
             transient,
             "the service fails for the moment: asked again later; if it persists, see the service \
              health of Microsoft 365"
@@ -72,15 +100,6 @@ pub(in crate::microsoft) fn reporting(refusal: &Refusal<'_>) -> Error {
             "the service does not accept the request: check `reporting_url` and any proxy in \
              between"
                 .to_owned(),
-        ),
-    };
-    Error::Status {
-        status,
-        class,
-        concern: refusal.concern(),
-        sentence: format!(
-            "the Reporting Web Service answered {status}: {text}{}",
-            complaint.quoted()
         ),
     }
 }

@@ -4,7 +4,7 @@ use chrono::DateTime;
 use uuid::Uuid;
 
 use super::*;
-use crate::microsoft::Error;
+use crate::microsoft::{Error, oddities::is_odd};
 
 mod graph;
 mod reporting;
@@ -17,6 +17,9 @@ struct Case<'a> {
     headers: &'a [(&'static str, &'a str)],
     body: &'a str,
     link: Option<&'a str>,
+    /// Whether answers like this have lasted.
+    lasts: bool,
+    permitted: Option<&'static str>,
 }
 
 impl Case<'_> {
@@ -35,6 +38,9 @@ impl Case<'_> {
             .link
             .map(|text| Link::resolve(&text.parse().unwrap(), text).unwrap());
         (self.judge)(&Refusal {
+            asked: &"https://service.test/page".parse().unwrap(),
+            odd: is_odd(&response).then_some(self.lasts),
+            permitted: self.permitted,
             response: &response,
             request_id: Uuid::nil(),
             link: link.as_ref(),

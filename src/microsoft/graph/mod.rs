@@ -33,6 +33,7 @@ use super::{
     bounds::{self, START_MARGIN},
     exchange::{Answer, Exchange},
     identity::TokenCache,
+    oddities::Oddities,
     pace::Pace,
     page::Envelope,
     row::{self, Form},
@@ -94,6 +95,7 @@ impl Graph {
                 sign_in: SignIn::Bearer(tokens),
                 headers: HeaderMap::from_iter(headers),
                 pace: Pace::default(),
+                oddities: Oddities::default(),
                 limiter: Some(limiter),
             },
             base,
@@ -192,7 +194,7 @@ impl Graph {
         let answer = self.exchange.get(url, urgency).await?;
         self.learn(&answer, sent);
         if answer.response.status() == StatusCode::OK {
-            return self.read(url, answer, before);
+            return self.read(answer, before);
         }
         let refusal = self.exchange.refusal(&answer, link);
         if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
@@ -215,15 +217,12 @@ impl Graph {
         }
     }
 
-    fn read(
-        &self,
-        asked: &Url,
-        mut answer: Answer,
-        before: Option<DateTime<Utc>>,
-    ) -> Result<Page<Link>, Error> {
+    fn read(&self, mut answer: Answer, before: Option<DateTime<Utc>>) -> Result<Page<Link>, Error> {
         let body = answer.take_body();
         let Envelope { rows, next } = Envelope::read(&body, &self.keyer, &answer.secrets())?;
-        let next = next.map(|text| Link::resolve(asked, &text)).transpose()?;
+        let next = next
+            .map(|text| Link::resolve(&answer.url, &text))
+            .transpose()?;
         let form = match self.format {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,

@@ -340,3 +340,72 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
         "nothing is known of what is left"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn redirects_on_the_origin_are_followed_with_the_token() {
+    let fake = signed_in();
+    let link = |path: &str| format!(r#"{{"value":[],"@odata.nextLink":"{path}"}}"#);
+    fake.answer_with(308, &[("location", "/moved/traces?a=1")], "")
+        .answer_with(307, &[("location", "https://graph.test/again/traces")], "")
+        .answer(200, link("next?$skiptoken=e30"));
+    let graph = graph(&fake, EventFormat::Graph);
+    let page = graph.page(window(), None, Urgency::Later).await.unwrap();
+    let asked: Vec<_> = fake.requests().split_off(1);
+    assert_eq!(asked[1].uri(), "https://graph.test/moved/traces?a=1");
+    assert_eq!(asked[2].uri(), "https://graph.test/again/traces");
+    assert!(asked.iter().all(|one| one.headers() == asked[0].headers()));
+    let next = page.next().unwrap().to_string();
+    assert_eq!(
+        next, "https://graph.test/again/next",
+        "seen from where the answer came"
+    );
+    for location in [
+        "http://graph.test/x",
+        "https://evil.test/x",
+        "https://a:b@graph.test/",
+    ] {
+        fake.answer_with(307, &[("location", location)], "");
+        let asked = fake.requests().len();
+        let error = graph
+            .page(window(), None, Urgency::Later)
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("no credential is sent"),
+            "{error}"
+        );
+        assert_eq!(fake.requests().len(), asked + 1, "{location}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_without_end_are_given_up() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    for _ in 0..9 {
+        fake.answer_with(307, &[("location", "/again")], "");
+    }
+    let page = graph.page(window(), None, Urgency::Later).await;
+    let error = page.unwrap_err();
+    assert!(error.to_string().contains("again and again"), "{error}");
+    assert_eq!(fake.requests().len(), 1 + 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_tell_nothing_are_for_a_person_when_they_last() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    let class = async || {
+        fake.answer(409, "");
+        let page = graph.page(window(), None, Urgency::Later).await;
+        page.unwrap_err().class()
+    };
+    assert_eq!(class().await, Class::Transient { retry_after: None });
+    tokio::time::advance(Duration::from_secs(599)).await;
+    assert_eq!(class().await, Class::Transient { retry_after: None });
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(class().await, Class::Refused);
+    fake.answer(200, r#"{"value":[]}"#);
+    graph.page(window(), None, Urgency::Later).await.unwrap();
+    assert_eq!(class().await, Class::Transient { retry_after: None });
+}

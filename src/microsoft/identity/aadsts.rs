@@ -5,7 +5,8 @@
 //! explained at <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
 
 use super::errors::SignInError;
 use crate::{
@@ -13,31 +14,46 @@ use crate::{
     microsoft::{
         Class,
         advice::redirect,
-        complaint::{Complaint, one_line},
+        complaint::{Complaint, one_line, without_mark},
+        oddities::is_odd,
     },
 };
 
-/// The body of a refusal (RFC 6749, section 5.2, and Microsoft's additions).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// The body of a refusal (RFC 6749, section 5.2, and Microsoft's additions). Each part counts by
+/// itself: what another one holds, or lacks, takes nothing from it.
+#[derive(Debug, Default)]
 struct Body {
     error: String,
     error_description: String,
-    error_codes: Vec<u64>,
+    /// The code of Microsoft Entra, from its list or else from the description.
+    code: Option<u64>,
     trace_id: String,
     correlation_id: String,
 }
 
 impl Body {
-    /// The code, from its list or else from the description.
-    fn code(&self) -> Option<u64> {
-        self.error_codes.first().copied().or_else(|| {
-            let (_, rest) = self.error_description.split_once("AADSTS")?;
-            rest.split(|c: char| !c.is_ascii_digit())
-                .next()?
-                .parse()
-                .ok()
-        })
+    fn read(body: &[u8]) -> Self {
+        let json: Value = serde_json::from_slice(without_mark(body)).unwrap_or_default();
+        let text = |name: &str| {
+            let text = json.get(name).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let error_description = text("error_description");
+        Self {
+            code: json
+                .get("error_codes")
+                .and_then(listed)
+                .or_else(|| named(&error_description)),
+            error: text("error"),
+            error_description,
+            trace_id: text("trace_id"),
+            correlation_id: text("correlation_id"),
+        }
+    }
+
+    /// Whether it says nothing.
+    fn is_empty(&self) -> bool {
+        self.code.is_none() && self.error.is_empty() && self.error_description.is_empty()
     }
 
     /// The description without the lines that repeat what other fields say.
@@ -47,21 +63,57 @@ impl Body {
     }
 }
 
-/// What a refusal of the token endpoint means. `secrets` do not appear in it.
-pub(super) fn refusal(answer: &Response, secrets: &[&str], now: DateTime<Utc>) -> SignInError {
+/// The first code of a list, written as a number or as text.
+fn listed(codes: &Value) -> Option<u64> {
+    let codes = codes
+        .as_array()
+        .map_or(std::slice::from_ref(codes), Vec::as_slice);
+    codes.iter().find_map(|code| match code {
+        Value::String(text) => named(text).or_else(|| text.trim().parse().ok()),
+        code => code.as_u64(),
+    })
+}
+
+/// The code in a text like `AADSTS7000215: Invalid client secret`.
+fn named(text: &str) -> Option<u64> {
+    let (_, rest) = text.split_once("AADSTS")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Whether an answer that claims success is a refusal all the same: it has an error and no token.
+pub(super) fn is_refusal(answer: &Response) -> bool {
+    let json: Option<Value> = serde_json::from_slice(without_mark(answer.body())).ok();
+    let has_error = json.is_some_and(|json| json.get("error").is_some_and(Value::is_object));
+    has_error || !Body::read(answer.body()).is_empty()
+}
+
+/// What a refusal of the token endpoint `asked` means. `secrets` do not appear in it.
+pub(super) fn refusal(
+    asked: &Url,
+    answer: &Response,
+    secrets: &[&str],
+    now: DateTime<Utc>,
+) -> SignInError {
     let status = answer.status();
-    let body: Body = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let code = body.code();
-    let transient = matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
+    let body = Body::read(answer.body());
+    let code = body.code;
+    let is_odd = is_odd(answer) && body.is_empty() && !is_refusal(answer);
+    let transient = is_odd
+        || matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
         || body.error == "temporarily_unavailable"
-        || matches!(code, Some(90006 | 90024 | 90033 | 90055));
+        || matches!(code, Some(50087 | 90006 | 90024 | 90033 | 90055));
     let class = if transient {
         passing(answer, now)
     } else {
         Class::Refused
     };
     let text = if status.is_redirection() {
-        redirect(answer.headers(), "login_url")
+        redirect(asked, answer, "login_url")
+    } else if is_odd {
+        "the answer tells nothing about the request, which passes by itself as a rule: asked \
+         again later; if it persists, check `login_url` and any proxy in between"
+            .to_owned()
     } else if transient {
         "the sign-in service fails or throttles for the moment: asked again later".to_owned()
     } else {
@@ -70,6 +122,7 @@ pub(super) fn refusal(answer: &Response, secrets: &[&str], now: DateTime<Utc>) -
     SignInError::Refused {
         status,
         class,
+        is_odd,
         sentence: format!(
             "sign-in of the app is refused ({}): {text}{}",
             code.map_or_else(|| status.to_string(), |code| format!("AADSTS{code}")),
@@ -80,7 +133,7 @@ pub(super) fn refusal(answer: &Response, secrets: &[&str], now: DateTime<Utc>) -
 
 /// Trace id, correlation id and words of the answer, as the end of a sentence.
 fn details(body: &Body, answer: &Response, secrets: &[&str]) -> String {
-    if body.error.is_empty() && body.error_description.is_empty() {
+    if body.error.is_empty() && body.said().trim().is_empty() {
         return Complaint::read(answer.body(), secrets).quoted();
     }
     let said = match body.said().trim() {
@@ -118,6 +171,35 @@ fn explain(code: Option<u64>, error: &str) -> &'static str {
              administrator of the tenant consent to the app, or create its enterprise application"
         }
         7000112 => "the app is disabled in this tenant; enable its enterprise application",
+        7000218 => {
+            "the request came without the proof of who the app is, perhaps cut by a proxy; check \
+             `credential` and what belongs to it, and any proxy in between"
+        }
+        90094 => {
+            "an administrator has not consented to the app's permissions; have an administrator \
+             of the tenant grant admin consent in the app registration"
+        }
+        900023 => {
+            "`tenant_id` is neither a GUID nor a domain; put the directory (tenant) ID of the app \
+             registration's overview there"
+        }
+        500022 | 5000224 | 5000225 => {
+            "the tenant is blocked, or its sign-in is closed to this app: disabled for inactivity \
+             or by Microsoft, or by a tenant restriction of the network; ask Microsoft's support, \
+             or whoever runs the network"
+        }
+        500014 => {
+            "the service that the token is for is disabled in this tenant; enable the enterprise \
+             application that the answer names"
+        }
+        50196 => {
+            "Microsoft took the requests for a loop and refuses them for a while; it is asked \
+             again at a slow pace, see what else signs in with this `client_id`"
+        }
+        53000 | 53001 | 530004 => {
+            "a Conditional Access policy of the tenant wants a managed device, which an app has \
+             not; exempt the app from the policy"
+        }
         90002 => {
             "there is no such tenant in this cloud; check `tenant_id`, and `login_url` if the \
              tenant is in a national cloud"
@@ -197,10 +279,15 @@ pub(super) fn metadata_refusal(
     now: DateTime<Utc>,
 ) -> SignInError {
     let status = answer.status();
-    let body: Body = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let body = Body::read(answer.body());
+    let is_odd = is_odd(answer) && body.is_empty();
     let (class, text) = match status.as_u16() {
         // So its documentation has it: 404 while it is updated, 410 for up to 70 s.
         404 | 408 | 410 | 429 | 500..=599 => (
+            passing(answer, now),
+            "it fails or is updated for the moment: asked again later",
+        ),
+        _ if is_odd => (
             passing(answer, now),
             "it fails or is updated for the moment: asked again later",
         ),
@@ -213,6 +300,7 @@ pub(super) fn metadata_refusal(
     SignInError::Refused {
         status,
         class,
+        is_odd,
         sentence: format!(
             "the metadata service of the machine answered {status}: {text}{}",
             details(&body, answer, secrets)

@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{Identity, Resource, claims::Claims, errors::SignInError, request};
-use crate::{Clock, Secret, http::Http};
+use crate::{Clock, Secret, http::Http, microsoft::oddities::LASTING};
 
 /// How long before its expiry a token is renewed; a fifth of its lifetime when that is shorter.
 const RENEWAL_LEAD: TimeDelta = TimeDelta::minutes(5);
@@ -22,6 +22,8 @@ const RENEWAL_PAUSE: TimeDelta = TimeDelta::seconds(30);
 pub(in crate::microsoft) struct Token {
     pub(in crate::microsoft) value: Secret,
     pub(super) expires: DateTime<Utc>,
+    /// The permission to read message traces, when the token says that it has it.
+    pub(in crate::microsoft) permitted: Option<&'static str>,
 }
 
 /// What a token allows.
@@ -51,6 +53,8 @@ struct State {
     token: Option<Arc<Token>>,
     /// When a new token is to be asked for.
     renew_at: DateTime<Utc>,
+    /// Since when there is nothing but answers that tell nothing.
+    odd: Option<Instant>,
     /// The round that failed last, and how.
     failure: Option<(u64, Arc<SignInError>)>,
 }
@@ -124,11 +128,18 @@ impl TokenCache {
                 let lead = RENEWAL_LEAD.min((token.expires - now) / 5);
                 state.renew_at = token.expires - lead;
                 state.failure = None;
+                state.odd = None;
                 let token = Arc::new(token);
                 state.token = Some(Arc::clone(&token));
                 Ok(token)
             }
-            Err(error) => {
+            Err(mut error) => {
+                let since = state.odd.filter(|_| error.is_odd());
+                if since.is_some_and(|since| since.elapsed() >= LASTING) {
+                    error = error.lasting();
+                }
+                let first = error.is_odd().then(Instant::now);
+                state.odd = since.or(first);
                 let error = Arc::new(error);
                 state.renew_at = now + RENEWAL_PAUSE;
                 state.failure = Some((round, Arc::clone(&error)));

@@ -33,15 +33,22 @@ pub enum SignInError {
         status: StatusCode,
         /// Whether asking again helps.
         class: Class,
+        /// Whether the answer tells nothing about the request.
+        is_odd: bool,
         /// What happened, what it means and what to do, with what the service said.
         sentence: String,
     },
     /// The answer claims success, but holds no token.
     #[error(
-        "the sign-in service answered with success but without a token; asked again later, check \
-         `login_url` and any proxy in between if it persists"
+        "the sign-in service answered with success but without a token{said}; asked again later, \
+         check `login_url` and any proxy in between if it persists"
     )]
-    NoToken,
+    NoToken {
+        /// What it says instead, as a part of the sentence.
+        said: String,
+        /// Whether that has lasted.
+        lasts: bool,
+    },
     /// The app lacks the permission.
     #[error(
         "the app has signed in but lacks the permission `{permission}`: it is not granted or not \
@@ -96,6 +103,24 @@ pub enum SignInError {
 }
 
 impl SignInError {
+    /// Whether the answer tells nothing about the request, which passes by itself as a rule.
+    pub(super) fn is_odd(&self) -> bool {
+        matches!(
+            self,
+            Self::NoToken { .. } | Self::Refused { is_odd: true, .. }
+        )
+    }
+
+    /// The same when it has lasted for long: a person must act.
+    pub(super) fn lasting(mut self) -> Self {
+        match &mut self {
+            Self::NoToken { lasts, .. } => *lasts = true,
+            Self::Refused { class, .. } => *class = Class::Refused,
+            _ => {}
+        }
+        self
+    }
+
     /// What it is about.
     pub fn concern(&self) -> Concern {
         match self {
@@ -112,7 +137,8 @@ impl SignInError {
                 _ => Class::Outage,
             },
             Self::Refused { class, .. } => *class,
-            Self::NoToken => Class::Transient { retry_after: None },
+            Self::NoToken { lasts: true, .. } => Class::Refused,
+            Self::NoToken { .. } => Class::Transient { retry_after: None },
             // The file may be about to be replaced.
             Self::TokenFile { .. } => Class::Transient { retry_after: None },
             Self::MissingPermission { .. }

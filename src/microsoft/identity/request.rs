@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{
-    Method,
+    Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use serde::Deserialize;
@@ -19,7 +19,11 @@ use super::{
 use crate::{
     Clock, Secret, files,
     http::{Http, Request, Response},
-    microsoft::TOKEN_LIMITS,
+    microsoft::{
+        TOKEN_LIMITS,
+        complaint::{Complaint, without_mark},
+        redirect,
+    },
 };
 
 /// The longest federated token that is read.
@@ -36,7 +40,7 @@ pub(super) async fn token(
     resource: &Resource,
 ) -> Result<Token, SignInError> {
     let asked = clock.now();
-    let answer = match identity {
+    let (value, expires) = match identity {
         Identity::App {
             login,
             tenant,
@@ -46,14 +50,17 @@ pub(super) async fn token(
             let url = endpoint(login, tenant);
             let (name, proof) = proof(credential, client, &url, asked).await?;
             let request = app_request(&url, client, name, &proof, resource)?;
-            let answer = http
-                .send(request, TOKEN_LIMITS)
+            let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoAnswer)?;
-            if !answer.status().is_success() {
-                return Err(aadsts::refusal(&answer, &[proof.expose()], clock.now()));
-            }
-            answer
+            let token = read(&answer, asked).filter(|_| answer.status().is_success());
+            token.ok_or_else(|| {
+                if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) {
+                    no_token(&answer, &[proof.expose()])
+                } else {
+                    aadsts::refusal(&url, &answer, &[proof.expose()], clock.now())
+                }
+            })?
         }
         Identity::Managed { endpoint, client } => {
             let request = metadata_request(endpoint, client.as_deref(), resource)?;
@@ -64,14 +71,32 @@ pub(super) async fn token(
             if !answer.status().is_success() {
                 return Err(aadsts::metadata_refusal(&answer, &[], clock.now()));
             }
-            answer
+            read(&answer, asked).ok_or_else(|| {
+                if aadsts::is_refusal(&answer) {
+                    aadsts::metadata_refusal(&answer, &[], clock.now())
+                } else {
+                    no_token(&answer, &[])
+                }
+            })?
         }
     };
-    let (value, expires) = read(&answer, asked).ok_or(SignInError::NoToken)?;
-    if let Some(claims) = Claims::read(value.expose()) {
+    let claims = Claims::read(value.expose());
+    if let Some(claims) = &claims {
         claims.check(resource, identity)?;
     }
-    Ok(Token { value, expires })
+    Ok(Token {
+        value,
+        expires,
+        permitted: claims.map(|_| resource.permission),
+    })
+}
+
+/// A success without a token: what it says instead, such as the title of a page to sign in.
+fn no_token(answer: &Response, secrets: &[&str]) -> SignInError {
+    SignInError::NoToken {
+        said: Complaint::read(answer.body(), secrets).quoted(),
+        lasts: false,
+    }
 }
 
 fn endpoint(login: &Url, tenant: &str) -> Url {
@@ -177,7 +202,7 @@ fn read(answer: &Response, asked: DateTime<Utc>) -> Option<(Secret, DateTime<Utc
         access_token: Secret,
         expires_in: Option<Value>,
     }
-    let body: Body = serde_json::from_slice(answer.body()).ok()?;
+    let body: Body = serde_json::from_slice(without_mark(answer.body())).ok()?;
     let token = body.access_token.expose();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;

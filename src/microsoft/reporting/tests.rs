@@ -173,3 +173,14 @@ async fn no_message_repeats_what_was_sent() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn redirects_on_the_origin_are_followed_with_the_password() {
+    let fake = Fake::default();
+    fake.answer_with(307, &[("location", "/moved/MessageTrace")], "")
+        .answer(200, r#"{"d":{"results":[]}}"#);
+    service(&fake).page(window(), None).await.unwrap();
+    let asked = fake.requests();
+    assert_eq!(asked[1].uri(), "https://reports.test/moved/MessageTrace");
+    assert_eq!(asked[0].headers(), asked[1].headers());
+}

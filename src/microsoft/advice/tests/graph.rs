@@ -13,6 +13,8 @@ fn ask(
         headers,
         body,
         link,
+        lasts: false,
+        permitted: None,
     }
     .judged();
     let (_, sentence) = &judged;
@@ -133,4 +135,102 @@ fn windows_and_links_that_cannot_be_read() {
         Class::Refused,
         &["ResultSize"],
     );
+}
+
+/// A status with nothing that tells about the request.
+fn odd(status: u16, body: &str, link: Option<&str>, lasts: bool) -> (Class, String) {
+    let case = Case {
+        judge: graph,
+        by_app: true,
+        status,
+        headers: &[],
+        body,
+        link,
+        lasts,
+        permitted: None,
+    };
+    case.judged()
+}
+
+#[test]
+fn what_tells_nothing_passes_unless_it_lasts() {
+    let said = ["tells nothing about the request", "`graph_url`"];
+    for status in [204, 206, 400, 409, 423, 425, 449, 499] {
+        says(&odd(status, "\r\n", None, false), TRANSIENT, &said);
+        says(&odd(status, "", None, true), Class::Refused, &said);
+    }
+    says(
+        &ask(409, &[("retry-after", "7")], "", None),
+        after(7),
+        &said,
+    );
+    // A link that is refused without a word is not asked for again and again.
+    let link = Some("https://graph.test/x?$skiptoken=e30");
+    says(&odd(400, "", link, false), Class::Narrow, &["its own link"]);
+    says(
+        &odd(400, "{}", None, false),
+        Class::Refused,
+        &["does not accept the query"],
+    );
+}
+
+#[test]
+fn a_web_page_that_forbids_is_not_the_service() {
+    let forbidden = |permitted, body| {
+        let case = Case {
+            judge: graph,
+            by_app: true,
+            status: 403,
+            headers: &[],
+            body,
+            link: None,
+            lasts: false,
+            permitted,
+        };
+        let error = case.error();
+        (error.concern(), (error.class(), error.to_string()))
+    };
+    let page = "\u{feff} <html><title>Blocked by Corp</title></html>";
+    let permission = "ExchangeMessageTrace.Read.All";
+    let (concern, judged) = forbidden(Some(permission), page);
+    assert_eq!(concern, Concern::Query);
+    says(
+        &judged,
+        Class::Refused,
+        &[
+            "although the token has the permission `ExchangeMessageTrace.Read.All`",
+            "proxy or gateway",
+            "Blocked by Corp",
+        ],
+    );
+    for (permitted, body) in [(None, page), (Some(permission), "{}")] {
+        let (concern, judged) = forbidden(permitted, body);
+        assert_eq!(concern, Concern::Permission);
+        says(
+            &judged,
+            Class::Refused,
+            &["grant it the application permission"],
+        );
+    }
+}
+
+#[test]
+fn redirects_that_are_not_followed() {
+    for status in [307, 308] {
+        says(
+            &ask(status, &[("location", "/elsewhere")], "", None),
+            Class::Refused,
+            &["redirects again and again", "`graph_url`"],
+        );
+        says(
+            &ask(
+                status,
+                &[("location", "http://service.test/page")],
+                "",
+                None,
+            ),
+            Class::Refused,
+            &["redirects to service.test, where no credential is sent"],
+        );
+    }
 }

@@ -15,6 +15,8 @@ fn ask(
         headers,
         body,
         link,
+        lasts: false,
+        permitted: None,
     }
     .judged();
     assert!(
@@ -35,6 +37,8 @@ fn an_app_is_told_about_its_permission_and_role() {
             headers: &[],
             body: "",
             link: None,
+            lasts: false,
+            permitted: None,
         }
         .judged()
     };
@@ -179,6 +183,8 @@ fn what_a_narrower_window_may_cure() {
             headers: &[],
             body,
             link: None,
+            lasts: false,
+            permitted: None,
         };
         case.error().may_be_too_wide()
     };
@@ -254,5 +260,48 @@ fn bad_requests() {
         ),
         Class::Refused,
         &["does not accept the query", "No such property."],
+    );
+}
+
+#[test]
+fn what_tells_nothing_passes_unless_it_lasts() {
+    let said = ["tells nothing about the request", "`reporting_url`"];
+    for (lasts, class) in [(false, TRANSIENT), (true, Class::Refused)] {
+        for status in [204, 206, 400, 409, 423, 425, 449, 499] {
+            let case = Case {
+                judge: reporting,
+                by_app: false,
+                status,
+                headers: &[],
+                body: "",
+                link: None,
+                lasts,
+                permitted: None,
+            };
+            says(&case.judged(), class, &said);
+        }
+    }
+}
+
+#[test]
+fn a_web_page_that_forbids_names_the_role_too() {
+    let case = Case {
+        judge: reporting,
+        by_app: true,
+        status: 403,
+        headers: &[],
+        body: "<html><title>403 - Forbidden</title></html>",
+        link: None,
+        lasts: false,
+        permitted: Some("ReportingWebService.Read.All"),
+    };
+    says(
+        &case.judged(),
+        Class::Refused,
+        &[
+            "`ReportingWebService.Read.All`: a proxy or gateway",
+            "if there is none, assign the directory role `Security Reader`",
+            "403 - Forbidden",
+        ],
     );
 }

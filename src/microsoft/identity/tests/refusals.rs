@@ -45,6 +45,17 @@ async fn every_known_code_has_its_sentence() {
         (50034, "invalid_grant", "not in this directory"),
         (9001023, "invalid_request", "`common`"),
         (900144, "invalid_request", "part of the request is missing"),
+        (90094, "access_denied", "grant admin consent"),
+        (900023, "invalid_request", "neither a GUID nor a domain"),
+        (5000224, "invalid_request", "tenant is blocked"),
+        (5000225, "invalid_request", "tenant is blocked"),
+        (500022, "access_denied", "tenant restriction"),
+        (500014, "invalid_resource", "is disabled in this tenant"),
+        (50196, "invalid_request", "took the requests for a loop"),
+        (53000, "access_denied", "managed device"),
+        (53001, "access_denied", "managed device"),
+        (530004, "access_denied", "managed device"),
+        (7000218, "invalid_client", "without the proof"),
         (123, "invalid_client", "credential is not accepted"),
         (123, "unauthorized_client", "not known or not allowed"),
         (123, "invalid_scope", "address of the service"),
@@ -74,11 +85,165 @@ async fn the_code_is_found_in_the_description() {
     );
 }
 
+/// Each part of a refusal is read by itself.
+#[tokio::test(start_paused = true)]
+async fn odd_parts_take_nothing_from_the_others() {
+    let description = r#""error":"invalid_client","error_description":"AADSTS7000222: Old.""#;
+    for rest in [
+        r#""error_codes":null,"trace_id":null,"correlation_id":"c-1""#,
+        r#""error_codes":["7000222"],"trace_id":7,"correlation_id":"c-1""#,
+        r#""error_codes":["AADSTS7000222"],"trace_id":{},"correlation_id":"c-1""#,
+        r#""error_codes":[null,"what",7000222],"correlation_id":"c-1""#,
+        r#""error_codes":7000222,"trace_id":[],"correlation_id":"c-1""#,
+        r#""error_codes":{},"timestamp":null,"correlation_id":"c-1""#,
+    ] {
+        for mark in ["", "\u{feff}"] {
+            for status in [400, 401, 200] {
+                let body = format!("{mark}{{{description},{rest}}}");
+                says(
+                    &refused(secret(), status, &body).await,
+                    Class::Refused,
+                    &[
+                        "refused (AADSTS7000222): the client secret has expired",
+                        "(the answer says: AADSTS7000222: Old., correlation id c-1)",
+                    ],
+                );
+            }
+        }
+    }
+    let only = r#"{"error":null,"error_description":null,"error_codes":["50196"]}"#;
+    says(
+        &refused(secret(), 400, only).await,
+        Class::Refused,
+        &["AADSTS50196", "loop"],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_with_success_are_the_errors_that_they_are() {
+    let passing = r#"{"error":"invalid_grant","error_codes":[50087]}"#;
+    says(
+        &refused(secret(), 200, passing).await,
+        Class::Outage,
+        &["AADSTS50087", "asked again later"],
+    );
+    let object = r#"{"error":{"code":"Blocked","message":"No hun ter2& here."}}"#;
+    says(
+        &refused(secret(), 200, object).await,
+        Class::Refused,
+        &["(the answer says: Blocked: No *** here.)"],
+    );
+    let page = "\u{feff}<html><head><title>Sign in\r\n to your account</title></head></html>";
+    says(
+        &refused(secret(), 200, page).await,
+        TRANSIENT,
+        &["without a token (the answer says: Sign in to your account); asked again later"],
+    );
+    let machine = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    says(
+        &refused(managed(None), 200, machine).await,
+        Class::Refused,
+        &["says: Identity not found"],
+    );
+    let fake = Fake::default();
+    let token = token(AUDIENCE, &[ROLE], "1");
+    fake.answer(200, format!("\u{feff}{{\"access_token\":\"{token}\"}}"));
+    assert_eq!(
+        cache(&fake, secret()).token().await.unwrap().value.expose(),
+        token
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_tell_nothing_pass_unless_they_last() {
+    for status in [204, 206, 400, 409, 423, 425, 449, 499] {
+        says(
+            &refused(secret(), status, " ").await,
+            Class::Outage,
+            &["tells nothing about the request", "`login_url`"],
+        );
+    }
+    let known = r#"{"error":"invalid_client","error_codes":[7000222]}"#;
+    says(
+        &refused(secret(), 409, known).await,
+        Class::Refused,
+        &["expired"],
+    );
+    for (status, body) in [(204, ""), (200, "<title>Sign in</title>")] {
+        let fake = Fake::default();
+        let cache = cache(&fake, secret());
+        let class = async || {
+            fake.answer(status, body);
+            cache.token().await.unwrap_err().class()
+        };
+        assert_ne!(class().await, Class::Refused);
+        tokio::time::advance(Duration::from_secs(599)).await;
+        assert_ne!(class().await, Class::Refused);
+        fake.answer(503, "");
+        assert_eq!(cache.token().await.unwrap_err().class(), Class::Outage);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_ne!(class().await, Class::Refused, "begun anew");
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(class().await, Class::Refused);
+        give(&fake, 0, "1");
+        assert!(cache.token().await.is_ok());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_ne!(class().await, Class::Refused);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_on_the_origin_are_followed_with_the_form() {
+    let fake = Fake::default();
+    fake.answer_with(308, &[("location", "/moved/token?x=1")], "");
+    fake.answer_with(307, &[("location", "https://login.test/again")], "");
+    give(&fake, 3600, "1");
+    cache(&fake, secret()).token().await.unwrap();
+    let requests = fake.requests();
+    let asked: Vec<String> = requests.iter().map(|one| one.uri().to_string()).collect();
+    assert_eq!(
+        asked[1..],
+        [
+            "https://login.test/moved/token?x=1",
+            "https://login.test/again"
+        ]
+    );
+    assert!(requests.iter().all(|one| one.body() == requests[0].body()));
+    assert!(requests.iter().all(|one| one.method() == "POST"));
+    for location in [
+        "http://login.test/token",
+        "https://login.test:444/token",
+        "https://x:y@login.test/token",
+        "https://evil.test/token",
+        "//evil.test/token",
+    ] {
+        let fake = Fake::default();
+        fake.answer_with(307, &[("location", location)], "");
+        let error = cache(&fake, secret()).token().await.unwrap_err();
+        assert_eq!(error.class(), Class::Refused);
+        assert!(
+            error.to_string().contains("no credential is sent"),
+            "{error}"
+        );
+        assert_eq!(fake.requests().len(), 1, "{location}");
+    }
+    let fake = Fake::default();
+    for _ in 0..9 {
+        fake.answer_with(307, &[("location", "/again")], "");
+    }
+    let error = cache(&fake, secret()).token().await.unwrap_err();
+    assert!(
+        error.to_string().contains("redirects again and again"),
+        "{error}"
+    );
+    assert_eq!(fake.requests().len(), 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_passes_by_itself() {
     let throttled = Class::Throttled { retry_after: None };
     says(&refused(secret(), 429, "").await, throttled, &["later"]);
-    for status in [408, 425, 500, 503] {
+    for status in [408, 500, 503] {
         says(
             &refused(secret(), status, "").await,
             Class::Outage,
@@ -91,7 +256,7 @@ async fn what_passes_by_itself() {
         Class::Outage,
         &["temporarily_unavailable"],
     );
-    for code in [90006, 90024, 90033, 90055] {
+    for code in [50087, 90006, 90024, 90033, 90055] {
         let body = format!(r#"{{"error":"invalid_request","error_codes":[{code}]}}"#);
         says(
             &refused(secret(), 400, &body).await,
