@@ -64,7 +64,7 @@ pub use faults::{Endpoint, FaultRule};
 pub use journal::RecordedRequest;
 pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
 pub use network::{Authority, ConnectProxy, Passed, ServerCertificate, TlsFront};
-pub use object_store::{ConditionalWrites, ObjectStore, RunningStore};
+pub use object_store::{ConditionalWrites, Flaws, ObjectStore, RunningStore};
 pub use rows::{NewRow, TraceRow};
 pub use scenario::{Action, Changes, Ending, Event, ModuleLife, Scenario};
 pub use secret::Secret;

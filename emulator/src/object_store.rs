@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
 };
 
@@ -58,6 +58,53 @@ struct Inner {
     turn: Mutex<()>,
     /// The status that is answered instead; 0 for none.
     outage: AtomicU16,
+    /// What becomes of every single request.
+    flaws: std::sync::Mutex<Flaws>,
+    requests: AtomicU64,
+}
+
+/// How an object store is unreliable.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flaws {
+    /// The share of requests that fail, from 0 to 1: in turn with 500, 503 (before and after the request
+    /// is carried out), and 429.
+    pub failing: f64,
+    /// Whether no request is ever answered.
+    pub hanging: bool,
+    /// Which requests fail.
+    pub seed: u64,
+}
+
+/// What becomes of one request.
+#[derive(Clone, Copy)]
+enum Fate {
+    Answered,
+    /// Refused with this status, after it was carried out or without.
+    Failed {
+        status: http::StatusCode,
+        done: bool,
+    },
+    Hanging,
+}
+
+impl Flaws {
+    /// What becomes of the request with this number.
+    fn fate(self, request: u64) -> Fate {
+        use http::StatusCode;
+        if self.hanging {
+            return Fate::Hanging;
+        }
+        if crate::traffic::unit(self.seed, request) >= self.failing {
+            return Fate::Answered;
+        }
+        let (status, done) = match request % 4 {
+            0 => (StatusCode::INTERNAL_SERVER_ERROR, false),
+            1 => (StatusCode::SERVICE_UNAVAILABLE, false),
+            2 => (StatusCode::SERVICE_UNAVAILABLE, true),
+            _ => (StatusCode::TOO_MANY_REQUESTS, false),
+        };
+        Fate::Failed { status, done }
+    }
 }
 
 /// A served store. When it is dropped, all connections are reset and the port is free.
@@ -93,6 +140,8 @@ impl ObjectStore {
             service: builder.build(),
             turn: Mutex::new(()),
             outage: AtomicU16::new(0),
+            flaws: std::sync::Mutex::default(),
+            requests: AtomicU64::new(0),
         })))
     }
 
@@ -123,6 +172,15 @@ impl ObjectStore {
     /// Answers everything with this status from now on; with none, as usual.
     pub fn fail(&self, status: Option<u16>) {
         self.0.outage.store(status.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Is unreliable in this way from now on.
+    ///
+    /// # Panics
+    ///
+    /// When another thread has panicked with the store in hand.
+    pub fn flaws(&self, flaws: Flaws) {
+        *self.0.flaws.lock().expect("nobody panics with it") = flaws;
     }
 
     /// Answers a request in memory.
@@ -160,8 +218,20 @@ impl ObjectStore {
             if let Ok(status) = http::StatusCode::from_u16(outage) {
                 return status.into_response();
             }
+            let number = inner.requests.fetch_add(1, Ordering::Relaxed);
+            let flaws = *inner.flaws.lock().expect("nobody panics with it");
+            let fate = flaws.fate(number);
+            match fate {
+                Fate::Answered | Fate::Failed { done: true, .. } => {}
+                Fate::Failed { status, .. } => return status.into_response(),
+                Fate::Hanging => std::future::pending().await,
+            }
             let _turn = inner.turn.lock().await;
-            match inner.service.call(request).await {
+            let answer = inner.service.call(request).await;
+            if let Fate::Failed { status, .. } = fate {
+                return status.into_response();
+            }
+            match answer {
                 Ok(response) => response.map(Body::new),
                 Err(error) => (http::StatusCode::BAD_REQUEST, format!("{error:?}")).into_response(),
             }

@@ -78,6 +78,7 @@ impl Context {
             clock: self.clock.clone(),
             log: self.log.clone(),
             heartbeat: self.heartbeat.clone(),
+            storage: self.storage.clone(),
             stop: self.stop.clone(),
             agent: self.callback.agent.clone(),
             metrics: self.metrics.clone(),

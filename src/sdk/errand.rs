@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context, Directories, Environment, RunError, StartError,
     config::SettingsMap,
+    deadline::Deadline,
     log::{Console, Log},
     registry::Registry,
     runtime::{Host, Start, reader},
@@ -129,7 +130,7 @@ impl<'a> Errand<'a> {
             return Ok(None);
         };
         let done = work(opened.storage()).await;
-        opened.close().await?;
+        opened.close(&Deadline::default()).await?;
         Ok(Some(done))
     }
 

@@ -14,6 +14,7 @@ mod callback;
 mod check;
 mod config;
 mod context;
+mod deadline;
 mod effective;
 mod errand;
 mod health;

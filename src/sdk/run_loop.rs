@@ -9,8 +9,15 @@ use tokio::{
 };
 
 use super::{
-    RunError, config::SettingsMap, context::Context, health::Side, registry::Item,
-    schema::ModuleManifest, secrets::Secrets, settings::Settings,
+    RunError,
+    config::SettingsMap,
+    context::Context,
+    deadline::{Deadline, Step},
+    health::Side,
+    registry::Item,
+    schema::ModuleManifest,
+    secrets::Secrets,
+    settings::Settings,
 };
 use crate::http::Backoff;
 
@@ -31,6 +38,7 @@ pub(super) struct RunLoop<'a> {
     /// The platform's secrets, which may come late.
     secrets: watch::Receiver<Secrets>,
     context: Context,
+    deadline: Deadline,
     started: Instant,
     backoff: Backoff,
 }
@@ -41,12 +49,14 @@ impl<'a> RunLoop<'a> {
         module: &'a ModuleManifest,
         secrets: watch::Receiver<Secrets>,
         context: Context,
+        deadline: Deadline,
     ) -> Self {
         Self {
             item,
             module,
             secrets,
             context,
+            deadline,
             started: Instant::now(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
         }
@@ -98,7 +108,11 @@ impl<'a> RunLoop<'a> {
 
     /// Waits for the end of a run that was asked to end.
     async fn ends(&self, mut task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
-        match time::timeout(STOP_GRACE, &mut task).await {
+        let end = match self.context.stop.is_cancelled() {
+            true => self.deadline.end(Step::Run, STOP_GRACE),
+            false => Instant::now() + STOP_GRACE,
+        };
+        match time::timeout_at(end, &mut task).await {
             Ok(ended) => outcome(ended),
             Err(_) => {
                 task.abort();

@@ -3,17 +3,19 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use http::{HeaderValue, Response, request::Parts};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::watch, time};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     callback::Callback,
     config::{ConfigError, Configuration, Environment, SettingsMap, text},
     context::Context,
+    deadline::Deadline,
     health::Heartbeat,
     log::{Console, Keeper, Log, Shipper},
     metrics::Metrics,
@@ -33,6 +35,9 @@ use crate::{
     Clock,
     http::{ClientOptions, Http, SetupError, chain},
 };
+
+/// How often it is looked whether the files are still ours.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Where a process finds its files.
 #[derive(Clone, Debug)]
@@ -227,16 +232,17 @@ async fn live(registry: &Registry, command: &str, host: Host, log: Log) -> Resul
     let (http, platform) = (start.host.http.clone(), start.platform.clone());
     let shipper = Shipper::start(&log, http, platform, start.agent.clone());
 
-    let result = start.until_stop().await;
+    let deadline = Deadline::of(&start.host.stop);
+    let result = start.until_stop(&deadline).await;
     if let Err(error) = &result {
         log.post_error(&chain(error));
     }
     let reports = async {
         if let Some(sentry) = sentry {
-            sentry.finish().await;
+            sentry.finish(&deadline).await;
         }
     };
-    tokio::join!(shipper.finish(), reports);
+    tokio::join!(shipper.finish(&deadline), reports);
     result
 }
 
@@ -244,6 +250,14 @@ async fn live(registry: &Registry, command: &str, host: Host, log: Log) -> Resul
 fn agent(module: &ModuleManifest) -> HeaderValue {
     HeaderValue::try_from(format!("{}/{}", module.slug, module.version))
         .unwrap_or(HeaderValue::from_static("sekoiaio-module"))
+}
+
+/// Looks now and then whether the files are still ours, where nothing is sent that would ask for it.
+async fn watch(storage: Storage) {
+    loop {
+        time::sleep(LOOK).await;
+        storage.held().await;
+    }
 }
 
 /// What stands after the first steps of a start.
@@ -281,7 +295,7 @@ impl<'a> Start<'a> {
     }
 
     /// The servers listen first: `/health` answers while secrets are waited for.
-    async fn until_stop(self) -> Result<(), StartError> {
+    async fn until_stop(self, deadline: &Deadline) -> Result<(), StartError> {
         let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
         let metrics = Metrics::new(self.host.clock.clone());
         self.log.time_errors(metrics.register(
@@ -307,12 +321,13 @@ impl<'a> Start<'a> {
         let storage = opened.storage();
         let log = self.log.clone();
         let keeper = Keeper::start(log.clone(), storage.clone());
-        let result = self.run_with(storage, heartbeat, metrics).await;
+        let _watch = AbortOnDropHandle::new(tokio::spawn(watch(storage.clone())));
+        let result = self.run_with(storage, heartbeat, metrics, deadline).await;
         if let Err(error) = &result {
             log.remember(&chain(error));
         }
-        keeper.finish().await;
-        result.and(opened.close().await.map_err(StartError::from))
+        keeper.finish(deadline).await;
+        result.and(opened.close(deadline).await.map_err(StartError::from))
     }
 
     /// Says in the metrics what this process is.
@@ -339,6 +354,7 @@ impl<'a> Start<'a> {
         storage: Storage,
         heartbeat: Heartbeat,
         metrics: Metrics,
+        deadline: &Deadline,
     ) -> Result<(), StartError> {
         let (told, secrets) = watch::channel(Secrets::default());
         match self.secrets().await {
@@ -355,7 +371,7 @@ impl<'a> Start<'a> {
             return Err(self.configuration.missing("module_configuration").into());
         }
         let context = self.context(storage, heartbeat, metrics);
-        RunLoop::new(self.item, &self.module, secrets, context)
+        RunLoop::new(self.item, &self.module, secrets, context, deadline.clone())
             .turn()
             .await;
         Ok(())
@@ -423,7 +439,8 @@ impl<'a> Start<'a> {
     /// A disk may hang, which must not hold up a stop.
     async fn open_directory(&self, root: PathBuf) -> Result<Option<Opened>, StartError> {
         let path = root.clone();
-        let opening = tokio::task::spawn_blocking(move || Opened::directory(root));
+        let (log, stop) = (self.log.clone(), self.host.stop.clone());
+        let opening = tokio::task::spawn_blocking(move || Opened::directory(root, log, stop));
         let Some(opened) = self.host.stop.run_until_cancelled(opening).await else {
             return Ok(None);
         };
@@ -448,7 +465,9 @@ impl<'a> Start<'a> {
         };
         let opened = Opened::objects(settings, around).await?;
         if let Some(opened) = &opened {
-            self.tell_of_left_state(&opened.storage(), data).await;
+            let storage = opened.storage();
+            let telling = self.tell_of_left_state(&storage, data);
+            _ = self.host.stop.run_until_cancelled(telling).await;
         }
         Ok(opened)
     }

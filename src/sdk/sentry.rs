@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{ConfigError, Configuration},
+    deadline::{Deadline, Step},
     log::Level,
     platform::LIMITS,
     schema::ModuleManifest,
@@ -104,9 +105,10 @@ impl Sentry {
     }
 
     /// Gives the last reports a moment.
-    pub(super) async fn finish(self) {
+    pub(super) async fn finish(self, deadline: &Deadline) {
         self.finish.cancel();
-        _ = time::timeout(LAST_REPORTS, self.task).await;
+        let end = deadline.end(Step::Reports, LAST_REPORTS);
+        _ = time::timeout_at(end, self.task).await;
     }
 }
 

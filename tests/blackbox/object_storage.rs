@@ -1,12 +1,19 @@
 //! State in an object store (`file_backend` S3).
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
-use emulator::{Authority, ConditionalWrites, NewRow, ObjectStore, RunningStore, TlsFront};
+use emulator::{
+    Authority, ConditionalWrites, Endpoint, Fault, Flaws, NewRow, ObjectStore, RunningStore,
+    TlsFront,
+};
 use serde_json::{Value, json};
 
-use crate::world::{Process, World, until};
+use crate::world::{Process, STOP, World, until};
 
 /// A world whose state is kept in a bucket.
 struct Stored {
@@ -96,6 +103,94 @@ async fn a_restart_goes_on_from_the_bucket() {
     );
     second.stop().await;
     assert_eq!(world.emulator.accepted_count(None), 3_001);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_succeeds_within_a_minute_with_a_third_of_the_answers_failing() {
+    let stored = Stored::new(3, 3_000).await;
+    let world = &stored.world;
+    stored.store.flaws(Flaws {
+        failing: 0.35,
+        seed: 7,
+        ..Flaws::default()
+    });
+    let begun = Instant::now();
+    let mut first = world.start();
+    first.prints("Querying timerange").await;
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    first.stop().await;
+    assert!(
+        !first.output().contains("is not ready"),
+        "{}",
+        first.output()
+    );
+    assert_eq!(world.emulator.accepted_count(None), 3_000);
+    // A start that finds a state has more to read.
+    let begun = Instant::now();
+    let mut second = world.start();
+    second.prints("Querying timerange").await;
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_swift_when_store_and_logs_endpoint_and_intake_hang() {
+    let stored = Stored::new(3, 3_000).await;
+    let world = &stored.world;
+    let mut process = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    stored.store.flaws(Flaws {
+        hanging: true,
+        ..Flaws::default()
+    });
+    for endpoint in [Endpoint::Logs, Endpoint::Intake, Endpoint::Report] {
+        world
+            .emulator
+            .fault(endpoint, Fault::DelayAnswer { ms: 600_000 });
+    }
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "new@contoso.example"));
+    let asked = world.count(Endpoint::Report);
+    until("Microsoft is asked again", || {
+        world.count(Endpoint::Report) > asked
+    })
+    .await;
+    let begun = Instant::now();
+    process.signal("TERM");
+    process.ends().await;
+    assert!(begun.elapsed() < STOP, "{:?}", begun.elapsed());
+    let output = process.output();
+    assert!(!output.contains("was cut off"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_slept_past_its_lease_sends_nothing_twice() {
+    let stored = Stored::new(3, 3_000).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    // Rows that it has read and not sent yet, when it falls asleep.
+    world.emulator.fault(Endpoint::Intake, Fault::status(503));
+    for n in 0..50 {
+        let row = NewRow::new(world.now(), &format!("{n}@contoso.example"));
+        world.emulator.add_row(row);
+    }
+    first.prints("503 Service Unavailable").await;
+    first.signal("STOP");
+    world.emulator.clear_faults(Endpoint::Intake);
+    let mut second = world.start();
+    second.prints("ended without giving its lease back").await;
+    world.all_delivered().await;
+    first.signal("CONT");
+    first.prints("has taken over").await;
+    assert_eq!(first.ends().await.code(), Some(1), "{}", first.output());
+    second.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 3_050);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,6 +98,28 @@ async fn one_log_line_that_is_refused_does_not_hold_up_the_others() {
     process.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_was_deleted_is_made_anew_and_a_second_process_stops_the_first() {
+    let world = World::graph(3).await;
+    let mut first = world.start();
+    world.all_delivered().await;
+    let lock = world.data().join(".lock");
+    std::fs::remove_file(&lock).unwrap();
+    first.prints("it was made anew").await;
+    let mut second = world.start();
+    second.prints("is in use by another process").await;
+    assert_eq!(second.ends().await.code(), Some(1));
+
+    std::fs::remove_file(&lock).unwrap();
+    let mut second = world.start();
+    second.prints("The collection goes on").await;
+    first
+        .prints("another process has taken the data directory")
+        .await;
+    assert_eq!(first.ends().await.code(), Some(1));
+    second.stop().await;
+}
+
 /// Secrets that the platform gives, by setting.
 fn node_secrets(world: &World, secrets: serde_json::Value) {
     let secrets = secrets.as_object().unwrap().clone();

@@ -38,6 +38,7 @@ use super::{
     log::Log,
     metrics::Metrics,
     platform::LIMITS,
+    storage::Storage,
 };
 use crate::{
     Clock, Secret,
@@ -55,6 +56,9 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Outages of fewer attempts are warnings, longer ones errors.
 const PATIENCE: u32 = 3;
 
+/// While it is unclear whether this instance may send, the loop says so often that it turns.
+const HOLDING: Duration = Duration::from_secs(10);
+
 /// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
 const KEPT_BUFFERS: usize = 5;
 
@@ -65,6 +69,8 @@ pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) log: Log,
     pub(super) heartbeat: Heartbeat,
+    /// Says whether this instance alone has what is delivered.
+    pub(super) storage: Storage,
     pub(super) stop: CancellationToken,
     pub(super) agent: HeaderValue,
     pub(super) metrics: Metrics,
@@ -346,6 +352,10 @@ impl Intake {
     /// Sends one body.
     async fn exchange(&self, body: Bytes) -> Result<Response, HttpError> {
         let Inner { around, url, .. } = &*self.0;
+        // An instance that slept may have been replaced meanwhile: it sends nothing before it knows.
+        while time::timeout(HOLDING, around.storage.held()).await.is_err() {
+            around.heartbeat.beat(LIMITS.total);
+        }
         let mut request = http::Request::new(body);
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = url.clone();

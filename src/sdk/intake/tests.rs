@@ -26,6 +26,7 @@ fn bench(fake: &Fake) -> Bench {
         clock,
         log,
         heartbeat: heartbeat.clone(),
+        storage: Storage::new(crate::sdk::storage::MemoryBackend::default()),
         stop: stop.clone(),
         agent: HeaderValue::from_static("module/1.0.0"),
         metrics: metrics.clone(),

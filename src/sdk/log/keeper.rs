@@ -6,12 +6,15 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::{
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{Log, naive};
-use crate::sdk::Storage;
+use crate::sdk::{
+    Storage,
+    deadline::{Deadline, Step},
+};
 
 /// Where it is kept in the data storage, in the form of `/health`.
 pub(in crate::sdk) const LAST_ERROR_FILE: &str = "last_error.json";
@@ -45,10 +48,11 @@ impl Keeper {
     }
 
     /// Keeps what was said since.
-    pub(in crate::sdk) async fn finish(self) {
+    pub(in crate::sdk) async fn finish(self, deadline: &Deadline) {
         self.end.cancel();
+        let end = deadline.end(Step::LastError, PATIENCE);
         // Without it, one has to look into the log.
-        _ = timeout(PATIENCE, self.task).await;
+        _ = timeout_at(end, self.task).await;
     }
 }
 
@@ -118,7 +122,7 @@ mod tests {
         sleep(Duration::from_secs(10)).await;
         assert_eq!(kept(&storage).await.as_deref(), Some("error 49"));
         log.remember("why it ended");
-        keeper.finish().await;
+        keeper.finish(&Deadline::default()).await;
         assert_eq!(kept(&storage).await.as_deref(), Some("why it ended"));
     }
 
@@ -155,7 +159,7 @@ mod tests {
             sleep(Duration::from_secs(100)).await;
         }
         let asked = tokio::time::Instant::now();
-        keeper.finish().await;
+        keeper.finish(&Deadline::default()).await;
         assert!(asked.elapsed() <= PATIENCE + Duration::from_millis(1));
         assert_eq!(backend.0.load(Ordering::Relaxed), 1);
         assert_eq!(lines.lock().unwrap().len(), 3, "nothing is said of it");

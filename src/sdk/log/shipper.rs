@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     http::{Backoff, Http, chain, retry_after},
-    sdk::platform::{LIMITS, Platform},
+    sdk::{
+        deadline::{Deadline, Step},
+        platform::{LIMITS, Platform},
+    },
 };
 
 /// An entry waits for others at most this long (G-02).
@@ -73,10 +76,11 @@ impl Shipper {
     }
 
     /// Delivers what is left, within a time that does not delay the end of the process.
-    pub(crate) async fn finish(self) {
+    pub(crate) async fn finish(self, deadline: &Deadline) {
         self.finish.cancel();
+        let end = deadline.end(Step::Reports, LAST_DELIVERY);
         // Whatever is left after the time is on stderr.
-        _ = time::timeout(LAST_DELIVERY, self.task).await;
+        _ = time::timeout_at(end, self.task).await;
     }
 }
 
@@ -380,7 +384,7 @@ mod tests {
         time::sleep(Duration::from_millis(200)).await;
         assert_eq!(sizes(&fake), [1, 50, 2, 1]);
         log.info("last");
-        shipper.finish().await;
+        shipper.finish(&Deadline::default()).await;
         assert_eq!(sizes(&fake), [1, 50, 2, 1, 1]);
     }
 
@@ -415,7 +419,7 @@ mod tests {
             log.info("before");
             log.critical("stop me");
             time::sleep(Duration::from_secs(10)).await;
-            shipper.finish().await;
+            shipper.finish(&Deadline::default()).await;
             let first = std::cell::Cell::new(true);
             let got = accepted(&fake, |_| if first.replace(false) { status } else { 200 });
             for text in ["before", "stop me"] {
@@ -444,7 +448,7 @@ mod tests {
             });
         }
         time::sleep(Duration::from_secs(600)).await;
-        shipper.finish().await;
+        shipper.finish(&Deadline::default()).await;
         let got = accepted(
             &fake,
             |body| if body.contains("b\u{e4}d") { 422 } else { 200 },
@@ -464,7 +468,7 @@ mod tests {
             time::sleep(Duration::from_secs(20)).await;
             log.info(format!("line {n}"));
         }
-        shipper.finish().await;
+        shipper.finish(&Deadline::default()).await;
         let text = lines.lock().unwrap().join("\n");
         assert!(
             text.contains("1 log lines could not be delivered"),
@@ -496,7 +500,7 @@ mod tests {
         log.info("y".repeat(3000));
         time::sleep(Duration::from_secs(900)).await;
         // Also where nothing comes after it.
-        shipper.finish().await;
+        shipper.finish(&Deadline::default()).await;
         let sizes = fake.requests();
         let taken = sizes.iter().filter(|one| one.body().len() <= 2000);
         let bodies = taken.map(|one| serde_json::from_slice::<Value>(one.body()).unwrap());
@@ -525,7 +529,7 @@ mod tests {
             refused.store(200, std::sync::atomic::Ordering::Relaxed);
             let before = fake.requests().len();
             time::sleep(Duration::from_hours(1)).await;
-            shipper.finish().await;
+            shipper.finish(&Deadline::default()).await;
             let bodies = fake.bodies("/logs");
             let after = bodies.iter().skip(before);
             let lines_after: usize = after
@@ -549,7 +553,7 @@ mod tests {
         assert_eq!(lines.lock().unwrap().iter().filter(failures).count(), 1);
         assert!(fake.requests().len() < 20, "{}", fake.requests().len());
         let started = Instant::now();
-        shipper.finish().await;
+        shipper.finish(&Deadline::default()).await;
         assert!(started.elapsed() <= LAST_DELIVERY);
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{StorageError, local::LOCK};
+use super::{StorageError, lock::LOCK};
 use crate::files;
 
 /// What was found.

@@ -1,7 +1,7 @@
 //! Keeps files in a directory of the local file system.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -13,13 +13,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Backend, LONGEST, StorageError};
-use crate::files;
-
-/// Held by the process that works on the directory.
-pub(super) const LOCK: &str = ".lock";
+use super::{
+    Backend, LONGEST, StorageError,
+    lock::{Held, Lock},
+};
+use crate::{files, sdk::log::Log};
 
 /// Files below it hold what is in mails: they are for the user of this process alone.
 const PRIVATE: &str = "dead-letters/";
@@ -28,8 +29,10 @@ const PRIVATE: &str = "dead-letters/";
 #[derive(Clone, Debug)]
 pub struct LocalBackend {
     root: Arc<Path>,
-    /// The lock lasts as long as the file is open.
-    _lock: Option<Arc<File>>,
+    /// None for a look.
+    lock: Option<Arc<Mutex<Lock>>>,
+    /// Hears of a lock that is lost, and ends the process then.
+    watch: Option<(Log, CancellationToken)>,
     temporary: Arc<AtomicU64>,
     /// The file that was appended to last, which stays open: it is most likely the next, too, and to
     /// look for it and open it costs as much as to write to it.
@@ -48,19 +51,11 @@ impl LocalBackend {
             source,
         };
         fs::create_dir_all(&root).map_err(unusable)?;
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        let lock = files::open(&options, &root.join(LOCK)).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StorageError::Locked { path: root }),
-            // Some network file systems have no locks: go on without, as the Python SDK does.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
-        }
+        let lock = Lock::take(&root)?;
         Ok(Self {
             root: root.into(),
-            _lock: Some(Arc::new(lock)),
+            lock: Some(Arc::new(Mutex::new(lock))),
+            watch: None,
             temporary: Arc::default(),
             appended: Arc::default(),
         })
@@ -72,10 +67,71 @@ impl LocalBackend {
         let (temporary, _) = Uuid::new_v4().as_u64_pair();
         Self {
             root: root.into(),
-            _lock: None,
+            lock: None,
+            watch: None,
             temporary: Arc::new(temporary.into()),
             appended: Arc::default(),
         }
+    }
+
+    /// Says in this log when the lock is lost to another process, and ends this one by this token.
+    #[must_use]
+    pub(in crate::sdk) fn watched(self, log: Log, stop: CancellationToken) -> Self {
+        Self {
+            watch: Some((log, stop)),
+            ..self
+        }
+    }
+
+    /// That the directory is still ours.
+    ///
+    /// # Errors
+    /// When another process has taken it.
+    pub(in crate::sdk) fn ensure_ours(&self) -> Result<(), StorageError> {
+        let lock = self.lock.as_ref();
+        let lost = lock.is_some_and(|lock| {
+            lock.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_lost()
+        });
+        match lost {
+            false => Ok(()),
+            true => Err(StorageError::Taken {
+                path: self.root.to_path_buf(),
+            }),
+        }
+    }
+
+    /// Looks for the file of the lock, and says what became of it.
+    async fn check_lock(&self) -> Held {
+        let Some(lock) = self.lock.clone() else {
+            return Held::Ours;
+        };
+        let look = self.blocking(move |root| {
+            let mut lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            lock.check(root)
+        });
+        // A directory that cannot be looked at cannot be written either, which is said.
+        let held = look.await.unwrap_or(Held::Ours);
+        if let Some((log, stop)) = &self.watch {
+            match held {
+                Held::Ours => {}
+                Held::Anew => log.warning(format!(
+                    "The file .lock in the data directory {} was deleted while this process works \
+                     there; it was made anew. Without it a second process could begin to work there, \
+                     and send everything twice.",
+                    self.root.display()
+                )),
+                Held::Lost if stop.is_cancelled() => {}
+                Held::Lost => {
+                    let error = self.ensure_ours();
+                    let error = error.err().map(|error| error.to_string());
+                    log.error(format!("Stopping: {}", error.unwrap_or_default()));
+                    stop.cancel();
+                }
+            }
+        }
+        held
     }
 
     fn appended(&self) -> MutexGuard<'_, Option<(String, File)>> {
@@ -110,7 +166,9 @@ impl LocalBackend {
     ) -> BoxFuture<'static, io::Result<()>> {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         drop(self.take_appended(&name));
+        let this = self.clone();
         self.blocking(move |root| {
+            this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
             let directory = parent(root, &path)?;
             let temporary = directory.join(format!(".{number}.tmp"));
@@ -159,6 +217,7 @@ impl Backend for LocalBackend {
     fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let this = self.clone();
         self.blocking(move |root| {
+            this.ensure_ours().map_err(io::Error::other)?;
             let mut new_in = None;
             let open = this.take_appended(&name);
             let mut file = match open.filter(is_there) {
@@ -207,12 +266,22 @@ impl Backend for LocalBackend {
 
     fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
         drop(self.take_appended(&name));
+        let this = self.clone();
         self.blocking(move |root| {
+            this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
             match fs::remove_file(&path) {
                 Ok(()) => sync_directory(&parent(root, &path)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn held(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if self.check_lock().await == Held::Lost {
+                std::future::pending::<()>().await;
             }
         })
     }
@@ -283,7 +352,7 @@ fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sdk::storage::{Storage, conformance};
+    use crate::sdk::storage::{Storage, conformance, lock::LOCK};
 
     #[tokio::test]
     async fn conforms() {
@@ -399,6 +468,37 @@ mod tests {
         );
         drop(first);
         LocalBackend::open(directory.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_was_deleted_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, lines) = crate::sdk::log::tests::log();
+        let stop = CancellationToken::new();
+        let first = LocalBackend::open(directory.path()).unwrap();
+        let first = first.watched(log, stop.clone());
+        let said = |text: &str| {
+            let lines = lines.lock().unwrap();
+            lines.iter().filter(|line| line.contains(text)).count()
+        };
+        first.held().await;
+        assert_eq!(said(""), 0);
+        fs::remove_file(directory.path().join(LOCK)).unwrap();
+        first.held().await;
+        assert_eq!(said("it was made anew"), 1);
+        let error = LocalBackend::open(directory.path()).unwrap_err();
+        assert!(matches!(error, StorageError::Locked { .. }), "it is locked");
+
+        fs::remove_file(directory.path().join(LOCK)).unwrap();
+        let second = LocalBackend::open(directory.path()).unwrap();
+        let held = tokio::time::timeout(std::time::Duration::from_millis(50), first.held());
+        assert!(held.await.is_err(), "it is not ours any more");
+        assert!(stop.is_cancelled() && said("Stopping: another process has taken") == 1);
+        assert!(first.write("x".to_owned(), Bytes::new()).await.is_err());
+        assert!(second.write("x".to_owned(), Bytes::new()).await.is_ok());
+        assert!(first.append("x".to_owned(), Bytes::new()).await.is_err());
+        assert!(first.delete("x".to_owned()).await.is_err());
+        assert!(first.ensure_ours().is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod conformance;
 mod examine;
 mod local;
+mod lock;
 mod memory;
 mod object;
 mod opened;
@@ -57,6 +58,15 @@ pub enum StorageError {
         "the data directory {path} is in use by another process: stop that one or give this one a directory of its own"
     )]
     Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process has the data now, as the lock was deleted.
+    #[error(
+        "another process has taken the data directory {path}, as the file .lock in it was deleted: this \
+         one sends and writes nothing more"
+    )]
+    Taken {
         /// The directory.
         path: PathBuf,
     },
@@ -122,6 +132,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// Takes the file away; no error when it is not there.
     fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>>;
+
+    /// Waits until this instance is certain to be the only one that works with the files. It never comes
+    /// back when another one has them: this one is being stopped then.
+    fn held(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Handle on a [`Backend`]; cheap to clone.
@@ -191,6 +207,13 @@ impl Storage {
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
         let result = self.0.list(prefix.to_owned()).await;
         result.map_err(failed("list", prefix))
+    }
+
+    /// Waits until this instance is certain to be the only one that works with the files: what is to be
+    /// done once must be done by one instance. It never comes back when another one has them: this one
+    /// is being stopped then.
+    pub async fn held(&self) {
+        self.0.held().await;
     }
 
     /// Takes the file away; no error when it is not there.

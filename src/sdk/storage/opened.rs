@@ -2,24 +2,39 @@
 
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Around, LocalBackend, ObjectBackend, ObjectSettings, Storage, StorageError};
+use crate::sdk::{deadline::Deadline, log::Log};
 
 /// Files that this process has for itself until it closes them.
 #[derive(Debug)]
 pub(in crate::sdk) struct Opened {
     storage: Storage,
-    objects: Option<ObjectBackend>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(LocalBackend),
+    Objects(ObjectBackend),
 }
 
 impl Opened {
-    /// A directory.
+    /// A directory. When another process takes it, because the lock was deleted, `log` hears of it, and
+    /// `stop` is cancelled.
     ///
     /// # Errors
     /// As [`LocalBackend::open`].
-    pub(in crate::sdk) fn directory(root: PathBuf) -> Result<Self, StorageError> {
+    pub(in crate::sdk) fn directory(
+        root: PathBuf,
+        log: Log,
+        stop: CancellationToken,
+    ) -> Result<Self, StorageError> {
+        let directory = LocalBackend::open(root)?.watched(log, stop);
         Ok(Self {
-            storage: Storage::new(LocalBackend::open(root)?),
-            objects: None,
+            storage: Storage::new(directory.clone()),
+            place: Place::Directory(directory),
         })
     }
 
@@ -34,7 +49,7 @@ impl Opened {
         let opened = ObjectBackend::open(settings, around).await?;
         Ok(opened.map(|objects| Self {
             storage: Storage::new(objects.clone()),
-            objects: Some(objects),
+            place: Place::Objects(objects),
         }))
     }
 
@@ -47,10 +62,10 @@ impl Opened {
     ///
     /// # Errors
     /// When another one has taken them meanwhile.
-    pub(in crate::sdk) async fn close(self) -> Result<(), StorageError> {
-        match self.objects {
-            Some(objects) => Ok(objects.close().await?),
-            None => Ok(()),
+    pub(in crate::sdk) async fn close(self, deadline: &Deadline) -> Result<(), StorageError> {
+        match self.place {
+            Place::Objects(objects) => Ok(objects.close(deadline).await?),
+            Place::Directory(directory) => directory.ensure_ours(),
         }
     }
 }

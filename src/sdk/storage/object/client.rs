@@ -9,6 +9,7 @@ use rusty_s3::{
     Bucket, Credentials, S3Action,
     actions::{DeleteObject, GetObject, HeadObject, ListObjectsV2, PutObject},
 };
+use tokio::time::{Instant, sleep};
 
 use super::{
     error::{self, ObjectError, Problem, code},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     Clock,
-    http::{Http, HttpError, HttpErrorKind, Limits, Request, Response},
+    http::{Backoff, Http, HttpError, HttpErrorKind, Limits, Request, Response, retry_after},
 };
 
 /// How long a signature counts. Short of Amazon's tolerance for clocks that run ahead, so that both
@@ -34,6 +35,13 @@ pub(super) const CALL: Duration = Duration::from_secs(15);
 
 /// An upload or download may take [`CALL`], and a second for each of these more.
 const BYTES_A_SECOND: usize = 256 << 10;
+
+/// Since the first try of a request, another try begins no later than this. A lease is renewed in time
+/// for all that.
+const TRYING: Duration = Duration::from_secs(12);
+
+/// The same for somebody who waits for an answer at a screen.
+const TRYING_BRIEFLY: Duration = Duration::from_secs(2);
 
 /// Carries the [generation](super::files) of an object.
 const GENERATION: &str = "x-amz-meta-generation";
@@ -78,6 +86,7 @@ pub(super) struct Client {
     http: Http,
     clock: Clock,
     place: String,
+    trying: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -95,6 +104,16 @@ impl Client {
             folder: settings.folder,
             http,
             clock,
+            trying: TRYING,
+        }
+    }
+
+    /// The same for a look: it says soon that the store does not answer.
+    #[must_use]
+    pub(super) fn briefly(self) -> Self {
+        Self {
+            trying: TRYING_BRIEFLY,
+            ..self
         }
     }
 
@@ -228,7 +247,9 @@ impl Client {
         format!("{}{key}", self.folder)
     }
 
-    /// Signs and sends. The signature covers the headers, and the host and path of the URL.
+    /// Signs and sends, again and again while the store has no answer or is busy, for a while. A write
+    /// may have been done although no answer came: its condition is refused then, and whoever wrote
+    /// looks.
     async fn send<'a>(
         &'a self,
         mut action: impl S3Action<'a>,
@@ -240,6 +261,36 @@ impl Client {
         for (name, value) in headers {
             action.headers_mut().insert(*name, (*value).to_owned());
         }
+        let begun = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
+        loop {
+            let answer = self
+                .send_once(&action, method.clone(), headers, body.clone(), limits)
+                .await;
+            let asked = match &answer {
+                Ok(answer) if error::is_busy(answer) => {
+                    retry_after(answer.headers(), self.clock.now())
+                }
+                Err(error) if error.is_transient() => None,
+                _ => return answer,
+            };
+            let pause = backoff.next_pause(asked);
+            if begun.elapsed() + pause > self.trying {
+                return answer;
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// The signature covers the headers, and the host and path of the URL.
+    async fn send_once<'a>(
+        &'a self,
+        action: &impl S3Action<'a>,
+        method: Method,
+        headers: &[(&'static str, &str)],
+        body: Bytes,
+        limits: Limits,
+    ) -> Result<Response, ObjectError> {
         let now = jiff::Timestamp::from_second(self.clock.now().timestamp()).unwrap_or_default();
         let url = action.sign_with_time(SIGNED_FOR, &now);
         let mut request = Request::new(body);

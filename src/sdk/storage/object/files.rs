@@ -105,12 +105,21 @@ impl Tail {
         }
     }
 
+    /// Whether the store has exactly what was to be written.
+    fn is_version_of(&self, next: &Self) -> bool {
+        self.generation == next.generation && self.part == next.part && self.content == next.content
+    }
+
     /// After it was written.
     fn written(self, etag: String) -> Self {
+        self.written_as(Condition::Matches(etag))
+    }
+
+    fn written_as(self, condition: Condition) -> Self {
         let full = self.content.len() >= PART;
         Self {
             content: if full { Bytes::new() } else { self.content },
-            condition: Condition::Matches(etag),
+            condition,
             full,
             ..self
         }
@@ -223,6 +232,11 @@ impl Files {
                 return Ok(());
             }
             tail = self.look_up_tail(lease, name).await?;
+            if tail.is_version_of(&next) {
+                // It was written, and the answer got lost.
+                versions.keep_tail(name.to_owned(), next.written_as(tail.condition));
+                return Ok(());
+            }
         }
         Err(self.client.error(Problem::Changed))
     }

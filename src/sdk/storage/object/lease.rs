@@ -5,18 +5,21 @@
 //! not renew it for thirty seconds has lost it to whoever comes first. How old it is, the store
 //! says, so the clocks of the machines do not matter.
 
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     client::{Client, Condition, Head, Put},
     error::{ObjectError, Problem},
 };
-use crate::Clock;
+use crate::{Clock, http::Backoff};
 
 /// The key of the lease. No stored file has such a name.
 pub(super) const KEY: &str = ".lease";
@@ -58,6 +61,10 @@ pub(super) struct Lease {
     /// Whether the store does conditional writes.
     fenced: bool,
     held: Mutex<Held>,
+    /// Since when it is ours for certain, for those who cannot wait for a renewal under way.
+    since: std::sync::Mutex<Moment>,
+    /// Somebody has found out that it is lost.
+    lost: Notify,
 }
 
 #[derive(Debug)]
@@ -106,6 +113,8 @@ impl Lease {
             client,
             clock,
             fenced: true,
+            since: std::sync::Mutex::new(since),
+            lost: Notify::new(),
             held: Mutex::new(Held {
                 note,
                 etag: Some(etag),
@@ -137,6 +146,31 @@ impl Lease {
             self.renew_held(&mut held).await?;
         }
         Ok(())
+    }
+
+    /// Waits until the lease is certain to be ours: at once, unless it ran out while this process slept
+    /// or the store did not answer. Never, when another instance has it.
+    pub(super) async fn certain(&self) {
+        let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
+        loop {
+            let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+            if since.elapsed(&self.clock) + MARGIN < LIFE {
+                return;
+            }
+            match self.renew().await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => sleep(backoff.next_pause(None)).await,
+                Err(_) => {
+                    self.lost.notify_one();
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the next renewal is due, or it is known to be in vain.
+    pub(super) async fn due(&self) {
+        _ = timeout(RENEWAL, self.lost.notified()).await;
     }
 
     /// Renews the lease, which is certain to be ours then.
@@ -180,6 +214,7 @@ impl Lease {
             if let Put::Done(etag) = written.await? {
                 held.etag = Some(etag);
                 held.since = since;
+                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
                 return Ok(());
             }
             self.find(held).await?;

@@ -17,7 +17,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::error::{ObjectError, Problem as ObjectProblem};
@@ -27,7 +27,10 @@ use super::Backend;
 use crate::{
     Clock,
     http::{Http, chain},
-    sdk::log::Log,
+    sdk::{
+        deadline::{Deadline, Step},
+        log::Log,
+    },
 };
 
 /// The way back of the lease takes no longer, as a stop must be swift (E-11).
@@ -102,8 +105,9 @@ impl ObjectBackend {
     /// # Errors
     /// When another instance has taken it meanwhile. When the store does not answer, the lease runs
     /// out by itself.
-    pub(in crate::sdk) async fn close(&self) -> Result<(), ObjectError> {
-        match timeout(RELEASE, self.0.lease.release()).await {
+    pub(in crate::sdk) async fn close(&self, deadline: &Deadline) -> Result<(), ObjectError> {
+        let end = deadline.end(Step::Files, RELEASE);
+        match timeout_at(end, self.0.lease.release()).await {
             Ok(Err(error)) if matches!(*error.problem, Problem::Lost { .. }) => Err(error),
             _ => Ok(()),
         }
@@ -114,7 +118,7 @@ impl ObjectBackend {
 async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
     let mut failing = false;
     loop {
-        sleep(lease::RENEWAL).await;
+        lease.due().await;
         match lease.renew().await {
             Ok(()) if failing => {
                 failing = false;
@@ -160,5 +164,9 @@ impl Backend for ObjectBackend {
 
     fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move { Ok(self.0.files.delete(&self.0.lease, &name).await?) })
+    }
+
+    fn held(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.lease.certain())
     }
 }

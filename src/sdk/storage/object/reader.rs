@@ -27,7 +27,7 @@ pub(in crate::sdk) struct ObjectReader {
 
 impl ObjectReader {
     pub(in crate::sdk) fn new(settings: ObjectSettings, http: Http, clock: Clock) -> Self {
-        let client = Client::new(settings, http, clock);
+        let client = Client::new(settings, http, clock).briefly();
         Self {
             files: Arc::new(Files::new(client.clone())),
             client,

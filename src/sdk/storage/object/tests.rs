@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use emulator::{ConditionalWrites, ObjectStore};
+use emulator::{ConditionalWrites, Flaws, ObjectStore};
 use futures_util::FutureExt as _;
 
 use super::*;
@@ -213,7 +213,7 @@ async fn long_files_are_kept_in_parts_that_a_write_replaces() {
     let puts = world.requests();
     let appended = puts.iter().filter(|note| note.starts_with("PUT")).count();
     assert!(appended < 30 + 5, "{puts:#?}");
-    first.backend.close().await.unwrap();
+    first.backend.close(&Deadline::default()).await.unwrap();
 
     let second = world.open().await;
     second.storage.append("log", "end").await.unwrap();
@@ -225,6 +225,39 @@ async fn long_files_are_kept_in_parts_that_a_write_replaces() {
     let parts = fs::read_dir(world.path("play/book/7/.parts/log")).unwrap();
     let left = parts.flat_map(|generation| fs::read_dir(generation.unwrap().path()).unwrap());
     assert_eq!(left.count(), 0, "old parts are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_third_of_the_answers_failing_costs_neither_time_nor_content() {
+    let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+    println!("seed {seed}");
+    for conditional_writes in [
+        ConditionalWrites::Checked,
+        ConditionalWrites::Ignored,
+        ConditionalWrites::Unknown,
+    ] {
+        let world = World::new(conditional_writes);
+        world.net.store.flaws(Flaws {
+            failing: 0.35,
+            seed,
+            ..Flaws::default()
+        });
+        let begun = tokio::time::Instant::now();
+        let first = world.open().await;
+        let mut whole = String::new();
+        for n in 0..40 {
+            let addition = format!("{n:>60000}");
+            first.storage.append("log", addition.clone()).await.unwrap();
+            whole += &addition;
+            let state = n.to_string();
+            first.storage.write("context.json", state).await.unwrap();
+        }
+        assert_eq!(text(&first.storage, "log").await, whole, "nothing twice");
+        assert_eq!(text(&first.storage, "context.json").await, "39");
+        let a_request = begun.elapsed() / 120;
+        assert!(a_request < Duration::from_secs(2), "{a_request:?}");
+        first.backend.close(&Deadline::default()).await.unwrap();
+    }
 }
 
 /// Changes a file in every way, until one fails. What the file may hold then.
@@ -355,7 +388,7 @@ async fn refusals_say_what_to_do() {
     }
     let first = world.open().await;
     assert!(world.refusal(&[]).await.starts_with(place));
-    first.backend.close().await.unwrap();
+    first.backend.close(&Deadline::default()).await.unwrap();
 
     let world = World {
         clock: Clock::virtual_from(Clock::system().now() + chrono::TimeDelta::hours(2)),

@@ -8,7 +8,10 @@ use tokio::time::{Instant, advance};
 use super::{World, is_lost, text};
 use crate::{
     http::chain,
-    sdk::storage::object::{Problem, lease, taking},
+    sdk::{
+        deadline::Deadline,
+        storage::object::{Problem, lease, taking},
+    },
 };
 
 #[tokio::test(start_paused = true)]
@@ -35,7 +38,7 @@ async fn an_orderly_end_is_followed_at_once_and_a_crash_when_the_lease_has_run_o
     let world = World::new(ConditionalWrites::Checked);
     let first = world.open().await;
     first.storage.write("context.json", "1").await.unwrap();
-    first.backend.close().await.unwrap();
+    first.backend.close(&Deadline::default()).await.unwrap();
     first.storage.write("context.json", "2").await.unwrap_err();
     let begun = Instant::now();
     let second = world.open().await;
@@ -67,6 +70,10 @@ async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
         let note = r#"{"owner": "other", "host": "host-2", "renewal": 1}"#;
         world.replace(".lease", note);
         advance(lease::LIFE).await;
+        // Whoever is to send something waits for ever.
+        let held = tokio::time::timeout(lease::LIFE, first.storage.held());
+        assert!(held.await.is_err());
+        assert!(first.stop.is_cancelled(), "it is told at once");
         for _ in 0..2 {
             let error = first.storage.append("log", "2").await.unwrap_err();
             let error = chain(&error);
@@ -83,9 +90,36 @@ async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
             .await
             .unwrap();
         assert!(world.said("Stopping: "));
-        let closed = first.backend.close().await.unwrap_err();
+        let closed = first.backend.close(&Deadline::default()).await.unwrap_err();
         assert!(matches!(*closed.problem, Problem::Lost { .. }));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_slept_has_its_lease_again_before_anything_is_sent() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    let renewals = || {
+        let requests = world.requests();
+        let puts = requests.iter().filter(|note| note.starts_with("PUT"));
+        puts.count()
+    };
+    renewals();
+    first.storage.held().await;
+    assert_eq!(renewals(), 0, "a lease that is alive is not asked for");
+    advance(lease::LIFE * 100).await;
+    let begun = Instant::now();
+    first.storage.held().await;
+    assert!(renewals() > 0, "it was renewed first");
+    assert!(begun.elapsed() < lease::RENEWAL);
+    // While the store does not answer, nobody knows whose it is.
+    world.net.store.fail(Some(503));
+    advance(lease::LIFE).await;
+    let held = tokio::time::timeout(lease::LIFE * 10, first.storage.held());
+    assert!(held.await.is_err());
+    world.net.store.fail(None);
+    first.storage.held().await;
+    assert!(!is_lost(&first));
 }
 
 #[tokio::test(start_paused = true)]
