@@ -1,10 +1,6 @@
 //! State in an object store (`file_backend` S3).
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
 use emulator::{
@@ -12,6 +8,7 @@ use emulator::{
     TlsFront,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::world::{Process, STOP, World, until};
 
