@@ -14,6 +14,7 @@ use super::screen::say;
 use crate::{
     http::chain,
     sdk::{Directories, Environment, Errand, ErrandError, Registry, Topic},
+    triggers,
 };
 
 /// The exit code for dates that cannot be used.
@@ -114,7 +115,8 @@ pub(super) async fn run(
     let console = display.console();
     let errand = Errand::prepare(registry, &trigger, directories, environment, console).await;
     match errand {
-        Ok(errand) => {
+        Ok(mut errand) => {
+            triggers::backfill::enter(&mut errand).await?;
             Session::new(&errand, display, Wish::read(arguments))
                 .run()
                 .await

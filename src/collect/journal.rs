@@ -29,10 +29,19 @@ use super::{
 use crate::{RowKey, RowKeyer};
 
 /// Where segments and the seed live in the store.
-const FOLDER: &str = "known-rows/";
+pub const FOLDER: &str = "known-rows/";
 
 /// The file with the seed of the keys and its CRC-32; its name carries the version of the format.
 const SEED: &str = "known-rows/seed-v2";
+
+/// The version that this program writes.
+pub const VERSION: u64 = 2;
+
+/// The version in the name of a file with a seed; none of other files.
+pub fn version(name: &str) -> Option<u64> {
+    let version = name.strip_prefix(FOLDER)?.strip_prefix("seed-v")?;
+    version.parse().ok()
+}
 
 /// A segment is closed when it is longer than this.
 const SEGMENT_BYTES: usize = 4 << 20;

@@ -245,15 +245,15 @@ impl Start {
     /// There is a timeline of backfills, and no collection has begun by it.
     fn begin_after_backfills(timeline: Timeline, position: Position, terms: Terms) -> Self {
         let mut start = Self::of(timeline);
-        let (mark, start_of) = match position {
-            Position::At(at) => (at, None),
-            Position::Absent => (terms.first, None),
-            Position::Unusable(_) => (terms.first, Some(position)),
+        let mark = match position {
+            Position::At(at) => at,
+            Position::Absent | Position::Unusable(_) => terms.first,
         };
         start.coverage.begin(mark);
-        match start_of {
-            Some(position) => start.beginning_instead(&position, mark),
-            None => start.going_on(mark),
+        match position {
+            Position::At(_) => start.going_on(mark),
+            Position::Absent => start.beginning(mark),
+            Position::Unusable(_) => start.beginning_instead(&position, mark),
         }
     }
 
@@ -332,12 +332,16 @@ impl Start {
         }
         let start = Self::fresh(Coverage::new(first));
         match (position, damage) {
-            (Position::Absent, None) => start.saying(
-                Weight::Info,
-                format!("No saved position: the collection begins with rows received at {first}."),
-            ),
+            (Position::Absent, None) => start.beginning(first),
             (position, _) => start.beginning_instead(position, first),
         }
+    }
+
+    fn beginning(self, first: DateTime<Utc>) -> Self {
+        self.saying(
+            Weight::Info,
+            format!("No saved position: the collection begins with rows received at {first}."),
+        )
     }
 
     fn beginning_instead(self, position: &Position, first: DateTime<Utc>) -> Self {

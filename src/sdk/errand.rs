@@ -34,6 +34,8 @@ pub struct Errand<'a> {
     start: Start<'a>,
     settings: Settings,
     reader: Reader,
+    /// Where the files are below all of them; empty for all.
+    folder: String,
 }
 
 impl fmt::Debug for Errand<'_> {
@@ -67,7 +69,13 @@ impl<'a> Errand<'a> {
             start,
             settings,
             reader,
+            folder: String::new(),
         })
+    }
+
+    /// From now on the files are those in a folder of all.
+    pub fn enter(&mut self, folder: String) {
+        self.folder = folder;
     }
 
     /// The trigger's command.
@@ -97,7 +105,7 @@ impl<'a> Errand<'a> {
 
     /// The files, for reading only.
     pub fn storage(&self) -> Storage {
-        self.reader.storage()
+        self.reader.storage().inside(&self.folder)
     }
 
     /// Whether a process has the files for itself.
@@ -110,10 +118,15 @@ impl<'a> Errand<'a> {
     /// # Errors
     /// When it cannot be written.
     pub async fn leave(&self, name: &str, content: Bytes) -> Result<(), StorageError> {
-        self.reader.leave(name, content).await
+        let name = match self.folder.as_str() {
+            "" => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        };
+        self.reader.leave(&name, content).await
     }
 
-    /// Takes the files into use, does some work on them, and lets the next have them. None when the
+    /// Takes all files into use, also those of other folders, does some work on them, and lets the
+    /// next have them. None when the
     /// stop came while they were waited for.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::{callback::SendEventError, intake::Stopped, storage::StorageError};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a trigger's run ended. After each of them the run is started again, later.
+/// Why a trigger's run ended. After each of them but `Hopeless` the run is started again, later.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The configuration cannot be worked with: told in these sentences, then critical; it is read
@@ -14,6 +14,9 @@ pub enum RunError {
     /// Something the trigger depends on is out of reach; not counted as an error of the trigger.
     #[error(transparent)]
     Unavailable(Cause),
+    /// Nothing that another run could do better: the process ends with this error.
+    #[error(transparent)]
+    Hopeless(Cause),
     /// Anything else; counted.
     #[error(transparent)]
     Failed(Cause),
@@ -28,6 +31,11 @@ impl RunError {
     /// Something the trigger depends on is out of reach.
     pub fn unavailable(cause: impl Into<Cause>) -> Self {
         Self::Unavailable(cause.into())
+    }
+
+    /// Nothing that another run could do better.
+    pub fn hopeless(cause: impl Into<Cause>) -> Self {
+        Self::Hopeless(cause.into())
     }
 
     /// Anything else.

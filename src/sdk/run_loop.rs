@@ -63,7 +63,10 @@ impl<'a> RunLoop<'a> {
     }
 
     /// Runs the trigger until the stop.
-    pub(super) async fn turn(mut self) {
+    ///
+    /// # Errors
+    /// When a run has ended with an error that no other run could do better with.
+    pub(super) async fn turn(mut self) -> Result<(), RunError> {
         while !self.context.stop.is_cancelled() {
             let started = Instant::now();
             let result = self.run_once().await;
@@ -72,8 +75,10 @@ impl<'a> RunLoop<'a> {
             if started.elapsed() >= LONG_RUN || result.is_ok() {
                 self.backoff.reset();
             }
-            if let Err(error) = result {
-                self.report(&error);
+            match result {
+                Err(error @ RunError::Hopeless(_)) => return Err(error),
+                Err(error) => self.report(&error),
+                Ok(()) => {}
             }
             let pause = if self.context.log.has_been_critical() {
                 CRITICAL_PAUSE
@@ -82,6 +87,7 @@ impl<'a> RunLoop<'a> {
             };
             _ = time::timeout(pause, self.context.stop.cancelled()).await;
         }
+        Ok(())
     }
 
     /// One run. It ends with the stop, and when the platform has told other secrets.
@@ -164,7 +170,7 @@ impl<'a> RunLoop<'a> {
             }
             RunError::Unavailable(_) if stop.is_cancelled() => {}
             RunError::Unavailable(_) => log.exception("An exception occurred", error),
-            RunError::Failed(_) => {
+            RunError::Failed(_) | RunError::Hopeless(_) => {
                 log.exception("An exception occurred", error);
                 heartbeat.failed(Side::Run);
                 let errors = heartbeat.errors(Side::Run);

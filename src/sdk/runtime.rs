@@ -21,6 +21,7 @@ use super::{
     metrics::Metrics,
     platform::Platform,
     registry::{Item, Registry},
+    run_error::RunError,
     run_loop::RunLoop,
     schema::{ManifestError, ModuleManifest},
     secrets::{Asker, Secrets, SecretsError},
@@ -137,6 +138,9 @@ pub enum StartError {
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client")]
     Http(#[from] SetupError),
+    /// A run has ended with an error that no other run could do better with.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The signal handlers could not be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -373,7 +377,7 @@ impl<'a> Start<'a> {
         let context = self.context(storage, heartbeat, metrics);
         RunLoop::new(self.item, &self.module, secrets, context, deadline.clone())
             .turn()
-            .await;
+            .await?;
         Ok(())
     }
 

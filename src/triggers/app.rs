@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use serde::Deserialize;
 use url::Url;
 
+use super::tenant::{Origin, Subject};
 use crate::{
     Secret,
     http::{ClientOptions, Http, chain},
@@ -49,6 +50,11 @@ enum Kind {
 }
 
 impl App {
+    /// Whose mail it reads, by a service.
+    pub(super) fn subject(&self, origin: Origin) -> Subject {
+        Subject::new(&self.tenant_id, origin)
+    }
+
     /// Where a token comes from; none for a managed identity, whose service is on the machine's
     /// own link.
     pub(super) fn login(&self) -> Option<&Url> {

@@ -6,10 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     collection::{BRINK, Task},
+    formats::Later,
     message_trace, message_trace_graph, message_trace_oauth,
     sink::Kept,
     source::QUOTA_FILE,
     state,
+    tenant::{self, Subject},
 };
 use crate::{
     Window,
@@ -106,6 +108,42 @@ impl Settings {
             other => Err(RunError::failed(format!("{other} has no backfill"))),
         }
     }
+
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Account(settings) => settings.subject(),
+            Self::Graph(settings) => settings.subject(),
+            Self::Oauth(settings) => settings.subject(),
+        }
+    }
+
+    fn start_time(&self) -> TimeDelta {
+        match self {
+            Self::Account(settings) => settings.start_time(),
+            Self::Graph(settings) => settings.start_time(),
+            Self::Oauth(settings) => settings.start_time(),
+        }
+    }
+}
+
+/// Looks for the files of the tenant that the settings are about; nothing is changed.
+pub(crate) async fn enter(errand: &mut Errand<'_>) -> Result<(), RunError> {
+    let subject = Settings::of(errand)?.subject();
+    let all = errand.storage();
+    let folder = tenant::look(&all, &subject).await?;
+    for files in [&all, &all.inside(&folder)] {
+        Later::ensure_none(files).await?;
+    }
+    errand.enter(folder);
+    Ok(())
+}
+
+/// The same among all `files`, for writing.
+pub(crate) async fn own_files(errand: &Errand<'_>, files: &Storage) -> Result<Storage, RunError> {
+    let settings = Settings::of(errand)?;
+    let first = errand.clock().now() - settings.start_time();
+    let log = errand.context(files.clone()).log;
+    tenant::take(files, &settings.subject(), first, &log).await
 }
 
 /// How far back the trigger's service keeps rows.
@@ -162,7 +200,7 @@ pub(crate) async fn copy(
 ) -> Result<Storage, RunError> {
     let copy = Storage::new(MemoryBackend::default());
     for name in listed(storage).await? {
-        let skipped = beside && name == QUOTA_FILE;
+        let skipped = (beside && name == QUOTA_FILE) || name.starts_with(tenant::FOLDERS);
         // A running trigger may take files away meanwhile.
         if let Some(content) = storage.read(&name).await?
             && !skipped

@@ -9,9 +9,11 @@ use uuid::Uuid;
 
 use super::{
     event,
+    formats::Later,
     report::Report,
     sink::{Delivery, Kept},
     state::{self, MarkKeeper, STATE_FILE},
+    tenant::{self, Subject},
 };
 use crate::{
     RowKeyer, Secret, Window,
@@ -23,7 +25,8 @@ use crate::{
         start::{Remark, Start, Terms, Weight, Witnesses},
         timeline::{Found, Timeline},
     },
-    sdk::{Context, Intake, RunError, StateFile},
+    microsoft::TokenCache,
+    sdk::{Context, Intake, RunError, StateFile, Storage},
 };
 
 /// The settings that every trigger has; bounds and defaults are in the manifests.
@@ -89,19 +92,25 @@ impl Task {
     }
 }
 
+/// Whose mail it is.
+#[derive(Debug)]
+pub(super) struct Whose {
+    /// As the settings say.
+    pub(super) subject: Subject,
+    /// What a token of these says; none for an account.
+    pub(super) tokens: Option<Arc<TokenCache>>,
+}
+
 /// Does it with the source that `source` makes.
 pub(super) async fn run<S: Source>(
     settings: Collection,
     context: Context,
     task: Task,
-    source: impl AsyncFnOnce(RowKeyer) -> Result<S, RunError>,
+    whose: Whose,
+    source: impl AsyncFnOnce(RowKeyer, Storage) -> Result<S, RunError>,
 ) -> Result<(), RunError> {
     let Context {
-        clock,
-        log,
-        storage,
-        stop,
-        ..
+        clock, log, stop, ..
     } = &context;
     if let Task::Collect = task {
         // The words of the contract (O-07), which people search for.
@@ -113,6 +122,16 @@ pub(super) async fn run<S: Source>(
         identify: event::message_id,
     };
     log.info(format!("Events go to the intake at {}.", intake.host()));
+    let storage = &match task {
+        Task::Collect => {
+            Later::ensure_none(&context.storage).await?;
+            let first = clock.now() - settings.start_time();
+            tenant::take(&context.storage, &whose.subject, first, log).await?
+        }
+        // They were looked for before.
+        Task::Backfill(_) | Task::Count { .. } => context.storage.clone(),
+    };
+    Later::ensure_none(storage).await?;
     let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
     let store = Kept(storage.clone());
@@ -141,7 +160,7 @@ pub(super) async fn run<S: Source>(
         .await
         .map_err(RunError::failed)?;
 
-    let source = source(keyer).await?;
+    let source = source(keyer, storage.clone()).await?;
     let limits = source.limits();
     let settle_time = TimeDelta::hours(settings.settle_time.into());
     let now = clock.now();
@@ -199,7 +218,7 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoint: MarkKeeper(state),
+        checkpoint: MarkKeeper::new(state, whose.tokens, storage.clone()),
         letters,
         observer: Arc::new(report),
         clock: clock.clone(),

@@ -1,12 +1,14 @@
 //! The trigger "Message Trace": a service account, and the Reporting Web Service.
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use url::Url;
 
 use super::{
-    check::{self, Service, Subject},
-    collection::{self, Collection, Task},
+    check::{self, Service},
+    collection::{self, Collection, Task, Whose},
     source::Reporting,
+    tenant::Subject,
 };
 use crate::{
     Secret,
@@ -41,31 +43,53 @@ impl Trigger for MessageTrace {
 
     async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
         let sign_in = settings.sign_in();
+        let whose = settings.subject();
         let url = settings.reporting_url;
-        let subject = Subject {
+        let subject = check::Subject {
             servers: vec![url.clone()],
             tokens: None,
             service: Service::reporting(&context, url, sign_in),
         };
-        check::run(Ok(subject), &settings.collection, &context, findings).await;
+        check::run(
+            Ok(subject),
+            &settings.collection,
+            &whose,
+            &context,
+            findings,
+        )
+        .await;
     }
 }
 
 impl Settings {
     /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
-        let sign_in = self.sign_in();
+        let (sign_in, subject) = (self.sign_in(), self.subject());
         let Self {
             reporting_url,
             collection,
             ..
         } = self;
         let (http, clock) = (context.http.clone(), context.clock.clone());
-        collection::run(collection, context, task, async |keyer| {
+        let whose = Whose {
+            subject,
+            tokens: None,
+        };
+        collection::run(collection, context, task, whose, async |keyer, _| {
             let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
             Ok(Reporting { service, clock })
         })
         .await
+    }
+
+    /// Whose mail it is.
+    pub(super) fn subject(&self) -> Subject {
+        Subject::of_account(&self.account_name)
+    }
+
+    /// How far back the very first collection begins.
+    pub(super) fn start_time(&self) -> TimeDelta {
+        self.collection.start_time()
     }
 
     fn sign_in(&self) -> SignIn {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     app::App,
-    check::{self, Service, Subject},
-    collection::{self, Collection, Task},
+    check::{self, Service},
+    collection::{self, Collection, Task, Whose},
     source::Tracing,
+    tenant::{self, Origin, Subject},
 };
 use crate::{
     microsoft::{EventFormat, Graph, Limiter, Quota, Resource, Share},
@@ -55,6 +57,7 @@ impl Trigger for MessageTraceGraph {
         let mut servers = Vec::from_iter(settings.app.login().cloned());
         servers.push(settings.graph_url.clone());
         let share = settings.share();
+        let whose = settings.subject();
         let Settings {
             graph_url: url,
             app,
@@ -63,13 +66,15 @@ impl Trigger for MessageTraceGraph {
         } = settings;
         // What a run has used counts; what cannot be read now is told elsewhere.
         let quota = async |share| {
-            let quota = Tracing::remembered_quota(&context.storage, share).await;
+            let folder = tenant::look(&context.storage, &whose).await;
+            let storage = context.storage.inside(&folder.unwrap_or_default());
+            let quota = Tracing::remembered_quota(&storage, share).await;
             quota.unwrap_or_else(|_| Quota::restored(share, []))
         };
         let subject = match (share, app.tokens(Resource::graph(&url), &context)) {
             (Ok(share), Ok(tokens)) => {
                 let limiter = Limiter::new(quota(share).await, context.clock.clone());
-                Ok(Subject {
+                Ok(check::Subject {
                     servers,
                     service: Service::graph(&context, url, Arc::clone(&tokens), limiter),
                     tokens: Some(tokens),
@@ -77,17 +82,28 @@ impl Trigger for MessageTraceGraph {
             }
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
-        check::run(subject, &collection, &context, findings).await;
+        check::run(subject, &collection, &whose, &context, findings).await;
     }
 }
 
 impl Settings {
+    /// Whose mail it is.
+    pub(super) fn subject(&self) -> Subject {
+        self.app.subject(Origin::Graph)
+    }
+
+    /// How far back the very first collection begins.
+    pub(super) fn start_time(&self) -> TimeDelta {
+        self.collection.start_time()
+    }
+
     /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
         let share = match task {
             Task::Count { beside: true, .. } => share(self.quota_beside())?,
             _ => self.share()?,
         };
+        let subject = self.subject();
         let Self {
             graph_url,
             event_format,
@@ -101,11 +117,14 @@ impl Settings {
         };
         let tokens = app.tokens(Resource::graph(&graph_url), &context)?;
         let surroundings = context.clone();
-        collection::run(collection, context, task, async |keyer| {
+        let whose = Whose {
+            subject,
+            tokens: Some(Arc::clone(&tokens)),
+        };
+        collection::run(collection, context, task, whose, async |keyer, storage| {
             let Context {
                 http,
                 clock,
-                storage,
                 log,
                 metrics,
                 ..

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     app::App,
-    check::{self, Service, Subject},
-    collection::{self, Collection, Task},
+    check::{self, Service},
+    collection::{self, Collection, Task, Whose},
     source::Reporting,
+    tenant::{Origin, Subject},
 };
 use crate::{
     microsoft::{ReportingService, Resource, SignIn},
@@ -42,6 +44,7 @@ impl Trigger for MessageTraceOauth {
     const TOPICS: &'static [Topic] = check::TOPICS;
 
     async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+        let whose = settings.subject();
         let Settings {
             reporting_url: url,
             app,
@@ -50,18 +53,29 @@ impl Trigger for MessageTraceOauth {
         let mut servers = Vec::from_iter(app.login().cloned());
         servers.push(url.clone());
         let tokens = app.tokens(Resource::reporting(&url), &context);
-        let subject = tokens.map(|tokens| Subject {
+        let subject = tokens.map(|tokens| check::Subject {
             servers,
             service: Service::reporting(&context, url, SignIn::Bearer(Arc::clone(&tokens))),
             tokens: Some(tokens),
         });
-        check::run(subject, &collection, &context, findings).await;
+        check::run(subject, &collection, &whose, &context, findings).await;
     }
 }
 
 impl Settings {
+    /// Whose mail it is.
+    pub(super) fn subject(&self) -> Subject {
+        self.app.subject(Origin::Reporting)
+    }
+
+    /// How far back the very first collection begins.
+    pub(super) fn start_time(&self) -> TimeDelta {
+        self.collection.start_time()
+    }
+
     /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
+        let subject = self.subject();
         let Self {
             reporting_url,
             app,
@@ -69,8 +83,12 @@ impl Settings {
         } = self;
         let tokens = app.tokens(Resource::reporting(&reporting_url), &context)?;
         let (http, clock) = (context.http.clone(), context.clock.clone());
-        let sign_in = SignIn::Bearer(tokens);
-        collection::run(collection, context, task, async |keyer| {
+        let sign_in = SignIn::Bearer(Arc::clone(&tokens));
+        let whose = Whose {
+            subject,
+            tokens: Some(tokens),
+        };
+        collection::run(collection, context, task, whose, async |keyer, _| {
             let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
             Ok(Reporting { service, clock })
         })

@@ -5,6 +5,7 @@ pub(crate) mod backfill;
 mod check;
 mod collection;
 mod event;
+mod formats;
 mod gaps;
 mod message_trace;
 mod message_trace_graph;
@@ -15,6 +16,7 @@ mod source;
 mod state;
 mod status;
 mod summary;
+mod tenant;
 mod words;
 
 #[cfg(test)]

@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::counter::Counter;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::formats::VERSION;
 use crate::{
     Clock, Page, Window,
     collect::{Lane, Remedy, Source, SourceError, SourceLimits},
@@ -99,6 +102,24 @@ pub(super) struct Tracing {
 /// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
 pub(super) const QUOTA_FILE: &str = "quota.json";
 
+/// The content of that file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct UsedQuota {
+    version: u64,
+    requests: Vec<i64>,
+}
+
+impl UsedQuota {
+    /// The instants in the text of the file; none when it is damaged.
+    pub(super) fn parse(text: &[u8]) -> Vec<i64> {
+        let kept = serde_json::from_slice::<Self>(text);
+        // An earlier version has kept them alone.
+        kept.map(|kept| kept.requests)
+            .or_else(|_| serde_json::from_slice(text))
+            .unwrap_or_default()
+    }
+}
+
 /// They are kept at most this often: pages can come faster than a disk is to be written.
 const REMEMBERING: Duration = Duration::from_secs(1);
 
@@ -132,9 +153,13 @@ impl Tracing {
         storage: &Storage,
         share: Share,
     ) -> Result<Quota, RunError> {
-        let text = storage.read(QUOTA_FILE).await?.unwrap_or_default();
-        let stamps: Vec<i64> = serde_json::from_slice(&text).unwrap_or_default();
-        let stamps = stamps
+        let text = match storage.read(QUOTA_FILE).await {
+            Ok(text) => text.unwrap_or_default(),
+            // What was used is not known then, which the service's 429 sets right.
+            Err(error) if error.is_damage().is_some() => Bytes::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let stamps = UsedQuota::parse(&text)
             .into_iter()
             .filter_map(DateTime::from_timestamp_millis);
         Ok(Quota::restored(share, stamps))
@@ -159,7 +184,11 @@ impl Tracing {
             .iter()
             .map(DateTime::timestamp_millis)
             .collect();
-        let Ok(text) = serde_json::to_vec(&stamps) else {
+        let used = UsedQuota {
+            version: VERSION,
+            requests: stamps,
+        };
+        let Ok(text) = serde_json::to_vec(&used) else {
             return;
         };
         if let Err(error) = self.storage.write_lightly(QUOTA_FILE, text).await {

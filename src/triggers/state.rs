@@ -1,17 +1,22 @@
 //! Where a collection stands, in the state file that the Python module of this trigger uses too.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
-use super::words::{moment, span};
+use super::{
+    formats::{STATE_VERSION, VERSION},
+    tenant,
+    words::{moment, span},
+};
 use crate::{
     collect::{
         Checkpoint,
         start::Position,
         timeline::{self, TIMELINE_FILE, Timeline},
     },
+    microsoft::TokenCache,
     sdk::{Peek, StateFile, Storage, StorageError},
 };
 
@@ -155,7 +160,7 @@ impl Found {
             }
             Self::Unusable(reason) => {
                 let text = format!(
-                    "{STATE_FILE} cannot be used ({reason}), so that a run goes on `settle_time` \
+                    "the position cannot be used ({reason}), so that a run goes on `settle_time` \
                      before the newest row that is remembered as delivered or, when there is none, \
                      {begins}: set the position in it to go on elsewhere"
                 );
@@ -167,7 +172,7 @@ impl Found {
                 witness,
             } => {
                 let text = format!(
-                    "{STATE_FILE} cannot be used ({reason}): a run puts it right, and goes on at \
+                    "the position cannot be used ({reason}): a run puts it right, and goes on at \
                      {}, as {witness} tells",
                     moment(*mark)
                 );
@@ -200,16 +205,48 @@ fn parse(text: &str) -> Option<DateTime<Utc>> {
     }
 }
 
-/// Keeps the mark in the state file.
+/// As Python's `isoformat` writes it, so that the Python module can go on from here.
+fn text(mark: DateTime<Utc>) -> String {
+    mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string()
+}
+
+/// A state file with this position.
+pub(super) fn with_mark(mark: DateTime<Utc>) -> String {
+    json!({ MARK: text(mark) }).to_string()
+}
+
+/// Keeps the mark in the state file, and whose it is once a token has told that.
 #[derive(Debug)]
-pub(super) struct MarkKeeper(pub(super) StateFile);
+pub(super) struct MarkKeeper {
+    state: StateFile,
+    /// Taken away when it has told.
+    tokens: Option<Arc<TokenCache>>,
+    storage: Storage,
+}
+
+impl MarkKeeper {
+    pub(super) fn new(state: StateFile, tokens: Option<Arc<TokenCache>>, storage: Storage) -> Self {
+        Self {
+            state,
+            tokens,
+            storage,
+        }
+    }
+}
 
 impl Checkpoint for MarkKeeper {
     async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
-        // As Python's `isoformat` writes it, so that the Python module can go on from here.
-        self.0
-            .set(MARK, mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string());
-        self.0.save().await.map_err(io::Error::other)
+        self.state.set(MARK, text(mark));
+        self.state.set(STATE_VERSION, VERSION);
+        self.state.save().await.map_err(io::Error::other)?;
+        let tenant_id = self.tokens.as_ref().and_then(|tokens| tokens.tenant());
+        if let Some(tenant_id) = tenant_id
+            // Else it is tried again the next time.
+            && tenant::learn(&self.storage, tenant_id).await.is_ok()
+        {
+            self.tokens = None;
+        }
+        Ok(())
     }
 }
 

@@ -6,14 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
+    formats::Later,
     gaps::Gaps,
-    source::QUOTA_FILE,
+    source::{QUOTA_FILE, UsedQuota},
     state::Found,
+    tenant,
     words::{moment, span},
 };
 use crate::{
     http::chain,
-    sdk::{Answers, Running},
+    sdk::{Answers, Running, Storage},
 };
 
 /// How a collection is doing.
@@ -109,12 +111,19 @@ pub(crate) struct Line {
 
 /// Everything there is to say.
 pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
-    let position = position(running, now).await;
-    let verdict = Verdict::of(running, !position.bad);
-    let mut lines = vec![process(running, now), position];
-    lines.extend(timeline(running).await);
+    // What cannot be looked for is told with the position.
+    let storage = &tenant::in_use(&running.storage).await;
+    let storage = storage.as_ref().unwrap_or(&running.storage);
+    let position = position(storage, now).await;
+    let later = Later::in_storage(storage).await.ok().flatten();
+    let verdict = Verdict::of(running, !position.bad && later.is_none());
+    let mut lines = vec![process(running, now)];
+    lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
+    lines.extend(tenant(running).await);
+    lines.push(position);
+    lines.extend(timeline(storage).await);
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
-    lines.extend(quota(running, now).await);
+    lines.extend(quota(storage, now).await);
     lines.push(errors(running, now));
     Status { verdict, lines }
 }
@@ -153,9 +162,16 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
     line("process", text, facts, bad)
 }
 
+/// Whose mail it is; none before the first run.
+async fn tenant(running: &Running) -> Option<Line> {
+    let states = tenant::States::in_storage(&running.storage).await.ok()?;
+    let (text, facts) = states.tell()?;
+    Some(line("tenant", text, facts, false))
+}
+
 /// Where the collection has come to.
-async fn position(running: &Running, now: DateTime<Utc>) -> Line {
-    match Found::in_storage(&running.storage).await {
+async fn position(storage: &Storage, now: DateTime<Utc>) -> Line {
+    match Found::in_storage(storage).await {
         Ok(found) => {
             let (is_well, text, facts) = found.tell(now, "begins as far back as `start_time` says");
             line("position", text, facts, !is_well)
@@ -165,8 +181,8 @@ async fn position(running: &Running, now: DateTime<Utc>) -> Line {
 }
 
 /// What lies behind the live edge, and is not done with.
-async fn timeline(running: &Running) -> Vec<Line> {
-    let gaps = match Gaps::in_storage(&running.storage).await {
+async fn timeline(storage: &Storage) -> Vec<Line> {
+    let gaps = match Gaps::in_storage(storage).await {
         Ok(gaps) => gaps,
         Err(error) => return vec![line("gaps", chain(&error), json!({}), true)],
     };
@@ -216,9 +232,9 @@ fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
 }
 
 /// How much of the tenant's quota was used; none where there is no quota.
-async fn quota(running: &Running, now: DateTime<Utc>) -> Option<Line> {
-    let text = running.storage.read(QUOTA_FILE).await.ok()??;
-    let stamps: Vec<i64> = serde_json::from_slice(&text).ok()?;
+async fn quota(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
+    let text = storage.read(QUOTA_FILE).await.ok()??;
+    let stamps = UsedQuota::parse(&text);
     let since = (now - TimeDelta::minutes(5)).timestamp_millis();
     let used = stamps.iter().filter(|stamp| **stamp > since).count();
     let text = format!("{used} of the tenant's 100 requests used in the last 5 minutes");

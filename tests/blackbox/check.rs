@@ -393,7 +393,7 @@ async fn the_state_that_a_run_would_begin_with() {
         ),
         (
             r#"{"most_recent"#.to_owned(),
-            "cannot be used (EOF while parsing",
+            "context.json is broken: EOF while parsing",
         ),
         (
             json!({"most_recent_date_requested": "2100-01-01T00:00:00Z"}).to_string(),

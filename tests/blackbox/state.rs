@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use emulator::NewRow;
 use serde_json::{Value, json};
 
-use crate::world::{Trigger, World, until};
+use crate::world::{Process, Trigger, World, until};
 
 const ALL: [Trigger; 3] = [Trigger::Account, Trigger::Graph, Trigger::Oauth];
 
@@ -172,4 +172,337 @@ async fn a_position_that_was_moved_on_is_told_listed_and_taken_back() {
         let said = world.says(&["backfill", "--skipped"]).await;
         assert!(said.stderr.contains("Nothing is skipped"), "{said}");
     }
+}
+
+/// The files of delivered rows, oldest first.
+fn segments(world: &World) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(file(world, "known-rows")).unwrap();
+    let mut names: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|end| end == "keys"));
+    names.sort();
+    names
+}
+
+fn make_pipe(path: &std::path::Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+fn endless(path: &std::path::Path) {
+    std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_of_delivered_rows_that_is_gone_is_said() {
+    let harms: [Harm; 5] = [
+        ("truncated", |world| {
+            fs::write(&segments(world)[0], "").unwrap()
+        }),
+        ("deleted", |world| {
+            fs::remove_file(&segments(world)[0]).unwrap()
+        }),
+        ("a folder", |world| {
+            let path = &segments(world)[0];
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }),
+        ("a pipe", |world| {
+            let path = &segments(world)[0];
+            fs::remove_file(path).unwrap();
+            make_pipe(path);
+        }),
+        ("endless", |world| {
+            let path = &segments(world)[0];
+            fs::remove_file(path).unwrap();
+            endless(path);
+        }),
+    ];
+    for (which, (harm, damage)) in harms.into_iter().enumerate() {
+        let world = stopped_for_three_hours(ALL[which % 3]).await;
+        eprintln!("{harm} with {}", world.name());
+        let rows = timeline(&world)["segments"].clone();
+        let rows: u64 = rows
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|n| n.as_u64().unwrap())
+            .sum();
+        assert_eq!(rows, 200);
+        damage(&world);
+        let mut process = world.start();
+        process
+            .prints("The memory of delivered rows is damaged")
+            .await;
+        process
+            .prints("has 0 of 200 rows: 200 may be sent twice")
+            .await;
+        // It goes on, with new rows remembered.
+        let row = NewRow::new(world.now(), "after@contoso.example");
+        world.emulator.add_row(row);
+        until("the new row is delivered", || {
+            world.emulator.verdict(&Default::default()).missing.count == 0
+        })
+        .await;
+        process.stop().await;
+        let mut process = world.start();
+        process.prints("goes on with rows received at").await;
+        assert!(!process.output().contains("rows: 200 may"), "said once");
+        process.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
+    let files = [
+        "context.json",
+        "context.json.previous",
+        "coverage.json",
+        "quota.json",
+        "backfill.json",
+        "backfill-progress.json",
+        "last_error.json",
+        "tenant.json",
+        "known-rows/seed-v2",
+    ];
+    for (which, name) in files.into_iter().enumerate() {
+        for put in [make_pipe, endless, |path: &std::path::Path| {
+            fs::create_dir(path).unwrap()
+        }] {
+            let world = World::of(ALL[which % 3], 1, 5).await;
+            fs::create_dir_all(file(&world, "known-rows")).unwrap();
+            put(&file(&world, name));
+            let status = world.says(&["status"]).await;
+            assert!(status.code.is_some(), "{name}: {status}");
+            let mut process = world.start();
+            process.prints("has started").await;
+            until("everything is delivered", || {
+                world.emulator.verdict(&Default::default()).missing.count == 0
+            })
+            .await;
+            let verdict = world.emulator.verdict(&Default::default());
+            assert!(verdict.is_clean(), "{name}: {verdict}");
+            let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+            let peak = status
+                .lines()
+                .find(|line| line.starts_with("VmHWM"))
+                .unwrap();
+            let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+            assert!(peak < 100_000, "{name}: {peak} kB");
+            process.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_or_configuration_of_pipes_is_said_and_a_stop_is_swift() {
+    let world = World::with_backlog(1, 5).await;
+    fs::create_dir_all(world.data()).unwrap();
+    make_pipe(&file(&world, ".lock"));
+    let mut process = world.start();
+    assert_eq!(process.ends().await.code(), Some(1));
+    assert!(
+        process.output().contains("cannot use the data directory"),
+        "{}",
+        process.output()
+    );
+
+    for put in [make_pipe, endless] {
+        let world = World::with_backlog(1, 5).await;
+        let path = world.config().join("trigger_configuration");
+        fs::remove_file(&path).unwrap();
+        put(&path);
+        let mut process = world.start();
+        process
+            .prints("put a file there that holds the value")
+            .await;
+        process.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_federated_token_without_end_is_said() {
+    for put in [make_pipe, endless] {
+        let world = World::of(Trigger::Graph, 1, 5).await;
+        world.configure(json!({"credential": "workload_identity", "client_secret": null}));
+        let token = world.config().join("token-of-the-workload");
+        put(&token);
+        let mut command = world.command();
+        command.env("AZURE_FEDERATED_TOKEN_FILE", &token);
+        let mut process = Process::start(command);
+        process.prints("and not a file with content").await;
+        process.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_hangs_does_not_hold_up_a_stop() {
+    // The authorities of the system are read before anything else, whatever kind of file they are.
+    let world = World::with_backlog(1, 5).await;
+    let authorities = world.config().join("authorities");
+    make_pipe(&authorities);
+    let mut command = world.command();
+    command.env("SSL_CERT_FILE", &authorities);
+    let mut process = Process::start(command);
+    until("the signals are listened for", || {
+        let threads = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+        threads.count() > 1
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_the_size_of_files_is_said_and_survived() {
+    for trigger in ALL {
+        let world = World::of(trigger, 1, 300).await;
+        let command = world.command();
+        let command = command.as_std();
+        let mut limited = tokio::process::Command::new("bash");
+        limited
+            .arg("-c")
+            .arg("ulimit -f 1; exec \"$0\" \"$@\"")
+            .arg(command.get_program())
+            .args(command.get_args());
+        let mut process = Process::start(limited);
+        process.prints("raise its limit (`ulimit -f`").await;
+        process.stop().await;
+        // Once it is raised, all goes on; what could not be remembered may come twice.
+        let mut process = world.start();
+        process.prints("has started").await;
+        until("everything is delivered", || {
+            world.emulator.verdict(&Default::default()).missing.count == 0
+        })
+        .await;
+        process.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_version_has_written_is_not_touched() {
+    for (name, text) in [
+        (
+            "context.json",
+            r#"{"message_trace_format":2,"most_recent_date_requested":"2026-01-01T00:00:00Z"}"#,
+        ),
+        ("coverage.json", r#"{"version":2}"#),
+        ("quota.json", r#"{"version":2}"#),
+        ("backfill.json", r#"{"version":2}"#),
+        ("backfill-progress.json", r#"{"version":2}"#),
+        ("tenant.json", r#"{"version":2}"#),
+        ("known-rows/seed-v3", "later"),
+    ] {
+        let world = World::of(Trigger::Graph, 1, 5).await;
+        fs::create_dir_all(file(&world, "known-rows")).unwrap();
+        fs::write(file(&world, name), text).unwrap();
+        let said = "which is later than the";
+        let status = world.says(&["status"]).await;
+        assert!(status.stdout.contains(said), "{status}");
+        let check = world.says(&["check"]).await;
+        assert!(check.stdout.contains(said), "{check}");
+        for arguments in [&["backfill", "--from", "-1h"][..], &["backfill"]] {
+            let backfill = world.says(arguments).await;
+            assert_eq!(backfill.code, Some(1), "{backfill}");
+            assert!(backfill.stderr.contains(said), "{backfill}");
+        }
+        let mut process = world.start();
+        assert_eq!(process.ends().await.code(), Some(1), "{name}");
+        let output = process.output();
+        assert!(output.contains(name) && output.contains(said), "{output}");
+        assert_eq!(fs::read_to_string(file(&world, name)).unwrap(), text);
+        assert_eq!(world.emulator.accepted_count(None), 0);
+    }
+}
+
+/// Another organization from now on, with this GUID.
+fn is_of(world: &World, tenant: &str) {
+    world
+        .emulator
+        .configure(|settings| settings.identity.tenant_id = tenant.to_owned());
+    world.configure(json!({"tenant_id": tenant}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_tenant_has_a_state_of_its_own_and_the_first_is_found_again() {
+    let (one, other) = (
+        "11111111-1111-4111-8111-111111111111",
+        "22222222-2222-4222-8222-222222222222",
+    );
+    for trigger in [Trigger::Graph, Trigger::Oauth] {
+        let world = World::of(trigger, 1, 100).await;
+        is_of(&world, one);
+        let mut process = world.start();
+        world.all_delivered().await;
+        caught_up(&world).await;
+        process.stop().await;
+        let first = world.state();
+
+        // The emulator has the same mail for it; all of it is new to this one.
+        is_of(&world, other);
+        let check = world.says(&["check"]).await;
+        assert!(check.stdout.contains("none yet"), "{check}");
+        let mut process = world.start();
+        process.prints("has the folder tenants/").await;
+        until("its own rows are delivered", || {
+            world.emulator.accepted_count(None) == 200
+        })
+        .await;
+        let status = world.says(&["status", "--json"]).await;
+        let facts: Value = serde_json::from_str(&status.stdout).unwrap();
+        assert_eq!(facts["tenant"]["name"], other, "{status}");
+        process.stop().await;
+        assert_eq!(world.state(), first, "as it was");
+
+        // Written in another way, it is the same.
+        is_of(&world, one);
+        world.configure(json!({"tenant_id": one.to_uppercase()}));
+        let mut process = world.start();
+        process
+            .prints(&format!("goes on with rows received at {}", world.mark()))
+            .await;
+        let row = NewRow::new(world.now(), "back@contoso.example");
+        world.emulator.add_row(row);
+        until("the new row is delivered", || {
+            world.emulator.accepted_count(None) == 201
+        })
+        .await;
+        process.stop().await;
+        assert!(
+            !process.output().contains("tenants/"),
+            "{}",
+            process.output()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_goes_where_the_trigger_of_its_tenant_goes() {
+    let other = "22222222-2222-4222-8222-222222222222";
+    let world = World::of(Trigger::Oauth, 20, 100).await;
+    world.configure(json!({"start_time": 1}));
+    let mut process = world.start();
+    caught_up(&world).await;
+    process.stop().await;
+    let first = timeline(&world);
+    let sent = world.emulator.accepted_count(None);
+    world
+        .emulator
+        .configure(|settings| settings.identity.tenant_id = other.to_owned());
+    world.configure(json!({"start_time": 1, "tenant_id": other}));
+    let said = world.says(&["backfill", "--from", "-21h"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert_eq!(world.emulator.accepted_count(None), sent + 100, "{said}");
+    let folder = format!("tenants/{other}/reporting");
+    assert!(file(&world, &folder).join("coverage.json").exists());
+    assert_eq!(timeline(&world), first);
+    // Beside its trigger, too.
+    let mut process = world.start();
+    process
+        .prints(&format!("The state is in the folder {folder}"))
+        .await;
+    let said = world.says(&["backfill", "--from", "-30h"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stderr.contains("The running trigger"), "{said}");
+    process.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), sent + 100);
 }

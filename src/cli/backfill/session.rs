@@ -215,6 +215,7 @@ impl<'a> Session<'a> {
         let errand = self.errand;
         errand
             .with_files(async |files| {
+                let files = backfill::own_files(errand, &files).await?;
                 if let Some(text) = text {
                     files.write(ORDER_FILE, text).await?;
                 }

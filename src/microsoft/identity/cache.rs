@@ -7,6 +7,7 @@ use std::sync::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{sync::Mutex, time::Instant};
+use uuid::Uuid;
 
 use super::{Identity, Resource, claims::Claims, errors::SignInError, request};
 use crate::{Clock, Secret, http::Http, microsoft::oddities::LASTING};
@@ -83,6 +84,14 @@ impl TokenCache {
             permissions: claims.map(|claims| claims.roles).unwrap_or_default(),
             expires: token.expires,
         })
+    }
+
+    /// The tenant that the token at hand is of, as it says; none when there is none, or it does not
+    /// say. Nothing is asked for.
+    pub fn tenant(&self) -> Option<Uuid> {
+        let state = self.state.try_lock().ok()?;
+        let claims = Claims::read(state.token.as_ref()?.value.expose())?;
+        Uuid::parse_str(&claims.tid?).ok()
     }
 
     /// A valid token.

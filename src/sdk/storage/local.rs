@@ -257,7 +257,11 @@ impl Backend for LocalBackend {
     fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
         self.blocking(move |root| {
             let mut names = Vec::new();
-            collect(root, "", &mut names)?;
+            match collect(root, "", &mut names) {
+                // It is made when something is written.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                collected => collected?,
+            }
             names.retain(|name| name.starts_with(&prefix));
             names.sort_unstable();
             Ok(names)
@@ -304,7 +308,7 @@ fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
 
 /// With which permissions a file is created, less what the user's mask takes away.
 fn mode(name: &str) -> u32 {
-    if name.starts_with(PRIVATE) {
+    if name.starts_with(PRIVATE) || name.contains(&format!("/{PRIVATE}")) {
         0o600
     } else {
         0o666

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 mod examine;
+mod inside;
 mod local;
 mod lock;
 mod memory;
@@ -148,6 +149,16 @@ impl Storage {
     /// A handle on any backend.
     pub fn new(backend: impl Backend + 'static) -> Self {
         Self(Arc::new(backend))
+    }
+
+    /// The files in a folder of these; all of them when its name is empty.
+    #[must_use]
+    pub fn inside(&self, folder: &str) -> Self {
+        if folder.is_empty() {
+            self.clone()
+        } else {
+            Self::new(inside::Inside::new(Arc::clone(&self.0), folder))
+        }
     }
 
     /// The whole file; None when there is none.

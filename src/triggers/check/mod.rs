@@ -9,7 +9,9 @@ use std::sync::Arc;
 use url::Url;
 
 use self::network::Reached;
-use super::{collection::Collection, gaps::Gaps, state::Found, words::span};
+use super::{
+    collection::Collection, formats::Later, gaps::Gaps, state::Found, tenant, words::span,
+};
 use crate::{
     RowKeyer,
     http::chain,
@@ -122,6 +124,7 @@ impl Service {
 pub(super) async fn run(
     subject: Result<Subject, RunError>,
     collection: &Collection,
+    whose: &tenant::Subject,
     context: &Context,
     findings: &mut Findings<'_>,
 ) {
@@ -155,7 +158,7 @@ pub(super) async fn run(
     } else {
         findings.skip(INTAKE, "the intake must be reached first");
     }
-    find_position(collection, context, findings).await;
+    find_position(collection, whose, context, findings).await;
 }
 
 async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
@@ -178,20 +181,42 @@ async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
 }
 
 /// Looks at the state that a run would begin with.
-async fn find_position(collection: &Collection, context: &Context, findings: &mut Findings<'_>) {
-    match Found::in_storage(&context.storage).await {
+async fn find_position(
+    collection: &Collection,
+    whose: &tenant::Subject,
+    context: &Context,
+    findings: &mut Findings<'_>,
+) {
+    let folder = match tenant::look(&context.storage, whose).await {
+        Ok(folder) => folder,
+        Err(error) => return findings.skip(STATE, chain(&error)),
+    };
+    let storage = context.storage.inside(&folder);
+    match Later::in_storage(&storage).await {
+        Ok(None) => {}
+        Ok(Some(later)) => {
+            let facts = serde_json::json!({"folder": folder});
+            return findings.fail(STATE, chain(&later), facts);
+        }
+        Err(error) => return findings.skip(STATE, chain(&error)),
+    }
+    match Found::in_storage(&storage).await {
         Err(error) => findings.skip(STATE, chain(&error)),
         Ok(found) => {
             let begins = format!("begins {} ago", span(collection.start_time()));
             let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
-            if let Ok(gaps) = Gaps::in_storage(&context.storage).await {
+            if let Ok(gaps) = Gaps::in_storage(&storage).await {
                 let missing = gaps
                     .missing()
                     .map(|missing| format!("; never read: {missing}"));
                 text.extend(missing);
                 if let Some(facts) = facts.as_object_mut() {
                     facts.insert("gaps".to_owned(), gaps.facts());
+                    facts.insert("folder".to_owned(), folder.clone().into());
                 }
+            }
+            if !folder.is_empty() {
+                text.push_str(&format!("; in the folder {folder}"));
             }
             if is_well {
                 findings.pass(STATE, text, facts);

@@ -1,0 +1,131 @@
+//! The versions of the state files' formats: what a later version of this program has written is
+//! neither guessed at nor overwritten.
+
+use serde_json::Value;
+
+use super::{source::QUOTA_FILE, state::STATE_FILE, tenant::TENANT_FILE};
+use crate::{
+    collect::{
+        backfill::{ORDER_FILE, PROGRESS_FILE},
+        journal,
+        timeline::TIMELINE_FILE,
+    },
+    sdk::{RunError, Storage, StorageError},
+};
+
+/// The version of all formats that have their version inside, and the latest that is known. Files
+/// without a version are of the first.
+pub(super) const VERSION: u64 = 1;
+
+/// The key of the version in the state file, which other modules write, too.
+pub(super) const STATE_VERSION: &str = "message_trace_format";
+
+/// Files with a version inside, and its key.
+const FILES: [(&str, &str); 6] = [
+    (STATE_FILE, STATE_VERSION),
+    (TIMELINE_FILE, "version"),
+    (ORDER_FILE, "version"),
+    (PROGRESS_FILE, "version"),
+    (QUOTA_FILE, "version"),
+    (TENANT_FILE, "version"),
+];
+
+/// A file that a later version of this program has written.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the file {name} has the format version {version}, which is later than the {known} that this \
+     program knows: start the version that wrote it, or give this one a data directory of its own. \
+     Nothing was changed"
+)]
+pub(super) struct Later {
+    name: String,
+    version: u64,
+    known: u64,
+}
+
+impl Later {
+    /// Nothing that a later version has written is touched.
+    pub(super) async fn ensure_none(storage: &Storage) -> Result<(), RunError> {
+        match Self::in_storage(storage).await? {
+            Some(later) => Err(RunError::hopeless(later)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first such file; none when all are known.
+    pub(super) async fn in_storage(storage: &Storage) -> Result<Option<Self>, StorageError> {
+        for (name, key) in FILES {
+            let text = match storage.read(name).await {
+                Ok(text) => text.unwrap_or_default(),
+                // What is damaged is told elsewhere.
+                Err(error) if error.is_damage().is_some() => continue,
+                Err(error) => return Err(error),
+            };
+            let version = version(&text, key);
+            if let Some(version) = version.filter(|version| *version > VERSION) {
+                return Ok(Some(Self {
+                    name: name.to_owned(),
+                    version,
+                    known: VERSION,
+                }));
+            }
+        }
+        let names = storage.list(journal::FOLDER).await?;
+        let known = journal::VERSION;
+        let later = names.into_iter().find_map(|name| {
+            let version = journal::version(&name).filter(|version| *version > known)?;
+            Some(Self {
+                name,
+                version,
+                known,
+            })
+        });
+        Ok(later)
+    }
+}
+
+/// The version in the text of a file; none when there is none.
+fn version(text: &[u8], key: &str) -> Option<u64> {
+    let content: Value = serde_json::from_slice(text).ok()?;
+    content.get(key)?.as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdk::MemoryBackend;
+
+    async fn later(name: &str, text: &str) -> Option<Later> {
+        let storage = Storage::new(MemoryBackend::default());
+        storage.write(name, text.to_owned()).await.unwrap();
+        Later::in_storage(&storage).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_later_version_is_found_in_every_file() {
+        for (name, key) in FILES {
+            let found = later(name, &format!("{{\"{key}\": 2, \"other\": []}}")).await;
+            let sentence = found.unwrap().to_string();
+            assert!(sentence.contains(name), "{sentence}");
+            assert!(sentence.contains("version 2,"), "{sentence}");
+            for known in [
+                "",
+                "{",
+                "[]",
+                "[1, 2]",
+                "null",
+                "{\"a\": 7}",
+                "{\"b\": \"2\"}",
+            ] {
+                assert_eq!(later(name, known).await, None, "{name} {known}");
+            }
+            let text = format!("{{\"{key}\": 1}}");
+            assert_eq!(later(name, &text).await, None, "{name}");
+        }
+        let found = later("known-rows/seed-v3", "x").await.unwrap();
+        assert_eq!((found.version, found.known), (3, 2));
+        for name in ["known-rows/seed-v2", "known-rows/seed-v1", "seed-v3"] {
+            assert_eq!(later(name, "x").await, None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Whose mail a state is about. Each state is bound to a tenant and a service; another tenant, or the
+//! same by another service, has a folder of its own inside the first one's.
+//!
+//! A tenant has many names: a GUID, and any number of domains. Two GUIDs are told apart with
+//! certainty; of a domain, the GUID is known once the app has signed in. Where it is not known
+//! whether a name means the tenant of a state, both are taken to be possible: the new folder begins
+//! with what is known of delivered rows, so that none is sent twice, and goes back far enough to skip
+//! none.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    formats::VERSION,
+    state::{self, STATE_FILE},
+};
+use crate::{
+    collect::{journal, timeline::TIMELINE_FILE},
+    sdk::{Log, RunError, Storage, StorageError},
+};
+
+/// Tells whose the state is that lies beside it.
+pub(super) const TENANT_FILE: &str = "tenant.json";
+
+/// Where the folders of other tenants are.
+pub(super) const FOLDERS: &str = "tenants/";
+
+/// The longest part of a folder's name.
+const LONGEST_NAME: usize = 100;
+
+/// Where rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Origin {
+    /// Microsoft Graph.
+    Graph,
+    /// The Reporting Web Service.
+    Reporting,
+}
+
+impl Origin {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Reporting => "reporting",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Graph => "Microsoft Graph",
+            Self::Reporting => "Reporting Web Service",
+        }
+    }
+}
+
+/// Whose mail the settings are about, and by which service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// A GUID or a domain, in small letters.
+    tenant: String,
+    origin: Origin,
+}
+
+impl Subject {
+    /// Of a tenant, as a person writes it.
+    pub(super) fn new(tenant: &str, origin: Origin) -> Self {
+        let tenant = tenant.trim().to_lowercase();
+        let tenant = match Uuid::parse_str(&tenant) {
+            Ok(guid) => guid.to_string(),
+            Err(_) => tenant,
+        };
+        Self { tenant, origin }
+    }
+
+    /// Of an account, whose domain stands for its tenant.
+    pub(super) fn of_account(account: &str) -> Self {
+        let domain = account
+            .rsplit_once('@')
+            .map_or(account, |(_, domain)| domain);
+        Self::new(domain, Origin::Reporting)
+    }
+
+    /// The folder of a state that is not the first.
+    fn folder(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        let mut name: String = self.tenant.chars().filter(|c| plain(*c)).collect();
+        name.truncate(LONGEST_NAME);
+        if name != self.tenant || name.starts_with('.') || name.is_empty() {
+            let mut hash = crc32fast::Hasher::new();
+            hash.update(self.tenant.as_bytes());
+            name = format!("x{name}-{:08x}", hash.finalize());
+        }
+        format!("{FOLDERS}{name}/{}", self.origin.word())
+    }
+}
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Binding {
+    version: u64,
+    /// The name in the settings, in small letters.
+    tenant: String,
+    /// The tenant's GUID, once a token has told it.
+    #[serde(default)]
+    tenant_id: Option<Uuid>,
+    service: Origin,
+    /// The folder of the state that was in use last; only in the first state's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    in_use: Option<String>,
+}
+
+/// Whether a state is about the tenant of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Likeness {
+    Same,
+    Other,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Binding {
+    fn new(subject: &Subject) -> Self {
+        Self {
+            version: VERSION,
+            tenant: subject.tenant.clone(),
+            tenant_id: None,
+            service: subject.origin,
+            in_use: None,
+        }
+    }
+
+    fn guid(&self) -> Option<Uuid> {
+        self.tenant_id
+            .or_else(|| Uuid::parse_str(&self.tenant).ok())
+    }
+
+    fn likeness(&self, subject: &Subject) -> Likeness {
+        if self.tenant == subject.tenant {
+            return Likeness::Same;
+        }
+        let guid = Uuid::parse_str(&subject.tenant).ok();
+        match guid.zip(self.guid()) {
+            Some((one, other)) if one == other => Likeness::Same,
+            Some(_) => Likeness::Other,
+            None => Likeness::Unknown,
+        }
+    }
+
+    /// In words.
+    fn told(&self) -> String {
+        let Self {
+            tenant, service, ..
+        } = self;
+        format!("{tenant} ({})", service.title())
+    }
+}
+
+/// A state that is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bound {
+    /// Empty for the first.
+    folder: String,
+    binding: Binding,
+}
+
+/// Where the state of the settings is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is there.
+    Here { folder: String },
+    /// The first state is not bound to anybody yet: it is taken over as it is.
+    Adopted,
+    /// It is to be begun in a folder.
+    New {
+        folder: String,
+        /// What is taken over from another state, and which.
+        from: Option<(Taken, Bound)>,
+    },
+}
+
+/// What a new state begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Everything: it is the same mail.
+    All,
+    /// The position and the delivered rows: it may be the same mail.
+    Position,
+    /// The delivered rows; and what a first collection would read is read, too.
+    Rows,
+}
+
+/// Decides where the state of a subject is, when these are there; the first state comes first, and
+/// `in_use` is the folder that was in use last.
+fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
+    let like = |one: &&Bound, wanted| one.binding.likeness(subject) == wanted;
+    let of_service = |one: &&Bound| one.binding.service == subject.origin;
+    let same = |one: &&Bound| like(one, Likeness::Same);
+    let by_name = |one: &&Bound| one.binding.tenant == subject.tenant;
+    let here = bound.iter().filter(of_service).filter(same);
+    let found = here.clone().find(by_name).or_else(|| here.clone().next());
+    if let Some(found) = found {
+        return Place::Here {
+            folder: found.folder.clone(),
+        };
+    }
+    if bound.iter().all(|one| !one.folder.is_empty()) {
+        return Place::Adopted;
+    }
+    let was_in_use = |one: &&Bound| one.folder == in_use;
+    let by_another = bound.iter().filter(same);
+    let by_another = by_another
+        .clone()
+        .find(was_in_use)
+        .or_else(|| by_another.clone().next());
+    let maybe = bound.iter().filter(|one| like(one, Likeness::Unknown));
+    let maybe = maybe.clone().find(was_in_use);
+    let from = match (by_another, maybe) {
+        (Some(same), _) => Some((Taken::All, same.clone())),
+        (None, Some(maybe)) if of_service(&maybe) => Some((Taken::Rows, maybe.clone())),
+        (None, Some(maybe)) => Some((Taken::Position, maybe.clone())),
+        (None, None) => None,
+    };
+    Place::New {
+        folder: subject.folder(),
+        from,
+    }
+}
+
+/// What is bound in these files, the first state first, and the folder that was in use last.
+async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> {
+    let mut files = vec![TENANT_FILE.to_owned()];
+    let below = storage.list(FOLDERS).await?.into_iter();
+    let ending = format!("/{TENANT_FILE}");
+    files.extend(below.filter(|name| name.ends_with(&ending)));
+    let mut all = Vec::new();
+    for file in files {
+        let folder = file.strip_suffix(TENANT_FILE).unwrap_or_default();
+        if let Some(binding) = read(storage, &file).await? {
+            let folder = folder.trim_end_matches('/').to_owned();
+            all.push(Bound { folder, binding });
+        }
+    }
+    let first = all.first().filter(|one| one.folder.is_empty());
+    let in_use = first.and_then(|one| one.binding.in_use.clone());
+    Ok((all, in_use.unwrap_or_default()))
+}
+
+/// None when the file is missing or damaged.
+async fn read(storage: &Storage, name: &str) -> Result<Option<Binding>, StorageError> {
+    match storage.read(name).await {
+        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
+        Err(error) if error.is_damage().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All states, for people.
+#[derive(Debug)]
+pub(super) struct States {
+    bound: Vec<Bound>,
+    in_use: String,
+}
+
+impl States {
+    pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
+        let (bound, in_use) = bound(storage).await?;
+        Ok(Self { bound, in_use })
+    }
+
+    /// Whose mail the state is about that was in use last, and which others there are; the same for
+    /// machines. None before the first run.
+    pub(super) fn tell(&self) -> Option<(String, Value)> {
+        let is_in_use = |one: &&Bound| one.folder == self.in_use;
+        let current = self.bound.iter().find(is_in_use)?;
+        let mut text = current.binding.told();
+        if !self.in_use.is_empty() {
+            text.push_str(&format!(", in the folder {}", self.in_use));
+        }
+        let others = self.bound.iter().filter(|one| !is_in_use(one));
+        let others: Vec<String> = others.map(|one| one.binding.told()).collect();
+        if !others.is_empty() {
+            text.push_str(&format!(
+                "; the states of {} are kept beside it",
+                others.join(", ")
+            ));
+        }
+        let Binding {
+            tenant,
+            tenant_id,
+            service,
+            ..
+        } = &current.binding;
+        let facts = json!({
+            "name": tenant,
+            "id": tenant_id,
+            "service": service,
+            "folder": self.in_use,
+            "others": others,
+        });
+        Some((text, facts))
+    }
+}
+
+/// The folder of the state that was in use last, for people who have given no settings.
+pub(super) async fn in_use(storage: &Storage) -> Result<Storage, StorageError> {
+    let (_, folder) = bound(storage).await?;
+    Ok(storage.inside(&folder))
+}
+
+/// The folder of the subject's state; nothing is changed.
+pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String, StorageError> {
+    let (bound, in_use) = bound(storage).await?;
+    Ok(match place(&bound, &in_use, subject) {
+        Place::Here { folder } | Place::New { folder, .. } => folder,
+        Place::Adopted => String::new(),
+    })
+}
+
+/// The subject's state, which is bound to it and begun if need be. A first collection would begin at
+/// `first`.
+pub(super) async fn take(
+    storage: &Storage,
+    subject: &Subject,
+    first: DateTime<Utc>,
+    log: &Log,
+) -> Result<Storage, RunError> {
+    let (bound, in_use) = bound(storage).await?;
+    let folder = match place(&bound, &in_use, subject) {
+        Place::Here { folder } => folder,
+        Place::Adopted => {
+            write(storage, &Binding::new(subject)).await?;
+            String::new()
+        }
+        Place::New { folder, from } => {
+            let before = bound.iter().find(|one| one.folder == in_use);
+            let before = before.map_or_else(String::new, |one| one.binding.told());
+            let binding = Binding::new(subject);
+            let told = binding.told();
+            let files = storage.inside(&folder);
+            let begins = match &from {
+                None => {
+                    "it begins as a first collection does, and knows nothing of that one".to_owned()
+                }
+                Some((taken, from)) => begin_with(storage, &files, *taken, from, first).await?,
+            };
+            // Last: a folder without it is begun again.
+            write(&files, &binding).await?;
+            log.warning(format!(
+                "The settings ask for the mail of {told}, and the state so far is of {before}: this \
+                 collection has the folder {folder} of its own in the data directory; {begins}. The \
+                 other state is kept, and found again when the settings are set back."
+            ));
+            folder
+        }
+    };
+    note_use(storage, &folder).await?;
+    if !folder.is_empty() {
+        log.info(format!("The state is in the folder {folder}."));
+    }
+    Ok(storage.inside(&folder))
+}
+
+/// Begins a state with what another one has; says so.
+async fn begin_with(
+    storage: &Storage,
+    files: &Storage,
+    taken: Taken,
+    from: &Bound,
+    first: DateTime<Utc>,
+) -> Result<String, RunError> {
+    let other = storage.inside(&from.folder);
+    let mut names = other.list(journal::FOLDER).await?;
+    if taken == Taken::All {
+        let copy = StateNames::of(STATE_FILE);
+        names.extend([
+            STATE_FILE.to_owned(),
+            copy.previous,
+            TIMELINE_FILE.to_owned(),
+        ]);
+    }
+    for name in names {
+        if let Ok(Some(content)) = other.read(&name).await {
+            files.write(&name, content).await?;
+        }
+    }
+    if taken == Taken::All {
+        return Ok("it is the same mail, so that it goes on where that one stands".to_owned());
+    }
+    let mark = state::mark(&other).await.map_err(RunError::failed)?;
+    let since = match taken {
+        Taken::Rows => mark.map_or(first, |mark| mark.min(first)),
+        Taken::All | Taken::Position => mark.unwrap_or(first),
+    };
+    files.write(STATE_FILE, state::with_mark(since)).await?;
+    Ok(format!(
+        "it cannot be told whether both are the same tenant, so that it goes on at {since}, and does \
+         not send again what is known to that one"
+    ))
+}
+
+/// The names of a state file and its copy.
+struct StateNames {
+    previous: String,
+}
+
+impl StateNames {
+    fn of(name: &str) -> Self {
+        Self {
+            previous: format!("{name}.previous"),
+        }
+    }
+}
+
+async fn write(storage: &Storage, binding: &Binding) -> Result<(), RunError> {
+    let text = serde_json::to_vec(binding).map_err(RunError::failed)?;
+    Ok(storage.write(TENANT_FILE, text).await?)
+}
+
+/// Remembers the folder in use in the first state's file, when it is another one than before.
+async fn note_use(storage: &Storage, folder: &str) -> Result<(), RunError> {
+    let Some(first) = read(storage, TENANT_FILE).await? else {
+        return Ok(());
+    };
+    let in_use = Some(folder.to_owned()).filter(|folder| !folder.is_empty());
+    if first.in_use != in_use {
+        write(storage, &Binding { in_use, ..first }).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the tenant's GUID, which a token has told, with its state.
+pub(super) async fn learn(storage: &Storage, tenant_id: Uuid) -> Result<(), RunError> {
+    match read(storage, TENANT_FILE).await? {
+        Some(binding) if binding.tenant_id != Some(tenant_id) => {
+            let tenant_id = Some(tenant_id);
+            write(
+                storage,
+                &Binding {
+                    tenant_id,
+                    ..binding
+                },
+            )
+            .await
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

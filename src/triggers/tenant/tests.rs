@@ -1,0 +1,263 @@
+use super::*;
+
+const ONE: &str = "11111111-aaaa-4aaa-8aaa-111111111111";
+const TWO: &str = "22222222-aaaa-4aaa-8aaa-222222222222";
+
+fn of(tenant: &str, origin: Origin) -> Subject {
+    Subject::new(tenant, origin)
+}
+
+fn graph(tenant: &str) -> Subject {
+    of(tenant, Origin::Graph)
+}
+
+fn reporting(tenant: &str) -> Subject {
+    of(tenant, Origin::Reporting)
+}
+
+fn bound(folder: &str, subject: &Subject, tenant_id: Option<&str>) -> Bound {
+    Bound {
+        folder: folder.to_owned(),
+        binding: Binding {
+            tenant_id: tenant_id.map(|id| Uuid::parse_str(id).unwrap()),
+            ..Binding::new(subject)
+        },
+    }
+}
+
+fn here(folder: &str) -> Place {
+    Place::Here {
+        folder: folder.to_owned(),
+    }
+}
+
+fn begun(folder: &str, from: Option<(Taken, &Bound)>) -> Place {
+    Place::New {
+        folder: folder.to_owned(),
+        from: from.map(|(taken, bound)| (taken, bound.clone())),
+    }
+}
+
+#[test]
+fn a_name_is_the_same_however_it_is_written() {
+    assert_eq!(graph(&format!(" {}\n", ONE.to_uppercase())), graph(ONE));
+    assert_eq!(graph(&ONE.replace('-', "")), graph(ONE));
+    assert_eq!(
+        graph("Contoso.OnMicrosoft.com"),
+        graph("contoso.onmicrosoft.com")
+    );
+    assert_eq!(
+        Subject::of_account("Svc@Contoso.example"),
+        reporting("contoso.example")
+    );
+    assert_eq!(Subject::of_account("svc"), reporting("svc"));
+}
+
+#[test]
+fn folders_are_plain_and_apart() {
+    assert_eq!(graph(ONE).folder(), format!("tenants/{ONE}/graph"));
+    assert_eq!(
+        reporting("a.example").folder(),
+        "tenants/a.example/reporting"
+    );
+    let names = ["", ".", "../../etc", "a/b", "ab", "ü.example", "é.example"];
+    let mut folders: Vec<String> = names.map(|name| graph(name).folder()).to_vec();
+    folders.push(graph(&"x".repeat(101)).folder());
+    folders.push(graph(&"x".repeat(102)).folder());
+    for folder in &folders {
+        let parts: Vec<&str> = folder.split('/').collect();
+        assert_eq!(parts.len(), 3, "{folder}");
+        assert!(
+            !parts[1].starts_with('.') && !parts[1].is_empty(),
+            "{folder}"
+        );
+    }
+    folders.sort();
+    folders.dedup();
+    assert_eq!(folders.len(), names.len() + 2);
+}
+
+#[test]
+fn a_state_without_a_name_is_adopted() {
+    assert_eq!(place(&[], "", &graph(ONE)), Place::Adopted);
+    // Also when the first state's file is lost, but for whom has a folder.
+    let other = bound("tenants/x/graph", &graph(TWO), None);
+    let bound = [other];
+    assert_eq!(place(&bound, "", &graph(ONE)), Place::Adopted);
+    assert_eq!(place(&bound, "", &graph(TWO)), here("tenants/x/graph"));
+}
+
+#[test]
+fn the_same_tenant_finds_its_state_by_name_or_by_guid() {
+    let first = bound("", &graph("a.example"), Some(ONE));
+    for name in ["a.example", ONE] {
+        assert_eq!(
+            place(std::slice::from_ref(&first), "", &graph(name)),
+            here("")
+        );
+    }
+    // By name before by GUID.
+    let second = bound("tenants/b", &graph("b.example"), Some(ONE));
+    let both = [first, second];
+    assert_eq!(place(&both, "", &graph("b.example")), here("tenants/b"));
+    assert_eq!(place(&both, "tenants/b", &graph("a.example")), here(""));
+}
+
+#[test]
+fn another_tenant_begins_anew_in_a_folder_of_its_own() {
+    let folder = format!("tenants/{TWO}/graph");
+    let of_guid = bound("", &graph(ONE), None);
+    let of_name = bound("", &graph("a.example"), Some(ONE));
+    for first in [of_guid, of_name] {
+        let place = place(&[first], "", &graph(TWO));
+        assert_eq!(place, begun(&folder, None));
+    }
+}
+
+#[test]
+fn the_same_tenant_by_another_service_goes_on_with_everything() {
+    let first = bound("", &reporting("a.example"), Some(ONE));
+    let taken = place(std::slice::from_ref(&first), "", &graph(ONE));
+    let expected = Some((Taken::All, &first));
+    assert_eq!(taken, begun(&format!("tenants/{ONE}/graph"), expected));
+    // Of two the one that was in use last.
+    let second = bound("tenants/c", &reporting("c.example"), Some(ONE));
+    let both = [first.clone(), second.clone()];
+    let folder = format!("tenants/{ONE}/graph");
+    let taken = place(&both, "tenants/c", &graph(ONE));
+    assert_eq!(taken, begun(&folder, Some((Taken::All, &second))));
+    let taken = place(&both, "elsewhere", &graph(ONE));
+    assert_eq!(taken, begun(&folder, Some((Taken::All, &first))));
+}
+
+#[test]
+fn where_it_cannot_be_told_neither_rows_are_skipped_nor_sent_twice() {
+    let first = bound("", &reporting("a.example"), None);
+    let taken = place(std::slice::from_ref(&first), "", &graph(ONE));
+    let expected = Some((Taken::Position, &first));
+    assert_eq!(taken, begun(&format!("tenants/{ONE}/graph"), expected));
+    let taken = place(std::slice::from_ref(&first), "", &reporting("b.example"));
+    let expected = Some((Taken::Rows, &first));
+    assert_eq!(taken, begun("tenants/b.example/reporting", expected));
+    // Only what was in use last may be it.
+    let taken = place(&[first], "elsewhere", &reporting("b.example"));
+    assert_eq!(taken, begun("tenants/b.example/reporting", None));
+}
+
+fn storage() -> Storage {
+    Storage::new(crate::sdk::MemoryBackend::default())
+}
+
+async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
+    let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let printed = std::sync::Arc::clone(&lines);
+    let console =
+        crate::sdk::Console::new(move |line| printed.lock().unwrap().push(line.to_owned()));
+    let log = Log::new("x", crate::Clock::system(), console);
+    let first = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let files = take(storage, subject, first, &log).await.unwrap();
+    let said = lines.lock().unwrap().join("\n");
+    (files, said)
+}
+
+#[tokio::test]
+async fn each_finds_its_own_again_and_the_change_is_said() {
+    let all = storage();
+    let (first, said) = takes(&all, &graph(ONE)).await;
+    assert_eq!(said, "");
+    first.write("context.json", "of one").await.unwrap();
+    assert!(
+        all.read("context.json").await.unwrap().is_some(),
+        "as it is"
+    );
+
+    let folder = format!("tenants/{TWO}/graph");
+    assert_eq!(look(&all, &graph(TWO)).await.unwrap(), folder);
+    let (second, said) = takes(&all, &graph(TWO)).await;
+    for text in [ONE, TWO, &folder, "begins as a first collection does"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    assert_eq!(second.list("").await.unwrap(), [TENANT_FILE]);
+    let known = States::in_storage(&all).await.unwrap().tell().unwrap();
+    assert_eq!(known.1["folder"], *folder);
+    assert_eq!(known.1["others"][0], format!("{ONE} (Microsoft Graph)"));
+    let used = in_use(&all).await.unwrap();
+    assert_eq!(used.list("").await.unwrap(), [TENANT_FILE]);
+    learn(&second, Uuid::parse_str(TWO).unwrap()).await.unwrap();
+
+    let (again, said) = takes(&all, &graph(ONE)).await;
+    assert!(!said.contains("The settings ask"), "{said}");
+    let text = again.read("context.json").await.unwrap().unwrap();
+    assert_eq!(text, "of one");
+    let known = States::in_storage(&all).await.unwrap().tell().unwrap();
+    assert_eq!(known.1["folder"], "");
+    let (_, said) = takes(&all, &graph(TWO)).await;
+    assert!(
+        said.contains(&folder) && !said.contains("The settings ask"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_new_service_takes_everything_over_and_a_doubtful_tenant_what_is_safe() {
+    let all = storage();
+    let (first, _) = takes(&all, &reporting("a.example")).await;
+    let mark = "2027-01-15T07:00:00.000000+00:00";
+    let context = format!("{{\"most_recent_date_requested\":\"{mark}\"}}");
+    first.write("context.json", context.clone()).await.unwrap();
+    first.write("coverage.json", "{}").await.unwrap();
+    first.write("known-rows/seed-v2", "seed").await.unwrap();
+    first
+        .write("known-rows/0000000000.keys", "keys")
+        .await
+        .unwrap();
+
+    let (doubtful, said) = takes(&all, &graph(ONE)).await;
+    assert!(
+        said.contains("cannot be told") && said.contains("07:00:00"),
+        "{said}"
+    );
+    let names = doubtful.list("").await.unwrap();
+    let rows = ["known-rows/0000000000.keys", "known-rows/seed-v2"];
+    assert_eq!(names, ["context.json", rows[0], rows[1], TENANT_FILE]);
+    let text = doubtful.read("context.json").await.unwrap().unwrap();
+    assert_eq!(text, context);
+
+    let (other, said) = takes(&all, &reporting("a.example")).await;
+    assert!(!said.contains("The settings ask"), "{said}");
+    learn(&other, Uuid::parse_str(TWO).unwrap()).await.unwrap();
+    let (same, said) = takes(&all, &graph(TWO)).await;
+    assert!(said.contains("it is the same mail"), "{said}");
+    let names = same.list("").await.unwrap();
+    assert_eq!(
+        names,
+        [
+            "context.json",
+            "coverage.json",
+            rows[0],
+            rows[1],
+            TENANT_FILE
+        ]
+    );
+
+    // The same service: as far back as a first collection, when that is earlier.
+    takes(&all, &reporting("a.example")).await;
+    let later = context.replace("07:00", "09:00");
+    all.write("context.json", later).await.unwrap();
+    let (doubtful, said) = takes(&all, &reporting("b.example")).await;
+    let text = doubtful.read("context.json").await.unwrap().unwrap();
+    assert!(
+        text.starts_with(b"{\"most_recent_date_requested\":\"2027-01-15T08:00:00"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_name_is_none() {
+    let all = storage();
+    takes(&all, &graph(ONE)).await;
+    all.write(TENANT_FILE, "{").await.unwrap();
+    let (files, _) = takes(&all, &graph(TWO)).await;
+    assert_eq!(files.list("").await.unwrap(), [TENANT_FILE]);
+    assert_eq!(look(&all, &graph(TWO)).await.unwrap(), "");
+}
