@@ -456,3 +456,111 @@ async fn a_private_store_is_shown_the_client_s_certificate() {
         )
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_state_in_the_bucket_skips_and_doubles_nothing() {
+    type Harm = fn(&Stored);
+    let harms: [(Harm, &str); 4] = [
+        (
+            |stored| fs::write(stored.object("context.json"), "{}").unwrap(),
+            "as coverage.json tells",
+        ),
+        (
+            |stored| {
+                for name in ["context.json", "context.json.previous"] {
+                    fs::write(stored.object(name), "\0\0\0").unwrap();
+                }
+            },
+            "as coverage.json tells",
+        ),
+        (
+            |stored| {
+                for name in ["context.json", "context.json.previous", "coverage.json"] {
+                    fs::remove_file(stored.object(name)).unwrap();
+                }
+            },
+            "The newest row that is known was received in the hour",
+        ),
+        (
+            |stored| fs::remove_file(stored.object("coverage.json")).unwrap(),
+            "The file coverage.json cannot be used (it is missing)",
+        ),
+    ];
+    for (harm, said) in harms {
+        let stored = Stored::new(1, 200).await;
+        let world = &stored.world;
+        let mut first = world.start();
+        world.all_delivered().await;
+        stored.up_to_date().await;
+        first.stop().await;
+        harm(&stored);
+        let row = NewRow::new(world.now(), "away@contoso.example");
+        world.emulator.add_row(row);
+        world.configure(json!({"start_time": 0}));
+        let mut second = world.start();
+        second.prints(said).await;
+        world.all_delivered().await;
+        second.stop().await;
+        assert_eq!(world.emulator.accepted_count(None), 201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_is_gone_from_the_bucket_is_said() {
+    let stored = Stored::new(1, 200).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    first.stop().await;
+    fs::remove_file(stored.object("known-rows/0000000000.keys")).unwrap();
+    let mut second = world.start();
+    second
+        .prints("has 0 of 200 rows: 200 may be sent twice")
+        .await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_organization_has_a_folder_of_its_own_in_the_bucket() {
+    let stored = Stored::new(1, 100).await;
+    let world = &stored.world;
+    let mut first = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    first.stop().await;
+    let state = fs::read(stored.object("context.json")).unwrap();
+
+    // Whether it is another one cannot be told of a domain: what is known is not sent again.
+    let other = "svc@fabrikam.example";
+    world.emulator.configure(|settings| {
+        settings.report.accounts[0].name = other.to_owned();
+    });
+    world.configure(json!({"account_name": other}));
+    let mut second = world.start();
+    second
+        .prints("has the folder tenants/fabrikam.example/reporting")
+        .await;
+    let row = NewRow::new(world.now(), "new@fabrikam.example");
+    world.emulator.add_row(row);
+    world.all_delivered().await;
+    second.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 101);
+    assert_eq!(fs::read(stored.object("context.json")).unwrap(), state);
+    let folder = stored.object("tenants/fabrikam.example/reporting");
+    assert!(folder.join("context.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_later_version_has_written_to_the_bucket_is_not_touched() {
+    let stored = Stored::new(1, 5).await;
+    let world = &stored.world;
+    let path = stored.object("coverage.json");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, r#"{"version":2}"#).unwrap();
+    let process = world.start();
+    stored
+        .ends_with(process, &["coverage.json", "later than the 1"])
+        .await;
+    assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"version":2}"#);
+}

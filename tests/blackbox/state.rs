@@ -506,3 +506,33 @@ async fn a_backfill_goes_where_the_trigger_of_its_tenant_goes() {
     process.stop().await;
     assert_eq!(world.emulator.accepted_count(None), sent + 100);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_mail_by_another_service_goes_on_without_a_gap() {
+    let world = World::of(Trigger::Oauth, 1, 100).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    caught_up(&world).await;
+    process.stop().await;
+    let graph = json!({
+        "reporting_url": null,
+        "graph_url": world.running.graph_url(),
+        "event_format": "reporting",
+        "start_time": 0,
+    });
+    world.configure(graph);
+    world
+        .emulator
+        .add_row(NewRow::new(world.now(), "away@contoso.example"));
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let mut process = Process::start(world.command_named("message_trace_graph"));
+    process
+        .prints("it is the same mail, so that it goes on")
+        .await;
+    until("the new row is delivered", || {
+        world.emulator.verdict(&Default::default()).missing.count == 0
+    })
+    .await;
+    process.stop().await;
+    assert_eq!(world.emulator.accepted_count(None), 101);
+}
