@@ -66,7 +66,7 @@ pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
 pub use network::{Authority, ConnectProxy, Passed, ServerCertificate, TlsFront};
 pub use object_store::{ConditionalWrites, Flaws, ObjectStore, RunningStore};
 pub use rows::{NewRow, TraceRow};
-pub use scenario::{Action, Changes, Ending, Event, ModuleLife, Scenario};
+pub use scenario::{Action, Changes, Damage, Ending, Event, Harm, ModuleLife, Scenario, StatePart};
 pub use secret::Secret;
 pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};

@@ -1,6 +1,6 @@
 //! A run as data: the mail, the switches, what breaks when, and the lives of the module.
 
-use std::fmt;
+use std::{fmt, fs, io, path::Path};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
@@ -192,6 +192,92 @@ pub struct ModuleLife {
     /// How many seconds pass after its end.
     #[serde(default)]
     pub away: u64,
+    /// What happens to its state meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
+}
+
+/// Harm done to the module's state while it does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Damage {
+    /// To what.
+    pub to: StatePart,
+    /// What is done.
+    pub harm: Harm,
+}
+
+/// A part of the module's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatePart {
+    /// How far the collection has come.
+    Position,
+    /// The copy of it that the module keeps for itself.
+    PositionCopy,
+    /// Both.
+    Positions,
+    /// Which times were read.
+    Timeline,
+    /// The newest file of the rows that were delivered.
+    KnownRows,
+    /// The use of the quota.
+    Quota,
+}
+
+/// What is done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// It is deleted.
+    Removed,
+    /// It has no content any more.
+    Emptied,
+    /// Its second half is gone.
+    Halved,
+    /// It is zeros, as long as it was.
+    Zeroed,
+    /// The highest bit of the byte in its middle is flipped.
+    Flipped,
+    /// It is an empty JSON object.
+    Replaced,
+    /// There is a folder in its place.
+    Folder,
+}
+
+impl Harm {
+    /// Does it to this file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be changed.
+    pub fn be_done_to(self, file: &Path) -> io::Result<()> {
+        let mut content = match fs::read(file) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match self {
+            Self::Removed => return fs::remove_file(file),
+            Self::Folder => {
+                fs::remove_file(file)?;
+                return fs::create_dir(file);
+            }
+            Self::Emptied => content.clear(),
+            Self::Halved => content.truncate(content.len() / 2),
+            Self::Zeroed => content.fill(0),
+            Self::Flipped => {
+                let middle = content.len() / 2;
+                content
+                    .iter_mut()
+                    .skip(middle)
+                    .take(1)
+                    .for_each(|byte| *byte ^= 0x80);
+            }
+            Self::Replaced => content = b"{}".to_vec(),
+        }
+        fs::write(file, content)
+    }
 }
 
 /// How a life of the module ends.
@@ -261,6 +347,9 @@ impl fmt::Display for Scenario {
                 Ending::Kill => "the module is killed",
             };
             lines.push((at, String::from(end)));
+            if let Some(Damage { to, harm }) = life.damage {
+                lines.push((at, format!("the state is damaged: {to:?} is {harm:?}")));
+            }
             at += life.away;
         }
         lines.sort_by_key(|(at, _)| *at);

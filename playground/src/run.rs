@@ -87,6 +87,7 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
             seconds: arguments.duration.unwrap_or(FOREVER),
             end: Ending::Stop,
             away: 0,
+            damage: None,
         });
     }
     Ok(scenario)

@@ -4,8 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta};
 use emulator::{
-    Action, Backlog, Ending, Endpoint, Event, Fault, FaultRule, Lateness, ModuleLife, Resolution,
-    Scenario, Traffic,
+    Action, Backlog, Damage, Ending, Endpoint, Event, Fault, FaultRule, Harm, Lateness, ModuleLife,
+    PAST, Resolution, Scenario, StatePart, TooWide, Traffic, Wide,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -153,21 +153,73 @@ fn a_life() -> impl Strategy<Value = ModuleLife> {
     let seconds = prop_oneof![3 => 1_u64..2_000, 1 => 1..12 * HOUR];
     let away = prop_oneof![4 => 0_u64..600, 2 => 0..=DAY, 1 => 0..=4 * DAY];
     let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
-    (seconds, end, away).prop_map(|(seconds, end, away)| life(seconds, end, away))
+    let damage = prop_oneof![3 => Just(None), 1 => damage().prop_map(Some)];
+    (seconds, end, away, damage).prop_map(|(seconds, end, away, damage)| ModuleLife {
+        damage,
+        ..life(seconds, end, away)
+    })
+}
+
+/// Harm done to one part of the state. A folder in the place of a file is for other tests: it is
+/// never put right by itself.
+fn damage() -> impl Strategy<Value = Damage> {
+    let to = prop_oneof![
+        Just(StatePart::Position),
+        Just(StatePart::PositionCopy),
+        Just(StatePart::Positions),
+        Just(StatePart::Timeline),
+        Just(StatePart::KnownRows),
+        Just(StatePart::Quota),
+    ];
+    let harm = prop_oneof![
+        Just(Harm::Removed),
+        Just(Harm::Emptied),
+        Just(Harm::Halved),
+        Just(Harm::Zeroed),
+        Just(Harm::Flipped),
+        Just(Harm::Replaced),
+    ];
+    (to, harm).prop_map(|(to, harm)| Damage { to, harm })
 }
 
 /// Something that goes wrong, and after which share of the time before the last life, in percent.
 fn trouble() -> impl Strategy<Value = (u32, Action)> {
-    let fault = prop_oneof![strikes(), outage()];
+    let fault = prop_oneof![4 => strikes(), 4 => outage(), 1 => wide()];
     (0_u32..100, fault)
 }
 
 /// A fault for some requests.
 fn strikes() -> impl Strategy<Value = Action> {
+    let odd = prop_oneof![
+        Just(204_u16),
+        Just(206),
+        Just(409),
+        Just(423),
+        Just(425),
+        Just(449),
+        Just(499),
+        Just(400),
+    ];
+    let wish = prop_oneof![
+        Just(None),
+        Just(Some("0")),
+        Just(Some("7")),
+        Just(Some(PAST))
+    ];
+    let redirect = prop_oneof![Just(307), Just(308)].prop_map(|status| Fault::Redirect {
+        status,
+        to: String::new(),
+    });
     let theirs = prop_oneof![
         Just(Fault::status(500)),
         Just(Fault::status(401)),
-        Just(Fault::answer(429, &[("retry-after", "7")], "")),
+        odd.prop_map(Fault::status),
+        (prop_oneof![Just(429), Just(503)], wish)
+            .prop_map(|(status, wish)| Fault::throttled(status, wish)),
+        redirect,
+        Just(Fault::page(403, "Forbidden")),
+        Just(Fault::ByteOrderMark),
+        Just(Fault::Hang),
         Just(Fault::Reset),
         Just(Fault::ResetMidBody { bytes: 700 }),
         Just(Fault::Cut { bytes: 700 }),
@@ -201,6 +253,27 @@ fn outage() -> impl Strategy<Value = Action> {
         endpoint,
         seconds: Some(seconds),
         rule,
+    })
+}
+
+/// Windows that are too wide are not answered, for hours.
+fn wide() -> impl Strategy<Value = Action> {
+    let answer = prop_oneof![
+        Just(TooWide::GatewayTimeout),
+        Just(TooWide::ReportingTimeout),
+        Just(TooWide::Silence)
+    ];
+    let limit = prop_oneof![
+        (1_u32..60).prop_map(|minutes| Wide::minutes(minutes, TooWide::default())),
+        (30_u32..600).prop_map(|rows| Wide::rows(rows, TooWide::default())),
+    ];
+    let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
+    (endpoint, limit, answer, HOUR..12 * HOUR).prop_map(|(endpoint, limit, answer, seconds)| {
+        Action::Fault {
+            endpoint,
+            seconds: Some(seconds),
+            rule: Fault::Wide(Wide { answer, ..limit }).into(),
+        }
     })
 }
 

@@ -1,12 +1,13 @@
 //! A tenant, a data directory, and one trigger that is led through a scenario.
 
 use std::{
+    fs,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use chrono::DateTime;
-use emulator::{Emulator, Ending, ModuleLife, Scenario, Scope, Verdict};
+use emulator::{Damage, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Verdict};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +127,35 @@ impl Site {
     pub(super) fn live(&self, life: ModuleLife) {
         let length = Duration::from_secs(life.seconds);
         self.time.spend(self.run(length, life.end));
+        if let Some(damage) = life.damage {
+            self.damage(damage);
+        }
         self.time.pass(Duration::from_secs(life.away));
+    }
+
+    /// Does harm to the state.
+    fn damage(&self, Damage { to, harm }: Damage) {
+        let data = self.data.path().join("data");
+        let known = data.join("known-rows");
+        let newest = || {
+            let files = fs::read_dir(&known).into_iter().flatten().flatten();
+            let files = files.map(|entry| entry.path());
+            files.max_by_key(|file| fs::metadata(file).unwrap().modified().unwrap())
+        };
+        let files = match to {
+            StatePart::Position => vec![data.join("context.json")],
+            StatePart::PositionCopy => vec![data.join("context.json.previous")],
+            StatePart::Positions => vec![
+                data.join("context.json"),
+                data.join("context.json.previous"),
+            ],
+            StatePart::Timeline => vec![data.join("coverage.json")],
+            StatePart::KnownRows => newest().into_iter().collect(),
+            StatePart::Quota => vec![data.join("quota.json")],
+        };
+        for file in files {
+            harm.be_done_to(&file).unwrap();
+        }
     }
 
     /// A life of so many hours that ends with a stop.
@@ -154,7 +183,12 @@ fn directory() -> TempDir {
 
 /// So many seconds, this end, and so many seconds away.
 pub(super) fn life(seconds: u64, end: Ending, away: u64) -> ModuleLife {
-    ModuleLife { seconds, end, away }
+    ModuleLife {
+        seconds,
+        end,
+        away,
+        damage: None,
+    }
 }
 
 /// Leads a trigger through a scenario: nothing may be missing at its end, and nothing may have come
@@ -166,6 +200,13 @@ pub(super) fn every_row_once(trigger: &'static str, scenario: &Scenario) -> Resu
         site.live(*life);
         if life.end == Ending::Kill {
             excused += IN_FLIGHT;
+        }
+        if life
+            .damage
+            .is_some_and(|damage| damage.to == StatePart::KnownRows)
+        {
+            // What is forgotten comes again.
+            excused = u64::MAX / 2;
         }
         let verdict = site.verdict();
         if verdict.doubled.count > excused {
