@@ -268,4 +268,48 @@ mod tests {
         }
         assert_eq!(parse("yesterday"), None);
     }
+
+    async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {
+        let storage = Storage::new(crate::sdk::MemoryBackend::default());
+        for (name, text) in [("", current), (".previous", copy)] {
+            if let Some(text) = text {
+                let name = format!("{STATE_FILE}{name}");
+                storage.write(&name, text.to_owned()).await.unwrap();
+            }
+        }
+        let Kept { position, copy } = Kept::in_storage(&storage).await.unwrap();
+        (position, copy.is_some())
+    }
+
+    #[tokio::test]
+    async fn a_position_is_there_was_there_or_never_was() {
+        let good = r#"{"most_recent_date_requested":"2026-05-04T09:00:00Z"}"#;
+        let at = Position::At(parse("2026-05-04T09:00:00Z").unwrap());
+        assert_eq!(kept(Some(good), None).await, (at.clone(), false));
+        assert_eq!(kept(Some(good), Some(good)).await, (at, true));
+        for never in [None, Some("{}")] {
+            assert_eq!(kept(never, None).await, (Position::Absent, false));
+        }
+        let long = format!(r#"{{"most_recent_date_requested":"{}"}}"#, "ü".repeat(99));
+        for (current, copy, why) in [
+            (None, Some(good), "context.json is missing"),
+            (Some("{}"), Some(good), "context.json has none"),
+            (Some("{}"), Some("{}"), "context.json has none"),
+            (Some("null"), None, "context.json is broken"),
+            (Some("{"), Some(good), "context.json is broken"),
+            (
+                Some(r#"{"most_recent_date_requested":7}"#),
+                None,
+                "7 is not",
+            ),
+            (Some(&long), None, "is not a date"),
+        ] {
+            let (position, has_copy) = kept(current, copy).await;
+            let Position::Unusable(reason) = position else {
+                panic!("{current:?}: {position:?}");
+            };
+            assert!(reason.contains(why) && reason.len() < 100, "{reason}");
+            assert_eq!(has_copy, copy == Some(good));
+        }
+    }
 }

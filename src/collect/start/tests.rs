@@ -333,4 +333,49 @@ fn a_backfill_alone_begins_no_collection() {
     assert_eq!(start.coverage, coverage());
     let begun = Start::of_backfill(at(-60), witnesses(timeline(), None), terms());
     assert_eq!(begun.coverage, coverage());
+    assert_eq!(said(&begun).0, Weight::Error, "its position is gone");
+}
+
+#[test]
+fn the_borders_of_now_are_kept() {
+    let mut to_now = coverage();
+    to_now.reach(at(200));
+    let whole = Witnesses {
+        timeline: whole(to_now.clone()),
+        ..left()
+    };
+    assert_eq!(Start::new(whole, terms()).coverage, to_now);
+    let without_timeline = |position, copy, newest_known| Witnesses {
+        position,
+        copy,
+        timeline: Found::Damaged("torn".to_owned()),
+        newest_known,
+    };
+    // Ahead of now by no more than another clock may be, or written by this module: as if it were now.
+    for (position, copy) in [
+        (Position::At(at(203)), None),
+        (unusable(), Some(at(205))),
+        (Position::At(at(300)), Some(at(300))),
+    ] {
+        let start = Start::new(without_timeline(position, copy, None), terms());
+        let stands = (start.coverage.mark(), start.coverage.edge());
+        assert_eq!(stands, (at(200) - SETTLE, at(200)));
+    }
+    let start = Start::new(without_timeline(unusable(), None, Some(at(200))), terms());
+    assert_eq!(start.coverage.mark(), at(200) - SETTLE);
+}
+
+#[test]
+fn a_timeline_is_missed_where_anything_tells_that_there_was_one() {
+    for (copy, newest_known) in [(Some(at(0)), None), (None, Some(at(0)))] {
+        let witnesses = Witnesses {
+            position: Position::At(at(0)),
+            copy,
+            timeline: Found::Nothing,
+            newest_known,
+        };
+        let start = Start::new(witnesses, terms());
+        assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+        assert_eq!(said(&start).0, Weight::Warning);
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout_at},
@@ -18,6 +18,9 @@ use crate::sdk::{
 
 /// Where it is kept in the data storage, in the form of `/health`.
 pub(in crate::sdk) const LAST_ERROR_FILE: &str = "last_error.json";
+
+/// The version of its form.
+const VERSION: u64 = 1;
 
 /// Between two writes.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -61,11 +64,22 @@ async fn keep(log: &Log, storage: &Storage, kept: &mut Option<DateTime<Utc>>) {
     let Some(error) = log.latest().error.filter(|error| Some(error.at) != *kept) else {
         return;
     };
-    let text = json!({"time": naive(error.at), "text": error.text}).to_string();
+    if kept.is_none() && is_later(storage).await {
+        return;
+    }
+    let text = json!({"version": VERSION, "time": naive(error.at), "text": error.text}).to_string();
     // A failure is not told: it would be the next error, and the log has this one.
     if storage.write(LAST_ERROR_FILE, text).await.is_ok() {
         *kept = Some(error.at);
     }
+}
+
+/// Whether a later version of this program has written the file, which is left to it then.
+async fn is_later(storage: &Storage) -> bool {
+    let text = storage.read(LAST_ERROR_FILE).await.ok().flatten();
+    let content: Option<Value> = text.and_then(|text| serde_json::from_slice(&text).ok());
+    let version = content.and_then(|content| content.get("version")?.as_u64());
+    version.is_some_and(|version| version > VERSION)
 }
 
 #[cfg(test)]
@@ -80,7 +94,6 @@ mod tests {
 
     use bytes::Bytes;
     use futures_util::future::BoxFuture;
-    use serde_json::Value;
 
     use super::*;
     use crate::{
@@ -126,12 +139,28 @@ mod tests {
         assert_eq!(kept(&storage).await.as_deref(), Some("why it ended"));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_a_later_version_has_kept_is_left_alone() {
+        let (earlier, later) = (r#"{"text":"old"}"#, r#"{"version":2,"text":"new"}"#);
+        for (found, is_left) in [(earlier, false), (later, true), ("{", false)] {
+            let storage = Storage::new(MemoryBackend::default());
+            storage.write(LAST_ERROR_FILE, found).await.unwrap();
+            let (log, _) = log();
+            let keeper = Keeper::start(log.clone(), storage.clone());
+            log.error("one");
+            keeper.finish(&Deadline::default()).await;
+            let text = storage.read(LAST_ERROR_FILE).await.unwrap().unwrap();
+            assert_eq!(text == found, is_left, "{found}");
+        }
+    }
+
     /// Never answers, and counts what it is asked.
     #[derive(Clone, Debug, Default)]
     struct Hanging(Arc<AtomicUsize>);
 
     impl Backend for Hanging {
         fn read(&self, _: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
             Box::pin(std::future::pending())
         }
         fn write(&self, _: String, _: Bytes) -> BoxFuture<'_, io::Result<()>> {
