@@ -65,7 +65,7 @@ pub enum Event<'a> {
         /// Whether a person must act.
         person: bool,
     },
-    /// A failure that a person must mend has lasted for a quarter of an hour.
+    /// A sign-in or a permission that only a person mends has been refused for a quarter of an hour.
     Persisting {
         /// What happened, what it means, what to do.
         sentence: &'a str,

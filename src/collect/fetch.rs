@@ -594,18 +594,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if lost.is_none() && !stays {
             self.schedule.narrow(window);
         }
-        let verdict = self.service.window_failed(slot, narrowest, Instant::now());
+        let pause = self.service.window_failed(slot, narrowest, Instant::now());
         if narrowest {
             self.tell(Event::PageFailed {
                 sentence,
                 label: "paging",
-                pause: verdict.pause,
+                pause,
                 person: true,
             });
         } else if lost.is_none() {
             self.tell(Event::Narrowed { window, sentence });
         }
-        self.call(verdict.call, sentence);
         if stays {
             pass.begin_anew();
             if let Some(slot) = self.slots.get_mut(slot) {

@@ -143,7 +143,10 @@ pub enum Remedy {
         after: Option<Duration>,
     },
     /// The source refuses whoever asks, until a person acts: ask again at a slow pace.
-    Refused,
+    Refused {
+        /// Whether that heals by itself in the end, such as what takes a day to be ready.
+        heals: bool,
+    },
     /// A person must act for this page: ask for it again at a slow pace.
     Person,
     /// The window cannot be read like this: ask for a narrower one.
@@ -158,7 +161,7 @@ pub enum Remedy {
 impl Remedy {
     /// Whether a person must act.
     pub const fn needs_a_person(self) -> bool {
-        matches!(self, Self::Refused | Self::Person)
+        matches!(self, Self::Refused { .. } | Self::Person)
     }
 }
 

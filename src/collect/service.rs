@@ -80,6 +80,8 @@ pub(super) struct ServiceHealth {
     slow: Backoff,
     /// Since when a person is needed for all that is asked.
     refused: Option<Instant>,
+    /// Since when for something that does not heal by itself.
+    refused_for_good: Option<Instant>,
     called: bool,
 }
 
@@ -92,9 +94,6 @@ struct Reader {
     own: Backoff,
     narrowing: Backoff,
     slow: Backoff,
-    /// Since when a person is needed for its page, or for its window.
-    page_refused: Option<Instant>,
-    window_refused: Option<Instant>,
     /// How often its page has failed while others were answered, and how many answers there had been
     /// at its last failure.
     contrary: u32,
@@ -155,8 +154,6 @@ impl Reader {
             own: backoff(OWN),
             narrowing: backoff(NARROWING),
             slow: backoff(SLOW),
-            page_refused: None,
-            window_refused: None,
             contrary: 0,
             seen: None,
             suspect: None,
@@ -165,10 +162,6 @@ impl Reader {
 
     fn hold(&mut self, until: Instant, is_firm: bool) {
         self.hold = Some(Hold { until, is_firm });
-    }
-
-    fn is_refused(&self) -> bool {
-        self.page_refused.is_some() || self.window_refused.is_some()
     }
 }
 
@@ -188,6 +181,7 @@ impl ServiceHealth {
             throttled: Backoff::new(THROTTLED.0, THROTTLED.1),
             slow: Backoff::new(SLOW.0, SLOW.1),
             refused: None,
+            refused_for_good: None,
             called: false,
         }
     }
@@ -247,6 +241,7 @@ impl ServiceHealth {
         self.throttled.reset();
         self.slow.reset();
         self.refused = None;
+        self.refused_for_good = None;
         for reader in &mut self.readers {
             reader.hold = reader.hold.filter(|hold| hold.is_firm);
             reader.quick.reset();
@@ -254,7 +249,6 @@ impl ServiceHealth {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.own.reset();
             reader.slow.reset();
-            reader.page_refused = None;
             reader.contrary = 0;
             reader.seen = None;
             if !is_probe {
@@ -267,8 +261,7 @@ impl ServiceHealth {
 
     /// Help may be called for again when nothing is refused any more.
     fn calm(&mut self) {
-        let is_refused = self.refused.is_some() || self.readers.iter().any(Reader::is_refused);
-        self.called &= is_refused;
+        self.called &= self.refused_for_good.is_some();
     }
 
     /// A reader's request failed.
@@ -301,49 +294,49 @@ impl ServiceHealth {
         let all = match remedy {
             Remedy::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
             Remedy::Throttled { after } => self.throttled(after, now),
-            Remedy::Refused => {
+            Remedy::Refused { heals } => {
                 self.refused.get_or_insert(now);
+                self.refused_for_good = match heals {
+                    true => None,
+                    false => Some(self.refused_for_good.unwrap_or(now)),
+                };
                 let pause = self.under_way(Kind::Refused, now);
                 let pause = pause.unwrap_or_else(|| self.slow.next_pause(None));
                 self.shut(Kind::Refused, pause, now)
             }
             _ => Duration::ZERO,
         };
-        let call = self.is_time_to_call(reader, now);
         Verdict {
             pause: own.max(all),
-            call,
+            call: self.is_time_to_call(now),
         }
     }
 
     /// A reader's window cannot be read like this: it will be asked for in another way, or again when
-    /// a person must act.
+    /// a person must act. How long it pauses.
     pub(super) fn window_failed(
         &mut self,
         reader: usize,
         needs_a_person: bool,
         now: Instant,
-    ) -> Verdict {
+    ) -> Duration {
         let mut pause = Duration::ZERO;
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.suspect = None;
             if needs_a_person {
-                reader.window_refused.get_or_insert(now);
                 pause = reader.slow.next_pause(None);
             } else {
                 pause = reader.narrowing.next_pause(None);
             }
             reader.hold(now + pause, true);
         }
-        let call = self.is_time_to_call(reader, now);
-        Verdict { pause, call }
+        pause
     }
 
     /// A reader's window was read to its end.
     pub(super) fn window_read(&mut self, reader: usize) {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.narrowing.reset();
-            reader.window_refused = None;
         }
         self.calm();
     }
@@ -402,7 +395,6 @@ impl ServiceHealth {
         let Some(reader) = self.readers.get_mut(reader) else {
             return Duration::ZERO;
         };
-        reader.page_refused.get_or_insert(now);
         let pause = reader.slow.next_pause(None);
         reader.hold(now + pause, true);
         pause
@@ -449,16 +441,11 @@ impl ServiceHealth {
         pause
     }
 
-    /// Whether a refusal has lasted long enough to call for help, once until something heals.
-    fn is_time_to_call(&mut self, reader: usize, now: Instant) -> bool {
-        let reader = self.readers.get(reader);
-        let since = [
-            self.refused,
-            reader.and_then(|reader| reader.page_refused),
-            reader.and_then(|reader| reader.window_refused),
-        ];
-        let oldest = since.into_iter().flatten().min();
-        let call = oldest
+    /// Whether everything has been refused long enough to call for help, once until something heals. A
+    /// single page that cannot be read is no reason: it may be read one day, and the others go on.
+    fn is_time_to_call(&mut self, now: Instant) -> bool {
+        let since = self.refused_for_good;
+        let call = since
             .is_some_and(|since| now.saturating_duration_since(since) >= CRITICAL_AFTER)
             && !self.called;
         self.called |= call;

@@ -139,7 +139,7 @@ impl Source for FakeSource {
                     });
                 }
                 4 => return refuse(Remedy::Throttled { after: None }),
-                5 => return refuse(Remedy::Refused),
+                5 => return refuse(Remedy::Refused { heals: false }),
                 6..8 => {
                     let wide = choice == 7;
                     return refuse(Remedy::Outage).map_err(|error| SourceError {

@@ -72,7 +72,9 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
             oldest: now - TimeDelta::days(days.into()),
         },
         // Not the question is refused, but whoever asks.
-        Class::Refused if error.concern() != Concern::Query => Remedy::Refused,
+        Class::Refused if error.concern() != Concern::Query => Remedy::Refused {
+            heals: error.concern() == Concern::ServicePrincipal,
+        },
         // Rows are given up only for a reach that the service has named.
         Class::OutOfReach { days: None } | Class::Refused => Remedy::Person,
     };

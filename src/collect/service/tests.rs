@@ -194,7 +194,7 @@ fn an_answer_ends_no_pause_that_the_source_has_asked_for() {
 fn what_a_person_must_mend_is_asked_slowly() {
     let mut world = World::healthy();
     for least in [30, 60, 75, 75] {
-        let pause = world.failed(0, Remedy::Refused);
+        let pause = world.failed(0, Remedy::Refused { heals: false });
         assert!(
             pause >= seconds(least) && pause <= seconds(150),
             "{pause:?}"
@@ -217,23 +217,32 @@ fn what_a_person_must_mend_is_asked_slowly() {
 
 #[test]
 fn calls_for_help_once_after_a_quarter_of_an_hour() {
-    for remedy in [Remedy::Refused, Remedy::Person] {
-        let mut world = World::healthy();
-        let mut call = |minutes: u64, remedy| {
-            let now = world.now + seconds(60 * minutes);
-            world.service.failed(0, remedy, now).call
-        };
-        assert!(!call(0, remedy) && !call(5, OUTAGE) && !call(14, remedy));
-        assert!(call(15, remedy));
-        assert!(!call(60, remedy), "once");
-        world.answered(0);
-        let mut call = |minutes: u64| {
-            let now = world.now + seconds(60 * minutes);
-            world.service.failed(0, remedy, now).call
-        };
-        assert!(!call(90), "a new failure begins anew");
-        assert!(call(105));
-    }
+    let for_good = Remedy::Refused { heals: false };
+    let mut world = World::healthy();
+    let mut call = |minutes: u64, remedy| {
+        let now = world.now + seconds(60 * minutes);
+        world.service.failed(0, remedy, now).call
+    };
+    assert!(!call(0, for_good) && !call(5, OUTAGE) && !call(14, for_good));
+    assert!(call(15, for_good));
+    assert!(!call(60, for_good), "once");
+    world.answered(0);
+    let mut call = |minutes: u64, remedy| {
+        let now = world.now + seconds(60 * minutes);
+        world.service.failed(0, remedy, now).call
+    };
+    assert!(!call(90, for_good), "a new failure begins anew");
+    assert!(call(105, for_good));
+    // What heals by itself, and what concerns one page, never calls, however long it takes.
+    let mut world = World::healthy();
+    let heals = Remedy::Refused { heals: true };
+    let mut call = |minutes: u64, remedy| {
+        let now = world.now + seconds(60 * minutes);
+        world.service.failed(0, remedy, now).call
+    };
+    assert!((0..3000).all(|minute| !call(minute, heals) && !call(minute, Remedy::Person)));
+    assert!(!call(3000, for_good) && !call(3014, for_good));
+    assert!(call(3015, for_good), "it counts from its own beginning");
     let mut world = World::healthy();
     for minute in 0..100 {
         let now = world.now + seconds(60 * minute);
@@ -244,14 +253,6 @@ fn calls_for_help_once_after_a_quarter_of_an_hour() {
                 .all(|remedy| !world.service.failed(0, *remedy, now).call)
         );
     }
-    // The narrowest window cannot be read.
-    let mut world = World::healthy();
-    let later = world.now + seconds(900);
-    assert!(!world.service.window_failed(1, true, world.now).call);
-    world.answered(2);
-    assert!(world.service.window_failed(1, true, later).call);
-    world.service.window_read(1);
-    assert!(!world.service.window_failed(1, true, later).call);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Backlog, Ending, Endpoint, Scenario, ServicePrincipal, Traffic};
+use emulator::{Backlog, Ending, Endpoint, Fault, Scenario, ServicePrincipal, Traffic};
 
 use super::{ACCOUNT, GRAPH, site::Site};
 
@@ -54,6 +54,30 @@ fn a_lasting_refusal_is_critical_once_and_heals_by_itself() {
     );
 }
 
+/// An intake that takes nothing for hours is an error, as the platform would stop the trigger for a
+/// critical line.
+#[test]
+fn an_intake_that_does_not_accept_is_not_critical() {
+    for status in [500, 503] {
+        let site = Site::new(GRAPH, &few_rows());
+        let fault = Fault::answer(status, &[], "no");
+        site.emulator.fault(Endpoint::Intake, fault);
+        let heals = async {
+            tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+            site.emulator.clear_faults(Endpoint::Intake);
+        };
+        let life = Duration::from_secs(4 * 3600);
+        site.time
+            .spend(async { tokio::join!(site.run(life, Ending::Stop), heals) });
+        assert!(site.verdict().is_clean(), "{}", site.verdict());
+        let output = site.output();
+        assert!(
+            output.contains("ERROR") && !output.contains("CRITICAL"),
+            "{output}"
+        );
+    }
+}
+
 /// Provisioning takes hours: the trigger waits, without a new start.
 #[test]
 fn a_service_principal_that_comes_hours_later_is_waited_for() {
@@ -66,6 +90,8 @@ fn a_service_principal_that_comes_hours_later_is_waited_for() {
     assert!(site.verdict().is_clean(), "{}", site.verdict());
     let command = "New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
     assert!(site.output().contains(command), "{}", site.output());
+    // The platform would stop the trigger for a critical line.
+    assert!(!site.output().contains("CRITICAL"), "{}", site.output());
 }
 
 /// What an operator wants to see of a day: the mark follows the clock.
