@@ -30,6 +30,11 @@ impl Call {
             .unwrap_or_default()
     }
 
+    /// Whether a text stands in the body.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        std::str::from_utf8(&self.body).is_ok_and(|body| body.contains(text))
+    }
+
     /// An option in the query, decoded.
     pub(crate) fn option(&self, name: &str) -> Option<String> {
         url::form_urlencoded::parse(self.query.as_bytes())

@@ -76,6 +76,11 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
     }
     match &struck.main {
         Some(Fault::Reset) => return dropped(peer).await,
+        Some(Fault::Filter {
+            containing,
+            status: 0,
+            ..
+        }) if call.contains(containing) => return dropped(peer).await,
         Some(Fault::DelayRequest { ms }) => pause(Duration::from_millis(*ms)).await,
         Some(Fault::Hang) => std::future::pending::<()>().await,
         _ => {}
@@ -118,6 +123,11 @@ fn instead(fault: &Fault, call: &Call) -> Option<Answer> {
             let headers = headers.iter();
             Some(headers.fold(answer, |answer, (name, value)| answer.with(name, value)))
         }
+        Fault::Filter {
+            containing,
+            status: status @ 1..,
+            body,
+        } if call.contains(containing) => Some(Answer::new(*status, "text/html", body.clone())),
         Fault::Connection { status } => Some(Answer::new(*status, "", "")),
         Fault::Redirect { status, to } => {
             let query = if call.query.is_empty() { "" } else { "?" };
@@ -204,18 +214,26 @@ fn sent(mut answer: Answer, struck: &Struck, emulator: &Emulator) -> Response {
     let mut breaks = false;
     let length = answer.body.len();
     match &struck.main {
-        Some(Fault::Cut { bytes }) => answer.body.truncate(*bytes),
-        Some(Fault::CutGzip) => answer.body.truncate(length / 2),
-        Some(Fault::Garble) => answer.body = garbled(&answer.body),
+        Some(Fault::Cut { bytes }) => {
+            answer.receipt = None;
+            answer.body.truncate(*bytes);
+        }
+        Some(Fault::CutGzip) => {
+            answer.receipt = None;
+            answer.body.truncate(length / 2);
+        }
+        Some(Fault::Garble) => {
+            answer.receipt = None;
+            answer.body = garbled(&answer.body);
+        }
         Some(Fault::ContentType { value }) => answer = answer.with("content-type", value),
         Some(Fault::Replace {
             status,
             content_type,
             body,
         }) => {
-            let receipt = answer.receipt.take();
+            // Who gets it cannot know what was accepted.
             answer = Answer::new(*status, content_type, body.clone());
-            answer.receipt = receipt;
         }
         Some(Fault::ResetMidBody { bytes }) => {
             breaks = true;

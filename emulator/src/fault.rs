@@ -127,6 +127,16 @@ pub enum Fault {
         /// What differs, in the form of `PATCH /_emulator/settings`.
         changes: Changes,
     },
+    /// Something on the way to the intake answers requests in its place that have this text in them.
+    Filter {
+        /// The text, as it stands in the body of the request.
+        containing: String,
+        /// The HTTP status; 0 for a connection that is reset.
+        status: u16,
+        /// The body.
+        #[serde(default)]
+        body: String,
+    },
     /// The intake refuses single events of a batch.
     RejectEvents {
         /// Only events that contain this text.
@@ -153,6 +163,8 @@ pub enum RejectionShape {
     NullIds,
     /// `event_ids` has only those of accepted events.
     ShortIds,
+    /// `event_ids` has an object with a word in the place of an event, which is accepted nevertheless.
+    UnknownWords,
     /// `event_ids` of the accepted events, and `errors` with index and message of the others.
     Errors,
     /// `event_ids` with null, and `statuses` with an HTTP status for each event.
@@ -262,6 +274,7 @@ impl Fault {
             Self::OutsideWindow(_) => "outside_window",
             Self::FreshLinks(_) => "fresh_links",
             Self::Settings { .. } => "settings",
+            Self::Filter { .. } => "filter",
             Self::RejectEvents { .. } => "reject_events",
         }
     }

@@ -143,27 +143,40 @@ impl Hours {
     }
 }
 
-/// The few batches that are under way, and how many rows each carries.
+/// The batches that are under way, sorted, and how many rows each carries: a few, or thousands when
+/// many rows stay in hand one by one.
 #[derive(Debug, Default)]
 struct UnderWay(Vec<(BatchId, usize)>);
 
 impl UnderWay {
+    fn find(&self, batch: BatchId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&batch, |(other, _)| *other)
+    }
+
     fn has(&self, batch: BatchId) -> bool {
-        self.0.iter().any(|(other, _)| *other == batch)
+        self.find(batch).is_ok()
     }
 
     fn add(&mut self, batch: BatchId) {
-        match self.0.iter_mut().find(|(other, _)| *other == batch) {
-            Some((_, rows)) => *rows += 1,
-            None => self.0.push((batch, 1)),
+        match self.find(batch) {
+            Ok(at) => {
+                if let Some((_, rows)) = self.0.get_mut(at) {
+                    *rows += 1;
+                }
+            }
+            Err(at) => self.0.insert(at, (batch, 1)),
         }
     }
 
     fn take(&mut self, batch: BatchId) {
-        if let Some((_, rows)) = self.0.iter_mut().find(|(other, _)| *other == batch) {
+        if let Ok(at) = self.find(batch)
+            && let Some((_, rows)) = self.0.get_mut(at)
+        {
             *rows = rows.saturating_sub(1);
+            if *rows == 0 {
+                self.0.remove(at);
+            }
         }
-        self.0.retain(|(_, rows)| *rows > 0);
     }
 
     fn rows(&self) -> usize {

@@ -98,10 +98,22 @@ pub enum Event<'a> {
     Undeliverable {
         /// Under this id.
         id: &'a str,
+        /// The message that it is about, if that can be read.
+        message_id: Option<&'a str>,
         /// Why.
         reason: &'a str,
         /// Whether a copy with its subject cut is delivered instead.
         copy_sent: bool,
+    },
+    /// So many events are in hand now: not accepted while others are.
+    InHand {
+        /// How many.
+        events: usize,
+    },
+    /// There is no room for a dead letter: it stays in hand, and its window open.
+    NoRoom {
+        /// How much there is already.
+        stock: Stock,
     },
     /// So many dead letters there are now.
     Letters(Stock),

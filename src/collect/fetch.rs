@@ -4,6 +4,7 @@
 mod backfill;
 mod books;
 mod delivery;
+mod hand;
 mod letters;
 mod pass;
 
@@ -20,6 +21,7 @@ use self::{
     backfill::{Backfill, Orders},
     books::{Accepted, Keeping, Unsynced},
     delivery::{Delivery, Draft},
+    hand::Hand,
     pass::{Pass, Slot},
 };
 use super::{
@@ -85,7 +87,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     /// The reader of the live edge first, then those beside it.
     slots: Vec<Slot<S::Link, K::Batch>>,
     asked: JoinSet<Answer<S::Link>>,
-    deliveries: JoinSet<Delivery>,
+    deliveries: JoinSet<Delivery<K::InHand>>,
+    hand: Hand<K::InHand>,
     accepted: Accepted,
     unsynced: Unsynced,
     keeping: Keeping,
@@ -113,9 +116,9 @@ enum End {
 }
 
 /// Something the loop waited for.
-enum Turn<L> {
+enum Turn<L, H> {
     Answered(Result<Answer<L>, JoinError>),
-    Delivered(Result<Delivery, JoinError>),
+    Delivered(Result<Delivery<H>, JoinError>),
     Time,
 }
 
@@ -136,6 +139,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             slots: (0..=BESIDE).map(|_| Slot::new()).collect(),
             asked: JoinSet::new(),
             deliveries: JoinSet::new(),
+            hand: Hand::default(),
             accepted: Accepted::default(),
             unsynced: Unsynced::default(),
             keeping: Keeping::default(),
@@ -279,7 +283,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// Waits for what comes first.
-    async fn wait(&mut self) -> Result<Turn<S::Link>, End> {
+    async fn wait(&mut self) -> Result<Turn<S::Link, K::InHand>, End> {
         let pause = self.until_due().min(TURN);
         self.tell(Event::Turning {
             within: self.patience(pause),
@@ -290,6 +294,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             biased;
             () = stop.cancelled() => Err(End::Stopped),
             Some(done) = self.deliveries.join_next() => Ok(Turn::Delivered(done)),
+            Some(done) = self.hand.events.join_next() => Ok(Turn::Delivered(done)),
             Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
             () = &mut time => Ok(Turn::Time),
         }

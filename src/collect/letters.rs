@@ -207,6 +207,11 @@ impl Letters {
         Ok(letters)
     }
 
+    /// The message that something is about, if that can be read.
+    pub fn message_id(&self, content: &Content) -> Option<String> {
+        self.owner.message_id(content)
+    }
+
     /// How many there are.
     pub fn stock(&self) -> Stock {
         Stock {

@@ -30,7 +30,7 @@ mod service;
 mod settling;
 mod width;
 
-use std::{fmt, future::Future, hash::Hash, io, time::Duration};
+use std::{fmt, future::Future, hash::Hash, io, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -66,6 +66,12 @@ pub trait Source: Send + Sync + 'static {
     /// later is asked for.
     fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {
         local
+    }
+
+    /// An event with what people write in it cut, which says so, so that it has at most so many
+    /// bytes; none when that does not make it fit.
+    fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
+        None
     }
 }
 
@@ -170,12 +176,51 @@ pub trait Sink: Send + Sync + 'static {
     /// What is delivered at once.
     type Batch: Batch;
 
+    /// Events that the receiver does not accept while it accepts others.
+    type InHand: InHand;
+
     /// An empty batch.
     fn batch(&self) -> Self::Batch;
 
-    /// Delivers a batch: returns when the receiver has accepted it, however long that takes.
-    /// None when that was given up because of a stop.
-    fn deliver(&self, batch: Self::Batch) -> impl Future<Output = Option<Receipt>> + Send;
+    /// Delivers a batch: returns when the receiver has accepted its events, but for those that stay in
+    /// hand, however long that takes. None when that was given up because of a stop.
+    fn deliver(
+        &self,
+        batch: Self::Batch,
+    ) -> impl Future<Output = Option<Receipt<Self::InHand>>> + Send;
+
+    /// Delivers events in hand: returns when something has become certain. What is kept then is to be
+    /// insisted on again. None when that was given up because of a stop.
+    fn insist(
+        &self,
+        events: Self::InHand,
+    ) -> impl Future<Output = Option<Receipt<Self::InHand>>> + Send;
+
+    /// Takes one event in hand, whatever its length.
+    fn alone(&self, event: &[u8]) -> Self::InHand;
+
+    /// The longest event that a batch takes, in bytes.
+    fn longest_event(&self) -> usize;
+}
+
+/// Events that the receiver does not accept while it accepts others.
+pub trait InHand: Send + 'static {
+    /// How many bytes they take.
+    fn bytes(&self) -> usize;
+
+    /// Why the one event will not be accepted; none as long as that is open.
+    fn given_up(&self) -> Option<GivenUp>;
+}
+
+/// An event that the receiver will not take.
+#[derive(Debug)]
+pub struct GivenUp {
+    /// The event.
+    pub event: String,
+    /// What the receiver said.
+    pub reason: String,
+    /// The reason is its length: one of so many bytes might be taken.
+    pub fits: Option<usize>,
 }
 
 /// A batch being filled.
@@ -195,20 +240,11 @@ pub enum Pushed {
     TooLong,
 }
 
-/// The receiver's answer to a batch.
-#[derive(Debug, Default)]
-pub struct Receipt {
-    /// Events that the receiver refused for good.
-    pub rejected: Vec<Rejected>,
-}
-
-/// An event that the receiver refused for good.
+/// What became of events. Those that are not kept are accepted.
 #[derive(Debug)]
-pub struct Rejected {
-    /// The event.
-    pub event: String,
-    /// Why.
-    pub reason: String,
+pub struct Receipt<H> {
+    /// Events that stay in hand, by index.
+    pub kept: Vec<(Range<usize>, H)>,
 }
 
 /// Where things are kept between restarts. Names are relative paths with `/`.

@@ -73,6 +73,15 @@ impl Readings {
         }
     }
 
+    /// Some rows of a batch are in another one from now on.
+    pub(super) fn carried_instead(&mut self, batch: BatchId, other: BatchId) {
+        for reading in self.under_way.values_mut() {
+            if reading.batches.contains(&batch) {
+                reading.batches.insert(other);
+            }
+        }
+    }
+
     /// A batch was accepted. What is done now.
     pub(super) fn accepted(&mut self, batch: BatchId) -> Vec<Done> {
         for reading in self.under_way.values_mut() {
@@ -152,6 +161,21 @@ mod tests {
         };
         assert_eq!(done, [expected]);
         assert_eq!(readings.accepted(BatchId(1)), [], "once");
+    }
+
+    #[test]
+    fn a_window_waits_for_the_rows_that_stay_in_hand() {
+        let mut readings = Readings::default();
+        let one = readings.begin(window(0, 10), at(20));
+        readings.carried_by(one, BatchId(1));
+        let other = readings.begin(window(10, 20), at(20));
+        readings.carried_by(other, BatchId(2));
+        readings.read(one, read(5));
+        readings.carried_instead(BatchId(1), BatchId(7));
+        assert_eq!(readings.accepted(BatchId(1)), []);
+        assert_eq!(windows(&readings.accepted(BatchId(7))), [window(0, 10)]);
+        readings.read(other, read(5));
+        assert_eq!(windows(&readings.accepted(BatchId(2))), [window(10, 20)]);
     }
 
     #[test]

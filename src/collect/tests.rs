@@ -214,29 +214,77 @@ impl Batch for FakeBatch {
     }
 }
 
+/// An event in hand, and whether it was given up.
+#[derive(Debug)]
+struct Held(usize, bool);
+
+impl InHand for Held {
+    fn bytes(&self) -> usize {
+        8
+    }
+
+    fn given_up(&self) -> Option<GivenUp> {
+        self.1.then(|| GivenUp {
+            event: self.0.to_string(),
+            reason: "no".to_owned(),
+            fits: None,
+        })
+    }
+}
+
+impl FakeSink {
+    /// Whether an event is never accepted.
+    fn refuses(event: usize) -> bool {
+        event % CHANGED % 37 == 36
+    }
+
+    fn accept(&self, event: usize) {
+        let mut accepted = self.world.accepted.lock().unwrap();
+        *accepted.entry(event).or_default() += 1;
+    }
+}
+
 impl Sink for FakeSink {
     type Batch = FakeBatch;
+    type InHand = Held;
 
     fn batch(&self) -> FakeBatch {
         FakeBatch::default()
     }
 
-    async fn deliver(&self, batch: FakeBatch) -> Option<Receipt> {
+    async fn deliver(&self, batch: FakeBatch) -> Option<Receipt<Held>> {
         let longest = if self.world.chance(10) { 900_000 } else { 5000 };
         self.world.pause(longest).await;
-        let mut receipt = Receipt::default();
-        for n in batch.0 {
-            if n % CHANGED % 37 == 36 {
-                receipt.rejected.push(Rejected {
-                    event: n.to_string(),
-                    reason: "no".to_owned(),
-                });
+        let mut kept = Vec::new();
+        for (index, n) in batch.0.into_iter().enumerate() {
+            if Self::refuses(n) || self.world.chance(3) {
+                kept.push((index..index + 1, Held(n, false)));
             } else {
-                *self.world.accepted.lock().unwrap().entry(n).or_default() += 1;
+                self.accept(n);
             }
         }
         self.world.pause(1000).await; // the answer is on its way
-        Some(receipt)
+        Some(Receipt { kept })
+    }
+
+    async fn insist(&self, held: Held) -> Option<Receipt<Held>> {
+        self.world.pause(900_000).await;
+        let kept = if Self::refuses(held.0) {
+            vec![(0..1, Held(held.0, self.world.chance(50)))]
+        } else {
+            self.accept(held.0);
+            Vec::new()
+        };
+        self.world.pause(1000).await;
+        Some(Receipt { kept })
+    }
+
+    fn alone(&self, event: &[u8]) -> Held {
+        Held(str::from_utf8(event).unwrap().parse().unwrap(), false)
+    }
+
+    fn longest_event(&self) -> usize {
+        5
     }
 }
 

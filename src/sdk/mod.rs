@@ -22,6 +22,7 @@ mod intake;
 mod log;
 mod metrics;
 mod platform;
+mod redirect;
 mod registry;
 mod run_error;
 mod run_loop;
@@ -46,8 +47,8 @@ pub use self::{
     errand::{Errand, ErrandError},
     health::{Attempts, Heartbeat, Side},
     intake::{
-        Batch, BatchLimits, DEFAULT_BODY_BYTES, Intake, MAX_EVENT_BYTES, Probed, Pushed, Receipt,
-        Rejected, Stopped,
+        Batch, BatchLimits, DEFAULT_BODY_BYTES, GivenUp, InHand, Intake, Kept, MAX_EVENT_BYTES,
+        Probed, Pushed, Receipt, Stopped,
     },
     log::{Console, Level, Log},
     metrics::Metrics,

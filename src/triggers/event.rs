@@ -1,6 +1,7 @@
 //! What is looked at in the text of an event, of either service.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// What a person finds the message by, in rows of either service.
 pub(super) fn message_id(event: &str) -> Option<String> {
@@ -13,4 +14,69 @@ pub(super) fn message_id(event: &str) -> Option<String> {
     }
     let ids = serde_json::from_str::<Ids>(event).ok();
     ids.and_then(|ids| ids.message_id.or(ids.trace_id))
+}
+
+/// So much of a subject is left when it is cut, in characters.
+const SUBJECT: usize = 1000;
+
+/// The event with its subject cut, which says so; none when it has no long subject, or is longer than
+/// `most` bytes nevertheless.
+pub(super) fn shorten(event: &str, most: usize) -> Option<String> {
+    let mut members: Map<String, Value> = serde_json::from_str(event).ok()?;
+    let name = ["Subject", "subject"]
+        .into_iter()
+        .find(|name| members.contains_key(*name))?;
+    let subject = members.get(name)?.as_str()?;
+    let left: String = subject.chars().take(SUBJECT).collect();
+    let cut = subject.len() - left.len();
+    if cut == 0 {
+        return None;
+    }
+    let text = format!("{left} [cut by message-trace: {cut} bytes of the subject are left out]");
+    members.insert(name.to_owned(), text.into());
+    let event = Value::Object(members).to_string();
+    (event.len() <= most).then_some(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_subject_is_cut_when_that_makes_the_event_fit() {
+        for name in ["Subject", "subject"] {
+            let long = "é".repeat(150_000);
+            let event = json!({"MessageId": "<m>", name: long, "Size": 5});
+            let cut = shorten(&event.to_string(), 250_000).unwrap();
+            let cut: Value = serde_json::from_str(&cut).unwrap();
+            let subject = cut[name].as_str().unwrap();
+            assert!(subject.starts_with(&"é".repeat(1000)));
+            assert!(
+                subject
+                    .ends_with(" [cut by message-trace: 298000 bytes of the subject are left out]")
+            );
+            assert_eq!(
+                (&cut["MessageId"], &cut["Size"]),
+                (&json!("<m>"), &json!(5))
+            );
+        }
+        let other = json!({"Subject": "s", "To": "x".repeat(300_000)}).to_string();
+        assert_eq!(shorten(&other, 250_000), None, "another member is long");
+        let both = json!({"Subject": "s".repeat(9000), "To": "x".repeat(300_000)}).to_string();
+        assert_eq!(shorten(&both, 250_000), None, "it does not fit");
+        assert_eq!(shorten("no json", 250_000), None);
+    }
+
+    #[test]
+    fn the_message_is_found_in_events_of_either_service() {
+        let id = |event: Value| message_id(&event.to_string());
+        assert_eq!(
+            id(json!({"MessageId": "<a>", "MessageTraceId": "b"})).unwrap(),
+            "<a>"
+        );
+        assert_eq!(id(json!({"messageId": null, "id": "b"})).unwrap(), "b");
+        assert_eq!(id(json!({"subject": "s"})), None);
+    }
 }

@@ -57,6 +57,7 @@ struct Figures {
     missing: Gauge,
     gaps: Gauge,
     known: Gauge,
+    in_hand: Gauge,
     letters: Gauge,
     letters_bytes: Gauge,
     oldest_letter: Gauge,
@@ -143,6 +144,11 @@ impl Figures {
             known: metrics.register(
                 "known_rows",
                 "Delivered rows that are remembered",
+                Gauge::default(),
+            ),
+            in_hand: metrics.register(
+                "events_in_hand",
+                "Events that the intake does not accept while it accepts others",
                 Gauge::default(),
             ),
             letters: metrics.register(
@@ -262,15 +268,16 @@ impl Report {
         ));
     }
 
-    fn undeliverable(&self, id: &str, reason: &str, copy_sent: bool) {
+    fn undeliverable(&self, id: &str, message_id: Option<&str>, reason: &str, copy_sent: bool) {
         let copy = if copy_sent {
             " A copy with its subject cut is delivered instead."
         } else {
             ""
         };
         self.log.error(format!(
-            "Something cannot be delivered ({reason}) and is kept as dead letter {id}: \
-             `message-trace dead-letters` lists all of them.{copy}"
+            "Something cannot be delivered ({reason}) and is kept as dead letter {id}, message id \
+             {}: `message-trace dead-letters` lists all of them.{copy}",
+            message_id.unwrap_or("unknown")
         ));
     }
 
@@ -333,9 +340,21 @@ impl Observer for Report {
             }
             Event::Undeliverable {
                 id,
+                message_id,
                 reason,
                 copy_sent,
-            } => self.undeliverable(id, reason, copy_sent),
+            } => self.undeliverable(id, message_id, reason, copy_sent),
+            Event::InHand { events } => {
+                self.figures.in_hand.set(number(events));
+            }
+            Event::NoRoom { stock } => self.log.error(format!(
+                "There is no room for another dead letter: {} with {} MiB are kept. What is refused \
+                 stays in hand and holds up its window; all else goes on. Send letters again with \
+                 `message-trace dead-letters retry`, or throw them away with `message-trace \
+                 dead-letters drop`.",
+                stock.letters,
+                stock.bytes >> 20
+            )),
             Event::Letters(stock) => self.figures.letters(stock),
             Event::Marked { mark } => {
                 self.heartbeat.succeeded(Side::Checkpoint);

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::{
-    collect::{Batch, Pushed, Receipt, Rejected, Sink, Store},
+    collect::{Batch, GivenUp, InHand, Pushed, Receipt, Sink, Store},
     sdk::{self, Intake, Storage, StorageError},
 };
 
@@ -19,23 +19,53 @@ pub(super) struct Delivery {
 
 impl Sink for Delivery {
     type Batch = sdk::Batch;
+    type InHand = sdk::InHand;
 
     fn batch(&self) -> sdk::Batch {
         self.intake.batch()
     }
 
-    async fn deliver(&self, batch: sdk::Batch) -> Option<Receipt> {
+    async fn deliver(&self, batch: sdk::Batch) -> Option<Receipt<sdk::InHand>> {
         if self.pretended {
-            return Some(Receipt::default());
+            return Some(Receipt { kept: Vec::new() });
         }
-        let receipt = self.intake.push(batch).await.ok()?;
-        let rejected = receipt.rejected.into_iter();
-        let rejected = rejected.map(|one| Rejected {
-            event: one.event,
-            reason: one.reason,
-        });
-        Some(Receipt {
-            rejected: rejected.collect(),
+        self.intake.push(batch).await.ok().map(receipt)
+    }
+
+    async fn insist(&self, events: sdk::InHand) -> Option<Receipt<sdk::InHand>> {
+        if self.pretended {
+            return Some(Receipt { kept: Vec::new() });
+        }
+        self.intake.insist(events).await.ok().map(receipt)
+    }
+
+    fn alone(&self, event: &[u8]) -> sdk::InHand {
+        self.intake.alone(event)
+    }
+
+    fn longest_event(&self) -> usize {
+        self.intake.longest_event()
+    }
+}
+
+fn receipt(receipt: sdk::Receipt) -> Receipt<sdk::InHand> {
+    let kept = receipt.kept.into_iter();
+    let kept = kept.map(|kept| (kept.range, kept.events));
+    Receipt {
+        kept: kept.collect(),
+    }
+}
+
+impl InHand for sdk::InHand {
+    fn bytes(&self) -> usize {
+        Self::bytes(self)
+    }
+
+    fn given_up(&self) -> Option<GivenUp> {
+        Self::given_up(self).map(|given_up| GivenUp {
+            event: given_up.event,
+            reason: given_up.reason,
+            fits: given_up.fits,
         })
     }
 }

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::formats::VERSION;
+use super::{event, formats::VERSION};
 use crate::{
     Clock, Page, Window,
     collect::{Lane, Remedy, Source, SourceError, SourceLimits},
@@ -43,6 +43,10 @@ impl Source for Reporting {
     ) -> Result<Page<Link>, SourceError> {
         let page = self.service.page(window, link.as_ref()).await;
         page.map_err(|error| source_error(&error, self.clock.now()))
+    }
+
+    fn shorten(&self, event: &str, most: usize) -> Option<String> {
+        event::shorten(event, most)
     }
 
     /// Pages hold 2000 rows, and a query ends with an error after about 500 of them
@@ -246,6 +250,10 @@ impl Source for Tracing {
             longest_call: Graph::LONGEST_CALL,
             latency: self.graph.latency(),
         }
+    }
+
+    fn shorten(&self, event: &str, most: usize) -> Option<String> {
+        event::shorten(event, most)
     }
 
     fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {

@@ -48,6 +48,9 @@ pub(super) fn batch(emulator: &Emulator, call: &Call, fault: Option<&Fault>) -> 
         return refused(settings.unknown_key_status, "INTAKE_KEY_ERROR", message);
     }
     let (rejected, shape) = verdicts(&batch, &settings, fault);
+    if shape == RejectionShape::UnknownWords {
+        return unknown_words(emulator, batch, &rejected, &settings);
+    }
     if !batch.jsons.is_empty() && rejected.iter().all(|rejected| *rejected) {
         let status = if oversize(&batch, &settings) {
             413
@@ -62,6 +65,36 @@ pub(super) fn batch(emulator: &Emulator, call: &Call, fault: Option<&Fault>) -> 
         .collect();
     let receipt = book(emulator, batch, &rejected);
     let mut answer = Answer::json(200, &told(&ids, shape));
+    // Where the answer does not say which events are accepted, nobody can know it.
+    let is_told = shape != RejectionShape::ShortIds || ids.iter().all(Option::is_some);
+    answer.receipt = Some(receipt).filter(|_| is_told);
+    answer.latency = Duration::from_millis(settings.latency_ms);
+    answer
+}
+
+/// All events are accepted, and of some of them the answer says so in a word that nobody knows.
+fn unknown_words(
+    emulator: &Emulator,
+    batch: Batch,
+    odd: &[bool],
+    settings: &IntakeSettings,
+) -> Answer {
+    let id = |odd: &bool| {
+        let id = Uuid::new_v4().to_string();
+        if *odd {
+            json!({ "status": "in quarantine", "event_id": id })
+        } else {
+            json!(id)
+        }
+    };
+    let ids: Vec<Value> = odd.iter().map(id).collect();
+    let accepted = vec![false; odd.len()];
+    let mut receipt = book(emulator, batch, &accepted);
+    // Nobody can know that the odd ones are accepted.
+    let told = receipt.accepted.into_iter().zip(odd);
+    let told = told.filter_map(|(one, odd)| (!odd).then_some(one));
+    receipt.accepted = told.collect();
+    let mut answer = Answer::json(200, &json!({ "event_ids": ids }));
     answer.receipt = Some(receipt);
     answer.latency = Duration::from_millis(settings.latency_ms);
     answer
@@ -164,7 +197,7 @@ fn told(ids: &[Option<String>], shape: RejectionShape) -> Value {
     }
     let message = "the event was rejected";
     match shape {
-        RejectionShape::NullIds => json!({ "event_ids": ids }),
+        RejectionShape::NullIds | RejectionShape::UnknownWords => json!({ "event_ids": ids }),
         RejectionShape::ShortIds => json!({ "event_ids": accepted }),
         RejectionShape::Errors => {
             let errors: Vec<Value> = (0..ids.len())

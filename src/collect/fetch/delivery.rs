@@ -7,12 +7,13 @@ use tokio::task::JoinError;
 
 use super::{
     super::{
-        Batch, Checkpoint, Event, Pushed, Receipt, Sink, Source, Store,
+        Batch, Checkpoint, Event, GivenUp, Pushed, Receipt, Sink, Source, Store,
         event::{Novelty, PageCount},
         known::{Admission, BatchId, Filed},
-        letters::{Content, Undelivered},
     },
-    Collector, End, Lane, Pass, is_foreign,
+    Collector, End, Lane, Pass,
+    hand::Away,
+    is_foreign,
 };
 use crate::{Page, RowRef, Window};
 
@@ -23,14 +24,16 @@ pub(super) const IN_FLIGHT: usize = 4;
 /// the intake get their rows a second time after the next start.
 const DRAIN: Duration = Duration::from_millis(2500);
 
-/// A batch that is no longer under way.
+/// A batch that is no longer under way, or events that are no longer in hand.
 #[derive(Debug)]
-pub(super) struct Delivery {
-    id: BatchId,
-    rows: Vec<Filed>,
-    newest: Option<DateTime<Utc>>,
+pub(super) struct Delivery<H> {
+    pub(super) id: BatchId,
+    pub(super) rows: Vec<Filed>,
+    pub(super) newest: Option<DateTime<Utc>>,
+    /// Events and bytes that were in hand.
+    pub(super) held: (usize, usize),
     /// None when it was given up because of a stop.
-    receipt: Option<Receipt>,
+    pub(super) receipt: Option<Receipt<H>>,
 }
 
 /// A batch being filled.
@@ -181,21 +184,31 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.give_up(row, filed, pass).await
     }
 
-    /// Drops a row that no batch takes.
+    /// Takes a row in hand that is too long for a batch.
     async fn give_up(
         &mut self,
         row: RowRef<'_>,
         filed: Filed,
         pass: &Pass<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        self.keep_undelivered(Undelivered {
+        let given_up = GivenUp {
+            event: row.text().into_owned(),
             reason: "it is longer than the intake accepts".to_owned(),
-            copy_sent: false,
-            content: Content::Event(row.text().into_owned()),
-        })
-        .await?;
-        self.known.give_up(filed, pass.draft.id);
-        self.remember(vec![filed], 1).await
+            fits: Some(self.parts.sink.longest_event()),
+        };
+        match self.put_away(given_up).await? {
+            Away::Kept => {
+                self.known.give_up(filed, pass.draft.id);
+                self.remember(vec![filed], 1).await
+            }
+            Away::InHand(event) => {
+                let id = self.next_batch();
+                self.known.carry_instead(filed, pass.draft.id, id);
+                self.readings.carried_by(pass.id, id);
+                self.insist(id, vec![filed], event);
+                Ok(())
+            }
+        }
     }
 
     #[inline]
@@ -205,11 +218,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         batch.push(row.json)
     }
 
+    pub(super) fn next_batch(&mut self) -> BatchId {
+        self.last_batch = BatchId(self.last_batch.0 + 1);
+        self.last_batch
+    }
+
     /// An empty batch for rows of a window.
     pub(super) fn draft(&mut self, window: Window) -> Draft<K::Batch> {
-        self.last_batch = BatchId(self.last_batch.0 + 1);
         Draft {
-            id: self.last_batch,
+            id: self.next_batch(),
             otherwise: window.start(),
             batch: None,
             rows: Vec::new(),
@@ -229,7 +246,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
             return Ok(());
         };
-        while self.deliveries.len() + self.accepted.batches.len() >= IN_FLIGHT {
+        while self.deliveries.len() + self.accepted.batches.len() >= IN_FLIGHT
+            || self.hand.is_full()
+        {
             self.tell(Event::Turning {
                 within: super::TURN,
             });
@@ -241,6 +260,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 biased;
                 () = stop.cancelled() => return Err(End::Stopped),
                 Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
+                Some(done) = self.hand.events.join_next() => self.delivered(done).await?,
                 () = tokio::time::sleep(pause) => self.journal_when_due().await?,
             }
         }
@@ -251,6 +271,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 id,
                 rows,
                 newest,
+                held: (0, 0),
                 receipt,
             }
         });
@@ -262,55 +283,43 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// A batch is no longer under way.
     pub(super) async fn delivered(
         &mut self,
-        first: Result<Delivery, JoinError>,
+        first: Result<Delivery<K::InHand>, JoinError>,
     ) -> Result<(), End> {
         let mut failed = None;
         let mut next = Some(first);
         while let Some(done) = next {
             match done {
-                Ok(delivery) => {
-                    if let Some(receipt) = &delivery.receipt {
-                        self.tell_receipt(&delivery, receipt).await?;
-                        self.known.arrived(delivery.id);
-                        self.accepted.add(delivery.id, delivery.rows);
-                    }
-                }
+                Ok(delivery) => self.take_receipt(delivery).await?,
                 Err(error) => failed = Some(End::Failed(error)),
             }
             next = self.deliveries.try_join_next();
+            next = next.or_else(|| self.hand.events.try_join_next());
         }
         self.journal_when_due().await?;
         failed.map_or(Ok(()), Err)
     }
 
-    async fn tell_receipt(&mut self, delivery: &Delivery, receipt: &Receipt) -> Result<(), End> {
-        self.tell(Event::Accepted {
-            rows: delivery.rows.len().saturating_sub(receipt.rejected.len()),
-            newest: delivery.newest,
-        });
-        for rejected in &receipt.rejected {
-            self.keep_undelivered(Undelivered {
-                reason: rejected.reason.clone(),
-                copy_sent: false,
-                content: Content::Event(rejected.event.clone()),
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
     /// Takes in what is accepted shortly after a stop, and gives up the rest.
     pub(super) async fn drain(&mut self) {
         let deadline = tokio::time::Instant::now() + DRAIN;
-        while let Ok(Some(done)) =
-            tokio::time::timeout_at(deadline, self.deliveries.join_next()).await
-        {
+        while !(self.deliveries.is_empty() && self.hand.events.is_empty()) {
+            let next = async {
+                tokio::select! {
+                    Some(done) = self.deliveries.join_next() => Some(done),
+                    Some(done) = self.hand.events.join_next() => Some(done),
+                    else => None,
+                }
+            };
+            let Ok(Some(done)) = tokio::time::timeout_at(deadline, next).await else {
+                break;
+            };
             // Only a stop ends it, which is under way already.
             if self.delivered(done).await.is_err() {
                 break;
             }
         }
         self.deliveries.abort_all();
+        self.hand.events.abort_all();
         // A store that fails now is not waited for.
         if self.journal_accepted().await.is_ok() && self.keep_changes().await.is_ok() {
             _ = self.sync().await;

@@ -14,6 +14,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Result<bool, End> {
         let reason = undelivered.reason.clone();
         let copy_sent = undelivered.copy_sent;
+        let message_id = self.parts.letters.message_id(&undelivered.content);
         let mut backoff = books::store_backoff();
         let store = std::sync::Arc::clone(&self.parts.store);
         loop {
@@ -23,13 +24,18 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 Ok(Keeping::Kept(id)) => {
                     self.tell(Event::Undeliverable {
                         id: &id,
+                        message_id: message_id.as_deref(),
                         reason: &reason,
                         copy_sent,
                     });
                     self.tell(Event::Letters(self.parts.letters.stock()));
                     return Ok(true);
                 }
-                Ok(Keeping::Full) => return Ok(false),
+                Ok(Keeping::Full) => {
+                    let stock = self.parts.letters.stock();
+                    self.tell(Event::NoRoom { stock });
+                    return Ok(false);
+                }
                 Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
         }

@@ -145,6 +145,13 @@ impl Batch {
         self.body.len() + self.tail.len()
     }
 
+    /// A request with one event, whatever its length.
+    pub(super) fn seal_alone(mut self, event: &[u8]) -> Parcel {
+        self.push_slowly(event);
+        self.ends = vec![self.body.len()];
+        self.seal()
+    }
+
     pub(super) fn seal(self) -> Parcel {
         let Self {
             mut body,
@@ -158,6 +165,7 @@ impl Batch {
             ends,
             tail,
             first: 0,
+            unsure: false,
         }
     }
 }
@@ -174,12 +182,15 @@ impl fmt::Debug for Batch {
 }
 
 /// A finished request body that can still be taken apart.
+#[derive(Clone)]
 pub(super) struct Parcel {
     pub(super) body: Bytes,
     ends: Vec<usize>,
     tail: Bytes,
     /// Index, in the batch, of the first event.
     pub(super) first: usize,
+    /// It may have been accepted already, as an answer did not say so.
+    pub(super) unsure: bool,
 }
 
 impl Parcel {
@@ -194,10 +205,19 @@ impl Parcel {
         serde_json::from_slice(encoded).ok()
     }
 
-    /// The first and the second half; None when there is only one event.
-    pub(super) fn split(&self) -> Option<(Self, Self)> {
-        let middle = self.len() / 2;
-        Some((self.part(0, middle)?, self.part(middle, self.len())?))
+    /// Ten parts of about one size, or one for each event when there are fewer.
+    pub(super) fn cut(&self) -> Vec<Self> {
+        let size = self.len().div_ceil(10).max(1);
+        let starts = (0..self.len()).step_by(size);
+        let parts = starts.filter_map(|from| self.part(from, (from + size).min(self.len())));
+        parts.collect()
+    }
+
+    /// One event alone, and what is before and behind it.
+    pub(super) fn take_out(&self, index: usize) -> Option<(Self, Vec<Self>)> {
+        let single = self.part(index, index + 1)?;
+        let rest = [self.part(0, index), self.part(index + 1, self.len())];
+        Some((single, rest.into_iter().flatten().collect()))
     }
 
     fn part(&self, from: usize, to: usize) -> Option<Self> {
@@ -209,6 +229,7 @@ impl Parcel {
             ends: ends.iter().map(|end| end - start + HEAD.len()).collect(),
             tail: self.tail.clone(),
             first: self.first + from,
+            unsure: self.unsure,
         })
     }
 
@@ -302,7 +323,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_split_keeps_every_event(events in prop::collection::vec(".{0,20}", 1..20)) {
+        fn any_split_keeps_every_event(
+            events in prop::collection::vec(".{0,20}", 1..50),
+            cut: bool,
+        ) {
             let mut batch = batch(BatchLimits::events(100));
             for event in &events {
                 prop_assert_eq!(batch.push(event), Pushed::Added);
@@ -312,11 +336,20 @@ mod tests {
             while let Some(parcel) = parcels.pop() {
                 let texts: Vec<_> = (0..parcel.len()).map(|i| parcel.event(i).unwrap()).collect();
                 prop_assert_eq!(parsed(&parcel), json!({"intake_key": "k", "jsons": &texts}));
-                match parcel.split() {
-                    Some((left, right)) => parcels.extend([right, left]),
-                    None => singles.push((parcel.first, texts[0].clone())),
+                if parcel.len() == 1 {
+                    singles.push((parcel.first, texts[0].clone()));
+                } else if cut {
+                    let parts = parcel.cut();
+                    prop_assert!((2..=10).contains(&parts.len()));
+                    parcels.extend(parts);
+                } else {
+                    let (single, rest) = parcel.take_out(parcel.len() / 2).unwrap();
+                    prop_assert_eq!(single.event(0), parcel.event(parcel.len() / 2));
+                    parcels.push(single);
+                    parcels.extend(rest);
                 }
             }
+            singles.sort();
             let expected: Vec<_> = events.into_iter().enumerate().collect();
             prop_assert_eq!(singles, expected);
         }

@@ -35,6 +35,10 @@ pub(super) struct IntakeMetrics {
     freshness: Freshness,
     /// Events that the intake accepted.
     pub(super) forwarded: Counter,
+    /// Successes that proved nothing.
+    pub(super) uncertain: Counter,
+    /// Events that were sent again although they may have been accepted.
+    pub(super) doubled: Counter,
     /// Events that no intake would take.
     pub(super) discarded: Counter,
     /// Time from the first request of a batch to its acceptance.
@@ -71,6 +75,11 @@ impl IntakeMetrics {
             discarded: counter(
                 "discarded_events",
                 "Number of events discarded from the collect",
+            ),
+            uncertain: counter("intake_uncertain_answers", "Uncertain answers"),
+            doubled: counter(
+                "intake_maybe_doubled_events",
+                "Number of events sent again that the intake may hold already",
             ),
             retries: counter(
                 "intake_retries",

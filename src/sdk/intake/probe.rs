@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::{
     Intake,
-    answer::{Verdict, verdict},
+    answer::{Cause, Verdict, verdict},
     batch::HEAD,
 };
 use crate::http::{HttpError, chain};
@@ -30,27 +30,30 @@ impl Intake {
     pub async fn probe(&self) -> Probed {
         let mut body = HEAD.to_vec();
         body.extend_from_slice(&self.0.tail);
-        let answer = match self.exchange(Bytes::from(body)).await {
-            Ok(answer) => answer,
+        let sent = match self.exchange(Bytes::from(body)).await {
+            Ok(sent) => sent,
             Err(error) => return Probed::Refused(unreachable(&error)),
         };
+        let answer = sent.answer;
         let status = answer.status();
-        let says_so = String::from_utf8_lossy(answer.body()).contains("INTAKE_KEY_ERROR");
+        let is_untold = matches!(
+            status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::UNPROCESSABLE_ENTITY
+                | StatusCode::PAYLOAD_TOO_LARGE
+        );
         match verdict(self.host(), status, answer.body(), 0) {
-            Verdict::Accepted(_) => Probed::Accepted,
-            Verdict::TooLarge => Probed::Untold { status },
-            Verdict::Refused(_)
-                if !says_so
-                    && matches!(
-                        status,
-                        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY
-                    ) =>
-            {
+            Verdict::Told(_) | Verdict::Short { .. } => Probed::Accepted,
+            Verdict::Failed { cause, .. } if is_untold && cause != Cause::Barred => {
                 Probed::Untold { status }
             }
-            Verdict::Refused(sentence) | Verdict::Unavailable(sentence) => {
-                Probed::Refused(sentence)
+            Verdict::Failed { sentence, .. } => {
+                Probed::Refused(sentence + &sent.astray.unwrap_or_default())
             }
+            Verdict::Uncertain(what) => Probed::Refused(format!(
+                "{what}: check that intake_server is the address of your region's intake, and that \
+                 no proxy answers in its place"
+            )),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta};
 use emulator::{
     Action, Backlog, Damage, Ending, Endpoint, Event, Fault, FaultRule, Harm, Lateness, ModuleLife,
-    PAST, Resolution, Scenario, StatePart, TooWide, Traffic, Wide,
+    PAST, RejectionShape, Resolution, Scenario, StatePart, TooWide, Traffic, Wide,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -184,7 +184,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 
 /// Something that goes wrong, and after which share of the time before the last life, in percent.
 fn trouble() -> impl Strategy<Value = (u32, Action)> {
-    let fault = prop_oneof![4 => strikes(), 4 => outage(), 1 => wide()];
+    let fault = prop_oneof![4 => strikes(), 4 => outage(), 1 => wide(), 1 => filter()];
     (0_u32..100, fault)
 }
 
@@ -232,6 +232,8 @@ fn strikes() -> impl Strategy<Value = Action> {
         Just(Fault::key_not_ready()),
         Just(Fault::Reset),
         Just(Fault::ResetAfter),
+        uncertain(),
+        rejection(),
         Just(Fault::DelayRequest { ms: 40_000 }),
     ];
     let struck = prop_oneof![2 => (microsoft(), theirs), 1 => (Just(Endpoint::Intake), ours)];
@@ -239,6 +241,68 @@ fn strikes() -> impl Strategy<Value = Action> {
         endpoint,
         seconds: None,
         rule: fault.after(after).times(times),
+    })
+}
+
+/// A success of the intake that proves nothing, whether the events were accepted or not.
+fn uncertain() -> impl Strategy<Value = Fault> {
+    let bodies = prop_oneof![
+        Just("<html><title>Sign in</title></html>"),
+        Just(""),
+        Just("{}"),
+        Just(r#"{"event_ids":[]}"#),
+        Just(r#"{"error":"INTAKE_KEY_ERROR"}"#),
+    ];
+    let status = prop_oneof![2 => Just(200_u16), 1 => Just(202), 1 => Just(204)];
+    (bodies, status, any::<bool>()).prop_map(|(body, status, accepted)| {
+        if accepted {
+            Fault::Replace {
+                status,
+                content_type: "text/html".to_owned(),
+                body: body.to_owned(),
+            }
+        } else {
+            Fault::answer(status, &[], body)
+        }
+    })
+}
+
+/// Some events of a batch are refused, or told of in a word that nobody knows.
+fn rejection() -> impl Strategy<Value = Fault> {
+    let shape = prop_oneof![
+        Just(RejectionShape::NullIds),
+        Just(RejectionShape::ShortIds),
+        Just(RejectionShape::UnknownWords),
+        Just(RejectionShape::Errors),
+        Just(RejectionShape::Statuses),
+        Just(RejectionShape::Results),
+    ];
+    (shape, 1_usize..9, 0_u8..16).prop_map(|(shape, every, digit)| Fault::RejectEvents {
+        containing: format!("{digit:x}"),
+        every,
+        shape,
+    })
+}
+
+/// A filter on the way to the intake that refuses some events, for less time than it takes to give one
+/// up.
+fn filter() -> impl Strategy<Value = Action> {
+    let status = prop_oneof![
+        Just(403_u16),
+        Just(406),
+        Just(413),
+        Just(500),
+        Just(400),
+        Just(0)
+    ];
+    (status, 1_u64..590, 0_u8..=255).prop_map(|(status, seconds, byte)| Action::Fault {
+        endpoint: Endpoint::Intake,
+        seconds: Some(seconds),
+        rule: FaultRule::from(Fault::Filter {
+            containing: format!("{byte:02x}"),
+            status,
+            body: "<title>Blocked</title>".to_owned(),
+        }),
     })
 }
 

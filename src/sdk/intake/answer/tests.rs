@@ -1,0 +1,167 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn read(status: u16, body: &str, count: usize) -> Verdict {
+    let status = StatusCode::from_u16(status).unwrap();
+    verdict("h", status, body.as_bytes(), count)
+}
+
+fn fates(body: &Value, count: usize) -> Fates {
+    match read(200, &body.to_string(), count) {
+        Verdict::Told(fates) => fates,
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+fn refused(body: &Value, count: usize) -> Vec<(usize, String)> {
+    fates(body, count).refused.into_iter().collect()
+}
+
+#[test]
+fn full_acceptance_is_an_identifier_for_each_event() {
+    for body in [
+        json!({"event_ids": ["a", "b"]}),
+        json!({"event_ids": ["a", "b"], "took": 5}),
+        json!({"took": ["x", "y"], "event_ids": ["a", "b"]}),
+        json!({"statuses": [200, "accepted"]}),
+        json!({"event_ids": ["a", "b"], "errors": [], "statuses": ["ok", "who knows"]}),
+        json!([{"id": "a"}, {"id": "b", "error": null}]),
+    ] {
+        assert_eq!(fates(&body, 2), Fates::default(), "{body}");
+    }
+    for status in [200, 201, 202] {
+        let answer = read(status, r#"{"event_ids":["a"]}"#, 1);
+        assert_eq!(answer, Verdict::Told(Fates::default()), "{status}");
+    }
+    assert_eq!(fates(&json!({"event_ids": []}), 0), Fates::default());
+}
+
+#[test]
+fn an_answer_that_proves_nothing_is_not_certain() {
+    let page = "<html><head><TITLE> Sign in </TITLE></head></html>";
+    for (status, body, shown) in [
+        (200, page, "200 OK with a web page titled \"Sign in\","),
+        (200, "", "200 OK with an empty body,"),
+        (200, "{}", "with \"{}\","),
+        (200, r#"{"event_ids":[]}"#, "event_ids"),
+        (200, r#"{"error":"INTAKE_KEY_ERROR"}"#, "INTAKE_KEY_ERROR"),
+        (200, r#"{"event_ids":["a","b","c"]}"#, "event_ids"),
+        (200, r#"{"event_ids":["a",""#, ""),
+        (200, r#"{"event_ids":"ab"}"#, ""),
+        (200, r#"{"statuses":["queued","in quarantine"]}"#, "queued"),
+        (200, r#"["a","b"]"#, ""),
+        (200, r#""ok""#, ""),
+        (200, "null", ""),
+        (202, "", "202 Accepted with an empty body"),
+        (204, "", "204 No Content with an empty body"),
+    ] {
+        let Verdict::Uncertain(what) = read(status, body, 2) else {
+            panic!("{status} {body}: {:?}", read(status, body, 2))
+        };
+        assert!(what.contains(shown), "{what}");
+    }
+    // Not even for no event at all, which `check` asks with.
+    for body in ["", "{}", page, r#"{"event_ids":["a"]}"#, r#"{"error":"x"}"#] {
+        assert!(
+            matches!(read(200, body, 0), Verdict::Uncertain(_)),
+            "{body}"
+        );
+    }
+    let long = "x".repeat(5000);
+    let Verdict::Uncertain(what) = read(200, &long, 1) else {
+        panic!()
+    };
+    assert!(what.len() < 400);
+}
+
+#[test]
+fn refused_events_in_every_plausible_shape() {
+    let big = "too large".to_owned();
+    for body in [
+        json!({"event_ids": ["a", null, "c"], "errors": [{"index": 1, "error": "too large"}]}),
+        json!({"event_ids": ["a", "c"], "errors": [{"index": 1, "message": "too large"}]}),
+        json!({"event_ids": ["a", {"status": 413, "message": "too large"}, "c"]}),
+        json!({"event_ids": ["a", null, "c"], "statuses": [200, "too large", 200]}),
+        json!({"event_ids": ["a", null, "c"], "errors": [null, "too large", null]}),
+        json!({"statuses": [{"status": "ok"}, {"status": "rejected", "reason": "too large"}, {"status": 200}]}),
+        json!({"event_ids": ["a", "c"], "results": [{"status": "accepted"}, {"status": "rejected", "error": "too large"}, {"status": "accepted"}]}),
+        json!({"event_ids": ["a", "c"], "rejected": [{"position": 1, "detail": "too large"}]}),
+        json!([{"id": "a"}, {"error": "too large"}, {"id": "c", "error": null}]),
+    ] {
+        assert_eq!(refused(&body, 3), [(1, big.clone())], "{body}");
+    }
+    assert_eq!(refused(&json!({"event_ids": ["a", null]}), 2).len(), 1);
+    assert_eq!(refused(&json!({"event_ids": [null, null]}), 2).len(), 2);
+    assert_eq!(
+        refused(&json!({"event_ids": ["a"], "failed": [0, 2, 9]}), 3).len(),
+        2
+    );
+}
+
+#[test]
+fn an_unknown_word_is_neither_acceptance_nor_refusal() {
+    for body in [
+        json!({"event_ids": ["a", {"status": "in quarantine", "id": "b"}, null]}),
+        json!({"statuses": ["ok", "queued", {"status": "rejected"}]}),
+        json!({"results": [{"status": 200}, {"status": 102}, {"error": "no"}]}),
+        json!({"results": [{"id": "a"}, {}, {"error": "no"}]}),
+    ] {
+        let fates = fates(&body, 3);
+        assert_eq!(fates.unclear, [1].into(), "{body}");
+        assert!(fates.refused.keys().eq([&2]), "{body}");
+    }
+    // Of the others nothing is said.
+    let fates = fates(&json!({"rejected": [{"index": 1}]}), 3);
+    assert_eq!((fates.unclear, fates.refused.len()), ([0, 2].into(), 1));
+}
+
+#[test]
+fn too_few_identifiers_do_not_say_which() {
+    for body in [
+        json!({"event_ids": ["a"]}),
+        json!({"event_ids": ["a"], "errors": ["two failed"]}),
+        json!({"event_ids": ["a"], "errors": [{"index": 2}]}),
+    ] {
+        assert_eq!(
+            read(200, &body.to_string(), 3),
+            Verdict::Short { ids: 1 },
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn statuses_are_sorted_by_what_may_be_the_reason() {
+    let ask = |status: u16, body: &str| match read(status, body, 1) {
+        Verdict::Failed { cause, sentence } => (cause, sentence),
+        other => panic!("{status}: {other:?}"),
+    };
+    for (status, cause) in [
+        (408, Cause::Busy),
+        (429, Cause::Busy),
+        (500, Cause::Outage),
+        (503, Cause::Outage),
+        (400, Cause::Refused),
+        (401, Cause::Barred),
+        (403, Cause::Refused),
+        (404, Cause::Barred),
+        (406, Cause::Refused),
+        (413, Cause::TooLarge),
+        (302, Cause::Refused),
+    ] {
+        assert_eq!(ask(status, "").0, cause, "{status}");
+    }
+    for (status, word) in [
+        (400, "maintainers"),
+        (401, "intake_key"),
+        (403, "intake_key"),
+        (404, "intake_server"),
+        (302, "intake_server"),
+    ] {
+        let (_, sentence) = ask(status, "");
+        assert!(sentence.contains(word), "{sentence}");
+    }
+    let (_, sentence) = ask(422, r#"{"error":"INTAKE_KEY_ERROR"}"#);
+    assert!(sentence.contains("takes some minutes"), "{sentence}");
+}

@@ -1,0 +1,103 @@
+//! How large a request may be, as far as the way to the intake has told by refusing larger ones.
+
+/// An event of fewer bytes is never refused for its size by itself (W-04: the intake's own limit is
+/// 250 KiB).
+pub(super) const LARGE_EVENT: usize = 200_000;
+
+/// What the way is known to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// The largest body that was accepted.
+    accepted: usize,
+    /// The smallest that was too large.
+    refused: Option<usize>,
+    /// Bodies that were too large although a larger one had been accepted, since one as large was.
+    contradictions: u32,
+    /// Bodies that were accepted near the limit since it was learnt.
+    near: u32,
+}
+
+/// So many contradictions mean that the way takes less than before.
+const CONTRADICTIONS: u32 = 3;
+
+/// After so many bodies near the limit it is found out whether the way takes more by now.
+const NEAR: u32 = 200;
+
+impl Sizes {
+    /// A body of so many bytes was accepted: one of them is not too large.
+    pub(super) fn accepted(&mut self, bytes: usize) {
+        self.near += u32::from(bytes >= self.most() / 2);
+        self.accepted = self.accepted.max(bytes);
+        self.refused = self.refused.filter(|refused| *refused > self.accepted);
+        if self.near >= NEAR {
+            self.near = 0;
+            self.refused = self.refused.map(|refused| refused.saturating_mul(2));
+        }
+        self.contradictions = 0;
+    }
+
+    /// A body of so many bytes with more than one event was too large. That says nothing of sizes as
+    /// long as nothing at all was accepted, nor when a larger one was: the reason is in its events then.
+    pub(super) fn refused(&mut self, bytes: usize) {
+        if self.accepted > bytes {
+            self.contradictions += 1;
+            if self.contradictions < CONTRADICTIONS {
+                return;
+            }
+            self.accepted = 1;
+        }
+        if self.accepted > 0 {
+            self.refused = Some(self.refused.map_or(bytes, |known| known.min(bytes)));
+            self.near = 0;
+        }
+    }
+
+    /// The most bytes of the next body.
+    pub(super) fn most(&self) -> usize {
+        let most = |refused: usize| (refused / 2).max(self.accepted);
+        self.refused.map_or(usize::MAX, most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_become_smaller_until_they_are_accepted() {
+        let mut sizes = Sizes::default();
+        sizes.refused(2_000_000);
+        assert_eq!(sizes.most(), usize::MAX, "nothing at all is accepted");
+        sizes.accepted(200);
+        let limit = 300_000;
+        let mut body = 2_000_000;
+        while body > limit {
+            sizes.refused(body);
+            assert!(sizes.most() < body);
+            body = sizes.most();
+        }
+        sizes.accepted(body);
+        assert_eq!(sizes.most(), 250_000, "which is remembered");
+        sizes.refused(400_000);
+        assert_eq!(sizes.most(), 250_000);
+        (0..NEAR).for_each(|_| sizes.accepted(250_000));
+        assert_eq!(sizes.most(), 400_000, "it may take more by now");
+        for _ in 0..CONTRADICTIONS {
+            assert!(sizes.most() > 100_000);
+            sizes.refused(200_000);
+        }
+        assert_eq!(sizes.most(), 100_000, "it takes less than before");
+    }
+
+    #[test]
+    fn what_is_refused_for_its_content_makes_nothing_smaller() {
+        let mut sizes = Sizes::default();
+        sizes.accepted(100_000);
+        sizes.refused(5_000);
+        assert_eq!(sizes.most(), usize::MAX);
+        sizes.refused(200_000);
+        assert_eq!(sizes.most(), 100_000);
+        sizes.accepted(300_000);
+        assert_eq!(sizes.most(), usize::MAX, "it was not the size");
+    }
+}

@@ -1,0 +1,175 @@
+//! Successes that prove nothing.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// How often each event was in an answer that proves nothing, and in one that is certain.
+#[derive(Debug, Default)]
+struct Seen {
+    doubtful: BTreeMap<String, usize>,
+    certain: BTreeMap<String, usize>,
+}
+
+/// Answers in this way for so long, then as it should; what came.
+fn doubtful(status: u16, body: &str, seconds: u64) -> (Fake, Arc<Mutex<Seen>>) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let (body, noted) = (body.to_owned(), Arc::clone(&seen));
+    let heals = Instant::now() + Duration::from_secs(seconds);
+    let fake = Fake::answering(move |request| {
+        let mut seen = noted.lock().unwrap();
+        if Instant::now() < heals {
+            for event in events(request) {
+                *seen.doubtful.entry(event).or_default() += 1;
+            }
+            return (status, body.clone());
+        }
+        for event in events(request) {
+            *seen.certain.entry(event).or_default() += 1;
+        }
+        accepted(request)
+    });
+    (fake, seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_else_is_sent_until_an_answer_is_certain() {
+    for (status, body) in [
+        (200, "<html><title>Sign in</title></html>"),
+        (200, ""),
+        (200, "{}"),
+        (200, r#"{"event_ids":[]}"#),
+        (200, r#"{"error":"INTAKE_KEY_ERROR"}"#),
+        (200, r#"{"statuses":"queued"}"#),
+        (202, ""),
+        (204, ""),
+    ] {
+        let (fake, seen) = doubtful(status, body, 7200);
+        let bench = bench(&fake);
+        let pushes = (0..4).map(|n| {
+            let mut batch = bench.intake.batch();
+            for k in 0..50 {
+                assert_eq!(batch.push(format!("{n}.{k}")), Pushed::Added);
+            }
+            let intake = bench.intake.clone();
+            tokio::spawn(async move { intake.push(batch).await })
+        });
+        let pushes: Vec<_> = pushes.collect();
+        time::sleep(Duration::from_secs(7000)).await;
+        let requests = fake.requests();
+        // The batches were on their way when the first answer came.
+        let whole = requests
+            .iter()
+            .take_while(|one| events(one).len() > 1)
+            .count();
+        assert!((1..=4).contains(&whole), "{body}");
+        let alone: Vec<_> = requests[whole..].iter().map(events).collect();
+        assert!(alone.iter().all(|events| *events == ["0.0"]), "{alone:?}");
+        assert!(
+            (12..40).contains(&alone.len()),
+            "pauses up to 10 minutes: {}",
+            alone.len()
+        );
+        assert_eq!(
+            bench.said("An answer is not certain"),
+            1,
+            "{:?}",
+            bench.lines
+        );
+        assert_eq!(
+            bench.metric("intake_uncertain_answers_total") as usize,
+            requests.len()
+        );
+        assert_eq!(bench.metric("forwarded_events_total"), 0.0);
+        assert!(bench.heartbeat.errors(Side::Intake) > 0);
+        for push in pushes {
+            let receipt = push.await.unwrap().unwrap();
+            assert_eq!((receipt.accepted, receipt.kept.len()), (50, 0));
+        }
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.certain.len(), 200);
+        assert!(seen.certain.values().all(|times| *times == 1), "{seen:?}");
+        let doubled = bench.metric("intake_maybe_doubled_events_total") as usize;
+        assert!(doubled >= seen.doubtful.len(), "{doubled}");
+        assert!(bench.said("the intake may hold them twice") > 0);
+        assert_eq!(bench.said("The intake accepts events again"), 1);
+    }
+    let (fake, _) = doubtful(200, "<title>Sign in</title>", 100);
+    let bench = bench(&fake);
+    bench.intake.push(bench.batch(1)).await.unwrap();
+    let said = "the intake h answers 200 OK with a web page titled \"Sign in\", which does not say";
+    assert_eq!(bench.said(said), 1, "{:?}", bench.lines);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_in_the_midst_of_doubt_proves_nothing() {
+    let turn = AtomicUsize::new(0);
+    let fake = Fake::answering(move |request| match turn.fetch_add(1, Relaxed) {
+        0 => (200, String::new()),
+        1 | 3 => (503, String::new()),
+        2 => (0, String::new()),
+        _ => accepted(request),
+    });
+    let bench = bench(&fake);
+    let receipt = bench.intake.push(bench.batch(30)).await.unwrap();
+    assert_eq!(receipt.accepted, 30);
+    let lengths: Vec<usize> = fake
+        .requests()
+        .iter()
+        .map(|one| events(one).len())
+        .collect();
+    assert_eq!(lengths, [30, 1, 1, 1, 1, 29]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_few_identifiers_are_found_out_by_tens() {
+    // One event of 300 has no identifier, and nothing says which.
+    let fake = Fake::answering(|request| {
+        let known = events(request)
+            .into_iter()
+            .filter(|event| event != r#"{"n":77}"#);
+        let ids: Vec<String> = known.collect();
+        (200, json!({ "event_ids": ids }).to_string())
+    });
+    let mut bench = bench(&fake);
+    Arc::get_mut(&mut bench.intake.0).unwrap().limits = BatchLimits::events(1000);
+    let receipt = bench.intake.push(bench.batch(300)).await.unwrap();
+    let lengths: Vec<usize> = fake
+        .requests()
+        .iter()
+        .map(|one| events(one).len())
+        .collect();
+    assert_eq!(lengths.iter().filter(|length| **length == 30).count(), 10);
+    assert_eq!(lengths.iter().filter(|length| **length == 3).count(), 10);
+    assert_eq!(
+        bench.said("the intake may hold them twice"),
+        1,
+        "{:?}",
+        bench.lines
+    );
+    let doubled = bench.metric("intake_maybe_doubled_events_total");
+    assert!(doubled >= 299.0, "{doubled}");
+    // Of the last one nothing is known: it stays in hand, and others are sent.
+    assert_eq!(receipt.kept.len(), 1, "{receipt:?} {lengths:?}");
+    assert_eq!(receipt.kept[0].range, 77..78);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
+    let fake = Fake::answering(|request| {
+        let fate = |event: &String| match event.as_str() {
+            r#"{"n":1}"# => json!(null),
+            r#"{"n":3}"# => json!({"status": "in quarantine"}),
+            _ => json!("id"),
+        };
+        let ids: Vec<Value> = events(request).iter().map(fate).collect();
+        (200, json!({ "event_ids": ids }).to_string())
+    });
+    let bench = bench(&fake);
+    let receipt = bench.intake.push(bench.batch(6)).await.unwrap();
+    assert_eq!(receipt.accepted, 4);
+    let ranges: Vec<_> = receipt.kept.iter().map(|kept| kept.range.clone()).collect();
+    assert_eq!(ranges, [1..2, 3..4]);
+    assert_eq!(fake.requests().len(), 1);
+    assert!(!format!("{receipt:?}").contains("\"n\""));
+}
