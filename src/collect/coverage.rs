@@ -5,19 +5,21 @@
 //! gaps, each missing, settling or final.
 
 mod backfill;
+mod lost;
 mod windows;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use self::windows::{with, without};
+use super::evidence::Loss;
 use crate::Window;
+
+/// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
+const AHEAD: TimeDelta = TimeDelta::seconds(10);
 
 /// More stretches than this are merged, so that the state stays small whatever happens.
 const MOST_STRETCHES: usize = 1000;
-
-/// As many losses are remembered, the newest ones.
-const MOST_LOSSES: usize = 50;
 
 /// As many windows are remembered that the position was moved over, the newest ones.
 const MOST_SKIPPED: usize = 50;
@@ -72,6 +74,9 @@ pub struct Coverage {
     stretches: Vec<Stretch>,
     /// Rows that were out of the source's reach before they could be read, oldest first.
     lost: Vec<Window>,
+    /// Why they count as lost, and when they were asked for last.
+    #[serde(default)]
+    losses: Vec<Loss>,
     /// Behind the origin, what nobody has asked for: it lies between backfills and the rest. Oldest
     /// first.
     #[serde(default)]
@@ -99,6 +104,7 @@ impl Coverage {
             floor: start,
             stretches: Vec::new(),
             lost: Vec::new(),
+            losses: Vec::new(),
             unasked: Vec::new(),
             skipped: Vec::new(),
             memory: start,
@@ -141,11 +147,6 @@ impl Coverage {
         missing
             .filter(|stretch| stretch.phase == Phase::Missing)
             .map(|stretch| stretch.window)
-    }
-
-    /// Rows that are gone for good, oldest first.
-    pub fn lost(&self) -> &[Window] {
-        &self.lost
     }
 
     /// Whether a row received at this instant is to be looked at only in a window that holds it:
@@ -197,15 +198,6 @@ impl Coverage {
         self.paint(window, Phase::Settling(at), rows);
     }
 
-    /// Nobody will ever read this window.
-    pub fn lose(&mut self, window: Window) {
-        self.reach(window.end());
-        self.paint(window, Phase::Final, 0.0);
-        self.lost = with(&self.lost, window);
-        let excess = self.lost.len().saturating_sub(MOST_LOSSES);
-        self.lost.drain(..excess);
-    }
-
     /// Everything before `edge` is to be read, too, when it has not been.
     pub fn reach(&mut self, edge: DateTime<Utc>) {
         if let Some(window) = Window::new(self.edge(), edge) {
@@ -219,12 +211,31 @@ impl Coverage {
 
     /// What lies behind `now` has not happened yet, and is not missing.
     pub fn retract(&mut self, now: DateTime<Utc>) {
-        let unread = |one: &Stretch| matches!(one.phase, Phase::Missing | Phase::Wanted);
-        let ahead = |one: &Stretch| unread(one) && one.window.end() > now;
+        self.cut_off(now, |phase| matches!(phase, Phase::Missing | Phase::Wanted));
+    }
+
+    /// What lies behind `now` has not happened yet, whatever counts as read. What is taken back; none
+    /// when there is nothing, or so little that it will soon have happened.
+    pub fn retract_all(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        let taken_back = Window::new(now, self.edge())?;
+        if taken_back.span() <= AHEAD {
+            return None;
+        }
+        self.cut_off(now, |_| true);
+        for instant in [&mut self.floor, &mut self.origin, &mut self.memory] {
+            *instant = now.min(*instant);
+        }
+        self.unasked = without(&self.unasked, [taken_back]);
+        Some(taken_back)
+    }
+
+    /// Cuts the timeline off at an instant, down to what is not `taken`.
+    fn cut_off(&mut self, at: DateTime<Utc>, taken: impl Fn(Phase) -> bool) {
+        let ahead = |one: &Stretch| taken(one.phase) && one.window.end() > at;
         while let Some(last) = self.stretches.pop_if(|last| ahead(last)) {
-            let until_now = Window::new(last.window.start(), now);
+            let before = Window::new(last.window.start(), at);
             self.stretches
-                .extend(until_now.and_then(|window| last.within(window)));
+                .extend(before.and_then(|window| last.within(window)));
         }
     }
 
@@ -301,14 +312,15 @@ impl Coverage {
             self.skip_to(window.start());
         }
         self.unasked = without(&self.unasked, [window]);
-        self.lost = without(&self.lost, [window]);
         self.skipped = without(&self.skipped, [window]);
+        self.found(window);
         self.reach(window.end());
         self.paint(window, phase, 0.0);
     }
 
-    /// What was read `settle_time` after its reception, or later, is final.
-    pub fn settle(&mut self, settle_time: TimeDelta) {
+    /// What was read `settle_time` after its reception, or later, is final, if that time has passed
+    /// for `certain`.
+    pub fn settle(&mut self, settle_time: TimeDelta, certain: DateTime<Utc>) {
         let mut settled = Vec::with_capacity(self.stretches.len() + 1);
         for stretch in &self.stretches {
             let Phase::Settling(read) = stretch.phase else {
@@ -316,7 +328,8 @@ impl Coverage {
                 continue;
             };
             // Of two parts at most one is empty.
-            let until = (read - settle_time).clamp(stretch.window.start(), stretch.window.end());
+            let until = (read.min(certain) - settle_time)
+                .clamp(stretch.window.start(), stretch.window.end());
             let done = Window::new(stretch.window.start(), until);
             let open = Window::new(until, stretch.window.end());
             settled.extend(
@@ -333,8 +346,8 @@ impl Coverage {
         self.tidy();
     }
 
-    /// What was received before `instant` and is still settling is not read again.
-    pub fn give_up_before(&mut self, instant: DateTime<Utc>) {
+    /// What was received before `instant` and is still settling is not read again. What that is.
+    pub fn give_up_before(&mut self, instant: DateTime<Utc>) -> Vec<Window> {
         let settling = |one: &Stretch| matches!(one.phase, Phase::Settling(_));
         let old = |one: &&Stretch| settling(one) && one.window.end() <= instant;
         let given_up: Vec<Window> = self
@@ -343,9 +356,10 @@ impl Coverage {
             .filter(old)
             .map(|one| one.window)
             .collect();
-        for window in given_up {
-            self.paint(window, Phase::Final, 0.0);
+        for window in &given_up {
+            self.paint(*window, Phase::Final, 0.0);
         }
+        given_up
     }
 
     /// Gives a window a phase of its own.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Lane, backfill::Progress, letters::Stock};
-use crate::Window;
+use super::{Lane, backfill::Progress, evidence::Loss, letters::Stock};
+use crate::{Window, clock::Step};
 
 /// Hears of everything that happens in the fetch loop.
 pub trait Observer: Send + Sync + 'static {
@@ -82,8 +82,32 @@ pub enum Event<'a> {
         /// Why.
         sentence: &'a str,
     },
-    /// These rows are out of the source's reach for good.
+    /// The source refuses these rows as older than what it keeps. Nothing is given up: it is asked
+    /// again.
+    Refused {
+        /// From when to when.
+        window: Window,
+    },
+    /// These rows count as lost.
     Lost {
+        /// From when to when, and why.
+        loss: &'a Loss,
+    },
+    /// The source answers for rows that counted as lost: they are read.
+    Found {
+        /// From when to when.
+        window: Window,
+    },
+    /// These rows are not read again although they had not settled, as the quota does not allow for
+    /// it.
+    Unsettled {
+        /// From when to when.
+        window: Window,
+    },
+    /// The local clock was set, or the machine has slept.
+    ClockStepped(Step),
+    /// What counts as read, or as missing, has not happened yet: it is taken back.
+    Retracted {
         /// From when to when.
         window: Window,
     },
@@ -203,4 +227,8 @@ pub struct Standing {
     pub coarseness: Option<f64>,
     /// A settle time that would find more rows, when many surface near its end.
     pub better_settle_time: Option<TimeDelta>,
+    /// How far the source's clock is ahead of the local one; none when the source does not tell.
+    pub skew: Option<TimeDelta>,
+    /// How much is held back because the source refuses it as too old.
+    pub refused: TimeDelta,
 }

@@ -7,6 +7,7 @@ mod delivery;
 mod hand;
 mod letters;
 mod pass;
+mod time;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
@@ -17,12 +18,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::time::Opening;
 use self::{
     backfill::{Backfill, Orders},
     books::{Accepted, Keeping, Unsynced},
     delivery::{Delivery, Draft},
     hand::Hand,
     pass::{Pass, Slot},
+    time::Waiting,
 };
 use super::{
     Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
@@ -99,13 +102,23 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     service: ServiceHealth,
     /// The reader whose request has failed last.
     last_failed: usize,
+    /// What waits until the time is known.
+    waiting: Waiting,
 }
 
-/// What came of asking for a page.
+/// What came of asking.
 #[derive(Debug)]
 struct Answer<L> {
     slot: usize,
-    page: Result<Page<L>, SourceError>,
+    came: Came<L>,
+}
+
+#[derive(Debug)]
+enum Came<L> {
+    /// A page, or none.
+    Page(Result<Page<L>, SourceError>),
+    /// The source's time, or none.
+    Time(Result<(), SourceError>),
 }
 
 /// Why the loop ended.
@@ -148,6 +161,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             orders: Orders::default(),
             service: ServiceHealth::new(1 + BESIDE),
             last_failed: BESIDE,
+            waiting: Waiting::default(),
         }
     }
 
@@ -171,7 +185,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
         self.tell(Event::Letters(self.parts.letters.stock()));
-        self.keep().await?;
+        if self.has_begun() {
+            self.keep().await?;
+        }
         loop {
             self.plan().await?;
             self.journal_when_due().await?;
@@ -188,10 +204,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Gives every reader something to do that may ask.
     async fn plan(&mut self) -> Result<(), End> {
         self.look_for_order().await?;
-        let now = self.source_time();
-        while let Some(window) = self.schedule.lost(now) {
-            self.lose(window).await?;
+        let is_certain = self.look_at_clocks().await?;
+        if !is_certain {
+            self.ask_time().await?;
+            return self.go_on_reading();
         }
+        let now = self.time().now;
         match self.service.asking(Instant::now()) {
             Asking::All => {
                 for slot in 0..self.slots.len() {
@@ -200,6 +218,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             }
             Asking::One => self.ask_one(now),
             Asking::Probe { small } => self.probe(now, small).await?,
+        }
+        Ok(())
+    }
+
+    /// Has the readers go on with the windows that they are reading, and begin no others.
+    fn go_on_reading(&mut self) -> Result<(), End> {
+        for slot in 0..self.slots.len() {
+            let may = self.service.asking(Instant::now()) == Asking::All && self.may_ask(slot);
+            if may && self.slots.get(slot).is_some_and(Slot::waits) {
+                self.ask(slot);
+            }
         }
         Ok(())
     }
@@ -229,7 +258,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 return None;
             }
             // The first reader finds out whether anything is wrong, whatever there is to read.
-            return self.schedule.beside(now);
+            return self.schedule.beside(now, Instant::now());
         }
         let most = self.parts.source.limits().readers().min(BESIDE);
         if self.service.is_unproven() || self.reading_beside() >= most {
@@ -240,7 +269,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         {
             return Some(never_read);
         }
-        self.schedule.beside(now)
+        self.schedule.beside(now, Instant::now())
     }
 
     /// Has one reader ask, while none does. The one whose page has failed last comes last.
@@ -314,7 +343,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             && self.slots.first().is_some_and(Slot::is_idle)
             && self.service.held_until(0, now).is_none()
         {
-            let now = self.source_time();
+            let now = self.time().now;
             let due = (self.schedule.due(now) - now).to_std().unwrap_or_default();
             pause = pause.min(due);
         }
@@ -338,10 +367,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    fn source_time(&self) -> DateTime<Utc> {
-        self.parts.source.now(self.parts.clock.now())
-    }
-
     /// Whether a reader's pause is over.
     fn may_ask(&self, slot: usize) -> bool {
         self.service.held_until(slot, Instant::now()).is_none()
@@ -362,7 +387,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Begins to read a window.
     fn begin(&mut self, slot: usize, lane: Lane, window: Window, is_probe: bool) {
         self.tell(Event::Asking { lane, window });
-        let began = self.source_time();
+        let began = self.moment();
         let id = self.readings.begin(window, began);
         let draft = self.draft(window);
         // Windows of the live edge are alike, and fail for the same reason.
@@ -388,20 +413,31 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let source = Arc::clone(&self.parts.source);
         self.asked.spawn(async move {
             let page = source.page(lane, window, link).await;
-            Answer { slot, page }
+            let came = Came::Page(page);
+            Answer { slot, came }
         });
     }
 
     async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
-        let Answer { slot, page } = answer;
+        let Answer { slot, came } = answer;
+        let page = match came {
+            Came::Page(page) => page,
+            Came::Time(told) => {
+                self.time_came(slot, told);
+                return Ok(());
+            }
+        };
         let Some(pass) = self.slots.get_mut(slot).and_then(Slot::answered) else {
             return Ok(());
         };
         match page {
             Ok(page) => self.turn_page(slot, pass, page).await,
-            Err(error) if matches!(error.remedy, Remedy::Narrow | Remedy::TooOld { .. }) => {
+            Err(error) if error.remedy == Remedy::Narrow => {
                 self.tell_failure(&error, Duration::ZERO, false);
-                self.cut(slot, pass, error.remedy, &error.sentence).await
+                self.cut(slot, pass, &error.sentence).await
+            }
+            Err(error) if let Remedy::TooOld { oldest } = error.remedy => {
+                self.refused(slot, pass, oldest, &error).await
             }
             Err(error) => self.failed(slot, pass, &error).await,
         }
@@ -416,6 +452,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         self.page_came(slot, pass.is_probe);
         self.schedule.paged(pass.lane);
+        // Before its rows are looked at: they must not count as foreign.
+        if let Some(window) = self.schedule.answered(pass.window, Instant::now()) {
+            self.tell(Event::Found { window });
+        }
         let most = self.parts.source.limits().pages_per_window;
         let distrust = page.next().and_then(|next| pass.follow(next, most));
         let goes_on = page.next().is_some() && distrust.is_none();
@@ -441,7 +481,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let last = std::mem::replace(&mut pass.draft, draft);
         self.send(last).await?;
         match distrust {
-            Some(sentence) => self.cut(slot, pass, Remedy::Narrow, &sentence).await,
+            Some(sentence) => self.cut(slot, pass, &sentence).await,
             None => self.read(slot, &pass).await,
         }
     }
@@ -499,8 +539,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             rows,
             new,
         });
-        let now = self.source_time();
-        let done = self.readings.read(pass.id, Read { rows, now });
+        let until = self.moment();
+        let done = self.readings.read(pass.id, Read { rows, until });
         self.complete(done).await
     }
 
@@ -511,24 +551,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         mut pass: Pass<S::Link, K::Batch>,
         error: &SourceError,
     ) -> Result<(), End> {
-        let now = Instant::now();
         pass.failed();
-        self.last_failed = slot;
         let too_wide = error.may_be_too_wide && !pass.is_probe && self.service.is_too_wide(slot);
-        let verdict = self.service.failed(slot, error.remedy, now);
-        let person = error.remedy.needs_a_person();
-        if let Some(backfill) = &mut self.backfill {
-            let sentence = error.sentence.clone();
-            backfill.is_in(Some(Trouble { sentence, person }));
-        }
-        self.tell_failure(error, verdict.pause, person);
-        self.call(verdict.call, &error.sentence);
-        let source_time = self.source_time();
+        self.pause_after(slot, error);
+        let source_time = self.time().now;
         if pass.pages == 0 && pass.window.end() > source_time {
-            // The answer has told that our clock is ahead: the windows are made anew.
+            // The clock was ahead when it was made: the windows are made anew.
             self.schedule.withdraw(pass.window, source_time);
             self.readings.abandon(pass.id);
-            self.service.hold(slot, ALMOST_AT_ONCE, now);
+            self.service.hold(slot, ALMOST_AT_ONCE, Instant::now());
             return Ok(());
         }
         if pass.is_probe {
@@ -543,6 +574,19 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
+    /// A reader pauses after a failure, and it is told.
+    fn pause_after(&mut self, slot: usize, error: &SourceError) {
+        self.last_failed = slot;
+        let verdict = self.service.failed(slot, error.remedy, Instant::now());
+        let person = error.remedy.needs_a_person();
+        if let Some(backfill) = &mut self.backfill {
+            let sentence = error.sentence.clone();
+            backfill.is_in(Some(Trouble { sentence, person }));
+        }
+        self.tell_failure(error, verdict.pause, person);
+        self.call(verdict.call, &error.sentence);
+    }
+
     /// Has a window that fails while others are answered read in narrower ones.
     async fn relieve(
         &mut self,
@@ -551,7 +595,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         sentence: &str,
     ) -> Result<(), End> {
         if !self.schedule.can_narrow(pass.window) {
-            return self.cut(slot, pass, Remedy::Narrow, sentence).await;
+            return self.cut(slot, pass, sentence).await;
         }
         let window = pass.window;
         self.schedule.relieve(pass.lane, window);
@@ -582,21 +626,16 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         &mut self,
         slot: usize,
         mut pass: Pass<S::Link, K::Batch>,
-        remedy: Remedy,
         sentence: &str,
     ) -> Result<(), End> {
         let window = pass.window;
         let draft = self.draft(window);
         let rest = std::mem::replace(&mut pass.draft, draft);
         self.send(rest).await?;
-        let lost = match remedy {
-            Remedy::TooOld { oldest } => self.schedule.forget_before(window, oldest),
-            _ => None,
-        };
-        let narrowest = lost.is_none() && !self.schedule.can_narrow(window);
+        let narrowest = !self.schedule.can_narrow(window);
         // What cannot be read at all keeps one of the readers beside busy, never the live edge.
         let stays = narrowest && pass.lane != Lane::Live;
-        if lost.is_none() && !stays {
+        if !stays {
             self.schedule.narrow(window);
         }
         let pause = self.service.window_failed(slot, narrowest, Instant::now());
@@ -607,7 +646,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 pause,
                 person: true,
             });
-        } else if lost.is_none() {
+        } else {
             self.tell(Event::Narrowed { window, sentence });
         }
         if stays {
@@ -618,20 +657,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         } else {
             self.readings.abandon(pass.id);
         }
-        match lost {
-            Some(lost) => self.lose(lost).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Moves past rows that are gone for good.
-    async fn lose(&mut self, window: Window) -> Result<(), End> {
-        self.tell(Event::Lost { window });
-        if let Some(backfill) = &mut self.backfill {
-            backfill.lost(window);
-        }
-        self.keep().await?;
-        self.settle_backfill().await
+        Ok(())
     }
 
     fn tell_standing(&self) {
@@ -645,6 +671,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             known: self.known.len(),
             coarseness: self.schedule.coarseness(),
             better_settle_time: self.schedule.better_settle_time(),
+            skew: self.time().skew,
+            refused: self.schedule.refused().map(|window| window.span()).sum(),
         }));
     }
 

@@ -15,6 +15,7 @@
 pub mod backfill;
 mod budget;
 pub mod coverage;
+pub mod evidence;
 pub mod journal;
 pub mod lateness;
 pub mod letters;
@@ -39,7 +40,8 @@ pub use rows::known;
 
 pub use self::{
     event::{Event, Novelty, Observer, PageCount, Standing},
-    fetch::{Collector, Parts},
+    evidence::SourceTime,
+    fetch::{Collector, Opening, Parts},
     schedule::Lane,
     width::Newest,
 };
@@ -62,10 +64,15 @@ pub trait Source: Send + Sync + 'static {
     /// What the source can do.
     fn limits(&self) -> SourceLimits;
 
-    /// The source's own time, as far as it is known, when the local clock shows `local`. Nothing
-    /// later is asked for.
-    fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {
-        local
+    /// What is known of the source's own time, when the local clock shows `local`.
+    fn time(&self, local: DateTime<Utc>) -> SourceTime {
+        SourceTime::local(local)
+    }
+
+    /// Asks the source for its time, whatever the local clock shows; what it answers is
+    /// [`time`](Self::time)'s. It may take several answers until that is certain.
+    fn ask_time(&self) -> impl Future<Output = Result<(), SourceError>> + Send {
+        std::future::ready(Ok(()))
     }
 
     /// An event with what people write in it cut, which says so, so that it has at most so many
@@ -157,10 +164,10 @@ pub enum Remedy {
     Person,
     /// The window cannot be read like this: ask for a narrower one.
     Narrow,
-    /// The service keeps nothing before this instant.
+    /// The source says that the window begins before what it keeps.
     TooOld {
-        /// The oldest instant that may be asked for.
-        oldest: DateTime<Utc>,
+        /// The oldest instant that it says it keeps. A hint, and no more.
+        oldest: Option<DateTime<Utc>>,
     },
 }
 

@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
-
-use super::known::BatchId;
+use super::{evidence::Moment, known::BatchId};
 use crate::Window;
 
 /// Names a reading of a window.
@@ -20,8 +18,8 @@ pub(super) struct ReadingId(u64);
 pub(super) struct Read {
     /// Rows it had.
     pub(super) rows: u64,
-    /// The source's time then: what lies behind it had not happened yet, whatever our clock said.
-    pub(super) now: DateTime<Utc>,
+    /// When: what lies behind it had not happened yet.
+    pub(super) until: Moment,
 }
 
 /// A window all of whose rows have been accepted.
@@ -29,7 +27,7 @@ pub(super) struct Read {
 pub(super) struct Done {
     pub(super) window: Window,
     /// When its query began.
-    pub(super) began: DateTime<Utc>,
+    pub(super) began: Moment,
     /// What it had, and until when it counts as read.
     pub(super) read: Read,
 }
@@ -44,7 +42,7 @@ pub(super) struct Readings {
 #[derive(Debug)]
 struct UnderWay {
     window: Window,
-    began: DateTime<Utc>,
+    began: Moment,
     /// Once it was read to its end.
     read: Option<Read>,
     /// Batches with rows of it that are not accepted yet.
@@ -53,7 +51,7 @@ struct UnderWay {
 
 impl Readings {
     /// A window begins to be read.
-    pub(super) fn begin(&mut self, window: Window, began: DateTime<Utc>) -> ReadingId {
+    pub(super) fn begin(&mut self, window: Window, began: Moment) -> ReadingId {
         self.last += 1;
         let id = ReadingId(self.last);
         let under_way = UnderWay {
@@ -127,10 +125,22 @@ impl Readings {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::LazyLock, time::Duration};
+
+    use chrono::{DateTime, Utc};
+    use tokio::time::Instant;
+
     use super::*;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn moment(seconds: i64) -> Moment {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let instant = *ORIGIN + Duration::from_secs(seconds.unsigned_abs());
+        let time = at(seconds);
+        Moment { time, instant }
     }
 
     fn window(start: i64, end: i64) -> Window {
@@ -138,7 +148,10 @@ mod tests {
     }
 
     fn read(rows: u64) -> Read {
-        Read { rows, now: at(30) }
+        Read {
+            rows,
+            until: moment(30),
+        }
     }
 
     fn windows(done: &[Done]) -> Vec<Window> {
@@ -148,15 +161,15 @@ mod tests {
     #[test]
     fn done_is_what_was_read_and_accepted_in_any_order() {
         let mut readings = Readings::default();
-        let first = readings.begin(window(0, 10), at(20));
-        let second = readings.begin(window(10, 20), at(20));
+        let first = readings.begin(window(0, 10), moment(20));
+        let second = readings.begin(window(10, 20), moment(20));
         readings.carried_by(first, BatchId(1));
         assert_eq!(readings.read(first, read(5)), [], "a batch is on its way");
         assert_eq!(windows(&readings.read(second, read(0))), [window(10, 20)]);
         let done = readings.accepted(BatchId(1));
         let expected = Done {
             window: window(0, 10),
-            began: at(20),
+            began: moment(20),
             read: read(5),
         };
         assert_eq!(done, [expected]);
@@ -181,10 +194,10 @@ mod tests {
     #[test]
     fn rows_that_another_reading_carries_count() {
         let mut readings = Readings::default();
-        let wide = readings.begin(window(0, 10), at(20));
+        let wide = readings.begin(window(0, 10), moment(20));
         readings.carried_by(wide, BatchId(1));
         readings.abandon(wide);
-        let narrow = readings.begin(window(0, 5), at(21));
+        let narrow = readings.begin(window(0, 5), moment(21));
         readings.carried_by(narrow, BatchId(1));
         assert_eq!(readings.read(narrow, read(1)), []);
         assert_eq!(windows(&readings.accepted(BatchId(1))), [window(0, 5)]);

@@ -9,10 +9,12 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use super::{
     budget::Budget,
     coverage::{Coverage, Phase, scaled, seconds},
+    evidence::{Judgement, Refusal, Refusals, SourceTime},
     lateness::Lateness,
     narrowing::Narrowing,
     settling::{self, Rhythm},
@@ -22,9 +24,6 @@ use crate::Window;
 
 /// The shortest window: below it a query is not made narrower.
 const SHORTEST_SPAN: TimeDelta = TimeDelta::seconds(1);
-
-/// How far behind the end of a source's reach it is asked: by the time it hears, its reach has moved.
-const REACH_MARGIN: TimeDelta = TimeDelta::minutes(1);
 
 /// The traffic of so much of late counts as that of now.
 const OF_LATE: TimeDelta = TimeDelta::hours(1);
@@ -120,16 +119,31 @@ pub struct Schedule {
     busy: Vec<Window>,
     /// When the live edge was read last: decisions are made as of then.
     tick: Option<DateTime<Utc>>,
-    /// When the live edge was read first.
-    started: Option<DateTime<Utc>>,
+    /// How long the live edge has been read, of time that surely passed.
+    worked: TimeDelta,
     /// Of windows of the backlog.
     width: Width,
     narrowing: Narrowing,
     /// No window reaches over one of these instants: a wider one has failed, or would have had too
     /// many rows.
     cuts: BTreeSet<DateTime<Utc>>,
+    /// Times that the source refuses.
+    refusals: Refusals,
     budget: Budget,
     scope: Scope,
+}
+
+/// A window was read to its end, and its rows are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The window.
+    pub window: Window,
+    /// When its query began.
+    pub began: DateTime<Utc>,
+    /// The source's time when it was read: what lies behind had not happened yet.
+    pub until: DateTime<Utc>,
+    /// Rows it had.
+    pub rows: u64,
 }
 
 /// What is to be read.
@@ -154,10 +168,11 @@ impl Schedule {
             lateness,
             busy: Vec::new(),
             tick: None,
-            started: None,
+            worked: TimeDelta::zero(),
             width: Width::new(settings.rows_per_window, shortest, longest),
             narrowing: Narrowing::default(),
             cuts: BTreeSet::new(),
+            refusals: Refusals::new(settings.retention),
             budget: Budget::of(settings.share),
             scope: Scope::All,
         }
@@ -241,8 +256,12 @@ impl Schedule {
         if !self.is_collecting() || now < self.due(now) {
             return None;
         }
+        if let Some(tick) = self.tick {
+            // What a jump of a clock adds was not worked.
+            let most = self.settings.frequency * 2;
+            self.worked += (now - tick).clamp(TimeDelta::zero(), most);
+        }
         self.tick = Some(now);
-        self.started.get_or_insert(now);
         let end = whole_second(now - self.settings.delay);
         let unread = Window::new(self.asked(), end)?;
         let newest = self.narrowing.live.end_of(self.newest(unread));
@@ -252,23 +271,19 @@ impl Schedule {
         Some(window)
     }
 
-    /// Rows that the source no longer keeps and that have not been read.
-    pub fn lost(&mut self, now: DateTime<Utc>) -> Option<Window> {
-        let kept = whole_second(now - self.settings.retention) + REACH_MARGIN;
-        let unread = self.coverage.missing().chain(self.coverage.wanted());
-        let oldest = unread.min_by_key(Window::start)?;
-        let lost = Window::new(oldest.start(), oldest.end().min(kept))?;
-        if self.is_busy(lost) {
-            return None;
-        }
-        self.coverage.lose(lost);
-        Some(lost)
+    /// The live edge lies ahead of the source's time, as a wrong clock leaves it behind: what has not
+    /// happened yet is taken back, also what counts as read. What that is; none when there is nothing.
+    pub fn retract(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        self.coverage.retract_all(now)
     }
 
     /// What to read beside the live edge.
-    pub fn beside(&mut self, now: DateTime<Utc>) -> Option<(Lane, Window)> {
+    pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
         let settling = self.settling(now).map(|window| (Lane::Settle, window));
-        let next = settling.or_else(|| self.backlog())?;
+        let next = settling
+            .or_else(|| self.refused_before(instant))
+            .or_else(|| self.backlog())
+            .or_else(|| self.lost_before(now))?;
         self.busy.push(next.1);
         Some(next)
     }
@@ -289,7 +304,6 @@ impl Schedule {
             let free = busy.fold(self.coverage.floor(), DateTime::max);
             let window = Window::new(free.max(end - span), end)?;
             self.tick = Some(now);
-            self.started.get_or_insert(now);
             self.coverage.reach(window.start());
             (Lane::Live, window)
         } else {
@@ -304,6 +318,53 @@ impl Schedule {
     /// A window was not read, and will be asked for in another way.
     pub fn put_back(&mut self, window: Window) {
         self.release(window);
+    }
+
+    /// What was refused as too old, and is to be asked for again.
+    fn refused_before(&mut self, instant: Instant) -> Option<(Lane, Window)> {
+        let (coverage, scope) = (&self.coverage, self.scope);
+        let lane = |window: Window| {
+            let is_in = |gap: Window| gap.intersection(window).is_some();
+            let lane = if coverage.missing().any(is_in) {
+                Lane::Backlog
+            } else if coverage.wanted().any(is_in) {
+                Lane::Backfill
+            } else {
+                return None;
+            };
+            match scope {
+                Scope::All => Some(lane),
+                Scope::Only(only) => only.intersection(window).map(|_| Lane::Backfill),
+                Scope::Rest => Some(lane).filter(|lane| *lane == Lane::Backfill),
+            }
+        };
+        self.refusals.retain(|held| lane(held).is_some());
+        let mut due = self.refusals.next(instant);
+        due.find_map(|window| Some((lane(window)?, window)).filter(|_| !self.is_busy(window)))
+    }
+
+    /// What counts as lost, and is asked for once more.
+    fn lost_before(&mut self, now: DateTime<Utc>) -> Option<(Lane, Window)> {
+        if !self.is_collecting() {
+            return None;
+        }
+        let window = self.coverage.lost_to_ask(now)?;
+        if self.is_busy(window) {
+            return None;
+        }
+        self.coverage.lost_asked(window, now);
+        Some((Lane::Backlog, window))
+    }
+
+    /// How much of the timeline is held back because the source refuses it as too old.
+    pub fn refused(&self) -> impl Iterator<Item = Window> {
+        self.refusals.held()
+    }
+
+    /// The first page of a window came. What counted as lost and is missing again because of it.
+    pub fn answered(&mut self, window: Window, instant: Instant) -> Option<Window> {
+        self.refusals.answered(window, instant);
+        self.coverage.find_again(window)
     }
 
     /// A page was read.
@@ -340,32 +401,36 @@ impl Schedule {
         true
     }
 
-    /// A window was read by a query that began at `at`, and its rows are accepted. What of it lies
-    /// behind `now`, the source's time when it was read, had not happened yet.
-    pub fn complete(&mut self, window: Window, at: DateTime<Utc>, rows: u64, now: DateTime<Utc>) {
+    /// A window was read. `certain` is what acts go by that cannot be taken back. What is not read
+    /// again although it had not settled, as the quota has not allowed for it.
+    pub fn complete(&mut self, completed: Completed, certain: DateTime<Utc>) -> Vec<Window> {
+        let Completed {
+            window,
+            began,
+            until,
+            rows,
+        } = completed;
         self.release(window);
         self.cuts
             .retain(|cut| *cut < window.start() || window.end() < *cut);
-        if let Some(window) = Window::new(window.start(), window.end().min(now)) {
-            self.coverage.read(window, at.min(now), rows);
+        if let Some(window) = Window::new(window.start(), window.end().min(until)) {
+            self.coverage.read(window, began.min(until), rows);
         }
-        self.coverage.settle(self.settings.settle_time);
-        self.give_up(at);
+        self.coverage.settle(self.settings.settle_time, certain);
+        self.give_up(certain)
     }
 
     /// Gives up what the quota has not allowed for. What was out of reach because of a stop has its
     /// time first, and what is being read is not overdue.
-    fn give_up(&mut self, at: DateTime<Utc>) {
+    fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
         let settle_time = self.settings.settle_time;
-        let had_its_time = self
-            .started
-            .is_some_and(|started| at - started >= settle_time);
-        let oldest_busy = self.busy.iter().map(Window::start).min();
-        if had_its_time {
-            let patience = at - settle_time * PATIENCE;
-            let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
-            self.coverage.give_up_before(before);
+        if self.worked < settle_time {
+            return Vec::new();
         }
+        let oldest_busy = self.busy.iter().map(Window::start).min();
+        let patience = certain - settle_time * PATIENCE;
+        let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
+        self.coverage.give_up_before(before)
     }
 
     /// Whether a window can be cut.
@@ -408,24 +473,42 @@ impl Schedule {
         self.coverage.retract(now);
     }
 
-    /// Gives up what is older than `oldest`, which the source says it does not keep, in the gap that
-    /// a window is part of. None, and nothing is given up, when that is nothing of the window.
-    pub fn forget_before(&mut self, window: Window, oldest: DateTime<Utc>) -> Option<Window> {
-        let kept = whole_second(oldest) + REACH_MARGIN;
-        Window::new(window.start(), kept)?;
-        self.give_back(window);
-        let gap = self
-            .coverage
-            .missing()
-            .chain(self.coverage.wanted())
-            .find(|gap| gap.contains(window.start()));
-        let end = gap
-            .unwrap_or(window)
-            .end()
-            .min(self.next_busy(window.end()));
-        let lost = Window::new(window.start(), end.min(kept))?;
-        self.coverage.lose(lost);
-        Some(lost)
+    /// The source has refused a window as older than what it keeps; `oldest` is what it says it
+    /// keeps. What follows; none when there was nothing of the window to lose, and it is only given
+    /// back.
+    pub fn refuse(
+        &mut self,
+        window: Window,
+        oldest: Option<DateTime<Utc>>,
+        time: SourceTime,
+        instant: Instant,
+    ) -> Option<Judgement> {
+        let unread = self.coverage.missing().chain(self.coverage.wanted());
+        let is_in = |gap: &Window| gap.contains(window.start());
+        let gap = unread.into_iter().find(is_in);
+        self.release(window);
+        if gap.is_none() && self.coverage.edge() > window.start() {
+            // It was read before, or counts as lost.
+            self.coverage.reach(window.end());
+            return None;
+        }
+        self.coverage.reach(window.end());
+        let end = gap.unwrap_or(window).end().max(window.end());
+        let others = self.refusals.held().map(|held| held.start());
+        let other = others.filter(|start| *start > window.start()).min();
+        let end = end.min(self.next_busy(window.end()));
+        let end = other.map_or(end, |other| other.min(end));
+        let judgement = self.refusals.refused(Refusal {
+            window,
+            gap: Window::new(window.start(), end)?,
+            oldest,
+            instant,
+            time,
+        });
+        if let Judgement::Lost(loss) = judgement {
+            self.coverage.lose(loss);
+        }
+        Some(judgement)
     }
 
     /// How many times later than it should the past is read again, when that is worth a word.
@@ -603,7 +686,8 @@ impl Schedule {
 
     /// The oldest part of a gap that nobody is reading.
     fn free(&self, gap: Window) -> Option<Window> {
-        let mut busy: Vec<Window> = self.busy.clone();
+        let busy = self.busy.iter().copied();
+        let mut busy: Vec<Window> = busy.chain(self.refusals.held()).collect();
         busy.sort_by_key(Window::start);
         let mut start = gap.start();
         for window in busy {
@@ -648,7 +732,7 @@ impl Schedule {
     }
 
     /// A window was not read: unless others take it, it is missing.
-    fn give_back(&mut self, window: Window) {
+    pub fn give_back(&mut self, window: Window) {
         self.release(window);
         self.coverage.reach(window.end());
     }

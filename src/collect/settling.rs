@@ -67,9 +67,15 @@ pub(super) fn runs(
         let Phase::Settling(read) = stretch.phase else {
             continue;
         };
+        // What was read as late as that is done with, also while it is not certain enough to say so.
+        let since = read - rhythm.settle_time;
+        let open = Window::new(since, DateTime::<Utc>::MAX_UTC);
+        let Some(stretch) = open.and_then(|open| stretch.within(open)) else {
+            continue;
+        };
         let readings = (0..ZONES).rev();
         for reading in readings.filter_map(|zone| Reading::of(zone, lateness, rhythm, read, now)) {
-            for part in reading.parts(stretch) {
+            for part in reading.parts(&stretch) {
                 for piece in without(part, busy) {
                     add(&mut runs, piece, coverage, rhythm);
                 }

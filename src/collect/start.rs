@@ -49,7 +49,7 @@ pub struct Witnesses {
 /// What a start depends on beside the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// Now.
+    /// Now, by the source's clock, which several of its answers agree on.
     pub now: DateTime<Utc>,
     /// Where the very first collection begins.
     pub first: DateTime<Utc>,
@@ -92,21 +92,51 @@ pub struct Start {
 impl Start {
     /// Goes on where the most cautious of the witnesses says.
     ///
-    /// A timeline that reaches beyond now was kept by a wrong clock, and counts as damaged.
+    /// What a wrong clock has left behind now, the source's time, is cut off, and nothing before it.
     pub fn new(witnesses: Witnesses, terms: Terms) -> Self {
         let Witnesses {
             position,
-            copy,
-            timeline,
+            mut copy,
+            mut timeline,
             newest_known,
         } = witnesses;
-        let timeline = match timeline {
-            Found::Timeline(timeline) if timeline.coverage.edge() > terms.now => Found::Damaged(
-                format!("it ends in the future, at {}", timeline.coverage.edge()),
-            ),
-            other => other,
+        let written = [copy, kept(&timeline)];
+        let mut position = plausible(position, &written, terms.now);
+        let ahead = match &mut timeline {
+            Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now),
+            Found::Nothing | Found::Damaged(_) => None,
         };
-        let position = plausible(position, copy, terms.now);
+        if ahead.is_some() {
+            // The same clock has written all of them.
+            copy = copy.map(|copy| copy.min(terms.now));
+            if let Position::At(at) = &mut position {
+                *at = terms.now.min(*at);
+            }
+            if let Found::Timeline(timeline) = &mut timeline {
+                timeline.mark = timeline.mark.min(comparable(terms.now));
+            }
+        }
+        let start = Self::judged(timeline, position, copy, newest_known, terms);
+        match ahead {
+            None => start,
+            Some(ahead) => start.saying(
+                Weight::Warning,
+                format!(
+                    "The file {TIMELINE_FILE} says that {ahead} has been read, which has not \
+                     happened yet by the service's clock: it is read when it has."
+                ),
+            ),
+        }
+    }
+
+    /// Goes on by witnesses none of which speaks of the future.
+    fn judged(
+        timeline: Found,
+        position: Position,
+        copy: Option<DateTime<Utc>>,
+        newest_known: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
         match timeline {
             Found::Timeline(timeline) if timeline.coverage.has_begun() => {
                 Self::go_on(*timeline, position, copy, terms)

@@ -1,9 +1,19 @@
 //! One signed request and its answer.
 
-use std::mem;
+use std::{
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::AUTHORIZATION};
+use chrono::DateTime;
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{AGE, AUTHORIZATION, DATE},
+};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
@@ -15,10 +25,12 @@ use super::{
     oddities::{Oddities, is_odd},
     pace::Pace,
     redirect,
+    service_clock::{QUESTIONS, ServiceClock, ServiceTime, Sighting, question},
     sign_in::Authorization,
 };
 use crate::{
-    Clock,
+    Clock, Window,
+    clock::Reading,
     http::{Http, Response},
 };
 
@@ -39,6 +51,30 @@ pub(super) struct Exchange {
     pub(super) pace: Pace,
     /// Since when there are none but odd answers.
     pub(super) oddities: Oddities,
+    /// What answers tell of the service's time.
+    pub(super) times: Times,
+}
+
+/// The service's time, and the next question for it.
+#[derive(Debug)]
+pub(super) struct Times {
+    clock: Mutex<ServiceClock>,
+    question: AtomicU32,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            clock: Mutex::new(ServiceClock::new(Instant::now())),
+            question: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Times {
+    fn clock(&self) -> MutexGuard<'_, ServiceClock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// An answer, and what was sent for it.
@@ -52,6 +88,8 @@ pub(super) struct Answer {
     /// long for that.
     odd: Option<bool>,
     authorization: Authorization,
+    sent: Instant,
+    received: Reading,
 }
 
 impl Exchange {
@@ -107,7 +145,66 @@ impl Exchange {
             request_id,
             odd: is_odd.then_some(lasts),
             authorization,
+            sent: asked,
+            received: self.clock.reading(),
         })
+    }
+
+    /// What is known of the service's time.
+    pub(super) fn time(&self) -> ServiceTime {
+        self.times.clock().time(self.clock.reading())
+    }
+
+    /// The service has answered like this with a whole page: only such an answer tells its time.
+    pub(super) fn learn_time(&self, sighting: Sighting) {
+        self.times.clock().see(sighting);
+    }
+
+    /// The service has refused a query that it would have answered if its time were known.
+    pub(super) fn doubt_time(&self) {
+        self.times.clock().doubt(Instant::now());
+    }
+
+    /// The service has refused a window as one that ends in its future.
+    pub(super) fn is_earlier(&self) {
+        self.times.clock().is_earlier();
+    }
+
+    /// Asks for the time with a page of one row, whose address `address` makes: of a window, or of
+    /// none.
+    ///
+    /// # Errors
+    /// When no question is answered that can be asked now; the next call asks another one.
+    pub(super) async fn ask_time(
+        &self,
+        address: impl Fn(Option<Window>) -> Url,
+        is_page: impl Fn(&Answer) -> Result<(), Error>,
+        refused: impl Fn(&Answer) -> Error,
+    ) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            let number = self.times.question.load(Ordering::Relaxed);
+            let url = address(question(number, self.time().now));
+            let answer = self.get(&url, Urgency::Now).await;
+            let error = match answer {
+                Ok(answer) if answer.response.status() == StatusCode::OK => {
+                    is_page(&answer).map(|()| self.learn_time(answer.sighting()))
+                }
+                Ok(answer) => Err(refused(&answer)),
+                Err(error) => Err(error),
+            };
+            let Err(error) = error else {
+                return Ok(());
+            };
+            self.times
+                .question
+                .store((number + 1) % QUESTIONS, Ordering::Relaxed);
+            // A clock that is wrong makes a question one that is refused: another may be answered.
+            tries += 1;
+            if error.label() != "400" || tries == QUESTIONS {
+                return Err(error);
+            }
+        }
     }
 
     /// What a refusal is judged by.
@@ -130,6 +227,20 @@ impl Answer {
     /// Takes the body out.
     pub(super) fn take_body(&mut self) -> Bytes {
         mem::take(self.response.body_mut())
+    }
+
+    /// When it was written, by its own account.
+    pub(super) fn sighting(&self) -> Sighting {
+        let headers = self.response.headers();
+        let text = |name| headers.get(name)?.to_str().ok();
+        let date = text(&DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        // What comes out of a cache was written at some time before.
+        let date = date.filter(|_| !headers.contains_key(AGE));
+        Sighting {
+            date: date.map(|date| date.to_utc()),
+            sent: self.sent,
+            received: self.received,
+        }
     }
 
     /// What must not appear in a message.

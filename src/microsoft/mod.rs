@@ -18,6 +18,7 @@ mod page;
 mod redirect;
 mod reporting;
 mod row;
+mod service_clock;
 mod sign_in;
 #[cfg(test)]
 mod testing;
@@ -33,6 +34,7 @@ pub use self::{
     },
     link::{Link, LinkError},
     reporting::ReportingService,
+    service_clock::{BOUND, ServiceTime},
     sign_in::SignIn,
 };
 use crate::http::Limits;

@@ -7,11 +7,12 @@ use url::Url;
 
 use super::{
     Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
-    exchange::{Answer, Exchange},
+    exchange::{Answer, Exchange, Times},
     oddities::Oddities,
     pace::Pace,
     page::Envelope,
     row::{self, Form},
+    service_clock::ServiceTime,
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
 
@@ -41,6 +42,7 @@ impl ReportingService {
                 limiter: None,
                 pace: Pace::default(),
                 oddities: Oddities::default(),
+                times: Times::default(),
             },
             base,
             keyer,
@@ -56,14 +58,55 @@ impl ReportingService {
     pub async fn page(&self, window: Window, link: Option<&Link>) -> Result<Page<Link>, Error> {
         let url = match link {
             Some(link) => link.on_origin_of(&self.base)?.clone(),
-            None => query(&self.base, window),
+            None => {
+                // This service answers a window that ends in its future as if it were past.
+                self.check_end(window)?;
+                query(&self.base, window, "")
+            }
         };
         let answer = self.exchange.get(&url, Urgency::Now).await?;
-        if answer.response.status() == StatusCode::OK {
-            self.read(answer)
-        } else {
-            Err(advice::reporting(&self.exchange.refusal(&answer, link)))
+        if answer.response.status() != StatusCode::OK {
+            return Err(self.refused(&answer, link));
         }
+        let sighting = answer.sighting();
+        let page = self.read(answer)?;
+        self.exchange.learn_time(sighting);
+        Ok(page)
+    }
+
+    /// What is known of the service's time. No window should end later.
+    pub fn time(&self) -> ServiceTime {
+        self.exchange.time()
+    }
+
+    /// Asks the service for its time, with a question that any clock may ask: what it answers is
+    /// [`time`](Self::time)'s. Several answers may be needed.
+    ///
+    /// # Errors
+    /// When it does not answer; [`Error::class`] says whether asking again helps.
+    pub async fn ask_time(&self) -> Result<(), Error> {
+        let address = |window| match window {
+            Some(window) => query(&self.base, window, "&$top=1"),
+            None => address(&self.base, "$format=json&$top=1"),
+        };
+        let refused = |answer: &Answer| self.refused(answer, None);
+        let is_page = |answer: &Answer| {
+            let body = answer.response.body();
+            Envelope::read(body, &self.keyer, &answer.secrets())?;
+            Ok(())
+        };
+        self.exchange.ask_time(address, is_page, refused).await
+    }
+
+    fn check_end(&self, window: Window) -> Result<(), Error> {
+        match (window.end() - self.time().now).to_std() {
+            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
+            _ => Ok(()),
+        }
+    }
+
+    fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
+        advice::reporting(&self.exchange.refusal(answer, link))
     }
 
     /// How long an answer takes at present; zero before the first.
@@ -83,16 +126,20 @@ impl ReportingService {
     }
 }
 
-/// The address of the first page of a window.
-fn query(base: &Url, window: Window) -> Url {
+/// The address of the first page of a window, with more options.
+fn query(base: &Url, window: Window, options: &str) -> Url {
+    let (start, end) = bounds::of(window);
+    let filter = format!("StartDate eq datetime'{start}' and EndDate eq datetime'{end}'");
+    address(base, &format!("$format=json&$filter={filter}{options}"))
+}
+
+/// The address of the report with a query.
+fn address(base: &Url, query: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().push("MessageTrace");
     }
-    let (start, end) = bounds::of(window);
-    url.set_query(Some(&format!(
-        "$format=json&$filter=StartDate eq datetime'{start}' and EndDate eq datetime'{end}'"
-    )));
+    url.set_query(Some(query));
     url
 }
 

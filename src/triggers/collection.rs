@@ -18,8 +18,11 @@ use super::{
 use crate::{
     RowKeyer, Secret, Window,
     collect::{
-        Collector, Parts, Source,
+        Collector, Opening, Parts, Source,
+        coverage::Coverage,
         journal::{Inventory, Journal, Remembered},
+        known::KnownRows,
+        lateness::Lateness,
         letters::{Letters, Owner, Room, fingerprint},
         schedule::{Schedule, ScheduleSettings},
         start::{Remark, Start, Terms, Weight, Witnesses},
@@ -163,47 +166,49 @@ pub(super) async fn run<S: Source>(
     let source = source(keyer, storage.clone()).await?;
     let limits = source.limits();
     let settle_time = TimeDelta::hours(settings.settle_time.into());
-    let now = clock.now();
-    let witnesses = Witnesses {
-        position: kept.position,
-        copy: kept.copy,
-        timeline: found,
-        newest_known: known.newest_hour(now),
-    };
     let start_time = settings.start_time().min(limits.retention - BRINK);
-    let terms = Terms {
-        now,
-        first: (now - start_time).trunc_subsecs(0),
+    let settings = ScheduleSettings {
+        frequency: TimeDelta::seconds(settings.frequency.into()),
+        delay: TimeDelta::minutes(settings.timedelta.into()),
         settle_time,
+        longest: limits.longest_window,
+        retention: limits.retention,
+        rows_per_window: limits.rows_per_window,
+        rows_per_page: limits.rows_per_page,
+        share: limits.share,
     };
-    let start = match task.range() {
-        Some(range) => Start::of_backfill(range.start(), witnesses, terms),
-        None => Start::new(witnesses, terms),
-    };
-    for Remark { weight, sentence } in &start.remarks {
-        match weight {
-            Weight::Info => log.info(sentence),
-            Weight::Warning => log.warning(sentence),
-            Weight::Error => log.error(sentence),
-        }
-    }
-    let mut schedule = Schedule::new(
-        ScheduleSettings {
-            frequency: TimeDelta::seconds(settings.frequency.into()),
-            delay: TimeDelta::minutes(settings.timedelta.into()),
+    let remarks = log.clone();
+    // The state is judged when the service has told the time.
+    let begin = move |opening: Opening, known: &KnownRows| {
+        let witnesses = Witnesses {
+            position: kept.position,
+            copy: kept.copy,
+            timeline: found,
+            newest_known: known.newest_hour(opening.now),
+        };
+        let terms = Terms {
+            now: opening.now,
+            first: (opening.started - start_time).trunc_subsecs(0),
             settle_time,
-            longest: limits.longest_window,
-            retention: limits.retention,
-            rows_per_window: limits.rows_per_window,
-            rows_per_page: limits.rows_per_page,
-            share: limits.share,
-        },
-        start.coverage,
-        start.lateness,
-    );
-    if let Some(range) = task.range() {
-        schedule = schedule.only(range);
-    }
+        };
+        let start = match task.range() {
+            Some(range) => Start::of_backfill(range.start(), witnesses, terms),
+            None => Start::new(witnesses, terms),
+        };
+        for Remark { weight, sentence } in &start.remarks {
+            match weight {
+                Weight::Info => remarks.info(sentence),
+                Weight::Warning => remarks.warning(sentence),
+                Weight::Error => remarks.error(sentence),
+            }
+        }
+        let schedule = Schedule::new(settings, start.coverage, start.lateness);
+        match task.range() {
+            Some(range) => schedule.only(range),
+            None => schedule,
+        }
+    };
+    let unknown = Schedule::new(settings, Coverage::new(clock.now()), Lateness::default());
     let report = Report::new(
         log.clone(),
         clock.clone(),
@@ -224,10 +229,8 @@ pub(super) async fn run<S: Source>(
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    Collector::new(parts, schedule, known, journal)
-        .run()
-        .await
-        .map_err(RunError::failed)?;
+    let collector = Collector::new(parts, unknown, known, journal).beginning(begin);
+    Box::pin(collector.run()).await.map_err(RunError::failed)?;
     if let Task::Collect = task {
         log.info("Stopping Office365 MessageTrace trigger");
     }

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use super::words::{moment, span};
 use crate::{
     Window,
-    collect::timeline::{Found, TIMELINE_FILE, Timeline},
+    collect::{
+        evidence::{Evidence, Loss},
+        timeline::{Found, TIMELINE_FILE, Timeline},
+    },
     sdk::{Storage, StorageError},
 };
 
@@ -19,6 +22,8 @@ pub(super) struct Gaps {
     lost: Vec<Window>,
     /// Not read, as somebody has moved the position on, oldest first.
     skipped: Vec<Window>,
+    /// Why they count as lost.
+    losses: Vec<Loss>,
     /// Since when late rows are being looked for.
     settling_since: Option<DateTime<Utc>>,
     /// Why the timeline cannot be read.
@@ -38,6 +43,7 @@ impl Gaps {
                 missing: timeline.coverage.missing().collect(),
                 lost: timeline.coverage.lost().to_vec(),
                 skipped: timeline.coverage.skipped().to_vec(),
+                losses: timeline.coverage.losses().to_vec(),
                 settling_since: timeline.coverage.settling_since(),
                 damage: None,
             },
@@ -67,9 +73,10 @@ impl Gaps {
         let all: TimeDelta = self.lost.iter().map(Window::span).sum();
         Some(format!(
             "{} of mail in {count} intervals, the newest until {}: Microsoft did not keep the \
-             rows until they were asked for",
+             rows until they were asked for; asked for once more a day{}",
             span(all),
-            moment(last.end())
+            moment(last.end()),
+            self.proof()
         ))
     }
 
@@ -81,6 +88,24 @@ impl Gaps {
                 "skipped by position, as somebody has moved it on: rows received from {}. If \
                  nobody else has delivered them, `message-trace backfill --skipped` does",
                 windows.join(", and from ")
+            )
+        })
+    }
+
+    /// What the newest loss was called lost for.
+    fn proof(&self) -> String {
+        let known = self.losses.iter().rev().find_map(|loss| loss.evidence);
+        known.map_or_else(String::new, |evidence| {
+            let Evidence {
+                refused,
+                refusals: [first, second],
+                answered,
+                ..
+            } = evidence;
+            format!(
+                "; {refused} was refused at {} and {}, and {answered} answered between",
+                moment(first),
+                moment(second)
             )
         })
     }
@@ -105,6 +130,7 @@ impl Gaps {
             "missing": windows(&self.missing),
             "lost": windows(&self.lost),
             "skipped_by_position": windows(&self.skipped),
+            "losses": self.losses,
             "settling_since": self.settling_since,
             "damage": self.damage,
         })
@@ -138,7 +164,17 @@ mod tests {
         assert_eq!((nothing.missing(), nothing.settling()), (None, None));
 
         let mut coverage = Coverage::new(at(0));
-        coverage.lose(window(0, 10));
+        coverage.lose(Loss {
+            window: window(0, 10),
+            evidence: Some(Evidence {
+                refused: window(9, 10),
+                refusals: [at(70), at(80)],
+                answered: window(70, 71),
+                local: at(80),
+                source: at(81),
+            }),
+            asked: at(81),
+        });
         coverage.reach(at(70));
         coverage.read(window(70, 90), at(90), 5);
         let mut moved = coverage.clone();
@@ -166,6 +202,12 @@ mod tests {
         );
         let lost = gaps.lost().unwrap();
         assert!(lost.starts_with("10 min of mail in 1 intervals"), "{lost}");
+        let proof = "; 2026-11-18T11:15:40Z to 2026-11-18T11:16:40Z was refused at 2026-11-18 \
+                     12:16:40 UTC and 2026-11-18 12:26:40 UTC, and 2026-11-18T12:16:40Z to \
+                     2026-11-18T12:17:40Z answered between";
+        assert!(lost.ends_with(proof), "{lost}");
+        let losses = &gaps.facts()["losses"];
+        assert_eq!(losses[0]["evidence"]["source"], "2026-11-18T12:27:40Z");
         let settling = gaps.settling().unwrap();
         assert!(
             settling.ends_with("since 2026-11-18 12:16:40 UTC"),

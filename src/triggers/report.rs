@@ -8,12 +8,17 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
-use super::summary::{Line, Summary};
+use super::{
+    summary::{Line, Summary},
+    words::moment,
+};
 use crate::{
-    Clock, Window,
+    Clock,
+    clock::Step,
     collect::{
         Event, Lane, Observer, PageCount, Standing,
         backfill::{Phase, Progress},
+        evidence::Loss,
         letters::Stock,
     },
     sdk::{Heartbeat, Intake, Log, Metrics, Side},
@@ -50,6 +55,10 @@ struct Figures {
     rows: Family<Novelty, Counter>,
     window_rows: Histogram,
     lost: Counter<f64, AtomicU64>,
+    refused: Gauge,
+    unsettled: Counter<f64, AtomicU64>,
+    skew: Gauge<f64, AtomicU64>,
+    steps: Counter,
     mark: Gauge,
     lanes: Family<InLane, Counter>,
     lateness: Histogram,
@@ -109,6 +118,26 @@ impl Figures {
             lost: metrics.register(
                 "lost_seconds",
                 "Time whose rows Microsoft no longer kept when they were asked for",
+                Counter::default(),
+            ),
+            refused: metrics.register(
+                "refused_seconds",
+                "Time that Microsoft refuses as too old, and that is asked for again",
+                Gauge::default(),
+            ),
+            unsettled: metrics.register(
+                "unsettled_seconds",
+                "Time that was not read as often as it should have been, for want of quota",
+                Counter::default(),
+            ),
+            skew: metrics.register(
+                "clock_skew_seconds",
+                "How far the service's clock is ahead of this machine's; 0 while that is not known",
+                Gauge::default(),
+            ),
+            steps: metrics.register(
+                "clock_steps",
+                "How often the clock of this machine was set, or the machine has slept",
                 Counter::default(),
             ),
             mark: metrics.register(
@@ -241,10 +270,14 @@ impl Report {
         self.figures.missing.set(standing.missing.num_seconds());
         self.figures.gaps.set(number(standing.gaps));
         self.figures.known.set(number(standing.known));
+        let skew = standing.skew.unwrap_or_default();
+        self.figures.skew.set(seconds(skew));
+        self.figures.refused.set(standing.refused.num_seconds());
         for line in self.summary.lines(standing, now) {
             match line {
                 Line::Info(text) => self.log.info(text),
                 Line::Warning(text) => self.log.warning(text),
+                Line::Error(text) => self.log.error(text),
             }
         }
     }
@@ -281,11 +314,24 @@ impl Report {
         ));
     }
 
-    fn lost(&self, window: Window) {
+    fn lost(&self, loss: &Loss) {
+        let Loss {
+            window, evidence, ..
+        } = loss;
         self.figures.lost.inc_by(seconds(window.span()));
+        let proof = evidence.map_or_else(String::new, |evidence| {
+            let [first, second] = evidence.refusals;
+            format!(
+                " It refused {} at {} and at {}, and answered for {} between.",
+                evidence.refused,
+                moment(first),
+                moment(second),
+                evidence.answered
+            )
+        });
         self.log.error(format!(
-            "Rows received from {window} are lost: Microsoft does not keep them any more. The \
-             collection goes on behind them."
+            "Rows received from {window} are lost: Microsoft does not keep them any more.{proof} The \
+             collection goes on behind them, and asks for them once more a day."
         ));
     }
 }
@@ -332,7 +378,39 @@ impl Observer for Report {
                     "The window {window} is read in narrower ones: {sentence}"
                 ));
             }
-            Event::Lost { window } => self.lost(window),
+            Event::Refused { window } => self.log.warning(format!(
+                "Microsoft refuses the rows received from {window} as older than what it keeps. \
+                 Nothing is given up before that is certain: how far back it reaches is found out, \
+                 and what it refuses is asked for again."
+            )),
+            Event::Lost { loss } => self.lost(loss),
+            Event::Found { window } => self.log.warning(format!(
+                "Microsoft answers for the rows received from {window}, which counted as lost: they \
+                 are read now."
+            )),
+            Event::Unsettled { window } => {
+                self.figures.unsettled.inc_by(seconds(window.span()));
+                self.log.warning(format!(
+                    "The rows received from {window} are not read again, as the quota has not \
+                     allowed for it in twice the time of `settle_time`: what surfaced late among \
+                     them may be missing."
+                ));
+            }
+            Event::ClockStepped(step) => {
+                self.figures.steps.inc();
+                let Step { expected, shown } = step;
+                self.log.warning(format!(
+                    "The clock of this machine shows {} where {} was due: it was set, or the \
+                     machine has slept. The service's time is asked for; nothing is lost or sent \
+                     twice for it.",
+                    moment(shown),
+                    moment(expected)
+                ));
+            }
+            Event::Retracted { window } => self.log.warning(format!(
+                "The time from {window} counted as read, and has not happened yet by the service's \
+                 clock: it is read when it has."
+            )),
             Event::Accepted { newest, .. } => {
                 if let Some(newest) = newest {
                     self.intake.accepted_up_to(newest);

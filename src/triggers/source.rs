@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use super::{event, formats::VERSION};
 use crate::{
     Clock, Page, Window,
-    collect::{Lane, Remedy, Source, SourceError, SourceLimits},
+    collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime},
     http::chain,
     microsoft::{
-        self, Class, Concern, Graph, Limiter, Link, Quota, ReportingService, Share, Urgency,
+        self, Class, Concern, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share,
+        Urgency,
     },
     sdk::{Log, Metrics, RunError, Storage},
 };
@@ -64,6 +65,20 @@ impl Source for Reporting {
             latency: self.service.latency(),
         }
     }
+
+    fn time(&self, _local: DateTime<Utc>) -> SourceTime {
+        source_time(self.service.time())
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        let told = self.service.ask_time().await;
+        told.map_err(|error| source_error(&error, self.clock.now()))
+    }
+}
+
+fn source_time(time: ServiceTime) -> SourceTime {
+    let ServiceTime { now, certain, skew } = time;
+    SourceTime { now, certain, skew }
 }
 
 fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
@@ -72,15 +87,14 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
         Class::Throttled { retry_after } => Remedy::Throttled { after: retry_after },
         Class::Transient { retry_after } => Remedy::Retry { after: retry_after },
         Class::Narrow => Remedy::Narrow,
-        Class::OutOfReach { days: Some(days) } => Remedy::TooOld {
-            oldest: now - TimeDelta::days(days.into()),
+        Class::OutOfReach { days } => Remedy::TooOld {
+            oldest: days.and_then(|days| now.checked_sub_signed(TimeDelta::days(days.into()))),
         },
         // Not the question is refused, but whoever asks.
         Class::Refused if error.concern() != Concern::Query => Remedy::Refused {
             heals: error.concern() == Concern::ServicePrincipal,
         },
-        // Rows are given up only for a reach that the service has named.
-        Class::OutOfReach { days: None } | Class::Refused => Remedy::Person,
+        Class::Refused => Remedy::Person,
     };
     SourceError {
         remedy,
@@ -256,7 +270,13 @@ impl Source for Tracing {
         event::shorten(event, most)
     }
 
-    fn now(&self, local: DateTime<Utc>) -> DateTime<Utc> {
-        local + self.graph.skew()
+    fn time(&self, _local: DateTime<Utc>) -> SourceTime {
+        source_time(self.graph.time())
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        let told = self.graph.ask_time().await;
+        self.remember_quota().await;
+        told.map_err(|error| source_error(&error, self.clock.now()))
     }
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     http::chain,
+    microsoft::BOUND,
     sdk::{Answers, Running, Storage},
 };
 
@@ -122,6 +123,7 @@ pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
     lines.extend(tenant(running).await);
     lines.push(position);
     lines.extend(timeline(storage).await);
+    lines.extend(running.process.as_ref().map(clock));
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
     lines.extend(quota(storage, now).await);
     lines.push(errors(running, now));
@@ -202,6 +204,29 @@ async fn timeline(storage: &Storage) -> Vec<Line> {
     let settling = gaps.settling().unwrap_or_else(none);
     lines.push(line("settling", settling, Value::Null, false));
     lines
+}
+
+/// What the process knows of the time.
+fn clock(process: &Answers) -> Line {
+    let figure = |name| process.own_metric(name).unwrap_or(0.0);
+    let (skew, steps) = (figure("clock_skew_seconds"), figure("clock_steps_total"));
+    let bad = skew.abs() > BOUND.as_seconds_f64();
+    let way = if skew > 0.0 { "behind" } else { "ahead of" };
+    let mut text = if skew.abs() < 2.0 {
+        "as the service's, as far as its answers tell".to_owned()
+    } else {
+        format!("{:.0} s {way} the service's", skew.abs())
+    };
+    if bad {
+        text.push_str(": set it right (NTP)");
+    }
+    if steps > 0.0 {
+        text.push_str(&format!(
+            "; set, or stood still, {steps} times since its start"
+        ));
+    }
+    let facts = json!({"skew_seconds": skew, "steps": steps});
+    line("clock", text, facts, bad)
 }
 
 /// How many events the process has delivered.

@@ -4,7 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::collect::{PageCount, Standing};
+use super::words;
+use crate::{
+    collect::{PageCount, Standing},
+    microsoft::BOUND,
+};
 
 /// A line is written at most this often.
 const PERIOD: TimeDelta = TimeDelta::minutes(1);
@@ -30,6 +34,7 @@ struct State {
     count: PageCount,
     said_coarse: Option<DateTime<Utc>>,
     said_better: Option<DateTime<Utc>>,
+    said_skew: Option<DateTime<Utc>>,
 }
 
 /// Something to say.
@@ -39,6 +44,8 @@ pub(super) enum Line {
     Info(String),
     /// A person should consider it.
     Warning(String),
+    /// A person must act.
+    Error(String),
 }
 
 impl Summary {
@@ -74,7 +81,26 @@ impl Summary {
                 better.num_hours()
             ))
         });
-        [progress, coarse, better].into_iter().flatten().collect()
+        let skew = standing.skew.filter(|skew| skew.abs() > BOUND);
+        let skew = skew.filter(|_| due(&mut state.said_skew, now));
+        let skew = skew.map(|skew| {
+            let way = if skew > TimeDelta::zero() {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            Line::Error(format!(
+                "The clock of this machine is {} {way} the service's, as several of its answers \
+                 agree: set it right (NTP). Rows are asked for by the service's clock; nothing is \
+                 called lost or final, and no delivered row is forgotten, before both clocks allow \
+                 it.",
+                words::span(skew.abs())
+            ))
+        });
+        [progress, coarse, better, skew]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
@@ -169,6 +195,8 @@ mod tests {
             known: 0,
             coarseness: None,
             better_settle_time: None,
+            skew: None,
+            refused: TimeDelta::zero(),
         }
     }
 
@@ -199,6 +227,28 @@ mod tests {
         let text = "Up to date: 0 rows in the last 10 min, 0 late, 0 with a changed status, \
                     backlog 0.";
         assert_eq!(lines(11), [Line::Info(text.to_owned())]);
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_an_error_once_a_day() {
+        let summary = Summary::default();
+        let lines = |minutes, seconds| {
+            let skew = Some(TimeDelta::seconds(seconds));
+            let lines = summary.lines(&Standing { skew, ..standing() }, at(minutes));
+            lines
+                .into_iter()
+                .find(|line| matches!(line, Line::Error(_)))
+        };
+        assert_eq!((lines(0, 300), lines(1, -300)), (None, None));
+        let Some(Line::Error(text)) = lines(2, 2 * 86_400) else {
+            panic!("nothing was said");
+        };
+        assert!(text.contains("is 2 days behind the service's"), "{text}");
+        assert_eq!(lines(24 * 60 + 1, 2 * 86_400), None);
+        let Some(Line::Error(text)) = lines(24 * 60 + 2, -301) else {
+            panic!("nothing was said");
+        };
+        assert!(text.contains("is 5 min ahead of the service's"), "{text}");
     }
 
     #[test]

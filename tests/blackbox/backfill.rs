@@ -487,7 +487,7 @@ async fn it_asks_for_nothing_but_the_range() {
     let world = two_days(500).await;
     let ((from, start), (to, end)) = (ago(&world, 40), ago(&world, 10));
     backfill(&world, &["--from", &from, "--to", &to]).await;
-    for request in world.emulator.requests(Endpoint::Report) {
+    for request in world.requests(Endpoint::Report) {
         let filter = request.query("$filter").unwrap();
         let dates: Vec<DateTime<Utc>> = filter
             .split('\'')

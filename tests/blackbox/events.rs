@@ -129,7 +129,9 @@ async fn the_sample_of_the_vendor_s_page_goes_byte_for_byte() {
         content_type: "application/json;odata=verbose".to_owned(),
         body: body.clone(),
     };
-    world.emulator.fault(Endpoint::Report, answer.times(1));
+    world
+        .emulator
+        .fault(Endpoint::Report, answer.after(1).times(1));
     let mut process = world.start();
     process.prints("Forwarding 1 records").await;
     crate::world::until("the row is accepted", || world.count(Endpoint::Intake) == 1).await;

@@ -56,11 +56,11 @@ async fn the_live_edge_is_asked_once_a_frequency() {
     world.configure(json!({"start_time": 1}));
     let mut process = world.start();
     until("three windows of the live edge are read", || {
-        world.count(Endpoint::Report) >= 4
+        world.requests(Endpoint::Report).len() >= 4
     })
     .await;
     process.stop().await;
-    let mut requests = world.emulator.requests(Endpoint::Report);
+    let mut requests = world.requests(Endpoint::Report);
     // The second is for the hour before the start.
     requests.remove(1);
     let bounds: Vec<_> = requests

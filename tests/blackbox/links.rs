@@ -159,7 +159,7 @@ async fn a_token_that_expires_between_pages_is_renewed() {
     let slow = Fault::DelayRequest { ms: 2_500 };
     world
         .emulator
-        .fault(Endpoint::Graph, slow.after(1).times(1));
+        .fault(Endpoint::Graph, slow.after(2).times(1));
     let mut process = world.start();
     world.backlog_delivered().await;
     process.stop().await;
@@ -181,7 +181,7 @@ async fn a_failing_page_is_asked_for_again() {
         let world = three_pages().await;
         world
             .emulator
-            .fault(Endpoint::Graph, fault.after(1).times(1));
+            .fault(Endpoint::Graph, fault.after(2).times(1));
         let mut process = world.start();
         process
             .prints("The message trace answers again after")

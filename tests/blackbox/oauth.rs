@@ -37,7 +37,7 @@ async fn a_token_that_expires_between_pages_is_renewed() {
     let slow = Fault::DelayRequest { ms: 2_500 };
     world
         .emulator
-        .fault(Endpoint::Report, slow.after(1).times(1));
+        .fault(Endpoint::Report, slow.after(2).times(1));
     let mut process = world.start();
     world.backlog_delivered().await;
     process.stop().await;

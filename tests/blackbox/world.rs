@@ -187,6 +187,10 @@ impl World {
 
     /// That the collection has not passed the mail of this world.
     pub(crate) fn nothing_was_passed(&self) {
+        // Nothing is judged, and nothing kept, before the service has told the time.
+        if !self.data().join("context.json").exists() {
+            return;
+        }
         assert!(
             self.mark() <= self.oldest,
             "the mark {} is behind {}",
@@ -276,6 +280,13 @@ impl World {
                 .any(|entry| entry.level == level && entry.message.contains(text))
         })
         .await;
+    }
+
+    /// The requests for rows: all but those that only ask for the time.
+    pub(crate) fn requests(&self, endpoint: Endpoint) -> Vec<emulator::RecordedRequest> {
+        let all = self.emulator.requests(endpoint).into_iter();
+        all.filter(|request| request.query("$top").as_deref() != Some("1"))
+            .collect()
     }
 
     /// The emulator's time, which is the machine's.

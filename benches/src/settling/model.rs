@@ -17,9 +17,10 @@ use message_trace::{
         Lane,
         coverage::Coverage,
         lateness::Lateness,
-        schedule::{Schedule, ScheduleSettings},
+        schedule::{Completed, Schedule, ScheduleSettings},
     },
 };
+use tokio::time::Instant;
 
 pub(super) const DAY: i64 = 86_400;
 
@@ -112,14 +113,20 @@ impl Tenant {
             }
         }
         self.schedule.learn(lane, window, rows as u64);
-        self.schedule.complete(window, now, rows as u64, now);
+        let completed = Completed {
+            window,
+            began: now,
+            until: now,
+            rows: rows as u64,
+        };
+        _ = self.schedule.complete(completed, now);
     }
 
     pub(super) fn turn(&mut self, now: DateTime<Utc>) {
         if let Some(window) = self.schedule.live(now) {
             self.read(Lane::Live, window, now);
         }
-        while let Some((lane, window)) = self.schedule.beside(now) {
+        while let Some((lane, window)) = self.schedule.beside(now, Instant::now()) {
             self.read(lane, window, now);
         }
     }

@@ -10,6 +10,14 @@ fn window(start: i64, end: i64) -> Window {
     Window::new(at(start), at(end)).unwrap()
 }
 
+fn loss(window: Window) -> Loss {
+    Loss {
+        window,
+        evidence: None,
+        asked: at(0),
+    }
+}
+
 fn phases(coverage: &Coverage) -> Vec<(Window, Phase)> {
     let stretches = coverage.stretches().iter();
     stretches.map(|one| (one.window, one.phase)).collect()
@@ -42,12 +50,12 @@ fn a_gap_is_missing_until_it_is_read() {
 fn what_was_read_late_enough_is_final_and_raises_the_floor() {
     let mut coverage = Coverage::new(at(0));
     coverage.read(window(0, 100), at(100), 100);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     assert_eq!((coverage.floor(), coverage.edge()), (at(40), at(100)));
     let mut coverage = Coverage::new(at(0));
     coverage.reach(at(10));
     coverage.read(window(10, 100), at(100), 90);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     assert_eq!(coverage.floor(), at(0), "what is missing holds the floor");
     let expected = [
         (window(0, 10), Phase::Missing),
@@ -55,7 +63,7 @@ fn what_was_read_late_enough_is_final_and_raises_the_floor() {
         (window(40, 100), Phase::Settling(at(100))),
     ];
     assert_eq!(phases(&coverage), expected);
-    coverage.lose(window(0, 10));
+    coverage.lose(loss(window(0, 10)));
     assert_eq!(coverage.floor(), at(40));
     assert_eq!(coverage.lost(), [window(0, 10)]);
 }
@@ -75,9 +83,9 @@ fn what_has_not_happened_yet_is_not_missing() {
 fn losses_that_meet_are_one() {
     let mut coverage = Coverage::new(at(0));
     coverage.reach(at(100));
-    coverage.lose(window(0, 10));
-    coverage.lose(window(10, 30));
-    coverage.lose(window(50, 60));
+    coverage.lose(loss(window(0, 10)));
+    coverage.lose(loss(window(10, 30)));
+    coverage.lose(loss(window(50, 60)));
     assert_eq!(coverage.lost(), [window(0, 30), window(50, 60)]);
 }
 
@@ -97,12 +105,12 @@ fn too_many_stretches_are_merged_to_what_is_read_soonest() {
 fn what_is_wanted_again_is_missing_also_before_the_origin() {
     let mut coverage = Coverage::new(at(0));
     coverage.read(window(0, 10), at(200), 1);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     coverage.want(window(-20, 5));
     assert_eq!((coverage.origin(), coverage.floor()), (at(-20), at(-20)));
     assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(-20, 5)]);
     coverage.read(window(-20, 5), at(200), 0);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     assert_eq!(coverage.floor(), at(10));
 }
 
@@ -114,13 +122,13 @@ fn wanted(coverage: &Coverage) -> Vec<Window> {
 fn a_backfill_asks_for_what_was_not_read_and_leaves_the_mark_alone() {
     let mut coverage = Coverage::new(at(0));
     coverage.read(window(0, 100), at(300), 9);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     coverage.read(window(100, 110), at(110), 1);
     coverage.backfill(window(-50, -30), false);
     assert_eq!(wanted(&coverage), [window(-50, -30)]);
     assert_eq!((coverage.mark(), coverage.missing().count()), (at(110), 0));
     coverage.read(window(-50, -30), at(300), 5);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     assert_eq!(coverage.floor(), at(100), "done");
     // What lies between it and the origin was never asked for, the rest was.
     coverage.backfill(window(-60, 50), false);
@@ -145,11 +153,11 @@ fn what_a_backfill_asks_for_behind_the_edge_is_missing() {
 fn what_is_lost_is_asked_for_once_more() {
     let mut coverage = Coverage::new(at(0));
     coverage.reach(at(100));
-    coverage.lose(window(0, 50));
+    coverage.lose(loss(window(0, 50)));
     coverage.backfill(window(20, 60), false);
     assert_eq!(wanted(&coverage), [window(20, 50)]);
     assert_eq!(coverage.lost(), [window(0, 20)]);
-    coverage.lose(window(20, 30));
+    coverage.lose(loss(window(20, 30)));
     assert_eq!(coverage.lost(), [window(0, 30)]);
 }
 
@@ -158,7 +166,7 @@ fn a_collection_begins_after_backfills_as_if_it_were_the_first() {
     let mut coverage = Coverage::for_backfills(at(0));
     coverage.backfill(window(0, 10), false);
     coverage.read(window(0, 10), at(200), 1);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     coverage.backfill(window(20, 30), false);
     assert_eq!(wanted(&coverage), [window(20, 30)]);
     let mut behind = coverage.clone();
@@ -177,12 +185,12 @@ fn rows_beside_a_window_are_left_alone_where_they_may_be_forgotten() {
     let mut coverage = Coverage::new(at(0));
     assert!(coverage.is_done_with(at(-1)), "another module's");
     coverage.read(window(0, 100), at(300), 9);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     coverage.backfill(window(-20, -10), false);
     assert!(coverage.is_done_with(at(0)) && coverage.is_done_with(at(99)));
     assert!(!coverage.is_done_with(at(-15)) && !coverage.is_done_with(at(100)));
     coverage.read(window(-20, -15), at(300), 9);
-    coverage.settle(HOUR);
+    coverage.settle(HOUR, at(10_000));
     assert!(coverage.is_done_with(at(-16)) && !coverage.is_done_with(at(-15)));
 }
 

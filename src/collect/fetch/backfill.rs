@@ -36,6 +36,8 @@ pub(super) struct Backfill {
     /// Since when this process works on it, and for how many seconds others did before.
     since: Instant,
     before: u64,
+    /// What was ordered.
+    order: Order,
     /// Whether it was cancelled: only what has begun is read to its end.
     cancelled: bool,
     /// When the progress was written last, and whether it has changed since.
@@ -93,7 +95,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if under_way != Some(order.id) {
             self.take_order(&order, known).await?;
         }
-        if order.cancelled {
+        if order.cancelled && self.has_begun() {
             self.cancel().await?;
         }
         Ok(())
@@ -117,16 +119,42 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(Some((order, known)))
     }
 
+    /// Takes a backfill up. Before the time is known, that is all: a person sees what is in the way.
+    async fn take_order(&mut self, order: &Order, known: Option<Progress>) -> Result<(), End> {
+        let now = self.time().now;
+        let progress = known.unwrap_or_else(|| Progress::new(order, order.range, now));
+        self.backfill = Some(Backfill {
+            since: Instant::now(),
+            before: progress.worked,
+            progress,
+            order: order.clone(),
+            cancelled: false,
+            told: None,
+            changed: false,
+        });
+        self.place_backfill().await
+    }
+
     /// Begins a backfill, or goes on with it. The timeline is kept first: a crash between the two
     /// makes that be done once more.
-    async fn take_order(&mut self, order: &Order, known: Option<Progress>) -> Result<(), End> {
-        let resumed = known.is_some();
-        let now = self.source_time();
-        let end = self.behind_the_live_edge(order.range.end(), now);
-        let Some(range) = Window::new(order.range.start(), end) else {
+    pub(super) async fn place_backfill(&mut self) -> Result<(), End> {
+        if !self.has_begun() {
+            return Ok(());
+        }
+        let Some(mut backfill) = self.backfill.take() else {
             return Ok(());
         };
-        let mut progress = known.unwrap_or_else(|| Progress::new(order, range, now));
+        let (order, progress) = (&backfill.order, &mut backfill.progress);
+        let resumed = progress.asked > 0;
+        if !resumed {
+            let now = self.time().now;
+            let end = self.behind_the_live_edge(order.range.end(), now);
+            let Some(range) = Window::new(order.range.start(), end) else {
+                return Ok(());
+            };
+            progress.range = range;
+            progress.complete_until = range.start();
+        }
         // What was delivered for it stays so, even when the timeline had to be begun anew.
         let rest = Window::new(progress.complete_until, progress.range.end());
         if let Some(rest) = rest.filter(|_| !order.cancelled) {
@@ -141,14 +169,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             range: progress.range,
             resumed,
         });
-        self.backfill = Some(Backfill {
-            since: Instant::now(),
-            before: progress.worked,
-            progress,
-            cancelled: false,
-            told: None,
-            changed: true,
-        });
+        backfill.changed = true;
+        self.backfill = Some(backfill);
         self.settle_backfill().await
     }
 
@@ -237,7 +259,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Writes the progress, now and then.
     pub(super) async fn tell_progress(&mut self) -> Result<(), End> {
-        let now = self.source_time();
+        let now = self.time().now;
         let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };

@@ -9,7 +9,6 @@ use super::{
     super::{
         Checkpoint, Event, Sink, Source, Store,
         known::{BatchId, Filed},
-        readings::Done,
         timeline::Timeline,
     },
     Collector, End,
@@ -173,19 +172,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Windows are done.
-    pub(super) async fn complete(&mut self, done: Vec<Done>) -> Result<(), End> {
-        if done.is_empty() {
-            return Ok(());
-        }
-        for Done {
-            window,
-            began,
-            read,
-        } in done
-        {
-            self.schedule.complete(window, began, read.rows, read.now);
-        }
+    /// Windows count as read now.
+    pub(super) async fn completed(&mut self) -> Result<(), End> {
         // What is done is not read again by this process, whatever is safe on the disk.
         self.known.forget_before(self.horizon());
         self.keeping.changed = true;
@@ -233,7 +221,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub(super) async fn keep(&mut self) -> Result<(), End> {
         self.sync().await?;
         let timeline = Timeline::new(
-            self.source_time(),
+            self.time().now,
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
         )

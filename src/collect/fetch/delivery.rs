@@ -139,7 +139,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Novelty::New;
         };
         if !unread.is_some_and(|unread| unread.contains(received)) {
-            if let Some(lateness) = self.schedule.first_seen(received, pass.began) {
+            if let Some(lateness) = self.schedule.first_seen(received, pass.began.time) {
                 self.tell(Event::FirstSeen { lateness });
                 return Novelty::Late;
             }
@@ -147,7 +147,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         // How long a backlog has waited says nothing about the service.
         if pass.lane == Lane::Live {
-            let lateness = (pass.began - received).max(TimeDelta::zero());
+            let lateness = (pass.began.time - received).max(TimeDelta::zero());
             self.tell(Event::FirstSeen { lateness });
         }
         Novelty::New

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Draft, Lane};
 use crate::{
     Page, RowRef, Window,
-    collect::{Newest, readings::ReadingId},
+    collect::{Newest, evidence::Moment, readings::ReadingId},
 };
 
 /// How far beyond its window a source may look to be on the safe side.
@@ -32,7 +32,7 @@ pub(super) struct Pass<L, B> {
     pub(super) lane: Lane,
     pub(super) window: Window,
     /// When its first page was asked for.
-    pub(super) began: DateTime<Utc>,
+    pub(super) began: Moment,
     /// The page to ask for; none for the first.
     pub(super) link: Option<L>,
     pub(super) draft: Draft<B>,
@@ -92,6 +92,13 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
         self.pass.take()
     }
 
+    /// Gives up a window whose first page is still to be asked for.
+    pub(super) fn give_back(&mut self) -> Option<Pass<L, B>> {
+        let is_begun = |pass: &Pass<L, B>| pass.link.is_some() || pass.pages > 0;
+        let may_be = self.waits() && !self.pass.as_ref().is_some_and(is_begun);
+        may_be.then(|| self.pass.take()).flatten()
+    }
+
     /// Since when a page is being waited for.
     pub(super) fn asking_since(&self) -> Option<Instant> {
         self.asking_since
@@ -103,7 +110,7 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
         id: ReadingId,
         lane: Lane,
         window: Window,
-        began: DateTime<Utc>,
+        began: Moment,
         draft: Draft<B>,
     ) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    tests::{SETTINGS, at},
+    tests::{SETTINGS, at, complete},
     *,
 };
 
@@ -99,7 +99,7 @@ impl Reading {
         let mut readers = VecDeque::new();
         loop {
             while readers.len() < 2
-                && let Some((lane, window)) = schedule.beside(now)
+                && let Some((lane, window)) = schedule.beside(now, Instant::now())
             {
                 readers.push_back((lane, window, window.end()));
             }
@@ -126,7 +126,7 @@ impl Reading {
                 reading.shortened += 1;
             } else if is_last {
                 schedule.learn(lane, window, all as u64);
-                schedule.complete(window, now, all as u64, now);
+                complete(&mut schedule, window, now, all as u64, now);
                 reading.windows.push(all);
             } else {
                 readers.push_back((lane, window, oldest));

@@ -169,15 +169,60 @@ fn a_position_that_was_moved_back_is_followed() {
     names(&start, Weight::Info, &[at(-5)]);
 }
 
+/// A wrong clock has left it: nothing that has happened is thrown away for it.
+#[test]
+fn what_has_not_happened_yet_is_cut_off_and_nothing_before_it() {
+    let mut ahead = coverage();
+    ahead.read(window(20, 320), at(320), 9);
+    ahead.read(window(0, 10), at(320), 9);
+    let mark = ahead.mark();
+    let mut expected = ahead.clone();
+    assert_eq!(expected.retract_all(at(200)), Some(window(200, 320)));
+    for (position, copy) in [
+        (Position::At(mark), Some(mark)),
+        (Position::At(at(5)), Some(at(5))),
+        (Position::Absent, None),
+        // Nobody wishes to skip what has not happened yet.
+        (Position::At(at(9000)), Some(mark)),
+    ] {
+        let moved_back = position == Position::At(at(5));
+        let witnesses = Witnesses {
+            position,
+            copy,
+            timeline: whole(ahead.clone()),
+            newest_known: Some(at(0)),
+        };
+        let start = Start::new(witnesses, terms());
+        let last = start.remarks.last().unwrap();
+        assert_eq!(last.weight, Weight::Warning);
+        assert!(
+            last.sentence
+                .contains("has been read, which has not happened")
+        );
+        assert_eq!(start.coverage.edge(), at(200));
+        if moved_back {
+            assert_eq!(missing(&start), [window(5, 200)]);
+        } else {
+            assert_eq!(start.coverage, expected);
+        }
+    }
+    // Some seconds are the difference of two looks at one clock.
+    let mut witnesses = left();
+    let mut near = coverage();
+    near.read(
+        Window::new(at(20), at(200) + TimeDelta::seconds(10)).unwrap(),
+        at(200),
+        1,
+    );
+    witnesses.timeline = whole(near.clone());
+    let start = Start::new(witnesses, terms());
+    assert_eq!((start.coverage, start.remarks.len()), (near, 1));
+}
+
 #[test]
 fn without_a_timeline_the_settling_past_is_read_again() {
     let damaged = || Found::Damaged("torn".to_owned());
-    let ahead = whole({
-        let mut coverage = coverage();
-        coverage.reach(at(201));
-        coverage
-    });
-    for timeline in [damaged(), ahead, Found::Nothing] {
+    for timeline in [damaged(), Found::Nothing] {
         let start = Start::new(Witnesses { timeline, ..left() }, terms());
         assert_eq!(start.coverage.floor(), at(0) - SETTLE);
         assert_eq!(start.coverage.edge(), at(0));

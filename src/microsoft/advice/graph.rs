@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Refusal, SERVICE_PRINCIPAL, lacks_service_principal, reach, redirect};
+use super::{Refusal, SERVICE_ID, SERVICE_PRINCIPAL, lacks_service_principal, reach, redirect};
 use crate::microsoft::{Class, Error, complaint::Complaint};
 
 /// When a query whose window ends in the service's future is asked again.
@@ -59,7 +59,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
              for anew"
                 .to_owned(),
         ),
-        400 => bad_request(complaint),
+        400 => bad_request(refusal, complaint),
         404 | 410 => (
             Class::Refused,
             "there is no message trace at this address: `graph_url` is wrong, or this cloud has \
@@ -96,9 +96,9 @@ fn service_principal() -> String {
 }
 
 /// A 400 to the first query of a window.
-fn bad_request(complaint: &Complaint) -> (Class, String) {
+fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
     let said = complaint.text.to_ascii_lowercase();
-    if let Some(out_of_reach) = reach(&said) {
+    if let Some(out_of_reach) = reach(refusal, &said) {
         return out_of_reach;
     }
     if said.contains("longer than") {
@@ -123,7 +123,7 @@ fn own_id(refusal: &Refusal<'_>) -> String {
     refusal
         .response
         .headers()
-        .get("request-id")
+        .get(SERVICE_ID)
         .and_then(|id| id.to_str().ok())
         .filter(|id| id.len() <= 64)
         .map_or_else(String::new, |id| format!(", request-id {id}"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header::LOCATION};
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ use crate::http::{Response, retry_after};
 /// Microsoft's app "Transport Data Platform", of which a tenant must have a service principal
 /// before Graph answers for its message traces. The words around it in the refusal vary.
 const SERVICE_PRINCIPAL: &str = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
+
+/// The header with the id that the service gives to a request.
+const SERVICE_ID: &str = "request-id";
 
 /// An answer other than success, and what was asked.
 pub(super) struct Refusal<'a> {
@@ -94,6 +98,21 @@ impl Refusal<'_> {
         })
     }
 
+    /// Whether the service itself has written it, and no proxy or gateway on the way.
+    fn is_own(&self) -> bool {
+        let response = self.response;
+        let id = response.headers().get(SERVICE_ID);
+        let has_id = id.is_some_and(|id| !id.as_bytes().trim_ascii().is_empty());
+        let json = serde_json::from_slice::<Value>(response.body());
+        let text = |path| Some(json.as_ref().ok()?.pointer(path)?.is_string());
+        let texts = [
+            "/error/message",
+            "/error/message/value",
+            "/odata.error/message/value",
+        ];
+        has_id && texts.into_iter().any(|path| text(path) == Some(true))
+    }
+
     fn complaint(&self) -> Complaint {
         Complaint::read(self.response.body(), &self.secrets)
     }
@@ -129,18 +148,22 @@ fn target_host(location: &str) -> String {
     }
 }
 
-/// The days in a text like "The StartDate can't be older than 10 days from today."; none when the
-/// text is about something else.
-fn reach(said: &str) -> Option<(Class, String)> {
+/// What a 400 means that says something like "The StartDate can't be older than 10 days from today.";
+/// none when it is about something else, or is not certain to be the service's own: only that has the
+/// envelope of its errors and the id that it gives to each request.
+fn reach(refusal: &Refusal<'_>, said: &str) -> Option<(Class, String)> {
     let (_, rest) = said.split_once("older than")?;
+    if !refusal.is_own() {
+        return None;
+    }
     let days = rest
         .split_whitespace()
         .next()
         .and_then(|days| days.parse().ok());
     let reach = days.map_or_else(String::new, |days: u32| format!(" of {days} days"));
     let text = format!(
-        "the window starts before what the service keeps{reach}: earlier rows cannot be had any \
-         more; lower `start_time`"
+        "it says that the window starts before what it keeps{reach}: asked again, and nothing is \
+         given up before that is certain"
     );
     Some((Class::OutOfReach { days }, text))
 }

@@ -133,7 +133,7 @@ fn wrong_account(headers: &HeaderMap) -> &'static str {
 /// A 400: of a window before what is kept, of one that is too wide, of a link, or of anything.
 fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
     let said = complaint.text.to_ascii_lowercase();
-    if let Some(out_of_reach) = reach(&said) {
+    if let Some(out_of_reach) = reach(refusal, &said) {
         return out_of_reach;
     }
     if refusal.link.is_some() {

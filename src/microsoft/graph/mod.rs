@@ -4,25 +4,20 @@ mod events;
 mod limiter;
 mod quota;
 mod repair;
-mod skew;
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{ACCEPT, DATE},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
 use url::Url;
 
 pub(super) use self::events::rewrite;
-use self::skew::Skew;
 pub use self::{
     events::EventFormat,
     limiter::Limiter,
@@ -31,12 +26,13 @@ pub use self::{
 use super::{
     Class, Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice,
     bounds::{self, START_MARGIN},
-    exchange::{Answer, Exchange},
+    exchange::{Answer, Exchange, Times},
     identity::TokenCache,
     oddities::Oddities,
     pace::Pace,
     page::Envelope,
     row::{self, Form},
+    service_clock::ServiceTime,
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
 
@@ -50,7 +46,6 @@ pub struct Graph {
     base: Url,
     keyer: RowKeyer,
     format: EventFormat,
-    skew: Mutex<Skew>,
     repaired: AtomicU64,
 }
 
@@ -96,12 +91,12 @@ impl Graph {
                 headers: HeaderMap::from_iter(headers),
                 pace: Pace::default(),
                 oddities: Oddities::default(),
+                times: Times::default(),
                 limiter: Some(limiter),
             },
             base,
             keyer,
             format,
-            skew: Mutex::default(),
             repaired: AtomicU64::new(0),
         }
     }
@@ -141,11 +136,33 @@ impl Graph {
         result
     }
 
-    /// How far the service's clock is ahead of ours, at least, as far as its answers tell; negative
-    /// when it is behind. No window should end later than now by the service's clock.
-    pub fn skew(&self) -> TimeDelta {
-        let skew = *self.skew.lock().unwrap_or_else(PoisonError::into_inner);
-        skew.known()
+    /// What is known of the service's time. No window should end later.
+    pub fn time(&self) -> ServiceTime {
+        self.exchange.time()
+    }
+
+    /// Asks the service for its time, with a question that any clock may ask: what it answers is
+    /// [`time`](Self::time)'s. Several answers may be needed.
+    ///
+    /// # Errors
+    /// When it does not answer; [`Error::class`] says whether asking again helps.
+    pub async fn ask_time(&self) -> Result<(), Error> {
+        let address = |window| match window {
+            Some(window) => query(&self.base, window, 1),
+            None => address(&self.base, "$top=1"),
+        };
+        let refused = |answer: &Answer| self.refused(answer, None);
+        self.exchange
+            .ask_time(
+                address,
+                |answer| {
+                    let body = answer.response.body();
+                    Envelope::read(body, &self.keyer, &answer.secrets())?;
+                    Ok(())
+                },
+                refused,
+            )
+            .await
     }
 
     /// How many links had to be repaired or replaced.
@@ -155,12 +172,19 @@ impl Graph {
 
     async fn first_page(&self, window: Window, urgency: Urgency) -> Result<Page<Link>, Error> {
         self.check_end(window)?;
-        let url = query(&self.base, window);
-        match self.ask(&url, None, Some(window.end()), urgency).await {
-            // The answer has told the service's time.
-            Err(error) if error.label() == "400" => self.check_end(window).and(Err(error)),
-            result => result,
+        let url = query(&self.base, window, TOP);
+        let result = self.ask(&url, None, Some(window.end()), urgency).await;
+        if let Err(error) = &result
+            && error.label() == "400"
+        {
+            match error.class() {
+                Class::OutOfReach { .. } | Class::Narrow => {}
+                // It says that the window ends in its future.
+                Class::Transient { .. } => self.exchange.is_earlier(),
+                _ => self.exchange.doubt_time(),
+            }
         }
+        result
     }
 
     async fn linked_page(&self, link: &Link, urgency: Urgency) -> Result<Page<Link>, Error> {
@@ -170,8 +194,7 @@ impl Graph {
 
     /// The service refuses windows that end in its future.
     fn check_end(&self, window: Window) -> Result<(), Error> {
-        let now = self.exchange.clock.now() + self.skew();
-        match (window.end() - now).to_std() {
+        match (window.end() - self.time().now).to_std() {
             Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
             _ => Ok(()),
         }
@@ -190,31 +213,25 @@ impl Graph {
         before: Option<DateTime<Utc>>,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
-        let sent = self.exchange.clock.now();
         let answer = self.exchange.get(url, urgency).await?;
-        self.learn(&answer, sent);
-        if answer.response.status() == StatusCode::OK {
-            return self.read(answer, before);
+        if answer.response.status() != StatusCode::OK {
+            return Err(self.refused(&answer, link));
         }
-        let refusal = self.exchange.refusal(&answer, link);
+        let sighting = answer.sighting();
+        let page = self.read(answer, before)?;
+        self.exchange.learn_time(sighting);
+        Ok(page)
+    }
+
+    /// What an answer without a page means.
+    fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
+        let refusal = self.exchange.refusal(answer, link);
         if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
             && let Some(limiter) = &self.exchange.limiter
         {
             limiter.refused(refusal.retry_after());
         }
-        Err(advice::graph(&refusal))
-    }
-
-    fn learn(&self, answer: &Answer, sent: DateTime<Utc>) {
-        let date = answer
-            .response
-            .headers()
-            .get(DATE)
-            .and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
-        if let Some(date) = date {
-            let mut skew = self.skew.lock().unwrap_or_else(PoisonError::into_inner);
-            skew.learn(date.to_utc(), sent, self.exchange.clock.now());
-        }
+        advice::graph(&refusal)
     }
 
     fn read(&self, mut answer: Answer, before: Option<DateTime<Utc>>) -> Result<Page<Link>, Error> {
@@ -239,17 +256,22 @@ fn is_narrow(result: &Result<Page<Link>, Error>) -> bool {
         .is_err_and(|error| error.class() == Class::Narrow)
 }
 
-/// The address of the first page of a window.
-fn query(base: &Url, window: Window) -> Url {
+/// The address of the first page of a window, with at most so many rows.
+fn query(base: &Url, window: Window, top: u32) -> Url {
+    let (start, end) = bounds::of(window);
+    let filter =
+        format!("$filter=receivedDateTime ge {start} and receivedDateTime le {end}&$top={top}");
+    address(base, &filter)
+}
+
+/// The address of the message traces with a query.
+fn address(base: &Url, query: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty()
             .extend(["admin", "exchange", "tracing", "messageTraces"]);
     }
-    let (start, end) = bounds::of(window);
-    url.set_query(Some(&format!(
-        "$filter=receivedDateTime ge {start} and receivedDateTime le {end}&$top={TOP}"
-    )));
+    url.set_query(Some(query));
     url
 }
 

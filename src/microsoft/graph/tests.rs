@@ -235,27 +235,93 @@ async fn no_token_goes_to_a_foreign_link() {
     assert_eq!(fake.requests().len(), 2);
 }
 
+const EMPTY: &str = r#"{"value":[]}"#;
+
 #[tokio::test(start_paused = true)]
 async fn windows_do_not_end_in_the_service_s_future() {
     let fake = signed_in();
     let graph = graph(&fake, EventFormat::Graph);
     let window = Window::new(now() - TimeDelta::hours(1), now()).unwrap();
-    // The service's clock is a minute behind, which its refusal tells.
+    // The service's clock is a minute behind. Its refusal tells nothing, nor does one page alone.
     let behind = [("date", "Sun, 22 Nov 2026 11:59:00 GMT")];
     fake.answer_with(400, &behind, "whatever it says");
-    for _ in 0..2 {
-        let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
-        let retry_after = Some(Duration::from_secs(60));
-        assert_eq!(
-            (error.class(), error.label()),
-            (Class::Transient { retry_after }, "ahead")
-        );
+    let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "400"));
+    assert_eq!((graph.time().now, graph.time().certain), (now(), None));
+    for pages in 1..=3 {
+        fake.answer_with(200, &behind, EMPTY);
+        assert!(graph.ask_time().await.is_ok());
+        assert_eq!(graph.time().certain.is_some(), pages == 3);
     }
-    assert_eq!(fake.requests().len(), 2, "the second time without asking");
-    assert_eq!(graph.skew(), -TimeDelta::minutes(1));
+    assert_eq!(graph.time().skew, Some(-TimeDelta::minutes(1)));
+    let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
+    let retry_after = Some(Duration::from_secs(60));
+    assert_eq!(
+        (error.class(), error.label()),
+        (Class::Transient { retry_after }, "ahead")
+    );
+    assert_eq!(fake.requests().len(), 5, "the last time without asking");
     tokio::time::advance(Duration::from_secs(60)).await;
-    fake.answer(200, r#"{"value":[]}"#);
+    fake.answer(200, EMPTY);
     assert!(graph.page(window, None, Urgency::Later).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_page_of_the_service_itself_tells_the_time() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    let right = ("date", "Sun, 22 Nov 2026 12:00:00 GMT");
+    let certain = async || {
+        _ = graph.page(window(), None, Urgency::Now).await;
+        graph.time().certain
+    };
+    fake.answer_with(502, &[right], "");
+    fake.answer_with(400, &[right], "");
+    fake.answer_with(200, &[right], "<html>");
+    fake.answer_with(200, &[right], r#"{"value":[{"id":"1"}"#);
+    for answer in 0..4 {
+        assert_eq!(certain().await, None, "{answer}");
+    }
+    // One that is in a cache is not of now; neither is it proof that there is no time to be had.
+    fake.answer_with(200, &[right], EMPTY);
+    assert_eq!(certain().await, Some(now()));
+    for page in 0..7 {
+        let old = ("date", "Sun, 22 Nov 2026 06:00:00 GMT");
+        fake.answer_with(200, &[old, ("age", "21600")], EMPTY);
+        assert_eq!(certain().await, Some(now()), "{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_asks_for_the_time_without_a_window() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    fake.answer(400, "the window ends in the future")
+        .answer(200, EMPTY);
+    assert!(graph.ask_time().await.is_ok());
+    let asked = |index: usize| fake.requests()[index].uri().query().unwrap().to_owned();
+    assert_eq!(
+        asked(1),
+        "$filter=receivedDateTime%20ge%202026-11-22T11:57:59Z%20and%20receivedDateTime%20le%20\
+         2026-11-22T11:59:00Z&$top=1"
+    );
+    assert_eq!(asked(2), "$top=1");
+    // What was answered last is asked again; what fails otherwise, another time in another way.
+    fake.answer(504, "");
+    assert_eq!(graph.ask_time().await.unwrap_err().label(), "504");
+    assert_eq!(asked(3), "$top=1");
+    fake.answer(200, EMPTY);
+    assert!(graph.ask_time().await.is_ok());
+    assert!(
+        asked(4).contains("le%202026-11-22T11:00:00Z"),
+        "{}",
+        asked(4)
+    );
+    for _ in 0..6 {
+        fake.answer(400, "");
+    }
+    assert_eq!(graph.ask_time().await.unwrap_err().label(), "400");
+    assert_eq!(fake.requests().len(), 11, "each question once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ fn window() -> Window {
 
 #[test]
 fn the_query_names_both_bounds() {
-    let query = |base: &str, window| query(&base.parse().unwrap(), window).to_string();
+    let query = |base: &str, window| query(&base.parse().unwrap(), window, "").to_string();
     let expected = "https://reports.test/ecp/reportingwebservice/reporting.svc/MessageTrace?\
         $format=json&$filter=StartDate%20eq%20datetime%272024-12-01T23:59:59Z%27%20and%20\
         EndDate%20eq%20datetime%272024-12-02T01:00:00Z%27";

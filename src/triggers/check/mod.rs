@@ -147,7 +147,7 @@ pub(super) async fn run(
     let intake_reached = network::reach(&intake.address().to_string(), context, findings).await;
     reached.compare_clocks(findings);
     if reached.all() {
-        service::read(&subject, context, findings).await;
+        service::read(&subject, findings).await;
     } else {
         for topic in [SIGN_IN, PERMISSION, SERVICE_PRINCIPAL, QUERY] {
             findings.skip(topic, "the servers of Microsoft must be reached first");

@@ -9,13 +9,16 @@ use super::{PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sam
 use crate::{
     Page, Window,
     http::chain,
-    microsoft::{Concern, Error, Link, TokenCache, Urgency},
-    sdk::{Context, Findings, Topic},
+    microsoft::{Concern, Error, Link, ServiceTime, TokenCache, Urgency},
+    sdk::{Findings, Topic},
     triggers::words::moment,
 };
 
 /// How long a query may take, and wait for the quota.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// So many answers tell the service's time when the clock is wrong; a few of them may lie.
+const MOST_QUESTIONS: usize = 8;
 
 /// The steps up to the rows, in this order.
 const STEPS: [Concern; 4] = [
@@ -33,7 +36,7 @@ struct Ending {
 }
 
 /// Tries the steps up to the rows of the last hour.
-pub(super) async fn read(subject: &Subject, context: &Context, findings: &mut Findings<'_>) {
+pub(super) async fn read(subject: &Subject, findings: &mut Findings<'_>) {
     let as_app = match &subject.tokens {
         Some(tokens) if !is_granted(tokens, findings).await => {
             for topic in [SERVICE_PRINCIPAL, QUERY] {
@@ -43,7 +46,7 @@ pub(super) async fn read(subject: &Subject, context: &Context, findings: &mut Fi
         }
         tokens => tokens.is_some(),
     };
-    let ending = Ending::of(&subject.service, context).await;
+    let ending = Ending::of(&subject.service).await;
     for step in STEPS {
         ending.tell(step, as_app, &subject.service, findings);
     }
@@ -80,8 +83,8 @@ async fn is_granted(tokens: &TokenCache, findings: &mut Findings<'_>) -> bool {
 }
 
 impl Ending {
-    async fn of(service: &Service, context: &Context) -> Self {
-        match tokio::time::timeout(PATIENCE, service.last_hour(context)).await {
+    async fn of(service: &Service) -> Self {
+        match tokio::time::timeout(PATIENCE, service.last_hour()).await {
             Ok(Ok(page)) => Self {
                 result: Ok(Sample::of(&page)),
                 answered: true,
@@ -129,27 +132,31 @@ impl Ending {
 }
 
 impl Service {
-    /// The first page of the last hour.
-    async fn last_hour(&self, context: &Context) -> Result<Page<Link>, Error> {
-        let mut result = self.until_now(context).await;
-        if let Err(Error::Ahead { .. }) = result {
-            // Now the service's time is known.
-            result = self.until_now(context).await;
+    /// The first page of the last hour, by the service's clock.
+    async fn last_hour(&self) -> Result<Page<Link>, Error> {
+        for _ in 0..MOST_QUESTIONS {
+            if self.time().certain.is_some() {
+                break;
+            }
+            match self {
+                Self::Graph(graph) => graph.ask_time().await?,
+                Self::Reporting(service) => service.ask_time().await?,
+            }
         }
-        result
-    }
-
-    async fn until_now(&self, context: &Context) -> Result<Page<Link>, Error> {
-        let skew = match self {
-            Self::Graph(graph) => graph.skew(),
-            Self::Reporting(_) => TimeDelta::zero(),
-        };
-        let end = (context.clock.now() + skew).trunc_subsecs(0);
+        let time = self.time();
+        let end = time.certain.unwrap_or(time.now).trunc_subsecs(0);
         let hour = Window::new(end - TimeDelta::hours(1), end);
         let hour = hour.ok_or(Error::Ahead { by: Duration::ZERO })?;
         match self {
             Self::Graph(graph) => graph.page(hour, None, Urgency::Now).await,
             Self::Reporting(service) => service.page(hour, None).await,
+        }
+    }
+
+    fn time(&self) -> ServiceTime {
+        match self {
+            Self::Graph(graph) => graph.time(),
+            Self::Reporting(service) => service.time(),
         }
     }
 }

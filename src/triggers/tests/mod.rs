@@ -2,6 +2,7 @@
 //! shows every row once, and with its final status.
 
 mod backfills;
+mod clocks;
 mod draw;
 mod freshness;
 mod living;

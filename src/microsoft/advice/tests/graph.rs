@@ -112,7 +112,36 @@ fn what_passes_by_itself() {
 fn windows_and_links_that_cannot_be_read() {
     let said = "Invalid StartDate value. The StartDate can't be older than 90 days from today.";
     let reach = Class::OutOfReach { days: Some(90) };
-    says(&ask(400, &[], &bad(said), None), reach, &["of 90 days"]);
+    let own = &[("request-id", "1")];
+    says(
+        &ask(400, own, &bad(said), None),
+        reach,
+        &["of 90 days", "nothing is given up"],
+    );
+    for days in ["0", "4294967295"] {
+        let said = said.replace("90", days);
+        let reach = Class::OutOfReach {
+            days: days.parse().ok(),
+        };
+        says(&ask(400, own, &bad(&said), None), reach, &[]);
+    }
+    let said_more = said.replace("90", "4294967296");
+    let reach = Class::OutOfReach { days: None };
+    says(&ask(400, own, &bad(&said_more), None), reach, &[]);
+    // What others on the way may have written is no evidence.
+    for (headers, body) in [
+        (&[][..], bad(said)),
+        (&[("request-id", " ")], bad(said)),
+        (own, said.to_owned()),
+        (own, format!("<html>{said}</html>")),
+        (own, format!(r#"{{"message":"{said}"}}"#)),
+        (
+            own,
+            format!(r#"{{"error":{{"message":7}},"Message":"{said}"}}"#),
+        ),
+    ] {
+        says(&ask(400, headers, &body, None), Class::Refused, &[]);
+    }
     let said = "|System.ArgumentException|The interval between StartDate and EndDate can't be longer than 10 days.";
     says(
         &ask(400, &[], &bad(said), None),

@@ -229,12 +229,12 @@ fn bad_requests() {
     says(
         &ask(
             400,
-            &[],
+            &[("request-id", "1")],
             &body("Invalid StartDate value. The StartDate can't be older than 10 days from today."),
             None,
         ),
         Class::OutOfReach { days: Some(10) },
-        &["keeps of 10 days", "`start_time`"],
+        &["keeps of 10 days", "nothing is given up"],
     );
     says(
         &ask(

@@ -1,0 +1,298 @@
+use std::time::Duration;
+
+use super::*;
+
+/// A service, a machine, and what the one learns of the other. All in seconds since the beginning.
+struct Site {
+    origin: Instant,
+    clock: ServiceClock,
+    /// How far the service's clock is ahead of the truth.
+    service: i64,
+    /// How far the local clock is ahead of the truth.
+    local: i64,
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+impl Site {
+    fn new(service: i64, local: i64) -> Self {
+        let origin = Instant::now();
+        Self {
+            origin,
+            clock: ServiceClock::new(origin),
+            service,
+            local,
+        }
+    }
+
+    fn reading(&self, second: u64) -> Reading {
+        Reading {
+            wall: at(second as i64 + self.local),
+            instant: self.origin + Duration::from_secs(second),
+        }
+    }
+
+    /// The service answers within this second; its `Date` lies by so much.
+    fn answer(&mut self, second: u64, lie: i64) -> &mut Self {
+        self.see(second, Some(at(second as i64 + self.service + lie)))
+    }
+
+    fn see(&mut self, second: u64, date: Option<DateTime<Utc>>) -> &mut Self {
+        let received = self.reading(second);
+        let sent = received.instant;
+        self.clock.see(Sighting {
+            date,
+            sent,
+            received,
+        });
+        self
+    }
+
+    /// How far the known time is ahead of the truth, and whether it is certain.
+    fn time(&mut self, second: u64) -> (i64, Option<i64>) {
+        let reading = self.reading(second);
+        let off = |time: DateTime<Utc>| (time - at(second as i64)).num_seconds();
+        let ServiceTime { now, certain, .. } = self.clock.time(reading);
+        (off(now), certain.map(off))
+    }
+
+    fn skew(&mut self, second: u64) -> Option<i64> {
+        let reading = self.reading(second);
+        self.clock.time(reading).skew.map(|skew| skew.num_seconds())
+    }
+}
+
+#[test]
+fn one_answer_confirms_a_clock_that_is_right() {
+    let mut site = Site::new(0, 0);
+    assert_eq!(site.time(0), (0, None), "nobody has confirmed it");
+    assert_eq!(site.answer(1, 0).time(2), (0, Some(0)));
+    assert_eq!(site.skew(2), Some(0));
+    // Two seconds are the same, and no more.
+    let mut site = Site::new(2, 0);
+    assert_eq!(site.answer(1, 0).time(2), (2, Some(0)), "the earlier one");
+    let mut site = Site::new(-3, 0);
+    assert_eq!(site.answer(1, 0).time(2), (-2, Some(-3)), "with the tick");
+    let mut site = Site::new(3, 0);
+    assert_eq!(site.answer(1, 0).time(2), (0, None));
+    let mut site = Site::new(-4, 0);
+    assert_eq!(site.answer(1, 0).time(2), (-4, None), "never the future");
+}
+
+#[test]
+fn a_skew_takes_three_answers_and_a_large_one_five() {
+    for (skew, needed) in [
+        (-4, 3),
+        (3, 3),
+        (-301, 3),
+        (300, 3),
+        (-302, 5),
+        (301, 5),
+        (-7200, 5),
+        (100 * 86_400, 5),
+    ] {
+        let mut site = Site::new(skew, 0);
+        for second in 1..needed {
+            site.answer(second, 0);
+            assert_eq!(site.time(second).1, None, "{skew} after {second}");
+        }
+        site.answer(needed, 0);
+        let certain = skew.min(0);
+        assert_eq!(site.time(needed), (skew, Some(certain)), "{skew}");
+        assert_eq!(site.skew(needed + 5), Some(skew));
+    }
+}
+
+#[test]
+fn a_lie_never_counts_while_most_answers_are_true() {
+    for lie in [-3 * 3600, 3 * 3600, -60, 60, 100 * 86_400] {
+        for (service, local) in [(0, 0), (0, -2 * 86_400), (0, 7200), (-240, 0)] {
+            let mut site = Site::new(service, local);
+            let mut agreed = false;
+            for second in 0..60 {
+                let lies = second % 3 == 0;
+                site.answer(second, if lies { lie } else { 0 });
+                let (now, certain) = site.time(second);
+                agreed |= certain.is_some();
+                if agreed {
+                    assert_eq!((now, certain), (service, Some(service.min(local))));
+                }
+            }
+            assert!(agreed, "{lie} {service} {local}");
+        }
+    }
+}
+
+#[test]
+fn liars_who_agree_are_still_outvoted_by_the_local_clock_and_one_answer() {
+    let mut site = Site::new(0, 0);
+    site.answer(1, -900).answer(2, -900);
+    assert_eq!(site.time(2).1, None);
+    assert_eq!(site.answer(3, 0).time(3), (0, Some(0)));
+    // Once it is known, five are needed to say that it is so far off.
+    for second in 4..6 {
+        assert_eq!(site.answer(second, -900).time(second), (0, Some(0)));
+    }
+}
+
+#[test]
+fn a_service_whose_clock_is_set_is_followed() {
+    let mut site = Site::new(0, 0);
+    (0..8).for_each(|second| {
+        site.answer(second, 0);
+    });
+    site.service = -60;
+    for second in 8..12 {
+        assert_eq!(site.answer(second, 0).time(second), (0, Some(0)));
+    }
+    // Five of eight, against three and the local clock.
+    site.answer(12, 0);
+    assert_eq!(site.time(12), (-60, Some(-60)));
+}
+
+#[test]
+fn after_a_step_of_the_local_clock_answers_judge() {
+    for step in [-90, 90, 7200, -2 * 86_400, 100 * 86_400] {
+        let mut site = Site::new(0, 0);
+        assert_eq!(site.answer(1, 0).time(20), (0, Some(0)));
+        site.local = step;
+        let (now, certain) = site.time(30);
+        assert_eq!((now, certain), (step.min(0), None), "the earlier of both");
+        // It is set right again.
+        site.local = 0;
+        assert_eq!(site.time(40), (0, None));
+        assert_eq!(site.answer(41, 0).time(41), (0, Some(0)));
+        // Or it stays so.
+        site.local = step;
+        for second in 50..55 {
+            site.answer(second, 0);
+        }
+        assert_eq!(site.time(60), (0, Some(step.min(0))));
+    }
+}
+
+#[test]
+fn a_machine_that_slept_learns_the_time_anew() {
+    let mut site = Site::new(0, 0);
+    assert_eq!(site.answer(1, 0).time(20), (0, Some(0)));
+    // Eight hours pass that the monotonic clock does not count.
+    (site.service, site.local) = (8 * 3600, 8 * 3600);
+    assert_eq!(site.time(30), (0, None), "not the future");
+    site.answer(31, 0);
+    assert_eq!(site.time(31), (8 * 3600, Some(8 * 3600)));
+}
+
+#[test]
+fn without_dates_the_local_clock_is_all_there_is() {
+    let mut site = Site::new(0, 7200);
+    // One or two may come out of a cache.
+    assert_eq!(site.see(1, None).see(1, None).time(1), (7200, None));
+    assert_eq!(site.see(1, None).time(1), (7200, Some(7200)));
+    assert_eq!(site.skew(1), None);
+    // Answers that tell the time are listened to as soon as they come.
+    for second in 2..7 {
+        site.answer(second, 0);
+    }
+    assert_eq!(site.time(8), (0, Some(0)));
+    // One without changes nothing.
+    assert_eq!(site.see(9, None).time(9), (0, Some(0)));
+    // Before anything is agreed, it is no vote for the local clock either.
+    let mut site = Site::new(0, 7200);
+    site.answer(1, 0).see(2, None).see(2, None).see(2, None);
+    assert_eq!(site.time(2), (0, None));
+}
+
+#[test]
+fn dates_that_never_agree_are_worth_nothing_in_the_end() {
+    let mut site = Site::new(0, 0);
+    for second in 0..23 {
+        site.answer(second, 1000 * (second as i64 + 1));
+        assert_eq!(site.time(second).1, None, "{second}");
+    }
+    site.answer(23, 1_000_000);
+    assert_eq!(site.time(24), (0, Some(0)));
+}
+
+#[test]
+fn slow_answers_tell_less() {
+    let mut site = Site::new(0, 0);
+    let origin = site.origin;
+    let received = site.reading(100);
+    // Written at some time within 100 s.
+    site.clock.see(Sighting {
+        date: Some(at(10)),
+        sent: origin,
+        received,
+    });
+    assert_eq!(site.time(100), (0, Some(-90)), "the local clock tells more");
+    site.answer(101, 0);
+    assert_eq!(site.time(102), (0, Some(0)));
+}
+
+#[test]
+fn what_was_confirmed_just_now_is_not_doubted() {
+    let mut site = Site::new(0, 0);
+    site.answer(1, 0);
+    let doubt = |site: &mut Site, second| {
+        let now = site.reading(second).instant;
+        site.clock.doubt(now);
+        site.time(second)
+    };
+    assert_eq!(doubt(&mut site, 60), (0, Some(0)));
+    assert_eq!(doubt(&mut site, 61), (0, None));
+    assert_eq!(site.answer(62, 0).time(62), (0, Some(0)));
+    // A lie confirms nothing.
+    site.answer(125, 5000);
+    assert_eq!(doubt(&mut site, 126), (0, None));
+}
+
+#[test]
+fn a_service_that_says_that_it_is_earlier_is_believed() {
+    // Its dates are ten minutes ahead of what it knows, always.
+    let mut site = Site::new(600, 0);
+    (1..6).for_each(|second| {
+        site.answer(second, 0);
+    });
+    assert_eq!(site.time(6), (600, Some(0)));
+    site.clock.is_earlier();
+    assert_eq!(site.time(7), (0, Some(0)));
+    assert_eq!(site.skew(7), Some(600), "what its dates say is still told");
+    // Within the second that a date has, it is the earlier end.
+    let mut site = Site::new(-2, 0);
+    assert_eq!(site.answer(1, 0).time(1), (-1, Some(-2)));
+    site.clock.is_earlier();
+    assert_eq!(site.time(2), (-2, Some(-2)));
+}
+
+#[test]
+fn dates_at_the_end_of_time_are_no_dates() {
+    let mut site = Site::new(0, 0);
+    for date in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+        (0..9).for_each(|second| {
+            site.see(second, Some(date));
+        });
+        _ = site.time(10);
+    }
+    assert_eq!(site.answer(11, 0).time(12), (0, Some(0)));
+}
+
+#[test]
+fn questions_for_the_time_suit_every_clock() {
+    let asked = |number| question(number, at(0)).map(|window| (at(0) - window.end()).num_minutes());
+    let all: Vec<_> = (0..=QUESTIONS).map(asked).collect();
+    let day = 24 * 60;
+    let back = [
+        Some(1),
+        None,
+        Some(60),
+        Some(day),
+        Some(9 * day),
+        Some(28 * day),
+        Some(1),
+    ];
+    assert_eq!(all, back);
+    assert_eq!(question(0, at(0)).unwrap().span(), TimeDelta::minutes(1));
+    assert_eq!(question(0, DateTime::<Utc>::MIN_UTC), None);
+}

@@ -1,0 +1,251 @@
+//! Clocks that are wrong, set, or lie: no row is lost, doubled or late for it, on any trigger.
+
+use chrono::{DateTime, TimeDelta};
+use emulator::{
+    Action, Backlog, Ending, Endpoint, Event, Fault, FaultRule, NewRow, Reach, Scenario, Traffic,
+};
+use serde_json::json;
+
+use super::{
+    ACCOUNT, GRAPH, OAUTH,
+    site::{Site, every_row_once, life},
+};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3600;
+const DAY: i64 = 86_400;
+
+const ALL: [&str; 3] = [GRAPH, OAUTH, ACCOUNT];
+
+fn endpoint(trigger: &str) -> Endpoint {
+    if trigger == GRAPH {
+        Endpoint::Graph
+    } else {
+        Endpoint::Report
+    }
+}
+
+/// Some mail all the time, after a backlog of six hours.
+fn mail() -> Scenario {
+    let mut scenario = Scenario::new(Traffic {
+        backlog: Backlog::span(TimeDelta::hours(6)),
+        changes_within: TimeDelta::hours(20),
+        ..Traffic::living(0.01)
+    });
+    scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+    let trigger = json!({ "start_time": 7, "frequency": 240, "settle_time": 25 });
+    scenario.trigger = trigger.as_object().cloned().unwrap();
+    scenario
+}
+
+fn at(at: u64, action: Action) -> Event {
+    Event { at, action }
+}
+
+fn strikes(at: u64, trigger: &str, rule: impl Into<FaultRule>) -> Event {
+    let action = Action::Fault {
+        endpoint: endpoint(trigger),
+        seconds: None,
+        rule: rule.into(),
+    };
+    Event { at, action }
+}
+
+/// Everything is delivered once; what is received while it runs, within minutes.
+#[track_caller]
+fn is_unharmed(trigger: &'static str, scenario: &Scenario, case: &str) -> Site {
+    match every_row_once(trigger, scenario) {
+        Ok(site) => {
+            let verdict = site.verdict();
+            assert!(verdict.expected > 100, "{case} on {trigger}: {verdict}");
+            site
+        }
+        Err(finding) => panic!("{case} on {trigger}: {finding}"),
+    }
+}
+
+/// Hours of mail, which then ends, so that all of it is there in the end.
+fn hours(scenario: &mut Scenario, hours: u64) {
+    let end = hours * HOUR;
+    scenario.timeline.push(at(end, Action::StopTraffic));
+    scenario.lives = vec![life(end + 27 * HOUR, Ending::Stop, 0)];
+}
+
+#[test]
+fn one_answer_with_a_wrong_date_changes_nothing() {
+    for trigger in ALL {
+        for ahead in [120 * DAY, 100 * DAY, -6 * 3600, -90, 2 * 3600] {
+            for after in [0, 1, 3, 5] {
+                let mut scenario = mail();
+                let lie = FaultRule::from(Fault::date_ahead(ahead))
+                    .after(after)
+                    .times(1);
+                scenario.timeline = vec![strikes(0, trigger, lie)];
+                if ahead == 120 * DAY {
+                    // A proxy's page.
+                    let page = FaultRule::from(Fault::status(502)).after(after).times(1);
+                    scenario.timeline.push(strikes(0, trigger, page));
+                }
+                scenario.lives = vec![life(40 * MINUTE, Ending::Stop, 0)];
+                let site = Site::new(trigger, &scenario);
+                site.live(scenario.lives[0]);
+                let verdict = site.verdict();
+                let output = site.output();
+                let case = format!("{ahead} s at answer {after} on {trigger}: {verdict}");
+                assert!(!output.contains("are lost"), "{case}");
+                assert_eq!(verdict.doubled.count, 0, "{case}");
+                let asked = site.emulator.requests(endpoint(trigger));
+                let newest = asked.last().unwrap().at;
+                let silent = site.emulator.clock().now() - newest;
+                assert!(silent < TimeDelta::minutes(5), "{case}: {silent}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_for_a_moment_costs_nothing() {
+    for trigger in ALL {
+        for (ahead, seconds) in [
+            (7200, 25),
+            (90, 25),
+            (100 * DAY, 300),
+            (-7200, 25),
+            (-90, 600),
+        ] {
+            let mut scenario = mail();
+            scenario.timeline = vec![
+                at(HOUR, Action::ModuleClock(ahead)),
+                at(HOUR + seconds, Action::ModuleClock(0)),
+            ];
+            hours(&mut scenario, 2);
+            let case = format!("{ahead} s for {seconds} s");
+            let site = is_unharmed(trigger, &scenario, &case);
+            let output = site.output();
+            assert!(output.contains("was due: it was set"), "{case}: it is said");
+            let times: Vec<_> = site
+                .emulator
+                .requests(endpoint(trigger))
+                .iter()
+                .map(|request| request.at)
+                .collect();
+            let longest = times
+                .windows(2)
+                .map(|pair| pair[1] - pair[0])
+                .max()
+                .unwrap();
+            assert!(
+                longest <= TimeDelta::minutes(5),
+                "{case}: silent for {longest}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_start_with_a_wrong_clock_loses_and_doubles_nothing() {
+    for trigger in ALL {
+        for ahead in [100 * DAY, 7200, 90, -90, -2 * DAY, -100 * DAY] {
+            let mut scenario = mail();
+            // The second life begins with the wrong clock, the third with a right one.
+            scenario.timeline = vec![
+                at(HOUR + 1, Action::ModuleClock(ahead)),
+                at(2 * HOUR, Action::ModuleClock(0)),
+                at(2 * HOUR, Action::StopTraffic),
+            ];
+            scenario.lives = vec![
+                life(HOUR, Ending::Stop, MINUTE),
+                life(30 * MINUTE, Ending::Stop, 30 * MINUTE),
+                life(27 * HOUR, Ending::Stop, 0),
+            ];
+            let case = format!("started {ahead} s ahead");
+            let site = is_unharmed(trigger, &scenario, &case);
+            assert!(!site.output().contains("are lost"), "{case}");
+            assert!(!site.output().contains("cannot be used"), "{case}");
+        }
+    }
+}
+
+#[test]
+fn the_very_first_start_with_a_wrong_clock_begins_where_it_should() {
+    for trigger in ALL {
+        for ahead in [100 * DAY, 7200, -2 * DAY] {
+            let mut scenario = mail();
+            scenario.timeline = vec![at(0, Action::ModuleClock(ahead))];
+            hours(&mut scenario, 1);
+            // It stays wrong: rows come nevertheless, and a person is told.
+            let case = format!("{ahead} s ahead for good");
+            let site = is_unharmed(trigger, &scenario, &case);
+            assert!(site.output().contains("set it right (NTP)"), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_reach_that_is_a_lie_loses_nothing() {
+    for trigger in ALL {
+        for days in [0, 1, 4_294_967_295, 4_294_967_296] {
+            for own in [true, false] {
+                let mut scenario = mail();
+                let lie = Reach {
+                    days,
+                    lie: true,
+                    own,
+                };
+                let rule = FaultRule::from(Fault::Reach(lie)).after(2).times(1);
+                scenario.timeline = vec![strikes(0, trigger, rule)];
+                hours(&mut scenario, 1);
+                let case = format!("{days} days, {own}");
+                let site = is_unharmed(trigger, &scenario, &case);
+                assert!(!site.output().contains("are lost"), "{case}");
+            }
+        }
+    }
+}
+
+/// Rows older than the service keeps are lost with evidence, and nothing else waits for that.
+#[test]
+fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
+    for (trigger, kept) in [(GRAPH, 90), (OAUTH, 30), (ACCOUNT, 30)] {
+        let mut scenario = Scenario::new(Traffic::default());
+        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+        let trigger_settings = json!({ "start_time": 24 });
+        scenario.trigger = trigger_settings.as_object().cloned().unwrap();
+        let site = Site::new(trigger, &scenario);
+        let now = site.emulator.clock().now();
+        for days in [kept + 5, kept - 2] {
+            let row = NewRow::new(
+                now - TimeDelta::days(days),
+                &format!("d{days}@contoso.example"),
+            );
+            site.emulator.add_row(row);
+        }
+        let mark = (now - TimeDelta::days(kept + 10)).to_rfc3339();
+        let state = json!({ "most_recent_date_requested": mark }).to_string();
+        std::fs::create_dir_all(site.data.path().join("data")).unwrap();
+        std::fs::write(site.data.path().join("data/context.json"), state).unwrap();
+        site.live(life(9 * MINUTE, Ending::Stop, 0));
+        assert!(!site.output().contains("are lost"), "too soon on {trigger}");
+        assert_eq!(
+            site.emulator.accepted_count(None),
+            1,
+            "nothing waits for it"
+        );
+        site.live(life(HOUR, Ending::Stop, 0));
+        let output = site.output();
+        assert!(
+            output.contains("are lost: Microsoft does not keep"),
+            "{output}"
+        );
+        assert!(output.contains("It refused"), "{output}");
+        let path = site.data.path().join("data/coverage.json");
+        let timeline: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let loss = &timeline["coverage"]["losses"][0];
+        for fact in ["refused", "refusals", "answered", "local", "source"] {
+            assert!(!loss["evidence"][fact].is_null(), "{fact}: {loss}");
+        }
+        let asked = site.emulator.requests(endpoint(trigger)).len();
+        assert!(asked < 200, "{asked} requests");
+    }
+}
