@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use super::{Lane, backfill::Progress, evidence::Loss, letters::Stock};
 use crate::{Window, clock::Step};
@@ -21,6 +22,15 @@ pub enum Event<'a> {
     Turning {
         /// The longest time until the next event.
         within: Duration,
+        /// When the oldest request that is being answered must have ended.
+        request_due: Option<Instant>,
+        /// How far the collection has come; none when it has no live edge.
+        progress: Option<Standpoint>,
+    },
+    /// A request has been under way for a minute, without its wait for the quota.
+    Hanging {
+        /// The longest that it may take.
+        limit: Duration,
     },
     /// A window is about to be read.
     Asking {
@@ -206,6 +216,17 @@ impl PageCount {
     pub fn sent(&self) -> usize {
         self.new + self.late + self.changed
     }
+}
+
+/// How far a collection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standpoint {
+    /// The oldest instant that is missing.
+    pub missing: DateTime<Utc>,
+    /// How old it is.
+    pub age: TimeDelta,
+    /// From which age on the collection is behind.
+    pub behind_from: TimeDelta,
 }
 
 /// Where a collection stands.

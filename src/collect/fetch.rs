@@ -29,6 +29,7 @@ use self::{
 };
 use super::{
     Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
+    UnderWay,
     backfill::Trouble,
     coverage::Coverage,
     journal::Journal,
@@ -46,6 +47,12 @@ const BESIDE: usize = 2;
 
 /// The loop turns at least this often.
 const TURN: Duration = Duration::from_secs(60);
+
+/// A request that has been under way for as long is worth a warning.
+const HANGING: Duration = Duration::from_secs(60);
+
+/// While a request is under way, it is looked at this often.
+const WATCHING: Duration = Duration::from_secs(10);
 
 /// What a probe asks for, and what it asks for when that was too much several times.
 const PROBE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(4));
@@ -104,6 +111,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     last_failed: usize,
     /// What waits until the time is known.
     waiting: Waiting,
+    /// Since when the request has been under way that was said to hang.
+    hanging: Option<Instant>,
 }
 
 /// What came of asking.
@@ -162,6 +171,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             service: ServiceHealth::new(1 + BESIDE),
             last_failed: BESIDE,
             waiting: Waiting::default(),
+            hanging: None,
         }
     }
 
@@ -313,10 +323,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Waits for what comes first.
     async fn wait(&mut self) -> Result<Turn<S::Link, K::InHand>, End> {
-        let pause = self.until_due().min(TURN);
-        self.tell(Event::Turning {
-            within: self.patience(pause),
-        });
+        let most = if self.is_asking() { WATCHING } else { TURN };
+        let pause = self.until_due().min(most);
+        self.look_at_requests();
+        self.tell_turning(pause);
         let stop = self.parts.stop.clone();
         let mut time = pin!(tokio::time::sleep(pause));
         tokio::select! {
@@ -352,18 +362,25 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         holds.fold(pause, Duration::min)
     }
 
-    /// How long the loop may be silent before it counts as stuck: as long as a request may take,
-    /// while one is under way that has not yet taken longer.
-    fn patience(&self, pause: Duration) -> Duration {
-        let longest = self.parts.source.limits().longest_call;
-        let now = Instant::now();
-        let asking = self.slots.iter().filter_map(|slot| slot.asking_since());
-        let oldest = asking
-            .map(|since| now.saturating_duration_since(since))
-            .max();
-        match oldest {
-            Some(asking) if asking > longest => Duration::ZERO,
-            _ => pause,
+    /// Says that the loop turns, and what it waits for.
+    fn tell_turning(&self, within: Duration) {
+        let request = self.parts.source.oldest_request();
+        let now = self.source_time();
+        self.tell(Event::Turning {
+            within,
+            request_due: request.map(|request| request.since + request.limit),
+            progress: self.schedule.standpoint(now),
+        });
+    }
+
+    /// Says once of a request that it hangs.
+    fn look_at_requests(&mut self) {
+        let request = self.parts.source.oldest_request();
+        let hangs = request.filter(|request| request.since.elapsed() >= HANGING);
+        if let Some(UnderWay { since, limit }) = hangs
+            && self.hanging.replace(since) != Some(since)
+        {
+            self.tell(Event::Hanging { limit });
         }
     }
 

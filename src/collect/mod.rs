@@ -35,11 +35,12 @@ use std::{fmt, future::Future, hash::Hash, io, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 
 pub use rows::known;
 
 pub use self::{
-    event::{Event, Novelty, Observer, PageCount, Standing},
+    event::{Event, Novelty, Observer, PageCount, Standing, Standpoint},
     evidence::SourceTime,
     fetch::{Collector, Opening, Parts},
     schedule::Lane,
@@ -63,6 +64,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// What the source can do.
     fn limits(&self) -> SourceLimits;
+
+    /// The oldest request that is being answered, without its wait for the quota; none when there is
+    /// none.
+    fn oldest_request(&self) -> Option<UnderWay> {
+        None
+    }
 
     /// What is known of the source's own time, when the local clock shows `local`.
     fn time(&self, local: DateTime<Utc>) -> SourceTime {
@@ -98,10 +105,17 @@ pub struct SourceLimits {
     /// More pages than this in one query are a sign that its links go on for ever, or come near
     /// the service's cap: the window is cut.
     pub pages_per_window: u32,
-    /// The longest time that one call of [`Source::page`] takes.
-    pub longest_call: Duration,
     /// How long a page takes at present, without waiting for the quota; zero when that is not known.
     pub latency: Duration,
+}
+
+/// A request that is being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Since when.
+    pub since: Instant,
+    /// The longest that it may take by its own limits.
+    pub limit: Duration,
 }
 
 /// In how many seconds the share of requests is made.

@@ -12,6 +12,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{
+    Standpoint,
     budget::Budget,
     coverage::{Coverage, Phase, scaled, seconds},
     evidence::{Judgement, Refusal, Refusals, SourceTime},
@@ -54,6 +55,9 @@ const NEAR_THE_END: f64 = 0.002;
 
 /// The longest settle time that can be set.
 const LONGEST_SETTLE_TIME: TimeDelta = TimeDelta::hours(72);
+
+/// What is missing for so much longer than the settings explain makes a collection be behind.
+const LATE: TimeDelta = TimeDelta::minutes(5);
 
 /// How late settling may be before it is said, as a multiple of what it should be.
 const COARSE: f64 = 2.0;
@@ -528,6 +532,19 @@ impl Schedule {
         let near_the_end = self.lateness.beyond(now * 3 / 4)?;
         let better = (now * 3 / 2).min(LONGEST_SETTLE_TIME);
         (near_the_end > NEAR_THE_END && better > now).then_some(better)
+    }
+
+    /// How far the collection has come; none when it has no live edge.
+    pub fn standpoint(&self, now: DateTime<Utc>) -> Option<Standpoint> {
+        let ScheduleSettings {
+            frequency, delay, ..
+        } = self.settings;
+        let missing = self.coverage.mark();
+        self.is_collecting().then(|| Standpoint {
+            missing,
+            age: now - missing,
+            behind_from: delay + frequency + LATE,
+        })
     }
 
     /// How much of the timeline has never been read to its end.

@@ -80,7 +80,6 @@ const LIMITS: SourceLimits = SourceLimits {
     rows_per_page: 7,
     share: 500,
     pages_per_window: 20,
-    longest_call: Duration::from_secs(180),
     latency: Duration::from_secs(1),
 };
 

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     HttpError, HttpErrorKind, HttpService, Limits, Reason, Request, Response, SetupError, Via,
+    connections::{Connections, Pool},
     proxy::Proxies,
     trust::{Shown, Trust},
 };
@@ -15,9 +16,6 @@ use crate::{Secret, buffers::Buffers};
 
 /// Time until a connection, TLS included, must stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long an unused connection is kept; below the idle limits of common load balancers.
-const POOL_IDLE: Duration = Duration::from_secs(90);
 
 /// Buffers for answers that are kept: for the page that is taken in, the one that comes, and one that
 /// another reader has.
@@ -58,7 +56,7 @@ impl ClientOptions {
 
 #[derive(Debug)]
 pub(super) struct ReqwestService {
-    client: reqwest::Client,
+    connections: Connections,
     proxies: Proxies,
     connect_timeout: Duration,
     buffers: Buffers,
@@ -74,17 +72,10 @@ impl ReqwestService {
         connect_timeout: Duration,
     ) -> Result<Self, SetupError> {
         let proxies = options.proxies.clone();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .tls_backend_preconfigured(options.trust.config()?)
-            .proxy(proxies.clone().into_reqwest())
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| SetupError::Client(error.without_url()))?;
+        let tls = options.trust.config()?;
+        let connections = Connections::new(tls, proxies.clone(), connect_timeout)?;
         Ok(Self {
-            client,
+            connections,
             proxies,
             connect_timeout,
             buffers: Buffers::new(KEPT_BUFFERS),
@@ -96,10 +87,11 @@ impl ReqwestService {
         request: Request,
         limits: Limits,
         way: &Way,
+        pool: &Pool,
     ) -> Result<Response, HttpError> {
         let request = reqwest::Request::try_from(request)
             .map_err(|error| self.failed(error, way, HttpErrorKind::Setup))?;
-        let answer = self.client.execute(request);
+        let answer = pool.client.execute(request);
         let mut answer = tokio::time::timeout(limits.first_byte, answer)
             .await
             .map_err(|_| way.late(Reason::FirstByte(limits.first_byte)))?
@@ -174,13 +166,43 @@ impl HttpService for ReqwestService {
         Some(proxy.via.clone())
     }
 
+    fn renew(&self, server: &Uri) {
+        self.connections.give_up(server, None);
+    }
+
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         Box::pin(async move {
-            let way = Way::of(request.uri(), &self.proxies);
-            tokio::time::timeout(limits.total, self.exchange(request, limits, &way))
+            let server = request.uri().clone();
+            let way = Way::of(&server, &self.proxies);
+            let pool = self
+                .connections
+                .to(&server)
+                .map_err(|error| way.because(HttpErrorKind::Setup, None).with_source(error))?;
+            let exchange = self.exchange(request, limits, &way, &pool);
+            let result = tokio::time::timeout(limits.total, exchange)
                 .await
-                .map_err(|_| way.late(Reason::Total(limits.total)))?
+                .unwrap_or_else(|_| Err(way.late(Reason::Total(limits.total))));
+            if is_ill(&result) {
+                self.connections.give_up(&server, Some(&pool));
+            }
+            result
         })
+    }
+}
+
+/// Whether another connection may lead to a machine that does better: Graph asks for one after a 503
+/// (its best practices), a 421 says that the server does not answer for the name on this one, and an
+/// answer that breaks off tells that something on the way is ill.
+fn is_ill(result: &Result<Response, HttpError>) -> bool {
+    match result {
+        Ok(answer) => matches!(
+            answer.status(),
+            StatusCode::MISDIRECTED_REQUEST | StatusCode::SERVICE_UNAVAILABLE
+        ),
+        Err(error) => matches!(
+            error.kind,
+            HttpErrorKind::Interrupted | HttpErrorKind::Decode | HttpErrorKind::Timeout
+        ),
     }
 }
 

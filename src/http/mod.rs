@@ -4,6 +4,7 @@
 //! memory. Limits of time and size are enforced here, so no caller can forget them.
 
 mod client;
+mod connections;
 mod error;
 mod proxy;
 mod reason;
@@ -48,6 +49,9 @@ pub trait HttpService: fmt::Debug + Send + Sync {
     /// they are answers like any other.
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>>;
 
+    /// The next request to a server goes over a new connection.
+    fn renew(&self, _server: &::http::Uri) {}
+
     /// The proxy on the way to a server.
     fn via(&self, _server: &::http::Uri) -> Option<Via> {
         None
@@ -78,6 +82,13 @@ impl Http {
     /// When there is no whole answer within the limits. Any status is an answer.
     pub async fn send(&self, request: Request, limits: Limits) -> Result<Response, HttpError> {
         self.0.call(request, limits).await
+    }
+
+    /// Has the next request to a server go over a new connection, as when its answer turns out to be
+    /// broken off. After answers that are broken off or refused for the connection's sake it does so
+    /// by itself.
+    pub fn renew(&self, server: &::http::Uri) {
+        self.0.renew(server);
     }
 
     /// The proxy that requests to a server pass.

@@ -1,6 +1,13 @@
 //! The real client, against servers and proxies on real sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use ::http::Uri;
 use bytes::Bytes;
@@ -41,6 +48,91 @@ async fn server(answer: &'static [u8]) -> SocketAddr {
         }
     });
     address
+}
+
+/// A server whose first connection always gives this answer, and all others a good one. How many there
+/// were.
+async fn with_an_ill_connection(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let is_ill = count.fetch_add(1, Ordering::SeqCst) == 0;
+            tokio::spawn(async move {
+                let mut seen = [0; 1024];
+                while client.read(&mut seen).await.is_ok_and(|count| count > 0) {
+                    let answer = if is_ill { answer } else { OK };
+                    client.write_all(answer).await.unwrap();
+                    if is_ill && !answer.ends_with(b"\r\n\r\n") {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, connections)
+}
+
+async fn status(service: &ReqwestService, url: &str) -> Option<u16> {
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = url.parse::<Uri>().unwrap();
+    let answer = service.call(request, PATIENT).await;
+    answer.map(|answer| answer.status().as_u16()).ok()
+}
+
+#[tokio::test]
+async fn after_an_answer_of_an_ill_connection_the_next_try_is_on_a_new_one() {
+    let service =
+        || ReqwestService::with_connect_timeout(&ClientOptions::default(), PATIENT.total).unwrap();
+    for (ill, first, new) in [
+        (
+            &b"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n"[..],
+            Some(421),
+            true,
+        ),
+        (
+            b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n",
+            Some(503),
+            true,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
+            None,
+            true,
+        ),
+        // Whoever answers so does not become better.
+        (
+            b"HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n",
+            Some(500),
+            false,
+        ),
+        (
+            b"HTTP/1.1 429 Busy\r\nContent-Length: 0\r\n\r\n",
+            Some(429),
+            false,
+        ),
+    ] {
+        let (address, connections) = with_an_ill_connection(ill).await;
+        let url = format!("http://{address}/");
+        let service = service();
+        assert_eq!(status(&service, &url).await, first);
+        for _ in 0..3 {
+            let expected = if new { Some(200) } else { first };
+            assert_eq!(status(&service, &url).await, expected, "{first:?}");
+        }
+        let count = connections.load(Ordering::SeqCst);
+        assert_eq!(
+            count,
+            if new { 2 } else { 1 },
+            "{first:?}: the new one is kept"
+        );
+        // Its answer has turned out to be broken off.
+        service.renew(&url.parse().unwrap());
+        status(&service, &url).await;
+        assert_eq!(connections.load(Ordering::SeqCst), count + 1);
+    }
 }
 
 /// An address where nobody listens.

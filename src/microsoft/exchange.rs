@@ -19,7 +19,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, PAGE_LIMITS, SignIn, Urgency,
+    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     oddities::{Oddities, is_odd},
@@ -27,6 +27,7 @@ use super::{
     redirect,
     service_clock::{QUESTIONS, ServiceClock, ServiceTime, Sighting, question},
     sign_in::Authorization,
+    under_way::Requests,
 };
 use crate::{
     Clock, Window,
@@ -53,6 +54,8 @@ pub(super) struct Exchange {
     pub(super) oddities: Oddities,
     /// What answers tell of the service's time.
     pub(super) times: Times,
+    /// What is being answered.
+    pub(super) requests: Requests,
 }
 
 /// The service's time, and the next question for it.
@@ -96,29 +99,50 @@ impl Exchange {
     /// Asks for `url`. When a token is refused, asks once more with a new one, unless the refusal
     /// has a reason that no token cures.
     pub(super) async fn get(&self, url: &Url, urgency: Urgency) -> Result<Answer, Error> {
-        let first = self
-            .send(url, self.sign_in.authorize().await?, urgency)
-            .await?;
+        let first = self.send(url, self.admitted(urgency).await?).await?;
         if first.response.status() != StatusCode::UNAUTHORIZED
             || lacks_service_principal(first.response.body())
         {
             return Ok(first);
         }
         match self.sign_in.renew(&first.authorization).await? {
-            Some(renewed) => self.send(url, renewed, urgency).await,
+            Some(_) => {
+                // The renewed token, unless it expires during the wait.
+                self.send(url, self.admitted(urgency).await?).await
+            }
             None => Ok(first),
         }
     }
 
-    async fn send(
-        &self,
-        url: &Url,
-        authorization: Authorization,
-        urgency: Urgency,
-    ) -> Result<Answer, Error> {
-        if let Some(limiter) = &self.limiter {
-            limiter.admit(urgency).await;
+    /// Waits for leave, then signs in: a token that was fetched before could expire during the wait.
+    async fn admitted(&self, urgency: Urgency) -> Result<Authorization, Error> {
+        let Some(limiter) = &self.limiter else {
+            return self.authorize().await;
+        };
+        limiter.admit(urgency).await;
+        let authorization = self.authorize().await;
+        if authorization.is_err() {
+            limiter.unsent();
         }
+        authorization
+    }
+
+    async fn authorize(&self) -> Result<Authorization, Error> {
+        let _under_way = self.requests.begin(TOKEN_LIMITS.total);
+        self.sign_in.authorize().await
+    }
+
+    /// An answer that breaks off is followed by a request on a new connection.
+    pub(super) fn checked<T>(&self, url: &Url, read: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Unreadable(Unreadable::Cut { .. })) = read
+            && let Ok(server) = url.as_str().parse()
+        {
+            self.http.renew(&server);
+        }
+        read
+    }
+
+    async fn send(&self, url: &Url, authorization: Authorization) -> Result<Answer, Error> {
         let request_id = Uuid::new_v4();
         let mut request = http::Request::new(Bytes::new());
         *request.method_mut() = Method::GET;
@@ -133,6 +157,7 @@ impl Exchange {
             headers.insert(REQUEST_ID, id);
         }
         let asked = Instant::now();
+        let _under_way = self.requests.begin(PAGE_LIMITS.total);
         let (response, url) = redirect::send(&self.http, request, url.clone(), PAGE_LIMITS)
             .await
             .map_err(Error::NoAnswer)?;

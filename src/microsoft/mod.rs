@@ -22,12 +22,13 @@ mod service_clock;
 mod sign_in;
 #[cfg(test)]
 mod testing;
+mod under_way;
 
 use std::time::Duration;
 
 pub use self::{
     errors::{Class, Concern, Error, Unreadable},
-    graph::{EventFormat, Graph, Limiter, Quota, Share, Urgency},
+    graph::{Allowance, EventFormat, Graph, Limiter, Quota, Share, Urgency},
     identity::{
         Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,
         SignInError, TokenCache,
@@ -36,6 +37,7 @@ pub use self::{
     reporting::ReportingService,
     service_clock::{BOUND, ServiceTime},
     sign_in::SignIn,
+    under_way::UnderWay,
 };
 use crate::http::Limits;
 

@@ -6,13 +6,14 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::{
-    Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency, advice, bounds,
+    Error, Link, SignIn, Urgency, advice, bounds,
     exchange::{Answer, Exchange, Times},
     oddities::Oddities,
     pace::Pace,
     page::Envelope,
     row::{self, Form},
     service_clock::ServiceTime,
+    under_way::{Requests, UnderWay},
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
 
@@ -26,10 +27,6 @@ pub struct ReportingService {
 }
 
 impl ReportingService {
-    /// The longest time that one page takes: at worst two tokens and two requests.
-    pub const LONGEST_CALL: Duration =
-        Duration::from_secs(2 * (TOKEN_LIMITS.total.as_secs() + PAGE_LIMITS.total.as_secs()));
-
     /// A reader of the service whose address is `base`, e.g.
     /// `https://reports.office365.com/ecp/reportingwebservice/reporting.svc`.
     pub fn new(http: Http, clock: Clock, base: Url, sign_in: SignIn, keyer: RowKeyer) -> Self {
@@ -43,6 +40,7 @@ impl ReportingService {
                 pace: Pace::default(),
                 oddities: Oddities::default(),
                 times: Times::default(),
+                requests: Requests::default(),
             },
             base,
             keyer,
@@ -69,7 +67,7 @@ impl ReportingService {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self.read(answer)?;
+        let page = self.exchange.checked(&url, self.read(answer))?;
         self.exchange.learn_time(sighting);
         Ok(page)
     }
@@ -112,6 +110,11 @@ impl ReportingService {
     /// How long an answer takes at present; zero before the first.
     pub fn latency(&self) -> Duration {
         self.exchange.pace.get()
+    }
+
+    /// The oldest request that is being answered.
+    pub fn oldest_request(&self) -> Option<UnderWay> {
+        self.exchange.requests.oldest()
     }
 
     fn read(&self, mut answer: Answer) -> Result<Page<Link>, Error> {

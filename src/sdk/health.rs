@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{Response, StatusCode, request::Parts};
 use serde_json::{Map, json};
 use tokio::time::Instant;
@@ -86,12 +86,38 @@ struct State {
     last_beat: DateTime<Utc>,
     last_events: DateTime<Utc>,
     last_success: Instant,
+    /// When a request that is being answered must have ended.
+    request_due: Option<Instant>,
+    progress: Option<Progress>,
     /// Failures since the last success of each side that fails.
     errors: BTreeMap<Side, u32>,
     stuck: bool,
 }
 
+/// How far the work has come.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    missing: DateTime<Utc>,
+    age: TimeDelta,
+    behind_from: TimeDelta,
+    told: Instant,
+}
+
+impl Progress {
+    /// How old the oldest missing instant is by now, when the work is behind.
+    fn behind(self) -> Option<TimeDelta> {
+        let since = TimeDelta::from_std(self.told.elapsed()).unwrap_or(TimeDelta::MAX);
+        let age = self.age.checked_add(&since).unwrap_or(TimeDelta::MAX);
+        (age > self.behind_from).then_some(age)
+    }
+}
+
 impl State {
+    /// How long a request has been under way beyond its own limit.
+    fn overdue(&self) -> Duration {
+        self.request_due.map_or(Duration::ZERO, |due| due.elapsed())
+    }
+
     fn error_count(&self) -> u32 {
         self.errors
             .values()
@@ -108,6 +134,8 @@ impl Heartbeat {
             last_beat: now,
             last_events: now,
             last_success: Instant::now(),
+            request_due: None,
+            progress: None,
             errors: BTreeMap::new(),
             stuck: false,
         };
@@ -131,7 +159,24 @@ impl Heartbeat {
         }
         state.promised = next_within;
         state.last_beat = self.clock.now();
-        state.stuck = false;
+        state.stuck &= state.overdue() > GRACE;
+    }
+
+    /// A request is under way that ends at this instant by its own limits; none when there is none.
+    /// When it has not ended a minute later, the trigger counts as stuck.
+    pub fn awaits(&self, request_due: Option<Instant>) {
+        self.lock().request_due = request_due;
+    }
+
+    /// The oldest instant that is missing has this age, and from `behind_from` on the work is behind,
+    /// which the body of `/health` tells. It never makes a trigger count as stuck.
+    pub fn progress(&self, missing: DateTime<Utc>, age: TimeDelta, behind_from: TimeDelta) {
+        self.lock().progress = Some(Progress {
+            missing,
+            age,
+            behind_from,
+            told: Instant::now(),
+        });
     }
 
     /// Something that was tried failed. `error_count` of `/health` shows how often since the last
@@ -191,7 +236,9 @@ impl Heartbeat {
 
     /// Takes back every promise: nothing runs that could beat.
     pub(super) fn rest(&self) {
-        self.lock().due = None;
+        let mut state = self.lock();
+        state.due = None;
+        state.request_due = None;
     }
 
     /// The answer of the liveness server: only the exact path `/health` exists.
@@ -212,7 +259,8 @@ impl Heartbeat {
     fn report(&self) -> (bool, String) {
         let mut state = self.lock();
         let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
-        let alive = silence <= GRACE;
+        let overdue = state.overdue();
+        let alive = silence <= GRACE && overdue <= GRACE;
         let errors = state.errors.iter();
         let errors: Map<_, _> = errors
             .map(|(side, count)| (side.word().to_owned(), (*count).into()))
@@ -227,6 +275,13 @@ impl Heartbeat {
         if let Some(body) = body.as_object_mut().filter(|_| !errors.is_empty()) {
             body.insert("errors".to_owned(), errors.into());
         }
+        let behind = state.progress.and_then(|progress| {
+            let age = progress.behind()?.num_seconds();
+            Some(json!({"missing_since": naive(progress.missing), "seconds": age}))
+        });
+        if let (Some(body), Some(behind)) = (body.as_object_mut(), behind) {
+            body.insert("behind".to_owned(), behind);
+        }
         let Latest { error, warning } = self.log.latest();
         for (name, said) in [("last_error", error), ("last_warning", warning)] {
             if let (Some(body), Some(said)) = (body.as_object_mut(), said) {
@@ -237,7 +292,12 @@ impl Heartbeat {
         let newly_stuck = !alive && !std::mem::replace(&mut state.stuck, !alive);
         let seconds = (state.promised + silence).as_secs();
         drop(state);
-        if newly_stuck {
+        if newly_stuck && silence <= GRACE {
+            self.log.error(format!(
+                "A request has not ended {} seconds after its own limit, the trigger will be restarted.",
+                overdue.as_secs()
+            ));
+        } else if newly_stuck {
             self.log.error(format!(
                 "The trigger didn't produce heartbeat for {seconds} seconds, it will be restarted."
             ));
@@ -364,6 +424,43 @@ mod tests {
         let time = "2026-11-18T11:06:40";
         assert_eq!(body["last_error"], json!({"time": time, "text": "refused"}));
         assert_eq!(body["last_warning"], json!({"time": time, "text": "slow"}));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_stuck_however_the_loop_turns() {
+        let (heartbeat, lines) = heartbeat();
+        let due = Instant::now() + Duration::from_secs(180);
+        let turn = async |seconds| {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            heartbeat.beat(Duration::from_secs(60));
+            heartbeat.awaits(Some(due));
+            ask(&heartbeat, "/health").0
+        };
+        for _ in 0..4 {
+            assert_eq!(turn(60).await, 200);
+        }
+        assert_eq!(turn(1).await, 500);
+        for _ in 0..10 {
+            assert_eq!(turn(10).await, 500, "it stays so");
+        }
+        assert_eq!(lines.lock().unwrap().len(), 1, "said once");
+        heartbeat.awaits(None);
+        assert_eq!(ask(&heartbeat, "/health").0, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_what_is_missing_for_too_long_and_is_alive() {
+        let (heartbeat, _) = heartbeat();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let minutes = TimeDelta::minutes;
+        heartbeat.progress(start - minutes(10), minutes(10), minutes(11));
+        assert_eq!(ask(&heartbeat, "/health").1.get("behind"), None);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        let (status, body) = ask(&heartbeat, "/health");
+        let behind = json!({"missing_since": "2026-11-18T10:56:40", "seconds": 661});
+        assert_eq!((status, &body["behind"]), (200, &behind));
+        heartbeat.progress(start, minutes(1), minutes(11));
+        assert_eq!(ask(&heartbeat, "/health").1.get("behind"), None);
     }
 
     #[tokio::test(start_paused = true)]

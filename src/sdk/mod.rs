@@ -54,7 +54,7 @@ pub use self::{
     metrics::Metrics,
     registry::{Command, Registry, Trigger},
     run_error::RunError,
-    running::{Answers, Errors, LogLine, Running},
+    running::{Answers, Behind, Errors, LogLine, Running},
     runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,

@@ -62,10 +62,22 @@ pub struct Errors {
     /// The same for each side that fails, by its name.
     #[serde(default, rename = "errors")]
     pub sides: BTreeMap<String, u64>,
+    /// What should have been delivered long ago; none when there is nothing.
+    #[serde(default)]
+    pub behind: Option<Behind>,
     /// The last error in its log.
     pub last_error: Option<LogLine>,
     /// The last warning in its log.
     pub last_warning: Option<LogLine>,
+}
+
+/// How far a process is behind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Behind {
+    /// The oldest instant that is missing, in UTC.
+    pub missing_since: NaiveDateTime,
+    /// How old it is.
+    pub seconds: i64,
 }
 
 /// A line of a process's log.
@@ -187,6 +199,7 @@ mod tests {
             let errors = Errors {
                 count,
                 sides: BTreeMap::new(),
+                behind: None,
                 last_error,
                 last_warning,
             };
@@ -216,6 +229,7 @@ mod tests {
             errors: Errors {
                 count: 0,
                 sides: BTreeMap::new(),
+                behind: None,
                 last_error: None,
                 last_warning: None,
             },

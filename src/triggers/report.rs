@@ -16,7 +16,7 @@ use crate::{
     Clock,
     clock::Step,
     collect::{
-        Event, Lane, Observer, PageCount, Standing,
+        Event, Lane, Observer, PageCount, Standing, Standpoint,
         backfill::{Phase, Progress},
         evidence::Loss,
         letters::Stock,
@@ -67,6 +67,7 @@ struct Figures {
     gaps: Gauge,
     known: Gauge,
     in_hand: Gauge,
+    behind: Gauge,
     letters: Gauge,
     letters_bytes: Gauge,
     oldest_letter: Gauge,
@@ -170,6 +171,11 @@ impl Figures {
                 "Intervals behind the live edge that have never been read",
                 Gauge::default(),
             ),
+            behind: metrics.register(
+                "behind",
+                "1 when something is missing for longer than `timedelta`, `frequency` and five minutes, else 0",
+                Gauge::default(),
+            ),
             known: metrics.register(
                 "known_rows",
                 "Delivered rows that are remembered",
@@ -261,6 +267,16 @@ impl Report {
         }
     }
 
+    fn progress(&self, progress: Standpoint) {
+        let Standpoint {
+            missing,
+            age,
+            behind_from,
+        } = progress;
+        self.heartbeat.progress(missing, age, behind_from);
+        self.figures.behind.set((age > behind_from).into());
+    }
+
     fn standing(&self, standing: &Standing) {
         let now = self.clock.now();
         let age = standing
@@ -339,7 +355,22 @@ impl Report {
 impl Observer for Report {
     fn on(&self, event: Event<'_>) {
         match event {
-            Event::Turning { within } => self.heartbeat.beat(within),
+            Event::Turning {
+                within,
+                request_due,
+                progress,
+            } => {
+                self.heartbeat.beat(within);
+                self.heartbeat.awaits(request_due);
+                if let Some(progress) = progress {
+                    self.progress(progress);
+                }
+            }
+            Event::Hanging { limit } => self.log.warning(format!(
+                "A request to Microsoft has been waiting for its answer for a minute; it is given up \
+                 after {} s and made again.",
+                limit.as_secs()
+            )),
             Event::Asking { window, .. } => self.log.info(format!(
                 "Querying timerange {} to {}.",
                 plain(window.start()),

@@ -1,23 +1,27 @@
 //! Fits the Microsoft side to the traits of the fetch loop.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{event, formats::VERSION};
+use super::{event, formats::VERSION, words::moment};
 use crate::{
     Clock, Page, Window,
-    collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime},
+    collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime, UnderWay},
     http::chain,
     microsoft::{
-        self, Class, Concern, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share,
+        self, Allowance, Class, Concern, Graph, Limiter, Link, Quota, ReportingService,
+        ServiceTime, Share,
         Urgency,
     },
     sdk::{Log, Metrics, RunError, Storage},
@@ -50,6 +54,10 @@ impl Source for Reporting {
         event::shorten(event, most)
     }
 
+    fn oldest_request(&self) -> Option<UnderWay> {
+        self.service.oldest_request().map(under_way)
+    }
+
     /// Pages hold 2000 rows, and a query ends with an error after about 500 of them
     /// (reference A.5).
     fn limits(&self) -> SourceLimits {
@@ -61,7 +69,6 @@ impl Source for Reporting {
             // No quota is known: about as much as two readers get at 2 s a page.
             share: 270,
             pages_per_window: 250,
-            longest_call: ReportingService::LONGEST_CALL,
             latency: self.service.latency(),
         }
     }
@@ -79,6 +86,11 @@ impl Source for Reporting {
 fn source_time(time: ServiceTime) -> SourceTime {
     let ServiceTime { now, certain, skew } = time;
     SourceTime { now, certain, skew }
+}
+
+fn under_way(request: microsoft::UnderWay) -> UnderWay {
+    let microsoft::UnderWay { since, limit } = request;
+    UnderWay { since, limit }
 }
 
 fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
@@ -117,6 +129,10 @@ pub(super) struct Tracing {
     /// When the use of the quota was kept last.
     remembered: Mutex<Option<Instant>>,
     repairs: Counter,
+    /// Whether it was said that less than our share is allowed.
+    restrained: AtomicBool,
+    allowed: Gauge,
+    allowed_until: Gauge,
 }
 
 /// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
@@ -152,7 +168,20 @@ impl Tracing {
         log: Log,
         metrics: &Metrics,
     ) -> Self {
+        let allowed: Gauge = metrics.register(
+            "quota_allowed_requests",
+            "Requests to the message trace in 5 minutes that are allowed at present",
+            Gauge::default(),
+        );
+        allowed.set(limiter.allowed().into());
         Self {
+            restrained: AtomicBool::new(false),
+            allowed,
+            allowed_until: metrics.register(
+                "quota_restored_timestamp_seconds",
+                "When all of `quota` is allowed again; 0 when it is",
+                Gauge::default(),
+            ),
             graph,
             limiter,
             clock,
@@ -217,6 +246,28 @@ impl Tracing {
         }
     }
 
+    /// Says, once until that is over, that less than our share is allowed.
+    fn say_allowance(&self) {
+        let allowance = self.limiter.allowance();
+        self.allowed.set(self.limiter.allowed().into());
+        let until = allowance.map_or(0, |one| one.until.timestamp());
+        self.allowed_until.set(until);
+        let before = self.restrained.swap(allowance.is_some(), Relaxed);
+        if let Some(Allowance {
+            allowed,
+            share,
+            until,
+        }) = allowance.filter(|_| !before)
+        {
+            self.log.warning(format!(
+                "Microsoft has refused a request for the quota's sake, which others use too: {allowed} \
+                 instead of {share} requests in 5 minutes are made from now on, and all again from \
+                 {} on, unless it refuses more.",
+                moment(until)
+            ));
+        }
+    }
+
     fn say_repairs(&self) {
         let now = self.graph.links_repaired();
         let mut before = self.repaired.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +298,12 @@ impl Source for Tracing {
         let page = self.graph.page(window, link.as_ref(), urgency).await;
         self.remember_quota().await;
         self.say_repairs();
+        self.say_allowance();
         page.map_err(|error| source_error(&error, self.clock.now()))
+    }
+
+    fn oldest_request(&self) -> Option<UnderWay> {
+        self.graph.oldest_request().map(under_way)
     }
 
     fn limits(&self) -> SourceLimits {
@@ -261,7 +317,6 @@ impl Source for Tracing {
             rows_per_page: 5000,
             share: self.limiter.share(),
             pages_per_window: 300,
-            longest_call: Graph::LONGEST_CALL,
             latency: self.graph.latency(),
         }
     }

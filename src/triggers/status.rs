@@ -122,10 +122,11 @@ pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
     lines.extend(tenant(running).await);
     lines.push(position);
+    lines.extend(running.process.as_ref().and_then(behind));
     lines.extend(timeline(storage).await);
     lines.extend(running.process.as_ref().map(clock));
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
-    lines.extend(quota(storage, now).await);
+    lines.extend(quota(running, storage, now).await);
     lines.push(errors(running, now));
     Status { verdict, lines }
 }
@@ -180,6 +181,18 @@ async fn position(storage: &Storage, now: DateTime<Utc>) -> Line {
         }
         Err(error) => line("position", chain(&error), json!({}), true),
     }
+}
+
+/// What should have been delivered long ago; none when there is nothing.
+fn behind(process: &Answers) -> Option<Line> {
+    let behind = process.errors.behind.as_ref()?;
+    let since = behind.missing_since.and_utc();
+    let text = format!(
+        "what was received from {} on is missing for longer than `timedelta` and `frequency` explain",
+        moment(since)
+    );
+    let facts = json!({"missing_since": since, "seconds": behind.seconds});
+    Some(line("behind", text, facts, true))
 }
 
 /// What lies behind the live edge, and is not done with.
@@ -257,13 +270,30 @@ fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
 }
 
 /// How much of the tenant's quota was used; none where there is no quota.
-async fn quota(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
+async fn quota(running: &Running, storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
     let text = storage.read(QUOTA_FILE).await.ok()??;
     let stamps = UsedQuota::parse(&text);
     let since = (now - TimeDelta::minutes(5)).timestamp_millis();
     let used = stamps.iter().filter(|stamp| **stamp > since).count();
-    let text = format!("{used} of the tenant's 100 requests used in the last 5 minutes");
-    let facts = json!({"requests_in_5_minutes": used});
+    let mut text = format!("{used} of the tenant's 100 requests used in the last 5 minutes");
+    let process = running.process.as_ref();
+    let figure = |name| process.and_then(|process| process.own_metric(name));
+    #[allow(clippy::cast_possible_truncation, reason = "a date")]
+    let until = figure("quota_restored_timestamp_seconds")
+        .and_then(|second| DateTime::from_timestamp(second as i64, 0))
+        .filter(|until| *until > now);
+    let allowed = figure("quota_allowed_requests").filter(|_| until.is_some());
+    if let (Some(allowed), Some(until)) = (allowed, until) {
+        text.push_str(&format!(
+            "; {allowed} of ours are allowed until {}, as Microsoft has refused one",
+            moment(until)
+        ));
+    }
+    let facts = json!({
+        "requests_in_5_minutes": used,
+        "allowed_in_5_minutes": allowed,
+        "allowed_until": until,
+    });
     Some(line("quota", text, facts, false))
 }
 

@@ -254,7 +254,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed { error, pause });
-        self.tell(Event::Turning { within: pause });
+        self.tell_turning(pause);
         self.until_stopped(tokio::time::sleep(pause)).await
     }
 }

@@ -249,9 +249,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         while self.deliveries.len() + self.accepted.batches.len() >= IN_FLIGHT
             || self.hand.is_full()
         {
-            self.tell(Event::Turning {
-                within: super::TURN,
-            });
+            self.tell_turning(super::TURN);
             let stop = self.parts.stop.clone();
             // So that the loop is seen to turn, however long the intake is down.
             let due = [self.accepted.due_in(), self.unsynced.due_in()];

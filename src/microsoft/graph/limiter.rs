@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 
-use super::quota::{Quota, Urgency};
+use super::quota::{Allowance, Quota, Urgency};
 use crate::Clock;
 
 /// Makes requests wait for their turn. Clones share one [`Quota`].
@@ -15,20 +16,24 @@ use crate::Clock;
 pub struct Limiter {
     quota: Arc<Mutex<Quota>>,
     clock: Clock,
+    began: (DateTime<Utc>, Instant),
 }
 
 impl Limiter {
-    /// Waits by `clock` for leave of `quota`.
+    /// Waits for leave of `quota`. The clock is asked once: what it is set to later changes nothing.
     pub fn new(quota: Quota, clock: Clock) -> Self {
         Self {
             quota: Arc::new(Mutex::new(quota)),
+            began: (clock.now(), Instant::now()),
             clock,
         }
     }
 
     /// The instants of the requests that count, to be kept over a restart.
     pub fn stamps(&self) -> Vec<DateTime<Utc>> {
-        self.quota().stamps().collect()
+        let ahead = self.clock.now() - self.now();
+        let quota = self.quota();
+        quota.stamps().map(|stamp| stamp + ahead).collect()
     }
 
     /// How many requests in 5 minutes are our share.
@@ -41,10 +46,21 @@ impl Limiter {
         self.quota().allowed()
     }
 
+    /// What is allowed, and until when, when that is less than our share.
+    pub fn allowance(&self) -> Option<Allowance> {
+        let now = self.now();
+        let ahead = self.clock.now() - now;
+        let allowance = self.quota().allowance(now)?;
+        Some(Allowance {
+            until: allowance.until + ahead,
+            ..allowance
+        })
+    }
+
     /// Waits until a request may be sent, which then counts. May be dropped at any time.
     pub(in crate::microsoft) async fn admit(&self, urgency: Urgency) {
         loop {
-            let wait = self.quota().take(urgency, self.clock.now());
+            let wait = self.quota().take(urgency, self.now());
             match wait {
                 None => return,
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -52,9 +68,20 @@ impl Limiter {
         }
     }
 
+    /// The request that was admitted last was not sent.
+    pub(in crate::microsoft) fn unsent(&self) {
+        self.quota().unsent();
+    }
+
     /// Notes that the service has refused a request for the quota's sake.
     pub(in crate::microsoft) fn refused(&self, retry_after: Option<Duration>) {
-        self.quota().refused(self.clock.now(), retry_after);
+        self.quota().refused(self.now(), retry_after);
+    }
+
+    /// Now, by the clock as it was at first: when it is set, requests lie no farther back.
+    fn now(&self) -> DateTime<Utc> {
+        let (began, since) = self.began;
+        began + TimeDelta::from_std(since.elapsed()).unwrap_or_default()
     }
 
     fn quota(&self) -> MutexGuard<'_, Quota> {

@@ -21,10 +21,10 @@ pub(super) use self::events::rewrite;
 pub use self::{
     events::EventFormat,
     limiter::Limiter,
-    quota::{Quota, Share, Urgency},
+    quota::{Allowance, Quota, Share, Urgency},
 };
 use super::{
-    Class, Error, Link, PAGE_LIMITS, SignIn, TOKEN_LIMITS, advice,
+    Class, Error, Link, SignIn, advice,
     bounds::{self, START_MARGIN},
     exchange::{Answer, Exchange, Times},
     identity::TokenCache,
@@ -33,6 +33,7 @@ use super::{
     page::Envelope,
     row::{self, Form},
     service_clock::ServiceTime,
+    under_way::{Requests, UnderWay},
 };
 use crate::{Clock, Page, RowKeyer, Window, http::Http};
 
@@ -56,12 +57,6 @@ impl Graph {
 
     /// How far back rows are kept.
     pub const RETENTION: TimeDelta = TimeDelta::days(90);
-
-    /// The longest time that one page takes: at worst two tokens and six requests, each of which
-    /// may wait for the quota.
-    pub const LONGEST_CALL: Duration = Duration::from_secs(
-        2 * TOKEN_LIMITS.total.as_secs() + 6 * (PAGE_LIMITS.total.as_secs() + 300),
-    );
 
     /// A reader of the Graph whose address is `base`, e.g. `https://graph.microsoft.com/v1.0`.
     /// Every request waits for the limiter.
@@ -92,6 +87,7 @@ impl Graph {
                 pace: Pace::default(),
                 oddities: Oddities::default(),
                 times: Times::default(),
+                requests: Requests::default(),
                 limiter: Some(limiter),
             },
             base,
@@ -205,6 +201,11 @@ impl Graph {
         self.exchange.pace.get()
     }
 
+    /// The oldest request that is being answered.
+    pub fn oldest_request(&self) -> Option<UnderWay> {
+        self.exchange.requests.oldest()
+    }
+
     /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.
     async fn ask(
         &self,
@@ -218,7 +219,7 @@ impl Graph {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self.read(answer, before)?;
+        let page = self.exchange.checked(url, self.read(answer, before))?;
         self.exchange.learn_time(sighting);
         Ok(page)
     }

@@ -18,8 +18,20 @@ const TENANT: u32 = 100;
 /// requests are spread.
 const PARTS: u32 = 9;
 
+/// So much of what is free may be used at once after a quiet spell: one half.
+const AT_ONCE: u32 = 2;
+
+/// A part of so much of what we have sent is too much when the service refuses more.
+const CUT: u32 = 4;
+
+/// When it is the turn of what can wait, what cannot wait leaves it as much time to ask.
+const YIELD: TimeDelta = TimeDelta::seconds(5);
+
 /// One in so many requests is kept for what cannot wait, even when it has not needed any lately.
 const RESERVE: u32 = 20;
+
+/// How long no request must be refused before more are allowed.
+const RECOVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// The pause after a refusal that does not say how long to wait.
 const REFUSAL_PAUSE: TimeDelta = TimeDelta::seconds(30);
@@ -51,9 +63,9 @@ impl Default for Share {
     }
 }
 
-/// Keeps to a share of the tenant's quota: in any period no more than the share, in any ninth of
-/// it no more than a ninth, and less for a while after the service has refused a request, as then
-/// others use the quota too.
+/// Keeps to a share of the tenant's quota: in any period no more than the share. When half of it is
+/// used, no more than a ninth in a ninth of the period; and less for a while after the service has
+/// refused a request, as then others use the quota too.
 ///
 /// In memory are at most one period's requests.
 #[derive(Clone, Debug)]
@@ -69,7 +81,24 @@ pub struct Quota {
     needed: (u32, DateTime<Utc>),
     /// Something that cannot wait had to wait: the next free request is kept for it.
     pressing: bool,
+    /// Since when something that can wait has waited, while other requests were sent.
+    waiting: Option<DateTime<Utc>>,
+    /// When a request became a period old last.
+    freed: DateTime<Utc>,
+    /// Whether the last request could not wait.
+    last: Urgency,
     not_before: DateTime<Utc>,
+}
+
+/// Less than our share is allowed for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Requests in five minutes that are allowed at present.
+    pub allowed: u32,
+    /// Our share.
+    pub share: u32,
+    /// When all of it is allowed again, unless the service refuses more.
+    pub until: DateTime<Utc>,
 }
 
 /// A request that counts.
@@ -101,6 +130,9 @@ impl Quota {
             sent: sent.collect(),
             needed: (0, DateTime::UNIX_EPOCH),
             pressing: false,
+            waiting: None,
+            freed: DateTime::UNIX_EPOCH,
+            last: Urgency::Later,
             not_before: DateTime::UNIX_EPOCH,
         }
     }
@@ -120,36 +152,111 @@ impl Quota {
         self.allowed
     }
 
+    /// What is allowed when that is less than our share.
+    pub fn allowance(&mut self, now: DateTime<Utc>) -> Option<Allowance> {
+        self.recover(now);
+        let lacking = self.share - self.allowed;
+        (lacking > 0).then(|| Allowance {
+            allowed: self.allowed,
+            share: self.share,
+            until: self.changed + RECOVERY * lacking.div_ceil(self.step()).cast_signed(),
+        })
+    }
+
     /// Takes leave for one request now. None when it may be sent, and counts; else how long to
     /// wait before asking again, never zero.
     ///
-    /// Requests that can wait are spread, and leave to those that cannot what these used in the last
-    /// period, at least a twentieth.
+    /// Requests that can wait are spread once half of what they may use is used, and leave to those that
+    /// cannot what these used in the last period, at least a twentieth. What has waited for a whole
+    /// period is next: a share that is used up by what cannot wait serves both in turn.
     pub fn take(&mut self, urgency: Urgency, now: DateTime<Utc>) -> Option<Duration> {
         self.forget(now);
         self.recover(now);
         let free = match urgency {
-            Urgency::Now => self.free_at(self.allowed, PERIOD),
-            Urgency::Later => {
-                let most = self.allowed - self.kept(now);
-                let part = self.allowed.div_ceil(PARTS);
-                self.free_at(most, PERIOD)
-                    .max(self.free_at(part, PERIOD / PARTS as i32))
-            }
+            Urgency::Now => self.free_for_now(now),
+            Urgency::Later => self.free_for_later(now),
         };
         let at = self.not_before.max(free);
         if at <= now {
             self.sent.push_back(Sent { at: now, urgency });
-            self.pressing &= urgency == Urgency::Later;
+            self.last = urgency;
+            match urgency {
+                Urgency::Now => {
+                    self.pressing = false;
+                    // Nobody has taken a turn that was left to it.
+                    if self.is_turn_of_later(now) {
+                        self.waiting = None;
+                    }
+                }
+                Urgency::Later => self.waiting = None,
+            }
             return None;
         }
-        self.pressing |= urgency == Urgency::Now;
+        match urgency {
+            Urgency::Now => self.pressing = true,
+            Urgency::Later => {
+                self.waiting.get_or_insert(now);
+            }
+        }
         let wait = (at - now).to_std().unwrap_or_default();
         Some(wait.max(Duration::from_millis(1)))
     }
 
+    /// The request that leave was taken for last was not sent.
+    pub fn unsent(&mut self) {
+        self.sent.pop_back();
+    }
+
+    /// When something that cannot wait may be sent.
+    fn free_for_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let free = self.free_at(self.allowed, PERIOD);
+        match self.turn_of_later() {
+            Some(turn) if turn <= free.max(now) => {
+                let is_last_free = self.used() + 1 >= self.allowed;
+                let since = if is_last_free { self.freed } else { free };
+                free.max(turn).max(since).max(self.not_before) + YIELD
+            }
+            _ => free,
+        }
+    }
+
+    /// When something that can wait may be sent.
+    fn free_for_later(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let most = self.allowed - self.kept(now);
+        let part = self.allowed.div_ceil(PARTS);
+        let spread = if self.used() < most / AT_ONCE {
+            DateTime::UNIX_EPOCH
+        } else {
+            self.free_at(part, PERIOD / PARTS.cast_signed())
+        };
+        let free = self.free_at(most, PERIOD).max(spread);
+        let waiting = self.waiting.unwrap_or(now);
+        let turn = self.free_at(self.allowed, PERIOD).max(waiting + PERIOD);
+        if self.is_turn_of_later(now) || turn > now {
+            free.min(turn)
+        } else {
+            free
+        }
+    }
+
+    /// From when on it is the turn of what can wait; none when it had the last one, or nothing waits.
+    fn turn_of_later(&self) -> Option<DateTime<Utc>> {
+        let since = self.waiting.filter(|_| self.last == Urgency::Now)?;
+        Some(since + PERIOD)
+    }
+
+    fn is_turn_of_later(&self, now: DateTime<Utc>) -> bool {
+        self.turn_of_later().is_some_and(|turn| turn <= now)
+    }
+
+    /// Requests in the last period.
+    fn used(&self) -> u32 {
+        u32::try_from(self.sent.len()).unwrap_or(TENANT)
+    }
+
     /// Notes that the service has refused a request for the quota's sake. When we have kept to
-    /// our share, others use the quota too, and we do with less, down to a ninth of the share.
+    /// our share, others use the quota too, and we do with less by a quarter of what we have really
+    /// sent, down to a ninth of the share.
     pub fn refused(&mut self, now: DateTime<Utc>, retry_after: Option<Duration>) {
         self.forget(now);
         let pause = retry_after
@@ -157,18 +264,23 @@ impl Quota {
             .unwrap_or(REFUSAL_PAUSE)
             .clamp(TimeDelta::seconds(1), PERIOD);
         self.not_before = self.not_before.max(now + pause);
-        let used = u32::try_from(self.sent.len()).unwrap_or(TENANT);
         let floor = self.share.div_ceil(PARTS);
-        self.allowed = (used.min(self.allowed) * 3 / 4).max(floor);
+        let cut = self.used().div_ceil(CUT);
+        self.allowed = self.allowed.saturating_sub(cut).max(floor);
         self.changed = now;
     }
 
     /// Allows a tenth of the share more for every fifth of a period without a refusal.
     fn recover(&mut self, now: DateTime<Utc>) {
-        while self.allowed < self.share && now - self.changed >= PERIOD / 5 {
-            self.allowed = (self.allowed + self.share.div_ceil(10)).min(self.share);
-            self.changed += PERIOD / 5;
+        while self.allowed < self.share && now - self.changed >= RECOVERY {
+            self.allowed = (self.allowed + self.step()).min(self.share);
+            self.changed += RECOVERY;
         }
+    }
+
+    /// How many requests more are allowed at once.
+    fn step(&self) -> u32 {
+        self.share.div_ceil(10)
     }
 
     /// Drops what lies a period back. Instants in the future, as after the clock has been set
@@ -181,9 +293,12 @@ impl Quota {
             sent.at = now;
         }
         let old = |sent: &mut Sent| now - sent.at >= PERIOD;
-        while self.sent.pop_front_if(old).is_some() {}
+        while let Some(sent) = self.sent.pop_front_if(old) {
+            self.freed = sent.at + PERIOD;
+        }
         self.not_before = self.not_before.min(now + PERIOD);
         self.changed = self.changed.min(now);
+        self.waiting = self.waiting.map(|since| since.min(now));
     }
 
     /// Requests that are kept free for what cannot wait.
@@ -244,9 +359,14 @@ mod tests {
         let sent = rush(&mut quota, 0, 3000);
         assert_eq!(sent.len(), 850, "all but what is kept for the newest rows");
         assert_eq!(most_within(&sent, 300_000), 85);
+        let at_once = sent.iter().filter(|at| **at < 33_000).count();
+        assert_eq!(at_once, 42, "half of it at once after a quiet spell");
+        let later: Vec<_> = sent.into_iter().filter(|at| *at >= 33_000).collect();
         let newest = (0..20).filter(|_| quota.take(Urgency::Now, at(3_000_000)).is_none());
         assert!(newest.count() >= 5, "what is kept for them is not spread");
-        assert_eq!(most_within(&sent, 33_333), 10);
+        assert!(most_within(&later, 33_333) <= 42);
+        let spread: Vec<_> = later.into_iter().filter(|at| *at < 300_000).collect();
+        assert_eq!(most_within(&spread, 33_333), 10);
     }
 
     #[test]
@@ -269,17 +389,22 @@ mod tests {
             }
             assert_eq!(most_within(&sent, 300_000), share as usize);
             let steady = sent.iter().filter(|at| **at >= 900_000).count();
-            assert_eq!(steady, share as usize * 7, "nothing is left unused");
+            assert!(
+                steady + 3 > share as usize * 7,
+                "{steady}: nearly all is used"
+            );
         }
     }
 
     #[test]
     fn what_cannot_wait_is_next_when_it_has_to_wait_nevertheless() {
-        let mut quota = Quota::new(Share::default());
-        let sent = rush(&mut quota, 0, 300);
+        let mut quota = Quota::new(Share::new(20).unwrap());
+        for now in (0..20_000).step_by(1000) {
+            assert_eq!(quota.take(Urgency::Now, at(now)), None);
+        }
         let many = (0..20).filter(|_| quota.take(Urgency::Now, at(299_000)).is_none());
-        assert_eq!(sent.len() + many.count(), 90);
-        let free = sent[0] + 300_000;
+        assert_eq!(many.count(), 0);
+        let free = 300_000;
         assert!(quota.take(Urgency::Later, at(free)).is_some());
         assert_eq!(quota.take(Urgency::Now, at(free)), None);
     }
@@ -306,14 +431,27 @@ mod tests {
     #[test]
     fn steps_back_when_others_use_the_quota_and_recovers() {
         let mut quota = Quota::new(Share::default());
-        rush(&mut quota, 0, 100);
+        quota.refused(at(0), None);
+        assert_eq!(quota.allowed(), 90, "nothing was sent");
+        assert_eq!(quota.take(Urgency::Now, at(30_000)), None);
+        quota.refused(at(30_000), Some(Duration::from_secs(60)));
+        assert_eq!(quota.allowed(), 89, "one request was not too much");
+        let expected = Allowance {
+            allowed: 89,
+            share: 90,
+            until: at(90_000),
+        };
+        assert_eq!(quota.allowance(at(31_000)), Some(expected));
+        assert_eq!(quota.allowance(at(90_000)), None);
+
+        let mut quota = Quota::new(Share::default());
+        let sent = rush(&mut quota, 0, 100).len();
+        assert!(sent > 50);
         quota.refused(at(100_000), Some(Duration::from_secs(60)));
-        assert_eq!(quota.allowed(), 22, "less than the 30 that were too many");
-        assert_eq!(
-            quota.take(Urgency::Later, at(100_000)),
-            Some(Duration::from_millis(233_334)),
-            "until the first 11 are a period back"
-        );
+        let left = 90 - u32::try_from(sent).unwrap().div_ceil(4);
+        assert_eq!(quota.allowed(), left, "less by a quarter of what was sent");
+        let allowance = quota.allowance(at(100_000)).unwrap();
+        assert_eq!(allowance.until, at(100_000) + RECOVERY * 2);
         for _ in 0..9 {
             quota.refused(at(160_000), None);
         }
@@ -325,7 +463,66 @@ mod tests {
             sent[0]
         );
         assert!(sent.iter().filter(|at| **at < 360_000).count() < 30);
-        assert_eq!(quota.allowed(), 90);
+        assert_eq!(
+            (quota.allowed(), quota.allowance(at(2_160_000))),
+            (90, None)
+        );
+    }
+
+    #[test]
+    fn a_share_that_the_newest_rows_use_up_serves_both_in_turn() {
+        for (share, live) in [
+            (1, 60_000),
+            (2, 60_000),
+            (5, 60_000),
+            (20, 10_000),
+            (90, 60_000),
+        ] {
+            let mut quota = Quota::new(Share::new(share).unwrap());
+            let (mut now_sent, mut later_sent) = (Vec::new(), Vec::new());
+            let mut waits = false;
+            for now in (0..6_000_000).step_by(500) {
+                waits |= now % live == 0;
+                if waits && quota.take(Urgency::Now, at(now)).is_none() {
+                    now_sent.push(now);
+                    waits = false;
+                }
+                if quota.take(Urgency::Later, at(now)).is_none() {
+                    later_sent.push(now);
+                }
+            }
+            let all: Vec<_> = now_sent.iter().chain(&later_sent).copied().collect();
+            assert!(most_within(&all, 300_000) <= share as usize, "{share}");
+            assert!(
+                later_sent.len() >= 9,
+                "{share}: {later_sent:?} {now_sent:?}"
+            );
+            assert!(now_sent.len() >= 9, "{share}: {now_sent:?}");
+            if share == 1 {
+                assert!(
+                    now_sent.len().abs_diff(later_sent.len()) <= 1,
+                    "{now_sent:?}"
+                );
+            }
+        }
+        // A turn that nobody takes is lost.
+        let mut quota = Quota::new(Share::new(1).unwrap());
+        assert_eq!(quota.take(Urgency::Now, at(0)), None);
+        quota.take(Urgency::Later, at(0)).unwrap();
+        assert_eq!(
+            quota.take(Urgency::Now, at(300_000)),
+            Some(Duration::from_secs(5))
+        );
+        assert_eq!(quota.take(Urgency::Now, at(305_000)), None);
+        assert_eq!(quota.take(Urgency::Now, at(605_000)), None);
+    }
+
+    #[test]
+    fn what_was_not_sent_does_not_count() {
+        let mut quota = Quota::new(Share::new(1).unwrap());
+        assert_eq!(quota.take(Urgency::Now, at(0)), None);
+        quota.unsent();
+        assert_eq!(quota.take(Urgency::Now, at(0)), None);
     }
 
     #[test]

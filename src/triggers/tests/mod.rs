@@ -1,6 +1,7 @@
 //! The whole module in memory, on virtual time, against the emulator: whatever happens, the ledger
 //! shows every row once, and with its final status.
 
+mod asking;
 mod backfills;
 mod clocks;
 mod draw;

@@ -1,0 +1,121 @@
+//! The connections to each server, all of which are given up when one of them turns out to be ill.
+//!
+//! Behind one name stand many machines, and a connection stays with the one that took it: one that
+//! answers 503 or breaks its answers off may do so for as long as it is used, while a new connection
+//! leads to another machine. Requests under way on the old ones go on.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ::http::Uri;
+
+use super::{SetupError, proxy::Proxies};
+
+/// How long an unused connection is kept; below the idle limits of common load balancers.
+const POOL_IDLE: Duration = Duration::from_secs(90);
+
+/// The connections to as many servers are told apart; a module has less than half of them.
+const SERVERS: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Connections {
+    /// With the sessions that TLS can take up again, which new connections share.
+    tls: rustls::ClientConfig,
+    proxies: Proxies,
+    connect_timeout: Duration,
+    pools: Mutex<HashMap<String, Pool>>,
+}
+
+/// The connections to one server.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    pub(super) client: reqwest::Client,
+    /// How many there were before.
+    generation: u64,
+}
+
+impl Connections {
+    /// # Errors
+    /// When no client can be made.
+    pub(super) fn new(
+        tls: rustls::ClientConfig,
+        proxies: Proxies,
+        connect_timeout: Duration,
+    ) -> Result<Self, SetupError> {
+        let connections = Self {
+            tls,
+            proxies,
+            connect_timeout,
+            pools: Mutex::default(),
+        };
+        connections.client()?;
+        Ok(connections)
+    }
+
+    /// The connections to a server.
+    ///
+    /// # Errors
+    /// When no client can be made.
+    pub(super) fn to(&self, server: &Uri) -> Result<Pool, SetupError> {
+        let mut pools = self.pools();
+        let name = name(server);
+        if let Some(pool) = pools.get(&name) {
+            return Ok(pool.clone());
+        }
+        if pools.len() >= SERVERS {
+            pools.clear();
+        }
+        let pool = Pool {
+            client: self.client()?,
+            generation: 0,
+        };
+        pools.insert(name, pool.clone());
+        Ok(pool)
+    }
+
+    /// Gives up the connections to a server, unless that has been done since `pool` was had.
+    pub(super) fn give_up(&self, server: &Uri, pool: Option<&Pool>) {
+        let mut pools = self.pools();
+        let Some(known) = pools.get_mut(&name(server)) else {
+            return;
+        };
+        if pool.is_some_and(|pool| pool.generation != known.generation) {
+            return;
+        }
+        // The old ones are better than none.
+        if let Ok(client) = self.client() {
+            *known = Pool {
+                client,
+                generation: known.generation + 1,
+            };
+        }
+    }
+
+    fn client(&self) -> Result<reqwest::Client, SetupError> {
+        reqwest::Client::builder()
+            .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .tls_backend_preconfigured(self.tls.clone())
+            .proxy(self.proxies.clone().into_reqwest())
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| SetupError::Client(error.without_url()))
+    }
+
+    fn pools(&self) -> MutexGuard<'_, HashMap<String, Pool>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What tells servers apart.
+fn name(server: &Uri) -> String {
+    let scheme = server.scheme_str().unwrap_or_default();
+    let authority = server
+        .authority()
+        .map_or("", |authority| authority.as_str());
+    format!("{scheme}://{authority}")
+}
