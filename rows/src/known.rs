@@ -17,10 +17,21 @@ const HOUR_SECONDS: i64 = 3600;
 /// Rows that may lie in the tables of hours that are not at hand, where each costs twice as much.
 const LOOSE: usize = if cfg!(test) { 20 } else { 20_000 };
 
+/// A row that is shown again and again is filed anew after so many hours.
+const REFILED: u32 = 6;
+
 /// Names a batch that carries rows on their way. It is kept with each row of a table, hence short;
 /// at a thousand batches a second, names last for seven weeks without a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u32);
+
+impl BatchId {
+    /// The name of the batch after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// A row as it is remembered: its key, filed under an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +67,8 @@ pub struct KnownRows {
     /// Delivered rows, and those on their way, which are in batches that are under way.
     hours: Hours,
     under_way: UnderWay,
+    /// Whether rows may be filed under another hour than theirs.
+    looks_everywhere: bool,
 }
 
 /// The rows of each hour. Those of the hour that was asked for last are at hand, as most rows are
@@ -125,9 +138,10 @@ impl Hours {
         others.chain(self.last.iter().map(|(hour, keys)| (*hour, keys)))
     }
 
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut KeySet> {
-        let last = self.last.iter_mut().map(|(_, keys)| keys);
-        self.others.values_mut().chain(last)
+    fn all_mut(&mut self) -> impl Iterator<Item = (u32, &mut KeySet)> {
+        let last = self.last.iter_mut().map(|(hour, keys)| (*hour, keys));
+        let others = self.others.iter_mut().map(|(hour, keys)| (*hour, keys));
+        others.chain(last)
     }
 
     /// Takes out the hours before one.
@@ -217,13 +231,20 @@ impl KnownRows {
                 keys.find_or_insert(key, batch, is_under_way)
             }
             None => {
-                let found = self.hours.all_mut().map(|keys| keys.find(key)).max();
+                let all = self.hours.all_mut();
+                let found = all.map(|(_, keys)| keys.find(key)).max();
                 let found = found.unwrap_or(Found::Nothing);
                 if !matches!(found, Found::Row(_)) {
                     self.file(filed, batch);
                 }
                 found
             }
+        };
+        let found = match found {
+            Found::Nothing | Found::Message if self.looks_everywhere && received.is_some() => {
+                self.elsewhere(filed).unwrap_or(found)
+            }
+            _ => found,
         };
         match found {
             Found::Row(carrier) => {
@@ -239,6 +260,56 @@ impl KnownRows {
                 Admission::New(filed)
             }
         }
+    }
+
+    /// Rows may be filed under another hour than theirs, as their dates may have been others: a row is
+    /// new only when no hour has it. That takes many times as long.
+    pub fn look_everywhere(&mut self, everywhere: bool) {
+        self.looks_everywhere = everywhere;
+    }
+
+    /// The row, when it is filed under another hour.
+    #[cold]
+    fn elsewhere(&mut self, row: Filed) -> Option<Found> {
+        let others = self.hours.all_mut().filter(|(hour, _)| *hour != row.hour);
+        let mut found = others.map(|(_, keys)| keys.find(row.key));
+        found.find(|found| matches!(found, Found::Row(_)))
+    }
+
+    /// Decides about a row that lies outside of all that is asked for, or does not say when it was
+    /// received: its own hour is forgotten, or never will be. It is looked for everywhere, and filed under
+    /// the hour in which it is first `seen`.
+    ///
+    /// When it is seen again after a while, it is filed anew, so that it is remembered for as long as it
+    /// is shown: what is to be remembered on the disk, too, comes back.
+    pub fn admit_stray(
+        &mut self,
+        key: RowKey,
+        seen: DateTime<Utc>,
+        batch: BatchId,
+    ) -> (Admission, Option<Filed>) {
+        let admission = self.admit(key, None, seen, batch);
+        let again = (admission == Admission::Delivered).then(|| {
+            let all = self.hours.all_mut();
+            let there = all.filter_map(|(hour, keys)| {
+                let found = keys.find(key);
+                matches!(found, Found::Row(_)).then_some(hour)
+            });
+            there.max()
+        });
+        let hour = hour(seen);
+        let is_old = again.flatten().is_some_and(|last| last + REFILED < hour);
+        let filed = Filed { hour, key };
+        if is_old {
+            self.file(filed, ARRIVED);
+        }
+        (admission, is_old.then_some(filed))
+    }
+
+    /// Whether a row is known, whatever hour it is filed under.
+    pub fn knows(&mut self, key: RowKey) -> bool {
+        let mut all = self.hours.all_mut();
+        all.any(|(_, keys)| matches!(keys.find(key), Found::Row(_)))
     }
 
     /// A row on its way is in another batch than was thought.
@@ -381,6 +452,48 @@ mod tests {
         assert_eq!(known.newest_hour(at(2000)), beginning(2000));
         assert_eq!(known.newest_hour(at(1999)), beginning(1000));
         assert_eq!(known.newest_hour(at(999)), None);
+    }
+
+    #[test]
+    fn strays_are_sent_once_for_as_long_as_they_are_shown() {
+        let mut known = KnownRows::default();
+        let key = RowKeyer::new([7; 16]).key(&["1"], "");
+        let (admission, again) = known.admit_stray(key, at(100), BATCH);
+        assert!(matches!(admission, Admission::New(filed) if filed.hour == 100) && again.is_none());
+        let (admission, again) = known.admit_stray(key, at(120), BatchId(8));
+        assert_eq!((admission, again), (Admission::OnItsWay(BATCH), None));
+        known.arrived(BATCH);
+        let mut hour = 100;
+        while hour < 200 {
+            hour += 5;
+            let (admission, _) = known.admit_stray(key, at(hour), BatchId(9));
+            assert_eq!(admission, Admission::Delivered, "after {hour} hours");
+            known.forget_before(at(hour - 24));
+        }
+        assert!(!known.is_empty() && known.knows(key));
+        let (_, again) = known.admit_stray(key, at(hour + 7), BatchId(9));
+        assert_eq!(
+            again,
+            Some(Filed { hour: 207, key }),
+            "to be remembered on the disk"
+        );
+        known.forget_before(at(1000));
+        assert!(!known.knows(key));
+    }
+
+    #[test]
+    fn a_row_whose_date_was_another_is_known_when_all_hours_are_looked_at() {
+        for everywhere in [false, true] {
+            let mut known = KnownRows::default();
+            let key = RowKeyer::new([7; 16]).key(&["1"], "");
+            _ = known.admit_stray(key, at(100), BATCH);
+            known.arrived(BATCH);
+            known.look_everywhere(everywhere);
+            let admission = known.admit(key, Some(at(90)), at(0), BatchId(8));
+            assert_eq!(admission == Admission::Delivered, everywhere);
+            let again = known.admit(key, Some(at(90)), at(0), BatchId(9));
+            assert_ne!(again, Admission::New(Filed { hour: 90, key }));
+        }
     }
 
     #[test]

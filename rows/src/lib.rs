@@ -12,5 +12,5 @@ pub mod reader;
 mod row;
 mod window;
 
-pub use row::{Message, Page, RowKey, RowKeyer, RowRef, RowSpan, Status};
+pub use row::{Broken, Damage, Message, Page, RowKey, RowKeyer, RowRef, RowSpan, Status};
 pub use window::Window;

@@ -20,6 +20,10 @@ use crate::{
 /// A full page has as many rows, or fewer.
 const FULL_PAGE: usize = 5000;
 
+/// More dates are not noted: a page has three for each of its rows, and each takes as much memory as its
+/// field.
+const MOST_DATES: usize = 300_000;
+
 /// Tells what a field with this name is.
 pub type Naming = fn(&str) -> Field;
 
@@ -179,7 +183,9 @@ impl<'a> RowReader<'a> {
 
 #[inline(never)]
 fn note_iso_date(value: Raw<'_>, end: usize, dates: &mut Vec<IsoDate>) {
-    if let Some(at) = value.text().and_then(|text| date::iso(text.as_bytes())) {
+    if dates.len() < MOST_DATES
+        && let Some(at) = value.text().and_then(|text| date::iso(text.as_bytes()))
+    {
         dates.push(IsoDate {
             range: end - value.json.len()..end,
             at,

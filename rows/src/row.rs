@@ -164,6 +164,16 @@ impl RowKeyer {
         RowKey::of(self.message(identity), Status::of(status))
     }
 
+    /// The key of what cannot be read as a row: a hash of its bytes as they are, and of how many the same
+    /// came before it. It is no key of any message.
+    pub fn opaque(&self, bytes: &[u8], before: u64) -> RowKey {
+        let mut hasher = SipHasher13::new_with_key(&self.seed.map(|byte| !byte));
+        hasher.write(bytes);
+        hasher.write(&before.to_le_bytes());
+        let [a, b, c, d, e, f, g, h, i, x, y, z, ..] = hasher.finish128().as_bytes();
+        RowKey::from_bytes([a, b, c, d, e, f, g, h, i, x, y, z])
+    }
+
     /// The message with these identifying parts.
     pub fn message(&self, identity: &[impl AsRef<[u8]>]) -> Message {
         let mut hasher = SipHasher13::new_with_key(&self.seed);
@@ -260,6 +270,34 @@ pub struct Page<L> {
     text: Bytes,
     rows: Vec<RowSpan>,
     next: Option<L>,
+    damage: Option<Box<Damage>>,
+}
+
+/// What of an answer is not strict JSON, apart from which it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What is wrong with the answer.
+    pub sentence: String,
+    /// Rows that were mended, which are among those of the page. Their keys are hashes of their bytes as
+    /// they came: nothing that they say is certain.
+    pub mended: Vec<RowKey>,
+    /// What could not be read as a row.
+    pub broken: Vec<Broken>,
+}
+
+/// A part of a list of rows that cannot be read as a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// A hash of them.
+    pub key: RowKey,
+    /// Where it is among the rows of its page, counted from 1.
+    pub position: usize,
+    /// When the row before it was received, if there is one.
+    pub newer: Option<DateTime<Utc>>,
+    /// When the row behind it was received, if there is one.
+    pub older: Option<DateTime<Utc>>,
 }
 
 /// Where a row lies in a text, and what is known of it.
@@ -295,9 +333,12 @@ impl<L> Page<L> {
     pub fn of(text: impl Into<Bytes>, rows: Vec<RowSpan>, next: Option<L>) -> Option<Self> {
         let text = text.into();
         let is_inside = |row: &RowSpan| text.get(row.range()).is_some();
-        rows.iter()
-            .all(is_inside)
-            .then_some(Self { text, rows, next })
+        rows.iter().all(is_inside).then_some(Self {
+            text,
+            rows,
+            next,
+            damage: None,
+        })
     }
 
     /// An empty page over `text`, to which rows are added with [`Page::push`].
@@ -306,7 +347,22 @@ impl<L> Page<L> {
             text: text.into(),
             rows: Vec::new(),
             next,
+            damage: None,
         }
+    }
+
+    /// The same page, read from an answer that was damaged like this.
+    #[must_use]
+    pub fn damaged(self, damage: Option<Damage>) -> Self {
+        Self {
+            damage: damage.map(Box::new),
+            ..self
+        }
+    }
+
+    /// What was wrong with the answer; none when it was read strictly.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_deref()
     }
 
     /// Adds the row at `range` of the text. False, and nothing is added, when that is not inside the
@@ -357,6 +413,7 @@ impl<L> Page<L> {
             text: self.text,
             rows: self.rows,
             next: self.next.map(change),
+            damage: self.damage,
         }
     }
 

@@ -6,7 +6,7 @@
 
 mod backfill;
 mod lost;
-mod windows;
+pub(super) mod windows;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -98,6 +98,27 @@ pub enum Event<'a> {
         /// From when to when.
         window: Window,
     },
+    /// Rows that were not strict JSON were mended, and are delivered.
+    Mended {
+        /// The window that they are in.
+        window: Window,
+        /// How many.
+        rows: usize,
+        /// What was wrong with the answer.
+        sentence: &'a str,
+    },
+    /// The links of a window lead to nothing new, however they are followed: it counts as read.
+    DeadEnd {
+        /// The window.
+        window: Window,
+    },
+    /// The source has shown rows for a window in which they were not received.
+    Outside {
+        /// The window.
+        window: Window,
+        /// How many.
+        rows: usize,
+    },
     /// These rows count as lost.
     Lost {
         /// From when to when, and why.

@@ -4,10 +4,14 @@
 mod backfill;
 mod books;
 mod delivery;
+mod doubt;
 mod hand;
 mod letters;
+mod outside;
 mod pass;
 mod time;
+mod trail;
+mod walk;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
@@ -24,14 +28,16 @@ use self::{
     books::{Accepted, Keeping, Unsynced},
     delivery::{Delivery, Draft},
     hand::Hand,
+    outside::Strays,
     pass::{Pass, Slot},
     time::Waiting,
+    trail::Step,
+    walk::{Parking, is_paced},
 };
 use super::{
     Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
     UnderWay,
     backfill::Trouble,
-    coverage::Coverage,
     journal::Journal,
     known::{BatchId, KnownRows},
     letters::Letters,
@@ -96,6 +102,10 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     journal: Journal,
     /// The reader of the live edge first, then those beside it.
     slots: Vec<Slot<S::Link, K::Batch>>,
+    /// Windows whose page came damaged.
+    parking: Parking<Pass<S::Link, K::Batch>>,
+    /// Rows outside of what was asked for.
+    strays: Strays,
     asked: JoinSet<Answer<S::Link>>,
     deliveries: JoinSet<Delivery<K::InHand>>,
     hand: Hand<K::InHand>,
@@ -159,6 +169,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             known,
             journal,
             slots: (0..=BESIDE).map(|_| Slot::new()).collect(),
+            parking: Parking::default(),
+            strays: Strays::default(),
             asked: JoinSet::new(),
             deliveries: JoinSet::new(),
             hand: Hand::default(),
@@ -195,11 +207,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
         self.tell(Event::Letters(self.parts.letters.stock()));
+        self.expect_strays().await;
         if self.has_begun() {
             self.keep().await?;
         }
         loop {
             self.plan().await?;
+            self.send_lingering().await?;
             self.journal_when_due().await?;
             self.keep_when_due().await?;
             self.tell_progress().await?;
@@ -248,7 +262,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if !self.may_ask(slot) {
             return;
         }
-        if self.slots.get(slot).is_some_and(Slot::waits) {
+        if self.slots.get(slot).is_some_and(Slot::waits) || self.unpark(slot) {
             self.ask(slot);
         } else if self.slots.get(slot).is_some_and(Slot::is_idle)
             && let Some((lane, window)) = self.next_window(slot, now)
@@ -341,7 +355,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// How long until the live edge or a paused reader is due.
     fn until_due(&self) -> Duration {
-        let due = [self.until_told(), self.until_written()];
+        let due = [
+            self.until_told(),
+            self.until_written(),
+            self.until_lingering(),
+            self.parking.due_in(),
+        ];
         let mut pause = due.into_iter().flatten().min().unwrap_or(TURN);
         let now = Instant::now();
         let may_begin = match self.service.asking(now) {
@@ -365,7 +384,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Says that the loop turns, and what it waits for.
     fn tell_turning(&self, within: Duration) {
         let request = self.parts.source.oldest_request();
-        let now = self.source_time();
+        let now = self.time().now;
         self.tell(Event::Turning {
             within,
             request_due: request.map(|request| request.since + request.limit),
@@ -444,19 +463,42 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 return Ok(());
             }
         };
-        let Some(pass) = self.slots.get_mut(slot).and_then(Slot::answered) else {
+        let Some(mut pass) = self.slots.get_mut(slot).and_then(Slot::answered) else {
             return Ok(());
         };
         match page {
-            Ok(page) => self.turn_page(slot, pass, page).await,
+            Ok(page) => {
+                let damaged = page.damage().map(|damage| {
+                    format!("unreadable answer: {}; asked again later", damage.sentence)
+                });
+                match damaged {
+                    Some(sentence) => Box::pin(self.doubt(slot, pass, Some(page), &sentence)).await,
+                    None => {
+                        self.tell_healed(&mut pass);
+                        self.turn_page(slot, pass, page).await
+                    }
+                }
+            }
+            Err(error) if error.remedy == Remedy::Unreadable => {
+                Box::pin(self.doubt(slot, pass, None, &error.sentence)).await
+            }
+            Err(error)
+                if error.remedy == Remedy::Narrow
+                    && pass.link.is_some()
+                    && self.goes_by_time(&mut pass, &error.sentence) =>
+            {
+                self.tell_failure(&error, Duration::ZERO, false);
+                self.resume_later(slot, pass);
+                Ok(())
+            }
             Err(error) if error.remedy == Remedy::Narrow => {
                 self.tell_failure(&error, Duration::ZERO, false);
-                self.cut(slot, pass, &error.sentence).await
+                Box::pin(self.cut(slot, pass, &error.sentence)).await
             }
             Err(error) if let Remedy::TooOld { oldest } = error.remedy => {
                 self.refused(slot, pass, oldest, &error).await
             }
-            Err(error) => self.failed(slot, pass, &error).await,
+            Err(error) => Box::pin(self.failed(slot, pass, &error)).await,
         }
     }
 
@@ -482,24 +524,37 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.readings.abandon(pass.id);
             return self.send(pass.draft).await;
         }
+        let advances = pass.advances(&page);
         // The source may have asked another reader for a pause.
-        if goes_on && self.may_ask(slot) {
+        let is_ahead = goes_on && advances && !is_paced(&pass) && self.may_ask(slot);
+        if is_ahead {
             self.fetch_ahead(slot, &pass);
         }
-        self.take(&page, &mut pass).await?;
-        drop(page);
-        if goes_on {
+        let is_news = self.take(&page, &mut pass).await?;
+        if is_ahead {
             if let Some(slot) = self.slots.get_mut(slot) {
                 slot.pass = Some(pass);
             }
             return Ok(());
         }
-        let draft = self.draft(pass.window);
-        let last = std::mem::replace(&mut pass.draft, draft);
-        self.send(last).await?;
+        let step = match advances {
+            true => Step::Forward,
+            false => pass.step(&page, is_news),
+        };
+        drop(page);
+        if goes_on {
+            return Box::pin(self.walk_on(slot, pass, step)).await;
+        }
         match distrust {
-            Some(sentence) => self.cut(slot, pass, &sentence).await,
-            None => self.read(slot, &pass).await,
+            Some(sentence) if self.goes_by_time(&mut pass, &sentence) => {
+                self.resume_later(slot, pass);
+                Ok(())
+            }
+            Some(sentence) => Box::pin(self.cut(slot, pass, &sentence)).await,
+            None => {
+                self.send_rest(&mut pass).await?;
+                self.read(slot, &pass).await
+            }
         }
     }
 
@@ -529,7 +584,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.asks();
         }
-        self.fetch(slot, pass.lane, pass.window, pass.link.clone());
+        self.fetch(slot, pass.lane, pass.asked, pass.link.clone());
     }
 
     /// A window was read to its end.
@@ -568,7 +623,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         mut pass: Pass<S::Link, K::Batch>,
         error: &SourceError,
     ) -> Result<(), End> {
-        pass.failed();
+        let is_link_given_up = pass.failed();
         let too_wide = error.may_be_too_wide && !pass.is_probe && self.service.is_too_wide(slot);
         self.pause_after(slot, error);
         let source_time = self.time().now;
@@ -584,6 +639,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         if too_wide {
             return self.relieve(slot, pass, &error.sentence).await;
+        }
+        if is_link_given_up {
+            return Box::pin(self.link_failed(slot, pass, &error.sentence)).await;
         }
         if let Some(reader) = self.slots.get_mut(slot) {
             reader.pass = Some(pass);
@@ -646,9 +704,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         sentence: &str,
     ) -> Result<(), End> {
         let window = pass.window;
-        let draft = self.draft(window);
-        let rest = std::mem::replace(&mut pass.draft, draft);
-        self.send(rest).await?;
+        self.send_rest(&mut pass).await?;
         let narrowest = !self.schedule.can_narrow(window);
         // What cannot be read at all keeps one of the readers beside busy, never the live edge.
         let stays = narrowest && pass.lane != Lane::Live;
@@ -702,15 +758,4 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let done = self.parts.stop.run_until_cancelled(work).await;
         done.ok_or(End::Stopped)
     }
-}
-
-/// Rows received just beside a window whose time is done are not looked at: another module has
-/// delivered them, nobody has asked for them, or they are delivered and perhaps forgotten.
-#[inline]
-fn is_foreign(coverage: &Coverage, window: Window, received: Option<DateTime<Utc>>) -> bool {
-    let Some(received) = received.filter(|received| !window.contains(*received)) else {
-        return false;
-    };
-    let near = Window::new(window.start() - pass::MARGIN, window.end() + pass::MARGIN);
-    near.is_some_and(|near| near.contains(received)) && coverage.is_done_with(received)
 }

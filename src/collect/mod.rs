@@ -169,6 +169,8 @@ pub enum Remedy {
         /// The pause that the source asked for.
         after: Option<Duration>,
     },
+    /// The answer cannot be read: ask for the same page again, for two minutes, while others are read.
+    Unreadable,
     /// The source refuses whoever asks, until a person acts: ask again at a slow pace.
     Refused {
         /// Whether that heals by itself in the end, such as what takes a day to be ready.

@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn a_window_waits_for_the_rows_that_stay_in_hand() {
         let mut readings = Readings::default();
-        let one = readings.begin(window(0, 10), at(20));
+        let one = readings.begin(window(0, 10), moment(20));
         readings.carried_by(one, BatchId(1));
-        let other = readings.begin(window(10, 20), at(20));
+        let other = readings.begin(window(10, 20), moment(20));
         readings.carried_by(other, BatchId(2));
         readings.read(one, read(5));
         readings.carried_instead(BatchId(1), BatchId(7));

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     Standpoint,
     budget::Budget,
-    coverage::{Coverage, Phase, scaled, seconds},
+    coverage::{Coverage, Phase, scaled, seconds, windows},
     evidence::{Judgement, Refusal, Refusals, SourceTime},
     lateness::Lateness,
     narrowing::Narrowing,
@@ -133,6 +133,8 @@ pub struct Schedule {
     cuts: BTreeSet<DateTime<Utc>>,
     /// Times that the source refuses.
     refusals: Refusals,
+    /// What cannot be read lies in these windows: they are searched with settling's part of the quota.
+    suspects: Vec<Window>,
     budget: Budget,
     scope: Scope,
 }
@@ -177,6 +179,7 @@ impl Schedule {
             narrowing: Narrowing::default(),
             cuts: BTreeSet::new(),
             refusals: Refusals::new(settings.retention),
+            suspects: Vec::new(),
             budget: Budget::of(settings.share),
             scope: Scope::All,
         }
@@ -283,7 +286,8 @@ impl Schedule {
 
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
-        let settling = self.settling(now).map(|window| (Lane::Settle, window));
+        let settling = self.settling(now).or_else(|| self.search());
+        let settling = settling.map(|window| (Lane::Settle, window));
         let next = settling
             .or_else(|| self.refused_before(instant))
             .or_else(|| self.backlog())
@@ -415,6 +419,7 @@ impl Schedule {
             rows,
         } = completed;
         self.release(window);
+        self.suspects = windows::without(&self.suspects, [window]);
         self.cuts
             .retain(|cut| *cut < window.start() || window.end() < *cut);
         if let Some(window) = Window::new(window.start(), window.end().min(until)) {
@@ -468,6 +473,49 @@ impl Schedule {
         self.narrowing.live.most = Some(alone.unwrap_or(half));
         // The newest rows do not wait.
         self.tick = None;
+    }
+
+    /// A window cannot be read whole: it is given back, to be asked for in parts that meet at an instant
+    /// in it, whose second is a part of its own.
+    pub fn part(&mut self, window: Window, at: DateTime<Utc>) {
+        self.give_back(window);
+        self.cuts.insert(at);
+    }
+
+    /// There is something `around` here that cannot be read: the window is given back, to be asked for
+    /// apart from that. When that is all of it, its halves are searched.
+    pub fn suspect(&mut self, window: Window, around: Window) {
+        self.give_back(window);
+        self.cuts.extend([around.start(), around.end()]);
+        if around == window {
+            let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+            self.cuts.insert(window.start() + half);
+        }
+        self.suspects = windows::with(&self.suspects, around);
+    }
+
+    /// Whether a window is a part of one that is searched.
+    pub fn is_suspect(&self, window: Window) -> bool {
+        let mut suspects = self.suspects.iter();
+        suspects.any(|one| one.intersection(window) == Some(window))
+    }
+
+    /// A part of what is searched, oldest first.
+    fn search(&self) -> Option<Window> {
+        if self.budget.is_exhausted() {
+            return None;
+        }
+        let missing = self.coverage.missing().chain(self.coverage.wanted());
+        let missing = missing.filter_map(|gap| match self.scope {
+            Scope::Only(only) => gap.intersection(only),
+            Scope::All | Scope::Rest => Some(gap),
+        });
+        let parts = missing.flat_map(|gap| {
+            let parts = self.suspects.iter();
+            parts.filter_map(move |suspect| suspect.intersection(gap))
+        });
+        let mut free = parts.filter_map(|part| self.free(part, &[]));
+        self.fitting(free.next()?)
     }
 
     /// A window ends behind `now`, the source's time: nothing of it was read, and what of it has not
@@ -683,7 +731,9 @@ impl Schedule {
                 Scope::Only(only) => Some((Lane::Backfill, gap.intersection(only)?)),
                 Scope::Rest => Some((lane, gap)).filter(|(lane, _)| *lane == Lane::Backfill),
             });
-        let mut free = gaps.filter_map(|(lane, gap)| Some((lane, self.free(gap)?)));
+        // What is searched is left to settling.
+        let free = |gap| self.free(gap, &self.suspects);
+        let mut free = gaps.filter_map(|(lane, gap)| Some((lane, free(gap)?)));
         let (lane, free) = free.next()?;
         Some((lane, self.fitting(free)?))
     }
@@ -701,9 +751,9 @@ impl Schedule {
         Window::new(free.start(), cut.map_or(end, |cut| cut.min(end)))
     }
 
-    /// The oldest part of a gap that nobody is reading.
-    fn free(&self, gap: Window) -> Option<Window> {
-        let busy = self.busy.iter().copied();
+    /// The oldest part of a gap that nobody is reading, and that is none of `others`.
+    fn free(&self, gap: Window, others: &[Window]) -> Option<Window> {
+        let busy = self.busy.iter().chain(others).copied();
         let mut busy: Vec<Window> = busy.chain(self.refusals.held()).collect();
         busy.sort_by_key(Window::start);
         let mut start = gap.start();

@@ -437,11 +437,23 @@ impl Moved {
     }
 }
 
+/// What this module wrote last into the timeline.
+fn kept(timeline: &Found) -> Option<DateTime<Utc>> {
+    match timeline {
+        Found::Timeline(timeline) => Some(timeline.mark),
+        Found::Nothing | Found::Damaged(_) => None,
+    }
+}
+
 /// Nobody can have delivered the future: a position in it is no wish, unless this module wrote it,
 /// so that the clock was set back since.
-fn plausible(position: Position, copy: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Position {
+fn plausible(
+    position: Position,
+    written: &[Option<DateTime<Utc>>],
+    now: DateTime<Utc>,
+) -> Position {
     match position {
-        Position::At(at) if at > now + LEEWAY && copy != Some(at) => {
+        Position::At(at) if at > now + LEEWAY && !written.contains(&Some(comparable(at))) => {
             Position::Unusable(format!("{at} is in the future: check the clock"))
         }
         position => position,

@@ -79,6 +79,7 @@ pub(super) fn without_mark(body: &[u8]) -> &[u8] {
 
 /// The title of an HTML page or Atom feed.
 pub(super) fn title(text: &str, secrets: &[&str]) -> Option<String> {
+    let text = text.get(..text.floor_char_boundary(MAX_BODY))?;
     let lower = text.to_ascii_lowercase();
     let open = lower.find("<title")?;
     let start = open + lower.get(open..)?.find('>')? + 1;

@@ -61,11 +61,14 @@ impl Error {
                 _ => Class::Outage,
             },
             Self::Status { class, .. } => *class,
+            Self::Unreadable(what) if what.may_be_the_pages() => Class::Unreadable,
             Self::Unreadable(_) => Class::Transient { retry_after: None },
             Self::SignIn(error) => error.class(),
             Self::Ahead { by } => Class::Transient {
                 retry_after: Some(*by),
             },
+            // The rest of the window can be asked for without it.
+            Self::Link(LinkError::TooLong) => Class::Narrow,
             Self::Link(_) | Self::Request(_) => Class::Refused,
         }
     }
@@ -161,6 +164,9 @@ pub enum Class {
     },
     /// A person must act: ask again, but slowly.
     Refused,
+    /// The answer cannot be read: ask for the same page again, and if that does not help, for narrower
+    /// windows.
+    Unreadable,
     /// This window, or this link, cannot be read like this: ask for narrower windows.
     Narrow,
     /// The window lies, at least partly, before what the service keeps, and no longer comes back.
@@ -227,6 +233,25 @@ pub enum Unreadable {
     /// One of its rows is not a JSON object.
     #[error("one of its rows is not a JSON object")]
     RowNotAnObject,
+    /// Its rows would take far more memory in the form in which they are delivered.
+    #[error("its rows say the same over and over")]
+    Swollen,
+}
+
+impl Unreadable {
+    /// Whether it may be this page that cannot be read, and no other. Else another service has answered,
+    /// or the service as a whole has failed.
+    fn may_be_the_pages(&self) -> bool {
+        match self {
+            Self::NotUtf8
+            | Self::Cut { .. }
+            | Self::NotJson { .. }
+            | Self::NotAPage { .. }
+            | Self::RowNotAnObject
+            | Self::Swollen => true,
+            Self::Markup { .. } | Self::NoRows(_) | Self::ErrorInside(_) => false,
+        }
+    }
 }
 
 fn said(text: &str) -> String {

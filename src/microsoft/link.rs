@@ -9,6 +9,9 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
+/// Longer links are not followed: servers refuse addresses of a quarter of that.
+const MAX_BYTES: usize = 64 * 1024;
+
 /// Where the next page of a window is: an address on the service's own origin.
 ///
 /// Links to the same address are equal. A link is printed without its query, apart from a number
@@ -16,6 +19,8 @@ use url::{Host, Url};
 #[derive(Clone)]
 pub struct Link {
     url: Url,
+    /// It was so long that it was not kept; it cannot be followed.
+    is_too_long: bool,
     /// When the last row before it was received, if all rows so far came newest first.
     reached: Option<DateTime<Utc>>,
 }
@@ -24,8 +29,16 @@ impl Link {
     /// Resolves the text of a link found in the answer to `asked`.
     ///
     /// # Errors
-    /// When it leaves the origin (scheme, host, port) of `asked`, or carries user information.
+    /// When it leaves the origin (scheme, host, port) of `asked`, or carries user information. One that is
+    /// too long is an error when it is followed: the rows before it are sound.
     pub(super) fn resolve(asked: &Url, text: &str) -> Result<Self, LinkError> {
+        if text.len() > MAX_BYTES {
+            return Ok(Self {
+                url: asked.clone(),
+                is_too_long: true,
+                reached: None,
+            });
+        }
         let mut url = asked.join(text).map_err(LinkError::Malformed)?;
         if url.origin() != asked.origin() || !asked.origin().is_tuple() {
             return Err(LinkError::Foreign {
@@ -37,7 +50,11 @@ impl Link {
             return Err(LinkError::UserInfo);
         }
         url.set_fragment(None);
-        Ok(Self { url, reached: None })
+        Ok(Self {
+            url,
+            is_too_long: false,
+            reached: None,
+        })
     }
 
     /// The address of the link.
@@ -57,7 +74,9 @@ impl Link {
 
     /// The address of the link, refused when it does not lie on the origin of `base`.
     pub(super) fn on_origin_of(&self, base: &Url) -> Result<&Url, LinkError> {
-        if self.url.origin() == base.origin() {
+        if self.is_too_long {
+            Err(LinkError::TooLong)
+        } else if self.url.origin() == base.origin() {
             Ok(&self.url)
         } else {
             Err(LinkError::Foreign {
@@ -131,7 +150,7 @@ fn origin(url: &Url) -> String {
 
 impl PartialEq for Link {
     fn eq(&self, other: &Self) -> bool {
-        self.url == other.url
+        self.url == other.url && self.is_too_long == other.is_too_long
     }
 }
 
@@ -173,6 +192,9 @@ pub enum LinkError {
         /// Where it should stay.
         expected: String,
     },
+    /// It is longer than any server takes.
+    #[error("it is longer than 64 kB: what is behind it is asked for by time")]
+    TooLong,
     /// It carries a user name or a password.
     #[error("it carries a user name or password; check any proxy in between")]
     UserInfo,
@@ -239,6 +261,22 @@ mod tests {
             Err(LinkError::Malformed(_))
         ));
         assert!(resolve("https://reports.test:443/x").is_ok());
+    }
+
+    #[test]
+    fn links_that_are_too_long_are_neither_kept_nor_followed() {
+        let long = |bytes: usize| format!("?a={}", "x".repeat(bytes - 3));
+        let base: Url = ASKED.parse().unwrap();
+        assert!(
+            resolve(&long(MAX_BYTES))
+                .unwrap()
+                .on_origin_of(&base)
+                .is_ok()
+        );
+        let link = resolve(&long(MAX_BYTES + 1)).unwrap();
+        assert!(link.url.as_str().len() < 100);
+        assert!(matches!(link.on_origin_of(&base), Err(LinkError::TooLong)));
+        assert_ne!(link, resolve("").unwrap());
     }
 
     #[test]

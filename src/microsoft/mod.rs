@@ -12,6 +12,7 @@ mod exchange;
 mod graph;
 mod identity;
 mod link;
+mod mend;
 mod oddities;
 mod pace;
 mod page;

@@ -1,7 +1,8 @@
 //! The envelope around the rows of a page, in every dialect of both services.
 
+use bytes::Bytes;
 use rows::{
-    RowKeyer,
+    Damage, RowKeyer,
     json::Scanner,
     reader::{RowReader, Rows},
 };
@@ -11,8 +12,9 @@ use serde_json::error::Category;
 use super::{
     complaint::{self, Complaint},
     errors::Unreadable,
-    row,
+    mend, row,
 };
+use crate::Window;
 
 /// More rows than any page has (2000 or 5000), so that a hostile answer cannot fill the memory.
 const MAX_ROWS: usize = 200_000;
@@ -36,6 +38,41 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
+    /// Reads a successful answer to a query for a window; when it is not strict JSON, as much of it as can
+    /// be read for certain, with what was wrong. With the text that it was read from.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_or_mend(
+        body: Bytes,
+        window: Window,
+        keyer: &RowKeyer,
+        secrets: &[&str],
+    ) -> Result<(Bytes, Self, Option<Damage>), Unreadable> {
+        let error = match Self::read(&body, keyer, secrets) {
+            Ok(envelope) => return Ok((body, envelope, None)),
+            Err(error) => error,
+        };
+        let read = |text: &[u8]| Self::read(text, keyer, secrets).ok();
+        let Some(mended) = mend::mend(&body, window, keyer, |text| read(text).is_some()) else {
+            return Err(error);
+        };
+        let Some(mut envelope) = read(&mended.text) else {
+            return Err(error);
+        };
+        for (index, key) in &mended.keys {
+            if let Some(row) = envelope.rows.spans.get_mut(*index) {
+                row.key = *key;
+            }
+        }
+        let damage = Damage {
+            sentence: error.to_string(),
+            mended: mended.keys.into_iter().map(|(_, key)| key).collect(),
+            broken: mended.broken,
+        };
+        Ok((mended.text.into(), envelope, Some(damage)))
+    }
+
     /// Reads a successful answer.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl ReportingService {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self.exchange.checked(&url, self.read(answer))?;
+        let page = self.exchange.checked(&url, self.read(window, answer))?;
         self.exchange.learn_time(sighting);
         Ok(page)
     }
@@ -117,15 +117,16 @@ impl ReportingService {
         self.exchange.requests.oldest()
     }
 
-    fn read(&self, mut answer: Answer) -> Result<Page<Link>, Error> {
+    fn read(&self, window: Window, mut answer: Answer) -> Result<Page<Link>, Error> {
         let body = answer.take_body();
-        let Envelope { rows, next } = Envelope::read(&body, &self.keyer, &answer.secrets())?;
+        let (body, Envelope { rows, next }, damage) =
+            Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
         let next = next
             .map(|text| Link::resolve(&answer.url, &text))
             .transpose()?
             // Without it, the next page would be an Atom feed.
             .map(|link| link.with_option("$format", "json"));
-        Ok(row::page(body, rows, next, Form::VerboseDates)?)
+        Ok(row::page(body, rows, next, Form::VerboseDates)?.damaged(damage))
     }
 }
 

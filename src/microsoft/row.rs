@@ -11,6 +11,12 @@ use rows::{
 
 use super::{errors::Unreadable, graph, page::text};
 
+/// Rows in another form take at most half as much again as the answer, and this: real ones take a quarter.
+const SLACK: usize = 8 << 20;
+
+/// Rows that are longer stay as they are: no intake takes them, whatever their fields are called.
+const LONGEST: usize = 1 << 20;
+
 /// What becomes of the text of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -62,13 +68,14 @@ pub(super) fn page<L>(
         return Page::of(body, rows.spans, next).ok_or(Unreadable::RowNotAnObject);
     }
     let text = text(&body)?;
+    let most = text.len() + text.len() / 2 + SLACK;
     let mut changed = String::with_capacity(text.len());
     let mut moved = Vec::with_capacity(rows.spans.len());
     let mut dates = rows.iso_dates.iter().peekable();
     for row in &rows.spans {
         let start = changed.len();
         let old = row.range();
-        if form == Form::Renamed {
+        if form == Form::Renamed && old.len() <= LONGEST {
             graph::rewrite(text.get(old).unwrap_or_default(), &mut changed)?;
         } else {
             let mut from = old.start;
@@ -80,6 +87,9 @@ pub(super) fn page<L>(
                 from = date.range.end;
             }
             changed.push_str(text.get(from..old.end).unwrap_or_default());
+        }
+        if changed.len() > most {
+            return Err(Unreadable::Swollen);
         }
         moved.extend(RowSpan::new(start..changed.len(), row.key, row.received));
     }

@@ -13,7 +13,7 @@ use super::{
     words::moment,
 };
 use crate::{
-    Clock,
+    Clock, Window,
     clock::Step,
     collect::{
         Event, Lane, Observer, PageCount, Standing, Standpoint,
@@ -68,6 +68,8 @@ struct Figures {
     known: Gauge,
     in_hand: Gauge,
     behind: Gauge,
+    mended: Counter,
+    outside: Counter,
     letters: Gauge,
     letters_bytes: Gauge,
     oldest_letter: Gauge,
@@ -185,6 +187,16 @@ impl Figures {
                 "events_in_hand",
                 "Events that the intake does not accept while it accepts others",
                 Gauge::default(),
+            ),
+            mended: metrics.register(
+                "mended_rows",
+                "Rows that came as no strict JSON and were mended",
+                Counter::default(),
+            ),
+            outside: metrics.register(
+                "outside_window_rows",
+                "Rows that Microsoft showed for a window of time in which they were not received",
+                Counter::default(),
             ),
             letters: metrics.register(
                 "dead_letters",
@@ -330,6 +342,26 @@ impl Report {
         ));
     }
 
+    fn mended(&self, window: Window, rows: usize, sentence: &str) {
+        self.figures.mended.inc_by(rows as u64);
+        self.log.warning(format!(
+            "{rows} rows received from {window} are no JSON as Microsoft sends them ({sentence}): \
+             control characters in them were escaped, bytes that are no text replaced. They are \
+             delivered like this, and once more should Microsoft mend them."
+        ));
+    }
+
+    fn outside(&self, window: Window, rows: usize) {
+        self.figures.outside.inc_by(rows as u64);
+        if let Some(rows) = self.summary.outside(rows, self.clock.now()) {
+            self.log.warning(format!(
+                "Microsoft does not keep to the window that it is asked for: {rows} rows were \
+                 received outside of it, the last of them shown for {window}. Each is delivered \
+                 once. This is said once a day."
+            ));
+        }
+    }
+
     fn lost(&self, loss: &Loss) {
         let Loss {
             window, evidence, ..
@@ -414,6 +446,16 @@ impl Observer for Report {
                  Nothing is given up before that is certain: how far back it reaches is found out, \
                  and what it refuses is asked for again."
             )),
+            Event::Mended {
+                window,
+                rows,
+                sentence,
+            } => self.mended(window, rows, sentence),
+            Event::DeadEnd { window } => self.log.warning(format!(
+                "The links to further pages of {window} lead to no further row, however they are \
+                 followed: it counts as read, and is read again until `settle_time` is over."
+            )),
+            Event::Outside { window, rows } => self.outside(window, rows),
             Event::Lost { loss } => self.lost(loss),
             Event::Found { window } => self.log.warning(format!(
                 "Microsoft answers for the rows received from {window}, which counted as lost: they \

@@ -98,6 +98,7 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
         Class::Outage => Remedy::Outage,
         Class::Throttled { retry_after } => Remedy::Throttled { after: retry_after },
         Class::Transient { retry_after } => Remedy::Retry { after: retry_after },
+        Class::Unreadable => Remedy::Unreadable,
         Class::Narrow => Remedy::Narrow,
         Class::OutOfReach { days } => Remedy::TooOld {
             oldest: days.and_then(|days| now.checked_sub_signed(TimeDelta::days(days.into()))),

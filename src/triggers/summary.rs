@@ -35,6 +35,9 @@ struct State {
     said_coarse: Option<DateTime<Utc>>,
     said_better: Option<DateTime<Utc>>,
     said_skew: Option<DateTime<Utc>>,
+    said_outside: Option<DateTime<Utc>>,
+    /// Rows outside of their window since then.
+    outside: usize,
 }
 
 /// Something to say.
@@ -55,6 +58,14 @@ impl Summary {
         state.count.new += page.new;
         state.count.late += page.late;
         state.count.changed += page.changed;
+    }
+
+    /// Rows were shown for a window in which they were not received. How many since that was said last,
+    /// when it is to be said again.
+    pub(super) fn outside(&self, rows: usize, now: DateTime<Utc>) -> Option<usize> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.outside += rows;
+        due(&mut state.said_outside, now).then(|| std::mem::take(&mut state.outside))
     }
 
     /// What there is to say now.

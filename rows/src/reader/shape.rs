@@ -12,12 +12,18 @@ use crate::{
     json::{Extent, Specials},
 };
 
+/// Rows with more values than this are read, not recognized: a shape costs a hundred times as much
+/// memory as the shortest value, and rows of the services have a dozen.
+const MOST_VALUES: usize = 64;
+
 /// What stands before each value, what the value is, and what stands behind the last. Nearly all
 /// rows of an answer agree in that.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     values: Vec<Slot>,
     end: Literal,
+    /// Too many values to recognize rows by: no row has this shape.
+    is_unwieldy: bool,
 }
 
 /// The place of a value.
@@ -32,6 +38,10 @@ struct Slot {
 impl Shape {
     /// A value comes next, and this before it.
     pub(super) fn push(&mut self, before: &str, field: Field) {
+        if self.values.len() >= MOST_VALUES {
+            self.is_unwieldy = true;
+            return;
+        }
         self.values.push(Slot {
             before: Literal::new(before),
             note: Note::of(field),
@@ -41,7 +51,11 @@ impl Shape {
 
     /// This stands behind the last value.
     pub(super) fn end(&mut self, end: &str) {
-        self.end = Literal::new(end);
+        if self.is_unwieldy {
+            *self = Self::default();
+        } else {
+            self.end = Literal::new(end);
+        }
     }
 
     /// Notes the values of a row of this shape that begins at a place; the place behind it.
@@ -133,6 +147,27 @@ impl Literal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_with_very_many_values_have_no_shape() {
+        let mut shape = Shape::default();
+        for _ in 0..MOST_VALUES {
+            shape.push("{\"a\":", Field::Other);
+        }
+        shape.end("}");
+        assert_eq!(shape.values.len(), MOST_VALUES);
+        for _ in 0..10 * MOST_VALUES {
+            shape.push("{\"a\":", Field::Other);
+        }
+        assert_eq!(shape.values.len(), MOST_VALUES);
+        shape.end("}");
+        assert!(shape.values.is_empty() && shape.end.text.is_empty());
+        let text = "{\"a\":1}";
+        let (mut specials, mut fields) = (Specials::of(text), Fields::new(text));
+        specials.search(0);
+        let found = shape.recognize(0, &specials, &mut fields, &mut Vec::new());
+        assert_eq!(found, None);
+    }
 
     #[test]
     fn a_literal_is_told_from_all_that_differs_in_a_byte() {

@@ -14,7 +14,7 @@ pub(super) fn within(windows: &[Window], inside: Window) -> impl Iterator<Item =
 }
 
 /// Windows in order, and one more; those that meet are one.
-pub(super) fn with(windows: &[Window], window: Window) -> Vec<Window> {
+pub(in crate::collect) fn with(windows: &[Window], window: Window) -> Vec<Window> {
     let mut all = without(windows, [window]);
     all.push(window);
     all.sort_by_key(Window::start);
@@ -29,7 +29,10 @@ pub(super) fn with(windows: &[Window], window: Window) -> Vec<Window> {
 }
 
 /// Windows without what lies in others.
-pub(super) fn without(windows: &[Window], others: impl IntoIterator<Item = Window>) -> Vec<Window> {
+pub(in crate::collect) fn without(
+    windows: &[Window],
+    others: impl IntoIterator<Item = Window>,
+) -> Vec<Window> {
     let mut left = windows.to_vec();
     for other in others {
         let sides = |window: Window| {

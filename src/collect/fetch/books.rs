@@ -30,7 +30,7 @@ const KEEPING: Duration = Duration::from_secs(1);
 
 /// Delivered rows are remembered for this long before the floor of the timeline: a source may show
 /// rows again that lie just before the window it was asked for.
-const REMEMBER: TimeDelta = TimeDelta::minutes(5);
+pub(super) const REMEMBER: TimeDelta = TimeDelta::minutes(5);
 
 /// Pauses while the data directory cannot be written.
 const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -175,7 +175,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Windows count as read now.
     pub(super) async fn completed(&mut self) -> Result<(), End> {
         // What is done is not read again by this process, whatever is safe on the disk.
-        self.known.forget_before(self.horizon());
+        let horizon = self.horizon();
+        self.known.forget_before(horizon);
         self.keeping.changed = true;
         self.keep_when_due().await?;
         self.settle_backfill().await
@@ -199,13 +200,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Nobody will show rows again that were received before it.
     fn horizon(&self) -> DateTime<Utc> {
-        self.schedule.coverage().floor() - REMEMBER
+        let now = self.time().now;
+        self.schedule.coverage().floor() - self.strays.memory(now)
     }
 
     /// Forgets rows on the disk. The timeline and the mark that say so must be safe: what lies behind
     /// an older mark is read again after a crash.
-    async fn forget(&mut self) {
-        let horizon = self.horizon();
+    async fn forget(&mut self, horizon: DateTime<Utc>) {
         let store = self.parts.store.as_ref();
         if let Err(error) = self.journal.forget_before(store, horizon).await {
             // Harmless: it is tried again when the timeline is kept next.
@@ -220,12 +221,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// again, whose rows are known: they must be safe before either says that a window was read.
     pub(super) async fn keep(&mut self) -> Result<(), End> {
         self.sync().await?;
+        let horizon = self.horizon();
         let timeline = Timeline::new(
             self.time().now,
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
         )
-        .beside(self.journal.inventory(self.horizon()));
+        .beside(self.journal.inventory(horizon));
         let mut backoff = store_backoff();
         while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
@@ -243,7 +245,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 mark: timeline.mark,
             });
         }
-        self.forget().await;
+        self.forget(horizon).await;
         Ok(())
     }
 

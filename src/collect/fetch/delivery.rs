@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::task::JoinError;
+use tokio::{task::JoinError, time::Instant};
 
 use super::{
     super::{
@@ -13,7 +13,6 @@ use super::{
     },
     Collector, End, Lane, Pass,
     hand::Away,
-    is_foreign,
 };
 use crate::{Page, RowRef, Window};
 
@@ -23,6 +22,10 @@ pub(super) const IN_FLIGHT: usize = 4;
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
 const DRAIN: Duration = Duration::from_millis(2500);
+
+/// A batch that is not full leaves so long after its last row, when the next page has not come: rows in
+/// hand do not wait for a service that fails, nor for its quota.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A batch that is no longer under way, or events that are no longer in hand.
 #[derive(Debug)]
@@ -45,6 +48,31 @@ pub(super) struct Draft<B> {
     batch: Option<B>,
     rows: Vec<Filed>,
     newest: Option<DateTime<Utc>>,
+    /// When the page of its last row was taken in.
+    filled: Option<Instant>,
+}
+
+impl<B> Draft<B> {
+    pub(super) fn id(&self) -> BatchId {
+        self.id
+    }
+
+    fn new(id: BatchId, window: Window) -> Self {
+        Self {
+            id,
+            otherwise: window.start(),
+            batch: None,
+            rows: Vec::new(),
+            newest: None,
+            filled: None,
+        }
+    }
+
+    /// How long until it leaves as it is; none when it has no rows.
+    fn leaves_in(&self) -> Option<Duration> {
+        let filled = self.filled.filter(|_| !self.rows.is_empty())?;
+        Some(LINGER.saturating_sub(filled.elapsed()))
+    }
 }
 
 /// Why a batch does not take a row.
@@ -55,12 +83,13 @@ enum Obstacle {
 }
 
 impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
-    /// Puts the rows of a page that are not known into batches.
+    /// Puts the rows of a page that are not known into batches. Whether there were any.
     pub(super) async fn take(
         &mut self,
         page: &Page<S::Link>,
         pass: &mut Pass<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    ) -> Result<bool, End> {
+        self.look_for_strays();
         let mut count = PageCount::default();
         let mut rows = page.rows();
         while let Some((row, filed, obstacle)) = self.fill(&mut rows, pass, &mut count) {
@@ -68,6 +97,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 Obstacle::Full => self.add_to_next(row, filed, pass).await?,
                 Obstacle::TooLong => self.give_up(row, filed, pass).await?,
             }
+        }
+        if count.sent() > 0 {
+            pass.draft.filled = Some(Instant::now());
         }
         pass.pages += 1;
         pass.rows += page.len() as u64;
@@ -81,7 +113,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             lane: pass.lane,
             count,
         });
-        Ok(())
+        self.remember_strays(pass.window).await?;
+        Ok(count.sent() > 0)
     }
 
     /// Puts rows that are not known into the batch, up to one that it does not take. All that is done
@@ -95,11 +128,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let (otherwise, carrier) = (pass.draft.otherwise, pass.draft.id);
         // Rows in it are new without looking further.
         let mut unread = None;
-        for row in rows {
-            if is_foreign(self.schedule.coverage(), pass.window, row.received) {
-                continue;
-            }
-            let filed = match self.known.admit(row.key, row.received, otherwise, carrier) {
+        for mut row in rows {
+            let received = row.received;
+            let admission = if received.is_some_and(|received| pass.window.contains(received)) {
+                self.known.admit(row.key, received, otherwise, carrier)
+            } else {
+                match self.admit_outside(&mut row, pass) {
+                    Some(admission) => admission,
+                    None => continue,
+                }
+            };
+            let filed = match admission {
                 Admission::Delivered => {
                     count.known += 1;
                     continue;
@@ -219,19 +258,47 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     pub(super) fn next_batch(&mut self) -> BatchId {
-        self.last_batch = BatchId(self.last_batch.0 + 1);
+        self.last_batch = self.last_batch.next();
         self.last_batch
     }
 
     /// An empty batch for rows of a window.
     pub(super) fn draft(&mut self, window: Window) -> Draft<K::Batch> {
-        Draft {
-            id: self.next_batch(),
-            otherwise: window.start(),
-            batch: None,
-            rows: Vec::new(),
-            newest: None,
+        let id = self.next_batch();
+        Draft::new(id, window)
+    }
+
+    /// How long until a batch that is not full is to leave; none when there is none, or no room for one
+    /// more on its way.
+    pub(super) fn until_lingering(&self) -> Option<Duration> {
+        if !self.has_room() {
+            return None;
         }
+        let passes = self.slots.iter().filter_map(|slot| slot.pass.as_ref());
+        passes.filter_map(|pass| pass.draft.leaves_in()).min()
+    }
+
+    /// Sends batches that are not full and whose next page has not come, as far as there is room: the
+    /// loop does not wait for the intake here.
+    pub(super) async fn send_lingering(&mut self) -> Result<(), End> {
+        while self.until_lingering() == Some(Duration::ZERO) {
+            let next = self.last_batch.next();
+            let passes = self.slots.iter_mut().filter_map(|slot| slot.pass.as_mut());
+            let is_due = |pass: &&mut Pass<S::Link, K::Batch>| {
+                pass.draft.leaves_in() == Some(Duration::ZERO)
+            };
+            let Some(pass) = passes.into_iter().find(is_due) else {
+                break;
+            };
+            self.last_batch = next;
+            let rest = std::mem::replace(&mut pass.draft, Draft::new(next, pass.window));
+            self.send(rest).await?;
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.deliveries.len() + self.accepted.batches.len() < IN_FLIGHT && !self.hand.is_full()
     }
 
     /// Sends a batch on its way, when there is room for one more.
@@ -246,9 +313,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
             return Ok(());
         };
-        while self.deliveries.len() + self.accepted.batches.len() >= IN_FLIGHT
-            || self.hand.is_full()
-        {
+        while !self.has_room() {
             self.tell_turning(super::TURN);
             let stop = self.parts.stop.clone();
             // So that the loop is seen to turn, however long the intake is down.

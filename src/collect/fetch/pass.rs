@@ -1,11 +1,19 @@
 //! One reader: the window it is reading, and its pauses.
 
-use std::{collections::HashSet, fmt, hash::Hash};
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{BuildHasher as _, Hash, RandomState},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use super::{Draft, Lane};
+use super::{
+    Draft, Lane,
+    doubt::Doubt,
+    trail::{Step, Trail},
+};
 use crate::{
     Page, RowRef, Window,
     collect::{Newest, evidence::Moment, readings::ReadingId},
@@ -17,6 +25,16 @@ pub(super) const MARGIN: TimeDelta = TimeDelta::seconds(2);
 /// After this many failures in a row a link is given up and its window begun anew, since links may
 /// expire.
 const LINK_FAILURES: u32 = 5;
+
+/// So many walks that come to nothing show that another one would, too.
+const LOST_WALKS: u32 = 2;
+
+/// A window in which there seem to be no rows is cut down to this width, since each part costs several
+/// requests.
+const QUIET_SPAN: TimeDelta = TimeDelta::hours(1);
+
+/// Any page has room for so many rows.
+const FEW_ROWS: usize = 20;
 
 /// A reader of windows, one after the other.
 #[derive(Debug)]
@@ -33,6 +51,9 @@ pub(super) struct Pass<L, B> {
     pub(super) window: Window,
     /// When its first page was asked for.
     pub(super) began: Moment,
+    /// The part of the window that is being asked for: what the links of an earlier walk did not lead
+    /// to.
+    pub(super) asked: Window,
     /// The page to ask for; none for the first.
     pub(super) link: Option<L>,
     pub(super) draft: Draft<B>,
@@ -42,8 +63,30 @@ pub(super) struct Pass<L, B> {
     /// Whether it only finds out if the source answers.
     pub(super) is_probe: bool,
     descent: Descent,
-    seen: HashSet<L>,
+    trail: Trail,
+    /// Hashes of the links that were followed.
+    seen: HashSet<u64>,
+    hashes: RandomState,
     failures: u32,
+    /// Walks through the same in a row that have come to nothing.
+    lost_walks: u32,
+    /// Links that have failed since the window was asked for by time.
+    failed_links: u32,
+    /// The most rows on one page.
+    longest_page: usize,
+    /// While an answer cannot be read as a whole.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// What to do with a window whose links lead nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeadEnd {
+    /// The same is asked for once more.
+    Again,
+    /// It is read in parts that meet here, or at their middle.
+    Apart(Option<DateTime<Utc>>),
+    /// Nothing is left that could be asked for.
+    Read,
 }
 
 impl<L, B> fmt::Debug for Pass<L, B> {
@@ -76,7 +119,7 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
     /// What to ask for; counts as asked.
     pub(super) fn ask(&mut self) -> Option<(Lane, Window, Option<L>)> {
         let pass = self.pass.as_ref()?;
-        let what = (pass.lane, pass.window, pass.link.clone());
+        let what = (pass.lane, pass.asked, pass.link.clone());
         self.asks();
         Some(what)
     }
@@ -118,6 +161,7 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
             lane,
             window,
             began,
+            asked: window,
             link: None,
             draft,
             pages: 0,
@@ -125,15 +169,21 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
             new: 0,
             is_probe: false,
             descent: Descent::of(window),
+            trail: Trail::of(window),
             seen: HashSet::new(),
+            hashes: RandomState::new(),
             failures: 0,
+            lost_walks: 0,
+            failed_links: 0,
+            longest_page: 0,
+            doubt: None,
         }
     }
 
     /// Follows a link, or says why not: it was followed before, or links go on for ever.
     pub(super) fn follow(&mut self, link: &L, most: u32) -> Option<String> {
         self.failures = 0;
-        if !self.seen.insert(link.clone()) {
+        if !self.seen.insert(self.hashes.hash_one(link)) {
             let pages = self.seen.len();
             return Some(format!(
                 "the link to the next page repeats itself after {pages} pages"
@@ -146,6 +196,80 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
         None
     }
 
+    /// Whether a page certainly has rows that are new to the window.
+    pub(super) fn advances(&mut self, page: &Page<L>) -> bool {
+        self.trail.advances(page)
+    }
+
+    /// What a page was whose rows are not certainly new to the window; `is_news` when one was new to
+    /// everybody.
+    pub(super) fn step(&mut self, page: &Page<L>, is_news: bool) -> Step {
+        self.trail.step(page, is_news)
+    }
+
+    /// Goes on without the link, by the time of the last row; false when nothing is known of that, or
+    /// as much would be asked for as before.
+    pub(super) fn goes_by_time(&mut self) -> bool {
+        let Some(rest) = self.trail.rest(self.asked) else {
+            return false;
+        };
+        self.asked = rest;
+        self.longest_page = self.longest_page.max(self.trail.longest_page());
+        (self.lost_walks, self.failed_links) = (0, 0);
+        self.begin_anew();
+        true
+    }
+
+    /// The link is given up, and [`goes_by_time`](Self::goes_by_time) does not help: what is asked for
+    /// is asked for from its first page on. When it comes to the same again, in parts. An outage alone
+    /// cuts nothing: in between, a first page has come.
+    pub(super) fn give_up_link(&mut self, can_narrow: bool) -> DeadEnd {
+        self.failed_links += 1;
+        let cut = self.trail.lowest_second();
+        let cut = cut.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
+        self.begin_anew();
+        match can_narrow && self.failed_links >= LOST_WALKS {
+            true => DeadEnd::Apart(cut),
+            false => DeadEnd::Again,
+        }
+    }
+
+    /// The links of the window lead nowhere, and [`goes_by_time`](Self::goes_by_time) does not help.
+    ///
+    /// When a query of its own for what is left has shown no more than the rows that were the last, on a
+    /// page that had room for more, nothing is left. Else the window is read in parts: above and below the
+    /// second of the last row, or by halves. Where that is no help the same is asked for once more, and
+    /// then it counts as read: all rows that it has shown are taken in, and it is read again, several
+    /// times, until its rows have settled.
+    pub(super) fn dead_end(&mut self, can_narrow: bool) -> DeadEnd {
+        let second = self.trail.lowest_second();
+        self.longest_page = self.longest_page.max(self.trail.longest_page());
+        let page = self.trail.longest_page();
+        let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
+        let shows_one_second =
+            second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
+        if shows_one_second && is_short {
+            return DeadEnd::Read;
+        }
+        let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
+        let is_quiet =
+            second.is_none() && !self.trail.has_rows() && self.window.span() <= QUIET_SPAN;
+        let is_lowest = second.is_some() && cut.is_none();
+        if can_narrow && !is_quiet && !is_lowest {
+            return DeadEnd::Apart(cut);
+        }
+        if shows_one_second {
+            // There may be more of it than links lead to.
+            return DeadEnd::Apart(None);
+        }
+        self.lost_walks += 1;
+        if self.lost_walks < LOST_WALKS {
+            self.begin_anew();
+            return DeadEnd::Again;
+        }
+        DeadEnd::Read
+    }
+
     /// The newest rows of the window, with those of a page that is about to be taken in. None when
     /// rows do not come newest first.
     pub(super) fn newest(&mut self, page: &Page<L>) -> Option<Newest> {
@@ -154,19 +278,18 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
         Some(Newest { within, rows })
     }
 
-    /// A request failed. Now and then the link is given up.
-    pub(super) fn failed(&mut self) {
+    /// A request failed. Whether the link has failed so often that it is given up.
+    pub(super) fn failed(&mut self) -> bool {
         self.failures = self.failures.saturating_add(1);
-        if self.failures.is_multiple_of(LINK_FAILURES) {
-            self.begin_anew();
-        }
+        self.link.is_some() && self.failures.is_multiple_of(LINK_FAILURES)
     }
 
-    /// Reads the window from its first page on.
+    /// Reads what is asked for from its first page on.
     pub(super) fn begin_anew(&mut self) {
         self.seen.clear();
         self.link = None;
         self.descent.oldest = None;
+        self.trail = Trail::of(self.asked);
     }
 }
 

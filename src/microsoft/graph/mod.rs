@@ -115,12 +115,12 @@ impl Graph {
         let Some(link) = link else {
             return self.first_page(window, urgency).await;
         };
-        let mut result = self.linked_page(link, urgency).await;
+        let mut result = self.linked_page(window, link, urgency).await;
         if is_narrow(&result)
             && let Some(sound) = repair::unwrapped(link)
         {
             self.repaired.fetch_add(1, Ordering::Relaxed);
-            result = self.linked_page(&sound, urgency).await;
+            result = self.linked_page(window, &sound, urgency).await;
         }
         if is_narrow(&result)
             && let Some(reached) = link.reached()
@@ -169,7 +169,8 @@ impl Graph {
     async fn first_page(&self, window: Window, urgency: Urgency) -> Result<Page<Link>, Error> {
         self.check_end(window)?;
         let url = query(&self.base, window, TOP);
-        let result = self.ask(&url, None, Some(window.end()), urgency).await;
+        let before = Some(window.end());
+        let result = self.ask(&url, window, None, before, urgency).await;
         if let Err(error) = &result
             && error.label() == "400"
         {
@@ -183,9 +184,15 @@ impl Graph {
         result
     }
 
-    async fn linked_page(&self, link: &Link, urgency: Urgency) -> Result<Page<Link>, Error> {
+    async fn linked_page(
+        &self,
+        window: Window,
+        link: &Link,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
         let url = link.on_origin_of(&self.base)?;
-        self.ask(url, Some(link), link.reached(), urgency).await
+        self.ask(url, window, Some(link), link.reached(), urgency)
+            .await
     }
 
     /// The service refuses windows that end in its future.
@@ -210,6 +217,7 @@ impl Graph {
     async fn ask(
         &self,
         url: &Url,
+        window: Window,
         link: Option<&Link>,
         before: Option<DateTime<Utc>>,
         urgency: Urgency,
@@ -219,7 +227,7 @@ impl Graph {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self.exchange.checked(url, self.read(answer, before))?;
+        let page = self.exchange.checked(url, self.read(window, answer, before))?;
         self.exchange.learn_time(sighting);
         Ok(page)
     }
@@ -235,9 +243,15 @@ impl Graph {
         advice::graph(&refusal)
     }
 
-    fn read(&self, mut answer: Answer, before: Option<DateTime<Utc>>) -> Result<Page<Link>, Error> {
+    fn read(
+        &self,
+        window: Window,
+        mut answer: Answer,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Page<Link>, Error> {
         let body = answer.take_body();
-        let Envelope { rows, next } = Envelope::read(&body, &self.keyer, &answer.secrets())?;
+        let (body, Envelope { rows, next }, damage) =
+            Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
         let next = next
             .map(|text| Link::resolve(&answer.url, &text))
             .transpose()?;
@@ -245,7 +259,7 @@ impl Graph {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,
         };
-        let page = row::page(body, rows, next, form)?;
+        let page = row::page(body, rows, next, form)?.damaged(damage);
         let reached = before.and_then(|before| repair::reached(&page, before));
         Ok(page.map_next(|next| next.behind(reached)))
     }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Damage;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Page, triggers::words::moment};
+use crate::{Page, RowRef, Window, triggers::words::moment};
+
+/// Services look a little beyond a window.
+const MARGIN: TimeDelta = TimeDelta::seconds(2);
 
 /// A page, summed up.
 #[derive(Debug)]
@@ -15,6 +19,10 @@ pub(super) struct Sample {
     more: bool,
     newest: Option<DateTime<Utc>>,
     row: Option<Row>,
+    /// Rows that were not received in the window that was asked for.
+    outside: usize,
+    /// What of the answer is no strict JSON.
+    damaged: usize,
 }
 
 /// The row that was received last, of either service.
@@ -29,13 +37,23 @@ struct Row {
 }
 
 impl Sample {
-    pub(super) fn of<L>(page: &Page<L>) -> Self {
-        let newest = page.rows().max_by_key(|row| row.received);
+    /// Of the page that was asked for with this window.
+    pub(super) fn of<L>(page: &Page<L>, window: Window) -> Self {
+        let around = Window::new(window.start() - MARGIN, window.end() + MARGIN);
+        let is_inside = |row: &RowRef<'_>| {
+            let place = around.zip(row.received);
+            place.is_some_and(|(around, received)| around.contains(received))
+        };
+        let inside = page.rows().filter(is_inside);
+        let newest = inside.max_by_key(|row| row.received);
+        let damaged = |damage: &Damage| damage.mended.len() + damage.broken.len();
         Self {
             rows: page.len(),
             more: page.next().is_some(),
             newest: newest.and_then(|row| row.received),
             row: newest.and_then(|row| serde_json::from_slice(row.json).ok()),
+            outside: page.rows().filter(|row| !is_inside(row)).count(),
+            damaged: page.damage().map_or(0, damaged),
         }
     }
 
@@ -48,6 +66,8 @@ impl Sample {
             "rows": self.rows,
             "more": self.more,
             "newest": self.newest,
+            "outside": self.outside,
+            "unreadable": self.damaged,
             "sample": sample,
         })
     }
@@ -66,7 +86,8 @@ impl Row {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Some(newest), Some(row)) = (self.newest, &self.row) else {
-            return write!(f, "no row was received in the last hour");
+            write!(f, "no row was received in the last hour")?;
+            return self.tell_oddities(f);
         };
         let plural = if self.rows == 1 { "" } else { "s" };
         let more = if self.more { " and more" } else { "" };
@@ -78,7 +99,26 @@ impl fmt::Display for Sample {
             row.sender(),
             row.recipient(),
             row.status.as_deref().unwrap_or("without a status")
-        )
+        )?;
+        self.tell_oddities(f)
+    }
+}
+
+impl Sample {
+    fn tell_oddities(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outside > 0 {
+            let rows = self.outside;
+            write!(
+                f,
+                "; Microsoft does not keep to the window that it is asked for: {rows} of the rows were \
+                 not received in it"
+            )?;
+        }
+        if self.damaged > 0 {
+            let rows = self.damaged;
+            write!(f, "; {rows} of the rows are no strict JSON")?;
+        }
+        Ok(())
     }
 }
 
@@ -114,7 +154,9 @@ mod tests {
         let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
         assert!(page.push(0..text.len(), key("a"), at(40)));
         assert!(page.push(text.len()..text.len() + 2, key("b"), at(0)));
-        let sample = Sample::of(&page);
+        let start = at(-3000).unwrap();
+        let hour = Window::new(start, start + TimeDelta::hours(1)).unwrap();
+        let sample = Sample::of(&page, hour);
         assert_eq!(
             sample.to_string(),
             "2 rows and more received in the last hour, the newest at 2026-11-18 11:07:20 UTC: \
@@ -125,7 +167,16 @@ mod tests {
             facts.contains("b…@b.test") && !facts.contains("hunter2"),
             "{facts}"
         );
-        let empty = Sample::of(&Page::<()>::new(String::new(), None));
+        let empty = Sample::of(&Page::<()>::new(String::new(), None), hour);
         assert_eq!(empty.to_string(), "no row was received in the last hour");
+        assert!(page.push(0..2, key("c"), at(-100_000)));
+        assert!(page.push(0..2, key("d"), None));
+        let odd = Sample::of(&page, hour);
+        assert!(
+            odd.to_string()
+                .contains(": 2 of the rows were not received in it"),
+            "{odd}"
+        );
+        assert_eq!(odd.facts()["outside"], 2);
     }
 }

@@ -85,8 +85,8 @@ async fn is_granted(tokens: &TokenCache, findings: &mut Findings<'_>) -> bool {
 impl Ending {
     async fn of(service: &Service) -> Self {
         match tokio::time::timeout(PATIENCE, service.last_hour()).await {
-            Ok(Ok(page)) => Self {
-                result: Ok(Sample::of(&page)),
+            Ok(Ok((page, hour))) => Self {
+                result: Ok(Sample::of(&page, hour)),
                 answered: true,
             },
             Ok(Err(error)) => Self {
@@ -133,7 +133,7 @@ impl Ending {
 
 impl Service {
     /// The first page of the last hour, by the service's clock.
-    async fn last_hour(&self) -> Result<Page<Link>, Error> {
+    async fn last_hour(&self) -> Result<(Page<Link>, Window), Error> {
         for _ in 0..MOST_QUESTIONS {
             if self.time().certain.is_some() {
                 break;
@@ -147,10 +147,11 @@ impl Service {
         let end = time.certain.unwrap_or(time.now).trunc_subsecs(0);
         let hour = Window::new(end - TimeDelta::hours(1), end);
         let hour = hour.ok_or(Error::Ahead { by: Duration::ZERO })?;
-        match self {
+        let page = match self {
             Self::Graph(graph) => graph.page(hour, None, Urgency::Now).await,
             Self::Reporting(service) => service.page(hour, None).await,
-        }
+        };
+        page.map(|page| (page, hour))
     }
 
     fn time(&self) -> ServiceTime {

@@ -8,6 +8,7 @@ mod draw;
 mod freshness;
 mod living;
 mod memory;
+mod pages;
 mod property;
 mod site;
 mod waits;
