@@ -4,8 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta};
 use emulator::{
-    Action, Backlog, Damage, Ending, Endpoint, Event, Fault, FaultRule, Harm, Lateness, ModuleLife,
-    PAST, RejectionShape, Resolution, Scenario, StatePart, TooWide, Traffic, Wide,
+    Action, Backlog, Damage, Ending, Endpoint, Event, Fault, FaultRule, FreshLink, Harm, Lateness,
+    ModuleLife, Outside, OutsideWindow, PAST, RejectionShape, Resolution, Scenario, StatePart,
+    TooWide, Traffic, Unreadable, UnreadableRow, Wide,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -59,8 +60,12 @@ fn settling(settle_time: u64, recalls: bool) -> impl Strategy<Value = Drawn> {
                     action,
                 })
                 .chain(
-                    [Action::ClearAll, Action::StopTraffic]
-                        .map(|action| Event { at: quiet, action }),
+                    [
+                        Action::ClearAll,
+                        Action::ModuleClock(0),
+                        Action::StopTraffic,
+                    ]
+                    .map(|action| Event { at: quiet, action }),
                 )
                 .collect();
             scenario.lives = lives;
@@ -184,7 +189,16 @@ fn damage() -> impl Strategy<Value = Damage> {
 
 /// Something that goes wrong, and after which share of the time before the last life, in percent.
 fn trouble() -> impl Strategy<Value = (u32, Action)> {
-    let fault = prop_oneof![4 => strikes(), 4 => outage(), 1 => wide(), 1 => filter()];
+    let fault = prop_oneof![
+        4 => strikes(),
+        4 => outage(),
+        1 => wide(),
+        1 => filter(),
+        1 => lying_dates(),
+        1 => clock(),
+        1 => rows(),
+        1 => links(),
+    ];
     (0_u32..100, fault)
 }
 
@@ -338,6 +352,95 @@ fn wide() -> impl Strategy<Value = Action> {
             seconds: Some(seconds),
             rule: Fault::Wide(Wide { answer, ..limit }).into(),
         }
+    })
+}
+
+/// `Date` headers that lie, or are old as they come from a cache, for some answers.
+fn lying_dates() -> impl Strategy<Value = Action> {
+    let ahead = prop_oneof![
+        -120_i64..120,
+        -20_000_i64..20_000,
+        -40_000_000_i64..40_000_000
+    ];
+    let fault = prop_oneof![
+        ahead.prop_map(Fault::date_ahead),
+        (1_u32..100_000).prop_map(|seconds| Fault::Age { seconds }),
+    ];
+    (microsoft(), fault, 0_u32..40, 1_u32..6).prop_map(|(endpoint, fault, after, times)| {
+        Action::Fault {
+            endpoint,
+            seconds: None,
+            rule: fault.after(after).times(times),
+        }
+    })
+}
+
+/// The module's clock makes a step.
+fn clock() -> impl Strategy<Value = Action> {
+    let step = prop_oneof![
+        Just(0_i64),
+        -90_i64..90,
+        -7_200_i64..7_200,
+        -200_000_i64..200_000
+    ];
+    step.prop_map(Action::ModuleClock)
+}
+
+/// Rows that are no strict JSON, for some reads or for ever, and rows outside the window.
+fn rows() -> impl Strategy<Value = Action> {
+    let form = prop_oneof![
+        Just(Unreadable::RawNewline),
+        Just(Unreadable::Byte),
+        Just(Unreadable::Forged),
+        Just(Unreadable::Quote),
+        Just(Unreadable::Null),
+        Just(Unreadable::Html),
+        Just(Unreadable::Cut),
+    ];
+    let reads = prop_oneof![Just(Some(1_u32)), Just(Some(3)), Just(None)];
+    let unreadable = (1_u32..30, form, reads).prop_map(|(share, form, reads)| {
+        Fault::UnreadableRow(UnreadableRow {
+            share: f64::from(share) / 1000.0,
+            form,
+            reads,
+            ..UnreadableRow::default()
+        })
+    });
+    // Not `unfiltered`, nor what is older: rows whose keys are forgotten, since their time is not
+    // read any more, come once more when they are shown all the same.
+    let outside = prop_oneof![
+        Just(Outside::Earlier),
+        Just(Outside::YearOne),
+        Just(Outside::Null),
+    ];
+    let outside = (outside, 1_u32..5, 60_u32..1_800).prop_map(|(form, rows, seconds)| {
+        Fault::OutsideWindow(OutsideWindow {
+            form,
+            rows,
+            seconds,
+        })
+    });
+    lasting(prop_oneof![unreadable, outside])
+}
+
+/// Links to further pages that are always new.
+fn links() -> impl Strategy<Value = Action> {
+    let form = prop_oneof![
+        Just(FreshLink::SameRows),
+        Just(FreshLink::Failing),
+        Just(FreshLink::Long),
+        Just(FreshLink::Empty),
+    ];
+    lasting(form.prop_map(|form| Fault::FreshLinks(form.into())))
+}
+
+/// A fault of either service for up to some hours.
+fn lasting(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Action> {
+    let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
+    (endpoint, fault, 60..6 * HOUR).prop_map(|(endpoint, fault, seconds)| Action::Fault {
+        endpoint,
+        seconds: Some(seconds),
+        rule: fault.into(),
     })
 }
 
