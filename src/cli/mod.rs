@@ -3,6 +3,7 @@
 mod backfill;
 mod check;
 mod config;
+mod letters;
 mod manual;
 mod screen;
 mod status;
@@ -59,6 +60,7 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     match command {
         "check" => wait_for(check::run(registry, directories, arguments)),
         "backfill" => wait_for(backfill::run(registry, directories, arguments)),
+        "dead-letters" => wait_for(letters::run(registry, directories, arguments)),
         "status" => wait_for(status::run(&directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
@@ -137,6 +139,7 @@ fn command_line(registry: &Registry) -> Command {
         .subcommands(triggers)
         .subcommand(check::command(registry))
         .subcommand(backfill::command())
+        .subcommand(letters::command())
         .subcommand(status::command())
         .subcommand(config::command())
         .subcommand(manual::completions_command())

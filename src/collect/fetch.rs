@@ -28,6 +28,7 @@ use self::{
     books::{Accepted, Keeping, Unsynced},
     delivery::{Delivery, Draft},
     hand::Hand,
+    letters::{Errands, Offered},
     outside::Strays,
     pass::{Pass, Slot},
     time::Waiting,
@@ -109,6 +110,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     asked: JoinSet<Answer<S::Link>>,
     deliveries: JoinSet<Delivery<K::InHand>>,
     hand: Hand<K::InHand>,
+    /// What a person wants done with dead letters.
+    errands: Errands,
     accepted: Accepted,
     unsynced: Unsynced,
     keeping: Keeping,
@@ -151,6 +154,7 @@ enum End {
 enum Turn<L, H> {
     Answered(Result<Answer<L>, JoinError>),
     Delivered(Result<Delivery<H>, JoinError>),
+    Offered(Result<Offered, JoinError>),
     Time,
 }
 
@@ -174,6 +178,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             asked: JoinSet::new(),
             deliveries: JoinSet::new(),
             hand: Hand::default(),
+            errands: Errands::default(),
             accepted: Accepted::default(),
             unsynced: Unsynced::default(),
             keeping: Keeping::default(),
@@ -220,6 +225,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             match self.wait().await? {
                 Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
                 Turn::Delivered(first) => self.delivered(first).await?,
+                Turn::Offered(done) => Box::pin(self.offered(done)).await?,
                 Turn::Time => self.journal_when_quiet().await?,
             }
         }
@@ -228,6 +234,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Gives every reader something to do that may ask.
     async fn plan(&mut self) -> Result<(), End> {
         self.look_for_order().await?;
+        // It is large, and seldom has anything to do.
+        Box::pin(self.look_after_letters()).await?;
         let is_certain = self.look_at_clocks().await?;
         if !is_certain {
             self.ask_time().await?;
@@ -348,6 +356,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             () = stop.cancelled() => Err(End::Stopped),
             Some(done) = self.deliveries.join_next() => Ok(Turn::Delivered(done)),
             Some(done) = self.hand.events.join_next() => Ok(Turn::Delivered(done)),
+            Some(done) = self.errands.offers.join_next() => Ok(Turn::Offered(done)),
             Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
             () = &mut time => Ok(Turn::Time),
         }

@@ -5,6 +5,8 @@
 //! crash between them neither loses nor doubles it: its id is filed in [`SETTLED`] with what became of
 //! it, and then the file is written without it.
 
+pub mod order;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -212,6 +214,11 @@ impl Letters {
         self.owner.message_id(content)
     }
 
+    /// The fingerprint of the key of the intake that new letters are for.
+    pub fn intake(&self) -> &str {
+        &self.owner.intake
+    }
+
     /// How many there are.
     pub fn stock(&self) -> Stock {
         Stock {
@@ -369,6 +376,22 @@ pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Resul
         }
     }
     Ok(())
+}
+
+/// How much lies in `store`, whoever writes there.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn stock(store: &impl Store) -> io::Result<Stock> {
+    let mut stock = Stock::default();
+    let look = |letter: Letter| {
+        stock.letters += 1;
+        stock.bytes += letter.content.text().len() as u64;
+        let oldest = stock.oldest.unwrap_or(letter.time);
+        stock.oldest = Some(oldest.min(letter.time));
+    };
+    each(store, look).await?;
+    Ok(stock)
 }
 
 /// Tells an intake key from others without telling it.

@@ -219,6 +219,10 @@ pub trait Sink: Send + Sync + 'static {
         events: Self::InHand,
     ) -> impl Future<Output = Option<Receipt<Self::InHand>>> + Send;
 
+    /// Sends one event alone, once: whether the receiver accepts it, or why not. None when that was
+    /// given up because of a stop.
+    fn offer(&self, event: &[u8]) -> impl Future<Output = Option<Result<(), String>>> + Send;
+
     /// Takes one event in hand, whatever its length.
     fn alone(&self, event: &[u8]) -> Self::InHand;
 

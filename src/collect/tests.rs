@@ -278,6 +278,12 @@ impl Sink for FakeSink {
         Some(Receipt { kept })
     }
 
+    async fn offer(&self, event: &[u8]) -> Option<Result<(), String>> {
+        let event = str::from_utf8(event).unwrap().parse().unwrap();
+        self.accept(event);
+        Some(Ok(()))
+    }
+
     fn alone(&self, event: &[u8]) -> Held {
         Held(str::from_utf8(event).unwrap().parse().unwrap(), false)
     }

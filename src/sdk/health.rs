@@ -91,6 +91,8 @@ struct State {
     progress: Option<Progress>,
     /// Failures since the last success of each side that fails.
     errors: BTreeMap<Side, u32>,
+    /// What could not be delivered and waits for a person.
+    dead_letters: usize,
     stuck: bool,
 }
 
@@ -137,6 +139,7 @@ impl Heartbeat {
             request_due: None,
             progress: None,
             errors: BTreeMap::new(),
+            dead_letters: 0,
             stuck: false,
         };
         Self {
@@ -234,6 +237,11 @@ impl Heartbeat {
         self.lock().last_success.elapsed()
     }
 
+    /// So much could not be delivered and waits for a person: the body of `/health` says so.
+    pub fn dead_letters(&self, count: usize) {
+        self.lock().dead_letters = count;
+    }
+
     /// Takes back every promise: nothing runs that could beat.
     pub(super) fn rest(&self) {
         let mut state = self.lock();
@@ -281,6 +289,9 @@ impl Heartbeat {
         });
         if let (Some(body), Some(behind)) = (body.as_object_mut(), behind) {
             body.insert("behind".to_owned(), behind);
+        }
+        if let Some(body) = body.as_object_mut().filter(|_| state.dead_letters > 0) {
+            body.insert("dead_letters".to_owned(), state.dead_letters.into());
         }
         let Latest { error, warning } = self.log.latest();
         for (name, said) in [("last_error", error), ("last_warning", warning)] {

@@ -5,7 +5,7 @@ use std::io;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    collection::{BRINK, Task},
+    collection::{BRINK, Collection, Task},
     formats::Later,
     message_trace, message_trace_graph, message_trace_oauth,
     sink::Kept,
@@ -17,6 +17,7 @@ use crate::{
     Window,
     collect::{
         backfill::{ORDER_FILE, Order, Progress},
+        letters,
         timeline::{Found, Timeline},
     },
     microsoft::Graph,
@@ -117,6 +118,14 @@ impl Settings {
         }
     }
 
+    fn collection(&self) -> &Collection {
+        match self {
+            Self::Account(settings) => &settings.collection,
+            Self::Graph(settings) => &settings.collection,
+            Self::Oauth(settings) => &settings.collection,
+        }
+    }
+
     fn start_time(&self) -> TimeDelta {
         match self {
             Self::Account(settings) => settings.start_time(),
@@ -144,6 +153,17 @@ pub(crate) async fn own_files(errand: &Errand<'_>, files: &Storage) -> Result<St
     let first = errand.clock().now() - settings.start_time();
     let log = errand.context(files.clone()).log;
     tenant::take(files, &settings.subject(), first, &log).await
+}
+
+/// Carries out what was ordered with dead letters, in the files of a trigger that is not running.
+pub(crate) async fn letters(
+    errand: &Errand<'_>,
+    files: Storage,
+    order: letters::order::Order,
+) -> Result<letters::order::Outcome, RunError> {
+    let context = errand.context(files);
+    let settings = Settings::of(errand)?;
+    super::letters::perform(settings.collection(), &context, order).await
 }
 
 /// How far back the trigger's service keeps rows.

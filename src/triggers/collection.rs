@@ -50,6 +50,11 @@ pub(super) struct Collection {
 }
 
 impl Collection {
+    /// The key of the intake.
+    pub(super) fn key(&self) -> &str {
+        self.intake_key.expose()
+    }
+
     /// The intake that takes the events.
     pub(super) fn intake(&self, context: &Context) -> Result<Intake, RunError> {
         context.intake(

@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     account_password: Secret,
     reporting_url: Url,
     #[serde(flatten)]
-    collection: Collection,
+    pub(super) collection: Collection,
 }
 
 /// Collects with the name and password of a service account.

@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     #[serde(flatten)]
     app: App,
     #[serde(flatten)]
-    collection: Collection,
+    pub(super) collection: Collection,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

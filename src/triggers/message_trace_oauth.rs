@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     #[serde(flatten)]
     app: App,
     #[serde(flatten)]
-    collection: Collection,
+    pub(super) collection: Collection,
 }
 
 /// Collects as an app, where Microsoft Graph has no message trace.

@@ -7,6 +7,7 @@ mod collection;
 mod event;
 mod formats;
 mod gaps;
+pub(crate) mod letters;
 mod message_trace;
 mod message_trace_graph;
 mod message_trace_oauth;

@@ -506,7 +506,10 @@ impl Observer for Report {
                 stock.letters,
                 stock.bytes >> 20
             )),
-            Event::Letters(stock) => self.figures.letters(stock),
+            Event::Letters(stock) => {
+                self.figures.letters(stock);
+                self.heartbeat.dead_letters(stock.letters);
+            }
             Event::Marked { mark } => {
                 self.heartbeat.succeeded(Side::Checkpoint);
                 // A quiet tenant's windows hold nothing to deliver: the run works all the same.

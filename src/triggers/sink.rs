@@ -39,6 +39,13 @@ impl Sink for Delivery {
         self.intake.insist(events).await.ok().map(receipt)
     }
 
+    async fn offer(&self, event: &[u8]) -> Option<Result<(), String>> {
+        if self.pretended {
+            return Some(Err("nothing is sent in a dry run".to_owned()));
+        }
+        self.intake.offer(event).await.ok()
+    }
+
     fn alone(&self, event: &[u8]) -> sdk::InHand {
         self.intake.alone(event)
     }

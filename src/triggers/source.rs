@@ -21,8 +21,7 @@ use crate::{
     http::chain,
     microsoft::{
         self, Allowance, Class, Concern, Graph, Limiter, Link, Quota, ReportingService,
-        ServiceTime, Share,
-        Urgency,
+        ServiceTime, Share, Urgency,
     },
     sdk::{Log, Metrics, RunError, Storage},
 };

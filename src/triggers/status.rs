@@ -127,6 +127,7 @@ pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
     lines.extend(running.process.as_ref().map(clock));
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
     lines.extend(quota(running, storage, now).await);
+    lines.extend(letters(storage, now).await);
     lines.push(errors(running, now));
     Status { verdict, lines }
 }
@@ -242,6 +243,23 @@ fn clock(process: &Answers) -> Line {
     line("clock", text, facts, bad)
 }
 
+/// What could not be delivered and waits for a person; none when there is nothing.
+async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
+    let name = "letters";
+    match super::letters::stock(storage).await {
+        Ok(stock) => {
+            let text = super::letters::told(&stock, now)?;
+            let facts = json!({
+                "letters": stock.letters,
+                "bytes": stock.bytes,
+                "oldest": stock.oldest,
+            });
+            Some(line(name, text, facts, true))
+        }
+        Err(error) => Some(line(name, chain(&error), json!({}), true)),
+    }
+}
+
 /// How many events the process has delivered.
 fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
     let delivered = process.own_metric("forwarded_events_total").unwrap_or(0.0);
@@ -258,7 +276,7 @@ fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
         text.push_str(&format!("; the newest is {lag:.0} s old"));
     }
     if dropped > 0.0 {
-        text.push_str(&format!("; {dropped} dropped, see its log"));
+        text.push_str(&format!("; {dropped} not accepted, see its log"));
     }
     let facts = json!({
         "events": delivered,

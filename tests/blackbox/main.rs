@@ -17,6 +17,7 @@ mod errors;
 mod events;
 mod graph;
 mod input;
+mod letters;
 mod lifecycle;
 mod links;
 mod network;

@@ -235,7 +235,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             reason: "it is longer than the intake accepts".to_owned(),
             fits: Some(self.parts.sink.longest_event()),
         };
-        match self.put_away(given_up).await? {
+        match Box::pin(self.put_away(given_up)).await? {
             Away::Kept => {
                 self.known.give_up(filed, pass.draft.id);
                 self.remember(vec![filed], 1).await

@@ -79,7 +79,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         let accepted = left.iter().flatten().count();
         for (row, events, reason) in given_up {
-            match self.put_away(reason).await? {
+            match Box::pin(self.put_away(reason)).await? {
                 Away::Kept => left.push(Some(row)),
                 Away::InHand(other) => {
                     drop(events);

@@ -227,7 +227,9 @@ impl Graph {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self.exchange.checked(url, self.read(window, answer, before))?;
+        let page = self
+            .exchange
+            .checked(url, self.read(window, answer, before))?;
         self.exchange.learn_time(sighting);
         Ok(page)
     }

@@ -122,6 +122,33 @@ impl Intake {
         InHand::new(parcel, case, "", attempts)
     }
 
+    /// Sends one event alone, once: whether it is accepted, or why not.
+    ///
+    /// # Errors
+    /// Only when the stop comes first.
+    pub async fn offer(&self, event: &[u8]) -> Result<Result<(), String>, Stopped> {
+        let parcel = self.batch().seal_alone(event);
+        let _one = self.until_stopped(self.0.hand.lock()).await?;
+        let _turn = self.turn(None).await?;
+        let paced = self.gate().due_in(Instant::now());
+        self.pause(paced).await?;
+        let said = match self.attempt(&parcel).await? {
+            Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
+                self.accepted(1);
+                return Ok(Ok(()));
+            }
+            Outcome::Told(fates) => refused_by_word(&fates),
+            Outcome::Short(_) => "the answer is not certain".to_owned(),
+            Outcome::Uncertain(what) => {
+                self.0.metrics.uncertain.inc();
+                format!("{what}; it may come twice when it is sent again")
+            }
+            Outcome::Failed { sentence, .. } => sentence,
+        };
+        self.gate().failed_beside(Instant::now());
+        Ok(Err(said))
+    }
+
     /// Tries events in hand until something is certain: they are accepted, or taken apart, or there
     /// is one that will not be accepted ([`InHand::given_up`]). What is kept then is to be insisted on
     /// again.

@@ -205,6 +205,14 @@ async fn find_position(
         Ok(found) => {
             let begins = format!("begins {} ago", span(collection.start_time()));
             let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
+            if let Ok(stock) = super::letters::stock(&storage).await
+                && let Some(told) = super::letters::told(&stock, context.clock.now())
+            {
+                text.push_str(&format!("; {told}"));
+                if let Some(facts) = facts.as_object_mut() {
+                    facts.insert("dead_letters".to_owned(), stock.letters.into());
+                }
+            }
             if let Ok(gaps) = Gaps::in_storage(&storage).await {
                 let missing = gaps
                     .missing()

@@ -258,7 +258,7 @@ async fn where_nothing_is_accepted_no_event_is_given_up_and_no_batch_is_split() 
             "{status}: {lengths:?}"
         );
         assert!(
-            seen.refused.len() < 6000,
+            seen.refused.len() < 12_000,
             "{status}: {}",
             seen.refused.len()
         );

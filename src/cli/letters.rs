@@ -1,0 +1,240 @@
+//! `dead-letters`: what could not be delivered, and what is to be done with it.
+
+use std::{io::Write as _, process::ExitCode, time::Duration};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::screen::{Screen, say};
+use crate::{
+    collect::letters::{
+        Content, Letter,
+        order::{Act, ORDER_FILE, Order, Outcome},
+    },
+    http::chain,
+    sdk::{
+        Console, Directories, Environment, Errand, ErrandError, Level, Registry, StartError,
+        StorageError, Topic,
+    },
+    triggers,
+};
+
+/// The exit code when letters stay that were to go.
+const STAY: u8 = 3;
+
+/// How often it is looked how far a running trigger is.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A running trigger takes an order up within seconds; it is not waited for longer than this for the next
+/// bit of it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The command's place on the command line.
+pub(super) fn command() -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    let ids = || {
+        Arg::new("id")
+            .value_name("ID")
+            .num_args(0..)
+            .help("The letters")
+    };
+    let trigger = || {
+        Arg::new("trigger")
+            .long("trigger")
+            .value_name("TRIGGER")
+            .global(true)
+            .help("The trigger; may be left out when the configuration fits one only")
+    };
+    Command::new("dead-letters")
+        .about("Lists what could not be delivered, sends it again, or throws it away")
+        .long_about(
+            "Lists what could not be delivered and is kept in the data directory (or the object \
+             store). A trigger that runs on the same data sends letters again or throws them away \
+             itself when it is told so; else this command does it.",
+        )
+        .after_help(format!(
+            "Exit codes:\n   0  done\n   1  it cannot be done\n   {STAY}  letters stay that were to go"
+        ))
+        .arg(trigger())
+        .arg(super::json().global(true))
+        .subcommand(
+            Command::new("retry")
+                .about("Sends letters to the intake again; those that it accepts go")
+                .arg(ids().required_unless_present("all"))
+                .arg(flag("all").conflicts_with("id").help("All letters"))
+                .arg(flag("also-cut").help(
+                    "Also those of which a copy with the subject cut was delivered",
+                )),
+        )
+        .subcommand(
+            Command::new("drop")
+                .about("Throws letters away for good")
+                .arg(ids().required(true)),
+        )
+}
+
+/// Does it.
+pub(super) async fn run(
+    registry: &Registry,
+    directories: Directories,
+    arguments: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
+    let environment = Environment::process();
+    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
+        Ok(trigger) => trigger,
+        Err(unclear) => {
+            say(&format!("message-trace: {unclear}"));
+            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
+        }
+    };
+    let console = Console::of_messages(|level, message| {
+        if level >= Level::Warning {
+            say(message);
+        }
+    });
+    let errand = Errand::prepare(registry, &trigger, directories, environment, console).await;
+    let mut errand = match errand {
+        Ok(errand) => errand,
+        Err(ErrandError::Settings(error)) => {
+            say(&format!("message-trace: {}", chain(&error)));
+            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    triggers::backfill::enter(&mut errand).await?;
+    let as_json = arguments.get_flag("json");
+    let (act, arguments) = match arguments.subcommand() {
+        Some(("retry", arguments)) => (Act::Retry, arguments),
+        Some((_, arguments)) => (Act::Drop, arguments),
+        None => return list(&errand, as_json).await,
+    };
+    let is_set = |name| arguments.try_get_one::<bool>(name).ok().flatten() == Some(&true);
+    let ids = arguments.get_many::<String>("id");
+    let ids = ids
+        .map(|ids| ids.cloned().collect())
+        .filter(|_| !is_set("all"));
+    let order = Order::new(Uuid::new_v4(), act, ids, is_set("also-cut"));
+    let outcome = perform(&errand, &order).await?;
+    tell(&outcome, as_json)
+}
+
+/// Prints all letters, without what is in them.
+async fn list(errand: &Errand<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut letters = Vec::new();
+    triggers::letters::each(&errand.storage(), |letter| letters.push(shown(letter))).await?;
+    if as_json {
+        writeln!(anstream::stdout(), "{:#}", json!({ "letters": letters }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if letters.is_empty() {
+        say("There are no dead letters.");
+    }
+    let screen = Screen::new();
+    for letter in &letters {
+        let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
+        let what = match (text("kind"), text("message_id")) {
+            ("bytes", _) => "bytes of an answer".to_owned(),
+            (_, "") => "message id unknown".to_owned(),
+            (_, id) => format!("message id {id}"),
+        };
+        let copy = match letter.get("copy_sent") {
+            Some(Value::Bool(true)) => "; a copy with the subject cut was delivered",
+            _ => "",
+        };
+        let head = format!("{}  {}  ", text("id"), text("time"));
+        let line = format!("{what}: {}{copy}", errand.masked(text("reason")));
+        screen.line(&head, head.len(), &line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(letter: Letter) -> Value {
+    let kind = match letter.content {
+        Content::Event(_) => "event",
+        Content::Bytes(_) => "bytes",
+    };
+    json!({
+        "id": letter.id,
+        "time": letter.time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "reason": letter.reason,
+        "intake": letter.intake,
+        "message_id": letter.message_id,
+        "kind": kind,
+        "copy_sent": letter.copy_sent,
+    })
+}
+
+/// Has an order carried out, by a running trigger or else here.
+async fn perform(errand: &Errand<'_>, order: &Order) -> anyhow::Result<Outcome> {
+    if !errand.is_in_use().await {
+        let here = errand
+            .with_files(async |files| {
+                let files = triggers::backfill::own_files(errand, &files).await?;
+                triggers::backfill::letters(errand, files, order.clone()).await
+            })
+            .await;
+        match here {
+            Err(StartError::Storage(StorageError::Locked { .. })) => {}
+            other => {
+                let done = other?.ok_or_else(|| anyhow::anyhow!("stopped before it was begun"))?;
+                return Ok(done?);
+            }
+        }
+    }
+    say("The running trigger does it. Ctrl-C leaves it at that.");
+    errand.leave(ORDER_FILE, order.to_json()?.into()).await?;
+    let mut seen = None;
+    let mut since = Instant::now();
+    loop {
+        let outcome = triggers::letters::outcome(&errand.storage(), order).await?;
+        if let Some(outcome) = outcome.as_ref().filter(|outcome| outcome.done) {
+            return Ok(outcome.clone());
+        }
+        if outcome != seen {
+            seen = outcome;
+            since = Instant::now();
+        }
+        let stopped = tokio::time::timeout(LOOK, errand.stop().cancelled()).await;
+        if stopped.is_ok() || since.elapsed() >= PATIENCE {
+            anyhow::bail!(
+                "the trigger has not finished it yet, and goes on with it: `message-trace \
+                 dead-letters` lists what is left"
+            );
+        }
+    }
+}
+
+/// Says what came of it.
+fn tell(outcome: &Outcome, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        writeln!(anstream::stdout(), "{:#}", serde_json::to_value(outcome)?)?;
+    } else {
+        let screen = Screen::new();
+        for (ids, word) in [
+            (&outcome.accepted, "accepted"),
+            (&outcome.dropped, "dropped"),
+        ] {
+            for id in ids {
+                screen.line(&format!("{id}  "), 18, word)?;
+            }
+        }
+        for left in &outcome.left {
+            screen.line(
+                &format!("{}  ", left.id),
+                18,
+                &format!("stays: {}", left.reason),
+            )?;
+        }
+        if outcome.accepted.is_empty() && outcome.dropped.is_empty() && outcome.left.is_empty() {
+            say("There are no dead letters.");
+        }
+    }
+    let stays = !outcome.left.is_empty() || !outcome.done;
+    Ok(if stays {
+        ExitCode::from(STAY)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

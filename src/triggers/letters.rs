@@ -1,0 +1,81 @@
+//! Dead letters, for people: what there is, and what is done with it without a running trigger.
+
+use std::io;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    collection::Collection,
+    event,
+    sink::{Delivery, Kept},
+    words::{moment, span},
+};
+use crate::{
+    collect::{
+        Sink as _,
+        letters::{
+            self, Letter, Letters, Owner, Room, Stock, fingerprint,
+            order::{Order, Outcome, Work},
+        },
+    },
+    sdk::{Context, RunError, Storage},
+};
+
+/// The letters in these files, whoever writes there.
+pub(crate) async fn each(storage: &Storage, look: impl FnMut(Letter)) -> io::Result<()> {
+    letters::each(&Kept(storage.clone()), look).await
+}
+
+/// How many letters there are in these files, whoever writes there.
+pub(crate) async fn stock(storage: &Storage) -> io::Result<Stock> {
+    letters::stock(&Kept(storage.clone())).await
+}
+
+/// What there is to say of letters; none when there are none.
+pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {
+    let oldest = stock.oldest?;
+    Some(format!(
+        "{} dead letters, the oldest of {} ({} ago): `message-trace dead-letters` lists them",
+        stock.letters,
+        moment(oldest),
+        span(now - oldest)
+    ))
+}
+
+/// What came of the last order.
+pub(crate) async fn outcome(storage: &Storage, order: &Order) -> io::Result<Option<Outcome>> {
+    let outcome = Outcome::load(&Kept(storage.clone())).await?;
+    Ok(outcome.filter(|outcome| outcome.id == order.id))
+}
+
+/// Carries out an order, as no trigger is running on these files.
+pub(super) async fn perform(
+    settings: &Collection,
+    context: &Context,
+    order: Order,
+) -> Result<Outcome, RunError> {
+    let store = Kept(context.storage.clone());
+    let owner = Owner {
+        intake: fingerprint(settings.key()),
+        identify: event::message_id,
+    };
+    let sink = Delivery {
+        intake: settings.intake(context)?,
+        pretended: false,
+    };
+    let work = async {
+        let mut letters = Letters::open(&store, owner, Room::WIDE).await?;
+        let now = || context.clock.now();
+        let mut work = Work::begin(order, &mut letters, &store, now()).await?;
+        while let Some((id, event)) = work.next(&letters, &store).await? {
+            let Some(answer) = sink.offer(event.as_bytes()).await else {
+                break;
+            };
+            work.offered(&mut letters, &store, now(), &id, &answer)
+                .await?;
+        }
+        work.tell(&store).await?;
+        io::Result::Ok(work.outcome)
+    };
+    work.await.map_err(RunError::failed)
+}

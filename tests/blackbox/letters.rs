@@ -1,0 +1,83 @@
+//! `dead-letters`: walked through as a person would.
+
+use chrono::TimeDelta;
+use emulator::NewRow;
+use serde_json::Value;
+
+use crate::world::{World, until};
+
+/// The letters, as machines get them.
+async fn listed(world: &World) -> Vec<Value> {
+    let said = world.says(&["dead-letters", "--json"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let listed: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    listed["letters"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_is_listed_sent_again_and_dropped() {
+    let world = World::with_backlog(1, 20).await;
+    let said = world.says(&["dead-letters"]).await;
+    assert_eq!((said.code, said.stdout.as_str()), (Some(0), ""), "{said}");
+    assert!(said.stderr.contains("There are no dead letters."), "{said}");
+    for n in 0..2 {
+        let at = world.now() - TimeDelta::minutes(5 + n);
+        let huge = NewRow::new(at, &format!("huge{n}@contoso.example"));
+        world.emulator.add_row(huge.subject(&"x".repeat(251_000)));
+    }
+    let mut process = world.start();
+    process
+        .reaches("symphony_module_common_dead_letters", 2.0)
+        .await;
+    let forwarded = "symphony_module_common_forwarded_events_total{";
+    process.reaches(forwarded, 22.0).await;
+    until("the mark moves past it", || {
+        world.mark() > world.now() - TimeDelta::minutes(1)
+    })
+    .await;
+    assert_eq!(process.health().await.1["dead_letters"], 2);
+    let said = world.says(&["status"]).await;
+    assert!(
+        said.stdout.contains("2 dead letters, the oldest of"),
+        "{said}"
+    );
+
+    let letters = listed(&world).await;
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0]["copy_sent"], true);
+    assert_eq!(letters[0]["reason"], "it is longer than the intake accepts");
+    let id = letters[0]["id"].as_str().unwrap();
+    let said = world.says(&["dead-letters"]).await;
+    assert!(
+        said.stdout.contains(id) && !said.stdout.contains("xxxx"),
+        "{said}"
+    );
+
+    // The running trigger does it; a copy was delivered.
+    let said = world.says(&["dead-letters", "retry", "--all"]).await;
+    assert_eq!(said.code, Some(3), "{said}");
+    assert!(
+        said.stdout.contains("--also-cut sends the whole of it"),
+        "{said}"
+    );
+    world
+        .emulator
+        .configure(|settings| settings.intake.max_event_bytes = 400_000);
+    let said = world
+        .says(&["dead-letters", "retry", id, "--also-cut"])
+        .await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stdout.contains("accepted"), "{said}");
+    assert_eq!(listed(&world).await.len(), 1);
+    process.stop().await;
+
+    // Without a running trigger the command does it itself.
+    let rest = listed(&world).await;
+    let id = rest[0]["id"].as_str().unwrap();
+    let said = world.says(&["dead-letters", "drop", "nothing"]).await;
+    assert_eq!(said.code, Some(3), "{said}");
+    let said = world.says(&["dead-letters", "drop", id, "--json"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(said.stdout.contains("\"dropped\""), "{said}");
+    assert_eq!(listed(&world).await.len(), 0);
+}
