@@ -15,6 +15,7 @@ use super::{
     config::{Configuration, SettingsMap},
     log::Log,
     platform::{LIMITS, Platform},
+    redirect,
     settings::{self, MODULE, TRIGGER},
 };
 use crate::http::{Backoff, Http, HttpError, chain};
@@ -173,7 +174,7 @@ impl Asker {
         let request = self
             .platform
             .request(Method::GET, url, &self.agent, Bytes::new())?;
-        let answer = self.http.send(request, LIMITS).await?;
+        let answer = redirect::send(&self.http, request, LIMITS).await?.answer;
         if !answer.status().is_success() {
             return Err(SecretsError::Status(answer.status()));
         }
@@ -288,6 +289,17 @@ mod tests {
         for answer in ["[]", "null", "<html>", ""] {
             assert!(Secrets::read(answer.as_bytes()).is_err(), "{answer}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_endpoint_may_point_to_another_address() {
+        let fake = Fake::in_turn(vec![
+            (307, "header: location=https://h/v2/secrets\n\n".to_owned()),
+            (200, json!({"value": {"a": "b"}}).to_string()),
+        ]);
+        let secrets = asker(&fake).briefly().await.unwrap();
+        assert_eq!(secrets.texts().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(fake.requests()[1].uri(), "https://h/v2/secrets");
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,22 +17,31 @@ const NEW: Duration = Duration::from_secs(900);
 /// What was said, and what is to be said.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    trouble: Option<Trouble>,
+    /// At most one of each kind.
+    troubles: Vec<Trouble>,
+    /// Whether a trouble was said since events were accepted.
+    is_announced: bool,
     /// Whether anything was accepted since the start.
     has_accepted: bool,
+    /// Since when the intake does not know the key.
+    unknown: Option<Instant>,
     /// Events sent again after an answer that did not say whether they are accepted.
     again: usize,
     /// When that was said last.
     said_again: Option<Instant>,
 }
 
+/// One that goes on and off counts as one: it ends a minute after it was last seen.
 #[derive(Debug)]
 struct Trouble {
     kind: Kind,
-    since: Instant,
     said: Instant,
-    /// Requests that failed since then.
+    /// Requests that failed since it began.
     failures: u64,
+    /// When events were accepted after the last failure.
+    ended: Option<Instant>,
+    /// Whether events were accepted since it was said last.
+    interrupted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +51,14 @@ enum Kind {
     Doubt,
 }
 
+/// What is said of a trouble.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    failures: u64,
+    /// Some events were accepted meanwhile.
+    interrupted: bool,
+}
+
 impl Report {
     /// A request with so many events accepted nothing.
     pub(super) fn failed(&mut self, log: &Log, cause: Cause, events: usize, sentence: &str) {
@@ -49,17 +66,20 @@ impl Report {
             Cause::Outage | Cause::Busy => Kind::Outage,
             Cause::Barred | Cause::Refused | Cause::TooLarge => Kind::Refusal,
         };
-        let Some((failures, since)) = self.is_to_be_said(kind) else {
+        let is_unknown = sentence.contains("INTAKE_KEY_ERROR");
+        let unknown = is_unknown.then(|| *self.unknown.get_or_insert_with(Instant::now));
+        let Some(due) = self.is_to_be_said(kind) else {
             return;
         };
         let mut text = format!(
             "Failed to forward {events} events\n{sentence}; the events are kept and sent again"
         );
-        if failures > 1 {
-            text.push_str(&format!(" ({failures} requests failed so far)"));
+        if due.failures > 1 {
+            text.push_str(&format!(" ({} requests failed so far)", due.failures));
         }
-        let is_new = !self.has_accepted && since < NEW && sentence.contains("INTAKE_KEY_ERROR");
-        if (kind == Kind::Outage && failures == 1) || is_new {
+        let is_new = !self.has_accepted && unknown.is_some_and(|since| since.elapsed() < NEW);
+        let is_mild = kind == Kind::Outage && (due.failures == 1 || due.interrupted);
+        if is_mild || is_new {
             log.warning(text);
         } else {
             log.error(text);
@@ -68,7 +88,7 @@ impl Report {
 
     /// A success proved nothing.
     pub(super) fn doubted(&mut self, log: &Log, what: &str) {
-        if let Some((1, _)) = self.is_to_be_said(Kind::Doubt) {
+        if let Some(Due { failures: 1, .. }) = self.is_to_be_said(Kind::Doubt) {
             log.error(format!(
                 "An answer is not certain: {what}. Nothing else is sent; one event alone is tried \
                  again until an answer is certain. What it would have accepted may come twice. Check \
@@ -78,23 +98,42 @@ impl Report {
         }
     }
 
-    /// How often it failed in this way, and for how long, when that is to be said.
-    fn is_to_be_said(&mut self, kind: Kind) -> Option<(u64, Duration)> {
+    /// How often it failed in this way, when that is to be said: at the beginning, and once a minute.
+    fn is_to_be_said(&mut self, kind: Kind) -> Option<Due> {
         let now = Instant::now();
-        let known = self.trouble.take().filter(|known| known.kind == kind);
-        let is_first = known.is_none();
-        let trouble = self.trouble.insert(known.unwrap_or(Trouble {
-            kind,
-            since: now,
-            said: now,
-            failures: 0,
-        }));
-        trouble.failures += 1;
-        if !is_first && trouble.said.elapsed() < EVERY {
-            return None;
-        }
-        trouble.said = now;
-        Some((trouble.failures, trouble.since.elapsed()))
+        let is_over = |ended: Instant| now.duration_since(ended) >= EVERY;
+        self.troubles
+            .retain(|trouble| !trouble.ended.is_some_and(is_over));
+        let known = self.troubles.iter_mut().find(|known| known.kind == kind);
+        let due = match known {
+            None => {
+                self.troubles.push(Trouble {
+                    kind,
+                    said: now,
+                    failures: 1,
+                    ended: None,
+                    interrupted: false,
+                });
+                Due {
+                    failures: 1,
+                    interrupted: false,
+                }
+            }
+            Some(trouble) => {
+                trouble.failures += 1;
+                trouble.ended = None;
+                if now.duration_since(trouble.said) < EVERY {
+                    return None;
+                }
+                trouble.said = now;
+                Due {
+                    failures: trouble.failures,
+                    interrupted: std::mem::take(&mut trouble.interrupted),
+                }
+            }
+        };
+        self.is_announced = true;
+        Some(due)
     }
 
     /// Events of a batch are not accepted although others are.
@@ -113,7 +152,12 @@ impl Report {
     /// Events were accepted.
     pub(super) fn accepted(&mut self, log: &Log) {
         self.has_accepted = true;
-        if self.trouble.take().is_some() {
+        let now = Instant::now();
+        for trouble in &mut self.troubles {
+            trouble.ended.get_or_insert(now);
+            trouble.interrupted = true;
+        }
+        if std::mem::take(&mut self.is_announced) {
             log.info("The intake accepts events again");
         }
         let is_due = self.said_again.is_none_or(|said| said.elapsed() >= EVERY);
@@ -125,5 +169,61 @@ impl Report {
                  accepted: the intake may hold them twice"
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time;
+
+    use super::*;
+    use crate::sdk::log::tests::log;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_and_off_is_one_line_a_minute_with_the_count() {
+        let (log, lines) = log();
+        let mut report = Report::default();
+        for second in 0..179 {
+            match second % 4 {
+                0 => report.failed(&log, Cause::Outage, 5, "the intake answers 503"),
+                1 => report.failed(&log, Cause::Barred, 5, "the intake answers 401"),
+                2 => report.failed(&log, Cause::Outage, 5, "the intake answers 502"),
+                _ => report.accepted(&log),
+            }
+            time::sleep(Duration::from_secs(1)).await;
+        }
+        let lines = lines.lock().unwrap();
+        let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(
+            count("WARNING - Failed to forward 5 events"),
+            3,
+            "{lines:?}"
+        );
+        assert_eq!(count("ERROR - Failed to forward 5 events"), 3, "{lines:?}");
+        assert_eq!(count("(31 requests failed so far)"), 2, "{lines:?}");
+        assert!(count("accepts events again") <= 6, "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_a_new_intake_does_not_know_is_a_warning_for_a_quarter_of_an_hour() {
+        let (log, lines) = log();
+        let mut report = Report::default();
+        for _ in 0..29 {
+            report.failed(&log, Cause::Barred, 1, "422 (INTAKE_KEY_ERROR)");
+            report.failed(&log, Cause::Outage, 1, "503");
+            time::sleep(Duration::from_secs(60)).await;
+        }
+        let lines = lines.lock().unwrap();
+        let count = |level: &str| {
+            let of_key = lines
+                .iter()
+                .filter(|line| line.contains("INTAKE_KEY_ERROR"));
+            of_key.filter(|line| line.contains(level)).count()
+        };
+        assert_eq!(
+            (count("- WARNING -"), count("- ERROR -")),
+            (15, 14),
+            "{lines:?}"
+        );
     }
 }

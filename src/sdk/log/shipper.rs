@@ -20,6 +20,7 @@ use crate::{
     sdk::{
         deadline::{Deadline, Step},
         platform::{LIMITS, Platform},
+        redirect,
     },
 };
 
@@ -295,12 +296,14 @@ impl Courier {
             Ok(request) => request,
             Err(error) => return Outcome::Later(error.to_string(), None),
         };
-        let answer = match self.http.send(request, LIMITS).await {
-            Ok(answer) => answer,
+        let sent = match redirect::send(&self.http, request, LIMITS).await {
+            Ok(sent) => sent,
             Err(error) => return Outcome::Later(chain(&error), None),
         };
+        let answer = sent.answer;
         let status = answer.status();
-        let reason = format!("the logs endpoint answers {status}");
+        let astray = sent.astray.unwrap_or_default();
+        let reason = format!("the logs endpoint answers {status}{astray}");
         match status {
             _ if status.is_success() && is_page(answer.headers()) => {
                 let reason = format!("{reason} with a web page: check url_logs and the proxy");
@@ -434,6 +437,52 @@ mod tests {
             assert!(text.contains("log lines are delivered again"), "{text}");
             assert!(!text.contains("could not be delivered"), "{text}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_logs_endpoint_may_point_to_another_address_each_time() {
+        for status in [307, 308] {
+            let fake = Fake::answering(move |request| {
+                let is_secure = request.uri().scheme_str() == Some("https");
+                match is_secure {
+                    true => (200, String::new()),
+                    false => (status, "header: location=https://h/v2/logs\n\n".to_owned()),
+                }
+            });
+            let (log, lines) = log();
+            let shipper = start(&log, &fake);
+            log.error("one");
+            time::sleep(Duration::from_secs(6)).await;
+            log.error("two");
+            shipper.finish(&Deadline::default()).await;
+            let asked = fake.requests();
+            let asked = asked.iter().map(|one| one.uri().to_string());
+            let asked: Vec<_> = asked.collect();
+            let pair = ["http://h/logs", "https://h/v2/logs"];
+            assert_eq!(asked, [pair, pair].concat(), "it is never remembered");
+            for request in fake.requests() {
+                assert_eq!(request.headers()["authorization"], "Bearer t0ken");
+            }
+            let text = lines.lock().unwrap().join("\n");
+            assert!(!text.contains("cannot deliver"), "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn elsewhere_the_log_lines_are_not_sent_and_the_address_is_said() {
+        let elsewhere = "header: location=https://other.test/logs\n\n";
+        let fake = Fake::answering(|_| (307, elsewhere.to_owned()));
+        let (log, lines) = log();
+        let shipper = start(&log, &fake);
+        log.error("one");
+        time::sleep(Duration::from_secs(60)).await;
+        shipper.finish(&Deadline::default()).await;
+        let asked = fake.requests();
+        assert!(asked.len() > 2 && asked.iter().all(|one| one.uri() == "http://h/logs"));
+        let text = lines.lock().unwrap().join("\n");
+        let said =
+            "it points to https://other.test/logs, which is not followed: it is another host";
+        assert!(text.contains(said), "{text}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -198,6 +198,7 @@ fn trouble() -> impl Strategy<Value = (u32, Action)> {
         1 => clock(),
         1 => rows(),
         1 => links(),
+        2 => platform(),
     ];
     (0_u32..100, fault)
 }
@@ -277,6 +278,50 @@ fn uncertain() -> impl Strategy<Value = Fault> {
             }
         } else {
             Fault::answer(status, &[], body)
+        }
+    })
+}
+
+/// The platform's secrets or its logs endpoint refuse, point elsewhere, hang or say something odd. No
+/// event depends on either.
+fn platform() -> impl Strategy<Value = Action> {
+    let statuses = prop_oneof![
+        Just(204_u16),
+        Just(302),
+        Just(400),
+        Just(401),
+        Just(413),
+        Just(422),
+        Just(429),
+        Just(500),
+    ];
+    let odd = prop_oneof![
+        Just("{}"),
+        Just("[]"),
+        Just("null"),
+        Just(r#"{"value":null,"node_value":[]}"#),
+        Just(r#"{"node_value":{"client_secret":null,"account_password":null}}"#),
+    ];
+    let fault = prop_oneof![
+        3 => statuses.prop_map(Fault::status),
+        2 => odd.prop_map(|body| Fault::answer(200, &[], body)),
+        1 => Just(Fault::Redirect { status: 307, to: String::new() }),
+        1 => uncertain(),
+        1 => Just(Fault::Hang),
+        1 => Just(Fault::Reset),
+        1 => Just(Fault::DelayRequest { ms: 40_000 }),
+    ];
+    let endpoint = prop_oneof![Just(Endpoint::Secrets), Just(Endpoint::Logs)];
+    let seconds = prop_oneof![Just(None), (60..6 * HOUR).prop_map(Some)];
+    (endpoint, fault, seconds, 1_u32..6).prop_map(|(endpoint, fault, seconds, times)| {
+        let rule = match seconds {
+            Some(_) => FaultRule::from(fault),
+            None => fault.times(times),
+        };
+        Action::Fault {
+            endpoint,
+            seconds,
+            rule,
         }
     })
 }
