@@ -203,6 +203,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         };
         self.asked.abort_all();
         self.drain().await;
+        self.parts.source.close().await;
         self.tell_last_progress().await;
         match end {
             End::Stopped => Ok(()),

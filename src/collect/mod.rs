@@ -82,6 +82,11 @@ pub trait Source: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// Nothing more is asked: what a next run should know of it is kept now.
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// An event with what people write in it cut, which says so, so that it has at most so many
     /// bytes; none when that does not make it fit.
     fn shorten(&self, _event: &str, _most: usize) -> Option<String> {

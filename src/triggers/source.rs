@@ -217,16 +217,26 @@ impl Tracing {
     /// Keeps what of the quota is used, now and then. Between, and when that fails, a restart may use
     /// some of it twice, which the service's 429 sets right.
     async fn remember_quota(&self) {
-        {
-            let mut last = self
-                .remembered
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
-                return;
-            }
-            *last = Some(Instant::now());
+        if !self.may_remember() {
+            return;
         }
+        self.keep_quota().await;
+    }
+
+    /// Whether the use of the quota was not kept just before.
+    fn may_remember(&self) -> bool {
+        let mut last = self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
+            return false;
+        }
+        *last = Some(Instant::now());
+        true
+    }
+
+    async fn keep_quota(&self) {
         let stamps: Vec<i64> = self
             .limiter
             .stamps()
@@ -333,5 +343,9 @@ impl Source for Tracing {
         let told = self.graph.ask_time().await;
         self.remember_quota().await;
         told.map_err(|error| source_error(&error, self.clock.now()))
+    }
+
+    async fn close(&self) {
+        self.keep_quota().await;
     }
 }

@@ -115,9 +115,9 @@ async fn errors_are_told_with_their_age_and_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_error_outlives_its_process() {
     let world = World::graph(3).await;
-    world.configure(json!({"intake_key": "another-key"}));
+    world.configure(json!({"client_secret": "another~secret"}));
     let mut process = world.start();
-    process.prints("it does not know the intake key").await;
+    process.prints("the client secret is wrong").await;
     let kept = world.data().join("last_error.json");
     until("the error is kept", || kept.exists()).await;
     process.kill().await;
@@ -126,9 +126,9 @@ async fn the_last_error_outlives_its_process() {
     let said = world.says(&["status"]).await;
     let errors = line(&said, "errors");
     assert!(errors.contains("the last one was "), "{said}");
-    assert!(errors.contains("it does not know the intake key"), "{said}");
+    assert!(errors.contains("the client secret is wrong"), "{said}");
     let file = std::fs::read_to_string(&kept).unwrap();
-    assert!(!file.contains("another-key"), "{file}");
+    assert!(!file.contains("another~secret"), "{file}");
 
     world.configure(json!({}));
     let mut process = world.start();
