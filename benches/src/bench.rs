@@ -2,11 +2,12 @@
 
 use benchmark::contestant::Programs;
 use clap::ValueEnum as _;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     Arguments, Part, backlog,
     circumstances::Circumstances,
-    day, huge, idle, ledger, programs, quota,
+    day, huge, idle, ledger, programs, quota, recovery,
     report::{Report, say},
     settling, size, start, tenant,
 };
@@ -18,6 +19,7 @@ pub(crate) struct Bench {
     pub(crate) rows: u64,
     pub(crate) runs: usize,
     pub(crate) no_graph: bool,
+    pub(crate) seed: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -34,6 +36,9 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         rows: arguments.rows,
         runs: arguments.runs.max(1),
         no_graph: arguments.no_graph,
+        seed: arguments
+            .seed
+            .unwrap_or_else(|| StdRng::from_os_rng().random()),
     };
     let parts = match arguments.parts.as_slice() {
         [] => Part::value_variants(),
@@ -54,6 +59,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Quota => quota::measure(&bench).await?,
             Part::Ledger => ledger::measure(&bench)?,
             Part::Huge => huge::measure(&bench).await?,
+            Part::Recovery => recovery::measure(&bench).await?,
             Part::Settling => settling::measure(),
             Part::Size => size::measure(&bench)?,
         };

@@ -12,6 +12,7 @@ mod ledger;
 mod paced;
 mod programs;
 mod quota;
+mod recovery;
 mod relay;
 mod report;
 mod settling;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Write `RESULTS.md` and the chart into this folder.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
+    /// Draws the same outages again (`recovery`); another one each time, unless given.
+    #[arg(long)]
+    seed: Option<u64>,
     #[command(subcommand)]
     inside: Option<Inside>,
 }
@@ -72,6 +76,8 @@ enum Part {
     Ledger,
     /// (h) A tenant of 10 million rows a day, in accelerated time.
     Huge,
+    /// (i) Outages, and a backlog while requests fail, in virtual time.
+    Recovery,
     /// The schedule that reads the past again.
     Settling,
     /// The size of the binary and of the image.

@@ -69,6 +69,27 @@ async fn redirects_to_the_same_origin_are_followed() {
     .await;
 }
 
+/// One connection answers nothing else any more; a new one is fine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_ill_for_ever_is_left_at_once() {
+    for status in [503, 421] {
+        let left = ALL.map(async |(trigger, service)| {
+            let world = World::of(trigger, 1, 100).await;
+            world.begin_with_the_backlog();
+            let ill = Fault::Connection { status };
+            world.emulator.fault(service, ill.times(1));
+            let mut process = world.start();
+            world.backlog_delivered().await;
+            process.stop().await;
+            let requests = world.emulator.requests(service);
+            let ill = requests.iter();
+            let ill = ill.filter(|request| request.status == Some(status));
+            assert_eq!(ill.count(), 1, "{trigger:?}: {}", process.output());
+        });
+        join_all(left).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_to_another_origin_get_no_credential() {
     join_all(ALL.map(async |(trigger, service)| {

@@ -206,6 +206,43 @@ async fn what_fails_for_the_moment_is_told_until_it_is_over() {
     process.stop().await;
 }
 
+/// An hour of mail is missing while nothing is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_behind_is_told_until_it_is_delivered() {
+    let world = World::graph(3).await;
+    world.begin_with_the_backlog();
+    // The first answer tells the time, without which nothing is judged.
+    world
+        .emulator
+        .fault(Endpoint::Graph, Fault::status(503).after(1));
+    let mut process = world.start();
+    process.prints("the service fails for the moment").await;
+    world.tell_ports(&mut process).await;
+    let said = world.says(&["status"]).await;
+    let behind = line(&said, "behind");
+    for text in [
+        "what was received from 20",
+        " on is missing for longer than `timedelta` and `frequency` explain",
+    ] {
+        assert!(behind.contains(text), "{text:?}: {said}");
+    }
+    assert_eq!(said.code, Some(5), "{said}");
+    let status = verdict(&world, 5, "failing").await;
+    let seconds = status["behind"]["seconds"].as_u64();
+    assert!((3600..3900).contains(&seconds.unwrap()), "{status}");
+    let since = status["behind"]["missing_since"].as_str().unwrap();
+    let since: chrono::DateTime<chrono::Utc> = since.parse().unwrap();
+    let age = world.now() - since;
+    assert!((3600..3900).contains(&age.num_seconds()), "{status}");
+
+    world.emulator.clear_faults(Endpoint::Graph);
+    world.all_delivered().await;
+    until("all windows are done", || world.has_caught_up()).await;
+    let status = verdict(&world, 0, "well").await;
+    assert_eq!(status.get("behind"), None, "{status}");
+    process.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_over_also_where_there_is_no_mail() {
     let world = World::graph(0).await;

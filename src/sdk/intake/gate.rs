@@ -225,6 +225,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_intake_that_is_down_is_asked_again_within_a_quarter_of_a_minute() {
+        let mut gate = Gate::default();
+        let now = Instant::now();
+        for _ in 0..100 {
+            let pause = gate.failed(Cause::Outage, false, None, now);
+            assert!(pause >= PACE && pause <= seconds(15), "{pause:?}");
+            assert!(gate.due_in(now) <= seconds(15));
+        }
+        assert!(gate.due_in(now) >= Duration::from_millis(7500));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn doubt_lasts_until_an_answer_is_certain() {
         let mut gate = Gate::default();
         let now = Instant::now();

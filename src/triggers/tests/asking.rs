@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Backlog, Ending, Endpoint, Fault, FaultRule, Scenario, TooWide, Traffic, Trouble, Wide,
+    Backlog, Ending, Endpoint, Fault, FaultRule, NewRow, Scenario, Status, TooWide, Traffic,
+    Trouble, Wide,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ACCOUNT, GRAPH, OAUTH, site::Site};
 
@@ -235,6 +236,108 @@ fn the_smallest_quota_serves_all_lanes() {
             output.contains("instead of") || !output.contains("429"),
             "{output}"
         );
+    }
+}
+
+/// Up to when everything is delivered, as the state has it.
+fn mark(site: &Site) -> DateTime<Utc> {
+    let file = site.data.path().join("data/context.json");
+    let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let mark = state["most_recent_date_requested"].as_str().unwrap();
+    mark.parse().unwrap()
+}
+
+/// What surfaces behind the mark is found only by reading the past again.
+#[test]
+fn the_smallest_quota_serves_settling() {
+    for quota in [1, 2] {
+        let mut scenario = Scenario::new(Traffic {
+            rate: 0.01,
+            backlog: Backlog::rows(TimeDelta::hours(5), 300),
+            ..Traffic::default()
+        });
+        let trigger = json!({ "quota": quota, "settle_time": 3 });
+        scenario.trigger = trigger.as_object().cloned().unwrap();
+        let site = Site::new(GRAPH, &scenario);
+        site.live_hours(1);
+        let received = site.time.now() - TimeDelta::minutes(30);
+        assert!(mark(&site) > received, "{}", site.output());
+        let late = NewRow {
+            visible_from: site.time.now(),
+            ..NewRow::new(received, "late@contoso.example")
+        };
+        let id = late.row.trace_id;
+        site.emulator.add_row(late);
+        site.live_hours(3);
+        let times =
+            site.emulator
+                .times_delivered(None, id, "late@contoso.example", Status::Delivered);
+        assert_eq!(times, 1, "{quota}: {}", site.output());
+        assert!(!site.output().contains(HANGS), "{}", site.output());
+    }
+}
+
+#[test]
+fn a_token_that_expires_during_the_wait_for_the_quota_is_not_sent() {
+    let mut scenario = Scenario::new(Traffic {
+        backlog: Backlog::rows(TimeDelta::hours(5), 300),
+        ..Traffic::default()
+    });
+    // The quota lets one request through in 300 s.
+    let settings = json!({ "identity": { "token_seconds": 240 } });
+    scenario.settings = settings.try_into().unwrap();
+    scenario.trigger.insert("quota".to_owned(), json!(1));
+    let site = Site::new(GRAPH, &scenario);
+    site.live_hours(1);
+    let requests = site.emulator.requests(Endpoint::Graph);
+    let statuses: Vec<_> = requests.iter().map(|request| request.status).collect();
+    assert!(statuses.len() >= 10, "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| *status == Some(200)),
+        "{statuses:?}"
+    );
+    // Each had its own, and none was got in vain.
+    let tokens = site.emulator.requests(Endpoint::Token).len();
+    assert_eq!(tokens, statuses.len());
+}
+
+/// The warning of a request that hangs.
+const HANGS: &str = "has been waiting for its answer for a minute";
+
+#[test]
+fn a_request_that_hangs_for_over_a_minute_is_said_once() {
+    for trigger in TRIGGERS {
+        let site = tenant(trigger, 100, 0.5);
+        let said = || site.output().matches(HANGS).count();
+        beside(&site, 2000, async {
+            tokio::time::sleep(seconds(200)).await;
+            let slow = Fault::DelayAnswer { ms: 50_000 };
+            site.emulator.fault(endpoint(trigger), slow.times(1));
+            tokio::time::sleep(seconds(200)).await;
+            assert_eq!(said(), 0, "{trigger}: 50 s are not worth a word");
+
+            site.emulator.fault(endpoint(trigger), Fault::Hang.times(1));
+            let struck = || {
+                let requests = site.emulator.requests(endpoint(trigger));
+                requests.iter().any(|request| request.status.is_none())
+            };
+            let hung = || async {
+                while !struck() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            };
+            tokio::time::timeout(seconds(120), hung()).await.unwrap();
+            tokio::time::sleep(seconds(59)).await;
+            assert_eq!(said(), 0, "{trigger}: too early");
+            tokio::time::sleep(seconds(16)).await;
+            assert_eq!(said(), 1, "{trigger}: {}", site.output());
+            let limit = "it is given up after 180 s and made again";
+            assert!(site.output().contains(limit), "{}", site.output());
+            // Given up after three minutes, and made again.
+            tokio::time::sleep(seconds(300)).await;
+            assert_eq!(said(), 1, "{trigger}: {}", site.output());
+        });
+        assert!(site.verdict().doubled.count == 0, "{}", site.verdict());
     }
 }
 
