@@ -56,6 +56,8 @@ enum Form {
     Placeholder,
     ByteOrderMark,
     Utf16,
+    /// Without the intake key.
+    Incomplete,
 }
 
 const WELL: Answers = Answers {
@@ -168,6 +170,7 @@ const CASES: &[Case] = &[
         .departs(&[("begins", NO_SECRETS)]),
     case("a configuration with a byte order mark").form(Form::ByteOrderMark),
     case("a configuration in UTF-16").form(Form::Utf16),
+    case("a configuration without the intake key").form(Form::Incomplete),
 ];
 
 /// What one of the two did.
@@ -195,7 +198,9 @@ impl World {
             _ => KEY,
         };
         let mut settings = microsoft;
-        settings["intake_key"] = json!(key);
+        if case.form != Form::Incomplete {
+            settings["intake_key"] = json!(key);
+        }
         settings["intake_server"] = json!(format!("http://{}/intake", stand_in.address));
         Self {
             stand_in,
@@ -209,7 +214,7 @@ impl World {
     fn configure(&self, command: &mut Command) {
         let text = self.settings.to_string();
         let (name, value) = match self.form {
-            Form::Trigger | Form::Placeholder => ("TRIGGER_CONFIGURATION", text),
+            Form::Trigger | Form::Placeholder | Form::Incomplete => ("TRIGGER_CONFIGURATION", text),
             Form::Connector => ("CONNECTOR_CONFIGURATION", text),
             Form::ByteOrderMark => (
                 "TRIGGER_CONFIGURATION",
@@ -244,7 +249,8 @@ impl World {
         let output = read(&mut child);
         let asked = |path| self.stand_in.asked(path);
         until(START, || !asked(SECRETS).is_empty()).await;
-        until(FIRST, || !asked(INTAKE).is_empty()).await;
+        let is_critical = || criticals(&asked(LOGS)) != "[]";
+        until(FIRST, || !asked(INTAKE).is_empty() || is_critical()).await;
         let mut facts = BTreeMap::new();
         let begins = !asked(INTAKE).is_empty();
         facts.insert("begins", begins.to_string());
@@ -256,7 +262,10 @@ impl World {
             facts.insert("elsewhere", get(port, "/nothing").await);
             facts.insert("stop", stop(&mut child).await);
             describe(&mut facts, &asked("/"));
+        } else {
+            facts.insert("stop", stop(&mut child).await);
         }
+        facts.insert("critical", criticals(&asked(LOGS)));
         child.kill().await.ok();
         let first = asked(INTAKE).into_iter().next();
         let events = first.map(|first| first.body["jsons"].as_array().cloned());
@@ -312,6 +321,15 @@ fn entries(asked: &[Asked]) -> impl Iterator<Item = (u16, Value)> {
         let entries = asked.body["logs"].as_array().cloned().unwrap_or_default();
         entries.into_iter().map(|entry| (asked.status, entry))
     })
+}
+
+/// The lines on which the platform stops a trigger.
+fn criticals(asked: &[Asked]) -> String {
+    let critical = entries(asked).filter(|(_, entry)| entry["level"] == "critical");
+    let texts: Vec<_> = critical
+        .map(|(_, entry)| entry["message"].clone())
+        .collect();
+    json!(texts).to_string()
 }
 
 fn is_forwarding(entry: &Value) -> bool {
@@ -397,9 +415,13 @@ async fn health(port: u16) -> String {
 
 /// How it ends when it is asked to.
 async fn stop(child: &mut Child) -> String {
-    let id = child.id().expect("it runs").to_string();
-    let sent = std::process::Command::new("kill").arg(id).status();
-    assert!(sent.is_ok_and(|status| status.success()), "kill");
+    // One that has ended already has none.
+    if let Some(id) = child.id() {
+        let sent = std::process::Command::new("kill")
+            .arg(id.to_string())
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill");
+    }
     match timeout(STOP, child.wait()).await {
         Ok(Ok(status)) => format!("{:?}", status.code()),
         _ => "goes on".to_owned(),
@@ -440,7 +462,11 @@ async fn compare(case: &Case, python: &Path) -> Vec<String> {
     let ours = world.conduct(command).await;
 
     let world = World::new(case, settings).await;
-    let events = Value::Array(ours.events.clone()).to_string();
+    let events = match ours.events.clone() {
+        none if none.is_empty() => vec![json!("{}")],
+        events => events,
+    };
+    let events = Value::Array(events).to_string();
     std::fs::write(world.folder.path().join("events.json"), events).expect("events");
     let mut command = Command::new(python);
     let kind = match case.form {
@@ -456,9 +482,9 @@ async fn compare(case: &Case, python: &Path) -> Vec<String> {
     let departures = ALWAYS.iter().chain(case.departures);
     let allowed: BTreeSet<_> = departures.map(|(fact, _)| *fact).collect();
     let names: BTreeSet<_> = ours.facts.keys().chain(theirs.facts.keys()).collect();
-    // Where one of them does not begin, there is nothing else to compare.
-    let both = ours.facts["begins"] == "true" && theirs.facts["begins"] == "true";
-    let names = names.into_iter().filter(|name| both || **name == "begins");
+    // Where only one of them begins, there is nothing else to compare.
+    let alike = ours.facts["begins"] == theirs.facts["begins"];
+    let names = names.into_iter().filter(|name| alike || **name == "begins");
     let mut findings = Vec::new();
     for name in names {
         let (our, their) = (ours.facts.get(name), theirs.facts.get(name));
@@ -468,6 +494,9 @@ async fn compare(case: &Case, python: &Path) -> Vec<String> {
                 case.name
             ));
         }
+    }
+    if case.form == Form::Incomplete && ours.facts["critical"] != r#"["Configuration error"]"# {
+        findings.push(format!("{}: {:?}", case.name, ours.facts));
     }
     if !findings.is_empty() {
         findings.push(format!("module:\n{}\nSDK:\n{}", ours.output, theirs.output));

@@ -55,12 +55,19 @@ fn a_lasting_refusal_is_critical_once_and_heals_by_itself() {
 }
 
 /// An intake that takes nothing for hours is an error, as the platform would stop the trigger for a
-/// critical line.
+/// critical line. It is said when it begins, and once a minute.
 #[test]
 fn an_intake_that_does_not_accept_is_not_critical() {
-    for status in [500, 503] {
+    for (status, body) in [
+        (500, "no"),
+        (503, "no"),
+        (401, "no"),
+        (403, "no"),
+        (404, "no"),
+        (422, r#"{"error":"INTAKE_KEY_ERROR"}"#),
+    ] {
         let site = Site::new(GRAPH, &few_rows());
-        let fault = Fault::answer(status, &[], "no");
+        let fault = Fault::answer(status, &[], body);
         site.emulator.fault(Endpoint::Intake, fault);
         let heals = async {
             tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
@@ -69,12 +76,20 @@ fn an_intake_that_does_not_accept_is_not_critical() {
         let life = Duration::from_secs(4 * 3600);
         site.time
             .spend(async { tokio::join!(site.run(life, Ending::Stop), heals) });
-        assert!(site.verdict().is_clean(), "{}", site.verdict());
+        assert!(site.verdict().is_clean(), "{status}: {}", site.verdict());
         let output = site.output();
-        assert!(
-            output.contains("ERROR") && !output.contains("CRITICAL"),
-            "{output}"
-        );
+        assert!(!output.contains("CRITICAL"), "{output}");
+        let count = |level: &str| {
+            let begin = format!(" - {level} - Failed to forward ");
+            output.matches(&begin).count()
+        };
+        let (warnings, errors) = (count("WARNING"), count("ERROR"));
+        assert!((1..=180).contains(&errors), "{status}: {errors} {output}");
+        match status {
+            500.. => assert_eq!(warnings, 1, "{status}: when it begins {output}"),
+            422 => assert!((1..=16).contains(&warnings), "a new intake {output}"),
+            _ => assert_eq!(warnings, 0, "{status}: {output}"),
+        }
     }
 }
 
