@@ -24,7 +24,7 @@ const MOST: usize = 64;
 /// Whether an answer says nothing about the request, and passes by itself as a rule.
 pub(super) fn is_odd(response: &Response) -> bool {
     match response.status().as_u16() {
-        201..=299 | 409 | 423 | 425 | 449 | 499 => true,
+        201..=299 | 409 | 421 | 423 | 425 | 449 | 499 => true,
         400 => response.body().trim_ascii().is_empty(),
         _ => false,
     }

@@ -85,6 +85,8 @@ async fn a_connection_that_is_ill_for_ever_is_left_at_once() {
             let ill = requests.iter();
             let ill = ill.filter(|request| request.status == Some(status));
             assert_eq!(ill.count(), 1, "{trigger:?}: {}", process.output());
+            let output = process.output();
+            assert!(!output.contains("ERROR"), "{output}");
         });
         join_all(left).await;
     }

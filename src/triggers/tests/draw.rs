@@ -209,6 +209,7 @@ fn strikes() -> impl Strategy<Value = Action> {
         Just(204_u16),
         Just(206),
         Just(409),
+        Just(421),
         Just(423),
         Just(425),
         Just(449),

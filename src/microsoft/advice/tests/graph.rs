@@ -184,7 +184,7 @@ fn odd(status: u16, body: &str, link: Option<&str>, lasts: bool) -> (Class, Stri
 #[test]
 fn what_tells_nothing_passes_unless_it_lasts() {
     let said = ["tells nothing about the request", "`graph_url`"];
-    for status in [204, 206, 400, 409, 423, 425, 449, 499] {
+    for status in [204, 206, 400, 409, 421, 423, 425, 449, 499] {
         says(&odd(status, "\r\n", None, false), TRANSIENT, &said);
         says(&odd(status, "", None, true), Class::Refused, &said);
     }

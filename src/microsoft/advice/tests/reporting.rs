@@ -267,7 +267,7 @@ fn bad_requests() {
 fn what_tells_nothing_passes_unless_it_lasts() {
     let said = ["tells nothing about the request", "`reporting_url`"];
     for (lasts, class) in [(false, TRANSIENT), (true, Class::Refused)] {
-        for status in [204, 206, 400, 409, 423, 425, 449, 499] {
+        for status in [204, 206, 400, 409, 421, 423, 425, 449, 499] {
             let case = Case {
                 judge: reporting,
                 by_app: false,
