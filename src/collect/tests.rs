@@ -781,7 +781,8 @@ proptest! {
     #![proptest_config(ProptestConfig {
         // A case that does not end in time takes minutes, and hundreds of them would be tried.
         max_shrink_time: 60_000,
-        ..ProptestConfig::with_cases(24)
+        cases: std::env::var("PROPTEST_CASES").map_or(24, |cases| cases.parse().unwrap()),
+        ..ProptestConfig::default()
     })]
 
     #[test]

@@ -215,6 +215,25 @@ async fn an_intake_that_does_not_take_an_empty_batch_tells_nothing_of_the_key() 
     );
 }
 
+/// What claims success and proves nothing is no intake.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_proves_nothing_is_not_believed() {
+    for (status, body) in [
+        (200, "<html><title>Sign in</title></html>"),
+        (200, ""),
+        (200, "{}"),
+        (200, r#"{"error":"INTAKE_KEY_ERROR"}"#),
+        (204, ""),
+    ] {
+        let world = World::graph(0).await;
+        let answer = Fault::answer(status, &[], body);
+        world.emulator.fault(Endpoint::Intake, answer.times(9));
+        let said = world.says(&["check"]).await;
+        assert_eq!(lines(&said, "fail").len(), 1, "{status} {body}: {said}");
+        assert_eq!(said.code, Some(18), "{status} {body}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_server() {
     let world = World::graph(0).await;

@@ -41,6 +41,11 @@ async fn what_is_too_long_is_listed_sent_again_and_dropped() {
         said.stdout.contains("2 dead letters, the oldest of"),
         "{said}"
     );
+    let said = world.says(&["check"]).await;
+    assert!(
+        said.stdout.contains("2 dead letters, the oldest of"),
+        "{said}"
+    );
 
     let letters = listed(&world).await;
     assert_eq!(letters.len(), 2);
