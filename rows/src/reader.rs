@@ -64,6 +64,9 @@ impl Statuses {
     /// So many are kept; there are about ten.
     const MOST: usize = 16;
 
+    /// Longer ones are not kept; the longest has 25 letters.
+    const LONGEST: usize = 256;
+
     #[inline]
     fn of(&mut self, text: &[u8]) -> Status {
         match self.0.first() {
@@ -73,6 +76,9 @@ impl Statuses {
     }
 
     fn find(&mut self, text: &[u8]) -> Status {
+        if text.len() > Self::LONGEST {
+            return Status::of(text);
+        }
         let place = self.0.iter().position(|(known, _)| known == text);
         let place = place.unwrap_or_else(|| {
             self.0.truncate(Self::MOST - 1);

@@ -213,8 +213,16 @@ fn write_lowercase(hasher: &mut SipHasher13, parts: &[impl AsRef<[u8]>]) {
     hasher.write(buffer.get(..filled).unwrap_or_default());
 }
 
+/// Longer parts count as they are: in lower case a hostile one would take more memory than its answer.
+const LONGEST_LOWERCASE: usize = 64 << 10;
+
 #[cold]
 fn write_unusual(hasher: &mut SipHasher13, part: &[u8]) {
+    if part.len() > LONGEST_LOWERCASE {
+        hasher.write(part);
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        return;
+    }
     let lower = String::from_utf8_lossy(part).to_lowercase();
     hasher.write(lower.as_bytes());
     hasher.write(&(lower.len() as u64).to_le_bytes());

@@ -442,6 +442,11 @@ impl Schedule {
         self.coverage.give_up_before(before)
     }
 
+    /// Whether all of a window will be read again that is read at this time.
+    pub fn reads_again(&self, window: Window, began: DateTime<Utc>) -> bool {
+        began - window.start() < self.settings.settle_time
+    }
+
     /// Whether a window can be cut.
     pub fn can_narrow(&self, window: Window) -> bool {
         window.span() > SHORTEST_SPAN

@@ -1,6 +1,8 @@
 //! The guarantee of the fetch loop, on virtual time, against sources and sinks that fail in every
 //! way, and with kills and crashes of the machine at any moment.
 
+mod paging;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{

@@ -12,7 +12,10 @@ use rows::{
 use super::{errors::Unreadable, graph, page::text};
 
 /// Rows in another form take at most half as much again as the answer, and this: real ones take a quarter.
-const SLACK: usize = 8 << 20;
+const SLACK: usize = 1 << 20;
+
+/// A date in the verbose form is longer than one in ISO form by less than this.
+const LONGER: usize = 16;
 
 /// Rows that are longer stay as they are: no intake takes them, whatever their fields are called.
 const LONGEST: usize = 1 << 20;
@@ -69,7 +72,11 @@ pub(super) fn page<L>(
     }
     let text = text(&body)?;
     let most = text.len() + text.len() / 2 + SLACK;
-    let mut changed = String::with_capacity(text.len());
+    // It never grows: while it did, the old and the new text would take more than both.
+    let mut changed = String::with_capacity(match form {
+        Form::Renamed => most + 3 * LONGEST,
+        _ => text.len() + LONGER * rows.iso_dates.len(),
+    });
     let mut moved = Vec::with_capacity(rows.spans.len());
     let mut dates = rows.iso_dates.iter().peekable();
     for row in &rows.spans {

@@ -1,7 +1,7 @@
 //! What is looked at in the text of an event, of either service.
 
+use rows::json::{Raw, Scanner};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 /// What a person finds the message by, in rows of either service.
 pub(super) fn message_id(event: &str) -> Option<String> {
@@ -16,31 +16,49 @@ pub(super) fn message_id(event: &str) -> Option<String> {
     ids.and_then(|ids| ids.message_id.or(ids.trace_id))
 }
 
+/// The names of a subject, in either service.
+const SUBJECTS: [&str; 2] = ["Subject", "subject"];
+
 /// So much of a subject is left when it is cut, in characters.
 const SUBJECT: usize = 1000;
 
 /// The event with its subject cut, which says so; none when it has no long subject, or is longer than
-/// `most` bytes nevertheless.
+/// `most` bytes nevertheless. All else stays byte for byte, and is not taken apart: a hostile row would
+/// need far more memory than its text.
 pub(super) fn shorten(event: &str, most: usize) -> Option<String> {
-    let mut members: Map<String, Value> = serde_json::from_str(event).ok()?;
-    let name = ["Subject", "subject"]
-        .into_iter()
-        .find(|name| members.contains_key(*name))?;
-    let subject = members.get(name)?.as_str()?;
+    let mut found: Option<(usize, Raw<'_>)> = None;
+    let mut scanner = Scanner::new(event);
+    scanner.object(|scanner, name| {
+        scanner.peek()?;
+        let start = scanner.position();
+        let value = scanner.value()?;
+        let is_longest = found.is_none_or(|(_, other)| other.json.len() < value.json.len());
+        if SUBJECTS.contains(&name) && is_longest {
+            found = Some((start, value));
+        }
+        Some(())
+    })?;
+    if scanner.peek().is_some() {
+        return None;
+    }
+    let (start, value) = found?;
+    // Null and numbers are no text.
+    let subject = value.string()?;
     let left: String = subject.chars().take(SUBJECT).collect();
     let cut = subject.len() - left.len();
     if cut == 0 {
         return None;
     }
     let text = format!("{left} [cut by message-trace: {cut} bytes of the subject are left out]");
-    members.insert(name.to_owned(), text.into());
-    let event = Value::Object(members).to_string();
-    (event.len() <= most).then_some(event)
+    let text = serde_json::to_string(&text).ok()?;
+    let (before, behind) = (event.get(..start)?, event.get(start + value.json.len()..)?);
+    let fits = before.len() + text.len() + behind.len() <= most;
+    fits.then(|| [before, &text, behind].concat())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -66,7 +84,18 @@ mod tests {
         assert_eq!(shorten(&other, 250_000), None, "another member is long");
         let both = json!({"Subject": "s".repeat(9000), "To": "x".repeat(300_000)}).to_string();
         assert_eq!(shorten(&both, 250_000), None, "it does not fit");
-        assert_eq!(shorten("no json", 250_000), None);
+        let first = json!({"Subject": "s".repeat(9000)}).to_string();
+        for damaged in [
+            "no json",
+            &format!("{first}x"),
+            first.trim_start_matches('{'),
+        ] {
+            assert_eq!(shorten(damaged, 250_000), None);
+        }
+        for other in [json!(null), json!(5), json!(["s".repeat(9000)]), json!("s")] {
+            let event = json!({"Subject": other}).to_string();
+            assert_eq!(shorten(&event, 250_000), None, "{other}");
+        }
     }
 
     #[test]

@@ -453,7 +453,8 @@ impl Observer for Report {
             } => self.mended(window, rows, sentence),
             Event::DeadEnd { window } => self.log.warning(format!(
                 "The links to further pages of {window} lead to no further row, however they are \
-                 followed: it counts as read, and is read again until `settle_time` is over."
+                 followed, and do not end: all rows that Microsoft shows are delivered, and it counts as \
+                 read until `settle_time` has it read again, if it does."
             )),
             Event::Outside { window, rows } => self.outside(window, rows),
             Event::Lost { loss } => self.lost(loss),

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fmt,
     hash::{BuildHasher as _, Hash, RandomState},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -70,6 +71,8 @@ pub(super) struct Pass<L, B> {
     failures: u32,
     /// Walks through the same in a row that have come to nothing.
     lost_walks: u32,
+    /// Whether links were followed further in the hope of more since something new was last asked for.
+    was_patient: bool,
     /// Links that have failed since the window was asked for by time.
     failed_links: u32,
     /// The most rows on one page.
@@ -81,6 +84,8 @@ pub(super) struct Pass<L, B> {
 /// What to do with a window whose links lead nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeadEnd {
+    /// Its links are followed on, the next after this pause.
+    On(Duration),
     /// The same is asked for once more.
     Again,
     /// It is read in parts that meet here, or at their middle.
@@ -174,6 +179,7 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
             hashes: RandomState::new(),
             failures: 0,
             lost_walks: 0,
+            was_patient: false,
             failed_links: 0,
             longest_page: 0,
             doubt: None,
@@ -216,6 +222,7 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
         self.asked = rest;
         self.longest_page = self.longest_page.max(self.trail.longest_page());
         (self.lost_walks, self.failed_links) = (0, 0);
+        self.was_patient = false;
         self.begin_anew();
         true
     }
@@ -236,31 +243,45 @@ impl<L: Clone + Eq + Hash, B> Pass<L, B> {
 
     /// The links of the window lead nowhere, and [`goes_by_time`](Self::goes_by_time) does not help.
     ///
-    /// When a query of its own for what is left has shown no more than the rows that were the last, on a
-    /// page that had room for more, nothing is left. Else the window is read in parts: above and below the
-    /// second of the last row, or by halves. Where that is no help the same is asked for once more, and
-    /// then it counts as read: all rows that it has shown are taken in, and it is read again, several
-    /// times, until its rows have settled.
-    pub(super) fn dead_end(&mut self, can_narrow: bool) -> DeadEnd {
+    /// As long as something else can be asked for, it is: the window is read in parts, above and below the
+    /// second of the last row, or by halves. `can_narrow` tells whether it can be cut.
+    ///
+    /// Then there may still be rows that only the links lead to: a service may give pages that are short,
+    /// or empty, or repeat what it gave before, and go on behind them. That two pages brought nothing is
+    /// hearsay, and a row that was never read must not be passed over for it. So the links are followed
+    /// on, slowly, for as many pages as no service is known to need. Only the live edge does not wait for
+    /// that when `is_read_again`: its window is read again soon, with this patience.
+    ///
+    /// When that has brought nothing, either, the window counts as read if its last query has shown no
+    /// more than the rows that were the last before, on a page that had room for more, or if there seems
+    /// to be no row in it and asking once more has not changed that. A full page of one second says that
+    /// there are more rows: it never counts as read. Nothing that any page has shown is left out, and it is
+    /// said that the window counts as read without an end of its links.
+    pub(super) fn dead_end(&mut self, can_narrow: bool, is_read_again: bool) -> DeadEnd {
         let second = self.trail.lowest_second();
         self.longest_page = self.longest_page.max(self.trail.longest_page());
         let page = self.trail.longest_page();
         let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
         let shows_one_second =
             second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
-        if shows_one_second && is_short {
-            return DeadEnd::Read;
-        }
+        let seems_read = shows_one_second && is_short;
         let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
         let is_quiet =
             second.is_none() && !self.trail.has_rows() && self.window.span() <= QUIET_SPAN;
         let is_lowest = second.is_some() && cut.is_none();
-        if can_narrow && !is_quiet && !is_lowest {
+        if can_narrow && !seems_read && !is_quiet && !is_lowest {
             return DeadEnd::Apart(cut);
         }
+        let is_hurried = self.lane == Lane::Live && is_read_again;
+        if !is_hurried && !std::mem::replace(&mut self.was_patient, true) {
+            return DeadEnd::On(self.trail.be_patient());
+        }
         if shows_one_second {
-            // There may be more of it than links lead to.
-            return DeadEnd::Apart(None);
+            return match is_short {
+                true => DeadEnd::Read,
+                // There may be more of it than links lead to.
+                false => DeadEnd::Apart(None),
+            };
         }
         self.lost_walks += 1;
         if self.lost_walks < LOST_WALKS {

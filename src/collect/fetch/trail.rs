@@ -16,6 +16,9 @@ const BARREN: u32 = 2;
 /// So many pages in a row without any row end it, too: they are legal, so there may be more of them.
 const EMPTY: u32 = 5;
 
+/// So many pages in a row without a new row end a walk where nothing else can be asked for.
+const PATIENT: u32 = 16;
+
 /// Pauses before the page behind one without a new row.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
@@ -46,6 +49,8 @@ pub(super) struct Trail {
     longest_page: usize,
     barren: u32,
     empty: u32,
+    /// Whether as many pages are followed as where nothing else can be asked for.
+    is_patient: bool,
     pauses: Backoff,
 }
 
@@ -61,6 +66,7 @@ impl Trail {
             longest_page: 0,
             barren: 0,
             empty: 0,
+            is_patient: false,
             pauses: Backoff::new(PAUSES.0, PAUSES.1),
         }
     }
@@ -98,7 +104,7 @@ impl Trail {
     pub(super) fn step<L>(&mut self, page: &Page<L>, is_news: bool) -> Step {
         if page.is_empty() {
             self.empty += 1;
-            return self.nowhere(self.empty >= EMPTY);
+            return self.nowhere(self.empty, EMPTY);
         }
         let mut is_new = is_news;
         for row in page.rows() {
@@ -112,7 +118,14 @@ impl Trail {
             return Step::Forward;
         }
         self.barren += 1;
-        self.nowhere(self.barren >= BARREN)
+        self.nowhere(self.barren, BARREN)
+    }
+
+    /// Goes on although it was lost: more pages without a new row are followed from now on, the next
+    /// after this pause.
+    pub(super) fn be_patient(&mut self) -> Duration {
+        self.is_patient = true;
+        self.pauses.next_pause(None)
     }
 
     /// What of the asked window has not been read, when its rows came newest first down to one that is
@@ -151,8 +164,10 @@ impl Trail {
         self.pauses.reset();
     }
 
-    fn nowhere(&mut self, is_lost: bool) -> Step {
-        if is_lost {
+    /// So many pages in a row were like this one; an impatient walk ends at `most`.
+    fn nowhere(&mut self, pages: u32, most: u32) -> Step {
+        let most = if self.is_patient { PATIENT } else { most };
+        if pages >= most {
             return Step::Lost;
         }
         Step::Nowhere(self.pauses.next_pause(None))
@@ -267,6 +282,25 @@ mod tests {
             walk(&[&[], &[], rows, &[], &[], &[], &[], &[]]).0,
             "..>....!"
         );
+    }
+
+    #[test]
+    fn a_patient_walk_follows_more_pages_and_ends_all_the_same() {
+        let rows = page(&[(50, "a")]);
+        for (again, most) in [(rows.clone(), BARREN), (page(&[]), EMPTY)] {
+            let mut trail = Trail::of(window(0, 100));
+            assert!(trail.advances(&rows));
+            let steps = |trail: &mut Trail| {
+                let steps = std::iter::repeat_with(|| trail.step(&again, false));
+                steps.take_while(|step| *step != Step::Lost).count() + 1
+            };
+            assert_eq!(steps(&mut trail), most as usize);
+            assert!(trail.be_patient() <= PAUSES.1);
+            assert_eq!(steps(&mut trail), (PATIENT - most) as usize);
+            // A row that is new begins the count anew.
+            assert_eq!(trail.step(&page(&[(50, "b")]), false), Step::Forward);
+            assert_eq!(steps(&mut trail), PATIENT as usize);
+        }
     }
 
     #[test]

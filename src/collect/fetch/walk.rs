@@ -153,7 +153,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Ok(());
         }
         let window = pass.window;
-        match pass.dead_end(self.schedule.can_narrow(window)) {
+        let is_read_again = self.schedule.reads_again(window, pass.began.time);
+        match pass.dead_end(self.schedule.can_narrow(window), is_read_again) {
+            DeadEnd::On(pause) => {
+                self.resume(slot, pass, pause);
+                Ok(())
+            }
             DeadEnd::Again => {
                 self.resume_later(slot, pass);
                 Ok(())

@@ -1,6 +1,7 @@
 //! Pages that are not as they should be: what cannot be read, what was not asked for, and links that lead
 //! nowhere. Nothing is lost, nothing comes twice, and the live edge goes on.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
     Ending, Endpoint, Fault, FreshLink, FreshLinks, Outside, OutsideWindow, Scenario, Unreadable,
     UnreadableRow,
@@ -12,7 +13,7 @@ use super::{
     site::{Site, life},
 };
 
-/// The triggers, in all formats of events.
+/// The triggers, in all formats of events. An app and an account differ in how they sign in.
 const ALL: [(&str, Option<&str>); 4] = [
     (GRAPH, None),
     (GRAPH, Some("reporting")),
@@ -20,17 +21,17 @@ const ALL: [(&str, Option<&str>); 4] = [
     (ACCOUNT, None),
 ];
 
-/// Mail for half a day, and time until all of it has settled.
+/// Mail for three quarters of an hour and before, of which all has settled an hour later.
 fn scenario(format: Option<&str>) -> Scenario {
     let text = json!({
         "version": 1,
         "traffic": {
-            "seed": 11, "rate": 0.02, "backlog": { "span": 10800, "rows": 400 },
-            "lateness": [[0.0, 0], [0.6, 30], [1.0, 1800]], "changing": 0.1, "changes_within": 3600
+            "seed": 11, "rate": 0.02, "backlog": { "span": 3600, "rows": 150 },
+            "lateness": [[0.0, 0], [0.6, 30], [1.0, 1200]], "changing": 0.1, "changes_within": 1500
         },
-        "settings": { "graph": { "page_rows": 60 }, "report": { "page_rows": 60 } },
-        "trigger": { "start_time": 3, "settle_time": 2 },
-        "timeline": [{ "at": 7200, "do": "stop_traffic" }]
+        "settings": { "graph": { "page_rows": 30 }, "report": { "page_rows": 30 } },
+        "trigger": { "start_time": 1, "settle_time": 1 },
+        "timeline": [{ "at": 2700, "do": "stop_traffic" }]
     });
     let mut scenario: Scenario = text.to_string().parse().unwrap();
     if let Some(format) = format {
@@ -49,14 +50,20 @@ fn endpoint(trigger: &str) -> Endpoint {
     }
 }
 
-/// Leads each trigger through six hours with a fault, and a restart among them. What is left is said to
-/// `check`.
-fn all(fault: &Fault, check: impl Fn(&str, &Site)) {
-    for (trigger, format) in ALL {
+/// Leads triggers through two hours with a fault, and a restart among them: `number` chooses between the
+/// two that differ little. What is left is said to `check`.
+fn all(number: usize, fault: &Fault, check: impl Fn(&str, &Site)) {
+    let [graph, renamed, app, account] = ALL;
+    let third = if number.is_multiple_of(2) {
+        app
+    } else {
+        account
+    };
+    for (trigger, format) in [graph, renamed, third] {
         let site = Site::new(trigger, &scenario(format));
         site.emulator.fault(endpoint(trigger), fault.clone());
-        site.live(life(2 * 3600, Ending::Stop, 60));
-        site.live_hours(4);
+        site.live(life(2400, Ending::Stop, 60));
+        site.live(life(5400, Ending::Stop, 0));
         let verdict = site.verdict();
         let name = format!("{trigger} {format:?} {fault:?}");
         assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
@@ -82,8 +89,11 @@ fn some_rows(form: Unreadable, reads: Option<u32>) -> Fault {
 
 #[test]
 fn rows_that_can_be_mended_are_delivered() {
-    for form in [Unreadable::RawNewline, Unreadable::Byte, Unreadable::Forged] {
-        all(&some_rows(form, None), |name, site| {
+    for (number, form) in [Unreadable::RawNewline, Unreadable::Byte, Unreadable::Forged]
+        .into_iter()
+        .enumerate()
+    {
+        all(number, &some_rows(form, None), |name, site| {
             assert_eq!(site.verdict().unreadable.count, 0, "{name}");
             assert!(
                 site.output()
@@ -97,13 +107,16 @@ fn rows_that_can_be_mended_are_delivered() {
 
 #[test]
 fn what_cannot_be_read_is_put_aside_and_nothing_else() {
-    for form in [
+    for (number, form) in [
         Unreadable::Null,
         Unreadable::Html,
         Unreadable::Cut,
         Unreadable::Quote,
-    ] {
-        all(&some_rows(form, None), |name, site| {
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        all(number, &some_rows(form, None), |name, site| {
             assert!(site.verdict().unreadable.count > 0, "{name}");
             let letters = letters(site);
             assert!(
@@ -116,8 +129,11 @@ fn what_cannot_be_read_is_put_aside_and_nothing_else() {
 
 #[test]
 fn a_page_that_comes_whole_soon_leaves_nothing_behind() {
-    for form in [Unreadable::RawNewline, Unreadable::Null] {
-        all(&some_rows(form, Some(2)), |name, site| {
+    for (number, form) in [Unreadable::RawNewline, Unreadable::Null]
+        .into_iter()
+        .enumerate()
+    {
+        all(number, &some_rows(form, Some(2)), |name, site| {
             assert_eq!(site.verdict().unreadable.count, 0, "{name}");
             assert!(!site.output().contains("are no JSON"), "{name}");
             assert_eq!(letters(site), "", "{name}");
@@ -127,18 +143,21 @@ fn a_page_that_comes_whole_soon_leaves_nothing_behind() {
 
 #[test]
 fn rows_outside_of_the_window_come_once() {
-    for form in [
+    for (number, form) in [
         Outside::Earlier,
         Outside::YearOne,
         Outside::Null,
         Outside::Unfiltered,
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let fault = Fault::OutsideWindow(OutsideWindow {
             form,
-            seconds: 7200,
+            seconds: 3600,
             ..OutsideWindow::default()
         });
-        all(&fault, |name, site| {
+        all(number, &fault, |name, site| {
             let said = "Microsoft does not keep to the window";
             assert_eq!(
                 site.output().matches(said).count(),
@@ -149,15 +168,40 @@ fn rows_outside_of_the_window_come_once() {
     }
 }
 
+/// How many requests there were, and the most in 10 seconds.
+fn requests(site: &Site) -> (usize, usize) {
+    let all = [Endpoint::Graph, Endpoint::Report].map(|one| site.emulator.requests(one));
+    let all: Vec<_> = all.into_iter().flatten().map(|one| one.at).collect();
+    let span = TimeDelta::seconds(10);
+    let at_once = all.iter().map(|first: &DateTime<Utc>| {
+        let near = *first..*first + span;
+        all.iter().filter(|at| near.contains(at)).count()
+    });
+    (all.len(), at_once.max().unwrap_or(0))
+}
+
+/// Requests of a trigger in these two hours and a quarter when links work: about 280, and 7 in 10 seconds.
+const TOTAL: usize = 2800;
+const AT_ONCE: usize = 45;
+
 #[test]
 fn links_that_lead_nowhere_cost_few_requests() {
-    for form in [
+    for (number, form) in [
         FreshLink::SameRows,
         FreshLink::Failing,
         FreshLink::Long,
         FreshLink::Empty,
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let fault = Fault::FreshLinks(FreshLinks::from(form));
-        all(&fault, |_, _| {});
+        all(number, &fault, |name, site| {
+            let (total, at_once) = requests(site);
+            assert!(
+                total <= TOTAL && at_once <= AT_ONCE,
+                "{name}: {total} {at_once}"
+            );
+        });
     }
 }

@@ -1,0 +1,406 @@
+//! Pages that are late, and links that seem to lead nowhere: rows in hand do not wait, and no row is
+//! passed over.
+
+use super::*;
+
+/// Rows as instants of receipt, newest first.
+type Rows = Vec<DateTime<Utc>>;
+
+/// What a source does when it is asked for a page: how long that takes, and where the answer comes from.
+type Script = Box<dyn Fn(Ask<'_>) -> Result<Answer, Remedy> + Send + Sync>;
+
+/// A question.
+struct Ask<'a> {
+    /// The rows of the window, as numbers.
+    rows: &'a [usize],
+    link: Option<usize>,
+    /// Since the beginning.
+    elapsed: Duration,
+}
+
+/// An answer: numbers of rows, and the link.
+type Answer = (Vec<usize>, Option<usize>);
+
+/// What was seen, and when since the beginning.
+#[derive(Debug, Default)]
+struct Seen {
+    requests: usize,
+    /// When a row was first on a page.
+    shown: HashMap<usize, Duration>,
+    /// When a row left, and how often.
+    sent: HashMap<usize, (Duration, u32)>,
+    under_way: usize,
+    most_under_way: usize,
+    batches: Vec<usize>,
+    dead_ends: usize,
+}
+
+/// A world for one run.
+struct Stage {
+    rows: Rows,
+    script: Script,
+    /// How long a page takes, and a delivery.
+    takes: (Duration, Duration),
+    clock: Clock,
+    begun: tokio::time::Instant,
+    seen: Mutex<Seen>,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seen.fmt(f)
+    }
+}
+
+#[derive(Debug)]
+struct Scripted(Arc<Stage>, RowKeyer);
+
+impl Source for Scripted {
+    type Link = Offset;
+
+    async fn page(
+        &self,
+        _lane: Lane,
+        window: Window,
+        link: Option<Offset>,
+    ) -> Result<Page<Offset>, SourceError> {
+        let Self(stage, keyer) = self;
+        tokio::time::sleep(stage.takes.0).await;
+        let asked_for = |at: &DateTime<Utc>| window.start() <= *at && *at <= window.end();
+        let rows = stage.rows.iter().enumerate();
+        let rows: Vec<_> = rows
+            .filter(|(_, at)| asked_for(at))
+            .map(|(n, _)| n)
+            .collect();
+        let elapsed = stage.begun.elapsed();
+        let mut seen = stage.seen.lock().unwrap();
+        seen.requests += 1;
+        let link = link.map(|offset| offset.0);
+        let ask = Ask {
+            rows: &rows,
+            link,
+            elapsed,
+        };
+        let (rows, next) = (stage.script)(ask).or_else(refuse)?;
+        let mut text = String::new();
+        let mut spans = Vec::new();
+        for n in rows {
+            seen.shown.entry(n).or_insert(elapsed);
+            let from = text.len();
+            text.push_str(&n.to_string());
+            spans.push((from..text.len(), n));
+        }
+        let mut page = Page::new(text, next.map(Offset));
+        for (range, n) in spans {
+            let row = key(keyer, n);
+            assert!(page.push(range, row, stage.rows.get(n).copied()));
+        }
+        Ok(page)
+    }
+
+    fn limits(&self) -> SourceLimits {
+        SourceLimits {
+            rows_per_window: 100_000,
+            rows_per_page: 5000,
+            pages_per_window: 300,
+            ..LIMITS
+        }
+    }
+}
+
+/// Has room for a thousand.
+#[derive(Debug, Default)]
+struct Thousand(Vec<usize>);
+
+impl Batch for Thousand {
+    fn push(&mut self, event: &[u8]) -> Pushed {
+        if self.0.len() == 1000 {
+            return Pushed::Full;
+        }
+        self.0.push(str::from_utf8(event).unwrap().parse().unwrap());
+        Pushed::Added
+    }
+}
+
+impl Sink for Stage {
+    type Batch = Thousand;
+    type InHand = Held;
+
+    fn batch(&self) -> Thousand {
+        Thousand::default()
+    }
+
+    async fn deliver(&self, batch: Thousand) -> Option<Receipt<Held>> {
+        {
+            let mut seen = self.seen.lock().unwrap();
+            seen.under_way += 1;
+            seen.most_under_way = seen.most_under_way.max(seen.under_way);
+            seen.batches.push(batch.0.len());
+            for n in batch.0 {
+                let sent = seen.sent.entry(n).or_default();
+                *sent = (self.begun.elapsed(), sent.1 + 1);
+            }
+        }
+        tokio::time::sleep(self.takes.1).await;
+        self.seen.lock().unwrap().under_way -= 1;
+        Some(Receipt { kept: Vec::new() })
+    }
+
+    async fn insist(&self, _: Held) -> Option<Receipt<Held>> {
+        None
+    }
+
+    async fn offer(&self, _: &[u8]) -> Option<Result<(), String>> {
+        None
+    }
+
+    fn alone(&self, _: &[u8]) -> Held {
+        Held(0, true)
+    }
+
+    fn longest_event(&self) -> usize {
+        10
+    }
+}
+
+struct Watch(Arc<Stage>);
+
+impl Observer for Watch {
+    fn on(&self, event: Event<'_>) {
+        if let Event::DeadEnd { .. } = event {
+            self.0.seen.lock().unwrap().dead_ends += 1;
+        }
+    }
+}
+
+/// Runs a collection of these rows, which begins `back` ago, for so long; then what was seen, and what is
+/// missing still. Rows are given by how long ago they were received.
+fn stage(
+    ages: impl Iterator<Item = TimeDelta>,
+    back: TimeDelta,
+    settle_time: TimeDelta,
+    takes: (Duration, Duration),
+    life: Duration,
+    script: Script,
+) -> (Seen, TimeDelta) {
+    on_virtual_time(async {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let stage = Arc::new(Stage {
+            rows: ages.map(|age| now - age).collect(),
+            script,
+            takes,
+            clock: Clock::virtual_from(now),
+            begun: tokio::time::Instant::now(),
+            seen: Mutex::default(),
+        });
+        let disk = Arc::new(Disk::default());
+        let nothing = Inventory::new();
+        let remembered = Journal::open(disk.as_ref(), [3; 16], &nothing).await;
+        let remembered = remembered.unwrap();
+        let stop = CancellationToken::new();
+        let parts = Parts {
+            source: Arc::new(Scripted(Arc::clone(&stage), remembered.keyer)),
+            sink: Arc::clone(&stage),
+            store: Arc::clone(&disk),
+            checkpoint: Mark(Arc::clone(&disk)),
+            letters: letters(&disk).await,
+            observer: Arc::new(Watch(Arc::clone(&stage))),
+            clock: stage.clock.clone(),
+            stop: stop.clone(),
+        };
+        let witnesses = Witnesses {
+            position: Position::Absent,
+            copy: None,
+            timeline: Found::Nothing,
+            newest_known: None,
+        };
+        let terms = Terms {
+            now,
+            first: now - back,
+            settle_time,
+        };
+        let start = Start::new(witnesses, terms);
+        let settings = ScheduleSettings {
+            settle_time,
+            rows_per_window: 100_000,
+            rows_per_page: 5000,
+            ..settings()
+        };
+        let schedule = Schedule::new(settings, start.coverage, start.lateness);
+        let run = Collector::new(parts, schedule, remembered.known, remembered.journal).run();
+        let stopping = async {
+            tokio::time::sleep(life).await;
+            stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(run, stopping);
+        ended.unwrap();
+        let mark = disk.mark.lock().unwrap().unwrap_or(now - back);
+        let missing = stage.clock.now() - mark;
+        let seen = std::mem::take(&mut *stage.seen.lock().unwrap());
+        (seen, missing)
+    })
+}
+
+/// Nothing has waited for more than a second, nothing was empty, nothing came twice.
+fn left_in_time(seen: &Seen, rows: usize) {
+    assert_eq!(seen.sent.len(), rows, "{seen:?}");
+    for (n, (sent, times)) in &seen.sent {
+        let waited = *sent - seen.shown[n];
+        let most = Duration::from_millis(1100);
+        assert!(waited <= most && *times == 1, "{n} {waited:?} {times}");
+    }
+    assert!(!seen.batches.contains(&0), "{:?}", seen.batches);
+}
+
+/// Rows one after the other, the newest a second ago.
+fn row_by_row(rows: i64) -> impl Iterator<Item = TimeDelta> {
+    (0..rows).map(|n| TimeDelta::milliseconds(1000 + 10 * n))
+}
+
+/// Pages of so many rows.
+fn pages_of(size: usize) -> impl Fn(&Ask<'_>) -> Answer {
+    move |ask| {
+        let start = ask.link.unwrap_or(0);
+        let end = ask.rows.len().min(start + size);
+        let next = (end < ask.rows.len()).then_some(end);
+        (ask.rows.get(start..end).unwrap_or_default().to_vec(), next)
+    }
+}
+
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+const SOON: Duration = Duration::from_millis(300);
+
+#[test]
+fn rows_in_hand_do_not_wait_for_a_page_that_fails() {
+    let page = pages_of(1200);
+    let script = move |ask: Ask<'_>| match ask.link {
+        Some(_) if ask.elapsed < Duration::from_secs(60) => Err(Remedy::Outage),
+        _ => Ok(page(&ask)),
+    };
+    let life = Duration::from_secs(180);
+    let (seen, _) = stage(
+        row_by_row(1500),
+        MINUTE,
+        SETTLE,
+        (SOON, SOON),
+        life,
+        Box::new(script),
+    );
+    left_in_time(&seen, 1500);
+    assert_eq!(seen.batches, [1000, 200, 300]);
+}
+
+#[test]
+fn rows_in_hand_do_not_wait_for_the_quota() {
+    let page = pages_of(10);
+    let (seen, _) = stage(
+        row_by_row(220),
+        MINUTE,
+        SETTLE,
+        (Duration::from_secs(3), SOON),
+        Duration::from_secs(180),
+        Box::new(move |ask| Ok(page(&ask))),
+    );
+    left_in_time(&seen, 220);
+    assert_eq!(seen.batches, [10; 22]);
+    // What comes sooner than that goes together.
+    let page = pages_of(10);
+    let (seen, _) = stage(
+        row_by_row(220),
+        MINUTE,
+        SETTLE,
+        (SOON, SOON),
+        Duration::from_secs(180),
+        Box::new(move |ask| Ok(page(&ask))),
+    );
+    assert!(seen.batches.len() <= 2, "{:?}", seen.batches);
+}
+
+#[test]
+fn as_few_batches_are_under_way_as_ever_when_they_leave_half_filled() {
+    let page = pages_of(10);
+    let (seen, _) = stage(
+        row_by_row(220),
+        MINUTE,
+        SETTLE,
+        (Duration::from_secs(3), Duration::from_secs(40)),
+        Duration::from_secs(600),
+        Box::new(move |ask| Ok(page(&ask))),
+    );
+    assert_eq!((seen.sent.len(), seen.most_under_way), (220, 4));
+    assert!(!seen.batches.contains(&0), "{:?}", seen.batches);
+    assert!(seen.batches.len() < 22, "{:?}", seen.batches);
+}
+
+/// All rows but the last are on the first page of any window with that row; the last comes behind so many
+/// links to `barren` pages, or never.
+fn behind(
+    links: Option<usize>,
+    barren: impl Fn(&[usize]) -> Vec<usize> + Send + Sync + 'static,
+) -> Script {
+    Box::new(move |ask| {
+        let Some((last, others)) = ask.rows.split_last() else {
+            return Ok((Vec::new(), None));
+        };
+        let at = ask.link.unwrap_or(0);
+        Ok(match links {
+            Some(links) if at > links => (vec![*last], None),
+            _ if at == 0 => (others.to_vec(), Some(1)),
+            _ => (barren(others), Some(at + 1)),
+        })
+    })
+}
+
+/// As many rows within one second, so that nothing narrower can be asked for.
+fn of_one_second(rows: i64, age: TimeDelta) -> impl Iterator<Item = TimeDelta> {
+    (0..rows).map(move |n| age - TimeDelta::milliseconds(900 - n))
+}
+
+#[test]
+fn a_row_behind_pages_that_bring_nothing_is_not_passed_over() {
+    let (minute, hours) = (TimeDelta::seconds(30), TimeDelta::minutes(150));
+    let zero = TimeDelta::zero();
+    for links in [1, 2, 5, 12] {
+        // At the live edge, in a backlog that is read once, and at a live edge that is read once.
+        for (age, settle_time) in [(minute, SETTLE), (hours, SETTLE), (minute, zero)] {
+            // Short pages, full ones, and empty ones with and without rows before them.
+            for (rows, is_empty) in [(4, false), (60, false), (4, true), (1, true)] {
+                let (seen, missing) = stage(
+                    of_one_second(rows, age),
+                    age + MINUTE,
+                    settle_time,
+                    (SOON, SOON),
+                    Duration::from_secs(5400),
+                    behind(Some(links), move |others| match is_empty {
+                        true => Vec::new(),
+                        false => others.to_vec(),
+                    }),
+                );
+                let case = format!("{links} links, {age}, {settle_time}, {rows} rows, {is_empty}");
+                assert_eq!(seen.sent.len(), rows as usize, "{case}");
+                assert!(seen.sent.values().all(|(_, times)| *times == 1), "{case}");
+                assert!(missing < TimeDelta::minutes(90), "{case}: {missing}");
+                assert!(seen.requests < 1500, "{case}: {}", seen.requests);
+            }
+        }
+    }
+}
+
+#[test]
+fn links_without_end_are_said_and_keep_nothing_back() {
+    for (age, settle_time) in [(30, SETTLE), (9000, SETTLE), (30, TimeDelta::zero())] {
+        let age = TimeDelta::seconds(age);
+        let (seen, missing) = stage(
+            of_one_second(4, age),
+            age + MINUTE,
+            settle_time,
+            (SOON, SOON),
+            Duration::from_secs(5400),
+            behind(None, <[usize]>::to_vec),
+        );
+        assert_eq!(seen.sent.len(), 3, "what was shown");
+        assert!(seen.dead_ends > 0);
+        assert!(missing < TimeDelta::minutes(90), "{missing}");
+        assert!(seen.requests < 1500, "{}", seen.requests);
+    }
+}
