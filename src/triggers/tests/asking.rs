@@ -247,28 +247,34 @@ fn mark(site: &Site) -> DateTime<Utc> {
     mark.parse().unwrap()
 }
 
-/// What surfaces behind the mark is found only by reading the past again.
+/// What surfaces behind the mark is found only by reading the past again, as there is no new start.
 #[test]
 fn the_smallest_quota_serves_settling() {
     for quota in [1, 2] {
         let mut scenario = Scenario::new(Traffic {
-            rate: 0.01,
+            rate: 0.4,
             backlog: Backlog::rows(TimeDelta::hours(5), 300),
             ..Traffic::default()
         });
-        let trigger = json!({ "quota": quota, "settle_time": 3 });
+        let trigger = json!({ "quota": quota, "settle_time": 6 });
         scenario.trigger = trigger.as_object().cloned().unwrap();
+        let settings = json!({ "graph": { "page_rows": 500 } });
+        scenario.settings = settings.try_into().unwrap();
         let site = Site::new(GRAPH, &scenario);
-        site.live_hours(1);
-        let received = site.time.now() - TimeDelta::minutes(30);
-        assert!(mark(&site) > received, "{}", site.output());
-        let late = NewRow {
-            visible_from: site.time.now(),
-            ..NewRow::new(received, "late@contoso.example")
-        };
-        let id = late.row.trace_id;
-        site.emulator.add_row(late);
-        site.live_hours(3);
+        let hour = seconds(3600);
+        let id = beside(&site, 7 * 3600, async {
+            tokio::time::sleep(hour).await;
+            let received = site.time.now() - TimeDelta::minutes(55);
+            assert!(mark(&site) > received, "{}", site.output());
+            let late = NewRow {
+                visible_from: site.time.now(),
+                ..NewRow::new(received, "late@contoso.example")
+            };
+            let id = late.row.trace_id;
+            site.emulator.add_row(late);
+            tokio::time::sleep(5 * hour).await;
+            id
+        });
         let times =
             site.emulator
                 .times_delivered(None, id, "late@contoso.example", Status::Delivered);
