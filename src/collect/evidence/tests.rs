@@ -138,6 +138,20 @@ fn the_end_of_the_reach_is_found_by_halves() {
     }
 }
 
+/// A hint right after what was refused would ask the same again for ever.
+#[test]
+fn each_question_is_later_than_what_was_refused() {
+    let held = Held {
+        window: window(0, 100_000),
+        refused_from: at(0),
+        hint: Some(at(0) + TimeDelta::milliseconds(500)),
+        first: None,
+        next: Instant::now(),
+        pause: Duration::ZERO,
+    };
+    assert_eq!(held.question().map(|window| window.start()), Some(at(1)));
+}
+
 #[test]
 fn nothing_is_asked_outside_of_what_is_held() {
     let mut site = Site::new(NOW - 1);

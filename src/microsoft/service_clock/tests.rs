@@ -232,6 +232,27 @@ fn slow_answers_tell_less() {
 }
 
 #[test]
+fn a_known_time_gets_better_with_each_answer_and_gives_way_only_to_more_votes() {
+    let mut site = Site::new(60, 0);
+    for second in 3..6 {
+        let received = site.reading(second);
+        // Written at some time within 2 s.
+        site.clock.see(Sighting {
+            date: Some(at(second as i64 + 59)),
+            sent: received.instant - Duration::from_secs(2),
+            received,
+        });
+    }
+    assert_eq!(site.time(6), (59, Some(0)));
+    assert_eq!(site.answer(6, 0).time(6), (60, Some(0)));
+    // As many others do not count, and one more does.
+    for second in 7..11 {
+        assert_eq!(site.answer(second, 120).time(second), (60, Some(0)));
+    }
+    assert_eq!(site.answer(11, 120).time(11), (180, Some(0)));
+}
+
+#[test]
 fn what_was_confirmed_just_now_is_not_doubted() {
     let mut site = Site::new(0, 0);
     site.answer(1, 0);
