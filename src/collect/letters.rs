@@ -2,7 +2,7 @@
 //!
 //! Files of JSON lines, one letter each, in the store's folder `dead-letters/`. A full file is closed
 //! and a new one begun; nothing is deleted for room. A letter leaves its file in two steps, so that a
-//! crash between them neither loses nor doubles it: its id is filed in [`SETTLED`] with what became of
+//! crash between them neither loses nor doubles it: its id is filed in `settled.jsonl` with what became of
 //! it, and then the file is written without it.
 
 pub mod order;
