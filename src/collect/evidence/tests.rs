@@ -215,6 +215,35 @@ fn two_refusals_apart_a_page_between_and_both_clocks_prove_a_loss() {
 }
 
 #[test]
+fn the_evidence_tells_both_clocks() {
+    let mut site = Site::found(10 * DAY);
+    site.ahead = 30;
+    let loss = evidence(&mut site, 601).unwrap();
+    let told = loss.evidence.unwrap();
+    let now = NOW + 601;
+    assert_eq!((told.source, told.local), (at(now), at(now + 30)));
+    assert_eq!(told.refusals[1], at(now + 30));
+}
+
+/// An answer for a part of what was refused makes all that was found out about the rest doubtful.
+#[test]
+fn after_an_answer_for_its_end_a_time_needs_two_new_refusals() {
+    let mut site = Site::found(10 * DAY);
+    let [end] = site.next(601)[..] else {
+        panic!("one question")
+    };
+    let later = end.start() + TimeDelta::seconds(1);
+    site.answer(Window::new(later, end.end()).unwrap(), 601);
+    let [held] = site.held()[..] else {
+        panic!("the rest is held")
+    };
+    assert_eq!(held.end(), later);
+    assert_eq!(site.next(601).len(), 1, "it is asked for at once");
+    assert_eq!(evidence(&mut site, 602), None);
+    assert!(evidence(&mut site, 1203).is_some());
+}
+
+#[test]
 fn two_refusals_close_to_one_another_are_one() {
     let mut site = Site::found(10 * DAY);
     site.answer(window(NOW, NOW + 60), 2);

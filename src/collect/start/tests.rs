@@ -180,12 +180,15 @@ fn what_has_not_happened_yet_is_cut_off_and_nothing_before_it() {
     assert_eq!(expected.retract_all(at(200)), Some(window(200, 320)));
     for (position, copy) in [
         (Position::At(mark), Some(mark)),
+        // The timeline alone tells that this module has written it.
+        (Position::At(mark), None),
         (Position::At(at(5)), Some(at(5))),
         (Position::Absent, None),
         // Nobody wishes to skip what has not happened yet.
         (Position::At(at(9000)), Some(mark)),
     ] {
         let moved_back = position == Position::At(at(5));
+        let is_ours = position == Position::At(mark);
         let witnesses = Witnesses {
             position,
             copy,
@@ -200,6 +203,8 @@ fn what_has_not_happened_yet_is_cut_off_and_nothing_before_it() {
                 .contains("has been read, which has not happened")
         );
         assert_eq!(start.coverage.edge(), at(200));
+        let is_wrong = |remark: &Remark| remark.weight == Weight::Error;
+        assert!(!is_ours || !start.remarks.iter().any(is_wrong), "{start:?}");
         if moved_back {
             assert_eq!(missing(&start), [window(5, 200)]);
         } else {
