@@ -45,7 +45,7 @@ const LENGTH: usize = if cfg!(debug_assertions) {
 /// What does not depend on the answer: connections, errors, a few kilobytes of the server.
 const REST: usize = 1 << 20;
 
-/// What is noted of the most rows and dates that are read, whatever the length of the answer.
+/// What is noted of the most rows and dates that are read of an answer of any length.
 const NOTES: usize = 24 << 20;
 
 /// An answer: a head, a part that comes again and again, a tail.
@@ -57,7 +57,7 @@ struct Shape {
     tail: &'static [u8],
     /// Its length, about.
     bytes: usize,
-    /// What it may cost whatever its length.
+    /// What it may cost at any length.
     rest: usize,
 }
 

@@ -306,7 +306,7 @@ impl KnownRows {
         (admission, is_old.then_some(filed))
     }
 
-    /// Whether a row is known, whatever hour it is filed under.
+    /// Whether a row is known under any hour.
     pub fn knows(&mut self, key: RowKey) -> bool {
         let mut all = self.hours.all_mut();
         all.any(|(_, keys)| matches!(keys.find(key), Found::Row(_)))

@@ -214,7 +214,7 @@ impl Coverage {
         self.cut_off(now, |phase| matches!(phase, Phase::Missing | Phase::Wanted));
     }
 
-    /// What lies behind `now` has not happened yet, whatever counts as read. What is taken back; none
+    /// What lies after `now` has not happened yet, also when it counts as read. What is taken back; none
     /// when there is nothing, or so little that it will soon have happened.
     pub fn retract_all(&mut self, now: DateTime<Utc>) -> Option<Window> {
         let taken_back = Window::new(now, self.edge())?;

@@ -290,7 +290,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             if self.schedule.is_collecting() {
                 return None;
             }
-            // The first reader finds out whether anything is wrong, whatever there is to read.
+            // The first reader finds out whether anything is wrong.
             return self.schedule.beside(now, Instant::now());
         }
         let most = self.parts.source.limits().readers().min(BESIDE);

@@ -361,7 +361,7 @@ impl Letters {
     }
 }
 
-/// Calls `look` with each letter in `store`, file by file, whoever writes there; each once.
+/// Calls `look` with each letter in `store`, file by file, each once. Another process may write there.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -378,7 +378,7 @@ pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Resul
     Ok(())
 }
 
-/// How much lies in `store`, whoever writes there.
+/// How much lies in `store`. Another process may write there.
 ///
 /// # Errors
 /// When the store cannot be read.

@@ -76,7 +76,7 @@ pub trait Source: Send + Sync + 'static {
         SourceTime::local(local)
     }
 
-    /// Asks the source for its time, whatever the local clock shows; what it answers is
+    /// Asks the source for its time, also with a wrong local clock; what it answers is
     /// [`time`](Self::time)'s. It may take several answers until that is certain.
     fn ask_time(&self) -> impl Future<Output = Result<(), SourceError>> + Send {
         std::future::ready(Ok(()))
@@ -176,7 +176,7 @@ pub enum Remedy {
     },
     /// The answer cannot be read: ask for the same page again, for two minutes, while others are read.
     Unreadable,
-    /// The source refuses whoever asks, until a person acts: ask again at a slow pace.
+    /// The source refuses this account or app until a person acts: ask again at a slow pace.
     Refused {
         /// Whether that heals by itself in the end, such as what takes a day to be ready.
         heals: bool,
@@ -228,7 +228,7 @@ pub trait Sink: Send + Sync + 'static {
     /// given up because of a stop.
     fn offer(&self, event: &[u8]) -> impl Future<Output = Option<Result<(), String>>> + Send;
 
-    /// Takes one event in hand, whatever its length.
+    /// Takes one event of any length in hand.
     fn alone(&self, event: &[u8]) -> Self::InHand;
 
     /// The longest event that a batch takes, in bytes.

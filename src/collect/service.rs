@@ -4,7 +4,7 @@
 //! A failure means one of four things, and each has its own way to go on:
 //!
 //! - **Outage**: there is no answer. The reader whose request failed tries again soon; when that fails
-//!   a few times in a row, whoever asks, single requests find out when the source is back: every
+//!   a few times in a row for any reader, single requests find out when the source is back: every
 //!   10 to 15 s a probe, which asks for as little as there is.
 //! - **Throttling**: the source has too much to do. All readers pause, for as long as it wishes and
 //!   longer each time, and nothing is tried out in between.
@@ -270,7 +270,7 @@ impl ServiceHealth {
         self.failed = Some(now);
         match remedy {
             Remedy::Outage => self.silent = self.silent.saturating_add(1),
-            // It has answered: whatever is wrong, it is not gone.
+            // It has answered: it is not gone.
             _ => self.silent = 0,
         }
         let answers = self.answers;
@@ -360,7 +360,7 @@ impl ServiceHealth {
         })
     }
 
-    /// Pauses a reader for this long, whatever happens to others.
+    /// Pauses a reader for this long, also when others are answered.
     pub(super) fn hold(&mut self, reader: usize, pause: Duration, now: Instant) {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.hold(now + pause, true);

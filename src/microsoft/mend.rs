@@ -86,7 +86,7 @@ const SCALAR: usize = 4096;
 /// The list ends with one of so many last closing brackets.
 const LAST_BRACKETS: usize = 4;
 
-/// Bytes are looked at so many times at most in search of the next row, whatever the answer is.
+/// Bytes are looked at so many times at most in search of the next row.
 const EFFORT: usize = 8;
 
 /// How far beyond its window a service looks.

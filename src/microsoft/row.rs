@@ -17,7 +17,7 @@ const SLACK: usize = 1 << 20;
 /// A date in the verbose form is longer than one in ISO form by less than this.
 const LONGER: usize = 16;
 
-/// Rows that are longer stay as they are: no intake takes them, whatever their fields are called.
+/// Rows that are longer stay as they are: no intake takes them.
 const LONGEST: usize = 1 << 20;
 
 /// What becomes of the text of rows.

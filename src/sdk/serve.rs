@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::http::Backoff;
 
-/// Connections of one server at a time. Where one more comes, the oldest ends: whoever asks now is
+/// Connections of one server at a time. Where one more comes, the oldest ends: the one that asks now is
 /// answered, however many others hold a connection open.
 const CONNECTIONS: usize = 64;
 

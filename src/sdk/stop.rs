@@ -61,7 +61,7 @@ async fn wait_and_cut_off(
     }
     stop.cancel();
     tokio::time::sleep(LAST_RESORT).await;
-    // On a thread of its own, as whoever reads standard error may hang, too.
+    // On a thread of its own, as the reader of standard error may hang, too.
     _ = thread::Builder::new().spawn(|| {
         let line = b"The process did not end in time after the stop, and was cut off; the state \
                      that is on the disk stays right\n";

@@ -21,12 +21,12 @@ use crate::{
     sdk::{Context, RunError, Storage},
 };
 
-/// The letters in these files, whoever writes there.
+/// The letters in these files. Another process may write there.
 pub(crate) async fn each(storage: &Storage, look: impl FnMut(Letter)) -> io::Result<()> {
     letters::each(&Kept(storage.clone()), look).await
 }
 
-/// How many letters there are in these files, whoever writes there.
+/// How many letters there are in these files. Another process may write there.
 pub(crate) async fn stock(storage: &Storage) -> io::Result<Stock> {
     letters::stock(&Kept(storage.clone())).await
 }

@@ -102,7 +102,7 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
         Class::OutOfReach { days } => Remedy::TooOld {
             oldest: days.and_then(|days| now.checked_sub_signed(TimeDelta::days(days.into()))),
         },
-        // Not the question is refused, but whoever asks.
+        // Not the question is refused, but the account or app that asks.
         Class::Refused if error.concern() != Concern::Query => Remedy::Refused {
             heals: error.concern() == Concern::ServicePrincipal,
         },

@@ -108,7 +108,7 @@ async fn redirects_to_another_origin_get_no_credential() {
     .await;
 }
 
-/// What Microsoft says about a refused sign-in is said, whatever its form.
+/// What Microsoft says about a refused sign-in is said in every form.
 async fn is_told(trigger: Trigger, odd: fn(&mut IdentitySettings), mark: bool) {
     let world = World::of(trigger, 1, 10).await;
     world.emulator.configure(|settings| {

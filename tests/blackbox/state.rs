@@ -336,7 +336,7 @@ async fn a_federated_token_without_end_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_that_hangs_does_not_hold_up_a_stop() {
-    // The authorities of the system are read before anything else, whatever kind of file they are.
+    // The authorities of the system are read before anything else, also from a pipe.
     let world = World::with_backlog(1, 5).await;
     let authorities = world.config().join("authorities");
     make_pipe(&authorities);

@@ -37,7 +37,7 @@ pub(super) fn reach(trouble: &Trouble, from: Ticks, now: Ticks) -> Option<String
 
 /// What happens to a window that is too wide.
 pub(super) enum Refused {
-    /// This is the answer, whatever the service is.
+    /// This is the answer of any service.
     Answer(Box<Answer>),
     /// Status 500 with this code, in the service's own envelope.
     Timeout(&'static str),

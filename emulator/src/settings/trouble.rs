@@ -145,7 +145,7 @@ pub enum Unreadable {
     Byte,
     /// The subject begins with the text `"},{"id":"`, escaped as it should be, and a raw newline.
     Forged,
-    /// The subject begins with a raw newline and `"},{"id":"`, not escaped: whoever escapes the
+    /// The subject begins with a raw newline and `"},{"id":"`, not escaped: a reader who escapes the
     /// newline alone reads two rows.
     Quote,
     /// There is `null` in the place of the row.

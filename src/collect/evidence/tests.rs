@@ -78,7 +78,7 @@ impl Site {
         self.refusals.next(self.instant(second)).collect()
     }
 
-    /// Asks whatever there is to ask within a second, as the service answers. How many questions that
+    /// Asks all that there is to ask within a second, as the service answers. How many questions that
     /// were, and what is lost for them.
     fn ask_all(&mut self, second: u64) -> (usize, Option<Loss>) {
         let mut asked = 0;

@@ -118,7 +118,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if let Ok(kept) = serde_json::from_slice::<Kept>(&text)
             && kept.version == Kept::VERSION
         {
-            // Not for ever, whatever the file says.
+            // Not for ever, also when the file says so.
             let latest = self.time().now + LOOKOUT;
             self.strays.until = Some(kept.until.min(latest));
             self.strays.kept = self.strays.until;

@@ -1,6 +1,6 @@
 //! What a person wants done with dead letters, and how far that is.
 //!
-//! As for backfills there are two files, each with one writer: whoever asks leaves the [`Order`], and the
+//! As for backfills there are two files, each with one writer: the person's command leaves the [`Order`], and the
 //! one who has the letters writes the [`Outcome`].
 
 use std::{

@@ -218,7 +218,7 @@ async fn at_the_bound_nothing_more_is_kept_until_there_is_room() {
     }
 }
 
-/// Whatever fails at whatever moment: what was kept stays until it is settled, and what is settled
+/// With a failure at any moment, what was kept stays until it is settled, and what is settled
 /// does not come back.
 #[tokio::test]
 async fn a_crash_at_any_moment_loses_no_letter_and_brings_none_back() {

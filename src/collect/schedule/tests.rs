@@ -184,7 +184,7 @@ impl Old {
         }
     }
 
-    /// Reads whatever there is to read after so many seconds. What was asked for, and what is lost.
+    /// Reads all that there is to read after so many seconds. What was asked for, and what is lost.
     fn turn(&mut self, second: i64) -> (Vec<(Lane, Window)>, Vec<Window>) {
         let (mut asked, mut lost) = (Vec::new(), Vec::new());
         let now = at(HUNDRED + second);

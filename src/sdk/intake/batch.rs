@@ -145,7 +145,7 @@ impl Batch {
         self.body.len() + self.tail.len()
     }
 
-    /// A request with one event, whatever its length.
+    /// A request with one event of any length.
     pub(super) fn seal_alone(mut self, event: &[u8]) -> Parcel {
         self.push_slowly(event);
         self.ends = vec![self.body.len()];

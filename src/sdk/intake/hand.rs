@@ -114,7 +114,7 @@ impl Intake {
         MAX_EVENT_BYTES
     }
 
-    /// Takes one event in hand, whatever its length.
+    /// Takes one event of any length in hand.
     pub fn alone(&self, event: &[u8]) -> InHand {
         let parcel = self.batch().seal_alone(event);
         let case = Case::since(self.gate().mark());

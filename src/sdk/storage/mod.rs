@@ -34,7 +34,7 @@ pub use self::{
     state_file::{Peek, StateFile},
 };
 
-/// No stored file is longer, whatever it holds: segments of delivered rows are closed at a quarter of
+/// No stored file is longer: segments of delivered rows are closed at a quarter of
 /// it, and the rest of the state is far smaller.
 const LONGEST: usize = 16 << 20;
 
