@@ -137,7 +137,7 @@ fn spellings(value: &str) -> BTreeSet<String> {
     all
 }
 
-/// A text with some characters written as `\uXXXX`.
+/// A text with some characters written as JSON escapes of four hexadecimal digits.
 fn escaped(text: &str, is: impl Fn(char) -> bool, write: impl Fn(u16) -> String) -> String {
     let mut units = [0; 2];
     let character = |c: char| match c {

@@ -248,8 +248,8 @@ impl Client {
     }
 
     /// Signs and sends, again and again while the store has no answer or is busy, for a while. A write
-    /// may have been done although no answer came: its condition is refused then, and whoever wrote
-    /// looks.
+    /// may have been done although no answer came. Its condition is refused then, and the caller reads
+    /// what is there.
     async fn send<'a>(
         &'a self,
         mut action: impl S3Action<'a>,
