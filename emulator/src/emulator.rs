@@ -79,6 +79,7 @@ impl Emulator {
             envelopes: Bounded::default(),
             key: SigningKey::new(),
             quota: Quota::default(),
+            refused_passwords: Vec::new(),
             links: HashMap::new(),
         };
         Self {

@@ -128,7 +128,10 @@ pub(crate) fn masked(headers: &HeaderMap) -> Vec<(String, String)> {
 pub(crate) fn masked_form(form: &Bytes) -> Bytes {
     let mut masked = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in url::form_urlencoded::parse(form) {
-        let secret = matches!(name.as_ref(), "client_secret" | "client_assertion");
+        let secret = matches!(
+            name.as_ref(),
+            "client_secret" | "client_assertion" | "password"
+        );
         masked.append_pair(&name, if secret { "***" } else { &value });
     }
     masked.finish().into()

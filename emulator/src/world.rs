@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct World {
     /// Signs the tokens that are issued.
     pub(crate) key: SigningKey,
     pub(crate) quota: Quota,
+    /// When a name and password were refused.
+    pub(crate) refused_passwords: Vec<DateTime<Utc>>,
     /// When links to further pages of Graph were issued last.
     pub(crate) links: HashMap<u64, Ticks>,
 }

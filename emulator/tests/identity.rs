@@ -103,7 +103,7 @@ async fn refusals_have_the_code_and_shape_of_the_real_ones() {
         ),
         (vec![("scope", "")], 400, "invalid_request", 900_144),
         (
-            vec![("grant_type", "password")],
+            vec![("grant_type", "device_code")],
             400,
             "unsupported_grant_type",
             70_003,

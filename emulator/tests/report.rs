@@ -245,11 +245,7 @@ async fn refusals_look_like_the_real_ones() {
     assert!(answer.text().contains(title));
     assert_eq!(answer.header("content-type"), "text/html");
     emulator.configure(|settings| {
-        settings.report.retired = Some(Canned {
-            status: 410,
-            content_type: String::from("text/plain"),
-            body: String::from("gone"),
-        });
+        settings.report.retired = Some(Canned::gone());
     });
     assert_eq!(ask().await.status, 410);
 }

@@ -156,6 +156,7 @@ async fn a_retired_service() {
             status,
             content_type: "text/html".to_owned(),
             body: String::new(),
+            location: None,
         };
         needs_a_person(
             |report| report.retired = Some(gone),

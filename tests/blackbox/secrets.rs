@@ -26,6 +26,7 @@ async fn no_output_shows_a_secret() {
         settings.report.accounts = vec![Account {
             name,
             password: Secret::from(PASSWORD),
+            ..Account::default()
         }];
         settings.intake.keys = vec![Secret::from(INTAKE_KEY)];
         settings.platform.token = Secret::from(TOKEN);

@@ -1,5 +1,6 @@
 //! The services of Microsoft.
 
+mod accounts;
 mod graph;
 mod identity;
 mod odata;
@@ -54,7 +55,7 @@ pub(crate) fn answer(emulator: &Emulator, call: &Call, struck: &Struck) -> Answe
     }
     let path = call.path.as_str();
     if let Some(tenant) = identity::tenant(path, TOKEN) {
-        return identity::token(emulator, &settings.identity, call, tenant);
+        return identity::token(emulator, &settings, call, tenant);
     }
     if let Some(tenant) = identity::tenant(path, DISCOVERY) {
         return identity::discovery(emulator, &settings.identity, call, tenant);

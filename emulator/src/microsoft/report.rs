@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    REPORTING,
+    REPORTING, accounts,
     identity::{self, Denied},
     odata::{self, Comparison, Literal},
     render::{Page, SERVICE},
@@ -50,7 +50,11 @@ pub(super) fn answer(emulator: &Emulator, settings: &ReportSettings, call: &Call
 
 fn respond(emulator: &Emulator, settings: &ReportSettings, call: &Call) -> Answer {
     if let Some(retired) = &settings.retired {
-        return Answer::new(retired.status, &retired.content_type, retired.body.clone());
+        let answer = Answer::new(retired.status, &retired.content_type, retired.body.clone());
+        return match &retired.location {
+            Some(location) => answer.with("location", location),
+            None => answer,
+        };
     }
     let permitted = match signed_in(emulator, settings, call) {
         Ok(permitted) => permitted,
@@ -100,15 +104,13 @@ fn signed_in(
 ) -> Result<bool, Box<Answer>> {
     match identity::admit(emulator, call, RESOURCE, ROLE) {
         Ok(()) => return Ok(true),
-        Err(Denied::NoRole) => return Ok(false),
+        Err(Denied::NoRole | Denied::NoExchangeRole) => return Ok(false),
         Err(_) => {}
     }
-    let known = call.basic().is_some_and(|(name, password)| {
-        settings.accounts.iter().any(|account| {
-            account.name.eq_ignore_ascii_case(&name) && account.password.expose() == password
-        })
-    });
-    if known && settings.basic_sign_in {
+    if settings.basic_sign_in
+        && let Some((name, password)) = call.basic()
+        && accounts::sign_in(emulator, &settings.accounts, &name, &password).is_ok()
+    {
         return Ok(true);
     }
     let refused = "401 - Unauthorized: Access is denied due to invalid credentials.";

@@ -1,4 +1,4 @@
-//! Switches of the sign-in of applications.
+//! Switches of the sign-in of applications and users.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ pub struct IdentitySettings {
     pub tenant_id: String,
     /// The tenant's domain, which may stand for its id.
     pub tenant_domain: String,
+    /// Its further domains.
+    pub domains: Vec<String>,
     /// The applications that are registered in the tenant.
     pub apps: Vec<App>,
     /// How long a token is valid, in seconds.
@@ -42,6 +44,7 @@ impl Default for IdentitySettings {
         Self {
             tenant_id: String::from("7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21"),
             tenant_domain: String::from("contoso.onmicrosoft.com"),
+            domains: vec![String::from("contoso.example")],
             managed_identity: Some(app.client_id.clone()),
             apps: vec![app],
             token_seconds: 3599,
@@ -86,12 +89,16 @@ pub struct App {
     /// The subject of its federated credential, issued by
     /// [`Emulator::workload_token`](crate::Emulator::workload_token); none for no such credential.
     pub federated_subject: Option<String>,
-    /// The permissions that were granted and consented to.
+    /// The application permissions that were granted and consented to.
     pub roles: Vec<String>,
+    /// The delegated permissions that were granted and consented to, for all users of the tenant.
+    pub scopes: Vec<String>,
     /// Whether it has a service principal in the tenant.
     pub provisioned: bool,
     /// Whether it is a public client, which must not have credentials.
     pub public_client: bool,
+    /// Whether users may sign in through it without its credential ("Allow public client flows").
+    pub public_flows: bool,
 }
 
 impl Default for App {
@@ -108,8 +115,13 @@ impl Default for App {
                 String::from("ExchangeMessageTrace.Read.All"),
                 String::from("ReportingWebService.Read.All"),
             ],
+            scopes: vec![
+                String::from("ExchangeMessageTrace.Read.All"),
+                String::from("User.Read"),
+            ],
             provisioned: true,
             public_client: false,
+            public_flows: true,
         }
     }
 }

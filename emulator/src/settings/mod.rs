@@ -58,6 +58,7 @@ impl Default for Transport {
 
 /// A fixed answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Canned {
     /// The HTTP status.
     pub status: u16,
@@ -65,6 +66,53 @@ pub struct Canned {
     pub content_type: String,
     /// The body.
     pub body: String,
+    /// Where it leads; none for nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+impl Canned {
+    /// Status 410, in the words of a service that is switched off.
+    pub fn gone() -> Self {
+        Self {
+            status: 410,
+            content_type: String::from("text/plain"),
+            body: String::from("This service has been retired."),
+            location: None,
+        }
+    }
+
+    /// Status 404 with the page of a web server that knows no such file.
+    pub fn missing_page() -> Self {
+        Self {
+            status: 404,
+            content_type: String::from("text/html"),
+            body: String::from(
+                "<html><head><title>404 - File or directory not found.</title></head></html>",
+            ),
+            location: None,
+        }
+    }
+
+    /// Status 302 to a page for people.
+    pub fn moved(to: &str) -> Self {
+        Self {
+            status: 302,
+            content_type: String::from("text/html"),
+            body: String::from("<html><head><title>Object moved</title></head></html>"),
+            location: Some(to.to_owned()),
+        }
+    }
+
+    /// Status 200 with a page for people.
+    pub fn page(title: &str) -> Self {
+        Self {
+            status: 200,
+            content_type: String::from("text/html; charset=utf-8"),
+            body: format!("<html><head><title>{title}</title></head><body></body></html>"),
+            location: None,
+        }
+    }
 }
 
 /// What happens to a query that reaches back farther than the service keeps rows, or into the future.

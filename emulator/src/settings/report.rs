@@ -5,22 +5,40 @@ use serde::{Deserialize, Serialize};
 use super::{Canned, OutOfRange, Trouble};
 use crate::Secret;
 
-/// A user of the Reporting Web Service.
+/// A user of the tenant, who signs in to both services.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Account {
     /// The sign-in name.
     pub name: String,
     /// The password.
     pub password: Secret,
+    /// The code of Microsoft Entra, such as 50076, with which the identity platform refuses it
+    /// although the password is right.
+    pub refused_with: Option<u32>,
+    /// Whether it has a role in Exchange that may read the message trace: Graph wants that of users
+    /// besides the permission of the application.
+    pub exchange_role: bool,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            name: String::from("svc@contoso.example"),
+            password: Secret::from("correct horse battery staple"),
+            refused_with: None,
+            exchange_role: true,
+        }
+    }
 }
 
 /// The switches of the Reporting Web Service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportSettings {
-    /// Who may sign in with a password.
+    /// Who may sign in with a password, here and at the identity platform.
     pub accounts: Vec<Account>,
-    /// Whether sign-in with a password is possible at all.
+    /// Whether sign-in with a password is possible at all at this service.
     pub basic_sign_in: bool,
     /// Whether those who are signed in have the right to read reports.
     pub permitted: bool,
@@ -63,10 +81,7 @@ pub struct ReportSettings {
 impl Default for ReportSettings {
     fn default() -> Self {
         Self {
-            accounts: vec![Account {
-                name: String::from("svc@contoso.example"),
-                password: Secret::from("correct horse battery staple"),
-            }],
+            accounts: vec![Account::default()],
             basic_sign_in: true,
             permitted: true,
             retired: None,

@@ -134,7 +134,7 @@ fn respond(
     }
     let admitted = identity::admit(emulator, call, RESOURCE, ROLE);
     if let Err(denied) = admitted
-        && denied != Denied::NoRole
+        && !matches!(denied, Denied::NoRole | Denied::NoExchangeRole)
     {
         return Err(token_refused(denied));
     }
@@ -144,12 +144,16 @@ fn respond(
     };
     count(emulator, settings, kind)?;
     service_principal(emulator, settings)?;
-    if admitted.is_err() {
-        return Err(Refusal::new(
-            403,
-            "Authorization_RequestDenied",
-            "Insufficient privileges to complete the operation.",
-        ));
+    if let Err(denied) = admitted {
+        // What the service says to a user without a role in Exchange is not known.
+        let (code, message) = match denied {
+            Denied::NoExchangeRole => ("Forbidden", "Access is denied for the user."),
+            _ => (
+                "Authorization_RequestDenied",
+                "Insufficient privileges to complete the operation.",
+            ),
+        };
+        return Err(Refusal::new(403, code, message));
     }
     match target {
         Target::List => list::answer(emulator, settings, call),
@@ -174,7 +178,9 @@ fn token_refused(denied: Denied) -> Refusal {
     let message = match denied {
         Denied::Expired => "Lifetime validation failed, the token is expired.",
         Denied::WrongAudience => "Access token validation failure. Invalid audience.",
-        Denied::Invalid | Denied::NoRole => "Access token is missing or malformed.",
+        Denied::Invalid | Denied::NoRole | Denied::NoExchangeRole => {
+            "Access token is missing or malformed."
+        }
     };
     let mut refusal = Refusal::new(401, "InvalidAuthenticationToken", message);
     let offer = String::from(

@@ -1,9 +1,10 @@
-//! The Microsoft identity platform: tokens for applications.
+//! The Microsoft identity platform: tokens for applications, and for users who give their password.
 
 mod assertion;
 mod imds;
 mod jwt;
 mod refusal;
+mod user;
 
 use axum::http::Method;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,7 +16,7 @@ pub(crate) use jwt::SigningKey;
 use refusal::Refusal;
 
 use crate::{
-    Emulator, IdentitySettings,
+    Emulator, IdentitySettings, Settings,
     answer::{Answer, Call},
     settings::App,
 };
@@ -69,56 +70,69 @@ pub(super) fn discovery(
 }
 
 /// `POST /{tenant}/oauth2/v2.0/token`
-pub(super) fn token(
-    emulator: &Emulator,
-    settings: &IdentitySettings,
-    call: &Call,
-    tenant: &str,
-) -> Answer {
-    if settings.login_page {
+pub(super) fn token(emulator: &Emulator, settings: &Settings, call: &Call, tenant: &str) -> Answer {
+    if settings.identity.login_page {
         let page = "<html><head><title>Sign in to your account</title></head><body></body></html>";
         return Answer::new(200, "text/html; charset=utf-8", page);
     }
     let now = emulator.clock().now();
     match grant(emulator, settings, call, tenant, now) {
         Ok(answer) => answer,
-        Err(refusal) => refusal.answer(now, settings),
+        Err(refusal) => refusal.answer(now, &settings.identity),
     }
 }
 
 fn grant(
     emulator: &Emulator,
-    settings: &IdentitySettings,
+    Settings {
+        identity, report, ..
+    }: &Settings,
     call: &Call,
     tenant: &str,
     now: DateTime<Utc>,
 ) -> Result<Answer, Refusal> {
-    if let Some(code) = settings.refuse_with {
+    if let Some(code) = identity.refuse_with {
         return Err(Refusal(code));
     }
     if ["common", "consumers", "organizations"].contains(&tenant) {
         return Err(Refusal(9_001_023));
     }
-    if !settings.is_tenant(tenant) {
+    if !identity.is_tenant(tenant) {
         return Err(Refusal(90_002));
     }
     let form = Form::read(call)?;
-    if form.required("grant_type")? != "client_credentials" {
-        return Err(Refusal(70_003));
-    }
-    let app = settings.app(form.client_id()?)?;
-    authenticate(emulator, settings, call, &form, app, now)?;
-    let resource = resource(form.required("scope")?)?;
-    if settings.without_token {
+    let app = identity.app(form.client_id()?)?;
+    let (resource, claims) = match form.required("grant_type")? {
+        "client_credentials" => {
+            authenticate(emulator, identity, call, &form, app, now)?;
+            let mut claims = json!({ "idtyp": "app" });
+            if !app.roles.is_empty() {
+                claims["roles"] = json!(app.roles);
+            }
+            (resource(form.required("scope")?)?, claims)
+        }
+        "password" => {
+            if form.secret().is_some() || form.get("client_assertion").is_some() {
+                authenticate(emulator, identity, call, &form, app, now)?;
+            } else if !(app.public_flows || app.public_client) {
+                return Err(Refusal(7_000_218));
+            }
+            let resource = resource(form.required("scope")?)?;
+            let account = user::sign_in(emulator, &report.accounts, &form)?;
+            (resource, user::claims(account, app)?)
+        }
+        _ => return Err(Refusal(70_003)),
+    };
+    if identity.without_token {
         return Ok(Answer::json(200, &json!({ "token_type": "Bearer" })));
     }
-    let token = settings.issue(&emulator.world().key, app, &resource, now);
+    let token = identity.issue_with(&emulator.world().key, app, &resource, claims, now);
     Ok(Answer::json(
         200,
         &json!({
             "token_type": "Bearer",
-            "expires_in": settings.token_seconds,
-            "ext_expires_in": settings.token_seconds,
+            "expires_in": identity.token_seconds,
+            "ext_expires_in": identity.token_seconds,
             "access_token": token,
         }),
     )
@@ -239,7 +253,8 @@ fn known_resource(resource: &str) -> Option<String> {
 impl IdentitySettings {
     fn is_tenant(&self, name: &str) -> bool {
         [&self.tenant_id, &self.tenant_domain]
-            .iter()
+            .into_iter()
+            .chain(&self.domains)
             .any(|known| known.eq_ignore_ascii_case(name))
     }
 
@@ -258,23 +273,38 @@ impl IdentitySettings {
             .collect()
     }
 
-    /// A token with which `app` may use `resource`.
+    /// A token with which `app` itself may use `resource`.
     fn issue(&self, key: &SigningKey, app: &App, resource: &str, now: DateTime<Utc>) -> String {
+        let mut claims = json!({ "idtyp": "app" });
+        if !app.roles.is_empty() {
+            claims["roles"] = json!(app.roles);
+        }
+        self.issue_with(key, app, resource, claims, now)
+    }
+
+    /// A token for `resource` that says what `claims` say besides.
+    fn issue_with(
+        &self,
+        key: &SigningKey,
+        app: &App,
+        resource: &str,
+        mut claims: Value,
+        now: DateTime<Utc>,
+    ) -> String {
         let since = now.timestamp();
-        let mut claims = json!({
+        let common = json!({
             "aud": self.wrong_audience.as_deref().unwrap_or(resource),
             "iss": format!("https://sts.windows.net/{}/", self.tenant_id),
             "iat": since,
             "nbf": since,
             "exp": since + i64::from(self.token_seconds),
             "appid": app.client_id,
-            "idtyp": "app",
             "tid": self.tenant_id,
             "uti": STANDARD.encode(uuid::Uuid::new_v4().as_bytes()),
             "ver": "1.0",
         });
-        if !app.roles.is_empty() {
-            claims["roles"] = json!(app.roles);
+        for (name, value) in common.as_object().into_iter().flatten() {
+            claims[name] = value.clone();
         }
         key.issue(&claims)
     }
@@ -289,11 +319,14 @@ pub(super) enum Denied {
     Expired,
     /// It is for another resource.
     WrongAudience,
-    /// It lacks the role.
+    /// It lacks the permission.
     NoRole,
+    /// It has the permission, and its user has no role in Exchange.
+    NoExchangeRole,
 }
 
-/// Checks that the request's bearer token opens `resource` for `role`.
+/// Checks that the request's bearer token opens `resource` for `role`, be it an application's or a
+/// user's.
 pub(super) fn admit(
     emulator: &Emulator,
     call: &Call,
@@ -310,6 +343,9 @@ pub(super) fn admit(
     if audience != resource && (RESOURCES.contains(&audience) || known_resource(audience).is_none())
     {
         return Err(Denied::WrongAudience);
+    }
+    if let Some(scopes) = claims["scp"].as_str() {
+        return user::admit(emulator, &claims, scopes, role);
     }
     let roles = claims["roles"].as_array();
     let granted = roles.is_some_and(|roles| roles.contains(&Value::from(role)));

@@ -10,7 +10,7 @@ use crate::{ErrorCodes, IdentitySettings, answer::Answer};
 pub(super) struct Refusal(pub(super) u32);
 
 /// Code, error, status and text. Where the real status is unknown, it is 400.
-const KNOWN: [(u32, &str, u16, &str); 35] = [
+const KNOWN: [(u32, &str, u16, &str); 48] = [
     (
         7_000_215,
         "invalid_client",
@@ -197,6 +197,79 @@ const KNOWN: [(u32, &str, u16, &str); 35] = [
         "invalid_client",
         401,
         "The request body must contain the parameter client_assertion or client_secret.",
+    ),
+    (
+        50_126,
+        "invalid_grant",
+        400,
+        "Error validating credentials due to invalid username or password.",
+    ),
+    (
+        50_053,
+        "invalid_grant",
+        400,
+        "The account is locked, too many attempts to sign in.",
+    ),
+    (50_055, "invalid_grant", 400, "The password is expired."),
+    (
+        50_056,
+        "invalid_grant",
+        400,
+        "Invalid or null password: password does not exist in the directory for this user.",
+    ),
+    (
+        50_057,
+        "invalid_grant",
+        400,
+        "The user account is disabled.",
+    ),
+    (
+        50_076,
+        "invalid_grant",
+        400,
+        "You must use multi-factor authentication.",
+    ),
+    (
+        50_079,
+        "invalid_grant",
+        400,
+        "You must enroll in multi-factor authentication.",
+    ),
+    (
+        50_158,
+        "invalid_grant",
+        400,
+        "External security challenge not satisfied.",
+    ),
+    (
+        65_001,
+        "invalid_grant",
+        400,
+        "The user or administrator has not consented to use the application.",
+    ),
+    (
+        50_020,
+        "invalid_grant",
+        400,
+        "User account from identity provider does not exist in tenant.",
+    ),
+    (
+        51_004,
+        "invalid_grant",
+        400,
+        "The user account does not exist in the directory.",
+    ),
+    (
+        50_107,
+        "invalid_grant",
+        400,
+        "The requested federation realm object does not exist.",
+    ),
+    (
+        50_105,
+        "invalid_grant",
+        400,
+        "The signed in user is not assigned to a role for the application.",
     ),
     (
         90_033,
