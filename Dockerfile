@@ -9,6 +9,8 @@ LABEL org.opencontainers.image.title="Microsoft 365 Message Trace" \
       org.opencontainers.image.vendor="The message-trace authors" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /image/ /
+# So that `docker exec CONTAINER message-trace check` finds it.
+ENV PATH=/
 WORKDIR /app
 # The first user that `useradd` makes: what the Python modules run as, so that a data folder that
 # one of them has written to stays writable.

@@ -178,6 +178,19 @@ fn the_image_holds_what_the_platform_looks_for() {
     }
 }
 
+/// The documentation says `docker exec CONTAINER message-trace check`.
+#[test]
+fn the_binary_is_found_by_its_name() {
+    let image = image();
+    let dockerfile = fs::read_to_string(repository().join("Dockerfile")).expect("Dockerfile");
+    let path = dockerfile
+        .lines()
+        .find_map(|line| line.strip_prefix("ENV PATH="))
+        .expect("a path");
+    let folder = image.path().join(path.trim_start_matches('/'));
+    assert!(folder.join("message-trace").is_file(), "{path}");
+}
+
 #[test]
 fn the_binary_needs_nothing_but_the_image() {
     let image = image();

@@ -11,6 +11,7 @@
 mod backfill;
 mod check;
 mod config;
+mod dashboard;
 mod delivery;
 mod documentation;
 mod errors;
