@@ -9,10 +9,8 @@
 //! ```
 use std::{process::ExitCode, time::Duration};
 
-use message_trace::{
-    http::{Limits, chain},
-    sdk::{Context, Directories, Environment, Registry, RunError, Trigger, run},
-};
+use base::http::{Limits, chain};
+use sekoia::{Context, Directories, Environment, Registry, RunError, Trigger, run};
 
 struct WatchUrl;
 

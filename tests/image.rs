@@ -142,6 +142,7 @@ fn the_build_context_holds_the_workspace() {
     let members = members.split('"').skip(1).step_by(2);
     for needed in members
         .filter(|member| *member != ".")
+        .map(|member| member.trim_end_matches("/*"))
         .chain(["src", "Cargo.lock"])
     {
         let kept = format!("!{needed}");

@@ -17,17 +17,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base::{
+    Clock, Secret,
+    http::{ClientOptions, Http},
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use message_trace::{
-    Clock, RowKeyer, Secret, Window,
-    http::{ClientOptions, Http},
-    microsoft::{
-        Credential, EventFormat, Graph, Identity, Limiter, Quota, ReportingService, Resource,
-        Share, SignIn, TokenCache, Urgency,
-    },
+use microsoft::{
+    Credential, EventFormat, Graph, Identity, Limiter, Quota, ReportingService, Resource, Share,
+    SignIn, TokenCache, Urgency,
 };
 use peak_alloc::PeakAlloc;
+use rows::{RowKeyer, Window};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;

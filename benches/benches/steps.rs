@@ -4,19 +4,20 @@
 
 use std::{hint::black_box, io::Write as _};
 
+use base::{
+    Clock, Secret,
+    http::{Http, HttpError, HttpService, Limits, Request, Response},
+};
 use benchmark::stock::{Dialect, Mail, Stock};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::known::{Admission, BatchId, Filed, KnownRows};
 use divan::{Bencher, counter::ItemsCount};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::future::BoxFuture;
-use message_trace::{
-    Clock, Page, RowKeyer, RowRef, Secret, Window,
-    collect::known::{Admission, BatchId, Filed, KnownRows},
-    http::{Http, HttpError, HttpService, Limits, Request, Response},
-    microsoft::{Link, ReportingService, SignIn},
-    sdk::{Batch, BatchLimits},
-};
+use microsoft::{Link, ReportingService, SignIn};
+use rows::{Page, RowKeyer, RowRef, Window};
+use sekoia::{Batch, BatchLimits};
 
 const ROWS: u64 = 2000;
 

@@ -4,16 +4,16 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
+use base::{
+    Clock,
+    http::{ClientOptions, Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
+};
 use benchmark::site::NOW;
 use chrono::DateTime;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method};
-use message_trace::{
-    Clock,
-    http::{ClientOptions, Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
-    registry,
-    sdk::{Console, Directories, Environment, Host, run_on},
-};
+use message_trace::registry;
+use sekoia::{Console, Directories, Environment, Host, run_on};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 

@@ -4,12 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
+use base::http::{ClientOptions, Http, Limits, Request, Response};
 use bytes::Bytes;
 use chrono::Utc;
-use message_trace::{
-    http::{ClientOptions, Http, Limits, Request, Response},
-    microsoft::{Quota, Share, Urgency},
-};
+use microsoft::{Quota, Share, Urgency};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use benchmark::site::{RELAY_PAGE, ROWS};

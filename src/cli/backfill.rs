@@ -7,15 +7,13 @@ mod summary;
 
 use std::process::ExitCode;
 
+use base::http::chain;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+use sekoia::{Directories, Environment, Errand, ErrandError, Registry, Topic};
 
 use self::{display::Display, session::Session};
 use super::screen::say;
-use crate::{
-    http::chain,
-    sdk::{Directories, Environment, Errand, ErrandError, Registry, Topic},
-    triggers,
-};
+use crate::triggers;
 
 /// The exit code for dates that cannot be used.
 const UNUSABLE: u8 = 2;

@@ -2,16 +2,14 @@
 
 use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duration};
 
+use base::http::chain;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use sekoia::{Directories, Environment, Finding, Outcome, Registry, StartError, Topic};
 use serde_json::{Map, Value, json};
 
 use super::{
     screen::{BAD, FAINT, GOOD, Screen, say, styled},
     usage,
-};
-use crate::{
-    http::chain,
-    sdk::{self, Directories, Environment, Finding, Outcome, Registry, StartError, Topic},
 };
 
 /// Columns of the outcome and of the topic's name, with the blanks behind them.
@@ -131,7 +129,7 @@ impl Round {
             round.0.push(finding);
         };
         let (directories, environment) = (directories.clone(), environment.clone());
-        sdk::check(registry, trigger, directories, environment, &mut report).await?;
+        sekoia::check(registry, trigger, directories, environment, &mut report).await?;
         printed?;
         output.end(Some(trigger), &round)?;
         Ok(round)

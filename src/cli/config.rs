@@ -3,13 +3,13 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{ArgMatches, Command};
+use sekoia::{Directories, Effective, Environment, Origin, Place, Registry, Topic};
 use serde_json::{Value, json};
 
 use super::{
     screen::{FAINT, Screen, say, styled},
     usage,
 };
-use crate::sdk::{self, Directories, Effective, Environment, Origin, Place, Registry, Topic};
 
 /// Columns of an origin, with the blanks behind it.
 const ORIGIN: usize = 14;
@@ -51,7 +51,7 @@ pub(super) fn run(
     };
     let mut values = Vec::new();
     if let Some(trigger) = &trigger {
-        (values, problems) = sdk::effective(registry, trigger, directories, environment)?;
+        (values, problems) = sekoia::effective(registry, trigger, directories, environment)?;
     }
     if arguments.get_flag("json") {
         let settings: Vec<Value> = values.iter().map(as_json).collect();

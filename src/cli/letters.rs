@@ -2,24 +2,22 @@
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
+use base::http::chain;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use collect::letters::{
+    Content, Letter,
+    order::{Act, ORDER_FILE, Order, Outcome},
+};
+use sekoia::{
+    Console, Directories, Environment, Errand, ErrandError, Level, Registry, StartError,
+    StorageError, Topic,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::screen::{Screen, say};
-use crate::{
-    collect::letters::{
-        Content, Letter,
-        order::{Act, ORDER_FILE, Order, Outcome},
-    },
-    http::chain,
-    sdk::{
-        Console, Directories, Environment, Errand, ErrandError, Level, Registry, StartError,
-        StorageError, Topic,
-    },
-    triggers,
-};
+use crate::triggers;
 
 /// The exit code when letters stay that were to go.
 const STAY: u8 = 3;

@@ -12,14 +12,12 @@ mod usage;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use base::http::chain;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use sekoia::{Directories, Environment, Registry, Unclear};
 
 use self::screen::fail;
-use crate::{
-    http::chain,
-    sdk::{self, Directories, Environment, Registry, Unclear},
-    triggers,
-};
+use crate::triggers;
 
 /// Runs the program with these arguments, of which the first is its name. The exit code of a trigger
 /// is 0 after a stop, else 1 (contract A-02, E-09).
@@ -68,7 +66,7 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
         trigger => {
             let environment = Environment::process();
             wait_for(async {
-                sdk::run(registry, trigger, directories, environment).await?;
+                sekoia::run(registry, trigger, directories, environment).await?;
                 Ok(ExitCode::SUCCESS)
             })
         }
@@ -186,7 +184,7 @@ fn chosen(
     if let Some(trigger) = arguments.get_one::<String>("trigger") {
         return Ok(trigger.clone());
     }
-    let fitting = sdk::only_fitting(registry, directories, environment);
+    let fitting = sekoia::only_fitting(registry, directories, environment);
     fitting.map(str::to_owned)
 }
 

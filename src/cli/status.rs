@@ -2,19 +2,16 @@
 
 use std::{io::Write as _, process::ExitCode};
 
+use base::{Clock, http::chain};
 use clap::{ArgMatches, Command};
+use sekoia::{Directories, Environment, Running, StartError};
 use serde_json::{Map, Value, json};
 
 use super::{
     screen::{BAD, GOOD, Screen, styled},
     usage,
 };
-use crate::{
-    Clock,
-    http::chain,
-    sdk::{Directories, Environment, Running, StartError},
-    triggers::{self, Status, Verdict},
-};
+use crate::triggers::{self, Status, Verdict};
 
 /// The widest name of a line, with the blanks behind it.
 const NAME: usize = 11;

@@ -9,9 +9,9 @@ use clap::{
     Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use sekoia::{Configuration, Directories, Environment, Registry};
 
 use super::screen::fail;
-use crate::sdk::{Configuration, Directories, Environment, Registry};
 
 /// The exit code for a person.
 pub(super) const EXIT_CODE: u8 = 2;

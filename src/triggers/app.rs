@@ -2,16 +2,16 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use base::{
+    Secret,
+    http::{ClientOptions, Http, chain},
+};
+use microsoft::{Certificate, Credential, Identity, METADATA_SERVICE, Resource, TokenCache};
+use sekoia::{Context, RunError};
 use serde::Deserialize;
 use url::Url;
 
 use super::tenant::{Origin, Subject};
-use crate::{
-    Secret,
-    http::{ClientOptions, Http, chain},
-    microsoft::{Certificate, Credential, Identity, METADATA_SERVICE, Resource, TokenCache},
-    sdk::{Context, RunError},
-};
 
 /// The identity platform of the global cloud, the default of `login_url`.
 const GLOBAL_LOGIN: &str = "https://login.microsoftonline.com/";

@@ -3,6 +3,14 @@
 use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::{
+    backfill::{ORDER_FILE, Order, Progress},
+    letters,
+    timeline::{Found, Timeline},
+};
+use microsoft::Graph;
+use rows::Window;
+use sekoia::{Errand, MemoryBackend, RunError, Storage, StorageError};
 
 use super::{
     collection::{BRINK, Collection, Task},
@@ -12,16 +20,6 @@ use super::{
     source::QUOTA_FILE,
     state,
     tenant::{self, Subject},
-};
-use crate::{
-    Window,
-    collect::{
-        backfill::{ORDER_FILE, Order, Progress},
-        letters,
-        timeline::{Found, Timeline},
-    },
-    microsoft::Graph,
-    sdk::{Errand, MemoryBackend, RunError, Storage, StorageError},
 };
 
 /// How far back a service keeps rows.

@@ -3,7 +3,22 @@
 
 use std::sync::Arc;
 
+use base::Secret;
 use chrono::{SubsecRound as _, TimeDelta};
+use collect::{
+    Collector, Opening, Parts, Source,
+    coverage::Coverage,
+    journal::{Inventory, Journal, Remembered},
+    known::KnownRows,
+    lateness::Lateness,
+    letters::{Letters, Owner, Room, fingerprint},
+    schedule::{Schedule, ScheduleSettings},
+    start::{Remark, Start, Terms, Weight, Witnesses},
+    timeline::{Found, Timeline},
+};
+use microsoft::TokenCache;
+use rows::{RowKeyer, Window};
+use sekoia::{Context, Intake, RunError, StateFile, Storage};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -14,22 +29,6 @@ use super::{
     sink::{Delivery, Kept},
     state::{self, MarkKeeper, STATE_FILE},
     tenant::{self, Subject},
-};
-use crate::{
-    RowKeyer, Secret, Window,
-    collect::{
-        Collector, Opening, Parts, Source,
-        coverage::Coverage,
-        journal::{Inventory, Journal, Remembered},
-        known::KnownRows,
-        lateness::Lateness,
-        letters::{Letters, Owner, Room, fingerprint},
-        schedule::{Schedule, ScheduleSettings},
-        start::{Remark, Start, Terms, Weight, Witnesses},
-        timeline::{Found, Timeline},
-    },
-    microsoft::TokenCache,
-    sdk::{Context, Intake, RunError, StateFile, Storage},
 };
 
 /// The settings that every trigger has; bounds and defaults are in the manifests.

@@ -1,17 +1,15 @@
 //! The versions of the state files' formats: what a later version of this program has written is
 //! neither guessed at nor overwritten.
 
+use collect::{
+    backfill::{ORDER_FILE, PROGRESS_FILE},
+    journal,
+    timeline::TIMELINE_FILE,
+};
+use sekoia::{RunError, Storage, StorageError};
 use serde_json::Value;
 
 use super::{source::QUOTA_FILE, state::STATE_FILE, tenant::TENANT_FILE};
-use crate::{
-    collect::{
-        backfill::{ORDER_FILE, PROGRESS_FILE},
-        journal,
-        timeline::TIMELINE_FILE,
-    },
-    sdk::{RunError, Storage, StorageError},
-};
 
 /// The version of all formats that have their version inside, and the latest that is known. Files
 /// without a version are of the first.
@@ -93,7 +91,7 @@ fn version(text: &[u8], key: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sdk::MemoryBackend;
+    use sekoia::MemoryBackend;
 
     async fn later(name: &str, text: &str) -> Option<Later> {
         let storage = Storage::new(MemoryBackend::default());

@@ -1,17 +1,15 @@
 //! What of the timeline was never read, for people.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::{
+    evidence::{Evidence, Loss},
+    timeline::{Found, TIMELINE_FILE, Timeline},
+};
+use rows::Window;
+use sekoia::{Storage, StorageError};
 use serde_json::{Value, json};
 
 use super::words::{moment, span};
-use crate::{
-    Window,
-    collect::{
-        evidence::{Evidence, Loss},
-        timeline::{Found, TIMELINE_FILE, Timeline},
-    },
-    sdk::{Storage, StorageError},
-};
 
 /// What the timeline tells beside the position.
 #[derive(Debug, Default)]
@@ -144,10 +142,8 @@ fn from_to(window: &Window) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        collect::{coverage::Coverage, lateness::Lateness},
-        sdk::MemoryBackend,
-    };
+    use collect::{coverage::Coverage, lateness::Lateness};
+    use sekoia::MemoryBackend;
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_795_000_000 + minutes * 60, 0).unwrap()

@@ -3,22 +3,20 @@
 use std::io;
 
 use chrono::{DateTime, Utc};
+use collect::{
+    Sink as _,
+    letters::{
+        self, Letter, Letters, Owner, Room, Stock, fingerprint,
+        order::{Order, Outcome, Work},
+    },
+};
+use sekoia::{Context, RunError, Storage};
 
 use super::{
     collection::Collection,
     event,
     sink::{Delivery, Kept},
     words::{moment, span},
-};
-use crate::{
-    collect::{
-        Sink as _,
-        letters::{
-            self, Letter, Letters, Owner, Room, Stock, fingerprint,
-            order::{Order, Outcome, Work},
-        },
-    },
-    sdk::{Context, RunError, Storage},
 };
 
 /// The letters in these files. Another process may write there.

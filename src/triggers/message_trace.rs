@@ -1,6 +1,9 @@
 //! The trigger "Message Trace": a service account, and the Reporting Web Service.
 
+use base::Secret;
 use chrono::TimeDelta;
+use microsoft::{ReportingService, SignIn};
+use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
 use url::Url;
 
@@ -9,11 +12,6 @@ use super::{
     collection::{self, Collection, Task, Whose},
     source::Reporting,
     tenant::Subject,
-};
-use crate::{
-    Secret,
-    microsoft::{ReportingService, SignIn},
-    sdk::{Context, Findings, RunError, Topic, Trigger},
 };
 
 /// What a person fills in.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use microsoft::{ReportingService, Resource, SignIn};
+use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
 use url::Url;
 
@@ -12,10 +14,6 @@ use super::{
     collection::{self, Collection, Task, Whose},
     source::Reporting,
     tenant::{Origin, Subject},
-};
-use crate::{
-    microsoft::{ReportingService, Resource, SignIn},
-    sdk::{Context, Findings, RunError, Topic, Trigger},
 };
 
 /// What a person fills in.

@@ -23,8 +23,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use sekoia::Registry;
+
 pub(crate) use self::status::{Status, Verdict, status};
-use crate::sdk::Registry;
 
 /// The manifest of the module, compiled in.
 const MODULE_MANIFEST: &str = include_str!("../../manifest.json");

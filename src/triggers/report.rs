@@ -2,26 +2,24 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+use base::{Clock, clock::Step};
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::{
+    Event, Lane, Observer, PageCount, Standing, Standpoint,
+    backfill::{Phase, Progress},
+    evidence::Loss,
+    letters::Stock,
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
+use rows::Window;
+use sekoia::{Heartbeat, Intake, Log, Metrics, Side};
 
 use super::{
     summary::{Line, Summary},
     words::moment,
-};
-use crate::{
-    Clock, Window,
-    clock::Step,
-    collect::{
-        Event, Lane, Observer, PageCount, Standing, Standpoint,
-        backfill::{Phase, Progress},
-        evidence::Loss,
-        letters::Stock,
-    },
-    sdk::{Heartbeat, Intake, Log, Metrics, Side},
 };
 
 /// Rows a window holds, for the histogram.

@@ -3,11 +3,8 @@
 use std::io;
 
 use bytes::Bytes;
-
-use crate::{
-    collect::{Batch, GivenUp, InHand, Pushed, Receipt, Sink, Store},
-    sdk::{self, Intake, Storage, StorageError},
-};
+use collect::{Batch, GivenUp, InHand, Pushed, Receipt, Sink, Store};
+use sekoia::{Intake, Storage, StorageError};
 
 /// An intake as a sink.
 #[derive(Debug)]
@@ -17,22 +14,30 @@ pub(super) struct Delivery {
     pub(super) pretended: bool,
 }
 
-impl Sink for Delivery {
-    type Batch = sdk::Batch;
-    type InHand = sdk::InHand;
+/// A batch of the intake.
+#[derive(Debug)]
+pub(super) struct Filling(sekoia::Batch);
 
-    fn batch(&self) -> sdk::Batch {
-        self.intake.batch()
+/// What the intake has in hand.
+#[derive(Debug)]
+pub(super) struct Held(sekoia::InHand);
+
+impl Sink for Delivery {
+    type Batch = Filling;
+    type InHand = Held;
+
+    fn batch(&self) -> Filling {
+        Filling(self.intake.batch())
     }
 
-    async fn deliver(&self, batch: sdk::Batch) -> Option<Receipt<sdk::InHand>> {
+    async fn deliver(&self, Filling(batch): Filling) -> Option<Receipt<Held>> {
         if self.pretended {
             return Some(Receipt { kept: Vec::new() });
         }
         self.intake.push(batch).await.ok().map(receipt)
     }
 
-    async fn insist(&self, events: sdk::InHand) -> Option<Receipt<sdk::InHand>> {
+    async fn insist(&self, Held(events): Held) -> Option<Receipt<Held>> {
         if self.pretended {
             return Some(Receipt { kept: Vec::new() });
         }
@@ -46,8 +51,8 @@ impl Sink for Delivery {
         self.intake.offer(event).await.ok()
     }
 
-    fn alone(&self, event: &[u8]) -> sdk::InHand {
-        self.intake.alone(event)
+    fn alone(&self, event: &[u8]) -> Held {
+        Held(self.intake.alone(event))
     }
 
     fn longest_event(&self) -> usize {
@@ -55,21 +60,21 @@ impl Sink for Delivery {
     }
 }
 
-fn receipt(receipt: sdk::Receipt) -> Receipt<sdk::InHand> {
+fn receipt(receipt: sekoia::Receipt) -> Receipt<Held> {
     let kept = receipt.kept.into_iter();
-    let kept = kept.map(|kept| (kept.range, kept.events));
+    let kept = kept.map(|kept| (kept.range, Held(kept.events)));
     Receipt {
         kept: kept.collect(),
     }
 }
 
-impl InHand for sdk::InHand {
+impl InHand for Held {
     fn bytes(&self) -> usize {
-        Self::bytes(self)
+        self.0.bytes()
     }
 
     fn given_up(&self) -> Option<GivenUp> {
-        Self::given_up(self).map(|given_up| GivenUp {
+        self.0.given_up().map(|given_up| GivenUp {
             event: given_up.event,
             reason: given_up.reason,
             fits: given_up.fits,
@@ -77,12 +82,12 @@ impl InHand for sdk::InHand {
     }
 }
 
-impl Batch for sdk::Batch {
+impl Batch for Filling {
     fn push(&mut self, event: &[u8]) -> Pushed {
-        match Self::push(self, event) {
-            sdk::Pushed::Added => Pushed::Added,
-            sdk::Pushed::Full => Pushed::Full,
-            sdk::Pushed::TooLong { .. } => Pushed::TooLong,
+        match self.0.push(event) {
+            sekoia::Pushed::Added => Pushed::Added,
+            sekoia::Pushed::Full => Pushed::Full,
+            sekoia::Pushed::TooLong { .. } => Pushed::TooLong,
         }
     }
 }

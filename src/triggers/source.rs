@@ -8,23 +8,21 @@ use std::{
     time::Duration,
 };
 
+use base::{Clock, http::chain};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime, UnderWay};
+use microsoft::{
+    Allowance, Class, Concern, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share,
+    Urgency,
+};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use rows::{Page, Window};
+use sekoia::{Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{event, formats::VERSION, words::moment};
-use crate::{
-    Clock, Page, Window,
-    collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime, UnderWay},
-    http::chain,
-    microsoft::{
-        self, Allowance, Class, Concern, Graph, Limiter, Link, Quota, ReportingService,
-        ServiceTime, Share, Urgency,
-    },
-    sdk::{Log, Metrics, RunError, Storage},
-};
 
 /// How far back the Reporting Web Service keeps rows (reference A.6).
 pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);

@@ -3,21 +3,19 @@
 use std::{io, sync::Arc};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use collect::{
+    Checkpoint,
+    start::Position,
+    timeline::{self, TIMELINE_FILE, Timeline},
+};
+use microsoft::TokenCache;
+use sekoia::{Peek, StateFile, Storage, StorageError};
 use serde_json::{Map, Value, json};
 
 use super::{
     formats::{STATE_VERSION, VERSION},
     tenant,
     words::{moment, span},
-};
-use crate::{
-    collect::{
-        Checkpoint,
-        start::Position,
-        timeline::{self, TIMELINE_FILE, Timeline},
-    },
-    microsoft::TokenCache,
-    sdk::{Peek, StateFile, Storage, StorageError},
 };
 
 /// The state file (contract O-05).
@@ -270,7 +268,7 @@ mod tests {
     }
 
     async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {
-        let storage = Storage::new(crate::sdk::MemoryBackend::default());
+        let storage = Storage::new(sekoia::MemoryBackend::default());
         for (name, text) in [("", current), (".previous", copy)] {
             if let Some(text) = text {
                 let name = format!("{STATE_FILE}{name}");

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use base::http::chain;
 use chrono::{DateTime, TimeDelta, Utc};
+use microsoft::BOUND;
+use sekoia::{Answers, Running, Storage};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,11 +15,6 @@ use super::{
     state::Found,
     tenant,
     words::{moment, span},
-};
-use crate::{
-    http::chain,
-    microsoft::BOUND,
-    sdk::{Answers, Running, Storage},
 };
 
 /// How a collection is doing.

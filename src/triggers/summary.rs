@@ -3,12 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::{PageCount, Standing};
+use microsoft::BOUND;
 
 use super::words;
-use crate::{
-    collect::{PageCount, Standing},
-    microsoft::BOUND,
-};
 
 /// A line is written at most this often.
 const PERIOD: TimeDelta = TimeDelta::minutes(1);

@@ -8,6 +8,8 @@
 //! none.
 
 use chrono::{DateTime, Utc};
+use collect::{journal, timeline::TIMELINE_FILE};
+use sekoia::{Log, RunError, Storage, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,10 +17,6 @@ use uuid::Uuid;
 use super::{
     formats::VERSION,
     state::{self, STATE_FILE},
-};
-use crate::{
-    collect::{journal, timeline::TIMELINE_FILE},
-    sdk::{Log, RunError, Storage, StorageError},
 };
 
 /// Tells whose the state is that lies beside it.

@@ -73,7 +73,7 @@ async fn with_a_certificate_as_pem() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_certificate_as_pfx() {
-    let folder = repository().join("src/microsoft/identity/tests");
+    let folder = repository().join("crates/microsoft/src/identity/tests");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let settings = json!({
         "credential": "certificate",

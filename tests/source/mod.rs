@@ -16,10 +16,19 @@ use std::path::{Path, PathBuf};
 pub(crate) use literals::{Literal, literals};
 pub(crate) use page::{blocks, entries, page, spans};
 
-/// The module's sources.
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// Where the module's sources are, relative to the repository.
+const FOLDERS: [&str; 5] = [
+    "src",
+    "crates/base/src",
+    "crates/collect/src",
+    "crates/microsoft/src",
+    "crates/sekoia/src",
+];
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder)
@@ -74,7 +83,9 @@ pub(crate) fn product_files() -> Vec<(PathBuf, String)> {
         let product = product(&std::fs::read_to_string(&path).expect("readable"));
         (path, product)
     };
-    let files: Vec<_> = rust_files(&folder()).into_iter().map(read).collect();
+    let folders = FOLDERS.map(|folder| root().join(folder));
+    let paths = folders.iter().flat_map(|folder| rust_files(folder));
+    let files: Vec<_> = paths.map(read).collect();
     let test_only: Vec<PathBuf> = files
         .iter()
         .flat_map(|(path, product)| {

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use message_trace::{RowKey, collect::known::Filed};
+use collect::known::Filed;
 use redb::{Database, ReadableDatabase as _, TableDefinition};
+use rows::RowKey;
 
 use super::steps::Ledger;
 

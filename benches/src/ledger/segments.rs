@@ -5,14 +5,12 @@ use std::{io, path::Path};
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use message_trace::{
-    collect::{
-        Store,
-        journal::{Inventory, Journal, Remembered},
-        known::{Admission, BatchId, Filed},
-    },
-    sdk::{LocalBackend, Storage, StorageError},
+use collect::{
+    Store,
+    journal::{Inventory, Journal, Remembered},
+    known::{Admission, BatchId, Filed},
 };
+use sekoia::{LocalBackend, Storage, StorageError};
 use tokio::runtime::Runtime;
 
 use super::steps::Ledger;

@@ -3,7 +3,8 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use message_trace::{RowKey, collect::known::Filed};
+use collect::known::Filed;
+use rows::RowKey;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;

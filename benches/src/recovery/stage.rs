@@ -7,17 +7,17 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use axum::{Router, body};
+use base::{
+    Clock,
+    http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
+};
 use benchmark::contestant::Trigger;
 use chrono::TimeDelta;
 use emulator::{Backlog, Emulator, Endpoint, Scenario, Secret, Traffic};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, header::HOST};
-use message_trace::{
-    Clock,
-    http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
-    registry,
-    sdk::{Console, Directories, Environment, Host, run_on},
-};
+use message_trace::registry;
+use sekoia::{Console, Directories, Environment, Host, run_on};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{

@@ -4,7 +4,7 @@ mod model;
 
 use std::{collections::HashMap, thread};
 
-use message_trace::collect::Lane;
+use collect::Lane;
 
 use self::model::{DAY, Service, Tenant, at};
 use crate::report::{Figure, Outcome, Table, number, say};

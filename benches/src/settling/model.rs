@@ -11,15 +11,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use message_trace::{
-    Window,
-    collect::{
-        Lane,
-        coverage::Coverage,
-        lateness::Lateness,
-        schedule::{Completed, Schedule, ScheduleSettings},
-    },
+use collect::{
+    Lane,
+    coverage::Coverage,
+    lateness::Lateness,
+    schedule::{Completed, Schedule, ScheduleSettings},
 };
+use rows::Window;
 use tokio::time::Instant;
 
 pub(super) const DAY: i64 = 86_400;

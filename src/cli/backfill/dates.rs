@@ -1,8 +1,9 @@
 //! Dates as people write them.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, Utc};
+use rows::Window;
 
-use crate::{Window, triggers::backfill::Reach};
+use crate::triggers::backfill::Reach;
 
 /// The range that these words mean.
 pub(super) fn range(

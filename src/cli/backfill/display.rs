@@ -2,14 +2,12 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
+use collect::backfill::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sekoia::{Console, Level};
 use tokio::time::Instant;
 
 use super::super::screen::say;
-use crate::{
-    collect::backfill::Progress,
-    sdk::{Console, Level},
-};
 
 /// Without a terminal, a line is printed at most this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);

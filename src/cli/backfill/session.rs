@@ -3,6 +3,9 @@
 use std::{io::Write as _, pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use collect::backfill::{ORDER_FILE, Order, Phase, Progress};
+use rows::Window;
+use sekoia::{Errand, RunError, StartError, Storage, StorageError};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -12,10 +15,7 @@ use super::{
     summary::{self, Outcome},
 };
 use crate::{
-    Window,
     cli::screen::Screen,
-    collect::backfill::{ORDER_FILE, Order, Phase, Progress},
-    sdk::{Errand, RunError, StartError, Storage, StorageError},
     triggers::backfill::{self, Reach, Standing},
 };
 

@@ -1,9 +1,9 @@
 //! What became of a backfill.
 
 use chrono::TimeDelta;
+use collect::backfill::Progress;
+use rows::Window;
 use serde_json::{Value, json};
-
-use crate::{Window, collect::backfill::Progress};
 
 /// How a backfill came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,17 +6,15 @@ mod service;
 
 use std::sync::Arc;
 
+use base::http::chain;
+use microsoft::{EventFormat, Graph, Limiter, ReportingService, SignIn, TokenCache};
+use rows::RowKeyer;
+use sekoia::{Context, Findings, Intake, Probed, RunError, Topic};
 use url::Url;
 
 use self::network::Reached;
 use super::{
     collection::Collection, formats::Later, gaps::Gaps, state::Found, tenant, words::span,
-};
-use crate::{
-    RowKeyer,
-    http::chain,
-    microsoft::{EventFormat, Graph, Limiter, ReportingService, SignIn, TokenCache},
-    sdk::{Context, Findings, Intake, Probed, RunError, Topic},
 };
 
 const NETWORK: Topic = Topic {

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
+use base::http::{Limits, chain};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Method, Uri, header::DATE};
+use sekoia::{Context, Findings};
 use serde_json::json;
 use tokio::time::Instant;
 use url::Url;
 
 use super::{CLOCK, NETWORK};
-use crate::{
-    http::{Limits, chain},
-    sdk::{Context, Findings},
-    triggers::words::span,
-};
+use crate::triggers::words::span;
 
 /// Any answer will do, and it has no body.
 const LIMITS: Limits = Limits {

@@ -4,10 +4,11 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Damage;
+use rows::{Page, RowRef, Window};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Page, RowRef, Window, triggers::words::moment};
+use crate::triggers::words::moment;
 
 /// Services look a little beyond a window.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
@@ -135,7 +136,7 @@ fn shortened(address: Option<&str>) -> String {
 mod tests {
 
     use super::*;
-    use crate::RowKeyer;
+    use rows::RowKeyer;
 
     #[test]
     fn addresses_are_shortened() {

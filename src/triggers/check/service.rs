@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use base::http::chain;
 use chrono::{SubsecRound as _, TimeDelta};
+use microsoft::{Concern, Error, Link, ServiceTime, TokenCache, Urgency};
+use rows::{Page, Window};
+use sekoia::{Findings, Topic};
 use serde_json::json;
 
 use super::{PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sample::Sample};
-use crate::{
-    Page, Window,
-    http::chain,
-    microsoft::{Concern, Error, Link, ServiceTime, TokenCache, Urgency},
-    sdk::{Findings, Topic},
-    triggers::words::moment,
-};
+use crate::triggers::words::moment;
 
 /// How long a query may take, and wait for the quota.
 const PATIENCE: Duration = Duration::from_secs(60);

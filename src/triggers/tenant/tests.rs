@@ -145,15 +145,14 @@ fn where_it_cannot_be_told_neither_rows_are_skipped_nor_sent_twice() {
 }
 
 fn storage() -> Storage {
-    Storage::new(crate::sdk::MemoryBackend::default())
+    Storage::new(sekoia::MemoryBackend::default())
 }
 
 async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let printed = std::sync::Arc::clone(&lines);
-    let console =
-        crate::sdk::Console::new(move |line| printed.lock().unwrap().push(line.to_owned()));
-    let log = Log::new("x", crate::Clock::system(), console);
+    let console = sekoia::Console::new(move |line| printed.lock().unwrap().push(line.to_owned()));
+    let log = Log::new("x", base::Clock::system(), console);
     let first = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let files = take(storage, subject, first, &log).await.unwrap();
     let said = lines.lock().unwrap().join("\n");

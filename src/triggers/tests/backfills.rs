@@ -3,8 +3,10 @@
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::backfill::{ORDER_FILE, Order, PROGRESS_FILE, Progress};
 use emulator::StatePart;
 use proptest::prelude::*;
+use rows::Window;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,10 +16,6 @@ use super::{
     draw::{Drawn, scenario},
     property::config,
     site::{Site, excused},
-};
-use crate::{
-    Window,
-    collect::backfill::{ORDER_FILE, Order, PROGRESS_FILE, Progress},
 };
 
 /// From how many hours before the scenario's start, for how many hours, and whether what was asked

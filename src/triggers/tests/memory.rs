@@ -5,13 +5,12 @@ use std::{
     time::Duration,
 };
 
+use base::http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::Emulator;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
-
-use crate::http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response};
 
 /// The host of the platform; every other one is Microsoft's.
 pub(super) const PLATFORM: &str = "sekoia.test";

@@ -6,19 +6,16 @@ use std::{
     time::Duration,
 };
 
+use base::{Clock, http::Http};
 use chrono::DateTime;
 use emulator::{Damage, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Verdict};
+use sekoia::{Console, Directories, Environment, Host, run_on};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::memory::{self, PLATFORM, Time};
-use crate::{
-    Clock,
-    http::Http,
-    sdk::{Console, Directories, Environment, Host, run_on},
-    triggers::registry,
-};
+use crate::triggers::registry;
 
 /// The setting `chunk_size`, small so that there are many batches.
 const CHUNK: u64 = 50;

@@ -1,0 +1,11 @@
+//! The ground on which everything stands: one clock, files that are read within bounds, large buffers
+//! that are used again, values that are never printed, and one way out for HTTP.
+
+pub mod buffers;
+pub mod clock;
+pub mod files;
+pub mod http;
+mod secret;
+
+pub use clock::Clock;
+pub use secret::Secret;

@@ -1,0 +1,276 @@
+//! What the fetch loop tells the world: logs, metrics and health are made from these.
+
+use std::time::Duration;
+
+use base::clock::Step;
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use tokio::time::Instant;
+
+use super::{Lane, backfill::Progress, evidence::Loss, letters::Stock};
+
+/// Hears of everything that happens in the fetch loop.
+pub trait Observer: Send + Sync + 'static {
+    /// Called for every event, in order, from the loop itself: must not block.
+    fn on(&self, event: Event<'_>);
+}
+
+/// Something happened in the fetch loop.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The loop turns; it speaks again within this time at the latest, unless it is stuck.
+    Turning {
+        /// The longest time until the next event.
+        within: Duration,
+        /// When the oldest request that is being answered must have ended.
+        request_due: Option<Instant>,
+        /// How far the collection has come; none when it has no live edge.
+        progress: Option<Standpoint>,
+    },
+    /// A request has been under way for a minute, without its wait for the quota.
+    Hanging {
+        /// The longest that it may take.
+        limit: Duration,
+    },
+    /// A window is about to be read.
+    Asking {
+        /// What for.
+        lane: Lane,
+        /// The window.
+        window: Window,
+    },
+    /// A page was read.
+    PageRead {
+        /// What for.
+        lane: Lane,
+        /// What rows there were on it.
+        count: PageCount,
+    },
+    /// A row was seen for the first time, and it says something about how late rows surface.
+    FirstSeen {
+        /// The time from its reception to the query that showed it.
+        lateness: TimeDelta,
+    },
+    /// A window was read to its end; its rows may still be on their way.
+    WindowRead {
+        /// What for.
+        lane: Lane,
+        /// The window.
+        window: Window,
+        /// Pages it had.
+        pages: u32,
+        /// Rows it had.
+        rows: u64,
+        /// Rows that were not known.
+        new: u64,
+    },
+    /// There was no page.
+    PageFailed {
+        /// What happened, what it means, what to do.
+        sentence: &'a str,
+        /// A word for metrics labels.
+        label: &'static str,
+        /// When it is asked for again.
+        pause: Duration,
+        /// Whether a person must act.
+        person: bool,
+    },
+    /// A sign-in or a permission that only a person mends has been refused for a quarter of an hour.
+    Persisting {
+        /// What happened, what it means, what to do.
+        sentence: &'a str,
+    },
+    /// A page came after failures.
+    Recovered {
+        /// How many there were in a row.
+        failures: u32,
+    },
+    /// A window had too much for one query and is asked for again in narrower ones.
+    Narrowed {
+        /// The window.
+        window: Window,
+        /// Why.
+        sentence: &'a str,
+    },
+    /// The source refuses these rows as older than what it keeps. Nothing is given up: it is asked
+    /// again.
+    Refused {
+        /// From when to when.
+        window: Window,
+    },
+    /// Rows that were not strict JSON were mended, and are delivered.
+    Mended {
+        /// The window that they are in.
+        window: Window,
+        /// How many.
+        rows: usize,
+        /// What was wrong with the answer.
+        sentence: &'a str,
+    },
+    /// The links of a window lead to nothing new, however they are followed: it counts as read.
+    DeadEnd {
+        /// The window.
+        window: Window,
+    },
+    /// The source has shown rows for a window in which they were not received.
+    Outside {
+        /// The window.
+        window: Window,
+        /// How many.
+        rows: usize,
+    },
+    /// These rows count as lost.
+    Lost {
+        /// From when to when, and why.
+        loss: &'a Loss,
+    },
+    /// The source answers for rows that counted as lost: they are read.
+    Found {
+        /// From when to when.
+        window: Window,
+    },
+    /// These rows are not read again although they had not settled, as the quota does not allow for
+    /// it.
+    Unsettled {
+        /// From when to when.
+        window: Window,
+    },
+    /// The local clock was set, or the machine has slept.
+    ClockStepped(Step),
+    /// What counts as read, or as missing, has not happened yet: it is taken back.
+    Retracted {
+        /// From when to when.
+        window: Window,
+    },
+    /// The intake has accepted rows.
+    Accepted {
+        /// How many.
+        rows: usize,
+        /// The newest receipt among them.
+        newest: Option<DateTime<Utc>>,
+    },
+    /// Something cannot be delivered and lies with the dead letters now.
+    Undeliverable {
+        /// Under this id.
+        id: &'a str,
+        /// The message that it is about, if that can be read.
+        message_id: Option<&'a str>,
+        /// Why.
+        reason: &'a str,
+        /// Whether a copy with its subject cut is delivered instead.
+        copy_sent: bool,
+    },
+    /// So many events are in hand now: not accepted while others are.
+    InHand {
+        /// How many.
+        events: usize,
+    },
+    /// There is no room for a dead letter: it stays in hand, and its window open.
+    NoRoom {
+        /// How much there is already.
+        stock: Stock,
+    },
+    /// So many dead letters there are now.
+    Letters(Stock),
+    /// Everything before the mark has been delivered.
+    Marked {
+        /// The mark.
+        mark: DateTime<Utc>,
+    },
+    /// Where the collection stands, told when the live edge is read.
+    Standing(Standing),
+    /// A backfill is taken up.
+    BackfillBegun {
+        /// From when to when.
+        range: Window,
+        /// Whether it had been begun before.
+        resumed: bool,
+    },
+    /// A backfill has come to its end.
+    BackfillEnded {
+        /// What became of it.
+        progress: &'a Progress,
+    },
+    /// The data directory could not be written; tried again after the pause.
+    StoreFailed {
+        /// What happened.
+        error: &'a std::io::Error,
+        /// When it is tried again.
+        pause: Duration,
+    },
+}
+
+/// What a row that is sent is to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Novelty {
+    /// Its time was read for the first time.
+    New,
+    /// Its time had been read before.
+    Late,
+    /// Its message was known with another status.
+    Changed,
+}
+
+/// The rows of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageCount {
+    /// Rows never seen, of a time that was read for the first time.
+    pub new: usize,
+    /// Rows never seen, of a time that had been read before.
+    pub late: usize,
+    /// Rows whose message was known with another status.
+    pub changed: usize,
+    /// Rows that were known.
+    pub known: usize,
+}
+
+impl PageCount {
+    pub(super) fn add(&mut self, novelty: Novelty) {
+        match novelty {
+            Novelty::New => self.new += 1,
+            Novelty::Late => self.late += 1,
+            Novelty::Changed => self.changed += 1,
+        }
+    }
+
+    /// Rows that are sent.
+    pub fn sent(&self) -> usize {
+        self.new + self.late + self.changed
+    }
+}
+
+/// How far a collection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standpoint {
+    /// The oldest instant that is missing.
+    pub missing: DateTime<Utc>,
+    /// How old it is.
+    pub age: TimeDelta,
+    /// From which age on the collection is behind.
+    pub behind_from: TimeDelta,
+}
+
+/// Where a collection stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// Everything received before it has been read at least once.
+    pub mark: DateTime<Utc>,
+    /// The oldest instant behind the live edge that was never read.
+    pub oldest_missing: Option<DateTime<Utc>>,
+    /// How much of the timeline behind the live edge was never read.
+    pub missing: TimeDelta,
+    /// In how many pieces.
+    pub gaps: usize,
+    /// Since when rows are being looked for that surface late.
+    pub settling_since: Option<DateTime<Utc>>,
+    /// How many rows are remembered.
+    pub known: usize,
+    /// How many times later than it should the past is read again, when that is worth a word.
+    pub coarseness: Option<f64>,
+    /// A settle time that would find more rows, when many surface near its end.
+    pub better_settle_time: Option<TimeDelta>,
+    /// How far the source's clock is ahead of the local one; none when the source does not tell.
+    pub skew: Option<TimeDelta>,
+    /// How much is held back because the source refuses it as too old.
+    pub refused: TimeDelta,
+}

@@ -1,0 +1,632 @@
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::pin,
+    sync::Mutex,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use super::*;
+use crate::known::{Admission, BatchId};
+
+/// Files whose last addition can be cut short, as by a crash.
+#[derive(Debug, Default)]
+struct Files {
+    content: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The last addition: where, and from which length to which.
+    last: Mutex<Option<(String, usize, usize)>>,
+    broken: Mutex<bool>,
+    /// Files with something else in their place.
+    replaced: Mutex<Vec<String>>,
+    /// What a crash of the machine leaves.
+    safe: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Files {
+    fn names(&self) -> Vec<String> {
+        self.content.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn segments(&self) -> Vec<String> {
+        let mut names = self.names();
+        names.retain(|name| name.ends_with(".keys"));
+        names
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        change(
+            self.content
+                .lock()
+                .unwrap()
+                .entry(name.to_owned())
+                .or_default(),
+        );
+    }
+
+    /// The content of a file is safe now.
+    fn save(&self, name: &str) {
+        let content = self.content.lock().unwrap().get(name).cloned();
+        let mut safe = self.safe.lock().unwrap();
+        safe.insert(name.to_owned(), content.unwrap_or_default());
+    }
+
+    /// Loses what is not safe.
+    fn crash_of_the_machine(&self) {
+        *self.content.lock().unwrap() = self.safe.lock().unwrap().clone();
+    }
+
+    /// Keeps this share, of 256, of the last addition.
+    fn crash(&self, share: u8) {
+        if let Some((name, from, to)) = self.last.lock().unwrap().take() {
+            let kept = from + (to - from) * usize::from(share) / 256;
+            self.change(&name, |content| content.truncate(kept));
+        }
+    }
+}
+
+impl Store for Files {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        if self
+            .replaced
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|other| other == name)
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a device"));
+        }
+        Ok(self
+            .content
+            .lock()
+            .unwrap()
+            .get(name)
+            .cloned()
+            .map(Bytes::from))
+    }
+
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.change(name, |old| *old = content.to_vec());
+        self.save(name);
+        Ok(())
+    }
+
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        let mut from = 0;
+        self.change(name, |old| {
+            from = old.len();
+            old.extend(&content);
+        });
+        *self.last.lock().unwrap() = Some((name.to_owned(), from, from + content.len()));
+        if *self.broken.lock().unwrap() {
+            self.crash(100);
+            return Err(io::Error::other("no space left"));
+        }
+        Ok(())
+    }
+
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        if *self.broken.lock().unwrap() {
+            // As the kernel does, which does not try again what it could not write.
+            self.crash_of_the_machine();
+            return Err(io::Error::other("the disk is broken"));
+        }
+        self.save(name);
+        Ok(())
+    }
+
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.safe.lock().unwrap().remove(name);
+        self.content.lock().unwrap().remove(name);
+        Ok(())
+    }
+
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let mut names = self.names();
+        names.retain(|name| name.starts_with(prefix));
+        Ok(names)
+    }
+}
+
+/// The files answer at once, so nothing ever waits.
+fn now<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+const SEED_OF_TESTS: [u8; 16] = [1; 16];
+
+fn open(files: &Files) -> Remembered {
+    now(Journal::open(files, SEED_OF_TESTS, &Inventory::new())).unwrap()
+}
+
+fn at(hour: u32) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::hours(hour.into())
+}
+
+fn row(message: u8, status: u8, hour: u32) -> Filed {
+    let key = RowKeyer::new(SEED_OF_TESTS).key(&[&message.to_string()], &status.to_string());
+    Filed { hour, key }
+}
+
+fn append(journal: &mut Journal, files: &Files, rows: &[Filed]) {
+    now(journal.append(files, &mut rows.to_vec())).unwrap();
+}
+
+#[test]
+fn a_torn_segment_costs_only_its_last_frame() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    for n in 0..3 {
+        append(&mut journal, &files, &[row(n, 0, 50)]);
+    }
+    let [name] = <[String; 1]>::try_from(files.segments()).unwrap();
+    files.change(&name, |content| _ = content.pop());
+    let mut again = open(&files);
+    assert_eq!(again.known.len(), 2);
+    assert_eq!(
+        again.damage,
+        ["known-rows/0000000000.keys: the last 23 of 71 bytes are damaged"]
+    );
+    assert!(open(&files).damage.is_empty(), "it is said once");
+    // What is written from now on lies in a segment of its own.
+    append(&mut again.journal, &files, &[row(2, 0, 50)]);
+    assert_eq!(open(&files).known.len(), 3);
+    assert_eq!(files.segments().len(), 2);
+}
+
+#[test]
+fn damage_is_found_wherever_it_is() {
+    let files = Files::default();
+    append(
+        &mut open(&files).journal,
+        &files,
+        &[row(1, 0, 50), row(2, 0, 51)],
+    );
+    let [name] = <[String; 1]>::try_from(files.segments()).unwrap();
+    let whole = files.content.lock().unwrap()[&name].clone();
+    for place in 0..48 {
+        files.change(&name, |content| content[place] ^= 1);
+        let remembered = open(&files);
+        assert_eq!(remembered.known.len(), place / 24);
+        assert_eq!(remembered.damage.len(), 1);
+        files.change(&name, |content| content.clone_from(&whole));
+    }
+    // As some file systems leave a file after a crash.
+    files.change(&name, |content| content.extend([0; 100]));
+    let remembered = open(&files);
+    assert_eq!((remembered.known.len(), remembered.damage.len()), (2, 1));
+}
+
+#[test]
+fn a_seed_that_is_lost_forgets_everything_and_says_so() {
+    for damage in [
+        |content: &mut Vec<u8>| content[3] ^= 1,
+        |content: &mut Vec<u8>| content.clear(),
+    ] {
+        let files = Files::default();
+        append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
+        files.change(SEED, damage);
+        let remembered = now(Journal::open(&files, [9; 16], &Inventory::new())).unwrap();
+        assert!(remembered.known.is_empty());
+        assert_eq!(
+            remembered.damage,
+            ["known-rows/seed-v2: missing or damaged, all known rows are forgotten"]
+        );
+        let again = open(&files);
+        assert_eq!(
+            again.keyer.key(&["a"], ""),
+            RowKeyer::new([9; 16]).key(&["a"], "")
+        );
+        assert!(again.damage.is_empty() && again.known.is_empty());
+    }
+}
+
+#[test]
+fn files_of_the_first_version_are_deleted_and_said() {
+    let files = Files::default();
+    for name in [
+        "known-rows/seed-v1",
+        "known-rows/0000000001.log",
+        "context.json",
+    ] {
+        files.change(name, |content| content.extend([1; 16]));
+    }
+    let damage = open(&files).damage;
+    assert_eq!(damage.len(), 1);
+    assert!(damage[0].contains("earlier version"), "{damage:?}");
+    assert_eq!(files.names(), ["context.json", SEED]);
+    assert!(open(&files).damage.is_empty());
+}
+
+#[test]
+fn a_failed_append_is_repeated_in_a_new_segment() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    append(&mut journal, &files, &[row(1, 0, 50)]);
+    *files.broken.lock().unwrap() = true;
+    let mut rows = vec![row(2, 0, 50)];
+    now(journal.append(&files, &mut rows)).unwrap_err();
+    *files.broken.lock().unwrap() = false;
+    append(&mut journal, &files, &rows);
+    append(&mut journal, &files, &[row(3, 0, 50)]);
+    assert_eq!(files.segments().len(), 2);
+    assert_eq!(open(&files).known.len(), 3);
+}
+
+#[test]
+fn what_is_synced_survives_a_crash_of_the_machine() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    for n in 0..4 {
+        append(&mut journal, &files, &[row(n, 0, 50), row(n, 0, 10)]);
+        if n == 2 {
+            now(journal.sync(&files)).unwrap();
+        }
+    }
+    assert_eq!(files.segments().len(), 2);
+    files.crash_of_the_machine();
+    let remembered = open(&files);
+    assert_eq!(remembered.known.len(), 6);
+    assert!(remembered.damage.is_empty());
+}
+
+#[test]
+fn what_a_killed_process_left_is_safe_once_it_is_known() {
+    let files = Files::default();
+    append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
+    assert_eq!(open(&files).known.len(), 1);
+    files.crash_of_the_machine();
+    assert_eq!(open(&files).known.len(), 1);
+}
+
+#[test]
+fn what_could_not_be_synced_is_written_again_to_new_segments() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    append(&mut journal, &files, &[row(1, 0, 50)]);
+    now(journal.sync(&files)).unwrap();
+    append(&mut journal, &files, &[row(2, 0, 50), row(2, 0, 10)]);
+    *files.broken.lock().unwrap() = true;
+    now(journal.sync(&files)).unwrap_err();
+    now(journal.sync(&files)).unwrap_err();
+    *files.broken.lock().unwrap() = false;
+    append(&mut journal, &files, &[row(3, 0, 50)]);
+    now(journal.sync(&files)).unwrap();
+    files.crash_of_the_machine();
+    assert_eq!(open(&files).known.len(), 4);
+    // It is said to be safe by now.
+    append(&mut journal, &files, &[row(4, 0, 50)]);
+    let segments = files.segments();
+    now(journal.sync(&files)).unwrap();
+    assert_eq!(files.segments(), segments);
+    assert_eq!(open(&files).known.len(), 5);
+}
+
+#[test]
+fn old_segments_are_deleted_though_new_rows_come_beside_them() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    for n in 0..10 {
+        // A backlog of weeks beside the live edge.
+        append(
+            &mut journal,
+            &files,
+            &[row(n, 0, 1000), row(n, 1, 100 + u32::from(n))],
+        );
+    }
+    assert_eq!(files.segments().len(), 2);
+    let mut journal = open(&files).journal;
+    now(journal.forget_before(&files, at(109))).unwrap();
+    assert_eq!(files.segments().len(), 2, "one row is kept");
+    now(journal.forget_before(&files, at(110))).unwrap();
+    assert_eq!(files.segments().len(), 1);
+    append(&mut journal, &files, &[row(77, 0, 1001), row(78, 0, 100)]);
+    assert_eq!(files.segments().len(), 3);
+    now(journal.forget_before(&files, at(101))).unwrap();
+    append(&mut journal, &files, &[row(79, 0, 100)]);
+    assert_eq!(open(&files).known.len(), 12);
+    now(journal.forget_before(&files, at(2000))).unwrap();
+    assert_eq!(files.segments(), [""; 0]);
+    append(&mut journal, &files, &[row(79, 0, 2001)]);
+    assert_eq!(open(&files).known.len(), 1);
+}
+
+#[test]
+fn segments_are_closed_when_they_are_long() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    let rows = vec![row(1, 1, 50); 1 << 17];
+    for _ in 0..7 {
+        append(&mut journal, &files, &rows);
+    }
+    assert_eq!(files.segments().len(), 3);
+    assert_eq!(open(&files).known.len(), 1);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Admit {
+        message: u8,
+        status: u8,
+        dated: bool,
+    },
+    /// The rows on their way arrive, those with an even message or the others, or all.
+    Deliver {
+        which: Option<bool>,
+    },
+    Forget {
+        hour: u32,
+    },
+    /// A crash that leaves this share of the last append, of 256, or none.
+    Restart {
+        share: Option<u8>,
+    },
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0_u8..40, 0_u8..3, prop::bool::weighted(0.9))
+            .prop_map(|(message, status, dated)| Step::Admit { message, status, dated }),
+        3 => any::<Option<bool>>().prop_map(|which| Step::Deliver { which }),
+        1 => (100_u32..150).prop_map(|hour| Step::Forget { hour }),
+        1 => any::<Option<u8>>().prop_map(|share| Step::Restart { share }),
+    ]
+}
+
+/// Some are recent, some belong to a backlog.
+fn hour_of(message: u8) -> u32 {
+    100 + 5 * u32::from(message % 10)
+}
+
+/// What known rows must do, in the simplest way.
+#[derive(Debug, Default)]
+struct Model {
+    /// Message and status; the hour.
+    delivered: BTreeMap<(u8, u8), u32>,
+    on_their_way: BTreeMap<(u8, u8), Filed>,
+    horizon: u32,
+}
+
+impl Model {
+    fn admit(&self, message: u8, status: u8, hour: Option<u32>) -> &'static str {
+        let row = (message, status);
+        let here = |filed: &u32| hour.is_none_or(|hour| hour == *filed);
+        let other = |(m, s): &(u8, u8)| *m == message && *s != status;
+        if self.delivered.get(&row).is_some_and(here) {
+            "delivered"
+        } else if self.on_their_way.contains_key(&row) {
+            "on its way"
+        } else if self
+            .delivered
+            .iter()
+            .any(|(row, hour)| other(row) && here(hour))
+            || self.on_their_way.keys().any(other)
+        {
+            "changed"
+        } else {
+            "new"
+        }
+    }
+}
+
+fn word(admission: Admission) -> &'static str {
+    match admission {
+        Admission::New(_) => "new",
+        Admission::Changed(_) => "changed",
+        Admission::Delivered => "delivered",
+        Admission::OnItsWay(_) => "on its way",
+    }
+}
+
+proptest! {
+    #[test]
+    fn known_rows_agree_with_a_simple_model(steps in prop::collection::vec(any_step(), 0..200)) {
+        let files = Files::default();
+        let mut real = open(&files);
+        let mut model = Model::default();
+        let mut last: Vec<(u8, u8)> = Vec::new();
+        // Messages of even and odd numbers travel in different batches, none of which comes twice.
+        let mut sent = 0;
+        let batch = |message: u8, sent: u32| BatchId(sent * 2 + u32::from(message % 2));
+        for step in steps {
+            match step {
+                Step::Admit { message, status, dated } => {
+                    let filed = row(message, status, hour_of(message));
+                    let received = dated.then(|| at(filed.hour));
+                    let expected = model.admit(message, status, received.map(hour));
+                    let carrier = batch(message, sent);
+                    let admission = real.known.admit(filed.key, received, at(filed.hour), carrier);
+                    prop_assert_eq!(word(admission), expected);
+                    if let Admission::New(given) | Admission::Changed(given) = admission {
+                        prop_assert_eq!(given, filed);
+                        model.on_their_way.insert((message, status), filed);
+                    } else if let Admission::OnItsWay(carrier) = admission {
+                        prop_assert_eq!(carrier.0 % 2, u32::from(message % 2));
+                        prop_assert!(carrier.0 <= batch(message, sent).0);
+                    }
+                }
+                Step::Deliver { which } => {
+                    let arriving: Vec<_> = model.on_their_way.iter()
+                        .filter(|((message, _), _)| which.is_none_or(|even| (message % 2 == 0) == even))
+                        .map(|(row, filed)| (*row, *filed))
+                        .collect();
+                    let rows: Vec<Filed> = arriving.iter().map(|(_, filed)| *filed).collect();
+                    append(&mut real.journal, &files, &rows);
+                    for earlier in 0..=sent {
+                        for parity in [0, 1] {
+                            if which.is_none_or(|even| (parity == 0) == even) {
+                                real.known.arrived(batch(parity, earlier));
+                            }
+                        }
+                    }
+                    sent += 1;
+                    if !rows.is_empty() {
+                        last = arriving.iter().map(|(row, _)| *row).collect();
+                    }
+                    for (row, filed) in arriving {
+                        model.on_their_way.remove(&row);
+                        model.delivered.insert(row, filed.hour);
+                    }
+                }
+                Step::Forget { hour } => {
+                    model.horizon = model.horizon.max(hour);
+                    real.known.forget_before(at(model.horizon));
+                    now(real.journal.forget_before(&files, at(model.horizon))).unwrap();
+                    model.delivered.retain(|_, hour| *hour >= model.horizon);
+                }
+                Step::Restart { share } => {
+                    match share {
+                        Some(share) => files.crash(share),
+                        None => *files.last.lock().unwrap() = None,
+                    }
+                    real = open(&files);
+                    prop_assert!(share.is_some() || real.damage.is_empty());
+                    real.known.forget_before(at(model.horizon));
+                    model.on_their_way.clear();
+                    model.delivered.retain(|_, hour| *hour >= model.horizon);
+                    // What the crash cut off is new again; nothing else is.
+                    for (message, status) in last.drain(..) {
+                        let filed = row(message, status, hour_of(message));
+                        let was_there = model.delivered.remove(&(message, status)).is_some();
+                        let carrier = batch(message, sent);
+                        let admission =
+                            real.known.admit(filed.key, Some(at(filed.hour)), at(0), carrier);
+                        if admission == Admission::Delivered {
+                            prop_assert!(was_there);
+                            model.delivered.insert((message, status), filed.hour);
+                        } else {
+                            prop_assert!(share.is_some() || !was_there);
+                            model.on_their_way.insert((message, status), filed);
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(real.known.len(), model.delivered.len());
+        }
+    }
+}
+
+/// What is kept of two segments: three rows of the last day, two older ones.
+fn two_segments(files: &Files) -> Inventory {
+    let mut journal = open(files).journal;
+    append(&mut journal, files, &[row(1, 0, 100), row(2, 0, 101)]);
+    append(&mut journal, files, &[row(3, 0, 10), row(4, 0, 11)]);
+    append(&mut journal, files, &[row(5, 0, 102)]);
+    now(journal.sync(files)).unwrap();
+    assert_eq!(journal.inventory(at(12)), Inventory::from([(0, 3)]));
+    let all = journal.inventory(at(11));
+    assert_eq!(all, Inventory::from([(0, 3), (1, 2)]));
+    all
+}
+
+fn expecting(files: &Files, inventory: &Inventory) -> Remembered {
+    now(Journal::open(files, SEED_OF_TESTS, inventory)).unwrap()
+}
+
+#[test]
+fn a_segment_that_has_lost_rows_is_noticed_and_its_number_not_used_again() {
+    type Harm = fn(&Files, &str);
+    let harms: [(Harm, u64, usize); 3] = [
+        (|files, name| files.change(name, Vec::clear), 0, 1),
+        (|files, name| now(files.delete(name)).unwrap(), 0, 1),
+        // Cut between two frames.
+        (
+            |files, name| files.change(name, |content| content.truncate(24)),
+            1,
+            2,
+        ),
+    ];
+    for (harm, left, newest) in harms {
+        let files = Files::default();
+        let kept = two_segments(&files);
+        let whole = expecting(&files, &kept);
+        assert!(whole.damage.is_empty(), "{:?}", whole.damage);
+        assert_eq!(whole.journal.inventory(at(0)), kept);
+        let names = files.segments();
+        harm(&files, &names[1]);
+        let mut found = expecting(&files, &kept);
+        let lost = 2 - left;
+        let said = format!(
+            "{} has {left} of 2 rows: {lost} may be sent twice",
+            names[1]
+        );
+        assert_eq!(found.damage, [said]);
+        assert_eq!(found.known.len(), 3 + usize::try_from(left).unwrap());
+        let kept = found.journal.inventory(at(0));
+        assert_eq!(kept.len(), newest);
+        assert!(
+            expecting(&files, &kept).damage.is_empty(),
+            "it is said once"
+        );
+        append(&mut found.journal, &files, &[row(6, 0, 103)]);
+        assert!(files.segments().contains(&segment_name(2)), "a new one");
+    }
+    // More than was counted is no damage: a kill came before the count was kept.
+    let files = Files::default();
+    two_segments(&files);
+    assert!(
+        expecting(&files, &Inventory::from([(0, 1)]))
+            .damage
+            .is_empty()
+    );
+    // All of it is gone, the seed, too.
+    let files = Files::default();
+    let said = expecting(&files, &Inventory::from([(0, 1)])).damage;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("all known rows are forgotten"), "{said:?}");
+}
+
+#[test]
+fn a_number_is_not_used_again_whether_its_segment_is_there_or_named() {
+    let files = Files::default();
+    two_segments(&files);
+    let mut journal = expecting(&files, &Inventory::from([(7, 1)])).journal;
+    append(&mut journal, &files, &[row(6, 0, 103)]);
+    assert!(files.segments().contains(&segment_name(8)));
+}
+
+#[test]
+fn what_is_doubtful_is_not_counted() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    append(&mut journal, &files, &[row(1, 0, 50), row(2, 0, 50)]);
+    *files.broken.lock().unwrap() = true;
+    now(journal.sync(&files)).unwrap_err();
+    *files.broken.lock().unwrap() = false;
+    now(journal.sync(&files)).unwrap();
+    assert_eq!(journal.inventory(at(0)), Inventory::from([(1, 2)]));
+    *files.broken.lock().unwrap() = true;
+    for _ in 0..3 {
+        now(journal.append(&files, &mut vec![row(3, 0, 50)])).unwrap_err();
+    }
+    *files.broken.lock().unwrap() = false;
+    assert_eq!(journal.inventory(at(0)), Inventory::from([(1, 2)]));
+    let segments = files.segments();
+    assert!(
+        segments.len() <= 2,
+        "no part of a try is left: {segments:?}"
+    );
+}
+
+#[test]
+fn what_is_no_file_is_damage_and_is_left_alone() {
+    let files = Files::default();
+    let kept = two_segments(&files);
+    files.replaced.lock().unwrap().push(segment_name(0));
+    let mut found = expecting(&files, &kept);
+    assert_eq!(found.damage.len(), 2, "{:?}", found.damage);
+    assert!(found.damage[0].contains("left alone: it is a device"));
+    assert_eq!(found.known.len(), 2);
+    append(&mut found.journal, &files, &[row(6, 0, 103)]);
+    assert_eq!(files.segments().len(), 3);
+    files.replaced.lock().unwrap().push(SEED.to_owned());
+    let found = expecting(&files, &kept);
+    assert!(found.damage[0].contains("all known rows are forgotten"));
+    assert!(found.known.is_empty());
+}

@@ -1,0 +1,255 @@
+//! What a person wants done with dead letters, and how far that is.
+//!
+//! As for backfills there are two files, each with one writer: the person's command leaves the [`Order`], and the
+//! one who has the letters writes the [`Outcome`].
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use super::{Content, Letter, Letters, Settled};
+use crate::Store;
+
+/// The file with the order.
+pub const ORDER_FILE: &str = "dead-letters-order.json";
+
+/// The file with what came of it.
+pub const OUTCOME_FILE: &str = "dead-letters-outcome.json";
+
+/// The version of both formats.
+const VERSION: u32 = 1;
+
+/// What is to be done with letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// They are sent to the intake, each once.
+    Retry,
+    /// They are thrown away.
+    Drop,
+}
+
+/// What a person wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    version: u32,
+    /// Tells it from other orders.
+    pub id: Uuid,
+    /// What is to be done.
+    pub act: Act,
+    /// With which letters; none for all.
+    pub letters: Option<Vec<String>>,
+    /// Also those of which a copy with the subject cut was delivered.
+    pub also_cut: bool,
+}
+
+/// A letter that stays, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Its id.
+    pub id: String,
+    /// Why it stays.
+    pub reason: String,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    version: u32,
+    /// The order.
+    pub id: Uuid,
+    /// Whether nothing more will come of it.
+    pub done: bool,
+    /// Letters that the intake has accepted.
+    pub accepted: Vec<String>,
+    /// Letters that were thrown away.
+    pub dropped: Vec<String>,
+    /// Letters that stay.
+    pub left: Vec<Left>,
+}
+
+impl Order {
+    /// A new order.
+    pub fn new(id: Uuid, act: Act, letters: Option<Vec<String>>, also_cut: bool) -> Self {
+        Self {
+            version: VERSION,
+            id,
+            act,
+            letters,
+            also_cut,
+        }
+    }
+
+    /// The content of its file.
+    ///
+    /// # Errors
+    /// Never, as far as is known.
+    pub fn to_json(&self) -> io::Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(io::Error::other)
+    }
+
+    /// Reads the file; none when there is none that this program understands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load(store: &impl Store) -> io::Result<Option<Self>> {
+        let order: Option<Self> = load(store, ORDER_FILE).await?;
+        Ok(order.filter(|order| order.version == VERSION))
+    }
+}
+
+impl Outcome {
+    /// Reads the file; none when there is none that this program understands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn load(store: &impl Store) -> io::Result<Option<Self>> {
+        let outcome: Option<Self> = load(store, OUTCOME_FILE).await?;
+        Ok(outcome.filter(|outcome| outcome.version == VERSION))
+    }
+
+    fn stays(&mut self, id: &str, reason: &str) {
+        self.left.push(Left {
+            id: id.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+async fn load<T: DeserializeOwned>(store: &impl Store, name: &str) -> io::Result<Option<T>> {
+    let text = store.read(name).await?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// An order that is being carried out.
+#[derive(Debug)]
+pub struct Work {
+    order: Order,
+    /// Letters that are still to be sent.
+    queue: VecDeque<String>,
+    /// What came of it so far.
+    pub outcome: Outcome,
+}
+
+impl Work {
+    /// Begins to carry out an order. Letters that are to be thrown away are so at once.
+    ///
+    /// # Errors
+    /// When the store cannot be written: the order can be begun again.
+    pub async fn begin(
+        order: Order,
+        letters: &mut Letters,
+        store: &impl Store,
+        now: DateTime<Utc>,
+    ) -> io::Result<Self> {
+        let known = letters.ids();
+        let wanted = order.letters.clone().unwrap_or_else(|| known.clone());
+        let mut outcome = Outcome {
+            version: VERSION,
+            id: order.id,
+            done: false,
+            accepted: Vec::new(),
+            dropped: Vec::new(),
+            left: Vec::new(),
+        };
+        let known: BTreeSet<String> = known.into_iter().collect();
+        let (there, gone): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|id| known.contains(id));
+        for id in gone {
+            outcome.stays(&id, "there is no such letter");
+        }
+        let mut queue = VecDeque::new();
+        match order.act {
+            Act::Drop => {
+                let ids = there.iter().cloned().collect();
+                letters.settle(store, &ids, Settled::Dropped, now).await?;
+                outcome.dropped = there;
+            }
+            Act::Retry => queue.extend(there),
+        }
+        Ok(Self {
+            order,
+            queue,
+            outcome,
+        })
+    }
+
+    /// The next event to send, with the id of its letter; none when there is none left.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn next(
+        &mut self,
+        letters: &Letters,
+        store: &impl Store,
+    ) -> io::Result<Option<(String, String)>> {
+        while let Some(id) = self.queue.front().cloned() {
+            let found = letters.find(store, &[id.clone()].into()).await?;
+            self.queue.pop_front();
+            match found.into_iter().next() {
+                Some(letter) => match self.sendable(letters, letter) {
+                    Ok(event) => return Ok(Some((id, event))),
+                    Err(reason) => self.outcome.stays(&id, reason),
+                },
+                None => self.outcome.stays(&id, "there is no such letter"),
+            }
+        }
+        self.outcome.done = true;
+        Ok(None)
+    }
+
+    /// The event of a letter, or why it is not sent.
+    fn sendable(&self, letters: &Letters, letter: Letter) -> Result<String, &'static str> {
+        let is_named = self.order.letters.is_some();
+        match letter.content {
+            Content::Bytes(_) => Err("it is no event, but bytes of an answer"),
+            _ if letter.copy_sent && !self.order.also_cut => {
+                Err("a copy with its subject cut was delivered; --also-cut sends the whole of it")
+            }
+            _ if letter.intake != letters.intake() && !is_named => {
+                Err("it is for an intake with another key; it is sent when it is named")
+            }
+            Content::Event(text) => Ok(text),
+        }
+    }
+
+    /// What the intake said to the event of a letter. An acceptance is filed before the letter goes.
+    ///
+    /// # Errors
+    /// When the store cannot be written: call it again.
+    pub async fn offered(
+        &mut self,
+        letters: &mut Letters,
+        store: &impl Store,
+        now: DateTime<Utc>,
+        id: &str,
+        answer: &Result<(), String>,
+    ) -> io::Result<()> {
+        match answer {
+            Ok(()) => {
+                let ids = [id.to_owned()].into();
+                letters.settle(store, &ids, Settled::Accepted, now).await?;
+                self.outcome.accepted.push(id.to_owned());
+            }
+            Err(reason) => self.outcome.stays(id, reason),
+        }
+        Ok(())
+    }
+
+    /// Tells how far it is; once it is done, the order goes.
+    ///
+    /// # Errors
+    /// When the store cannot be written: call it again.
+    pub async fn tell(&self, store: &impl Store) -> io::Result<()> {
+        let text = serde_json::to_vec(&self.outcome).map_err(io::Error::other)?;
+        store.write(OUTCOME_FILE, text.into()).await?;
+        if self.outcome.done {
+            store.delete(ORDER_FILE).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Refusals of Microsoft Graph.
+
+use std::time::Duration;
+
+use super::{Refusal, SERVICE_ID, SERVICE_PRINCIPAL, lacks_service_principal, reach, redirect};
+use crate::{Class, Error, complaint::Complaint};
+
+/// When a query whose window ends in the service's future is asked again.
+const CLOCK_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a refusal of Graph means.
+pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
+    let status = refusal.response.status();
+    let complaint = refusal.complaint();
+    let odd = refusal.odd("graph_url");
+    let (class, text) = match (status.as_u16(), odd) {
+        (_, Some(odd)) => odd,
+        (status, None) => meaning(status, refusal, &complaint),
+    };
+    Error::Status {
+        status,
+        class,
+        concern: refusal.concern(),
+        sentence: format!(
+            "Microsoft Graph answered {status}: {text}{} (client-request-id {}{})",
+            complaint.quoted(),
+            refusal.request_id,
+            own_id(refusal)
+        ),
+    }
+}
+
+/// What a status means that tells something about the request.
+fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    match status {
+        300..=399 => (
+            Class::Refused,
+            redirect(refusal.asked, refusal.response, "graph_url"),
+        ),
+        401 | 403 if lacks_service_principal(refusal.response.body()) => {
+            (Class::Refused, service_principal())
+        }
+        401 => (
+            Class::Refused,
+            "it does not accept the app's token: check that `tenant_id` is the tenant whose mail \
+             is traced, and that `login_url` and `graph_url` belong to its cloud"
+                .to_owned(),
+        ),
+        403 if let Some(barred) = refusal.barred() => (Class::Refused, barred),
+        403 => (
+            Class::Refused,
+            "the app may not read the message trace: grant it the application permission \
+             `ExchangeMessageTrace.Read.All` of Microsoft Graph, with an administrator's consent"
+                .to_owned(),
+        ),
+        400 | 404 | 410 | 414 if refusal.link.is_some() => (
+            Class::Narrow,
+            "it does not accept its own link to the next page: the rest of the window is asked \
+             for anew"
+                .to_owned(),
+        ),
+        400 => bad_request(refusal, complaint),
+        404 | 410 => (
+            Class::Refused,
+            "there is no message trace at this address: `graph_url` is wrong, or this cloud has \
+             none (those of the US government and of China have not); correct `graph_url`, or \
+             use the trigger `message_trace_oauth`"
+                .to_owned(),
+        ),
+        429 => (
+            refusal.transient(),
+            "the tenant's quota of message trace queries (100 in 5 minutes) is used up: asked \
+             again later; if it persists, see what else reads it, or lower `quota`"
+                .to_owned(),
+        ),
+        408 | 500..=599 => (
+            refusal.transient(),
+            "the service fails for the moment: asked again later; if it persists, see the service \
+             health of Microsoft 365"
+                .to_owned(),
+        ),
+        _ => (
+            Class::Refused,
+            "it does not accept the request: check `graph_url` and any proxy in between".to_owned(),
+        ),
+    }
+}
+
+fn service_principal() -> String {
+    format!(
+        "the tenant lacks the service principal of Microsoft's message trace, or it is not active \
+         yet: have an administrator create it with `New-MgServicePrincipal -AppId \
+         {SERVICE_PRINCIPAL}` and wait, which takes hours, up to a day; collection goes on by \
+         itself then"
+    )
+}
+
+/// A 400 to the first query of a window.
+fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    let said = complaint.text.to_ascii_lowercase();
+    if let Some(out_of_reach) = reach(refusal, &said) {
+        return out_of_reach;
+    }
+    if said.contains("longer than") {
+        let text = "the window is too wide for one query: it is read in narrower ones";
+        return (Class::Narrow, text.to_owned());
+    }
+    if said.contains("future") {
+        let class = Class::Transient {
+            retry_after: Some(CLOCK_PAUSE),
+        };
+        let text = "the window ends in the service's future: asked again later; if it persists, \
+                    set the clock of this machine right";
+        return (class, text.to_owned());
+    }
+    let text = "it does not accept the query: check that `graph_url` is the address of Microsoft \
+                Graph, and report it if so";
+    (Class::Refused, text.to_owned())
+}
+
+/// The service's own id of the request.
+fn own_id(refusal: &Refusal<'_>) -> String {
+    refusal
+        .response
+        .headers()
+        .get(SERVICE_ID)
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| id.len() <= 64)
+        .map_or_else(String::new, |id| format!(", request-id {id}"))
+}

@@ -1,0 +1,172 @@
+//! Refusals of the services as sentences: what happened, what it means, what to do.
+
+mod graph;
+mod reporting;
+
+use std::time::Duration;
+
+use base::http::{Response, retry_after};
+use chrono::{DateTime, Utc};
+use http::{StatusCode, header::LOCATION};
+use serde_json::Value;
+use url::Url;
+use uuid::Uuid;
+
+pub(super) use self::{graph::graph, reporting::reporting};
+use super::{
+    Class, Concern, Link,
+    complaint::{Complaint, without_mark},
+    redirect,
+};
+
+/// Microsoft's app "Transport Data Platform", of which a tenant must have a service principal
+/// before Graph answers for its message traces. The words around it in the refusal vary.
+const SERVICE_PRINCIPAL: &str = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
+
+/// The header with the id that the service gives to a request.
+const SERVICE_ID: &str = "request-id";
+
+/// An answer other than success, and what was asked.
+pub(super) struct Refusal<'a> {
+    pub(super) response: &'a Response,
+    /// The address that gave it.
+    pub(super) asked: &'a Url,
+    /// Whether it is one of those that pass by themselves, and if so, whether they have lasted too
+    /// long for that.
+    pub(super) odd: Option<bool>,
+    /// The permission to read message traces that the token is known to have.
+    pub(super) permitted: Option<&'static str>,
+    pub(super) request_id: Uuid,
+    pub(super) link: Option<&'a Link>,
+    pub(super) secrets: Vec<&'a str>,
+    /// Whether an app signed in, or else an account.
+    pub(super) by_app: bool,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Refusal<'_> {
+    /// The pause that the service asks for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        retry_after(self.response.headers(), self.now)
+    }
+
+    fn concern(&self) -> Concern {
+        match self.response.status().as_u16() {
+            401 | 403 if lacks_service_principal(self.response.body()) => Concern::ServicePrincipal,
+            401 => Concern::SignIn,
+            403 if self.barred().is_none() => Concern::Permission,
+            _ => Concern::Query,
+        }
+    }
+
+    fn transient(&self) -> Class {
+        Class::passing(self.response.status(), self.retry_after())
+    }
+
+    /// What an answer means that passes by itself as a rule, if it is one; a person must look when
+    /// there has been nothing else for long. A link is not asked for again and again.
+    fn odd(&self, setting: &str) -> Option<(Class, String)> {
+        let lasts = self
+            .odd
+            .filter(|_| self.link.is_none() || self.response.status() != StatusCode::BAD_REQUEST)?;
+        let class = if lasts {
+            Class::Refused
+        } else {
+            self.transient()
+        };
+        let text = format!(
+            "the answer tells nothing about the request, which passes by itself as a rule: asked \
+             again later; if it persists, check `{setting}` and any proxy in between"
+        );
+        Some((class, text))
+    }
+
+    /// What a web page that forbids the request means when the token has the permission: it is not
+    /// from the service.
+    fn barred(&self) -> Option<String> {
+        let permission = self.permitted?;
+        let is_barred = self.response.status() == StatusCode::FORBIDDEN
+            && without_mark(self.response.body())
+                .trim_ascii_start()
+                .starts_with(b"<");
+        is_barred.then(|| {
+            format!(
+                "a web page forbids the request, although the token has the permission \
+                 `{permission}`: a proxy or gateway on the way does not let it pass; allow it \
+                 there"
+            )
+        })
+    }
+
+    /// Whether the service itself has written it, and no proxy or gateway on the way.
+    fn is_own(&self) -> bool {
+        let response = self.response;
+        let id = response.headers().get(SERVICE_ID);
+        let has_id = id.is_some_and(|id| !id.as_bytes().trim_ascii().is_empty());
+        let json = serde_json::from_slice::<Value>(response.body());
+        let text = |path| Some(json.as_ref().ok()?.pointer(path)?.is_string());
+        let texts = [
+            "/error/message",
+            "/error/message/value",
+            "/odata.error/message/value",
+        ];
+        has_id && texts.into_iter().any(|path| text(path) == Some(true))
+    }
+
+    fn complaint(&self) -> Complaint {
+        Complaint::read(self.response.body(), &self.secrets)
+    }
+}
+
+/// Whether the tenant lacks the service principal; a new token does not help then.
+pub(super) fn lacks_service_principal(body: &[u8]) -> bool {
+    body.windows(SERVICE_PRINCIPAL.len())
+        .any(|part| part.eq_ignore_ascii_case(SERVICE_PRINCIPAL.as_bytes()))
+}
+
+/// What a redirect means that is not followed, of a service whose address is in `setting`.
+pub(super) fn redirect(asked: &Url, response: &Response, setting: &str) -> String {
+    if redirect::target(asked, response).is_some() {
+        return format!("it redirects again and again: check `{setting}` and any proxy in between");
+    }
+    let target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .map_or_else(|| "nowhere".to_owned(), target_host);
+    format!(
+        "it redirects to {target}, where no credential is sent: check `{setting}` and any proxy \
+         in between"
+    )
+}
+
+/// The host of a redirect; a relative one stays where it is.
+fn target_host(location: &str) -> String {
+    match Url::parse(location) {
+        Ok(url) => url.host_str().unwrap_or("nowhere").to_owned(),
+        Err(_) => "another path".to_owned(),
+    }
+}
+
+/// What a 400 means that says something like "The StartDate can't be older than 10 days from today.";
+/// none when it is about something else, or is not certain to be the service's own: only that has the
+/// envelope of its errors and the id that it gives to each request.
+fn reach(refusal: &Refusal<'_>, said: &str) -> Option<(Class, String)> {
+    let (_, rest) = said.split_once("older than")?;
+    if !refusal.is_own() {
+        return None;
+    }
+    let days = rest
+        .split_whitespace()
+        .next()
+        .and_then(|days| days.parse().ok());
+    let reach = days.map_or_else(String::new, |days: u32| format!(" of {days} days"));
+    let text = format!(
+        "it says that the window starts before what it keeps{reach}: asked again, and nothing is \
+         given up before that is certain"
+    );
+    Some((Class::OutOfReach { days }, text))
+}
+
+#[cfg(test)]
+mod tests;

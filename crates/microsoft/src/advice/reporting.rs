@@ -1,0 +1,151 @@
+//! Refusals of the Reporting Web Service.
+
+use http::{HeaderMap, header::WWW_AUTHENTICATE};
+
+use super::{Refusal, reach, redirect};
+use crate::{Class, Error, Link, complaint::Complaint};
+
+/// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
+/// it fails for ever at `$skiptoken=999999`, about one million rows into a result.
+const DEEP: u64 = 990_000;
+
+/// What a refusal of the Reporting Web Service means.
+pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
+    let status = refusal.response.status();
+    let complaint = refusal.complaint();
+    let odd = refusal.odd("reporting_url");
+    let (class, text) = match (status.as_u16(), odd) {
+        (_, Some(odd)) => odd,
+        (status, None) => meaning(status, refusal, &complaint),
+    };
+    Error::Status {
+        status,
+        class,
+        concern: refusal.concern(),
+        sentence: format!(
+            "the Reporting Web Service answered {status}: {text}{}",
+            complaint.quoted()
+        ),
+    }
+}
+
+/// What a status means that tells something about the request.
+fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    let headers = refusal.response.headers();
+    let transient = refusal.transient();
+    let deep = refusal
+        .link
+        .and_then(Link::depth)
+        .is_some_and(|depth| depth >= DEEP);
+    match status {
+        300..=399 => (
+            Class::Refused,
+            redirect(refusal.asked, refusal.response, "reporting_url"),
+        ),
+        400 => bad_request(refusal, complaint),
+        401 if refusal.by_app => (
+            Class::Refused,
+            "it does not accept the token of the app: check that `tenant_id` is the tenant whose \
+             mail is traced, and that `reporting_url` belongs to its cloud"
+                .to_owned(),
+        ),
+        401 => (Class::Refused, wrong_account(headers).to_owned()),
+        403 if let Some(barred) = refusal.barred() => (
+            Class::Refused,
+            format!(
+                "{barred}; if there is none, assign the directory role `Security Reader` or \
+                 `Global Reader` to the app"
+            ),
+        ),
+        403 if refusal.by_app => (
+            Class::Refused,
+            "the app may not read the message trace: besides the application permission \
+             `ReportingWebService.Read.All` of Office 365 Exchange Online it needs a directory \
+             role; assign `Security Reader` or `Global Reader` to its service principal"
+                .to_owned(),
+        ),
+        403 => (
+            Class::Refused,
+            "the account may not read the message trace: give it the rights `Reports reader` and \
+             `Security reader` in Microsoft 365, which take up to an hour to act"
+                .to_owned(),
+        ),
+        404 | 410 => (
+            Class::Refused,
+            "there is no message trace at this address: Microsoft has retired the Reporting Web \
+             Service for this organization, or `reporting_url` is wrong; use the trigger \
+             `message_trace_graph`, or correct `reporting_url`"
+                .to_owned(),
+        ),
+        500 if deep && complaint.code == "UnknownError" => (
+            Class::Narrow,
+            "the service fails this deep into one result (it stops at about one million rows): \
+             the window is read in narrower ones"
+                .to_owned(),
+        ),
+        429 => (
+            transient,
+            "the service asks for fewer requests: asked again later; if it persists, raise \
+             `frequency` or see what else reads this organization's message trace"
+                .to_owned(),
+        ),
+        408 | 500..=599 => (
+            transient,
+            "the service fails for the moment: asked again later; if it persists, see the service \
+             health of Microsoft 365"
+                .to_owned(),
+        ),
+        _ => (
+            Class::Refused,
+            "the service does not accept the request: check `reporting_url` and any proxy in \
+             between"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What a 401 to a name and password means, from the ways to sign in that the service offers.
+fn wrong_account(headers: &HeaderMap) -> &'static str {
+    let mut offers = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|challenge| {
+            let scheme = challenge.split_whitespace().next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case("basic")
+        })
+        .peekable();
+    if offers.peek().is_none() {
+        "the sign-in is refused: either the name or password of the account is wrong (check \
+         `account_name` and `account_password`, and the account's sign-in log in Microsoft \
+         Entra), or Microsoft has switched off sign-in with a password for this organization \
+         (then use the trigger `message_trace_graph`)"
+    } else if offers.any(|basic| basic) {
+        "the name or password of the account is wrong, expired or locked: check `account_name` \
+         and `account_password`, and the account's sign-in log in Microsoft Entra"
+    } else {
+        "Microsoft has switched off sign-in with a password for this organization: use the \
+         trigger `message_trace_graph`, which signs in as an app"
+    }
+}
+
+/// A 400: of a window before what is kept, of one that is too wide, of a link, or of anything.
+fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+    let said = complaint.text.to_ascii_lowercase();
+    if let Some(out_of_reach) = reach(refusal, &said) {
+        return out_of_reach;
+    }
+    if refusal.link.is_some() {
+        let text = "it does not accept its own link to the next page: the window is read anew in \
+                    narrower ones";
+        return (Class::Narrow, text.to_owned());
+    }
+    if said.contains("longer than") {
+        let text = "the window is too wide for one query: it is read in narrower ones";
+        return (Class::Narrow, text.to_owned());
+    }
+    let text = "it does not accept the query: check that `reporting_url` is the address of the \
+                Reporting Web Service, and report it if so";
+    (Class::Refused, text.to_owned())
+}

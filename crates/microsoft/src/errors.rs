@@ -1,0 +1,263 @@
+//! What can go wrong when a page is asked for, and whether asking again helps.
+
+use std::{sync::Arc, time::Duration};
+
+use base::http::{HttpError, HttpErrorKind};
+use http::StatusCode;
+
+use super::{identity::SignInError, link::LinkError};
+
+/// What the Reporting Web Service says when a query took it too long (reference A.8).
+const TIMED_OUT: &str = "UnifiedReportingTimeout";
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There was no whole answer.
+    #[error("no answer from Microsoft; asked again later, check network and proxy if it persists")]
+    NoAnswer(#[source] HttpError),
+    /// The answer was a refusal.
+    #[error("{sentence}")]
+    Status {
+        /// The status of the answer.
+        status: StatusCode,
+        /// Whether asking again helps.
+        class: Class,
+        /// What it is about.
+        concern: Concern,
+        /// What happened, what it means and what to do, with what the service said.
+        sentence: String,
+    },
+    /// The answer claims success, but is not certain to be a whole page.
+    #[error("unreadable answer: {0}; asked again later")]
+    Unreadable(#[from] Unreadable),
+    /// The page has a link to the next one that is not followed.
+    #[error("the link to the next page is refused")]
+    Link(#[from] LinkError),
+    /// There is no token to ask with.
+    #[error(transparent)]
+    SignIn(#[from] Arc<SignInError>),
+    /// The service would refuse the window, as it ends in its future.
+    #[error(
+        "the window ends {} s ahead of the service's clock; asked when it is past, set the clock \
+         of this machine right if that is long", by.as_secs() + 1
+    )]
+    Ahead {
+        /// How far.
+        by: Duration,
+    },
+    /// The request could not be built.
+    #[error("request cannot be made; check the address of the service and the credentials")]
+    Request(#[source] http::Error),
+}
+
+impl Error {
+    /// Whether asking again helps.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NoAnswer(error) => match error.kind {
+                HttpErrorKind::Setup => Class::Refused,
+                HttpErrorKind::TooLarge => Class::Narrow,
+                _ => Class::Outage,
+            },
+            Self::Status { class, .. } => *class,
+            Self::Unreadable(what) if what.may_be_the_pages() => Class::Unreadable,
+            Self::Unreadable(_) => Class::Transient { retry_after: None },
+            Self::SignIn(error) => error.class(),
+            Self::Ahead { by } => Class::Transient {
+                retry_after: Some(*by),
+            },
+            // The rest of the window can be asked for without it.
+            Self::Link(LinkError::TooLong) => Class::Narrow,
+            Self::Link(_) | Self::Request(_) => Class::Refused,
+        }
+    }
+
+    /// Whether a narrower window might be answered: services are known to fail or to take too long
+    /// when a window holds more than they can look through in time, although it is within all
+    /// limits.
+    pub fn may_be_too_wide(&self) -> bool {
+        match self {
+            Self::NoAnswer(error) => error.kind == HttpErrorKind::Timeout,
+            Self::Status {
+                status, sentence, ..
+            } => matches!(status.as_u16(), 500 | 504) || sentence.contains(TIMED_OUT),
+            _ => false,
+        }
+    }
+
+    /// What the failure is about.
+    pub fn concern(&self) -> Concern {
+        match self {
+            Self::Status { concern, .. } => *concern,
+            Self::SignIn(error) => error.concern(),
+            _ => Concern::Query,
+        }
+    }
+
+    /// A word for metrics labels: the status of a refusal, or the kind of failure.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoAnswer(error) => error.kind.label(),
+            Self::Status { status, .. } => status_label(*status),
+            Self::Unreadable(_) => "unreadable",
+            Self::Link(_) => "link",
+            Self::SignIn(_) => "sign_in",
+            Self::Ahead { .. } => "ahead",
+            Self::Request(_) => "request",
+        }
+    }
+}
+
+/// The status where it tells something by itself, else its hundred, so that labels stay few.
+fn status_label(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        408 => "408",
+        410 => "410",
+        429 => "429",
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        other => match other / 100 {
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        },
+    }
+}
+
+/// What a failure is about. What comes before it in this list has worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Concern {
+    /// Who asks.
+    SignIn,
+    /// What they may do.
+    Permission,
+    /// What the tenant needs besides.
+    ServicePrincipal,
+    /// The question or its answer.
+    Query,
+}
+
+/// Whether asking again helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The service does not answer, or only that it fails (408, 5xx) and not when to come back: find
+    /// out with single requests when it is back.
+    Outage,
+    /// The service has too much to do, and says so with a 429, or with a `Retry-After` of any value:
+    /// ask as seldom as it wishes, and more seldom each time, since every request may prolong it.
+    Throttled {
+        /// The pause that the service asked for.
+        retry_after: Option<Duration>,
+    },
+    /// It passes by itself: ask again, with growing pauses.
+    Transient {
+        /// The pause that the service asked for.
+        retry_after: Option<Duration>,
+    },
+    /// A person must act: ask again, but slowly.
+    Refused,
+    /// The answer cannot be read: ask for the same page again, and if that does not help, for narrower
+    /// windows.
+    Unreadable,
+    /// This window, or this link, cannot be read like this: ask for narrower windows.
+    Narrow,
+    /// The window lies, at least partly, before what the service keeps, and no longer comes back.
+    OutOfReach {
+        /// How many days back the service reaches, when it says so.
+        days: Option<u32>,
+    },
+}
+
+impl Class {
+    /// What an answer means that passes by itself, by its status and its `Retry-After`.
+    pub(super) fn passing(status: StatusCode, retry_after: Option<Duration>) -> Self {
+        match (status.as_u16(), retry_after) {
+            (429, _) | (_, Some(_)) => Self::Throttled { retry_after },
+            (408 | 500..=599, None) => Self::Outage,
+            _ => Self::Transient { retry_after: None },
+        }
+    }
+}
+
+/// Why an answer that claims success is not taken for a page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not text.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    /// It ends too early.
+    #[error("its JSON breaks off after {bytes} bytes")]
+    Cut {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It is garbled.
+    #[error("it is not valid JSON at line {line}, column {column}")]
+    NotJson {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// It is JSON of another shape.
+    #[error("its JSON is not a page of rows (line {line}, column {column})")]
+    NotAPage {
+        /// Where, counted from 1.
+        line: usize,
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// It is a web page or feed, with this title.
+    #[error(
+        "it is markup ({}) instead of JSON: check the address of the service in the settings and \
+         any proxy in between", title.as_deref().unwrap_or("without a title")
+    )]
+    Markup {
+        /// Its title.
+        title: Option<String>,
+    },
+    /// It has no list of rows; what it says instead.
+    #[error("it has no list of rows{}", said(.0))]
+    NoRows(String),
+    /// It reports an error beside or instead of rows.
+    #[error("it reports an error with status 200{}", said(.0))]
+    ErrorInside(String),
+    /// One of its rows is not a JSON object.
+    #[error("one of its rows is not a JSON object")]
+    RowNotAnObject,
+    /// Its rows would take far more memory in the form in which they are delivered.
+    #[error("its rows say the same over and over")]
+    Swollen,
+}
+
+impl Unreadable {
+    /// Whether it may be this page that cannot be read, and no other. Else another service has answered,
+    /// or the service as a whole has failed.
+    fn may_be_the_pages(&self) -> bool {
+        match self {
+            Self::NotUtf8
+            | Self::Cut { .. }
+            | Self::NotJson { .. }
+            | Self::NotAPage { .. }
+            | Self::RowNotAnObject
+            | Self::Swollen => true,
+            Self::Markup { .. } | Self::NoRows(_) | Self::ErrorInside(_) => false,
+        }
+    }
+}
+
+fn said(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(" (it says: {text})")
+    }
+}

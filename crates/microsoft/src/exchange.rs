@@ -1,0 +1,276 @@
+//! One signed request and its answer.
+
+use std::{
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use base::{
+    Clock,
+    clock::Reading,
+    http::{Http, Response},
+};
+use bytes::Bytes;
+use chrono::DateTime;
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode,
+    header::{AGE, AUTHORIZATION, DATE},
+};
+use rows::Window;
+use tokio::time::Instant;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
+    advice::{Refusal, lacks_service_principal},
+    link::Link,
+    oddities::{Oddities, is_odd},
+    pace::Pace,
+    redirect,
+    service_clock::{QUESTIONS, ServiceClock, ServiceTime, Sighting, question},
+    sign_in::Authorization,
+    under_way::Requests,
+};
+
+/// The id that a client gives its request; the service repeats it in its own log.
+const REQUEST_ID: &str = "client-request-id";
+
+/// Sends signed requests to one service.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) http: Http,
+    pub(super) clock: Clock,
+    pub(super) sign_in: SignIn,
+    /// What every request carries.
+    pub(super) headers: HeaderMap,
+    /// What every request waits for.
+    pub(super) limiter: Option<Limiter>,
+    /// How long answers take.
+    pub(super) pace: Pace,
+    /// Since when there are none but odd answers.
+    pub(super) oddities: Oddities,
+    /// What answers tell of the service's time.
+    pub(super) times: Times,
+    /// What is being answered.
+    pub(super) requests: Requests,
+}
+
+/// The service's time, and the next question for it.
+#[derive(Debug)]
+pub(super) struct Times {
+    clock: Mutex<ServiceClock>,
+    question: AtomicU32,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            clock: Mutex::new(ServiceClock::new(Instant::now())),
+            question: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Times {
+    fn clock(&self) -> MutexGuard<'_, ServiceClock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer, and what was sent for it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response,
+    /// The address that gave it.
+    pub(super) url: Url,
+    pub(super) request_id: Uuid,
+    /// Whether it is one of those that pass by themselves, and if so, whether they have lasted too
+    /// long for that.
+    odd: Option<bool>,
+    authorization: Authorization,
+    sent: Instant,
+    received: Reading,
+}
+
+impl Exchange {
+    /// Asks for `url`. When a token is refused, asks once more with a new one, unless the refusal
+    /// has a reason that no token cures.
+    pub(super) async fn get(&self, url: &Url, urgency: Urgency) -> Result<Answer, Error> {
+        let first = self.send(url, self.admitted(urgency).await?).await?;
+        if first.response.status() != StatusCode::UNAUTHORIZED
+            || lacks_service_principal(first.response.body())
+        {
+            return Ok(first);
+        }
+        match self.sign_in.renew(&first.authorization).await? {
+            Some(_) => {
+                // The renewed token, unless it expires during the wait.
+                self.send(url, self.admitted(urgency).await?).await
+            }
+            None => Ok(first),
+        }
+    }
+
+    /// Waits for leave, then signs in: a token that was fetched before could expire during the wait.
+    async fn admitted(&self, urgency: Urgency) -> Result<Authorization, Error> {
+        let Some(limiter) = &self.limiter else {
+            return self.authorize().await;
+        };
+        limiter.admit(urgency).await;
+        let authorization = self.authorize().await;
+        if authorization.is_err() {
+            limiter.unsent();
+        }
+        authorization
+    }
+
+    async fn authorize(&self) -> Result<Authorization, Error> {
+        let _under_way = self.requests.begin(TOKEN_LIMITS.total);
+        self.sign_in.authorize().await
+    }
+
+    /// An answer that breaks off is followed by a request on a new connection.
+    pub(super) fn checked<T>(&self, url: &Url, read: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Unreadable(Unreadable::Cut { .. })) = read
+            && let Ok(server) = url.as_str().parse()
+        {
+            self.http.renew(&server);
+        }
+        read
+    }
+
+    async fn send(&self, url: &Url, authorization: Authorization) -> Result<Answer, Error> {
+        let request_id = Uuid::new_v4();
+        let mut request = http::Request::new(Bytes::new());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = url
+            .as_str()
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| Error::Request(error.into()))?;
+        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, authorization.header.clone());
+        if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        let asked = Instant::now();
+        let _under_way = self.requests.begin(PAGE_LIMITS.total);
+        let (response, url) = redirect::send(&self.http, request, url.clone(), PAGE_LIMITS)
+            .await
+            .map_err(Error::NoAnswer)?;
+        self.pace.learn(asked.elapsed());
+        let is_odd = is_odd(&response);
+        let lasts = self.oddities.last(url.as_str(), is_odd, Instant::now());
+        Ok(Answer {
+            response,
+            url,
+            request_id,
+            odd: is_odd.then_some(lasts),
+            authorization,
+            sent: asked,
+            received: self.clock.reading(),
+        })
+    }
+
+    /// What is known of the service's time.
+    pub(super) fn time(&self) -> ServiceTime {
+        self.times.clock().time(self.clock.reading())
+    }
+
+    /// The service has answered like this with a whole page: only such an answer tells its time.
+    pub(super) fn learn_time(&self, sighting: Sighting) {
+        self.times.clock().see(sighting);
+    }
+
+    /// The service has refused a query that it would have answered if its time were known.
+    pub(super) fn doubt_time(&self) {
+        self.times.clock().doubt(Instant::now());
+    }
+
+    /// The service has refused a window as one that ends in its future.
+    pub(super) fn is_earlier(&self) {
+        self.times.clock().is_earlier();
+    }
+
+    /// Asks for the time with a page of one row, whose address `address` makes: of a window, or of
+    /// none.
+    ///
+    /// # Errors
+    /// When no question is answered that can be asked now; the next call asks another one.
+    pub(super) async fn ask_time(
+        &self,
+        address: impl Fn(Option<Window>) -> Url,
+        is_page: impl Fn(&Answer) -> Result<(), Error>,
+        refused: impl Fn(&Answer) -> Error,
+    ) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            let number = self.times.question.load(Ordering::Relaxed);
+            let url = address(question(number, self.time().now));
+            let answer = self.get(&url, Urgency::Now).await;
+            let error = match answer {
+                Ok(answer) if answer.response.status() == StatusCode::OK => {
+                    is_page(&answer).map(|()| self.learn_time(answer.sighting()))
+                }
+                Ok(answer) => Err(refused(&answer)),
+                Err(error) => Err(error),
+            };
+            let Err(error) = error else {
+                return Ok(());
+            };
+            self.times
+                .question
+                .store((number + 1) % QUESTIONS, Ordering::Relaxed);
+            // A clock that is wrong makes a question one that is refused: another may be answered.
+            tries += 1;
+            if error.label() != "400" || tries == QUESTIONS {
+                return Err(error);
+            }
+        }
+    }
+
+    /// What a refusal is judged by.
+    pub(super) fn refusal<'a>(&self, answer: &'a Answer, link: Option<&'a Link>) -> Refusal<'a> {
+        Refusal {
+            response: &answer.response,
+            asked: &answer.url,
+            odd: answer.odd,
+            permitted: answer.authorization.permitted(),
+            request_id: answer.request_id,
+            link,
+            secrets: answer.secrets(),
+            by_app: matches!(self.sign_in, SignIn::Bearer(_)),
+            now: self.clock.now(),
+        }
+    }
+}
+
+impl Answer {
+    /// Takes the body out.
+    pub(super) fn take_body(&mut self) -> Bytes {
+        mem::take(self.response.body_mut())
+    }
+
+    /// When it was written, by its own account.
+    pub(super) fn sighting(&self) -> Sighting {
+        let headers = self.response.headers();
+        let text = |name| headers.get(name)?.to_str().ok();
+        let date = text(&DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        // What comes out of a cache was written at some time before.
+        let date = date.filter(|_| !headers.contains_key(AGE));
+        Sighting {
+            date: date.map(|date| date.to_utc()),
+            sent: self.sent,
+            received: self.received,
+        }
+    }
+
+    /// What must not appear in a message.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        self.authorization.secrets()
+    }
+}

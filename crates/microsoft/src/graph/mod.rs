@@ -1,0 +1,297 @@
+//! Microsoft Graph's message traces.
+
+mod events;
+mod limiter;
+mod quota;
+mod repair;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use base::{Clock, http::Http};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
+use rows::{Page, RowKeyer, Window};
+use url::Url;
+
+pub(super) use self::events::rewrite;
+pub use self::{
+    events::EventFormat,
+    limiter::Limiter,
+    quota::{Allowance, Quota, Share, Urgency},
+};
+use super::{
+    Class, Error, Link, SignIn, advice,
+    bounds::{self, START_MARGIN},
+    exchange::{Answer, Exchange, Times},
+    identity::TokenCache,
+    oddities::Oddities,
+    pace::Pace,
+    page::Envelope,
+    row::{self, Form},
+    service_clock::ServiceTime,
+    under_way::{Requests, UnderWay},
+};
+
+/// Rows on one page; the most that the service allows.
+const TOP: u32 = 5000;
+
+/// Reads `/admin/exchange/tracing/messageTraces`.
+#[derive(Debug)]
+pub struct Graph {
+    exchange: Exchange,
+    base: Url,
+    keyer: RowKeyer,
+    format: EventFormat,
+    repaired: AtomicU64,
+}
+
+impl Graph {
+    /// The longest window of one query: 10 days, with the margin below its start.
+    pub const LONGEST_WINDOW: TimeDelta =
+        TimeDelta::seconds(10 * 86_400 - START_MARGIN.num_seconds());
+
+    /// How far back rows are kept.
+    pub const RETENTION: TimeDelta = TimeDelta::days(90);
+
+    /// A reader of the Graph whose address is `base`, e.g. `https://graph.microsoft.com/v1.0`.
+    /// Every request waits for the limiter.
+    pub fn new(
+        http: Http,
+        clock: Clock,
+        base: Url,
+        tokens: Arc<TokenCache>,
+        keyer: RowKeyer,
+        format: EventFormat,
+        limiter: Limiter,
+    ) -> Self {
+        let headers = [
+            (ACCEPT, "application/json"),
+            // Else the status `recalled` comes as `unknownFutureValue`.
+            (
+                HeaderName::from_static("prefer"),
+                "include-unknown-enum-members",
+            ),
+        ];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        Self {
+            exchange: Exchange {
+                http,
+                clock,
+                sign_in: SignIn::Bearer(tokens),
+                headers: HeaderMap::from_iter(headers),
+                pace: Pace::default(),
+                oddities: Oddities::default(),
+                times: Times::default(),
+                requests: Requests::default(),
+                limiter: Some(limiter),
+            },
+            base,
+            keyer,
+            format,
+            repaired: AtomicU64::new(0),
+        }
+    }
+
+    /// One page of a window: the first, or the one that a link leads to, newest rows first.
+    ///
+    /// A link that the service refuses is repaired, when its token is of the kind that can be, and
+    /// asked for once more. Else the page is asked for without it, by the time of the last row
+    /// before it. Rows just outside the window may be among the page's, and rows of the page
+    /// before.
+    ///
+    /// # Errors
+    /// When there is no whole page; [`Error::class`] says whether asking again helps.
+    pub async fn page(
+        &self,
+        window: Window,
+        link: Option<&Link>,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
+        let Some(link) = link else {
+            return self.first_page(window, urgency).await;
+        };
+        let mut result = self.linked_page(window, link, urgency).await;
+        if is_narrow(&result)
+            && let Some(sound) = repair::unwrapped(link)
+        {
+            self.repaired.fetch_add(1, Ordering::Relaxed);
+            result = self.linked_page(window, &sound, urgency).await;
+        }
+        if is_narrow(&result)
+            && let Some(reached) = link.reached()
+            && let Some(rest) = repair::remainder(window, reached)
+        {
+            self.repaired.fetch_add(1, Ordering::Relaxed);
+            result = self.first_page(rest, urgency).await;
+        }
+        result
+    }
+
+    /// What is known of the service's time. No window should end later.
+    pub fn time(&self) -> ServiceTime {
+        self.exchange.time()
+    }
+
+    /// Asks the service for its time, with a question that any clock may ask: what it answers is
+    /// [`time`](Self::time)'s. Several answers may be needed.
+    ///
+    /// # Errors
+    /// When it does not answer; [`Error::class`] says whether asking again helps.
+    pub async fn ask_time(&self) -> Result<(), Error> {
+        let address = |window| match window {
+            Some(window) => query(&self.base, window, 1),
+            None => address(&self.base, "$top=1"),
+        };
+        let refused = |answer: &Answer| self.refused(answer, None);
+        self.exchange
+            .ask_time(
+                address,
+                |answer| {
+                    let body = answer.response.body();
+                    Envelope::read(body, &self.keyer, &answer.secrets())?;
+                    Ok(())
+                },
+                refused,
+            )
+            .await
+    }
+
+    /// How many links had to be repaired or replaced.
+    pub fn links_repaired(&self) -> u64 {
+        self.repaired.load(Ordering::Relaxed)
+    }
+
+    async fn first_page(&self, window: Window, urgency: Urgency) -> Result<Page<Link>, Error> {
+        self.check_end(window)?;
+        let url = query(&self.base, window, TOP);
+        let before = Some(window.end());
+        let result = self.ask(&url, window, None, before, urgency).await;
+        if let Err(error) = &result
+            && error.label() == "400"
+        {
+            match error.class() {
+                Class::OutOfReach { .. } | Class::Narrow => {}
+                // It says that the window ends in its future.
+                Class::Transient { .. } => self.exchange.is_earlier(),
+                _ => self.exchange.doubt_time(),
+            }
+        }
+        result
+    }
+
+    async fn linked_page(
+        &self,
+        window: Window,
+        link: &Link,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
+        let url = link.on_origin_of(&self.base)?;
+        self.ask(url, window, Some(link), link.reached(), urgency)
+            .await
+    }
+
+    /// The service refuses windows that end in its future.
+    fn check_end(&self, window: Window) -> Result<(), Error> {
+        match (window.end() - self.time().now).to_std() {
+            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long an answer takes at present, without waiting for the quota; zero before the first.
+    pub fn latency(&self) -> Duration {
+        self.exchange.pace.get()
+    }
+
+    /// The oldest request that is being answered.
+    pub fn oldest_request(&self) -> Option<UnderWay> {
+        self.exchange.requests.oldest()
+    }
+
+    /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.
+    async fn ask(
+        &self,
+        url: &Url,
+        window: Window,
+        link: Option<&Link>,
+        before: Option<DateTime<Utc>>,
+        urgency: Urgency,
+    ) -> Result<Page<Link>, Error> {
+        let answer = self.exchange.get(url, urgency).await?;
+        if answer.response.status() != StatusCode::OK {
+            return Err(self.refused(&answer, link));
+        }
+        let sighting = answer.sighting();
+        let page = self
+            .exchange
+            .checked(url, self.read(window, answer, before))?;
+        self.exchange.learn_time(sighting);
+        Ok(page)
+    }
+
+    /// What an answer without a page means.
+    fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
+        let refusal = self.exchange.refusal(answer, link);
+        if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
+            && let Some(limiter) = &self.exchange.limiter
+        {
+            limiter.refused(refusal.retry_after());
+        }
+        advice::graph(&refusal)
+    }
+
+    fn read(
+        &self,
+        window: Window,
+        mut answer: Answer,
+        before: Option<DateTime<Utc>>,
+    ) -> Result<Page<Link>, Error> {
+        let body = answer.take_body();
+        let (body, Envelope { rows, next }, damage) =
+            Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
+        let next = next
+            .map(|text| Link::resolve(&answer.url, &text))
+            .transpose()?;
+        let form = match self.format {
+            EventFormat::Graph => Form::Verbatim,
+            EventFormat::Reporting => Form::Renamed,
+        };
+        let page = row::page(body, rows, next, form)?.damaged(damage);
+        let reached = before.and_then(|before| repair::reached(&page, before));
+        Ok(page.map_next(|next| next.behind(reached)))
+    }
+}
+
+fn is_narrow(result: &Result<Page<Link>, Error>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.class() == Class::Narrow)
+}
+
+/// The address of the first page of a window, with at most so many rows.
+fn query(base: &Url, window: Window, top: u32) -> Url {
+    let (start, end) = bounds::of(window);
+    let filter =
+        format!("$filter=receivedDateTime ge {start} and receivedDateTime le {end}&$top={top}");
+    address(base, &filter)
+}
+
+/// The address of the message traces with a query.
+fn address(base: &Url, query: &str) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty()
+            .extend(["admin", "exchange", "tracing", "messageTraces"]);
+    }
+    url.set_query(Some(query));
+    url
+}
+
+#[cfg(test)]
+mod tests;

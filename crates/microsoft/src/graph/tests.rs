@@ -1,0 +1,476 @@
+use std::time::Duration;
+
+use base::Secret;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use chrono::TimeZone as _;
+
+use super::*;
+use crate::{
+    Class, Credential, Identity, Resource,
+    testing::{Fake, token},
+};
+
+const BASE: &str = "https://graph.test/v1.0";
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
+}
+
+fn graph(fake: &Fake, format: EventFormat) -> Graph {
+    let clock = Clock::virtual_from(now());
+    let base: Url = BASE.parse().unwrap();
+    let identity = Identity::App {
+        login: "https://login.test".parse().unwrap(),
+        tenant: "corp.test".to_owned(),
+        client: "app".to_owned(),
+        credential: Credential::ClientSecret(Secret::new("hunter2")),
+    };
+    let resource = Resource::graph(&base);
+    let tokens = Arc::new(TokenCache::new(
+        fake.http(),
+        clock.clone(),
+        identity,
+        resource,
+    ));
+    let limiter = Limiter::new(Quota::new(Share::default()), clock.clone());
+    let keyer = RowKeyer::new([1; 16]);
+    Graph::new(fake.http(), clock, base, tokens, keyer, format, limiter)
+}
+
+/// A service in memory that has just given out a token.
+fn signed_in() -> Fake {
+    let fake = Fake::default();
+    give_token(&fake, "1");
+    fake
+}
+
+fn give_token(fake: &Fake, id: &str) {
+    let token = token("https://graph.test", &["ExchangeMessageTrace.Read.All"], id);
+    fake.answer(
+        200,
+        format!(r#"{{"expires_in":3599,"access_token":"{token}"}}"#),
+    );
+}
+
+fn window() -> Window {
+    Window::new(now() - TimeDelta::hours(2), now() - TimeDelta::hours(1)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_pages_byte_for_byte_through_empty_ones() {
+    let fake = signed_in();
+    let row = r#"{ "id":"1","recipientAddress":"A@b","status":"delivered","receivedDateTime":"2026-11-22T10:30:00.109Z"}"#;
+    fake.answer(
+        200,
+        r#"{"value":[],"@odata.nextLink":"https://graph.test/v1.0/x?$skiptoken=e30"}"#,
+    )
+    .answer(200, format!(r#"{{"value":[{row}]}}"#));
+    let graph = graph(&fake, EventFormat::Graph);
+    let first = graph.page(window(), None, Urgency::Later).await.unwrap();
+    assert!(first.is_empty());
+    let last = graph
+        .page(window(), first.next(), Urgency::Later)
+        .await
+        .unwrap();
+    let read = last.rows().next().unwrap();
+    assert_eq!(read.text(), row);
+    assert_eq!(
+        read.key,
+        RowKeyer::new([1; 16]).key(&["1", "a@b"], "Delivered")
+    );
+    assert_eq!(read.received.unwrap().timestamp_subsec_millis(), 109);
+    assert!(last.next().is_none());
+
+    let requests = fake.requests();
+    assert_eq!(
+        requests[1].uri().to_string(),
+        format!(
+            "{BASE}/admin/exchange/tracing/messageTraces?$filter=receivedDateTime%20ge%20\
+             2026-11-22T09:59:59Z%20and%20receivedDateTime%20le%202026-11-22T11:00:00Z&$top=5000"
+        )
+    );
+    assert_eq!(
+        requests[2].uri().to_string(),
+        "https://graph.test/v1.0/x?$skiptoken=e30"
+    );
+    let id = |index: usize| requests[index].headers()["client-request-id"].clone();
+    assert_ne!(id(1), id(2));
+    for request in &requests[1..] {
+        assert_eq!(request.headers()["prefer"], "include-unknown-enum-members");
+        assert!(
+            request.headers()["authorization"]
+                .to_str()
+                .unwrap()
+                .starts_with("Bearer ")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_can_have_the_form_of_the_first_trigger() {
+    let fake = signed_in();
+    fake.answer(
+        200,
+        r#"{"value":[{"id":"1","recipientAddress":"a@b","status":"pending"},{}]}"#,
+    );
+    let graph = graph(&fake, EventFormat::Reporting);
+    let page = graph.page(window(), None, Urgency::Later).await.unwrap();
+    let rows: Vec<_> = page.rows().collect();
+    assert!(
+        rows[0]
+            .text()
+            .starts_with(r#"{"MessageTraceId":"1","RecipientAddress":"a@b","Status":"Pending","#)
+    );
+    assert_eq!(
+        rows[0].key,
+        RowKeyer::new([1; 16]).key(&["1", "a@b"], "Pending")
+    );
+    assert_eq!(rows.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_is_renewed_once() {
+    let fake = signed_in();
+    let expired = r#"{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}"#;
+    fake.answer(401, expired);
+    give_token(&fake, "2");
+    fake.answer(200, r#"{"value":[]}"#).answer(401, expired);
+    give_token(&fake, "3");
+    fake.answer(401, expired);
+    let graph = graph(&fake, EventFormat::Graph);
+    assert!(
+        graph
+            .page(window(), None, Urgency::Later)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let error = graph
+        .page(window(), None, Urgency::Later)
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "401"));
+    assert_eq!(fake.requests().len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_service_principal_is_not_cured_by_a_token() {
+    let fake = signed_in();
+    fake.answer(401, "... 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373 ...");
+    let error = graph(&fake, EventFormat::Graph)
+        .page(window(), None, Urgency::Later)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("New-MgServicePrincipal"),
+        "{error}"
+    );
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn poisoned_links_are_repaired() {
+    let fake = signed_in();
+    let poisoned = BASE64_STANDARD.encode(r#"{"ResultSize":"\"1000\""}"#);
+    let sound = BASE64_STANDARD.encode(r#"{"ResultSize":"1000"}"#);
+    let graph = graph(&fake, EventFormat::Graph);
+    let base: Url = BASE.parse().unwrap();
+    let link = Link::resolve(&base, &format!("x?$skiptoken={poisoned}")).unwrap();
+    fake.answer(400, "").answer(200, r#"{"value":[]}"#);
+    assert!(
+        graph
+            .page(window(), Some(&link), Urgency::Later)
+            .await
+            .is_ok()
+    );
+    let asked = fake
+        .requests()
+        .pop()
+        .unwrap()
+        .uri()
+        .query()
+        .unwrap()
+        .to_owned();
+    assert_eq!(asked.replace("%3D", "="), format!("$skiptoken={sound}"));
+    assert_eq!(graph.links_repaired(), 1);
+
+    fake.answer(400, "").answer(400, "");
+    let error = graph
+        .page(window(), Some(&link), Urgency::Later)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Narrow);
+    let link = Link::resolve(&base, &format!("x?$skiptoken={sound}")).unwrap();
+    fake.answer(400, "");
+    let error = graph
+        .page(window(), Some(&link), Urgency::Later)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::Narrow);
+    assert_eq!(fake.requests().len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_token_goes_to_a_foreign_link() {
+    let fake = signed_in();
+    fake.answer(
+        200,
+        r#"{"value":[{}],"@odata.nextLink":"https://evil.test/x"}"#,
+    );
+    let graph = graph(&fake, EventFormat::Graph);
+    let error = graph
+        .page(window(), None, Urgency::Later)
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
+    let link = Link::resolve(&"https://evil.test/x".parse().unwrap(), "").unwrap();
+    assert!(
+        graph
+            .page(window(), Some(&link), Urgency::Later)
+            .await
+            .is_err()
+    );
+    assert_eq!(fake.requests().len(), 2);
+}
+
+const EMPTY: &str = r#"{"value":[]}"#;
+
+#[tokio::test(start_paused = true)]
+async fn windows_do_not_end_in_the_service_s_future() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    let window = Window::new(now() - TimeDelta::hours(1), now()).unwrap();
+    // The service's clock is a minute behind. Its refusal tells nothing, nor does one page alone.
+    let behind = [("date", "Sun, 22 Nov 2026 11:59:00 GMT")];
+    fake.answer_with(400, &behind, "whatever it says");
+    let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "400"));
+    assert_eq!((graph.time().now, graph.time().certain), (now(), None));
+    for pages in 1..=3 {
+        fake.answer_with(200, &behind, EMPTY);
+        assert!(graph.ask_time().await.is_ok());
+        assert_eq!(graph.time().certain.is_some(), pages == 3);
+    }
+    assert_eq!(graph.time().skew, Some(-TimeDelta::minutes(1)));
+    let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
+    let retry_after = Some(Duration::from_secs(60));
+    assert_eq!(
+        (error.class(), error.label()),
+        (Class::Transient { retry_after }, "ahead")
+    );
+    assert_eq!(fake.requests().len(), 5, "the last time without asking");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    fake.answer(200, EMPTY);
+    assert!(graph.page(window, None, Urgency::Later).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_page_of_the_service_itself_tells_the_time() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    let right = ("date", "Sun, 22 Nov 2026 12:00:00 GMT");
+    let certain = async || {
+        _ = graph.page(window(), None, Urgency::Now).await;
+        graph.time().certain
+    };
+    fake.answer_with(502, &[right], "");
+    fake.answer_with(400, &[right], "");
+    fake.answer_with(200, &[right], "<html>");
+    fake.answer_with(200, &[right], r#"{"value":[{"id":"1"}"#);
+    for answer in 0..4 {
+        assert_eq!(certain().await, None, "{answer}");
+    }
+    // One that is in a cache is not of now; neither is it proof that there is no time to be had.
+    fake.answer_with(200, &[right], EMPTY);
+    assert_eq!(certain().await, Some(now()));
+    for page in 0..7 {
+        let old = ("date", "Sun, 22 Nov 2026 06:00:00 GMT");
+        fake.answer_with(200, &[old, ("age", "21600")], EMPTY);
+        assert_eq!(certain().await, Some(now()), "{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_asks_for_the_time_without_a_window() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    fake.answer(400, "the window ends in the future")
+        .answer(200, EMPTY);
+    assert!(graph.ask_time().await.is_ok());
+    let asked = |index: usize| fake.requests()[index].uri().query().unwrap().to_owned();
+    assert_eq!(
+        asked(1),
+        "$filter=receivedDateTime%20ge%202026-11-22T11:57:59Z%20and%20receivedDateTime%20le%20\
+         2026-11-22T11:59:00Z&$top=1"
+    );
+    assert_eq!(asked(2), "$top=1");
+    // What was answered last is asked again; what fails otherwise, another time in another way.
+    fake.answer(504, "");
+    assert_eq!(graph.ask_time().await.unwrap_err().label(), "504");
+    assert_eq!(asked(3), "$top=1");
+    fake.answer(200, EMPTY);
+    assert!(graph.ask_time().await.is_ok());
+    assert!(
+        asked(4).contains("le%202026-11-22T11:00:00Z"),
+        "{}",
+        asked(4)
+    );
+    for _ in 0..6 {
+        fake.answer(400, "");
+    }
+    assert_eq!(graph.ask_time().await.unwrap_err().label(), "400");
+    assert_eq!(fake.requests().len(), 11, "each question once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_the_quota_s_sake_makes_the_next_request_wait() {
+    let fake = signed_in();
+    fake.answer_with(429, &[("retry-after", "17")], "")
+        .answer(200, r#"{"value":[]}"#);
+    let graph = graph(&fake, EventFormat::Graph);
+    let start = tokio::time::Instant::now();
+    assert_eq!(
+        graph
+            .page(window(), None, Urgency::Later)
+            .await
+            .unwrap_err()
+            .label(),
+        "429"
+    );
+    assert!(graph.page(window(), None, Urgency::Later).await.is_ok());
+    assert_eq!(start.elapsed(), Duration::from_secs(17));
+    let limiter = graph.exchange.limiter.as_ref().unwrap();
+    assert_eq!(limiter.stamps().len(), 2);
+    // One request was not too much.
+    assert_eq!(limiter.allowed(), 89);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
+    let fake = signed_in();
+    let page = |rows: &[&str], link: &str| {
+        let row = |at: &&str| format!(r#"{{"receivedDateTime":"2026-11-22T{at}Z"}}"#);
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        let base = "https://graph.test/v1.0/x?$skiptoken";
+        format!(
+            r#"{{"value":[{}],"@odata.nextLink":"{base}={link}"}}"#,
+            rows.join(",")
+        )
+    };
+    let graph = graph(&fake, EventFormat::Graph);
+    fake.answer(200, page(&["10:59:00", "10:40:00"], "1"))
+        .answer(200, page(&[], "2"));
+    let first = graph.page(window(), None, Urgency::Later).await.unwrap();
+    let empty = graph
+        .page(window(), first.next(), Urgency::Later)
+        .await
+        .unwrap();
+    fake.answer(400, "")
+        .answer(200, page(&["10:40:00.5", "10:20:00.5"], "3"));
+    let rest = graph
+        .page(window(), empty.next(), Urgency::Later)
+        .await
+        .unwrap();
+    let asked = |at: &str| {
+        let query = fake
+            .requests()
+            .last()
+            .unwrap()
+            .uri()
+            .query()
+            .unwrap()
+            .to_owned();
+        assert!(
+            query.ends_with(&format!("%20le%202026-11-22T{at}Z&$top=5000")),
+            "{query}"
+        );
+    };
+    asked("10:40:01");
+    assert_eq!(graph.links_repaired(), 1);
+    fake.answer(404, "")
+        .answer(200, page(&["10:10:00", "10:15:00"], "4"));
+    let disorder = graph
+        .page(window(), rest.next(), Urgency::Later)
+        .await
+        .unwrap();
+    asked("10:20:00.501");
+    fake.answer(400, "");
+    let error = graph
+        .page(window(), disorder.next(), Urgency::Later)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.class(),
+        Class::Narrow,
+        "nothing is known of what is left"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_on_the_origin_are_followed_with_the_token() {
+    let fake = signed_in();
+    let link = |path: &str| format!(r#"{{"value":[],"@odata.nextLink":"{path}"}}"#);
+    fake.answer_with(308, &[("location", "/moved/traces?a=1")], "")
+        .answer_with(307, &[("location", "https://graph.test/again/traces")], "")
+        .answer(200, link("next?$skiptoken=e30"));
+    let graph = graph(&fake, EventFormat::Graph);
+    let page = graph.page(window(), None, Urgency::Later).await.unwrap();
+    let asked: Vec<_> = fake.requests().split_off(1);
+    assert_eq!(asked[1].uri(), "https://graph.test/moved/traces?a=1");
+    assert_eq!(asked[2].uri(), "https://graph.test/again/traces");
+    assert!(asked.iter().all(|one| one.headers() == asked[0].headers()));
+    let next = page.next().unwrap().to_string();
+    assert_eq!(
+        next, "https://graph.test/again/next",
+        "seen from where the answer came"
+    );
+    for location in [
+        "http://graph.test/x",
+        "https://evil.test/x",
+        "https://a:b@graph.test/",
+    ] {
+        fake.answer_with(307, &[("location", location)], "");
+        let asked = fake.requests().len();
+        let error = graph
+            .page(window(), None, Urgency::Later)
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("no credential is sent"),
+            "{error}"
+        );
+        assert_eq!(fake.requests().len(), asked + 1, "{location}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_without_end_are_given_up() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    for _ in 0..9 {
+        fake.answer_with(307, &[("location", "/again")], "");
+    }
+    let page = graph.page(window(), None, Urgency::Later).await;
+    let error = page.unwrap_err();
+    assert!(error.to_string().contains("again and again"), "{error}");
+    assert_eq!(fake.requests().len(), 1 + 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_tell_nothing_are_for_a_person_when_they_last() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    let class = async || {
+        fake.answer(409, "");
+        let page = graph.page(window(), None, Urgency::Later).await;
+        page.unwrap_err().class()
+    };
+    assert_eq!(class().await, Class::Transient { retry_after: None });
+    tokio::time::advance(Duration::from_secs(599)).await;
+    assert_eq!(class().await, Class::Transient { retry_after: None });
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(class().await, Class::Refused);
+    fake.answer(200, r#"{"value":[]}"#);
+    graph.page(window(), None, Urgency::Later).await.unwrap();
+    assert_eq!(class().await, Class::Transient { retry_after: None });
+}

@@ -1,0 +1,307 @@
+//! Refusals of the identity platform as sentences.
+//!
+//! Codes and texts are the platform's to change, so whether asking again helps follows from the
+//! status and `error` alone wherever they tell; codes make the sentence helpful. They are
+//! explained at <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+
+use base::http::{Response, retry_after};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use url::Url;
+
+use super::errors::SignInError;
+use crate::{
+    Class,
+    advice::redirect,
+    complaint::{Complaint, one_line, without_mark},
+    oddities::is_odd,
+};
+
+/// The body of a refusal (RFC 6749, section 5.2, and Microsoft's additions). Each part counts by
+/// itself: what another one holds, or lacks, takes nothing from it.
+#[derive(Debug, Default)]
+struct Body {
+    error: String,
+    error_description: String,
+    /// The code of Microsoft Entra, from its list or else from the description.
+    code: Option<u64>,
+    trace_id: String,
+    correlation_id: String,
+}
+
+impl Body {
+    fn read(body: &[u8]) -> Self {
+        let json: Value = serde_json::from_slice(without_mark(body)).unwrap_or_default();
+        let text = |name: &str| {
+            let text = json.get(name).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let error_description = text("error_description");
+        Self {
+            code: json
+                .get("error_codes")
+                .and_then(listed)
+                .or_else(|| named(&error_description)),
+            error: text("error"),
+            error_description,
+            trace_id: text("trace_id"),
+            correlation_id: text("correlation_id"),
+        }
+    }
+
+    /// Whether it says nothing.
+    fn is_empty(&self) -> bool {
+        self.code.is_none() && self.error.is_empty() && self.error_description.is_empty()
+    }
+
+    /// The description without the lines that repeat what other fields say.
+    fn said(&self) -> &str {
+        let said = self.error_description.as_str();
+        said.split_once("Trace ID:").map_or(said, |(text, _)| text)
+    }
+}
+
+/// The first code of a list, written as a number or as text.
+fn listed(codes: &Value) -> Option<u64> {
+    let codes = codes
+        .as_array()
+        .map_or(std::slice::from_ref(codes), Vec::as_slice);
+    codes.iter().find_map(|code| match code {
+        Value::String(text) => named(text).or_else(|| text.trim().parse().ok()),
+        code => code.as_u64(),
+    })
+}
+
+/// The code in a text like `AADSTS7000215: Invalid client secret`.
+fn named(text: &str) -> Option<u64> {
+    let (_, rest) = text.split_once("AADSTS")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Whether an answer that claims success is a refusal all the same: it has an error and no token.
+pub(super) fn is_refusal(answer: &Response) -> bool {
+    let json: Option<Value> = serde_json::from_slice(without_mark(answer.body())).ok();
+    let has_error = json.is_some_and(|json| json.get("error").is_some_and(Value::is_object));
+    has_error || !Body::read(answer.body()).is_empty()
+}
+
+/// What a refusal of the token endpoint `asked` means. `secrets` do not appear in it.
+pub(super) fn refusal(
+    asked: &Url,
+    answer: &Response,
+    secrets: &[&str],
+    now: DateTime<Utc>,
+) -> SignInError {
+    let status = answer.status();
+    let body = Body::read(answer.body());
+    let code = body.code;
+    let is_odd = is_odd(answer) && body.is_empty() && !is_refusal(answer);
+    let transient = is_odd
+        || matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
+        || body.error == "temporarily_unavailable"
+        || matches!(code, Some(50087 | 90006 | 90024 | 90033 | 90055));
+    let class = if transient {
+        passing(answer, now)
+    } else {
+        Class::Refused
+    };
+    let text = if status.is_redirection() {
+        redirect(asked, answer, "login_url")
+    } else if is_odd {
+        "the answer tells nothing about the request, which passes by itself as a rule: asked \
+         again later; if it persists, check `login_url` and any proxy in between"
+            .to_owned()
+    } else if transient {
+        "the sign-in service fails or throttles for the moment: asked again later".to_owned()
+    } else {
+        explain(code, &body.error).to_owned()
+    };
+    SignInError::Refused {
+        status,
+        class,
+        is_odd,
+        sentence: format!(
+            "sign-in of the app is refused ({}): {text}{}",
+            code.map_or_else(|| status.to_string(), |code| format!("AADSTS{code}")),
+            details(&body, answer, secrets)
+        ),
+    }
+}
+
+/// Trace id, correlation id and words of the answer, as the end of a sentence.
+fn details(body: &Body, answer: &Response, secrets: &[&str]) -> String {
+    if body.error.is_empty() && body.said().trim().is_empty() {
+        return Complaint::read(answer.body(), secrets).quoted();
+    }
+    let said = match body.said().trim() {
+        "" => &body.error,
+        text => text,
+    };
+    let mut parts = vec![format!("the answer says: {}", one_line(said, secrets))];
+    for (name, id) in [
+        ("trace id", &body.trace_id),
+        ("correlation id", &body.correlation_id),
+    ] {
+        if !id.is_empty() {
+            parts.push(format!("{name} {}", one_line(id, secrets)));
+        }
+    }
+    format!(" ({})", parts.join(", "))
+}
+
+/// Cause and next step of a code; without a known code, of an `error`.
+fn explain(code: Option<u64>, error: &str) -> &'static str {
+    match code.unwrap_or_default() {
+        7000215 => {
+            "the client secret is wrong, often because the secret's ID was copied instead of its \
+             value; put the value of a client secret into `client_secret`"
+        }
+        7000222 => {
+            "the client secret has expired; create a new one in the app registration and put its \
+             value into `client_secret`"
+        }
+        700016 => {
+            "there is no app with this client id in this tenant; check `client_id` and `tenant_id`"
+        }
+        7000229 => {
+            "the app is registered but has no service principal in this tenant; have an \
+             administrator of the tenant consent to the app, or create its enterprise application"
+        }
+        7000112 => "the app is disabled in this tenant; enable its enterprise application",
+        7000218 => {
+            "the request came without the proof of who the app is, perhaps cut by a proxy; check \
+             `credential` and what belongs to it, and any proxy in between"
+        }
+        90094 => {
+            "an administrator has not consented to the app's permissions; have an administrator \
+             of the tenant grant admin consent in the app registration"
+        }
+        900023 => {
+            "`tenant_id` is neither a GUID nor a domain; put the directory (tenant) ID of the app \
+             registration's overview there"
+        }
+        500022 | 5000224 | 5000225 => {
+            "the tenant is blocked, or its sign-in is closed to this app: disabled for inactivity \
+             or by Microsoft, or by a tenant restriction of the network; ask Microsoft's support, \
+             or whoever runs the network"
+        }
+        500014 => {
+            "the service that the token is for is disabled in this tenant; enable the enterprise \
+             application that the answer names"
+        }
+        50196 => {
+            "Microsoft took the requests for a loop and refuses them for a while; it is asked \
+             again at a slow pace, see what else signs in with this `client_id`"
+        }
+        53000 | 53001 | 530004 => {
+            "a Conditional Access policy of the tenant wants a managed device, which an app has \
+             not; exempt the app from the policy"
+        }
+        90002 => {
+            "there is no such tenant in this cloud; check `tenant_id`, and `login_url` if the \
+             tenant is in a national cloud"
+        }
+        700027 => {
+            "the signature of the app's certificate is not accepted; upload the certificate that \
+             is in the settings to the app registration, and check `client_id`"
+        }
+        700024 => {
+            "the proof made with the certificate is not valid at this time; set the clock of this \
+             machine right"
+        }
+        700025 => {
+            "the app is a public client, which may not use a secret or certificate; switch `Allow \
+             public client flows` off in the app registration"
+        }
+        70021 | 700211..=700213 => {
+            "the app does not trust the federated token; check issuer, subject and audience \
+             (`api://AzureADTokenExchange`) of the federated credential in the app registration"
+        }
+        500011 | 50001 => {
+            "the tenant does not know the service that the token is for; check that it has \
+             Exchange Online, and that the addresses in the settings belong to its cloud"
+        }
+        70011 | 28002 => {
+            "the service that the token is for is not accepted; check the address of the service \
+             in the settings"
+        }
+        53003 => {
+            "a Conditional Access policy of the tenant blocks the app; exempt it, or allow the \
+             address it signs in from"
+        }
+        50034 => {
+            "the account is not in this directory; check that `tenant_id` and `client_id` belong \
+             together"
+        }
+        9001023 => {
+            "an app cannot sign in to `common` or `consumers`; put the GUID or domain of the \
+             tenant into `tenant_id`"
+        }
+        900144 => {
+            "a part of the request is missing, perhaps cut by a proxy; check that no setting of \
+             the sign-in is empty"
+        }
+        _ => match error {
+            "invalid_client" => {
+                "the app's credential is not accepted; check `client_id` and the client secret or \
+                 certificate"
+            }
+            "unauthorized_client" => {
+                "the app is not known or not allowed here; check `client_id` and `tenant_id`"
+            }
+            "invalid_scope" | "invalid_resource" | "invalid_target" => {
+                "the service that the token is for is not accepted; check the address of the \
+                 service in the settings"
+            }
+            _ => {
+                "the request for a token is not accepted; check `tenant_id`, `client_id`, the \
+                 credential and `login_url`"
+            }
+        },
+    }
+}
+
+/// What a refusal means that passes by itself: without a token, nothing at all can be asked.
+fn passing(answer: &Response, now: DateTime<Utc>) -> Class {
+    match Class::passing(answer.status(), retry_after(answer.headers(), now)) {
+        Class::Transient { .. } => Class::Outage,
+        class => class,
+    }
+}
+
+/// What a refusal of the machine's metadata service means.
+pub(super) fn metadata_refusal(
+    answer: &Response,
+    secrets: &[&str],
+    now: DateTime<Utc>,
+) -> SignInError {
+    let status = answer.status();
+    let body = Body::read(answer.body());
+    let is_odd = is_odd(answer) && body.is_empty();
+    let (class, text) = match status.as_u16() {
+        // So its documentation has it: 404 while it is updated, 410 for up to 70 s.
+        404 | 408 | 410 | 429 | 500..=599 => (
+            passing(answer, now),
+            "it fails or is updated for the moment: asked again later",
+        ),
+        _ if is_odd => (
+            passing(answer, now),
+            "it fails or is updated for the moment: asked again later",
+        ),
+        _ => (
+            Class::Refused,
+            "the machine has no managed identity, or not the one that `client_id` names; assign \
+             it to the machine, or use another credential",
+        ),
+    };
+    SignInError::Refused {
+        status,
+        class,
+        is_odd,
+        sentence: format!(
+            "the metadata service of the machine answered {status}: {text}{}",
+            details(&body, answer, secrets)
+        ),
+    }
+}

@@ -1,0 +1,221 @@
+//! One request for a token, and its answer.
+
+use std::path::Path;
+
+use base::{
+    Clock, Secret, files,
+    http::{Http, Request, Response},
+};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{
+    Method, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use url::{Url, form_urlencoded};
+
+use super::{
+    Credential, Identity, Resource, aadsts, assertion, cache::Token, claims::Claims,
+    errors::SignInError,
+};
+use crate::{
+    TOKEN_LIMITS,
+    complaint::{Complaint, without_mark},
+    redirect,
+};
+
+/// The longest federated token that is read.
+const MAX_TOKEN_FILE: usize = 64 * 1024;
+
+/// The lifetime of a token whose answer does not tell it, in seconds.
+const DEFAULT_LIFETIME: i64 = 300;
+
+/// Asks for a token and checks that it can serve.
+pub(super) async fn token(
+    http: &Http,
+    clock: &Clock,
+    identity: &Identity,
+    resource: &Resource,
+) -> Result<Token, SignInError> {
+    let asked = clock.now();
+    let (value, expires) = match identity {
+        Identity::App {
+            login,
+            tenant,
+            client,
+            credential,
+        } => {
+            let url = endpoint(login, tenant);
+            let (name, proof) = proof(credential, client, &url, asked).await?;
+            let request = app_request(&url, client, name, &proof, resource)?;
+            let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
+                .await
+                .map_err(SignInError::NoAnswer)?;
+            let token = read(&answer, asked).filter(|_| answer.status().is_success());
+            token.ok_or_else(|| {
+                if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) {
+                    no_token(&answer, &[proof.expose()])
+                } else {
+                    aadsts::refusal(&url, &answer, &[proof.expose()], clock.now())
+                }
+            })?
+        }
+        Identity::Managed { endpoint, client } => {
+            let request = metadata_request(endpoint, client.as_deref(), resource)?;
+            let answer = http
+                .send(request, TOKEN_LIMITS)
+                .await
+                .map_err(SignInError::NoMetadata)?;
+            if !answer.status().is_success() {
+                return Err(aadsts::metadata_refusal(&answer, &[], clock.now()));
+            }
+            read(&answer, asked).ok_or_else(|| {
+                if aadsts::is_refusal(&answer) {
+                    aadsts::metadata_refusal(&answer, &[], clock.now())
+                } else {
+                    no_token(&answer, &[])
+                }
+            })?
+        }
+    };
+    let claims = Claims::read(value.expose());
+    if let Some(claims) = &claims {
+        claims.check(resource, identity)?;
+    }
+    Ok(Token {
+        value,
+        expires,
+        permitted: claims.map(|_| resource.permission),
+    })
+}
+
+/// A success without a token: what it says instead, such as the title of a page to sign in.
+fn no_token(answer: &Response, secrets: &[&str]) -> SignInError {
+    SignInError::NoToken {
+        said: Complaint::read(answer.body(), secrets).quoted(),
+        lasts: false,
+    }
+}
+
+fn endpoint(login: &Url, tenant: &str) -> Url {
+    let mut url = login.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty()
+            .extend([tenant, "oauth2", "v2.0", "token"]);
+    }
+    url
+}
+
+/// The form field that proves the app to be itself, and its value.
+async fn proof(
+    credential: &Credential,
+    client: &str,
+    url: &Url,
+    now: DateTime<Utc>,
+) -> Result<(&'static str, Secret), SignInError> {
+    Ok(match credential {
+        Credential::ClientSecret(secret) => ("client_secret", secret.clone()),
+        Credential::Certificate(certificate) => (
+            "client_assertion",
+            assertion::signed(certificate, client, url.as_str(), now)?,
+        ),
+        Credential::Federated { token_file } => ("client_assertion", federated(token_file).await?),
+    })
+}
+
+async fn federated(path: &Path) -> Result<Secret, SignInError> {
+    let failed = |source| SignInError::TokenFile {
+        path: path.to_owned(),
+        source,
+    };
+    let file = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || files::read_text(&file, MAX_TOKEN_FILE));
+    let text = reading.await.map_err(std::io::Error::other).flatten();
+    let text = text.map_err(failed)?;
+    if text.trim().is_empty() {
+        let what = std::io::Error::new(std::io::ErrorKind::InvalidData, "it holds no token");
+        return Err(failed(what));
+    }
+    Ok(Secret::new(text.trim()))
+}
+
+fn app_request(
+    url: &Url,
+    client: &str,
+    proof_name: &str,
+    proof: &Secret,
+    resource: &Resource,
+) -> Result<Request, SignInError> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials")
+        .append_pair("client_id", client)
+        .append_pair("scope", &format!("{}/.default", resource.audience));
+    if proof_name == "client_assertion" {
+        form.append_pair(
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        );
+    }
+    form.append_pair(proof_name, proof.expose());
+    http::Request::builder()
+        .method(Method::POST)
+        .uri(url.as_str())
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(form.finish().into())
+        .map_err(SignInError::Request)
+}
+
+fn metadata_request(
+    endpoint: &Url,
+    client: Option<&str>,
+    resource: &Resource,
+) -> Result<Request, SignInError> {
+    let mut url = endpoint.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty()
+            .extend(["metadata", "identity", "oauth2", "token"]);
+    }
+    {
+        let mut query = url.query_pairs_mut();
+        query.clear();
+        query.append_pair("api-version", "2018-02-01");
+        query.append_pair("resource", &format!("{}/", resource.audience));
+        if let Some(client) = client {
+            query.append_pair("client_id", client);
+        }
+    }
+    http::Request::builder()
+        .method(Method::GET)
+        .uri(url.as_str())
+        .header("Metadata", "true")
+        .body(Bytes::new())
+        .map_err(SignInError::Request)
+}
+
+/// The token and when it expires by our clock; the metadata service writes numbers as text.
+fn read(answer: &Response, asked: DateTime<Utc>) -> Option<(Secret, DateTime<Utc>)> {
+    #[derive(Deserialize)]
+    struct Body {
+        access_token: Secret,
+        expires_in: Option<Value>,
+    }
+    let body: Body = serde_json::from_slice(without_mark(answer.body())).ok()?;
+    let token = body.access_token.expose();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let told = match body.expires_in {
+        Some(Value::Number(seconds)) => seconds.as_i64(),
+        Some(Value::String(seconds)) => seconds.trim().parse().ok(),
+        _ => None,
+    };
+    let seconds = told.unwrap_or_else(|| {
+        let expires = Claims::read(token).and_then(|claims| claims.exp);
+        expires.map_or(DEFAULT_LIFETIME, |expires| expires - asked.timestamp())
+    });
+    let lifetime = TimeDelta::seconds(seconds.clamp(0, 86_400));
+    Some((body.access_token, asked + lifetime))
+}

@@ -1,0 +1,59 @@
+//! Pages of the Microsoft 365 message trace.
+//!
+//! Answers one question, "what does this page of this window hold?", and says of every failure
+//! what it means, what to do about it, and whether asking again helps ([`Error`], [`Class`]).
+//! When to ask, how often and how wide is for the caller to decide.
+
+mod advice;
+mod bounds;
+mod complaint;
+mod errors;
+mod exchange;
+mod graph;
+mod identity;
+mod link;
+mod mend;
+mod oddities;
+mod pace;
+mod page;
+mod redirect;
+mod reporting;
+mod row;
+mod service_clock;
+mod sign_in;
+#[cfg(test)]
+mod testing;
+mod under_way;
+
+use std::time::Duration;
+
+use base::http::Limits;
+
+pub use self::{
+    errors::{Class, Concern, Error, Unreadable},
+    graph::{Allowance, EventFormat, Graph, Limiter, Quota, Share, Urgency},
+    identity::{
+        Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,
+        SignInError, TokenCache,
+    },
+    link::{Link, LinkError},
+    reporting::ReportingService,
+    service_clock::{BOUND, ServiceTime},
+    sign_in::SignIn,
+    under_way::UnderWay,
+};
+
+/// What one page may cost. A full page of either service is about 2 MB and takes 2 to 4 s; a busy
+/// tenant's first byte is known to take far longer.
+const PAGE_LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(120),
+    total: Duration::from_secs(180),
+    max_body: 64 * 1024 * 1024,
+};
+
+/// What one token may cost: answers are a few kilobytes and come within a second.
+const TOKEN_LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(30),
+    total: Duration::from_secs(30),
+    max_body: 1024 * 1024,
+};

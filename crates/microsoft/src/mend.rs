@@ -1,0 +1,544 @@
+//! Pages that are not strict JSON, read as far as that is certain.
+//!
+//! A subject may hold a raw line feed, or bytes that are not UTF-8; an item of the list may be `null`, or
+//! no JSON at all. The page is read item by item then: strict rows stay as they are. In others a raw
+//! control character is escaped, and bytes that are not UTF-8 become U+FFFD, both inside of strings only;
+//! nothing else is forgiven. What cannot be mended like this is named, and left out. From what is left a
+//! strict page is made, which takes the usual way.
+//!
+//! # What somebody can do who writes the subject
+//!
+//! Where a quote in a subject is escaped, as it should be, nothing: all that is in a string stays in it,
+//! since a byte below 0x80 always stands for itself, and a backslash before anything that has to be
+//! forgiven makes the row unreadable. If a service should forget to escape a quote, `"},{"id":"` ends the
+//! row and begins another. Both are recognized by what they lack: on a damaged page, a row counts only
+//! when it has each of the properties that all rows have exactly once, is dated (when mended: within the
+//! window), and stands between commas. A subject that completes both rows makes strict JSON, which no
+//! reader can tell from two rows.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use rows::{Broken, RowKey, RowKeyer, json::Scanner, reader::RowReader};
+
+use super::row;
+
+/// The properties that each row has, in Graph and in the Reporting Web Service.
+const OF_ALL: [[&str; 10]; 2] = [
+    [
+        "id",
+        "senderAddress",
+        "recipientAddress",
+        "messageId",
+        "receivedDateTime",
+        "subject",
+        "size",
+        "fromIP",
+        "toIP",
+        "status",
+    ],
+    [
+        "MessageTraceId",
+        "SenderAddress",
+        "RecipientAddress",
+        "MessageId",
+        "Received",
+        "Subject",
+        "Size",
+        "FromIP",
+        "ToIP",
+        "Status",
+    ],
+];
+
+/// What rows may have besides.
+const OF_SOME: [&str; 6] = [
+    "@odata.type",
+    "__metadata",
+    "Organization",
+    "StartDate",
+    "EndDate",
+    "Index",
+];
+
+/// Of these, what the same row says differs from one answer to the next.
+const CHANGING: [&str; 4] = [
+    "\"Index\":",
+    "\"StartDate\":",
+    "\"EndDate\":",
+    "\"__metadata\":",
+];
+
+/// Longer items are not read: no row is nearly as long.
+const LONGEST: usize = 1 << 20;
+
+/// More items are not read: no page has nearly as many.
+const MOST_ITEMS: usize = 20_000;
+
+/// And so many of them may be broken.
+const MOST_BROKEN: usize = 1000;
+
+/// Items that are no objects are recognized up to this length.
+const SCALAR: usize = 4096;
+
+/// The list ends with one of so many last closing brackets.
+const LAST_BRACKETS: usize = 4;
+
+/// Bytes are looked at so many times at most in search of the next row.
+const EFFORT: usize = 8;
+
+/// How far beyond its window a service looks.
+const MARGIN: TimeDelta = TimeDelta::seconds(2);
+
+/// A page that was mended.
+#[derive(Debug)]
+pub(super) struct Mended {
+    /// The page as strict JSON, without what is broken.
+    pub(super) text: Vec<u8>,
+    /// The rows that had to be mended, by their number in the page, with their keys.
+    pub(super) keys: Vec<(usize, RowKey)>,
+    /// What is left out.
+    pub(super) broken: Vec<Broken>,
+}
+
+/// Reads a page that is not strict JSON. None when it is not certain where its list of rows begins and
+/// ends. `is_page` tells whether a text is a page.
+pub(super) fn mend(
+    body: &[u8],
+    window: Window,
+    keyer: &RowKeyer,
+    is_page: impl Fn(&[u8]) -> bool,
+) -> Option<Mended> {
+    let start = list_start(body)?;
+    let head = body.get(..=start)?;
+    let end = list_end(body, start, |tail| is_page(&[head, tail].concat()))?;
+    let mut list = List {
+        body,
+        end,
+        window,
+        keyer,
+        effort: body.len().saturating_mul(EFFORT),
+        found: Vec::new(),
+    };
+    list.read(start + 1)?;
+    list.mended(head)
+}
+
+/// The place of the bracket that opens the list of rows.
+fn list_start(body: &[u8]) -> Option<usize> {
+    let text = match str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) => str::from_utf8(body.get(..error.valid_up_to())?).ok()?,
+    };
+    let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let mut start = None;
+    // It ends where the list begins.
+    let _ =
+        Scanner::starting_at(text, mark).object(|scanner, name| match (name, scanner.peek()?) {
+            ("value" | "d", b'[') => {
+                start = Some(scanner.position());
+                None
+            }
+            ("d", b'{') => scanner.object(|scanner, name| {
+                if name == "results" && scanner.peek()? == b'[' {
+                    start = Some(scanner.position());
+                    return None;
+                }
+                scanner.pass_value()
+            }),
+            _ => scanner.pass_value(),
+        });
+    start
+}
+
+/// The place of the bracket that closes the list: nobody who writes a row writes behind it.
+fn list_end(body: &[u8], start: usize, is_tail: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    let places = (start + 1..body.len()).rev();
+    let brackets = places.filter(|place| body.get(*place) == Some(&b']'));
+    let mut last = brackets.take(LAST_BRACKETS);
+    last.find(|place| body.get(*place..).is_some_and(&is_tail))
+}
+
+/// A list of rows, and what was found in it.
+struct List<'a> {
+    body: &'a [u8],
+    end: usize,
+    window: Window,
+    keyer: &'a RowKeyer,
+    effort: usize,
+    found: Vec<Found>,
+}
+
+/// An item of the list.
+enum Found {
+    Row(Row),
+    /// From where to where; and whether it is certain that it ends there.
+    Broken {
+        start: usize,
+        end: usize,
+        is_scalar: bool,
+    },
+}
+
+impl Found {
+    /// From where to where it reaches.
+    fn place(&self) -> (usize, usize) {
+        match self {
+            Self::Row(Row { start, end, .. }) | Self::Broken { start, end, .. } => (*start, *end),
+        }
+    }
+}
+
+/// A row that is certain.
+struct Row {
+    start: usize,
+    /// The place behind it.
+    end: usize,
+    text: String,
+    /// When it had to be mended.
+    key: Option<RowKey>,
+    received: Option<DateTime<Utc>>,
+}
+
+impl List<'_> {
+    /// Reads all items from a place on.
+    fn read(&mut self, start: usize) -> Option<()> {
+        let mut at = self.behind_spaces(start);
+        let mut broken = 0;
+        while at < self.end {
+            if self.found.len() == MOST_ITEMS || broken == MOST_BROKEN {
+                return None;
+            }
+            match self.row(at).filter(|row| self.is_followed(row.end)) {
+                Some(row) => {
+                    at = row.end;
+                    self.found.push(Found::Row(row));
+                }
+                None => {
+                    let start = at;
+                    at = self.broken_end(start);
+                    let (end, is_scalar) = (at, self.is_scalar(start, at));
+                    self.found.push(Found::Broken {
+                        start,
+                        end,
+                        is_scalar,
+                    });
+                    broken += 1;
+                }
+            }
+            // Behind the comma.
+            at = self.behind_spaces(at);
+            at = self.behind_spaces(at + 1);
+        }
+        self.join();
+        (self.effort > 0).then_some(())
+    }
+
+    /// What was mended beside something that is broken may be a part of it: a quote that is not escaped
+    /// makes two objects of one row.
+    fn join(&mut self) {
+        let found = std::mem::take(&mut self.found);
+        for item in found {
+            let joins = match (self.found.last(), &item) {
+                (Some(Found::Row(last)), Found::Broken { is_scalar, .. }) => {
+                    last.key.is_some() && !is_scalar
+                }
+                (Some(Found::Broken { is_scalar, .. }), Found::Row(row)) => {
+                    row.key.is_some() && !is_scalar
+                }
+                (
+                    Some(Found::Broken {
+                        is_scalar: last, ..
+                    }),
+                    Found::Broken { is_scalar, .. },
+                ) => !last && !is_scalar,
+                _ => false,
+            };
+            if !joins {
+                self.found.push(item);
+                continue;
+            }
+            let (_, end) = item.place();
+            let start = self.found.pop().map_or(end, |last| last.place().0);
+            self.found.push(Found::Broken {
+                start,
+                end,
+                is_scalar: false,
+            });
+            self.join_back();
+        }
+    }
+
+    /// The last item is broken, and may be a part of the one before it.
+    fn join_back(&mut self) {
+        while let [.., Found::Row(row), Found::Broken { end, .. }] = &*self.found
+            && row.key.is_some()
+        {
+            let (start, end) = (row.start, *end);
+            self.found.truncate(self.found.len() - 2);
+            self.found.push(Found::Broken {
+                start,
+                end,
+                is_scalar: false,
+            });
+        }
+    }
+
+    /// Where an item ends that is no row: at a comma before a row that is certain, or with the list.
+    fn broken_end(&mut self, start: usize) -> usize {
+        let mut comma = None;
+        for at in start..self.end {
+            match self.body.get(at) {
+                Some(b',') => {
+                    // Other items than objects are told by themselves.
+                    if self.is_scalar(start, at) {
+                        return at;
+                    }
+                    comma = Some(at);
+                }
+                Some(b'{') if at > start => {
+                    if let Some(comma) = comma
+                        && let Some(row) = self.row(at)
+                        && row.key.is_none()
+                        && self.is_followed(row.end)
+                    {
+                        return comma;
+                    }
+                    comma = None;
+                }
+                Some(byte) if byte.is_ascii_whitespace() => {}
+                _ => comma = None,
+            }
+        }
+        self.end
+    }
+
+    /// Whether a stretch is a value, but no object.
+    fn is_scalar(&self, start: usize, end: usize) -> bool {
+        let text = self
+            .body
+            .get(start..end)
+            .filter(|text| text.len() <= SCALAR);
+        let text = text.and_then(|text| str::from_utf8(text).ok());
+        text.is_some_and(|text| {
+            let mut scanner = Scanner::new(text);
+            !matches!(scanner.peek(), Some(b'{' | b'['))
+                && scanner.pass_value().is_some()
+                && scanner.peek().is_none()
+        })
+    }
+
+    /// Whether the list goes on, or ends, behind an item.
+    fn is_followed(&self, at: usize) -> bool {
+        let next = self.behind_spaces(at);
+        next == self.end || self.body.get(next) == Some(&b',')
+    }
+
+    fn behind_spaces(&self, at: usize) -> usize {
+        let rest = self.body.get(at..self.end).unwrap_or_default();
+        let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
+        at + spaces.count()
+    }
+
+    /// The row that begins at a place, when it is certain that it is one.
+    fn row(&mut self, start: usize) -> Option<Row> {
+        let rest = self.body.get(start..self.end)?;
+        let most = LONGEST.min(self.effort);
+        let (length, passed) = object(rest.get(..most).unwrap_or(rest));
+        self.effort -= passed;
+        let bytes = rest.get(..length?)?;
+        let (text, is_mended) = match str::from_utf8(bytes) {
+            Ok(text) if !has_raw_controls(bytes) => (text.to_owned(), false),
+            _ => (forgive(bytes), true),
+        };
+        let names = names(&text)?;
+        if !is_row(&names, is_mended) {
+            return None;
+        }
+        let mut reader = RowReader::new(&text, *self.keyer, row::field);
+        reader.read(0)?;
+        let received = reader.rows().spans.first()?.received;
+        let around = Window::new(self.window.start() - MARGIN, self.window.end() + MARGIN);
+        let is_asked_for = around
+            .zip(received)
+            .is_some_and(|(around, at)| around.contains(at));
+        if is_mended && !is_asked_for {
+            return None;
+        }
+        let key = is_mended.then(|| self.keyer.opaque(&unchanging(bytes), 0));
+        Some(Row {
+            start,
+            end: start + bytes.len(),
+            text,
+            key,
+            received,
+        })
+    }
+
+    /// The page, in which everything stands behind `head`.
+    fn mended(&self, head: &[u8]) -> Option<Mended> {
+        let tail = self.body.get(self.end..)?;
+        let mut text = Vec::with_capacity(self.body.len());
+        text.extend_from_slice(head);
+        let mut keys = Vec::new();
+        let mut broken: Vec<Broken> = Vec::new();
+        let mut rows = 0;
+        let mut newer = None;
+        let mut same = HashMap::<Vec<u8>, u64>::new();
+        for (index, item) in self.found.iter().enumerate() {
+            match item {
+                Found::Row(row) => {
+                    if rows > 0 {
+                        text.push(b',');
+                    }
+                    text.extend_from_slice(row.text.as_bytes());
+                    keys.extend(row.key.map(|key| (rows, key)));
+                    rows += 1;
+                    newer = row.received;
+                }
+                Found::Broken { start, end, .. } => {
+                    let bytes = self.body.get(*start..*end)?.trim_ascii();
+                    let unchanging = unchanging(bytes);
+                    let before = same.get(&unchanging).copied().unwrap_or(0);
+                    let key = self.keyer.opaque(&unchanging, before);
+                    same.insert(unchanging, before + 1);
+                    let mut behind = self.found.iter().skip(index);
+                    let older = behind.find_map(|item| match item {
+                        Found::Row(row) => Some(row.received),
+                        Found::Broken { .. } => None,
+                    });
+                    broken.push(Broken {
+                        bytes: Bytes::copy_from_slice(bytes),
+                        key,
+                        position: index + 1,
+                        newer,
+                        older: older.flatten(),
+                    });
+                }
+            }
+        }
+        text.extend_from_slice(tail);
+        Some(Mended { text, keys, broken })
+    }
+}
+
+/// How long the object is that a text begins with, when its brackets and quotes tell; and how much of the
+/// text was looked at.
+fn object(text: &[u8]) -> (Option<usize>, usize) {
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if at == 0 && *byte != b'{' => return (None, 1),
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            // No row is made of anything else.
+            b':' | b',' | b' '..=b'~' | b'\t' | b'\n' | b'\r' => {}
+            _ => return (None, at + 1),
+        }
+        if depth == 0 {
+            return (Some(at + 1), at + 1);
+        }
+    }
+    (None, text.len())
+}
+
+/// Whether a string in a text holds a control character as it is.
+fn has_raw_controls(text: &[u8]) -> bool {
+    let (mut is_string, mut is_escaped) = (false, false);
+    text.iter().any(|byte| {
+        match byte {
+            0..b' ' if is_string => return true,
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The text with control characters in strings escaped, and bytes that are no text replaced. It is no JSON
+/// when there are such bytes outside of strings, or behind a backslash.
+fn forgive(bytes: &[u8]) -> String {
+    let (mut is_string, mut is_escaped) = (false, false);
+    let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+    for byte in bytes {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            0..b' ' if is_string => {
+                text.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+                continue;
+            }
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ => {}
+        }
+        text.push(*byte);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The names of the members of an object; none when the text is anything else.
+fn names(text: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut scanner = Scanner::new(text);
+    scanner.object(|scanner, name| {
+        // A row has a dozen.
+        if names.len() == 64 {
+            return None;
+        }
+        names.push(name.to_owned());
+        scanner.pass_value()
+    })?;
+    scanner.peek().is_none().then_some(names)
+}
+
+/// Whether an object with these members is a row: it has all that rows have, each once, and, when it was
+/// mended, nothing that is not known.
+fn is_row(names: &[String], is_mended: bool) -> bool {
+    let count = |name: &str| names.iter().filter(|other| *other == name).count();
+    let has_all = |all: &[&str; 10]| all.iter().all(|name| count(name) == 1);
+    let Some(all) = OF_ALL.iter().find(|all| has_all(all)) else {
+        return false;
+    };
+    let is_known = |name: &str| all.contains(&name) || OF_SOME.contains(&name);
+    names
+        .iter()
+        .all(|name| count(name) == 1 && (!is_mended || is_known(name)))
+}
+
+/// The bytes of an item without what changes from one answer to the next.
+fn unchanging(bytes: &[u8]) -> Vec<u8> {
+    let mut rest = bytes;
+    let mut kept = Vec::with_capacity(bytes.len());
+    while let Some(first) = rest.first() {
+        let name = CHANGING
+            .iter()
+            .find(|name| rest.starts_with(name.as_bytes()));
+        let Some(name) = name else {
+            kept.push(*first);
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        };
+        let value = rest.get(name.len()..).unwrap_or_default();
+        let ends = |byte: &u8| matches!(byte, b',' | b'}');
+        let end = match value.first() {
+            Some(b'{') => value
+                .iter()
+                .position(|byte| *byte == b'}')
+                .map(|end| end + 1),
+            _ => value.iter().position(ends),
+        };
+        rest = value.get(end.unwrap_or(value.len())..).unwrap_or_default();
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

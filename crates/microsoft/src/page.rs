@@ -1,0 +1,351 @@
+//! The envelope around the rows of a page, in every dialect of both services.
+
+use bytes::Bytes;
+use rows::Window;
+use rows::{
+    Damage, RowKeyer,
+    json::Scanner,
+    reader::{RowReader, Rows},
+};
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+
+use super::{
+    complaint::{self, Complaint},
+    errors::Unreadable,
+    mend, row,
+};
+
+/// More rows than any page has (2000 or 5000), so that a hostile answer cannot fill the memory.
+const MAX_ROWS: usize = 200_000;
+
+/// Some servers put it before the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The text of an answer.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub(super) fn text(body: &[u8]) -> Result<&str, Unreadable> {
+    simdutf8::basic::from_utf8(body).map_err(|_| Unreadable::NotUtf8)
+}
+
+/// A page as it arrived: its rows as stretches of the answer's text, and the text of the link.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) rows: Rows,
+    pub(super) next: Option<String>,
+}
+
+impl Envelope {
+    /// Reads a successful answer to a query for a window; when it is not strict JSON, as much of it as can
+    /// be read for certain, with what was wrong. With the text that it was read from.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_or_mend(
+        body: Bytes,
+        window: Window,
+        keyer: &RowKeyer,
+        secrets: &[&str],
+    ) -> Result<(Bytes, Self, Option<Damage>), Unreadable> {
+        let error = match Self::read(&body, keyer, secrets) {
+            Ok(envelope) => return Ok((body, envelope, None)),
+            Err(error) => error,
+        };
+        let read = |text: &[u8]| Self::read(text, keyer, secrets).ok();
+        let Some(mended) = mend::mend(&body, window, keyer, |text| read(text).is_some()) else {
+            return Err(error);
+        };
+        let Some(mut envelope) = read(&mended.text) else {
+            return Err(error);
+        };
+        for (index, key) in &mended.keys {
+            if let Some(row) = envelope.rows.spans.get_mut(*index) {
+                row.key = *key;
+            }
+        }
+        let damage = Damage {
+            sentence: error.to_string(),
+            mended: mended.keys.into_iter().map(|(_, key)| key).collect(),
+            broken: mended.broken,
+        };
+        Ok((mended.text.into(), envelope, Some(damage)))
+    }
+
+    /// Reads a successful answer.
+    ///
+    /// # Errors
+    /// When it is not certain to be a whole page: an answer that is cut, garbled, no JSON, reports
+    /// an error or has no list of rows is never taken for an empty page. What it says instead is
+    /// told without `secrets`.
+    pub(super) fn read(
+        body: &[u8],
+        keyer: &RowKeyer,
+        secrets: &[&str],
+    ) -> Result<Self, Unreadable> {
+        let text = text(body)?;
+        let mark = if text.starts_with(BYTE_ORDER_MARK) {
+            BYTE_ORDER_MARK.len_utf8()
+        } else {
+            0
+        };
+        let mut scanner = Scanner::starting_at(text, mark);
+        if scanner.peek() == Some(b'<') {
+            return Err(Unreadable::Markup {
+                title: complaint::title(text, secrets),
+            });
+        }
+        let mut parts = Parts::new(text, keyer);
+        let passed = parts.outer(&mut scanner);
+        if passed.is_none() || scanner.peek().is_some() {
+            return Err(parts.unreadable(text, scanner.position()));
+        }
+        let complaint = || Complaint::read(body, secrets).to_string();
+        if parts.error {
+            return Err(Unreadable::ErrorInside(complaint()));
+        }
+        if !parts.has_rows {
+            return Err(Unreadable::NoRows(complaint()));
+        }
+        Ok(Self {
+            rows: parts.reader.into_rows(),
+            next: parts.next.filter(|text| !text.is_empty()),
+        })
+    }
+}
+
+/// What an envelope may hold, at either of its two levels. Where one of its methods gives nothing,
+/// the text is no page.
+struct Parts<'a> {
+    reader: RowReader<'a>,
+    /// Whether there is a list of rows.
+    has_rows: bool,
+    next: Option<String>,
+    error: bool,
+    /// Whether the last thing read was an element of a list of rows that is no object.
+    is_no_row: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn new(text: &'a str, keyer: &RowKeyer) -> Self {
+        Self {
+            reader: RowReader::new(text, *keyer, row::field),
+            has_rows: false,
+            next: None,
+            error: false,
+            is_no_row: false,
+        }
+    }
+
+    /// The outer object.
+    fn outer(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        scanner.object(|scanner, name| match name {
+            // The rows of the light dialect and of Graph.
+            "value" => self.list(scanner),
+            // The verbose dialect's wrapping: the rows themselves, or an object around them.
+            "d" => match scanner.peek()? {
+                b'[' => self.list(scanner),
+                b'{' => self.inner(scanner),
+                _ => is_null(scanner)?.then_some(()),
+            },
+            "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
+            "error" | "odata.error" => {
+                self.error |= !is_null(scanner)?;
+                Some(())
+            }
+            _ => scanner.value().map(|_| ()),
+        })
+    }
+
+    fn inner(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        scanner.object(|scanner, name| match name {
+            "results" if scanner.peek()? == b'[' => self.list(scanner),
+            // Null stands for a list without rows here.
+            "results" => {
+                self.has_rows = true;
+                is_null(scanner)?.then_some(())
+            }
+            "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
+            _ => scanner.value().map(|_| ()),
+        })
+    }
+
+    fn list(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        self.has_rows = true;
+        scanner.array(|scanner| {
+            if self.reader.rows().spans.len() == MAX_ROWS {
+                return None;
+            }
+            self.is_no_row = scanner.peek()? != b'{';
+            let end = self.reader.read(scanner.position())?;
+            scanner.go_to(end);
+            Some(())
+        })
+    }
+
+    fn link(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+        let value = scanner.value()?;
+        if value.json != "null" {
+            self.next = Some(value.string()?.into_owned());
+        }
+        Some(())
+    }
+
+    /// Why a text that could be read up to a place is no page.
+    fn unreadable(&self, text: &str, place: usize) -> Unreadable {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+            let (line, column) = (error.line(), error.column());
+            return match error.classify() {
+                Category::Eof | Category::Io => Unreadable::Cut { bytes: text.len() },
+                Category::Syntax | Category::Data => Unreadable::NotJson { line, column },
+            };
+        }
+        if self.is_no_row {
+            return Unreadable::RowNotAnObject;
+        }
+        let before = text.get(..place).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Unreadable::NotAPage {
+            line: before.matches('\n').count() + 1,
+            column: before.len() - line_start + 1,
+        }
+    }
+}
+
+/// Passes a value. Whether it is null.
+fn is_null(scanner: &mut Scanner<'_>) -> Option<bool> {
+    scanner.value().map(|value| value.json == "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(text: &str) -> Result<Envelope, Unreadable> {
+        Envelope::read(text.as_bytes(), &RowKeyer::new([3; 16]), &[])
+    }
+
+    fn read(text: &str) -> (Vec<&str>, Option<String>) {
+        let envelope = envelope(text).unwrap();
+        let rows = envelope
+            .rows
+            .spans
+            .iter()
+            .map(|row| text.get(row.range()).unwrap());
+        (rows.collect(), envelope.next)
+    }
+
+    #[test]
+    fn reads_every_dialect() {
+        let rows = vec![r#"{"a":1}"#, "{ }"];
+        let next = Some("x?y".to_owned());
+        for text in [
+            r#"{"odata.metadata":"m","value":[{"a":1} , { }],"odata.nextLink":"x?y"}"#,
+            r#"{"@odata.nextLink":"x?y","value":[{"a":1},{ }]}"#,
+            r#"{"d":{"results":[{"a":1},{ }],"__next":"x\u003fy"}}"#,
+            r#"{"d":{"@odata.nextLink":"x?y","results":[{"a":1},{ }]}}"#,
+            "\u{feff}{\"d\":[{\"a\":1},{ }],\"odata.nextLink\":\"x?y\"}",
+        ] {
+            assert_eq!(read(text), (rows.clone(), next.clone()), "{text}");
+        }
+    }
+
+    #[test]
+    fn empty_pages_and_nulls() {
+        for text in [
+            r#"{"value":[]}"#,
+            r#"{"d":[]}"#,
+            r#"{"d":{"results":[],"__next":null}}"#,
+            r#"{"d":{"results":null}}"#,
+            r#"{"value":[],"error":null,"odata.nextLink":""}"#,
+        ] {
+            assert_eq!(read(text), (vec![], None), "{text}");
+        }
+        assert_eq!(
+            read(r#"{"value":[],"@odata.nextLink":"x"}"#).1.as_deref(),
+            Some("x")
+        );
+    }
+
+    #[test]
+    fn no_row_of_a_doubled_list_is_lost() {
+        assert_eq!(read(r#"{"value":[{}],"value":[{}]}"#).0.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_page_is_an_error() {
+        type Check = fn(&Unreadable) -> bool;
+        let cases: &[(&str, Check)] = &[
+            ("", |e| matches!(e, Unreadable::Cut { bytes: 0 })),
+            (r#"{"value":[{"a":1},{"a"#, |e| {
+                matches!(e, Unreadable::Cut { .. })
+            }),
+            (r#"{"value":[{}]"#, |e| matches!(e, Unreadable::Cut { .. })),
+            (r#"{"value":[{}]}x"#, |e| {
+                matches!(e, Unreadable::NotJson { .. })
+            }),
+            (r#"{"value":[{"a" 1}]}"#, |e| {
+                matches!(e, Unreadable::NotJson { .. })
+            }),
+            (r#"{"value":null}"#, |e| {
+                matches!(e, Unreadable::NotAPage { .. })
+            }),
+            (r#"{"value":{}}"#, |e| {
+                matches!(e, Unreadable::NotAPage { .. })
+            }),
+            (" {\n\"value\":[{}, 1]}", |e| {
+                matches!(e, Unreadable::RowNotAnObject)
+            }),
+            ("{\n\"value\": {}}", |e| {
+                matches!(
+                    e,
+                    Unreadable::NotAPage {
+                        line: 2,
+                        column: 10
+                    }
+                )
+            }),
+            (r#"{"value":[],"odata.nextLink":5}"#, |e| {
+                matches!(e, Unreadable::NotAPage { .. })
+            }),
+            ("[]", |e| matches!(e, Unreadable::NotAPage { .. })),
+            ("{}", |e| matches!(e, Unreadable::NoRows(_))),
+            (r#"{"d":null}"#, |e| matches!(e, Unreadable::NoRows(_))),
+            (r#"{"d":{}}"#, |e| matches!(e, Unreadable::NoRows(_))),
+            (
+                r#"{"ErrorCode":"","Message":"sorry"}"#,
+                |e| matches!(e, Unreadable::NoRows(m) if m == "sorry"),
+            ),
+            (
+                r#"{"error":{"code":"X","message":"sorry"}}"#,
+                |e| matches!(e, Unreadable::ErrorInside(m) if m == "X: sorry"),
+            ),
+            (r#"{"value":[{}],"odata.error":{}}"#, |e| {
+                matches!(e, Unreadable::ErrorInside(_))
+            }),
+            (
+                "<html><title>Sign in</title></html>",
+                |e| matches!(e, Unreadable::Markup { title: Some(t) } if t == "Sign in"),
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = envelope(text).unwrap_err();
+            assert!(expected(&error), "{text}: {error:?}");
+        }
+        let body = b"{\"value\":[\"\xff\"]}";
+        let read = Envelope::read(body, &RowKeyer::new([3; 16]), &[]);
+        assert_eq!(read, Err(Unreadable::NotUtf8));
+    }
+
+    #[test]
+    fn the_number_of_rows_is_bounded() {
+        let page = |rows| format!("{{\"value\":[{}{{}}]}}", "{},".repeat(rows - 1));
+        assert_eq!(
+            envelope(&page(MAX_ROWS)).unwrap().rows.spans.len(),
+            MAX_ROWS
+        );
+        assert!(envelope(&page(MAX_ROWS + 1)).is_err());
+    }
+}

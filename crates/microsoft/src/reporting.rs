@@ -1,0 +1,152 @@
+//! The Office 365 Reporting Web Service: message traces for an account, or for government clouds.
+
+use std::time::Duration;
+
+use base::{Clock, http::Http};
+use http::{HeaderMap, StatusCode};
+use rows::{Page, RowKeyer, Window};
+use url::Url;
+
+use super::{
+    Error, Link, SignIn, Urgency, advice, bounds,
+    exchange::{Answer, Exchange, Times},
+    oddities::Oddities,
+    pace::Pace,
+    page::Envelope,
+    row::{self, Form},
+    service_clock::ServiceTime,
+    under_way::{Requests, UnderWay},
+};
+
+/// Reads the report `MessageTrace`, in the verbose JSON dialect that `$format=json` without a JSON
+/// `Accept` header gives; the light dialect is read as well.
+#[derive(Debug)]
+pub struct ReportingService {
+    exchange: Exchange,
+    base: Url,
+    keyer: RowKeyer,
+}
+
+impl ReportingService {
+    /// A reader of the service whose address is `base`, e.g.
+    /// `https://reports.office365.com/ecp/reportingwebservice/reporting.svc`.
+    pub fn new(http: Http, clock: Clock, base: Url, sign_in: SignIn, keyer: RowKeyer) -> Self {
+        Self {
+            exchange: Exchange {
+                http,
+                clock,
+                sign_in,
+                headers: HeaderMap::new(),
+                limiter: None,
+                pace: Pace::default(),
+                oddities: Oddities::default(),
+                times: Times::default(),
+                requests: Requests::default(),
+            },
+            base,
+            keyer,
+        }
+    }
+
+    /// One page of a window: the first, or the one that a link leads to.
+    ///
+    /// Rows just outside the window may be among them.
+    ///
+    /// # Errors
+    /// When there is no whole page; [`Error::class`] says whether asking again helps.
+    pub async fn page(&self, window: Window, link: Option<&Link>) -> Result<Page<Link>, Error> {
+        let url = match link {
+            Some(link) => link.on_origin_of(&self.base)?.clone(),
+            None => {
+                // This service answers a window that ends in its future as if it were past.
+                self.check_end(window)?;
+                query(&self.base, window, "")
+            }
+        };
+        let answer = self.exchange.get(&url, Urgency::Now).await?;
+        if answer.response.status() != StatusCode::OK {
+            return Err(self.refused(&answer, link));
+        }
+        let sighting = answer.sighting();
+        let page = self.exchange.checked(&url, self.read(window, answer))?;
+        self.exchange.learn_time(sighting);
+        Ok(page)
+    }
+
+    /// What is known of the service's time. No window should end later.
+    pub fn time(&self) -> ServiceTime {
+        self.exchange.time()
+    }
+
+    /// Asks the service for its time, with a question that any clock may ask: what it answers is
+    /// [`time`](Self::time)'s. Several answers may be needed.
+    ///
+    /// # Errors
+    /// When it does not answer; [`Error::class`] says whether asking again helps.
+    pub async fn ask_time(&self) -> Result<(), Error> {
+        let address = |window| match window {
+            Some(window) => query(&self.base, window, "&$top=1"),
+            None => address(&self.base, "$format=json&$top=1"),
+        };
+        let refused = |answer: &Answer| self.refused(answer, None);
+        let is_page = |answer: &Answer| {
+            let body = answer.response.body();
+            Envelope::read(body, &self.keyer, &answer.secrets())?;
+            Ok(())
+        };
+        self.exchange.ask_time(address, is_page, refused).await
+    }
+
+    fn check_end(&self, window: Window) -> Result<(), Error> {
+        match (window.end() - self.time().now).to_std() {
+            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
+            _ => Ok(()),
+        }
+    }
+
+    fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
+        advice::reporting(&self.exchange.refusal(answer, link))
+    }
+
+    /// How long an answer takes at present; zero before the first.
+    pub fn latency(&self) -> Duration {
+        self.exchange.pace.get()
+    }
+
+    /// The oldest request that is being answered.
+    pub fn oldest_request(&self) -> Option<UnderWay> {
+        self.exchange.requests.oldest()
+    }
+
+    fn read(&self, window: Window, mut answer: Answer) -> Result<Page<Link>, Error> {
+        let body = answer.take_body();
+        let (body, Envelope { rows, next }, damage) =
+            Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
+        let next = next
+            .map(|text| Link::resolve(&answer.url, &text))
+            .transpose()?
+            // Without it, the next page would be an Atom feed.
+            .map(|link| link.with_option("$format", "json"));
+        Ok(row::page(body, rows, next, Form::VerboseDates)?.damaged(damage))
+    }
+}
+
+/// The address of the first page of a window, with more options.
+fn query(base: &Url, window: Window, options: &str) -> Url {
+    let (start, end) = bounds::of(window);
+    let filter = format!("StartDate eq datetime'{start}' and EndDate eq datetime'{end}'");
+    address(base, &format!("$format=json&$filter={filter}{options}"))
+}
+
+/// The address of the report with a query.
+fn address(base: &Url, query: &str) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push("MessageTrace");
+    }
+    url.set_query(Some(query));
+    url
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+use std::sync::Arc;
+
+use base::{
+    Secret,
+    http::{HttpError, HttpErrorKind},
+};
+use chrono::{TimeZone as _, Utc};
+
+use super::*;
+use crate::{
+    Class, Credential, Identity, Resource, TokenCache,
+    testing::{Fake, token},
+};
+
+const BASE: &str = "https://reports.test/ecp/reportingwebservice/reporting.svc";
+const PASSWORD: &str = "hunter2:é";
+
+fn service(fake: &Fake) -> ReportingService {
+    let start = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
+    ReportingService::new(
+        fake.http(),
+        Clock::virtual_from(start),
+        BASE.parse().unwrap(),
+        SignIn::Basic {
+            account: "trace@corp.test".to_owned(),
+            password: Secret::new(PASSWORD),
+        },
+        RowKeyer::new([1; 16]),
+    )
+}
+
+fn window() -> Window {
+    let at = |hour| Utc.with_ymd_and_hms(2024, 12, 2, hour, 0, 0).unwrap();
+    Window::new(at(0), at(1)).unwrap()
+}
+
+#[test]
+fn the_query_names_both_bounds() {
+    let query = |base: &str, window| query(&base.parse().unwrap(), window, "").to_string();
+    let expected = "https://reports.test/ecp/reportingwebservice/reporting.svc/MessageTrace?\
+        $format=json&$filter=StartDate%20eq%20datetime%272024-12-01T23:59:59Z%27%20and%20\
+        EndDate%20eq%20datetime%272024-12-02T01:00:00Z%27";
+    assert_eq!(query(BASE, window()), expected);
+    assert_eq!(query(&format!("{BASE}/"), window()), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn follows_relative_links_with_the_same_sign_in() {
+    let fake = Fake::default();
+    fake.answer(
+        200,
+        r#"{"d":{"results":[{"MessageTraceId":"1"}],"__next":"../../reportingwebservice/reporting.svc/MessageTrace?$skiptoken=1999"}}"#,
+    )
+    .answer(200, r#"{"value":[]}"#);
+    let service = service(&fake);
+    let first = service.page(window(), None).await.unwrap();
+    assert_eq!(
+        first.rows().next().unwrap().text(),
+        r#"{"MessageTraceId":"1"}"#
+    );
+    let last = service.page(window(), first.next()).await.unwrap();
+    assert!(last.is_empty() && last.next().is_none());
+    let requests = fake.requests();
+    assert_eq!(
+        requests[1].uri().to_string(),
+        format!("{BASE}/MessageTrace?$format=json&$skiptoken=1999")
+    );
+    for request in &requests {
+        let header = &request.headers()["authorization"];
+        assert_eq!(header, "Basic dHJhY2VAY29ycC50ZXN0Omh1bnRlcjI6w6k=");
+        assert!(header.is_sensitive());
+        assert!(!request.headers().contains_key("accept"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_signs_in_with_a_token_that_is_renewed_once() {
+    let fake = Fake::default();
+    let give = |id: &str| {
+        let roles = ["ReportingWebService.Read.All"];
+        let token = token("https://outlook.office365.com", &roles, id);
+        fake.answer(
+            200,
+            format!(r#"{{"expires_in":3599,"access_token":"{token}"}}"#),
+        );
+        format!("Bearer {token}")
+    };
+    let first = give("1");
+    fake.answer(401, "");
+    let second = give("2");
+    fake.answer(200, r#"{"d":[]}"#);
+    let base: Url = BASE.parse().unwrap();
+    let clock = Clock::system();
+    let identity = Identity::App {
+        login: "https://login.test".parse().unwrap(),
+        tenant: "corp.test".to_owned(),
+        client: "app".to_owned(),
+        credential: Credential::ClientSecret(Secret::new(PASSWORD)),
+    };
+    let resource = Resource::reporting(&base);
+    let tokens = TokenCache::new(fake.http(), clock.clone(), identity, resource);
+    let sign_in = SignIn::Bearer(Arc::new(tokens));
+    let service = ReportingService::new(fake.http(), clock, base, sign_in, RowKeyer::new([1; 16]));
+    assert!(service.page(window(), None).await.unwrap().is_empty());
+    let requests = fake.requests();
+    assert_eq!(requests[1].headers()["authorization"], first);
+    assert_eq!(requests[3].headers()["authorization"], second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_of_another_service_is_refused_before_any_request() {
+    let fake = Fake::default();
+    let link = Link::resolve(&"https://evil.test/".parse().unwrap(), "x").unwrap();
+    let error = service(&fake)
+        .page(window(), Some(&link))
+        .await
+        .unwrap_err();
+    assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
+    assert!(fake.requests().is_empty());
+
+    fake.answer(
+        200,
+        r#"{"value":[],"odata.nextLink":"https://evil.test/x"}"#,
+    );
+    let error = service(&fake).page(window(), None).await.unwrap_err();
+    assert!(matches!(error, Error::Link(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_have_their_class() {
+    for (kind, class) in [
+        (HttpErrorKind::Connect, Class::Outage),
+        (HttpErrorKind::Timeout, Class::Outage),
+        (HttpErrorKind::Interrupted, Class::Outage),
+        (HttpErrorKind::Decode, Class::Outage),
+        (HttpErrorKind::TooLarge, Class::Narrow),
+        (HttpErrorKind::Setup, Class::Refused),
+    ] {
+        let fake = Fake::default();
+        fake.fail(HttpError::new(kind, "reports.test"));
+        let error = service(&fake).page(window(), None).await.unwrap_err();
+        assert_eq!((error.class(), error.label()), (class, kind.label()));
+        assert_eq!(error.may_be_too_wide(), kind == HttpErrorKind::Timeout);
+    }
+    let fake = Fake::default();
+    fake.answer(200, r#"{"value":[{}"#);
+    let error = service(&fake).page(window(), None).await.unwrap_err();
+    assert_eq!(
+        (error.class(), error.label()),
+        (Class::Unreadable, "unreadable")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_message_repeats_what_was_sent() {
+    let sent = "Basic dHJhY2VAY29ycC50ZXN0Omh1bnRlcjI6w6k=";
+    for (status, body) in [
+        (400, format!("{{\"Message\":\"{PASSWORD} {sent}\"}}")),
+        (200, format!("{{\"Message\":\"{PASSWORD} {sent}\"}}")),
+        (200, format!("<title>{PASSWORD} {sent}</title>")),
+        (500, format!("{PASSWORD} {sent}")),
+    ] {
+        let fake = Fake::default();
+        fake.answer(status, body);
+        let service = service(&fake);
+        let error = service.page(window(), None).await.unwrap_err();
+        let printed = format!(
+            "{error} {error:?} {} {service:?}",
+            base::http::chain(&error)
+        );
+        assert!(printed.contains("***"), "{printed}");
+        assert!(
+            !printed.contains("hunter2") && !printed.contains("dHJh"),
+            "{printed}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_on_the_origin_are_followed_with_the_password() {
+    let fake = Fake::default();
+    fake.answer_with(307, &[("location", "/moved/MessageTrace")], "")
+        .answer(200, r#"{"d":{"results":[]}}"#);
+    service(&fake).page(window(), None).await.unwrap();
+    let asked = fake.requests();
+    assert_eq!(asked[1].uri(), "https://reports.test/moved/MessageTrace");
+    assert_eq!(asked[0].headers(), asked[1].headers());
+}

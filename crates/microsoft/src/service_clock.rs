@@ -1,0 +1,342 @@
+//! The service's clock, learnt from its answers: a pure state machine, told of every answer.
+//!
+//! Proxies, gateways and caches write a `Date` of their own, and the clock of this machine may be
+//! wrong, too. So nobody is believed alone. The local clock counts once one answer confirms it to the
+//! second; another time counts once several of the last answers agree on it. Between answers time goes
+//! on by the monotonic clock, so a step of the local clock changes nothing until answers judge it.
+
+use std::collections::VecDeque;
+
+use base::clock::{Reading, StepWatch};
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use tokio::time::Instant;
+
+/// The resolution of the `Date` header.
+const TICK: TimeDelta = TimeDelta::seconds(1);
+
+/// Times that differ by no more, beside what is not known for certain, are the same.
+const SAME: TimeDelta = TimeDelta::seconds(2);
+
+/// A clock of this machine that is wrong by more is wrong enough to tell a person.
+pub const BOUND: TimeDelta = TimeDelta::minutes(5);
+
+/// One answer confirms the local clock: with it, that makes two witnesses.
+const CONFIRMING: usize = 2;
+
+/// As many answers must agree on a time that differs from the local clock by at most [`BOUND`].
+const AGREEING: usize = 3;
+
+/// As many when it differs by more.
+const AGREEING_BEYOND: usize = 5;
+
+/// So many of the last answers count.
+const SIGHTINGS: usize = 8;
+
+/// After so many answers that do not tell the time, none is expected to.
+const SILENT: u32 = 3;
+
+/// After so many answers that agree neither with the local clock nor with one another, their dates
+/// are worth nothing.
+const HOPELESS: u32 = 24;
+
+/// A clock that is wrong by more is no clock.
+const NO_CLOCK: TimeDelta = TimeDelta::days(36_500);
+
+/// A time that was confirmed as lately is not doubted again.
+const FRESH: TimeDelta = TimeDelta::minutes(1);
+
+/// What is known of the service's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceTime {
+    /// The service's time, rather too early than too late: nothing behind it should be asked for.
+    pub now: DateTime<Utc>,
+    /// What an act may go by that cannot be taken back: the earlier of the service's and the local
+    /// time. None while it is not known for certain which of them is right.
+    pub certain: Option<DateTime<Utc>>,
+    /// How far the service's clock is ahead of the local one; negative when it is behind. None when
+    /// no answers agree on it.
+    pub skew: Option<TimeDelta>,
+}
+
+/// When an answer was written, by the clock of who wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sighting {
+    /// None when it does not say, or says that it is old.
+    pub(super) date: Option<DateTime<Utc>>,
+    /// The answer was written after this instant,
+    pub(super) sent: Instant,
+    /// and before this one.
+    pub(super) received: Reading,
+}
+
+/// What the service's clock showed at the origin, from when to when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bounds {
+    lower: DateTime<Utc>,
+    upper: DateTime<Utc>,
+}
+
+impl Bounds {
+    /// Whether both may be true of one clock.
+    fn agrees(&self, other: &Self) -> bool {
+        self.lower - SAME <= other.upper && other.lower - SAME <= self.upper
+    }
+
+    fn at(instant: DateTime<Utc>) -> Self {
+        let (lower, upper) = (instant, instant);
+        Self { lower, upper }
+    }
+}
+
+/// Whose time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Nobody's yet.
+    None,
+    /// The service's: what its clock showed at the origin, at least and probably.
+    Service {
+        lower: DateTime<Utc>,
+        likely: DateTime<Utc>,
+    },
+    /// The local clock's, as no answer tells the time.
+    Local,
+}
+
+/// Learns the service's clock.
+#[derive(Debug)]
+pub(super) struct ServiceClock {
+    origin: Instant,
+    steps: StepWatch,
+    /// The last answers that told the time, oldest first.
+    sightings: VecDeque<Bounds>,
+    trust: Trust,
+    /// What was trusted before the local clock was set, or the time was doubted.
+    before: Option<DateTime<Utc>>,
+    /// The service has said that what seems to be its time lies in its future.
+    is_early: bool,
+    /// When an answer last agreed with what is trusted.
+    confirmed: Option<Instant>,
+    /// Answers with a time since anything was trusted, and answers without.
+    undecided: u32,
+    untold: u32,
+}
+
+impl ServiceClock {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            origin: now,
+            steps: StepWatch::default(),
+            sightings: VecDeque::with_capacity(SIGHTINGS),
+            trust: Trust::None,
+            before: None,
+            is_early: false,
+            confirmed: None,
+            undecided: 0,
+            untold: 0,
+        }
+    }
+
+    /// The service has answered with a whole page.
+    pub(super) fn see(&mut self, sighting: Sighting) {
+        let Sighting {
+            date,
+            sent,
+            received,
+        } = sighting;
+        self.watch(received);
+        let Reading {
+            wall: local,
+            instant: received,
+        } = received;
+        let Some(date) = date else {
+            self.untold += 1;
+            if self.untold >= SILENT && self.sightings.is_empty() && self.trust == Trust::None {
+                self.trust = Trust::Local;
+            }
+            return;
+        };
+        let Some(local) = self.at_origin(local, received) else {
+            return;
+        };
+        let (lower, upper) = (self.at_origin(date, received), self.at_origin(date, sent));
+        let Some((lower, upper)) = lower.zip(upper) else {
+            return;
+        };
+        if (lower - local).abs() > NO_CLOCK {
+            return;
+        }
+        let upper = upper + TICK;
+        let seen = Bounds { lower, upper };
+        if self.sightings.len() == SIGHTINGS {
+            self.sightings.pop_front();
+        }
+        self.sightings.push_back(seen);
+        self.judge(Bounds::at(local));
+        match self.trust {
+            Trust::None => {
+                self.undecided += 1;
+                if self.undecided >= HOPELESS {
+                    self.trust = Trust::Local;
+                }
+            }
+            Trust::Service { lower, .. } if Bounds::at(lower).agrees(&seen) => {
+                self.confirmed = Some(received);
+            }
+            Trust::Service { .. } | Trust::Local => {}
+        }
+    }
+
+    /// Trusts what most of the last answers agree on, when they are enough. The `local` clock is a
+    /// witness like any of them.
+    fn judge(&mut self, local: Bounds) {
+        let witnesses = || self.sightings.iter().chain([&local]);
+        let agreeing = |one: Bounds| {
+            self.sightings
+                .iter()
+                .filter(move |other| other.agrees(&one))
+        };
+        let votes = |one: &Bounds| witnesses().filter(|other| other.agrees(one)).count();
+        // Of as many votes the newest answer's count.
+        let Some(middle) = self.sightings.iter().copied().max_by_key(votes) else {
+            return;
+        };
+        let nearest = local.lower.clamp(middle.lower, middle.upper);
+        let enough = if middle.agrees(&local) {
+            CONFIRMING
+        } else if (nearest - local.lower).abs() <= BOUND {
+            AGREEING
+        } else {
+            AGREEING_BEYOND
+        };
+        let is_outvoted = match self.trust {
+            Trust::Service { lower, .. } if !Bounds::at(lower).agrees(&middle) => {
+                votes(&middle) >= AGREEING && votes(&middle) > votes(&Bounds::at(lower))
+            }
+            _ => true,
+        };
+        if votes(&middle) >= enough && is_outvoted {
+            let least = agreeing(middle).map(|one| one.upper).min();
+            let most = agreeing(middle).map(|one| one.lower).max();
+            let Some((lower, upper)) = most.zip(least) else {
+                return;
+            };
+            let lower = lower.min(upper);
+            // A local clock that agrees tells more than a date in whole seconds.
+            let likely = if middle.agrees(&local) {
+                local.lower.clamp(lower, upper)
+            } else {
+                lower
+            };
+            self.trust = Trust::Service { lower, likely };
+            self.before = None;
+            self.undecided = 0;
+        }
+    }
+
+    /// A query was refused that would have been answered if the time were right: unless an answer
+    /// has confirmed it just now, it is to be learnt anew.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        let fresh = self.confirmed.is_some_and(|at| since(now, at) < FRESH);
+        if !fresh {
+            self.forget();
+        }
+    }
+
+    /// The service has refused a window as one that ends in its future, which was not thought so: its
+    /// time is earlier than it seems, or its dates lie.
+    pub(super) fn is_earlier(&mut self) {
+        self.is_early = true;
+    }
+
+    fn forget(&mut self) {
+        if let Trust::Service { lower, .. } = self.trust {
+            self.before = Some(lower);
+        }
+        self.is_early = false;
+        self.trust = Trust::None;
+        self.sightings.clear();
+        self.confirmed = None;
+        self.undecided = 0;
+        self.untold = 0;
+    }
+
+    /// A step of the local clock makes what was learnt doubtful: it was set, or the machine has slept,
+    /// and the monotonic clock with it.
+    fn watch(&mut self, reading: Reading) {
+        if self.steps.look(reading).is_some() {
+            self.forget();
+        }
+    }
+
+    /// The service's time.
+    pub(super) fn time(&mut self, reading: Reading) -> ServiceTime {
+        self.watch(reading);
+        let Reading {
+            wall: local,
+            instant: now,
+        } = reading;
+        let passed = since(now, self.origin);
+        let later = |at: DateTime<Utc>| at.checked_add_signed(passed).unwrap_or(at);
+        match self.trust {
+            Trust::Service { lower, likely } => {
+                let told = later(likely);
+                ServiceTime {
+                    now: if self.is_early {
+                        later(lower).min(local)
+                    } else {
+                        told
+                    },
+                    certain: Some(later(lower).min(local)),
+                    skew: Some(told - local),
+                }
+            }
+            Trust::Local => ServiceTime {
+                now: local,
+                certain: Some(local),
+                skew: None,
+            },
+            Trust::None => {
+                let seen = self.sightings.back().map(|seen| seen.lower);
+                let others = [self.before, seen].into_iter().flatten().map(later);
+                ServiceTime {
+                    now: others.fold(local, DateTime::min),
+                    certain: None,
+                    skew: None,
+                }
+            }
+        }
+    }
+
+    /// What the clock showed at the origin that shows `date` at an instant.
+    fn at_origin(&self, date: DateTime<Utc>, at: Instant) -> Option<DateTime<Utc>> {
+        date.checked_sub_signed(since(at, self.origin))
+    }
+}
+
+fn since(now: Instant, then: Instant) -> TimeDelta {
+    let passed = now.saturating_duration_since(then);
+    TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX)
+}
+
+/// How many questions for the time there are.
+pub(super) const QUESTIONS: u32 = 6;
+
+/// A window whose page tells the service's time, none for the query without a window, which any clock
+/// may ask. Which of them a service answers depends on how wrong the clock is, and on how much there
+/// is to look through: each is the next when the one before was refused.
+pub(super) fn question(number: u32, now: DateTime<Utc>) -> Option<Window> {
+    let back = match number % QUESTIONS {
+        0 => TimeDelta::minutes(1),
+        1 => return None,
+        2 => TimeDelta::hours(1),
+        3 => TimeDelta::days(1),
+        4 => TimeDelta::days(9),
+        _ => TimeDelta::days(28),
+    };
+    let end = now.checked_sub_signed(back)?;
+    Window::new(end - TimeDelta::minutes(1), end)
+}
+
+#[cfg(test)]
+mod tests;

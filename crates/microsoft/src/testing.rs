@@ -1,0 +1,79 @@
+//! A service in memory that gives prepared answers.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base::http::{Http, HttpError, HttpService, Limits, Request, Response};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+/// Gives one prepared answer after the other, and keeps what it was asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fake {
+    answers: Arc<Mutex<VecDeque<Result<Response, HttpError>>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    delay: Arc<Mutex<Duration>>,
+}
+
+impl Fake {
+    pub(super) fn http(&self) -> Http {
+        Http::new(self.clone())
+    }
+
+    pub(super) fn answer(&self, status: u16, body: impl Into<Bytes>) -> &Self {
+        self.answer_with(status, &[], body)
+    }
+
+    pub(super) fn answer_with(
+        &self,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+    ) -> &Self {
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status.try_into().unwrap();
+        for (name, value) in headers {
+            response.headers_mut().append(*name, value.parse().unwrap());
+        }
+        self.answers.lock().unwrap().push_back(Ok(response));
+        self
+    }
+
+    pub(super) fn fail(&self, error: HttpError) -> &Self {
+        self.answers.lock().unwrap().push_back(Err(error));
+        self
+    }
+
+    /// Makes every answer take this long.
+    pub(super) fn delay(&self, delay: Duration) {
+        *self.delay.lock().unwrap() = delay;
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+impl HttpService for Fake {
+    fn call(&self, request: Request, _: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
+        self.requests.lock().unwrap().push(request);
+        let answer = self.answers.lock().unwrap().pop_front().expect("an answer");
+        let delay = *self.delay.lock().unwrap();
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            answer
+        })
+    }
+}
+
+/// A token for `audience` with these roles, told from others by `id`.
+pub(super) fn token(audience: &str, roles: &[&str], id: &str) -> String {
+    let claims = json!({ "aud": audience, "roles": roles, "uti": id });
+    let encode = |part: &str| BASE64_URL_SAFE_NO_PAD.encode(part);
+    format!("{}.{}.c2ln", encode("{}"), encode(&claims.to_string()))
+}

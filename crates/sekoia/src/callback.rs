@@ -1,0 +1,265 @@
+//! Events that start playbook runs, sent to the platform's callback (F-01 to F-03).
+
+use std::time::Duration;
+
+use base::{
+    Clock,
+    http::{Backoff, Http, HttpError, retry_after},
+};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+use serde::Serialize;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    health::Heartbeat,
+    log::Log,
+    platform::{LIMITS, Platform},
+};
+
+/// How often an event is tried (F-02).
+const ATTEMPTS: u32 = 10;
+
+/// Why an event did not reach the platform.
+#[derive(Debug, thiserror::Error)]
+pub enum SendEventError {
+    /// No address.
+    #[error("cannot send an event: the key url_callback is not set")]
+    NoAddress,
+    /// The request could not be built.
+    #[error("cannot build the request for an event: check url_callback and token")]
+    Request(#[from] http::Error),
+    /// The event is not representable as JSON.
+    #[error("cannot write an event as JSON")]
+    Event(#[from] serde_json::Error),
+    /// No answer in all attempts.
+    #[error("Impossible to send event to Sekoia.io API")]
+    Http(#[from] HttpError),
+    /// An answer with an error status.
+    #[error("Impossible to send event to Sekoia.io API: it answers {0}")]
+    Status(StatusCode),
+    /// The stop came first.
+    #[error("stopped before the event was sent")]
+    Stopped,
+}
+
+impl SendEventError {
+    /// Whether the platform was out of reach rather than the event wrong (E-03).
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Http(_) | Self::Stopped => true,
+            Self::Status(status) => is_temporary(*status),
+            Self::NoAddress | Self::Request(_) | Self::Event(_) => false,
+        }
+    }
+}
+
+fn is_temporary(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+        )
+}
+
+/// Sends events to playbooks; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    pub(super) platform: Platform,
+    pub(super) http: Http,
+    pub(super) agent: HeaderValue,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) stop: CancellationToken,
+}
+
+#[derive(Serialize)]
+struct Body<'a, T> {
+    name: &'a str,
+    event: &'a T,
+    request_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<&'a str>,
+}
+
+impl Callback {
+    /// Starts a playbook run with an event, a JSON object. Tried up to ten times over about a
+    /// quarter of an hour.
+    ///
+    /// # Errors
+    /// When the platform refuses the event or cannot be reached, or at a stop.
+    pub async fn send_event(
+        &self,
+        name: &str,
+        event: &impl Serialize,
+    ) -> Result<(), SendEventError> {
+        self.send(name, event, None).await
+    }
+
+    /// The same with files: `directory` is a path in the data storage that the playbook reads
+    /// from (F-03).
+    ///
+    /// # Errors
+    /// As [`send_event`](Self::send_event).
+    pub async fn send_event_with_directory(
+        &self,
+        name: &str,
+        event: &impl Serialize,
+        directory: &str,
+    ) -> Result<(), SendEventError> {
+        self.send(name, event, Some(directory)).await
+    }
+
+    async fn send(
+        &self,
+        name: &str,
+        event: &impl Serialize,
+        directory: Option<&str>,
+    ) -> Result<(), SendEventError> {
+        let body = Body {
+            name,
+            event,
+            request_id: Uuid::new_v4(),
+            directory,
+        };
+        let body = Bytes::from(serde_json::to_vec(&body)?);
+        let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(256));
+        let mut attempt = 1;
+        loop {
+            self.heartbeat.beat(LIMITS.total);
+            let (error, asked) = tokio::select! {
+                outcome = self.post(body.clone()) => match outcome {
+                    Ok(()) => {
+                        self.heartbeat.delivered();
+                        return Ok(());
+                    }
+                    Err(failed) => failed,
+                },
+                () = self.stop.cancelled() => return Err(SendEventError::Stopped),
+            };
+            if attempt == ATTEMPTS || !error.is_outage() {
+                return Err(error);
+            }
+            self.log.exception("An exception occurred", &error);
+            attempt += 1;
+            let pause = backoff.next_pause(asked);
+            self.heartbeat.beat(pause);
+            _ = time::timeout(pause, self.stop.cancelled()).await;
+        }
+    }
+
+    async fn post(&self, body: Bytes) -> Result<(), (SendEventError, Option<Duration>)> {
+        let send = async {
+            let url = self
+                .platform
+                .callback
+                .as_deref()
+                .ok_or(SendEventError::NoAddress)?;
+            let request = self
+                .platform
+                .request(Method::POST, url, &self.agent, body)?;
+            Ok(self.http.send(request, LIMITS).await?)
+        };
+        match send.await {
+            Ok(answer) if answer.status().as_u16() < 400 => Ok(()),
+            Ok(answer) => {
+                let asked = retry_after(answer.headers(), self.clock.now());
+                Err((SendEventError::Status(answer.status()), asked))
+            }
+            Err(error) => Err((error, None)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{config::Configuration, health::Side, log::tests::log, testing::Fake};
+
+    fn callback(fake: &Fake) -> Callback {
+        let environment = [("TOKEN", "t0ken"), ("URL_CALLBACK", "http://h/callback")];
+        let configuration =
+            Configuration::open("/nowhere", environment.into_iter().collect()).unwrap();
+        let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let (log, _) = log();
+        Callback {
+            platform: Platform::read(&configuration).unwrap(),
+            http: fake.http(),
+            agent: HeaderValue::from_static("module/1.0.0"),
+            heartbeat: Heartbeat::new(clock.clone(), log.clone()),
+            stop: CancellationToken::new(),
+            clock,
+            log,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outages_are_waited_out_with_the_same_body() {
+        let down = |status| (status, String::new());
+        let busy = (429, "header: retry-after=100\n\n".to_owned());
+        let fake = Fake::in_turn(vec![down(500), down(0), busy, down(200)]);
+        let callback = callback(&fake);
+        callback.heartbeat.failed(Side::Run);
+        let started = Instant::now();
+        callback
+            .send_event_with_directory("Name", &json!({"a": 1}), "files/1")
+            .await
+            .unwrap();
+        let bodies = fake.bodies("/callback");
+        assert_eq!(bodies.len(), 4);
+        assert!(bodies.iter().all(|body| *body == bodies[0]));
+        assert_eq!(bodies[0]["directory"], "files/1");
+        assert!(
+            started.elapsed() >= Duration::from_secs(106),
+            "2, 4 and the asked 100 s"
+        );
+        assert_eq!(
+            callback.heartbeat.errors(Side::Run),
+            0,
+            "a success starts the count over"
+        );
+        assert_eq!(
+            fake.requests()[0].headers()["authorization"],
+            "Bearer t0ken"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_events_are_given_up_at_once_and_outages_after_ten_attempts() {
+        for (status, attempts) in [(400, 1), (401, 1), (503, 10)] {
+            let fake = Fake::answering(move |_| (status, String::new()));
+            let callback = callback(&fake);
+            callback.heartbeat.failed(Side::Run);
+            let error = callback.send_event("Name", &json!({})).await.unwrap_err();
+            assert_eq!(fake.requests().len(), attempts, "{status}");
+            assert_eq!(error.is_outage(), status == 503);
+            assert_eq!(
+                callback.heartbeat.errors(Side::Run),
+                1,
+                "an attempt resets nothing"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait() {
+        let callback = callback(&Fake::answering(|_| (500, String::new())));
+        let stop = callback.stop.clone();
+        let sending = tokio::spawn(async move { callback.send_event("Name", &json!({})).await });
+        time::sleep(Duration::from_secs(5)).await;
+        let stopped = Instant::now();
+        stop.cancel();
+        assert!(matches!(
+            sending.await.unwrap(),
+            Err(SendEventError::Stopped)
+        ));
+        assert!(stopped.elapsed() < Duration::from_secs(1));
+    }
+}

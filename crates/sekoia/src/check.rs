@@ -1,0 +1,382 @@
+//! Whether a trigger could run: its settings, its data, and what else it tries out itself.
+
+use std::fmt;
+
+use base::{Clock, http::chain};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Context, Directories, Environment, RunError, StartError,
+    config::{Configuration, SettingsMap},
+    health::Heartbeat,
+    log::{Console, Log},
+    metrics::Metrics,
+    registry::Registry,
+    runtime::{Host, Start, reader},
+    settings::{self, Settings},
+    storage::{Examined, Storage},
+};
+
+/// Below this, the data directory counts as full: the memory of a busy collection is about that.
+const LEAST_FREE: u64 = 64 << 20;
+
+/// One thing that a check looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name, the same for people and machines.
+    pub name: &'static str,
+    /// The exit code of a check that fails on it first.
+    pub exit_code: u8,
+    /// What is looked at, for a list.
+    pub about: &'static str,
+}
+
+impl Topic {
+    /// The configuration.
+    pub const SETTINGS: Self = Self {
+        name: "settings",
+        exit_code: 10,
+        about: "the configuration fits the trigger's manifest",
+    };
+
+    /// The data directory.
+    pub const DATA: Self = Self {
+        name: "data",
+        exit_code: 11,
+        about: "the data directory can be written, and has free space",
+    };
+}
+
+/// What became of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is as it should be.
+    Pass,
+    /// It is not, and a run would suffer.
+    Fail,
+    /// It was not tried.
+    Skipped,
+}
+
+impl Outcome {
+    /// Its word, the same for people and machines.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One line of a check. It holds no secret.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What was looked at; a topic may have several findings.
+    pub topic: Topic,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What was found and, after a failure, what to do.
+    pub text: String,
+    /// The same for machines, by name.
+    pub facts: Map<String, Value>,
+}
+
+/// Takes the findings of a check as they come.
+pub struct Findings<'a> {
+    report: &'a mut (dyn FnMut(Finding) + Send),
+    log: Log,
+    /// What the settings are like, told when they turn out to be usable.
+    summary: String,
+    data: Option<Finding>,
+}
+
+impl fmt::Debug for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Findings")
+    }
+}
+
+impl Findings<'_> {
+    /// It is as it should be.
+    pub fn pass(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
+        self.push(topic, Outcome::Pass, text.as_ref(), facts);
+    }
+
+    /// It is not as it should be; the text says what to do.
+    pub fn fail(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
+        self.push(topic, Outcome::Fail, text.as_ref(), facts);
+    }
+
+    /// It was not tried; the text says why.
+    pub fn skip(&mut self, topic: Topic, text: impl AsRef<str>) {
+        self.push(topic, Outcome::Skipped, text.as_ref(), Value::Null);
+    }
+
+    /// Whether the trigger can work with its settings, as far as that can be told without trying.
+    pub fn settings(&mut self, usable: Result<(), RunError>) {
+        match usable {
+            Ok(()) => {
+                let summary = std::mem::take(&mut self.summary);
+                self.pass(Topic::SETTINGS, summary, Value::Null);
+            }
+            Err(error) => {
+                for line in chain(&error).lines() {
+                    self.fail(Topic::SETTINGS, line, Value::Null);
+                }
+            }
+        }
+    }
+
+    /// Tells what was found of the data directory.
+    pub fn data(&mut self) {
+        if let Some(finding) = self.data.take() {
+            (self.report)(finding);
+        }
+    }
+
+    fn push(&mut self, topic: Topic, outcome: Outcome, text: &str, facts: Value) {
+        (self.report)(Finding {
+            topic,
+            outcome,
+            text: self.log.masked(text),
+            facts: members(facts),
+        });
+    }
+}
+
+/// Checks whether a trigger could run with the configuration in these directories, and reports
+/// what it finds, in order. Nothing is changed, and the trigger may be running meanwhile.
+///
+/// # Errors
+/// When there is no such command, or this program itself is not able to look.
+pub async fn check(
+    registry: &Registry,
+    command: &str,
+    directories: Directories,
+    environment: Environment,
+    report: &mut (dyn FnMut(Finding) + Send),
+) -> Result<(), StartError> {
+    let topics = registry.find(command)?.topics;
+    let clock = Clock::system();
+    let quiet = Console::new(|_| {});
+    let log = Log::new(command, clock, quiet.clone());
+    let mut findings = Findings {
+        report,
+        log: log.clone(),
+        summary: String::new(),
+        data: None,
+    };
+    let data = directories.data.clone();
+    let started = Host::process(directories, environment, quiet, CancellationToken::new())
+        .and_then(|host| Start::open(registry, command, host, log))
+        .and_then(|start| {
+            let Host { http, clock, .. } = start.host.clone();
+            Ok((reader(&start.configuration, &data, &http, clock)?, start))
+        });
+    let prepared = match started {
+        Ok((reader, start)) => {
+            findings.data = Some(of_data(reader.examine().await));
+            let settings = start.settings().await;
+            settings.map(|settings| (start, reader, settings))
+        }
+        Err(error @ (StartError::Config(_) | StartError::Http(_))) => Err(RunError::failed(error)),
+        Err(error) => return Err(error),
+    };
+    match prepared {
+        Ok((start, reader, settings)) => {
+            findings.summary = settings.summary(&start.item.manifest.command);
+            let context = start.look_context(reader.storage(), settings.module);
+            start
+                .item
+                .check(settings.trigger, context, &mut findings)
+                .await;
+        }
+        Err(error) => {
+            findings.settings(Err(error));
+            findings.data();
+            for topic in topics {
+                findings.skip(*topic, "the settings must be right first");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The one command whose settings the configuration in these directories fits.
+///
+/// # Errors
+/// When it fits none or several.
+pub fn only_fitting<'a>(
+    registry: &'a Registry,
+    directories: &Directories,
+    environment: &Environment,
+) -> Result<&'a str, Unclear> {
+    let failed = |error| Unclear::Config(chain(&error));
+    let configuration =
+        Configuration::open(&directories.config, environment.clone()).map_err(failed)?;
+    let key = settings::of_trigger(&configuration).map_err(failed)?;
+    let given = configuration.object(key).map_err(failed)?;
+    let mut given = given.ok_or_else(|| failed(configuration.missing(key)))?;
+    settings::place_intake(&configuration, &mut given).map_err(failed)?;
+    match registry.fitting(&given).as_slice() {
+        [item] => Ok(&item.manifest.command),
+        [] => Err(Unclear::None { key }),
+        several => Err(Unclear::Several {
+            key,
+            commands: several
+                .iter()
+                .map(|item| item.manifest.command.clone())
+                .collect(),
+        }),
+    }
+}
+
+/// Why it is unclear which trigger a configuration is for.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclear {
+    /// It cannot be read.
+    #[error("{0}")]
+    Config(String),
+    /// It fits none.
+    #[error("the settings in {key} fit no trigger as they are: name the trigger they are for")]
+    None {
+        /// Where the settings stand.
+        key: &'static str,
+    },
+    /// It fits several.
+    #[error(
+        "the settings in {key} fit several triggers: name the one they are for ({})",
+        .commands.join(", ")
+    )]
+    Several {
+        /// Where the settings stand.
+        key: &'static str,
+        /// The commands of these triggers.
+        commands: Vec<String>,
+    },
+}
+
+impl Start<'_> {
+    pub(super) async fn settings(&self) -> Result<Settings, RunError> {
+        for (key, default) in [("liveness_port", 8000), ("metrics_port", 8020)] {
+            self.configuration
+                .port(key, default)
+                .map_err(RunError::failed)?;
+        }
+        let secrets = self.secrets().await.map_err(RunError::failed)?.secrets();
+        Settings::read(
+            self.item,
+            &self.module,
+            Some(&secrets),
+            &self.configuration,
+            &self.log,
+        )
+    }
+
+    /// Surroundings for a look: the data is not taken into use.
+    pub(super) fn look_context(&self, storage: Storage, module: SettingsMap) -> Context {
+        let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
+        let metrics = Metrics::new(self.host.clock.clone());
+        let mut context = self.context(storage, heartbeat, metrics);
+        context.module_configuration = module;
+        context
+    }
+}
+
+impl Settings {
+    fn summary(&self, command: &str) -> String {
+        let count = self.trigger.0.len();
+        let mut text = format!("all {count} fit {command}");
+        for suspicion in &self.suspicions {
+            text.push_str(", but ");
+            text.push_str(suspicion);
+        }
+        text
+    }
+}
+
+fn of_data(examined: Examined) -> Finding {
+    let place = &examined.place;
+    let (outcome, text) = match (&examined.trouble, examined.free) {
+        (Some(trouble), _) => (Outcome::Fail, chain(trouble)),
+        (None, Some(free)) if free < LEAST_FREE => (
+            Outcome::Fail,
+            format!("{place} has only {} free: make room", bytes(free)),
+        ),
+        (None, free) => {
+            let free = free.map_or_else(String::new, |free| format!(", {} free", bytes(free)));
+            let absent = if examined.absent {
+                ", to be created"
+            } else {
+                ""
+            };
+            let running = if examined.in_use {
+                "; a trigger is running on it"
+            } else {
+                ""
+            };
+            let text = format!("{place} is writable{absent}{free}{running}");
+            (Outcome::Pass, text)
+        }
+    };
+    let facts = json!({
+        "place": examined.place,
+        "free_bytes": examined.free,
+        "in_use": examined.in_use,
+    });
+    Finding {
+        topic: Topic::DATA,
+        outcome,
+        text,
+        facts: members(facts),
+    }
+}
+
+fn members(facts: Value) -> Map<String, Value> {
+    match facts {
+        Value::Object(facts) => facts,
+        _ => Map::new(),
+    }
+}
+
+/// A number of bytes for people.
+fn bytes(count: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let mega = count as f64 / 1e6;
+    if mega < 1000.0 {
+        format!("{mega:.0} MB")
+    } else {
+        format!("{:.1} GB", mega / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examined(free: u64) -> Examined {
+        Examined {
+            place: "/data".to_owned(),
+            absent: false,
+            in_use: true,
+            free: Some(free),
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn a_full_disk_fails() {
+        let found = of_data(examined(63_000_000));
+        assert_eq!(found.outcome, Outcome::Fail);
+        assert_eq!(found.text, "/data has only 63 MB free: make room");
+        let found = of_data(examined(75_340_000_000));
+        assert_eq!(found.outcome, Outcome::Pass);
+        assert_eq!(
+            found.text,
+            "/data is writable, 75.3 GB free; a trigger is running on it"
+        );
+        assert_eq!(found.facts["in_use"], true);
+    }
+}

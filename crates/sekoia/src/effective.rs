@@ -1,0 +1,193 @@
+//! The configuration that counts, and where each part of it comes from.
+
+use std::collections::BTreeSet;
+
+use base::{Clock, http::chain};
+use serde_json::Value;
+
+use super::{
+    Directories, Environment, StartError,
+    config::{ConfigError, Configuration, Place, SettingsMap},
+    log::{Console, Log},
+    platform::Platform,
+    registry::Registry,
+    schema::{ModuleManifest, Schema},
+    settings::{self, MODULE, SERVER, Settings},
+};
+
+/// The platform's keys that are texts (section C of the contract), and whether they are secret.
+const TEXTS: [(&str, bool); 24] = [
+    ("token", true),
+    ("url_callback", false),
+    ("url_logs", false),
+    ("url_secrets", false),
+    ("intake_url", false),
+    ("file_backend", false),
+    ("sub_folder", false),
+    ("aws_bucket_name", false),
+    ("aws_access_key_id", true),
+    ("aws_secret_access_key", true),
+    ("aws_session_token", true),
+    ("aws_default_region", false),
+    ("aws_s3_endpoint_url", false),
+    ("client_cert", true),
+    ("client_key", true),
+    ("ca_cert", true),
+    ("sentry_dsn", true),
+    ("environment", false),
+    ("community_uuid", false),
+    ("playbook_uuid", false),
+    ("playbook_run_uuid", false),
+    ("node_run_uuid", false),
+    ("trigger_configuration_uuid", false),
+    ("connector_configuration_uuid", false),
+];
+
+/// A value of the configuration.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    /// The object it is a part of; none for a key of its own.
+    pub object: Option<&'static str>,
+    /// Its name.
+    pub name: String,
+    /// The value as it counts; none when it must not be shown.
+    pub value: Option<Value>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Whether anybody reads it.
+    pub known: bool,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file or a variable.
+    Given(Place),
+    /// The manifest or the contract.
+    Default,
+    /// The value of another key.
+    From(&'static str),
+}
+
+/// The configuration of a trigger in these directories as it counts, and what is wrong with it, in
+/// sentences. The platform's secrets endpoint is not asked.
+///
+/// # Errors
+/// When there is no such command, or something cannot be read at all.
+pub fn effective(
+    registry: &Registry,
+    command: &str,
+    directories: &Directories,
+    environment: Environment,
+) -> Result<(Vec<Effective>, Vec<String>), StartError> {
+    let item = registry.find(command)?;
+    let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest())?;
+    let configuration = Configuration::open(&directories.config, environment)?;
+    let mut values = Vec::new();
+    let mut problems = Vec::new();
+    let key = settings::of_trigger(&configuration)?;
+    let arguments = &item.manifest.arguments;
+    for (key, schema) in [(key, arguments), (MODULE, &module.configuration)] {
+        match object(&configuration, key, schema) {
+            Ok(more) => values.extend(more),
+            Err(error) => problems.push(chain(&error)),
+        }
+    }
+    match platform(&configuration) {
+        Ok(more) => values.extend(more),
+        Err(error) => problems.push(chain(&error)),
+    }
+    if problems.is_empty() {
+        let log = Log::new(command, Clock::system(), Console::new(|_| {}));
+        let read = Settings::read(item, &module, None, &configuration, &log);
+        match read {
+            Ok(settings) => problems.extend(settings.suspicions),
+            Err(error) => problems.extend(chain(&error).lines().map(str::to_owned)),
+        }
+    }
+    Ok((values, problems))
+}
+
+/// The settings in an object of the configuration, with the defaults of its schema.
+fn object(
+    configuration: &Configuration,
+    key: &'static str,
+    schema: &Schema,
+) -> Result<Vec<Effective>, ConfigError> {
+    let place = configuration.place(key)?;
+    let (Some(place), Some(mut given)) = (place, configuration.object(key)?) else {
+        return Err(configuration.missing(key));
+    };
+    let is_filled = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    let filled = given.0.iter().filter(|(_, value)| is_filled(value));
+    let filled: BTreeSet<String> = filled.map(|(name, _)| name.clone()).collect();
+    let takes_intake = key != MODULE && schema.knows(SERVER);
+    let placed = takes_intake && settings::place_intake(configuration, &mut given)?;
+    let value = |(name, value): (String, Value)| {
+        let known = schema.knows(&name);
+        let secret = schema.secrets().contains(&name) || name == "intake_key";
+        let origin = if filled.contains(&name) {
+            Origin::Given(place.clone())
+        } else if placed && name == SERVER {
+            Origin::From("intake_url")
+        } else {
+            Origin::Default
+        };
+        Effective {
+            object: Some(key),
+            value: shown(value, secret || !known),
+            name,
+            origin,
+            known,
+        }
+    };
+    let SettingsMap(complete) = schema.completed(given);
+    Ok(complete.into_iter().map(value).collect())
+}
+
+/// The keys that the platform sets.
+fn platform(configuration: &Configuration) -> Result<Vec<Effective>, ConfigError> {
+    let mut values = Vec::new();
+    let mut add = |name: &str, value: Value, secret: bool, origin: Origin| {
+        values.push(Effective {
+            object: None,
+            name: name.to_owned(),
+            value: shown(value, secret),
+            origin,
+            known: true,
+        });
+    };
+    for (key, secret) in TEXTS {
+        let text = configuration.filled_text(key)?;
+        if let (Some(text), Some(place)) = (text, configuration.place(key)?) {
+            add(key, text.into(), secret, Origin::Given(place));
+        }
+    }
+    for (key, default) in [("liveness_port", 8000), ("metrics_port", 8020)] {
+        let port = configuration.port(key, default)?;
+        let filled = configuration.filled_text(key)?.is_some();
+        let place = configuration.place(key)?.filter(|_| filled);
+        add(
+            key,
+            port.into(),
+            false,
+            place.map_or(Origin::Default, Origin::Given),
+        );
+    }
+    let Platform { logs, secrets, .. } = Platform::read(configuration)?;
+    for (key, url) in [("url_logs", logs), ("url_secrets", secrets)] {
+        let given = configuration.filled_text(key)?.is_some();
+        if let Some(url) = url.filter(|_| !given) {
+            add(key, url.into(), false, Origin::From("url_callback"));
+        }
+    }
+    Ok(values)
+}
+
+/// The value, unless it is or holds a secret.
+fn shown(value: Value, secret: bool) -> Option<Value> {
+    let in_url = value
+        .as_str()
+        .is_some_and(|text| text.contains("://") && text.contains('@'));
+    (!secret && !in_url && !matches!(value, Value::Object(_) | Value::Array(_))).then_some(value)
+}

@@ -1,0 +1,485 @@
+//! Liveness: alive while the loop turns, whatever the traffic (H-01 to H-04).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base::Clock;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{Response, StatusCode, request::Parts};
+use serde_json::{Map, json};
+use tokio::time::Instant;
+
+use super::{
+    log::{Latest, Log, naive},
+    serve::text,
+};
+
+/// How late a beat may come before the trigger counts as stuck.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Where something may fail. The failures of each side are counted apart, so that what works on one
+/// side does not hide what fails on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// A run of the trigger as a whole (E-03).
+    Run,
+    /// Where the events come from.
+    Source,
+    /// The files that must survive a restart.
+    Checkpoint,
+    /// The intake, which takes the events.
+    Intake,
+}
+
+impl Side {
+    /// Its word in the body of `/health`.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Source => "source",
+            Self::Checkpoint => "checkpoint",
+            Self::Intake => "intake",
+        }
+    }
+}
+
+/// One thing that is tried again and again, such as the delivery of one batch. Its failures count
+/// from the first until it is dropped, which says that it is done: they do not end because another
+/// one like it has worked.
+#[derive(Debug)]
+pub struct Attempts {
+    heartbeat: Heartbeat,
+    side: Side,
+    failures: u32,
+}
+
+impl Attempts {
+    /// It was tried, and failed.
+    pub fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.heartbeat.failed(self.side);
+    }
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        self.heartbeat.forget(self.side, self.failures);
+    }
+}
+
+/// Tells the liveness server that the trigger's loop turns; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    clock: Clock,
+    log: Log,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the next beat was promised; None while nothing was promised.
+    due: Option<Instant>,
+    promised: Duration,
+    last_beat: DateTime<Utc>,
+    last_events: DateTime<Utc>,
+    last_success: Instant,
+    /// When a request that is being answered must have ended.
+    request_due: Option<Instant>,
+    progress: Option<Progress>,
+    /// Failures since the last success of each side that fails.
+    errors: BTreeMap<Side, u32>,
+    /// What could not be delivered and waits for a person.
+    dead_letters: usize,
+    stuck: bool,
+}
+
+/// How far the work has come.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    missing: DateTime<Utc>,
+    age: TimeDelta,
+    behind_from: TimeDelta,
+    told: Instant,
+}
+
+impl Progress {
+    /// How old the oldest missing instant is by now, when the work is behind.
+    fn behind(self) -> Option<TimeDelta> {
+        let since = TimeDelta::from_std(self.told.elapsed()).unwrap_or(TimeDelta::MAX);
+        let age = self.age.checked_add(&since).unwrap_or(TimeDelta::MAX);
+        (age > self.behind_from).then_some(age)
+    }
+}
+
+impl State {
+    /// How long a request has been under way beyond its own limit.
+    fn overdue(&self) -> Duration {
+        self.request_due.map_or(Duration::ZERO, |due| due.elapsed())
+    }
+
+    fn error_count(&self) -> u32 {
+        self.errors
+            .values()
+            .fold(0, |sum, one| sum.saturating_add(*one))
+    }
+}
+
+impl Heartbeat {
+    pub(super) fn new(clock: Clock, log: Log) -> Self {
+        let now = clock.now();
+        let state = State {
+            due: None,
+            promised: Duration::ZERO,
+            last_beat: now,
+            last_events: now,
+            last_success: Instant::now(),
+            request_due: None,
+            progress: None,
+            errors: BTreeMap::new(),
+            dead_letters: 0,
+            stuck: false,
+        };
+        Self {
+            clock,
+            log,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The loop turns, and will do so again within this time.
+    ///
+    /// Beats of concurrent work do not shorten one another's promise: the latest one counts.
+    /// A trigger that never beats always counts as alive.
+    pub fn beat(&self, next_within: Duration) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let due = now + next_within;
+        if state.due.is_none_or(|earlier| earlier < due) {
+            state.due = Some(due);
+        }
+        state.promised = next_within;
+        state.last_beat = self.clock.now();
+        state.stuck &= state.overdue() > GRACE;
+    }
+
+    /// A request is under way that ends at this instant by its own limits; none when there is none.
+    /// When it has not ended a minute later, the trigger counts as stuck.
+    pub fn awaits(&self, request_due: Option<Instant>) {
+        self.lock().request_due = request_due;
+    }
+
+    /// The oldest instant that is missing has this age, and from `behind_from` on the work is behind,
+    /// which the body of `/health` tells. It never makes a trigger count as stuck.
+    pub fn progress(&self, missing: DateTime<Utc>, age: TimeDelta, behind_from: TimeDelta) {
+        self.lock().progress = Some(Progress {
+            missing,
+            age,
+            behind_from,
+            told: Instant::now(),
+        });
+    }
+
+    /// Something that was tried failed. `error_count` of `/health` shows how often since the last
+    /// success of that side, and `errors` shows it for each side.
+    pub fn failed(&self, side: Side) {
+        let mut state = self.lock();
+        let errors = state.errors.entry(side).or_default();
+        *errors = errors.saturating_add(1);
+    }
+
+    /// Something that was tried on this side is done, even if there was nothing to deliver: its error
+    /// count starts over, and that of no other side.
+    pub fn succeeded(&self, side: Side) {
+        self.lock().errors.remove(&side);
+    }
+
+    /// Something begins that will be tried until it works.
+    pub fn attempts(&self, side: Side) -> Attempts {
+        Attempts {
+            heartbeat: self.clone(),
+            side,
+            failures: 0,
+        }
+    }
+
+    /// Events were delivered: a run that does so works. The callback and the intake say this by
+    /// themselves.
+    pub fn delivered(&self) {
+        let mut state = self.lock();
+        state.errors.remove(&Side::Run);
+        state.last_events = self.clock.now();
+        state.last_success = Instant::now();
+    }
+
+    /// These failures are over.
+    fn forget(&self, side: Side, failures: u32) {
+        let mut state = self.lock();
+        let left = state
+            .errors
+            .get(&side)
+            .map_or(0, |all| all.saturating_sub(failures));
+        match left {
+            0 => state.errors.remove(&side),
+            left => state.errors.insert(side, left),
+        };
+    }
+
+    /// Failures of a side since its last success.
+    pub(super) fn errors(&self, side: Side) -> u32 {
+        self.lock().errors.get(&side).copied().unwrap_or(0)
+    }
+
+    /// Time since events were last delivered, or since the start.
+    pub(super) fn since_delivery(&self) -> Duration {
+        self.lock().last_success.elapsed()
+    }
+
+    /// So much could not be delivered and waits for a person: the body of `/health` says so.
+    pub fn dead_letters(&self, count: usize) {
+        self.lock().dead_letters = count;
+    }
+
+    /// Takes back every promise: nothing runs that could beat.
+    pub(super) fn rest(&self) {
+        let mut state = self.lock();
+        state.due = None;
+        state.request_due = None;
+    }
+
+    /// The answer of the liveness server: only the exact path `/health` exists.
+    pub(super) fn answer(&self, request: &Parts) -> Response<String> {
+        if request.uri.path_and_query().map(|path| path.as_str()) != Some("/health") {
+            let body = json!({"status_code": 404, "reason": "Endpoint doesn't exist"});
+            return text(StatusCode::NOT_FOUND, "application/json", body.to_string());
+        }
+        let (alive, body) = self.report();
+        let status = if alive {
+            StatusCode::OK
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        text(status, "application/json", body)
+    }
+
+    fn report(&self) -> (bool, String) {
+        let mut state = self.lock();
+        let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
+        let overdue = state.overdue();
+        let alive = silence <= GRACE && overdue <= GRACE;
+        let errors = state.errors.iter();
+        let errors: Map<_, _> = errors
+            .map(|(side, count)| (side.word().to_owned(), (*count).into()))
+            .collect();
+        let mut body = json!({
+            "last_events_time": naive(state.last_events),
+            "last_heartbeat": naive(state.last_beat),
+            "seconds_without_events_threshold": 0,
+            "last_heartbeat_threshold": (state.promised + GRACE).as_secs(),
+            "error_count": state.error_count(),
+        });
+        if let Some(body) = body.as_object_mut().filter(|_| !errors.is_empty()) {
+            body.insert("errors".to_owned(), errors.into());
+        }
+        let behind = state.progress.and_then(|progress| {
+            let age = progress.behind()?.num_seconds();
+            Some(json!({"missing_since": naive(progress.missing), "seconds": age}))
+        });
+        if let (Some(body), Some(behind)) = (body.as_object_mut(), behind) {
+            body.insert("behind".to_owned(), behind);
+        }
+        if let Some(body) = body.as_object_mut().filter(|_| state.dead_letters > 0) {
+            body.insert("dead_letters".to_owned(), state.dead_letters.into());
+        }
+        let Latest { error, warning } = self.log.latest();
+        for (name, said) in [("last_error", error), ("last_warning", warning)] {
+            if let (Some(body), Some(said)) = (body.as_object_mut(), said) {
+                let said = json!({"time": naive(said.at), "text": said.text});
+                body.insert(name.to_owned(), said);
+            }
+        }
+        let newly_stuck = !alive && !std::mem::replace(&mut state.stuck, !alive);
+        let seconds = (state.promised + silence).as_secs();
+        drop(state);
+        if newly_stuck && silence <= GRACE {
+            self.log.error(format!(
+                "A request has not ended {} seconds after its own limit, the trigger will be restarted.",
+                overdue.as_secs()
+            ));
+        } else if newly_stuck {
+            self.log.error(format!(
+                "The trigger didn't produce heartbeat for {seconds} seconds, it will be restarted."
+            ));
+        }
+        (alive, body.to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::log::tests::log;
+
+    fn ask(heartbeat: &Heartbeat, path: &str) -> (u16, Value) {
+        let (parts, ()) = http::Request::get(path).body(()).unwrap().into_parts();
+        let answer = heartbeat.answer(&parts);
+        (
+            answer.status().as_u16(),
+            serde_json::from_str(answer.body()).unwrap(),
+        )
+    }
+
+    fn heartbeat() -> (Heartbeat, Arc<Mutex<Vec<String>>>) {
+        let (log, lines) = log();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        (Heartbeat::new(Clock::virtual_from(start), log), lines)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_loop_is_alive_and_a_stuck_one_is_not() {
+        let (heartbeat, lines) = heartbeat();
+        tokio::time::advance(Duration::from_secs(100_000)).await;
+        assert_eq!(ask(&heartbeat, "/health").0, 200, "nothing was promised");
+        heartbeat.beat(Duration::from_secs(300));
+        heartbeat.beat(Duration::from_secs(10));
+        tokio::time::advance(Duration::from_secs(360)).await;
+        assert_eq!(
+            ask(&heartbeat, "/health").0,
+            200,
+            "the longer promise counts"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(ask(&heartbeat, "/health").0, 500);
+        assert_eq!(ask(&heartbeat, "/health").0, 500);
+        assert_eq!(lines.lock().unwrap().len(), 1, "said once");
+        heartbeat.beat(Duration::from_secs(10));
+        assert_eq!(ask(&heartbeat, "/health").0, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fields_and_error_count_are_truthful() {
+        let (heartbeat, _) = heartbeat();
+        heartbeat.failed(Side::Source);
+        heartbeat.failed(Side::Run);
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        heartbeat.beat(Duration::from_secs(30));
+        let (_, body) = ask(&heartbeat, "/health");
+        assert_eq!(
+            body,
+            json!({
+                "last_events_time": "2026-11-18T11:06:40",
+                "last_heartbeat": "2026-11-18T11:06:41.500000",
+                "seconds_without_events_threshold": 0,
+                "last_heartbeat_threshold": 90,
+                "error_count": 2,
+                "errors": {"source": 1, "run": 1}
+            })
+        );
+        heartbeat.succeeded(Side::Source);
+        heartbeat.succeeded(Side::Run);
+        let (_, body) = ask(&heartbeat, "/health");
+        assert_eq!(
+            (&body["error_count"], &body["last_events_time"]),
+            (&json!(0), &json!("2026-11-18T11:06:40"))
+        );
+        heartbeat.failed(Side::Run);
+        heartbeat.delivered();
+        let (_, body) = ask(&heartbeat, "/health");
+        assert_eq!(
+            (&body["error_count"], &body["last_events_time"]),
+            (&json!(0), &json!("2026-11-18T11:06:41.500000"))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_side_does_not_hide_another() {
+        let (heartbeat, _) = heartbeat();
+        let errors = || ask(&heartbeat, "/health").1["errors"].clone();
+        let (mut refused, mut accepted) = (
+            heartbeat.attempts(Side::Intake),
+            heartbeat.attempts(Side::Intake),
+        );
+        refused.failed();
+        refused.failed();
+        accepted.failed();
+        heartbeat.failed(Side::Source);
+        assert_eq!(errors(), json!({"source": 1, "intake": 3}));
+        heartbeat.succeeded(Side::Checkpoint);
+        heartbeat.delivered();
+        drop(accepted);
+        assert_eq!(
+            errors(),
+            json!({"source": 1, "intake": 2}),
+            "neither a saved position nor a batch that was accepted hides one that is refused"
+        );
+        heartbeat.succeeded(Side::Source);
+        drop(refused);
+        assert_eq!(errors(), json!(null));
+        assert_eq!(ask(&heartbeat, "/health").1["error_count"], 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_what_went_wrong_last() {
+        let (heartbeat, _) = heartbeat();
+        heartbeat.log.warning("slow");
+        heartbeat.log.error("refused");
+        let (_, body) = ask(&heartbeat, "/health");
+        let time = "2026-11-18T11:06:40";
+        assert_eq!(body["last_error"], json!({"time": time, "text": "refused"}));
+        assert_eq!(body["last_warning"], json!({"time": time, "text": "slow"}));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_never_ends_is_stuck_however_the_loop_turns() {
+        let (heartbeat, lines) = heartbeat();
+        let due = Instant::now() + Duration::from_secs(180);
+        let turn = async |seconds| {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            heartbeat.beat(Duration::from_secs(60));
+            heartbeat.awaits(Some(due));
+            ask(&heartbeat, "/health").0
+        };
+        for _ in 0..4 {
+            assert_eq!(turn(60).await, 200);
+        }
+        assert_eq!(turn(1).await, 500);
+        for _ in 0..10 {
+            assert_eq!(turn(10).await, 500, "it stays so");
+        }
+        assert_eq!(lines.lock().unwrap().len(), 1, "said once");
+        heartbeat.awaits(None);
+        assert_eq!(ask(&heartbeat, "/health").0, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_tells_what_is_missing_for_too_long_and_is_alive() {
+        let (heartbeat, _) = heartbeat();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let minutes = TimeDelta::minutes;
+        heartbeat.progress(start - minutes(10), minutes(10), minutes(11));
+        assert_eq!(ask(&heartbeat, "/health").1.get("behind"), None);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        let (status, body) = ask(&heartbeat, "/health");
+        let behind = json!({"missing_since": "2026-11-18T10:56:40", "seconds": 661});
+        assert_eq!((status, &body["behind"]), (200, &behind));
+        heartbeat.progress(start, minutes(1), minutes(11));
+        assert_eq!(ask(&heartbeat, "/health").1.get("behind"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_exact_path_exists() {
+        let (heartbeat, _) = heartbeat();
+        for path in ["/", "/health/", "/health?x=1"] {
+            let (status, body) = ask(&heartbeat, path);
+            assert_eq!((status, &body["status_code"]), (404, &json!(404)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What an answer says of single events. How it tells refused events from accepted ones is not
+//! documented (W-04), so every plausible form is understood.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::Verdict;
+
+/// What became of the events of a request. Those not named here are accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::intake) struct Fates {
+    /// Refused ones, by index in the request, and why.
+    pub(in crate::intake) refused: BTreeMap<usize, String>,
+    /// Those of which the answer says something that is not understood.
+    pub(in crate::intake) unclear: BTreeSet<usize>,
+}
+
+/// Lists that tell of failures alone.
+const FAILURES: [&str; 4] = ["errors", "rejected", "failed", "failures"];
+
+/// Lists that tell of each event.
+const STATUSES: [&str; 6] = [
+    "statuses",
+    "status",
+    "results",
+    "events",
+    "items",
+    "responses",
+];
+
+/// Words for what is accepted, and parts of words for what is not.
+const GOOD: [&str; 8] = [
+    "ok",
+    "accepted",
+    "success",
+    "succeeded",
+    "created",
+    "ingested",
+    "stored",
+    "received",
+];
+const BAD: [&str; 8] = [
+    "error", "fail", "reject", "refus", "invalid", "drop", "too", "denied",
+];
+
+/// What is said of one event in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Accepted,
+    Refused(String),
+    Unclear,
+}
+
+/// Reads the body of an answer to `count` events; none when it proves nothing.
+pub(super) fn read(body: &[u8], count: usize) -> Option<Verdict> {
+    match serde_json::from_slice::<Value>(body).ok()? {
+        Value::Object(fields) => of_object(&fields, count),
+        Value::Array(items) if items.len() == count && count > 0 => told(items.iter().map(word)),
+        _ => None,
+    }
+}
+
+fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
+    let ids = fields.get("event_ids").and_then(Value::as_array);
+    if count == 0 {
+        let is_certain = ids.is_some_and(Vec::is_empty);
+        return is_certain.then(|| Verdict::Told(Fates::default()));
+    }
+    let list = |names: &'static [&str]| {
+        names
+            .iter()
+            .filter_map(|name| fields.get(*name)?.as_array())
+    };
+    let mut words: Vec<Option<Word>> = vec![None; count];
+    if let Some(ids) = ids.filter(|ids| ids.len() == count) {
+        words = ids.iter().map(|id| Some(identifier(id))).collect();
+    }
+    for statuses in list(&STATUSES).filter(|items| items.len() == count) {
+        for (known, item) in words.iter_mut().zip(statuses) {
+            *known = Some(stronger(known.take(), word(item)));
+        }
+    }
+    let mut failures = BTreeMap::new();
+    for items in list(&FAILURES) {
+        failures.extend(listed(items, count));
+    }
+    // Identifiers of all others, and a list of failures that says which have none.
+    if let Some(ids) = ids
+        && ids.len() + failures.len() == count
+        && ids.iter().all(|id| identifier(id) == Word::Accepted)
+    {
+        words = words
+            .into_iter()
+            .map(|known| Some(known.unwrap_or(Word::Accepted)))
+            .collect();
+    }
+    for (index, reason) in failures {
+        if let Some(known) = words.get_mut(index) {
+            *known = Some(Word::Refused(reason));
+        }
+    }
+    // An event that nothing is said of is unclear; when nothing is said of any, so is the answer.
+    if let Some(verdict) = told(
+        words
+            .into_iter()
+            .map(|known| known.unwrap_or(Word::Unclear)),
+    ) && !is_short(&verdict, ids, count)
+    {
+        return Some(verdict);
+    }
+    let ids = ids.map_or(0, |ids| {
+        let known = ids.iter().filter(|id| identifier(id) == Word::Accepted);
+        known.count()
+    });
+    (0 < ids && ids < count).then_some(Verdict::Short { ids })
+}
+
+/// Whether there are identifiers that the words know nothing of.
+fn is_short(verdict: &Verdict, ids: Option<&Vec<Value>>, count: usize) -> bool {
+    let Verdict::Told(fates) = verdict else {
+        return false;
+    };
+    let accepted = count - fates.refused.len() - fates.unclear.len();
+    ids.is_some_and(|ids| ids.len() < count && ids.len() > accepted)
+}
+
+/// The sum of words for each event; none when they prove nothing of any.
+fn told(words: impl IntoIterator<Item = Word>) -> Option<Verdict> {
+    let mut fates = Fates::default();
+    let mut count = 0;
+    for (index, word) in words.into_iter().enumerate() {
+        count += 1;
+        match word {
+            Word::Accepted => {}
+            Word::Refused(reason) => _ = fates.refused.insert(index, reason),
+            Word::Unclear => _ = fates.unclear.insert(index),
+        }
+    }
+    (fates.unclear.len() < count).then_some(Verdict::Told(fates))
+}
+
+/// A failure outweighs an identifier, and any of both what is not understood.
+fn stronger(known: Option<Word>, other: Word) -> Word {
+    match (known, other) {
+        (Some(Word::Refused(_)) | None, Word::Refused(reason)) => Word::Refused(reason),
+        (Some(Word::Accepted | Word::Unclear), refused @ Word::Refused(_)) => refused,
+        (Some(Word::Refused(reason)), _) => Word::Refused(reason),
+        (Some(Word::Accepted), _) | (_, Word::Accepted) => Word::Accepted,
+        (_, Word::Unclear) => Word::Unclear,
+    }
+}
+
+/// An item of `event_ids`.
+fn identifier(item: &Value) -> Word {
+    match item {
+        Value::String(id) if !id.trim().is_empty() => Word::Accepted,
+        other => word(other),
+    }
+}
+
+/// What an item says of its event.
+fn word(item: &Value) -> Word {
+    match item {
+        Value::Null => Word::Refused("no identifier was given to it".to_owned()),
+        Value::Number(_) | Value::String(_) => of_status(item, item),
+        Value::Object(fields) => {
+            let is_there = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+            if let Some(status) = ["status", "status_code", "code"]
+                .iter()
+                .find_map(|name| fields.get(*name).filter(|value| !value.is_null()))
+            {
+                return of_status(status, item);
+            }
+            if is_there("error") || is_there("errors") {
+                return Word::Refused(reason(item));
+            }
+            let is_named = ["event_id", "id", "uuid"].iter().any(|name| {
+                let id = fields.get(*name).and_then(Value::as_str);
+                id.is_some_and(|id| !id.is_empty())
+            });
+            if is_named {
+                Word::Accepted
+            } else {
+                Word::Unclear
+            }
+        }
+        _ => Word::Unclear,
+    }
+}
+
+fn of_status(status: &Value, item: &Value) -> Word {
+    let number = match status {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_u64(),
+    };
+    match number {
+        Some(200..300) => return Word::Accepted,
+        Some(400..600) => return Word::Refused(reason(item)),
+        Some(_) => return Word::Unclear,
+        None => {}
+    }
+    let text = status
+        .as_str()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if GOOD.contains(&text.as_str()) {
+        Word::Accepted
+    } else if BAD.iter().any(|bad| text.contains(bad)) {
+        Word::Refused(reason(item))
+    } else {
+        Word::Unclear
+    }
+}
+
+/// The failed events of a list of failures: items with an index, or one for each event.
+fn listed(items: &[Value], count: usize) -> BTreeMap<usize, String> {
+    let positions: Vec<_> = items.iter().map(position).collect();
+    if positions.iter().any(Option::is_some) {
+        let items = positions.into_iter().zip(items);
+        let known = items.filter_map(|(index, item)| Some((index?, reason(item))));
+        return known.filter(|(index, _)| *index < count).collect();
+    }
+    if items.len() != count {
+        return BTreeMap::new();
+    }
+    let is_failure = |item: &Value| !matches!(item, Value::Null | Value::Bool(false)) && item != "";
+    let items = items.iter().enumerate();
+    items
+        .filter(|(_, item)| is_failure(item))
+        .map(|(index, item)| (index, reason(item)))
+        .collect()
+}
+
+fn position(item: &Value) -> Option<usize> {
+    let number = match item {
+        Value::Object(fields) => ["index", "position", "event_index"]
+            .iter()
+            .find_map(|name| fields.get(*name))?,
+        other => other,
+    };
+    usize::try_from(number.as_u64()?).ok()
+}
+
+fn reason(item: &Value) -> String {
+    let said = ["error", "reason", "message", "detail", "status"]
+        .iter()
+        .find_map(|name| item.get(*name).filter(|value| !value.is_null()));
+    let said = said.or(Some(item).filter(|item| item.is_string() || item.is_number()));
+    let Some(said) = said else {
+        return "no reason given".to_owned();
+    };
+    let text = said
+        .as_str()
+        .map_or_else(|| said.to_string(), str::to_owned);
+    super::first_words(&text)
+}

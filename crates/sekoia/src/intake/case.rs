@@ -1,0 +1,217 @@
+//! What speaks against a request's events: a pure state machine that is told the time.
+//!
+//! A batch is suspected only when it fails although others are accepted, and taken apart then. An
+//! event is given up only after it *alone* was refused three times over at least ten minutes while
+//! others were accepted in between.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{answer::Cause, gate::Mark};
+
+/// Refusals of an event alone before it is given up.
+const REFUSALS: u32 = 3;
+
+/// From the first of them to the last at least.
+const OVER: Duration = Duration::from_secs(600);
+
+/// The pause between two of them.
+const BETWEEN: Duration = Duration::from_secs(300);
+
+/// A request without an answer, or with a 5xx, says little: so many of them count as one refusal.
+const OUTAGES: u32 = 4;
+
+/// How a request ended that accepted nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// For this reason.
+    Failed(Cause),
+    /// With a success that proves nothing.
+    Uncertain,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Nothing: it may be the intake.
+    Nothing,
+    /// Others are accepted, these are not.
+    Suspect,
+    /// This one event will not be accepted.
+    Hopeless,
+}
+
+/// What is known of events that fail together, or of one that fails alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Case {
+    /// What was accepted when they failed first, or when that last counted.
+    mark: Option<Mark>,
+    outages: u32,
+    /// Refusals of the event alone that count, and since when.
+    refusals: u32,
+    since: Option<Instant>,
+}
+
+impl Case {
+    /// Events that were found not to be accepted while others were.
+    pub(super) fn since(accepted: Mark) -> Self {
+        Self {
+            mark: Some(accepted),
+            ..Self::default()
+        }
+    }
+
+    /// Since when others must have been accepted.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        self.mark
+    }
+
+    /// Events of a request failed together, when so much was accepted.
+    pub(super) fn failed_together(&mut self, failure: Failure, accepted: Mark) -> Finding {
+        if !self.counts(failure, accepted) {
+            return Finding::Nothing;
+        }
+        // The mark stays, as the evidence holds for the parts, too.
+        Finding::Suspect
+    }
+
+    /// An event failed that was sent alone.
+    pub(super) fn failed_alone(
+        &mut self,
+        failure: Failure,
+        accepted: Mark,
+        now: Instant,
+    ) -> Finding {
+        if failure == Failure::Uncertain || !self.counts(failure, accepted) {
+            return Finding::Nothing;
+        }
+        self.mark = Some(accepted);
+        self.outages = 0;
+        self.refusals += 1;
+        let since = *self.since.get_or_insert(now);
+        if self.refusals >= REFUSALS && now.saturating_duration_since(since) >= OVER {
+            return Finding::Hopeless;
+        }
+        Finding::Suspect
+    }
+
+    /// Whether a failure says something of the events.
+    fn counts(&mut self, failure: Failure, accepted: Mark) -> bool {
+        if matches!(failure, Failure::Failed(Cause::Busy | Cause::Barred)) {
+            return false;
+        }
+        let before = *self.mark.get_or_insert(accepted);
+        if accepted <= before {
+            return false;
+        }
+        if failure == Failure::Failed(Cause::Outage) {
+            self.outages += 1;
+            return self.outages >= OUTAGES;
+        }
+        true
+    }
+
+    /// How long an event waits that was refused alone.
+    pub(super) fn pause_alone(finding: Finding, failure: Failure, others: Duration) -> Duration {
+        match (finding, failure) {
+            (Finding::Suspect | Finding::Hopeless, _) => BETWEEN,
+            // Other events must be accepted before the next refusal counts.
+            (Finding::Nothing, Failure::Failed(Cause::Refused | Cause::TooLarge)) => {
+                others.max(Duration::from_secs(30))
+            }
+            (Finding::Nothing, _) => others,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intake::gate::Gate;
+
+    const REFUSED: Failure = Failure::Failed(Cause::Refused);
+    const OUTAGE: Failure = Failure::Failed(Cause::Outage);
+
+    fn after(now: Instant, seconds: u64) -> Instant {
+        now + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_is_suspect_only_when_others_are_accepted() {
+        for failure in [
+            REFUSED,
+            Failure::Uncertain,
+            Failure::Failed(Cause::TooLarge),
+        ] {
+            let (mut gate, mut case) = (Gate::default(), Case::default());
+            for _ in 0..9 {
+                assert_eq!(case.failed_together(failure, gate.mark()), Finding::Nothing);
+            }
+            gate.accepted(1);
+            assert_eq!(case.failed_together(failure, gate.mark()), Finding::Suspect);
+            let mut part = case.clone();
+            assert_eq!(part.failed_together(failure, gate.mark()), Finding::Suspect);
+        }
+        let (mut gate, mut case) = (Gate::default(), Case::default());
+        for failure in [Cause::Barred, Cause::Busy].map(Failure::Failed) {
+            for _ in 0..9 {
+                assert_eq!(case.failed_together(failure, gate.mark()), Finding::Nothing);
+                gate.accepted(1);
+            }
+        }
+        for n in 0..OUTAGES {
+            assert_eq!(
+                case.failed_together(OUTAGE, gate.mark()),
+                Finding::Nothing,
+                "{n}"
+            );
+            gate.accepted(1);
+        }
+        assert_eq!(case.failed_together(OUTAGE, gate.mark()), Finding::Suspect);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_hopeless_after_three_refusals_over_ten_minutes_with_others_between() {
+        let now = Instant::now();
+        let (mut gate, mut case) = (Gate::default(), Case::default());
+        let mut ask = |accepted: usize, seconds: u64| {
+            if accepted > 0 {
+                gate.accepted(accepted);
+            }
+            case.failed_alone(REFUSED, gate.mark(), after(now, seconds))
+        };
+        assert_eq!(ask(0, 0), Finding::Nothing, "no other was accepted");
+        assert_eq!(ask(5, 10), Finding::Suspect, "the first");
+        assert_eq!(ask(0, 100), Finding::Nothing, "none in between");
+        assert_eq!(ask(1, 310), Finding::Suspect, "the second");
+        assert_eq!(ask(1, 320), Finding::Suspect, "the third, too soon");
+        assert_eq!(ask(1, 609), Finding::Suspect, "a second too soon");
+        assert_eq!(ask(0, 9000), Finding::Nothing, "no other in between");
+        assert_eq!(ask(1, 9001), Finding::Hopeless);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_of_an_event_never_counts_against_it() {
+        let now = Instant::now();
+        let (mut gate, mut case) = (Gate::default(), Case::default());
+        let barred = [Cause::Barred, Cause::Busy].map(Failure::Failed);
+        for n in 0..99 {
+            gate.accepted(1);
+            for failure in [Failure::Uncertain, barred[0], barred[1]] {
+                let finding = case.failed_alone(failure, gate.mark(), after(now, n * 100));
+                assert_eq!(finding, Finding::Nothing);
+            }
+        }
+        // Of requests without an answer it takes many.
+        let mut hopeless = 0;
+        for n in 0.. {
+            gate.accepted(1);
+            hopeless += 1;
+            if case.failed_alone(OUTAGE, gate.mark(), after(now, n * 300)) == Finding::Hopeless {
+                break;
+            }
+        }
+        assert!(hopeless >= 3 * OUTAGES, "{hopeless}");
+    }
+}

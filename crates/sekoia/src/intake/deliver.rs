@@ -1,0 +1,304 @@
+//! A batch on its way: sent as a whole, as one event alone, or in parts.
+
+use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tokio::{sync::MutexGuard, time::Instant};
+
+use super::{
+    Batch, Intake, Kept, Mood, Outcome, Receipt, Stopped,
+    answer::{Cause, Fates},
+    batch::Parcel,
+    case::{Case, Failure, Finding},
+    hand::InHand,
+    lock,
+    report::Report,
+};
+use crate::health::{Attempts, Side};
+
+/// Where failures of deliveries are counted.
+pub(super) const SIDE: Side = Side::Intake;
+
+/// After so many requests without an answer one event is tried alone.
+const OUTAGES: u32 = 3;
+
+/// A batch on its way.
+struct Load {
+    /// What is not accepted yet, in this order.
+    pieces: VecDeque<Parcel>,
+    case: Case,
+    /// Requests in a row that accepted nothing, and why the last did not.
+    failures: u32,
+    last: Option<Failure>,
+    attempts: Attempts,
+}
+
+impl Load {
+    fn len(&self) -> usize {
+        self.pieces.iter().map(Parcel::len).sum()
+    }
+
+    /// Whether one event is to be tried alone: so it is found out whether the reason is in others.
+    fn goes_alone(&self, mood: Mood, others_accepted: bool) -> bool {
+        let is_odd = self.failures % 2 == 1;
+        match self.last {
+            _ if mood == Mood::Doubtful => true,
+            _ if mood == Mood::Open || others_accepted => false,
+            Some(Failure::Failed(Cause::Refused | Cause::TooLarge)) => is_odd,
+            Some(Failure::Failed(Cause::Outage)) => is_odd && self.failures >= OUTAGES,
+            _ => false,
+        }
+    }
+
+    /// The event to try alone: while nothing is certain the first again and again, for hours, else each
+    /// time another one.
+    fn choice(&self, mood: Mood, is_long: bool, events: usize) -> usize {
+        let tried = (self.failures / 2) as usize;
+        let stride = (events * 5 / 8).max(1);
+        if mood == Mood::Doubtful && !is_long {
+            return 0;
+        }
+        tried * stride % events.max(1)
+    }
+}
+
+/// Whose turn it is while one sends after the other.
+pub(super) type Turn<'a> = Option<MutexGuard<'a, ()>>;
+
+impl Intake {
+    /// Delivers a batch: again and again, until each of its events is accepted, or is in hand as the
+    /// intake does not take it while it accepts others.
+    ///
+    /// An empty batch is accepted at once.
+    ///
+    /// # Errors
+    /// Only when the stop comes first. Parts of the batch may have been accepted then.
+    pub async fn push(&self, batch: Batch) -> Result<Receipt, Stopped> {
+        let mut receipt = Receipt::default();
+        if batch.is_empty() {
+            return Ok(receipt);
+        }
+        // Some room to spare, for events a little longer; and the last batch of a window may be short.
+        let last = self.0.last_body.load(Relaxed);
+        let expected = (batch.body_bytes() / 16 * 17).max(last / 8 * 7);
+        self.0.last_body.store(expected, Relaxed);
+        let started = Instant::now();
+        let mut load = Load {
+            pieces: [batch.seal()].into(),
+            case: Case::default(),
+            failures: 0,
+            last: None,
+            attempts: self.0.around.heartbeat.attempts(SIDE),
+        };
+        let mut turn = None;
+        while !load.pieces.is_empty() {
+            turn = self.turn(turn).await?;
+            if load.failures > 0 {
+                let paced = self.gate().due_in(Instant::now());
+                self.pause(paced).await?;
+            }
+            self.send_next(&mut load, &mut receipt).await?;
+            turn = turn.filter(|_| {
+                let gate = self.gate();
+                gate.mood() == Mood::Doubtful && !gate.doubts_the_event(Instant::now())
+            });
+        }
+        let took = started.elapsed().as_secs_f64();
+        self.0.metrics.duration.observe(took);
+        Ok(receipt)
+    }
+
+    /// Waits until a request may be made. While one sends after the other, the turn is given, or kept
+    /// as long as the one who has it does not let go.
+    pub(super) async fn turn<'a>(&'a self, mut held: Turn<'a>) -> Result<Turn<'a>, Stopped> {
+        loop {
+            if self.gate().mood() == Mood::Open {
+                return Ok(None);
+            }
+            let turn = match held.take() {
+                Some(turn) => turn,
+                None => self.until_stopped(self.0.turn.lock()).await?,
+            };
+            let opened = self.0.opened.notified();
+            let due = {
+                let gate = self.gate();
+                if gate.mood() == Mood::Open {
+                    continue;
+                }
+                gate.due_in(Instant::now())
+            };
+            if due.is_zero() {
+                return Ok(Some(turn));
+            }
+            tokio::select! {
+                () = opened => {}
+                paused = self.pause(due) => paused?,
+            }
+            held = Some(turn);
+        }
+    }
+
+    /// Makes one request.
+    async fn send_next(&self, load: &mut Load, receipt: &mut Receipt) -> Result<(), Stopped> {
+        let Some(piece) = load.pieces.pop_front() else {
+            return Ok(());
+        };
+        let others_accepted = {
+            let gate = self.gate();
+            let mark = load.case.mark();
+            mark.is_some_and(|mark| gate.has_accepted_since(mark))
+        };
+        let (mood, is_long) = {
+            let gate = self.gate();
+            (gate.mood(), gate.doubts_the_event(Instant::now()))
+        };
+        let choice = load.choice(mood, is_long, piece.len());
+        let alone = load
+            .goes_alone(mood, others_accepted)
+            .then(|| piece.take_out(choice))
+            .flatten();
+        let (sent, rest) = match alone {
+            Some((single, rest)) => (single, rest),
+            None => (piece.clone(), Vec::new()),
+        };
+        if load.failures > 0 {
+            self.0.metrics.retries.inc();
+        }
+        let (failure, sentence, asked, unsure) = match self.attempt(&sent).await? {
+            Outcome::Told(fates) if fates.refused.len() + fates.unclear.len() < sent.len() => {
+                self.take_in(&sent, fates, load, receipt);
+                rest.into_iter()
+                    .for_each(|piece| load.pieces.push_back(piece));
+                return Ok(());
+            }
+            Outcome::Short(ids) => {
+                // What fails from now on fails while others are accepted.
+                load.case = Case::since(self.gate().mark());
+                self.accepted(ids);
+                load.failures = 0;
+                let parts = sent.cut().into_iter().map(|mut part| {
+                    part.unsure = true;
+                    part
+                });
+                load.pieces.extend(parts);
+                load.pieces.extend(rest);
+                return Ok(());
+            }
+            Outcome::Told(fates) => {
+                let failure = Failure::Failed(Cause::Refused);
+                let unsure = !fates.unclear.is_empty();
+                (failure, refused_by_word(&fates), None, unsure)
+            }
+            Outcome::Uncertain(what) => (Failure::Uncertain, what, None, true),
+            Outcome::Failed {
+                cause,
+                sentence,
+                asked,
+                unsure,
+            } => (Failure::Failed(cause), sentence, asked, unsure),
+        };
+        load.put_back(piece, sent, rest, unsure);
+        if is_long {
+            load.pieces.rotate_left(1);
+        }
+        self.failed(load, receipt, failure, &sentence, asked).await
+    }
+
+    /// Events of a request were accepted, others perhaps not.
+    fn take_in(&self, sent: &Parcel, fates: Fates, load: &mut Load, receipt: &mut Receipt) {
+        let accepted = sent.len() - fates.refused.len() - fates.unclear.len();
+        let mark = self.gate().mark();
+        self.accepted(accepted);
+        receipt.accepted += accepted;
+        load.failures = 0;
+        let unclear = fates.unclear.into_iter();
+        let unclear = unclear.map(|index| (index, "its answer is not understood".to_owned(), true));
+        let refused = fates.refused.into_iter();
+        let refused = refused.map(|(index, reason)| (index, reason, false));
+        for (index, reason, unsure) in refused.chain(unclear) {
+            if let Some((mut single, _)) = sent.take_out(index) {
+                single.unsure |= unsure;
+                self.keep(single, Case::since(mark), &reason, receipt);
+            }
+        }
+    }
+
+    /// A request accepted nothing: the next one waits, or the events are taken apart.
+    async fn failed(
+        &self,
+        load: &mut Load,
+        receipt: &mut Receipt,
+        failure: Failure,
+        sentence: &str,
+        asked: Option<Duration>,
+    ) -> Result<(), Stopped> {
+        load.failures += 1;
+        load.last = Some(failure);
+        load.attempts.failed();
+        let log = &self.0.around.log;
+        let accepted = self.gate().mark();
+        let known = load.case.mark().is_some_and(|mark| accepted > mark);
+        let finding = load.case.failed_together(failure, accepted);
+        let now = Instant::now();
+        if finding == Finding::Suspect {
+            self.gate().failed_beside(now);
+            Report::suspected(log, load.len(), sentence);
+            for piece in std::mem::take(&mut load.pieces) {
+                for part in piece.cut() {
+                    self.keep(part, load.case.clone(), sentence, receipt);
+                }
+            }
+            return Ok(());
+        }
+        let pause = match failure {
+            Failure::Uncertain => {
+                self.0.metrics.uncertain.inc();
+                self.gate().doubted(now);
+                lock(&self.0.report).doubted(log, sentence);
+                None
+            }
+            Failure::Failed(cause) => {
+                lock(&self.0.report).failed(log, cause, load.len(), sentence);
+                let mut gate = self.gate();
+                let pause = gate.failed(cause, known, asked, now);
+                (gate.mood() == Mood::Open).then_some(pause)
+            }
+        };
+        match pause {
+            // The gate has its own pauses for those who wait at it.
+            None => Ok(()),
+            Some(pause) => self.pause(pause).await,
+        }
+    }
+
+    /// Events stay in hand.
+    pub(super) fn keep(&self, parcel: Parcel, case: Case, reason: &str, receipt: &mut Receipt) {
+        let range = parcel.first..parcel.first + parcel.len();
+        let mut attempts = self.0.around.heartbeat.attempts(SIDE);
+        attempts.failed();
+        let events = InHand::new(parcel, case, reason, attempts);
+        receipt.kept.push(Kept { range, events });
+    }
+}
+
+impl Load {
+    /// What was sent was not accepted.
+    fn put_back(&mut self, mut piece: Parcel, mut sent: Parcel, rest: Vec<Parcel>, unsure: bool) {
+        if !unsure || rest.is_empty() {
+            piece.unsure |= unsure;
+            self.pieces.push_front(piece);
+            return;
+        }
+        // Of the others nothing has become less certain.
+        sent.unsure = true;
+        for part in rest.into_iter().rev() {
+            self.pieces.push_front(part);
+        }
+        self.pieces.push_front(sent);
+    }
+}
+
+pub(super) fn refused_by_word(fates: &Fates) -> String {
+    let reason = fates.refused.values().next();
+    let reason = reason.map_or("no reason given", String::as_str);
+    format!("the intake refuses each event of a request: {reason}")
+}

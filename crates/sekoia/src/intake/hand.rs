@@ -1,0 +1,307 @@
+//! Events in hand: not accepted while others are, tried beside the batches until their fate is certain.
+
+use std::{fmt, time::Duration};
+
+use base::http::Backoff;
+use tokio::time::Instant;
+
+use super::{
+    Intake, Kept, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped,
+    answer::{Cause, Fates},
+    batch::Parcel,
+    case::{Case, Failure, Finding},
+    deliver::refused_by_word,
+    sizes::LARGE_EVENT,
+};
+use crate::health::Attempts;
+
+/// Pauses between tries that tell nothing.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
+
+/// Until what was given up and has no place is tried again.
+const NO_ROOM: Duration = Duration::from_secs(300);
+
+/// Events in hand, part of a batch or one alone.
+pub struct InHand {
+    parcel: Parcel,
+    case: Case,
+    backoff: Backoff,
+    due: Option<Instant>,
+    /// Why they are not accepted.
+    reason: String,
+    /// The event will not be accepted.
+    hopeless: bool,
+    /// One of so many bytes might be.
+    fits: Option<usize>,
+    attempts: Attempts,
+}
+
+impl fmt::Debug for InHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InHand({} events, {})", self.parcel.len(), self.reason)
+    }
+}
+
+impl InHand {
+    pub(super) fn new(parcel: Parcel, case: Case, reason: &str, attempts: Attempts) -> Self {
+        let mut parcel = parcel;
+        parcel.first = 0;
+        Self {
+            parcel,
+            case,
+            backoff: Backoff::new(PAUSES.0, PAUSES.1),
+            due: None,
+            reason: reason.to_owned(),
+            hopeless: false,
+            fits: None,
+            attempts,
+        }
+    }
+
+    /// How many events there are.
+    pub fn len(&self) -> usize {
+        self.parcel.len()
+    }
+
+    /// Whether there are none, which never happens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        self.parcel.body.len()
+    }
+
+    /// Why the one event will not be accepted, and its text; none as long as that is open.
+    pub fn given_up(&self) -> Option<GivenUp> {
+        let event = self.parcel.event(0).filter(|_| self.hopeless)?;
+        Some(GivenUp {
+            fits: self.fits,
+            reason: self.reason.clone(),
+            event,
+        })
+    }
+}
+
+/// An event that the intake will not take.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Its text.
+    pub event: String,
+    /// What the intake said.
+    pub reason: String,
+    /// The reason is its length: one of so many bytes might be taken.
+    pub fits: Option<usize>,
+}
+
+impl fmt::Debug for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GivenUp({})", self.reason)
+    }
+}
+
+/// What is to be done with events in hand next.
+enum Step {
+    /// They are tried again later.
+    Later(Duration),
+    /// This became of them.
+    Done(Receipt),
+}
+
+impl Intake {
+    /// The longest event that a batch takes, in bytes.
+    pub fn longest_event(&self) -> usize {
+        MAX_EVENT_BYTES
+    }
+
+    /// Takes one event of any length in hand.
+    pub fn alone(&self, event: &[u8]) -> InHand {
+        let parcel = self.batch().seal_alone(event);
+        let case = Case::since(self.gate().mark());
+        let attempts = self.0.around.heartbeat.attempts(super::deliver::SIDE);
+        InHand::new(parcel, case, "", attempts)
+    }
+
+    /// Sends one event alone, once: whether it is accepted, or why not.
+    ///
+    /// # Errors
+    /// Only when the stop comes first.
+    pub async fn offer(&self, event: &[u8]) -> Result<Result<(), String>, Stopped> {
+        let parcel = self.batch().seal_alone(event);
+        let _one = self.until_stopped(self.0.hand.lock()).await?;
+        let _turn = self.turn(None).await?;
+        let paced = self.gate().due_in(Instant::now());
+        self.pause(paced).await?;
+        let said = match self.attempt(&parcel).await? {
+            Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
+                self.accepted(1);
+                return Ok(Ok(()));
+            }
+            Outcome::Told(fates) => refused_by_word(&fates),
+            Outcome::Short(_) => "the answer is not certain".to_owned(),
+            Outcome::Uncertain(what) => {
+                self.0.metrics.uncertain.inc();
+                format!("{what}; it may come twice when it is sent again")
+            }
+            Outcome::Failed { sentence, .. } => sentence,
+        };
+        self.gate().failed_beside(Instant::now());
+        Ok(Err(said))
+    }
+
+    /// Tries events in hand until something is certain: they are accepted, or taken apart, or there
+    /// is one that will not be accepted ([`InHand::given_up`]). What is kept then is to be insisted on
+    /// again.
+    ///
+    /// # Errors
+    /// Only when the stop comes first.
+    pub async fn insist(&self, mut hand: InHand) -> Result<Receipt, Stopped> {
+        if std::mem::take(&mut hand.hopeless) {
+            // There was no place for it: it stays in hand.
+            hand.due = Some(Instant::now() + NO_ROOM);
+        }
+        loop {
+            let now = Instant::now();
+            let due = hand
+                .due
+                .map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
+            self.pause(due).await?;
+            match self.try_in_hand(&mut hand).await? {
+                Step::Later(pause) => hand.due = Some(Instant::now() + pause),
+                Step::Done(mut receipt) => {
+                    if hand.hopeless {
+                        let range = 0..1;
+                        receipt.kept.push(Kept {
+                            range,
+                            events: hand,
+                        });
+                    }
+                    return Ok(receipt);
+                }
+            }
+        }
+    }
+
+    /// One request with events in hand: one at a time, and after all others have had their turn.
+    async fn try_in_hand(&self, hand: &mut InHand) -> Result<Step, Stopped> {
+        let _one = self.until_stopped(self.0.hand.lock()).await?;
+        let _turn = self.turn(None).await?;
+        if self.gate().mood() == Mood::Doubtful {
+            // Nothing else is sent than the one event of the batch that has met the doubt.
+            return Ok(Step::Later(PAUSES.0));
+        }
+        let paced = self.gate().due_in(Instant::now());
+        self.pause(paced).await?;
+        self.0.metrics.retries.inc();
+        let parcel = hand.parcel.clone();
+        let (failure, sentence, asked, unsure) = match self.attempt(&parcel).await? {
+            Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
+                let mut receipt = Receipt::default();
+                let accepted = parcel.len() - fates.refused.len() - fates.unclear.len();
+                receipt.accepted = accepted;
+                self.accepted(accepted);
+                for (index, reason) in &fates.refused {
+                    self.keep_one(hand, *index, reason, false, &mut receipt);
+                }
+                for index in &fates.unclear {
+                    self.keep_one(
+                        hand,
+                        *index,
+                        "its answer is not understood",
+                        true,
+                        &mut receipt,
+                    );
+                }
+                return Ok(Step::Done(receipt));
+            }
+            Outcome::Short(ids) => {
+                self.accepted(ids);
+                return Ok(Step::Done(self.taken_apart(hand, ids, true)));
+            }
+            Outcome::Told(fates) => {
+                let unsure = !fates.unclear.is_empty();
+                let cause = Failure::Failed(Cause::Refused);
+                (cause, refused_by_word(&fates), None, unsure)
+            }
+            Outcome::Uncertain(what) => {
+                self.0.metrics.uncertain.inc();
+                (Failure::Uncertain, what, None, true)
+            }
+            Outcome::Failed {
+                cause,
+                sentence,
+                asked,
+                unsure,
+            } => (Failure::Failed(cause), sentence, asked, unsure),
+        };
+        hand.parcel.unsure |= unsure;
+        hand.attempts.failed();
+        Ok(self.failed_in_hand(hand, failure, sentence, asked))
+    }
+
+    fn failed_in_hand(
+        &self,
+        hand: &mut InHand,
+        failure: Failure,
+        sentence: String,
+        asked: Option<Duration>,
+    ) -> Step {
+        let now = Instant::now();
+        let accepted = {
+            let mut gate = self.gate();
+            gate.failed_beside(now);
+            gate.mark()
+        };
+        hand.reason = sentence;
+        let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
+        if hand.len() > 1 {
+            return match hand.case.failed_together(failure, accepted) {
+                Finding::Nothing => Step::Later(pause(hand)),
+                _ => Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure)),
+            };
+        }
+        let finding = hand.case.failed_alone(failure, accepted, now);
+        if finding == Finding::Hopeless {
+            let bytes = hand.parcel.event(0).map_or(0, |event| event.len());
+            let is_too_large = failure == Failure::Failed(Cause::TooLarge);
+            let is_too_large = is_too_large && bytes >= LARGE_EVENT;
+            hand.fits = is_too_large.then_some(LARGE_EVENT - 1);
+            hand.hopeless = true;
+            self.0.metrics.discarded.inc();
+            return Step::Done(Receipt::default());
+        }
+        Step::Later(Case::pause_alone(finding, failure, pause(hand)))
+    }
+
+    /// The events in smaller parts.
+    fn taken_apart(&self, hand: &InHand, accepted: usize, unsure: bool) -> Receipt {
+        let mut receipt = Receipt {
+            accepted,
+            kept: Vec::new(),
+        };
+        for mut part in hand.parcel.cut() {
+            part.unsure |= unsure;
+            self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
+        }
+        receipt
+    }
+
+    fn keep_one(
+        &self,
+        hand: &InHand,
+        index: usize,
+        reason: &str,
+        unsure: bool,
+        receipt: &mut Receipt,
+    ) {
+        if let Some((mut single, _)) = hand.parcel.take_out(index) {
+            single.unsure |= unsure;
+            self.keep(single, hand.case.clone(), reason, receipt);
+        }
+    }
+}
+
+fn is_any_accepted(fates: &Fates, parcel: &Parcel) -> bool {
+    fates.refused.len() + fates.unclear.len() < parcel.len()
+}

@@ -1,0 +1,332 @@
+//! Delivery of events to an intake, for as long as it takes (section J of the contract).
+//!
+//! [`answer`] says what an answer proves, [`gate`] who may send at present, and [`case`] what speaks
+//! against single events. [`deliver`] and [`hand`] are the shell around these decisions.
+
+mod answer;
+mod batch;
+mod case;
+mod deliver;
+mod gate;
+mod hand;
+mod metrics;
+mod probe;
+mod report;
+mod sizes;
+
+use std::{
+    fmt,
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use base::{
+    Clock, Secret,
+    buffers::Buffers,
+    http::{Http, HttpErrorKind, retry_after},
+};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{
+    HeaderValue, StatusCode, Uri,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
+use tokio::{
+    sync::Notify,
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    answer::{Cause, Fates, Verdict, verdict},
+    batch::Parcel,
+    gate::{Gate, Mood},
+    metrics::IntakeMetrics,
+    report::Report,
+    sizes::Sizes,
+};
+pub use self::{
+    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed},
+    hand::{GivenUp, InHand},
+    probe::Probed,
+};
+use super::{
+    health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS, redirect, storage::Storage,
+};
+
+/// After a stop, a request under way gets this long: an answer that still comes spares sending the
+/// same events again later.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// While it is unclear whether this instance may send, the loop says so often that it turns.
+const HOLDING: Duration = Duration::from_secs(10);
+
+/// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
+const KEPT_BUFFERS: usize = 5;
+
+/// What an intake needs from its surroundings.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    pub(super) http: Http,
+    pub(super) clock: Clock,
+    pub(super) log: Log,
+    pub(super) heartbeat: Heartbeat,
+    /// Says whether this instance alone has what is delivered.
+    pub(super) storage: Storage,
+    pub(super) stop: CancellationToken,
+    pub(super) agent: HeaderValue,
+    pub(super) metrics: Metrics,
+}
+
+/// The stop came before the intake had accepted everything: what was not accepted has to be sent
+/// again after the next start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped before the intake had accepted all events")]
+pub struct Stopped;
+
+/// What became of the events of a batch. Those that are not kept are accepted.
+#[derive(Debug, Default)]
+pub struct Receipt {
+    /// How many events the intake accepted.
+    pub accepted: usize,
+    /// Events that are neither accepted nor given up: see [`Intake::insist`].
+    pub kept: Vec<Kept>,
+}
+
+/// Events that are neither accepted nor given up.
+#[derive(Debug)]
+pub struct Kept {
+    /// Which ones, by index in the batch.
+    pub range: Range<usize>,
+    /// The events.
+    pub events: InHand,
+}
+
+/// Handle on one intake; cheap to clone. Several batches may be under way at once.
+#[derive(Clone)]
+pub struct Intake(Arc<Inner>);
+
+struct Inner {
+    around: Surroundings,
+    url: Uri,
+    tail: Bytes,
+    limits: BatchLimits,
+    /// Bytes of the last bodies: the next is about as long, and need not grow.
+    last_body: AtomicUsize,
+    buffers: Buffers,
+    metrics: IntakeMetrics,
+    gate: Mutex<Gate>,
+    /// Wakes those who wait for the gate when something is accepted.
+    opened: Notify,
+    /// Held by the one whose turn it is while the gate is not open.
+    turn: tokio::sync::Mutex<()>,
+    /// Held by the one of the events in hand that is tried.
+    hand: tokio::sync::Mutex<()>,
+    sizes: Mutex<Sizes>,
+    report: Mutex<Report>,
+}
+
+/// What came of one request.
+enum Outcome {
+    /// What became of each event is said.
+    Told(Fates),
+    /// So many are accepted, and nothing says which.
+    Short(usize),
+    /// A success that proves nothing.
+    Uncertain(String),
+    /// Nothing is accepted.
+    Failed {
+        cause: Cause,
+        sentence: String,
+        /// The pause that the intake asks for.
+        asked: Option<Duration>,
+        /// The events may have been accepted nevertheless: the answer was lost.
+        unsure: bool,
+    },
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The address of an intake: base and `/batch`, with one slash between them (J-01).
+pub(super) fn address(base: &str) -> Option<Uri> {
+    let parsed = url::Url::parse(base).ok()?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return None;
+    }
+    let slash = if base.ends_with('/') { "" } else { "/" };
+    format!("{base}{slash}batch").parse().ok()
+}
+
+impl Intake {
+    pub(super) fn new(around: Surroundings, url: Uri, key: &Secret, limits: BatchLimits) -> Self {
+        around.log.hide(key);
+        let quoted = serde_json::Value::from(key.expose());
+        Self(Arc::new(Inner {
+            metrics: IntakeMetrics::new(&around.metrics, key.expose()),
+            around,
+            url,
+            tail: Bytes::from(format!(r#"],"intake_key":{quoted}}}"#)),
+            limits,
+            last_body: AtomicUsize::new(0),
+            buffers: Buffers::new(KEPT_BUFFERS),
+            gate: Mutex::default(),
+            opened: Notify::new(),
+            turn: tokio::sync::Mutex::default(),
+            hand: tokio::sync::Mutex::default(),
+            sizes: Mutex::default(),
+            report: Mutex::default(),
+        }))
+    }
+
+    /// The address that takes the events.
+    pub fn address(&self) -> &Uri {
+        &self.0.url
+    }
+
+    /// The host that takes the events.
+    pub fn host(&self) -> &str {
+        self.0.url.host().unwrap_or_default()
+    }
+
+    /// An empty batch for this intake.
+    pub fn batch(&self) -> Batch {
+        let mut limits = self.0.limits;
+        limits.body_bytes = limits.body_bytes.min(lock(&self.0.sizes).most());
+        Batch::within(
+            self.0.buffers.take(self.0.last_body.load(Relaxed)),
+            limits,
+            self.0.tail.clone(),
+            self.0.metrics.discarded.clone(),
+        )
+    }
+
+    /// The newest event that was accepted has this date: from here on the metric `events_lags`
+    /// tells how old it is.
+    pub fn accepted_up_to(&self, newest: DateTime<Utc>) {
+        self.0.metrics.accepted_up_to(newest);
+    }
+
+    async fn attempt(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
+        let Inner {
+            around,
+            url,
+            metrics,
+            ..
+        } = &*self.0;
+        if around.stop.is_cancelled() {
+            return Err(Stopped);
+        }
+        if parcel.unsure {
+            metrics.doubled.inc_by(parcel.len() as u64);
+            lock(&self.0.report).sent_again(parcel.len());
+        }
+        let mut exchange = std::pin::pin!(self.exchange(parcel.body.clone()));
+        let result = tokio::select! {
+            result = &mut exchange => result,
+            () = around.stop.cancelled() => {
+                time::timeout(STOP_GRACE, exchange).await.map_err(|_| Stopped)?
+            }
+        };
+        let sent = match result {
+            Ok(sent) => sent,
+            Err(error) => {
+                metrics.request(error.kind.label());
+                let never_sent =
+                    matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
+                return Ok(Outcome::Failed {
+                    cause: Cause::Outage,
+                    sentence: probe::unreachable(&error),
+                    asked: None,
+                    unsure: !never_sent,
+                });
+            }
+        };
+        let (answer, astray) = (sent.answer, sent.astray);
+        let status = answer.status();
+        metrics.request(status.as_str());
+        let host = url.host().unwrap_or_default();
+        Ok(match verdict(host, status, answer.body(), parcel.len()) {
+            Verdict::Told(fates) => {
+                lock(&self.0.sizes).accepted(parcel.body.len());
+                Outcome::Told(fates)
+            }
+            Verdict::Short { ids } => Outcome::Short(ids),
+            Verdict::Uncertain(what) => Outcome::Uncertain(what),
+            Verdict::Failed { cause, sentence } => {
+                if cause == Cause::TooLarge && parcel.len() > 1 {
+                    lock(&self.0.sizes).refused(parcel.body.len());
+                }
+                Outcome::Failed {
+                    cause,
+                    sentence: sentence + &astray.unwrap_or_default(),
+                    asked: retry_after(answer.headers(), around.clock.now()),
+                    unsure: matches!(
+                        status,
+                        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+                    ),
+                }
+            }
+        })
+    }
+
+    /// Sends one body.
+    async fn exchange(&self, body: Bytes) -> Result<redirect::Sent, base::http::HttpError> {
+        let Inner { around, url, .. } = &*self.0;
+        // An instance that slept may have been replaced meanwhile: it sends nothing before it knows.
+        while time::timeout(HOLDING, around.storage.held()).await.is_err() {
+            around.heartbeat.beat(LIMITS.total);
+        }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = url.clone();
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, around.agent.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        redirect::send(&around.http, request, LIMITS).await
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        lock(&self.0.gate)
+    }
+
+    /// Events are accepted.
+    fn accepted(&self, events: usize) {
+        if events == 0 {
+            return;
+        }
+        self.0.metrics.forwarded.inc_by(events as u64);
+        self.0.around.heartbeat.delivered();
+        self.gate().accepted(events);
+        self.0.opened.notify_waiters();
+        lock(&self.0.report).accepted(&self.0.around.log);
+    }
+
+    /// Waits, but not longer than until a stop.
+    async fn until_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
+        let done = self.0.around.stop.run_until_cancelled(work).await;
+        done.ok_or(Stopped)
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), Stopped> {
+        let started = Instant::now();
+        let done = self.until_stopped(time::sleep(pause)).await;
+        let waited = started.elapsed().as_secs_f64();
+        self.0.metrics.waiting.inc_by(waited);
+        done
+    }
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Intake({})", self.0.url)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Whether an intake takes events with a key, asked without sending one.
+
+use base::http::{HttpError, chain};
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{
+    Intake,
+    answer::{Cause, Verdict, verdict},
+    batch::HEAD,
+};
+
+/// What an empty batch gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// The intake accepted it, and so the key.
+    Accepted,
+    /// The intake was reached, but does not take an empty batch, which says nothing of the key.
+    Untold {
+        /// Its answer.
+        status: StatusCode,
+    },
+    /// Events would not get in; what happened and what to do.
+    Refused(String),
+}
+
+impl Intake {
+    /// Asks with an empty batch, which adds no event. An intake that checks the key first refuses
+    /// a wrong one (W-02, J-11).
+    pub async fn probe(&self) -> Probed {
+        let mut body = HEAD.to_vec();
+        body.extend_from_slice(&self.0.tail);
+        let sent = match self.exchange(Bytes::from(body)).await {
+            Ok(sent) => sent,
+            Err(error) => return Probed::Refused(unreachable(&error)),
+        };
+        let answer = sent.answer;
+        let status = answer.status();
+        let is_untold = matches!(
+            status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::UNPROCESSABLE_ENTITY
+                | StatusCode::PAYLOAD_TOO_LARGE
+        );
+        match verdict(self.host(), status, answer.body(), 0) {
+            Verdict::Told(_) | Verdict::Short { .. } => Probed::Accepted,
+            Verdict::Failed { cause, .. } if is_untold && cause != Cause::Barred => {
+                Probed::Untold { status }
+            }
+            Verdict::Failed { sentence, .. } => {
+                Probed::Refused(sentence + &sent.astray.unwrap_or_default())
+            }
+            Verdict::Uncertain(what) => Probed::Refused(format!(
+                "{what}: check that intake_server is the address of your region's intake, and that \
+                 no proxy answers in its place"
+            )),
+        }
+    }
+}
+
+/// The sentence for an intake that gives no answer.
+pub(super) fn unreachable(error: &HttpError) -> String {
+    format!("the intake cannot be reached: {}", chain(error))
+}

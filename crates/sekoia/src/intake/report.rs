@@ -1,0 +1,229 @@
+//! What is said of an intake that does not accept: when it begins, then once a minute, and when it
+//! ends.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer::Cause;
+use crate::log::Log;
+
+/// One line in this time.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// A new intake is not ready for some minutes.
+const NEW: Duration = Duration::from_secs(900);
+
+/// What was said, and what is to be said.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// At most one of each kind.
+    troubles: Vec<Trouble>,
+    /// Whether a trouble was said since events were accepted.
+    is_announced: bool,
+    /// Whether anything was accepted since the start.
+    has_accepted: bool,
+    /// Since when the intake does not know the key.
+    unknown: Option<Instant>,
+    /// Events sent again after an answer that did not say whether they are accepted.
+    again: usize,
+    /// When that was said last.
+    said_again: Option<Instant>,
+}
+
+/// One that goes on and off counts as one: it ends a minute after it was last seen.
+#[derive(Debug)]
+struct Trouble {
+    kind: Kind,
+    said: Instant,
+    /// Requests that failed since it began.
+    failures: u64,
+    /// When events were accepted after the last failure.
+    ended: Option<Instant>,
+    /// Whether events were accepted since it was said last.
+    interrupted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Outage,
+    Refusal,
+    Doubt,
+}
+
+/// What is said of a trouble.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    failures: u64,
+    /// Some events were accepted meanwhile.
+    interrupted: bool,
+}
+
+impl Report {
+    /// A request with so many events accepted nothing.
+    pub(super) fn failed(&mut self, log: &Log, cause: Cause, events: usize, sentence: &str) {
+        let kind = match cause {
+            Cause::Outage | Cause::Busy => Kind::Outage,
+            Cause::Barred | Cause::Refused | Cause::TooLarge => Kind::Refusal,
+        };
+        let is_unknown = sentence.contains("INTAKE_KEY_ERROR");
+        let unknown = is_unknown.then(|| *self.unknown.get_or_insert_with(Instant::now));
+        let Some(due) = self.is_to_be_said(kind) else {
+            return;
+        };
+        let mut text = format!(
+            "Failed to forward {events} events\n{sentence}; the events are kept and sent again"
+        );
+        if due.failures > 1 {
+            text.push_str(&format!(" ({} requests failed so far)", due.failures));
+        }
+        let is_new = !self.has_accepted && unknown.is_some_and(|since| since.elapsed() < NEW);
+        let is_mild = kind == Kind::Outage && (due.failures == 1 || due.interrupted);
+        if is_mild || is_new {
+            log.warning(text);
+        } else {
+            log.error(text);
+        }
+    }
+
+    /// A success proved nothing.
+    pub(super) fn doubted(&mut self, log: &Log, what: &str) {
+        if let Some(Due { failures: 1, .. }) = self.is_to_be_said(Kind::Doubt) {
+            log.error(format!(
+                "An answer is not certain: {what}. Nothing else is sent; one event alone is tried \
+                 again until an answer is certain. What it would have accepted may come twice. Check \
+                 that intake_server is the address of your region's intake and that no proxy answers \
+                 in its place"
+            ));
+        }
+    }
+
+    /// How often it failed in this way, when that is to be said: at the beginning, and once a minute.
+    fn is_to_be_said(&mut self, kind: Kind) -> Option<Due> {
+        let now = Instant::now();
+        let is_over = |ended: Instant| now.duration_since(ended) >= EVERY;
+        self.troubles
+            .retain(|trouble| !trouble.ended.is_some_and(is_over));
+        let known = self.troubles.iter_mut().find(|known| known.kind == kind);
+        let due = match known {
+            None => {
+                self.troubles.push(Trouble {
+                    kind,
+                    said: now,
+                    failures: 1,
+                    ended: None,
+                    interrupted: false,
+                });
+                Due {
+                    failures: 1,
+                    interrupted: false,
+                }
+            }
+            Some(trouble) => {
+                trouble.failures += 1;
+                trouble.ended = None;
+                if now.duration_since(trouble.said) < EVERY {
+                    return None;
+                }
+                trouble.said = now;
+                Due {
+                    failures: trouble.failures,
+                    interrupted: std::mem::take(&mut trouble.interrupted),
+                }
+            }
+        };
+        self.is_announced = true;
+        Some(due)
+    }
+
+    /// Events of a batch are not accepted although others are.
+    pub(super) fn suspected(log: &Log, events: usize, why: &str) {
+        log.warning(format!(
+            "{events} events of a batch are not accepted while others are: they are tried in smaller \
+             parts, down to single ones ({why})"
+        ));
+    }
+
+    /// Events are sent that may be accepted already.
+    pub(super) fn sent_again(&mut self, events: usize) {
+        self.again += events;
+    }
+
+    /// Events were accepted.
+    pub(super) fn accepted(&mut self, log: &Log) {
+        self.has_accepted = true;
+        let now = Instant::now();
+        for trouble in &mut self.troubles {
+            trouble.ended.get_or_insert(now);
+            trouble.interrupted = true;
+        }
+        if std::mem::take(&mut self.is_announced) {
+            log.info("The intake accepts events again");
+        }
+        let is_due = self.said_again.is_none_or(|said| said.elapsed() >= EVERY);
+        if self.again > 0 && is_due {
+            self.said_again = Some(Instant::now());
+            let again = std::mem::take(&mut self.again);
+            log.warning(format!(
+                "{again} events were sent again after answers that did not say whether they are \
+                 accepted: the intake may hold them twice"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time;
+
+    use super::*;
+    use crate::log::tests::log;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_and_off_is_one_line_a_minute_with_the_count() {
+        let (log, lines) = log();
+        let mut report = Report::default();
+        for second in 0..179 {
+            match second % 4 {
+                0 => report.failed(&log, Cause::Outage, 5, "the intake answers 503"),
+                1 => report.failed(&log, Cause::Barred, 5, "the intake answers 401"),
+                2 => report.failed(&log, Cause::Outage, 5, "the intake answers 502"),
+                _ => report.accepted(&log),
+            }
+            time::sleep(Duration::from_secs(1)).await;
+        }
+        let lines = lines.lock().unwrap();
+        let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(
+            count("WARNING - Failed to forward 5 events"),
+            3,
+            "{lines:?}"
+        );
+        assert_eq!(count("ERROR - Failed to forward 5 events"), 3, "{lines:?}");
+        assert_eq!(count("(31 requests failed so far)"), 2, "{lines:?}");
+        assert!(count("accepts events again") <= 6, "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_a_new_intake_does_not_know_is_a_warning_for_a_quarter_of_an_hour() {
+        let (log, lines) = log();
+        let mut report = Report::default();
+        for _ in 0..29 {
+            report.failed(&log, Cause::Barred, 1, "422 (INTAKE_KEY_ERROR)");
+            report.failed(&log, Cause::Outage, 1, "503");
+            time::sleep(Duration::from_secs(60)).await;
+        }
+        let lines = lines.lock().unwrap();
+        let count = |level: &str| {
+            let of_key = lines
+                .iter()
+                .filter(|line| line.contains("INTAKE_KEY_ERROR"));
+            of_key.filter(|line| line.contains(level)).count()
+        };
+        assert_eq!(
+            (count("- WARNING -"), count("- ERROR -")),
+            (15, 14),
+            "{lines:?}"
+        );
+    }
+}

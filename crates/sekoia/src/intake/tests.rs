@@ -1,0 +1,293 @@
+//! The intake against an HTTP service in memory, on virtual time.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Side, log::tests::log, metrics::tests::scrape, testing::Fake};
+
+mod refusals;
+mod uncertain;
+
+const KEY: &str = "k\"ey-1234";
+
+struct Bench {
+    intake: Intake,
+    heartbeat: Heartbeat,
+    metrics: Metrics,
+    stop: CancellationToken,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+fn bench(fake: &Fake) -> Bench {
+    let (log, lines) = log();
+    let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+    let heartbeat = Heartbeat::new(clock.clone(), log.clone());
+    let metrics = Metrics::new(clock.clone());
+    let stop = CancellationToken::new();
+    let around = Surroundings {
+        http: fake.http(),
+        clock,
+        log,
+        heartbeat: heartbeat.clone(),
+        storage: Storage::new(crate::storage::MemoryBackend::default()),
+        stop: stop.clone(),
+        agent: HeaderValue::from_static("module/1.0.0"),
+        metrics: metrics.clone(),
+    };
+    let url = address("http://h").unwrap();
+    let intake = Intake::new(around, url, &Secret::new(KEY), BatchLimits::events(100));
+    Bench {
+        intake,
+        heartbeat,
+        metrics,
+        stop,
+        lines,
+    }
+}
+
+impl Bench {
+    fn batch(&self, count: usize) -> Batch {
+        let mut batch = self.intake.batch();
+        for n in 0..count {
+            assert_eq!(batch.push(format!(r#"{{"n":{n}}}"#)), Pushed::Added);
+        }
+        batch
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let (_, body) = scrape(&self.metrics, "");
+        let name = format!("symphony_module_common_{name}{{intake_key=\"k\\\"ey-1234\"");
+        let line = body.lines().find(|line| line.starts_with(&name));
+        let line = line.unwrap_or_else(|| panic!("{name} in {body}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    fn said(&self, text: &str) -> usize {
+        self.lines
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+}
+
+/// The answer to a batch that is accepted.
+fn accepted(request: &base::http::Request) -> (u16, String) {
+    let ids: Vec<String> = (0..events(request).len())
+        .map(|n| format!("id-{n}"))
+        .collect();
+    (200, json!({ "event_ids": ids }).to_string())
+}
+
+fn events(request: &base::http::Request) -> Vec<String> {
+    let body: Value = serde_json::from_slice(request.body()).unwrap();
+    serde_json::from_value(body["jsons"].clone()).unwrap()
+}
+
+#[test]
+fn addresses_are_joined_with_one_slash() {
+    for (base, expected) in [
+        ("https://intake.sekoia.io", "https://intake.sekoia.io/batch"),
+        (
+            "https://h/api/v1/intake-http/",
+            "https://h/api/v1/intake-http/batch",
+        ),
+        ("https://h/x//", "https://h/x//batch"),
+    ] {
+        assert_eq!(address(base).unwrap().to_string(), expected);
+    }
+    for base in ["", "intake.sekoia.io", "ftp://h", "https://", "https://a b"] {
+        assert_eq!(address(base), None, "{base}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_sent_as_the_contract_has_it() {
+    let fake = Fake::answering(|_| (200, json!({"event_ids": ["a", "b"]}).to_string()));
+    let bench = bench(&fake);
+    bench.heartbeat.failed(Side::Run);
+    let receipt = bench.intake.push(bench.batch(2)).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.kept.len()), (2, 0));
+    assert_eq!(format!("{:?}", bench.intake), "Intake(http://h/batch)");
+    let request = &fake.requests()[0];
+    assert_eq!(
+        (request.method(), request.uri().to_string().as_str()),
+        (&http::Method::POST, "http://h/batch")
+    );
+    assert_eq!(request.headers()["user-agent"], "module/1.0.0");
+    assert_eq!(request.headers()["content-type"], "application/json");
+    assert!(!request.headers().contains_key("authorization"));
+    assert_eq!(
+        fake.bodies("/batch"),
+        [json!({"intake_key": KEY, "jsons": [r#"{"n":0}"#, r#"{"n":1}"#]})]
+    );
+    assert_eq!(
+        (
+            bench.metric("forwarded_events_total"),
+            bench.heartbeat.errors(Side::Run)
+        ),
+        (2.0, 0)
+    );
+    assert_eq!(bench.metric("forward_events_duration_count"), 1.0);
+    let empty = bench.intake.push(bench.batch(0)).await.unwrap();
+    assert_eq!((empty.accepted, fake.requests().len()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn outages_are_waited_out_and_counted() {
+    let mut answers = vec![
+        (503, "header: retry-after=77\n\n".to_owned()),
+        (0, String::new()),
+    ];
+    answers.extend(vec![(500, String::new()); 6]);
+    let turn = Mutex::new(answers.into_iter());
+    let fake = Fake::answering(move |request| {
+        let next = turn.lock().unwrap().next();
+        next.unwrap_or_else(|| accepted(request))
+    });
+    let bench = bench(&fake);
+    let started = Instant::now();
+    let receipt = bench.intake.push(bench.batch(3)).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.kept.len()), (3, 0));
+    let bodies = fake.bodies("/batch");
+    // Now and then one event alone, to find out whether it is another one that is not let through.
+    let lengths: Vec<usize> = fake
+        .requests()
+        .iter()
+        .map(|one| events(one).len())
+        .collect();
+    assert!(
+        lengths.iter().all(|length| *length == 3 || *length == 1),
+        "{lengths:?}"
+    );
+    assert_eq!(lengths[..3], [3, 3, 3]);
+    assert!(bodies.iter().all(|body| body["intake_key"] == KEY));
+    assert!(
+        started.elapsed() >= Duration::from_secs(77),
+        "Retry-After counts"
+    );
+    assert!(bench.metric("intake_retries_total") >= 8.0);
+    assert!(bench.metric("intake_waiting_seconds_total") >= 77.0);
+    assert_eq!(bench.metric("forwarded_events_total"), 3.0);
+    let begun = "WARNING - Failed to forward 3 events\nthe intake h answers 503";
+    assert_eq!(bench.said(begun), 1);
+    let lasting = bench.said("ERROR - Failed to forward 3 events");
+    assert!(
+        (1..4).contains(&lasting),
+        "once a minute: {:?}",
+        bench.lines
+    );
+    assert_eq!(
+        (
+            bench.said("The intake accepts events again"),
+            bench.said("CRITICAL")
+        ),
+        (1, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lasting_refusal_is_an_error_and_asked_slowly() {
+    let fake = Fake::answering(|_| (401, format!("key {KEY} is wrong")));
+    let bench = bench(&fake);
+    let (intake, batch) = (bench.intake.clone(), bench.batch(1));
+    let push = tokio::spawn(async move { intake.push(batch).await });
+    time::sleep(Duration::from_secs(4499)).await;
+    assert_eq!(bench.said("CRITICAL"), 0);
+    assert!(bench.said("ERROR - Failed to forward 1 events") > 5);
+    assert_eq!(bench.said("ey-1234"), 0, "{:?}", bench.lines);
+    assert!(bench.said("compare intake_key") > 1);
+    assert!(
+        (10..80).contains(&fake.requests().len()),
+        "{}",
+        fake.requests().len()
+    );
+    assert!(
+        bench.heartbeat.errors(Side::Intake) > 5,
+        "an attempt resets nothing"
+    );
+
+    let stopped = Instant::now();
+    bench.stop.cancel();
+    assert_eq!(push.await.unwrap().unwrap_err(), Stopped);
+    assert!(stopped.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_not_provisioned_yet_waits() {
+    let turn = AtomicUsize::new(0);
+    let fake = Fake::answering(move |request| {
+        if turn.fetch_add(1, Relaxed) < 3 {
+            (422, json!({"error": "INTAKE_KEY_ERROR"}).to_string())
+        } else {
+            accepted(request)
+        }
+    });
+    let bench = bench(&fake);
+    let started = Instant::now();
+    assert_eq!(bench.intake.push(bench.batch(1)).await.unwrap().accepted, 1);
+    assert!(started.elapsed() >= Duration::from_secs(15 + 30 + 60));
+    assert!(bench.said("WARNING - Failed to forward 1 events") > 0);
+    assert!(bench.said("A new intake takes some minutes") > 0);
+    assert_eq!(bench.said("ERROR - Failed"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redirect_is_refused_with_its_address() {
+    let fake = Fake::answering(|_| (307, "header: location=https://other.test/x\n\n".to_owned()));
+    let bench = bench(&fake);
+    let (intake, batch) = (bench.intake.clone(), bench.batch(1));
+    let push = tokio::spawn(async move { intake.push(batch).await });
+    time::sleep(Duration::from_secs(60)).await;
+    assert!(bench.said("it points to https://other.test/x, which is not followed") > 0);
+    push.abort();
+}
+
+/// Answers after a while.
+#[derive(Debug)]
+struct Slow(Duration);
+
+impl base::http::HttpService for Slow {
+    fn call(
+        &self,
+        _: base::http::Request,
+        _: base::http::Limits,
+    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
+    {
+        Box::pin(async move {
+            time::sleep(self.0).await;
+            let ids = r#"{"event_ids":["a"]}"#;
+            Ok(http::Response::new(Bytes::from_static(ids.as_bytes())))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_at_a_stop_may_still_be_answered() {
+    for (delay, answered) in [(11, true), (20, false)] {
+        let mut bench = bench(&Fake::answering(accepted));
+        let inner = Arc::get_mut(&mut bench.intake.0).unwrap();
+        inner.around.http = Http::new(Slow(Duration::from_secs(delay)));
+        let (intake, batch) = (bench.intake.clone(), bench.batch(1));
+        let push = tokio::spawn(async move { intake.push(batch).await });
+        time::sleep(Duration::from_secs(10)).await;
+        let stopped = Instant::now();
+        bench.stop.cancel();
+        assert_eq!(push.await.unwrap().is_ok(), answered, "{delay}");
+        assert!(stopped.elapsed() <= STOP_GRACE + Duration::from_millis(10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_batches_travel_at_once() {
+    let mut bench = bench(&Fake::answering(accepted));
+    let inner = Arc::get_mut(&mut bench.intake.0).unwrap();
+    inner.around.http = Http::new(Slow(Duration::from_secs(10)));
+    let started = Instant::now();
+    let pushes = (0..4).map(|_| bench.intake.push(bench.batch(1)));
+    for result in futures_util::future::join_all(pushes).await {
+        assert_eq!(result.unwrap().accepted, 1);
+    }
+    assert!(started.elapsed() < Duration::from_secs(11));
+}

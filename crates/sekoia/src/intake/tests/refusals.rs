@@ -1,0 +1,386 @@
+//! Refusals of single events, of all events, and of large requests.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+
+use super::*;
+
+/// What a stand-in has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    accepted: BTreeMap<String, usize>,
+    /// When requests were refused, and with how many events.
+    refused: Vec<(Instant, Vec<String>)>,
+}
+
+impl Seen {
+    fn alone(&self) -> usize {
+        self.refused
+            .iter()
+            .filter(|(_, events)| events.len() == 1)
+            .count()
+    }
+
+    /// The most refusals within a second.
+    fn most_refusals(&self) -> usize {
+        let within = |at: Instant| {
+            let near = |(other, _): &&(Instant, _)| {
+                *other >= at && *other < at + Duration::from_millis(990)
+            };
+            self.refused.iter().filter(near).count()
+        };
+        self.refused
+            .iter()
+            .map(|(at, _)| within(*at))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// Accepts all requests but those that this is the answer to.
+fn filter(
+    refuses: impl Fn(&base::http::Request, &[String]) -> Option<(u16, String)> + Send + Sync + 'static,
+) -> (Fake, Arc<Mutex<Seen>>) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let noted = Arc::clone(&seen);
+    let fake = Fake::answering(move |request| {
+        let events = events(request);
+        let mut seen = noted.lock().unwrap();
+        if let Some(answer) = refuses(request, &events) {
+            seen.refused.push((Instant::now(), events));
+            return answer;
+        }
+        for event in events {
+            *seen.accepted.entry(event).or_default() += 1;
+        }
+        accepted(request)
+    });
+    (fake, seen)
+}
+
+/// Delivers batches of these events, each after a while, as a collection does: at most four at once,
+/// those in hand beside them. What was given up, and when.
+async fn collect(
+    bench: &Bench,
+    batches: Vec<(u64, Vec<String>)>,
+    seconds: u64,
+) -> Vec<(Duration, GivenUp)> {
+    let begun = Instant::now();
+    let mut given_up = Vec::new();
+    let mut work = FuturesUnordered::new();
+    let mut waiting = batches.into_iter().peekable();
+    let mut under_way = 0;
+    let mut end = std::pin::pin!(time::sleep(Duration::from_secs(seconds)));
+    loop {
+        let next = waiting
+            .peek()
+            .map(|(at, _)| begun + Duration::from_secs(*at));
+        tokio::select! {
+            biased;
+            () = &mut end => return given_up,
+            Some((is_batch, receipt)) = work.next(), if !work.is_empty() => {
+                let receipt: Receipt = receipt;
+                under_way -= usize::from(is_batch);
+                for kept in receipt.kept {
+                    match kept.events.given_up() {
+                        Some(reason) => given_up.push((begun.elapsed(), reason)),
+                        None => work.push(insist(bench, kept.events)),
+                    }
+                }
+            }
+            () = time::sleep_until(next.unwrap_or(begun)), if next.is_some() && under_way < 4 => {
+                let (_, events) = waiting.next().unwrap();
+                under_way += 1;
+                work.push(push(bench, events));
+            }
+        }
+    }
+}
+
+type Work<'a> = futures_util::future::BoxFuture<'a, (bool, Receipt)>;
+
+fn push(bench: &Bench, events: Vec<String>) -> Work<'_> {
+    let mut batches = vec![bench.intake.batch()];
+    for event in events {
+        if batches.last_mut().unwrap().push(&event) == Pushed::Full {
+            let mut next = bench.intake.batch();
+            assert_eq!(next.push(event), Pushed::Added);
+            batches.push(next);
+        }
+    }
+    Box::pin(async move {
+        let mut all = Receipt::default();
+        for batch in batches {
+            all.kept
+                .extend(bench.intake.push(batch).await.unwrap().kept);
+        }
+        (true, all)
+    })
+}
+
+fn insist(bench: &Bench, events: InHand) -> Work<'_> {
+    Box::pin(async move { (false, bench.intake.insist(events).await.unwrap()) })
+}
+
+/// Rows of a batch, some of which are refused.
+fn rows(batch: usize, count: usize, poison: &[usize]) -> Vec<String> {
+    let row = |n| {
+        let word = if poison.contains(&n) {
+            "casino"
+        } else {
+            "mail"
+        };
+        format!(r#"{{"n":"{batch}.{n}","subject":"{word}"}}"#)
+    };
+    (0..count).map(row).collect()
+}
+
+fn is_poison(events: &[String]) -> bool {
+    events.iter().any(|event| event.contains("casino"))
+}
+
+const SHAPES: [(u16, &str); 8] = [
+    (400, "bad"),
+    (403, "<title>Blocked</title>"),
+    (406, ""),
+    (413, ""),
+    (422, ""),
+    (500, ""),
+    (0, ""),
+    (302, ""),
+];
+
+#[tokio::test(start_paused = true)]
+async fn one_event_that_is_refused_holds_up_no_other() {
+    for (status, body) in SHAPES {
+        let (fake, seen) =
+            filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
+        let bench = bench(&fake);
+        let live = (1..80).map(|n| (n * 30, rows(n as usize, 3, &[])));
+        let batches = [(0, rows(0, 47, &[20]))].into_iter().chain(live).collect();
+        let given_up = collect(&bench, batches, 600).await;
+        assert_eq!(given_up.len(), 0, "{status}: not in less than ten minutes");
+        {
+            let seen = seen.lock().unwrap();
+            let mates = seen
+                .accepted
+                .keys()
+                .filter(|event| event.contains("\"0."))
+                .count();
+            assert_eq!(mates, 46, "{status}: its batch-mates went on");
+            assert_eq!(seen.accepted.len(), 46 + 19 * 3, "{status}");
+            assert_eq!(seen.most_refusals(), 1, "{status}");
+        }
+        // The whole way, to the end.
+        let (fake, seen) =
+            filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
+        let bench = super::bench(&fake);
+        let live = (1..200).map(|n| (n * 30, rows(n as usize, 3, &[])));
+        let batches = [(0, rows(0, 47, &[20]))].into_iter().chain(live).collect();
+        let given_up = collect(&bench, batches, 6000).await;
+        let seen = seen.lock().unwrap();
+        assert_eq!(given_up.len(), 1, "{status}");
+        assert!(
+            given_up[0].0 >= Duration::from_secs(600),
+            "{status}: {given_up:?}"
+        );
+        assert!(given_up[0].1.event.contains("casino") && given_up[0].1.fits.is_none());
+        assert!(seen.alone() >= 3, "{status}");
+        assert!(
+            seen.accepted.values().all(|times| *times == 1),
+            "{status}: {seen:?}"
+        );
+        assert_eq!(bench.metric("discarded_events_total"), 1.0);
+        assert!(
+            bench.said("are not accepted while others are") > 0,
+            "{:?}",
+            bench.lines
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_all_there_is_goes_on_without_the_event_that_is_refused() {
+    for (status, body) in SHAPES {
+        let (fake, seen) =
+            filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
+        let bench = bench(&fake);
+        let given_up = collect(&bench, vec![(0, rows(0, 47, &[0]))], 60).await;
+        assert_eq!(
+            seen.lock().unwrap().accepted.len(),
+            46,
+            "{status} {:?}",
+            bench.lines
+        );
+        assert_eq!(given_up.len(), 0);
+        // No other event is accepted in between: it is never given up.
+        let (fake, _) =
+            filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
+        let bench = super::bench(&fake);
+        let given_up = collect(&bench, vec![(0, rows(0, 47, &[0]))], 86_400).await;
+        assert_eq!(given_up.len(), 0, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_event_in_each_batch_holds_up_no_other() {
+    for (status, body) in SHAPES {
+        let (fake, seen) =
+            filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
+        let bench = bench(&fake);
+        let batches = (0..12).map(|n| (0, rows(n, 40, &[n]))).collect();
+        let given_up = collect(&bench, batches, 900).await;
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.accepted.len(), 12 * 39, "{status} {given_up:?}");
+        assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_accepted_no_event_is_given_up_and_no_batch_is_split() {
+    for status in [400, 401, 403, 404, 406, 413, 429, 500, 0] {
+        let (fake, seen) = filter(move |_, _| Some((status, String::new())));
+        let bench = bench(&fake);
+        let batches = (0..9)
+            .map(|n| (n * 60, rows(n as usize, 40, &[])))
+            .collect();
+        let given_up = collect(&bench, batches, 86_400).await;
+        assert_eq!(given_up.len(), 0, "{status}");
+        let seen = seen.lock().unwrap();
+        let lengths: Vec<usize> = seen
+            .refused
+            .iter()
+            .map(|(_, events)| events.len())
+            .collect();
+        assert!(
+            lengths.iter().all(|length| [1, 40].contains(length)),
+            "{status}: {lengths:?}"
+        );
+        assert!(
+            seen.refused.len() < 12_000,
+            "{status}: {}",
+            seen.refused.len()
+        );
+        if status == 429 {
+            continue;
+        }
+        if status > 0 && status < 500 {
+            assert!(
+                seen.refused.len() < 1500,
+                "{status}: {}",
+                seen.refused.len()
+            );
+            assert_eq!(seen.most_refusals(), 1, "{status}");
+        }
+        assert!(bench.said("ERROR - Failed to forward") > 0);
+        assert_eq!(bench.said("CRITICAL"), 0);
+        // One line a minute.
+        assert!(bench.said("Failed to forward") <= 1442, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_become_smaller_where_the_way_takes_no_large_ones_and_nothing_is_given_up() {
+    let (fake, seen) =
+        filter(|request, _| (request.body().len() > 20_000).then(|| (413, "too large".to_owned())));
+    let mut bench = bench(&fake);
+    Arc::get_mut(&mut bench.intake.0).unwrap().limits = BatchLimits::events(1000);
+    for n in 0..40 {
+        // As much as a batch takes, as a collection does it.
+        let mut batch = bench.intake.batch();
+        let mut count = 0;
+        for row in rows(n, 1000, &[]) {
+            match batch.push(row) {
+                Pushed::Added => count += 1,
+                _ => break,
+            }
+        }
+        let receipt = bench.intake.push(batch).await.unwrap();
+        let mut kept: Vec<_> = receipt.kept.into_iter().map(|kept| kept.events).collect();
+        while let Some(hand) = kept.pop() {
+            assert!(hand.given_up().is_none());
+            let receipt = bench.intake.insist(hand).await.unwrap();
+            kept.extend(receipt.kept.into_iter().map(|kept| kept.events));
+        }
+        assert!(count > 100, "{n}: {count}");
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen.accepted.values().all(|times| *times == 1));
+    assert!(
+        seen.refused.len() < 12,
+        "it is remembered: {}",
+        seen.refused.len()
+    );
+    assert_eq!(seen.most_refusals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_413_is_about_the_size_of_a_large_event() {
+    let (fake, _) =
+        filter(|request, _| (request.body().len() > 190_000).then(|| (413, String::new())));
+    let bench = bench(&fake);
+    let live = (1..80).map(|n| (n * 30, rows(n as usize, 3, &[])));
+    let large = format!(r#"{{"large":"{}"}}"#, "x".repeat(210_000));
+    let batches = [(0, vec![large])].into_iter().chain(live).collect();
+    let given_up = collect(&bench, batches, 2400).await;
+    assert_eq!(given_up.len(), 1);
+    assert_eq!(given_up[0].1.fits, Some(199_999));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_refused_by_word_are_tried_alone() {
+    let fake = Fake::answering(|request| {
+        let id = |event: &String| (!event.contains("casino")).then_some("id");
+        let ids: Vec<_> = events(request).iter().map(id).collect();
+        (200, json!({ "event_ids": ids }).to_string())
+    });
+    let bench = bench(&fake);
+    let live = (1..80).map(|n| (n * 30, rows(n as usize, 3, &[])));
+    let batches = [(0, rows(0, 47, &[20]))].into_iter().chain(live).collect();
+    let given_up = collect(&bench, batches, 2400).await;
+    assert_eq!(given_up.len(), 1);
+    assert!(given_up[0].0 >= Duration::from_secs(600));
+    assert!(
+        given_up[0]
+            .1
+            .reason
+            .contains("no identifier was given to it")
+    );
+    let alone = fake
+        .requests()
+        .iter()
+        .filter(|one| {
+            let events = events(one);
+            events.len() == 1 && is_poison(&events)
+        })
+        .count();
+    assert!((3..5).contains(&alone), "{alone}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_was_given_up_and_has_no_place_stays_in_hand() {
+    let (fake, seen) = filter(|_, events| is_poison(events).then(|| (403, String::new())));
+    let bench = bench(&fake);
+    let mut hand = bench.intake.alone(rows(0, 1, &[0])[0].as_bytes());
+    let started = Instant::now();
+    let mut times = 0;
+    while times < 4 {
+        let insist = bench.intake.insist(hand);
+        let others = async {
+            loop {
+                time::sleep(Duration::from_secs(60)).await;
+                bench.intake.push(bench.batch(1)).await.unwrap();
+            }
+        };
+        let receipt = tokio::select! {
+            receipt = insist => receipt.unwrap(),
+            () = others => unreachable!(),
+        };
+        hand = receipt.kept.into_iter().next().unwrap().events;
+        assert!(hand.given_up().is_some());
+        times += 1;
+    }
+    assert!(started.elapsed() >= Duration::from_secs(600 + 3 * 300));
+    assert!(seen.lock().unwrap().refused.len() < 10);
+}

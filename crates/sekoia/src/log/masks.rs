@@ -1,0 +1,339 @@
+//! Hides secrets in texts before they leave, and shows what hides in foreign texts.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    sync::{PoisonError, RwLock},
+};
+
+use base::Secret;
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Shorter values are not hidden: they would tear ordinary words apart.
+const SHORTEST: usize = 4;
+
+/// Shorter values are hidden only where they stand alone, not as a part of a word.
+const SHORT: usize = 8;
+
+/// Shorter values of letters or digits alone are not hidden: they are words, numbers and dates of our
+/// own sentences, and a sentence with a gap would tell them.
+const WORD: usize = 12;
+
+/// Shorter pieces of base64 are not hidden.
+const SHORTEST_BASE64: usize = 8;
+
+/// What RFC 3986 leaves as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// One spelling of a value to hide.
+struct Hidden {
+    text: Secret,
+    /// Whether it is hidden only where no letter or digit is beside it.
+    alone: bool,
+}
+
+/// The values to hide, longest first, so that a value inside another one leaves nothing behind.
+#[derive(Default)]
+pub(super) struct Masks(RwLock<Vec<Hidden>>);
+
+impl Masks {
+    /// Hides a value from now on, also in the spellings that it has inside JSON, URLs, HTML and
+    /// base64.
+    pub(super) fn hide(&self, value: &str) {
+        let mut hidden = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for spelling in spellings(value) {
+            let known = hidden.iter().any(|known| known.text.expose() == spelling);
+            if !known && !is_word(&spelling) {
+                hidden.push(Hidden {
+                    alone: spelling.len() < SHORT,
+                    text: Secret::new(spelling),
+                });
+            }
+        }
+        hidden.sort_by_key(|hidden| std::cmp::Reverse(hidden.text.expose().len()));
+    }
+
+    /// The text with every hidden value replaced by `***`, and with what the eye does not see made
+    /// visible.
+    pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let hidden = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let text = hidden.iter().fold(Cow::Borrowed(text), |text, hidden| {
+            let secret = hidden.text.expose();
+            if !text.contains(secret) {
+                text
+            } else if hidden.alone {
+                Cow::Owned(without_alone(&text, secret))
+            } else {
+                Cow::Owned(text.replace(secret, "***"))
+            }
+        });
+        visible(text)
+    }
+}
+
+/// Whether a value is too short to be hidden, or a word.
+fn is_word(value: &str) -> bool {
+    let only = |is: fn(&char) -> bool| value.chars().all(|c| is(&c));
+    let plain = only(|c| c.is_alphabetic()) || only(char::is_ascii_digit);
+    value.len() < SHORTEST || value.len() < WORD && plain
+}
+
+/// A value in all spellings that servers and proxies give it.
+fn spellings(value: &str) -> BTreeSet<String> {
+    let trimmed = value.trim();
+    let mut all: BTreeSet<String> = [value, trimmed].map(str::to_owned).into();
+    let quoted = serde_json::Value::from(trimmed).to_string();
+    let json = quoted
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    all.extend(json.map(str::to_owned));
+    all.insert(utf8_percent_encode(trimmed, NON_ALPHANUMERIC).to_string());
+    all.insert(utf8_percent_encode(trimmed, UNRESERVED).to_string());
+    all.insert(url::form_urlencoded::byte_serialize(trimmed.as_bytes()).collect());
+    // JSON of servers that escape all that HTML could take for its own, or all that is not ASCII.
+    let special = |c: char| !c.is_ascii_alphanumeric();
+    let markup = |c: char| matches!(c, '<' | '>' | '&' | '\'' | '"' | '+' | '`') || !c.is_ascii();
+    all.insert(escaped(trimmed, markup, |unit| format!("\\u{unit:04x}")));
+    all.insert(escaped(
+        trimmed,
+        |c| !c.is_ascii(),
+        |unit| format!("\\u{unit:04x}"),
+    ));
+    // HTML, by names or by numbers.
+    for (quote, apostrophe) in [
+        ("&quot;", "&#39;"),
+        ("&quot;", "&#x27;"),
+        ("&quot;", "&#039;"),
+        ("&quot;", "&apos;"),
+        ("&#34;", "&#39;"),
+        ("\"", "'"),
+    ] {
+        let html = trimmed.replace('&', "&amp;").replace('<', "&lt;");
+        let html = html.replace('>', "&gt;").replace('"', quote);
+        all.insert(html.replace('\'', apostrophe));
+    }
+    all.insert(numbered(trimmed, special, |code| format!("&#{code};")));
+    all.insert(numbered(trimmed, special, |code| format!("&#x{code:x};")));
+    // Hexadecimal digits are written in either case.
+    let digits = |text: &String| {
+        let mut other = text.clone();
+        for mark in ["%", "\\u", "&#x"] {
+            other = in_other_case(&other, mark);
+        }
+        other
+    };
+    let others: Vec<String> = all.iter().map(digits).collect();
+    all.extend(others);
+    all.extend(in_base64(trimmed));
+    all
+}
+
+/// A text with some characters written as JSON escapes of four hexadecimal digits.
+fn escaped(text: &str, is: impl Fn(char) -> bool, write: impl Fn(u16) -> String) -> String {
+    let mut units = [0; 2];
+    let character = |c: char| match c {
+        c if is(c) => c
+            .encode_utf16(&mut units)
+            .iter()
+            .copied()
+            .map(&write)
+            .collect(),
+        '\\' | '"' => format!("\\{c}"),
+        c => c.to_string(),
+    };
+    text.chars().map(character).collect()
+}
+
+/// A text with some characters written by their numbers.
+fn numbered(text: &str, is: impl Fn(char) -> bool, write: impl Fn(u32) -> String) -> String {
+    let character = |c: char| match c {
+        c if is(c) => write(c.into()),
+        c => c.to_string(),
+    };
+    text.chars().map(character).collect()
+}
+
+/// The text with the two to four hexadecimal digits behind each mark in capital letters, or in small
+/// ones where they are capital letters.
+fn in_other_case(text: &str, mark: &str) -> String {
+    let mut parts = text.split(mark);
+    let mut other = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.chars().take(4).take_while(char::is_ascii_hexdigit);
+        let count = digits.count().min(if mark == "%" { 2 } else { 4 });
+        let (digits, rest) = part.split_at(count);
+        let upper = digits.to_ascii_uppercase();
+        other.push_str(mark);
+        if upper == digits {
+            other.push_str(&digits.to_ascii_lowercase());
+        } else {
+            other.push_str(&upper);
+        }
+        other.push_str(rest);
+    }
+    other
+}
+
+/// What base64 of any text with this value in it holds, wherever the value begins in it.
+fn in_base64(value: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend(value.as_bytes());
+        // The first and the last character may depend on what is beside the value.
+        let first = (before * 8).div_ceil(6);
+        let last = bytes.len() * 8 / 6;
+        for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
+            let encoded = engine.encode(&bytes);
+            let piece = encoded.get(first..last).unwrap_or_default();
+            if piece.len() >= SHORTEST_BASE64 {
+                pieces.push(piece.to_owned());
+            }
+        }
+    }
+    pieces
+}
+
+/// The text without a secret, where that is no part of a word.
+fn without_alone(text: &str, secret: &str) -> String {
+    let in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(secret) {
+        out.push_str(before);
+        let part = in_word(out.chars().next_back()) || in_word(after.chars().next());
+        out.push_str(if part { secret } else { "***" });
+        rest = after;
+    }
+    out + rest
+}
+
+/// Marks that turn the direction of a text, have no width, or steer a terminal, are written by their
+/// numbers: in a text of somebody else they may hide what it says.
+fn visible(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unseen(c) {
+            out.push_str(&format!("<U+{:04X}>", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_unseen(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => true,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        c => c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hides_every_spelling() {
+        let masks = Masks::default();
+        masks.hide("pa\"ss wörd/1");
+        masks.hide("pa\"ss");
+        masks.hide("key");
+        for text in [
+            "x pa\"ss wörd/1 y",
+            r#"x pa\"ss wörd/1 y"#,
+            r#"x pa\"ss w\u00f6rd/1 y"#,
+            r"x pa\u0022ss w\u00F6rd/1 y",
+            "x pa%22ss%20w%C3%B6rd%2F1 y",
+            "x pa%22ss%20w%c3%b6rd%2f1 y",
+            "x pa%22ss+w%C3%B6rd%2F1 y",
+            "x pa&quot;ss wörd/1 y",
+            "x pa&#34;ss wörd/1 y",
+            "x pa&#34;ss&#32;w&#246;rd&#47;1 y",
+            "x pa&#x22;ss&#x20;w&#xF6;rd&#x2F;1 y",
+            "x pa\"ss y",
+        ] {
+            assert_eq!(masks.apply(text), "x *** y", "{text}");
+        }
+        assert_eq!(masks.apply("a monkey"), "a monkey");
+    }
+
+    #[test]
+    fn hides_what_html_has_many_ways_for() {
+        let masks = Masks::default();
+        masks.hide("a<b>&'c'~1.2");
+        for text in [
+            "a&lt;b&gt;&amp;&#39;c&#39;~1.2",
+            "a&lt;b&gt;&amp;&#x27;c&#x27;~1.2",
+            "a&lt;b&gt;&amp;&apos;c&apos;~1.2",
+            "a&lt;b&gt;&amp;'c'~1.2",
+            r"a\u003cb\u003e\u0026\u0027c\u0027~1.2",
+            r"a\u003Cb\u003E\u0026\u0027c\u0027~1.2",
+            "a%3Cb%3E%26%27c%27~1.2",
+        ] {
+            assert_eq!(masks.apply(text), "***", "{text}");
+        }
+    }
+
+    #[test]
+    fn hides_base64_wherever_the_value_begins() {
+        use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+        let secret = "planted-~+/&=ÿ>?secret";
+        let masks = Masks::default();
+        masks.hide(secret);
+        for before in ["", "a", "ab", "abc", "svc@contoso.example:"] {
+            for after in ["", ".", "..", "... and more"] {
+                let text = format!("{before}{secret}{after}");
+                for encoded in [BASE64_STANDARD.encode(&text), BASE64_URL_SAFE.encode(&text)] {
+                    let shown = masks.apply(&encoded).into_owned();
+                    // At most the two characters at either end are left of it.
+                    let left = shown.split("***").map(str::len).sum::<usize>();
+                    let own = (before.len() + after.len()) * 4 / 3 + 8;
+                    assert!(shown.contains("***") && left <= own, "{encoded}: {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_secret_leaves_our_words_alone() {
+        let masks = Masks::default();
+        for secret in [
+            "mail", "trace", "2026", "Password", "events", "ab-1", "T1me!",
+        ] {
+            masks.hide(secret);
+        }
+        let ours = "2026-11-18: the message trace of the mail: 3 events, Password, xab-1x";
+        assert_eq!(masks.apply(ours), ours);
+        assert_eq!(
+            masks.apply("login ab-1: T1me!, 'ab-1'"),
+            "login ***: ***, '***'"
+        );
+        masks.hide("correcthorsebattery");
+        assert_eq!(masks.apply("xcorrecthorsebatteryx"), "x***x");
+    }
+
+    #[test]
+    fn what_hides_is_shown() {
+        let masks = Masks::default();
+        let text = "a\u{202e}b\u{200b}c\u{1b}[2J\r\u{2066}\u{feff}\u{e0041}\n\té";
+        assert_eq!(
+            masks.apply(text),
+            "a<U+202E>b<U+200B>c<U+001B>[2J<U+000D><U+2066><U+FEFF><U+E0041>\n\té"
+        );
+    }
+}

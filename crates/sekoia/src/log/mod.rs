@@ -1,0 +1,361 @@
+//! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
+
+mod keeper;
+mod latest;
+mod limiter;
+mod masks;
+mod outbox;
+mod refusals;
+mod shipper;
+
+use std::{
+    fmt,
+    io::Write as _,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use base::{Clock, Secret, http::chain};
+use chrono::{DateTime, Utc};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
+
+pub(super) use self::{
+    keeper::{Keeper, LAST_ERROR_FILE},
+    latest::Latest,
+    outbox::naive,
+    shipper::Shipper,
+};
+use self::{
+    limiter::Limiter,
+    masks::Masks,
+    outbox::{Entry, Outbox},
+};
+use super::sentry::Reporter;
+
+/// Longest message that leaves; the rest is cut off.
+const LONGEST_MESSAGE: usize = 16 << 10;
+
+/// How bad a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Not on stderr, but for the platform.
+    Debug,
+    /// What happens.
+    Info,
+    /// Unusual, no action needed.
+    Warning,
+    /// Something failed.
+    Error,
+    /// The platform should stop the trigger (E-06).
+    Critical,
+}
+
+impl Level {
+    /// The word of the logs endpoint.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Where the lines of stderr go: each with its level, its message, and as a whole.
+#[derive(Clone)]
+pub struct Console(Arc<Write>);
+
+type Write = dyn Fn(Level, &str, &str) + Send + Sync;
+
+impl Console {
+    /// The standard error of the process.
+    pub fn stderr() -> Self {
+        Self::new(|line| {
+            // In one piece, as others may write to the same pipe. Nobody is left to be told when
+            // stderr is closed.
+            let line = format!("{line}\n");
+            _ = std::io::stderr().lock().write_all(line.as_bytes());
+        })
+    }
+
+    /// Hands each line, without its end, to `write`.
+    pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |_, _, line| write(line)))
+    }
+
+    /// Hands each message, without its date, to `write`.
+    pub fn of_messages(write: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |level, message, _| write(level, message)))
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Console")
+    }
+}
+
+/// Handle on the log; cheap to clone. Logging never blocks and never fails.
+#[derive(Clone)]
+pub struct Log(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    clock: Clock,
+    console: Console,
+    masks: Masks,
+    limiter: Mutex<Limiter>,
+    outbox: Outbox,
+    sentry: OnceLock<Reporter>,
+    last_error: OnceLock<Gauge>,
+    latest: Mutex<Latest>,
+    erred: Notify,
+    critical: AtomicBool,
+}
+
+impl Log {
+    /// A log whose lines carry `name`.
+    pub fn new(name: impl Into<String>, clock: Clock, console: Console) -> Self {
+        Self(Arc::new(Inner {
+            name: name.into(),
+            clock,
+            console,
+            masks: Masks::default(),
+            limiter: Mutex::default(),
+            outbox: Outbox::default(),
+            sentry: OnceLock::new(),
+            last_error: OnceLock::new(),
+            latest: Mutex::default(),
+            erred: Notify::new(),
+            critical: AtomicBool::new(false),
+        }))
+    }
+
+    /// For the developers: posted, not printed.
+    pub fn debug(&self, message: impl AsRef<str>) {
+        self.write(Level::Debug, message.as_ref());
+    }
+
+    /// What happens.
+    pub fn info(&self, message: impl AsRef<str>) {
+        self.write(Level::Info, message.as_ref());
+    }
+
+    /// Unusual, no action needed.
+    pub fn warning(&self, message: impl AsRef<str>) {
+        self.write(Level::Warning, message.as_ref());
+    }
+
+    /// Something failed.
+    pub fn error(&self, message: impl AsRef<str>) {
+        self.write(Level::Error, message.as_ref());
+    }
+
+    /// Tells the platform to stop this trigger; once in the life of a process, then it becomes an
+    /// error (E-06).
+    pub fn critical(&self, message: impl AsRef<str>) {
+        let first = !self.0.critical.swap(true, Ordering::Relaxed);
+        let level = if first { Level::Critical } else { Level::Error };
+        self.write(level, message.as_ref());
+    }
+
+    /// An error with its causes under a headline (G-05).
+    pub fn exception(&self, headline: &str, error: &dyn std::error::Error) {
+        self.error(format!("{headline}\n{}", chain(error)));
+    }
+
+    /// Whether [`critical`](Self::critical) has been called.
+    pub fn has_been_critical(&self) -> bool {
+        self.0.critical.load(Ordering::Relaxed)
+    }
+
+    /// Replaces this value by `***` in everything that leaves through the log from now on.
+    pub fn hide(&self, secret: &Secret) {
+        self.hide_text(secret.expose());
+    }
+
+    pub(super) fn hide_text(&self, value: &str) {
+        self.0.masks.hide(value);
+    }
+
+    /// A text as it would leave through the log.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.0.masks.apply(text).into_owned()
+    }
+
+    /// Sends errors to Sentry too, from now on.
+    pub(super) fn report_to(&self, sentry: Reporter) {
+        // A second reporter has nothing to add.
+        _ = self.0.sentry.set(sentry);
+    }
+
+    /// Keeps the time of the last error in this gauge, from now on.
+    pub(super) fn time_errors(&self, gauge: Gauge) {
+        // A second gauge has nothing to add.
+        _ = self.0.last_error.set(gauge);
+    }
+
+    /// The last error and the last warning.
+    pub(super) fn latest(&self) -> Latest {
+        self.0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until there has been an error since it was last waited for.
+    async fn erred(&self) {
+        self.0.erred.notified().await;
+    }
+
+    /// Counts as the last error; it is told by another way.
+    pub(super) fn remember(&self, error: &str) {
+        let message = self.clean(error);
+        self.enter(self.0.clock.now(), Level::Error, &message);
+    }
+
+    fn enter(&self, at: DateTime<Utc>, level: Level, message: &str) {
+        self.0
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(at, level, message);
+        if level == Level::Error {
+            self.0.erred.notify_one();
+        }
+    }
+
+    /// For the platform only: stderr gets this text by another way.
+    pub(super) fn post_error(&self, message: &str) {
+        let message = self.clean(message);
+        self.post(Level::Error, message);
+    }
+
+    /// For stderr only.
+    fn print(&self, level: Level, message: &str) {
+        let date = self.0.clock.now().format("%Y-%m-%d %H:%M:%S");
+        let word = level.word().to_ascii_uppercase();
+        let line = format!("{date} - {} - {word} - {message}", self.0.name);
+        (self.0.console.0)(level, message, &line);
+    }
+
+    fn write(&self, level: Level, message: &str) {
+        let message = self.clean(message);
+        let now = self.0.clock.now();
+        if let Some(gauge) = self.0.last_error.get().filter(|_| level >= Level::Error) {
+            gauge.set(now.timestamp());
+        }
+        self.enter(now, level, &message);
+        if level > Level::Debug {
+            self.print(level, &message);
+        }
+        self.post(level, message);
+    }
+
+    fn post(&self, level: Level, message: String) {
+        let fresh = self
+            .0
+            .limiter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_fresh(level, &message);
+        if !fresh {
+            return;
+        }
+        if let Some(sentry) = self.0.sentry.get().filter(|_| level >= Level::Error) {
+            sentry.report(level, &message);
+        }
+        let date = self.0.clock.now();
+        self.0.outbox.put(Entry {
+            date,
+            level,
+            message,
+        });
+    }
+
+    fn clean(&self, message: &str) -> String {
+        let mut text = self.0.masks.apply(message).into_owned();
+        if text.len() > LONGEST_MESSAGE {
+            text.truncate(text.floor_char_boundary(LONGEST_MESSAGE));
+            text.push_str(" [cut]");
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Log({})", self.0.name)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A log on virtual time and the lines it prints.
+    pub(crate) fn log() -> (Log, Arc<Mutex<Vec<String>>>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let console = Console::new(move |line| sink.lock().unwrap().push(line.to_owned()));
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        (Log::new("item", Clock::virtual_from(start), console), lines)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_have_the_contract_s_form() {
+        let (log, lines) = log();
+        log.debug("not printed");
+        log.info("started");
+        log.critical("first");
+        log.critical("second");
+        assert_eq!(
+            *lines.lock().unwrap(),
+            [
+                "2026-11-18 11:06:40 - item - INFO - started",
+                "2026-11-18 11:06:40 - item - CRITICAL - first",
+                "2026-11-18 11:06:40 - item - ERROR - second",
+            ]
+        );
+        assert!(log.has_been_critical());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hidden_values_and_overlong_texts_do_not_leave() {
+        let (log, lines) = log();
+        log.hide(&Secret::new("hunter2"));
+        log.exception("failed", &std::io::Error::other("login hunter2 refused"));
+        log.info("é".repeat(LONGEST_MESSAGE));
+        let lines = lines.lock().unwrap();
+        assert!(
+            lines[0].ends_with("ERROR - failed\nlogin *** refused"),
+            "{lines:?}"
+        );
+        assert!(lines[1].ends_with("é [cut]") && lines[1].len() < LONGEST_MESSAGE + 100);
+        let posted = log.0.outbox.take(10);
+        assert_eq!(posted[0].message, "failed\nlogin *** refused");
+        assert_eq!(log.latest().error.unwrap().text, posted[0].message);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_error_and_warning_are_kept_cut() {
+        let (log, _) = log();
+        assert!(log.latest().error.is_none() && log.latest().warning.is_none());
+        log.error("an error");
+        log.critical("says less");
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        log.warning("é".repeat(LONGEST_MESSAGE));
+        log.info("all is well");
+        let Latest { error, warning } = log.latest();
+        assert_eq!(error.as_ref().unwrap().text, "an error");
+        let warning = warning.unwrap();
+        assert_eq!(warning.text, "é".repeat(1024));
+        assert!(warning.at > error.unwrap().at);
+    }
+}

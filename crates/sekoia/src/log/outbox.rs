@@ -1,0 +1,228 @@
+//! Log entries that wait for the platform, in bounded memory.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Timelike as _, Utc};
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use tokio::sync::Notify;
+
+use super::Level;
+
+/// Entries in one request (G-02).
+pub(super) const BATCH: usize = 50;
+
+/// Entries kept at most while the platform does not take them.
+const CAPACITY: usize = 1000;
+
+/// Characters of an entry that is put in the plainest words.
+const PLAIN: usize = 1000;
+
+/// One entry of the logs endpoint (G-01).
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) date: DateTime<Utc>,
+    pub(crate) level: Level,
+    pub(crate) message: String,
+}
+
+impl Entry {
+    /// The same, short and in plain characters, for a platform that refuses it as it is. None when it
+    /// is like that already.
+    pub(super) fn plain(&self) -> Option<Self> {
+        let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+        let mut message: String = self.message.chars().take(PLAIN).map(plain).collect();
+        if message == self.message {
+            return None;
+        }
+        message.push_str(" [refused as it was: cut to plain characters]");
+        Some(Self {
+            message,
+            ..self.clone()
+        })
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_struct("Entry", 3)?;
+        entry.serialize_field("date", &naive(self.date))?;
+        entry.serialize_field("level", self.level.word())?;
+        entry.serialize_field("message", &self.message)?;
+        entry.end()
+    }
+}
+
+/// UTC without offset, as Python writes it: microseconds unless they are zero.
+pub(crate) fn naive(date: DateTime<Utc>) -> String {
+    let whole = date.nanosecond() / 1000 == 0;
+    let form = if whole {
+        "%Y-%m-%dT%H:%M:%S"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%.6f"
+    };
+    date.format(form).to_string()
+}
+
+/// The entries that wait.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    /// There is an entry where there was none.
+    filled: Notify,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    dropped: u64,
+}
+
+impl State {
+    /// Makes room for one entry at the cost of the least important one, the oldest of these. A critical
+    /// entry stays.
+    fn make_room(&mut self) {
+        if self.entries.len() < CAPACITY {
+            return;
+        }
+        let places = self.entries.iter().enumerate();
+        let least = places.min_by_key(|(at, entry)| (entry.level, *at));
+        if let Some(at) = least.map(|(at, _)| at) {
+            self.entries.remove(at);
+            self.dropped += 1;
+        }
+    }
+}
+
+impl Outbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an entry, in place of a less important one when there is no room, and wakes the shipper
+    /// when it should leave at once (G-02).
+    pub(super) fn put(&self, entry: Entry) {
+        let mut state = self.lock();
+        let urgent = entry.level >= Level::Error;
+        if state.entries.is_empty() {
+            self.filled.notify_one();
+        }
+        state.make_room();
+        state.entries.push_back(entry);
+        if urgent || state.entries.len() >= BATCH {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes the critical entry, which tells the platform to stop us.
+    pub(super) fn take_critical(&self) -> Option<Entry> {
+        let entries = &mut self.lock().entries;
+        let at = entries
+            .iter()
+            .position(|entry| entry.level == Level::Critical)?;
+        entries.remove(at)
+    }
+
+    /// Takes up to `most` of the oldest entries.
+    pub(super) fn take(&self, most: usize) -> Vec<Entry> {
+        let mut state = self.lock();
+        let count = most.min(state.entries.len());
+        state.entries.drain(..count).collect()
+    }
+
+    /// Puts back what [`take`](Self::take) gave, as far as there is room.
+    pub(super) fn put_back(&self, entries: Vec<Entry>) {
+        let mut state = self.lock();
+        for entry in entries.into_iter().rev() {
+            state.make_room();
+            state.entries.push_front(entry);
+        }
+    }
+
+    /// Notes entries that were given up.
+    pub(super) fn drop_entries(&self, count: usize) {
+        self.lock().dropped += count as u64;
+    }
+
+    /// How many entries were lost since the last call.
+    pub(super) fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
+    /// Waits until there is an entry that was not there when [`take`](Self::take) gave nothing.
+    pub(super) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Waits until something should leave at once.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(message: String) -> Entry {
+        let date = DateTime::from_timestamp(1_777_885_687, 123_456_000).unwrap();
+        Entry {
+            date,
+            level: Level::Info,
+            message,
+        }
+    }
+
+    #[test]
+    fn entries_look_like_the_contract_s() {
+        let mut entry = entry("m".to_owned());
+        assert_eq!(
+            serde_json::to_string(&entry).unwrap(),
+            r#"{"date":"2026-05-04T09:08:07.123456","level":"info","message":"m"}"#
+        );
+        entry.date = entry.date.with_nanosecond(0).unwrap();
+        assert_eq!(naive(entry.date), "2026-05-04T09:08:07");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_losses_are_counted() {
+        let outbox = Outbox::default();
+        for n in 0..CAPACITY + 5 {
+            outbox.put(entry(n.to_string()));
+        }
+        let taken = outbox.take(BATCH);
+        assert_eq!((taken.len(), taken[0].message.as_str()), (BATCH, "5"));
+        outbox.put(entry("new".to_owned()));
+        outbox.put_back(taken);
+        assert_eq!(outbox.take(1)[0].message, "5", "they are in order");
+        assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (6, 0));
+    }
+
+    #[test]
+    fn what_matters_most_stays() {
+        let outbox = Outbox::default();
+        for level in [Level::Critical, Level::Error] {
+            let entry = entry(level.word().to_owned());
+            outbox.put(Entry { level, ..entry });
+        }
+        for n in 0..3 * CAPACITY {
+            outbox.put(entry(n.to_string()));
+        }
+        assert_eq!(outbox.take_critical().unwrap().message, "critical");
+        assert!(outbox.take_critical().is_none());
+        assert_eq!(outbox.take(1)[0].message, "error");
+    }
+
+    #[test]
+    fn a_refused_entry_has_a_plain_copy() {
+        assert!(entry("plain".to_owned()).plain().is_none());
+        let copy = entry(format!("a\u{1}é{}", "x".repeat(5000)))
+            .plain()
+            .unwrap();
+        assert!(copy.message.starts_with("a??xxx") && copy.message.len() < 1100);
+        assert!(copy.message.ends_with("cut to plain characters]"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Prometheus metrics, of the contract and of the triggers (I-01 to I-04).
+
+mod exposition;
+mod freshness;
+mod process;
+
+use std::{
+    any::Any,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use base::Clock;
+use http::{Response, StatusCode, header::ACCEPT, request::Parts};
+use prometheus_client::registry::{Metric, Registry};
+
+pub(super) use self::freshness::Freshness;
+use super::serve::text;
+
+/// Every metric's name starts with this (I-02).
+pub(super) const NAMESPACE: &str = "symphony_module_common";
+
+/// Handle on the metrics of the process; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Mutex<Inner>>);
+
+struct Inner {
+    registry: Registry,
+    known: HashMap<&'static str, Box<dyn Any + Send>>,
+    freshness: Freshness,
+}
+
+impl Metrics {
+    /// Metrics of the process itself; `clock` tells how old the newest event is.
+    pub fn new(clock: Clock) -> Self {
+        let freshness = Freshness::new(clock);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(freshness.clone()));
+        registry.register_collector(Box::new(process::Process));
+        Self(Arc::new(Mutex::new(Inner {
+            registry,
+            known: HashMap::new(),
+            freshness,
+        })))
+    }
+
+    /// Exposes a metric as `symphony_module_common_<name>`; counters get `_total` behind it.
+    ///
+    /// The metric that was first registered under a name stays: it is what every later call gives
+    /// back, so that a trigger that is run again goes on counting where it was.
+    pub fn register<M: Metric + Clone>(&self, name: &'static str, help: &str, metric: M) -> M {
+        let mut inner = self.lock();
+        let known = inner
+            .known
+            .get(name)
+            .and_then(|any| any.downcast_ref::<M>());
+        if let Some(metric) = known {
+            return metric.clone();
+        }
+        debug_assert!(
+            !inner.known.contains_key(name),
+            "{name} is a metric of another type"
+        );
+        let full = format!("{NAMESPACE}_{name}");
+        inner.registry.register(full, help, metric.clone());
+        inner.known.insert(name, Box::new(metric.clone()));
+        metric
+    }
+
+    /// The newest accepted events, by intake.
+    pub(super) fn freshness(&self) -> Freshness {
+        self.lock().freshness.clone()
+    }
+
+    /// The answer of the metrics server, whatever the path (I-01).
+    pub(super) fn answer(&self, request: &Parts) -> Response<String> {
+        let accept = request
+            .headers
+            .get(ACCEPT)
+            .and_then(|value| value.to_str().ok());
+        let format = exposition::Format::accepted(accept.unwrap_or(""));
+        match exposition::render(&self.lock().registry, format) {
+            Ok(body) => text(StatusCode::OK, format.content_type(), body),
+            Err(fmt::Error) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/plain",
+                "cannot encode the metrics\n".to_owned(),
+            ),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use prometheus_client::metrics::{counter::Counter, family::Family};
+
+    use super::*;
+
+    /// The exposition a scraper gets with this `Accept` header.
+    pub(crate) fn scrape(metrics: &Metrics, accept: &str) -> (String, String) {
+        let request = http::Request::get("/any").header(ACCEPT, accept);
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let answer = metrics.answer(&parts);
+        let kind = answer.headers()[http::header::CONTENT_TYPE]
+            .to_str()
+            .unwrap();
+        (kind.to_owned(), answer.body().clone())
+    }
+
+    fn metrics() -> Metrics {
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        Metrics::new(Clock::virtual_from(start))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn both_formats_are_well_formed() {
+        let metrics = metrics();
+        let new = Family::<Vec<(&str, &str)>, Counter>::default;
+        let rows = metrics.register("rows", "Number of rows", new());
+        rows.get_or_create(&vec![("kind", "a")]).inc();
+        let again = metrics.register("rows", "Number of rows", new());
+        again.get_or_create(&vec![("kind", "a")]).inc();
+        assert_eq!(
+            rows.get_or_create(&vec![("kind", "a")]).get(),
+            2,
+            "the same metric"
+        );
+
+        let (kind, body) = scrape(&metrics, "*/*");
+        assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+        let block = "# HELP symphony_module_common_rows_total Number of rows\n\
+             # TYPE symphony_module_common_rows_total counter\n\
+             symphony_module_common_rows_total{kind=\"a\"} 2\n";
+        assert!(body.contains(block), "{body}");
+        assert!(!body.contains("# EOF"), "{body}");
+        for name in [
+            "process_cpu_seconds_total",
+            "process_resident_memory_bytes",
+            "process_open_fds",
+        ] {
+            let line = body.lines().find(|line| line.starts_with(name)).unwrap();
+            let value = line.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
+            assert!(value > 0.0 || name.contains("cpu"), "{line}");
+        }
+
+        let (kind, body) = scrape(&metrics, "application/openmetrics-text; version=1.0.0");
+        assert_eq!(
+            kind,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        );
+        assert!(
+            body.contains("# TYPE symphony_module_common_rows counter\n"),
+            "{body}"
+        );
+        assert!(body.ends_with("# EOF\n"), "{body}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn freshness_ages_by_itself_and_is_never_negative() {
+        let metrics = metrics();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let lag = || {
+            let (_, body) = scrape(&metrics, "");
+            let name = "symphony_module_common_events_lags{intake_key=\"k\"} ";
+            let value = body
+                .lines()
+                .find_map(|line| line.strip_prefix(name).map(str::to_owned));
+            value.map(|value| value.parse::<f64>().unwrap())
+        };
+        assert_eq!(lag(), None);
+        metrics
+            .freshness()
+            .accepted("k", start + TimeDelta::seconds(30));
+        metrics
+            .freshness()
+            .accepted("k", start - TimeDelta::seconds(30));
+        assert_eq!(lag(), Some(0.0));
+        tokio::time::advance(std::time::Duration::from_secs(90)).await;
+        assert_eq!(lag(), Some(60.0));
+    }
+}

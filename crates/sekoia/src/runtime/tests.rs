@@ -1,0 +1,502 @@
+//! Whole process lives on virtual time with an HTTP service in memory.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant},
+};
+
+use super::*;
+use crate::{RunError, Trigger, storage::LocalBackend, testing::Fake};
+
+const MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3", "configuration": {
+    "type": "object", "properties": {"api_key": {"type": "string"}}, "required": ["api_key"],
+    "secrets": ["api_key"]}}"#;
+
+/// Does what its setting `what` says.
+struct Example;
+
+#[derive(Deserialize)]
+struct Settings {
+    what: String,
+    frequency: u64,
+    password: base::Secret,
+}
+
+impl Trigger for Example {
+    const MANIFEST: &'static str = r#"{"docker_parameters": "example", "name": "Example",
+        "description": "Does things", "arguments": {"type": "object", "properties": {
+            "what": {"type": "string"},
+            "password": {"type": "string", "minLength": 4},
+            "frequency": {"type": "integer", "default": 60, "minimum": 10, "maximum": 600}},
+        "required": ["what", "password"], "secrets": ["password"]}, "results": {}}"#;
+    const ALIASES: &'static [&'static str] = &["example_alias"];
+    type Settings = Settings;
+
+    async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
+        let password = settings.password.expose();
+        match settings.what.as_str() {
+            "fail" => Err(RunError::failed(format!("no luck with {password}"))),
+            "panic" => panic!("lost {password}"),
+            "hang" => std::future::pending().await,
+            "send" => {
+                let event = json!({"frequency": settings.frequency});
+                context.callback.send_event("Found", &event).await?;
+                context.stop.cancelled().await;
+                Ok(())
+            }
+            _ => {
+                let key = context.module_configuration.get::<String>("api_key");
+                context
+                    .log
+                    .info(format!("idle with {password} and {key:?}"));
+                context.stop.cancelled().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Life {
+    directory: tempfile::TempDir,
+    fake: Fake,
+    stop: CancellationToken,
+    lines: Arc<Mutex<Vec<String>>>,
+    process: JoinHandle<Result<(), StartError>>,
+}
+
+/// Starts a process with these files; ports are free ones.
+fn live(command: &'static str, files: &[(&str, &str)], fake: Fake) -> Life {
+    live_as(MODULE, command, files, fake)
+}
+
+/// The same for another module.
+fn live_as(
+    module: &'static str,
+    command: &'static str,
+    files: &[(&str, &str)],
+    fake: Fake,
+) -> Life {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    fs::create_dir(&config).unwrap();
+    let common = [
+        ("liveness_port", "0"),
+        ("metrics_port", "0"),
+        ("token", "t0ken-of-the-trigger"),
+    ];
+    for (name, content) in common.iter().chain(files) {
+        fs::write(config.join(name), content).unwrap();
+    }
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let stop = CancellationToken::new();
+    let host = Host {
+        directories: Directories {
+            config,
+            data: directory.path().join("data"),
+        },
+        environment: [("URL_CALLBACK", "http://platform/callback")]
+            .into_iter()
+            .collect(),
+        manifest: directory.path().join("manifest.json"),
+        http: fake.http(),
+        clock: Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap()),
+        console: Console::new(move |line| sink.lock().unwrap().push(line.to_owned())),
+        stop: stop.clone(),
+    };
+    let process = tokio::spawn(async move {
+        let registry = Registry::new(module).register::<Example>();
+        run_on(&registry, command, host).await
+    });
+    Life {
+        directory,
+        fake,
+        stop,
+        lines,
+        process,
+    }
+}
+
+fn platform() -> Fake {
+    Fake::answering(|request| match request.uri().path() {
+        "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
+        _ => (200, String::new()),
+    })
+}
+
+impl Life {
+    fn said(&self, text: &str) -> usize {
+        self.lines
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    /// Level and message of everything posted to the logs endpoint.
+    fn posted(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let bodies = self.fake.bodies("/logs");
+        let entries = bodies
+            .iter()
+            .flat_map(|body| body["logs"].as_array().unwrap());
+        entries
+            .map(|entry| (text(&entry["level"]), text(&entry["message"])))
+            .collect()
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.directory.path().join("config").join(name), content).unwrap();
+    }
+
+    /// Stops the process, which must end well within five seconds, and searches for secrets.
+    async fn end(mut self) -> Result<(), StartError> {
+        self.stop.cancel();
+        let started = Instant::now();
+        let result = (&mut self.process).await.unwrap();
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            started.elapsed()
+        );
+        let told = format!("{:?} {:?} {result:?}", self.lines, self.posted());
+        for secret in ["hunter2", "s3cret-key", "t0ken-of-the-trigger"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+        result
+    }
+}
+
+const IDLE: &str = r#"{"what": "idle", "password": "hunter2"}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_life() {
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", IDLE),
+    ];
+    let life = live("example_alias", &files, platform());
+    time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(life.said("INFO - Liveness server listening on port "), 1);
+    assert_eq!(
+        life.said("example_alias - INFO - idle with *** and Some(\"***\")"),
+        1
+    );
+    assert!(
+        life.posted()
+            .contains(&("info".into(), "idle with *** and Some(\"***\")".into()))
+    );
+    let request = life.fake.requests().pop().unwrap();
+    assert_eq!(request.headers()["user-agent"], "mod/1.2.3");
+    assert!(
+        life.directory.path().join("data").is_dir(),
+        "made on demand"
+    );
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_reaches_the_callback_with_defaults_filled_in() {
+    let configuration = r#"{"what": "send", "password": "hunter2", "frequency": "30"}"#;
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", "{}"),
+        ("connector_configuration", configuration),
+    ];
+    let life = live("example", &files, platform());
+    time::sleep(Duration::from_secs(1)).await;
+    let bodies = life.fake.bodies("/callback");
+    assert_eq!(
+        (&bodies[0]["name"], &bodies[0]["event"]),
+        (&json!("Found"), &json!({"frequency": 30}))
+    );
+    assert!(bodies[0]["request_id"].is_string() && bodies[0].get("directory").is_none());
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_configuration_is_told_and_read_again() {
+    let rejected = r#"{"password": "*", "frequency": 5}"#;
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", rejected),
+    ];
+    let life = live("example", &files, platform());
+    time::sleep(Duration::from_secs(500)).await;
+    let posted = life.posted();
+    let errors: Vec<_> = posted
+        .iter()
+        .filter(|(level, _)| level == "error")
+        .collect();
+    let text = &errors[0].1;
+    for sentence in [
+        "trigger_configuration: frequency is 5, allowed is a whole number from 10 to 600",
+        "trigger_configuration: what is missing, allowed is a text",
+        "password consists of asterisks only, a placeholder that the platform has not filled",
+    ] {
+        assert!(text.contains(sentence), "{text}");
+    }
+    let criticals = posted
+        .iter()
+        .filter(|(level, _)| level == "critical")
+        .count();
+    assert_eq!(
+        (criticals, life.said("CRITICAL - Configuration error")),
+        (1, 1)
+    );
+    life.write("trigger_configuration", IDLE);
+    time::sleep(Duration::from_secs(121)).await;
+    assert_eq!(life.said("idle with"), 1);
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_or_broken_configuration_is_an_error_that_may_pass() {
+    let life = live("example", &[("module_configuration", "{}")], platform());
+    time::sleep(Duration::from_secs(30)).await;
+    assert!(life.said("An exception occurred\ntrigger_configuration is missing: write it to") > 0);
+    life.write("trigger_configuration", "{\n,");
+    time::sleep(Duration::from_secs(130)).await;
+    assert!(life.said("is not valid JSON: key must be a string at line 2 column 1") > 0);
+    assert_eq!(life.said("CRITICAL"), 0);
+    life.write("trigger_configuration", IDLE);
+    time::sleep(Duration::from_secs(130)).await;
+    assert_eq!(life.said("idle with"), 1);
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_runs_back_off_and_become_critical_after_half_an_hour() {
+    for what in ["fail", "panic"] {
+        let configuration = json!({"what": what, "password": "hunter2"}).to_string();
+        let files = [
+            ("module_configuration", "{}"),
+            ("trigger_configuration", &configuration),
+        ];
+        let life = live("example", &files, platform());
+        time::sleep(Duration::from_secs(1790)).await;
+        let runs = life.said("An exception occurred");
+        assert!((15..60).contains(&runs), "{runs}");
+        assert_eq!(life.said("CRITICAL"), 0);
+        time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(life.said("successive uncatched errors"), 1);
+        life.end().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_even_a_hanging_run() {
+    let configuration = r#"{"what": "hang", "password": "hunter2"}"#;
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", configuration),
+    ];
+    let down = Fake::answering(|request| match request.uri().path() {
+        "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
+        _ => (503, String::new()),
+    });
+    let life = live("example", &files, down);
+    time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(
+        life.said("cannot deliver log lines"),
+        1,
+        "said once per outage"
+    );
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_lines_are_kept_while_the_platform_is_down() {
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", IDLE),
+    ];
+    let since = Instant::now();
+    let fake = Fake::answering(move |request| match request.uri().path() {
+        "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
+        _ if since.elapsed() < Duration::from_secs(300) => (500, String::new()),
+        _ => (200, String::new()),
+    });
+    let life = live("example", &files, fake);
+    time::sleep(Duration::from_secs(500)).await;
+    let last = life.fake.bodies("/logs").pop().unwrap();
+    let messages: Vec<&str> = last["logs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["message"].as_str().unwrap())
+        .collect();
+    assert!(
+        messages[0].starts_with("Liveness server"),
+        "in their order: {messages:?}"
+    );
+    assert!(messages.len() >= 3);
+    life.end().await.unwrap();
+}
+
+/// A module without secrets of its own, as this one is.
+const PLAIN_MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3",
+    "configuration": {"type": "object", "properties": {}, "required": [], "secrets": []}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn placeholders_are_filled_before_the_start() {
+    let fake = Fake::answering(|request| match request.uri().path() {
+        "/secrets" => {
+            let secrets = json!({"node_value": {"password": "from the platform", "what": null}});
+            (200, secrets.to_string())
+        }
+        _ => (200, String::new()),
+    });
+    for (key, filled) in [
+        ("trigger_configuration", true),
+        ("connector_configuration", false),
+    ] {
+        let configuration = r#"{"what": "idle", "password": "*****"}"#;
+        let files = [("module_configuration", "{}"), (key, configuration)];
+        let life = live_as(PLAIN_MODULE, "example", &files, fake.clone());
+        time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(life.said("idle with ***") == 1, filled, "{key}");
+        let unfilled = life.said("password consists of asterisks only, a placeholder");
+        assert_eq!(unfilled > 0, !filled, "{key}");
+        life.end().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_counts() {
+    for (late, begun) in [("hunter2", 1), ("another one", 2)] {
+        let since = Instant::now();
+        let secrets = json!({"node_value": {"password": late}}).to_string();
+        let fake = Fake::answering(move |request| match request.uri().path() {
+            "/secrets" if since.elapsed() < Duration::from_secs(60) => (503, String::new()),
+            "/secrets" => (200, secrets.clone()),
+            _ => (200, String::new()),
+        });
+        let files = [
+            ("module_configuration", "{}"),
+            ("trigger_configuration", IDLE),
+        ];
+        let life = live_as(PLAIN_MODULE, "example", &files, fake);
+        time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(life.said("idle with ***"), 1, "it does not wait");
+        assert_eq!(life.said("the trigger starts without them"), 1);
+        time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(life.said("idle with ***"), begun, "{late}");
+        assert_eq!(life.said("the run begins anew"), begun - 1);
+        life.end().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn placeholders_that_cannot_be_filled_are_the_error() {
+    let configuration = r#"{"what": "idle", "password": "*****"}"#;
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", configuration),
+    ];
+    let down = Fake::answering(|_| (503, String::new()));
+    let life = live_as(PLAIN_MODULE, "example", &files, down);
+    time::sleep(Duration::from_secs(200)).await;
+    let asked = life.fake.requests();
+    let asked = asked.iter().filter(|one| one.uri().path() == "/secrets");
+    assert_eq!(asked.count(), 10);
+    let error = chain(&life.end().await.unwrap_err());
+    assert!(
+        error.starts_with("cannot start without the secrets: "),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_not_possible_says_why() {
+    let expect = async |command, files: &[(&str, &str)], sentence: &str| {
+        let life = live(command, files, platform());
+        time::sleep(Duration::from_secs(200)).await;
+        let error = chain(&life.end().await.unwrap_err());
+        assert!(error.contains(sentence), "{error}");
+    };
+    expect(
+        "exampl",
+        &[],
+        r#"there is no command "exampl"; the commands are: example"#,
+    )
+    .await;
+    expect(
+        "example",
+        &[],
+        "module_configuration is missing: write it to the file",
+    )
+    .await;
+    expect(
+        "example",
+        &[("module_configuration", "[]")],
+        "must hold a JSON object, found a list",
+    )
+    .await;
+    expect("example", &[("liveness_port", "x")], "is not a port").await;
+    expect("example", &[("url_callback", "x")], "is not a URL").await;
+
+    let taken = serve(0, |_| Response::new(String::new())).await.unwrap();
+    let port = taken.port.to_string();
+    let sentence =
+        format!("cannot listen on port {port}: choose a free one with the key metrics_port");
+    expect("example", &[("metrics_port", &port)], &sentence).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_data_directory_belongs_to_one_process() {
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", IDLE),
+        ("sub_folder", "below"),
+    ];
+    let life = live("example", &files, platform());
+    time::sleep(Duration::from_secs(1)).await;
+    let data = life.directory.path().join("data/below");
+    let error = LocalBackend::open(&data).unwrap_err();
+    assert!(matches!(error, StorageError::Locked { .. }));
+    life.end().await.unwrap();
+    LocalBackend::open(&data).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_reach_sentry_without_secrets() {
+    let configuration = r#"{"what": "fail", "password": "hunter2"}"#;
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", configuration),
+        ("sentry_dsn", "http://public@sentry.example/42"),
+        ("playbook_uuid", "p-1"),
+        ("environment", "test"),
+    ];
+    let life = live("example", &files, platform());
+    time::sleep(Duration::from_secs(2)).await;
+    let requests = life.fake.requests();
+    let report = requests
+        .iter()
+        .find(|request| request.uri().host() == Some("sentry.example"));
+    let report = report.expect("a report");
+    assert_eq!(report.uri().path(), "/api/42/envelope/");
+    let text = String::from_utf8_lossy(report.body());
+    for part in [
+        "no luck with ***",
+        r#""playbook_uuid":"p-1""#,
+        r#""module":"Module""#,
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    for secret in ["hunter2", "s3cret-key", "t0ken"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    life.end().await.unwrap();
+}

@@ -1,0 +1,174 @@
+//! The module's and the triggers' manifests.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use base::files;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Schema;
+
+/// No manifest is longer.
+const LONGEST: usize = 4 << 20;
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file is there but not readable.
+    #[error("cannot read the manifest {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The failure below.
+        source: io::Error,
+    },
+    /// Not JSON, or a needed field is absent or of another type.
+    #[error(
+        "the manifest {name} is not usable: correct it or take it out of the working directory"
+    )]
+    NotUsable {
+        /// File or command.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The JSON Schema in it is invalid.
+    #[error("the manifest {name} holds an invalid JSON Schema: {reason}")]
+    Schema {
+        /// File or command.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a `manifest.json` says about the module (A-05).
+#[derive(Debug)]
+pub struct ModuleManifest {
+    /// Name for people.
+    pub name: String,
+    /// Short name; part of the User-Agent and of the image name.
+    pub slug: String,
+    /// Semantic version.
+    pub version: String,
+    /// Schema of the module configuration.
+    pub configuration: Schema,
+}
+
+impl ModuleManifest {
+    /// Reads `path`, or `compiled_in` when there is no such file (A-04).
+    ///
+    /// # Errors
+    /// When the one that is used is unreadable or broken.
+    pub fn load(path: &Path, compiled_in: &str) -> Result<Self, ManifestError> {
+        let name = path.display().to_string();
+        match files::read_text(path, LONGEST) {
+            Ok(text) => Self::parse(&name, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::parse("that is compiled in", compiled_in)
+            }
+            Err(source) => Err(ManifestError::Unreadable {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Document {
+            name: String,
+            slug: String,
+            version: String,
+            #[serde(default)]
+            configuration: Map<String, Value>,
+        }
+        let document: Document = parse(name, text)?;
+        let configuration = Schema::new(name, document.configuration);
+        configuration.verify()?;
+        Ok(Self {
+            configuration,
+            name: document.name,
+            slug: document.slug,
+            version: document.version,
+        })
+    }
+}
+
+/// What a `trigger_*.json` says about a trigger (R-03).
+#[derive(Debug)]
+pub struct TriggerManifest {
+    /// The command that starts it: `docker_parameters`.
+    pub command: String,
+    /// Name for people.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// What the platform is told of it beside that, such as whether it may run several times at once.
+    pub labels: BTreeMap<String, bool>,
+    /// Schema of its configuration.
+    pub arguments: Schema,
+}
+
+impl TriggerManifest {
+    /// Reads the text of a manifest.
+    ///
+    /// # Errors
+    /// When it is not JSON or a field is absent. Whether the schema is valid is found out later
+    /// ([`Schema::verify`]): a module has several triggers, and runs one.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Document {
+            docker_parameters: String,
+            name: String,
+            description: String,
+            #[serde(default)]
+            labels: BTreeMap<String, bool>,
+            arguments: Map<String, Value>,
+        }
+        let document: Document = parse("of a trigger", text)?;
+        Ok(Self {
+            arguments: Schema::new(&document.docker_parameters, document.arguments),
+            command: document.docker_parameters,
+            name: document.name,
+            description: document.description,
+            labels: document.labels,
+        })
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<T, ManifestError> {
+    serde_json::from_str(text).map_err(|source| ManifestError::NotUsable {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_are_read_from_the_file_or_from_the_program() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("manifest.json");
+        let text = |slug: &str| format!(r#"{{"name":"N","slug":"{slug}","version":"1.0.0"}}"#);
+        let inside = ModuleManifest::load(&path, &text("inside")).unwrap();
+        assert_eq!(inside.slug, "inside");
+        std::fs::write(&path, text("outside")).unwrap();
+        assert_eq!(
+            ModuleManifest::load(&path, &text("inside")).unwrap().slug,
+            "outside"
+        );
+        std::fs::write(&path, "{").unwrap();
+        let error = ModuleManifest::load(&path, &text("inside")).unwrap_err();
+        assert!(
+            error.to_string().contains("manifest.json is not usable"),
+            "{error}"
+        );
+    }
+}

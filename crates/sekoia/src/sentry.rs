@@ -1,0 +1,172 @@
+//! Optional reports to Sentry: errors, critical messages and panics, without configuration.
+//!
+//! Messages come from the log, already without secrets, and leave through [`Http`] like everything
+//! else.
+
+use std::{sync::Arc, time::Duration};
+
+use base::http::Http;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use sentry::{
+    Client, ClientOptions, Envelope, Scope, Transport, TransportFactory, protocol::Event,
+    types::Dsn,
+};
+use tokio::{sync::mpsc, task::JoinHandle, time};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::{ConfigError, Configuration},
+    deadline::{Deadline, Step},
+    log::Level,
+    platform::LIMITS,
+    schema::ModuleManifest,
+};
+
+/// Reports kept at most while Sentry does not take them.
+const CAPACITY: usize = 100;
+
+/// What the last reports at the end of the process may take.
+const LAST_REPORTS: Duration = Duration::from_millis(1000);
+
+/// Keys whose values become tags.
+const TAGS: [(&str, &str); 7] = [
+    ("community", "community_uuid"),
+    ("playbook_uuid", "playbook_uuid"),
+    ("playbook_run_uuid", "playbook_run_uuid"),
+    ("node_run_uuid", "node_run_uuid"),
+    ("trigger_configuration_uuid", "trigger_configuration_uuid"),
+    (
+        "connector_configuration_uuid",
+        "connector_configuration_uuid",
+    ),
+    ("environment", "environment"),
+];
+
+/// The reporter and the task that delivers what it reports.
+#[derive(Debug)]
+pub(super) struct Sentry {
+    reporter: Reporter,
+    finish: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Handle on the reporter; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Reporter {
+    client: Arc<Client>,
+    scope: Scope,
+}
+
+impl Sentry {
+    /// Starts the reporter when the key `sentry_dsn` is set.
+    pub(super) fn start(
+        configuration: &Configuration,
+        module: &ModuleManifest,
+        item: &str,
+        http: &Http,
+    ) -> Result<Option<Self>, ConfigError> {
+        let dsn = configuration.parsed("sentry_dsn", "a Sentry DSN", |text| {
+            text.parse::<Dsn>().ok()
+        });
+        let Some(dsn) = dsn? else {
+            return Ok(None);
+        };
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        let finish = CancellationToken::new();
+        let task = deliver(dsn.clone(), http.clone(), receiver, finish.clone());
+        let task = tokio::spawn(task);
+        let mut options = ClientOptions::new()
+            .release(format!("{}@{}", module.slug, module.version))
+            .add_integration(sentry::integrations::contexts::ContextIntegration::default())
+            .transport(Queue(sender));
+        options.dsn = Some(dsn);
+        options.environment = configuration.filled_text("environment")?.map(Into::into);
+        let mut scope = Scope::default();
+        scope.set_tag("module", &module.name);
+        scope.set_tag("name", item);
+        scope.set_tag("item_type", "trigger");
+        for (tag, key) in TAGS {
+            if let Some(value) = configuration.filled_text(key)? {
+                scope.set_tag(tag, value);
+            }
+        }
+        let client = Arc::new(Client::with_options(options));
+        let reporter = Reporter { client, scope };
+        Ok(Some(Self {
+            reporter,
+            finish,
+            task,
+        }))
+    }
+
+    pub(super) fn reporter(&self) -> Reporter {
+        self.reporter.clone()
+    }
+
+    /// Gives the last reports a moment.
+    pub(super) async fn finish(self, deadline: &Deadline) {
+        self.finish.cancel();
+        let end = deadline.end(Step::Reports, LAST_REPORTS);
+        _ = time::timeout_at(end, self.task).await;
+    }
+}
+
+impl Reporter {
+    /// Queues a report; never blocks.
+    pub(super) fn report(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Critical => sentry::Level::Fatal,
+            _ => sentry::Level::Error,
+        };
+        let event = Event {
+            level,
+            message: Some(message.to_owned()),
+            ..Event::default()
+        };
+        self.client.capture_event(event, Some(&self.scope));
+    }
+}
+
+struct Queue(mpsc::Sender<Envelope>);
+
+impl TransportFactory for Queue {
+    fn create_transport(&self, _: &ClientOptions) -> Arc<dyn Transport> {
+        Arc::new(Self(self.0.clone()))
+    }
+}
+
+impl Transport for Queue {
+    fn send_envelope(&self, envelope: Envelope) {
+        // A full queue means that Sentry does not keep up; the log has the message anyway.
+        _ = self.0.try_send(envelope);
+    }
+}
+
+async fn deliver(
+    dsn: Dsn,
+    http: Http,
+    mut queue: mpsc::Receiver<Envelope>,
+    finish: CancellationToken,
+) {
+    loop {
+        let envelope = tokio::select! {
+            biased;
+            envelope = queue.recv() => envelope,
+            () = finish.cancelled() => return,
+        };
+        let Some(envelope) = envelope else { return };
+        let mut body = Vec::new();
+        if envelope.to_writer(&mut body).is_err() {
+            continue;
+        }
+        let request = http::Request::post(dsn.envelope_api_url().as_str())
+            .header("X-Sentry-Auth", dsn.to_auth(None).to_string())
+            .header(CONTENT_TYPE, "application/x-sentry-envelope")
+            .body(Bytes::from(body));
+        if let Ok(request) = request {
+            // Reports are a courtesy: the log has the message anyway.
+            _ = http.send(request, LIMITS).await;
+        }
+    }
+}

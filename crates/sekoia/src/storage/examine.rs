@@ -1,0 +1,107 @@
+//! A look at the data directory that leaves it as it is, whoever works on it.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::Path,
+};
+
+use base::files;
+
+use super::{StorageError, lock::LOCK};
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// The place, for people.
+    pub(crate) place: String,
+    /// Whether it is yet to be created.
+    pub(crate) absent: bool,
+    /// Whether another process works on it.
+    pub(crate) in_use: bool,
+    /// Free bytes for this process, where the file system tells.
+    pub(crate) free: Option<u64>,
+    /// Why it cannot be used.
+    pub(crate) trouble: Option<StorageError>,
+}
+
+/// Looks at a data directory. A file is written and taken away again to see whether that works;
+/// a directory that is yet to be created is tried out where it would be.
+pub(super) fn examine(root: &Path) -> Examined {
+    let existing = existing(root);
+    let trouble = writable(existing).err().map(|source| StorageError::Root {
+        path: root.to_owned(),
+        source,
+    });
+    Examined {
+        place: root.display().to_string(),
+        absent: existing != root,
+        in_use: is_locked(root),
+        free: free(existing),
+        trouble,
+    }
+}
+
+/// The deepest directory on the way to `root`, itself included, that is there.
+fn existing(root: &Path) -> &Path {
+    let here = Path::new(".");
+    let ways = root.ancestors().map(|way| match way.as_os_str() {
+        empty if empty.is_empty() => here,
+        _ => way,
+    });
+    ways.into_iter().find(|way| way.exists()).unwrap_or(here)
+}
+
+fn writable(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!(".check-{}.tmp", std::process::id()));
+    let written = File::create_new(&probe).and_then(|file| file.sync_all());
+    let removed = fs::remove_file(&probe);
+    written.and(removed)
+}
+
+/// Whether a process has the directory for itself. A shared lock is held for an instant: there is no way to ask for one without having it.
+pub(super) fn is_locked(root: &Path) -> bool {
+    files::open(OpenOptions::new().read(true), &root.join(LOCK))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn free(path: &Path) -> Option<u64> {
+    let status = rustix::fs::statvfs(path).ok()?;
+    status.f_bavail.checked_mul(status.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::LocalBackend;
+
+    #[test]
+    fn a_look_changes_nothing_and_needs_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("a/b");
+        let found = examine(&root);
+        assert_eq!(existing(Path::new("nowhere/below")), Path::new("."));
+        assert!(found.absent && !found.in_use && found.trouble.is_none());
+        assert!(found.free.is_some_and(|free| free > 0));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        let backend = LocalBackend::open(&root).unwrap();
+        let found = examine(&root);
+        assert!(!found.absent && found.in_use && found.trouble.is_none());
+        drop(backend);
+        assert!(!examine(&root).in_use);
+        LocalBackend::open(&root).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for root in [file.path().to_owned(), file.path().join("below")] {
+            let trouble = examine(&root).trouble.unwrap().to_string();
+            assert!(
+                trouble.contains("cannot use the data directory"),
+                "{trouble}"
+            );
+        }
+    }
+}

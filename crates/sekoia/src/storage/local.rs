@@ -1,0 +1,517 @@
+//! Keeps files in a directory of the local file system.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use base::files;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Backend, LONGEST, StorageError,
+    lock::{Held, Lock},
+};
+use crate::log::Log;
+
+/// Files below it hold what is in mails: they are for the user of this process alone.
+const PRIVATE: &str = "dead-letters/";
+
+/// Files below a directory that this process has for itself.
+#[derive(Clone, Debug)]
+pub struct LocalBackend {
+    root: Arc<Path>,
+    /// None for a look.
+    lock: Option<Arc<Mutex<Lock>>>,
+    /// Hears of a lock that is lost, and ends the process then.
+    watch: Option<(Log, CancellationToken)>,
+    temporary: Arc<AtomicU64>,
+    /// The file that was appended to last, which stays open: it is most likely the next, too, and to
+    /// look for it and open it costs as much as to write to it.
+    appended: Arc<Mutex<Option<(String, File)>>>,
+}
+
+impl LocalBackend {
+    /// Takes the directory into use; it is created when absent.
+    ///
+    /// # Errors
+    /// When it cannot be created or written to, or another process uses it.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StorageError> {
+        let root = root.into();
+        let unusable = |source| StorageError::Root {
+            path: root.clone(),
+            source,
+        };
+        fs::create_dir_all(&root).map_err(unusable)?;
+        let lock = Lock::take(&root)?;
+        Ok(Self {
+            root: root.into(),
+            lock: Some(Arc::new(Mutex::new(lock))),
+            watch: None,
+            temporary: Arc::default(),
+            appended: Arc::default(),
+        })
+    }
+
+    /// The directory as it is, whoever works on it.
+    pub(crate) fn unlocked(root: PathBuf) -> Self {
+        // Temporary files have other names than those of the one who works on it.
+        let (temporary, _) = Uuid::new_v4().as_u64_pair();
+        Self {
+            root: root.into(),
+            lock: None,
+            watch: None,
+            temporary: Arc::new(temporary.into()),
+            appended: Arc::default(),
+        }
+    }
+
+    /// Says in this log when the lock is lost to another process, and ends this one by this token.
+    #[must_use]
+    pub(crate) fn watched(self, log: Log, stop: CancellationToken) -> Self {
+        Self {
+            watch: Some((log, stop)),
+            ..self
+        }
+    }
+
+    /// That the directory is still ours.
+    ///
+    /// # Errors
+    /// When another process has taken it.
+    pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
+        let lock = self.lock.as_ref();
+        let lost = lock.is_some_and(|lock| {
+            lock.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_lost()
+        });
+        match lost {
+            false => Ok(()),
+            true => Err(StorageError::Taken {
+                path: self.root.to_path_buf(),
+            }),
+        }
+    }
+
+    /// Looks for the file of the lock, and says what became of it.
+    async fn check_lock(&self) -> Held {
+        let Some(lock) = self.lock.clone() else {
+            return Held::Ours;
+        };
+        let look = self.blocking(move |root| {
+            let mut lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            lock.check(root)
+        });
+        // A directory that cannot be looked at cannot be written either, which is said.
+        let held = look.await.unwrap_or(Held::Ours);
+        if let Some((log, stop)) = &self.watch {
+            match held {
+                Held::Ours => {}
+                Held::Anew => log.warning(format!(
+                    "The file .lock in the data directory {} was deleted while this process works \
+                     there; it was made anew. Without it a second process could begin to work there, \
+                     and send everything twice.",
+                    self.root.display()
+                )),
+                Held::Lost if stop.is_cancelled() => {}
+                Held::Lost => {
+                    let error = self.ensure_ours();
+                    let error = error.err().map(|error| error.to_string());
+                    log.error(format!("Stopping: {}", error.unwrap_or_default()));
+                    stop.cancel();
+                }
+            }
+        }
+        held
+    }
+
+    fn appended(&self) -> MutexGuard<'_, Option<(String, File)>> {
+        self.appended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the open file, when it has this name.
+    fn take_appended(&self, name: &str) -> Option<File> {
+        let taken = self.appended().take_if(|(other, _)| other == name);
+        taken.map(|(_, file)| file)
+    }
+
+    /// Runs file work where it may block.
+    fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, io::Result<T>> {
+        let root = Arc::clone(&self.root);
+        Box::pin(async move {
+            let task = tokio::task::spawn_blocking(move || work(&root));
+            task.await.map_err(io::Error::other)?
+        })
+    }
+
+    /// Puts a file beside the one of this name, and then in its place. A folder that stands there
+    /// is put aside.
+    fn replace(
+        &self,
+        name: String,
+        content: Bytes,
+        is_light: bool,
+    ) -> BoxFuture<'static, io::Result<()>> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        drop(self.take_appended(&name));
+        let this = self.clone();
+        self.blocking(move |root| {
+            this.ensure_ours().map_err(io::Error::other)?;
+            let path = root.join(&name);
+            let directory = parent(root, &path)?;
+            let temporary = directory.join(format!(".{number}.tmp"));
+            let in_place = || match fs::rename(&temporary, &path) {
+                Err(_) if path.is_dir() => {
+                    let aside = directory.join(format!("{}.folder-{number}", file_name(&path)));
+                    fs::rename(&path, aside)?;
+                    fs::rename(&temporary, &path)
+                }
+                renamed => renamed,
+            };
+            let written = if is_light {
+                write(&temporary, mode(&name), &content).and_then(|_| in_place())
+            } else {
+                write(&temporary, mode(&name), &content)
+                    .and_then(|file| file.sync_all())
+                    .and_then(|()| in_place())
+                    .and_then(|()| sync_directory(&directory))
+            };
+            if written.is_err() {
+                // The first error is the one to tell.
+                _ = fs::remove_file(&temporary);
+            }
+            written
+        })
+    }
+}
+
+impl Backend for LocalBackend {
+    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        self.blocking(move |root| match files::read(&root.join(name), LONGEST) {
+            Ok(content) => Ok(Some(Bytes::from(content))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.replace(name, content, false)
+    }
+
+    fn write_lightly(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        self.replace(name, content, true)
+    }
+
+    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        let this = self.clone();
+        self.blocking(move |root| {
+            this.ensure_ours().map_err(io::Error::other)?;
+            let mut new_in = None;
+            let open = this.take_appended(&name);
+            let mut file = match open.filter(is_there) {
+                Some(file) => file,
+                None => {
+                    let path = root.join(&name);
+                    let directory = parent(root, &path)?;
+                    new_in = (!path.exists()).then_some(directory);
+                    let mut options = OpenOptions::new();
+                    options.create(true).append(true).mode(mode(&name));
+                    files::open(&options, &path)?
+                }
+            };
+            file.write_all(&content)?;
+            if let Some(directory) = new_in {
+                sync_directory(&directory)?;
+            }
+            *this.appended() = Some((name, file));
+            Ok(())
+        })
+    }
+
+    fn sync(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+        let this = self.clone();
+        self.blocking(move |root| {
+            let open = this.take_appended(&name);
+            let file = match open.filter(is_there) {
+                Some(file) => file,
+                None => files::open(OpenOptions::new().append(true), &root.join(&name))?,
+            };
+            file.sync_data()?;
+            *this.appended() = Some((name, file));
+            Ok(())
+        })
+    }
+
+    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        self.blocking(move |root| {
+            let mut names = Vec::new();
+            match collect(root, "", &mut names) {
+                // It is made when something is written.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                collected => collected?,
+            }
+            names.retain(|name| name.starts_with(&prefix));
+            names.sort_unstable();
+            Ok(names)
+        })
+    }
+
+    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+        drop(self.take_appended(&name));
+        let this = self.clone();
+        self.blocking(move |root| {
+            this.ensure_ours().map_err(io::Error::other)?;
+            let path = root.join(&name);
+            match fs::remove_file(&path) {
+                Ok(()) => sync_directory(&parent(root, &path)?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    fn held(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if self.check_lock().await == Held::Lost {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+/// Whether an open file is still to be found in some directory: others may have deleted it.
+fn is_there(file: &File) -> bool {
+    file.metadata().is_ok_and(|file| file.nlink() > 0)
+}
+
+/// The directory of a file, created when absent.
+fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let directory = path.parent().unwrap_or(root);
+    if !directory.is_dir() {
+        fs::create_dir_all(directory)?;
+        sync_directory(directory.parent().unwrap_or(root))?;
+    }
+    Ok(directory.to_owned())
+}
+
+/// With which permissions a file is created, less what the user's mask takes away.
+fn mode(name: &str) -> u32 {
+    if name.starts_with(PRIVATE) || name.contains(&format!("/{PRIVATE}")) {
+        0o600
+    } else {
+        0o666
+    }
+}
+
+fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(mode);
+    let mut file = files::open(&options, path)?;
+    file.write_all(content)?;
+    Ok(file)
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Makes a rename or a new name in this directory survive a crash.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// All files below `directory` as relative names; those that begin with a dot are ours.
+fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), &format!("{name}/"), names)?;
+        } else {
+            names.push(name);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Storage, conformance, lock::LOCK};
+
+    #[tokio::test]
+    async fn conforms() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("made/on/demand");
+        conformance::check(Storage::new(LocalBackend::open(&root).unwrap())).await;
+        let left = fs::read_dir(&root).unwrap().filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.ends_with(".tmp").then_some(name)
+        });
+        assert_eq!(left.count(), 0, "no temporary files stay");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_deleted_by_others_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let append = |text: &'static str| backend.append("a/b".to_owned(), text.into());
+        let content = || fs::read_to_string(directory.path().join("a/b"));
+        append("one,").await.unwrap();
+        append("two,").await.unwrap();
+        assert_eq!(content().unwrap(), "one,two,");
+        backend.sync("a/b".to_owned()).await.unwrap();
+        fs::remove_dir_all(directory.path().join("a")).unwrap();
+        let lost = backend.sync("a/b".to_owned()).await.unwrap_err();
+        assert_eq!(lost.kind(), io::ErrorKind::NotFound, "it cannot be safe");
+        append("three").await.unwrap();
+        assert_eq!(content().unwrap(), "three");
+        backend
+            .write("a/b".to_owned(), "new,".into())
+            .await
+            .unwrap();
+        append("four").await.unwrap();
+        assert_eq!(content().unwrap(), "new,four", "not to the one replaced");
+        let write = |name: &str| backend.write(name.to_owned(), "x".into());
+        write("a/other").await.unwrap();
+        assert!(backend.appended().is_some(), "it is another file");
+        backend.delete("a/b".to_owned()).await.unwrap();
+        assert!(backend.appended().is_none(), "nobody keeps what is deleted");
+    }
+
+    #[tokio::test]
+    async fn what_is_in_mails_is_for_the_user_of_this_process_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let name = "dead-letters/1.jsonl";
+        let mode = || {
+            let file = fs::metadata(directory.path().join(name)).unwrap();
+            file.permissions().mode() & 0o777
+        };
+        backend.append(name.to_owned(), "x".into()).await.unwrap();
+        assert_eq!(mode(), 0o600, "appended to");
+        backend.write(name.to_owned(), "y".into()).await.unwrap();
+        assert_eq!(mode(), 0o600, "written");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_told_and_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let backend = LocalBackend::open(root).unwrap();
+        fs::create_dir_all(root.join("state/inside")).unwrap();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(root.join("pipe"))
+            .status();
+        assert!(pipe.unwrap().success());
+        std::os::unix::fs::symlink("/dev/zero", root.join("endless")).unwrap();
+        for name in ["state", "pipe", "endless"] {
+            let error = backend.read(name.to_owned()).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
+            let appended = backend.append(name.to_owned(), "x".into()).await;
+            assert!(appended.is_err(), "{name}");
+            assert!(backend.sync(name.to_owned()).await.is_err(), "{name}");
+            let write = |text: &'static str| backend.write(name.to_owned(), text.into());
+            write("new").await.unwrap();
+            assert_eq!(fs::read_to_string(root.join(name)).unwrap(), "new");
+        }
+        let aside = fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let aside = aside.filter(|path| path.join("inside").is_dir()).count();
+        assert_eq!(aside, 1, "what was in the folder is kept");
+        let long = File::create(root.join("long")).unwrap();
+        long.set_len(LONGEST as u64 + 1).unwrap();
+        let error = backend.read("long".to_owned()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        drop(backend);
+        fs::remove_file(root.join(LOCK)).unwrap();
+        fs::rename(root.join("state"), root.join("other")).unwrap();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(root.join(LOCK))
+            .status();
+        assert!(pipe.unwrap().success());
+        assert!(matches!(
+            LocalBackend::open(root),
+            Err(StorageError::Root { .. })
+        ));
+        assert!(!crate::storage::is_locked(root), "and it is not waited for");
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = LocalBackend::open(directory.path()).unwrap();
+        let error = LocalBackend::open(directory.path()).unwrap_err();
+        assert!(
+            error.to_string().contains("in use by another process"),
+            "{error}"
+        );
+        drop(first);
+        LocalBackend::open(directory.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_was_deleted_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, lines) = crate::log::tests::log();
+        let stop = CancellationToken::new();
+        let first = LocalBackend::open(directory.path()).unwrap();
+        let first = first.watched(log, stop.clone());
+        let said = |text: &str| {
+            let lines = lines.lock().unwrap();
+            lines.iter().filter(|line| line.contains(text)).count()
+        };
+        first.held().await;
+        assert_eq!(said(""), 0);
+        fs::remove_file(directory.path().join(LOCK)).unwrap();
+        first.held().await;
+        assert_eq!(said("it was made anew"), 1);
+        let error = LocalBackend::open(directory.path()).unwrap_err();
+        assert!(matches!(error, StorageError::Locked { .. }), "it is locked");
+
+        fs::remove_file(directory.path().join(LOCK)).unwrap();
+        let second = LocalBackend::open(directory.path()).unwrap();
+        let held = tokio::time::timeout(std::time::Duration::from_millis(50), first.held());
+        assert!(held.await.is_err(), "it is not ours any more");
+        assert!(stop.is_cancelled() && said("Stopping: another process has taken") == 1);
+        assert!(first.write("x".to_owned(), Bytes::new()).await.is_err());
+        assert!(second.write("x".to_owned(), Bytes::new()).await.is_ok());
+        assert!(first.append("x".to_owned(), Bytes::new()).await.is_err());
+        assert!(first.delete("x".to_owned()).await.is_err());
+        assert!(first.ensure_ours().is_err());
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = LocalBackend::open(file.path().join("x")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot use the data directory"),
+            "{error}"
+        );
+    }
+}

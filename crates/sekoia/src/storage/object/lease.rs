@@ -1,0 +1,269 @@
+//! Who may write: one instance at a time.
+//!
+//! The lease is an object that names its owner and is renewed every ten seconds by a write that is
+//! done only when the object is still the version that this owner wrote last. An owner that does
+//! not renew it for thirty seconds has lost it to whoever comes first. How old it is, the store
+//! says, so the clocks of the machines do not matter.
+
+use std::{sync::PoisonError, time::Duration};
+
+use base::{Clock, http::Backoff};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    client::{Client, Condition, Head, Put},
+    error::{ObjectError, Problem},
+};
+
+/// The key of the lease. No stored file has such a name.
+pub(super) const KEY: &str = ".lease";
+
+/// How long a lease lives.
+pub(super) const LIFE: Duration = Duration::from_secs(30);
+
+/// How often it is renewed.
+pub(super) const RENEWAL: Duration = Duration::from_secs(10);
+
+/// Nothing is written with less of its life left than this.
+const RESERVE: Duration = Duration::from_secs(15);
+
+/// The store tells times in whole seconds.
+pub(super) const MARGIN: Duration = Duration::from_secs(2);
+
+/// How often a write is tried anew because the object changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What the object holds.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Note {
+    pub(super) owner: String,
+    /// The name of the owner's machine, for people.
+    #[serde(default)]
+    pub(super) host: String,
+    /// Makes every version differ from the one before.
+    pub(super) renewal: u64,
+    /// Whether the owner has given it back.
+    #[serde(default)]
+    pub(super) released: bool,
+}
+
+/// The right to write.
+#[derive(Debug)]
+pub(super) struct Lease {
+    client: Client,
+    clock: Clock,
+    /// Whether the store does conditional writes.
+    fenced: bool,
+    held: Mutex<Held>,
+    /// Since when it is ours for certain, for those who cannot wait for a renewal under way.
+    since: std::sync::Mutex<Moment>,
+    /// Somebody has found out that it is lost.
+    lost: Notify,
+}
+
+#[derive(Debug)]
+struct Held {
+    note: Note,
+    /// None when somebody took the object away.
+    etag: Option<String>,
+    since: Moment,
+    end: Option<End>,
+}
+
+/// Why a lease is no more.
+#[derive(Clone, Debug)]
+enum End {
+    Released,
+    /// Taken over by somebody on this machine.
+    Lost(String),
+}
+
+/// Now, on the machine's clock and as time goes by. A machine that was suspended shows it only on
+/// its clock, one whose clock was set back only in the other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(Instant, DateTime<Utc>);
+
+impl Moment {
+    pub(super) fn now(clock: &Clock) -> Self {
+        Self(Instant::now(), clock.now())
+    }
+
+    fn elapsed(&self, clock: &Clock) -> Duration {
+        let shown = (clock.now() - self.1).to_std().unwrap_or_default();
+        self.0.elapsed().max(shown)
+    }
+}
+
+impl Lease {
+    /// A lease that was just written as this version.
+    pub(super) fn new(
+        client: Client,
+        clock: Clock,
+        note: Note,
+        etag: String,
+        since: Moment,
+    ) -> Self {
+        Self {
+            client,
+            clock,
+            fenced: true,
+            since: std::sync::Mutex::new(since),
+            lost: Notify::new(),
+            held: Mutex::new(Held {
+                note,
+                etag: Some(etag),
+                since,
+                end: None,
+            }),
+        }
+    }
+
+    /// The same on a store without conditional writes.
+    #[must_use]
+    pub(super) fn unfenced(self) -> Self {
+        Self {
+            fenced: false,
+            ..self
+        }
+    }
+
+    /// Whether the store does conditional writes.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
+    /// That there is time for a write.
+    pub(super) async fn ensure(&self) -> Result<(), ObjectError> {
+        let mut held = self.held.lock().await;
+        self.check(&held)?;
+        if held.since.elapsed(&self.clock) + RESERVE > LIFE {
+            self.renew_held(&mut held).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the lease is certain to be ours: at once, unless it ran out while this process slept
+    /// or the store did not answer. Never, when another instance has it.
+    pub(super) async fn certain(&self) {
+        let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
+        loop {
+            let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+            if since.elapsed(&self.clock) + MARGIN < LIFE {
+                return;
+            }
+            match self.renew().await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => sleep(backoff.next_pause(None)).await,
+                Err(_) => {
+                    self.lost.notify_one();
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the next renewal is due, or it is known to be in vain.
+    pub(super) async fn due(&self) {
+        _ = timeout(RENEWAL, self.lost.notified()).await;
+    }
+
+    /// Renews the lease, which is certain to be ours then.
+    pub(super) async fn renew(&self) -> Result<(), ObjectError> {
+        let mut held = self.held.lock().await;
+        self.check(&held)?;
+        self.renew_held(&mut held).await
+    }
+
+    /// Gives the lease back: the next instance need not wait.
+    pub(super) async fn release(&self) -> Result<(), ObjectError> {
+        let mut held = self.held.lock().await;
+        self.check(&held)?;
+        held.end = Some(End::Released);
+        let note = Note {
+            released: true,
+            ..held.note.clone()
+        };
+        let condition = self.condition(&held);
+        let written = self.client.put(KEY, note.to_json(), &condition, None);
+        written.await.map(|_| ())
+    }
+
+    fn check(&self, held: &Held) -> Result<(), ObjectError> {
+        match held.end.clone() {
+            None => Ok(()),
+            Some(End::Released) => Err(self.client.error(Problem::Released)),
+            Some(End::Lost(host)) => Err(self.client.error(Problem::Lost { host })),
+        }
+    }
+
+    async fn renew_held(&self, held: &mut Held) -> Result<(), ObjectError> {
+        if !self.fenced {
+            self.find(held).await?;
+        }
+        for _ in 0..ATTEMPTS {
+            let since = Moment::now(&self.clock);
+            held.note.renewal += 1;
+            let condition = self.condition(held);
+            let written = self.client.put(KEY, held.note.to_json(), &condition, None);
+            if let Put::Done(etag) = written.await? {
+                held.etag = Some(etag);
+                held.since = since;
+                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+                return Ok(());
+            }
+            self.find(held).await?;
+        }
+        Err(self.client.error(Problem::Changed))
+    }
+
+    /// Looks who has the lease. It may be a version of ours whose answer did not reach us.
+    async fn find(&self, held: &mut Held) -> Result<(), ObjectError> {
+        held.etag = match read(&self.client).await? {
+            None => None,
+            Some((head, note)) if note.owner == held.note.owner => Some(head.etag),
+            Some((_, note)) => {
+                held.end = Some(End::Lost(note.host));
+                return self.check(held);
+            }
+        };
+        Ok(())
+    }
+
+    fn condition(&self, held: &Held) -> Condition {
+        match &held.etag {
+            _ if !self.fenced => Condition::None,
+            None => Condition::Absent,
+            Some(etag) => Condition::Matches(etag.clone()),
+        }
+    }
+}
+
+/// Whether somebody has the lease.
+pub(super) async fn is_held(client: &Client) -> Result<bool, ObjectError> {
+    let found = read(client).await?;
+    Ok(found.is_some_and(|(head, note)| {
+        let alive = head.age.is_none_or(|age| age < LIFE + MARGIN);
+        alive && !note.released
+    }))
+}
+
+impl Note {
+    pub(super) fn to_json(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+}
+
+/// The lease as it is. One that cannot be read has no owner.
+pub(super) async fn read(client: &Client) -> Result<Option<(Head, Note)>, ObjectError> {
+    let found = client.get(KEY).await?;
+    Ok(found.map(|(head, content)| {
+        let note = serde_json::from_slice(&content).unwrap_or_default();
+        (head, note)
+    }))
+}

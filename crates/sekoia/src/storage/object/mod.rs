@@ -1,0 +1,172 @@
+//! Keeps files in a bucket of an S3-compatible object store (contract M).
+//!
+//! Keys are those of the Python SDK: `<sub_folder>/context.json`. One instance at a time writes
+//! there: see [`lease`].
+
+mod client;
+mod error;
+mod files;
+mod lease;
+mod reader;
+mod settings;
+mod taking;
+#[cfg(test)]
+mod tests;
+
+use std::{io, sync::Arc, time::Duration};
+
+use base::{
+    Clock,
+    http::{Http, chain},
+};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::time::timeout_at;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use self::error::{ObjectError, Problem as ObjectProblem};
+use self::{client::Client, error::Problem, files::Files, lease::Lease};
+pub(crate) use self::{reader::ObjectReader, settings::ObjectSettings};
+use super::Backend;
+use crate::{
+    deadline::{Deadline, Step},
+    log::Log,
+};
+
+/// The way back of the lease takes no longer, as a stop must be swift (E-11).
+const RELEASE: Duration = Duration::from_secs(1);
+
+/// Files in a folder of a bucket that this instance has for itself. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ObjectBackend(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    files: Files,
+    lease: Arc<Lease>,
+    /// Ends the renewal.
+    _renewing: DropGuard,
+}
+
+/// What an object store is used with.
+#[derive(Debug)]
+pub(crate) struct Around<'a> {
+    /// The way out.
+    pub(crate) http: Http,
+    /// Wall time.
+    pub(crate) clock: &'a Clock,
+    /// Hears of waits, warnings and the loss of the lease.
+    pub(crate) log: &'a Log,
+    /// Ends the wait for the lease, and is cancelled when the lease is lost.
+    pub(crate) stop: &'a CancellationToken,
+    /// The name of this machine, which another instance tells when it finds ours.
+    pub(crate) host: &'a str,
+}
+
+impl ObjectBackend {
+    /// Takes the folder into use: waits until no other instance does, and until the store answers.
+    /// None when the stop came first.
+    ///
+    /// # Errors
+    /// When another instance uses it and goes on doing so, or the store refuses for a reason that
+    /// waiting does not cure.
+    pub(crate) async fn open(
+        settings: ObjectSettings,
+        around: Around<'_>,
+    ) -> Result<Option<Self>, ObjectError> {
+        let Around {
+            http,
+            clock,
+            log,
+            stop,
+            host,
+        } = around;
+        settings
+            .secrets()
+            .into_iter()
+            .for_each(|secret| log.hide_text(secret));
+        let client = Client::new(settings, http, clock.clone());
+        let taken = taking::take(&client, host, clock, log, stop).await?;
+        let Some(lease) = taken.map(Arc::new) else {
+            return Ok(None);
+        };
+        let ended = CancellationToken::new();
+        let renewal = renew(Arc::clone(&lease), log.clone(), stop.clone());
+        tokio::spawn(ended.clone().run_until_cancelled_owned(renewal));
+        Ok(Some(Self(Arc::new(Shared {
+            files: Files::new(client),
+            lease,
+            _renewing: ended.drop_guard(),
+        }))))
+    }
+
+    /// Gives the folder back, so that the next instance need not wait. Nothing is written any more.
+    ///
+    /// # Errors
+    /// When another instance has taken it meanwhile. When the store does not answer, the lease runs
+    /// out by itself.
+    pub(crate) async fn close(&self, deadline: &Deadline) -> Result<(), ObjectError> {
+        let end = deadline.end(Step::Files, RELEASE);
+        match timeout_at(end, self.0.lease.release()).await {
+            Ok(Err(error)) if matches!(*error.problem, Problem::Lost { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Renews the lease until it is lost.
+async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
+    let mut failing = false;
+    loop {
+        lease.due().await;
+        match lease.renew().await {
+            Ok(()) if failing => {
+                failing = false;
+                log.info("The lease on the object store is renewed again.");
+            }
+            Ok(()) => {}
+            Err(error) => match *error.problem {
+                Problem::Released => return,
+                Problem::Lost { .. } => {
+                    log.error(format!("Stopping: {}", chain(&error)));
+                    stop.cancel();
+                    return;
+                }
+                _ if failing => {}
+                _ => {
+                    failing = true;
+                    log.warning(format!(
+                        "Cannot renew the lease on the object store, trying again: {}",
+                        chain(&error)
+                    ));
+                }
+            },
+        }
+    }
+}
+
+impl Backend for ObjectBackend {
+    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+        Box::pin(async move { Ok(self.0.files.read(&name).await?) })
+    }
+
+    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { Ok(self.0.files.write(&self.0.lease, &name, content).await?) })
+    }
+
+    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { Ok(self.0.files.append(&self.0.lease, &name, &content).await?) })
+    }
+
+    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
+        Box::pin(async move { Ok(self.0.files.list(&prefix).await?) })
+    }
+
+    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { Ok(self.0.files.delete(&self.0.lease, &name).await?) })
+    }
+
+    fn held(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.lease.certain())
+    }
+}

@@ -1,0 +1,185 @@
+//! One instance at a time.
+
+use std::fs;
+
+use base::http::chain;
+use emulator::{ConditionalWrites, ObjectStore};
+use tokio::time::{Instant, advance};
+
+use super::{World, is_lost, text};
+use crate::{
+    deadline::Deadline,
+    storage::object::{Problem, lease, taking},
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_second_instance_waits_says_so_and_stops() {
+    for conditional_writes in [ConditionalWrites::Checked, ConditionalWrites::Unknown] {
+        let world = World::new(conditional_writes);
+        let first = world.open().await;
+        let begun = Instant::now();
+        let refusal = world.refusal(&[]).await;
+        assert!(begun.elapsed() > lease::LIFE, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < lease::LIFE * 2, "{:?}", begun.elapsed());
+        assert!(
+            refusal.contains("another instance on host-1 works on the same files"),
+            "{refusal}"
+        );
+        assert!(world.said("waiting up to 34 s for its end"));
+        first.storage.write("context.json", "{}").await.unwrap();
+        assert!(!is_lost(&first));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_end_is_followed_at_once_and_a_crash_when_the_lease_has_run_out() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    first.storage.write("context.json", "1").await.unwrap();
+    first.backend.close(&Deadline::default()).await.unwrap();
+    first.storage.write("context.json", "2").await.unwrap_err();
+    let begun = Instant::now();
+    let second = world.open().await;
+    assert!(begun.elapsed() < taking::LOOK);
+    assert_eq!(text(&second.storage, "context.json").await, "1");
+
+    // A crash: no more renewals, and nothing is given back.
+    drop(second);
+    let begun = Instant::now();
+    let third = world.open().await;
+    assert!(
+        begun.elapsed() > lease::LIFE - lease::RENEWAL,
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(world.said("ended without giving its lease back"));
+    third.storage.write("context.json", "3").await.unwrap();
+    assert_eq!(text(&third.storage, "context.json").await, "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
+    for conditional_writes in [ConditionalWrites::Checked, ConditionalWrites::Ignored] {
+        let world = World::new(conditional_writes);
+        let first = world.open().await;
+        first.storage.append("log", "1").await.unwrap();
+        first.storage.write("context.json", "1").await.unwrap();
+        // Somebody else takes over: as a file, since the first instance must sleep.
+        let note = r#"{"owner": "other", "host": "host-2", "renewal": 1}"#;
+        world.replace(".lease", note);
+        advance(lease::LIFE).await;
+        // Whoever is to send something waits for ever.
+        let held = tokio::time::timeout(lease::LIFE, first.storage.held());
+        assert!(held.await.is_err());
+        assert!(first.stop.is_cancelled(), "it is told at once");
+        for _ in 0..2 {
+            let error = first.storage.append("log", "2").await.unwrap_err();
+            let error = chain(&error);
+            assert!(
+                error.contains("another instance on host-2 has taken over"),
+                "{error}"
+            );
+            first.storage.write("context.json", "2").await.unwrap_err();
+            first.storage.delete("context.json").await.unwrap_err();
+        }
+        assert_eq!(text(&first.storage, "log").await, "1");
+        assert_eq!(text(&first.storage, "context.json").await, "1");
+        tokio::time::timeout(lease::RENEWAL * 2, first.stop.cancelled())
+            .await
+            .unwrap();
+        assert!(world.said("Stopping: "));
+        let closed = first.backend.close(&Deadline::default()).await.unwrap_err();
+        assert!(matches!(*closed.problem, Problem::Lost { .. }));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_slept_has_its_lease_again_before_anything_is_sent() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    let renewals = || {
+        let requests = world.requests();
+        let puts = requests.iter().filter(|note| note.starts_with("PUT"));
+        puts.count()
+    };
+    renewals();
+    first.storage.held().await;
+    assert_eq!(renewals(), 0, "a lease that is alive is not asked for");
+    advance(lease::LIFE * 100).await;
+    let begun = Instant::now();
+    first.storage.held().await;
+    assert!(renewals() > 0, "it was renewed first");
+    assert!(begun.elapsed() < lease::RENEWAL);
+    // While the store does not answer, nobody knows whose it is.
+    world.net.store.fail(Some(503));
+    advance(lease::LIFE).await;
+    let held = tokio::time::timeout(lease::LIFE * 10, first.storage.held());
+    assert!(held.await.is_err());
+    world.net.store.fail(None);
+    first.storage.held().await;
+    assert!(!is_lost(&first));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_write_does_not_replace_what_the_next_owner_wrote() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    first.storage.write("context.json", "old").await.unwrap();
+    // The first instance believes that its lease is still alive.
+    fs::remove_file(world.path("play/book/7/.lease")).unwrap();
+    let second = world.open().await;
+    second.storage.write("context.json", "new").await.unwrap();
+    first
+        .storage
+        .write("context.json", "stale")
+        .await
+        .unwrap_err();
+    assert_eq!(text(&second.storage, "context.json").await, "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_the_lease_is_survived_when_nobody_else_came() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    first.storage.write("context.json", "1").await.unwrap();
+    world.net.store.fail(Some(503));
+    tokio::time::sleep(lease::LIFE * 3).await;
+    let error = chain(&first.storage.write("context.json", "2").await.unwrap_err());
+    assert!(
+        error.contains("cannot answer at the moment (status 503"),
+        "{error}"
+    );
+    assert!(!error.contains(ObjectStore::SECRET_KEY));
+    world.net.store.fail(None);
+    first.storage.write("context.json", "3").await.unwrap();
+    tokio::time::sleep(lease::RENEWAL).await;
+    assert!(world.said("Cannot renew the lease"));
+    assert!(world.said("is renewed again"));
+    assert!(!is_lost(&first));
+    assert_eq!(text(&first.storage, "context.json").await, "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_whose_answer_was_lost_is_no_loss() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    world.mute(true);
+    tokio::time::sleep(lease::RENEWAL + taking::LOOK).await;
+    world.mute(false);
+    tokio::time::sleep(lease::RENEWAL).await;
+    first.storage.write("context.json", "1").await.unwrap();
+    assert!(!is_lost(&first));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_comes_later_is_waited_for() {
+    let world = World::new(ConditionalWrites::Checked);
+    world.net.store.fail(Some(500));
+    let comes = async {
+        tokio::time::sleep(std::time::Duration::from_secs(100)).await;
+        world.net.store.fail(None);
+    };
+    let (opened, ()) = tokio::join!(world.try_open(&[]), comes);
+    opened.unwrap().unwrap();
+    assert!(world.said("The object store is not ready, trying again"));
+}

@@ -1,0 +1,92 @@
+//! Where the files of a process are, as its configuration says.
+
+use std::path::{Path, PathBuf};
+
+use base::{Clock, http::Http};
+use bytes::Bytes;
+
+use super::{
+    Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, StorageError, examine, is_locked,
+};
+use crate::config::{ConfigError, Configuration};
+
+/// The place of the files (C-19, C-20).
+#[derive(Debug)]
+pub(crate) enum Whereabouts {
+    /// The data directory, or what `sub_folder` makes of it.
+    Directory(PathBuf),
+    /// A folder of an object store.
+    Objects(Box<ObjectSettings>),
+}
+
+impl Whereabouts {
+    /// Reads where files are, when the data directory is `data`.
+    ///
+    /// # Errors
+    /// When a key is missing or not usable.
+    pub(crate) fn read(configuration: &Configuration, data: &Path) -> Result<Self, ConfigError> {
+        let backend = configuration.filled_text("file_backend")?;
+        if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
+            return ObjectSettings::read(configuration)
+                .map(Box::new)
+                .map(Self::Objects);
+        }
+        Ok(Self::Directory(
+            match configuration.filled_text("sub_folder")? {
+                Some(below) => data.join(below),
+                None => data.to_owned(),
+            },
+        ))
+    }
+
+    /// The files for reading only, whoever works on them.
+    pub(crate) fn reader(self, http: Http, clock: Clock) -> Reader {
+        match self {
+            Self::Directory(root) => Reader::Directory(root),
+            Self::Objects(settings) => {
+                Reader::Objects(Box::new(ObjectReader::new(*settings, http, clock)))
+            }
+        }
+    }
+}
+
+/// Files that another process may be working on.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    Directory(PathBuf),
+    Objects(Box<ObjectReader>),
+}
+
+impl Reader {
+    /// The files.
+    pub(crate) fn storage(&self) -> Storage {
+        match self {
+            Self::Directory(root) => Storage::new(LocalBackend::unlocked(root.clone())),
+            Self::Objects(objects) => Storage::new(ObjectReader::clone(objects)),
+        }
+    }
+
+    /// The place, in words, and whether a process has it for itself.
+    pub(crate) async fn presence(&self) -> (String, bool) {
+        match self {
+            Self::Directory(root) => (root.display().to_string(), is_locked(root)),
+            Self::Objects(objects) => objects.presence().await,
+        }
+    }
+
+    /// Leaves a file to whoever works on the others.
+    pub(crate) async fn leave(&self, name: &str, content: Bytes) -> Result<(), StorageError> {
+        match self {
+            Self::Directory(_) => self.storage().write(name, content).await,
+            Self::Objects(objects) => Ok(objects.leave(name, content).await?),
+        }
+    }
+
+    /// Tries out whether files could be written, and looks who does.
+    pub(crate) async fn examine(&self) -> Examined {
+        match self {
+            Self::Directory(root) => examine(root),
+            Self::Objects(objects) => objects.examine().await,
+        }
+    }
+}

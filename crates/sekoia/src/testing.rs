@@ -1,0 +1,91 @@
+//! An HTTP service in memory for the tests of this layer.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use base::http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+type Answer = dyn Fn(&Request) -> (u16, String) + Send + Sync;
+
+/// Records requests and answers them with a function; status 0 means a broken connection, a text
+/// `header: name=value` before a blank line in the body becomes a header.
+#[derive(Clone)]
+pub(crate) struct Fake {
+    answer: Arc<Answer>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Fake {
+    pub(crate) fn answering(
+        answer: impl Fn(&Request) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            answer: Arc::new(answer),
+            requests: Arc::default(),
+        }
+    }
+
+    /// Gives the answers one after the other; the last one again and again.
+    pub(crate) fn in_turn(answers: Vec<(u16, String)>) -> Self {
+        let turn = Mutex::new(0);
+        Self::answering(move |_| {
+            let mut turn = turn.lock().unwrap();
+            let answer = answers[(*turn).min(answers.len() - 1)].clone();
+            *turn += 1;
+            answer
+        })
+    }
+
+    pub(crate) fn http(&self) -> Http {
+        Http::new(self.clone())
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The bodies of the requests to paths with this end, as JSON.
+    pub(crate) fn bodies(&self, path_end: &str) -> Vec<serde_json::Value> {
+        let requests = self.requests();
+        let matching = requests
+            .iter()
+            .filter(|request| request.uri().path().ends_with(path_end));
+        matching
+            .map(|request| serde_json::from_slice(request.body()).unwrap())
+            .collect()
+    }
+}
+
+impl fmt::Debug for Fake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fake")
+    }
+}
+
+impl HttpService for Fake {
+    fn call(&self, request: Request, _: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
+        let (status, body) = (self.answer)(&request);
+        self.requests.lock().unwrap().push(request);
+        Box::pin(async move {
+            if status == 0 {
+                return Err(HttpError::new(HttpErrorKind::Interrupted, "h"));
+            }
+            let (header, body) = match body
+                .strip_prefix("header: ")
+                .and_then(|b| b.split_once("\n\n"))
+            {
+                Some((header, rest)) => (header.split_once('='), rest.to_owned()),
+                None => (None, body.clone()),
+            };
+            let mut response = http::Response::builder().status(status);
+            if let Some((name, value)) = header {
+                response = response.header(name, value);
+            }
+            Ok(response.body(Bytes::from(body)).unwrap())
+        })
+    }
+}
