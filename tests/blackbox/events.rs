@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Dialect, Endpoint, Fault, NewRow, TraceRow};
 use serde_json::Value;
 
-use crate::world::{World, repository};
+use crate::{
+    source::blocks,
+    world::{World, repository},
+};
 
 /// What the intake format reads from an event.
 #[derive(Debug, PartialEq)]
@@ -168,4 +171,40 @@ async fn a_mail_to_many_gives_an_event_for_each() {
     let verdict = world.all_delivered().await;
     process.stop().await;
     assert_eq!(verdict.delivered, 1_500);
+}
+
+/// The names and kinds of the values of an event, in their order.
+fn form(event: &str) -> Vec<(String, &'static str)> {
+    let event: serde_json::Map<String, Value> = serde_json::from_str(event).unwrap();
+    let kinds = event.into_iter().map(|(name, value)| {
+        let kind = match value {
+            Value::String(_) => "text",
+            Value::Number(_) => "number",
+            _ => "something else",
+        };
+        (name, kind)
+    });
+    kinds.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documentation_shows_an_event_as_the_intake_gets_it() {
+    let world = World::graph(30).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    process.stop().await;
+    let events = world.emulator.accepted();
+    let forms: Vec<_> = events.iter().map(|event| form(&event.text)).collect();
+    for page in ["README.md", "docs/integration.md"] {
+        let text = std::fs::read_to_string(repository().join(page)).unwrap();
+        let shown = blocks(&text, "json");
+        let [shown] = shown.as_slice() else {
+            panic!("{page}: {shown:?}")
+        };
+        assert!(
+            forms.contains(&form(shown)),
+            "{page}: {shown} and {:?}",
+            forms[0]
+        );
+    }
 }

@@ -15,4 +15,5 @@ mod source;
 mod errors;
 mod links;
 mod migrate;
+mod runbook;
 mod sizing;
