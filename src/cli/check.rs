@@ -8,7 +8,7 @@ use sekoia::{Directories, Environment, Finding, Outcome, Registry, StartError, T
 use serde_json::{Map, Value, json};
 
 use super::{
-    screen::{BAD, FAINT, GOOD, Screen, say, styled},
+    screen::{BAD, FAINT, GOOD, Screen, WARNED, say, styled},
     usage,
 };
 
@@ -190,6 +190,7 @@ impl Output {
         }
         let style = match finding.outcome {
             Outcome::Pass => GOOD,
+            Outcome::Warn => WARNED,
             Outcome::Fail => BAD,
             Outcome::Skipped => FAINT,
         };

@@ -49,17 +49,20 @@ pub(super) fn run(
             None
         }
     };
-    let mut values = Vec::new();
+    let (mut values, mut suspicions) = (Vec::new(), Vec::new());
     if let Some(trigger) = &trigger {
-        (values, problems) = sekoia::effective(registry, trigger, directories, environment)?;
+        (values, problems, suspicions) =
+            sekoia::effective(registry, trigger, directories, environment)?;
     }
     if arguments.get_flag("json") {
         let settings: Vec<Value> = values.iter().map(as_json).collect();
-        let document = json!({"trigger": trigger, "settings": settings, "problems": problems});
+        let document = json!({
+            "trigger": trigger, "settings": settings, "problems": problems, "warnings": suspicions,
+        });
         writeln!(anstream::stdout(), "{document:#}")?;
     } else {
         print(&values)?;
-        for problem in &problems {
+        for problem in problems.iter().chain(&suspicions) {
             say(&format!("message-trace: {problem}"));
         }
     }

@@ -17,6 +17,9 @@ const BELOW: usize = 4;
 /// What is as it should be.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 
+/// What a person should know.
+pub(super) const WARNED: Style = AnsiColor::Yellow.on_default();
+
 /// What is not.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 

@@ -39,7 +39,7 @@ async fn settings_are_named_with_what_is_allowed() {
         ),
         (
             json!({"frequency": "soon"}),
-            "frequency is a text of 4 characters",
+            "frequency is a text of 4 characters, allowed is a whole number from 10 to 86400",
         ),
         (json!({"timedelta": 1441}), "timedelta is 1441"),
         (
@@ -64,6 +64,149 @@ async fn settings_are_named_with_what_is_allowed() {
         process.stop().await;
         assert_eq!(world.count(emulator::Endpoint::Report), 0, "{change}");
     }
+}
+
+/// In words, with what was found; no regular expression, and no secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_write_is_answered_in_words() {
+    let guid = "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21";
+    for (change, said) in [
+        (
+            json!({"tenant_id": "contoso .example"}),
+            "tenant_id is \"contoso .example\", allowed is a text of letters, digits, hyphens and dots, such as \
+             a GUID; there is a blank in it",
+        ),
+        (
+            json!({"client_id": "{7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21}"}),
+            "client_id is \"{7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21}\", allowed is a text of letters",
+        ),
+        (json!({"client_id": "my app"}), "there is a blank in it"),
+        (
+            json!({"tenant_id": "“contoso.example”"}),
+            "there are typographic quotation marks in it",
+        ),
+        (
+            json!({"tenant_id": "contoso\n.example"}),
+            "there is a line end in it",
+        ),
+        (
+            json!({"intake_server": "intake.sekoia.io"}),
+            "intake_server is \"intake.sekoia.io\", allowed is an address that begins with https:// (or with \
+             http:// on this machine itself), without a blank, `@`, `?` and `#`; it lacks https:// at its \
+             beginning",
+        ),
+        (
+            json!({"intake_server": "http://intake.sekoia.io"}),
+            "http:// is not encrypted: write https://",
+        ),
+        (
+            json!({"graph_url": "https://u:p4ss@h/v1.0"}),
+            "no user and no password belong into an address",
+        ),
+        (
+            json!({"frequency": "60s"}),
+            "frequency is \"60s\", allowed is a whole number from 10 to 86400; write the number alone",
+        ),
+        (json!({"event_format": "Graph"}), "did you mean \"graph\"?"),
+        (
+            json!({"intake_key": {"hunter2": 1}}),
+            "intake_key has a value that is not shown",
+        ),
+        (
+            json!({"client_secret": null, "clientsecret": "hunter2"}),
+            "did you mean client_secret?",
+        ),
+    ] {
+        let world = World::graph(0).await;
+        world.configure(change.clone());
+        let screen = world.says(&["check", world.name()]).await;
+        let shown = screen.stdout.lines().find(|line| line.contains(said));
+        assert!(shown.is_some(), "{said}: {screen}");
+        for hidden in ["(?", "[^", "\\s", "p4ss", "hunter2"] {
+            assert!(!screen.to_string().contains(hidden), "{hidden}: {screen}");
+        }
+        let mut process = world.start();
+        process.prints(said).await;
+        world.platform_log("critical", "Configuration error").await;
+        process.stop().await;
+    }
+    // What can be told only as a suspicion, since it fits.
+    let world = World::graph(0).await;
+    world.configure(json!({"client_secret": guid}));
+    let screen = world.says(&["check"]).await;
+    let warned = screen.stdout.lines().find(|line| line.starts_with("warn "));
+    assert!(
+        warned.is_some_and(|line| line.contains("client_secret is a GUID")),
+        "{screen}"
+    );
+    assert!(!screen.to_string().contains(guid), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_setting_is_a_warning_with_the_nearest_name() {
+    let world = World::graph(10).await;
+    world.configure(json!({"event_fromat": "reporting", "setle_time": 1, "account_name": "a"}));
+    let mut process = world.start();
+    world.all_delivered().await;
+    let misspelt = "event_fromat is no setting of this trigger, so it counts for nothing: did you mean event_format?";
+    for said in [
+        misspelt,
+        "did you mean settle_time?",
+        "account_name is no setting of this trigger",
+    ] {
+        world.platform_log("warning", said).await;
+    }
+    process.stop().await;
+    // It does not take the trigger's name to find that out.
+    let screen = world.says(&["check"]).await;
+    let mut warned = screen
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("warn "));
+    assert!(warned.any(|line| line.contains(misspelt)), "{screen}");
+    assert_eq!(screen.code, Some(0), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_s_intake_need_not_be_https_and_a_person_s_must() {
+    let world = World::graph(0).await;
+    let address = "http://intake.symphony.internal:8080";
+    world.configure(json!({"intake_server": null}));
+    world.write("intake_url", address);
+    let screen = world.says(&["check", "message_trace_graph"]).await;
+    assert!(
+        screen.stdout.contains("fit message_trace_graph"),
+        "{screen}"
+    );
+    world.configure(json!({"intake_server": address}));
+    let screen = world.says(&["check", "message_trace_graph"]).await;
+    assert_eq!(screen.code, Some(10), "{screen}");
+    assert!(
+        screen.stdout.contains("http:// is not encrypted"),
+        "{screen}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_not_there_is_said_as_that() {
+    let world = World::graph(0).await;
+    let nowhere = world.data().join("nowhere");
+    let said = format!(
+        "the configuration directory {} does not exist",
+        nowhere.display()
+    );
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    command.args([world.name(), "--config-dir"]).arg(&nowhere);
+    command.arg("--data-dir").arg(world.data());
+    command.env("LIVENESS_PORT", "0").env("METRICS_PORT", "0");
+    ends_with(
+        Process::start(command),
+        &[
+            "module_configuration is missing: write `{}` to the file",
+            &said,
+        ],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +284,11 @@ async fn json_that_is_none_is_shown_with_its_place() {
     )
     .await;
     std::fs::remove_file(world.config().join("module_configuration")).unwrap();
-    ends_with(world.start(), &["module_configuration is missing"]).await;
+    ends_with(
+        world.start(),
+        &["module_configuration is missing: write `{}` to the file"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +300,11 @@ async fn ports_in_use_are_named() {
     let said = format!("cannot listen on port {port}");
     ends_with(world.start(), &[&said, "liveness_port", "in use"]).await;
     world.write("liveness_port", "eighty");
-    ends_with(world.start(), &["liveness_port"]).await;
+    ends_with(
+        world.start(),
+        &["liveness_port with \"eighty\" is not a port"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

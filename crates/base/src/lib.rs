@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod clock;
 pub mod files;
 pub mod http;
+pub mod pem;
 mod secret;
 
 pub use clock::Clock;

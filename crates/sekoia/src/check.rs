@@ -53,6 +53,8 @@ impl Topic {
 pub enum Outcome {
     /// It is as it should be.
     Pass,
+    /// A run would go on with it, but a person should know.
+    Warn,
     /// It is not, and a run would suffer.
     Fail,
     /// It was not tried.
@@ -64,6 +66,7 @@ impl Outcome {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pass => "pass",
+            Self::Warn => "warn",
             Self::Fail => "fail",
             Self::Skipped => "skipped",
         }
@@ -89,6 +92,8 @@ pub struct Findings<'a> {
     log: Log,
     /// What the settings are like, told when they turn out to be usable.
     summary: String,
+    /// Sentences about what fits but looks wrong.
+    suspicions: Vec<String>,
     data: Option<Finding>,
 }
 
@@ -102,6 +107,11 @@ impl Findings<'_> {
     /// It is as it should be.
     pub fn pass(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
         self.push(topic, Outcome::Pass, text.as_ref(), facts);
+    }
+
+    /// A run would go on with it, but a person should know.
+    pub fn warn(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
+        self.push(topic, Outcome::Warn, text.as_ref(), facts);
     }
 
     /// It is not as it should be; the text says what to do.
@@ -120,6 +130,9 @@ impl Findings<'_> {
             Ok(()) => {
                 let summary = std::mem::take(&mut self.summary);
                 self.pass(Topic::SETTINGS, summary, Value::Null);
+                for suspicion in std::mem::take(&mut self.suspicions) {
+                    self.warn(Topic::SETTINGS, suspicion, Value::Null);
+                }
             }
             Err(error) => {
                 for line in chain(&error).lines() {
@@ -166,6 +179,7 @@ pub async fn check(
         report,
         log: log.clone(),
         summary: String::new(),
+        suspicions: Vec::new(),
         data: None,
     };
     let data = directories.data.clone();
@@ -186,7 +200,9 @@ pub async fn check(
     };
     match prepared {
         Ok((start, reader, settings)) => {
-            findings.summary = settings.summary(&start.item.manifest.command);
+            let count = settings.trigger.0.len() - settings.strangers;
+            findings.summary = format!("all {count} fit {}", start.item.manifest.command);
+            findings.suspicions = settings.suspicions;
             let context = start.look_context(reader.storage(), settings.module);
             start
                 .item
@@ -218,8 +234,7 @@ pub fn only_fitting<'a>(
         Configuration::open(&directories.config, environment.clone()).map_err(failed)?;
     let key = settings::of_trigger(&configuration).map_err(failed)?;
     let given = configuration.object(key).map_err(failed)?;
-    let mut given = given.ok_or_else(|| failed(configuration.missing(key)))?;
-    settings::place_intake(&configuration, &mut given).map_err(failed)?;
+    let given = given.ok_or_else(|| failed(configuration.missing(key)))?;
     match registry.fitting(&given).as_slice() {
         [item] => Ok(&item.manifest.command),
         [] => Err(Unclear::None { key }),
@@ -282,18 +297,6 @@ impl Start<'_> {
         let mut context = self.context(storage, heartbeat, metrics);
         context.module_configuration = module;
         context
-    }
-}
-
-impl Settings {
-    fn summary(&self, command: &str) -> String {
-        let count = self.trigger.0.len();
-        let mut text = format!("all {count} fit {command}");
-        for suspicion in &self.suspicions {
-            text.push_str(", but ");
-            text.push_str(suspicion);
-        }
-        text
     }
 }
 

@@ -69,8 +69,8 @@ pub enum Origin {
     From(&'static str),
 }
 
-/// The configuration of a trigger in these directories as it counts, and what is wrong with it, in
-/// sentences. The platform's secrets endpoint is not asked.
+/// The configuration of a trigger in these directories as it counts, what is wrong with it, and what only
+/// looks wrong, in sentences. The platform's secrets endpoint is not asked.
 ///
 /// # Errors
 /// When there is no such command, or something cannot be read at all.
@@ -79,7 +79,7 @@ pub fn effective(
     command: &str,
     directories: &Directories,
     environment: Environment,
-) -> Result<(Vec<Effective>, Vec<String>), StartError> {
+) -> Result<(Vec<Effective>, Vec<String>, Vec<String>), StartError> {
     let item = registry.find(command)?;
     let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest())?;
     let configuration = Configuration::open(&directories.config, environment)?;
@@ -97,15 +97,16 @@ pub fn effective(
         Ok(more) => values.extend(more),
         Err(error) => problems.push(chain(&error)),
     }
+    let mut suspicions = Vec::new();
     if problems.is_empty() {
         let log = Log::new(command, Clock::system(), Console::new(|_| {}));
         let read = Settings::read(item, &module, None, &configuration, &log);
         match read {
-            Ok(settings) => problems.extend(settings.suspicions),
+            Ok(settings) => suspicions = settings.suspicions,
             Err(error) => problems.extend(chain(&error).lines().map(str::to_owned)),
         }
     }
-    Ok((values, problems))
+    Ok((values, problems, suspicions))
 }
 
 /// The settings in an object of the configuration, with the defaults of its schema.
@@ -125,7 +126,7 @@ fn object(
     let placed = takes_intake && settings::place_intake(configuration, &mut given)?;
     let value = |(name, value): (String, Value)| {
         let known = schema.knows(&name);
-        let secret = schema.secrets().contains(&name) || name == "intake_key";
+        let secret = schema.hides(&name);
         let origin = if filled.contains(&name) {
             Origin::Given(place.clone())
         } else if placed && name == SERVER {

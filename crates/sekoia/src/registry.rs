@@ -140,9 +140,11 @@ impl Registry {
         topics
     }
 
-    /// The commands whose manifest the given settings fit, with no setting that it does not know.
+    /// The commands whose manifest the given settings fit, with the fewest settings that it does not know.
     pub(super) fn fitting(&self, settings: &SettingsMap) -> Vec<&Item> {
-        let fits = |item: &&Item| item.manifest.arguments.describes(settings);
+        let strangers = |item: &Item| item.manifest.arguments.strangers(settings);
+        let fewest = self.items.iter().filter_map(strangers).min();
+        let fits = |item: &&Item| strangers(item).is_some_and(|count| Some(count) == fewest);
         self.items.iter().filter(fits).collect()
     }
 

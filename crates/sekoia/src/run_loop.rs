@@ -137,6 +137,7 @@ impl<'a> RunLoop<'a> {
             module,
             trigger,
             suspicions,
+            ..
         } = Settings::read(
             self.item,
             self.module,

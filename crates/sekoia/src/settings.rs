@@ -25,6 +25,8 @@ pub(super) const SERVER: &str = "intake_server";
 pub(super) struct Settings {
     pub(super) module: SettingsMap,
     pub(super) trigger: SettingsMap,
+    /// How many settings of the trigger nothing reads.
+    pub(super) strangers: usize,
     /// Sentences about what fits but looks wrong.
     pub(super) suspicions: Vec<String>,
 }
@@ -53,7 +55,9 @@ impl Settings {
         if let Some(secrets) = secrets {
             secrets.complete_trigger(key, &mut of_trigger);
         }
-        place_intake(configuration, &mut of_trigger).map_err(RunError::failed)?;
+        // Where the platform is, it knows best: its address need not be https, a person's must.
+        let placed = place_intake(configuration, &mut of_trigger).map_err(RunError::failed)?;
+        let intake = placed.then(|| of_trigger.0.remove(SERVER)).flatten();
 
         let mut suspicions = Vec::new();
         let asked = secrets.is_some();
@@ -65,11 +69,17 @@ impl Settings {
         let of_module = checked(MODULE, &module.configuration, of_module);
         let of_trigger = checked(key, &item.manifest.arguments, of_trigger);
         match (of_module, of_trigger) {
-            (Ok(module), Ok(trigger)) => Ok(Self {
-                module,
-                trigger,
-                suspicions,
-            }),
+            (Ok(module), Ok(mut trigger)) => {
+                trigger.0.extend(intake.map(|url| (SERVER.to_owned(), url)));
+                let arguments = &item.manifest.arguments;
+                let strange = trigger.0.keys().filter(|name| !arguments.knows(name));
+                Ok(Self {
+                    strangers: strange.count(),
+                    module,
+                    trigger,
+                    suspicions,
+                })
+            }
             (module, trigger) => {
                 let problems = [module.err(), trigger.err()].into_iter().flatten();
                 Err(RunError::Configuration(problems.flatten().collect()))

@@ -6,7 +6,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, version};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::SetupError;
-use crate::Secret;
+use crate::{Secret, pem};
 
 /// Files of authorities in the place of the system's, as for the Python module (contract C).
 const BUNDLES: [&str; 2] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
@@ -30,9 +30,11 @@ pub(super) struct Trust {
 
 impl Shown {
     fn parse(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SetupError> {
-        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let certificate = pem::with_line_ends(&self.certificate);
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
         let chain = chain.collect::<Result<_, _>>();
-        let key = PrivateKeyDer::from_pem_slice(self.key.expose().as_bytes());
+        let key = Secret::new(pem::with_line_ends(self.key.expose()));
+        let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
         match (chain, key) {
             (Ok(chain), Ok(key)) => Ok((chain, key)),
             _ => Err(SetupError::Shown),
@@ -80,6 +82,7 @@ impl Trust {
     fn roots(&self) -> Result<RootCertStore, SetupError> {
         let mut roots = RootCertStore::empty();
         if let Some(text) = &self.ca_cert {
+            let text = pem::with_line_ends(text);
             for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
                 let certificate = certificate.map_err(|_| SetupError::Authority)?;
                 roots.add(certificate).map_err(|_| SetupError::Authority)?;

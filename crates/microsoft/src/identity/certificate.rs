@@ -7,7 +7,7 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{KeyPair as _, RSA_PSS_SHA256, RsaKeyPair},
 };
-use base::Secret;
+use base::{Secret, pem};
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
@@ -36,8 +36,7 @@ impl Certificate {
     }
 
     fn from_pem(text: &Secret) -> Result<Self, CertificateError> {
-        // Forms and environments often turn line ends into the two characters `\n`.
-        let pem = Secret::new(text.expose().replace("\\n", "\n"));
+        let pem = Secret::new(pem::with_line_ends(text.expose()));
         if pem.expose().contains("ENCRYPTED") {
             return Err(CertificateError::Encrypted);
         }

@@ -54,20 +54,28 @@ pub enum ConfigError {
         found: &'static str,
     },
     /// A required key is nowhere.
-    #[error("{key} is missing: write it to the file {file} or the environment variable {variable}")]
+    #[error(
+        "{key} is missing: write {what} to the file {file} or the environment variable {variable}{folder}"
+    )]
     Missing {
         /// The key.
         key: String,
+        /// What belongs into it, in words.
+        what: &'static str,
+        /// That the configuration directory is not there, as the end of the sentence; else empty.
+        folder: String,
         /// Where its file would be.
         file: PathBuf,
         /// How its variable would be called.
         variable: String,
     },
     /// A value does not have the form its key needs.
-    #[error("{place} is not {expected}")]
+    #[error("{place}{found} is not {expected}")]
     Form {
         /// File or variable.
         place: Place,
+        /// The value, where it may be shown, behind the word "with"; else empty.
+        found: String,
         /// What the key needs.
         expected: &'static str,
     },

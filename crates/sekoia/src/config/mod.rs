@@ -178,7 +178,14 @@ impl Configuration {
             Some((place, text)) if !text.trim_ascii().is_empty() => {
                 match parse(text.trim_ascii()) {
                     Some(value) => Ok(Some(value)),
-                    None => Err(ConfigError::Form { place, expected }),
+                    None => Err(ConfigError::Form {
+                        place,
+                        found: match key.ends_with("_port") {
+                            true => shown(text.trim_ascii()),
+                            false => String::new(),
+                        },
+                        expected,
+                    }),
                 }
             }
             _ => Ok(None),
@@ -219,8 +226,21 @@ impl Configuration {
 
     /// The error that says that a key is needed.
     pub fn missing(&self, key: &str) -> ConfigError {
+        let folder = match self.directory.is_dir() {
+            true => String::new(),
+            false => format!(
+                "; the configuration directory {} does not exist",
+                self.directory.display()
+            ),
+        };
         ConfigError::Missing {
             key: key.to_owned(),
+            what: match key {
+                // It must be there (C-01), and the module has no settings of its own.
+                "module_configuration" => "`{}`",
+                _ => "it",
+            },
+            folder,
             file: self.directory.join(key),
             variable: key.to_ascii_uppercase(),
         }
@@ -239,6 +259,14 @@ impl Configuration {
         let value = self.environment.get(&name);
         let value = value.map(|value| value.strip_prefix('\u{feff}').unwrap_or(value).to_owned());
         Ok(value.map(|value| (Place::Variable(name), value)))
+    }
+}
+
+/// A short word, as the middle of a sentence. What is longer may be a secret in the wrong place.
+fn shown(text: &str) -> String {
+    match text.chars().count() <= 20 {
+        true => format!(" with {text:?}"),
+        false => String::new(),
     }
 }
 

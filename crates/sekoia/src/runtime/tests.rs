@@ -434,7 +434,7 @@ async fn a_start_that_is_not_possible_says_why() {
     expect(
         "example",
         &[],
-        "module_configuration is missing: write it to the file",
+        "module_configuration is missing: write `{}` to the file",
     )
     .await;
     expect(

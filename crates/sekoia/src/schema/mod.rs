@@ -2,6 +2,7 @@
 
 mod manifest;
 mod problem;
+mod words;
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
@@ -10,6 +11,12 @@ use serde_json::{Map, Value};
 
 pub use self::manifest::{ManifestError, ModuleManifest, TriggerManifest};
 use super::config::{SettingsMap, text};
+
+/// The setting with the key of the intake. It is secret, although manifests do not list it as such.
+const INTAKE_KEY: &str = "intake_key";
+
+/// The setting with a certificate, which may have lines.
+const CERTIFICATE: &str = "certificate";
 
 /// A configuration that fits its schema.
 #[derive(Debug)]
@@ -72,6 +79,11 @@ impl Schema {
         self.validator().map(|_| ())
     }
 
+    /// Whether the value of a setting must not be shown: that of a secret, and the key of an intake.
+    pub fn hides(&self, name: &str) -> bool {
+        self.secrets.contains(name) || name == INTAKE_KEY
+    }
+
     /// Names of the settings that must not be shown.
     pub fn secrets(&self) -> &BTreeSet<String> {
         &self.secrets
@@ -94,6 +106,8 @@ impl Schema {
     pub fn check(&self, settings: SettingsMap, asked: bool) -> Result<Checked, Vec<String>> {
         let mut settings = self.prepare(settings.0);
         let mut suspicions = self.blanks(&settings);
+        suspicions.extend(self.misplaced(&settings));
+        suspicions.extend(self.unknown(&settings));
         let placeholders = self.placeholders(&settings);
         for name in placeholders.iter().filter(|_| asked) {
             settings.remove(name);
@@ -145,14 +159,14 @@ impl Schema {
         !self.placeholders(&settings.0).is_empty() || needed.any(|name| !is_filled(name))
     }
 
-    /// Whether settings fit, and hold nothing that is not in the schema.
-    pub fn describes(&self, settings: &SettingsMap) -> bool {
-        let known = settings.0.keys().all(|name| self.knows(name));
+    /// How many settings are not in the schema, when the others fit it.
+    pub fn strangers(&self, settings: &SettingsMap) -> Option<usize> {
+        let strange = settings.0.keys().filter(|name| !self.knows(name)).count();
         let settings = Value::Object(self.prepare(settings.0.clone()));
-        known
-            && self
-                .validator()
-                .is_ok_and(|validator| validator.is_valid(&settings))
+        let fits = self
+            .validator()
+            .is_ok_and(|validator| validator.is_valid(&settings));
+        fits.then_some(strange)
     }
 
     /// Whether there is a setting of this name.
@@ -217,6 +231,56 @@ impl Schema {
             )
         };
         with_blanks.map(sentence).collect()
+    }
+
+    /// Sentences about secrets that cannot be what they should be. Their values are not shown.
+    fn misplaced(&self, settings: &Map<String, Value>) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for (name, property) in self.properties() {
+            let text = settings.get(name).and_then(Value::as_str);
+            let Some(text) = text.filter(|_| self.hides(name) && !is_password(name)) else {
+                continue;
+            };
+            if text.contains("-----BEGIN") {
+                continue;
+            }
+            if name.ends_with("_secret") && words::is_guid(text::bare(text)) {
+                sentences.push(format!(
+                    "{name} is a GUID, as the ID of a secret is: put the secret's value into it, which is \
+                     shown only once, when the secret is made"
+                ));
+            } else if name != CERTIFICATE
+                && let Some(oddity) = words::oddity(text, words::Form::of(property), &[])
+            {
+                sentences.push(format!("{name} looks wrong: {oddity}"));
+            }
+        }
+        sentences
+    }
+
+    /// Sentences about settings that nothing reads: misspelt, or those of another trigger.
+    fn unknown(&self, settings: &Map<String, Value>) -> Vec<String> {
+        let strange = settings.keys().filter(|name| !self.knows(name));
+        let sentence = |name: &String| {
+            let names = self.properties().map(|(name, _)| name.as_str());
+            // What is long is no name, and may be anything.
+            let shown = if name.chars().count() <= 40 {
+                name
+            } else {
+                "one of the names"
+            };
+            match words::nearest(name, names) {
+                Some(nearest) => format!(
+                    "{shown} is no setting of this trigger, so it counts for nothing: did you mean \
+                     {nearest}?"
+                ),
+                None => format!(
+                    "{shown} is no setting of this trigger, so it counts for nothing: take it out, or \
+                     see whether another trigger is meant"
+                ),
+            }
+        };
+        strange.map(sentence).collect()
     }
 
     fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
@@ -296,14 +360,14 @@ mod tests {
     #[test]
     fn defaults_are_filled_in_and_numeric_texts_become_numbers() {
         let checked = check(json!({
-            "name": "abc", "password": "x", "frequency": " 30 ", "server": "", "format": null, "extra": 1
+            "name": "abc", "password": "x", "frequency": " 30 ", "server": "", "format": null
         }))
         .unwrap();
         assert_eq!(
             Value::Object(checked.settings.0),
             json!({
                 "name": "abc", "password": "x", "frequency": 30,
-                "server": "https://intake.example", "extra": 1
+                "server": "https://intake.example"
             })
         );
         let checked = check(json!({"name": "abc", "password": "x", "frequency": 20.0})).unwrap();
@@ -312,16 +376,77 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_nothing_reads_is_told_with_the_nearest_name() {
+        let checked = check(json!({
+            "name": "abc", "password": "x", "fromat": "graph", "tenant_id": "t",
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.x": 1,
+        }));
+        let said = checked.unwrap().suspicions;
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(
+            said[0].starts_with("one of the names is no setting"),
+            "{said:?}"
+        );
+        assert!(
+            said[1].starts_with("fromat is no setting")
+                && said[1].ends_with("did you mean format?")
+        );
+        assert!(said[2].starts_with("tenant_id is no setting") && said[2].contains("take it out"));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_one_is_told_without_its_value() {
+        let schema = json!({
+            "properties": {
+                "client_secret": {"type": "string"}, "intake_key": {"type": "string"},
+                "certificate": {"type": "string"},
+            },
+            "secrets": ["client_secret", "certificate"],
+        });
+        let Value::Object(document) = schema else {
+            unreachable!()
+        };
+        let schema = Schema::new("test", document);
+        let guid = "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21";
+        for (settings, said) in [
+            (json!({"client_secret": guid}), "client_secret is a GUID"),
+            (
+                json!({"client_secret": "“value”"}),
+                "typographic quotation marks",
+            ),
+            (
+                json!({"client_secret": "a\nvalue"}),
+                "there is a line end in it",
+            ),
+            (json!({"intake_key": "{value}"}), "it stands in brackets"),
+            (json!({"intake_key": "the value"}), "there is a blank in it"),
+        ] {
+            let Value::Object(settings) = settings else {
+                unreachable!()
+            };
+            let checked = schema.check(SettingsMap(settings), true).unwrap();
+            let found = checked.suspicions.concat();
+            assert!(
+                found.contains(said) && !found.contains("value”") && !found.contains(guid),
+                "{found}"
+            );
+        }
+        let fine = json!({"client_secret": "a~b", "intake_key": "k", "certificate": "a\nb"});
+        let fine = SettingsMap(fine.as_object().unwrap().clone());
+        assert!(schema.check(fine, true).unwrap().suspicions.is_empty());
+    }
+
+    #[test]
     fn each_problem_is_a_sentence() {
         let problems = check(json!({
-            "name": 12, "password": "hunter2hunter2", "frequency": "5", "format": "verbose", "debug": "yes"
+            "name": 12, "password": "hunter2hunter2", "frequency": "5", "format": "Graph", "debug": "yes"
         }))
         .unwrap_err();
         assert_eq!(
             problems,
             [
                 "debug is a text of 3 characters, allowed is true or false",
-                "format is a text of 7 characters, allowed is one of \"graph\", \"reporting\"",
+                "format is \"Graph\", allowed is one of \"graph\", \"reporting\"; did you mean \"graph\"?",
                 "frequency is 5, allowed is a whole number from 10 to 86400",
                 "name is 12, allowed is a text of at least 3 characters",
                 "password has a value that is not shown, allowed is a text of 1 to 8 characters",

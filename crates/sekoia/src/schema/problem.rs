@@ -3,10 +3,14 @@
 use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 
-use super::Schema;
+use super::{
+    Schema,
+    words::{self, Form},
+};
 use crate::config::kind;
 
-/// One sentence for one error. Texts are described, never shown; secrets not even that.
+/// One sentence for one error. What is found is shown, unless it is secret or looks like a secret; no
+/// regular expression is.
 pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     let path = path.strip_prefix('/').unwrap_or(path).replace('/', ".");
@@ -22,23 +26,36 @@ pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     let Some(name) = path.split('.').next().filter(|name| !name.is_empty()) else {
         return together(schema, error);
     };
-    let found = if schema.secrets().contains(name) {
+    let found = if schema.hides(name) {
         "has a value that is not shown".to_owned()
     } else {
-        format!("is {}", found(error.instance()))
+        format!("is {}", found(error.instance(), schema.property(name)))
     };
     let property = if path == name {
         schema.property(name)
     } else {
         None
     };
-    match property {
-        Some(_) => with_allowed(format!("{path} {found}"), property),
-        None => format!(
-            "{path} {found}, which breaks the rule {}",
-            error.kind().keyword()
-        ),
+    let Some(property) = property else {
+        return format!("{path} {found}, which the manifest does not allow");
+    };
+    let sentence = with_allowed(format!("{path} {found}"), Some(property));
+    match odd(error.instance(), property) {
+        Some(oddity) => format!("{sentence}; {oddity}"),
+        None => sentence,
     }
+}
+
+/// What is odd about a value, beside that it is not allowed.
+fn odd(value: &Value, property: &Value) -> Option<String> {
+    words::oddity(value.as_str()?, Form::of(property), &options(property))
+}
+
+/// The words that a property allows.
+fn options(property: &Value) -> Vec<&str> {
+    let options = property.get("enum").and_then(Value::as_array);
+    let options = options.into_iter().flatten();
+    options.filter_map(Value::as_str).collect()
 }
 
 /// An error of several settings: the description beside the broken rule says what is wrong.
@@ -54,16 +71,19 @@ fn together(schema: &Schema, error: &ValidationError<'_>) -> String {
         }
         pointer = parent;
     }
-    format!(
-        "the settings do not fit together: they break the rule {}",
-        error.kind().keyword()
-    )
+    "the settings do not fit together, as the manifest wants them to".to_owned()
 }
 
-fn found(value: &Value) -> String {
+fn found(value: &Value, property: Option<&Value>) -> String {
+    let may_be_shown = |text: &str| {
+        property.is_some_and(|property| {
+            words::may_be_shown(text, Form::of(property), &options(property))
+        })
+    };
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
+        Value::String(text) if may_be_shown(text) => value.to_string(),
         Value::String(text) => format!("a text of {} characters", text.chars().count()),
         other => kind(other).to_owned(),
     }
@@ -92,12 +112,11 @@ fn allowed(property: &Value) -> String {
         Some("object") => "an object".to_owned(),
         Some("string") => {
             let length = range("a text", " characters", get("minLength"), get("maxLength"));
-            let form = match (text("format"), text("pattern")) {
-                (Some(format), _) => format!(" in the form {format}"),
-                (None, Some(pattern)) => format!(" that matches {pattern}"),
-                (None, None) => String::new(),
-            };
-            length + &form
+            match (text("format"), text("pattern")) {
+                (Some(format), _) => format!("{length} in the form {format}"),
+                (None, Some(pattern)) => words::of_pattern(pattern, property),
+                (None, None) => length,
+            }
         }
         _ => "something else, see the manifest".to_owned(),
     }
