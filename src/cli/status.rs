@@ -64,7 +64,7 @@ pub(super) async fn run(
         writeln!(anstream::stdout(), "{:#}", Value::Object(document))?;
     } else {
         let screen = Screen::new();
-        for line in lines {
+        for line in lines.iter().filter(|line| !line.text.is_empty()) {
             let style = if line.bad { BAD } else { GOOD };
             screen.line(&styled(style, line.name, NAME), NAME, &line.text)?;
         }

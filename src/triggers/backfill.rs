@@ -46,7 +46,7 @@ pub(crate) struct Standing {
     /// The last order.
     order: Option<Order>,
     /// The progress of the last order that was begun.
-    progress: Option<Progress>,
+    pub(super) progress: Option<Progress>,
     /// Where a collection began: what others have delivered before is not known. None when none has
     /// begun.
     pub(crate) origin: Option<DateTime<Utc>>,

@@ -29,6 +29,7 @@ use super::{
     sink::{Delivery, Kept},
     state::{self, MarkKeeper, STATE_FILE},
     tenant::{self, Subject},
+    working::Working,
 };
 
 /// The settings that every trigger has; bounds and defaults are in the manifests.
@@ -213,15 +214,19 @@ pub(super) async fn run<S: Source>(
         }
     };
     let unknown = Schedule::new(settings, Coverage::new(clock.now()), Lateness::default());
+    let source = Arc::new(source);
+    let working = Working::default();
+    working.told_by(&context.heartbeat, &source, clock);
     let report = Report::new(
         log.clone(),
         clock.clone(),
         context.heartbeat.clone(),
         &context.metrics,
         &intake,
+        working,
     );
     let parts = Parts {
-        source: Arc::new(source),
+        source,
         sink: Arc::new(Delivery {
             intake,
             pretended: matches!(task, Task::Count { .. }),

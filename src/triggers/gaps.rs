@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
+    coverage::Stage,
     evidence::{Evidence, Loss},
     timeline::{Found, TIMELINE_FILE, Timeline},
 };
@@ -24,9 +25,18 @@ pub(super) struct Gaps {
     losses: Vec<Loss>,
     /// Since when late rows are being looked for.
     settling_since: Option<DateTime<Utc>>,
+    /// How each part of it stands, oldest first.
+    intervals: Vec<(Window, Stage)>,
+    /// Up to when anything was asked for; none before a collection has begun.
+    edge: Option<DateTime<Utc>>,
+    /// Whether anything is known.
+    is_known: bool,
     /// Why the timeline cannot be read.
     damage: Option<String>,
 }
+
+/// So many intervals are told, the newest of them.
+const MOST_INTERVALS: usize = 500;
 
 impl Gaps {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
@@ -43,6 +53,12 @@ impl Gaps {
                 skipped: timeline.coverage.skipped().to_vec(),
                 losses: timeline.coverage.losses().to_vec(),
                 settling_since: timeline.coverage.settling_since(),
+                intervals: timeline.coverage.intervals(),
+                edge: timeline
+                    .coverage
+                    .has_begun()
+                    .then(|| timeline.coverage.edge()),
+                is_known: true,
                 damage: None,
             },
         })
@@ -63,6 +79,15 @@ impl Gaps {
             span(all),
             moment(first.start())
         ))
+    }
+
+    /// Up to when nothing is missing, where nothing is.
+    pub(super) fn none(&self) -> String {
+        match self.edge {
+            Some(edge) => format!("none until {}", moment(edge)),
+            None if self.is_known => "none: no collection has begun, only backfills".to_owned(),
+            None => "nothing has been read yet".to_owned(),
+        }
     }
 
     /// What is gone for good; none when that is nothing.
@@ -118,7 +143,22 @@ impl Gaps {
         })
     }
 
+    /// How each part of the timeline stands, oldest first.
+    pub(super) fn intervals(&self) -> &[(Window, Stage)] {
+        let excess = self.intervals.len().saturating_sub(MOST_INTERVALS);
+        self.intervals.get(excess..).unwrap_or_default()
+    }
+
     /// The same for machines.
+    pub(super) fn timeline(&self) -> Value {
+        let intervals = self.intervals().iter();
+        let told = intervals.map(|(window, state)| {
+            json!({"from": window.start(), "to": window.end(), "state": state.word()})
+        });
+        told.collect::<Vec<_>>().into()
+    }
+
+    /// The gaps for machines.
     pub(super) fn facts(&self) -> Value {
         let windows = |windows: &[Window]| {
             let pairs = windows.iter().map(|one| json!([one.start(), one.end()]));
@@ -130,6 +170,7 @@ impl Gaps {
             "skipped_by_position": windows(&self.skipped),
             "losses": self.losses,
             "settling_since": self.settling_since,
+            "asked_until": self.edge,
             "damage": self.damage,
         })
     }

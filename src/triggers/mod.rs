@@ -4,6 +4,7 @@ mod app;
 pub(crate) mod backfill;
 mod check;
 mod collection;
+mod eta;
 mod event;
 mod formats;
 mod gaps;
@@ -19,6 +20,7 @@ mod status;
 mod summary;
 mod tenant;
 mod words;
+mod working;
 
 #[cfg(test)]
 mod tests;

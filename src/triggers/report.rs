@@ -20,6 +20,7 @@ use sekoia::{Heartbeat, Intake, Log, Metrics, Side};
 use super::{
     summary::{Line, Summary},
     words::moment,
+    working::Working,
 };
 
 /// Rows a window holds, for the histogram.
@@ -42,6 +43,7 @@ pub(super) struct Report {
     intake: Intake,
     figures: Figures,
     summary: Summary,
+    working: Working,
 }
 
 /// The metrics of the fetch loop, beside those of the intake.
@@ -230,6 +232,7 @@ impl Report {
         heartbeat: Heartbeat,
         metrics: &Metrics,
         intake: &Intake,
+        working: Working,
     ) -> Self {
         Self {
             log,
@@ -238,6 +241,7 @@ impl Report {
             intake: intake.clone(),
             figures: Figures::new(metrics),
             summary: Summary::default(),
+            working,
         }
     }
 
@@ -299,7 +303,8 @@ impl Report {
         let skew = standing.skew.unwrap_or_default();
         self.figures.skew.set(seconds(skew));
         self.figures.refused.set(standing.refused.num_seconds());
-        for line in self.summary.lines(standing, now) {
+        let caught_up = self.working.lacks(standing.missing, now);
+        for line in self.summary.lines(standing, caught_up, now) {
             match line {
                 Line::Info(text) => self.log.info(text),
                 Line::Warning(text) => self.log.warning(text),
@@ -389,7 +394,9 @@ impl Observer for Report {
                 within,
                 request_due,
                 progress,
+                activity,
             } => {
+                self.working.does(activity);
                 self.heartbeat.beat(within);
                 self.heartbeat.awaits(request_due);
                 if let Some(progress) = progress {

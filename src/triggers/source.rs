@@ -20,7 +20,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use rows::{Page, Window};
 use sekoia::{Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::{event, formats::VERSION, words::moment};
 
@@ -341,6 +341,19 @@ impl Source for Tracing {
         let told = self.graph.ask_time().await;
         self.remember_quota().await;
         told.map_err(|error| source_error(&error, self.clock.now()))
+    }
+
+    fn leave_in(&self, task: task::Id) -> Option<Duration> {
+        self.limiter.leave_in(task)
+    }
+
+    fn quota_use(&self) -> Option<collect::QuotaUse> {
+        Some(collect::QuotaUse {
+            share: self.limiter.share(),
+            allowed: self.limiter.allowed(),
+            used: self.limiter.used(),
+            restored: self.limiter.allowance().map(|allowance| allowance.until),
+        })
     }
 
     async fn close(&self) {

@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use collect::{
     Checkpoint,
+    coverage::Stage,
     start::Position,
     timeline::{self, TIMELINE_FILE, Timeline},
 };
@@ -76,6 +77,8 @@ pub(super) enum Found {
         mark: DateTime<Utc>,
         /// Whether the Python module left it.
         by_python: bool,
+        /// What the timeline tells of what is before it; none without one.
+        known: Option<Delivered>,
     },
     /// No usable position, and why.
     Unusable(String),
@@ -87,6 +90,36 @@ pub(super) enum Found {
     },
 }
 
+/// What is delivered, as the timeline tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Delivered {
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    /// Whether something between is not: lost, skipped, or asked for by nobody.
+    has_holes: bool,
+}
+
+impl Delivered {
+    fn of(timeline: &Timeline) -> Self {
+        let coverage = &timeline.coverage;
+        let (from, until) = (coverage.origin(), coverage.mark());
+        let mut at = from;
+        let mut has_holes = false;
+        for (window, stage) in coverage.intervals() {
+            if window.start() >= until {
+                break;
+            }
+            has_holes |= window.start() != at || stage == Stage::Lost;
+            at = window.end();
+        }
+        Self {
+            from,
+            until,
+            has_holes: has_holes || at < until,
+        }
+    }
+}
+
 impl Found {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
         let Kept { position, copy } = Kept::in_storage(storage).await?;
@@ -96,12 +129,15 @@ impl Found {
             _ => None,
         };
         let timeline = timeline.filter(|timeline| timeline.coverage.has_begun());
-        let kept = timeline.map(|timeline| timeline.mark);
+        let kept = timeline.as_ref().map(|timeline| timeline.mark);
         let reason = match position {
             Position::At(mark) => {
-                // This module keeps a copy, and the Python module does not.
-                let by_python = copy.is_none();
-                return Ok(Self::Mark { mark, by_python });
+                return Ok(Self::Mark {
+                    mark,
+                    // This module keeps a copy, and the Python module does not.
+                    by_python: copy.is_none(),
+                    known: timeline.as_deref().map(Delivered::of),
+                });
             }
             Position::Absent if kept.is_none() => return Ok(Self::Nothing),
             position => position.to_string(),
@@ -126,14 +162,24 @@ impl Found {
     /// Whether it is as it should be, what there is to say, and the same for machines. `begins`
     /// says where a run without a position begins.
     pub(super) fn tell(&self, now: DateTime<Utc>, begins: &str) -> (bool, String, Value) {
-        let facts = |mark: Option<DateTime<Utc>>, writer: Option<&str>| json!({"complete_until": mark, "written_by": writer});
+        let facts = |mark: Option<DateTime<Utc>>, writer: Option<&str>| {
+            let from = match self {
+                Self::Mark { known, .. } => known.map(|known| known.from),
+                _ => None,
+            };
+            json!({"complete_from": from, "complete_until": mark, "written_by": writer})
+        };
         match self {
             Self::Nothing => (
                 true,
                 format!("none yet: the first run {begins}"),
                 facts(None, None),
             ),
-            Self::Mark { mark, by_python } => {
+            Self::Mark {
+                mark,
+                by_python,
+                known,
+            } => {
                 let (writer, name) = if *by_python {
                     ("the Python module", "python")
                 } else {
@@ -141,12 +187,33 @@ impl Found {
                 };
                 let age = now - *mark;
                 let is_past = age >= TimeDelta::zero();
+                let until = format!("{} ({} ago)", moment(*mark), span(age));
                 let text = if is_past {
-                    format!(
-                        "of {writer}: all that was received before {} ({} ago) is delivered",
-                        moment(*mark),
-                        span(age)
-                    )
+                    match known {
+                        Some(known) if *mark > known.until => format!(
+                            "of {writer}: somebody has set it to {until}; what was received from \
+                             {} until {} is delivered",
+                            moment(known.from),
+                            moment(known.until)
+                        ),
+                        // A backup of it, or a wish: from there on it is read again.
+                        Some(known) if *mark <= known.from => {
+                            format!("of {writer}: the collection goes on at {until}")
+                        }
+                        Some(known) => {
+                            let holes = if known.has_holes {
+                                ", but for what is lost, was skipped, or nobody asked for"
+                            } else {
+                                ""
+                            };
+                            format!(
+                                "of {writer}: all that was received from {} until {until} is \
+                                 delivered{holes}",
+                                moment(known.from)
+                            )
+                        }
+                        None => format!("of {writer}: the collection goes on at {until}"),
+                    }
                 } else {
                     format!(
                         "the position that {writer} left is in the future, at {}: check the clock \

@@ -67,9 +67,15 @@ impl Summary {
     }
 
     /// What there is to say now.
-    pub(super) fn lines(&self, standing: &Standing, now: DateTime<Utc>) -> Vec<Line> {
+    /// What is missing will be read by `caught_up`, as far as that is known.
+    pub(super) fn lines(
+        &self,
+        standing: &Standing,
+        caught_up: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Vec<Line> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = state.progress(standing, now).map(Line::Info);
+        let progress = state.progress(standing, caught_up, now).map(Line::Info);
         let coarse = standing
             .coarseness
             .filter(|_| due(&mut state.said_coarse, now));
@@ -114,7 +120,12 @@ impl Summary {
 }
 
 impl State {
-    fn progress(&mut self, standing: &Standing, now: DateTime<Utc>) -> Option<String> {
+    fn progress(
+        &mut self,
+        standing: &Standing,
+        caught_up: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Option<String> {
         // The first moment has nothing to tell yet.
         let since = *self.since.get_or_insert(now);
         let passed = now - since;
@@ -144,11 +155,16 @@ impl State {
         };
         let backlog = match standing.oldest_missing {
             None => "0".to_owned(),
-            Some(oldest) => format!(
-                "{} from {} on",
-                span(standing.missing),
-                oldest.format("%Y-%m-%d %H:%M")
-            ),
+            Some(oldest) => {
+                let left = caught_up.map_or_else(String::new, |at| {
+                    format!(", done in about {}", words::span(at - now))
+                });
+                format!(
+                    "{} from {} on{left}",
+                    span(standing.missing),
+                    words::moment(oldest)
+                )
+            }
         };
         Some(format!(
             "{state}: {rows} rows {lately}, {late} late, {changed} with a changed status, backlog \
@@ -220,7 +236,7 @@ mod tests {
     #[test]
     fn says_one_line_a_minute_when_rows_come() {
         let summary = Summary::default();
-        let lines = |minute| summary.lines(&standing(), at(minute));
+        let lines = |minute| summary.lines(&standing(), None, at(minute));
         assert_eq!(lines(0), []);
         summary.add(rows(1, 0));
         let text =
@@ -243,7 +259,7 @@ mod tests {
         let summary = Summary::default();
         let lines = |minutes, seconds| {
             let skew = Some(TimeDelta::seconds(seconds));
-            let lines = summary.lines(&Standing { skew, ..standing() }, at(minutes));
+            let lines = summary.lines(&Standing { skew, ..standing() }, None, at(minutes));
             lines
                 .into_iter()
                 .find(|line| matches!(line, Line::Error(_)))
@@ -271,14 +287,14 @@ mod tests {
             better_settle_time: Some(TimeDelta::hours(36)),
             ..standing()
         };
-        let first = summary.lines(&standing, at(0));
+        let first = summary.lines(&standing, None, at(0));
         assert!(
             matches!(first.as_slice(), [Line::Info(_), Line::Warning(a), Line::Warning(b)]
             if a.contains("3 times later") && b.contains("set it to 36"))
         );
-        let later = summary.lines(&standing, at(1));
+        let later = summary.lines(&standing, Some(at(13)), at(1));
         let expected = "Catching up: 0 rows in the last minute, 0 late, 0 with a changed status, \
-                        backlog 1 d 1 h from 2027-01-14 05:20 on.";
+                        backlog 1 d 1 h from 2027-01-14 05:20:00 UTC on, done in about 12 min.";
         assert_eq!(
             later,
             [Line::Info(expected.to_owned())],

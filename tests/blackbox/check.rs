@@ -374,7 +374,7 @@ async fn beside_a_running_trigger_it_tells_what_was_delivered() {
     let mut process = world.start();
     world.all_delivered().await;
     until("a position is kept", || {
-        world.data().join("context.json.previous").exists()
+        world.data().join("context.json.previous").exists() && world.has_caught_up()
     })
     .await;
     let said = world.says(&["check"]).await;
@@ -385,7 +385,7 @@ async fn beside_a_running_trigger_it_tells_what_was_delivered() {
     );
     assert!(
         said.stdout
-            .contains("of this module: all that was received before 20"),
+            .contains("of this module: all that was received from 20"),
         "{said}"
     );
     assert!(said.stdout.contains("is delivered"), "{said}");
@@ -401,10 +401,10 @@ async fn the_state_that_a_run_would_begin_with() {
     let said = world.says(&["check"]).await;
     assert!(
         said.stdout
-            .contains("state              of the Python module: all that"),
+            .contains("state              of the Python module: the collection goes on at 20"),
         "{said}"
     );
-    assert!(said.stdout.contains("(3 h ago) is delivered"), "{said}");
+    assert!(said.stdout.contains(" UTC (3 h ago)"), "{said}");
     for (text, said) in [
         (
             json!({"most_recent_date_requested": "soon"}).to_string(),

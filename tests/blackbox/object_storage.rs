@@ -385,7 +385,10 @@ async fn check_and_status_look_at_the_bucket_beside_a_running_trigger() {
     );
     let said = world.says(&["status"]).await;
     assert!(said.stdout.contains(place), "{said}");
-    assert!(said.stdout.contains("but not reached at port 0"), "{said}");
+    assert!(
+        said.stdout.contains("but not reached: no answer at port 0"),
+        "{said}"
+    );
     process.stop().await;
 
     world.write("aws_secret_access_key", "another-secret");

@@ -1,11 +1,12 @@
 //! `status`: what the files and the running process tell.
 
+use chrono::{DateTime, Utc};
 use emulator::{Endpoint, Fault};
 use serde_json::{Value, json};
-
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
+    process::Command,
 };
 
 use crate::{
@@ -45,10 +46,16 @@ async fn before_beside_and_after_a_run() {
     let mut process = world.start();
     world.all_delivered().await;
     let kept = world.data().join("context.json.previous");
-    until("a position is kept", || kept.exists()).await;
+    until("a position is kept", || {
+        kept.exists() && world.has_caught_up()
+    })
+    .await;
     let said = world.says(&["status"]).await;
     let elsewhere = line(&said, "process");
-    assert!(elsewhere.contains("but not reached at port 0"), "{said}");
+    assert!(
+        elsewhere.contains("but not reached: no answer at port 0"),
+        "{said}"
+    );
     assert_eq!(said.code, Some(6), "{said}");
 
     world.tell_ports(&mut process).await;
@@ -58,7 +65,10 @@ async fn before_beside_and_after_a_run() {
         "{said}"
     );
     let position = line(&said, "position");
-    assert!(position.contains("of this module: all that was"), "{said}");
+    assert!(
+        position.contains("of this module: all that was received from 20"),
+        "{said}"
+    );
     assert!(
         line(&said, "delivered").contains("30 events since its start, "),
         "{said}"
@@ -72,6 +82,13 @@ async fn before_beside_and_after_a_run() {
         "{said}"
     );
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said}");
+    assert!(line(&said, "gaps").contains("none until 20"), "{said}");
+    assert!(line(&said, "lanes").contains("none at work"), "{said}");
+    let status = verdict(&world, 0, "well").await;
+    assert_eq!(status["lanes"], json!([]), "{status}");
+    assert_eq!(status["allowance"]["share"], 90, "{status}");
+    let used = status["allowance"]["used_in_5_minutes"].as_u64();
+    assert!(used >= Some(1), "{status}");
     process.stop().await;
 
     let status = verdict(&world, 3, "not running").await;
@@ -161,8 +178,12 @@ async fn a_stuck_process_has_an_exit_code() {
         "liveness_port",
         &health.local_addr().unwrap().port().to_string(),
     );
+    let id = "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21";
+    std::fs::create_dir_all(world.data()).unwrap();
+    let stamp = json!({"version": 1, "id": id}).to_string();
+    std::fs::write(world.data().join("process.json"), stamp).unwrap();
     tokio::spawn(async move {
-        let body = json!({"error_count": 0}).to_string();
+        let body = json!({"error_count": 0, "data": id}).to_string();
         let head = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length";
         let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
         while let Ok((mut socket, _)) = health.accept().await {
@@ -259,5 +280,129 @@ async fn what_failed_is_over_also_where_there_is_no_mail() {
     })
     .await;
     verdict(&world, 0, "well").await;
+    process.stop().await;
+}
+
+/// The intervals of a status, which follow one another.
+fn timeline(status: &Value) -> Vec<(DateTime<Utc>, DateTime<Utc>, String)> {
+    let at = |value: &Value| value.as_str().unwrap().parse().unwrap();
+    let all = status["timeline"].as_array().unwrap();
+    let all: Vec<(DateTime<Utc>, DateTime<Utc>, String)> = all
+        .iter()
+        .map(|one| {
+            let state = one["state"].as_str().unwrap().to_owned();
+            (at(&one["from"]), at(&one["to"]), state)
+        })
+        .collect();
+    assert!(all.iter().all(|one| one.0 < one.1), "{status}");
+    assert!(
+        all.windows(2).all(|pair| pair[0].1 <= pair[1].0),
+        "{status}"
+    );
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timeline_and_what_waits_for_what_are_told() {
+    let world = World::graph(3).await;
+    // Two requests: one tells the time, one reads the first window.
+    world.configure(json!({"quota": 2, "frequency": 10}));
+    let mut process = world.start();
+    world.tell_ports(&mut process).await;
+    let status = loop {
+        let said = world.says(&["status", "--json"]).await;
+        let status: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+        let lanes = status["lanes"].as_array().cloned().unwrap_or_default();
+        let waits = lanes.iter().any(|lane| lane["waits_for"] == "quota");
+        if waits
+            && status["timeline"]
+                .as_array()
+                .is_some_and(|all| all.len() > 1)
+        {
+            break status;
+        }
+    };
+    let lanes = status["lanes"].as_array().unwrap();
+    let waits = |lane: &&Value| lane["waits_for"] == "quota";
+    let lane = lanes.iter().find(waits).unwrap();
+    let at = |value: &Value| -> DateTime<Utc> { value.as_str().unwrap().parse().unwrap() };
+    let known = ["live", "settling", "backlog", "backfill"];
+    assert!(known.contains(&lane["lane"].as_str().unwrap()), "{status}");
+    let window = &lane["window"];
+    assert!(at(&window["from"]) < at(&window["to"]), "{status}");
+    let wait = at(&lane["until"]) - world.now();
+    assert!((1..=310).contains(&wait.num_seconds()), "{status}");
+    assert_eq!(status["allowance"]["share"], 2, "{status}");
+    assert_eq!(status["allowance"]["used_in_5_minutes"], 2, "{status}");
+    let said = world.says(&["status"]).await;
+    let lanes = line(&said, "lanes");
+    assert!(
+        lanes.contains("waits for the quota: next request in "),
+        "{said}"
+    );
+    let all = timeline(&status);
+    let states: Vec<&str> = all.iter().map(|one| one.2.as_str()).collect();
+    assert_eq!(states, ["missing", "settling"], "{status}");
+    let edge = at(&status["gaps"]["asked_until"]);
+    assert_eq!(all.last().unwrap().1, edge, "{status}");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_that_is_refused_does_not_say_that_nothing_is_missing() {
+    let world = World::graph(3).await;
+    world.configure(json!({"client_secret": "another~secret", "start_time": 48}));
+    let mut process = world.start();
+    process.prints("the client secret is wrong").await;
+    world.tell_ports(&mut process).await;
+    let said = world.says(&["status"]).await;
+    assert!(
+        line(&said, "gaps").contains("nothing has been read yet"),
+        "{said}"
+    );
+    let status = verdict(&world, 5, "failing").await;
+    assert_eq!(status["timeline"], json!([]), "{status}");
+    assert_eq!(status["gaps"]["asked_until"], Value::Null, "{status}");
+    process.stop().await;
+}
+
+/// A second tenant with the default ports is not taken for the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_on_other_files_is_not_believed() {
+    let world = World::graph(30).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    world.tell_ports(&mut process).await;
+    verdict(&world, 0, "well").await;
+    let other = tempfile::tempdir().unwrap();
+    let absent = other.path().join("absent");
+    // A copy of the files is not worked on either.
+    let copy = other.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(world.data()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+    }
+    process.stop().await;
+    let mut process = world.start();
+    world.tell_ports(&mut process).await;
+    for data in [other.path(), &absent, &copy] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+        command
+            .arg("status")
+            .arg("--config-dir")
+            .arg(world.config());
+        command.arg("--data-dir").arg(data);
+        let said = Said::of(command).await;
+        let process = line(&said, "process");
+        assert!(process.contains("not running on"), "{said}");
+        assert!(process.contains("does not work on these files"), "{said}");
+        assert_eq!(said.code, Some(3), "{said}");
+        assert!(!said.stdout.contains("\ndelivered"), "{said}");
+    }
+    let absent = !absent.exists();
+    assert!(absent, "a look makes nothing");
     process.stop().await;
 }

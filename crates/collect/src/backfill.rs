@@ -85,6 +85,9 @@ pub struct Progress {
     pub lost: i64,
     /// What keeps it from going on at the moment.
     pub trouble: Option<Trouble>,
+    /// When the source's quota lets it ask again; none when it does not wait for that.
+    #[serde(default)]
+    pub next_request: Option<DateTime<Utc>>,
 }
 
 /// What keeps a backfill from going on.
@@ -127,6 +130,9 @@ impl Order {
     }
 }
 
+/// After so many seconds its pace says something.
+const TELLING: i64 = 30;
+
 impl Progress {
     /// The backfill of `order` begins, with its `range` as far as it is not left to the live edge.
     pub fn new(order: &Order, range: Window, now: DateTime<Utc>) -> Self {
@@ -147,7 +153,22 @@ impl Progress {
             known: 0,
             lost: 0,
             trouble: None,
+            next_request: None,
         }
+    }
+
+    /// How much of what had to be read is read, in percent.
+    pub fn percent(&self) -> i64 {
+        let asked = self.asked.max(1);
+        (asked - self.left.clamp(0, asked)) * 100 / asked
+    }
+
+    /// How long the rest takes at the pace so far; none when that says nothing yet.
+    pub fn seconds_left(&self) -> Option<i64> {
+        let worked = self.worked.cast_signed();
+        let read = self.asked - self.left;
+        let is_certain = worked >= TELLING && read > 0 && self.left > 0;
+        is_certain.then(|| worked.saturating_mul(self.left) / read)
     }
 
     /// Whether nothing will happen to it any more.

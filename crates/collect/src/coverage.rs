@@ -5,6 +5,7 @@
 //! gaps, each missing, settling or final.
 
 mod backfill;
+mod intervals;
 mod lost;
 pub(super) mod windows;
 
@@ -12,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use serde::{Deserialize, Serialize};
 
+pub use self::intervals::Stage;
 use self::windows::{with, without};
 use super::evidence::Loss;
 

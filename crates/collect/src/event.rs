@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::clock::Step;
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::{Lane, backfill::Progress, evidence::Loss, letters::Stock};
 
@@ -26,6 +26,8 @@ pub enum Event<'a> {
         request_due: Option<Instant>,
         /// How far the collection has come; none when it has no live edge.
         progress: Option<Standpoint>,
+        /// What is being read, and what that waits for.
+        activity: &'a Activity,
     },
     /// A request has been under way for a minute, without its wait for the quota.
     Hanging {
@@ -237,6 +239,43 @@ impl PageCount {
     pub fn sent(&self) -> usize {
         self.new + self.late + self.changed
     }
+}
+
+/// What a collector is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// What is being read, as many windows as there are readers at most.
+    pub busy: Vec<Busy>,
+    /// When the live edge is to be asked for next; none when there is none, or it is being read.
+    pub next: Option<DateTime<Utc>>,
+    /// Batches that are sent and not accepted yet.
+    pub batches: usize,
+}
+
+/// A window that is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// What for.
+    pub lane: Lane,
+    /// The window.
+    pub window: Window,
+    /// What keeps it from going on.
+    pub waits_for: WaitsFor,
+}
+
+/// What the reading of a window waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    /// The source: its answer, or its leave to ask, which this task waits for.
+    Source(task::Id),
+    /// The receiver, which has not accepted earlier rows yet.
+    Receiver,
+    /// The store, which cannot be written.
+    Store,
+    /// The end of a pause after a failure.
+    Pause(Instant),
+    /// The turn of its reader.
+    Turn,
 }
 
 /// How far a collection has come.

@@ -1,6 +1,7 @@
 //! The async shell of the fetch loop: one task that decides and keeps the books, while pages are
 //! asked for and batches are delivered beside it, a bounded number of each.
 
+mod activity;
 mod backfill;
 mod books;
 mod delivery;
@@ -39,7 +40,7 @@ use self::{
 };
 use super::{
     Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
-    UnderWay,
+    UnderWay, WaitsFor,
     backfill::Trouble,
     journal::Journal,
     known::{BatchId, KnownRows},
@@ -127,6 +128,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     waiting: Waiting,
     /// Since when the request has been under way that was said to hang.
     hanging: Option<Instant>,
+    /// What the page that is being taken in is of.
+    taken_in: Option<(Lane, Window)>,
 }
 
 /// What came of asking.
@@ -190,6 +193,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             last_failed: BESIDE,
             waiting: Waiting::default(),
             hanging: None,
+            taken_in: None,
         }
     }
 
@@ -225,7 +229,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.keep_when_due().await?;
             self.tell_progress().await?;
             match self.wait().await? {
-                Turn::Answered(answer) => self.answered(answer.map_err(End::Failed)?).await?,
+                Turn::Answered(answer) => {
+                    self.answered(answer.map_err(End::Failed)?).await?;
+                    self.taken_in = None;
+                }
                 Turn::Delivered(first) => self.delivered(first).await?,
                 Turn::Offered(done) => Box::pin(self.offered(done)).await?,
                 Turn::Time => self.journal_when_quiet().await?,
@@ -285,6 +292,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn next_window(&mut self, slot: usize, now: DateTime<Utc>) -> Option<(Lane, Window)> {
         if slot == 0 {
             if let Some(window) = self.schedule.live(now) {
+                if self.schedule.missing() > TimeDelta::zero() {
+                    // Who looks at the timeline sees what is missing.
+                    self.keeping.changes();
+                }
                 self.tell_standing();
                 return Some((Lane::Live, window));
             }
@@ -350,7 +361,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let most = if self.is_asking() { WATCHING } else { TURN };
         let pause = self.until_due().min(most);
         self.look_at_requests();
-        self.tell_turning(pause);
+        self.tell_turning(pause, WaitsFor::Turn);
         let stop = self.parts.stop.clone();
         let mut time = pin!(tokio::time::sleep(pause));
         tokio::select! {
@@ -392,14 +403,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         holds.fold(pause, Duration::min)
     }
 
-    /// Says that the loop turns, and what it waits for.
-    fn tell_turning(&self, within: Duration) {
+    /// Says that the loop turns, and what the page waits for that is being taken in.
+    fn tell_turning(&self, within: Duration, blocker: WaitsFor) {
         let request = self.parts.source.oldest_request();
         let now = self.time().now;
         self.tell(Event::Turning {
             within,
             request_due: request.map(|request| request.since + request.limit),
             progress: self.schedule.standpoint(now),
+            activity: &self.activity(now, blocker),
         });
     }
 
@@ -458,11 +470,20 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Asks for a page beside everything else.
     fn fetch(&mut self, slot: usize, lane: Lane, window: Window, link: Option<S::Link>) {
         let source = Arc::clone(&self.parts.source);
-        self.asked.spawn(async move {
+        let task = self.asked.spawn(async move {
             let page = source.page(lane, window, link).await;
             let came = Came::Page(page);
             Answer { slot, came }
         });
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.is_asked_by(task.id());
+        }
+        if lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            // It is told when it may ask.
+            _ = backfill.changed();
+        }
     }
 
     async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
@@ -477,6 +498,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(mut pass) = self.slots.get_mut(slot).and_then(Slot::answered) else {
             return Ok(());
         };
+        self.taken_in = Some((pass.lane, pass.window));
         match page {
             Ok(page) => {
                 let damaged = page.damage().map(|damage| {

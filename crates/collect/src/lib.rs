@@ -36,12 +36,12 @@ use std::{fmt, future::Future, hash::Hash, io, ops::Range, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, Window};
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 pub use rows::known;
 
 pub use self::{
-    event::{Event, Novelty, Observer, PageCount, Standing, Standpoint},
+    event::{Activity, Busy, Event, Novelty, Observer, PageCount, Standing, Standpoint, WaitsFor},
     evidence::SourceTime,
     fetch::{Collector, Opening, Parts},
     schedule::Lane,
@@ -82,6 +82,16 @@ pub trait Source: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// How long a task that asks for a page waits for leave to ask; none when it does not.
+    fn leave_in(&self, _task: task::Id) -> Option<Duration> {
+        None
+    }
+
+    /// What the source lets be asked; none where no quota is known.
+    fn quota_use(&self) -> Option<QuotaUse> {
+        None
+    }
+
     /// Nothing more is asked: what a next run should know of it is kept now.
     fn close(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -112,6 +122,19 @@ pub struct SourceLimits {
     pub pages_per_window: u32,
     /// How long a page takes at present, without waiting for the quota; zero when that is not known.
     pub latency: Duration,
+}
+
+/// What a source lets be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// Requests in five minutes that are ours to make.
+    pub share: u32,
+    /// As many of them are allowed at present.
+    pub allowed: u32,
+    /// As many were made in the last five minutes.
+    pub used: u32,
+    /// When all of the share is allowed again; none when it is.
+    pub restored: Option<DateTime<Utc>>,
 }
 
 /// A request that is being answered.

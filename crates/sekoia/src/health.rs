@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,8 +10,9 @@ use std::{
 use base::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Response, StatusCode, request::Parts};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     log::{Latest, Log, naive},
@@ -70,6 +72,9 @@ impl Drop for Attempts {
     }
 }
 
+/// What a run tells of its work, for machines.
+type Told = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// Tells the liveness server that the trigger's loop turns; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
@@ -78,8 +83,11 @@ pub struct Heartbeat {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug)]
 struct State {
+    /// Asked when the body of `/health` is made.
+    work: Option<Told>,
+    data: Option<Uuid>,
+    metrics_port: Option<u16>,
     /// When the next beat was promised; None while nothing was promised.
     due: Option<Instant>,
     promised: Duration,
@@ -94,6 +102,15 @@ struct State {
     /// What could not be delivered and waits for a person.
     dead_letters: usize,
     stuck: bool,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("due", &self.due)
+            .field("errors", &self.errors)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How far the work has come.
@@ -131,6 +148,9 @@ impl Heartbeat {
     pub(super) fn new(clock: Clock, log: Log) -> Self {
         let now = clock.now();
         let state = State {
+            work: None,
+            data: None,
+            metrics_port: None,
             due: None,
             promised: Duration::ZERO,
             last_beat: now,
@@ -242,9 +262,27 @@ impl Heartbeat {
         self.lock().dead_letters = count;
     }
 
+    /// The body of `/health` tells this id as `data`, which lies among the files that this process works
+    /// on, so that it is not taken for another one.
+    pub(super) fn works_on(&self, data: Uuid) {
+        self.lock().data = Some(data);
+    }
+
+    /// The body of `/health` tells as `metrics_port` where the metrics of this process are.
+    pub(super) fn serves_metrics_on(&self, port: u16) {
+        self.lock().metrics_port = Some(port);
+    }
+
+    /// The body of `/health` has what this tells as `work`, until the run ends. It must be small, hold
+    /// no secret, and be told at once.
+    pub fn works(&self, told: impl Fn() -> Value + Send + Sync + 'static) {
+        self.lock().work = Some(Arc::new(told));
+    }
+
     /// Takes back every promise: nothing runs that could beat.
     pub(super) fn rest(&self) {
         let mut state = self.lock();
+        state.work = None;
         state.due = None;
         state.request_due = None;
     }
@@ -265,6 +303,9 @@ impl Heartbeat {
     }
 
     fn report(&self) -> (bool, String) {
+        // It may have locks of its own.
+        let work = self.lock().work.clone();
+        let work = work.map(|told| told());
         let mut state = self.lock();
         let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
         let overdue = state.overdue();
@@ -283,6 +324,15 @@ impl Heartbeat {
         if let Some(body) = body.as_object_mut().filter(|_| !errors.is_empty()) {
             body.insert("errors".to_owned(), errors.into());
         }
+        let own = [
+            ("data", state.data.map(|id| Value::from(id.to_string()))),
+            ("metrics_port", state.metrics_port.map(Value::from)),
+        ];
+        for (name, value) in own {
+            if let (Some(body), Some(value)) = (body.as_object_mut(), value) {
+                body.insert(name.to_owned(), value);
+            }
+        }
         let behind = state.progress.and_then(|progress| {
             let age = progress.behind()?.num_seconds();
             Some(json!({"missing_since": naive(progress.missing), "seconds": age}))
@@ -292,6 +342,9 @@ impl Heartbeat {
         }
         if let Some(body) = body.as_object_mut().filter(|_| state.dead_letters > 0) {
             body.insert("dead_letters".to_owned(), state.dead_letters.into());
+        }
+        if let (Some(body), Some(work)) = (body.as_object_mut(), work) {
+            body.insert("work".to_owned(), work);
         }
         let Latest { error, warning } = self.log.latest();
         for (name, said) in [("last_error", error), ("last_warning", warning)] {
@@ -323,8 +376,6 @@ impl Heartbeat {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::log::tests::log;
 

@@ -9,13 +9,15 @@ use base::{
 use bytes::Bytes;
 use chrono::NaiveDateTime;
 use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::{
     Directories, Environment, StartError,
     config::Configuration,
     log::LAST_ERROR_FILE,
     runtime::{http_client, reader},
-    storage::Storage,
+    storage::{Stamp, Storage},
 };
 
 /// A process on the same machine answers at once, or does not.
@@ -36,8 +38,10 @@ pub struct Running {
     pub in_use: bool,
     /// The port of this machine that was asked for its health.
     pub port: u16,
-    /// What a process answered; none when there was no answer.
+    /// What a process answered that works on these files; none when there was no such answer.
     pub process: Option<Answers>,
+    /// Whether something else answered there.
+    pub other_answers: bool,
     /// The last error that a process has kept among the files, this one or one before it.
     pub kept_error: Option<LogLine>,
 }
@@ -65,6 +69,15 @@ pub struct Errors {
     /// What should have been delivered long ago; none when there is nothing.
     #[serde(default)]
     pub behind: Option<Behind>,
+    /// The id that lies among the files that it works on; none when it does not tell.
+    #[serde(default)]
+    data: Option<Uuid>,
+    /// Where its metrics are.
+    #[serde(default)]
+    metrics_port: Option<u16>,
+    /// What it is doing, as the trigger tells it; null when it does not.
+    #[serde(default)]
+    pub work: Value,
     /// The last error in its log.
     pub last_error: Option<LogLine>,
     /// The last warning in its log.
@@ -115,35 +128,45 @@ impl Running {
         let port = configuration.port("liveness_port", 8000)?;
         let metrics_port = configuration.port("metrics_port", 8020)?;
         let storage = reader.storage();
+        let answer = Answers::from(port, metrics_port).await?;
+        let is_other = answer.is_some();
+        let stamp = Stamp::find(&storage).await.map(|stamp| stamp.id);
+        // Without an id it may work on any files.
+        let process = answer
+            .flatten()
+            .filter(|process| process.errors.data.is_some() && process.errors.data == stamp);
         Ok(Self {
             kept_error: kept_error(&storage).await,
             storage,
             place: seen.0,
             in_use: seen.1,
             port,
-            process: Answers::from(port, metrics_port).await?,
+            other_answers: is_other && process.is_none(),
+            process,
         })
     }
 }
 
 impl Answers {
-    async fn from(port: u16, metrics_port: u16) -> Result<Option<Self>, StartError> {
+    /// What answers at this port: none when nothing does, and nothing of it when it is no trigger.
+    async fn from(port: u16, metrics_port: u16) -> Result<Option<Option<Self>>, StartError> {
         // No proxy leads to this machine.
         let http = Http::client(&ClientOptions::default())?;
         let Some((status, health)) = get(&http, port, "health").await else {
             return Ok(None);
         };
-        let Ok(errors) = serde_json::from_slice(&health) else {
-            // Something else listens there.
-            return Ok(None);
+        let Ok(errors) = serde_json::from_slice::<Errors>(&health) else {
+            return Ok(Some(None));
         };
+        // The port of the settings may be that of another process.
+        let metrics_port = errors.metrics_port.unwrap_or(metrics_port);
         let metrics = get(&http, metrics_port, "metrics").await;
         let text = metrics.map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
-        Ok(Some(Self {
+        Ok(Some(Some(Self {
             alive: status == 200,
             errors,
             metrics: text.unwrap_or_default(),
-        }))
+        })))
     }
 
     /// The sum of a metric over its labels; none when there is none of that name.
@@ -200,6 +223,9 @@ mod tests {
                 count,
                 sides: BTreeMap::new(),
                 behind: None,
+                data: None,
+                metrics_port: None,
+                work: Value::Null,
                 last_error,
                 last_warning,
             };
@@ -230,6 +256,9 @@ mod tests {
                 count: 0,
                 sides: BTreeMap::new(),
                 behind: None,
+                data: None,
+                metrics_port: None,
+                work: Value::Null,
                 last_error: None,
                 last_warning: None,
             },

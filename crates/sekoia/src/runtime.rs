@@ -33,7 +33,8 @@ use super::{
     serve::{Server, serve},
     settings, stop,
     storage::{
-        Around, ObjectSettings, Opened, Reader, StateFile, Storage, StorageError, Whereabouts,
+        Around, ObjectSettings, Opened, Reader, Stamp, StateFile, Storage, StorageError,
+        Whereabouts,
     },
 };
 
@@ -256,9 +257,17 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("sekoiaio-module"))
 }
 
-/// Looks now and then whether the files are still ours, where nothing is sent that would ask for it.
-async fn watch(storage: Storage) {
+/// Says in the files and in `/health` that this process works on them, and looks now and then whether
+/// they are still ours, where nothing is sent that would ask for it.
+async fn watch(storage: Storage, heartbeat: Heartbeat) {
+    let stamp = Stamp::new();
+    let mut is_left = false;
     loop {
+        // A failure is told where something that matters more cannot be written.
+        if !is_left && stamp.leave(&storage).await.is_ok() {
+            heartbeat.works_on(stamp.id);
+            is_left = true;
+        }
         time::sleep(LOOK).await;
         storage.held().await;
     }
@@ -314,18 +323,20 @@ impl<'a> Start<'a> {
                 health.answer(request)
             })
             .await?;
-        let _metrics = self
+        let scrapes = self
             .listen("metrics_port", 8020, "Metrics", move |request| {
                 scraped.answer(request)
             })
             .await?;
+        heartbeat.serves_metrics_on(scrapes.port);
         let Some(opened) = self.open_storage(&self.host.directories.data).await? else {
             return Ok(());
         };
         let storage = opened.storage();
         let log = self.log.clone();
         let keeper = Keeper::start(log.clone(), storage.clone());
-        let _watch = AbortOnDropHandle::new(tokio::spawn(watch(storage.clone())));
+        let _watch =
+            AbortOnDropHandle::new(tokio::spawn(watch(storage.clone(), heartbeat.clone())));
         let result = self.run_with(storage, heartbeat, metrics, deadline).await;
         if let Err(error) = &result {
             log.remember(&chain(error));

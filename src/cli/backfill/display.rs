@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
+use chrono::{DateTime, Utc};
 use collect::backfill::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sekoia::{Console, Level};
@@ -53,12 +54,12 @@ impl Display {
     }
 
     /// Shows how far it has got.
-    pub(super) fn show(&mut self, progress: &Progress) {
+    pub(super) fn show(&mut self, progress: &Progress, now: DateTime<Utc>) {
         let (asked, left) = (
             progress.asked.max(1),
             progress.left.clamp(0, progress.asked.max(1)),
         );
-        let text = told(progress);
+        let text = told(progress, now);
         if self.on_terminal {
             if self.bar.is_hidden() {
                 self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -86,23 +87,19 @@ fn above(bar: &ProgressBar, text: &str) {
     bar.suspend(|| say(text));
 }
 
-fn told(progress: &Progress) -> String {
+fn told(progress: &Progress, now: DateTime<Utc>) -> String {
     let mut text = format!(
         "{} new, {} known, until {}",
         progress.new,
         progress.known,
         progress.complete_until.format("%m-%d %H:%M"),
     );
-    if let Some(minutes) = minutes_left(progress) {
-        text.push_str(&format!(", {minutes} min left"));
+    if let Some(seconds) = progress.seconds_left() {
+        text.push_str(&format!(", {} min left", seconds / 60 + 1));
+    }
+    if let Some(next) = progress.next_request.filter(|next| *next > now) {
+        let seconds = (next - now).num_seconds() + 1;
+        text.push_str(&format!(", quota: next request in {seconds} s"));
     }
     text
-}
-
-/// At the pace so far; none when that says nothing yet.
-fn minutes_left(progress: &Progress) -> Option<i64> {
-    let worked = progress.worked.cast_signed();
-    let read = progress.asked - progress.left;
-    let is_certain = worked >= 30 && read > 0 && progress.left > 0;
-    is_certain.then(|| worked.saturating_mul(progress.left) / read / 60 + 1)
 }

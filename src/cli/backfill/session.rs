@@ -256,7 +256,7 @@ impl<'a> Session<'a> {
                 () = tokio::time::sleep(LOOK) => {}
             }
             if let Some(progress) = self.progress(files, order).await? {
-                self.display.show(&progress);
+                self.display.show(&progress, self.errand.clock().now());
                 let trouble = progress.trouble.filter(|trouble| trouble.person);
                 refused |= trouble.is_some();
                 // The log has said what to do; or the trigger has just done it.
@@ -296,7 +296,7 @@ impl<'a> Session<'a> {
             }
             if let Some(progress) = self.progress(&files, order).await? {
                 untaken = None;
-                self.display.show(&progress);
+                self.display.show(&progress, self.errand.clock().now());
                 match progress.phase {
                     Phase::Running => {}
                     Phase::Done => return Ok(Outcome::Done),

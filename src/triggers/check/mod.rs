@@ -14,7 +14,8 @@ use url::Url;
 
 use self::network::Reached;
 use super::{
-    collection::Collection, formats::Later, gaps::Gaps, state::Found, tenant, words::span,
+    backfill::Standing, collection::Collection, formats::Later, gaps::Gaps, state::Found, tenant,
+    words::span,
 };
 
 const NETWORK: Topic = Topic {
@@ -219,6 +220,14 @@ async fn find_position(
                 if let Some(facts) = facts.as_object_mut() {
                     facts.insert("gaps".to_owned(), gaps.facts());
                     facts.insert("folder".to_owned(), folder.clone().into());
+                }
+            }
+            if let Ok(standing) = Standing::in_storage(&storage).await
+                && let Some((told, unfinished, _)) = standing.tell(None, context.clock.now())
+            {
+                text.push_str(&format!("; a backfill is not finished: {told}"));
+                if let Some(facts) = facts.as_object_mut() {
+                    facts.insert("backfill".to_owned(), unfinished);
                 }
             }
             if !folder.is_empty() {

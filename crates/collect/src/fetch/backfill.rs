@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::{
         Checkpoint, Event, Sink, Source, Store,
         backfill::{Order, Phase, Progress, Trouble},
     },
-    Collector, End,
+    Collector, End, Lane,
 };
 
 /// Progress is written at most this often.
@@ -266,9 +266,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if backfill.due_in() != Some(Duration::ZERO) {
             return Ok(());
         }
+        let next_request = self.slots.iter().filter_map(|slot| {
+            let lane = slot.pass.as_ref().map(|pass| pass.lane);
+            let task = slot.asked_by().filter(|_| lane == Some(Lane::Backfill))?;
+            let leave = self.parts.source.leave_in(task)?;
+            Some(now + TimeDelta::from_std(leave).ok()?)
+        });
+        let next_request = next_request.min();
         backfill.told = Some(Instant::now());
         backfill.changed = false;
         backfill.progress.at = now;
+        backfill.progress.next_request = next_request;
         backfill.progress.worked = backfill.before + backfill.since.elapsed().as_secs();
         let progress = backfill.progress.clone();
         let mut backoff = super::books::store_backoff();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        Checkpoint, Event, Sink, Source, Store,
+        Checkpoint, Event, Sink, Source, Store, WaitsFor,
         known::{BatchId, Filed},
         timeline::Timeline,
     },
@@ -90,6 +90,11 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
+    /// It is to be kept soon.
+    pub(super) fn changes(&mut self) {
+        self.changed = true;
+    }
+
     /// How long until it is to be kept; none when it has not changed.
     fn due_in(&self) -> Option<Duration> {
         let rested = self.kept.map_or(KEEPING, |kept| kept.elapsed());
@@ -256,7 +261,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let pause = backoff.next_pause(None);
         self.tell(Event::StoreFailed { error, pause });
-        self.tell_turning(pause);
+        self.tell_turning(pause, WaitsFor::Store);
         self.until_stopped(tokio::time::sleep(pause)).await
     }
 }

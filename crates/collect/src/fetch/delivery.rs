@@ -8,7 +8,7 @@ use tokio::{task::JoinError, time::Instant};
 
 use super::{
     super::{
-        Batch, Checkpoint, Event, GivenUp, Pushed, Receipt, Sink, Source, Store,
+        Batch, Checkpoint, Event, GivenUp, Pushed, Receipt, Sink, Source, Store, WaitsFor,
         event::{Novelty, PageCount},
         known::{Admission, BatchId, Filed},
     },
@@ -103,7 +103,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         pass.pages += 1;
         pass.rows += page.len() as u64;
-        pass.new += (page.len() - count.known.min(page.len())) as u64;
+        pass.new += count.sent() as u64;
         if pass.lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill
         {
@@ -314,7 +314,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Ok(());
         };
         while !self.has_room() {
-            self.tell_turning(super::TURN);
+            self.tell_turning(super::TURN, WaitsFor::Receiver);
             let stop = self.parts.stop.clone();
             // So that the loop is seen to turn, however long the intake is down.
             let due = [self.accepted.due_in(), self.unsynced.due_in()];

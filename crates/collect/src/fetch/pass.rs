@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, RowRef, Window};
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::{
     Draft, Lane,
@@ -41,6 +41,8 @@ pub(super) struct Slot<L, B> {
     /// What is being read. None while a page of it is taken in, too.
     pub(super) pass: Option<Pass<L, B>>,
     asking_since: Option<Instant>,
+    /// The task that asks.
+    task: Option<task::Id>,
 }
 
 /// The reading of one window.
@@ -106,6 +108,7 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
         Self {
             pass: None,
             asking_since: None,
+            task: None,
         }
     }
 
@@ -135,6 +138,7 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
     /// The answer came: the pass to go on with.
     pub(super) fn answered(&mut self) -> Option<Pass<L, B>> {
         self.asking_since = None;
+        self.task = None;
         self.pass.take()
     }
 
@@ -143,6 +147,16 @@ impl<L: Clone + Eq + Hash, B> Slot<L, B> {
         let is_begun = |pass: &Pass<L, B>| pass.link.is_some() || pass.pages > 0;
         let may_be = self.waits() && !self.pass.as_ref().is_some_and(is_begun);
         may_be.then(|| self.pass.take()).flatten()
+    }
+
+    /// This task asks for its page.
+    pub(super) fn is_asked_by(&mut self, task: task::Id) {
+        self.task = Some(task);
+    }
+
+    /// The task that asks for its page; none when none does.
+    pub(super) fn asked_by(&self) -> Option<task::Id> {
+        self.task
     }
 
     /// Since when a page is being waited for.

@@ -1,13 +1,14 @@
-//! Waiting for the quota.
+//! Queue for the quota.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use base::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use super::quota::{Allowance, Quota, Urgency};
 
@@ -17,6 +18,32 @@ pub struct Limiter {
     quota: Arc<Mutex<Quota>>,
     clock: Clock,
     began: (DateTime<Utc>, Instant),
+    waiting: Queue,
+}
+
+/// When the turn of each task comes that waits for leave.
+type Queue = Arc<Mutex<HashMap<task::Id, Instant>>>;
+
+/// A task's wait for leave, which ends when this is dropped.
+struct Queued<'a> {
+    waiting: &'a Queue,
+    task: Option<task::Id>,
+}
+
+impl Queued<'_> {
+    fn goes_on_until(&self, turn: Instant) {
+        if let Some(task) = self.task {
+            lock(self.waiting).insert(task, turn);
+        }
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task {
+            lock(self.waiting).remove(&task);
+        }
+    }
 }
 
 impl Limiter {
@@ -26,6 +53,7 @@ impl Limiter {
             quota: Arc::new(Mutex::new(quota)),
             began: (clock.now(), Instant::now()),
             clock,
+            waiting: Queue::default(),
         }
     }
 
@@ -59,13 +87,29 @@ impl Limiter {
 
     /// Waits until a request may be sent, which then counts. May be dropped at any time.
     pub(crate) async fn admit(&self, urgency: Urgency) {
+        let turn = Queued {
+            waiting: &self.waiting,
+            task: task::try_id(),
+        };
         loop {
             let wait = self.quota().take(urgency, self.now());
-            match wait {
-                None => return,
-                Some(wait) => tokio::time::sleep(wait).await,
-            }
+            let Some(wait) = wait else {
+                return;
+            };
+            turn.goes_on_until(Instant::now() + wait);
+            tokio::time::sleep(wait).await;
         }
+    }
+
+    /// How long a task still waits for leave, as far as that is known; none when it does not wait.
+    pub fn leave_in(&self, task: task::Id) -> Option<Duration> {
+        let turn = *lock(&self.waiting).get(&task)?;
+        Some(turn.saturating_duration_since(Instant::now()))
+    }
+
+    /// How many requests were made in the last 5 minutes.
+    pub fn used(&self) -> u32 {
+        self.quota().used_at(self.now())
     }
 
     /// The request that was admitted last was not sent.
@@ -85,6 +129,41 @@ impl Limiter {
     }
 
     fn quota(&self) -> MutexGuard<'_, Quota> {
-        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.quota)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Share;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_known_while_it_waits() {
+        let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let limiter = Limiter::new(Quota::new(Share::new(1).unwrap()), clock);
+        limiter.admit(Urgency::Now).await;
+        assert_eq!(limiter.used(), 1);
+        let waits = |limiter: Limiter| async move { limiter.admit(Urgency::Now).await };
+        let first = tokio::spawn(waits(limiter.clone()));
+        let given_up = tokio::spawn(waits(limiter.clone()));
+        tokio::time::sleep(Duration::from_secs(21)).await;
+        for task in [first.id(), given_up.id()] {
+            let left = limiter.leave_in(task).unwrap();
+            assert!((270..=280).contains(&left.as_secs()), "{left:?}");
+        }
+        let gone = given_up.id();
+        given_up.abort();
+        _ = given_up.await;
+        assert_eq!(limiter.leave_in(gone), None);
+        let done = first.id();
+        first.await.unwrap();
+        assert_eq!(limiter.leave_in(done), None);
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(limiter.used(), 0, "it counts for five minutes");
     }
 }

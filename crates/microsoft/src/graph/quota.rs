@@ -249,6 +249,12 @@ impl Quota {
         self.turn_of_later().is_some_and(|turn| turn <= now)
     }
 
+    /// Requests in the period up to now.
+    pub fn used_at(&mut self, now: DateTime<Utc>) -> u32 {
+        self.forget(now);
+        self.used()
+    }
+
     /// Requests in the last period.
     fn used(&self) -> u32 {
         u32::try_from(self.sent.len()).unwrap_or(TENANT)

@@ -12,6 +12,7 @@ mod lock;
 mod memory;
 mod object;
 mod opened;
+mod stamp;
 mod state_file;
 mod whereabouts;
 
@@ -25,6 +26,7 @@ pub(super) use self::{
     examine::Examined,
     object::{Around, ObjectReader, ObjectSettings},
     opened::Opened,
+    stamp::Stamp,
     whereabouts::{Reader, Whereabouts},
 };
 pub use self::{

@@ -1,5 +1,8 @@
 //! Where a collection stands, from its files and from its process.
 
+mod lanes;
+mod order;
+
 use std::collections::BTreeMap;
 
 use base::http::chain;
@@ -8,7 +11,9 @@ use microsoft::BOUND;
 use sekoia::{Answers, Running, Storage};
 use serde_json::{Value, json};
 
+use self::lanes::Doing;
 use super::{
+    backfill,
     formats::Later,
     gaps::Gaps,
     source::{QUOTA_FILE, UsedQuota},
@@ -30,16 +35,19 @@ pub(crate) enum Verdict {
     Failing,
     /// A process works on the data, but it does not answer here.
     NotReached,
+    /// A process runs and nothing fails, but rows are missing for longer than its settings explain.
+    Behind,
 }
 
 impl Verdict {
     /// All of them, by exit code.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Well,
         Self::NotRunning,
         Self::Stuck,
         Self::Failing,
         Self::NotReached,
+        Self::Behind,
     ];
 
     /// Its word for machines.
@@ -50,6 +58,7 @@ impl Verdict {
             Self::Stuck => "stuck",
             Self::Failing => "failing",
             Self::NotReached => "not reached",
+            Self::Behind => "behind",
         }
     }
 
@@ -61,6 +70,7 @@ impl Verdict {
             Self::Stuck => 4,
             Self::Failing => 5,
             Self::NotReached => 6,
+            Self::Behind => 7,
         }
     }
 
@@ -72,6 +82,9 @@ impl Verdict {
             Self::Stuck => "running, but stuck",
             Self::Failing => "running, but something fails",
             Self::NotReached => "running, but not reached at its port",
+            Self::Behind => {
+                "running, and nothing fails, but rows are missing for longer than the settings explain"
+            }
         }
     }
 
@@ -79,6 +92,7 @@ impl Verdict {
         match &running.process {
             Some(process) if !process.alive => Self::Stuck,
             Some(process) if process.errors.count > 0 || !usable => Self::Failing,
+            Some(process) if process.errors.behind.is_some() => Self::Behind,
             Some(_) => Self::Well,
             None if running.in_use => Self::NotReached,
             None => Self::NotRunning,
@@ -100,7 +114,7 @@ pub(crate) struct Status {
 pub(crate) struct Line {
     /// Its name, the same for people and machines.
     pub(crate) name: &'static str,
-    /// What there is to say.
+    /// What there is to say; empty where it is for machines only.
     pub(crate) text: String,
     /// The same for machines; null where another line has it.
     pub(crate) facts: Value,
@@ -116,12 +130,17 @@ pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
     let position = position(storage, now).await;
     let later = Later::in_storage(storage).await.ok().flatten();
     let verdict = Verdict::of(running, !position.bad && later.is_none());
+    let doing = running.process.as_ref().map(Doing::of);
     let mut lines = vec![process(running, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
     lines.extend(tenant(running).await);
     lines.push(position);
     lines.extend(running.process.as_ref().and_then(behind));
-    lines.extend(timeline(storage).await);
+    lines.extend(timeline(storage, doing.as_ref(), now).await);
+    lines.extend(backfill(storage, running.in_use, now).await);
+    if let Some(doing) = &doing {
+        lines.extend(doing.lines(now));
+    }
     lines.extend(running.process.as_ref().map(clock));
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
     lines.extend(quota(running, storage, now).await);
@@ -145,14 +164,23 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
             };
             (format!("running{since} on {place}{stuck}"), !process.alive)
         }
-        None if running.in_use => (
-            format!("running on {place}, but not reached at port {port} of this machine"),
-            false,
-        ),
-        None => (
-            format!("not running on {place}, and no answer at port {port} of this machine"),
-            true,
-        ),
+        None => {
+            let answer = if running.other_answers {
+                format!(
+                    "what answers at port {port} of this machine does not work on these files: \
+                     give each trigger a `liveness_port` and a `metrics_port` of its own"
+                )
+            } else {
+                format!("no answer at port {port} of this machine")
+            };
+            match running.in_use {
+                true => (
+                    format!("running on {place}, but not reached: {answer}"),
+                    false,
+                ),
+                false => (format!("not running on {place}, and {answer}"), true),
+            }
+        }
     };
     let facts = json!({
         "running": running.process.is_some() || running.in_use,
@@ -194,16 +222,18 @@ fn behind(process: &Answers) -> Option<Line> {
     Some(line("behind", text, facts, true))
 }
 
-/// What lies behind the live edge, and is not done with.
-async fn timeline(storage: &Storage) -> Vec<Line> {
+/// What lies behind the live edge, and is not done with. `doing` is what a process tells that reads it.
+async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) -> Vec<Line> {
     let gaps = match Gaps::in_storage(storage).await {
         Ok(gaps) => gaps,
         Err(error) => return vec![line("gaps", chain(&error), json!({}), true)],
     };
-    let none = || "none".to_owned();
-    let missing = gaps.missing();
-    let bad = missing.is_some();
-    let text = missing.unwrap_or_else(none);
+    let (mut text, bad) = match gaps.missing() {
+        Some(missing) => (missing, true),
+        None => (gaps.none(), false),
+    };
+    let eta = doing.and_then(|doing| doing.eta(now)).filter(|_| bad);
+    text.extend(eta.map(|left| format!(", done in about {}", span(left))));
     let mut lines = vec![line("gaps", text, gaps.facts(), bad)];
     lines.extend(
         gaps.lost()
@@ -213,9 +243,22 @@ async fn timeline(storage: &Storage) -> Vec<Line> {
         gaps.skipped()
             .map(|text| line("skipped", text, Value::Null, true)),
     );
-    let settling = gaps.settling().unwrap_or_else(none);
+    let settling = gaps.settling().unwrap_or_else(|| "none".to_owned());
     lines.push(line("settling", settling, Value::Null, false));
+    lines.push(line("timeline", String::new(), gaps.timeline(), false));
     lines
+}
+
+/// What a person has asked for besides; none when that has ended, or there was nothing.
+async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option<Line> {
+    let name = "backfill";
+    match backfill::Standing::in_storage(storage).await {
+        Ok(standing) => {
+            let (text, facts, bad) = standing.tell(Some(in_use), now)?;
+            Some(line(name, text, facts, bad))
+        }
+        Err(error) => Some(line(name, error.to_string(), json!({}), true)),
+    }
 }
 
 /// What the process knows of the time.
@@ -290,8 +333,19 @@ async fn quota(running: &Running, storage: &Storage, now: DateTime<Utc>) -> Opti
     let text = storage.read(QUOTA_FILE).await.ok()??;
     let stamps = UsedQuota::parse(&text);
     let since = (now - TimeDelta::minutes(5)).timestamp_millis();
-    let used = stamps.iter().filter(|stamp| **stamp > since).count();
-    let mut text = format!("{used} of the tenant's 100 requests used in the last 5 minutes");
+    let kept = stamps.iter().filter(|stamp| **stamp > since).count();
+    // What is kept lags behind what the process knows.
+    let told = running.process.as_ref().and_then(|process| {
+        let told = process
+            .errors
+            .work
+            .get("allowance")?
+            .get("used_in_5_minutes");
+        usize::try_from(told?.as_u64()?).ok()
+    });
+    let used = told.unwrap_or(kept);
+    let mut text =
+        format!("{used} of the tenant's 100 requests in 5 minutes are used by this trigger");
     let process = running.process.as_ref();
     let figure = |name| process.and_then(|process| process.own_metric(name));
     #[allow(clippy::cast_possible_truncation, reason = "a date")]

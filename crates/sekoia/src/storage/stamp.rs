@@ -1,0 +1,67 @@
+//! Tells which process works on the files, so that nobody takes another one for it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Storage, StorageError};
+
+/// Where it lies among the files.
+const FILE: &str = "process.json";
+
+/// The version of its form.
+const VERSION: u32 = 1;
+
+/// The life of a process that works on the files. Each start has a new one, so that a copy of the
+/// files, or a folder that another process had before, is not taken for its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    version: u32,
+    /// Told by `/health`, too.
+    pub(crate) id: Uuid,
+}
+
+impl Stamp {
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        Self {
+            version: VERSION,
+            id: Uuid::new_v4(),
+        }
+    }
+
+    /// Puts it among the files.
+    pub(crate) async fn leave(self, storage: &Storage) -> Result<(), StorageError> {
+        let text = serde_json::to_vec(&self).map_err(|error| StorageError::Failed {
+            operation: "write",
+            name: FILE.to_owned(),
+            source: error.into(),
+        })?;
+        storage.write_lightly(FILE, text).await
+    }
+
+    /// The last one; none when there is none, or none that can be read.
+    pub(crate) async fn find(storage: &Storage) -> Option<Self> {
+        let text = storage.read(FILE).await.ok()??;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryBackend;
+
+    #[tokio::test]
+    async fn the_last_process_is_found() {
+        let storage = Storage::new(MemoryBackend::default());
+        assert_eq!(Stamp::find(&storage).await, None);
+        let (first, second) = (Stamp::new(), Stamp::new());
+        assert_ne!(first.id, second.id);
+        for stamp in [first, second] {
+            stamp.leave(&storage).await.unwrap();
+            assert_eq!(Stamp::find(&storage).await, Some(stamp));
+        }
+        storage.write(FILE, "{").await.unwrap();
+        assert_eq!(Stamp::find(&storage).await, None);
+    }
+}

@@ -1,0 +1,188 @@
+//! What a collection is doing at the moment, as `/health` tells it to `status`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base::Clock;
+use chrono::{DateTime, TimeDelta, Utc};
+use collect::{Activity, Busy, Lane, QuotaUse, Source, WaitsFor};
+use sekoia::Heartbeat;
+use serde_json::{Value, json};
+use tokio::{task, time::Instant};
+
+use super::eta::Eta;
+
+/// Keeps what the fetch loop has said last; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Working(Arc<Mutex<Now>>);
+
+#[derive(Clone, Debug, Default)]
+struct Now {
+    activity: Activity,
+    /// When nothing is missing any more, at the pace of late.
+    caught_up: Option<DateTime<Utc>>,
+    eta: Eta,
+}
+
+impl Working {
+    /// `/health` tells it from now on, with what `source` knows of its quota.
+    pub(super) fn told_by<S: Source>(&self, heartbeat: &Heartbeat, source: &Arc<S>, clock: &Clock) {
+        let (this, source, clock) = (self.clone(), Arc::clone(source), clock.clone());
+        heartbeat.works(move || {
+            let leave = |task| source.leave_in(task);
+            let state = this.lock().clone();
+            told(&state, leave, source.quota_use(), clock.now())
+        });
+    }
+
+    /// The fetch loop does this now.
+    pub(super) fn does(&self, activity: &Activity) {
+        self.lock().activity.clone_from(activity);
+    }
+
+    /// So much is missing. When it will be read, as far as the pace tells.
+    pub(super) fn lacks(&self, missing: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut state = self.lock();
+        let caught_up = state.eta.observe(missing, now);
+        state.caught_up = caught_up;
+        caught_up
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The word of a lane for people; metrics have a shorter one.
+pub(super) const fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Live => "live",
+        Lane::Settle => "settling",
+        Lane::Backlog => "backlog",
+        Lane::Backfill => "backfill",
+    }
+}
+
+fn told(
+    state: &Now,
+    leave: impl Fn(task::Id) -> Option<std::time::Duration>,
+    allowance: Option<QuotaUse>,
+    now: DateTime<Utc>,
+) -> Value {
+    let Now {
+        activity,
+        caught_up,
+        ..
+    } = state;
+    let lanes = activity.busy.iter().map(|busy| {
+        let Busy {
+            lane: of,
+            window,
+            waits_for,
+        } = *busy;
+        let (waits_for, left) = match waits_for {
+            WaitsFor::Source(task) => match leave(task) {
+                Some(left) => ("quota", Some(left)),
+                None => ("answer", None),
+            },
+            WaitsFor::Receiver => ("intake", None),
+            WaitsFor::Store => ("data directory", None),
+            WaitsFor::Pause(until) => (
+                "pause",
+                Some(until.saturating_duration_since(Instant::now())),
+            ),
+            WaitsFor::Turn => ("turn", None),
+        };
+        let until = left.and_then(|left| Some(now + TimeDelta::from_std(left).ok()?));
+        json!({
+            "lane": lane(of),
+            "window": {"from": window.start(), "to": window.end()},
+            "waits_for": waits_for,
+            "until": until,
+        })
+    });
+    let allowance = allowance.map(|allowance| {
+        let QuotaUse {
+            share,
+            allowed,
+            used,
+            restored,
+        } = allowance;
+        json!({
+            "share": share,
+            "allowed_in_5_minutes": allowed,
+            "allowed_until": restored,
+            "used_in_5_minutes": used,
+        })
+    });
+    json!({
+        "lanes": lanes.collect::<Vec<_>>(),
+        "next_query": activity.next,
+        "caught_up": caught_up,
+        "batches_on_their_way": activity.batches,
+        "allowance": allowance,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use rows::Window;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_lane_tells_what_it_waits_for() {
+        let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let window = Window::new(now - TimeDelta::minutes(1), now).unwrap();
+        let asks = tokio::spawn(std::future::pending::<()>()).id();
+        let queues = tokio::spawn(std::future::pending::<()>()).id();
+        let busy = |lane, waits_for| Busy {
+            lane,
+            window,
+            waits_for,
+        };
+        let until = Instant::now() + Duration::from_secs(7);
+        let activity = Activity {
+            busy: vec![
+                busy(Lane::Live, WaitsFor::Source(asks)),
+                busy(Lane::Settle, WaitsFor::Source(queues)),
+                busy(Lane::Backlog, WaitsFor::Pause(until)),
+                busy(Lane::Backfill, WaitsFor::Receiver),
+            ],
+            next: None,
+            batches: 4,
+        };
+        let allowance = QuotaUse {
+            share: 90,
+            allowed: 68,
+            used: 68,
+            restored: Some(now),
+        };
+        let leave = |task| (task == queues).then_some(Duration::from_secs(21));
+        let state = Now {
+            activity,
+            ..Now::default()
+        };
+        let told = told(&state, leave, Some(allowance), now);
+        let lanes: Vec<_> = (0..4)
+            .map(|lane| {
+                let lane = &told["lanes"][lane];
+                (&lane["lane"], &lane["waits_for"], &lane["until"])
+            })
+            .map(|(lane, waits, until)| {
+                let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+                [word(lane), word(waits), word(until)]
+            })
+            .collect();
+        let expected = [
+            ["live", "answer", "-"],
+            ["settling", "quota", "2026-11-18T11:07:01Z"],
+            ["backlog", "pause", "2026-11-18T11:06:47Z"],
+            ["backfill", "intake", "-"],
+        ];
+        assert_eq!(lanes, expected);
+        assert_eq!(told["lanes"][0]["window"]["from"], "2026-11-18T11:05:40Z");
+        assert_eq!(told["allowance"]["allowed_in_5_minutes"], 68);
+        assert_eq!(told["batches_on_their_way"], 4);
+    }
+}
