@@ -64,7 +64,8 @@ impl World {
         }
     }
 
-    fn act(&mut self, at: Ticks, action: Action) {
+    /// Lets this happen, as if at `at`.
+    pub(crate) fn act(&mut self, at: Ticks, action: Action) {
         match action {
             Action::Fault {
                 endpoint,

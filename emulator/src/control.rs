@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Emulator, Endpoint, FaultRule, Scope, Settings,
+    added::Added,
     answer::{Answer, Call},
 };
 
@@ -17,7 +18,14 @@ GET    /_emulator/verdict            what was never delivered, twice, or unasked
 GET    /_emulator/verdict?format=json
 GET    /_emulator/freshness          how soon what is new was delivered; ?frequency=60&format=json
 GET    /_emulator/stats              requests by endpoint and status
-GET    /_emulator/requests           the latest 100 requests
+GET    /_emulator/requests           the latest 100 requests; or those ?after=0, oldest first
+POST   /_emulator/ledger/forget      forgets every delivery, for a collector that begins anew
+GET    /_emulator/accepted           what the intake has accepted since the event number
+                                     ?after=0, the newest ?most=100 of it
+GET    /_emulator/logs               the same of the log entries of the platform
+GET    /_emulator/quota              how much of the tenant's quota is used, by everybody
+POST   /_emulator/rows               adds a row: {\"recipient\":\"a@contoso.example\",
+                                     \"visible_in\":60}; see the README
 GET    /_emulator/settings           every switch
 PATCH  /_emulator/settings           turns switches: {\"report\":{\"permitted\":false}}
 GET    /_emulator/faults             the faults in force
@@ -41,11 +49,44 @@ pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
         (&Method::GET, "verdict") => verdict(emulator, call),
         (&Method::GET, "freshness") => freshness(emulator, call),
         (&Method::GET, "stats") => Answer::json(200, &stats(emulator)),
+        (&Method::GET, "requests") if call.option("after").is_some() => {
+            let (after, most) = since(call);
+            Answer::json(200, &json!(emulator.requests_since(after, most).items))
+        }
+        (&Method::POST, "ledger/forget") => {
+            emulator.forget_deliveries();
+            done()
+        }
         (&Method::GET, "requests") => {
             let world = emulator.world();
             let latest: Vec<_> = world.journal.all().rev().take(100).collect();
             Answer::json(200, &json!(latest))
         }
+        (&Method::GET, "accepted") => {
+            let (after, most) = since(call);
+            let new = emulator.accepted_since(after, most);
+            let events = new
+                .items
+                .iter()
+                .map(|event| json!({ "at": event.at, "text": event.text }));
+            Answer::json(
+                200,
+                &json!({ "number": new.number, "events": events.collect::<Vec<_>>() }),
+            )
+        }
+        (&Method::GET, "logs") => {
+            let (after, most) = since(call);
+            let new = emulator.logs_since(after, most);
+            Answer::json(200, &json!({ "number": new.number, "logs": new.items }))
+        }
+        (&Method::GET, "quota") => Answer::json(200, &json!(emulator.quota_use())),
+        (&Method::POST, "rows") => match serde_json::from_slice::<Added>(&call.body) {
+            Ok(added) => match added.add(emulator) {
+                Ok(rows) => Answer::json(200, &json!({ "rows": rows })),
+                Err(error) => wrong(error),
+            },
+            Err(error) => wrong(&error.to_string()),
+        },
         (&Method::GET, "settings") => Answer::json(200, &json!(emulator.settings())),
         (&Method::PATCH, "settings") => patch(emulator, call),
         (&Method::GET, "faults") => Answer::json(200, &json!(emulator.world().faults.rules())),
@@ -79,6 +120,16 @@ pub(crate) fn answer(emulator: &Emulator, rest: &str, call: &Call) -> Answer {
         }
         _ => Answer::new(404, "text/plain; charset=utf-8", HELP),
     }
+}
+
+/// After which number, and how many at most.
+fn since(call: &Call) -> (u64, usize) {
+    let number = |name| call.option(name).and_then(|text| text.parse::<u64>().ok());
+    let most = number("most").unwrap_or(100).min(10_000);
+    (
+        number("after").unwrap_or(0),
+        usize::try_from(most).unwrap_or(100),
+    )
 }
 
 fn done() -> Answer {

@@ -9,12 +9,13 @@ use std::{
 use axum::Router;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    AcceptedEvent, Clock, Endpoint, FaultRule, Freshness, LogEntry, NewRow, RecordedRequest, Scope,
-    Settings, Status, TraceRow, Traffic, Verdict,
+    AcceptedEvent, Action, Clock, Endpoint, FaultRule, Freshness, LogEntry, NewRow,
+    RecordedRequest, Scope, Settings, Status, TraceRow, Traffic, Verdict,
     agenda::Agenda,
     exchange,
     faults::Faults,
@@ -23,7 +24,7 @@ use crate::{
     microsoft::{Quota, SigningKey},
     rows::{Rows, Selection},
     time::{Ticks, ticks},
-    world::{Bounded, World},
+    world::{self, Bounded, World},
 };
 
 /// What an emulator starts with.
@@ -35,6 +36,26 @@ pub struct Options {
     pub traffic: Traffic,
     /// How the services behave.
     pub settings: Settings,
+}
+
+/// What came in of late.
+#[derive(Clone, Debug)]
+pub struct Since<T> {
+    /// How many there have been so far: the number of the newest.
+    pub number: u64,
+    /// The newest of those that are new, oldest first.
+    pub items: Vec<T>,
+}
+
+/// How much of the tenant's quota is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct QuotaUse {
+    /// Requests that count at present, whoever has made them.
+    pub used: usize,
+    /// How many are allowed.
+    pub limit: u32,
+    /// In how many seconds.
+    pub seconds: u32,
 }
 
 /// The emulated services. Clones share the same world.
@@ -74,6 +95,7 @@ impl Emulator {
             journal: Journal::default(),
             accepted: VecDeque::new(),
             accepted_bytes: 0,
+            accepted_number: 0,
             logs: Bounded::default(),
             callbacks: Bounded::default(),
             envelopes: Bounded::default(),
@@ -106,7 +128,7 @@ impl Emulator {
         self.clock.now() + TimeDelta::seconds(skew)
     }
 
-    /// What the module takes for the present time: as [`Action::ModuleClock`](crate::Action) has it.
+    /// What the module takes for the present time: as [`Action::ModuleClock`] has it.
     pub fn module_time(&self) -> DateTime<Utc> {
         let ahead = TimeDelta::try_seconds(self.world().module_ahead);
         let shown = self
@@ -216,6 +238,48 @@ impl Emulator {
     /// [`IntakeSettings::kept_bytes`](crate::IntakeSettings::kept_bytes) allows.
     pub fn accepted(&self) -> Vec<AcceptedEvent> {
         self.world().accepted.iter().cloned().collect()
+    }
+
+    /// What the intake has accepted since the event with the number `after` (0 for all): the newest
+    /// `most` events of it, and the number of the newest.
+    pub fn accepted_since(&self, after: u64, most: usize) -> Since<AcceptedEvent> {
+        let world = self.world();
+        world::since(&world.accepted, world.accepted_number, after, most)
+    }
+
+    /// The log entries that the platform has received since the one with the number `after`, as
+    /// [`Emulator::accepted_since`] has it.
+    pub fn logs_since(&self, after: u64, most: usize) -> Since<LogEntry> {
+        self.world().logs.since(after, most)
+    }
+
+    /// The requests since the one with the number `after`, as [`Emulator::accepted_since`] has it.
+    /// One that is not answered yet has no status.
+    pub fn requests_since(&self, after: u64, most: usize) -> Since<RecordedRequest> {
+        self.world().journal.since(after, most)
+    }
+
+    /// Lets something of a scenario happen now.
+    pub fn act(&self, action: Action) {
+        let now = self.ticks();
+        self.world().act(now, action);
+    }
+
+    /// The ledger forgets every delivery, as for a module that begins from nothing.
+    pub fn forget_deliveries(&self) {
+        self.world().ledger.forget_deliveries();
+    }
+
+    /// How much of the tenant's quota is used at present, by everybody.
+    pub fn quota_use(&self) -> QuotaUse {
+        let now = self.ticks();
+        let world = &mut *self.world();
+        let settings = &world.settings.graph.quota;
+        QuotaUse {
+            used: world.quota.used(settings, now),
+            limit: settings.requests,
+            seconds: settings.seconds,
+        }
     }
 
     /// The latest requests to an endpoint, oldest first.

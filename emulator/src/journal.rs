@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::Endpoint;
+use crate::{Endpoint, Since, world};
 
 /// Requests that are remembered.
 const KEPT_REQUESTS: usize = 20_000;
@@ -99,6 +99,12 @@ impl Journal {
         all.filter(|request| request.endpoint == endpoint)
             .cloned()
             .collect()
+    }
+
+    /// The requests after the one with this number: the newest `most` of them, oldest first.
+    pub(crate) fn since(&self, after: u64, most: usize) -> Since<RecordedRequest> {
+        let number = self.first + self.requests.len() as u64;
+        world::since(&self.requests, number, after, most)
     }
 
     pub(crate) fn all(&self) -> impl DoubleEndedIterator<Item = &RecordedRequest> {

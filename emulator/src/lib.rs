@@ -29,6 +29,7 @@
     reason = "a test double: an impossible state shall stop the test that met it, loudly"
 )]
 
+mod added;
 mod agenda;
 mod answer;
 mod certificate;
@@ -58,7 +59,7 @@ mod world;
 pub use certificate::TestCertificate;
 pub use clock::Clock;
 pub use connection::{ConnectionDropped, ConnectionNumber};
-pub use emulator::{Emulator, Options};
+pub use emulator::{Emulator, Options, QuotaUse, Since};
 pub use fault::{Fault, PAST, RejectionShape};
 pub use faults::{Endpoint, FaultRule};
 pub use journal::RecordedRequest;

@@ -317,23 +317,8 @@ impl Scenario {
         emulator
     }
 
-    /// The scenario as JSON in one line.
-    pub fn to_json(&self) -> String {
-        json!(self).to_string()
-    }
-}
-
-impl std::str::FromStr for Scenario {
-    type Err = serde_json::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        serde_json::from_str(text)
-    }
-}
-
-/// What happens when, for people.
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What happens when, for people: seconds after the start, and a sentence.
+    pub fn plan(&self) -> Vec<(u64, String)> {
         let mut lines: Vec<(u64, String)> = Vec::new();
         for event in &self.timeline {
             lines.push((event.at, event.action.to_string()));
@@ -353,7 +338,27 @@ impl fmt::Display for Scenario {
             at += life.away;
         }
         lines.sort_by_key(|(at, _)| *at);
-        for (at, line) in lines {
+        lines
+    }
+
+    /// The scenario as JSON in one line.
+    pub fn to_json(&self) -> String {
+        json!(self).to_string()
+    }
+}
+
+impl std::str::FromStr for Scenario {
+    type Err = serde_json::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(text)
+    }
+}
+
+/// What happens when, for people.
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, line) in self.plan() {
             writeln!(f, "  {:>9}  {line}", clock_face(at))?;
         }
         Ok(())

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
-    AcceptedEvent, LogEntry, Settings,
+    AcceptedEvent, LogEntry, Settings, Since,
     agenda::Agenda,
     faults::Faults,
     journal::Journal,
@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) accepted: VecDeque<AcceptedEvent>,
     pub(crate) accepted_bytes: usize,
+    /// How many events were accepted so far, by whatever key.
+    pub(crate) accepted_number: u64,
     pub(crate) logs: Bounded<LogEntry>,
     pub(crate) callbacks: Bounded<Value>,
     pub(crate) envelopes: Bounded<Bytes>,
@@ -52,24 +54,51 @@ pub(crate) struct World {
 
 /// The latest of what came in.
 #[derive(Debug)]
-pub(crate) struct Bounded<T>(VecDeque<T>);
+pub(crate) struct Bounded<T> {
+    items: VecDeque<T>,
+    /// How many there were so far.
+    number: u64,
+}
 
 impl<T> Default for Bounded<T> {
     fn default() -> Self {
-        Self(VecDeque::new())
+        Self {
+            items: VecDeque::new(),
+            number: 0,
+        }
     }
 }
 
 impl<T: Clone> Bounded<T> {
     pub(crate) fn push(&mut self, item: T) {
-        if self.0.len() == KEPT {
-            self.0.pop_front();
+        if self.items.len() == KEPT {
+            self.items.pop_front();
         }
-        self.0.push_back(item);
+        self.number += 1;
+        self.items.push_back(item);
     }
 
     pub(crate) fn to_vec(&self) -> Vec<T> {
-        self.0.iter().cloned().collect()
+        self.items.iter().cloned().collect()
+    }
+
+    pub(crate) fn since(&self, after: u64, most: usize) -> Since<T> {
+        since(&self.items, self.number, after, most)
+    }
+}
+
+/// What has come in since the one with the number `after`: the newest `most` of it, oldest first.
+pub(crate) fn since<T: Clone>(
+    items: &VecDeque<T>,
+    number: u64,
+    after: u64,
+    most: usize,
+) -> Since<T> {
+    let new = usize::try_from(number.saturating_sub(after)).unwrap_or(usize::MAX);
+    let shown = new.min(items.len()).min(most);
+    Since {
+        number,
+        items: items.iter().skip(items.len() - shown).cloned().collect(),
     }
 }
 
@@ -77,6 +106,7 @@ impl World {
     /// Keeps the text of an accepted event, and lets go of the oldest ones.
     pub(crate) fn keep(&mut self, event: AcceptedEvent) {
         self.accepted_bytes += event.text.len();
+        self.accepted_number += 1;
         self.accepted.push_back(event);
         while self.accepted_bytes > self.settings.intake.kept_bytes
             && let Some(oldest) = self.accepted.pop_front()

@@ -124,6 +124,73 @@ async fn the_control_interface_turns_switches_and_adds_faults() {
     );
 }
 
+#[tokio::test]
+async fn the_control_interface_shows_what_is_new_and_takes_rows() {
+    let emulator = emulator(0);
+    let control = async |method: &str, path: &str, body: serde_json::Value| {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/_emulator/{path}"));
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        send(emulator.sekoia_router(), request).await
+    };
+    let wave = json!({ "recipient": "u{}@contoso.example", "recipients": 3, "visible_in": 60,
+                       "then": [{ "in": 90, "status": "failed" }] });
+    let added = control("POST", "rows", wave).await;
+    assert_eq!(added.status, 200);
+    assert_eq!(added.json()["rows"], 3);
+    let now = json!({ "recipient": "a@contoso.example", "subject": "now" });
+    assert_eq!(control("POST", "rows", now).await.status, 200);
+    let seen = report(&emulator, TRACE, "*/*").await.text();
+    assert!(seen.contains("a@contoso.example") && !seen.contains("u0@"));
+    for wrong in [
+        json!({ "recipient": "a", "recipients": 0 }),
+        json!({ "subject": "x" }),
+    ] {
+        assert_eq!(control("POST", "rows", wrong).await.status, 400);
+    }
+
+    let batch = json!({ "intake_key": "emulated-intake-key", "jsons": ["{}", "[]"] });
+    let request = Request::post("/intake/batch").body(Body::from(batch.to_string()));
+    send(emulator.sekoia_router(), request.unwrap()).await;
+    let new = control("GET", "accepted?after=1", json!(null)).await.json();
+    assert_eq!(
+        (new["number"].as_u64(), new["events"][0]["text"].as_str()),
+        (Some(2), Some("[]"))
+    );
+    assert_eq!(new["events"].as_array().unwrap().len(), 1);
+    let none = emulator.accepted_since(2, 10);
+    assert_eq!((none.number, none.items.len()), (2, 0));
+    assert_eq!(
+        emulator.accepted_since(0, 1).items[0].text,
+        "[]",
+        "the newest"
+    );
+
+    let logs = control("GET", "logs", json!(null)).await.json();
+    assert_eq!(logs["number"], 0);
+    let quota = control("GET", "quota", json!(null)).await.json();
+    assert_eq!(
+        (quota["used"].as_u64(), quota["limit"].as_u64()),
+        (Some(0), Some(100))
+    );
+    let requests = control("GET", "requests?after=1", json!(null)).await.json();
+    assert_eq!(requests.as_array().unwrap().len(), 1);
+    assert_eq!(requests[0]["endpoint"], "intake");
+    assert_eq!(
+        emulator.verdict(&emulator::Scope::default()).unasked.count,
+        2
+    );
+    assert_eq!(
+        control("POST", "ledger/forget", json!(null)).await.status,
+        200
+    );
+    assert_eq!(
+        emulator.verdict(&emulator::Scope::default()).unasked.count,
+        0
+    );
+}
+
 /// Sends a request over a real socket and reads until the connection ends.
 async fn raw(emulator: &Emulator, running: &Running) -> Result<String, ErrorKind> {
     let port = running.microsoft().port().unwrap();

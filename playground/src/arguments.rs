@@ -7,13 +7,18 @@ use clap::{Parser, ValueEnum};
 /// Runs the real message-trace process against an emulated Microsoft 365 and Sekoia.io, and says
 /// at the end whether any row was lost or doubled.
 ///
-/// Exit code 0: nothing is missing, doubled or unasked, and the module stopped cleanly.
+/// On a terminal it opens a page, on which one adds, starts, watches, breaks and stops the trigger.
+/// With --events, --duration, --scenario or --no-page, or without a terminal, it starts the trigger
+/// by itself and prints lines.
+///
+/// Exit code 0: rows were delivered, nothing is missing, doubled or unasked, and the module stopped
+/// cleanly.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
-    /// The trigger to run.
-    #[arg(long, value_enum, default_value_t = Trigger::Graph)]
-    pub(crate) trigger: Trigger,
+    /// The trigger to run [default: message_trace_graph]; on the page, the one that is chosen already.
+    #[arg(long, value_enum)]
+    pub(crate) trigger: Option<Trigger>,
     /// Exactly this many rows wait at the start and no mail arrives later; the run ends by itself
     /// when they are delivered.
     #[arg(long, value_name = "ROWS", conflicts_with = "rate")]
@@ -38,6 +43,33 @@ pub(crate) struct Arguments {
         conflicts_with_all = ["events", "rate", "backlog", "duration", "seed"]
     )]
     pub(crate) scenario: Option<PathBuf>,
+    /// Starts the trigger at once and prints lines, as without a terminal.
+    #[arg(long)]
+    pub(crate) no_page: bool,
+    /// The port of the page on the loopback address, 0 for any; asks for the page also without a
+    /// terminal.
+    #[arg(
+        long,
+        value_name = "PORT",
+        conflicts_with_all = ["events", "duration", "scenario", "no_page"]
+    )]
+    pub(crate) port: Option<u16>,
+}
+
+impl Arguments {
+    /// The trigger to run by itself.
+    pub(crate) fn trigger(&self) -> Trigger {
+        self.trigger.unwrap_or(Trigger::Graph)
+    }
+
+    /// Whether the run is to be shown on a page.
+    pub(crate) fn wants_page(&self, terminal: bool) -> bool {
+        let scripted = self.events.is_some()
+            || self.duration.is_some()
+            || self.scenario.is_some()
+            || self.no_page;
+        self.port.is_some() || (terminal && !scripted)
+    }
 }
 
 /// The triggers of the module.
@@ -55,6 +87,9 @@ pub(crate) enum Trigger {
 }
 
 impl Trigger {
+    /// All of them, the usual one first.
+    pub(crate) const ALL: [Self; 3] = [Self::Graph, Self::Oauth, Self::Account];
+
     /// The module's command.
     pub(crate) fn command(self) -> &'static str {
         match self {
@@ -90,6 +125,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_person_gets_a_page_and_a_script_does_not() {
+        let parse = |words: &[&str]| {
+            Arguments::try_parse_from([["playground"].as_slice(), words].concat()).unwrap()
+        };
+        assert!(parse(&[]).wants_page(true) && !parse(&[]).wants_page(false));
+        assert!(parse(&["--port=0"]).wants_page(false));
+        assert!(parse(&["--trigger=message_trace", "--rate=2"]).wants_page(true));
+        for script in [
+            "--no-page",
+            "--events=5",
+            "--duration=5",
+            "--scenario=s.json",
+        ] {
+            assert!(!parse(&[script]).wants_page(true), "{script}");
+            assert!(Arguments::try_parse_from(["playground", "--port=0", script]).is_err());
+        }
     }
 
     #[test]

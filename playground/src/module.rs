@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -21,7 +21,7 @@ use crate::site::Site;
 const NAME: &str = "message-trace";
 
 /// The module promises to stop within 5 seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Builds the module as the playground itself was built, where that was by cargo, and returns the
 /// binary, which is found beside the playground's own.
@@ -64,6 +64,20 @@ pub(crate) async fn build() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
+/// Forbids a process to write to files, as a full disk does, or allows it again.
+pub(crate) fn limit_files(pid: u32, full: bool) -> anyhow::Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed()).context("there is no such process")?;
+    let present = prlimit(
+        Some(pid),
+        Resource::Fsize,
+        Rlimit {
+            current: full.then_some(0),
+            maximum: None,
+        },
+    );
+    present.map(|_| ()).context("the system refuses it")
+}
+
 /// A running module process; it is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Module {
@@ -74,7 +88,11 @@ pub(crate) struct Module {
 impl Module {
     /// Starts the module as the platform does, knowing nothing but the site.
     pub(crate) fn start(binary: &Path, command: &str, site: &Site) -> anyhow::Result<Self> {
-        let mut process = Command::new(binary)
+        // A file-size limit that is met later, where a full disk is played, is to be an error of the
+        // write and not a signal that ends the process.
+        let mut process = Command::new("/bin/sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(binary)
             .arg(command)
             .args([OsStr::new("--config-dir"), site.configuration().as_os_str()])
             .args([OsStr::new("--data-dir"), site.data().as_os_str()])
@@ -103,6 +121,37 @@ impl Module {
             .context("cannot read the module's log")
     }
 
+    /// Its process id; none once it has ended.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Asks it to stop, as the platform does.
+    pub(crate) fn ask_to_stop(&self) -> anyhow::Result<()> {
+        let id = self.process.id();
+        match id.and_then(|id| Pid::from_raw(id.cast_signed())) {
+            Some(id) => kill_process(id, Signal::TERM).context("cannot signal the module"),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for its end, and kills it where that does not come by itself. Nothing is read from it any
+    /// more.
+    pub(crate) async fn end(mut self, at_once: bool) -> anyhow::Result<ExitStatus> {
+        // One that closed its log is about to end by itself.
+        let patience = if at_once { Duration::ZERO } else { PATIENCE };
+        if let Ok(status) = timeout(patience, self.process.wait()).await {
+            return status.context("cannot wait for the module");
+        }
+        self.process
+            .start_kill()
+            .context("cannot kill the module")?;
+        self.process
+            .wait()
+            .await
+            .context("cannot wait for the module")
+    }
+
     /// Kills the module, and hands what is left of its log to `show`.
     pub(crate) async fn kill(mut self, show: impl Fn(&str)) -> anyhow::Result<()> {
         self.process
@@ -121,13 +170,7 @@ impl Module {
     ///
     /// When it does not stop in time; it is killed then.
     pub(crate) async fn stop(mut self, show: impl Fn(&str)) -> anyhow::Result<ExitStatus> {
-        if let Some(id) = self
-            .process
-            .id()
-            .and_then(|id| Pid::from_raw(id.cast_signed()))
-        {
-            kill_process(id, Signal::TERM).context("cannot signal the module")?;
-        }
+        self.ask_to_stop()?;
         let rest = async {
             while let Some(line) = self.log_line().await? {
                 show(&line);

@@ -2,23 +2,19 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{
-    Backlog, Clock, Emulator, Ending, Endpoint, ModuleLife, Running, Scenario, Scope, Traffic,
-    Verdict,
-};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval, sleep},
-};
+use emulator::{Backlog, Ending, ModuleLife, Scenario, Scope, Traffic, Verdict};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
     arguments::Arguments,
     module::{self, Module},
     screen::Screen,
-    site::Site,
-    status::{Meter, Status, thousands},
+    signals::Signals,
+    site::form,
+    status::{Meter, thousands},
+    world::World,
 };
 
 /// No run is longer, if nobody says how long it shall be, in seconds.
@@ -27,34 +23,52 @@ const FOREVER: u64 = 10 * 365 * 24 * 3600;
 /// Runs the module through its lives; true when the verdict is clean and the module stopped as it
 /// should.
 pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Result<bool> {
+    let mut signals = Signals::catch()?;
     let scenario = scenario(arguments)?;
-    let binary = module::build().await?;
-    let emulator = scenario.begin(Clock::system());
-    let started = emulator.clock().now();
-    let running = emulator.serve().await?;
-    let site = Site::create(arguments.trigger, &scenario, &emulator, &running)?;
-    screen.line(introduction(arguments, &scenario, &binary, &running, &site));
-    let goal = arguments.events.map(|_| started);
-    let watch = Watch {
-        emulator: &emulator,
-        site: &site,
-        screen,
+    let binary = tokio::select! {
+        binary = module::build() => binary?,
+        () = signals.any() => bail!("asked to end before the module was built"),
     };
-    let start = || Module::start(&binary, arguments.trigger.command(), &site);
-    let lived = watch.lives(&scenario.lives, start, goal).await?;
+    let world = World::begin(scenario).await?;
+    let form = form(
+        arguments.trigger(),
+        &world.scenario,
+        &world.emulator,
+        &world.running,
+    )?;
+    world.site.configure(&world.site.configuration(), &form)?;
+    screen.line(introduction(arguments, &world, &binary));
+    let goal = arguments.events.map(|_| world.started);
+    let mut watch = Watch {
+        world: &world,
+        screen,
+        signals,
+    };
+    let start = || Module::start(&binary, arguments.trigger().command(), &world.site);
+    let lived = watch.lives(&world.scenario.lives, start, goal).await?;
 
     let scope = Scope {
-        received_before: goal.or_else(|| site.mark()),
+        received_before: goal.or_else(|| world.site.mark()),
         ..Scope::default()
     };
-    let verdict = emulator.verdict(&scope);
+    let verdict = world.emulator.verdict(&scope);
     screen.close();
     screen.line(format_args!(
         "\n{verdict}{}",
         meaning(&verdict, scope.received_before, lived.kills)
     ));
     if arguments.scenario.is_some() {
-        screen.line(emulator.freshness(None, site.frequency()?));
+        let frequency = world.site.frequency()?;
+        screen.line(world.emulator.freshness(None, frequency));
+    }
+    let too_short = arguments.events.filter(|_| lived.end == Some(End::Time));
+    if let Some(rows) = too_short {
+        screen.line(format_args!(
+            "The time was too short: {} of {} rows were delivered in it. Give more with --duration, \
+             or leave it out.",
+            thousands(verdict.delivered),
+            thousands(rows)
+        ));
     }
     if let Some(complaint) = &lived.complaint {
         screen.line(format_args!(
@@ -62,13 +76,14 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
         ));
     }
     let clean = lived.complaint.is_none() && is_excused(&verdict, lived.kills);
-    if !clean {
+    // Where time or rows were wanting, the folder explains nothing.
+    if !clean && verdict.expected > 0 && too_short.is_none() {
         screen.line(format_args!(
             "Its configuration and state are kept in {}.",
-            site.keep().display()
+            world.site.keep().display()
         ));
     }
-    Ok(clean)
+    Ok(clean && verdict.accepted > 0)
 }
 
 /// The scenario of the file, or the one that the command line describes.
@@ -94,7 +109,7 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
 }
 
 /// Rows that are visible at once and never change, so that each must arrive exactly once.
-fn traffic(arguments: &Arguments) -> Traffic {
+pub(crate) fn traffic(arguments: &Arguments) -> Traffic {
     #[allow(
         clippy::cast_possible_truncation,
         reason = "the command line allows 0 to 719 hours"
@@ -115,13 +130,13 @@ fn traffic(arguments: &Arguments) -> Traffic {
     }
 }
 
-fn introduction(
-    arguments: &Arguments,
-    scenario: &Scenario,
-    binary: &Path,
-    running: &Running,
-    site: &Site,
-) -> String {
+fn introduction(arguments: &Arguments, world: &World, binary: &Path) -> String {
+    let World {
+        scenario,
+        running,
+        site,
+        ..
+    } = world;
     let minutes = scenario.traffic.backlog.span.num_minutes() as f64;
     let hours = (minutes / 6.0).round() / 10.0;
     let mail = match scenario.traffic.backlog.rows {
@@ -160,7 +175,7 @@ fn introduction(
   What follows is the module's own log.
 ",
         binary = binary.display(),
-        command = arguments.trigger.command(),
+        command = arguments.trigger().command(),
         health = site.health,
         metrics = site.metrics,
         microsoft = running.microsoft(),
@@ -169,17 +184,20 @@ fn introduction(
 
 /// Whether the module did all that it can: a kill may come between the intake's answer and the note
 /// that is made of it.
-fn is_excused(verdict: &Verdict, kills: u32) -> bool {
+pub(crate) fn is_excused(verdict: &Verdict, kills: u32) -> bool {
     verdict.missing.count == 0
         && verdict.unasked.count == 0
         && (verdict.doubled.count == 0 || kills > 0)
 }
 
 /// What the verdict says, in a sentence.
-fn meaning(verdict: &Verdict, mark: Option<DateTime<Utc>>, kills: u32) -> String {
+pub(crate) fn meaning(verdict: &Verdict, mark: Option<DateTime<Utc>>, kills: u32) -> String {
     let Some(mark) = mark else {
         return "The module has not read a single window of time to its end.".to_owned();
     };
+    if verdict.expected == 0 && verdict.accepted == 0 {
+        return "There was no row to deliver: this says nothing of the module.".to_owned();
+    }
     let mark = mark.format("%F %T");
     if verdict.is_clean() {
         format!("Every row received before {mark} UTC was delivered, and none of them twice.")
@@ -218,15 +236,17 @@ impl std::fmt::Display for End {
 
 /// What is watched during a run.
 struct Watch<'a> {
-    emulator: &'a Emulator,
-    site: &'a Site,
+    world: &'a World,
     screen: &'a Screen,
+    signals: Signals,
 }
 
 /// How the lives of the module went.
 #[derive(Debug, Default)]
 struct Lived {
     kills: u32,
+    /// Why the last life ended.
+    end: Option<End>,
     /// How it ended, where that was not as it should.
     complaint: Option<String>,
 }
@@ -235,16 +255,18 @@ impl Watch<'_> {
     /// Leads the module through its lives, up to the last or to the first that ends unlike the
     /// others.
     async fn lives(
-        &self,
+        &mut self,
         lives: &[ModuleLife],
         start: impl Fn() -> anyhow::Result<Module>,
         goal: Option<DateTime<Utc>>,
     ) -> anyhow::Result<Lived> {
         let mut lived = Lived::default();
-        let show = |line: &str| self.screen.line(line);
+        let screen = self.screen;
+        let show = |line: &str| screen.line(line);
         for (index, life) in lives.iter().enumerate() {
             let mut module = start()?;
             let end = self.until_end(&mut module, goal, life.seconds).await?;
+            lived.end = Some(end);
             if (end, life.end) == (End::Time, Ending::Kill) {
                 self.screen.line("-- the time is over: killing the module");
                 module.kill(show).await?;
@@ -261,7 +283,8 @@ impl Watch<'_> {
             if last || end != End::Time || lived.complaint.is_some() {
                 break;
             }
-            if self.stay_away(life.away).await? == End::Asked {
+            if self.stay_away(life.away).await == End::Asked {
+                lived.end = Some(End::Asked);
                 break;
             }
         }
@@ -269,32 +292,27 @@ impl Watch<'_> {
     }
 
     /// Waits until the module is to start again.
-    async fn stay_away(&self, seconds: u64) -> anyhow::Result<End> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    async fn stay_away(&mut self, seconds: u64) -> End {
         self.screen
             .line(format_args!("-- the module starts again in {seconds} s"));
         tokio::select! {
-            _ = interrupt.recv() => Ok(End::Asked),
-            _ = terminate.recv() => Ok(End::Asked),
-            () = sleep(Duration::from_secs(seconds)) => Ok(End::Time),
+            () = self.signals.any() => End::Asked,
+            () = sleep(Duration::from_secs(seconds)) => End::Time,
         }
     }
 
     /// Shows the module's log and status until it is to end: on a signal, after so many seconds, or
     /// when the module says that everything before `goal` is delivered.
     async fn until_end(
-        &self,
+        &mut self,
         module: &mut Module,
         goal: Option<DateTime<Utc>>,
         seconds: u64,
     ) -> anyhow::Result<End> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
         let mut look = interval(Duration::from_millis(100));
         let mut show = interval(self.screen.interval());
         show.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut meter = Meter::start(self.emulator.accepted_count(None));
+        let mut meter = Meter::start(self.world.emulator.accepted_count(None));
         let time = sleep(Duration::from_secs(seconds));
         tokio::pin!(time);
         loop {
@@ -303,46 +321,17 @@ impl Watch<'_> {
                     Some(line) => self.screen.line(line),
                     None => return Ok(End::Alone),
                 },
-                _ = show.tick() => self.screen.status(self.status(&mut meter)),
+                _ = show.tick() => self.screen.status(self.world.status(&mut meter)),
                 _ = look.tick(), if goal.is_some() => {
-                    if self.site.mark() >= goal {
+                    if self.world.site.mark() >= goal {
                         // It may all have happened since the last one.
-                        self.screen.status(self.status(&mut meter));
+                        self.screen.status(self.world.status(&mut meter));
                         return Ok(End::Delivered);
                     }
                 }
-                _ = interrupt.recv() => return Ok(End::Asked),
-                _ = terminate.recv() => return Ok(End::Asked),
+                () = self.signals.any() => return Ok(End::Asked),
                 () = &mut time => return Ok(End::Time),
             }
         }
-    }
-
-    fn status(&self, meter: &mut Meter) -> Status {
-        let delivered = self.emulator.accepted_count(None);
-        Status {
-            delivered,
-            rate: meter.rate(delivered),
-            lag: self
-                .site
-                .mark()
-                .map(|mark| self.emulator.clock().now() - mark),
-            window: self.window(),
-        }
-    }
-
-    /// The window of the last query that has reached the emulator.
-    fn window(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-        let services = [Endpoint::Graph, Endpoint::Report];
-        let request = services
-            .iter()
-            .find_map(|service| self.emulator.latest_request(*service))?;
-        let filter = request.query("$filter")?;
-        // Either service takes two dates, the start first; one of them in quotes.
-        let mut dates = filter
-            .split([' ', '\''])
-            .filter_map(|word| DateTime::parse_from_rfc3339(word).ok())
-            .map(|date| date.to_utc());
-        Some((dates.next()?, dates.next()?))
     }
 }

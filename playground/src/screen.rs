@@ -28,6 +28,11 @@ impl Screen {
         Self::Terminal(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())))
     }
 
+    /// Whether somebody may be looking.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Terminal(_))
+    }
+
     /// How often the status should be shown.
     pub(crate) fn interval(&self) -> Duration {
         match self {

@@ -9,13 +9,16 @@ use std::{
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Emulator, Running, Scenario, Settings};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::arguments::Trigger;
 
 /// Seconds between two queries: the least that the manifest allows, so that there is much to see.
 const FREQUENCY: u64 = 10;
+
+/// The file of the trigger's settings.
+pub(crate) const SETTINGS_FILE: &str = "trigger_configuration";
 
 /// A fresh directory that a module process runs in; it is deleted on drop.
 #[derive(Debug)]
@@ -28,13 +31,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Writes what the platform's runtime would have written for this trigger.
-    pub(crate) fn create(
-        trigger: Trigger,
-        scenario: &Scenario,
-        emulator: &Emulator,
-        running: &Running,
-    ) -> anyhow::Result<Self> {
+    /// Writes what the platform's runtime would have written, but for the settings of a trigger.
+    pub(crate) fn create(emulator: &Emulator, running: &Running) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("playground-").tempdir();
         let [health, metrics] = free_ports().context("no port is free on this machine")?;
         let site = Self {
@@ -45,10 +43,6 @@ impl Site {
         let settings = emulator.settings();
         let files = [
             ("module_configuration", json!({}).to_string()),
-            (
-                "trigger_configuration",
-                form(trigger, scenario, emulator, running)?.to_string(),
-            ),
             ("token", settings.platform.token.expose().to_owned()),
             ("url_callback", running.callback_url()),
             ("url_logs", running.logs_url()),
@@ -57,14 +51,24 @@ impl Site {
             ("liveness_port", health.to_string()),
             ("metrics_port", metrics.to_string()),
         ];
-        for directory in [site.configuration(), site.data()] {
+        for directory in [site.configuration(), site.draft(), site.data()] {
             fs::create_dir(&directory).with_context(|| format!("cannot make {directory:?}"))?;
         }
-        for (name, content) in files {
-            let path = site.configuration().join(name);
-            fs::write(&path, content).with_context(|| format!("cannot write {path:?}"))?;
+        for folder in [site.configuration(), site.draft()] {
+            for (name, content) in &files {
+                let path = folder.join(name);
+                fs::write(&path, content).with_context(|| format!("cannot write {path:?}"))?;
+            }
         }
         Ok(site)
+    }
+
+    /// Writes the settings of the trigger into one of the folders of a configuration, in one step.
+    pub(crate) fn configure(&self, folder: &Path, form: &Map<String, Value>) -> anyhow::Result<()> {
+        let (path, new) = (folder.join(SETTINGS_FILE), folder.join(".new"));
+        let text = serde_json::to_string_pretty(form)?;
+        fs::write(&new, text).with_context(|| format!("cannot write {new:?}"))?;
+        fs::rename(&new, &path).with_context(|| format!("cannot write {path:?}"))
     }
 
     /// The directory itself.
@@ -77,22 +81,38 @@ impl Site {
         self.path().join("symphony")
     }
 
+    /// The same with settings that are still being written.
+    pub(crate) fn draft(&self) -> PathBuf {
+        self.path().join("draft")
+    }
+
     /// Stands for `/symphony_data`.
     pub(crate) fn data(&self) -> PathBuf {
         self.path().join("symphony_data")
     }
 
+    /// Empties the state, for a start from nothing.
+    pub(crate) fn forget(&self) -> anyhow::Result<()> {
+        let data = self.data();
+        fs::remove_dir_all(&data).with_context(|| format!("cannot remove {data:?}"))?;
+        fs::create_dir(&data).with_context(|| format!("cannot make {data:?}"))
+    }
+
+    /// A file of the module's state, as JSON; none while it is not there.
+    pub(crate) fn state(&self, file: &str) -> Option<Value> {
+        serde_json::from_slice(&fs::read(self.data().join(file)).ok()?).ok()
+    }
+
     /// Everything received before this instant has been delivered, says the module.
     pub(crate) fn mark(&self) -> Option<DateTime<Utc>> {
-        let state = fs::read(self.data().join("context.json")).ok()?;
-        let state: Value = serde_json::from_slice(&state).ok()?;
+        let state = self.state("context.json")?;
         let mark = state.get("most_recent_date_requested")?.as_str()?;
         Some(DateTime::parse_from_rfc3339(mark).ok()?.to_utc())
     }
 
     /// How often the module asks.
     pub(crate) fn frequency(&self) -> anyhow::Result<TimeDelta> {
-        let form = fs::read(self.configuration().join("trigger_configuration"))?;
+        let form = fs::read(self.configuration().join(SETTINGS_FILE))?;
         let form: Value = serde_json::from_slice(&form)?;
         let seconds = form.get("frequency").and_then(Value::as_i64);
         seconds
@@ -106,13 +126,13 @@ impl Site {
     }
 }
 
-/// The form of the trigger, filled in.
-fn form(
+/// The form of the trigger, filled in with what works in the emulated organization.
+pub(crate) fn form(
     trigger: Trigger,
     scenario: &Scenario,
     emulator: &Emulator,
     running: &Running,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<Map<String, Value>> {
     let settings = emulator.settings();
     let key = settings
         .intake
@@ -141,7 +161,10 @@ fn form(
             form.extend(part);
         }
     }
-    Ok(form)
+    match form {
+        Value::Object(form) => Ok(form),
+        _ => Ok(Map::new()),
+    }
 }
 
 /// A service account of the emulated organization.

@@ -1,7 +1,15 @@
 //! The README's first command, without a terminal.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test's helpers may panic, as the test itself may"
+)]
+
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn a_run_on_graph_ends_with_a_clean_verdict() {
@@ -116,6 +124,80 @@ fn a_scenario_that_is_none_is_answered_with_a_sentence() {
     assert!(!run.status.success());
     let screen = String::from_utf8_lossy(&run.stdout);
     assert!(screen.contains("\"/dev/null\" is no scenario"), "{screen}");
+}
+
+/// A playground that runs until it is asked to end, as by a terminal that is closed.
+fn ends_with(arguments: &[&str], seen: &str, signal: Signal) -> Option<(Option<i32>, String)> {
+    let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
+    if !playground.with_file_name("message-trace").exists() {
+        return None;
+    }
+    let mut run = Command::new(playground)
+        .args(arguments)
+        .env_remove("CARGO")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the playground starts");
+    let out = run.stdout.take().expect("a pipe");
+    let mut screen = String::new();
+    for line in BufReader::new(out).lines() {
+        let line = line.expect("a line");
+        let is_it = line.contains(seen) && !screen.contains(seen);
+        screen.push_str(&line);
+        screen.push('\n');
+        if is_it {
+            let id = Pid::from_child(&run);
+            kill_process(id, signal).expect("it runs");
+        }
+    }
+    let status = run.wait().expect("it ends");
+    Some((status.code(), screen))
+}
+
+/// The folder of the module that a screen names.
+fn folder(screen: &str) -> &Path {
+    let line = screen.lines().find(|line| line.contains("settings   "));
+    let path = line.and_then(|line| line.split_whitespace().last());
+    let file = Path::new(path.expect("the folder is named"));
+    let folder = file.parent().and_then(Path::parent);
+    folder.expect("a folder")
+}
+
+#[test]
+fn a_closed_terminal_ends_the_module_and_leaves_no_folder() {
+    for signal in [Signal::HUP, Signal::TERM, Signal::INT] {
+        let seen = "behind now";
+        let Some((code, screen)) = ends_with(&["--no-page"], seen, signal) else {
+            return;
+        };
+        assert_eq!(code, Some(0), "{screen}");
+        assert!(screen.contains("-- stopping the module"), "{screen}");
+        assert!(screen.contains("verdict: clean"), "{screen}");
+        assert!(!folder(&screen).exists(), "{screen}");
+    }
+}
+
+#[test]
+fn a_time_that_is_too_short_is_said() {
+    let run = ["--events", "1000000", "--duration", "1"];
+    let Some((code, screen)) = ends_with(&run, "\0", Signal::HUP) else {
+        return;
+    };
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains("The time was too short:"), "{screen}");
+    assert!(!folder(&screen).exists(), "{screen}");
+}
+
+#[test]
+fn a_run_without_rows_is_not_called_clean() {
+    let run = ["--rate", "0", "--backlog", "0.1", "--duration", "4"];
+    let Some((code, screen)) = ends_with(&run, "\0", Signal::HUP) else {
+        return;
+    };
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(screen.contains("verdict: nothing to judge"), "{screen}");
+    assert!(!screen.contains("clean"), "{screen}");
+    assert!(!folder(&screen).exists(), "{screen}");
 }
 
 #[test]

@@ -90,6 +90,11 @@ fn peek<T: Clone + Default>(table: &HashMap<u32, Vec<T>>, slot: Slot) -> T {
 }
 
 impl Ledger {
+    /// Forgets every delivery. What was shown stays known.
+    pub(crate) fn forget_deliveries(&mut self) {
+        self.accounts.clear();
+    }
+
     /// Notes that a service showed these rows.
     pub(crate) fn shown(&mut self, slot: Slot, status: Status) {
         *cell(&mut self.shown, slot) |= status.bit();

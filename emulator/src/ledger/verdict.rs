@@ -125,7 +125,9 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.is_clean() {
+        let word = if self.is_clean() && self.expected == 0 && self.accepted == 0 {
+            "nothing to judge"
+        } else if self.is_clean() {
             "clean"
         } else {
             "NOT CLEAN"

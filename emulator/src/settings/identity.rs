@@ -32,6 +32,8 @@ pub struct IdentitySettings {
     pub login_page: bool,
     /// Give tokens for this resource, whatever was asked for.
     pub wrong_audience: Option<String>,
+    /// Whether tokens come without the permissions of their app.
+    pub roles_withheld: bool,
     /// Answer with status 200, but without a token.
     pub without_token: bool,
     /// The application whose identity the machine has; none for a machine without.
@@ -55,6 +57,7 @@ impl Default for IdentitySettings {
             null_ids: false,
             login_page: false,
             wrong_audience: None,
+            roles_withheld: false,
             without_token: false,
         }
     }

@@ -276,7 +276,7 @@ impl IdentitySettings {
     /// A token with which `app` itself may use `resource`.
     fn issue(&self, key: &SigningKey, app: &App, resource: &str, now: DateTime<Utc>) -> String {
         let mut claims = json!({ "idtyp": "app" });
-        if !app.roles.is_empty() {
+        if !app.roles.is_empty() && !self.roles_withheld {
             claims["roles"] = json!(app.roles);
         }
         self.issue_with(key, app, resource, claims, now)

@@ -1,0 +1,473 @@
+//! The switches that break something, as faults and settings of the emulator.
+
+use chrono::{DateTime, Utc};
+use emulator::{Action, Changes, Endpoint, Fault, FaultRule};
+use serde_json::{Value, json};
+
+use crate::arguments::Trigger;
+
+/// Something that can be broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Switch {
+    WrongSecret,
+    ExpiredSecret,
+    PermissionMissing,
+    NoServicePrincipal,
+    OtherConsumer,
+    SourceOutage,
+    PoisonedLinks,
+    SlowAnswers,
+    LoginPage,
+    BrokenConnections,
+    DiskFull,
+    IntakeOutage,
+    UnknownKey,
+    ClockAhead,
+    LyingClock,
+    LateRows,
+    ChangingStatuses,
+    PhishingWave,
+    MemoryLost,
+}
+
+/// What a switch is called, what it does, and where its consequence shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    /// Its name on the wire.
+    pub(crate) name: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) text: &'static str,
+    /// Parts of the page, each with its name.
+    pub(crate) see: &'static [(&'static str, &'static str)],
+}
+
+/// What [`About`] says, in its order.
+type Told = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const LAMP_AND_LOG: &[(&str, &str)] = &[("lamp", "lamp"), ("log", "log")];
+const LOG_AND_TIMELINE: &[(&str, &str)] = &[("log", "log"), ("timeline", "timeline")];
+
+impl Switch {
+    /// All of them, as the page groups them.
+    pub(crate) const ALL: [Self; 19] = [
+        Self::WrongSecret,
+        Self::ExpiredSecret,
+        Self::PermissionMissing,
+        Self::NoServicePrincipal,
+        Self::SourceOutage,
+        Self::OtherConsumer,
+        Self::PoisonedLinks,
+        Self::SlowAnswers,
+        Self::LoginPage,
+        Self::BrokenConnections,
+        Self::IntakeOutage,
+        Self::UnknownKey,
+        Self::ClockAhead,
+        Self::LyingClock,
+        Self::LateRows,
+        Self::ChangingStatuses,
+        Self::PhishingWave,
+        Self::DiskFull,
+        Self::MemoryLost,
+    ];
+
+    /// The switch of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|switch| switch.about().name == name)
+    }
+
+    pub(crate) fn about(self) -> About {
+        let (name, group, title, text, see): Told = match self {
+            Self::WrongSecret => (
+                "wrong-secret",
+                "Sign-in",
+                "Wrong secret",
+                "Microsoft refuses the secret or password.",
+                LAMP_AND_LOG,
+            ),
+            Self::ExpiredSecret => (
+                "expired-secret",
+                "Sign-in",
+                "Expired secret",
+                "The time of the client secret is over.",
+                LAMP_AND_LOG,
+            ),
+            Self::PermissionMissing => (
+                "permission",
+                "Sign-in",
+                "Permission missing",
+                "It signs in, and may not read the message trace.",
+                LAMP_AND_LOG,
+            ),
+            Self::NoServicePrincipal => (
+                "principal",
+                "Sign-in",
+                "Service principal missing",
+                "The tenant lacks Microsoft’s own app.",
+                LAMP_AND_LOG,
+            ),
+            Self::SourceOutage => (
+                "source-outage",
+                "Microsoft",
+                "Outage",
+                "Every question is answered with 503.",
+                LOG_AND_TIMELINE,
+            ),
+            Self::OtherConsumer => (
+                "other-consumer",
+                "Microsoft",
+                "Another tool takes requests",
+                "It uses all of the tenant’s quota that it can get: 429.",
+                &[("requests", "requests"), ("log", "log")],
+            ),
+            Self::PoisonedLinks => (
+                "poisoned",
+                "Microsoft",
+                "Poisoned links",
+                "Small pages, and one link in three to the next is refused.",
+                &[("requests", "requests"), ("log", "log")],
+            ),
+            Self::SlowAnswers => (
+                "slow",
+                "Microsoft",
+                "Slow answers",
+                "A page takes 8 s.",
+                &[("freshness", "freshness"), ("timeline", "timeline")],
+            ),
+            Self::LoginPage => (
+                "login-page",
+                "Network",
+                "Login page of a proxy",
+                "HTML with status 200 comes instead of rows.",
+                LAMP_AND_LOG,
+            ),
+            Self::BrokenConnections => (
+                "broken",
+                "Network",
+                "Broken connections",
+                "One exchange in three ends with a reset.",
+                LAMP_AND_LOG,
+            ),
+            Self::IntakeOutage => (
+                "intake-outage",
+                "Intake",
+                "Outage",
+                "It answers 503; rows wait.",
+                LOG_AND_TIMELINE,
+            ),
+            Self::UnknownKey => (
+                "unknown-key",
+                "Intake",
+                "Unknown key",
+                "It answers 422 to every batch.",
+                LAMP_AND_LOG,
+            ),
+            Self::ClockAhead => (
+                "clock-ahead",
+                "Time",
+                "Clock is wrong",
+                "This machine is 5 min behind Microsoft’s clock.",
+                &[("timeline", "timeline"), ("log", "log")],
+            ),
+            Self::LyingClock => (
+                "lying-clock",
+                "Time",
+                "Lying clocks",
+                "One answer in three is dated 2 h ahead.",
+                &[("timeline", "timeline"), ("log", "log")],
+            ),
+            Self::LateRows => (
+                "late-rows",
+                "Mail",
+                "Rows surface late",
+                "One more row a second, shown 20 s to 2 min late.",
+                &[("lateness", "lateness"), ("rows", "rows")],
+            ),
+            Self::ChangingStatuses => (
+                "changing",
+                "Mail",
+                "Statuses change",
+                "One more row a second, with another status later.",
+                &[("rows", "rows")],
+            ),
+            Self::PhishingWave => (
+                "wave",
+                "Mail",
+                "Phishing wave",
+                "One message to 1 500 recipients, each minute.",
+                &[("rows", "rows"), ("rate", "rate")],
+            ),
+            Self::DiskFull => (
+                "disk-full",
+                "State",
+                "Disk full",
+                "Files may not be written: a file-size limit of the process stands for it.",
+                LAMP_AND_LOG,
+            ),
+            Self::MemoryLost => (
+                "memory-lost",
+                "State",
+                "Known rows deleted",
+                "Before each start: rows come twice, and the verdict says so.",
+                &[("ledger", "ledger")],
+            ),
+        };
+        About {
+            name,
+            group,
+            title,
+            text,
+            see,
+        }
+    }
+
+    /// Whether it makes a difference to a trigger.
+    pub(crate) fn fits(self, trigger: Trigger) -> bool {
+        match self {
+            Self::ExpiredSecret => trigger != Trigger::Account,
+            Self::NoServicePrincipal | Self::OtherConsumer | Self::PoisonedLinks => {
+                trigger == Trigger::Graph
+            }
+            _ => true,
+        }
+    }
+
+    /// What goes wrong with answers while it is on.
+    fn faults(self, trigger: Trigger) -> Vec<(Endpoint, FaultRule)> {
+        let sources = [Endpoint::Graph, Endpoint::Report];
+        let everywhere = [Endpoint::Graph, Endpoint::Report, Endpoint::Intake];
+        let at = |endpoints: &[Endpoint], rule: FaultRule| {
+            let rules = endpoints.iter().map(|endpoint| (*endpoint, rule.clone()));
+            rules.collect()
+        };
+        match self {
+            Self::WrongSecret if trigger == Trigger::Account => {
+                let basic = [("www-authenticate", "Basic realm=\"\"")];
+                at(&[Endpoint::Report], Fault::answer(401, &basic, "").into())
+            }
+            Self::PermissionMissing if trigger == Trigger::Account => {
+                at(&[Endpoint::Report], Fault::status(403).into())
+            }
+            Self::SourceOutage => at(&sources, Fault::status(503).into()),
+            Self::LoginPage => at(
+                &[Endpoint::Graph, Endpoint::Report, Endpoint::Token],
+                Fault::page(200, "Sign in to the network").into(),
+            ),
+            Self::BrokenConnections => at(&everywhere, Fault::Reset.chance(0.33)),
+            Self::IntakeOutage => at(&[Endpoint::Intake], Fault::status(503).into()),
+            Self::UnknownKey => at(&[Endpoint::Intake], Fault::key_not_ready().into()),
+            Self::LyingClock => at(&everywhere, Fault::date_ahead(7200).chance(0.33)),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Settings of the emulator that are different while it is on.
+    fn changes(self) -> Vec<(&'static str, Value)> {
+        match self {
+            Self::WrongSecret => vec![("/identity/refuse_with", json!(7_000_215))],
+            Self::ExpiredSecret => vec![("/identity/refuse_with", json!(7_000_222))],
+            Self::PermissionMissing => vec![("/identity/roles_withheld", json!(true))],
+            Self::NoServicePrincipal => vec![("/graph/service_principal", json!("missing"))],
+            Self::OtherConsumer => vec![("/graph/quota/other_consumer", json!(120.0))],
+            Self::PoisonedLinks => vec![
+                ("/graph/poisoned_tokens", json!(0.33)),
+                ("/graph/page_rows", json!(20)),
+            ],
+            Self::SlowAnswers => vec![
+                ("/graph/latency_ms", json!(8000)),
+                ("/report/latency_ms", json!(8000)),
+            ],
+            Self::ClockAhead => vec![("/transport/skew_seconds", json!(300))],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a token from before would hide it.
+    fn needs_new_token(self) -> bool {
+        matches!(
+            self,
+            Self::WrongSecret | Self::ExpiredSecret | Self::PermissionMissing
+        )
+    }
+}
+
+/// A switch that is on, or was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turned {
+    pub(crate) switch: Switch,
+    /// Stands wherever its consequence shows.
+    pub(crate) letter: char,
+    pub(crate) from: DateTime<Utc>,
+    /// None while it is on.
+    pub(crate) to: Option<DateTime<Utc>>,
+}
+
+/// Turned switches that are remembered, for the timeline.
+const REMEMBERED: usize = 40;
+
+/// The positions of all switches.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    /// Those that are on and those that were, oldest first.
+    pub(crate) turned: Vec<Turned>,
+    next: u8,
+}
+
+impl Board {
+    /// The switch, if it is on.
+    pub(crate) fn on(&self, switch: Switch) -> Option<&Turned> {
+        let mut turned = self.turned.iter();
+        turned.find(|turned| turned.switch == switch && turned.to.is_none())
+    }
+
+    /// Those that are on.
+    pub(crate) fn all_on(&self) -> impl Iterator<Item = &Turned> {
+        self.turned.iter().filter(|turned| turned.to.is_none())
+    }
+
+    /// Turns a switch; false when that changes nothing.
+    pub(crate) fn turn(&mut self, switch: Switch, on: bool, now: DateTime<Utc>) -> bool {
+        if self.on(switch).is_some() == on {
+            return false;
+        }
+        if on {
+            let letter = char::from(b'A' + self.next % 26);
+            self.next = self.next.wrapping_add(1);
+            self.turned.push(Turned {
+                switch,
+                letter,
+                from: now,
+                to: None,
+            });
+            if self.turned.len() > REMEMBERED
+                && let Some(oldest) = self.turned.iter().position(|one| one.to.is_some())
+            {
+                self.turned.remove(oldest);
+            }
+        } else {
+            for turned in &mut self.turned {
+                if turned.switch == switch {
+                    turned.to.get_or_insert(now);
+                }
+            }
+        }
+        true
+    }
+
+    /// What has to happen to the emulator for the switches to be as they are. `base` are its settings
+    /// without any switch, `turned` the one that was turned just now.
+    pub(crate) fn actions(
+        &self,
+        base: &Value,
+        trigger: Trigger,
+        turned: Option<Switch>,
+    ) -> Vec<Action> {
+        let mut actions = vec![Action::ClearAll];
+        let mut settings = json!({});
+        for switch in Switch::ALL {
+            for (path, value) in switch.changes() {
+                // Two switches may turn the same setting: the one that is on counts.
+                if self.on(switch).is_some() {
+                    put(&mut settings, path, value);
+                } else if settings.pointer(path).is_none() {
+                    put(
+                        &mut settings,
+                        path,
+                        base.pointer(path).cloned().unwrap_or_default(),
+                    );
+                }
+            }
+        }
+        if let Ok(changes) = Changes::try_from(settings) {
+            actions.push(Action::Settings(changes));
+        }
+        let mut rules = Vec::new();
+        if turned.is_some_and(|one| one.needs_new_token() && self.on(one).is_some())
+            && trigger != Trigger::Account
+        {
+            for endpoint in [Endpoint::Graph, Endpoint::Report] {
+                rules.push((endpoint, Fault::status(401).times(1)));
+            }
+        }
+        for on in self.all_on() {
+            rules.extend(on.switch.faults(trigger));
+        }
+        for (endpoint, rule) in rules {
+            actions.push(Action::Fault {
+                endpoint,
+                seconds: None,
+                rule,
+            });
+        }
+        actions
+    }
+}
+
+/// Sets a value in the tree, by its pointer.
+fn put(tree: &mut Value, path: &str, value: Value) {
+    let mut place = tree;
+    for name in path.split('/').skip(1) {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        let Value::Object(object) = place else { return };
+        place = object.entry(name).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+#[cfg(test)]
+mod tests {
+    use emulator::{Emulator, Options};
+
+    use super::*;
+
+    #[test]
+    fn every_switch_can_be_turned_and_mended() {
+        let emulator = Emulator::new(Options::default());
+        let base = json!(emulator.settings());
+        let now = emulator.clock().now();
+        for trigger in Trigger::ALL {
+            for switch in Switch::ALL {
+                let mut board = Board::default();
+                assert!(board.turn(switch, true, now) && !board.turn(switch, true, now));
+                assert_eq!(Switch::named(switch.about().name), Some(switch));
+                for action in board.actions(&base, trigger, Some(switch)) {
+                    emulator.act(action);
+                }
+                let broken = json!(emulator.settings());
+                assert_eq!(broken == base, switch.changes().is_empty(), "{switch:?}");
+                assert!(board.turn(switch, false, now));
+                for action in board.actions(&base, trigger, Some(switch)) {
+                    emulator.act(action);
+                }
+                assert_eq!(json!(emulator.settings()), base, "{switch:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_switches_of_one_setting_do_not_undo_each_other() {
+        let emulator = Emulator::new(Options::default());
+        let base = json!(emulator.settings());
+        let now = emulator.clock().now();
+        let mut board = Board::default();
+        board.turn(Switch::WrongSecret, true, now);
+        board.turn(Switch::IntakeOutage, true, now);
+        let letters: String = board.all_on().map(|one| one.letter).collect();
+        assert_eq!(letters, "AB");
+        for action in board.actions(&base, Trigger::Graph, None) {
+            emulator.act(action);
+        }
+        assert_eq!(emulator.settings().identity.refuse_with, Some(7_000_215));
+    }
+}

@@ -1,0 +1,158 @@
+//! The ledger's verdict.
+
+use maud::{Markup, html};
+
+use super::words;
+use crate::page::{
+    state::{Life, State},
+    verdict::Judgement,
+};
+
+/// The verdict in one line, always in sight.
+pub(crate) fn chip(state: &State) -> Markup {
+    let Some(found) = state.judgement.as_ref().filter(|found| !found.is_empty()) else {
+        return html! { a.verdict href="#ledger" { span { "ledger: nothing to judge yet" } } };
+    };
+    let (symbol, class) = mark(found);
+    html! {
+        a class=(format!("verdict {class}")) href="#ledger" {
+            (words::icon(symbol, ""))
+            span {
+                b { (words::number(found.verdict.accepted)) } " delivered, "
+                b { (words::number(found.missing)) } " missing, "
+                b { (words::number(found.verdict.doubled.count)) } " doubled"
+            }
+        }
+    }
+}
+
+fn mark(found: &Judgement) -> (&'static str, &'static str) {
+    if !found.is_clean() {
+        ("bad", "bad")
+    } else if found.verdict.doubled.count > 0 {
+        ("warn", "warn")
+    } else {
+        ("pass", "ok")
+    }
+}
+
+/// What it means, in a sentence.
+pub(crate) fn meaning(found: &Judgement) -> String {
+    let Some(mark) = found.mark else {
+        return "It has not read a window of time to its end.".to_owned();
+    };
+    if found.is_empty() {
+        return "No row was delivered: there is nothing to judge.".to_owned();
+    }
+    let until = words::clock(mark);
+    if found.missing > 0 || found.verdict.unasked.count > 0 {
+        return "The ledger has found what should not be: see its numbers.".to_owned();
+    }
+    match (found.verdict.doubled.count, found.kills) {
+        (0, _) => format!("Every row received before {until} was delivered, and none twice."),
+        (_, 0) => "Rows came twice.".to_owned(),
+        (count, _) => format!(
+            "Every row received before {until} was delivered. {count} came twice: a kill came before \
+             the module could note that they were accepted."
+        ),
+    }
+}
+
+/// The same for the terminal.
+pub(crate) fn sentence(found: &Judgement, life: &Life) -> String {
+    let word = match (found.is_empty(), found.is_clean()) {
+        (true, _) => "nothing to judge",
+        (false, true) => "clean",
+        (false, false) => "NOT CLEAN",
+    };
+    let awaited = match (found.awaited, life) {
+        (0, _) => String::new(),
+        (count, _) => format!(" {count} have surfaced since, and would be read next."),
+    };
+    format!("verdict: {word}. {}{awaited}", meaning(found))
+}
+
+/// All numbers.
+pub(crate) fn body(state: &State) -> Markup {
+    let empty = Judgement::default();
+    let found = state.judgement.as_ref().unwrap_or(&empty);
+    let (symbol, class) = mark(found);
+    let verdict = &found.verdict;
+    let mut rows = vec![
+        ("Delivered", verdict.accepted, "", ""),
+        (
+            "Missing",
+            found.missing,
+            "could be seen, and did not come",
+            if found.missing > 0 { "bad" } else { "" },
+        ),
+        (
+            "Doubled",
+            verdict.doubled.count,
+            if found.kills > 0 { "after a kill" } else { "" },
+            if verdict.doubled.count > 0 && found.kills == 0 {
+                "bad"
+            } else {
+                ""
+            },
+        ),
+        (
+            "Unasked",
+            verdict.unasked.count,
+            "unknown or altered events",
+            if verdict.unasked.count > 0 { "bad" } else { "" },
+        ),
+    ];
+    for (name, count, text) in [
+        (
+            "Awaited",
+            found.awaited,
+            "surfaced since their time was read last",
+        ),
+        (
+            "Superseded",
+            verdict.superseded,
+            "a status that another followed",
+        ),
+        ("Refused", verdict.rejected.count, "by the intake, for good"),
+        (
+            "Repeated",
+            verdict.doubled_unacknowledged.count,
+            "since the first answer got lost",
+        ),
+    ] {
+        if count > 0 {
+            rows.push((name, count, text, ""));
+        }
+    }
+    let first = verdict
+        .missing
+        .examples
+        .iter()
+        .chain(&verdict.doubled.examples)
+        .next()
+        .filter(|_| !found.is_clean());
+    html! {
+        div.head {
+            h2 #h-le { "Ledger" }
+            @if found.is_empty() { span.tag { "nothing yet" } }
+            @else {
+                span class=(format!("tag {class}")) {
+                    (words::icon(symbol, "")) @if found.is_clean() { "clean" } @else { "not clean" }
+                }
+            }
+        }
+        p.s.sum { "What the emulated organization showed, against what its intake accepted." }
+        @if matches!(state.life, Life::Ended { .. }) && !found.is_empty() {
+            p class=(format!("says {class}")) { (meaning(found)) }
+        }
+        dl.tbl {
+            @for (name, count, text, class) in rows {
+                div class=(class) { dt { (name) @if !text.is_empty() { small { (text) } } } dd { (words::number(count)) } }
+            }
+        }
+        @if let Some(version) = first {
+            p.s.sum { "The first: " code { (version.recipient) } ", received " (words::clock(version.received)) ", " (version.status) "." }
+        }
+    }
+}
