@@ -12,7 +12,7 @@ mod source;
 
 use std::{collections::BTreeSet, fs};
 
-use source::{product, product_files, root};
+use source::{product, product_files, product_files_in, root};
 
 /// The crates of the workspace, with those of them that each is built on.
 const ROOMS: [(&str, &[&str]); 8] = [
@@ -24,7 +24,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     (".", &["base", "collect", "microsoft", "rows", "sekoia"]),
     // An independent witness: what it expects is written down a second time there.
     ("emulator", &[]),
-    ("playground", &["emulator"]),
+    ("playground", &["emulator", "message-trace"]),
 ];
 
 /// The crates of the workspace that `folder` depends on outside its tests.
@@ -78,6 +78,18 @@ fn the_module_does_not_know_the_emulator() {
         for name in ["emulator", "playground"] {
             assert!(!code.contains(name), "{} names {name}", file.display());
         }
+    }
+}
+
+/// It runs the module's binary, and is built with it, but sees only what a user sees.
+#[test]
+fn the_playground_does_not_know_the_inside_of_the_program() {
+    for (file, code) in product_files_in(&["playground/src", "emulator/src"]) {
+        assert!(
+            !code.contains("message_trace::"),
+            "{} looks inside",
+            file.display()
+        );
     }
 }
 

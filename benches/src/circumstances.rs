@@ -4,6 +4,7 @@ use std::{
     env,
     fmt::{self, Display},
     fs,
+    path::Path,
     process::Command,
 };
 
@@ -25,7 +26,7 @@ pub(crate) struct Circumstances {
 impl Circumstances {
     #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
     pub(crate) fn of(arguments: &Arguments) -> Self {
-        let mut departures = departures(env::vars(), cfg!(debug_assertions));
+        let mut departures = departures(env::vars(), &profile());
         if arguments.module.is_some() {
             departures.push("the module's binary was not built here but given".to_owned());
         }
@@ -62,16 +63,26 @@ impl Display for Circumstances {
     }
 }
 
+/// The profile of what is shipped.
+const SHIPPED: &str = "dist";
+
+/// The profile that this program was built with, which names the folder where it lies.
+fn profile() -> String {
+    let program = env::current_exe().unwrap_or_default();
+    let folder = program.parent().and_then(Path::file_name);
+    folder.unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// In what the programs differ from the release, as far as that can be told: cargo is told another
 /// profile by variables, which whoever starts it passes on.
-fn departures(variables: impl Iterator<Item = (String, String)>, debug: bool) -> Vec<String> {
+fn departures(variables: impl Iterator<Item = (String, String)>, profile: &str) -> Vec<String> {
     let mut departures: Vec<String> = variables
-        .filter(|(name, _)| name.starts_with("CARGO_PROFILE_RELEASE_") || name == "RUSTFLAGS")
+        .filter(|(name, _)| name.starts_with("CARGO_PROFILE_DIST_") || name == "RUSTFLAGS")
         .map(|(name, value)| format!("built with `{name}={value}`"))
         .collect();
     departures.sort();
-    if debug {
-        departures.push("the benchmark itself is a debug build".to_owned());
+    if profile != SHIPPED {
+        departures.push(format!("the benchmark itself is a {profile} build"));
     }
     departures
 }
@@ -108,18 +119,18 @@ mod tests {
 
     #[test]
     fn another_profile_does_not_go_unsaid() {
-        let said = |name: &str, debug| {
+        let said = |name: &str, profile| {
             let variables = [(name, "off"), ("HOME", "/")];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             let circumstances = Circumstances {
-                departures: departures(variables.into_iter(), debug),
+                departures: departures(variables.into_iter(), profile),
                 ..Circumstances::default()
             };
             circumstances.to_string()
         };
-        assert!(!said("PATH", false).contains("Not the release"));
-        let text = said("CARGO_PROFILE_RELEASE_LTO", true);
-        let expected = "**Not the release:** built with `CARGO_PROFILE_RELEASE_LTO=off`; the \
+        assert!(!said("PATH", SHIPPED).contains("Not the release"));
+        let text = said("CARGO_PROFILE_DIST_LTO", "debug");
+        let expected = "**Not the release:** built with `CARGO_PROFILE_DIST_LTO=off`; the \
                         benchmark itself is a debug build.\n";
         assert!(text.ends_with(expected), "{text}");
     }

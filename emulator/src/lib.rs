@@ -44,6 +44,7 @@ mod journal;
 mod ledger;
 mod microsoft;
 mod network;
+#[cfg(feature = "object-store")]
 mod object_store;
 mod rows;
 mod scenario;
@@ -65,6 +66,7 @@ pub use faults::{Endpoint, FaultRule};
 pub use journal::RecordedRequest;
 pub use ledger::{Delays, Examples, Freshness, Scope, Unasked, Verdict, Version};
 pub use network::{Authority, ConnectProxy, Passed, ServerCertificate, TlsFront};
+#[cfg(feature = "object-store")]
 pub use object_store::{ConditionalWrites, Flaws, ObjectStore, RunningStore};
 pub use rows::{NewRow, TraceRow};
 pub use scenario::{Action, Changes, Damage, Ending, Event, Harm, ModuleLife, Scenario, StatePart};

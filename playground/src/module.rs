@@ -45,6 +45,8 @@ pub(crate) async fn build() -> anyhow::Result<PathBuf> {
             "build",
             "--package",
             NAME,
+            "--package",
+            env!("CARGO_PKG_NAME"),
             "--bin",
             NAME,
             "--profile",

@@ -79,12 +79,18 @@ pub(crate) fn product(text: &str) -> Product {
 
 /// Every file of the module with its product code; files that only tests see are left out.
 pub(crate) fn product_files() -> Vec<(PathBuf, String)> {
+    product_files_in(&FOLDERS)
+}
+
+/// The same below these folders.
+pub(crate) fn product_files_in(folders: &[&str]) -> Vec<(PathBuf, String)> {
     let read = |path: PathBuf| {
         let product = product(&std::fs::read_to_string(&path).expect("readable"));
         (path, product)
     };
-    let folders = FOLDERS.map(|folder| root().join(folder));
-    let paths = folders.iter().flat_map(|folder| rust_files(folder));
+    let paths = folders
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)));
     let files: Vec<_> = paths.map(read).collect();
     let test_only: Vec<PathBuf> = files
         .iter()
