@@ -16,7 +16,6 @@ use super::{
     collection::{BRINK, Collection, Task},
     formats::Later,
     message_trace, message_trace_graph, message_trace_oauth,
-    sink::Kept,
     source::QUOTA_FILE,
     state,
     tenant::{self, Subject},
@@ -56,7 +55,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     pub(crate) async fn in_storage(storage: &Storage) -> io::Result<Self> {
-        let store = Kept(storage.clone());
+        let store = storage.clone();
         let mut skipped = Vec::new();
         let origin = match Timeline::load(&store).await? {
             Found::Timeline(timeline) => {
@@ -86,7 +85,7 @@ impl Standing {
 
 /// The progress of an order; none before it is begun.
 pub(crate) async fn progress(storage: &Storage, order: &Order) -> io::Result<Option<Progress>> {
-    let progress = Progress::load(&Kept(storage.clone())).await?;
+    let progress = Progress::load(storage).await?;
     Ok(progress.filter(|progress| progress.id == order.id))
 }
 

@@ -26,7 +26,7 @@ use super::{
     event,
     formats::Later,
     report::Report,
-    sink::{Delivery, Kept},
+    sink::Delivery,
     state::{self, MarkKeeper, STATE_FILE},
     tenant::{self, Subject},
     working::Working,
@@ -142,7 +142,7 @@ pub(super) async fn run<S: Source>(
     Later::ensure_none(storage).await?;
     let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
-    let store = Kept(storage.clone());
+    let store = storage.clone();
     let seed = Uuid::new_v4().into_bytes();
     let found = Timeline::load(&store).await.map_err(RunError::failed)?;
     let expected = match &found {

@@ -15,18 +15,18 @@ use sekoia::{Context, RunError, Storage};
 use super::{
     collection::Collection,
     event,
-    sink::{Delivery, Kept},
+    sink::Delivery,
     words::{moment, span},
 };
 
 /// The letters in these files. Another process may write there.
 pub(crate) async fn each(storage: &Storage, look: impl FnMut(Letter)) -> io::Result<()> {
-    letters::each(&Kept(storage.clone()), look).await
+    letters::each(storage, look).await
 }
 
 /// How many letters there are in these files. Another process may write there.
 pub(crate) async fn stock(storage: &Storage) -> io::Result<Stock> {
-    letters::stock(&Kept(storage.clone())).await
+    letters::stock(storage).await
 }
 
 /// What there is to say of letters; none when there are none.
@@ -42,7 +42,7 @@ pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {
 
 /// What came of the last order.
 pub(crate) async fn outcome(storage: &Storage, order: &Order) -> io::Result<Option<Outcome>> {
-    let outcome = Outcome::load(&Kept(storage.clone())).await?;
+    let outcome = Outcome::load(storage).await?;
     Ok(outcome.filter(|outcome| outcome.id == order.id))
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn perform(
     context: &Context,
     order: Order,
 ) -> Result<Outcome, RunError> {
-    let store = Kept(context.storage.clone());
+    let store = context.storage.clone();
     let owner = Owner {
         intake: fingerprint(settings.key()),
         identify: event::message_id,

@@ -3,10 +3,13 @@
 
 pub mod buffers;
 pub mod clock;
+pub mod delivery;
 pub mod files;
 pub mod http;
 pub mod pem;
 mod secret;
+mod store;
 
 pub use clock::Clock;
 pub use secret::Secret;
+pub use store::Store;

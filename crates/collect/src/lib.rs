@@ -31,13 +31,16 @@ mod service;
 mod settling;
 mod width;
 
-use std::{fmt, future::Future, hash::Hash, io, ops::Range, time::Duration};
+use std::{fmt, future::Future, hash::Hash, io, time::Duration};
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, Window};
 use tokio::{task, time::Instant};
 
+pub use base::{
+    Store,
+    delivery::{EventBatch, GivenUp, HeldEvents, Pushed, Receipt},
+};
 pub use rows::known;
 
 pub use self::{
@@ -225,10 +228,10 @@ impl Remedy {
 /// Where rows go.
 pub trait Sink: Send + Sync + 'static {
     /// What is delivered at once.
-    type Batch: Batch;
+    type Batch: EventBatch;
 
     /// Events that the receiver does not accept while it accepts others.
-    type InHand: InHand;
+    type InHand: HeldEvents;
 
     /// An empty batch.
     fn batch(&self) -> Self::Batch;
@@ -256,68 +259,6 @@ pub trait Sink: Send + Sync + 'static {
 
     /// The longest event that a batch takes, in bytes.
     fn longest_event(&self) -> usize;
-}
-
-/// Events that the receiver does not accept while it accepts others.
-pub trait InHand: Send + 'static {
-    /// How many bytes they take.
-    fn bytes(&self) -> usize;
-
-    /// Why the one event will not be accepted; none as long as that is open.
-    fn given_up(&self) -> Option<GivenUp>;
-}
-
-/// An event that the receiver will not take.
-#[derive(Debug)]
-pub struct GivenUp {
-    /// The event.
-    pub event: String,
-    /// What the receiver said.
-    pub reason: String,
-    /// The reason is its length: one of so many bytes might be taken.
-    pub fits: Option<usize>,
-}
-
-/// A batch being filled.
-pub trait Batch: Send + 'static {
-    /// Adds an event: JSON text in UTF-8.
-    fn push(&mut self, event: &[u8]) -> Pushed;
-}
-
-/// What became of an event that was to be added to a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
-    /// It is in the batch.
-    Added,
-    /// It does not fit any more: deliver the batch and add the event to the next.
-    Full,
-    /// The receiver takes no event as long as this.
-    TooLong,
-}
-
-/// What became of events. Those that are not kept are accepted.
-#[derive(Debug)]
-pub struct Receipt<H> {
-    /// Events that stay in hand, by index.
-    pub kept: Vec<(Range<usize>, H)>,
-}
-
-/// Where things are kept between restarts. Names are relative paths with `/`.
-pub trait Store: Send + Sync + 'static {
-    /// The content of a file; none when there is no such file.
-    fn read(&self, name: &str) -> impl Future<Output = io::Result<Option<Bytes>>> + Send;
-    /// Replaces a file as a whole; on return the content is safe on the disk.
-    fn write(&self, name: &str, content: Bytes) -> impl Future<Output = io::Result<()>> + Send;
-    /// Adds to the end of a file, made when missing. On return the content survives a kill of the
-    /// process, and a crash of the machine after a [`sync`](Self::sync).
-    fn append(&self, name: &str, content: Bytes) -> impl Future<Output = io::Result<()>> + Send;
-    /// Makes sure that what was appended to a file is safe on the disk. After an error, some of it may
-    /// be lost for good.
-    fn sync(&self, name: &str) -> impl Future<Output = io::Result<()>> + Send;
-    /// Removes a file; it is no error when there is none.
-    fn delete(&self, name: &str) -> impl Future<Output = io::Result<()>> + Send;
-    /// The names of all files that start with `prefix`, sorted.
-    fn list(&self, prefix: &str) -> impl Future<Output = io::Result<Vec<String>>> + Send;
 }
 
 /// Where the mark is kept before which everything was delivered.

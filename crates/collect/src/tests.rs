@@ -12,6 +12,7 @@ use std::{
 };
 
 use base::Clock;
+use bytes::Bytes;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rows::RowKeyer;
@@ -202,7 +203,7 @@ struct FakeSink {
 #[derive(Debug, Default)]
 struct FakeBatch(Vec<usize>);
 
-impl Batch for FakeBatch {
+impl EventBatch for FakeBatch {
     fn push(&mut self, event: &[u8]) -> Pushed {
         let event: usize = str::from_utf8(event).unwrap().parse().unwrap();
         if event % CHANGED % 41 == 40 {
@@ -220,7 +221,7 @@ impl Batch for FakeBatch {
 #[derive(Debug)]
 struct Held(usize, bool);
 
-impl InHand for Held {
+impl HeldEvents for Held {
     fn bytes(&self) -> usize {
         8
     }
@@ -257,28 +258,31 @@ impl Sink for FakeSink {
     async fn deliver(&self, batch: FakeBatch) -> Option<Receipt<Held>> {
         let longest = if self.world.chance(10) { 900_000 } else { 5000 };
         self.world.pause(longest).await;
-        let mut kept = Vec::new();
+        let mut receipt = Receipt::default();
         for (index, n) in batch.0.into_iter().enumerate() {
             if Self::refuses(n) || self.world.chance(3) {
-                kept.push((index..index + 1, Held(n, false)));
+                receipt.kept.push((index..index + 1, Held(n, false)));
             } else {
                 self.accept(n);
+                receipt.accepted += 1;
             }
         }
         self.world.pause(1000).await; // the answer is on its way
-        Some(Receipt { kept })
+        Some(receipt)
     }
 
     async fn insist(&self, held: Held) -> Option<Receipt<Held>> {
         self.world.pause(900_000).await;
-        let kept = if Self::refuses(held.0) {
-            vec![(0..1, Held(held.0, self.world.chance(50)))]
+        let mut receipt = Receipt::default();
+        if Self::refuses(held.0) {
+            let held = Held(held.0, self.world.chance(50));
+            receipt.kept.push((0..1, held));
         } else {
             self.accept(held.0);
-            Vec::new()
-        };
+            receipt.accepted = 1;
+        }
         self.world.pause(1000).await;
-        Some(Receipt { kept })
+        Some(receipt)
     }
 
     async fn offer(&self, event: &[u8]) -> Option<Result<(), String>> {

@@ -47,8 +47,7 @@ pub use self::{
     errand::{Errand, ErrandError},
     health::{Attempts, Heartbeat, Side},
     intake::{
-        Batch, BatchLimits, DEFAULT_BODY_BYTES, GivenUp, InHand, Intake, Kept, MAX_EVENT_BYTES,
-        Probed, Pushed, Receipt, Stopped,
+        Batch, BatchLimits, DEFAULT_BODY_BYTES, InHand, Intake, MAX_EVENT_BYTES, Probed, Stopped,
     },
     log::{Console, Level, Log},
     metrics::Metrics,

@@ -8,7 +8,8 @@ use tokio::{task::JoinError, time::Instant};
 
 use super::{
     super::{
-        Batch, Checkpoint, Event, GivenUp, Pushed, Receipt, Sink, Source, Store, WaitsFor,
+        Checkpoint, Event, EventBatch as _, GivenUp, Pushed, Receipt, Sink, Source, Store,
+        WaitsFor,
         event::{Novelty, PageCount},
         known::{Admission, BatchId, Filed},
     },

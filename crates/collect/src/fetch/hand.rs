@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{
     super::{
-        Checkpoint, Event, GivenUp, InHand as _, Sink, Source, Store,
+        Checkpoint, Event, GivenUp, HeldEvents as _, Sink, Source, Store,
         known::{BatchId, Filed},
         letters::{Content, Undelivered},
     },

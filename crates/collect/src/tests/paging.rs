@@ -112,7 +112,7 @@ impl Source for Scripted {
 #[derive(Debug, Default)]
 struct Thousand(Vec<usize>);
 
-impl Batch for Thousand {
+impl EventBatch for Thousand {
     fn push(&mut self, event: &[u8]) -> Pushed {
         if self.0.len() == 1000 {
             return Pushed::Full;
@@ -131,6 +131,7 @@ impl Sink for Stage {
     }
 
     async fn deliver(&self, batch: Thousand) -> Option<Receipt<Held>> {
+        let accepted = batch.0.len();
         {
             let mut seen = self.seen.lock().unwrap();
             seen.under_way += 1;
@@ -143,7 +144,10 @@ impl Sink for Stage {
         }
         tokio::time::sleep(self.takes.1).await;
         self.seen.lock().unwrap().under_way -= 1;
-        Some(Receipt { kept: Vec::new() })
+        Some(Receipt {
+            accepted,
+            kept: Vec::new(),
+        })
     }
 
     async fn insist(&self, _: Held) -> Option<Receipt<Held>> {

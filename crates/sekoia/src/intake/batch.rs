@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use base::buffers::{Buffer, Buffers};
+use base::{
+    buffers::{Buffer, Buffers},
+    delivery::{EventBatch, Pushed},
+};
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use rows::json::{put_string, room_for};
@@ -36,21 +39,6 @@ impl BatchLimits {
     }
 }
 
-/// What became of an event that was pushed into a [`Batch`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Pushed {
-    /// It is in the batch.
-    Added,
-    /// The batch has no room for it: send the batch and push the event into a new one.
-    Full,
-    /// No intake takes an event of this many bytes: it is counted as discarded; tell the user.
-    TooLong {
-        /// Its length.
-        bytes: usize,
-    },
-}
-
 /// Events for one request, encoded as they come: beside the body there is no copy of them.
 pub struct Batch {
     /// The head and the events, as JSON strings with commas between them.
@@ -61,6 +49,12 @@ pub struct Batch {
     tail: Bytes,
     limits: BatchLimits,
     discarded: Counter,
+}
+
+impl EventBatch for Batch {
+    fn push(&mut self, event: &[u8]) -> Pushed {
+        self.push_text(event)
+    }
 }
 
 impl Batch {
@@ -97,7 +91,7 @@ impl Batch {
     fn push_text(&mut self, event: &[u8]) -> Pushed {
         if event.len() > MAX_EVENT_BYTES {
             self.discarded.inc();
-            return Pushed::TooLong { bytes: event.len() };
+            return Pushed::TooLong;
         }
         if self.ends.len() >= self.limits.events {
             return Pushed::Full;
@@ -303,12 +297,7 @@ mod tests {
         assert_eq!(batch.push("\u{1}".repeat(MAX_EVENT_BYTES)), Pushed::Added);
         assert_eq!(batch.push("x"), Pushed::Full);
         let long = "é".repeat(MAX_EVENT_BYTES / 2) + "x";
-        assert_eq!(
-            batch.push(&long),
-            Pushed::TooLong {
-                bytes: MAX_EVENT_BYTES + 1
-            }
-        );
+        assert_eq!(batch.push(&long), Pushed::TooLong);
         assert_eq!((batch.len(), batch.discarded.get()), (1, 1));
         assert!(batch.body_bytes() < 10 << 20);
     }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration
 use tokio::{sync::MutexGuard, time::Instant};
 
 use super::{
-    Batch, Intake, Kept, Mood, Outcome, Receipt, Stopped,
+    Batch, Intake, Mood, Outcome, Receipt, Stopped,
     answer::{Cause, Fates},
     batch::Parcel,
     case::{Case, Failure, Finding},
@@ -276,7 +276,7 @@ impl Intake {
         let mut attempts = self.0.around.heartbeat.attempts(SIDE);
         attempts.failed();
         let events = InHand::new(parcel, case, reason, attempts);
-        receipt.kept.push(Kept { range, events });
+        receipt.kept.push((range, events));
     }
 }
 

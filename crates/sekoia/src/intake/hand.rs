@@ -2,11 +2,14 @@
 
 use std::{fmt, time::Duration};
 
-use base::http::Backoff;
+use base::{
+    delivery::{GivenUp, HeldEvents},
+    http::Backoff,
+};
 use tokio::time::Instant;
 
 use super::{
-    Intake, Kept, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped,
+    Intake, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped,
     answer::{Cause, Fates},
     batch::Parcel,
     case::{Case, Failure, Finding},
@@ -67,37 +70,20 @@ impl InHand {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    /// Bytes that they take.
-    pub fn bytes(&self) -> usize {
+impl HeldEvents for InHand {
+    fn bytes(&self) -> usize {
         self.parcel.body.len()
     }
 
-    /// Why the one event will not be accepted, and its text; none as long as that is open.
-    pub fn given_up(&self) -> Option<GivenUp> {
+    fn given_up(&self) -> Option<GivenUp> {
         let event = self.parcel.event(0).filter(|_| self.hopeless)?;
         Some(GivenUp {
             fits: self.fits,
             reason: self.reason.clone(),
             event,
         })
-    }
-}
-
-/// An event that the intake will not take.
-#[derive(Clone, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Its text.
-    pub event: String,
-    /// What the intake said.
-    pub reason: String,
-    /// The reason is its length: one of so many bytes might be taken.
-    pub fits: Option<usize>,
-}
-
-impl fmt::Debug for GivenUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GivenUp({})", self.reason)
     }
 }
 
@@ -171,11 +157,7 @@ impl Intake {
                 Step::Later(pause) => hand.due = Some(Instant::now() + pause),
                 Step::Done(mut receipt) => {
                     if hand.hopeless {
-                        let range = 0..1;
-                        receipt.kept.push(Kept {
-                            range,
-                            events: hand,
-                        });
+                        receipt.kept.push((0..1, hand));
                     }
                     return Ok(receipt);
                 }

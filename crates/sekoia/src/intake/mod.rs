@@ -16,7 +16,6 @@ mod sizes;
 
 use std::{
     fmt,
-    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -50,8 +49,8 @@ use self::{
     sizes::Sizes,
 };
 pub use self::{
-    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES, Pushed},
-    hand::{GivenUp, InHand},
+    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES},
+    hand::InHand,
     probe::Probed,
 };
 use super::{
@@ -88,23 +87,9 @@ pub(super) struct Surroundings {
 #[error("stopped before the intake had accepted all events")]
 pub struct Stopped;
 
-/// What became of the events of a batch. Those that are not kept are accepted.
-#[derive(Debug, Default)]
-pub struct Receipt {
-    /// How many events the intake accepted.
-    pub accepted: usize,
-    /// Events that are neither accepted nor given up: see [`Intake::insist`].
-    pub kept: Vec<Kept>,
-}
-
-/// Events that are neither accepted nor given up.
-#[derive(Debug)]
-pub struct Kept {
-    /// Which ones, by index in the batch.
-    pub range: Range<usize>,
-    /// The events.
-    pub events: InHand,
-}
+/// What became of the events of a batch: those that stay in hand are to be
+/// [insisted](Intake::insist) on.
+pub(super) type Receipt = base::delivery::Receipt<InHand>;
 
 /// Handle on one intake; cheap to clone. Several batches may be under way at once.
 #[derive(Clone)]

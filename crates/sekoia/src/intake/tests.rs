@@ -1,5 +1,6 @@
 //! The intake against an HTTP service in memory, on virtual time.
 
+use base::delivery::Pushed;
 use serde_json::{Value, json};
 
 use super::*;

@@ -3,6 +3,7 @@
 //! [`Storage`] is a handle on one [`Backend`]; [`StateFile`] is the JSON object of the contract on
 //! top of it.
 
+mod as_store;
 #[cfg(test)]
 mod conformance;
 mod examine;

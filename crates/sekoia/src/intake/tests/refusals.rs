@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base::delivery::{GivenUp, HeldEvents as _};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 use super::*;
@@ -82,10 +83,10 @@ async fn collect(
             Some((is_batch, receipt)) = work.next(), if !work.is_empty() => {
                 let receipt: Receipt = receipt;
                 under_way -= usize::from(is_batch);
-                for kept in receipt.kept {
-                    match kept.events.given_up() {
+                for (_, events) in receipt.kept {
+                    match events.given_up() {
                         Some(reason) => given_up.push((begun.elapsed(), reason)),
-                        None => work.push(insist(bench, kept.events)),
+                        None => work.push(insist(bench, events)),
                     }
                 }
             }
@@ -297,11 +298,11 @@ async fn bodies_become_smaller_where_the_way_takes_no_large_ones_and_nothing_is_
             }
         }
         let receipt = bench.intake.push(batch).await.unwrap();
-        let mut kept: Vec<_> = receipt.kept.into_iter().map(|kept| kept.events).collect();
+        let mut kept: Vec<_> = receipt.kept.into_iter().map(|(_, events)| events).collect();
         while let Some(hand) = kept.pop() {
             assert!(hand.given_up().is_none());
             let receipt = bench.intake.insist(hand).await.unwrap();
-            kept.extend(receipt.kept.into_iter().map(|kept| kept.events));
+            kept.extend(receipt.kept.into_iter().map(|(_, events)| events));
         }
         assert!(count > 100, "{n}: {count}");
     }
@@ -377,7 +378,7 @@ async fn an_event_that_was_given_up_and_has_no_place_stays_in_hand() {
             receipt = insist => receipt.unwrap(),
             () = others => unreachable!(),
         };
-        hand = receipt.kept.into_iter().next().unwrap().events;
+        hand = receipt.kept.into_iter().next().unwrap().1;
         assert!(hand.given_up().is_some());
         times += 1;
     }

@@ -151,7 +151,7 @@ async fn too_few_identifiers_are_found_out_by_tens() {
     assert!(doubled >= 299.0, "{doubled}");
     // Of the last one nothing is known: it stays in hand, and others are sent.
     assert_eq!(receipt.kept.len(), 1, "{receipt:?} {lengths:?}");
-    assert_eq!(receipt.kept[0].range, 77..78);
+    assert_eq!(receipt.kept[0].0, 77..78);
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +168,11 @@ async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     let bench = bench(&fake);
     let receipt = bench.intake.push(bench.batch(6)).await.unwrap();
     assert_eq!(receipt.accepted, 4);
-    let ranges: Vec<_> = receipt.kept.iter().map(|kept| kept.range.clone()).collect();
+    let ranges: Vec<_> = receipt
+        .kept
+        .iter()
+        .map(|(range, _)| range.clone())
+        .collect();
     assert_eq!(ranges, [1..2, 3..4]);
     assert_eq!(fake.requests().len(), 1);
     assert!(!format!("{receipt:?}").contains("\"n\""));

@@ -1,0 +1,45 @@
+//! The storage as the fetch loop sees it.
+
+use std::io;
+
+use base::Store;
+use bytes::Bytes;
+
+use super::{Storage, StorageError};
+
+/// The kind of a failure is that of the file's, as somebody may tell damage from an outage by it.
+fn io<T>(result: Result<T, StorageError>) -> io::Result<T> {
+    result.map_err(|error| {
+        let kind = match &error {
+            StorageError::Failed { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    })
+}
+
+impl Store for Storage {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        io(Self::read(self, name).await)
+    }
+
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        io(Self::write(self, name, content).await)
+    }
+
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        io(Self::append(self, name, content).await)
+    }
+
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        io(Self::sync(self, name).await)
+    }
+
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        io(Self::delete(self, name).await)
+    }
+
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        io(Self::list(self, prefix).await)
+    }
+}
