@@ -185,7 +185,7 @@ impl Stage {
             "client_id": app.map(|app| &app.client_id),
             "client_secret": secret.map(|secret| secret.value.expose()),
             "intake_key": settings.intake.keys.first().map(Secret::expose),
-            "intake_server": format!("http://{PLATFORM}/intake"),
+            "intake_server": format!("https://{PLATFORM}/intake"),
             "reporting_url": "http://127.0.0.1/ecp/reportingwebservice/reporting.svc",
             "graph_url": "http://127.0.0.1/v1.0",
             "login_url": "http://127.0.0.1",

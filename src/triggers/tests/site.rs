@@ -63,7 +63,7 @@ impl Site {
             "client_id": app.client_id,
             "client_secret": app.secrets[0].value.expose(),
             "intake_key": "emulated-intake-key",
-            "intake_server": format!("http://{PLATFORM}/intake"),
+            "intake_server": format!("https://{PLATFORM}/intake"),
             "reporting_url": "http://127.0.0.1/ecp/reportingwebservice/reporting.svc",
             "graph_url": "http://127.0.0.1/v1.0",
             "login_url": "http://127.0.0.1",
