@@ -24,8 +24,8 @@ use base::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use microsoft::{
-    Credential, EventFormat, Graph, Identity, Limiter, Quota, ReportingService, Resource, Share,
-    SignIn, TokenCache, Urgency,
+    Credential, EventFormat, Graph, Identity, Limiter, PasswordGuard, Quota, ReportingService,
+    Resource, Share, SignIn, TokenCache, Urgency,
 };
 use peak_alloc::PeakAlloc;
 use rows::{RowKeyer, Window};
@@ -201,6 +201,7 @@ async fn read(format: Format, body: Body) -> (Result<usize, String>, usize) {
         let sign_in = SignIn::Basic {
             account: "a@b.test".to_owned(),
             password: Secret::new("secret"),
+            guard: Arc::new(PasswordGuard::new(clock.clone())),
         };
         let service = ReportingService::new(http, clock, url("/reporting.svc"), sign_in, keyer);
         MEMORY.reset_peak_usage();

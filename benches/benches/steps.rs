@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken step shall stop its benchmark")]
 
-use std::{hint::black_box, io::Write as _};
+use std::{hint::black_box, io::Write as _, sync::Arc};
 
 use base::{
     Clock, Secret,
@@ -15,7 +15,7 @@ use collect::known::{Admission, BatchId, Filed, KnownRows};
 use divan::{Bencher, counter::ItemsCount};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::future::BoxFuture;
-use microsoft::{Link, ReportingService, SignIn};
+use microsoft::{Link, PasswordGuard, ReportingService, SignIn};
 use rows::{Page, RowKeyer, RowRef, Window};
 use sekoia::{Batch, BatchLimits};
 
@@ -59,6 +59,7 @@ fn read_page(stock: &Stock) -> impl Fn() -> Page<Link> + use<> {
         SignIn::Basic {
             account: "a".to_owned(),
             password: Secret::new("b"),
+            guard: Arc::new(PasswordGuard::new(Clock::system())),
         },
         RowKeyer::new([7; 16]),
     );

@@ -223,6 +223,8 @@ pub enum StatePart {
     KnownRows,
     /// The use of the quota.
     Quota,
+    /// Which of two services is read.
+    Service,
 }
 
 /// What is done to a file.

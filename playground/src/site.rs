@@ -149,12 +149,13 @@ pub(crate) fn form(
         "start_time": start_time,
     });
     let own = match trigger {
-        Trigger::Account => account(&settings)?,
+        Trigger::Account => account(&settings, running)?,
         Trigger::Graph | Trigger::Oauth => app(&settings, running)?,
     };
     let service = match trigger {
         Trigger::Graph => json!({"graph_url": running.graph_url()}),
-        _ => json!({"reporting_url": running.reporting_url()}),
+        // And the service that takes its place once it has ended.
+        _ => json!({"reporting_url": running.reporting_url(), "graph_url": running.graph_url()}),
     };
     for part in [own, service, Value::Object(scenario.trigger.clone())] {
         if let (Value::Object(form), Value::Object(part)) = (&mut form, part) {
@@ -167,13 +168,17 @@ pub(crate) fn form(
     }
 }
 
-/// A service account of the emulated organization.
-fn account(settings: &Settings) -> anyhow::Result<Value> {
+/// A service account of the emulated organization, and the app through which it signs in to Graph.
+fn account(settings: &Settings, running: &Running) -> anyhow::Result<Value> {
     let account = settings.report.accounts.first();
     let account = account.context("the emulator has no account")?;
+    let app = settings.identity.apps.first();
+    let app = app.context("the emulator has no app")?;
     Ok(json!({
         "account_name": account.name,
         "account_password": account.password.expose(),
+        "client_id": app.client_id,
+        "login_url": running.login_url(),
     }))
 }
 

@@ -29,7 +29,7 @@ const AUTHORITY: &str = "AZURE_AUTHORITY_HOST";
 const METADATA: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 
 /// What a person fills in about the app; which settings belong together is in the manifests.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct App {
     tenant_id: String,
     client_id: String,
@@ -53,6 +53,11 @@ impl App {
     /// Whose mail it reads, by a service.
     pub(super) fn subject(&self, origin: Origin) -> Subject {
         Subject::new(&self.tenant_id, origin)
+    }
+
+    /// Tenant, client and identity platform, as the settings name them.
+    pub(super) fn names(&self) -> [&str; 3] {
+        [&self.tenant_id, &self.client_id, self.login_url.as_str()]
     }
 
     /// Where a token comes from; none for a managed identity, whose service is on the machine's

@@ -14,11 +14,12 @@ use sekoia::{Errand, MemoryBackend, RunError, Storage, StorageError};
 
 use super::{
     collection::{BRINK, Collection, Task},
+    decision::Decision,
     formats::Later,
     message_trace, message_trace_graph, message_trace_oauth,
     source::QUOTA_FILE,
     state,
-    tenant::{self, Subject},
+    tenant::{self, Origin, Subject},
 };
 
 /// How far back a service keeps rows.
@@ -163,15 +164,28 @@ pub(crate) async fn letters(
     super::letters::perform(settings.collection(), &context, order).await
 }
 
-/// How far back the trigger's service keeps rows.
-pub(crate) fn reach(errand: &Errand<'_>) -> Result<Reach, RunError> {
-    Ok(match Settings::of(errand)? {
-        Settings::Graph(settings) => Reach {
-            service: "Microsoft Graph",
-            kept: Graph::RETENTION,
-            beside: Some(settings.quota_beside()),
-        },
-        Settings::Account(_) | Settings::Oauth(_) => Reach {
+/// How far back the service keeps rows that the trigger reads at present.
+pub(crate) async fn reach(errand: &Errand<'_>) -> Result<Reach, RunError> {
+    let graph = |beside| Reach {
+        service: "Microsoft Graph",
+        kept: Graph::RETENTION,
+        beside: Some(beside),
+    };
+    let (choice, terms, beside) = match Settings::of(errand)? {
+        Settings::Graph(settings) => return Ok(graph(settings.quota_beside())),
+        Settings::Account(settings) => {
+            let (choice, terms) = settings.choice();
+            (choice, terms, settings.quota_beside())
+        }
+        Settings::Oauth(settings) => {
+            let (choice, terms) = settings.choice();
+            (choice, terms, settings.quota_beside())
+        }
+    };
+    let decided = Decision::kept(&errand.storage()).await?;
+    Ok(match choice.current(decided.as_ref(), &terms) {
+        Origin::Graph => graph(beside),
+        Origin::Reporting => Reach {
             service: "Reporting Web Service",
             kept: super::source::REPORTING_RETENTION,
             beside: None,

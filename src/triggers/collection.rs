@@ -105,8 +105,8 @@ impl Task {
 pub(super) struct Whose {
     /// As the settings say.
     pub(super) subject: Subject,
-    /// What a token of these says; none for an account.
-    pub(super) tokens: Option<Arc<TokenCache>>,
+    /// What a token of one of these says; none for an account without tokens.
+    pub(super) tokens: Vec<Arc<TokenCache>>,
 }
 
 /// Does it with the source that `source` makes.

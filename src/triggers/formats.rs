@@ -9,7 +9,12 @@ use collect::{
 use sekoia::{RunError, Storage, StorageError};
 use serde_json::Value;
 
-use super::{source::QUOTA_FILE, state::STATE_FILE, tenant::TENANT_FILE};
+use super::{
+    decision::{SERVICE_FILE, SIGN_IN_FILE},
+    source::QUOTA_FILE,
+    state::STATE_FILE,
+    tenant::TENANT_FILE,
+};
 
 /// The version of all formats that have their version inside, and the latest that is known. Files
 /// without a version are of the first.
@@ -19,13 +24,15 @@ pub(super) const VERSION: u64 = 1;
 pub(super) const STATE_VERSION: &str = "message_trace_format";
 
 /// Files with a version inside, and its key.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     (STATE_FILE, STATE_VERSION),
     (TIMELINE_FILE, "version"),
     (ORDER_FILE, "version"),
     (PROGRESS_FILE, "version"),
     (QUOTA_FILE, "version"),
     (TENANT_FILE, "version"),
+    (SERVICE_FILE, "version"),
+    (SIGN_IN_FILE, "version"),
 ];
 
 /// A file that a later version of this program has written.

@@ -1,8 +1,11 @@
-//! The trigger "Message Trace": a service account, and the Reporting Web Service.
+//! The trigger "Message Trace": a service account, and the Reporting Web Service, or Microsoft Graph
+//! once that has ended.
+
+use std::sync::Arc;
 
 use base::Secret;
 use chrono::TimeDelta;
-use microsoft::{ReportingService, SignIn};
+use microsoft::{Identity, PasswordGuard, ReportingService, SignIn, TokenCache};
 use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
 use url::Url;
@@ -10,9 +13,18 @@ use url::Url;
 use super::{
     check::{self, Service},
     collection::{self, Collection, Task, Whose},
+    decision::{DecidedUnder, Passwords},
+    graph::GraphSettings,
+    services::{Choice, Services, TwoServices, without_client},
     source::Reporting,
     tenant::Subject,
 };
+
+/// What is added to the words of a Reporting Web Service that has ended.
+const WITHOUT_CLIENT: &str = "; with one more setting this trigger goes on with Microsoft Graph by \
+    itself: `client_id`, the id of an app registration that allows public client flows and has the \
+    delegated permission `ExchangeMessageTrace.Read.All` with an administrator's consent \
+    (docs/setup.md#the-app-of-a-service-account)";
 
 /// What a person fills in.
 #[derive(Debug, Deserialize)]
@@ -20,6 +32,14 @@ pub(crate) struct Settings {
     account_name: String,
     account_password: Secret,
     reporting_url: Url,
+    service: Choice,
+    /// Through which the account signs in to Microsoft Graph.
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    tenant_id: Option<String>,
+    login_url: Url,
+    #[serde(flatten)]
+    graph: GraphSettings,
     #[serde(flatten)]
     pub(super) collection: Collection,
 }
@@ -40,42 +60,87 @@ impl Trigger for MessageTrace {
     const TOPICS: &'static [Topic] = check::TOPICS;
 
     async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
-        let sign_in = settings.sign_in();
-        let whose = settings.subject();
-        let url = settings.reporting_url;
-        let subject = check::Subject {
-            servers: vec![url.clone()],
-            tokens: None,
-            service: Service::reporting(&context, url, sign_in),
+        let (whose, terms) = (settings.subject(), settings.terms());
+        // Each service is asked once, at a person's wish.
+        let guard = || Arc::new(PasswordGuard::new(context.clock.clone()));
+        let sign_in = settings.sign_in(&guard());
+        let tokens = settings.tokens(&guard(), &context);
+        let Settings {
+            reporting_url: url,
+            service,
+            login_url,
+            graph,
+            collection,
+            ..
+        } = settings;
+        let subject = async {
+            let reporting = Service::reporting(&context, url, sign_in, None, None);
+            let successor = match tokens {
+                None => None,
+                Some(tokens) => {
+                    let login = Some(login_url);
+                    Some(Service::graph(&context, &graph, tokens, login, &whose).await?)
+                }
+            };
+            let around = (&context, &whose);
+            check::Subject::of_both(service, &terms, reporting, successor, around).await
         };
-        check::run(
-            Ok(subject),
-            &settings.collection,
-            &whose,
-            &context,
-            findings,
-        )
-        .await;
+        let subject = subject.await;
+        check::run(subject, &collection, &whose, &context, findings).await;
     }
 }
 
 impl Settings {
     /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
-        let (sign_in, subject) = (self.sign_in(), self.subject());
+        let (subject, terms) = (self.subject(), self.terms());
+        let guard = Arc::new(PasswordGuard::new(context.clock.clone()));
+        let (sign_in, tokens) = (self.sign_in(&guard), self.tokens(&guard, &context));
         let Self {
+            account_password: password,
             reporting_url,
+            service: choice,
+            graph,
             collection,
             ..
         } = self;
-        let (http, clock) = (context.http.clone(), context.clock.clone());
+        if choice == Choice::Graph && tokens.is_none() {
+            return Err(without_client());
+        }
+        let share = graph.share(task)?;
+        let around = context.clone();
         let whose = Whose {
             subject,
-            tokens: None,
+            tokens: Vec::from_iter(tokens.clone()),
         };
-        collection::run(collection, context, task, whose, async |keyer, _| {
+        collection::run(collection, context, task, whose, async |keyer, storage| {
+            let (http, clock) = (around.http.clone(), around.clock.clone());
+            let passwords = Passwords::restore(
+                guard,
+                terms.clone(),
+                password,
+                storage.clone(),
+                around.log.clone(),
+            );
+            let passwords = Some(passwords.await?);
             let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
-            Ok(Reporting { service, clock })
+            let graph = match tokens {
+                Some(tokens) => Some(
+                    graph
+                        .source(share, tokens, keyer, &storage, &around)
+                        .await?,
+                ),
+                None => None,
+            };
+            let parts = TwoServices {
+                choice,
+                terms,
+                reporting: Reporting { service, clock },
+                graph,
+                missing: WITHOUT_CLIENT,
+                passwords,
+            };
+            Services::new(parts, storage, &around).await
         })
         .await
     }
@@ -90,10 +155,56 @@ impl Settings {
         self.collection.start_time()
     }
 
-    fn sign_in(&self) -> SignIn {
+    /// Which service is wanted, and the settings under which that is found out.
+    pub(super) fn choice(&self) -> (Choice, DecidedUnder) {
+        (self.service, self.terms())
+    }
+
+    /// What a running trigger leaves of the tenant's quota, and at least a little.
+    pub(super) fn quota_beside(&self) -> u32 {
+        self.graph.quota_beside()
+    }
+
+    fn terms(&self) -> DecidedUnder {
+        DecidedUnder::of(&[
+            self.service.word(),
+            &self.account_name,
+            self.client_id.as_deref().unwrap_or_default(),
+            self.tenant(),
+            self.login_url.as_str(),
+            self.reporting_url.as_str(),
+            self.graph.url().as_str(),
+        ])
+    }
+
+    /// Where the account signs in: its domain stands for its tenant.
+    fn tenant(&self) -> &str {
+        let domain = || self.account_name.rsplit_once('@').map(|(_, domain)| domain);
+        let tenant = self.tenant_id.as_deref().or_else(domain);
+        tenant.unwrap_or(&self.account_name)
+    }
+
+    fn sign_in(&self, guard: &Arc<PasswordGuard>) -> SignIn {
         SignIn::Basic {
             account: self.account_name.clone(),
             password: self.account_password.clone(),
+            guard: Arc::clone(guard),
         }
+    }
+
+    /// The tokens of the account for Microsoft Graph; none without an app to sign in through.
+    fn tokens(&self, guard: &Arc<PasswordGuard>, context: &Context) -> Option<Arc<TokenCache>> {
+        let identity = Identity::User {
+            login: self.login_url.clone(),
+            tenant: self.tenant().to_owned(),
+            client: self.client_id.clone()?,
+            secret: self.client_secret.clone(),
+            account: self.account_name.clone(),
+            password: self.account_password.clone(),
+            guard: Arc::clone(guard),
+        };
+        let (http, clock) = (context.http.clone(), context.clock.clone());
+        let resource = self.graph.resource();
+        Some(Arc::new(TokenCache::new(http, clock, identity, resource)))
     }
 }

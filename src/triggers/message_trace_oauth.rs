@@ -1,4 +1,5 @@
-//! The trigger "Message Trace (OAuth)": an app, and the Reporting Web Service.
+//! The trigger "Message Trace (OAuth)": an app, and the Reporting Web Service, or Microsoft Graph once
+//! that has ended.
 
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use super::{
     app::App,
     check::{self, Service},
     collection::{self, Collection, Task, Whose},
+    decision::DecidedUnder,
+    graph::GraphSettings,
+    services::{Choice, Services, TwoServices},
     source::Reporting,
     tenant::{Origin, Subject},
 };
@@ -20,6 +24,9 @@ use super::{
 #[derive(Debug, Deserialize)]
 pub(crate) struct Settings {
     reporting_url: Url,
+    service: Choice,
+    #[serde(flatten)]
+    graph: GraphSettings,
     #[serde(flatten)]
     app: App,
     #[serde(flatten)]
@@ -33,6 +40,7 @@ pub(crate) struct MessageTraceOauth;
 impl Trigger for MessageTraceOauth {
     const MANIFEST: &'static str = include_str!("../../trigger_message_trace_oauth.json");
     const ALIASES: &'static [&'static str] = &["office365_messagetrace_trigger_oauth"];
+    const SIGNS: &'static [&'static str] = &["reporting_url", "service"];
     type Settings = Settings;
 
     async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
@@ -43,19 +51,25 @@ impl Trigger for MessageTraceOauth {
 
     async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
         let whose = settings.subject();
+        let terms = settings.terms();
         let Settings {
             reporting_url: url,
+            service,
+            graph,
             app,
             collection,
         } = settings;
-        let mut servers = Vec::from_iter(app.login().cloned());
-        servers.push(url.clone());
-        let tokens = app.tokens(Resource::reporting(&url), &context);
-        let subject = tokens.map(|tokens| check::Subject {
-            servers,
-            service: Service::reporting(&context, url, SignIn::Bearer(Arc::clone(&tokens))),
-            tokens: Some(tokens),
-        });
+        let login = app.login().cloned();
+        let subject = async {
+            let tokens = app.clone().tokens(Resource::reporting(&url), &context)?;
+            let sign_in = SignIn::Bearer(Arc::clone(&tokens));
+            let reporting = Service::reporting(&context, url, sign_in, Some(tokens), login.clone());
+            let tokens = app.tokens(graph.resource(), &context)?;
+            let successor = Service::graph(&context, &graph, tokens, login, &whose).await?;
+            let (successor, around) = (Some(successor), (&context, &whose));
+            check::Subject::of_both(service, &terms, reporting, successor, around).await
+        };
+        let subject = subject.await;
         check::run(subject, &collection, &whose, &context, findings).await;
     }
 }
@@ -71,24 +85,62 @@ impl Settings {
         self.collection.start_time()
     }
 
+    /// Which service is wanted, and the settings under which that is found out.
+    pub(super) fn choice(&self) -> (Choice, DecidedUnder) {
+        (self.service, self.terms())
+    }
+
+    /// What a running trigger leaves of the tenant's quota, and at least a little.
+    pub(super) fn quota_beside(&self) -> u32 {
+        self.graph.quota_beside()
+    }
+
+    fn terms(&self) -> DecidedUnder {
+        let [tenant, client, login] = self.app.names();
+        DecidedUnder::of(&[
+            self.service.word(),
+            tenant,
+            client,
+            login,
+            self.reporting_url.as_str(),
+            self.graph.url().as_str(),
+        ])
+    }
+
     /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
-        let subject = self.subject();
+        let (subject, terms) = (self.subject(), self.terms());
         let Self {
             reporting_url,
+            service: choice,
+            graph,
             app,
             collection,
         } = self;
-        let tokens = app.tokens(Resource::reporting(&reporting_url), &context)?;
-        let (http, clock) = (context.http.clone(), context.clock.clone());
+        let share = graph.share(task)?;
+        let tokens = app
+            .clone()
+            .tokens(Resource::reporting(&reporting_url), &context)?;
         let sign_in = SignIn::Bearer(Arc::clone(&tokens));
+        let of_graph = app.tokens(graph.resource(), &context)?;
+        let around = context.clone();
         let whose = Whose {
             subject,
-            tokens: Some(tokens),
+            tokens: vec![tokens, Arc::clone(&of_graph)],
         };
-        collection::run(collection, context, task, whose, async |keyer, _| {
+        collection::run(collection, context, task, whose, async |keyer, storage| {
+            let (http, clock) = (around.http.clone(), around.clock.clone());
             let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
-            Ok(Reporting { service, clock })
+            let graph = graph.source(share, of_graph, keyer, &storage, &around);
+            let parts = TwoServices {
+                choice,
+                terms,
+                reporting: Reporting { service, clock },
+                graph: Some(graph.await?),
+                missing: "",
+                passwords: None,
+            };
+            Services::new(parts, storage, &around).await
         })
         .await
     }

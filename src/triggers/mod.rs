@@ -2,17 +2,21 @@
 
 mod app;
 pub(crate) mod backfill;
+mod change;
 mod check;
 mod collection;
+mod decision;
 mod eta;
 mod event;
 mod formats;
 mod gaps;
+mod graph;
 pub(crate) mod letters;
 mod message_trace;
 mod message_trace_graph;
 mod message_trace_oauth;
 mod report;
+mod services;
 mod sink;
 mod source;
 mod state;

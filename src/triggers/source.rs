@@ -27,37 +27,17 @@ use super::{event, formats::VERSION, words::moment};
 /// How far back the Reporting Web Service keeps rows (reference A.6).
 pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// The Reporting Web Service as a source.
+/// The Reporting Web Service as a part of a source.
 #[derive(Debug)]
 pub(super) struct Reporting {
     pub(super) service: ReportingService,
     pub(super) clock: Clock,
 }
 
-impl Source for Reporting {
-    type Link = Link;
-
-    async fn page(
-        &self,
-        _lane: Lane,
-        window: Window,
-        link: Option<Link>,
-    ) -> Result<Page<Link>, SourceError> {
-        let page = self.service.page(window, link.as_ref()).await;
-        page.map_err(|error| source_error(&error, self.clock.now()))
-    }
-
-    fn shorten(&self, event: &str, most: usize) -> Option<String> {
-        event::shorten(event, most)
-    }
-
-    fn oldest_request(&self) -> Option<UnderWay> {
-        self.service.oldest_request().map(under_way)
-    }
-
+impl Reporting {
     /// Pages hold 2000 rows, and a query ends with an error after about 500 of them
     /// (reference A.5).
-    fn limits(&self) -> SourceLimits {
+    pub(super) fn limits(&self) -> SourceLimits {
         SourceLimits {
             longest_window: TimeDelta::days(10),
             retention: REPORTING_RETENTION,
@@ -70,13 +50,17 @@ impl Source for Reporting {
         }
     }
 
-    fn time(&self, _local: DateTime<Utc>) -> SourceTime {
+    pub(super) fn oldest_request(&self) -> Option<UnderWay> {
+        self.service.oldest_request().map(under_way)
+    }
+
+    pub(super) fn time(&self) -> SourceTime {
         source_time(self.service.time())
     }
 
-    async fn ask_time(&self) -> Result<(), SourceError> {
-        let told = self.service.ask_time().await;
-        told.map_err(|error| source_error(&error, self.clock.now()))
+    /// What follows from an error of its service.
+    pub(super) fn error(&self, error: &microsoft::Error) -> SourceError {
+        source_error(error, self.clock.now())
     }
 }
 
@@ -195,6 +179,18 @@ impl Tracing {
         }
     }
 
+    /// Asks for a page of one row: whether the service answers.
+    pub(super) async fn ask(&self) -> Result<(), microsoft::Error> {
+        let told = self.graph.ask_time().await;
+        self.remember_quota().await;
+        told
+    }
+
+    /// What follows from an error of its service.
+    pub(super) fn error(&self, error: &microsoft::Error) -> SourceError {
+        source_error(error, self.clock.now())
+    }
+
     /// The quota as the last run left it; unused when that is not known.
     pub(super) async fn remembered_quota(
         storage: &Storage,
@@ -307,7 +303,7 @@ impl Source for Tracing {
         self.remember_quota().await;
         self.say_repairs();
         self.say_allowance();
-        page.map_err(|error| source_error(&error, self.clock.now()))
+        page.map_err(|error| self.error(&error))
     }
 
     fn oldest_request(&self) -> Option<UnderWay> {
@@ -338,9 +334,7 @@ impl Source for Tracing {
     }
 
     async fn ask_time(&self) -> Result<(), SourceError> {
-        let told = self.graph.ask_time().await;
-        self.remember_quota().await;
-        told.map_err(|error| source_error(&error, self.clock.now()))
+        self.ask().await.map_err(|error| self.error(&error))
     }
 
     fn leave_in(&self, task: task::Id) -> Option<Duration> {

@@ -284,13 +284,13 @@ pub(super) fn with_mark(mark: DateTime<Utc>) -> String {
 #[derive(Debug)]
 pub(super) struct MarkKeeper {
     state: StateFile,
-    /// Taken away when it has told.
-    tokens: Option<Arc<TokenCache>>,
+    /// Taken away when one of them has told.
+    tokens: Vec<Arc<TokenCache>>,
     storage: Storage,
 }
 
 impl MarkKeeper {
-    pub(super) fn new(state: StateFile, tokens: Option<Arc<TokenCache>>, storage: Storage) -> Self {
+    pub(super) fn new(state: StateFile, tokens: Vec<Arc<TokenCache>>, storage: Storage) -> Self {
         Self {
             state,
             tokens,
@@ -304,12 +304,12 @@ impl Checkpoint for MarkKeeper {
         self.state.set(MARK, text(mark));
         self.state.set(STATE_VERSION, VERSION);
         self.state.save().await.map_err(io::Error::other)?;
-        let tenant_id = self.tokens.as_ref().and_then(|tokens| tokens.tenant());
+        let tenant_id = self.tokens.iter().find_map(|tokens| tokens.tenant());
         if let Some(tenant_id) = tenant_id
             // Else it is tried again the next time.
             && tenant::learn(&self.storage, tenant_id).await.is_ok()
         {
-            self.tokens = None;
+            self.tokens.clear();
         }
         Ok(())
     }

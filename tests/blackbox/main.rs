@@ -29,6 +29,7 @@ mod platform;
 mod quota;
 mod refusals;
 mod secrets;
+mod services;
 mod sign_in;
 mod state;
 mod status;

@@ -1,7 +1,7 @@
 //! What must be known before an act that cannot be taken back: pure, and told the time.
 //!
-//! Five acts cannot be taken back: to call a time lost, to move the mark, to forget a key, to drop an
-//! event, to ask no more. The table in `docs/architecture.md` has the evidence of each. Here stands
+//! Six acts cannot be taken back: to call a time lost, to move the mark, to forget a key, to drop an
+//! event, to ask no more, to change the service. The table in `docs/architecture.md` has the evidence of each. Here stands
 //! what is needed for the first: a time is called lost only when the source has refused it twice, long
 //! enough apart, has answered for another time between, and both clocks say that it is older than the
 //! source is documented to keep rows. What the source says of its reach only chooses what to ask next.
@@ -181,6 +181,11 @@ impl Refusals {
     pub fn new(retention: TimeDelta) -> Self {
         let held = Vec::new();
         Self { retention, held }
+    }
+
+    /// Goes by how long another source is documented to keep rows.
+    pub fn set_retention(&mut self, retention: TimeDelta) {
+        self.retention = retention;
     }
 
     /// What is held back: nothing of it is asked for but [`next`](Self::next).

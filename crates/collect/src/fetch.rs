@@ -39,8 +39,8 @@ use self::{
     walk::{Parking, is_paced},
 };
 use super::{
-    Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, Standing, Store,
-    UnderWay, WaitsFor,
+    Checkpoint, Event, Lane, Newest, Observer, Remedy, Sink, Source, SourceError, SourceLimits,
+    Standing, Store, UnderWay, WaitsFor,
     backfill::Trouble,
     journal::Journal,
     known::{BatchId, KnownRows},
@@ -130,6 +130,24 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     hanging: Option<Instant>,
     /// What the page that is being taken in is of.
     taken_in: Option<(Lane, Window)>,
+    /// What the source can do.
+    source: Box<Followed>,
+}
+
+/// What a source can do, apart from how long it takes at present.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    limits: SourceLimits,
+    /// Whether that has changed.
+    is_adapted: bool,
+}
+
+/// Without what changes all the time.
+fn lasting(limits: SourceLimits) -> SourceLimits {
+    SourceLimits {
+        latency: Duration::ZERO,
+        ..limits
+    }
 }
 
 /// What came of asking.
@@ -170,9 +188,14 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         known: KnownRows,
         journal: Journal,
     ) -> Self {
+        let limits = lasting(parts.source.limits());
         Self {
             parts,
             schedule,
+            source: Box::new(Followed {
+                limits,
+                is_adapted: false,
+            }),
             readings: Readings::default(),
             known,
             journal,
@@ -291,6 +314,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// What a reader without a window is to read.
     fn next_window(&mut self, slot: usize, now: DateTime<Utc>) -> Option<(Lane, Window)> {
         if slot == 0 {
+            self.follow_source();
             if let Some(window) = self.schedule.live(now) {
                 if self.schedule.missing() > TimeDelta::zero() {
                     // Who looks at the timeline sees what is missing.
@@ -315,6 +339,16 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Some(never_read);
         }
         self.schedule.beside(now, Instant::now())
+    }
+
+    /// A source may be another one from some moment on.
+    fn follow_source(&mut self) {
+        let limits = lasting(self.parts.source.limits());
+        if limits != self.source.limits {
+            self.source.limits = limits;
+            self.source.is_adapted = true;
+            self.schedule.adapt(&limits);
+        }
     }
 
     /// Has one reader ask, while none does. The one whose page has failed last comes last.

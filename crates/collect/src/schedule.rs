@@ -13,7 +13,7 @@ use rows::Window;
 use tokio::time::Instant;
 
 use super::{
-    Standpoint,
+    SourceLimits, Standpoint,
     budget::Budget,
     coverage::{Coverage, Phase, scaled, seconds, windows},
     evidence::{Judgement, Refusal, Refusals, SourceTime},
@@ -183,6 +183,25 @@ impl Schedule {
             budget: Budget::of(settings.share),
             scope: Scope::All,
         }
+    }
+
+    /// Goes by what the source can do from now on, which may be another one than before. How wide
+    /// windows may be is learnt anew.
+    pub fn adapt(&mut self, limits: &SourceLimits) {
+        let settings = ScheduleSettings {
+            longest: limits.longest_window,
+            retention: limits.retention,
+            rows_per_window: limits.rows_per_window,
+            rows_per_page: limits.rows_per_page,
+            share: limits.share,
+            ..self.settings
+        };
+        let longest = settings.longest;
+        let shortest = SHORTEST_SPAN.max(settings.frequency).min(longest);
+        self.width = Width::new(settings.rows_per_window, shortest, longest);
+        self.refusals.set_retention(settings.retention);
+        self.budget = Budget::of(settings.share);
+        self.settings = settings;
     }
 
     /// A schedule that reads what was not read in a window, and nothing else.

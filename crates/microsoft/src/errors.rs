@@ -86,6 +86,11 @@ impl Error {
         }
     }
 
+    /// Whether nothing was asked, as a password that was refused is not tried again yet.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::SignIn(error) if matches!(**error, SignInError::Held { .. }))
+    }
+
     /// What the failure is about.
     pub fn concern(&self) -> Concern {
         match self {

@@ -143,7 +143,7 @@ impl Exchange {
         read
     }
 
-    async fn send(&self, url: &Url, authorization: Authorization) -> Result<Answer, Error> {
+    async fn send(&self, url: &Url, mut authorization: Authorization) -> Result<Answer, Error> {
         let request_id = Uuid::new_v4();
         let mut request = http::Request::new(Bytes::new());
         *request.method_mut() = Method::GET;
@@ -162,6 +162,7 @@ impl Exchange {
         let (response, url) = redirect::send(&self.http, request, url.clone(), PAGE_LIMITS)
             .await
             .map_err(Error::NoAnswer)?;
+        authorization.answered(response.status());
         self.pace.learn(asked.elapsed());
         let is_odd = is_odd(&response);
         let lasts = self.oddities.last(url.as_str(), is_odd, Instant::now());
@@ -243,7 +244,7 @@ impl Exchange {
             request_id: answer.request_id,
             link,
             secrets: answer.secrets(),
-            by_app: matches!(self.sign_in, SignIn::Bearer(_)),
+            by_app: self.sign_in.is_by_app(),
             now: self.clock.now(),
         }
     }

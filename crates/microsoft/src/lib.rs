@@ -16,6 +16,7 @@ mod mend;
 mod oddities;
 mod pace;
 mod page;
+mod password;
 mod redirect;
 mod reporting;
 mod row;
@@ -37,6 +38,7 @@ pub use self::{
         SignInError, TokenCache,
     },
     link::{Link, LinkError},
+    password::PasswordGuard,
     reporting::ReportingService,
     service_clock::{BOUND, ServiceTime},
     sign_in::SignIn,

@@ -8,7 +8,7 @@ use rows::{Page, RowKeyer, Window};
 use url::Url;
 
 use super::{
-    Error, Link, SignIn, Urgency, advice, bounds,
+    Error, Link, SignIn, Unreadable, Urgency, advice, bounds,
     exchange::{Answer, Exchange, Times},
     oddities::Oddities,
     pace::Pace,
@@ -97,6 +97,21 @@ impl ReportingService {
         self.exchange.ask_time(address, is_page, refused).await
     }
 
+    /// Whether an error says that this service has ended for the organization, or takes no passwords
+    /// any more. One such answer proves nothing: an address may be wrong, a proxy in the way, or a
+    /// password mistyped.
+    pub fn seems_ended(&self, error: &Error) -> bool {
+        match error {
+            Error::Status { status, .. } => match status.as_u16() {
+                404 | 410 | 300..=399 => true,
+                401 => matches!(self.exchange.sign_in, SignIn::Basic { .. }),
+                _ => false,
+            },
+            Error::Unreadable(Unreadable::Markup { .. }) => true,
+            _ => false,
+        }
+    }
+
     fn check_end(&self, window: Window) -> Result<(), Error> {
         match (window.end() - self.time().now).to_std() {
             Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
@@ -105,7 +120,9 @@ impl ReportingService {
     }
 
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
-        advice::reporting(&self.exchange.refusal(answer, link))
+        let error = advice::reporting(&self.exchange.refusal(answer, link));
+        self.exchange.sign_in.note(&error);
+        error
     }
 
     /// How long an answer takes at present; zero before the first.

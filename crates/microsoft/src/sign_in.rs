@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use base::Secret;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 use super::{
     Error,
     identity::{Token, TokenCache},
+    password::{PasswordGuard, PasswordTry},
 };
 
 /// How one signs in to the Reporting Web Service.
@@ -20,8 +21,10 @@ pub enum SignIn {
         account: String,
         /// Its password.
         password: Secret,
+        /// Sees to it that the account is not locked.
+        guard: Arc<PasswordGuard>,
     },
-    /// As an app, with a token.
+    /// As an app or an account, with a token.
     Bearer(Arc<TokenCache>),
 }
 
@@ -29,8 +32,37 @@ impl SignIn {
     /// What signs the next request.
     pub(super) async fn authorize(&self) -> Result<Authorization, Error> {
         match self {
-            Self::Basic { account, password } => Authorization::basic(account, password),
+            Self::Basic {
+                account,
+                password,
+                guard,
+            } => {
+                let attempt = guard.admit().map_err(Arc::new)?;
+                Authorization::basic(account, password, attempt)
+            }
             Self::Bearer(tokens) => Authorization::bearer(tokens.token().await?),
+        }
+    }
+
+    /// Whether an app signs in, and not an account.
+    pub(super) fn is_by_app(&self) -> bool {
+        match self {
+            Self::Basic { .. } => false,
+            Self::Bearer(tokens) => !tokens.is_of_an_account(),
+        }
+    }
+
+    /// What the refusal of a name and password means, for those who are held back by it.
+    pub(super) fn note(&self, error: &Error) {
+        if let (
+            Self::Basic { guard, .. },
+            Error::Status {
+                status, sentence, ..
+            },
+        ) = (self, error)
+            && *status == StatusCode::UNAUTHORIZED
+        {
+            guard.note(sentence.clone());
         }
     }
 
@@ -57,16 +89,19 @@ pub(super) struct Authorization {
     /// What an answer could echo.
     secrets: Vec<Secret>,
     token: Option<Arc<Token>>,
+    /// What is to be told how the sign-in with a password ended.
+    attempt: Option<PasswordTry>,
 }
 
 impl Authorization {
     /// Signs in as the account; RFC 7617, in UTF-8.
-    fn basic(account: &str, password: &Secret) -> Result<Self, Error> {
+    fn basic(account: &str, password: &Secret, attempt: PasswordTry) -> Result<Self, Error> {
         let pair = Secret::new(BASE64_STANDARD.encode(format!("{account}:{}", password.expose())));
         Ok(Self {
             header: sensitive("Basic", &pair)?,
             secrets: vec![pair, password.clone()],
             token: None,
+            attempt: Some(attempt),
         })
     }
 
@@ -75,7 +110,21 @@ impl Authorization {
             header: sensitive("Bearer", &token.value)?,
             secrets: vec![token.value.clone()],
             token: Some(token),
+            attempt: None,
         })
+    }
+
+    /// The service has answered with this status.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
+        match status {
+            StatusCode::UNAUTHORIZED => attempt.refused(),
+            // Only those who are signed in may lack a right.
+            StatusCode::OK | StatusCode::FORBIDDEN => attempt.accepted(),
+            _ => {}
+        }
     }
 
     /// The permission to read message traces that the token is known to have.

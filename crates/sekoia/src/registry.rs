@@ -31,6 +31,9 @@ pub trait Trigger: Send + Sync + 'static {
     /// Other commands that start it.
     const ALIASES: &'static [&'static str] = &[];
 
+    /// Settings by which a configuration that fits other triggers, too, is known to be for this one.
+    const SIGNS: &'static [&'static str] = &[];
+
     /// Its settings, read from a configuration that fits the manifest, with the manifest's
     /// defaults filled in and numeric texts made numbers.
     type Settings: DeserializeOwned + Send;
@@ -87,6 +90,7 @@ pub struct Registry {
 pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
+    signs: &'static [&'static str],
     start: fn(SettingsMap, Context) -> Run,
     check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
     pub(super) topics: &'static [Topic],
@@ -110,6 +114,7 @@ impl Registry {
             Ok(manifest) => self.items.push(Item {
                 manifest,
                 aliases: T::ALIASES,
+                signs: T::SIGNS,
                 start: start::<T>,
                 check: check::<T>,
                 topics: T::TOPICS,
@@ -140,12 +145,21 @@ impl Registry {
         topics
     }
 
-    /// The commands whose manifest the given settings fit, with the fewest settings that it does not know.
+    /// The commands whose manifest the given settings fit, with the fewest settings that it does not know;
+    /// among several, those that a setting is a sign of.
     pub(super) fn fitting(&self, settings: &SettingsMap) -> Vec<&Item> {
         let strangers = |item: &Item| item.manifest.arguments.strangers(settings);
         let fewest = self.items.iter().filter_map(strangers).min();
         let fits = |item: &&Item| strangers(item).is_some_and(|count| Some(count) == fewest);
-        self.items.iter().filter(fits).collect()
+        let fitting: Vec<&Item> = self.items.iter().filter(fits).collect();
+        let is_given = |name: &&str| settings.0.contains_key(*name);
+        let signed = fitting
+            .iter()
+            .filter(|item| item.signs.iter().any(is_given));
+        match signed.copied().collect::<Vec<_>>() {
+            signed if signed.is_empty() => fitting,
+            signed => signed,
+        }
     }
 
     /// The trigger behind a command or alias, which must match exactly.

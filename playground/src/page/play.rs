@@ -148,6 +148,7 @@ impl Engine<'_> {
             StatePart::Positions => &["context.json", "context.json.previous"],
             StatePart::Timeline => &["coverage.json"],
             StatePart::Quota => &["quota.json"],
+            StatePart::Service => &["service.json"],
             StatePart::KnownRows => &[],
         };
         for file in files {

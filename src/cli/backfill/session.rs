@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
         words: (String, String),
         standing: &Standing,
     ) -> anyhow::Result<ExitCode> {
-        let reach = backfill::reach(self.errand)?;
+        let reach = backfill::reach(self.errand).await?;
         let now = self.errand.clock().now();
         let range = match dates::range((&words.0, &words.1), now, reach) {
             Ok(range) => range,
@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
                 "{count} more were skipped: give the command again when this one is done."
             ));
         }
-        let reach = backfill::reach(self.errand)?;
+        let reach = backfill::reach(self.errand).await?;
         let oldest = reach.oldest(self.errand.clock().now());
         let Some(range) = Window::new(first.start().max(oldest), first.end()) else {
             let Reach { service, kept, .. } = reach;

@@ -7,14 +7,23 @@ mod service;
 use std::sync::Arc;
 
 use base::http::chain;
-use microsoft::{EventFormat, Graph, Limiter, ReportingService, SignIn, TokenCache};
+use microsoft::{EventFormat, Graph, Limiter, Quota, ReportingService, SignIn, TokenCache};
 use rows::RowKeyer;
 use sekoia::{Context, Findings, Intake, Probed, RunError, Topic};
 use url::Url;
 
 use self::network::Reached;
 use super::{
-    backfill::Standing, collection::Collection, formats::Later, gaps::Gaps, state::Found, tenant,
+    backfill::Standing,
+    collection::{Collection, Task},
+    decision::{DecidedUnder, Decision},
+    formats::Later,
+    gaps::Gaps,
+    graph::GraphSettings,
+    services::{Choice, without_client},
+    source::Tracing,
+    state::Found,
+    tenant::{self, Origin},
     words::span,
 };
 
@@ -76,46 +85,109 @@ const KEYER: RowKeyer = RowKeyer::new([0; 16]);
 
 /// What a trigger works with.
 pub(super) struct Subject {
-    /// The servers of Microsoft.
-    pub(super) servers: Vec<Url>,
-    /// Signs in as an app; none for an account, which signs in with each query.
-    pub(super) tokens: Option<Arc<TokenCache>>,
-    /// Gives the rows.
-    pub(super) service: Service,
+    /// What a run would read at first.
+    service: Service,
+    /// What it would go on with when that has ended.
+    successor: Option<Service>,
 }
 
 /// Where rows come from.
-pub(super) enum Service {
+pub(super) struct Service {
+    /// The servers of Microsoft.
+    servers: Vec<Url>,
+    /// Signs in; none for an account that signs in with each query.
+    tokens: Option<Arc<TokenCache>>,
+    reader: Asked,
+}
+
+enum Asked {
     Graph(Box<Graph>),
     Reporting(Box<ReportingService>),
 }
 
+impl Subject {
+    /// Of one service.
+    pub(super) fn of(service: Service) -> Self {
+        Self {
+            service,
+            successor: None,
+        }
+    }
+
+    /// Of two, of which the settings, or a run before under the same settings, have chosen one.
+    pub(super) async fn of_both(
+        choice: Choice,
+        terms: &DecidedUnder,
+        reporting: Service,
+        graph: Option<Service>,
+        (context, whose): (&Context, &tenant::Subject),
+    ) -> Result<Self, RunError> {
+        let folder = tenant::look(&context.storage, whose).await;
+        let storage = context.storage.inside(&folder.unwrap_or_default());
+        // What cannot be read now is told elsewhere.
+        let decided = Decision::kept(&storage).await.ok().flatten();
+        let current = choice.current(decided.as_ref(), terms);
+        match (current, graph) {
+            (Origin::Graph, Some(graph)) => Ok(Self::of(graph)),
+            (Origin::Graph, None) if choice == Choice::Graph => Err(without_client()),
+            (Origin::Graph, None) => Ok(Self::of(reporting)),
+            (Origin::Reporting, graph) => Ok(Self {
+                service: reporting,
+                successor: graph.filter(|_| choice == Choice::Auto),
+            }),
+        }
+    }
+}
+
 impl Service {
-    pub(super) fn graph(
+    pub(super) async fn graph(
         context: &Context,
-        url: Url,
+        settings: &GraphSettings,
         tokens: Arc<TokenCache>,
-        limiter: Limiter,
-    ) -> Self {
-        Self::Graph(Box::new(Graph::new(
+        login: Option<Url>,
+        whose: &tenant::Subject,
+    ) -> Result<Self, RunError> {
+        let share = settings.share(Task::Collect)?;
+        // What a run has used counts; what cannot be read now is told elsewhere.
+        let folder = tenant::look(&context.storage, whose).await;
+        let storage = context.storage.inside(&folder.unwrap_or_default());
+        let quota = Tracing::remembered_quota(&storage, share).await;
+        let quota = quota.unwrap_or_else(|_| Quota::restored(share, []));
+        let limiter = Limiter::new(quota, context.clock.clone());
+        let graph = Graph::new(
             context.http.clone(),
             context.clock.clone(),
-            url,
-            tokens,
+            settings.url().clone(),
+            Arc::clone(&tokens),
             KEYER,
             EventFormat::Graph,
             limiter,
-        )))
+        );
+        let mut servers = Vec::from_iter(login);
+        servers.push(settings.url().clone());
+        Ok(Self {
+            servers,
+            tokens: Some(tokens),
+            reader: Asked::Graph(Box::new(graph)),
+        })
     }
 
-    pub(super) fn reporting(context: &Context, url: Url, sign_in: SignIn) -> Self {
-        Self::Reporting(Box::new(ReportingService::new(
-            context.http.clone(),
-            context.clock.clone(),
-            url,
-            sign_in,
-            KEYER,
-        )))
+    pub(super) fn reporting(
+        context: &Context,
+        url: Url,
+        sign_in: SignIn,
+        tokens: Option<Arc<TokenCache>>,
+        login: Option<Url>,
+    ) -> Self {
+        let mut servers = Vec::from_iter(login);
+        servers.push(url.clone());
+        let (http, clock) = (context.http.clone(), context.clock.clone());
+        let service = ReportingService::new(http, clock, url, sign_in, KEYER);
+        Self {
+            servers,
+            tokens,
+            reader: Asked::Reporting(Box::new(service)),
+        }
     }
 }
 
@@ -141,7 +213,7 @@ pub(super) async fn run(
     };
     findings.settings(Ok(()));
     findings.data();
-    let servers = subject.servers.iter().map(Url::as_str);
+    let servers = subject.service.servers.iter().map(Url::as_str);
     let reached = Reached::servers(servers, context, findings).await;
     let intake_reached = network::reach(&intake.address().to_string(), context, findings).await;
     reached.compare_clocks(findings);

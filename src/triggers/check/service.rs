@@ -1,15 +1,17 @@
 //! Sign-in, permission, service principal, and one real query.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base::http::chain;
 use chrono::{SubsecRound as _, TimeDelta};
-use microsoft::{Concern, Error, Link, ServiceTime, TokenCache, Urgency};
+use microsoft::{Concern, Error, Grant, Link, ServiceTime, SignInError, Urgency};
 use rows::{Page, Window};
 use sekoia::{Findings, Topic};
 use serde_json::json;
 
-use super::{PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sample::Sample};
+use super::{
+    Asked, PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sample::Sample,
+};
 use crate::triggers::words::moment;
 
 /// How long a query may take, and wait for the quota.
@@ -31,51 +33,117 @@ struct Ending {
     result: Result<Sample, (Concern, String)>,
     /// Whether the service answered at all.
     answered: bool,
+    /// Whether it may have ended for the organization.
+    seems_ended: bool,
 }
 
 /// Tries the steps up to the rows of the last hour.
 pub(super) async fn read(subject: &Subject, findings: &mut Findings<'_>) {
-    let as_app = match &subject.tokens {
-        Some(tokens) if !is_granted(tokens, findings).await => {
+    let Subject { service, successor } = subject;
+    let attempt = Tried::of(service).await;
+    let ended = attempt.ended();
+    match (successor, ended) {
+        (Some(successor), Some(said)) => {
+            let note = format!(
+                "; the Reporting Web Service seems to have ended: a run that is told so twice, minutes \
+                 apart, goes on with Microsoft Graph (it says: {said})"
+            );
+            Tried::of(successor).await.tell(&note, findings);
+        }
+        _ => attempt.tell("", findings),
+    }
+}
+
+/// A service that was tried.
+struct Tried<'a> {
+    service: &'a Service,
+    /// None for one without tokens.
+    grant: Option<Result<Grant, Arc<SignInError>>>,
+    /// None when there is no token to ask with.
+    ending: Option<Ending>,
+}
+
+impl<'a> Tried<'a> {
+    async fn of(service: &'a Service) -> Self {
+        let grant = match &service.tokens {
+            Some(tokens) => Some(tokens.grant().await),
+            None => None,
+        };
+        let ending = match grant {
+            Some(Err(_)) => None,
+            _ => Some(Ending::of(service).await),
+        };
+        Self {
+            service,
+            grant,
+            ending,
+        }
+    }
+
+    /// What it said when it seems to have ended.
+    fn ended(&self) -> Option<String> {
+        let ending = self.ending.as_ref().filter(|ending| ending.seems_ended)?;
+        let (_, said) = ending.result.as_ref().err()?;
+        Some(said.clone())
+    }
+
+    fn tell(&self, note: &str, findings: &mut Findings<'_>) {
+        let tokens = self.service.tokens.as_ref();
+        let who = match tokens {
+            Some(tokens) if !tokens.is_of_an_account() => "app",
+            _ => "account",
+        };
+        if let Some(grant) = &self.grant {
+            tell_grant(who, grant, findings);
+        }
+        let Some(ending) = &self.ending else {
             for topic in [SERVICE_PRINCIPAL, QUERY] {
                 findings.skip(topic, "sign-in and permission must be right first");
             }
             return;
+        };
+        for step in STEPS {
+            ending.tell(
+                step,
+                self.grant.is_some(),
+                &self.service.reader,
+                note,
+                findings,
+            );
         }
-        tokens => tokens.is_some(),
-    };
-    let ending = Ending::of(&subject.service).await;
-    for step in STEPS {
-        ending.tell(step, as_app, &subject.service, findings);
     }
 }
 
-/// Signs in as an app, and looks at what it is allowed.
-async fn is_granted(tokens: &TokenCache, findings: &mut Findings<'_>) -> bool {
-    match tokens.grant().await {
+/// What a token allows.
+fn tell_grant(who: &str, grant: &Result<Grant, Arc<SignInError>>, findings: &mut Findings<'_>) {
+    let advice = if who == "account" {
+        "; Microsoft advises against sign-in with a password where an app can sign in by itself \
+         (message_trace_graph)"
+    } else {
+        ""
+    };
+    match grant {
         Ok(grant) => {
+            let until = moment(grant.expires);
             findings.pass(
                 SIGN_IN,
-                format!("the app has a token until {}", moment(grant.expires)),
+                format!("the {who} has a token until {until}{advice}"),
                 json!({"expires": grant.expires}),
             );
             let text = if grant.permissions.is_empty() {
-                "the token does not tell what the app is granted".to_owned()
+                format!("the token does not tell what the {who} is granted")
             } else {
-                format!("the app is granted {}", grant.permissions.join(", "))
+                format!("the {who} is granted {}", grant.permissions.join(", "))
             };
             findings.pass(PERMISSION, text, json!({"permissions": grant.permissions}));
-            true
         }
         Err(error) if error.concern() == Concern::Permission => {
-            findings.pass(SIGN_IN, "the app has a token", json!({}));
-            findings.fail(PERMISSION, chain(&*error), json!({}));
-            false
+            findings.pass(SIGN_IN, format!("the {who} has a token{advice}"), json!({}));
+            findings.fail(PERMISSION, chain(&**error), json!({}));
         }
         Err(error) => {
-            findings.fail(SIGN_IN, chain(&*error), json!({}));
-            findings.skip(PERMISSION, "the app must be signed in first");
-            false
+            findings.fail(SIGN_IN, chain(&**error), json!({}));
+            findings.skip(PERMISSION, format!("the {who} must be signed in first"));
         }
     }
 }
@@ -86,9 +154,11 @@ impl Ending {
             Ok(Ok((page, hour))) => Self {
                 result: Ok(Sample::of(&page, hour)),
                 answered: true,
+                seems_ended: false,
             },
             Ok(Err(error)) => Self {
                 answered: matches!(error, Error::Status { .. }),
+                seems_ended: service.seems_ended(&error),
                 result: Err((error.concern(), chain(&error))),
             },
             Err(_) => {
@@ -97,28 +167,38 @@ impl Ending {
                 Self {
                     result: Err((Concern::Query, text.to_owned())),
                     answered: false,
+                    seems_ended: false,
                 }
             }
         }
     }
 
-    /// Tells what the end of the query means for a step. For an app, the first two were told
+    /// Tells what the end of the query means for a step. With a token, the first two were told
     /// before it, unless they turn out to be wrong now.
-    fn tell(&self, step: Concern, as_app: bool, service: &Service, findings: &mut Findings<'_>) {
+    fn tell(
+        &self,
+        step: Concern,
+        by_token: bool,
+        reader: &Asked,
+        note: &str,
+        findings: &mut Findings<'_>,
+    ) {
         let topic = topic(step);
         let failed = self.result.as_ref().err().map(|(concern, _)| *concern);
         match (&self.result, step) {
-            (Err((concern, text)), _) if *concern == step => findings.fail(topic, text, json!({})),
-            (_, Concern::ServicePrincipal) if matches!(service, Service::Reporting(_)) => {
+            (Err((concern, text)), _) if *concern == step => {
+                findings.fail(topic, format!("{text}{note}"), json!({}));
+            }
+            (_, Concern::ServicePrincipal) if matches!(reader, Asked::Reporting(_)) => {
                 findings.skip(topic, "this trigger does not need it");
             }
-            (_, Concern::SignIn | Concern::Permission) if as_app => {}
+            (_, Concern::SignIn | Concern::Permission) if by_token => {}
             (Err(_), _) if failed.is_some_and(|failed| step > failed) => {
                 findings.skip(topic, "what comes before it must be right first");
             }
             (Err(_), _) if !self.answered => findings.skip(topic, "only an answer tells"),
             (Ok(sample), Concern::Query) => {
-                findings.pass(topic, sample.to_string(), sample.facts());
+                findings.pass(topic, format!("{sample}{note}"), sample.facts());
             }
             (_, Concern::SignIn) => findings.pass(topic, "the account is signed in", json!({})),
             (_, Concern::Permission) => {
@@ -136,26 +216,33 @@ impl Service {
             if self.time().certain.is_some() {
                 break;
             }
-            match self {
-                Self::Graph(graph) => graph.ask_time().await?,
-                Self::Reporting(service) => service.ask_time().await?,
+            match &self.reader {
+                Asked::Graph(graph) => graph.ask_time().await?,
+                Asked::Reporting(service) => service.ask_time().await?,
             }
         }
         let time = self.time();
         let end = time.certain.unwrap_or(time.now).trunc_subsecs(0);
         let hour = Window::new(end - TimeDelta::hours(1), end);
         let hour = hour.ok_or(Error::Ahead { by: Duration::ZERO })?;
-        let page = match self {
-            Self::Graph(graph) => graph.page(hour, None, Urgency::Now).await,
-            Self::Reporting(service) => service.page(hour, None).await,
+        let page = match &self.reader {
+            Asked::Graph(graph) => graph.page(hour, None, Urgency::Now).await,
+            Asked::Reporting(service) => service.page(hour, None).await,
         };
         page.map(|page| (page, hour))
     }
 
     fn time(&self) -> ServiceTime {
-        match self {
-            Self::Graph(graph) => graph.time(),
-            Self::Reporting(service) => service.time(),
+        match &self.reader {
+            Asked::Graph(graph) => graph.time(),
+            Asked::Reporting(service) => service.time(),
+        }
+    }
+
+    fn seems_ended(&self, error: &Error) -> bool {
+        match &self.reader {
+            Asked::Graph(_) => false,
+            Asked::Reporting(service) => service.seems_ended(error),
         }
     }
 }

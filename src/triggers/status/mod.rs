@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use self::lanes::Doing;
 use super::{
     backfill,
+    decision::Decision,
     formats::Later,
     gaps::Gaps,
     source::{QUOTA_FILE, UsedQuota},
@@ -134,6 +135,7 @@ pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
     let mut lines = vec![process(running, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
     lines.extend(tenant(running).await);
+    lines.extend(service(storage).await);
     lines.push(position);
     lines.extend(running.process.as_ref().and_then(behind));
     lines.extend(timeline(storage, doing.as_ref(), now).await);
@@ -197,6 +199,17 @@ async fn tenant(running: &Running) -> Option<Line> {
     let states = tenant::States::in_storage(&running.storage).await.ok()?;
     let (text, facts) = states.tell()?;
     Some(line("tenant", text, facts, false))
+}
+
+/// Which service is read, when another one has ended.
+async fn service(storage: &Storage) -> Option<Line> {
+    let decision = Decision::kept(storage).await.ok()??;
+    let text = format!(
+        "Microsoft Graph since {}, as the Reporting Web Service has ended for this organization",
+        moment(decision.since)
+    );
+    let facts = json!({"service": "graph", "since": decision.since});
+    Some(line("service", text, facts, false))
 }
 
 /// Where the collection has come to.

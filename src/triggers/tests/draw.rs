@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta};
 use emulator::{
-    Action, Backlog, Damage, Ending, Endpoint, Event, Fault, FaultRule, FreshLink, Harm, Lateness,
-    ModuleLife, Outside, OutsideWindow, PAST, RejectionShape, Resolution, Scenario, StatePart,
-    TooWide, Traffic, Unreadable, UnreadableRow, Wide,
+    Action, Backlog, Canned, Damage, Ending, Endpoint, Event, Fault, FaultRule, FreshLink, Harm,
+    Lateness, ModuleLife, Outside, OutsideWindow, PAST, RejectionShape, Resolution, Scenario,
+    StatePart, TooWide, Traffic, Unreadable, UnreadableRow, Wide,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -34,11 +34,39 @@ impl fmt::Debug for Drawn {
 /// Any scenario at whose end everything must have been delivered: no row surfaces or changes later
 /// than `settle_time` after its reception, and the last life is long enough to see it.
 ///
-/// Messages are recalled and resolved on Graph only, as in reality.
+/// Messages are recalled and resolved on Graph only, as in reality. Where they are not, the Reporting Web
+/// Service may end at any moment.
 pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
     // A short one makes a short scenario, the longest is the default.
     prop_oneof![2 => Just(2_u64), 1 => Just(8), 2 => Just(24)]
-        .prop_flat_map(move |settle_time| settling(settle_time, recalls))
+        .prop_flat_map(move |settle_time| (settling(settle_time, recalls), ending()))
+        .prop_map(move |(Drawn(mut scenario), ending)| {
+            if let Some((share, how)) = ending.filter(|_| !recalls) {
+                let lives = &scenario.lives;
+                let all: u64 = lives.iter().map(|life| life.seconds + life.away).sum();
+                // The last life must have time for the change, and to see all rows after it.
+                let last = lives.last().map_or(0, |life| life.seconds) - HOUR;
+                let at = (all - last) * u64::from(share) / 100;
+                let action = Action::Settings(how.try_into().unwrap());
+                scenario.timeline.push(Event { at, action });
+                scenario.timeline.sort_by_key(|event| event.at);
+            }
+            Drawn(scenario)
+        })
+}
+
+/// How the Reporting Web Service ends for good, and after which share of the time, in percent. The
+/// second way is no end for apps.
+fn ending() -> impl Strategy<Value = Option<(u32, Value)>> {
+    let retired = |canned: Canned| json!({ "report": { "retired": canned } });
+    let how = prop_oneof![
+        Just(retired(Canned::gone())),
+        Just(json!({ "report": { "basic_sign_in": false } })),
+        Just(retired(Canned::missing_page())),
+        Just(retired(Canned::moved("https://learn.example/retired"))),
+        Just(retired(Canned::page("Retired"))),
+    ];
+    prop_oneof![1 => Just(None), 1 => (0_u32..=100, how).prop_map(Some)]
 }
 
 fn settling(settle_time: u64, recalls: bool) -> impl Strategy<Value = Drawn> {
@@ -175,6 +203,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         Just(StatePart::Timeline),
         Just(StatePart::KnownRows),
         Just(StatePart::Quota),
+        Just(StatePart::Service),
     ];
     let harm = prop_oneof![
         Just(Harm::Removed),

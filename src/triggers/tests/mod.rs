@@ -10,6 +10,7 @@ mod living;
 mod memory;
 mod pages;
 mod property;
+mod services;
 mod site;
 mod waits;
 

@@ -149,10 +149,22 @@ impl Site {
             StatePart::Timeline => vec![data.join("coverage.json")],
             StatePart::KnownRows => newest().into_iter().collect(),
             StatePart::Quota => vec![data.join("quota.json")],
+            StatePart::Service => vec![data.join("service.json")],
         };
         for file in files {
             harm.be_done_to(&file).unwrap();
         }
+    }
+
+    /// Another setting of the trigger from the next life on.
+    pub(super) fn set(&mut self, name: &str, value: Value) {
+        self.settings[name] = value;
+    }
+
+    /// A file of the state.
+    pub(super) fn file(&self, name: &str) -> Option<Value> {
+        let text = fs::read(self.data.path().join("data").join(name)).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// A life of so many hours that ends with a stop.

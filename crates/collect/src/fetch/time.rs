@@ -103,6 +103,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 started: time.now - waited,
             };
             self.schedule = begin(opening, &self.known);
+            if self.source.is_adapted {
+                self.schedule.adapt(&self.source.limits);
+            }
             self.keep().await?;
             self.place_backfill().await?;
         }

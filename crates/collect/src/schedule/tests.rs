@@ -713,3 +713,54 @@ fn a_probe_asks_for_the_newest_minute_alone() {
         Some((Lane::Backfill, window(0, 60)))
     );
 }
+
+/// The limits of the settings, with a share of the quota.
+fn limits(share: u32) -> crate::SourceLimits {
+    crate::SourceLimits {
+        longest_window: SETTINGS.longest,
+        retention: SETTINGS.retention,
+        rows_per_window: SETTINGS.rows_per_window,
+        rows_per_page: SETTINGS.rows_per_page,
+        share,
+        pages_per_window: 300,
+        latency: Duration::ZERO,
+    }
+}
+
+/// What is read goes by what the source can do from then on.
+#[test]
+fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
+    let settle = |adapted: bool| {
+        let settings = ScheduleSettings {
+            share: 270,
+            ..SETTINGS
+        };
+        let mut tenant = Tenant::new(3_000_000.0, settings, at(0));
+        if adapted {
+            tenant.schedule.adapt(&limits(90));
+        }
+        for minute in 0..600 {
+            tenant.turn(at(60 * minute));
+        }
+        tenant.requests.get(&Lane::Settle).copied().unwrap_or(0)
+    };
+    let (wide, narrow) = (settle(false), settle(true));
+    assert!(narrow < 600 / 5 * 25 + 100, "{narrow} requests");
+    assert!(wide > 2 * narrow, "{wide} and {narrow} requests");
+
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let longest = TimeDelta::hours(1);
+    schedule.adapt(&crate::SourceLimits {
+        longest_window: longest,
+        ..limits(90)
+    });
+    let now = at(20 * 86_400);
+    let mut tenant = Tenant::new(10.0, SETTINGS, at(0));
+    tenant.schedule = schedule;
+    _ = tenant.schedule.live(now);
+    for _ in 0..50 {
+        let (lane, window) = tenant.schedule.beside(now, Instant::now()).unwrap();
+        assert!(window.span() <= longest, "{window:?}");
+        tenant.read(lane, window, now);
+    }
+}

@@ -40,6 +40,12 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
         401 | 403 if lacks_service_principal(refusal.response.body()) => {
             (Class::Refused, service_principal())
         }
+        401 if !refusal.by_app => (
+            Class::Refused,
+            "it does not accept the account's token: check that `tenant_id` is the tenant whose mail \
+             is traced, and that `login_url` and `graph_url` belong to its cloud"
+                .to_owned(),
+        ),
         401 => (
             Class::Refused,
             "it does not accept the app's token: check that `tenant_id` is the tenant whose mail \
@@ -47,6 +53,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
                 .to_owned(),
         ),
         403 if let Some(barred) = refusal.barred() => (Class::Refused, barred),
+        403 if !refusal.by_app => (Class::Refused, without_role(refusal.permitted)),
         403 => (
             Class::Refused,
             "the app may not read the message trace: grant it the application permission \
@@ -83,6 +90,21 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
             Class::Refused,
             "it does not accept the request: check `graph_url` and any proxy in between".to_owned(),
         ),
+    }
+}
+
+/// A user's token opens Graph when it has the permission and its account a role in Exchange.
+fn without_role(permitted: Option<&str>) -> String {
+    match permitted {
+        Some(permission) => format!(
+            "the token has the permission `{permission}`, so that it is the account that may not read \
+             message traces: assign it a role of Exchange that may, such as `Exchange Administrator`, \
+             and wait up to an hour"
+        ),
+        None => "the account may not read the message trace: it needs a role of Exchange that may, such \
+                 as `Exchange Administrator`, and the app registration the delegated permission \
+                 `ExchangeMessageTrace.Read.All` with an administrator's consent"
+            .to_owned(),
     }
 }
 

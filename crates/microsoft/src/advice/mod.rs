@@ -39,7 +39,7 @@ pub(super) struct Refusal<'a> {
     pub(super) request_id: Uuid,
     pub(super) link: Option<&'a Link>,
     pub(super) secrets: Vec<&'a str>,
-    /// Whether an app signed in, or else an account.
+    /// Whether an app signed in, or else an account: with a password, or with a token.
     pub(super) by_app: bool,
     pub(super) now: DateTime<Utc>,
 }

@@ -49,6 +49,13 @@ impl Body {
         }
     }
 
+    /// Whether the platform only fails or throttles for the moment.
+    fn passes(&self, answer: &Response) -> bool {
+        matches!(answer.status().as_u16(), 408 | 425 | 429 | 500..=599)
+            || self.error == "temporarily_unavailable"
+            || matches!(self.code, Some(50087 | 90006 | 90024 | 90033 | 90055))
+    }
+
     /// Whether it says nothing.
     fn is_empty(&self) -> bool {
         self.code.is_none() && self.error.is_empty() && self.error_description.is_empty()
@@ -86,10 +93,41 @@ pub(super) fn is_refusal(answer: &Response) -> bool {
     has_error || !Body::read(answer.body()).is_empty()
 }
 
+/// Who is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    /// An app.
+    App,
+    /// An account, with its name and password.
+    Account,
+}
+
+impl Party {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Account => "account",
+        }
+    }
+}
+
+/// Whether a refusal may be about the name and password, so that they are tried again rarely. What is
+/// about the app, or its consent, is not: the password was not the reason.
+pub(super) fn refuses_the_account(answer: &Response) -> bool {
+    let body = Body::read(answer.body());
+    !body.passes(answer)
+        && match body.code {
+            Some(65001 | 90094 | 7000218) => false,
+            Some(code) if of_the_account(code).is_some() => true,
+            _ => body.error == "invalid_grant",
+        }
+}
+
 /// What a refusal of the token endpoint `asked` means. `secrets` do not appear in it.
 pub(super) fn refusal(
     asked: &Url,
     answer: &Response,
+    party: Party,
     secrets: &[&str],
     now: DateTime<Utc>,
 ) -> SignInError {
@@ -97,10 +135,7 @@ pub(super) fn refusal(
     let body = Body::read(answer.body());
     let code = body.code;
     let is_odd = is_odd(answer) && body.is_empty() && !is_refusal(answer);
-    let transient = is_odd
-        || matches!(status.as_u16(), 408 | 425 | 429 | 500..=599)
-        || body.error == "temporarily_unavailable"
-        || matches!(code, Some(50087 | 90006 | 90024 | 90033 | 90055));
+    let transient = is_odd || body.passes(answer);
     let class = if transient {
         passing(answer, now)
     } else {
@@ -115,14 +150,19 @@ pub(super) fn refusal(
     } else if transient {
         "the sign-in service fails or throttles for the moment: asked again later".to_owned()
     } else {
-        explain(code, &body.error).to_owned()
+        let of_the_account = code
+            .filter(|_| party == Party::Account)
+            .and_then(of_the_account);
+        let text = of_the_account.unwrap_or_else(|| explain(code, &body.error));
+        text.to_owned()
     };
     SignInError::Refused {
         status,
         class,
         is_odd,
         sentence: format!(
-            "sign-in of the app is refused ({}): {text}{}",
+            "sign-in of the {} is refused ({}): {text}{}",
+            party.word(),
             code.map_or_else(|| status.to_string(), |code| format!("AADSTS{code}")),
             details(&body, answer, secrets)
         ),
@@ -260,6 +300,59 @@ fn explain(code: Option<u64>, error: &str) -> &'static str {
             }
         },
     }
+}
+
+/// Cause and next step of a code that is about an account, or about an app in its name; none when it
+/// means the same as for an app.
+fn of_the_account(code: u64) -> Option<&'static str> {
+    Some(match code {
+        50126 => {
+            "the name or the password of the account is wrong; check `account_name` and \
+             `account_password`. An account whose password is kept by another sign-in service, such as \
+             AD FS, cannot sign in like this"
+        }
+        50034 | 51004 => {
+            "there is no such account in this tenant; check `account_name` and `tenant_id`"
+        }
+        50053 => {
+            "the account is locked after too many wrong passwords, or sign-in from this address is \
+             blocked; unlock it in Microsoft Entra, and see what else uses it"
+        }
+        50055 | 50144 => {
+            "the password of the account has expired; set a new one that does not expire, and put it \
+             into `account_password`"
+        }
+        50056 => {
+            "the cloud has no password of this account, since another sign-in service keeps it; use an \
+             account of the cloud, or an app with the trigger `message_trace_graph`"
+        }
+        50057 => "the account is disabled; enable it, or use another one in `account_name`",
+        50076 | 50079 | 50158 => {
+            "a second factor is asked for, which nobody can give here, so that this way is closed; use \
+             an app with the trigger `message_trace_graph`, or exempt the account from the policy"
+        }
+        53000 | 53001 | 53003 | 530004 => {
+            "a Conditional Access policy of the tenant forbids this sign-in; use an app with the trigger \
+             `message_trace_graph`, or exempt the account from the policy"
+        }
+        50105 => {
+            "the account may not use the app; assign it to the enterprise application, or switch off \
+             that assignment is required"
+        }
+        50020 | 50107 | 500200 => {
+            "this is no account of the tenant: a guest, a personal account, or one of another sign-in \
+             service; use an account of the tenant in `account_name`"
+        }
+        65001 => {
+            "nobody has consented to the app's delegated permission; have an administrator grant consent \
+             in the app registration that `client_id` names"
+        }
+        7000218 => {
+            "the app does not allow sign-in with a password without its own secret; switch `Allow public \
+             client flows` on in the app registration, or put a client secret into `client_secret`"
+        }
+        _ => return None,
+    })
 }
 
 /// What a refusal means that passes by itself: without a token, nothing at all can be asked.

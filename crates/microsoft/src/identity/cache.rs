@@ -82,7 +82,7 @@ impl TokenCache {
         let token = self.token().await?;
         let claims = Claims::read(token.value.expose());
         Ok(Grant {
-            permissions: claims.map(|claims| claims.roles).unwrap_or_default(),
+            permissions: claims.map(Claims::permissions).unwrap_or_default(),
             expires: token.expires,
         })
     }
@@ -93,6 +93,11 @@ impl TokenCache {
         let state = self.state.try_lock().ok()?;
         let claims = Claims::read(state.token.as_ref()?.value.expose())?;
         Uuid::parse_str(&claims.tid?).ok()
+    }
+
+    /// Whether an account signs in, and not an app itself.
+    pub fn is_of_an_account(&self) -> bool {
+        matches!(self.identity, Identity::User { .. })
     }
 
     /// A valid token.

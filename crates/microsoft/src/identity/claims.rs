@@ -14,6 +14,9 @@ pub(super) struct Claims {
     /// The permissions that the app has been granted; absent when it has none.
     #[serde(default)]
     pub(super) roles: Vec<String>,
+    /// The permissions that the app has in the name of an account, between blanks; absent in a token
+    /// of the app itself.
+    pub(super) scp: Option<String>,
     /// The tenant.
     pub(super) tid: Option<String>,
     /// When it expires, in seconds since 1970.
@@ -30,6 +33,14 @@ impl Claims {
         serde_json::from_slice(&json).ok()
     }
 
+    /// The permissions that the token names.
+    pub(super) fn permissions(self) -> Vec<String> {
+        match self.scp {
+            Some(scopes) => scopes.split_whitespace().map(str::to_owned).collect(),
+            None => self.roles,
+        }
+    }
+
     /// Whether the token can serve.
     pub(super) fn check(
         &self,
@@ -37,7 +48,7 @@ impl Claims {
         identity: &Identity,
     ) -> Result<(), SignInError> {
         let (managed, tenant) = match identity {
-            Identity::App { tenant, .. } => (false, Some(tenant)),
+            Identity::App { tenant, .. } | Identity::User { tenant, .. } => (false, Some(tenant)),
             Identity::Managed { .. } => (true, None),
         };
         if let Some(found) = &self.aud {
@@ -59,6 +70,17 @@ impl Claims {
             if let Some((found, expected)) = both.filter(|(found, expected)| found != expected) {
                 return Err(SignInError::WrongTenant { found, expected });
             }
+        }
+        if let Identity::User { .. } = identity {
+            let mut scopes = self.scp.iter().flat_map(|scopes| scopes.split_whitespace());
+            return if scopes.any(|scope| scope.eq_ignore_ascii_case(resource.permission)) {
+                Ok(())
+            } else {
+                Err(SignInError::MissingScope {
+                    permission: resource.permission,
+                    api: resource.api,
+                })
+            };
         }
         let granted = |role: &String| role.eq_ignore_ascii_case(resource.permission);
         if self.roles.iter().any(granted) {

@@ -61,6 +61,30 @@ pub enum SignInError {
         /// How long granting may take, when that is longer than a moment.
         delay: &'static str,
     },
+    /// The user's token lacks the permission.
+    #[error(
+        "the account has signed in, but its token lacks the delegated permission `{permission}`: add \
+         `{permission}` of the API `{api}` as a delegated permission to the app registration that \
+         `client_id` names, and have an administrator grant consent for all accounts"
+    )]
+    MissingScope {
+        /// The permission.
+        permission: &'static str,
+        /// The API that has it.
+        api: &'static str,
+    },
+    /// A name and password that were refused are not tried again yet.
+    #[error(
+        "the name and password of the account were refused, and are tried again at {until}, so that the \
+         account is not locked, or at once after a start with other settings{}",
+        refusal(said)
+    )]
+    Held {
+        /// When.
+        until: String,
+        /// What the refusal means, when that is known.
+        said: Option<String>,
+    },
     /// The token is for something else.
     #[error(
         "the token is for `{found}` instead of `{expected}`, so that the service would refuse it; \
@@ -100,6 +124,11 @@ pub enum SignInError {
     Request(#[source] http::Error),
 }
 
+fn refusal(said: &Option<String>) -> String {
+    said.as_ref()
+        .map_or_else(String::new, |said| format!("; the refusal: {said}"))
+}
+
 impl SignInError {
     /// Whether the answer tells nothing about the request, which passes by itself as a rule.
     pub(super) fn is_odd(&self) -> bool {
@@ -122,7 +151,7 @@ impl SignInError {
     /// What it is about.
     pub fn concern(&self) -> Concern {
         match self {
-            Self::MissingPermission { .. } => Concern::Permission,
+            Self::MissingPermission { .. } | Self::MissingScope { .. } => Concern::Permission,
             _ => Concern::SignIn,
         }
     }
@@ -140,6 +169,8 @@ impl SignInError {
             // The file may be about to be replaced.
             Self::TokenFile { .. } => Class::Transient { retry_after: None },
             Self::MissingPermission { .. }
+            | Self::MissingScope { .. }
+            | Self::Held { .. }
             | Self::WrongAudience { .. }
             | Self::WrongTenant { .. }
             | Self::Certificate(_)

@@ -1,6 +1,10 @@
-//! The Microsoft identity platform: tokens for an app, cached, and what a refusal means.
+//! The Microsoft identity platform: tokens for an app or an account, cached, and what a refusal means.
 //!
-//! Only the client credentials flow is used: no person signs in.
+//! An app signs in by the client credentials flow. An account signs in with its name and password, by
+//! the resource owner password grant
+//! (<https://learn.microsoft.com/entra/identity-platform/v2-oauth-ropc>), which Microsoft advises
+//! against where anything else is possible: a second factor or a policy closes it. No refresh token is
+//! asked for, and nothing is kept on the disk.
 
 mod aadsts;
 mod assertion;
@@ -10,7 +14,7 @@ mod claims;
 mod errors;
 mod request;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use base::Secret;
 use url::Url;
@@ -21,6 +25,7 @@ pub use self::{
     certificate::{Certificate, CertificateError},
     errors::SignInError,
 };
+use crate::password::PasswordGuard;
 
 /// Who signs in, and where.
 #[derive(Debug)]
@@ -35,6 +40,23 @@ pub enum Identity {
         client: String,
         /// What proves that it is this app.
         credential: Credential,
+    },
+    /// An account of the tenant, which gives an app its name and password.
+    User {
+        /// Base of the identity platform.
+        login: Url,
+        /// The tenant: a GUID or a domain.
+        tenant: String,
+        /// The (client) id of the app.
+        client: String,
+        /// The app's own secret; none for an app that allows public client flows.
+        secret: Option<Secret>,
+        /// The sign-in name of the account.
+        account: String,
+        /// Its password.
+        password: Secret,
+        /// Sees to it that the account is not locked.
+        guard: Arc<PasswordGuard>,
     },
     /// The managed identity of the Azure machine that this runs on.
     Managed {
@@ -74,7 +96,7 @@ pub struct Resource {
     pub(super) app_id: &'static str,
     /// The API's name in the list of permissions.
     pub(super) api: &'static str,
-    /// The application permission that reading message traces takes.
+    /// The permission that reading message traces takes, of an app or delegated by an account.
     pub(super) permission: &'static str,
 }
 

@@ -17,7 +17,11 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{
-    Credential, Identity, Resource, aadsts, assertion, cache::Token, claims::Claims,
+    Credential, Identity, Resource,
+    aadsts::{self, Party},
+    assertion,
+    cache::Token,
+    claims::Claims,
     errors::SignInError,
 };
 use crate::{
@@ -58,9 +62,49 @@ pub(super) async fn token(
                 if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) {
                     no_token(&answer, &[proof.expose()])
                 } else {
-                    aadsts::refusal(&url, &answer, &[proof.expose()], clock.now())
+                    aadsts::refusal(&url, &answer, Party::App, &[proof.expose()], clock.now())
                 }
             })?
+        }
+        Identity::User {
+            login,
+            tenant,
+            client,
+            secret,
+            account,
+            password,
+            guard,
+        } => {
+            let attempt = guard.admit()?;
+            let url = endpoint(login, tenant);
+            let request =
+                user_request(&url, client, secret.as_ref(), (account, password), resource)?;
+            let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
+                .await
+                .map_err(SignInError::NoAnswer)?;
+            let secrets: Vec<_> = [Some(password), secret.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(Secret::expose)
+                .collect();
+            match read(&answer, asked).filter(|_| answer.status().is_success()) {
+                Some(token) => {
+                    attempt.accepted();
+                    token
+                }
+                None if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) => {
+                    return Err(no_token(&answer, &secrets));
+                }
+                None => {
+                    let refusal =
+                        aadsts::refusal(&url, &answer, Party::Account, &secrets, clock.now());
+                    if aadsts::refuses_the_account(&answer) {
+                        attempt.refused();
+                        guard.note(refusal.to_string());
+                    }
+                    return Err(refusal);
+                }
+            }
         }
         Identity::Managed { endpoint, client } => {
             let request = metadata_request(endpoint, client.as_deref(), resource)?;
@@ -159,12 +203,36 @@ fn app_request(
         );
     }
     form.append_pair(proof_name, proof.expose());
+    posted(url, form.finish())
+}
+
+/// Asks in the name of an account, for what its tenant has consented to.
+fn user_request(
+    url: &Url,
+    client: &str,
+    secret: Option<&Secret>,
+    (account, password): (&str, &Secret),
+    resource: &Resource,
+) -> Result<Request, SignInError> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "password")
+        .append_pair("client_id", client)
+        .append_pair("scope", &format!("{}/.default", resource.audience))
+        .append_pair("username", account)
+        .append_pair("password", password.expose());
+    if let Some(secret) = secret {
+        form.append_pair("client_secret", secret.expose());
+    }
+    posted(url, form.finish())
+}
+
+fn posted(url: &Url, form: String) -> Result<Request, SignInError> {
     http::Request::builder()
         .method(Method::POST)
         .uri(url.as_str())
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(form.finish().into())
+        .body(form.into())
         .map_err(SignInError::Request)
 }
 

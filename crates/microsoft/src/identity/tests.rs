@@ -15,6 +15,7 @@ use crate::{
 
 mod certificates;
 mod refusals;
+mod users;
 
 const AUDIENCE: &str = "https://graph.microsoft.com";
 const ROLE: &str = "ExchangeMessageTrace.Read.All";

@@ -8,7 +8,7 @@ use chrono::{TimeZone as _, Utc};
 
 use super::*;
 use crate::{
-    Class, Credential, Identity, Resource, TokenCache,
+    Class, Credential, Identity, PasswordGuard, Resource, TokenCache,
     testing::{Fake, token},
 };
 
@@ -24,6 +24,7 @@ fn service(fake: &Fake) -> ReportingService {
         SignIn::Basic {
             account: "trace@corp.test".to_owned(),
             password: Secret::new(PASSWORD),
+            guard: Arc::new(PasswordGuard::new(Clock::virtual_from(start))),
         },
         RowKeyer::new([1; 16]),
     )
@@ -185,4 +186,72 @@ async fn redirects_on_the_origin_are_followed_with_the_password() {
     let asked = fake.requests();
     assert_eq!(asked[1].uri(), "https://reports.test/moved/MessageTrace");
     assert_eq!(asked[0].headers(), asked[1].headers());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
+    let page = "<html><head><title>Retired</title></head></html>";
+    for (status, body, ended) in [
+        (410, "gone", true),
+        (404, page, true),
+        (302, page, true),
+        (200, page, true),
+        (401, page, true),
+        (403, "{}", false),
+        (
+            400,
+            r#"{"error":{"code":"","message":{"value":"No."}}}"#,
+            false,
+        ),
+        (429, "", false),
+        (500, page, false),
+        (503, "", false),
+        (200, "{}", false),
+        (200, r#"{"value":["#, false),
+    ] {
+        let fake = Fake::default();
+        fake.answer_with(status, &[("location", "https://learn.test/retired")], body);
+        let service = service(&fake);
+        let error = service.page(window(), None).await.unwrap_err();
+        assert_eq!(service.seems_ended(&error), ended, "{status} {body}");
+    }
+}
+
+/// What is delivered by one service and shown by the other is the same row.
+#[test]
+fn a_row_has_one_key_whichever_service_shows_it() {
+    let keyer = RowKeyer::new([7; 16]);
+    let keys = |body: &str| {
+        let envelope = Envelope::read(body.as_bytes(), &keyer, &[]).unwrap();
+        let spans = envelope.rows.spans;
+        spans.iter().map(|row| row.key).collect::<Vec<_>>()
+    };
+    let id = "579c7f2f-1de1-4a4e-4a4a-08dd4a4a4a4a";
+    for (reporting, graph) in [
+        ("Delivered", "delivered"),
+        ("FilteredAsSpam", "filteredAsSpam"),
+        ("GettingStatus", "gettingStatus"),
+        ("Pending", "pending"),
+        ("Failed", "failed"),
+        ("Expanded", "expanded"),
+        ("Quarantined", "quarantined"),
+    ] {
+        let verbose = keys(&format!(
+            r#"{{"d":{{"results":[{{"__metadata":{{"id":"x(0)"}},"Organization":"corp","MessageTraceId":"{id}","Received":"\/Date(1659020996164)\/","RecipientAddress":"Bob@corp.test","Status":"{reporting}","Index":0,"MessageId":"<m@corp.test>"}}]}}}}"#
+        ));
+        let light = keys(&format!(
+            r#"{{"value":[{{"MessageTraceId":"{}","Received":"2022-07-28T15:09:56.1640000","RecipientAddress":"bob@corp.test","Status":"{reporting}","Index":5}}]}}"#,
+            id.to_uppercase()
+        ));
+        let theirs = keys(&format!(
+            r#"{{"value":[{{"id":"{id}","receivedDateTime":"2022-07-28T15:09:56.164Z","recipientAddress":"bob@CORP.test","status":"{graph}","messageId":""}}]}}"#
+        ));
+        assert_eq!(verbose.len(), 1);
+        assert_eq!(verbose, light, "{reporting}");
+        assert_eq!(verbose, theirs, "{reporting}");
+    }
+    let other = keys(&format!(
+        r#"{{"value":[{{"id":"{id}","recipientAddress":"bob@corp.test","status":"failed"}},{{"id":"{id}","recipientAddress":"bob@corp.test","status":"pending"}}]}}"#
+    ));
+    assert_ne!(other[0], other[1]);
 }

@@ -263,3 +263,34 @@ fn redirects_that_are_not_followed() {
         );
     }
 }
+
+#[test]
+fn an_account_without_a_role_is_told_from_a_missing_permission() {
+    let mut case = Case {
+        judge: graph,
+        by_app: false,
+        status: 403,
+        headers: &[],
+        body: r#"{"error":{"code":"Forbidden","message":"No."}}"#,
+        link: None,
+        lasts: false,
+        permitted: Some("ExchangeMessageTrace.Read.All"),
+    };
+    says(
+        &case.judged(),
+        Class::Refused,
+        &[
+            "the token has the permission",
+            "it is the account",
+            "`Exchange Administrator`",
+        ],
+    );
+    case.permitted = None;
+    says(
+        &case.judged(),
+        Class::Refused,
+        &["the account may not read", "delegated permission"],
+    );
+    case.status = 401;
+    says(&case.judged(), Class::Refused, &["the account's token"]);
+}

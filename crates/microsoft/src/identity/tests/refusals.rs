@@ -8,7 +8,7 @@ async fn refused(identity: Identity, status: u16, body: &str) -> (Class, String)
 }
 
 #[track_caller]
-fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
+pub(super) fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
     assert_eq!(*found, class, "{sentence}");
     for part in parts {
         assert!(

@@ -1,0 +1,275 @@
+//! What is kept of a change to Microsoft Graph, and of a refused password, each with the settings that
+//! it was decided under.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base::Secret;
+use chrono::{DateTime, Utc};
+use collect::letters::fingerprint;
+use microsoft::PasswordGuard;
+use sekoia::{Log, RunError, Storage, StorageError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use super::{change::EndEvidence, formats::VERSION};
+
+/// Where the change to Microsoft Graph is kept.
+pub(super) const SERVICE_FILE: &str = "service.json";
+
+/// Where it is kept when a password was refused.
+pub(super) const SIGN_IN_FILE: &str = "sign_in.json";
+
+/// Tells settings apart; no secret is among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DecidedUnder(String);
+
+impl DecidedUnder {
+    /// Of these settings, in this order.
+    pub(super) fn of(settings: &[&str]) -> Self {
+        let text = serde_json::to_string(settings).unwrap_or_default();
+        Self(fingerprint(&text))
+    }
+}
+
+/// The Reporting Web Service has ended, and Microsoft Graph is read in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Decision {
+    version: u64,
+    /// A hash of the settings that it was decided under.
+    settings: String,
+    /// When the Reporting Web Service said that it has ended.
+    refusals: [DateTime<Utc>; 2],
+    /// What it said.
+    said: String,
+    /// Since when Microsoft Graph is read.
+    pub(super) since: DateTime<Utc>,
+}
+
+impl Decision {
+    pub(super) fn new(terms: &DecidedUnder, evidence: EndEvidence, since: DateTime<Utc>) -> Self {
+        let EndEvidence { refusals, said } = evidence;
+        Self {
+            version: VERSION,
+            settings: terms.0.clone(),
+            refusals,
+            said,
+            since,
+        }
+    }
+
+    /// The one that is kept, under whichever settings; none when there is none that can be read.
+    pub(super) async fn kept(storage: &Storage) -> Result<Option<Self>, StorageError> {
+        read(storage, SERVICE_FILE).await
+    }
+
+    /// Whether it was decided under these settings.
+    pub(super) fn is_under(&self, terms: &DecidedUnder) -> bool {
+        self.settings == terms.0
+    }
+
+    /// Keeps it; on return it is safe.
+    pub(super) async fn keep(&self, storage: &Storage) -> Result<(), RunError> {
+        let text = serde_json::to_vec(self).map_err(RunError::failed)?;
+        Ok(storage.write(SERVICE_FILE, text).await?)
+    }
+
+    /// Why, in words.
+    pub(super) fn reason(&self) -> String {
+        let [first, last] = self.refusals.map(super::words::moment);
+        format!("at {first} and at {last} {}", self.said)
+    }
+}
+
+/// None when the file is missing or damaged.
+async fn read<T: DeserializeOwned>(
+    storage: &Storage,
+    name: &str,
+) -> Result<Option<T>, StorageError> {
+    match storage.read(name).await {
+        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
+        Err(error) if error.is_damage().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The content of the other file. Of the password it holds eight bits of a salted hash: enough to
+/// notice nearly every other password, and of no use to those who look for it.
+#[derive(Debug, Serialize, Deserialize)]
+struct RefusedPassword {
+    version: u64,
+    settings: String,
+    salt: Uuid,
+    password: String,
+    /// Milliseconds since 1970.
+    refused: Vec<i64>,
+}
+
+/// Keeps it over a restart when a name and password were refused, so that no account is locked.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    guard: Arc<PasswordGuard>,
+    terms: DecidedUnder,
+    password: Secret,
+    storage: Storage,
+    log: Log,
+    /// The number of changes that is kept.
+    kept: Mutex<u64>,
+}
+
+impl Passwords {
+    /// Goes on with what is kept under the same settings.
+    pub(super) async fn restore(
+        guard: Arc<PasswordGuard>,
+        terms: DecidedUnder,
+        password: Secret,
+        storage: Storage,
+        log: Log,
+    ) -> Result<Self, RunError> {
+        let refused: Option<RefusedPassword> = read(&storage, SIGN_IN_FILE).await?;
+        let refused = refused.filter(|refused| {
+            refused.settings == terms.0 && refused.password == bits(refused.salt, &password)
+        });
+        if let Some(refused) = refused {
+            let at = refused.refused.into_iter();
+            guard.restore(at.filter_map(DateTime::from_timestamp_millis));
+        }
+        Ok(Self {
+            kept: Mutex::new(guard.changes()),
+            guard,
+            terms,
+            password,
+            storage,
+            log,
+        })
+    }
+
+    /// Keeps what has changed.
+    pub(super) async fn keep(&self) {
+        let changes = self.guard.changes();
+        {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if *kept == changes {
+                return;
+            }
+            *kept = changes;
+        }
+        let salt = Uuid::new_v4();
+        let refused = RefusedPassword {
+            version: VERSION,
+            settings: self.terms.0.clone(),
+            salt,
+            password: bits(salt, &self.password),
+            refused: self
+                .guard
+                .refused()
+                .iter()
+                .map(DateTime::timestamp_millis)
+                .collect(),
+        };
+        let Ok(text) = serde_json::to_vec(&refused) else {
+            return;
+        };
+        if let Err(error) = self.storage.write(SIGN_IN_FILE, text).await {
+            self.log.exception(
+                "It cannot be kept when the password was refused, so that a restart tries it at once",
+                &error,
+            );
+        }
+    }
+}
+
+/// Eight bits of a salted hash, as two digits.
+fn bits(salt: Uuid, password: &Secret) -> String {
+    let salted = Secret::new(format!("{salt}{}", password.expose()));
+    fingerprint(salted.expose()).chars().take(2).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Clock;
+    use sekoia::{Console, MemoryBackend};
+
+    use super::*;
+
+    fn log() -> Log {
+        Log::new("test", Clock::system(), Console::new(|_| {}))
+    }
+
+    async fn refused_under(storage: &Storage, terms: &DecidedUnder, password: &str) -> usize {
+        let guard = Arc::new(PasswordGuard::new(Clock::system()));
+        let password = Secret::new(password);
+        let (terms, storage) = (terms.clone(), storage.clone());
+        let guard_ = Arc::clone(&guard);
+        Passwords::restore(guard_, terms, password, storage, log())
+            .await
+            .unwrap();
+        guard.refused().len()
+    }
+
+    #[tokio::test]
+    async fn a_refused_password_is_known_under_the_same_settings_only() {
+        let storage = Storage::new(MemoryBackend::default());
+        let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
+        let guard = Arc::new(PasswordGuard::new(Clock::system()));
+        let passwords = Passwords::restore(
+            Arc::clone(&guard),
+            terms.clone(),
+            Secret::new("hunter2"),
+            storage.clone(),
+            log(),
+        )
+        .await
+        .unwrap();
+        passwords.keep().await;
+        assert_eq!(
+            storage.read(SIGN_IN_FILE).await.unwrap(),
+            None,
+            "nothing to keep"
+        );
+        let now = Clock::system().now();
+        guard.restore([now, now]);
+        passwords.keep().await;
+        assert_eq!(refused_under(&storage, &terms, "hunter2").await, 2);
+        assert_eq!(
+            refused_under(
+                &storage,
+                &DecidedUnder::of(&["svc@corp.testcorp.test"]),
+                "hunter2"
+            )
+            .await,
+            0
+        );
+        let known =
+            async |number: u32| refused_under(&storage, &terms, &number.to_string()).await > 0;
+        let mut same = 0;
+        for number in 0..1_000 {
+            same += u32::from(known(number).await);
+        }
+        assert!((0..40).contains(&same), "one in 256 looks the same: {same}");
+        let text = storage.read(SIGN_IN_FILE).await.unwrap().unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert!(!text.contains("hunter2") && text.len() < 400, "{text}");
+        storage.write(SIGN_IN_FILE, "{").await.unwrap();
+        assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_bound_to_its_settings() {
+        let storage = Storage::new(MemoryBackend::default());
+        assert_eq!(Decision::kept(&storage).await.unwrap(), None);
+        let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let evidence = EndEvidence {
+            refusals: [at, at],
+            said: "gone".to_owned(),
+        };
+        let terms = DecidedUnder::of(&["a", "b"]);
+        let decision = Decision::new(&terms, evidence, at);
+        decision.keep(&storage).await.unwrap();
+        let kept = Decision::kept(&storage).await.unwrap().unwrap();
+        assert_eq!(kept, decision);
+        assert!(kept.is_under(&terms) && !kept.is_under(&DecidedUnder::of(&["ab"])));
+        assert!(kept.reason().ends_with(" gone"));
+        storage.write(SERVICE_FILE, "7").await.unwrap();
+        assert_eq!(Decision::kept(&storage).await.unwrap(), None);
+    }
+}

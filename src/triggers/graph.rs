@@ -1,0 +1,95 @@
+//! Microsoft Graph as a source: the settings of all triggers that read it.
+
+use std::sync::Arc;
+
+use microsoft::{EventFormat, Graph, Limiter, Resource, Share, TokenCache};
+use rows::RowKeyer;
+use sekoia::{Context, RunError, Storage};
+use serde::Deserialize;
+use url::Url;
+
+use super::{collection::Task, source::Tracing};
+
+/// What a person fills in about Microsoft Graph; bounds and defaults are in the manifests.
+#[derive(Debug, Deserialize)]
+pub(super) struct GraphSettings {
+    graph_url: Url,
+    event_format: Form,
+    /// Requests in 5 minutes.
+    quota: u32,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    Graph,
+    Reporting,
+}
+
+impl GraphSettings {
+    /// Where it is.
+    pub(super) fn url(&self) -> &Url {
+        &self.graph_url
+    }
+
+    /// What its tokens are for.
+    pub(super) fn resource(&self) -> Resource {
+        Resource::graph(&self.graph_url)
+    }
+
+    /// How much of the tenant's quota a task may use.
+    pub(super) fn share(&self, task: Task) -> Result<Share, RunError> {
+        let quota = match task {
+            Task::Count { beside: true, .. } => self.quota_beside(),
+            _ => self.quota,
+        };
+        Share::new(quota).ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
+    }
+
+    /// What a running trigger leaves of the tenant's quota, and at least a little.
+    pub(super) fn quota_beside(&self) -> u32 {
+        100_u32.saturating_sub(self.quota).clamp(5, 20)
+    }
+
+    /// The source, with what the last run has used of the quota.
+    pub(super) async fn source(
+        self,
+        share: Share,
+        tokens: Arc<TokenCache>,
+        keyer: RowKeyer,
+        storage: &Storage,
+        context: &Context,
+    ) -> Result<Tracing, RunError> {
+        let Context {
+            http,
+            clock,
+            log,
+            metrics,
+            ..
+        } = context;
+        let format = match self.event_format {
+            Form::Graph => EventFormat::Graph,
+            Form::Reporting => EventFormat::Reporting,
+        };
+        let quota = Tracing::remembered_quota(storage, share).await?;
+        let limiter = Limiter::new(quota, clock.clone());
+        let graph = Graph::new(
+            http.clone(),
+            clock.clone(),
+            self.graph_url,
+            tokens,
+            keyer,
+            format,
+            limiter.clone(),
+        );
+        let (clock, log) = (clock.clone(), log.clone());
+        Ok(Tracing::new(
+            graph,
+            limiter,
+            clock,
+            storage.clone(),
+            log,
+            metrics,
+        ))
+    }
+}

@@ -1,0 +1,347 @@
+//! Two services of one tenant as one source: the Reporting Web Service, and Microsoft Graph in its
+//! place once that has ended.
+//!
+//! A row has the same key whichever service shows it, and position, timeline and delivered rows are
+//! about the mail, not about the service: the collection goes on where it is. When the change is made,
+//! [`change`](super::change) decides.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use base::{Clock, http::chain};
+use chrono::{DateTime, Utc};
+use collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime, UnderWay};
+use rows::{Page, Window};
+use sekoia::{Context, Log, RunError, Storage};
+use serde::Deserialize;
+
+use super::{
+    change::Change,
+    decision::{DecidedUnder, Decision, Passwords, SERVICE_FILE},
+    event,
+    source::{Reporting, Tracing},
+    tenant::Origin,
+    words::moment,
+};
+/// Which service a person wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Choice {
+    /// The Reporting Web Service while there is one, and Microsoft Graph from then on.
+    #[default]
+    Auto,
+    /// The Reporting Web Service, whatever it says.
+    Reporting,
+    /// Microsoft Graph.
+    Graph,
+}
+
+impl Choice {
+    /// Its word in the settings.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Reporting => "reporting",
+            Self::Graph => "graph",
+        }
+    }
+
+    /// What is read now, by what a run before has decided under these settings.
+    pub(super) fn current(self, decided: Option<&Decision>, terms: &DecidedUnder) -> Origin {
+        let decided = decided.is_some_and(|decision| decision.is_under(terms));
+        match self {
+            Self::Graph => Origin::Graph,
+            Self::Auto if decided => Origin::Graph,
+            Self::Auto | Self::Reporting => Origin::Reporting,
+        }
+    }
+}
+
+/// Microsoft Graph is wanted, and there is no app to sign in through.
+pub(super) fn without_client() -> RunError {
+    RunError::configuration(
+        "client_id is missing, which the service `graph` needs: the id of an app registration that \
+         allows public client flows (docs/setup.md#the-app-of-a-service-account)",
+    )
+}
+
+/// What two services are put together of.
+pub(super) struct TwoServices {
+    pub(super) choice: Choice,
+    pub(super) terms: DecidedUnder,
+    pub(super) reporting: Reporting,
+    /// None when the settings do not suffice for it.
+    pub(super) graph: Option<Tracing>,
+    /// What a person is told when they do not: which setting is missing.
+    pub(super) missing: &'static str,
+    /// Of an account.
+    pub(super) passwords: Option<Passwords>,
+}
+
+/// Both services.
+pub(super) struct Services {
+    parts: TwoServices,
+    is_graph: AtomicBool,
+    change: Mutex<Change>,
+    /// One at a time changes over.
+    changing: tokio::sync::Mutex<()>,
+    storage: Storage,
+    log: Log,
+    clock: Clock,
+}
+
+/// A link to the next page, which only the service that gave it can follow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ServiceLink {
+    by_graph: bool,
+    link: microsoft::Link,
+}
+
+impl fmt::Display for ServiceLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.link.fmt(f)
+    }
+}
+
+impl Services {
+    /// Goes on with the service that was read last under these settings.
+    pub(super) async fn new(
+        parts: TwoServices,
+        storage: Storage,
+        context: &Context,
+    ) -> Result<Self, RunError> {
+        let log = context.log.clone();
+        let decided = Decision::kept(&storage).await?;
+        let origin = parts.choice.current(decided.as_ref(), &parts.terms);
+        let is_graph = origin == Origin::Graph && parts.graph.is_some();
+        match decided {
+            Some(decision) if is_graph && parts.choice == Choice::Auto => log.info(format!(
+                "Microsoft Graph is read since {}, as the Reporting Web Service has ended for this \
+                 organization.",
+                moment(decision.since)
+            )),
+            Some(_) => {
+                // It is not to come back when the settings do.
+                storage.delete(SERVICE_FILE).await?;
+                if parts.choice == Choice::Auto {
+                    log.info("The settings have changed: which service is read is found out anew.");
+                }
+            }
+            None => {}
+        }
+        Ok(Self {
+            parts,
+            is_graph: AtomicBool::new(is_graph),
+            change: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+            storage,
+            log,
+            clock: context.clock.clone(),
+        })
+    }
+
+    /// Microsoft Graph, when it is the one that is read.
+    fn graph(&self) -> Option<&Tracing> {
+        let graph = self.parts.graph.as_ref();
+        graph.filter(|_| self.is_graph.load(Ordering::Acquire))
+    }
+
+    fn change(&self) -> MutexGuard<'_, Change> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Microsoft Graph when it is the one that is read: since before, or from now on, as all that speaks
+    /// for it is there.
+    async fn successor(&self) -> Result<Option<&Tracing>, SourceError> {
+        if self.graph().is_none() && self.change().wants_graph() {
+            let changed = self.change_over().await;
+            self.remember().await;
+            changed?;
+        }
+        Ok(self.graph())
+    }
+
+    /// Changes over if Microsoft Graph answers.
+    async fn change_over(&self) -> Result<(), SourceError> {
+        let Some(graph) = &self.parts.graph else {
+            return Ok(());
+        };
+        let _one = self.changing.lock().await;
+        // Another reader may have done it, or have had an answer.
+        let Some(evidence) = self.change().evidence().filter(|_| self.graph().is_none()) else {
+            return Ok(());
+        };
+        let failed = |mut error: SourceError| {
+            // It was asked for one row.
+            error.may_be_too_wide = false;
+            error.sentence = format!(
+                "{}; Microsoft Graph cannot take its place yet: {}",
+                evidence.said, error.sentence
+            );
+            error
+        };
+        let answer = graph.ask().await;
+        let now = self.clock.reading();
+        if let Err(error) = answer {
+            // What is held back was no try: it has its turn before the other service is asked again.
+            if !error.is_held() {
+                self.change().tried(now.instant);
+            }
+            return Err(failed(graph.error(&error)));
+        }
+        // The Reporting Web Service may have answered meanwhile.
+        let Some(evidence) = self.change().evidence() else {
+            return Ok(());
+        };
+        let decision = Decision::new(&self.parts.terms, evidence, now.wall);
+        if let Err(error) = decision.keep(&self.storage).await {
+            self.change().tried(now.instant);
+            return Err(failed(SourceError {
+                remedy: Remedy::Retry { after: None },
+                sentence: format!(
+                    "it answers, but that it is read from now on cannot be kept: {}",
+                    chain(&error)
+                ),
+                label: "state",
+                may_be_too_wide: false,
+            }));
+        }
+        self.is_graph.store(true, Ordering::Release);
+        self.log.warning(format!(
+            "The Reporting Web Service has ended for this organization, and Microsoft Graph answers: the \
+             collection goes on with Microsoft Graph from the same position, and no row is lost or sent \
+             twice by that. The Reporting Web Service is tried anew when the settings change. It said {}",
+            decision.reason()
+        ));
+        Ok(())
+    }
+
+    /// What an answer of the Reporting Web Service says of its end.
+    fn judge<T>(&self, result: Result<T, microsoft::Error>) -> Result<T, SourceError> {
+        let reporting = &self.parts.reporting;
+        let error = match result {
+            Ok(answer) => {
+                self.change().answered();
+                return Ok(answer);
+            }
+            Err(error) => error,
+        };
+        let ends = self.parts.choice == Choice::Auto && reporting.service.seems_ended(&error);
+        let mut error = reporting.error(&error);
+        if ends && self.parts.graph.is_some() {
+            let now = self.clock.reading();
+            self.change().refused(now, &error.sentence);
+            error.sentence.push_str(
+                "; when that is said again minutes later, and Microsoft Graph answers, the collection \
+                 goes on with Microsoft Graph by itself",
+            );
+        } else if ends {
+            error.sentence.push_str(self.parts.missing);
+        }
+        Err(error)
+    }
+
+    async fn page_of_reporting(
+        &self,
+        window: Window,
+        link: Option<&ServiceLink>,
+    ) -> Result<Page<ServiceLink>, SourceError> {
+        let link = link.filter(|link| !link.by_graph).map(|link| &link.link);
+        let page = self.parts.reporting.service.page(window, link).await;
+        let page = self.judge(page);
+        self.remember().await;
+        Ok(page?.map_next(|link| ServiceLink {
+            by_graph: false,
+            link,
+        }))
+    }
+
+    /// Keeps that a password was refused or accepted.
+    async fn remember(&self) {
+        if let Some(passwords) = &self.parts.passwords {
+            passwords.keep().await;
+        }
+    }
+}
+
+impl Source for Services {
+    type Link = ServiceLink;
+
+    async fn page(
+        &self,
+        lane: Lane,
+        window: Window,
+        link: Option<ServiceLink>,
+    ) -> Result<Page<ServiceLink>, SourceError> {
+        let graph = match self.successor().await? {
+            Some(graph) => graph,
+            None => match self.page_of_reporting(window, link.as_ref()).await {
+                Ok(page) => return Ok(page),
+                Err(error) => self.successor().await?.ok_or(error)?,
+            },
+        };
+        // A link of the other service leads nowhere here: the window is read from its first page on.
+        let link = link.filter(|link| link.by_graph).map(|link| link.link);
+        let page = graph.page(lane, window, link).await;
+        self.remember().await;
+        Ok(page?.map_next(|link| ServiceLink {
+            by_graph: true,
+            link,
+        }))
+    }
+
+    fn limits(&self) -> SourceLimits {
+        match self.graph() {
+            Some(graph) => graph.limits(),
+            None => self.parts.reporting.limits(),
+        }
+    }
+
+    fn oldest_request(&self) -> Option<UnderWay> {
+        let graph = self.parts.graph.as_ref();
+        let of_graph = graph.and_then(Source::oldest_request);
+        let of_reporting = self.parts.reporting.oldest_request();
+        let both = [of_graph, of_reporting].into_iter().flatten();
+        both.min_by_key(|request| request.since)
+    }
+
+    fn time(&self, local: DateTime<Utc>) -> SourceTime {
+        match self.graph() {
+            Some(graph) => graph.time(local),
+            None => self.parts.reporting.time(),
+        }
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        let graph = match self.successor().await? {
+            Some(graph) => graph,
+            None => {
+                let told = self.judge(self.parts.reporting.service.ask_time().await);
+                self.remember().await;
+                match told {
+                    Ok(()) => return Ok(()),
+                    Err(error) => self.successor().await?.ok_or(error)?,
+                }
+            }
+        };
+        let told = graph.ask_time().await;
+        self.remember().await;
+        told
+    }
+
+    async fn close(&self) {
+        if let Some(graph) = self.graph() {
+            graph.close().await;
+        }
+        self.remember().await;
+    }
+
+    fn shorten(&self, event: &str, most: usize) -> Option<String> {
+        event::shorten(event, most)
+    }
+}

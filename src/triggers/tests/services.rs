@@ -1,0 +1,389 @@
+//! The Reporting Web Service ends, and Microsoft Graph takes its place: nothing is lost, nothing comes
+//! twice, and no account is locked.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use emulator::{
+    Action, Backlog, Canned, Ending, Endpoint, Event, Scenario, Secret, Settings, Traffic,
+};
+use serde_json::{Value, json};
+
+use super::{
+    ACCOUNT, OAUTH,
+    living::living,
+    site::{Site, every_row_once, life},
+};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3600;
+
+/// What is said once.
+const CHANGED: &str = "The Reporting Web Service has ended for this organization";
+
+fn retired(canned: Canned) -> Value {
+    json!({ "report": { "retired": canned } })
+}
+
+/// All ways in which the service ends.
+fn endings(trigger: &str) -> Vec<Value> {
+    let mut endings = vec![
+        retired(Canned::gone()),
+        retired(Canned::missing_page()),
+        retired(Canned::moved("https://learn.example/retired")),
+        retired(Canned::page("Retired")),
+    ];
+    if trigger == ACCOUNT {
+        endings.push(json!({ "report": { "basic_sign_in": false } }));
+    }
+    endings
+}
+
+fn turn(at: u64, changes: Value) -> Event {
+    let action = Action::Settings(changes.try_into().unwrap());
+    Event { at, action }
+}
+
+/// A backlog of a day with late rows and changing statuses, which takes some minutes to read.
+fn backlog() -> Scenario {
+    let mut scenario = living();
+    scenario.traffic.backlog = Backlog::rows(TimeDelta::hours(24), 3_000);
+    let settings = json!({
+        "report": { "page_rows": 50, "latency_ms": 4_000 },
+        "graph": { "page_rows": 50, "latency_ms": 700 },
+        "intake": { "latency_ms": 150 },
+    });
+    scenario.settings = settings.try_into().unwrap();
+    let trigger = json!({ "start_time": 25, "frequency": 240 });
+    scenario.trigger = trigger.as_object().cloned().unwrap();
+    scenario
+}
+
+fn asked(site: &Site, endpoint: Endpoint) -> usize {
+    site.emulator.requests(endpoint).len()
+}
+
+fn said(site: &Site, text: &str) -> usize {
+    site.output().matches(text).count()
+}
+
+/// What is true of every end: it is said once, kept, and found again at each restart.
+#[track_caller]
+fn ends_well(trigger: &'static str, ending: &Value, scenario: &Scenario, rows: u64) {
+    let site = match every_row_once(trigger, scenario) {
+        Ok(site) => site,
+        Err(finding) => panic!("{trigger} {ending}: {finding}"),
+    };
+    let verdict = site.verdict();
+    assert!(verdict.expected > rows, "{verdict}");
+    assert_eq!(said(&site, CHANGED), 1, "{trigger} {ending}");
+    let restarts = said(&site, "Microsoft Graph is read since");
+    assert_eq!(restarts, scenario.lives.len() - 1);
+    let decision = site.file("service.json").unwrap();
+    assert!(decision["said"].as_str().unwrap().len() > 20, "{decision}");
+    assert!(asked(&site, Endpoint::Report) > 0 && asked(&site, Endpoint::Graph) > 0);
+}
+
+#[test]
+fn an_end_in_the_midst_of_a_backlog_of_a_day_loses_and_doubles_nothing() {
+    for (trigger, ending) in [
+        (ACCOUNT, retired(Canned::gone())),
+        (
+            OAUTH,
+            retired(Canned::moved("https://learn.example/retired")),
+        ),
+    ] {
+        let mut scenario = backlog();
+        scenario.timeline = vec![
+            turn(40, ending.clone()),
+            Event {
+                at: 6 * HOUR,
+                action: Action::StopTraffic,
+            },
+        ];
+        scenario.lives = vec![
+            life(2 * HOUR, Ending::Kill, MINUTE),
+            life(3 * HOUR, Ending::Stop, 5 * MINUTE),
+            life(26 * HOUR, Ending::Stop, 0),
+        ];
+        ends_well(trigger, &ending, &scenario, 3_000);
+    }
+}
+
+#[test]
+fn the_service_may_end_in_any_way() {
+    for trigger in [ACCOUNT, OAUTH] {
+        for ending in endings(trigger) {
+            let mut scenario = Scenario::new(Traffic {
+                rate: 0.02,
+                backlog: Backlog::rows(TimeDelta::hours(2), 800),
+                ..Traffic::default()
+            });
+            let settings = json!({
+                "report": { "page_rows": 50, "latency_ms": 4_000 },
+                "graph": { "page_rows": 50, "latency_ms": 700 },
+                "intake": { "latency_ms": 150 },
+            });
+            scenario.settings = settings.try_into().unwrap();
+            let trigger_settings = json!({ "start_time": 3, "settle_time": 2 });
+            scenario.trigger = trigger_settings.as_object().cloned().unwrap();
+            scenario.timeline = vec![
+                turn(20, ending.clone()),
+                Event {
+                    at: HOUR,
+                    action: Action::StopTraffic,
+                },
+            ];
+            scenario.lives = vec![
+                life(HOUR, Ending::Kill, MINUTE),
+                life(3 * HOUR, Ending::Stop, 0),
+            ];
+            ends_well(trigger, &ending, &scenario, 800);
+        }
+    }
+}
+
+#[test]
+fn a_restart_after_the_change_asks_the_other_service_no_more() {
+    let mut scenario = backlog();
+    scenario.timeline = vec![turn(0, retired(Canned::gone()))];
+    let site = Site::new(ACCOUNT, &scenario);
+    site.live(life(HOUR, Ending::Stop, 0));
+    assert_eq!(said(&site, CHANGED), 1, "{}", site.output());
+    let before = asked(&site, Endpoint::Report);
+    assert!(before < 12, "{before} requests to a service that has ended");
+    site.live(life(HOUR, Ending::Stop, 0));
+    assert_eq!(asked(&site, Endpoint::Report), before);
+}
+
+#[test]
+fn with_graph_chosen_an_account_reads_nothing_else() {
+    let mut scenario = backlog();
+    scenario
+        .trigger
+        .insert("service".to_owned(), json!("graph"));
+    for name in ["tenant_id", "client_secret"] {
+        scenario.trigger.insert(name.to_owned(), Value::Null);
+    }
+    scenario.timeline = vec![Event {
+        at: HOUR,
+        action: Action::StopTraffic,
+    }];
+    scenario.lives = vec![life(27 * HOUR, Ending::Stop, 0)];
+    let site = every_row_once(ACCOUNT, &scenario).unwrap_or_else(|finding| panic!("{finding}"));
+    assert_eq!(asked(&site, Endpoint::Report), 0);
+    let signed_in = asked(&site, Endpoint::Token);
+    assert!(
+        (27..40).contains(&signed_in),
+        "once an hour, not {signed_in} times"
+    );
+    let event = &site.emulator.accepted()[0];
+    assert!(event.text.contains("MessageTraceId"), "{}", event.text);
+}
+
+/// One refusal, or many within two minutes, prove nothing.
+#[test]
+fn what_passes_by_itself_changes_nothing() {
+    for seconds in [30, 110] {
+        let mut scenario = backlog();
+        scenario.timeline = vec![
+            turn(300, retired(Canned::missing_page())),
+            turn(300 + seconds, json!({ "report": { "retired": null } })),
+        ];
+        let site = Site::new(ACCOUNT, &scenario);
+        site.live(life(2 * HOUR, Ending::Stop, 0));
+        assert_eq!(said(&site, CHANGED), 0, "{}", site.output());
+        assert_eq!(site.file("service.json"), None);
+        assert_eq!(asked(&site, Endpoint::Graph), 0);
+        assert!(site.verdict().doubled.count == 0);
+    }
+}
+
+/// Without an answer of Graph nothing is changed: the service may be back, and what is missing is said.
+#[test]
+fn without_an_answer_of_graph_the_service_stays() {
+    type Change = fn(&mut Settings);
+    let missing: [(Change, &str); 4] = [
+        (
+            |settings| settings.identity.apps[0].scopes = vec!["User.Read".to_owned()],
+            "lacks the delegated permission `ExchangeMessageTrace.Read.All`",
+        ),
+        (
+            |settings| settings.report.accounts[0].exchange_role = false,
+            "it is the account that may not read message traces",
+        ),
+        (
+            |settings| settings.report.accounts[0].refused_with = Some(50_076),
+            "a second factor is asked for",
+        ),
+        (
+            |settings| {
+                settings.graph.service_principal = emulator::ServicePrincipal::Missing;
+            },
+            "the tenant lacks the service principal",
+        ),
+    ];
+    for (miss, words) in missing {
+        let mut scenario = backlog();
+        scenario.timeline = vec![
+            turn(60, retired(Canned::gone())),
+            turn(HOUR, json!({ "report": { "retired": null } })),
+        ];
+        let site = Site::new(ACCOUNT, &scenario);
+        site.emulator.configure(miss);
+        site.live(life(2 * HOUR, Ending::Stop, 0));
+        let output = site.output();
+        assert!(
+            output.contains("Microsoft Graph cannot take its place yet"),
+            "{output}"
+        );
+        assert!(output.contains(words), "`{words}` is not said: {output}");
+        assert_eq!(said(&site, CHANGED), 0);
+        let verdict = site.verdict();
+        assert!(
+            verdict.doubled.count == 0 && verdict.delivered > 2_000,
+            "{verdict}\n{output}"
+        );
+    }
+}
+
+#[test]
+fn without_a_client_the_missing_setting_is_named_and_with_it_the_change_is_made() {
+    let mut scenario = backlog();
+    scenario.timeline = vec![turn(60, retired(Canned::gone()))];
+    for name in ["client_id", "client_secret"] {
+        scenario.trigger.insert(name.to_owned(), Value::Null);
+    }
+    let mut site = Site::new(ACCOUNT, &scenario);
+    site.live(life(HOUR, Ending::Stop, 0));
+    let output = site.output();
+    assert!(output.contains("with one more setting"), "{output}");
+    assert!(output.contains("docs/setup.md#the-app-of-a-service-account"));
+    assert_eq!(
+        asked(&site, Endpoint::Graph) + asked(&site, Endpoint::Token),
+        0
+    );
+    let client = site.emulator.settings().identity.apps[0].client_id.clone();
+    site.set("client_id", json!(client));
+    site.emulator.stop_traffic();
+    site.live(life(30 * HOUR, Ending::Stop, 0));
+    assert_eq!(said(&site, CHANGED), 1, "{}", site.output());
+    assert!(site.verdict().is_clean(), "{}", site.verdict());
+}
+
+/// What was found out holds for the settings under which it was found out.
+#[test]
+fn other_settings_try_the_service_anew() {
+    let scenario = backlog();
+    let mut site = Site::new(ACCOUNT, &scenario);
+    let gone = |settings: &mut Settings| settings.report.retired = Some(Canned::gone());
+    site.emulator.configure(gone);
+    site.live(life(HOUR, Ending::Stop, 0));
+    assert_eq!(said(&site, CHANGED), 1);
+    site.emulator
+        .configure(|settings| settings.report.retired = None);
+    // What is not about the source changes nothing.
+    site.set("frequency", json!(300));
+    let before = asked(&site, Endpoint::Report);
+    site.live(life(HOUR, Ending::Stop, 0));
+    assert_eq!(asked(&site, Endpoint::Report), before);
+    site.set("tenant_id", json!("contoso.onmicrosoft.com"));
+    site.live(life(HOUR, Ending::Stop, 0));
+    assert!(asked(&site, Endpoint::Report) > before + 5);
+    assert_eq!(site.file("service.json"), None);
+    // And `reporting` goes by nothing that it says.
+    site.set("service", json!("reporting"));
+    site.emulator.configure(gone);
+    let graph = asked(&site, Endpoint::Graph);
+    site.live(life(HOUR, Ending::Stop, 0));
+    assert_eq!(asked(&site, Endpoint::Graph), graph);
+    site.set("service", json!("auto"));
+    site.emulator.stop_traffic();
+    site.live(life(30 * HOUR, Ending::Stop, 0));
+    assert_eq!(said(&site, CHANGED), 2);
+    assert!(site.verdict().is_clean(), "{}", site.verdict());
+}
+
+/// Whether passwords were refused as seldom as it is promised, since `start`.
+fn is_seldom(refused: &[DateTime<Utc>], start: DateTime<Utc>) {
+    let first = refused
+        .iter()
+        .filter(|at| **at - start < TimeDelta::minutes(5));
+    assert!(first.count() <= 3, "{refused:?}");
+    for (index, at) in refused.iter().enumerate().skip(3) {
+        let pause = *at - refused[index - 1];
+        assert!(
+            pause >= TimeDelta::minutes(15),
+            "{pause} at {index}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn no_account_is_locked_by_a_wrong_password() {
+    for (service, client) in [
+        ("auto", true),
+        ("auto", false),
+        ("reporting", false),
+        ("graph", true),
+    ] {
+        let mut scenario = Scenario::new(Traffic {
+            backlog: Backlog::rows(TimeDelta::hours(2), 50),
+            ..Traffic::default()
+        });
+        scenario
+            .trigger
+            .insert("service".to_owned(), json!(service));
+        scenario
+            .trigger
+            .insert("account_password".to_owned(), json!("old"));
+        if !client {
+            for name in ["client_id", "client_secret"] {
+                scenario.trigger.insert(name.to_owned(), Value::Null);
+            }
+        }
+        let mut site = Site::new(ACCOUNT, &scenario);
+        let start = site.time.now();
+        // Restarts and kills do not begin anew.
+        for end in [Ending::Kill, Ending::Stop, Ending::Kill, Ending::Stop] {
+            site.live(life(MINUTE, end, 0));
+        }
+        site.live(life(2 * HOUR, Ending::Stop, 0));
+        let refused = site.emulator.refused_passwords();
+        is_seldom(&refused, start);
+        assert!((9..=11).contains(&refused.len()), "{service}: {refused:?}");
+        let kept = site.file("sign_in.json").unwrap().to_string();
+        assert!(!kept.contains("old"), "{kept}");
+        // Other settings are tried at once.
+        site.set("account_password", json!("correct horse battery staple"));
+        site.live(life(5 * MINUTE, Ending::Stop, 0));
+        assert!(site.verdict().is_clean(), "{service}: {}", site.output());
+        assert_eq!(site.emulator.refused_passwords().len(), refused.len());
+    }
+}
+
+/// A password that is changed while the trigger runs.
+#[test]
+fn a_password_that_is_no_longer_right_is_tried_as_seldom() {
+    let mut scenario = Scenario::new(Traffic {
+        rate: 0.5,
+        backlog: Backlog::rows(TimeDelta::hours(2), 2_000),
+        ..Traffic::default()
+    });
+    let settings = json!({ "report": { "page_rows": 50, "latency_ms": 900 } });
+    scenario.settings = settings.try_into().unwrap();
+    let site = Site::new(ACCOUNT, &scenario);
+    let changes = async {
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+        let start = site.time.now();
+        site.emulator.configure(|settings| {
+            settings.report.accounts[0].password = Secret::from("another");
+        });
+        tokio::time::sleep(std::time::Duration::from_secs(2 * HOUR)).await;
+        let refused = site.emulator.refused_passwords();
+        is_seldom(&refused, start);
+        assert!(refused.len() > 6, "{refused:?}");
+    };
+    site.time.spend(async {
+        let life = std::time::Duration::from_secs(2 * HOUR + 60);
+        tokio::join!(site.run(life, Ending::Stop), changes);
+    });
+}
