@@ -11,7 +11,7 @@ use rows::Window;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{Store, event::PageCount};
+use crate::{Store, event::PageCount};
 
 /// The file with the order.
 pub const ORDER_FILE: &str = "backfill.json";

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use tokio::{task, time::Instant};
 
-use super::{Lane, backfill::Progress, evidence::Loss, letters::Stock};
+use crate::{Lane, backfill::Progress, decide::evidence::Loss, letters::Stock};
 
 /// Hears of everything that happens in the fetch loop.
 pub trait Observer: Send + Sync + 'static {

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Store;
+use crate::Store;
 
 /// Where letters lie in the store.
 pub const FOLDER: &str = "dead-letters/";

@@ -3,33 +3,24 @@
 //! The guarantee: **every row that the source shows until `settle_time` after its reception is
 //! accepted by the sink at least once, with every status that it was seen with, and at most once as
 //! long as no acceptance is lost**. It rests on four rules. A window counts as read only when it was
-//! read to its end and all its rows were accepted (`readings`). A row is known by its key from the
+//! read to its end and all its rows were accepted (`decide::pending`). A row is known by its key from the
 //! moment it is put into a batch ([`known`]), and after a restart from the moment its batch was
 //! accepted ([`journal`]). What was read is read again until nothing can surface any more
-//! (`settling`). And nothing is skipped on an error: the same window is asked for again.
+//! (`decide::settling`). And nothing is skipped on an error: the same window is asked for again.
 //!
-//! The decisions are pure, synchronous state machines ([`schedule`], [`coverage`], `readings`,
-//! [`known`]); the async shell around them ([`Collector`]) is thin. It owns the traits it needs;
-//! whoever puts a trigger together implements them.
+//! The decisions are pure, synchronous state machines (`decide`, and [`known`]); the async shell around
+//! them ([`Collector`]) is thin. The traits it needs stand here, and where a trigger is put together they
+//! are implemented.
 
 pub mod backfill;
-mod budget;
-pub mod coverage;
-pub mod evidence;
-pub mod journal;
-pub mod lateness;
 pub mod letters;
-pub mod schedule;
-pub mod start;
-pub mod timeline;
 
+mod decide;
+mod engine;
 mod event;
-mod fetch;
-mod narrowing;
-mod readings;
-mod service;
-mod settling;
-mod width;
+mod ledger;
+mod outflow;
+mod reader;
 
 use std::{fmt, future::Future, hash::Hash, io, time::Duration};
 
@@ -44,11 +35,13 @@ pub use base::{
 pub use rows::known;
 
 pub use self::{
+    decide::{
+        coverage, evidence, evidence::SourceTime, lateness, schedule, schedule::Lane, start,
+        width::Newest,
+    },
+    engine::{Collector, Opening, Parts},
     event::{Activity, Busy, Event, Novelty, Observer, PageCount, Standing, Standpoint, WaitsFor},
-    evidence::SourceTime,
-    fetch::{Collector, Opening, Parts},
-    schedule::Lane,
-    width::Newest,
+    ledger::{journal, timeline},
 };
 
 /// Where rows come from.

@@ -18,14 +18,18 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use rows::RowKeyer;
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::{
     backfill::{ORDER_FILE, Order, Progress},
-    journal::{Inventory, Journal},
+    decide::{
+        schedule::{Schedule, ScheduleSettings},
+        start::{Position, Start, Terms, Weight, Witnesses},
+    },
     known::{Admission, BatchId},
+    ledger::{
+        journal::{Inventory, Journal},
+        timeline::{Found, Timeline},
+    },
     letters::{Letters, Owner, Room},
-    schedule::{Schedule, ScheduleSettings},
-    start::{Position, Start, Terms, Weight, Witnesses},
-    timeline::{Found, Timeline},
     *,
 };
 

@@ -12,8 +12,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{Content, Letter, Letters, Settled};
-use crate::Store;
+use crate::{
+    Store,
+    letters::{Content, Letter, Letters, Settled},
+};
 
 /// The file with the order.
 pub const ORDER_FILE: &str = "dead-letters-order.json";

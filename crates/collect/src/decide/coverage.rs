@@ -1,0 +1,460 @@
+//! What of the timeline has been read, and when: intervals, not one date.
+//!
+//! The timeline runs from a floor, before which nothing is left to do, to the live edge, behind
+//! which nothing has been asked for yet. Between the two it is a sequence of [`Stretch`]es without
+//! gaps, each missing, settling or final.
+
+mod backfill;
+mod intervals;
+mod lost;
+pub(crate) mod windows;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use serde::{Deserialize, Serialize};
+
+pub use self::intervals::Stage;
+use crate::decide::{
+    coverage::windows::{with, without},
+    evidence::Loss,
+};
+
+/// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
+const AHEAD: TimeDelta = TimeDelta::seconds(10);
+
+/// More stretches than this are merged, so that the state stays small whatever happens.
+const MOST_STRETCHES: usize = 1000;
+
+/// As many windows are remembered that the position was moved over, the newest ones.
+const MOST_SKIPPED: usize = 50;
+
+/// How far a stretch of the timeline has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Never read to the end.
+    Missing,
+    /// Never read to the end either, but only a backfill asks for it: the mark does not wait for it.
+    Wanted,
+    /// Read, for the last time by a query that began at this instant; rows may still surface.
+    Settling(DateTime<Utc>),
+    /// Read for the last time.
+    Final,
+}
+
+/// A part of the timeline with one history.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// From when to when.
+    pub window: Window,
+    /// How far it has got.
+    pub phase: Phase,
+    /// Rows that it had when it was read last, about.
+    pub rows: f64,
+}
+
+impl Stretch {
+    /// The part of it inside `window`, with its share of the rows.
+    pub fn within(&self, window: Window) -> Option<Self> {
+        let window = self.window.intersection(window)?;
+        let share = seconds(window.span()) / seconds(self.window.span());
+        Some(Self {
+            window,
+            rows: self.rows * share,
+            ..*self
+        })
+    }
+}
+
+/// The timeline of one collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Rows received before it are not ours: another module has delivered them, or nobody asked
+    /// for them.
+    origin: DateTime<Utc>,
+    /// Nothing before it is left to do.
+    floor: DateTime<Utc>,
+    /// From the floor to the live edge, oldest first.
+    stretches: Vec<Stretch>,
+    /// Rows that were out of the source's reach before they could be read, oldest first.
+    lost: Vec<Window>,
+    /// Why they count as lost, and when they were asked for last.
+    #[serde(default)]
+    losses: Vec<Loss>,
+    /// Behind the origin, what nobody has asked for: it lies between backfills and the rest. Oldest
+    /// first.
+    #[serde(default)]
+    unasked: Vec<Window>,
+    /// What somebody has skipped by moving the position on, oldest first; the newest of it.
+    #[serde(default)]
+    skipped: Vec<Window>,
+    /// Rows received before it may have been delivered and forgotten, although the floor is lower.
+    #[serde(default)]
+    memory: DateTime<Utc>,
+    /// Whether there is a live edge; until then all there is are backfills.
+    #[serde(default = "yes")]
+    begun: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Coverage {
+    /// Nothing has been read, and nothing before `start` is asked for.
+    pub fn new(start: DateTime<Utc>) -> Self {
+        Self {
+            origin: start,
+            floor: start,
+            stretches: Vec::new(),
+            lost: Vec::new(),
+            losses: Vec::new(),
+            unasked: Vec::new(),
+            skipped: Vec::new(),
+            memory: start,
+            begun: true,
+        }
+    }
+
+    /// Where the collection began.
+    pub fn origin(&self) -> DateTime<Utc> {
+        self.origin
+    }
+
+    /// Nothing before it is left to do.
+    pub fn floor(&self) -> DateTime<Utc> {
+        self.floor
+    }
+
+    /// Nothing from it on has been asked for yet.
+    pub fn edge(&self) -> DateTime<Utc> {
+        self.stretches
+            .last()
+            .map_or(self.floor, |last| last.window.end())
+    }
+
+    /// Everything received before it has been read at least once: the oldest missing instant.
+    pub fn mark(&self) -> DateTime<Utc> {
+        self.missing()
+            .next()
+            .map_or_else(|| self.edge(), |window| window.start())
+    }
+
+    /// All stretches, oldest first.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// The stretches behind the live edge that were never read to the end, oldest first.
+    pub fn missing(&self) -> impl Iterator<Item = Window> {
+        let missing = self.stretches.iter();
+        missing
+            .filter(|stretch| stretch.phase == Phase::Missing)
+            .map(|stretch| stretch.window)
+    }
+
+    /// Whether a row received at this instant is to be looked at only in a window that holds it:
+    /// its time is done, and whether it was delivered may be forgotten.
+    pub fn is_done_with(&self, instant: DateTime<Utc>) -> bool {
+        instant < self.memory.max(self.origin) && !self.is_open(instant)
+    }
+
+    /// Whether an instant is still to be read, or read again.
+    fn is_open(&self, instant: DateTime<Utc>) -> bool {
+        let stretch = self.stretch(instant);
+        stretch.is_some_and(|stretch| stretch.phase != Phase::Final)
+    }
+
+    fn stretch(&self, instant: DateTime<Utc>) -> Option<&Stretch> {
+        let after = self
+            .stretches
+            .partition_point(|stretch| stretch.window.start() <= instant);
+        let stretch = self.stretches.get(after.checked_sub(1)?)?;
+        Some(stretch).filter(|stretch| stretch.window.contains(instant))
+    }
+
+    /// When the instant was read last; none when it was not, or nothing is known of it any more.
+    pub fn read_at(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.stretch(instant)?.phase {
+            Phase::Settling(read) => Some(read),
+            _ => None,
+        }
+    }
+
+    /// The stretch around an instant that is still to be read for the first time; none when there is
+    /// none.
+    pub fn unread_around(&self, instant: DateTime<Utc>) -> Option<Window> {
+        let stretch = self.stretch(instant)?;
+        matches!(stretch.phase, Phase::Missing | Phase::Wanted).then_some(stretch.window)
+    }
+
+    /// About how many rows lie in `window`, as far as it has been read.
+    pub fn rows(&self, window: Window) -> f64 {
+        let parts = self.stretches.iter().filter_map(|one| one.within(window));
+        parts.map(|part| part.rows).sum()
+    }
+
+    /// A window has been read to its end, by a query that began at `at`, and its rows are safe.
+    pub fn read(&mut self, window: Window, at: DateTime<Utc>, rows: u64) {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let rows = rows as f64;
+        self.reach(window.end());
+        self.paint(window, Phase::Settling(at), rows);
+    }
+
+    /// Everything before `edge` is to be read, too, when it has not been.
+    pub fn reach(&mut self, edge: DateTime<Utc>) {
+        if let Some(window) = Window::new(self.edge(), edge) {
+            self.stretches.push(Stretch {
+                window,
+                phase: Phase::Missing,
+                rows: 0.0,
+            });
+        }
+    }
+
+    /// What lies behind `now` has not happened yet, and is not missing.
+    pub fn retract(&mut self, now: DateTime<Utc>) {
+        self.cut_off(now, |phase| matches!(phase, Phase::Missing | Phase::Wanted));
+    }
+
+    /// What lies after `now` has not happened yet, also when it counts as read. What is taken back; none
+    /// when there is nothing, or so little that it will soon have happened.
+    pub fn retract_all(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        let taken_back = Window::new(now, self.edge())?;
+        if taken_back.span() <= AHEAD {
+            return None;
+        }
+        self.cut_off(now, |_| true);
+        for instant in [&mut self.floor, &mut self.origin, &mut self.memory] {
+            *instant = now.min(*instant);
+        }
+        self.unasked = without(&self.unasked, [taken_back]);
+        Some(taken_back)
+    }
+
+    /// Cuts the timeline off at an instant, down to what is not `taken`.
+    fn cut_off(&mut self, at: DateTime<Utc>, taken: impl Fn(Phase) -> bool) {
+        let ahead = |one: &Stretch| taken(one.phase) && one.window.end() > at;
+        while let Some(last) = self.stretches.pop_if(|last| ahead(last)) {
+            let before = Window::new(last.window.start(), at);
+            self.stretches
+                .extend(before.and_then(|window| last.within(window)));
+        }
+    }
+
+    /// A window is to be read (again), also when it lies before the origin.
+    pub fn want(&mut self, window: Window) {
+        self.ask(window, Phase::Missing);
+    }
+
+    /// Somebody has moved the position on to `mark`: what was not read before it, and no backfill
+    /// asks for, is not read.
+    pub fn skip_by_position(&mut self, mark: DateTime<Utc>) {
+        let ahead = Window::new(self.edge(), mark);
+        let unread = self.missing().filter(|window| window.start() < mark);
+        let unread =
+            unread.filter_map(|window| Window::new(window.start(), window.end().min(mark)));
+        let skipped: Vec<Window> = unread.chain(ahead).collect();
+        self.delivered_before(mark);
+        for window in skipped {
+            self.skipped = with(&self.skipped, window);
+        }
+        let excess = self.skipped.len().saturating_sub(MOST_SKIPPED);
+        self.skipped.drain(..excess);
+    }
+
+    /// What somebody has skipped by moving the position on, and no backfill has asked for since,
+    /// oldest first.
+    pub fn skipped(&self) -> &[Window] {
+        &self.skipped
+    }
+
+    /// Another module has delivered everything before `mark` that no backfill asks for.
+    fn delivered_before(&mut self, mark: DateTime<Utc>) {
+        let start = self.floor;
+        self.reach(mark);
+        let all = Window::new(start, mark);
+        let theirs = all.map(|all| without(&[all], self.wanted()));
+        for window in theirs.into_iter().flatten() {
+            self.paint(window, Phase::Final, 0.0);
+        }
+        self.memory = self.memory.max(mark);
+    }
+
+    /// Nobody asks for what lies between the edge and `start`.
+    fn skip_to(&mut self, start: DateTime<Utc>) {
+        if let Some(skipped) = Window::new(self.edge(), start) {
+            self.reach(start);
+            self.paint(skipped, Phase::Final, 0.0);
+            self.unasked = with(&self.unasked, skipped);
+        }
+    }
+
+    /// A window is to be read as this phase says, also when it lies before the origin or behind the
+    /// edge.
+    fn ask(&mut self, window: Window, phase: Phase) {
+        if let Some(before) = Window::new(window.start(), self.floor) {
+            self.memory = self.memory.max(self.floor);
+            self.stretches.insert(
+                0,
+                Stretch {
+                    window: before,
+                    phase: Phase::Final,
+                    rows: 0.0,
+                },
+            );
+            self.floor = before.start();
+        }
+        if let Some(older) = Window::new(window.start(), self.origin) {
+            self.unasked = with(&self.unasked, older);
+            self.origin = older.start();
+        }
+        if self.begun {
+            self.reach(window.end());
+        } else {
+            self.skip_to(window.start());
+        }
+        self.unasked = without(&self.unasked, [window]);
+        self.skipped = without(&self.skipped, [window]);
+        self.found(window);
+        self.reach(window.end());
+        self.paint(window, phase, 0.0);
+    }
+
+    /// What was read `settle_time` after its reception, or later, is final, if that time has passed
+    /// for `certain`.
+    pub fn settle(&mut self, settle_time: TimeDelta, certain: DateTime<Utc>) {
+        let mut settled = Vec::with_capacity(self.stretches.len() + 1);
+        for stretch in &self.stretches {
+            let Phase::Settling(read) = stretch.phase else {
+                settled.push(*stretch);
+                continue;
+            };
+            // Of two parts at most one is empty.
+            let until = (read.min(certain) - settle_time)
+                .clamp(stretch.window.start(), stretch.window.end());
+            let done = Window::new(stretch.window.start(), until);
+            let open = Window::new(until, stretch.window.end());
+            settled.extend(
+                done.and_then(|done| stretch.within(done))
+                    .map(|part| Stretch {
+                        phase: Phase::Final,
+                        rows: 0.0,
+                        ..part
+                    }),
+            );
+            settled.extend(open.and_then(|open| stretch.within(open)));
+        }
+        self.stretches = settled;
+        self.tidy();
+    }
+
+    /// What was received before `instant` and is still settling is not read again. What that is.
+    pub fn give_up_before(&mut self, instant: DateTime<Utc>) -> Vec<Window> {
+        let settling = |one: &Stretch| matches!(one.phase, Phase::Settling(_));
+        let old = |one: &&Stretch| settling(one) && one.window.end() <= instant;
+        let given_up: Vec<Window> = self
+            .stretches
+            .iter()
+            .filter(old)
+            .map(|one| one.window)
+            .collect();
+        for window in &given_up {
+            self.paint(*window, Phase::Final, 0.0);
+        }
+        given_up
+    }
+
+    /// Gives a window a phase of its own.
+    fn paint(&mut self, window: Window, phase: Phase, rows: f64) {
+        // What lies before the floor is done.
+        let Some(window) = Window::new(window.start().max(self.floor), window.end()) else {
+            return;
+        };
+        let before = Window::new(self.floor, window.start());
+        let after = Window::new(window.end(), self.edge());
+        let side = |side: Option<Window>| {
+            let parts = self.stretches.iter();
+            parts.filter_map(move |one| one.within(side?))
+        };
+        let mut painted: Vec<Stretch> = side(before).collect();
+        painted.push(Stretch {
+            window,
+            phase,
+            rows,
+        });
+        painted.extend(side(after));
+        self.stretches = painted;
+        self.tidy();
+    }
+
+    /// Merges neighbors of one kind, raises the floor over what is final, and keeps within bounds.
+    fn tidy(&mut self) {
+        let mut merged: Vec<Stretch> = Vec::with_capacity(self.stretches.len());
+        for stretch in self.stretches.drain(..) {
+            match merged.last_mut() {
+                Some(last) if last.phase == stretch.phase => join(last, &stretch, stretch.phase),
+                _ => merged.push(stretch),
+            }
+        }
+        if let Some(first) = merged.first()
+            && first.phase == Phase::Final
+        {
+            self.floor = first.window.end();
+            merged.remove(0);
+        }
+        if merged.len() > MOST_STRETCHES {
+            merged = halved(merged);
+        }
+        self.stretches = merged;
+    }
+}
+
+/// Merges pairs of settling neighbors, which are then read again as early as the earlier of them.
+fn halved(stretches: Vec<Stretch>) -> Vec<Stretch> {
+    let mut merged: Vec<Stretch> = Vec::with_capacity(stretches.len());
+    let mut mergeable = false;
+    for stretch in stretches {
+        match (merged.last_mut(), stretch.phase) {
+            (Some(last), Phase::Settling(read)) if mergeable => {
+                if let Phase::Settling(before) = last.phase {
+                    join(last, &stretch, Phase::Settling(before.min(read)));
+                    mergeable = false;
+                    continue;
+                }
+                merged.push(stretch);
+            }
+            // What differs in kind stays apart: a missing stretch counts as much as any other, and
+            // there are only as many as there were stops.
+            _ => merged.push(stretch),
+        }
+        mergeable = true;
+    }
+    merged
+}
+
+fn join(last: &mut Stretch, next: &Stretch, phase: Phase) {
+    last.window = Window::new(last.window.start(), next.window.end()).unwrap_or(last.window);
+    last.rows += next.rows;
+    last.phase = phase;
+}
+
+/// A span in seconds, with their fraction.
+pub(crate) fn seconds(span: TimeDelta) -> f64 {
+    span.as_seconds_f64()
+}
+
+/// A span so many times as long.
+pub(crate) fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "bounded by the longest window, and fractions of a millisecond do not matter"
+    )]
+    let milliseconds = (span.num_milliseconds() as f64 * factor) as i64;
+    TimeDelta::milliseconds(milliseconds)
+}
+
+#[cfg(test)]
+mod tests;

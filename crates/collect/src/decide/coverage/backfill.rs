@@ -1,0 +1,89 @@
+//! What backfills do to the timeline.
+
+use chrono::{DateTime, Utc};
+use rows::Window;
+
+use crate::decide::coverage::{
+    Coverage, Phase,
+    windows::{hours, with, within, without},
+};
+
+impl Coverage {
+    /// Nothing has been read, and nobody but backfills asks for anything, the first from `start` on.
+    pub fn for_backfills(start: DateTime<Utc>) -> Self {
+        Self {
+            begun: false,
+            ..Self::new(start)
+        }
+    }
+
+    /// What only a backfill asks for and was never read to the end, oldest first.
+    pub fn wanted(&self) -> impl Iterator<Item = Window> {
+        let wanted = self.stretches.iter();
+        wanted
+            .filter(|stretch| stretch.phase == Phase::Wanted)
+            .map(|stretch| stretch.window)
+    }
+
+    /// Whether there is a live edge, or only backfills so far.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// A backfill asks for a window: for all of it when it is to be read `again`, else for what was
+    /// not read. What lies behind the live edge is its own business, too, so that it is missing.
+    pub fn backfill(&mut self, window: Window, again: bool) {
+        let (edge, origin) = (self.edge(), self.origin);
+        let unread = |window: Window| {
+            let before = Window::new(window.start(), window.end().min(origin));
+            let unasked = within(&self.unasked, window);
+            before.into_iter().chain(unasked)
+        };
+        let behind = Window::new(window.start(), window.end().min(edge));
+        let mut wanted: Vec<Window> = match behind {
+            Some(behind) if again => without(&[behind], self.missing()),
+            Some(behind) => unread(behind)
+                .chain(within(&self.lost, behind))
+                .chain(within(&self.skipped, behind))
+                .collect(),
+            None => Vec::new(),
+        };
+        let ahead = Window::new(window.start().max(edge), window.end());
+        if self.begun {
+            self.reach(window.end());
+        } else {
+            wanted.extend(ahead);
+        }
+        for window in wanted {
+            self.ask(window, Phase::Wanted);
+        }
+    }
+
+    /// The backfill is given up, but for the hours that `keeps` names.
+    pub fn give_up_backfill(&mut self, keeps: impl Fn(Window) -> bool) {
+        let wanted: Vec<Window> = self.wanted().collect();
+        for window in wanted.into_iter().flat_map(hours) {
+            if !keeps(window) {
+                self.paint(window, Phase::Final, 0.0);
+                self.unasked = with(&self.unasked, window);
+            }
+        }
+    }
+
+    /// The collection begins to read from `start` on, as it does when there is nothing yet. What
+    /// backfills have read is not read for the first time again.
+    pub fn begin(&mut self, start: DateTime<Utc>) {
+        self.begun = true;
+        self.skip_to(start);
+        let Some(live) = Window::new(start, self.edge()) else {
+            return;
+        };
+        let unasked = within(&self.unasked, live);
+        let unread: Vec<Window> = unasked
+            .chain(self.wanted().filter_map(|one| one.intersection(live)))
+            .collect();
+        for window in unread {
+            self.ask(window, Phase::Missing);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What of the timeline counts as lost, and why.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+
+use crate::decide::{
+    coverage::{
+        Coverage, Phase,
+        windows::{with, within, without},
+    },
+    evidence::Loss,
+};
+
+/// As many losses are remembered, the newest ones.
+const MOST_LOSSES: usize = 50;
+
+/// What counts as lost is asked for once in this time.
+const ASKED_AGAIN: TimeDelta = TimeDelta::hours(24);
+
+/// Of a lost time, its newest part is asked for, of this length: it comes back first.
+const PART: TimeDelta = TimeDelta::minutes(1);
+
+impl Coverage {
+    /// Rows that count as lost, oldest first.
+    pub fn lost(&self) -> &[Window] {
+        &self.lost
+    }
+
+    /// Why they count as lost, as far as it is remembered.
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
+    }
+
+    /// A time counts as lost.
+    pub fn lose(&mut self, loss: Loss) {
+        let Loss { window, .. } = loss;
+        self.reach(window.end());
+        self.paint(window, Phase::Final, 0.0);
+        self.lost = with(&self.lost, window);
+        let excess = self.lost.len().saturating_sub(MOST_LOSSES);
+        self.lost.drain(..excess);
+        self.note(loss);
+    }
+
+    /// A window does not count as lost any more.
+    pub(super) fn found(&mut self, window: Window) {
+        self.lost = without(&self.lost, [window]);
+        let lost = self.lost.clone();
+        self.losses
+            .retain(|loss| within(&lost, loss.window).next().is_some());
+    }
+
+    /// What of the lost times is to be asked for once more: not more often than once a day, in case
+    /// they were called lost for nothing.
+    pub fn lost_to_ask(&self, now: DateTime<Utc>) -> Option<Window> {
+        let is_due = |lost: &&Window| {
+            let own = self.losses.iter().filter(|one| is_part(one.window, **lost));
+            let asked = own.map(|one| one.asked).max();
+            // A clock that was set back must not put it off.
+            asked.is_none_or(|asked| (now - asked).abs() >= ASKED_AGAIN)
+        };
+        let lost = self.lost.iter().find(is_due)?;
+        Window::new(lost.start().max(lost.end() - PART), lost.end())
+    }
+
+    /// A lost time is being asked for.
+    pub fn lost_asked(&mut self, part: Window, now: DateTime<Utc>) {
+        let lost = self.lost.iter().find(|lost| is_part(part, **lost));
+        let Some(window) = lost.copied() else {
+            return;
+        };
+        let mut is_noted = false;
+        for loss in self
+            .losses
+            .iter_mut()
+            .filter(|one| is_part(one.window, window))
+        {
+            loss.asked = now;
+            is_noted = true;
+        }
+        if !is_noted {
+            self.note(Loss {
+                window,
+                evidence: None,
+                asked: now,
+            });
+        }
+    }
+
+    /// A page of a window came. The lost time that it is part of is missing again, as it was not lost;
+    /// none when it is no part of one.
+    pub fn find_again(&mut self, window: Window) -> Option<Window> {
+        let lost = self.lost.iter().find(|lost| is_part(window, **lost));
+        let again = *lost?;
+        self.want(again);
+        Some(again)
+    }
+
+    fn note(&mut self, loss: Loss) {
+        self.losses.push(loss);
+        let excess = self.losses.len().saturating_sub(MOST_LOSSES);
+        self.losses.drain(..excess);
+    }
+}
+
+fn is_part(part: Window, of: Window) -> bool {
+    part.intersection(of) == Some(part)
+}

@@ -1,0 +1,146 @@
+//! How late the rows of this tenant surface: measured, to steer when the past is read again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::decide::coverage::seconds;
+
+/// The upper end of the first zone of age; each further zone reaches to twice the age.
+const FIRST_ZONE: TimeDelta = TimeDelta::minutes(1);
+
+/// As many zones, the last of which is open: from 34 hours on.
+pub(crate) const ZONES: usize = 13;
+
+/// What was seen counts half after this time, so that the measure follows the tenant.
+const HALF_LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// Fewer late rows than this prove nothing.
+const EVIDENCE: f64 = 1000.0;
+
+/// A zone in which fewer of the late rows surface may be read more rarely. All zones together are
+/// then below the one in a hundred that may come later than promised.
+const RARE: f64 = 0.000_7;
+
+/// How much more rarely.
+const RELAXED: f64 = 2.0;
+
+/// Counts of rows that surfaced late, by the age at which they were first seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lateness {
+    counts: [f64; ZONES],
+    counted_at: Option<DateTime<Utc>>,
+}
+
+impl Lateness {
+    /// A row was first seen at `seen`, by a query that was not the first to ask for its time.
+    pub fn observe(&mut self, received: DateTime<Utc>, seen: DateTime<Utc>) {
+        self.fade(seen);
+        if let Some(count) = self.counts.get_mut(zone(seen - received)) {
+            *count += 1.0;
+        }
+    }
+
+    /// How much more rarely than usual the rows of a zone may be looked for: 1 for no more rarely.
+    pub(crate) fn relaxation(&self, zone: usize) -> f64 {
+        let all: f64 = self.counts.iter().sum();
+        // What surfaces in a zone is found when its rows are a little older: both count.
+        let here: f64 = self.counts.iter().skip(zone).take(2).sum();
+        if all >= EVIDENCE && here / all < RARE {
+            RELAXED
+        } else {
+            1.0
+        }
+    }
+
+    /// The share of late rows that surfaced at this age or later, when there is evidence.
+    pub fn beyond(&self, age: TimeDelta) -> Option<f64> {
+        let all: f64 = self.counts.iter().sum();
+        let beyond: f64 = self.counts.iter().skip(zone(age)).sum();
+        (all >= EVIDENCE).then(|| beyond / all)
+    }
+
+    fn fade(&mut self, now: DateTime<Utc>) {
+        let since = *self.counted_at.get_or_insert(now);
+        let passed = now - since;
+        if passed < HALF_LIFE / 24 {
+            return;
+        }
+        let factor = 0.5_f64.powf(seconds(passed) / seconds(HALF_LIFE));
+        for count in &mut self.counts {
+            *count *= factor;
+        }
+        self.counted_at = Some(now);
+    }
+}
+
+/// The zone that an age lies in.
+pub(crate) fn zone(age: TimeDelta) -> usize {
+    let mut end = FIRST_ZONE;
+    let mut zone = 0;
+    while age >= end && zone + 1 < ZONES {
+        end = end * 2;
+        zone += 1;
+    }
+    zone
+}
+
+/// The age at which a zone begins.
+pub(crate) fn begin(zone: usize) -> TimeDelta {
+    match u32::try_from(zone) {
+        Ok(0) | Err(_) => TimeDelta::zero(),
+        Ok(zone) => FIRST_ZONE * 2_i32.saturating_pow(zone - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+    }
+
+    #[test]
+    fn zones_double() {
+        for (minutes, expected) in [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (1440, 11)] {
+            assert_eq!(zone(TimeDelta::minutes(minutes)), expected, "{minutes}");
+        }
+        assert_eq!(zone(TimeDelta::days(30)), ZONES - 1);
+        for zone_number in 0..ZONES {
+            assert_eq!(zone(begin(zone_number)), zone_number);
+        }
+    }
+
+    #[test]
+    fn zones_without_late_rows_relax_once_there_is_evidence() {
+        let mut lateness = Lateness::default();
+        for _ in 0..999 {
+            lateness.observe(at(0), at(3));
+        }
+        assert!((lateness.relaxation(9) - 1.0).abs() < 1e-9, "no evidence");
+        lateness.observe(at(0), at(3));
+        assert!((lateness.relaxation(9) - RELAXED).abs() < 1e-9);
+        assert!((lateness.relaxation(2) - 1.0).abs() < 1e-9);
+        for _ in 0..3 {
+            lateness.observe(at(-297), at(3));
+        }
+        let zone = zone(TimeDelta::minutes(300));
+        assert!((lateness.relaxation(zone) - 1.0).abs() < 1e-9, "seen again");
+        let beyond = lateness.beyond(TimeDelta::minutes(250)).unwrap();
+        assert!((0.002..0.004).contains(&beyond), "{beyond}");
+    }
+
+    #[test]
+    fn old_observations_fade() {
+        let mut lateness = Lateness::default();
+        for _ in 0..2000 {
+            lateness.observe(at(0), at(3));
+        }
+        lateness.observe(at(3 * 1440), at(3 * 1440 + 3));
+        assert_eq!(
+            lateness.beyond(TimeDelta::zero()),
+            None,
+            "a quarter is left"
+        );
+    }
+}

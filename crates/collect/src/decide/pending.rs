@@ -1,0 +1,206 @@
+//! Which windows are being read, and when their rows are safe: a pure state machine.
+//!
+//! A window is done when it was read to its end and nothing of it is on its way any more. A row
+//! that another reading has put on its way counts too: until it has arrived, this window must not
+//! pass as done, since after a crash nobody would look for the row again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rows::Window;
+
+use crate::{decide::evidence::Moment, known::BatchId};
+
+/// Names a reading of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PendingId(u64);
+
+/// A window was read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// Rows it had.
+    pub(crate) rows: u64,
+    /// When: what lies behind it had not happened yet.
+    pub(crate) until: Moment,
+}
+
+/// A window all of whose rows have been accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) window: Window,
+    /// When its query began.
+    pub(crate) began: Moment,
+    /// What it had, and until when it counts as read.
+    pub(crate) read: Read,
+}
+
+/// The readings under way.
+#[derive(Debug, Default)]
+pub(crate) struct PendingWindows {
+    last: u64,
+    under_way: BTreeMap<PendingId, UnderWay>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    window: Window,
+    began: Moment,
+    /// Once it was read to its end.
+    read: Option<Read>,
+    /// Batches with rows of it that are not accepted yet.
+    batches: BTreeSet<BatchId>,
+}
+
+impl PendingWindows {
+    /// A window begins to be read.
+    pub(crate) fn begin(&mut self, window: Window, began: Moment) -> PendingId {
+        self.last += 1;
+        let id = PendingId(self.last);
+        let under_way = UnderWay {
+            window,
+            began,
+            read: None,
+            batches: BTreeSet::new(),
+        };
+        self.under_way.insert(id, under_way);
+        id
+    }
+
+    /// A row of the window is in this batch, whoever has put it there.
+    pub(crate) fn carried_by(&mut self, id: PendingId, batch: BatchId) {
+        if let Some(reading) = self.under_way.get_mut(&id) {
+            reading.batches.insert(batch);
+        }
+    }
+
+    /// Some rows of a batch are in another one from now on.
+    pub(crate) fn carried_instead(&mut self, batch: BatchId, other: BatchId) {
+        for reading in self.under_way.values_mut() {
+            if reading.batches.contains(&batch) {
+                reading.batches.insert(other);
+            }
+        }
+    }
+
+    /// A batch was accepted. What is done now.
+    pub(crate) fn accepted(&mut self, batch: BatchId) -> Vec<Done> {
+        for reading in self.under_way.values_mut() {
+            reading.batches.remove(&batch);
+        }
+        self.take_done()
+    }
+
+    /// The window was read to its end. What is done now.
+    pub(crate) fn read(&mut self, id: PendingId, read: Read) -> Vec<Done> {
+        if let Some(reading) = self.under_way.get_mut(&id) {
+            reading.read = Some(read);
+        }
+        self.take_done()
+    }
+
+    /// The window will be asked for again, in another way. Its rows on their way are known by the
+    /// batches that carry them.
+    pub(crate) fn abandon(&mut self, id: PendingId) {
+        self.under_way.remove(&id);
+    }
+
+    fn take_done(&mut self) -> Vec<Done> {
+        let done = self.under_way.iter().filter_map(|(id, reading)| {
+            let read = reading.read.filter(|_| reading.batches.is_empty())?;
+            let UnderWay { window, began, .. } = *reading;
+            Some((
+                *id,
+                Done {
+                    window,
+                    began,
+                    read,
+                },
+            ))
+        });
+        let done: Vec<_> = done.collect();
+        for (id, _) in &done {
+            self.under_way.remove(id);
+        }
+        done.into_iter().map(|(_, done)| done).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::LazyLock, time::Duration};
+
+    use chrono::{DateTime, Utc};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn moment(seconds: i64) -> Moment {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let instant = *ORIGIN + Duration::from_secs(seconds.unsigned_abs());
+        let time = at(seconds);
+        Moment { time, instant }
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    fn read(rows: u64) -> Read {
+        Read {
+            rows,
+            until: moment(30),
+        }
+    }
+
+    fn windows(done: &[Done]) -> Vec<Window> {
+        done.iter().map(|done| done.window).collect()
+    }
+
+    #[test]
+    fn done_is_what_was_read_and_accepted_in_any_order() {
+        let mut readings = PendingWindows::default();
+        let first = readings.begin(window(0, 10), moment(20));
+        let second = readings.begin(window(10, 20), moment(20));
+        readings.carried_by(first, BatchId(1));
+        assert_eq!(readings.read(first, read(5)), [], "a batch is on its way");
+        assert_eq!(windows(&readings.read(second, read(0))), [window(10, 20)]);
+        let done = readings.accepted(BatchId(1));
+        let expected = Done {
+            window: window(0, 10),
+            began: moment(20),
+            read: read(5),
+        };
+        assert_eq!(done, [expected]);
+        assert_eq!(readings.accepted(BatchId(1)), [], "once");
+    }
+
+    #[test]
+    fn a_window_waits_for_the_rows_that_stay_in_hand() {
+        let mut readings = PendingWindows::default();
+        let one = readings.begin(window(0, 10), moment(20));
+        readings.carried_by(one, BatchId(1));
+        let other = readings.begin(window(10, 20), moment(20));
+        readings.carried_by(other, BatchId(2));
+        readings.read(one, read(5));
+        readings.carried_instead(BatchId(1), BatchId(7));
+        assert_eq!(readings.accepted(BatchId(1)), []);
+        assert_eq!(windows(&readings.accepted(BatchId(7))), [window(0, 10)]);
+        readings.read(other, read(5));
+        assert_eq!(windows(&readings.accepted(BatchId(2))), [window(10, 20)]);
+    }
+
+    #[test]
+    fn rows_that_another_reading_carries_count() {
+        let mut readings = PendingWindows::default();
+        let wide = readings.begin(window(0, 10), moment(20));
+        readings.carried_by(wide, BatchId(1));
+        readings.abandon(wide);
+        let narrow = readings.begin(window(0, 5), moment(21));
+        readings.carried_by(narrow, BatchId(1));
+        assert_eq!(readings.read(narrow, read(1)), []);
+        assert_eq!(windows(&readings.accepted(BatchId(1))), [window(0, 5)]);
+    }
+}

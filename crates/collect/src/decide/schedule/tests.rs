@@ -1,0 +1,766 @@
+use std::{collections::HashMap, time::Duration};
+
+use super::*;
+use crate::decide::evidence::Loss;
+
+pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {
+    frequency: TimeDelta::seconds(60),
+    delay: TimeDelta::zero(),
+    settle_time: TimeDelta::hours(24),
+    longest: TimeDelta::days(10),
+    retention: TimeDelta::days(90),
+    rows_per_window: 100_000,
+    rows_per_page: 5000,
+    share: 90,
+};
+
+/// Seconds of the day on which the tests begin.
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn window(start: i64, end: i64) -> Window {
+    Window::new(at(start), at(end)).unwrap()
+}
+
+/// A window is read, of which the source's time was `until`; both clocks agree.
+pub(super) fn complete(
+    schedule: &mut Schedule,
+    window: Window,
+    began: DateTime<Utc>,
+    rows: u64,
+    until: DateTime<Utc>,
+) -> Vec<Window> {
+    let completed = Completed {
+        window,
+        began,
+        until,
+        rows,
+    };
+    schedule.complete(completed, began)
+}
+
+/// A tenant with the same traffic all day, whose service answers at once.
+struct Tenant {
+    rows_per_day: f64,
+    schedule: Schedule,
+    /// The instants that are watched, with the ages at which they were read.
+    watched: Vec<(DateTime<Utc>, Vec<TimeDelta>)>,
+    requests: HashMap<Lane, u64>,
+}
+
+impl Tenant {
+    fn new(rows_per_day: f64, settings: ScheduleSettings, start: DateTime<Utc>) -> Self {
+        Self {
+            rows_per_day,
+            schedule: Schedule::new(settings, Coverage::new(start), Lateness::default()),
+            watched: Vec::new(),
+            requests: HashMap::new(),
+        }
+    }
+
+    fn read(&mut self, lane: Lane, window: Window, now: DateTime<Utc>) {
+        #[allow(
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "a count"
+        )]
+        let rows = (self.rows_per_day * seconds(window.span()) / 86_400.0) as u64;
+        let pages = rows.div_ceil(5000).max(1);
+        *self.requests.entry(lane).or_default() += pages;
+        (0..pages).for_each(|_| self.schedule.paged(lane));
+        for (instant, ages) in &mut self.watched {
+            if window.contains(*instant) {
+                ages.push(now - *instant);
+            }
+        }
+        self.schedule.learn(lane, window, rows);
+        complete(&mut self.schedule, window, now, rows, now);
+    }
+
+    /// Reads all that there is to read at `now`.
+    fn turn(&mut self, now: DateTime<Utc>) {
+        if let Some(window) = self.schedule.live(now) {
+            self.read(Lane::Live, window, now);
+        }
+        while let Some((lane, window)) = self.schedule.beside(now, Instant::now()) {
+            self.read(lane, window, now);
+        }
+    }
+
+    fn requests(&self, lane: Lane) -> u64 {
+        self.requests.get(&lane).copied().unwrap_or(0)
+    }
+}
+
+#[test]
+fn asks_for_the_newest_once_a_frequency() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    assert_eq!(schedule.due(at(60)), at(60), "at once after a start");
+    assert_eq!(schedule.live(at(60)), Some(window(0, 60)));
+    assert_eq!(
+        (schedule.live(at(60)), schedule.due(at(61))),
+        (None, at(120))
+    );
+    // What is being read, or not accepted yet, is not asked for again.
+    assert_eq!(schedule.live(at(127)), Some(window(60, 127)));
+    assert_eq!(schedule.coverage().mark(), at(0));
+    complete(&mut schedule, window(60, 127), at(127), 0, at(127));
+    assert_eq!(schedule.coverage().mark(), at(0), "the first is missing");
+    complete(&mut schedule, window(0, 60), at(60), 0, at(60));
+    assert_eq!(schedule.coverage().mark(), at(127));
+    assert_eq!(
+        schedule.due(at(-500)),
+        at(-500),
+        "a clock that was set back"
+    );
+}
+
+#[test]
+fn the_delay_is_kept() {
+    let delay = TimeDelta::minutes(5);
+    let settings = ScheduleSettings { delay, ..SETTINGS };
+    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    assert_eq!(schedule.live(at(299)), None);
+    assert_eq!(schedule.live(at(360)), Some(window(0, 60)));
+}
+
+#[test]
+fn after_a_stop_the_newest_is_read_first_and_the_gap_oldest_first() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(29 * 86_400);
+    let newest = schedule.live(now).unwrap();
+    assert_eq!((newest.end(), newest.span()), (now, TimeDelta::minutes(2)));
+    assert_eq!(
+        schedule.beside(now, Instant::now()),
+        Some((Lane::Backlog, window(0, 3600)))
+    );
+    assert_eq!(
+        schedule.beside(now, Instant::now()),
+        Some((Lane::Backlog, window(3600, 7200)))
+    );
+    complete(&mut schedule, newest, now, 0, now);
+    assert_eq!(schedule.coverage().mark(), at(0));
+    assert_eq!(schedule.missing(), newest.start() - at(0));
+}
+
+#[test]
+fn a_backlog_of_thirty_days_takes_few_requests() {
+    let mut tenant = Tenant::new(100_000.0 / 30.0, SETTINGS, at(0));
+    tenant.turn(at(30 * 86_400));
+    assert_eq!(tenant.schedule.missing(), TimeDelta::zero());
+    let requests = tenant.requests(Lane::Backlog);
+    assert!(requests <= 35, "{requests}");
+}
+
+/// The source's time; both clocks agree, and the source tells it.
+fn time(now: DateTime<Utc>) -> SourceTime {
+    SourceTime {
+        skew: Some(TimeDelta::zero()),
+        ..SourceTime::local(now)
+    }
+}
+
+/// A backlog of 100 days, and a source that keeps 90.
+struct Old {
+    schedule: Schedule,
+    start: Instant,
+    /// Windows that begin before it are refused.
+    oldest: DateTime<Utc>,
+}
+
+const HUNDRED: i64 = 100 * 86_400;
+
+impl Old {
+    fn new(oldest: DateTime<Utc>) -> Self {
+        let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+        let live = schedule.live(at(HUNDRED)).unwrap();
+        complete(&mut schedule, live, at(HUNDRED), 0, at(HUNDRED));
+        let start = Instant::now();
+        Self {
+            schedule,
+            start,
+            oldest,
+        }
+    }
+
+    /// Reads all that there is to read after so many seconds. What was asked for, and what is lost.
+    fn turn(&mut self, second: i64) -> (Vec<(Lane, Window)>, Vec<Window>) {
+        let (mut asked, mut lost) = (Vec::new(), Vec::new());
+        let now = at(HUNDRED + second);
+        let instant = self.start + Duration::from_secs(second.unsigned_abs());
+        while let Some((lane, window)) = self.schedule.beside(now, instant) {
+            asked.push((lane, window));
+            if window.start() >= self.oldest {
+                self.schedule.answered(window, instant);
+                complete(&mut self.schedule, window, now, 0, now);
+                continue;
+            }
+            let judged = self.schedule.refuse(window, None, time(now), instant);
+            if let Some(Judgement::Lost(loss)) = judged {
+                lost.push(loss.window);
+            }
+        }
+        (asked, lost)
+    }
+}
+
+#[test]
+fn what_the_source_refuses_is_lost_only_with_evidence_and_holds_up_nothing_else() {
+    let oldest = at(HUNDRED - 90 * 86_400);
+    let mut old = Old::new(oldest);
+    let (_, lost) = old.turn(0);
+    assert_eq!(
+        (lost, old.schedule.coverage().lost().len()),
+        (Vec::new(), 0)
+    );
+    let missing: Vec<_> = old.schedule.coverage().missing().collect();
+    let [held] = missing[..] else {
+        panic!("{missing:?}")
+    };
+    assert_eq!(
+        (held.start(), old.schedule.coverage().mark()),
+        (at(0), at(0))
+    );
+    assert!((held.end() - oldest) <= TimeDelta::minutes(1));
+    assert_eq!(old.schedule.refused().collect::<Vec<_>>(), missing);
+    // A page between; ten minutes later it is asked for once more.
+    old.schedule.answered(
+        window(HUNDRED, HUNDRED + 60),
+        old.start + Duration::from_secs(5),
+    );
+    assert_eq!(old.turn(599).0, []);
+    let (asked, lost) = old.turn(600);
+    assert_eq!((asked.len(), lost), (1, vec![held]));
+    assert_eq!(old.schedule.coverage().lost(), [held]);
+    assert_eq!(old.schedule.coverage().mark(), at(HUNDRED));
+    assert_eq!(old.schedule.refused().count(), 0);
+}
+
+#[test]
+fn what_is_lost_is_asked_for_once_a_day_and_missing_again_when_it_is_answered() {
+    let mut old = Old::new(at(HUNDRED - 90 * 86_400));
+    old.turn(0);
+    old.schedule.answered(
+        window(HUNDRED, HUNDRED + 60),
+        old.start + Duration::from_secs(5),
+    );
+    let [lost] = old.turn(600).1[..] else {
+        panic!("nothing is lost")
+    };
+    let end = Window::new(lost.end() - TimeDelta::minutes(1), lost.end()).unwrap();
+    let day = 86_400;
+    assert_eq!(old.turn(600 + day - 1).0, []);
+    assert_eq!(old.turn(600 + day).0, [(Lane::Backlog, end)]);
+    assert_eq!(old.schedule.coverage().lost(), [lost], "refused again");
+    assert_eq!(old.turn(600 + 2 * day - 1).0, []);
+    // It turns out to be kept.
+    old.oldest = at(0);
+    let now = at(HUNDRED + 600 + 2 * day);
+    let instant = old.start + Duration::from_secs(600 + 2 * 86_400);
+    assert_eq!(
+        old.schedule.beside(now, instant),
+        Some((Lane::Backlog, end))
+    );
+    assert_eq!(old.schedule.beside(now, instant), None, "once");
+    assert_eq!(old.schedule.answered(end, instant), Some(lost));
+    assert_eq!(old.schedule.answered(end, instant), None);
+    assert_eq!(old.schedule.coverage().lost(), []);
+    assert_eq!(old.schedule.coverage().losses(), []);
+    assert_eq!(old.schedule.coverage().mark(), at(0));
+    complete(&mut old.schedule, end, now, 0, now);
+    let (asked, _) = old.turn(601 + 2 * day);
+    assert_eq!(asked.first().map(|(_, window)| window.start()), Some(at(0)));
+    assert_eq!(old.schedule.missing(), TimeDelta::zero());
+    // Nobody asks for it beside a collection that is none.
+    let mut alone = Schedule::new(
+        SETTINGS,
+        old.schedule.coverage().clone(),
+        Lateness::default(),
+    );
+    alone.coverage.lose(Loss {
+        window: lost,
+        evidence: None,
+        asked: at(0),
+    });
+    let mut only = alone.clone().only(window(0, 60));
+    assert_eq!(only.lost_before(now), None);
+    assert_eq!(alone.lost_before(now), Some((Lane::Backlog, end)));
+    assert_eq!(alone.lost_before(now), None);
+}
+
+#[test]
+fn a_refusal_of_what_was_read_or_is_lost_changes_nothing() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let live = schedule.live(at(300)).unwrap();
+    complete(&mut schedule, live, at(300), 0, at(300));
+    let again = schedule.live(at(600)).unwrap();
+    assert!(again.start() < at(300), "with the past: {again}");
+    let before = schedule.coverage().clone();
+    let judged = schedule.refuse(again, Some(at(600)), time(at(600)), Instant::now());
+    assert_eq!(judged, None);
+    assert_eq!(schedule.refused().count(), 0);
+    let missing: Vec<_> = schedule.coverage().missing().collect();
+    assert_eq!(missing, [window(300, 600)]);
+    assert_eq!(schedule.coverage().mark(), before.edge());
+    // The live edge itself is held back like anything else, and the next one is not.
+    let newest = schedule.live(at(660)).unwrap();
+    let newest = Window::new(newest.start().max(at(600)), newest.end()).unwrap();
+    schedule.busy = vec![newest];
+    let judged = schedule.refuse(newest, Some(at(660)), time(at(660)), Instant::now());
+    assert_eq!(judged, Some(Judgement::Begun(newest)));
+    assert_eq!(
+        schedule.live(at(720)).map(|window| window.end()),
+        Some(at(720))
+    );
+}
+
+#[test]
+fn a_backfill_that_is_refused_is_held_too_and_forgotten_when_it_is_given_up() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let start = Instant::now();
+    schedule.backfill(window(-7200, -3600), false);
+    let (lane, first) = schedule.beside(at(0), start).unwrap();
+    assert_eq!((lane, first), (Lane::Backfill, window(-7200, -3600)));
+    let judged = schedule.refuse(first, None, time(at(0)), start);
+    assert_eq!(judged, Some(Judgement::Begun(first)));
+    let (lane, question) = schedule.beside(at(0), start).unwrap();
+    assert_eq!((lane, question), (Lane::Backfill, window(-5400, -5340)));
+    assert_eq!(schedule.beside(at(0), start), None, "it is busy");
+    schedule.give_back(question);
+    schedule.give_up_backfill(|_| false);
+    assert_eq!(schedule.beside(at(0), start), None);
+    assert_eq!(schedule.refused().count(), 0);
+    // Beside others that are held, a gap ends where they begin.
+    schedule.backfill(window(-9000, -3600), false);
+    let later = Window::new(at(-5000), at(-3600)).unwrap();
+    schedule.refuse(later, None, time(at(0)), start);
+    schedule.refuse(window(-9000, -8000), None, time(at(0)), start);
+    let mut held: Vec<_> = schedule.refused().collect();
+    held.sort_by_key(Window::start);
+    assert_eq!(held, [window(-9000, -5000), later]);
+}
+
+#[test]
+fn a_live_edge_in_the_future_is_taken_back_and_asking_goes_on() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let live = schedule.live(at(7200)).unwrap();
+    complete(&mut schedule, live, at(7200), 0, at(7200));
+    assert_eq!(
+        schedule.retract(at(7190)),
+        None,
+        "some seconds are waited for"
+    );
+    assert_eq!(schedule.live(at(600)), None);
+    assert_eq!(schedule.retract(at(600)), Some(window(600, 7200)));
+    assert_eq!(schedule.coverage().edge(), at(600));
+    assert_eq!(
+        schedule.live(at(660)).map(|window| window.end()),
+        Some(at(660))
+    );
+    // What the clock of the source has not reached is not read.
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let ahead = schedule.live(at(600)).unwrap();
+    complete(&mut schedule, ahead, at(600), 0, at(570));
+    assert_eq!(schedule.coverage().edge(), at(570));
+    let later = schedule.live(at(660)).unwrap();
+    schedule.withdraw(later, at(580));
+    assert_eq!(schedule.coverage().edge(), at(580));
+}
+
+/// What is settling for twice the settle time is given up, and told, but only by time that surely
+/// passed while this process worked.
+#[test]
+fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
+    let settle_time = TimeDelta::hours(1);
+    let settings = ScheduleSettings {
+        settle_time,
+        ..SETTINGS
+    };
+    let new = || Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    let turn = |schedule: &mut Schedule, minute: i64, certain: DateTime<Utc>| {
+        let now = at(minute * 60);
+        let window = schedule.live(now).unwrap();
+        // Only the newest is ever read, so that nothing settles.
+        schedule.give_back(window);
+        let newest = Window::new(now - TimeDelta::minutes(1), now).unwrap();
+        let completed = Completed {
+            window: newest,
+            began: now,
+            until: now,
+            rows: 0,
+        };
+        schedule.complete(completed, certain)
+    };
+    let mut schedule = new();
+    for minute in 1..=120 {
+        assert_eq!(turn(&mut schedule, minute, at(minute * 60)), []);
+        assert_eq!(schedule.coverage().floor(), at(0));
+    }
+    assert_eq!(turn(&mut schedule, 121, at(121 * 60)), [window(0, 60)]);
+    assert_eq!(schedule.coverage().floor(), at(60));
+    // What is being read is not overdue.
+    schedule.busy.push(window(90, 100));
+    assert_eq!(turn(&mut schedule, 123, at(123 * 60)), []);
+    schedule.busy.clear();
+    assert_eq!(turn(&mut schedule, 124, at(124 * 60)).len(), 3);
+    // A clock that jumps makes no time pass: neither the one that decides ...
+    let mut schedule = new();
+    for minute in 1..=30 {
+        assert_eq!(turn(&mut schedule, minute, at(minute * 60)), []);
+    }
+    assert_eq!(turn(&mut schedule, 31 + 1000, at(1031 * 60)), []);
+    assert_eq!(schedule.coverage().floor(), at(0));
+    // ... nor that which is not certain.
+    let mut schedule = new();
+    for minute in 1..=300 {
+        assert_eq!(turn(&mut schedule, minute, at(120 * 60)), []);
+    }
+    assert_eq!(schedule.coverage().floor(), at(0));
+}
+
+#[test]
+fn nothing_is_final_before_the_time_is_certain_and_nothing_is_read_once_more_for_that() {
+    let settings = ScheduleSettings {
+        settle_time: TimeDelta::hours(1),
+        ..SETTINGS
+    };
+    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    let live = schedule.live(at(60)).unwrap();
+    complete(&mut schedule, live, at(60), 10, at(60));
+    // The source's clock says that it is old enough, the local one does not.
+    let completed = Completed {
+        window: window(0, 60),
+        began: at(2 * 3600),
+        until: at(2 * 3600),
+        rows: 10,
+    };
+    assert_eq!(schedule.complete(completed, at(3600)), []);
+    assert_eq!(schedule.coverage().floor(), at(0));
+    schedule.tick = Some(at(20 * 3600));
+    assert_eq!(schedule.runs(at(20 * 3600)), []);
+    assert_eq!(schedule.complete(completed, at(3630)), []);
+    assert_eq!(schedule.coverage().floor(), at(30));
+    assert_eq!(schedule.complete(completed, at(2 * 3600)), []);
+    assert_eq!(schedule.coverage().floor(), at(60));
+}
+
+/// A window that was made narrower stays so until it is read, also when others beside it are.
+#[test]
+fn cuts_are_kept_until_their_window_is_read() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let instant = Instant::now();
+    let (_, first) = schedule.beside(now, instant).unwrap();
+    schedule.narrow(first);
+    let cut = first.start() + first.span() / 2;
+    assert_eq!(schedule.cuts.iter().copied().collect::<Vec<_>>(), [cut]);
+    for beside in [window(50_000, 60_000), window(-600, 0)] {
+        complete(&mut schedule, beside, now, 0, now);
+        assert_eq!(schedule.cuts.len(), 1, "{beside}");
+    }
+    let (_, half) = schedule.beside(now, instant).unwrap();
+    assert_eq!((half.start(), half.end()), (first.start(), cut));
+    complete(&mut schedule, half, now, 0, now);
+    assert_eq!(schedule.cuts.len(), 0);
+}
+
+#[test]
+fn a_window_that_is_too_much_is_halved_down_to_a_second() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let mut spans = Vec::new();
+    loop {
+        let (_, window) = schedule.beside(now, Instant::now()).unwrap();
+        assert_eq!(window.start(), at(0), "the same start is asked for again");
+        spans.push(window.span().num_seconds());
+        if !schedule.can_narrow(window) {
+            break;
+        }
+        schedule.narrow(window);
+    }
+    assert_eq!(spans, [3600, 1800, 900, 450, 225, 112, 56, 28, 14, 7, 3, 1]);
+    // The other reader goes on behind it.
+    assert_eq!(
+        schedule.beside(now, Instant::now()),
+        Some((Lane::Backlog, window(1, 3)))
+    );
+}
+
+#[test]
+fn nothing_is_read_twice_without_a_settle_time() {
+    let settle_time = TimeDelta::zero();
+    let settings = ScheduleSettings {
+        settle_time,
+        ..SETTINGS
+    };
+    let mut tenant = Tenant::new(1e6, settings, at(0));
+    tenant.watched.push((at(4000), Vec::new()));
+    (1..200).for_each(|minute| tenant.turn(at(minute * 60)));
+    assert_eq!(tenant.watched.first().unwrap().1.len(), 1);
+    assert_eq!(tenant.schedule.coverage().stretches(), []);
+    assert_eq!(tenant.schedule.coverage().floor(), at(199 * 60));
+}
+
+/// The promise: between two readings of an instant no more passes than a quarter of its age and one
+/// `frequency`, and the last reading is not before the settle time.
+#[test]
+fn the_past_is_read_again_at_growing_intervals() {
+    for rows_per_day in [1e3, 1e5, 5e5] {
+        let mut tenant = Tenant::new(rows_per_day, SETTINGS, at(0));
+        tenant.watched = (0..200).map(|n| (at(6000 + n * 37), Vec::new())).collect();
+        (1..=29 * 60).for_each(|minute| tenant.turn(at(minute * 60)));
+        let mut late = 0;
+        let mut all = 0;
+        for (instant, ages) in &tenant.watched {
+            assert!(ages.last() >= Some(&SETTINGS.settle_time), "{instant}");
+            for pair in ages.windows(2) {
+                let [before, after] = pair else { continue };
+                let allowed = *before / 4 + SETTINGS.frequency;
+                all += 1;
+                late += usize::from(*after - *before > allowed);
+                assert!(*after - *before <= allowed * 3 / 2, "{before} {after}");
+            }
+        }
+        assert!(late * 50 < all, "{late} of {all} readings were late");
+        let stretches = tenant.schedule.coverage().stretches().len();
+        assert!(stretches < 200, "{stretches}");
+        let floor = at(29 * 3600) - tenant.schedule.coverage().floor();
+        assert!(floor < TimeDelta::hours(25), "{floor}");
+        let requests = tenant.requests(Lane::Settle);
+        assert!(requests < 7200, "{requests} of a quarter of the quota");
+    }
+}
+
+#[test]
+fn a_tenant_that_is_too_large_is_read_more_coarsely_but_to_the_end() {
+    let mut tenant = Tenant::new(8e6, SETTINGS, at(0));
+    tenant.watched = (0..100).map(|n| (at(6000 + n * 37), Vec::new())).collect();
+    for minute in 1..=50 * 60 {
+        tenant.turn(at(minute * 60));
+        assert!(tenant.schedule.coverage().stretches().len() <= 1100);
+    }
+    for (instant, ages) in &tenant.watched {
+        assert!(
+            ages.last() >= Some(&SETTINGS.settle_time),
+            "{instant} {ages:?}"
+        );
+    }
+    assert!(tenant.schedule.coarseness().is_some(), "and that is said");
+    let requests = tenant.requests(Lane::Settle);
+    assert!(requests <= 7200 * 50 / 24 + 40, "{requests}");
+}
+
+#[test]
+fn a_backfill_comes_last_or_alone() {
+    let coverage = Coverage::new(at(0));
+    let mut schedule = Schedule::new(SETTINGS, coverage.clone(), Lateness::default());
+    let now = at(7200);
+    schedule.live(now).unwrap();
+    schedule.backfill(window(-86_400, -79_200), false);
+    let lanes: Vec<_> = std::iter::from_fn(|| schedule.beside(now, Instant::now()))
+        .take(4)
+        .collect();
+    let newest = 7200 - 120;
+    assert_eq!(
+        lanes,
+        [
+            (Lane::Backlog, window(0, 3600)),
+            (Lane::Backlog, window(3600, newest)),
+            (Lane::Backfill, window(-86_400, -82_800)),
+            (Lane::Backfill, window(-82_800, -79_200)),
+        ]
+    );
+
+    // Alone: of a gap of the collection only what lies in the range, and no live edge.
+    let mut coverage = coverage;
+    coverage.reach(at(7200));
+    let range = window(-1800, 1800);
+    let mut alone = Schedule::new(SETTINGS, coverage, Lateness::default()).only(range);
+    alone.backfill(range, false);
+    assert_eq!((alone.live(now), alone.due(now) > now), (None, true));
+    let lanes: Vec<_> = std::iter::from_fn(|| alone.beside(now, Instant::now())).collect();
+    assert_eq!(
+        lanes,
+        [
+            (Lane::Backfill, window(0, 1800)),
+            (Lane::Backfill, window(-1800, 0)),
+        ]
+    );
+    assert_eq!(alone.unread(range).count(), 2);
+    // Given up, but for what is being read.
+    alone.give_up_backfill(|_| false);
+    complete(&mut alone, window(-1800, 0), now, 0, now);
+    assert_eq!(alone.beside(now, Instant::now()), None);
+    assert_eq!(alone.coverage().wanted().count(), 0);
+    assert_eq!(alone.coverage().mark(), at(0));
+}
+
+/// A schedule whose live edge has been read for an hour, so that what is behind it is due again.
+fn settled() -> (Schedule, DateTime<Utc>) {
+    let mut tenant = Tenant::new(10_000.0, SETTINGS, at(0));
+    for minute in 1..=60 {
+        tenant.turn(at(minute * 60));
+    }
+    (tenant.schedule, at(3600))
+}
+
+#[test]
+fn a_live_edge_that_fails_goes_without_the_past_and_then_in_halves() {
+    let (mut schedule, now) = settled();
+    let tick = now + TimeDelta::seconds(60);
+    let wide = schedule.live(tick).unwrap();
+    assert!(wide.span() > TimeDelta::minutes(3), "{wide:?}");
+    schedule.relieve(Lane::Live, wide);
+    assert_eq!(schedule.due(tick), tick, "at once");
+    let later = tick + TimeDelta::seconds(3);
+    let alone = schedule.live(later).unwrap();
+    assert_eq!(alone, Window::new(now, later).unwrap());
+    schedule.relieve(Lane::Live, alone);
+    let half = schedule.live(later).unwrap();
+    assert_eq!(half.end(), later);
+    assert_eq!(half.span(), TimeDelta::seconds(31));
+    complete(&mut schedule, half, later, 10, later);
+    // What was left away is missing, and twice as much is asked for with every success.
+    let rest = Window::new(now, half.start()).unwrap();
+    assert_eq!(schedule.coverage().missing().collect::<Vec<_>>(), [rest]);
+    assert_eq!(schedule.never_read(), Some((Lane::Backlog, rest)));
+    complete(&mut schedule, rest, later, 10, later);
+    let mut longest = TimeDelta::zero();
+    for minute in 1..12 {
+        schedule.learn(Lane::Live, half, 10);
+        let now = later + TimeDelta::minutes(minute);
+        let window = schedule.live(now).unwrap();
+        let most = TimeDelta::seconds(31 << minute.min(14));
+        assert!(window.span() <= most, "{window:?}");
+        longest = longest.max(window.span());
+        complete(&mut schedule, window, now, 60, now);
+    }
+    assert!(
+        longest > TimeDelta::minutes(3),
+        "with the past again: {longest}"
+    );
+}
+
+#[test]
+fn a_backlog_that_fails_is_read_in_narrow_windows_that_grow_again() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let now = at(100_000);
+    schedule.live(now).unwrap();
+    let mut spans = Vec::new();
+    for _ in 0..4 {
+        let (lane, window) = schedule.beside(now, Instant::now()).unwrap();
+        assert_eq!((lane, window.start()), (Lane::Backlog, at(0)));
+        spans.push(window.span().num_seconds());
+        schedule.relieve(lane, window);
+    }
+    assert_eq!(spans, [3600, 1800, 900, 450]);
+    spans.clear();
+    for _ in 0..6 {
+        let (lane, window) = schedule.beside(now, Instant::now()).unwrap();
+        spans.push(window.span().num_seconds());
+        schedule.learn(lane, window, 1);
+        complete(&mut schedule, window, now, 1, now);
+    }
+    // Old cuts are kept: what lies before one ends there.
+    assert_eq!(spans, [225, 225, 450, 900, 1800, 3600]);
+}
+
+#[test]
+fn never_read_goes_before_read_again() {
+    let (mut schedule, now) = settled();
+    schedule.coverage.want(window(-3600, 0));
+    let now = now + TimeDelta::minutes(5);
+    schedule.narrowing.live.most = Some(TimeDelta::seconds(1));
+    schedule.live(now).unwrap();
+    let mut other = schedule.clone();
+    assert_eq!(
+        other.beside(now, Instant::now()).map(|(lane, _)| lane),
+        Some(Lane::Settle)
+    );
+    assert_eq!(
+        schedule.never_read(),
+        Some((Lane::Backlog, window(-3600, 0)))
+    );
+    assert_ne!(schedule.never_read(), None, "what the live edge left away");
+    assert_eq!(schedule.never_read(), None);
+}
+
+#[test]
+fn a_probe_asks_for_the_newest_minute_alone() {
+    let (mut schedule, now) = settled();
+    let minute = TimeDelta::seconds(60);
+    let later = now + TimeDelta::seconds(600);
+    let newest = Window::new(later - minute, later).unwrap();
+    assert_eq!(schedule.probe(later, minute), Some((Lane::Live, newest)));
+    assert_eq!(schedule.probe(later, minute), None, "it is being read");
+    schedule.put_back(newest);
+    let later = later + TimeDelta::seconds(12);
+    let newest = Window::new(later - minute, later).unwrap();
+    assert_eq!(schedule.probe(later, minute), Some((Lane::Live, newest)));
+    complete(&mut schedule, newest, later, 1, later);
+    assert_eq!(schedule.due(later), later + SETTINGS.frequency);
+    let rest = Window::new(now, newest.start()).unwrap();
+    assert_eq!(schedule.coverage().missing().collect::<Vec<_>>(), [rest]);
+    // Without a live edge it is the beginning of what is to be read.
+    let coverage = Coverage::new(at(0));
+    let mut only = Schedule::new(SETTINGS, coverage, Lateness::default()).only(window(0, 7200));
+    only.backfill(window(0, 7200), false);
+    assert_eq!(
+        only.probe(later, minute),
+        Some((Lane::Backfill, window(0, 60)))
+    );
+}
+
+/// The limits of the settings, with a share of the quota.
+fn limits(share: u32) -> crate::SourceLimits {
+    crate::SourceLimits {
+        longest_window: SETTINGS.longest,
+        retention: SETTINGS.retention,
+        rows_per_window: SETTINGS.rows_per_window,
+        rows_per_page: SETTINGS.rows_per_page,
+        share,
+        pages_per_window: 300,
+        latency: Duration::ZERO,
+    }
+}
+
+/// What is read goes by what the source can do from then on.
+#[test]
+fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
+    let settle = |adapted: bool| {
+        let settings = ScheduleSettings {
+            share: 270,
+            ..SETTINGS
+        };
+        let mut tenant = Tenant::new(3_000_000.0, settings, at(0));
+        if adapted {
+            tenant.schedule.adapt(&limits(90));
+        }
+        for minute in 0..600 {
+            tenant.turn(at(60 * minute));
+        }
+        tenant.requests.get(&Lane::Settle).copied().unwrap_or(0)
+    };
+    let (wide, narrow) = (settle(false), settle(true));
+    assert!(narrow < 600 / 5 * 25 + 100, "{narrow} requests");
+    assert!(wide > 2 * narrow, "{wide} and {narrow} requests");
+
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let longest = TimeDelta::hours(1);
+    schedule.adapt(&crate::SourceLimits {
+        longest_window: longest,
+        ..limits(90)
+    });
+    let now = at(20 * 86_400);
+    let mut tenant = Tenant::new(10.0, SETTINGS, at(0));
+    tenant.schedule = schedule;
+    _ = tenant.schedule.live(now);
+    for _ in 0..50 {
+        let (lane, window) = tenant.schedule.beside(now, Instant::now()).unwrap();
+        assert!(window.span() <= longest, "{window:?}");
+        tenant.read(lane, window, now);
+    }
+}

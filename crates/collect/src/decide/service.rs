@@ -1,0 +1,457 @@
+//! How the source fares, in one view for all readers, and when each of them may ask: a pure state
+//! machine.
+//!
+//! A failure means one of four things, and each has its own way to go on:
+//!
+//! - **Outage**: there is no answer. The reader whose request failed tries again soon; when that fails
+//!   a few times in a row for any reader, single requests find out when the source is back: every
+//!   10 to 15 s a probe, which asks for as little as there is.
+//! - **Throttling**: the source has too much to do. All readers pause, for as long as it wishes and
+//!   longer each time, and nothing is tried out in between.
+//! - **Refusal**: a person must act. All readers keep a slow pace.
+//! - **A page that cannot be read**: its reader pauses, and no other.
+//!
+//! An answer to one reader ends the pauses of all, but for what the source has asked for.
+
+use std::time::Duration;
+
+use base::http::{Backoff, drawn};
+use tokio::time::Instant;
+
+use crate::Remedy;
+
+/// As many requests in a row may stay without an answer before single ones find out when the source is
+/// back.
+const QUICK: u32 = 3;
+
+/// Pauses of a reader whose request failed, before that.
+const QUICK_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+
+/// Pauses between single requests, while the source still answers now and then.
+const SINGLE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
+
+/// It does so when an answer came in this time.
+const LATELY: Duration = Duration::from_secs(30);
+
+/// Pauses between probes.
+const PROBING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15));
+
+/// Pauses of all readers when there are too many requests.
+const THROTTLED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Pauses of a reader whose page cannot be read, or always fails while others are answered.
+const OWN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Pauses of a reader whose window is about to be asked for in narrower ones.
+const NARROWING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+
+/// Pauses after failures that a person must mend.
+const SLOW: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(150));
+
+/// A page that has failed so often while others were answered keeps its own pauses.
+const STUBBORN: u32 = 3;
+
+/// A failure that a person must mend is critical when it has lasted this long.
+const CRITICAL_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// Requests fail at present when one has in this time.
+const FAILING: Duration = Duration::from_secs(60);
+
+/// Every so many probes in a row, one asks for next to nothing.
+const SMALL_PROBE: u32 = 4;
+
+/// The view of the source that all readers share.
+#[derive(Debug)]
+pub(crate) struct ServiceHealth {
+    readers: Vec<Reader>,
+    /// Pages that came.
+    answers: u64,
+    answered: Option<Instant>,
+    /// Requests in a row that failed, and those among them that had no answer.
+    failures: u32,
+    silent: u32,
+    failed: Option<Instant>,
+    /// What keeps all readers from asking at once, until an answer comes.
+    gate: Option<Gate>,
+    /// Nobody asks before it: the source has wished so.
+    not_before: Option<Instant>,
+    probes: u32,
+    throttled: Backoff,
+    slow: Backoff,
+    /// Since when a person is needed for all that is asked.
+    refused: Option<Instant>,
+    /// Since when for something that does not heal by itself.
+    refused_for_good: Option<Instant>,
+    called: bool,
+}
+
+/// One reader's part of it.
+#[derive(Debug)]
+struct Reader {
+    /// It does not ask before it.
+    hold: Option<Hold>,
+    quick: Backoff,
+    own: Backoff,
+    narrowing: Backoff,
+    slow: Backoff,
+    /// How often its page has failed while others were answered, and how many answers there had been
+    /// at its last failure.
+    contrary: u32,
+    seen: Option<u64>,
+    /// The same at the last failure that a narrower window may cure.
+    suspect: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    until: Instant,
+    /// Whether it lasts although others are answered.
+    is_firm: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Gate {
+    until: Instant,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Outage,
+    Throttled,
+    Refused,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// Every reader.
+    All,
+    /// One at a time.
+    One,
+    /// The first reader, for as little as there is.
+    Probe {
+        /// For even less than usual.
+        small: bool,
+    },
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// How long to wait.
+    pub(crate) pause: Duration,
+    /// Whether now is the time to call for help.
+    pub(crate) call: bool,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let backoff = |(min, max)| Backoff::new(min, max);
+        Self {
+            hold: None,
+            quick: backoff(QUICK_PAUSES),
+            own: backoff(OWN),
+            narrowing: backoff(NARROWING),
+            slow: backoff(SLOW),
+            contrary: 0,
+            seen: None,
+            suspect: None,
+        }
+    }
+
+    fn hold(&mut self, until: Instant, is_firm: bool) {
+        self.hold = Some(Hold { until, is_firm });
+    }
+}
+
+impl ServiceHealth {
+    /// Of a source that nothing is known of.
+    pub(crate) fn new(readers: usize) -> Self {
+        Self {
+            readers: (0..readers).map(|_| Reader::new()).collect(),
+            answers: 0,
+            answered: None,
+            failures: 0,
+            silent: 0,
+            failed: None,
+            gate: None,
+            not_before: None,
+            probes: 0,
+            throttled: Backoff::new(THROTTLED.0, THROTTLED.1),
+            slow: Backoff::new(SLOW.0, SLOW.1),
+            refused: None,
+            refused_for_good: None,
+            called: false,
+        }
+    }
+
+    /// Who may ask now.
+    pub(crate) fn asking(&self, now: Instant) -> Asking {
+        match self.gate {
+            Some(gate) if gate.kind == Kind::Outage && !self.answers_lately(now) => Asking::Probe {
+                small: self.probes % SMALL_PROBE == SMALL_PROBE - 1,
+            },
+            Some(_) => Asking::One,
+            None if self.answers == 0 => Asking::One,
+            None => Asking::All,
+        }
+    }
+
+    /// When a reader may ask, if that is later than now.
+    pub(crate) fn held_until(&self, reader: usize, now: Instant) -> Option<Instant> {
+        let own = self.readers.get(reader).and_then(|reader| reader.hold);
+        let holds = [
+            own.map(|hold| hold.until),
+            self.gate.map(|gate| gate.until),
+            self.not_before,
+        ];
+        let until = holds.into_iter().flatten().max();
+        until.filter(|until| *until > now)
+    }
+
+    /// Whether no page has come yet.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.answers == 0
+    }
+
+    /// Whether requests fail at present.
+    pub(crate) fn is_failing(&self, now: Instant) -> bool {
+        self.failed
+            .is_some_and(|failed| now.saturating_duration_since(failed) < FAILING)
+    }
+
+    fn answers_lately(&self, now: Instant) -> bool {
+        self.answered
+            .is_some_and(|answered| now.saturating_duration_since(answered) < LATELY)
+    }
+
+    /// A probe is sent.
+    pub(crate) fn probes(&mut self) {
+        self.probes = self.probes.saturating_add(1);
+    }
+
+    /// A page came. How many failures there were before it.
+    pub(crate) fn answered(&mut self, reader: usize, now: Instant, is_probe: bool) -> u32 {
+        self.answers += 1;
+        self.answered = Some(now);
+        self.silent = 0;
+        self.gate = None;
+        self.probes = 0;
+        self.throttled.reset();
+        self.slow.reset();
+        self.refused = None;
+        self.refused_for_good = None;
+        for reader in &mut self.readers {
+            reader.hold = reader.hold.filter(|hold| hold.is_firm);
+            reader.quick.reset();
+        }
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.own.reset();
+            reader.slow.reset();
+            reader.contrary = 0;
+            reader.seen = None;
+            if !is_probe {
+                reader.suspect = None;
+            }
+        }
+        self.calm();
+        std::mem::take(&mut self.failures)
+    }
+
+    /// Help may be called for again when nothing is refused any more.
+    fn calm(&mut self) {
+        self.called &= self.refused_for_good.is_some();
+    }
+
+    /// A reader's request failed.
+    pub(crate) fn failed(&mut self, reader: usize, remedy: Remedy, now: Instant) -> Verdict {
+        self.failures = self.failures.saturating_add(1);
+        self.failed = Some(now);
+        match remedy {
+            Remedy::Outage => self.silent = self.silent.saturating_add(1),
+            // It has answered: it is not gone.
+            _ => self.silent = 0,
+        }
+        let answers = self.answers;
+        let stubborn = self.readers.get_mut(reader).is_some_and(|reader| {
+            let contradicted = reader
+                .seen
+                .replace(answers)
+                .is_some_and(|seen| answers > seen);
+            reader.contrary += u32::from(contradicted);
+            reader.contrary >= STUBBORN
+        });
+        let own = match remedy {
+            Remedy::Retry { after } => self.own_pause(reader, after, now, stubborn),
+            Remedy::Outage if stubborn => self.own_pause(reader, None, now, true),
+            Remedy::Outage if self.silent <= QUICK && self.gate.is_none() => {
+                self.quick_pause(reader, now)
+            }
+            Remedy::Person => self.slow_pause(reader, now),
+            _ => Duration::ZERO,
+        };
+        let all = match remedy {
+            Remedy::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
+            Remedy::Throttled { after } => self.throttled(after, now),
+            Remedy::Refused { heals } => {
+                self.refused.get_or_insert(now);
+                self.refused_for_good = match heals {
+                    true => None,
+                    false => Some(self.refused_for_good.unwrap_or(now)),
+                };
+                let pause = self.under_way(Kind::Refused, now);
+                let pause = pause.unwrap_or_else(|| self.slow.next_pause(None));
+                self.shut(Kind::Refused, pause, now)
+            }
+            _ => Duration::ZERO,
+        };
+        Verdict {
+            pause: own.max(all),
+            call: self.is_time_to_call(now),
+        }
+    }
+
+    /// A reader's window cannot be read like this: it will be asked for in another way, or again when
+    /// a person must act. How long it pauses.
+    pub(crate) fn window_failed(
+        &mut self,
+        reader: usize,
+        needs_a_person: bool,
+        now: Instant,
+    ) -> Duration {
+        let mut pause = Duration::ZERO;
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.suspect = None;
+            if needs_a_person {
+                pause = reader.slow.next_pause(None);
+            } else {
+                pause = reader.narrowing.next_pause(None);
+            }
+            reader.hold(now + pause, true);
+        }
+        pause
+    }
+
+    /// A reader's window was read to its end.
+    pub(crate) fn window_read(&mut self, reader: usize) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.narrowing.reset();
+        }
+        self.calm();
+    }
+
+    /// A reader begins another window.
+    pub(crate) fn begun(&mut self, reader: usize) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.suspect = None;
+            reader.contrary = 0;
+            reader.seen = None;
+        }
+    }
+
+    /// A reader's window failed in a way that a narrower one may cure. Whether to make it narrower:
+    /// another window was answered since the last time.
+    pub(crate) fn is_too_wide(&mut self, reader: usize) -> bool {
+        let answers = self.answers;
+        self.readers.get_mut(reader).is_some_and(|reader| {
+            let before = reader.suspect.replace(answers);
+            before.is_some_and(|before| answers > before)
+        })
+    }
+
+    /// Pauses a reader for this long, also when others are answered.
+    pub(crate) fn hold(&mut self, reader: usize, pause: Duration, now: Instant) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.hold(now + pause, true);
+        }
+    }
+
+    fn own_pause(
+        &mut self,
+        reader: usize,
+        after: Option<Duration>,
+        now: Instant,
+        is_firm: bool,
+    ) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = reader.own.next_pause(after);
+        reader.hold(now + pause, is_firm || after.is_some());
+        pause
+    }
+
+    fn quick_pause(&mut self, reader: usize, now: Instant) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = reader.quick.next_pause(None);
+        reader.hold(now + pause, false);
+        pause
+    }
+
+    fn slow_pause(&mut self, reader: usize, now: Instant) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = reader.slow.next_pause(None);
+        reader.hold(now + pause, true);
+        pause
+    }
+
+    fn outage(&mut self, now: Instant) -> Duration {
+        // A pause of another kind goes on.
+        if let Some(gate) = self.gate.filter(|gate| gate.kind != Kind::Outage)
+            && gate.until > now
+        {
+            return gate.until - now;
+        }
+        if let Some(left) = self.under_way(Kind::Outage, now) {
+            return left;
+        }
+        let (least, most) = if self.answers_lately(now) {
+            SINGLE
+        } else {
+            PROBING
+        };
+        self.shut(Kind::Outage, drawn(least, most), now)
+    }
+
+    fn throttled(&mut self, after: Option<Duration>, now: Instant) -> Duration {
+        if let Some(after) = after {
+            let until = now + after;
+            self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
+        }
+        // What had been sent before the pause does not make it grow.
+        let pause = self.under_way(Kind::Throttled, now);
+        let pause = pause.unwrap_or_else(|| self.throttled.next_pause(after));
+        self.shut(Kind::Throttled, pause, now)
+    }
+
+    /// How long a pause of all readers for this reason still lasts.
+    fn under_way(&self, kind: Kind, now: Instant) -> Option<Duration> {
+        let gate = self.gate.filter(|gate| gate.kind == kind)?;
+        (gate.until > now).then(|| gate.until - now)
+    }
+
+    fn shut(&mut self, kind: Kind, pause: Duration, now: Instant) -> Duration {
+        let until = now + pause;
+        self.gate = Some(Gate { until, kind });
+        pause
+    }
+
+    /// Whether everything has been refused long enough to call for help, once until something heals. A
+    /// single page that cannot be read is no reason: it may be read one day, and the others go on.
+    fn is_time_to_call(&mut self, now: Instant) -> bool {
+        let since = self.refused_for_good;
+        let call = since
+            .is_some_and(|since| now.saturating_duration_since(since) >= CRITICAL_AFTER)
+            && !self.called;
+        self.called |= call;
+        call
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,468 @@
+//! Where a collection goes on: decided at a start from everything that can be read of its state.
+//!
+//! Three files tell how far it has come: the position, which the Python module and people change,
+//! too; the timeline, which says what has been read; and the delivered rows. Each may be missing,
+//! damaged, or older than the others. To go on too late skips rows for good, to go on too early
+//! costs requests, and rows that are known are not sent again. So the earliest of what can be read
+//! counts, and only a person's wish, or the work of another module, moves the collection on.
+
+use std::fmt;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use rows::Window;
+
+use crate::{
+    decide::{coverage::Coverage, lateness::Lateness},
+    ledger::timeline::{Found, TIMELINE_FILE, Timeline},
+};
+
+/// A position may lie behind now by this: another machine's clock has written it.
+const LEEWAY: TimeDelta = TimeDelta::minutes(5);
+
+/// What the file with the position tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// Nobody has ever kept one.
+    Absent,
+    /// There was one, but it cannot be used; why.
+    Unusable(String),
+    /// Everything received before it was delivered, as the file says.
+    At(DateTime<Utc>),
+}
+
+/// Everything that can be read of the state of a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Witnesses {
+    /// The position.
+    pub position: Position,
+    /// The position that this module wrote last, which nobody else changes; none when there is none
+    /// that can be read.
+    pub copy: Option<DateTime<Utc>>,
+    /// The timeline.
+    pub timeline: Found,
+    /// The beginning of the newest hour of which delivered rows are remembered; none when there are
+    /// none.
+    pub newest_known: Option<DateTime<Utc>>,
+}
+
+/// What a start depends on beside the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Now, by the source's clock, which several of its answers agree on.
+    pub now: DateTime<Utc>,
+    /// Where the very first collection begins.
+    pub first: DateTime<Utc>,
+    /// How long after its reception a row may surface: as much is read again where it is not known
+    /// what has been read.
+    pub settle_time: TimeDelta,
+}
+
+/// How much a remark matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// As it should be.
+    Info,
+    /// Worth knowing.
+    Warning,
+    /// Somebody should look.
+    Error,
+}
+
+/// What there is to say about a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// How much it matters.
+    pub weight: Weight,
+    /// What was found, and what is done about it.
+    pub sentence: String,
+}
+
+/// Where a collection stands at its start, and what there is to say about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// What has been read.
+    pub coverage: Coverage,
+    /// How late rows are.
+    pub lateness: Lateness,
+    /// What there is to say.
+    pub remarks: Vec<Remark>,
+}
+
+impl Start {
+    /// Goes on where the most cautious of the witnesses says.
+    ///
+    /// What a wrong clock has left behind now, the source's time, is cut off, and nothing before it.
+    pub fn new(witnesses: Witnesses, terms: Terms) -> Self {
+        let Witnesses {
+            position,
+            mut copy,
+            mut timeline,
+            newest_known,
+        } = witnesses;
+        let written = [copy, kept(&timeline)];
+        let mut position = plausible(position, &written, terms.now);
+        let ahead = match &mut timeline {
+            Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now),
+            Found::Nothing | Found::Damaged(_) => None,
+        };
+        if ahead.is_some() {
+            // The same clock has written all of them.
+            copy = copy.map(|copy| copy.min(terms.now));
+            if let Position::At(at) = &mut position {
+                *at = terms.now.min(*at);
+            }
+            if let Found::Timeline(timeline) = &mut timeline {
+                timeline.mark = timeline.mark.min(comparable(terms.now));
+            }
+        }
+        let start = Self::judged(timeline, position, copy, newest_known, terms);
+        match ahead {
+            None => start,
+            Some(ahead) => start.saying(
+                Weight::Warning,
+                format!(
+                    "The file {TIMELINE_FILE} says that {ahead} has been read, which has not \
+                     happened yet by the service's clock: it is read when it has."
+                ),
+            ),
+        }
+    }
+
+    /// Goes on by witnesses none of which speaks of the future.
+    fn judged(
+        timeline: Found,
+        position: Position,
+        copy: Option<DateTime<Utc>>,
+        newest_known: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
+        match timeline {
+            Found::Timeline(timeline) if timeline.coverage.has_begun() => {
+                Self::go_on(*timeline, position, copy, terms)
+            }
+            Found::Timeline(timeline) => Self::begin_after_backfills(*timeline, position, terms),
+            Found::Nothing => {
+                let ran_before = copy.is_some() || newest_known.is_some();
+                let missing = ran_before.then(|| "it is missing".to_owned());
+                Self::without_timeline(missing, position, copy, newest_known, terms)
+            }
+            Found::Damaged(reason) => {
+                Self::without_timeline(Some(reason), position, copy, newest_known, terms)
+            }
+        }
+    }
+
+    /// Where a backfill of a range from `start` on stands at its start: beside no collection, when
+    /// none has begun.
+    pub fn of_backfill(start: DateTime<Utc>, witnesses: Witnesses, terms: Terms) -> Self {
+        let Witnesses {
+            position,
+            copy,
+            timeline,
+            newest_known,
+        } = &witnesses;
+        let nobody_collects = *position == Position::Absent && copy.is_none();
+        let has_not_begun = match timeline {
+            Found::Timeline(timeline) => !timeline.coverage.has_begun(),
+            Found::Nothing | Found::Damaged(_) => newest_known.is_none(),
+        };
+        if nobody_collects && has_not_begun {
+            Self::for_backfills(start, witnesses.timeline)
+        } else {
+            Self::new(witnesses, terms)
+        }
+    }
+
+    fn for_backfills(start: DateTime<Utc>, found: Found) -> Self {
+        match found {
+            Found::Timeline(timeline) => Self::of(*timeline),
+            Found::Nothing => Self::fresh(Coverage::for_backfills(start)),
+            Found::Damaged(reason) => Self::fresh(Coverage::for_backfills(start)).saying(
+                Weight::Warning,
+                format!(
+                    "The file {TIMELINE_FILE} cannot be used ({reason}): what backfills have \
+                     delivered so far is not known any more."
+                ),
+            ),
+        }
+    }
+
+    /// The timeline is whole: it says how far this module has come.
+    fn go_on(
+        timeline: Timeline,
+        position: Position,
+        copy: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
+        let kept = timeline.mark;
+        let copy = copy.map(comparable);
+        let mut start = Self::of(timeline);
+        let at = match position {
+            Position::At(at) => comparable(at),
+            position => return start.go_on_instead(&position, copy, kept, terms.first),
+        };
+        let Some(moved) = Moved::between(kept, at) else {
+            return start.going_on(kept);
+        };
+        let is_ours = copy == Some(at);
+        match moved {
+            // A crash came between the timeline and the position.
+            Moved::Back(window) if is_ours => {
+                start.coverage.want(window);
+                start.going_on(at)
+            }
+            Moved::Back(window) => {
+                start.coverage.want(window);
+                start.saying(
+                    Weight::Warning,
+                    format!(
+                        "The saved position was moved back since the last run, from {kept} to \
+                         {at}: rows received from {window} are read again."
+                    ),
+                )
+            }
+            Moved::On(_) if is_ours => start.saying(
+                Weight::Error,
+                format!(
+                    "The file {TIMELINE_FILE} is older than the saved position: it says that rows \
+                     received before {kept} are delivered, and the position, which this module \
+                     wrote, too, says {at}. The collection goes on at {kept}: rows that are known \
+                     are not sent again."
+                ),
+            ),
+            Moved::On(window) => {
+                start.coverage.skip_by_position(window.end());
+                start.saying(
+                    Weight::Warning,
+                    format!(
+                        "The saved position was moved from {kept} to {at} since the last run, as \
+                         the Python module or a person does: rows received from {window} that were \
+                         not read are skipped. If nobody else has delivered them, `message-trace \
+                         backfill --skipped` does."
+                    ),
+                )
+            }
+        }
+    }
+
+    /// The timeline is whole, and the position is not.
+    fn go_on_instead(
+        mut self,
+        position: &Position,
+        copy: Option<DateTime<Utc>>,
+        kept: DateTime<Utc>,
+        first: DateTime<Utc>,
+    ) -> Self {
+        let mut at = kept;
+        if let Some(copy) = copy
+            && let Some(Moved::Back(window)) = Moved::between(kept, copy)
+        {
+            self.coverage.want(window);
+            at = copy;
+        }
+        self.saying(
+            Weight::Error,
+            format!(
+                "The saved position cannot be used ({position}). The collection goes on with rows \
+                 received at {at}, as {TIMELINE_FILE} tells, and not at {first}, where a first \
+                 collection would begin: nothing is lost."
+            ),
+        )
+    }
+
+    /// There is a timeline of backfills, and no collection has begun by it.
+    fn begin_after_backfills(timeline: Timeline, position: Position, terms: Terms) -> Self {
+        let mut start = Self::of(timeline);
+        let mark = match position {
+            Position::At(at) => at,
+            Position::Absent | Position::Unusable(_) => terms.first,
+        };
+        start.coverage.begin(mark);
+        match position {
+            Position::At(_) => start.going_on(mark),
+            Position::Absent => start.beginning(mark),
+            Position::Unusable(_) => start.beginning_instead(&position, mark),
+        }
+    }
+
+    /// There is no timeline, which `damage` explains; nothing is wrong without it.
+    fn without_timeline(
+        damage: Option<String>,
+        position: Position,
+        copy: Option<DateTime<Utc>>,
+        newest_known: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
+        let again = |mark: DateTime<Utc>| {
+            let since = mark - terms.settle_time;
+            let mut coverage = Coverage::new(since);
+            coverage.reach(mark);
+            (since, Self::fresh(coverage))
+        };
+        let told = match (&position, copy) {
+            (Position::At(at), _) => Some(*at),
+            (_, copy) => copy.filter(|copy| *copy <= terms.now + LEEWAY),
+        };
+        let Some(mark) = told else {
+            return Self::without_position(damage, &position, newest_known, terms);
+        };
+        let mark = mark.min(terms.now);
+        let mut start = match damage {
+            None => Self::fresh(Coverage::new(mark)).going_on(mark),
+            Some(reason) => {
+                let (since, start) = again(mark);
+                start.saying(
+                    Weight::Warning,
+                    format!(
+                        "The file {TIMELINE_FILE} cannot be used ({reason}). The collection goes \
+                         on with rows received at {mark}, and those received since {since} are \
+                         read again: what is known is not sent again, and nothing is lost."
+                    ),
+                )
+            }
+        };
+        if !matches!(position, Position::At(_)) {
+            start = start.saying(
+                Weight::Error,
+                format!(
+                    "The saved position cannot be used ({position}). The collection goes on at \
+                     {mark}, as its copy tells, and not at {}, where a first collection would \
+                     begin.",
+                    terms.first
+                ),
+            );
+        }
+        start
+    }
+
+    /// Neither timeline nor position nor its copy can be used.
+    fn without_position(
+        damage: Option<String>,
+        position: &Position,
+        newest_known: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
+        let first = terms.first;
+        if let Some(newest) = newest_known.filter(|newest| *newest <= terms.now) {
+            let since = newest - terms.settle_time;
+            let damage = damage.unwrap_or_default();
+            return Self::fresh(Coverage::new(since)).saying(
+                Weight::Error,
+                format!(
+                    "Neither the saved position ({position}) nor {TIMELINE_FILE} ({damage}) can be \
+                     used. The newest row that is known was received in the hour from {newest}: \
+                     the collection goes on with rows received at {since}, and not at {first}, \
+                     where a first collection would begin. What is known is not sent again; what \
+                     had not been read before {since} is read on request, with `message-trace \
+                     backfill`."
+                ),
+            );
+        }
+        let start = Self::fresh(Coverage::new(first));
+        match (position, damage) {
+            (Position::Absent, None) => start.beginning(first),
+            (position, _) => start.beginning_instead(position, first),
+        }
+    }
+
+    fn beginning(self, first: DateTime<Utc>) -> Self {
+        self.saying(
+            Weight::Info,
+            format!("No saved position: the collection begins with rows received at {first}."),
+        )
+    }
+
+    fn beginning_instead(self, position: &Position, first: DateTime<Utc>) -> Self {
+        self.saying(
+            Weight::Error,
+            format!(
+                "The saved position cannot be used ({position}), and nothing else tells how far \
+                 the collection had come: it begins with rows received at {first}, as far back as \
+                 `start_time` says. To go on elsewhere, stop the trigger, set the position to a \
+                 date such as 2026-05-04T09:00:00+00:00, and start it."
+            ),
+        )
+    }
+
+    fn of(timeline: Timeline) -> Self {
+        Self {
+            coverage: timeline.coverage,
+            lateness: timeline.lateness,
+            remarks: Vec::new(),
+        }
+    }
+
+    fn fresh(coverage: Coverage) -> Self {
+        Self {
+            coverage,
+            lateness: Lateness::default(),
+            remarks: Vec::new(),
+        }
+    }
+
+    fn going_on(self, mark: DateTime<Utc>) -> Self {
+        self.saying(
+            Weight::Info,
+            format!("The collection goes on with rows received at {mark}."),
+        )
+    }
+
+    fn saying(mut self, weight: Weight, sentence: String) -> Self {
+        self.remarks.push(Remark { weight, sentence });
+        self
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("there is none"),
+            Self::Unusable(reason) => f.write_str(reason),
+            Self::At(at) => write!(f, "{at}"),
+        }
+    }
+}
+
+/// How a position differs from what was kept.
+enum Moved {
+    On(Window),
+    Back(Window),
+}
+
+impl Moved {
+    fn between(kept: DateTime<Utc>, at: DateTime<Utc>) -> Option<Self> {
+        let on = Window::new(kept, at).map(Self::On);
+        on.or_else(|| Window::new(at, kept).map(Self::Back))
+    }
+}
+
+/// What this module wrote last into the timeline.
+fn kept(timeline: &Found) -> Option<DateTime<Utc>> {
+    match timeline {
+        Found::Timeline(timeline) => Some(timeline.mark),
+        Found::Nothing | Found::Damaged(_) => None,
+    }
+}
+
+/// Nobody can have delivered the future: a position in it is no wish, unless this module wrote it,
+/// so that the clock was set back since.
+fn plausible(
+    position: Position,
+    written: &[Option<DateTime<Utc>>],
+    now: DateTime<Utc>,
+) -> Position {
+    match position {
+        Position::At(at) if at > now + LEEWAY && !written.contains(&Some(comparable(at))) => {
+            Position::Unusable(format!("{at} is in the future: check the clock"))
+        }
+        position => position,
+    }
+}
+
+/// The mark with the digits that are kept of it.
+pub(crate) fn comparable(mark: DateTime<Utc>) -> DateTime<Utc> {
+    mark.trunc_subsecs(6)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! What is being done at the moment, for people.
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::{
+    Activity, Busy, Checkpoint, Sink, Source, Store, WaitsFor,
+    engine::{Collector, Reader},
+};
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// What is being read, and what that waits for; `blocker` keeps a page from being taken in.
+    pub(super) fn activity(&self, now: DateTime<Utc>, blocker: WaitsFor) -> Activity {
+        let taken_in = self.taken_in.map(|(lane, window)| Busy {
+            lane,
+            window,
+            waits_for: blocker,
+        });
+        let readers = self.readers.iter().enumerate();
+        let others = readers.filter_map(|(number, reader)| self.busy(number, reader));
+        let others = others.filter(|one| Some((one.lane, one.window)) != self.taken_in);
+        let is_live_idle = self.readers.first().is_some_and(Reader::is_idle);
+        let has_edge = self.has_begun() && self.schedule.is_collecting();
+        Activity {
+            busy: taken_in.into_iter().chain(others).collect(),
+            next: (is_live_idle && has_edge).then(|| self.schedule.due(now)),
+            batches: self.deliveries.len(),
+        }
+    }
+
+    fn busy(&self, number: usize, reader: &Reader<S::Link, K::Batch>) -> Option<Busy> {
+        let read = reader.read.as_ref()?;
+        let held = || self.service.held_until(number, Instant::now());
+        let waits_for = match reader.asked_by() {
+            Some(task) => WaitsFor::Source(task),
+            None => held().map_or(WaitsFor::Turn, WaitsFor::Pause),
+        };
+        Some(Busy {
+            lane: read.lane,
+            window: read.window,
+            waits_for,
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! From rows to accepted batches.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use rows::{Page, RowRef, Window};
+use tokio::{task::JoinError, time::Instant};
+
+use crate::{
+    Checkpoint, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store, WaitsFor,
+    engine::{Collector, End, Lane, WindowRead, hand::Away},
+    event::{Novelty, PageCount},
+    known::{Admission, BatchId, Filed},
+    outflow::{Delivery, Draft},
+};
+
+/// Batches under way at once (contract J-07), with those that are accepted and not journaled yet.
+pub(super) const IN_FLIGHT: usize = 4;
+
+/// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
+/// the intake get their rows a second time after the next start.
+const DRAIN: Duration = Duration::from_millis(2500);
+
+/// Why a batch does not take a row.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    Full,
+    TooLong,
+}
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Puts the rows of a page that are not known into batches. Whether there were any.
+    pub(super) async fn take(
+        &mut self,
+        page: &Page<S::Link>,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) -> Result<bool, End> {
+        self.look_for_strays();
+        let mut count = PageCount::default();
+        let mut rows = page.rows();
+        while let Some((row, filed, obstacle)) = self.fill(&mut rows, read, &mut count) {
+            match obstacle {
+                Obstacle::Full => self.add_to_next(row, filed, read).await?,
+                Obstacle::TooLong => self.give_up(row, filed, read).await?,
+            }
+        }
+        if count.sent() > 0 {
+            read.draft.filled = Some(Instant::now());
+        }
+        read.pages += 1;
+        read.rows += page.len() as u64;
+        read.new += count.sent() as u64;
+        if read.lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            backfill.changed().page(count);
+        }
+        self.tell(Event::PageRead {
+            lane: read.lane,
+            count,
+        });
+        self.remember_strays(read.window).await?;
+        Ok(count.sent() > 0)
+    }
+
+    /// Puts rows that are not known into the batch, up to one that it does not take. All that is done
+    /// with every row is done here, without a pause, so that little is kept in memory meanwhile.
+    fn fill<'a>(
+        &mut self,
+        rows: &mut impl Iterator<Item = RowRef<'a>>,
+        read: &mut WindowRead<S::Link, K::Batch>,
+        count: &mut PageCount,
+    ) -> Option<(RowRef<'a>, Filed, Obstacle)> {
+        let (otherwise, carrier) = (read.draft.otherwise, read.draft.id);
+        // Rows in it are new without looking further.
+        let mut unread = None;
+        for mut row in rows {
+            let received = row.received;
+            let admission = if received.is_some_and(|received| read.window.contains(received)) {
+                self.known.admit(row.key, received, otherwise, carrier)
+            } else {
+                match self.admit_outside(&mut row, read) {
+                    Some(admission) => admission,
+                    None => continue,
+                }
+            };
+            let filed = match admission {
+                Admission::Delivered => {
+                    count.known += 1;
+                    continue;
+                }
+                Admission::OnItsWay(batch) => {
+                    self.pending.carried_by(read.id, batch);
+                    count.known += 1;
+                    continue;
+                }
+                Admission::New(filed) => {
+                    count.add(self.novelty(&row, read, &mut unread));
+                    filed
+                }
+                Admission::Changed(filed) => {
+                    count.add(Novelty::Changed);
+                    filed
+                }
+            };
+            match self.push(&row, read) {
+                Pushed::Added => self.added(&row, filed, read),
+                Pushed::Full => return Some((row, filed, Obstacle::Full)),
+                Pushed::TooLong => return Some((row, filed, Obstacle::TooLong)),
+            }
+        }
+        None
+    }
+
+    /// Whether a row that was never seen before is late. What lies in the `unread` stretch is not, and
+    /// the stretch around the row is kept there.
+    fn novelty(
+        &mut self,
+        row: &RowRef<'_>,
+        read: &WindowRead<S::Link, K::Batch>,
+        unread: &mut Option<Window>,
+    ) -> Novelty {
+        let Some(received) = row.received else {
+            return Novelty::New;
+        };
+        if !unread.is_some_and(|unread| unread.contains(received)) {
+            if let Some(lateness) = self.schedule.first_seen(received, read.began.time) {
+                self.tell(Event::FirstSeen { lateness });
+                return Novelty::Late;
+            }
+            *unread = self.schedule.unread_around(received);
+        }
+        // How long a backlog has waited says nothing about the service.
+        if read.lane == Lane::Live {
+            let lateness = (read.began.time - received).max(TimeDelta::zero());
+            self.tell(Event::FirstSeen { lateness });
+        }
+        Novelty::New
+    }
+
+    /// A row is in the draft now.
+    #[inline]
+    fn added(&mut self, row: &RowRef<'_>, filed: Filed, read: &mut WindowRead<S::Link, K::Batch>) {
+        let draft = &mut read.draft;
+        if draft.rows.is_empty() {
+            self.pending.carried_by(read.id, draft.id);
+        }
+        draft.rows.push(filed);
+        draft.newest = draft.newest.max(row.received);
+    }
+
+    /// Adds a row to a new draft, as there is no room for it in this one, which is sent.
+    async fn add_to_next(
+        &mut self,
+        row: RowRef<'_>,
+        filed: Filed,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        if !read.draft.rows.is_empty() {
+            let next = self.draft(read.window);
+            self.known.carry_instead(filed, read.draft.id, next.id);
+            let full = std::mem::replace(&mut read.draft, next);
+            self.send(full).await?;
+            if self.push(&row, read) == Pushed::Added {
+                self.added(&row, filed, read);
+                return Ok(());
+            }
+        }
+        self.give_up(row, filed, read).await
+    }
+
+    /// Takes a row in hand that is too long for a batch.
+    async fn give_up(
+        &mut self,
+        row: RowRef<'_>,
+        filed: Filed,
+        read: &WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        let given_up = GivenUp {
+            event: row.text().into_owned(),
+            reason: "it is longer than the intake accepts".to_owned(),
+            fits: Some(self.parts.sink.longest_event()),
+        };
+        match Box::pin(self.put_away(given_up)).await? {
+            Away::Kept => {
+                self.known.give_up(filed, read.draft.id);
+                self.remember(vec![filed], 1).await
+            }
+            Away::InHand(event) => {
+                let id = self.next_batch();
+                self.known.carry_instead(filed, read.draft.id, id);
+                self.pending.carried_by(read.id, id);
+                self.insist(id, vec![filed], event);
+                Ok(())
+            }
+        }
+    }
+
+    #[inline]
+    fn push(&self, row: &RowRef<'_>, read: &mut WindowRead<S::Link, K::Batch>) -> Pushed {
+        let batch = &mut read.draft.batch;
+        let batch = batch.get_or_insert_with(|| self.parts.sink.batch());
+        batch.push(row.json)
+    }
+
+    pub(super) fn next_batch(&mut self) -> BatchId {
+        self.last_batch = self.last_batch.next();
+        self.last_batch
+    }
+
+    /// An empty batch for rows of a window.
+    pub(super) fn draft(&mut self, window: Window) -> Draft<K::Batch> {
+        let id = self.next_batch();
+        Draft::new(id, window)
+    }
+
+    /// How long until a batch that is not full is to leave; none when there is none, or no room for one
+    /// more on its way.
+    pub(super) fn until_lingering(&self) -> Option<Duration> {
+        if !self.has_room() {
+            return None;
+        }
+        let reads = self
+            .readers
+            .iter()
+            .filter_map(|reader| reader.read.as_ref());
+        reads.filter_map(|read| read.draft.leaves_in()).min()
+    }
+
+    /// Sends batches that are not full and whose next page has not come, as far as there is room: the
+    /// loop does not wait for the intake here.
+    pub(super) async fn send_lingering(&mut self) -> Result<(), End> {
+        while self.until_lingering() == Some(Duration::ZERO) {
+            let next = self.last_batch.next();
+            let reads = self
+                .readers
+                .iter_mut()
+                .filter_map(|reader| reader.read.as_mut());
+            let is_due = |read: &&mut WindowRead<S::Link, K::Batch>| {
+                read.draft.leaves_in() == Some(Duration::ZERO)
+            };
+            let Some(read) = reads.into_iter().find(is_due) else {
+                break;
+            };
+            self.last_batch = next;
+            let rest = std::mem::replace(&mut read.draft, Draft::new(next, read.window));
+            self.send(rest).await?;
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.deliveries.len() + self.accepted.batches.len() < IN_FLIGHT && !self.hand.is_full()
+    }
+
+    /// Sends a batch on its way, when there is room for one more.
+    pub(super) async fn send(&mut self, draft: Draft<K::Batch>) -> Result<(), End> {
+        let Draft {
+            id,
+            batch,
+            rows,
+            newest,
+            ..
+        } = draft;
+        let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
+            return Ok(());
+        };
+        while !self.has_room() {
+            self.tell_turning(crate::engine::TURN, WaitsFor::Receiver);
+            let stop = self.parts.stop.clone();
+            // So that the loop is seen to turn, however long the intake is down.
+            let due = [self.accepted.due_in(), self.unsynced.due_in()];
+            let pause = due
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(crate::engine::TURN / 2);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(End::Stopped),
+                Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
+                Some(done) = self.hand.events.join_next() => self.delivered(done).await?,
+                () = tokio::time::sleep(pause) => self.journal_when_due().await?,
+            }
+        }
+        let sink = Arc::clone(&self.parts.sink);
+        self.deliveries.spawn(async move {
+            let receipt = sink.deliver(batch).await;
+            Delivery {
+                id,
+                rows,
+                newest,
+                held: (0, 0),
+                receipt,
+            }
+        });
+        // It goes out while the processor still has it at hand, not after the rest of the page.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// A batch is no longer under way.
+    pub(super) async fn delivered(
+        &mut self,
+        first: Result<Delivery<K::InHand>, JoinError>,
+    ) -> Result<(), End> {
+        let mut failed = None;
+        let mut next = Some(first);
+        while let Some(done) = next {
+            match done {
+                Ok(delivery) => self.take_receipt(delivery).await?,
+                Err(error) => failed = Some(End::Failed(error)),
+            }
+            next = self.deliveries.try_join_next();
+            next = next.or_else(|| self.hand.events.try_join_next());
+        }
+        self.journal_when_due().await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes in what is accepted shortly after a stop, and gives up the rest.
+    pub(super) async fn drain(&mut self) {
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        while !(self.deliveries.is_empty() && self.hand.events.is_empty()) {
+            let next = async {
+                tokio::select! {
+                    Some(done) = self.deliveries.join_next() => Some(done),
+                    Some(done) = self.hand.events.join_next() => Some(done),
+                    else => None,
+                }
+            };
+            let Ok(Some(done)) = tokio::time::timeout_at(deadline, next).await else {
+                break;
+            };
+            // Only a stop ends it, which is under way already.
+            if self.delivered(done).await.is_err() {
+                break;
+            }
+        }
+        self.deliveries.abort_all();
+        self.hand.events.abort_all();
+        // A store that fails now is not waited for.
+        if self.journal_accepted().await.is_ok() && self.keep_changes().await.is_ok() {
+            _ = self.sync().await;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Events in hand: not accepted while others are. They are delivered beside the batches, and their
+//! windows stay open.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::{
+    Checkpoint, Event, GivenUp, HeldEvents as _, Sink, Source, Store,
+    engine::{Collector, End},
+    known::{BatchId, Filed},
+    letters::{Content, Undelivered},
+    outflow::Delivery,
+};
+
+/// So many events in hand, or bytes of them, at most: no more batches are sent then.
+const MOST: (usize, usize) = (10_000, 64 << 20);
+
+/// The events in hand.
+#[derive(Debug)]
+pub(super) struct Hand<H> {
+    pub(super) events: JoinSet<Delivery<H>>,
+    /// How many there are, and their bytes.
+    held: (usize, usize),
+}
+
+impl<H> Default for Hand<H> {
+    fn default() -> Self {
+        Self {
+            events: JoinSet::new(),
+            held: (0, 0),
+        }
+    }
+}
+
+impl<H> Hand<H> {
+    /// Whether it holds as many as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.0 >= MOST.0 || self.held.1 >= MOST.1
+    }
+}
+
+/// Where an event is that will not be accepted.
+pub(super) enum Away<H> {
+    /// With the dead letters: it is dealt with.
+    Kept,
+    /// Still to be delivered: there is no room for it, or a shorter copy goes in its place.
+    InHand(H),
+}
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Takes in what became of a batch, or of events in hand.
+    pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Result<(), End> {
+        let Delivery {
+            id,
+            rows,
+            newest,
+            held,
+            receipt,
+        } = delivery;
+        self.hand.held.0 = self.hand.held.0.saturating_sub(held.0);
+        self.hand.held.1 = self.hand.held.1.saturating_sub(held.1);
+        let Some(receipt) = receipt else {
+            return Ok(());
+        };
+        let mut left: Vec<Option<Filed>> = rows.into_iter().map(Some).collect();
+        let mut given_up = Vec::new();
+        for (range, events) in receipt.kept {
+            let kept = left.get_mut(range).unwrap_or_default();
+            let reason = events.given_up();
+            let Some(reason) = reason else {
+                let kept = kept.iter_mut().filter_map(Option::take).collect();
+                self.stays_in_hand(id, kept, events);
+                continue;
+            };
+            let row = kept.first_mut().and_then(Option::take);
+            given_up.extend(row.map(|row| (row, events, reason)));
+        }
+        let accepted = left.iter().flatten().count();
+        for (row, events, reason) in given_up {
+            match Box::pin(self.put_away(reason)).await? {
+                Away::Kept => left.push(Some(row)),
+                Away::InHand(other) => {
+                    drop(events);
+                    self.stays_in_hand(id, vec![row], other);
+                }
+            }
+        }
+        if accepted > 0 {
+            self.tell(Event::Accepted {
+                rows: accepted,
+                newest,
+            });
+        }
+        self.known.arrived(id);
+        self.accepted.add(id, left.into_iter().flatten().collect());
+        self.tell(Event::InHand {
+            events: self.hand.held.0,
+        });
+        Ok(())
+    }
+
+    /// Rows of a batch are not accepted yet, and delivered beside the others.
+    fn stays_in_hand(&mut self, batch: BatchId, rows: Vec<Filed>, events: K::InHand) {
+        let id = self.next_batch();
+        for row in &rows {
+            self.known.carry_instead(*row, batch, id);
+        }
+        self.pending.carried_instead(batch, id);
+        self.insist(id, rows, events);
+    }
+
+    /// Delivers events in hand.
+    pub(super) fn insist(&mut self, id: BatchId, rows: Vec<Filed>, events: K::InHand) {
+        let held = (rows.len(), events.bytes());
+        self.hand.held.0 += held.0;
+        self.hand.held.1 += held.1;
+        let sink = Arc::clone(&self.parts.sink);
+        self.hand.events.spawn(async move {
+            let receipt = sink.insist(events).await;
+            Delivery {
+                id,
+                rows,
+                newest: None,
+                held,
+                receipt,
+            }
+        });
+    }
+
+    /// Puts an event with the dead letters that will not be accepted.
+    pub(super) async fn put_away(&mut self, event: GivenUp) -> Result<Away<K::InHand>, End> {
+        let GivenUp {
+            event,
+            reason,
+            fits,
+        } = event;
+        let source = &self.parts.source;
+        let copy = fits.and_then(|most| source.shorten(&event, most));
+        let is_kept = self
+            .keep_undelivered(Undelivered {
+                reason,
+                copy_sent: copy.is_some(),
+                content: Content::Event(event.clone()),
+            })
+            .await?;
+        let sink = &self.parts.sink;
+        Ok(match copy {
+            _ if !is_kept => Away::InHand(sink.alone(event.as_bytes())),
+            Some(copy) => Away::InHand(sink.alone(copy.as_bytes())),
+            None => Away::Kept,
+        })
+    }
+}

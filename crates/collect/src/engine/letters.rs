@@ -1,0 +1,159 @@
+//! What cannot be delivered goes to the dead letters.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    Checkpoint, Event, Sink, Source, Store,
+    engine::{Collector, End, books},
+    letters::{
+        Keeping, Undelivered,
+        order::{Order, Work},
+    },
+};
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Keeps what cannot be delivered. On return it is safe on the disk, so that it may count as
+    /// dealt with; false when there is no room for it.
+    pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Result<bool, End> {
+        let reason = undelivered.reason.clone();
+        let copy_sent = undelivered.copy_sent;
+        let message_id = self.parts.letters.message_id(&undelivered.content);
+        let mut backoff = books::store_backoff();
+        let store = Arc::clone(&self.parts.store);
+        loop {
+            let now = self.parts.clock.now();
+            let letters = &mut self.parts.letters;
+            match letters.keep(store.as_ref(), now, undelivered.clone()).await {
+                Ok(Keeping::Kept(id)) => {
+                    self.tell(Event::Undeliverable {
+                        id: &id,
+                        message_id: message_id.as_deref(),
+                        reason: &reason,
+                        copy_sent,
+                    });
+                    self.tell(Event::Letters(self.parts.letters.stock()));
+                    return Ok(true);
+                }
+                Ok(Keeping::Full) => {
+                    let stock = self.parts.letters.stock();
+                    self.tell(Event::NoRoom { stock });
+                    return Ok(false);
+                }
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        }
+    }
+}
+
+/// New orders are looked for at most this often.
+const LOOKING: Duration = Duration::from_secs(5);
+
+/// What a person wants done with letters.
+#[derive(Debug, Default)]
+pub(super) struct Errands {
+    looked: Option<Instant>,
+    work: Option<Work>,
+    /// The event that is on its way, with the id of its letter.
+    pub(super) offers: JoinSet<Offered>,
+}
+
+/// What the intake said to the event of a letter; none at a stop.
+pub(super) type Offered = (String, Option<Result<(), String>>);
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Looks whether a person wants something done with letters, and does the next bit of it.
+    pub(super) async fn look_after_letters(&mut self) -> Result<(), End> {
+        if self.errands.work.is_none() {
+            let looked = self.errands.looked;
+            if looked.is_some_and(|looked| looked.elapsed() < LOOKING) {
+                return Ok(());
+            }
+            self.errands.looked = Some(Instant::now());
+            let store = Arc::clone(&self.parts.store);
+            let now = self.parts.clock.now();
+            let letters = &mut self.parts.letters;
+            let begun = async {
+                match Order::load(store.as_ref()).await? {
+                    Some(order) => Work::begin(order, letters, store.as_ref(), now)
+                        .await
+                        .map(Some),
+                    None => Ok(None),
+                }
+            };
+            match begun.await {
+                Ok(work) => self.errands.work = work,
+                // It is looked for again soon.
+                Err(error) => self.tell(Event::StoreFailed {
+                    error: &error,
+                    pause: LOOKING,
+                }),
+            }
+            if self.errands.work.is_some() {
+                self.go_on_with_letters().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the event of the next letter.
+    async fn go_on_with_letters(&mut self) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = books::store_backoff();
+        let next = loop {
+            let Some(work) = &mut self.errands.work else {
+                return Ok(());
+            };
+            let letters = &self.parts.letters;
+            let told = async {
+                let next = work.next(letters, store.as_ref()).await?;
+                work.tell(store.as_ref()).await?;
+                io::Result::Ok(next)
+            };
+            match told.await {
+                Ok(next) => break next,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        };
+        self.tell(Event::Letters(self.parts.letters.stock()));
+        let Some((id, event)) = next else {
+            self.errands.work = None;
+            return Ok(());
+        };
+        let sink = Arc::clone(&self.parts.sink);
+        self.errands.offers.spawn(async move {
+            let answer = sink.offer(event.as_bytes()).await;
+            (id, answer)
+        });
+        Ok(())
+    }
+
+    /// The intake has answered to the event of a letter.
+    pub(super) async fn offered(&mut self, done: Result<Offered, JoinError>) -> Result<(), End> {
+        let (id, answer) = done.map_err(End::Failed)?;
+        let Some(answer) = answer else {
+            return Ok(());
+        };
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = books::store_backoff();
+        loop {
+            let now = self.parts.clock.now();
+            let letters = &mut self.parts.letters;
+            let Some(work) = &mut self.errands.work else {
+                return Ok(());
+            };
+            match work
+                .offered(letters, store.as_ref(), now, &id, &answer)
+                .await
+            {
+                Ok(()) => break,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        }
+        self.go_on_with_letters().await
+    }
+}

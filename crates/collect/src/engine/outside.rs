@@ -1,0 +1,163 @@
+//! Rows that were not received in the window that was asked for.
+//!
+//! Services look a little beyond a window. But there are rows that are shown for any window: without a
+//! date, or with one of long ago or of the far future; and a service that overlooks the bounds of a query
+//! shows everything it has. Each of these rows is delivered once.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::{RowRef, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Checkpoint, Event, Sink, Source, Store,
+    engine::{Collector, End, WindowRead, books},
+    known::{Admission, Filed},
+    reader::MARGIN,
+};
+
+/// Rows received later than this after now are not waited for: their hours would be kept until then.
+const FUTURE: TimeDelta = TimeDelta::days(1);
+
+/// While rows are shown that were not asked for, delivered rows are remembered for so much longer: a query
+/// without bounds shows this much of the past.
+const UNBOUNDED: TimeDelta = TimeDelta::hours(48);
+
+/// They are looked out for so long after one was seen.
+const LOOKOUT: TimeDelta = TimeDelta::hours(24);
+
+/// Until when, is kept here, so that a restart does not forget it: it is kept anew after an hour.
+const FILE: &str = "outside.json";
+const KEPT_ANEW: TimeDelta = TimeDelta::hours(1);
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    until: DateTime<Utc>,
+}
+
+impl Kept {
+    const VERSION: u32 = 1;
+}
+
+/// Rows outside of what was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Strays {
+    /// Until when more of them are looked out for, and how much of that is kept.
+    until: Option<DateTime<Utc>>,
+    kept: Option<DateTime<Utc>>,
+    /// On the page at hand.
+    count: usize,
+    /// What is to be remembered for longer.
+    again: Vec<Filed>,
+}
+
+impl Strays {
+    /// For how long before the floor of the timeline delivered rows are remembered at `now`.
+    pub(super) fn memory(&self, now: DateTime<Utc>) -> TimeDelta {
+        if self.are_about(now) {
+            UNBOUNDED
+        } else {
+            books::REMEMBER
+        }
+    }
+
+    fn are_about(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+
+    fn seen(&mut self, now: DateTime<Utc>) {
+        self.count += 1;
+        self.until = self.until.max(Some(now + LOOKOUT));
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Decides about a row that was not received in the window of its page. None when it is not looked
+    /// at.
+    ///
+    /// A row of a time that is still to be read, or read again, is remembered with that time. Any other
+    /// is filed under now, and its date says nothing.
+    #[cold]
+    pub(super) fn admit_outside(
+        &mut self,
+        row: &mut RowRef<'_>,
+        read: &WindowRead<S::Link, K::Batch>,
+    ) -> Option<Admission> {
+        let coverage = self.schedule.coverage();
+        let window = read.window;
+        let near = Window::new(window.start() - MARGIN, window.end() + MARGIN);
+        let batch = read.draft.id();
+        if let Some(received) = row.received {
+            let is_done = coverage.is_done_with(received);
+            if near.is_some_and(|near| near.contains(received)) {
+                // Another module has delivered it, nobody has asked for it, or it is delivered and
+                // perhaps forgotten.
+                let admission = || self.known.admit(row.key, row.received, received, batch);
+                return (!is_done).then(admission);
+            }
+            self.strays.seen(read.began.time);
+            let is_past = received < coverage.floor() || is_done;
+            if !is_past && received < read.began.time + FUTURE {
+                return Some(self.known.admit(row.key, row.received, received, batch));
+            }
+        } else {
+            self.strays.seen(read.began.time);
+        }
+        row.received = None;
+        let (admission, again) = self.known.admit_stray(row.key, read.began.time, batch);
+        self.strays.again.extend(again);
+        Some(admission)
+    }
+
+    /// Looks up until when such rows are looked out for, at a start.
+    pub(super) async fn expect_strays(&mut self) {
+        let text = self.parts.store.read(FILE).await;
+        let text = text.ok().flatten().unwrap_or_default();
+        if let Ok(kept) = serde_json::from_slice::<Kept>(&text)
+            && kept.version == Kept::VERSION
+        {
+            // Not for ever, also when the file says so.
+            let latest = self.time().now + LOOKOUT;
+            self.strays.until = Some(kept.until.min(latest));
+            self.strays.kept = self.strays.until;
+        }
+    }
+
+    /// Before a page is taken in: where there are such rows, a row that seems to be new may have been
+    /// delivered under another date.
+    pub(super) fn look_for_strays(&mut self) {
+        let now = self.time().now;
+        self.known.look_everywhere(self.strays.are_about(now));
+    }
+
+    /// Remembers rows for longer that are shown again and again, and tells of all of a page.
+    pub(super) async fn remember_strays(&mut self, window: Window) -> Result<(), End> {
+        let again = std::mem::take(&mut self.strays.again);
+        self.remember(again, 1).await?;
+        let rows = std::mem::take(&mut self.strays.count);
+        if rows > 0 {
+            self.tell(Event::Outside { window, rows });
+        }
+        let Some(until) = self.strays.until else {
+            return Ok(());
+        };
+        if self
+            .strays
+            .kept
+            .is_none_or(|kept| until - kept >= KEPT_ANEW)
+        {
+            let version = Kept::VERSION;
+            let text = serde_json::to_vec(&Kept { version, until }).unwrap_or_default();
+            match self.parts.store.write(FILE, text.into()).await {
+                Ok(()) => self.strays.kept = Some(until),
+                // It is tried again with the next page.
+                Err(error) => self.tell(Event::StoreFailed {
+                    error: &error,
+                    pause: std::time::Duration::ZERO,
+                }),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! What time it is: asked of the source before anything is judged by it, and after every step of the
+//! local clock.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use base::clock::StepWatch;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use crate::{
+    Checkpoint, Event, Sink, Source, SourceError, Store,
+    decide::{
+        evidence::{Judgement, Moment, SourceTime},
+        pending::Done,
+        schedule::{Completed, Schedule},
+        service::Asking,
+    },
+    engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, Reader, WindowRead},
+    known::KnownRows,
+};
+
+/// The pause between two questions for the end of the source's reach.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Makes the schedule of a collection, once the time is known.
+type Begin = Box<dyn FnOnce(Opening, &KnownRows) -> Schedule + Send + Sync>;
+
+/// When a collection begins, by the source's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// When the process began to ask for the time.
+    pub started: DateTime<Utc>,
+}
+
+/// What waits until the time is known for certain.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// What was found at the start is not judged yet.
+    begin: Option<Begin>,
+    /// Since when the time has been asked for.
+    started: Option<Instant>,
+    /// Windows that are done, and not known to be past for certain.
+    done: Vec<Done>,
+    steps: StepWatch,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting")
+            .field("begun", &self.begin.is_none())
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// The schedule is made anew by `begin`, as soon as the source's time is known: what a start finds
+    /// is not judged by the local clock alone.
+    #[must_use]
+    pub fn beginning(
+        mut self,
+        begin: impl FnOnce(Opening, &KnownRows) -> Schedule + Send + Sync + 'static,
+    ) -> Self {
+        self.waiting.begin = Some(Box::new(begin));
+        self
+    }
+
+    /// Whether what was found at the start has been judged.
+    pub(super) fn has_begun(&self) -> bool {
+        self.waiting.begin.is_none()
+    }
+
+    /// What is known of the time.
+    pub(super) fn time(&self) -> SourceTime {
+        self.parts.source.time(self.parts.clock.now())
+    }
+
+    /// Now, by both clocks.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            time: self.time().now,
+            instant: Instant::now(),
+        }
+    }
+
+    /// Looks at the clocks, and does what has waited for the time. Whether it is known for certain.
+    pub(super) async fn look_at_clocks(&mut self) -> Result<bool, End> {
+        if let Some(step) = self.waiting.steps.look(self.parts.clock.reading()) {
+            self.tell(Event::ClockStepped(step));
+        }
+        self.waiting.started.get_or_insert_with(Instant::now);
+        let time = self.time();
+        if time.certain.is_none() {
+            return Ok(false);
+        }
+        if let Some(begin) = self.waiting.begin.take() {
+            let started = self.waiting.started.unwrap_or_else(Instant::now);
+            let waited = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
+            let opening = Opening {
+                now: time.now,
+                started: time.now - waited,
+            };
+            self.schedule = begin(opening, &self.known);
+            if self.source.is_adapted {
+                self.schedule.adapt(&self.source.limits);
+            }
+            self.keep().await?;
+            self.place_backfill().await?;
+        }
+        if let Some(window) = self.schedule.retract(time.now) {
+            self.tell(Event::Retracted { window });
+            self.keep().await?;
+        }
+        self.complete(Vec::new()).await?;
+        Ok(true)
+    }
+
+    /// Windows are done. Until the time is known for certain, they wait, and nothing counts as read.
+    pub(super) async fn complete(&mut self, done: Vec<Done>) -> Result<(), End> {
+        self.waiting.done.extend(done);
+        if self.waiting.done.is_empty() || !self.has_begun() {
+            return Ok(());
+        }
+        let Some(certain) = self.time().certain else {
+            return Ok(());
+        };
+        let now = self.moment();
+        for Done {
+            window,
+            began,
+            read,
+        } in std::mem::take(&mut self.waiting.done)
+        {
+            let completed = Completed {
+                window,
+                began: began.at_the_earliest(now),
+                until: read.until.at_the_earliest(now),
+                rows: read.rows,
+            };
+            for window in self.schedule.complete(completed, certain) {
+                self.tell(Event::Unsettled { window });
+            }
+        }
+        self.completed().await
+    }
+
+    /// Asks for the time with the reader of the live edge, when it may ask.
+    pub(super) async fn ask_time(&mut self) -> Result<(), End> {
+        let asking = self.service.asking(Instant::now());
+        if !self.may_ask(0) || asking != Asking::All && self.is_asking() {
+            return Ok(());
+        }
+        // Whether its window lies in the future is not known any more.
+        if let Some(read) = self.readers.first_mut().and_then(Reader::give_back) {
+            self.put_back(read).await?;
+        }
+        let Some(reader) = self.readers.first_mut().filter(|reader| reader.is_idle()) else {
+            return Ok(());
+        };
+        reader.asks();
+        if matches!(asking, Asking::Probe { .. }) {
+            self.service.probes();
+        }
+        let source = Arc::clone(&self.parts.source);
+        self.asked.spawn(async move {
+            let told = source.ask_time().await;
+            Answer {
+                reader: 0,
+                came: Came::Time(told),
+            }
+        });
+        Ok(())
+    }
+
+    /// The source has told its time, or has not.
+    pub(super) fn time_came(&mut self, reader: usize, told: Result<(), SourceError>) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            _ = reader.answered();
+        }
+        match told {
+            Ok(()) => {
+                self.page_came(reader, true);
+                self.service.hold(reader, ALMOST_AT_ONCE, Instant::now());
+            }
+            Err(error) => self.pause_after(reader, &error),
+        }
+    }
+
+    /// The source refuses a window as older than what it keeps.
+    pub(super) async fn refused(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+        oldest: Option<DateTime<Utc>>,
+        error: &SourceError,
+    ) -> Result<(), End> {
+        let draft = self.draft(read.window);
+        let rest = std::mem::replace(&mut read.draft, draft);
+        self.send(rest).await?;
+        if read.link.is_some() {
+            // Its first page was in reach: it is asked for anew.
+            read.begin_anew();
+            return self.failed(reader, read, error).await;
+        }
+        self.pending.abandon(read.id);
+        let (time, now) = (self.time(), Instant::now());
+        let judgement = self.schedule.refuse(read.window, oldest, time, now);
+        if judgement.is_none() {
+            self.pause_after(reader, error);
+            return Ok(());
+        }
+        self.service.hold(reader, SOON, now);
+        self.tell_failure(error, SOON, false);
+        match judgement {
+            Some(Judgement::Begun(window)) => self.tell(Event::Refused { window }),
+            Some(Judgement::Lost(loss)) => {
+                self.tell(Event::Lost { loss: &loss });
+                if let Some(backfill) = &mut self.backfill {
+                    backfill.lost(loss.window);
+                }
+                self.keep().await?;
+                self.settle_backfill().await?;
+            }
+            Some(Judgement::Held(_)) | None => {}
+        }
+        Ok(())
+    }
+}

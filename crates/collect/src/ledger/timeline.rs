@@ -1,0 +1,183 @@
+//! Keeps the timeline between restarts, in a file beside the mark.
+
+use std::io;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Store,
+    decide::{
+        coverage::{Coverage, Phase},
+        lateness::Lateness,
+        start::comparable,
+    },
+    ledger::journal::Inventory,
+};
+
+/// The file in the store.
+pub const TIMELINE_FILE: &str = "coverage.json";
+
+/// The version of its format.
+const VERSION: u32 = 1;
+
+/// What is kept of the timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    version: u32,
+    /// When it was kept.
+    pub kept_at: DateTime<Utc>,
+    /// The mark that was kept with it: everything received before it was delivered.
+    pub mark: DateTime<Utc>,
+    /// What has been read, and when.
+    pub coverage: Coverage,
+    /// How late rows are.
+    pub lateness: Lateness,
+    /// How many delivered rows are remembered in each segment at least; nothing is known of segments
+    /// that are not named.
+    #[serde(default)]
+    pub segments: Inventory,
+}
+
+/// What is found at a start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Nothing: it is the first start, or another module ran before.
+    Nothing,
+    /// A file that cannot be read, and why.
+    Damaged(String),
+    /// The timeline as it was kept.
+    Timeline(Box<Timeline>),
+}
+
+impl Timeline {
+    /// What is to be kept now.
+    pub fn new(kept_at: DateTime<Utc>, coverage: Coverage, lateness: Lateness) -> Self {
+        Self {
+            version: VERSION,
+            kept_at,
+            mark: comparable(coverage.mark()),
+            coverage,
+            lateness,
+            segments: Inventory::new(),
+        }
+    }
+
+    /// The same, with what is remembered of delivered rows.
+    #[must_use]
+    pub fn beside(self, segments: Inventory) -> Self {
+        Self { segments, ..self }
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// When the store cannot be read; damage is no error.
+    pub async fn load(store: &impl Store) -> io::Result<Found> {
+        match store.read(TIMELINE_FILE).await {
+            Ok(text) => Ok(text.map_or(Found::Nothing, |text| Self::parse(&text))),
+            // Something else is in its place, or it is far too long.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Ok(Found::Damaged(error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the content of the file.
+    pub fn parse(text: &[u8]) -> Found {
+        match serde_json::from_slice::<Self>(text) {
+            Err(error) => Found::Damaged(error.to_string()),
+            Ok(timeline) if timeline.version != VERSION => Found::Damaged(format!(
+                "it has the format version {}, and this program knows {VERSION}",
+                timeline.version
+            )),
+            Ok(timeline) if !timeline.coverage.is_sound() => {
+                Found::Damaged("its intervals do not follow one another".to_owned())
+            }
+            Ok(timeline) => Found::Timeline(Box::new(timeline)),
+        }
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn save(&self, store: &impl Store) -> io::Result<()> {
+        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
+        store.write(TIMELINE_FILE, text.into()).await
+    }
+}
+
+impl Coverage {
+    /// Whether the stretches follow one another, as they always do.
+    fn is_sound(&self) -> bool {
+        let mut at = self.floor();
+        self.stretches().iter().all(|stretch| {
+            let follows = stretch.window.start() == at;
+            at = stretch.window.end();
+            follows && stretch.rows.is_finite()
+        })
+    }
+
+    /// Since when rows are being looked for that surface late; none when nothing is settling.
+    pub fn settling_since(&self) -> Option<DateTime<Utc>> {
+        let settling = |phase| matches!(phase, Phase::Settling(_));
+        let mut stretches = self.stretches().iter();
+        let oldest = stretches.find(|stretch| settling(stretch.phase))?;
+        Some(oldest.window.start())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rows::Window;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    fn timeline() -> Timeline {
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(10));
+        coverage.read(window(10, 20), at(20), 7);
+        Timeline::new(at(21), coverage, Lateness::default())
+    }
+
+    fn reloaded() -> Found {
+        Timeline::parse(&serde_json::to_vec(&timeline()).unwrap())
+    }
+
+    #[test]
+    fn is_found_as_it_was_kept() {
+        assert_eq!(reloaded(), Found::Timeline(Box::new(timeline())));
+    }
+
+    #[test]
+    fn what_is_not_sound_is_damaged() {
+        let good = serde_json::to_string(&timeline()).unwrap();
+        let second = "[\"2027-01-15T08:10:00Z\",\"2027-01-15T08:20:00Z\"]";
+        assert!(good.contains(second), "{good}");
+        for broken in [
+            good.replace(
+                second,
+                "[\"2027-01-15T08:11:00Z\",\"2027-01-15T08:20:00Z\"]",
+            ),
+            good.replace(
+                second,
+                "[\"2027-01-15T08:10:00Z\",\"2027-01-15T08:09:00Z\"]",
+            ),
+            good.replace("\"version\":1", "\"version\":2"),
+            good.trim_end_matches('}').to_owned(),
+            String::new(),
+        ] {
+            let found = Timeline::parse(broken.as_bytes());
+            assert!(matches!(found, Found::Damaged(_)), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! One reader: the window it is reading, and its pauses.
+
+pub(crate) mod doubt;
+pub(crate) mod trail;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    hash::{BuildHasher as _, Hash, RandomState},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::{Page, RowRef, Window};
+use tokio::{task, time::Instant};
+
+use crate::{
+    Lane, Newest,
+    decide::{evidence::Moment, pending::PendingId},
+    outflow::Draft,
+    reader::{
+        doubt::Doubt,
+        trail::{Step, Trail},
+    },
+};
+
+/// How far beyond its window a source may look to be on the safe side.
+pub(crate) const MARGIN: TimeDelta = TimeDelta::seconds(2);
+
+/// After this many failures in a row a link is given up and its window begun anew, since links may
+/// expire.
+const LINK_FAILURES: u32 = 5;
+
+/// So many walks that come to nothing show that another one would, too.
+const LOST_WALKS: u32 = 2;
+
+/// A window in which there seem to be no rows is cut down to this width, since each part costs several
+/// requests.
+const QUIET_SPAN: TimeDelta = TimeDelta::hours(1);
+
+/// Any page has room for so many rows.
+const FEW_ROWS: usize = 20;
+
+/// A reader of windows, one after the other.
+#[derive(Debug)]
+pub(crate) struct Reader<L, B> {
+    /// What is being read. None while a page of it is taken in, too.
+    pub(crate) read: Option<WindowRead<L, B>>,
+    asking_since: Option<Instant>,
+    /// The task that asks.
+    task: Option<task::Id>,
+}
+
+/// The reading of one window.
+pub(crate) struct WindowRead<L, B> {
+    pub(crate) id: PendingId,
+    pub(crate) lane: Lane,
+    pub(crate) window: Window,
+    /// When its first page was asked for.
+    pub(crate) began: Moment,
+    /// The part of the window that is being asked for: what the links of an earlier walk did not lead
+    /// to.
+    pub(crate) asked: Window,
+    /// The page to ask for; none for the first.
+    pub(crate) link: Option<L>,
+    pub(crate) draft: Draft<B>,
+    pub(crate) pages: u32,
+    pub(crate) rows: u64,
+    pub(crate) new: u64,
+    /// Whether it only finds out if the source answers.
+    pub(crate) is_probe: bool,
+    descent: Descent,
+    trail: Trail,
+    /// Hashes of the links that were followed.
+    seen: HashSet<u64>,
+    hashes: RandomState,
+    failures: u32,
+    /// Walks through the same in a row that have come to nothing.
+    lost_walks: u32,
+    /// Whether links were followed further in the hope of more since something new was last asked for.
+    was_patient: bool,
+    /// Links that have failed since the window was asked for by time.
+    failed_links: u32,
+    /// The most rows on one page.
+    longest_page: usize,
+    /// While an answer cannot be read as a whole.
+    pub(crate) doubt: Option<Doubt>,
+}
+
+/// What to do with a window whose links lead nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeadEnd {
+    /// Its links are followed on, the next after this pause.
+    On(Duration),
+    /// The same is asked for once more.
+    Again,
+    /// It is read in parts that meet here, or at their middle.
+    Apart(Option<DateTime<Utc>>),
+    /// Nothing is left that could be asked for.
+    Read,
+}
+
+impl<L, B> fmt::Debug for WindowRead<L, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WindowRead")
+            .field("lane", &self.lane)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L: Clone + Eq + Hash, B> Reader<L, B> {
+    pub(crate) fn new() -> Self {
+        Self {
+            read: None,
+            asking_since: None,
+            task: None,
+        }
+    }
+
+    /// Whether it has no window.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.read.is_none() && self.asking_since.is_none()
+    }
+
+    /// Whether its next page has not been asked for.
+    pub(crate) fn waits(&self) -> bool {
+        self.read.is_some() && self.asking_since.is_none()
+    }
+
+    /// What to ask for; counts as asked.
+    pub(crate) fn ask(&mut self) -> Option<(Lane, Window, Option<L>)> {
+        let read = self.read.as_ref()?;
+        let what = (read.lane, read.asked, read.link.clone());
+        self.asks();
+        Some(what)
+    }
+
+    /// A page has been asked for.
+    pub(crate) fn asks(&mut self) {
+        self.asking_since = Some(Instant::now());
+    }
+
+    /// The answer came: the pass to go on with.
+    pub(crate) fn answered(&mut self) -> Option<WindowRead<L, B>> {
+        self.asking_since = None;
+        self.task = None;
+        self.read.take()
+    }
+
+    /// Gives up a window whose first page is still to be asked for.
+    pub(crate) fn give_back(&mut self) -> Option<WindowRead<L, B>> {
+        let is_begun = |read: &WindowRead<L, B>| read.link.is_some() || read.pages > 0;
+        let may_be = self.waits() && !self.read.as_ref().is_some_and(is_begun);
+        may_be.then(|| self.read.take()).flatten()
+    }
+
+    /// This task asks for its page.
+    pub(crate) fn is_asked_by(&mut self, task: task::Id) {
+        self.task = Some(task);
+    }
+
+    /// The task that asks for its page; none when none does.
+    pub(crate) fn asked_by(&self) -> Option<task::Id> {
+        self.task
+    }
+
+    /// Since when a page is being waited for.
+    pub(crate) fn asking_since(&self) -> Option<Instant> {
+        self.asking_since
+    }
+}
+
+impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
+    pub(crate) fn new(
+        id: PendingId,
+        lane: Lane,
+        window: Window,
+        began: Moment,
+        draft: Draft<B>,
+    ) -> Self {
+        Self {
+            id,
+            lane,
+            window,
+            began,
+            asked: window,
+            link: None,
+            draft,
+            pages: 0,
+            rows: 0,
+            new: 0,
+            is_probe: false,
+            descent: Descent::of(window),
+            trail: Trail::of(window),
+            seen: HashSet::new(),
+            hashes: RandomState::new(),
+            failures: 0,
+            lost_walks: 0,
+            was_patient: false,
+            failed_links: 0,
+            longest_page: 0,
+            doubt: None,
+        }
+    }
+
+    /// Follows a link, or says why not: it was followed before, or links go on for ever.
+    pub(crate) fn follow(&mut self, link: &L, most: u32) -> Option<String> {
+        self.failures = 0;
+        if !self.seen.insert(self.hashes.hash_one(link)) {
+            let pages = self.seen.len();
+            return Some(format!(
+                "the link to the next page repeats itself after {pages} pages"
+            ));
+        }
+        if self.seen.len() >= most as usize {
+            return Some(format!("more than {most} pages in one query"));
+        }
+        self.link = Some(link.clone());
+        None
+    }
+
+    /// Whether a page certainly has rows that are new to the window.
+    pub(crate) fn advances(&mut self, page: &Page<L>) -> bool {
+        self.trail.advances(page)
+    }
+
+    /// What a page was whose rows are not certainly new to the window; `is_news` when one was new to
+    /// everybody.
+    pub(crate) fn step(&mut self, page: &Page<L>, is_news: bool) -> Step {
+        self.trail.step(page, is_news)
+    }
+
+    /// Goes on without the link, by the time of the last row; false when nothing is known of that, or
+    /// as much would be asked for as before.
+    pub(crate) fn goes_by_time(&mut self) -> bool {
+        let Some(rest) = self.trail.rest(self.asked) else {
+            return false;
+        };
+        self.asked = rest;
+        self.longest_page = self.longest_page.max(self.trail.longest_page());
+        (self.lost_walks, self.failed_links) = (0, 0);
+        self.was_patient = false;
+        self.begin_anew();
+        true
+    }
+
+    /// The link is given up, and [`goes_by_time`](Self::goes_by_time) does not help: what is asked for
+    /// is asked for from its first page on. When it comes to the same again, in parts. An outage alone
+    /// cuts nothing: in between, a first page has come.
+    pub(crate) fn give_up_link(&mut self, can_narrow: bool) -> DeadEnd {
+        self.failed_links += 1;
+        let cut = self.trail.lowest_second();
+        let cut = cut.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
+        self.begin_anew();
+        match can_narrow && self.failed_links >= LOST_WALKS {
+            true => DeadEnd::Apart(cut),
+            false => DeadEnd::Again,
+        }
+    }
+
+    /// The links of the window lead nowhere, and [`goes_by_time`](Self::goes_by_time) does not help.
+    ///
+    /// As long as something else can be asked for, it is: the window is read in parts, above and below the
+    /// second of the last row, or by halves. `can_narrow` tells whether it can be cut.
+    ///
+    /// Then there may still be rows that only the links lead to: a service may give pages that are short,
+    /// or empty, or repeat what it gave before, and go on behind them. That two pages brought nothing is
+    /// hearsay, and a row that was never read must not be passed over for it. So the links are followed
+    /// on, slowly, for as many pages as no service is known to need. Only the live edge does not wait for
+    /// that when `is_read_again`: its window is read again soon, with this patience.
+    ///
+    /// When that has brought nothing, either, the window counts as read if its last query has shown no
+    /// more than the rows that were the last before, on a page that had room for more, or if there seems
+    /// to be no row in it and asking once more has not changed that. A full page of one second says that
+    /// there are more rows: it never counts as read. Nothing that any page has shown is left out, and it is
+    /// said that the window counts as read without an end of its links.
+    pub(crate) fn dead_end(&mut self, can_narrow: bool, is_read_again: bool) -> DeadEnd {
+        let second = self.trail.lowest_second();
+        self.longest_page = self.longest_page.max(self.trail.longest_page());
+        let page = self.trail.longest_page();
+        let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
+        let shows_one_second =
+            second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
+        let seems_read = shows_one_second && is_short;
+        let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
+        let is_quiet =
+            second.is_none() && !self.trail.has_rows() && self.window.span() <= QUIET_SPAN;
+        let is_lowest = second.is_some() && cut.is_none();
+        if can_narrow && !seems_read && !is_quiet && !is_lowest {
+            return DeadEnd::Apart(cut);
+        }
+        let is_hurried = self.lane == Lane::Live && is_read_again;
+        if !is_hurried && !std::mem::replace(&mut self.was_patient, true) {
+            return DeadEnd::On(self.trail.be_patient());
+        }
+        if shows_one_second {
+            return match is_short {
+                true => DeadEnd::Read,
+                // There may be more of it than links lead to.
+                false => DeadEnd::Apart(None),
+            };
+        }
+        self.lost_walks += 1;
+        if self.lost_walks < LOST_WALKS {
+            self.begin_anew();
+            return DeadEnd::Again;
+        }
+        DeadEnd::Read
+    }
+
+    /// The newest rows of the window, with those of a page that is about to be taken in. None when
+    /// rows do not come newest first.
+    pub(crate) fn newest(&mut self, page: &Page<L>) -> Option<Newest> {
+        let within = self.descent.go_on(page)?;
+        let rows = self.rows + page.len() as u64;
+        Some(Newest { within, rows })
+    }
+
+    /// A request failed. Whether the link has failed so often that it is given up.
+    pub(crate) fn failed(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.link.is_some() && self.failures.is_multiple_of(LINK_FAILURES)
+    }
+
+    /// Reads what is asked for from its first page on.
+    pub(crate) fn begin_anew(&mut self) {
+        self.seen.clear();
+        self.link = None;
+        self.descent.oldest = None;
+        self.trail = Trail::of(self.asked);
+    }
+}
+
+/// How far pages have come down a window, as long as they come newest first. Only the ends of pages
+/// are looked at: nothing but an estimate depends on it.
+#[derive(Clone, Copy, Debug)]
+struct Descent {
+    window: Window,
+    /// The oldest row so far; none when pages have turned out not to come newest first.
+    oldest: Option<DateTime<Utc>>,
+}
+
+impl Descent {
+    fn of(window: Window) -> Self {
+        let oldest = Some(window.end());
+        Self { window, oldest }
+    }
+
+    /// The part of the window that has been read with this page.
+    fn go_on<L>(&mut self, page: &Page<L>) -> Option<Window> {
+        let received = |row: Option<RowRef<'_>>| row?.received;
+        let first = received(page.rows().next());
+        let last = received(page.rows().next_back());
+        let before = self.oldest.take()?;
+        // Services look a little beyond a window, whose end belongs to it for them.
+        let (first, last) = first.zip(last)?;
+        self.oldest = (last <= first && first <= before + MARGIN).then_some(last);
+        Window::new(self.oldest?.max(self.window.start()), self.window.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rows::RowKeyer;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    /// What of a window of 1000 seconds is read with each page of rows, as seconds since its start.
+    fn read(pages: &[&[Option<i64>]]) -> Vec<Option<i64>> {
+        let window = Window::new(at(0), at(1000)).unwrap();
+        let mut descent = Descent::of(window);
+        let key = RowKeyer::new([7; 16]).key(&["a"], "");
+        let read = pages.iter().map(|rows| {
+            let mut page = Page::<()>::new("{}", None);
+            for row in *rows {
+                assert!(page.push(0..2, key, row.map(at)));
+            }
+            let within = descent.go_on(&page)?;
+            assert_eq!(within.end(), window.end());
+            Some((within.start() - at(0)).num_seconds())
+        });
+        read.collect()
+    }
+
+    #[test]
+    fn pages_that_come_newest_first_tell_how_far_they_have_come() {
+        let page = |first, last| [Some(first), Some(500), Some(last)];
+        let down = [page(1002, 900), page(902, 700), page(700, -1)];
+        let down: Vec<&[_]> = down.iter().map(|page| &page[..]).collect();
+        assert_eq!(read(&down), [Some(900), Some(700), Some(0)]);
+    }
+
+    #[test]
+    fn what_comes_in_another_order_tells_nothing_from_then_on() {
+        let (newest, below): (&[_], &[_]) = (&[Some(1000), Some(900)], &[Some(900), Some(800)]);
+        for odd in [
+            &[Some(850), Some(860)][..],
+            &[Some(903), Some(850)],
+            &[None, Some(850)],
+            &[Some(880), None],
+            &[],
+        ] {
+            assert_eq!(
+                read(&[newest, odd, below]),
+                [Some(900), None, None],
+                "{odd:?}"
+            );
+        }
+        assert_eq!(
+            read(&[&[Some(1003), Some(900)]]),
+            [None],
+            "far behind the end"
+        );
+    }
+}

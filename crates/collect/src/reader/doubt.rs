@@ -1,0 +1,129 @@
+//! When an answer that is not readable as a whole is believed: a pure state machine.
+
+use std::time::Duration;
+
+use base::http::drawn;
+
+/// The same page is asked for again after each of these pauses, over two minutes: mostly it comes whole
+/// then.
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(35),
+    Duration::from_secs(80),
+];
+
+/// What is known of a page that came damaged.
+#[derive(Debug)]
+pub(crate) struct Doubt {
+    /// How many whole pages had come before it did first.
+    whole_pages: u64,
+    answers: u32,
+    /// What was damaged in the last answer.
+    traces: u64,
+    /// Whether that was the same in all of them.
+    is_steady: bool,
+}
+
+/// What is to be done about a damaged answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// The same page is asked for again after this pause.
+    AskAgain(Duration),
+    /// The page is like this. Whether the same was damaged each time.
+    Believe {
+        /// The damage has been the same each time, and other pages came whole meanwhile: it is this
+        /// page's, not the way's.
+        is_proven: bool,
+        /// Other pages came whole meanwhile.
+        others_are_whole: bool,
+    },
+}
+
+impl Doubt {
+    /// Before the first answer, when so many whole pages have come.
+    pub(crate) fn new(whole_pages: u64) -> Self {
+        Self {
+            whole_pages,
+            answers: 0,
+            traces: 0,
+            is_steady: true,
+        }
+    }
+
+    /// How many damaged answers there were.
+    pub(crate) fn answers(&self) -> u32 {
+        self.answers
+    }
+
+    /// One more answer was damaged, of which `traces` tells what; so many whole pages have come.
+    pub(crate) fn judge(&mut self, traces: u64, whole_pages: u64) -> Judgement {
+        self.is_steady &= self.answers == 0 || self.traces == traces;
+        self.traces = traces;
+        let answers = self.answers as usize;
+        self.answers = self.answers.saturating_add(1);
+        match PAUSES.get(answers) {
+            Some(pause) => Judgement::AskAgain(jittered(*pause)),
+            None => {
+                let others_are_whole = whole_pages > self.whole_pages;
+                Judgement::Believe {
+                    is_proven: self.is_steady && others_are_whole,
+                    others_are_whole,
+                }
+            }
+        }
+    }
+}
+
+/// How long to wait when what is known does not suffice.
+pub(crate) fn long_pause() -> Duration {
+    jittered(PAUSES.iter().sum())
+}
+
+/// The pause, or up to a tenth more.
+fn jittered(pause: Duration) -> Duration {
+    drawn(pause, pause + pause / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What follows from answers, as pauses in seconds, and what is believed then.
+    fn judge(answers: &[(u64, u64)]) -> (Vec<u64>, Option<(bool, bool)>) {
+        let mut doubt = Doubt::new(10);
+        let (mut pauses, mut believed) = (Vec::new(), None);
+        for (traces, whole) in answers {
+            match doubt.judge(*traces, *whole) {
+                Judgement::AskAgain(pause) => pauses.push(pause.as_secs()),
+                Judgement::Believe {
+                    is_proven,
+                    others_are_whole,
+                } => believed = Some((is_proven, others_are_whole)),
+            }
+        }
+        assert_eq!(doubt.answers() as usize, answers.len());
+        (pauses, believed)
+    }
+
+    #[test]
+    fn a_page_is_asked_for_three_times_over_two_minutes() {
+        let (pauses, believed) = judge(&[(1, 10), (1, 10), (1, 11)]);
+        assert_eq!((pauses.len(), believed), (3, None));
+        assert!(
+            (118..=132).contains(&pauses.iter().sum::<u64>()),
+            "{pauses:?}"
+        );
+        assert_eq!(
+            judge(&[(1, 10), (1, 10), (1, 11), (1, 11)]).1,
+            Some((true, true))
+        );
+    }
+
+    #[test]
+    fn damage_is_proven_by_being_the_same_while_others_come_whole() {
+        let same = [(1, 10); 4];
+        assert_eq!(judge(&same).1, Some((false, false)), "all may come damaged");
+        let changing = [(1, 10), (2, 10), (1, 10), (1, 12)];
+        assert_eq!(judge(&changing).1, Some((false, true)));
+    }
+}

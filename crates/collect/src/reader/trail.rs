@@ -1,0 +1,324 @@
+//! Whether a walk along the links of a window gets anywhere: a pure state machine.
+//!
+//! Links may lead to the same rows for ever, or to page after page without rows. A walk that gets
+//! nowhere is ended; what becomes of its window is for others to decide.
+
+use std::{collections::HashSet, time::Duration};
+
+use base::http::Backoff;
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use rows::{Page, RowKey, Window};
+
+use crate::reader::MARGIN;
+
+/// So many pages in a row without a row that is new to the window end a walk.
+const BARREN: u32 = 2;
+
+/// So many pages in a row without any row end it, too: they are legal, so there may be more of them.
+const EMPTY: u32 = 5;
+
+/// So many pages in a row without a new row end a walk where nothing else can be asked for.
+const PATIENT: u32 = 16;
+
+/// Pauses before the page behind one without a new row.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// So many keys are remembered where only keys tell old rows from new ones.
+const MOST_KEYS: usize = 400_000;
+
+/// What a page was to a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It had rows that are new to the window: the next page is asked for at once.
+    Forward,
+    /// It had none: the next page is asked for after this pause.
+    Nowhere(Duration),
+    /// It had none, as those before it: links are followed no longer.
+    Lost,
+}
+
+/// How far a walk has come.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    /// What is asked for, and a little beyond: rows outside of it say nothing about the way.
+    around: Option<Window>,
+    /// The oldest row so far; none when pages have turned out not to come newest first.
+    low: Option<DateTime<Utc>>,
+    /// Rows as old as that one, or, when pages come in any order, all since that turned out.
+    seen: HashSet<RowKey>,
+    has_rows: bool,
+    longest_page: usize,
+    barren: u32,
+    empty: u32,
+    /// Whether as many pages are followed as where nothing else can be asked for.
+    is_patient: bool,
+    pauses: Backoff,
+}
+
+impl Trail {
+    /// At the beginning of a window.
+    pub(crate) fn of(window: Window) -> Self {
+        Self {
+            around: Window::new(window.start() - MARGIN, window.end() + MARGIN),
+            // Services look a little beyond a window.
+            low: Some(window.end() + MARGIN),
+            seen: HashSet::new(),
+            has_rows: false,
+            longest_page: 0,
+            barren: 0,
+            empty: 0,
+            is_patient: false,
+            pauses: Backoff::new(PAUSES.0, PAUSES.1),
+        }
+    }
+
+    /// Whether a page comes forward for certain, as the dates of its first and its last row show; then
+    /// nothing else is to be looked at.
+    pub(crate) fn advances<L>(&mut self, page: &Page<L>) -> bool {
+        self.longest_page = self.longest_page.max(page.len());
+        let Some(low) = self.low else {
+            return false;
+        };
+        let mut inside = page.rows().filter_map(|row| self.inside(row.received));
+        let Some(first) = inside.next() else {
+            return false;
+        };
+        let oldest = inside.next_back().unwrap_or(first);
+        if first < oldest {
+            self.loses_order();
+        }
+        if first < oldest || low <= oldest {
+            return false;
+        }
+        self.low = Some(oldest);
+        self.seen.clear();
+        let as_old = page.rows().rev();
+        let as_old = as_old.skip_while(|row| row.received != Some(oldest));
+        let as_old = as_old.take_while(|row| row.received == Some(oldest));
+        self.seen.extend(as_old.map(|row| row.key));
+        self.forward();
+        true
+    }
+
+    /// What a page was that does not advance for certain. `is_news` tells whether it had a row that
+    /// nobody had seen before.
+    pub(crate) fn step<L>(&mut self, page: &Page<L>, is_news: bool) -> Step {
+        if page.is_empty() {
+            self.empty += 1;
+            return self.nowhere(self.empty, EMPTY);
+        }
+        let mut is_new = is_news;
+        for row in page.rows() {
+            let passed = self.low.zip(self.inside(row.received));
+            if passed.is_none_or(|(low, received)| received <= low) {
+                is_new |= self.seen.len() < MOST_KEYS && self.seen.insert(row.key);
+            }
+        }
+        if is_new {
+            self.forward();
+            return Step::Forward;
+        }
+        self.barren += 1;
+        self.nowhere(self.barren, BARREN)
+    }
+
+    /// Goes on although it was lost: more pages without a new row are followed from now on, the next
+    /// after this pause.
+    pub(crate) fn be_patient(&mut self) -> Duration {
+        self.is_patient = true;
+        self.pauses.next_pause(None)
+    }
+
+    /// What of the asked window has not been read, when its rows came newest first down to one that is
+    /// older than its end. Rows as old as that one come again.
+    pub(crate) fn rest(&self, asked: Window) -> Option<Window> {
+        let low = self.low.filter(|_| self.has_rows)?;
+        let second = TimeDelta::seconds(1);
+        let end = low.duration_trunc(second).ok()? + second;
+        Window::new(asked.start(), end).filter(|rest| rest.end() < asked.end())
+    }
+
+    /// The second that the oldest row was received in, when rows came newest first.
+    pub(crate) fn lowest_second(&self) -> Option<DateTime<Utc>> {
+        let low = self.low.filter(|_| self.has_rows)?;
+        low.duration_trunc(TimeDelta::seconds(1)).ok()
+    }
+
+    /// The date of a row, if that lies in what is asked for.
+    fn inside(&self, received: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        received.filter(|received| self.around.is_some_and(|around| around.contains(*received)))
+    }
+
+    /// The most rows on one page.
+    pub(crate) fn longest_page(&self) -> usize {
+        self.longest_page
+    }
+
+    /// Whether it has led to any row.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.has_rows
+    }
+
+    fn forward(&mut self) {
+        self.has_rows = true;
+        (self.barren, self.empty) = (0, 0);
+        self.pauses.reset();
+    }
+
+    /// So many pages in a row were like this one; an impatient walk ends at `most`.
+    fn nowhere(&mut self, pages: u32, most: u32) -> Step {
+        let most = if self.is_patient { PATIENT } else { most };
+        if pages >= most {
+            return Step::Lost;
+        }
+        Step::Nowhere(self.pauses.next_pause(None))
+    }
+
+    fn loses_order(&mut self) {
+        self.low = None;
+        self.seen.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rows::RowKeyer;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    /// A page of rows, as second of receipt and name.
+    fn page(rows: &[(i64, &str)]) -> Page<()> {
+        let mut page = Page::new("{}", None);
+        for (second, name) in rows {
+            let key = RowKeyer::new([7; 16]).key(&[name], "");
+            let received = Some(*second).filter(|second| *second != -1).map(at);
+            assert!(page.push(0..2, key, received));
+        }
+        page
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    /// What pages are to a walk through 100 seconds whose rows are all known.
+    fn walk(pages: &[&[(i64, &str)]]) -> (String, Trail) {
+        let mut trail = Trail::of(window(0, 100));
+        let steps = pages.iter().map(|rows| {
+            let page = page(rows);
+            if trail.advances(&page) {
+                return '>';
+            }
+            match trail.step(&page, false) {
+                Step::Forward => '+',
+                Step::Nowhere(_) => '.',
+                Step::Lost => '!',
+            }
+        });
+        (steps.collect(), trail)
+    }
+
+    #[test]
+    fn two_pages_without_a_row_new_to_the_window_end_a_walk() {
+        let (first, second): (&[_], &[_]) =
+            (&[(90, "a"), (80, "b")], &[(80, "b"), (80, "c"), (70, "d")]);
+        assert_eq!(walk(&[first, second, second, second]).0, ">>.!");
+        assert_eq!(walk(&[first, second, first, second]).0, ">>.!");
+        assert_eq!(walk(&[first, first, second, second, second]).0, ">.>.!");
+        // Rows that were known to the collection are new to this window all the same.
+        let (steps, trail) = walk(&[first, second]);
+        assert_eq!(steps, ">>");
+        assert_eq!(trail.rest(window(0, 100)), Some(window(0, 71)));
+        assert_eq!(trail.rest(window(0, 71)), None, "not narrower");
+        assert_eq!(trail.lowest_second(), Some(at(70)));
+    }
+
+    #[test]
+    fn rows_of_one_instant_may_fill_many_pages() {
+        let tie = |names: &[&'static str]| names.iter().map(|name| (70, *name)).collect::<Vec<_>>();
+        let pages = [
+            tie(&["a", "b"]),
+            tie(&["b", "c"]),
+            tie(&["d", "e"]),
+            tie(&["a", "e"]),
+        ];
+        let pages: Vec<&[_]> = pages.iter().map(|page| &page[..]).collect();
+        assert_eq!(walk(&pages).0, ">++.");
+    }
+
+    #[test]
+    fn rows_outside_of_what_is_asked_for_say_nothing() {
+        let page = |high, low, name| [(-1, "none"), (high, name), (low, name), (-500, "old")];
+        let pages = [page(90, 80, "a"), page(80, 70, "b"), page(70, 60, "c")];
+        let pages: Vec<&[_]> = pages.iter().map(|page| &page[..]).collect();
+        assert_eq!(walk(&pages).0, ">>>");
+        let (steps, trail) = walk(&[pages[0], pages[1], pages[1], pages[1]]);
+        assert_eq!(
+            steps, ">>+.",
+            "the odd ones are new to a walk once for each page"
+        );
+        assert_eq!(trail.rest(window(0, 100)), Some(window(0, 71)));
+        let strays: &[_] = &[(-1, "none"), (-500, "old")];
+        assert_eq!(walk(&[strays, strays, strays]).0, "+.!");
+    }
+
+    #[test]
+    fn empty_pages_are_followed_a_bounded_number_of_times() {
+        let mut trail = Trail::of(window(0, 100));
+        let mut pauses = Vec::new();
+        for _ in 1..EMPTY {
+            match trail.step(&page(&[]), false) {
+                Step::Nowhere(pause) => pauses.push(pause),
+                step => panic!("{step:?}"),
+            }
+        }
+        assert!(pauses.is_sorted() && pauses[0] >= PAUSES.0, "{pauses:?}");
+        assert_eq!(trail.step(&page(&[]), false), Step::Lost);
+        assert_eq!(trail.rest(window(0, 100)), None, "there was no row");
+        let rows: &[_] = &[(50, "a")];
+        assert_eq!(
+            walk(&[&[], &[], rows, &[], &[], &[], &[], &[]]).0,
+            "..>....!"
+        );
+    }
+
+    #[test]
+    fn a_patient_walk_follows_more_pages_and_ends_all_the_same() {
+        let rows = page(&[(50, "a")]);
+        for (again, most) in [(rows.clone(), BARREN), (page(&[]), EMPTY)] {
+            let mut trail = Trail::of(window(0, 100));
+            assert!(trail.advances(&rows));
+            let steps = |trail: &mut Trail| {
+                let steps = std::iter::repeat_with(|| trail.step(&again, false));
+                steps.take_while(|step| *step != Step::Lost).count() + 1
+            };
+            assert_eq!(steps(&mut trail), most as usize);
+            assert!(trail.be_patient() <= PAUSES.1);
+            assert_eq!(steps(&mut trail), (PATIENT - most) as usize);
+            // A row that is new begins the count anew.
+            assert_eq!(trail.step(&page(&[(50, "b")]), false), Step::Forward);
+            assert_eq!(steps(&mut trail), PATIENT as usize);
+        }
+    }
+
+    #[test]
+    fn in_any_other_order_only_keys_tell() {
+        let (up, down): (&[_], &[_]) = (&[(10, "a"), (20, "b")], &[(50, "c"), (40, "d")]);
+        let (steps, trail) = walk(&[up, down, up, down, &[(50, "c"), (-1, "e")], down, up]);
+        assert_eq!(steps, "++.!+.!");
+        assert_eq!(
+            (trail.rest(window(0, 100)), trail.lowest_second()),
+            (None, None)
+        );
+        // What nobody had seen before is new, wherever it comes from.
+        let mut trail = Trail::of(window(0, 100));
+        assert!(trail.advances(&page(&[(90, "a"), (10, "b")])));
+        assert_eq!(
+            trail.step(&page(&[(80, "late"), (70, "x")]), true),
+            Step::Forward
+        );
+    }
+}
