@@ -317,3 +317,15 @@ fn questions_for_the_time_suit_every_clock() {
     assert_eq!(question(0, at(0)).unwrap().span(), TimeDelta::minutes(1));
     assert_eq!(question(0, DateTime::<Utc>::MIN_UTC), None);
 }
+
+#[test]
+fn a_clock_that_is_off_by_more_than_a_hundred_years_is_none() {
+    let hundred = 36_500 * 86_400;
+    for (off, is_told) in [(hundred, true), (hundred + 1, false), (-hundred - 2, false)] {
+        let mut site = Site::new(off, 0);
+        for second in 1..=10 {
+            site.answer(second, 0);
+        }
+        assert_eq!(site.skew(11).is_some(), is_told, "{off}");
+    }
+}

@@ -63,6 +63,9 @@ fn what_was_read_late_enough_is_final_and_raises_the_floor() {
         (window(40, 100), Phase::Settling(at(100))),
     ];
     assert_eq!(phases(&coverage), expected);
+    // Nobody asks again how many rows there are in what is final.
+    let rows = [window(10, 40), window(40, 100)].map(|part| coverage.rows(part).round());
+    assert_eq!(rows, [0.0, 60.0]);
     coverage.lose(loss(window(0, 10)));
     assert_eq!(coverage.floor(), at(40));
     assert_eq!(coverage.lost(), [window(0, 10)]);
@@ -256,4 +259,18 @@ fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
         coverage.skipped().last(),
         Some(&window(100 + 59 * 60, 130 + 59 * 60))
     );
+}
+
+#[test]
+fn what_lies_around_an_instant_was_never_read_or_is_nothing() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(10));
+    coverage.read(window(10, 20), at(20), 1);
+    coverage.reach(at(30));
+    assert_eq!(coverage.unread_around(at(5)), Some(window(0, 10)));
+    assert_eq!(coverage.unread_around(at(15)), None);
+    assert_eq!(coverage.unread_around(at(20)), Some(window(20, 30)));
+    assert_eq!(coverage.unread_around(at(30)), None);
+    coverage.backfill(window(-10, -5), false);
+    assert_eq!(coverage.unread_around(at(-7)), Some(window(-10, -5)));
 }

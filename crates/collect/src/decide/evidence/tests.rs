@@ -356,6 +356,23 @@ fn an_answer_for_what_was_refused_takes_everything_back() {
 }
 
 #[test]
+fn what_an_answer_leaves_is_asked_for_at_once_and_without_the_hint() {
+    let mut site = Site::new(10 * DAY);
+    site.refuse(window(0, 3600), Some(5 * DAY), 0);
+    assert_eq!(site.next(1), [window(5 * DAY, 5 * DAY + 60)]);
+    site.answer(window(20 * DAY, 20 * DAY + 60), 1);
+    assert_eq!(site.next(1), [window(10 * DAY, 10 * DAY + 60)]);
+    // The end of the reach waits for its second refusal, until a part of it is answered for.
+    let mut site = Site::found(10 * DAY);
+    let end = site.next(601)[0];
+    assert_eq!(site.next(20), []);
+    let within = Window::new(end.start() + TimeDelta::seconds(10), end.end()).unwrap();
+    site.answer(within, 20);
+    let left = Window::new(end.start(), within.start()).unwrap();
+    assert_eq!(site.next(20), [left]);
+}
+
+#[test]
 fn what_follows_what_is_refused_and_is_refused_too_is_held_with_it() {
     let mut site = Site::new(NOW);
     site.gap = window(0, 100);

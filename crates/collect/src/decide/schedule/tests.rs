@@ -329,6 +329,7 @@ fn a_backfill_that_is_refused_is_held_too_and_forgotten_when_it_is_given_up() {
     assert_eq!(schedule.beside(at(0), start), None, "it is busy");
     schedule.give_back(question);
     schedule.give_up_backfill(|_| false);
+    assert!(schedule.is_collecting());
     assert_eq!(schedule.beside(at(0), start), None);
     assert_eq!(schedule.refused().count(), 0);
     // Beside others that are held, a gap ends where they begin.
@@ -339,6 +340,48 @@ fn a_backfill_that_is_refused_is_held_too_and_forgotten_when_it_is_given_up() {
     let mut held: Vec<_> = schedule.refused().collect();
     held.sort_by_key(Window::start);
     assert_eq!(held, [window(-9000, -5000), later]);
+}
+
+/// What is refused again, and what begins where nothing was read yet, is judged.
+#[test]
+fn what_was_never_read_is_judged_each_time_it_is_refused() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let start = Instant::now();
+    let first = window(0, 60);
+    let judged = schedule.refuse(first, None, time(at(60)), start);
+    assert_eq!(
+        judged,
+        Some(Judgement::Begun(first)),
+        "it begins at the edge"
+    );
+    let judged = schedule.refuse(first, None, time(at(60)), start);
+    assert_eq!(judged, Some(Judgement::Held(first)));
+}
+
+/// Without a collection, only what a backfill asks for is held.
+#[test]
+fn what_a_backfill_alone_is_refused_is_asked_for_until_it_is_given_up() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(7200));
+    let range = window(-7200, 1800);
+    let mut alone = Schedule::new(SETTINGS, coverage, Lateness::default()).only(range);
+    alone.backfill(range, false);
+    let start = Instant::now();
+    for refused in [window(0, 1800), window(-7200, -3600)] {
+        assert!(alone.refuse(refused, None, time(at(7200)), start).is_some());
+    }
+    assert_eq!(alone.refused().count(), 2);
+    let (lane, question) = alone.beside(at(7200), start).unwrap();
+    assert_eq!(lane, Lane::Backfill);
+    // Given up, but for what keeps it: what the collection misses is for the collection.
+    alone.give_up_backfill(|_| true);
+    alone.give_back(question);
+    let (lane, question) = alone.beside(at(7200), start).unwrap();
+    assert_eq!(lane, Lane::Backfill);
+    assert!(question.end() <= at(0), "{question}");
+    let held: Vec<_> = alone.refused().collect();
+    assert!(held.iter().all(|held| held.end() <= at(0)), "{held:?}");
+    assert_eq!(held.len(), 1);
 }
 
 #[test]
@@ -404,6 +447,15 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
     assert_eq!(turn(&mut schedule, 123, at(123 * 60)), []);
     schedule.busy.clear();
     assert_eq!(turn(&mut schedule, 124, at(124 * 60)).len(), 3);
+    // What was overdue before this process began has this process's time, too, to the second.
+    let mut schedule = new();
+    schedule.coverage.read(window(0, 60), at(60), 0);
+    let hours = 10 * 60;
+    for minute in 0..=60 {
+        let given_up = turn(&mut schedule, hours + minute, at((hours + minute) * 60));
+        let is_over = minute == 60;
+        assert_eq!((minute, given_up.len()), (minute, usize::from(is_over)));
+    }
     // A clock that jumps makes no time pass: neither the one that decides ...
     let mut schedule = new();
     for minute in 1..=30 {
@@ -462,8 +514,13 @@ fn cuts_are_kept_until_their_window_is_read() {
     }
     let (_, half) = schedule.beside(now, instant).unwrap();
     assert_eq!((half.start(), half.end()), (first.start(), cut));
+    let before = schedule.clone();
     complete(&mut schedule, half, now, 0, now);
-    assert_eq!(schedule.cuts.len(), 0);
+    assert_eq!(schedule.cuts.len(), 0, "it ends there");
+    let mut schedule = before;
+    let other = Window::new(cut, first.end()).unwrap();
+    complete(&mut schedule, other, now, 0, now);
+    assert_eq!(schedule.cuts.len(), 0, "it begins there");
 }
 
 #[test]
@@ -592,6 +649,8 @@ fn a_backfill_comes_last_or_alone() {
     assert_eq!(alone.unread(range).count(), 2);
     // Given up, but for what is being read.
     alone.give_up_backfill(|_| false);
+    let wanted: Vec<_> = alone.coverage().wanted().collect();
+    assert_eq!(wanted, [window(-1800, 0)]);
     complete(&mut alone, window(-1800, 0), now, 0, now);
     assert_eq!(alone.beside(now, Instant::now()), None);
     assert_eq!(alone.coverage().wanted().count(), 0);

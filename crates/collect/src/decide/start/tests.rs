@@ -271,7 +271,7 @@ fn the_newest_known_row_is_the_last_witness() {
     for timeline in [Found::Nothing, Found::Damaged("torn".to_owned())] {
         for position in [Position::Absent, unusable()] {
             let witnesses = Witnesses {
-                position,
+                position: position.clone(),
                 copy: None,
                 timeline: timeline.clone(),
                 newest_known: Some(at(60)),
@@ -281,6 +281,7 @@ fn the_newest_known_row_is_the_last_witness() {
             let stands = (start.coverage.mark(), start.coverage.edge());
             assert_eq!(stands, (since, since));
             names(&start, Weight::Error, &[at(60), since, at(140)]);
+            assert!(said(&start).1.contains(&position.to_string()));
             // Rows of the future tell nothing.
             let witnesses = Witnesses {
                 newest_known: Some(at(201)),
@@ -428,4 +429,12 @@ fn a_timeline_is_missed_where_anything_tells_that_there_was_one() {
         assert_eq!(start.coverage.mark(), at(0) - SETTLE);
         assert_eq!(said(&start).0, Weight::Warning);
     }
+}
+
+#[test]
+fn a_position_is_named_in_words() {
+    let words = [Position::Absent, unusable(), Position::At(at(0))].map(|one| one.to_string());
+    assert_eq!(words[0], "there is none");
+    assert_eq!(words[1], "why");
+    assert_eq!(words[2], at(0).to_string());
 }
