@@ -7,13 +7,11 @@ mod summary;
 
 use std::process::ExitCode;
 
-use base::http::chain;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
-use sekoia::{Directories, Environment, Errand, ErrandError, Registry, Topic};
+use sekoia::{Directories, Environment, Registry};
 
 use self::{display::Display, session::Session};
-use super::screen::say;
-use crate::triggers;
+use super::errand;
 
 /// The exit code for dates that cannot be used.
 const UNUSABLE: u8 = 2;
@@ -35,7 +33,8 @@ pub(super) fn command() -> Command {
              that leaves of the quota; else this command does it itself. It goes on where it was \
              when it is given again after a stop. Without --from it goes on with what is not \
              finished.\n\nA DATE is a day (2026-11-01, in UTC), a time (2026-11-01T08:30:00+01:00, \
-             without a zone in UTC), or how long ago (-7d, -36h, -90m).",
+             without a zone in UTC), a month or a day in \
+             your time zone (2026-11, yesterday, today), or how long ago (-7d, -36h, -1d12h).",
         )
         .after_help(summary::exit_codes())
         .arg(super::trigger())
@@ -102,27 +101,10 @@ pub(super) async fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
-        Ok(trigger) => trigger,
-        Err(unclear) => {
-            say(&format!("message-trace: {unclear}"));
-            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
-        }
-    };
-    let display = Display::new();
+    let wish = Wish::read(arguments);
+    let display = Display::new(wish.dry_run);
     let console = display.console();
-    let errand = Errand::prepare(registry, &trigger, directories, environment, console).await;
-    match errand {
-        Ok(mut errand) => {
-            triggers::backfill::enter(&mut errand).await?;
-            Session::new(&errand, display, Wish::read(arguments))
-                .run()
-                .await
-        }
-        Err(ErrandError::Settings(error)) => {
-            say(&format!("message-trace: {}", chain(&error)));
-            Ok(ExitCode::from(Topic::SETTINGS.exit_code))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let chosen = super::chosen(registry, &directories, &environment, arguments);
+    let errand = errand::prepare(registry, chosen, directories, environment, console).await?;
+    Session::new(&errand, display, wish).run().await
 }

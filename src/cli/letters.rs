@@ -2,21 +2,22 @@
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
-use base::http::chain;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use collect::letters::{
     Content, Letter,
     order::{Act, ORDER_FILE, Order, Outcome},
 };
 use sekoia::{
-    Console, Directories, Environment, Errand, ErrandError, Level, Registry, StartError,
-    StorageError, Topic,
+    Console, Directories, Environment, Errand, Level, Registry, StartError, StorageError,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::screen::{Screen, say};
+use super::{
+    errand,
+    screen::{Screen, say},
+};
 use crate::triggers;
 
 /// The exit code when letters stay that were to go.
@@ -80,28 +81,13 @@ pub(super) async fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
-        Ok(trigger) => trigger,
-        Err(unclear) => {
-            say(&format!("message-trace: {unclear}"));
-            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
-        }
-    };
+    let chosen = super::chosen(registry, &directories, &environment, arguments);
     let console = Console::of_messages(|level, message| {
         if level >= Level::Warning {
             say(message);
         }
     });
-    let errand = Errand::prepare(registry, &trigger, directories, environment, console).await;
-    let mut errand = match errand {
-        Ok(errand) => errand,
-        Err(ErrandError::Settings(error)) => {
-            say(&format!("message-trace: {}", chain(&error)));
-            return Ok(ExitCode::from(Topic::SETTINGS.exit_code));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    triggers::backfill::enter(&mut errand).await?;
+    let errand = errand::prepare(registry, chosen, directories, environment, console).await?;
     let as_json = arguments.get_flag("json");
     let (act, arguments) = match arguments.subcommand() {
         Some(("retry", arguments)) => (Act::Retry, arguments),
@@ -114,6 +100,7 @@ pub(super) async fn run(
         .map(|ids| ids.cloned().collect())
         .filter(|_| !is_set("all"));
     let order = Order::new(Uuid::new_v4(), act, ids, is_set("also-cut"));
+    errand.works_as_owner()?;
     let outcome = perform(&errand, &order).await?;
     tell(&outcome, as_json)
 }

@@ -3,6 +3,7 @@
 mod backfill;
 mod check;
 mod config;
+mod errand;
 mod letters;
 mod manual;
 mod screen;
@@ -43,7 +44,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         // Whoever read the answer has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(error) => fail(&format!("message-trace: {}", chain(error.as_ref()))),
+        Err(error) => {
+            fail(&format!("message-trace: {}", chain(error.as_ref())));
+            ExitCode::from(errand::code(&error))
+        }
     }
 }
 
@@ -57,9 +61,15 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     let directories = directories(arguments);
     match command {
         "check" => wait_for(check::run(registry, directories, arguments)),
-        "backfill" => wait_for(backfill::run(registry, directories, arguments)),
-        "dead-letters" => wait_for(letters::run(registry, directories, arguments)),
-        "status" => wait_for(status::run(&directories, arguments)),
+        "backfill" => errand::told(
+            wait_for(backfill::run(registry, directories, arguments)),
+            arguments.get_flag("json"),
+        ),
+        "dead-letters" => errand::told(
+            wait_for(letters::run(registry, directories, arguments)),
+            arguments.get_flag("json"),
+        ),
+        "status" => wait_for(status::run(registry, &directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
         "man" => done(manual::man(command_line(registry), arguments)),

@@ -4,7 +4,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use base::{Clock, http::chain};
 use clap::{ArgMatches, Command};
-use sekoia::{Directories, Environment, Running, StartError};
+use sekoia::{Directories, Environment, Registry, Running, StartError, effective};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -26,6 +26,10 @@ pub(super) fn command() -> Command {
              asked at its ports for liveness and metrics. Nothing is changed.",
         )
         .after_help(exit_codes())
+        .arg(super::trigger().help(
+            "The trigger whose settings name the tenant; when it is left out, the tenant that was \
+             collected last",
+        ))
         .arg(super::json())
 }
 
@@ -45,15 +49,31 @@ fn exit_codes() -> String {
 
 /// Prints the status.
 pub(super) async fn run(
+    registry: &Registry,
     directories: &Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let as_json = arguments.get_flag("json");
-    let running = match Running::find(directories, Environment::process()).await {
-        Err(error) if as_json => return unknown(&error),
-        running => running?,
+    let trigger = arguments.get_one::<String>("trigger");
+    let found = match trigger {
+        None => Ok(None),
+        Some(trigger) => {
+            let effective = effective(registry, trigger, directories, Environment::process());
+            effective.map(|(values, ..)| triggers::Subject::of_settings(trigger, &values))
+        }
     };
-    let Status { verdict, lines } = triggers::status(&running, Clock::system().now()).await;
+    let found = match found {
+        Ok(subject) => Running::find(directories, Environment::process())
+            .await
+            .map(|running| (subject, running)),
+        Err(error) => Err(error),
+    };
+    let (subject, running) = match found {
+        Err(error) if as_json => return unknown(&error),
+        found => found?,
+    };
+    let now = Clock::system().now();
+    let Status { verdict, lines } = triggers::status(&running, subject.as_ref(), now).await;
     if as_json {
         let lines = lines.into_iter().filter(|line| !line.facts.is_null());
         let mut document: Map<String, Value> = lines

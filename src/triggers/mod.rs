@@ -31,7 +31,10 @@ mod tests;
 
 use sekoia::Registry;
 
-pub(crate) use self::status::{Status, Verdict, status};
+pub(crate) use self::{
+    status::{Status, Verdict, status},
+    tenant::Subject,
+};
 
 /// The manifest of the module, compiled in.
 const MODULE_MANIFEST: &str = include_str!("../../manifest.json");

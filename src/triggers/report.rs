@@ -318,17 +318,22 @@ impl Report {
             phase,
             range,
             rows,
-            new,
+            accepted,
             known,
+            refused,
             ..
         } = progress;
         let ended = match phase {
             Phase::Cancelled => "is cancelled",
             Phase::Running | Phase::Done => "is done",
         };
+        let kept = match refused {
+            0 => String::new(),
+            refused => format!(", and {refused} are kept as dead letters"),
+        };
         self.log.info(format!(
-            "The backfill of the rows received from {range} {ended}: {rows} rows were read, {new} \
-             sent, and {known} had been delivered already."
+            "The backfill of the rows received from {range} {ended}: {rows} rows were read, the intake \
+             has accepted {accepted}, {known} were known already{kept}."
         ));
     }
 

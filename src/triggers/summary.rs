@@ -17,6 +17,9 @@ const QUIET_PERIOD: TimeDelta = TimeDelta::minutes(10);
 /// How often a warning is repeated that has not lost its reason.
 const REPEATED: TimeDelta = TimeDelta::hours(24);
 
+/// A clock that is off by more is worth a warning.
+const NOTABLE: TimeDelta = TimeDelta::minutes(1);
+
 /// Timers are not exact to the millisecond.
 const EARLY: TimeDelta = TimeDelta::seconds(2);
 
@@ -33,6 +36,7 @@ struct State {
     said_coarse: Option<DateTime<Utc>>,
     said_better: Option<DateTime<Utc>>,
     said_skew: Option<DateTime<Utc>>,
+    said_small_skew: Option<DateTime<Utc>>,
     said_outside: Option<DateTime<Utc>>,
     /// Rows outside of their window since then.
     outside: usize,
@@ -96,21 +100,32 @@ impl Summary {
                 better.num_hours()
             ))
         });
-        let skew = standing.skew.filter(|skew| skew.abs() > BOUND);
-        let skew = skew.filter(|_| due(&mut state.said_skew, now));
+        let skew = standing.skew.filter(|skew| skew.abs() > NOTABLE);
+        let skew = skew.filter(|skew| {
+            let is_far = skew.abs() > BOUND;
+            let said = match is_far {
+                true => &mut state.said_skew,
+                false => &mut state.said_small_skew,
+            };
+            due(said, now)
+        });
         let skew = skew.map(|skew| {
             let way = if skew > TimeDelta::zero() {
                 "behind"
             } else {
                 "ahead of"
             };
-            Line::Error(format!(
+            let text = format!(
                 "The clock of this machine is {} {way} the service's, as several of its answers \
                  agree: set it right (NTP). Rows are asked for by the service's clock; nothing is \
                  called lost or final, and no delivered row is forgotten, before both clocks allow \
                  it.",
                 words::span(skew.abs())
-            ))
+            );
+            match skew.abs() > BOUND {
+                true => Line::Error(text),
+                false => Line::Warning(text),
+            }
         });
         [progress, coarse, better, skew]
             .into_iter()
@@ -264,7 +279,7 @@ mod tests {
                 .into_iter()
                 .find(|line| matches!(line, Line::Error(_)))
         };
-        assert_eq!((lines(0, 300), lines(1, -300)), (None, None));
+        assert_eq!((lines(0, 300), lines(1, -300)), (None, None), "a warning");
         let Some(Line::Error(text)) = lines(2, 2 * 86_400) else {
             panic!("nothing was said");
         };
@@ -274,6 +289,24 @@ mod tests {
             panic!("nothing was said");
         };
         assert!(text.contains("is 5 min ahead of the service's"), "{text}");
+    }
+
+    #[test]
+    fn a_clock_that_is_off_by_more_than_a_minute_is_a_warning() {
+        let summary = Summary::default();
+        let lines = |minutes, seconds| {
+            let skew = Some(TimeDelta::seconds(seconds));
+            let lines = summary.lines(&Standing { skew, ..standing() }, None, at(minutes));
+            lines
+                .into_iter()
+                .find(|line| matches!(line, Line::Warning(_)))
+        };
+        assert_eq!((lines(0, 60), lines(1, -60)), (None, None));
+        let Some(Line::Warning(text)) = lines(2, -61) else {
+            panic!("nothing was said");
+        };
+        assert!(text.contains("is 61 s ahead of the service's"), "{text}");
+        assert_eq!(lines(3, 90), None, "once a day");
     }
 
     #[test]

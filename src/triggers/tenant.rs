@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, Utc};
 use collect::{journal, timeline::TIMELINE_FILE};
-use sekoia::{Log, RunError, Storage, StorageError};
+use sekoia::{Effective, Log, RunError, Storage, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -56,7 +56,7 @@ impl Origin {
 
 /// Whose mail the settings are about, and by which service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     /// A GUID or a domain, in small letters.
     tenant: String,
     origin: Origin,
@@ -79,6 +79,23 @@ impl Subject {
             .rsplit_once('@')
             .map_or(account, |(_, domain)| domain);
         Self::new(domain, Origin::Reporting)
+    }
+
+    /// Of the settings of a trigger; none when they name nobody.
+    pub(crate) fn of_settings(command: &str, values: &[Effective]) -> Option<Self> {
+        let text = |name: &str| {
+            let found = values
+                .iter()
+                .find(|one| one.object.is_some() && one.name == name);
+            let text = found?.value.as_ref()?.as_str()?;
+            Some(text.to_owned()).filter(|text| !text.is_empty())
+        };
+        let app = |origin| text("tenant_id").map(|tenant| Self::new(&tenant, origin));
+        match command {
+            "message_trace_graph" => app(Origin::Graph),
+            "message_trace_oauth" => app(Origin::Reporting),
+            _ => text("account_name").map(|account| Self::of_account(&account)),
+        }
     }
 
     /// The folder of a state that is not the first.
@@ -259,25 +276,24 @@ async fn read(storage: &Storage, name: &str) -> Result<Option<Binding>, StorageE
 #[derive(Debug)]
 pub(super) struct States {
     bound: Vec<Bound>,
-    in_use: String,
 }
 
 impl States {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        let (bound, in_use) = bound(storage).await?;
-        Ok(Self { bound, in_use })
+        let (bound, _) = bound(storage).await?;
+        Ok(Self { bound })
     }
 
-    /// Whose mail the state is about that was in use last, and which others there are; the same for
-    /// machines. None before the first run.
-    pub(super) fn tell(&self) -> Option<(String, Value)> {
-        let is_in_use = |one: &&Bound| one.folder == self.in_use;
-        let current = self.bound.iter().find(is_in_use)?;
+    /// Whose mail the state in a folder is about, and which others there are; the same for machines.
+    /// None before the first run.
+    pub(super) fn tell(&self, folder: &str) -> Option<(String, Value)> {
+        let is_this = |one: &&Bound| one.folder == folder;
+        let current = self.bound.iter().find(is_this)?;
         let mut text = current.binding.told();
-        if !self.in_use.is_empty() {
-            text.push_str(&format!(", in the folder {}", self.in_use));
+        if !folder.is_empty() {
+            text.push_str(&format!(", in the folder {folder}"));
         }
-        let others = self.bound.iter().filter(|one| !is_in_use(one));
+        let others = self.bound.iter().filter(|one| !is_this(one));
         let others: Vec<String> = others.map(|one| one.binding.told()).collect();
         if !others.is_empty() {
             text.push_str(&format!(
@@ -295,7 +311,7 @@ impl States {
             "name": tenant,
             "id": tenant_id,
             "service": service,
-            "folder": self.in_use,
+            "folder": folder,
             "others": others,
         });
         Some((text, facts))
@@ -303,9 +319,9 @@ impl States {
 }
 
 /// The folder of the state that was in use last, for people who have given no settings.
-pub(super) async fn in_use(storage: &Storage) -> Result<Storage, StorageError> {
+pub(super) async fn folder_in_use(storage: &Storage) -> Result<String, StorageError> {
     let (_, folder) = bound(storage).await?;
-    Ok(storage.inside(&folder))
+    Ok(folder)
 }
 
 /// The folder of the subject's state; nothing is changed.

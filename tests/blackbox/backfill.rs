@@ -82,7 +82,7 @@ async fn without_a_trigger_it_is_delivered_once_and_the_trigger_begins_as_at_a_f
     assert_eq!(said.code, Some(0), "{said}");
     let rows = world.emulator.rows(start, end).len() as u64;
     assert_eq!(accepted(&world), rows, "{said}");
-    let sent = format!("{rows} new ones sent");
+    let sent = format!("{rows} accepted by the intake, ");
     assert!(said.stdout.contains(&sent), "{said}");
     assert!(!world.data().join("context.json").exists(), "no position");
 
@@ -280,8 +280,7 @@ async fn a_dry_run_counts_and_changes_nothing() {
     let said = backfill(&world, &range).await;
     assert_eq!(said.code, Some(0), "{said}");
     assert!(
-        said.stdout
-            .contains(&format!("{rows} new ones would be sent")),
+        said.stdout.contains(&format!("{rows} would be sent")),
         "{said}"
     );
     assert_eq!(accepted(&world), 0);
@@ -292,8 +291,7 @@ async fn a_dry_run_counts_and_changes_nothing() {
     let before = accepted(&world);
     let said = backfill(&world, &range).await;
     assert!(
-        said.stdout
-            .contains(&format!("{rows} new ones would be sent")),
+        said.stdout.contains(&format!("{rows} would be sent")),
         "{said}"
     );
     process.stop().await;
@@ -349,7 +347,7 @@ async fn dates_that_cannot_be_had_are_refused() {
         (
             &graph,
             &["--from", "monday"],
-            "is not a date: write a day such as 2026-11-01",
+            "is not a date: write a day such as 2026-11-01 (UTC), a time such as",
         ),
         (&graph, &[], "say where to begin"),
     ] {
@@ -372,7 +370,7 @@ async fn dates_that_cannot_be_had_are_refused() {
         code.parse::<u8>().ok()
     });
     let codes: Vec<_> = codes.collect();
-    assert_eq!(codes.len(), 6, "{help}");
+    assert_eq!(codes.len(), 7, "{help}");
     for code in codes {
         assert!(page.contains(&format!("\n| {code} | ")), "docs: {code}");
     }
@@ -420,7 +418,7 @@ async fn a_terminal_shows_a_bar() {
     command.env_remove("NO_COLOR");
     let text = in_terminal(command, 80).await;
     assert!(text.contains(" %  ") && text.contains("=>"), "{text:?}");
-    assert!(text.contains(" new, 0 known, until "), "{text:?}");
+    assert!(text.contains(" accepted, 0 known, until "), "{text:?}");
     assert!(!text.contains("100 %  \r"), "{text:?}");
     assert!(text.contains("Done: of the rows received from"), "{text:?}");
     for line in text.lines().filter(|line| line.starts_with("Delivering")) {
@@ -497,4 +495,134 @@ async fn it_asks_for_nothing_but_the_range() {
         let within = |at: &DateTime<Utc>| start - margin <= *at && *at <= end + margin;
         assert!(dates.iter().all(within), "{filter}");
     }
+}
+
+/// What machines get when it cannot begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_get_an_object_whatever_happens() {
+    let world = World::graph(1).await;
+    for (changes, arguments, code, text) in [
+        (json!({}), &["--from", "monday"][..], 2, "is not a date"),
+        (json!({}), &[], 2, "say where to begin"),
+        (json!({"quota": 0}), &["--from", "-1d"], 10, "quota"),
+    ] {
+        world.configure(changes);
+        let arguments = [&["message_trace_graph", "--json"], arguments].concat();
+        let said = backfill(&world, &arguments).await;
+        assert_eq!(said.code, Some(code), "{said}");
+        let told: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+        assert_eq!(
+            (&told["outcome"], &told["exit_code"]),
+            (&json!("failed"), &json!(code))
+        );
+        assert!(told["problem"].as_str().unwrap().contains(text), "{said}");
+        assert_eq!(said.stderr, "", "{said}");
+    }
+    world.configure(json!({}));
+    let said = backfill(&world, &["--cancel", "--json"]).await;
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((said.code, &told["outcome"]), (Some(0), &json!("nothing")));
+}
+
+/// An order that is given up before the trigger has taken it up was not delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_given_up_before_it_is_taken_up_is_cancelled() {
+    let world = World::graph(30).await;
+    // The time is never known, so that nothing is taken up.
+    world.configure(json!({"client_secret": "another~secret"}));
+    let mut process = world.start();
+    process.prints("the client secret is wrong").await;
+    let mut follower = Process::start(command(&world, &["--from", "-1d", "--json"]));
+    follower.prints("The running trigger delivers").await;
+    let said = backfill(&world, &["--cancel", "--json"]).await;
+    let told: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    assert_eq!(
+        (said.code, &told["outcome"]),
+        (Some(0), &json!("cancelled")),
+        "{said}"
+    );
+    assert_eq!(told["seconds_delivered_before"], 0, "{said}");
+    assert_eq!(told["accepted"], 0, "{said}");
+    let code = follower.ends().await.code();
+    assert_eq!(code, Some(5), "{}", follower.output());
+    process.stop().await;
+
+    // And while the trigger collects.
+    world.configure(json!({}));
+    let mut process = world.start();
+    world.all_delivered().await;
+    up_to_date(&world).await;
+    let mut order = json!({
+        "version": 1, "id": "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f22", "words": ["-5h", "-4h"],
+        "again": false, "cancelled": true,
+    });
+    let ((_, from), (_, to)) = (ago(&world, 5), ago(&world, 4));
+    order["range"] = json!([from, to]);
+    fs::write(world.data().join("backfill.json"), order.to_string()).unwrap();
+    until("it has ended", || progress(&world)["id"] == order["id"]).await;
+    assert_eq!(progress(&world)["phase"], "cancelled");
+    assert_eq!(progress(&world)["asked"], 3600, "all of it was left");
+    process.prints("is cancelled: 0 rows were read").await;
+    process.stop().await;
+}
+
+/// What the intake does not accept is not told as sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_of_what_the_intake_has_accepted() {
+    let world = World::graph(30).await;
+    world.configure(json!({"intake_key": "another-key"}));
+    let mut alone = Process::start(command(&world, &["--from", "-1d", "--json"]));
+    alone.prints("it does not know the intake key").await;
+    until("all is read", || progress(&world)["new"] == 30).await;
+    alone.signal("INT");
+    assert_eq!(alone.ends().await.code(), Some(3), "{}", alone.output());
+    assert_eq!(progress(&world)["accepted"], 0);
+    world.configure(json!({}));
+    let said = backfill(&world, &["--json"]).await;
+    let told: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    assert_eq!(
+        (&told["accepted"], &told["dry_run"]),
+        (&json!(30), &json!(false)),
+        "{said}"
+    );
+    assert_eq!(accepted(&world), 30);
+    let said = backfill(&world, &["--from", "-2d", "--dry-run", "--json"]).await;
+    let told: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
+    assert_eq!(
+        (&told["accepted"], &told["dry_run"]),
+        (&json!(0), &json!(true)),
+        "{said}"
+    );
+}
+
+/// One that has not ended is told by `status` and `check`.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_has_not_ended_is_told() {
+    let world = slow(3_000).await;
+    let mut alone = Process::start(command(&world, &["--from", "-3d"]));
+    until("some rows come", || accepted(&world) > 300).await;
+    alone.signal("INT");
+    assert_eq!(alone.ends().await.code(), Some(3));
+    let said = world.says(&["status"]).await;
+    for text in [
+        "\nbackfill",
+        " % are read",
+        "nothing works on it: the trigger, once started",
+    ] {
+        assert!(said.stdout.contains(text), "{text}: {said}");
+    }
+    let said = world.says(&["check", "--json"]).await;
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    let state = told["checks"].as_array().unwrap().iter();
+    let state = state.clone().find(|one| one["check"] == "state").unwrap();
+    let text = state["text"].as_str().unwrap();
+    assert!(
+        text.contains("a backfill is not finished: of the rows"),
+        "{said}"
+    );
+    assert!(state["facts"]["backfill"]["percent"].is_number(), "{said}");
+    let said = backfill(&world, &[]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let said = world.says(&["status"]).await;
+    assert!(!said.stdout.contains("\nbackfill"), "{said}");
 }

@@ -256,7 +256,14 @@ async fn a_wrong_clock() {
             settings.transport.skew_seconds = ahead
         })
         .await;
-        fails(&world, 13, "clock", &[text, "keep it so with NTP"]).await;
+        // The collection copes with it.
+        let said = world.says(&["check"]).await;
+        assert_eq!(said.code, Some(0), "{said}");
+        let clock = lines(&said, "warn");
+        assert!(
+            clock[0].contains(text) && clock[0].contains("keep it so with NTP"),
+            "{said}"
+        );
     }
 }
 
@@ -283,6 +290,7 @@ async fn bad_settings() {
     let said = fails(&world, 10, "settings", &texts).await;
     assert_eq!(lines(&said, "skipped").len(), 8, "{said}");
     assert!(said.stdout.contains("pass     data"), "{said}");
+    assert!(said.stdout.contains("pass     platform"), "{said}");
     assert_eq!(world.count(Endpoint::Token), 0);
 
     let settings = json!({"credential": "certificate", "client_secret": null, "certificate": "x"});
@@ -380,7 +388,8 @@ async fn beside_a_running_trigger_it_tells_what_was_delivered() {
     let said = world.says(&["check"]).await;
     assert_eq!(said.code, Some(0), "{said}");
     assert!(
-        said.stdout.contains("; a trigger is running on it"),
+        said.stdout
+            .contains("; a trigger is running on it, and a second one would not start"),
         "{said}"
     );
     assert!(
@@ -514,6 +523,78 @@ async fn it_can_wait_until_everything_passes() {
     assert_eq!(
         said.stderr.matches("Checking again every 1 s").count(),
         1,
+        "{said}"
+    );
+}
+
+/// Ports that others have, and those of the trigger that runs here.
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_free_or_our_own() {
+    let world = World::graph(3).await;
+    let taken = tokio::net::TcpListener::bind(("0.0.0.0", 0)).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    world.write("metrics_port", &port.to_string());
+    let text = format!("port {port} cannot be listened on");
+    fails(&world, 20, "ports", &[&text, "with the key metrics_port"]).await;
+    drop(taken);
+
+    world.write("metrics_port", "0");
+    let mut process = world.start();
+    world.all_delivered().await;
+    world.tell_ports(&mut process).await;
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let own = said.stdout.matches("is the running trigger's").count();
+    assert_eq!(own, 2, "{said}");
+    // Another folder: the ports are not its own.
+    let other = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    command.arg("check").arg("--config-dir").arg(world.config());
+    command.arg("--data-dir").arg(other.path());
+    let said = Said::of(command).await;
+    assert_eq!(said.code, Some(20), "{said}");
+    process.stop().await;
+}
+
+/// The platform's token is tried without starting anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_takes_the_token_or_not() {
+    let world = World::graph(3).await;
+    let said = world.says(&["check"]).await;
+    assert!(
+        said.stdout.contains("the platform takes the token"),
+        "{said}"
+    );
+    world.write("token", "another-token");
+    let texts = [
+        "the platform refuses the secrets with status 401",
+        "start the trigger again",
+    ];
+    let said = fails(&world, 21, "platform", &texts).await;
+    assert!(!said.to_string().contains("another-token"), "{said}");
+    world.write("url_callback", "http://127.0.0.1:9/callback");
+    let said = world.says(&["check"]).await;
+    assert_eq!(said.code, Some(0), "the collection goes on: {said}");
+    assert!(lines(&said, "warn")[0].contains("is not known"), "{said}");
+    assert!(world.emulator.callbacks().is_empty() && world.emulator.logs().is_empty());
+}
+
+/// A refusal of the query is told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_has_one_outcome() {
+    let world = World::graph(3).await;
+    let refused = emulator::Fault::answer(
+        403,
+        &[("content-type", "application/json")],
+        r#"{"error":{"code":"Forbidden","message":"no"}}"#,
+    );
+    world.emulator.fault(Endpoint::Graph, refused.times(1000));
+    let said = world.says(&["check"]).await;
+    let of_permission = |line: &&str| line.contains("permission  ");
+    let told: Vec<_> = said.stdout.lines().filter(of_permission).collect();
+    assert_eq!(told.len(), 1, "{said}");
+    assert!(
+        said.code == Some(15) || told[0].starts_with("pass"),
         "{said}"
     );
 }

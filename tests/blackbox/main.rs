@@ -25,6 +25,7 @@ mod network;
 mod oauth;
 mod object_storage;
 mod odd_answers;
+mod owner;
 mod platform;
 mod quota;
 mod refusals;

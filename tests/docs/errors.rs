@@ -24,7 +24,7 @@ const WITHOUT: [&str; 3] = [
 ];
 
 /// Texts that are no errors, or only a part of one that has its own entry.
-const NOT_ERRORS: [&str; 74] = [
+const NOT_ERRORS: [&str; 84] = [
     "StartDate eq datetime'…'",
     "; … was refused at … and …",
     "tunnel error: ",
@@ -70,6 +70,16 @@ const NOT_ERRORS: [&str; 74] = [
     "none: no collection has begun, only backfills",
     "; a backfill is not finished: …",
     ", done in about …",
+    ", and … are kept as dead letters",
+    "the ports for health and metrics are free, or the running trigger's",
+    "the platform is reached and takes the token; nothing is started",
+    "the user with uid …",
+    "sudo -u '…' …",
+    "give all files to the user of the trigger with",
+    "… are free for health and metrics",
+    "no `url_callback` is set, so that the log goes",
+    "the platform takes the token (asked for the secrets)",
+    "… is the running trigger's",
     "the oldest from …: read while the trigger runs",
     "did not keep the rows until they were asked for",
     "rows that surface late are looked for",

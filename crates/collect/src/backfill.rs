@@ -50,8 +50,9 @@ pub enum Phase {
     Cancelled,
 }
 
-/// How far a backfill has got. The counts are those of what was read for it; after a crash a window
-/// may be counted a second time, though its rows are delivered once.
+/// How far a backfill has got. Each count is made where it happens: at the reading, or when the receiver
+/// has accepted or refused. After a crash a window may be read and counted a second time, though its
+/// rows are delivered once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     version: u32,
@@ -77,10 +78,16 @@ pub struct Progress {
     pub windows: u64,
     /// Rows they had.
     pub rows: u64,
-    /// Rows that were sent.
+    /// Rows among them that were not known: they are sent, or would be.
     pub new: u64,
-    /// Rows that had been delivered already.
+    /// Rows among them that had been delivered already.
     pub known: u64,
+    /// Rows that the receiver has accepted.
+    #[serde(default)]
+    pub accepted: u64,
+    /// Rows that it will not accept, which are kept as dead letters.
+    #[serde(default)]
+    pub refused: u64,
     /// Seconds of the range that the source no longer kept.
     pub lost: i64,
     /// What keeps it from going on at the moment.
@@ -151,6 +158,8 @@ impl Progress {
             rows: 0,
             new: 0,
             known: 0,
+            accepted: 0,
+            refused: 0,
             lost: 0,
             trouble: None,
             next_request: None,

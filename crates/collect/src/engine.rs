@@ -487,7 +487,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.tell(Event::Asking { lane, window });
         let began = self.moment();
         let id = self.pending.begin(window, began);
-        let draft = self.draft(window);
+        let draft = self.draft(lane, window);
         // Windows of the live edge are alike, and fail for the same reason.
         if lane != Lane::Live {
             self.service.begun(reader);

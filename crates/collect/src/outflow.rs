@@ -10,6 +10,8 @@ use rows::{
 };
 use tokio::time::Instant;
 
+use super::Lane;
+
 /// A batch that is not full leaves so long after its last row, when the next page has not come: rows in
 /// hand do not wait for a service that fails, nor for its quota.
 const LINGER: Duration = Duration::from_secs(1);
@@ -20,6 +22,8 @@ pub(crate) struct Delivery<H> {
     pub(crate) id: BatchId,
     pub(crate) rows: Vec<Filed>,
     pub(crate) newest: Option<DateTime<Utc>>,
+    /// Whether they count for the backfill.
+    pub(crate) for_backfill: bool,
     /// Events and bytes that were in hand.
     pub(crate) held: (usize, usize),
     /// None when it was given up because of a stop.
@@ -37,6 +41,8 @@ pub(crate) struct Draft<B> {
     pub(crate) newest: Option<DateTime<Utc>>,
     /// When the page of its last row was taken in.
     pub(crate) filled: Option<Instant>,
+    /// Whether its rows count for the backfill.
+    pub(crate) for_backfill: bool,
 }
 
 impl<B> Draft<B> {
@@ -44,9 +50,10 @@ impl<B> Draft<B> {
         self.id
     }
 
-    pub(crate) fn new(id: BatchId, window: Window) -> Self {
+    pub(crate) fn new(id: BatchId, lane: Lane, window: Window) -> Self {
         Self {
             id,
+            for_backfill: lane == Lane::Backfill,
             otherwise: window.start(),
             batch: None,
             rows: Vec::new(),

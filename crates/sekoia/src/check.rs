@@ -1,5 +1,7 @@
 //! Whether a trigger could run: its settings, its data, and what else it tries out itself.
 
+mod surroundings;
+
 use std::fmt;
 
 use base::{Clock, http::chain};
@@ -46,6 +48,23 @@ impl Topic {
         exit_code: 11,
         about: "the data directory can be written, and has free space",
     };
+
+    /// The ports of a trigger.
+    pub const PORTS: Self = Self {
+        name: "ports",
+        exit_code: 20,
+        about: "the ports for health and metrics are free, or the running trigger's",
+    };
+
+    /// The platform.
+    pub const PLATFORM: Self = Self {
+        name: "platform",
+        exit_code: 21,
+        about: "the platform is reached and takes the token; nothing is started",
+    };
+
+    /// What is looked at for every trigger.
+    pub(super) const COMMON: [Self; 4] = [Self::SETTINGS, Self::DATA, Self::PORTS, Self::PLATFORM];
 }
 
 /// What became of a topic.
@@ -94,7 +113,8 @@ pub struct Findings<'a> {
     summary: String,
     /// Sentences about what fits but looks wrong.
     suspicions: Vec<String>,
-    data: Option<Finding>,
+    /// What was found around the trigger.
+    around: Vec<Finding>,
 }
 
 impl fmt::Debug for Findings<'_> {
@@ -142,10 +162,15 @@ impl Findings<'_> {
         }
     }
 
-    /// Tells what was found of the data directory.
-    pub fn data(&mut self) {
-        if let Some(finding) = self.data.take() {
-            (self.report)(finding);
+    /// Tells what was found around the trigger: data directory, ports and platform.
+    pub fn surroundings(&mut self) {
+        for finding in std::mem::take(&mut self.around) {
+            self.push(
+                finding.topic,
+                finding.outcome,
+                &finding.text,
+                Value::Object(finding.facts),
+            );
         }
     }
 
@@ -180,7 +205,7 @@ pub async fn check(
         log: log.clone(),
         summary: String::new(),
         suspicions: Vec::new(),
-        data: None,
+        around: Vec::new(),
     };
     let data = directories.data.clone();
     let started = Host::process(directories, environment, quiet, CancellationToken::new())
@@ -191,7 +216,11 @@ pub async fn check(
         });
     let prepared = match started {
         Ok((reader, start)) => {
-            findings.data = Some(of_data(reader.examine().await));
+            let examined = reader.examine().await;
+            let in_use = examined.in_use;
+            findings.around.push(of_data(examined));
+            findings.around.extend(start.ports(&reader, in_use).await);
+            findings.around.push(start.platform().await);
             let settings = start.settings().await;
             settings.map(|settings| (start, reader, settings))
         }
@@ -211,7 +240,7 @@ pub async fn check(
         }
         Err(error) => {
             findings.settings(Err(error));
-            findings.data();
+            findings.surroundings();
             for topic in topics {
                 findings.skip(*topic, "the settings must be right first");
             }
@@ -316,7 +345,7 @@ fn of_data(examined: Examined) -> Finding {
                 ""
             };
             let running = if examined.in_use {
-                "; a trigger is running on it"
+                "; a trigger is running on it, and a second one would not start"
             } else {
                 ""
             };

@@ -108,6 +108,15 @@ impl<'a> Errand<'a> {
         self.reader.storage().inside(&self.folder)
     }
 
+    /// Makes this process work as the user whose files they are: before anything is written, so that
+    /// the trigger can go on with every file.
+    ///
+    /// # Errors
+    /// When this user is another one, and not root.
+    pub fn works_as_owner(&self) -> Result<(), StartError> {
+        Ok(self.reader.works_as_owner()?)
+    }
+
     /// Whether a process has the files for itself.
     pub async fn is_in_use(&self) -> bool {
         self.reader.presence().await.1

@@ -59,7 +59,7 @@ pub trait Trigger: Send + Sync + 'static {
     ) -> impl Future<Output = ()> + Send {
         _ = (settings, context);
         findings.settings(Ok(()));
-        findings.data();
+        findings.surroundings();
         std::future::ready(())
     }
 }
@@ -136,7 +136,7 @@ impl Registry {
 
     /// Everything that checks of these triggers go through, without repetition.
     pub fn topics(&self) -> Vec<Topic> {
-        let mut topics = vec![Topic::SETTINGS, Topic::DATA];
+        let mut topics = Topic::COMMON.to_vec();
         for topic in self.items.iter().flat_map(|item| item.topics) {
             if !topics.contains(topic) {
                 topics.push(*topic);

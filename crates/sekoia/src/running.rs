@@ -188,6 +188,16 @@ impl Answers {
     }
 }
 
+/// Whether what answers at this port works on the files with this id.
+pub(crate) async fn works_on(port: u16, id: Uuid) -> bool {
+    let Ok(http) = Http::client(&ClientOptions::default()) else {
+        return false;
+    };
+    let answer = get(&http, port, "health").await;
+    let told = answer.and_then(|(_, body)| serde_json::from_slice::<Errors>(&body).ok());
+    told.is_some_and(|told| told.data == Some(id))
+}
+
 /// None, too, when the files cannot be read: what else is told of them says so.
 async fn kept_error(storage: &Storage) -> Option<LogLine> {
     let text = storage.read(LAST_ERROR_FILE).await.ok()??;

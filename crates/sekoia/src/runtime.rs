@@ -503,7 +503,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    fn asker(&self) -> Asker {
+    pub(super) fn asker(&self) -> Asker {
         Asker {
             platform: self.platform.clone(),
             http: self.host.http.clone(),

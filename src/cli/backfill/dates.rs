@@ -1,20 +1,23 @@
 //! Dates as people write them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, Utc};
+use chrono::{
+    DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc,
+};
 use rows::Window;
 
 use crate::triggers::backfill::Reach;
 
-/// The range that these words mean.
+/// The range that these words mean to a person in a time zone.
 pub(super) fn range(
     (from, to): (&str, &str),
     now: DateTime<Utc>,
     reach: Reach,
+    zone: &impl TimeZone,
 ) -> Result<Window, String> {
     // Rows have no finer times that matter, and states are easier to read.
     let now = now.trunc_subsecs(0);
-    let start = parse("--from", from, now)?;
-    let end = parse("--to", to, now)?;
+    let start = parse("--from", from, now, zone)?;
+    let end = parse("--to", to, now, zone)?;
     for (option, at) in [("--from", start), ("--to", end)] {
         if at > now {
             return Err(format!(
@@ -52,16 +55,22 @@ fn text(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn parse(option: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+fn parse(
+    option: &str,
+    text: &str,
+    now: DateTime<Utc>,
+    zone: &impl TimeZone,
+) -> Result<DateTime<Utc>, String> {
     let text = text.trim();
     let at = match text.strip_prefix('-') {
         Some(ago) => ago_of(ago).and_then(|ago| now.checked_sub_signed(ago)),
-        None => date(text, now),
+        None => date(text, now).or_else(|| own_date(text, now, zone)),
     };
     at.map(|at| at.trunc_subsecs(0)).ok_or_else(|| {
         format!(
             "{option} {text:?} is not a date: write a day such as 2026-11-01 (UTC), a time such as \
-             2026-11-01T08:30:00+01:00, or how long ago, such as -7d, -36h or -90m"
+             2026-11-01T08:30+01:00, a month or a day in your time zone such as 2026-11, yesterday or \
+             today, or how long ago, such as -7d, -36h or -1d12h"
         )
     })
 }
@@ -76,6 +85,22 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(day.and_time(NaiveTime::MIN).and_utc());
     }
+    // A zone without seconds.
+    let zoned = [
+        "%Y-%m-%dT%H:%M%#z",
+        "%Y-%m-%d %H:%M%#z",
+        "%Y-%m-%d %H:%M:%S%.f%#z",
+    ];
+    let with_zone = text
+        .strip_suffix(['Z', 'z'])
+        .map(|rest| format!("{rest}+00:00"));
+    let with_zone = with_zone.as_deref().unwrap_or(text);
+    let parsed = zoned
+        .iter()
+        .find_map(|form| DateTime::parse_from_str(with_zone, form).ok());
+    if let Some(zoned) = parsed {
+        return Some(zoned.to_utc());
+    }
     let forms = [
         "%Y-%m-%dT%H:%M:%S%.f",
         "%Y-%m-%d %H:%M:%S%.f",
@@ -88,18 +113,46 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     parsed.map(|utc| utc.and_utc())
 }
 
-/// How long ago, without the sign.
-fn ago_of(text: &str) -> Option<TimeDelta> {
-    let unit = text.chars().last()?;
-    let count: i64 = text.strip_suffix(unit)?.parse().ok()?;
-    let ago = match unit {
-        'w' => TimeDelta::try_weeks(count),
-        'd' => TimeDelta::try_days(count),
-        'h' => TimeDelta::try_hours(count),
-        'm' => TimeDelta::try_minutes(count),
-        _ => None,
+/// The beginning of a day or month in a person's own zone.
+fn own_date(text: &str, now: DateTime<Utc>, zone: &impl TimeZone) -> Option<DateTime<Utc>> {
+    let today = now.with_timezone(zone).date_naive();
+    let day = match text.to_lowercase().as_str() {
+        "today" => today,
+        "yesterday" => today.checked_sub_days(Days::new(1))?,
+        month => {
+            let (year, month) = month.split_once('-')?;
+            let is_plain = year.len() == 4 && month.len() == 2;
+            let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+            (is_plain && digits(year) && digits(month)).then_some(())?;
+            NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)?
+        }
     };
-    ago.filter(|ago| *ago >= TimeDelta::zero())
+    let midnight = day.and_time(NaiveTime::MIN);
+    // Where clocks are set at midnight, the day begins an hour later.
+    let later = midnight + TimeDelta::hours(1);
+    let found = zone.from_local_datetime(&midnight).earliest();
+    let found = found.or_else(|| zone.from_local_datetime(&later).earliest());
+    found.map(|begins| begins.to_utc())
+}
+
+/// How long ago, without the sign: numbers, each with its unit.
+fn ago_of(text: &str) -> Option<TimeDelta> {
+    let mut ago = TimeDelta::zero();
+    for part in text.split_inclusive(|c: char| c.is_ascii_alphabetic()) {
+        let unit = part.chars().last()?;
+        let count = part.strip_suffix(unit)?;
+        let is_number = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let count: i64 = is_number.then(|| count.parse().ok()).flatten()?;
+        let span = match unit {
+            'w' => TimeDelta::try_weeks(count),
+            'd' => TimeDelta::try_days(count),
+            'h' => TimeDelta::try_hours(count),
+            'm' => TimeDelta::try_minutes(count),
+            _ => None,
+        };
+        ago = ago.checked_add(&span?)?;
+    }
+    (!text.is_empty()).then_some(ago)
 }
 
 #[cfg(test)]
@@ -117,7 +170,12 @@ mod tests {
     }
 
     fn window(from: &str, to: &str) -> Result<Window, String> {
-        range((from, to), now(), REACH)
+        range(
+            (from, to),
+            now(),
+            REACH,
+            &chrono::FixedOffset::east_opt(3600).unwrap(),
+        )
     }
 
     fn refused(from: &str, to: &str) -> String {
@@ -136,6 +194,13 @@ mod tests {
             ("-36h", "2026-11-20T22:00:00Z"),
             ("-90m", "2026-11-22T08:30:00Z"),
             ("-2w", "2026-11-08T10:00:00Z"),
+            ("-1d12h", "2026-11-20T22:00:00Z"),
+            ("2026-11-01T08:30+01:00", "2026-11-01T07:30:00Z"),
+            ("2026-11-01 08:30Z", "2026-11-01T08:30:00Z"),
+            ("2026-11-01T08:30-0530", "2026-11-01T14:00:00Z"),
+            ("today", "2026-11-21T23:00:00Z"),
+            ("Yesterday", "2026-11-20T23:00:00Z"),
+            ("2026-11", "2026-10-31T23:00:00Z"),
         ] {
             let meant: DateTime<Utc> = meant.parse().unwrap();
             let window = window(words, "now").unwrap();
@@ -147,8 +212,13 @@ mod tests {
         for words in [
             "",
             "-",
-            "yesterday",
             "-7",
+            "-d",
+            "-1d12",
+            "-99999999999999w",
+            "2026-13",
+            "26-11",
+            "tomorrow",
             "-7y",
             "--7d",
             "2026-13-01",

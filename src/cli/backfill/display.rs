@@ -21,10 +21,12 @@ pub(super) struct Display {
     on_terminal: bool,
     said: Option<Instant>,
     last: String,
+    /// Whether nothing leaves.
+    dry_run: bool,
 }
 
 impl Display {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(dry_run: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}");
         if let Ok(style) = style {
@@ -35,6 +37,7 @@ impl Display {
             on_terminal: std::io::stderr().is_terminal(),
             said: None,
             last: String::new(),
+            dry_run,
         }
     }
 
@@ -59,7 +62,7 @@ impl Display {
             progress.asked.max(1),
             progress.left.clamp(0, progress.asked.max(1)),
         );
-        let text = told(progress, now);
+        let text = told(progress, self.dry_run, now);
         if self.on_terminal {
             if self.bar.is_hidden() {
                 self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -87,10 +90,13 @@ fn above(bar: &ProgressBar, text: &str) {
     bar.suspend(|| say(text));
 }
 
-fn told(progress: &Progress, now: DateTime<Utc>) -> String {
+fn told(progress: &Progress, dry_run: bool, now: DateTime<Utc>) -> String {
+    let (count, word) = match dry_run {
+        true => (progress.new, "new"),
+        false => (progress.accepted, "accepted"),
+    };
     let mut text = format!(
-        "{} new, {} known, until {}",
-        progress.new,
+        "{count} {word}, {} known, until {}",
         progress.known,
         progress.complete_until.format("%m-%d %H:%M"),
     );

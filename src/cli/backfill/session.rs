@@ -3,13 +3,16 @@
 use std::{io::Write as _, pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
+use chrono::Local;
 use collect::backfill::{ORDER_FILE, Order, Phase, Progress};
 use rows::Window;
 use sekoia::{Errand, RunError, StartError, Storage, StorageError};
+use serde_json::json;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    super::errand::Trouble,
     UNUSABLE, Wish, dates,
     display::Display,
     summary::{self, Outcome},
@@ -35,6 +38,15 @@ const ON: &str = "`message-trace backfill` goes on with it, and `message-trace b
 /// How to come back to what a running trigger does.
 const SHOWN: &str = "`message-trace backfill` shows how far it is, and `message-trace backfill \
                      --cancel` gives it up.";
+
+/// What is wished for cannot be begun.
+fn refuse(sentence: &str) -> anyhow::Result<ExitCode> {
+    Err(Trouble {
+        code: UNUSABLE,
+        sentence: sentence.to_owned(),
+    }
+    .into())
+}
 
 /// Tells an order for what was skipped from one for dates.
 fn skipped_words() -> (String, String) {
@@ -66,10 +78,7 @@ impl<'a> Session<'a> {
                     order.cancelled = true;
                     self.perform(order, true).await
                 }
-                None => {
-                    self.display.say("There is no backfill to cancel.");
-                    Ok(ExitCode::SUCCESS)
-                }
+                None => self.nothing("There is no backfill to cancel."),
             };
         }
         if self.wish.skipped {
@@ -81,10 +90,11 @@ impl<'a> Session<'a> {
                 if order.words == words && order.again == self.wish.again {
                     return self.perform(order, false).await;
                 }
-                Ok(self.refuse_beside(&order))
+                self.refuse_beside(&order)
             }
-            (None, None) => Ok(self
-                .refuse("nothing is to be gone on with: say where to begin, e.g. with --from -7d")),
+            (None, None) => {
+                refuse("nothing is to be gone on with: say where to begin, e.g. with --from -7d")
+            }
             (_, Some(words)) => self.begin(words, &standing).await,
         }
     }
@@ -97,9 +107,9 @@ impl<'a> Session<'a> {
     ) -> anyhow::Result<ExitCode> {
         let reach = backfill::reach(self.errand).await?;
         let now = self.errand.clock().now();
-        let range = match dates::range((&words.0, &words.1), now, reach) {
+        let range = match dates::range((&words.0, &words.1), now, reach, &Local) {
             Ok(range) => range,
-            Err(sentence) => return Ok(self.refuse(&sentence)),
+            Err(sentence) => return refuse(&sentence),
         };
         let order = Order::new(Uuid::new_v4(), range, words, self.wish.again);
         if let Some(origin) = standing.origin.filter(|origin| range.start() < *origin) {
@@ -127,13 +137,11 @@ impl<'a> Session<'a> {
             return if is_that {
                 self.perform(order, false).await
             } else {
-                Ok(self.refuse_beside(&order))
+                self.refuse_beside(&order)
             };
         }
         let Some((first, others)) = standing.skipped.split_first() else {
-            self.display
-                .say("Nothing is skipped: nobody has moved the saved position on.");
-            return Ok(ExitCode::SUCCESS);
+            return self.nothing("Nothing is skipped: nobody has moved the saved position on.");
         };
         if !others.is_empty() {
             let count = others.len();
@@ -145,10 +153,10 @@ impl<'a> Session<'a> {
         let oldest = reach.oldest(self.errand.clock().now());
         let Some(range) = Window::new(first.start().max(oldest), first.end()) else {
             let Reach { service, kept, .. } = reach;
-            return Ok(self.refuse(&format!(
+            return refuse(&format!(
                 "{service} keeps rows for {} days: those received from {first} are gone",
                 kept.num_days()
-            )));
+            ));
         };
         let order = Order::new(Uuid::new_v4(), range, skipped_words(), false);
         if self.wish.dry_run {
@@ -158,16 +166,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn refuse_beside(&self, order: &Order) -> ExitCode {
-        self.refuse(&format!(
+    fn refuse_beside(&self, order: &Order) -> anyhow::Result<ExitCode> {
+        refuse(&format!(
             "the backfill of {} is not finished: {ON}",
             order.range
         ))
     }
 
-    fn refuse(&self, sentence: &str) -> ExitCode {
-        self.display.say(&format!("message-trace: {sentence}"));
-        ExitCode::from(UNUSABLE)
+    /// Nothing is to be done.
+    fn nothing(&self, text: &str) -> anyhow::Result<ExitCode> {
+        if self.wish.json {
+            let trigger = self.errand.command();
+            let document = json!({
+                "trigger": trigger, "outcome": "nothing", "exit_code": 0, "text": text,
+            });
+            writeln!(anstream::stdout(), "{document:#}")?;
+        } else {
+            self.display.say(text);
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Counts on a copy of the files.
@@ -191,6 +208,7 @@ impl<'a> Session<'a> {
 
     /// Has an order done, by a running trigger or else here.
     async fn perform(&mut self, order: Order, is_new: bool) -> anyhow::Result<ExitCode> {
+        self.errand.works_as_owner()?;
         let text = order.to_json()?;
         if !self.errand.is_in_use().await {
             let here = self.here(&order, is_new.then(|| text.clone())).await;
@@ -340,12 +358,17 @@ impl<'a> Session<'a> {
     ) -> anyhow::Result<ExitCode> {
         self.display.end();
         let progress = self.progress(files, order).await?;
+        let dry_run = self.wish.dry_run;
+        let outcome = match outcome {
+            Outcome::Cancelled if self.wish.cancel => Outcome::GivenUp,
+            other => other,
+        };
         if self.wish.json {
             let trigger = self.errand.command();
-            let summary = summary::json(trigger, outcome, order.range, progress.as_ref());
+            let summary = summary::json(trigger, outcome, order.range, progress.as_ref(), dry_run);
             writeln!(anstream::stdout(), "{summary:#}")?;
         } else if let Some(progress) = progress {
-            Screen::new().line("", 0, &summary::text(outcome, &progress))?;
+            Screen::new().line("", 0, &summary::text(outcome, &progress, dry_run))?;
         }
         Ok(outcome.exit_code().into())
     }

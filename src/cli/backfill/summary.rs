@@ -11,6 +11,9 @@ pub(super) enum Outcome {
     Done,
     /// Nothing was delivered, as asked.
     Counted,
+    /// Given up, as asked.
+    GivenUp,
+    /// Somebody else has given it up.
     Cancelled,
     /// This command ended before it was done.
     Unfinished,
@@ -22,9 +25,10 @@ impl Outcome {
     /// The exit code, from those that `--help` lists.
     pub(super) fn exit_code(self) -> u8 {
         match self {
-            Self::Done | Self::Counted | Self::Cancelled => 0,
+            Self::Done | Self::Counted | Self::GivenUp => 0,
             Self::Unfinished => 3,
             Self::Refused => 4,
+            Self::Cancelled => 5,
         }
     }
 
@@ -32,37 +36,47 @@ impl Outcome {
         match self {
             Self::Done => "done",
             Self::Counted => "counted",
-            Self::Cancelled => "cancelled",
+            Self::GivenUp | Self::Cancelled => "cancelled",
             Self::Unfinished => "unfinished",
             Self::Refused => "refused",
         }
     }
 }
 
-/// The summary for people.
-pub(super) fn text(outcome: Outcome, progress: &Progress) -> String {
+/// The summary for people. In a dry run nothing has left.
+pub(super) fn text(outcome: Outcome, progress: &Progress, dry_run: bool) -> String {
     let Progress {
         range,
         rows,
         new,
         known,
+        accepted,
+        refused,
         ..
     } = progress;
     let head = match outcome {
         Outcome::Counted => "Counted",
         Outcome::Done => "Done",
-        Outcome::Cancelled => "Cancelled",
+        Outcome::GivenUp | Outcome::Cancelled => "Cancelled",
         Outcome::Unfinished | Outcome::Refused => "Not finished",
     };
-    let sent = if outcome == Outcome::Counted {
-        "would be sent"
+    let became = if dry_run {
+        format!("{new} would be sent")
     } else {
-        "sent"
+        let mut became = format!("{accepted} accepted by the intake");
+        if *refused > 0 {
+            became.push_str(&format!(", {refused} refused and kept as dead letters"));
+        }
+        let open = new.saturating_sub(accepted + refused);
+        if open > 0 {
+            became.push_str(&format!(", {open} not accepted yet"));
+        }
+        became
     };
     let took = span(TimeDelta::seconds(progress.worked.cast_signed()));
     let mut text = format!(
-        "{head}: of the rows received from {range}, {rows} were read in {took}: {new} new ones \
-         {sent}, {known} already delivered."
+        "{head}: of the rows received from {range}, {rows} were read in {took}: {became}, {known} \
+         known already."
     );
     let covered = covered(progress);
     if covered > 0 {
@@ -86,6 +100,7 @@ pub(super) fn json(
     outcome: Outcome,
     range: Window,
     progress: Option<&Progress>,
+    dry_run: bool,
 ) -> Value {
     json!({
         "trigger": trigger,
@@ -93,8 +108,11 @@ pub(super) fn json(
         "exit_code": outcome.exit_code(),
         "from": range.start(),
         "to": range.end(),
+        "dry_run": dry_run,
         "rows": progress.map(|one| one.rows),
         "new": progress.map(|one| one.new),
+        "accepted": progress.map(|one| if dry_run { 0 } else { one.accepted }),
+        "refused": progress.map(|one| if dry_run { 0 } else { one.refused }),
         "already_delivered": progress.map(|one| one.known),
         "windows": progress.map(|one| one.windows),
         "seconds_delivered_before": progress.map(covered),
@@ -129,7 +147,8 @@ pub(super) fn exit_codes() -> &'static str {
     "Exit codes:\n   0  the range is delivered (or counted, or given up, as asked)\n   1  it could \
      not begin, or it failed\n   2  the dates cannot be used, or another backfill is not finished\n   \
      3  it is not finished: the same command goes on with it, and so does the trigger\n   4  \
-     Microsoft refuses, and a person must act: what to do is said\n  10  the settings do not fit \
+     Microsoft refuses, and a person must act: what to do is said\n   5  somebody else has given it \
+     up\n  10  the settings do not fit \
      the trigger"
 }
 
@@ -142,6 +161,7 @@ mod tests {
         for outcome in [
             Outcome::Done,
             Outcome::Counted,
+            Outcome::GivenUp,
             Outcome::Cancelled,
             Outcome::Unfinished,
             Outcome::Refused,

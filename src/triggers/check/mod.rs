@@ -204,7 +204,7 @@ pub(super) async fn run(
         Ok(ready) => ready,
         Err(error) => {
             findings.settings(Err(error));
-            findings.data();
+            findings.surroundings();
             for topic in TOPICS {
                 findings.skip(*topic, "the settings must be right first");
             }
@@ -212,7 +212,7 @@ pub(super) async fn run(
         }
     };
     findings.settings(Ok(()));
-    findings.data();
+    findings.surroundings();
     let servers = subject.service.servers.iter().map(Url::as_str);
     let reached = Reached::servers(servers, context, findings).await;
     let intake_reached = network::reach(&intake.address().to_string(), context, findings).await;

@@ -76,10 +76,12 @@ impl Reached {
             };
             let text = format!(
                 "this machine's clock is {} {side} that of {host}: set it right, and keep it so \
-                 with NTP, else tokens and queries are refused",
+                 with NTP. Rows are asked for by the service's clock meanwhile; the sign-in with a \
+                 certificate may be refused",
                 span(ahead.abs())
             );
-            findings.fail(CLOCK, text, facts);
+            // Whether anything fails for it, the lines below tell.
+            findings.warn(CLOCK, text, facts);
         }
     }
 }

@@ -94,7 +94,10 @@ impl<'a> Tried<'a> {
             _ => "account",
         };
         if let Some(grant) = &self.grant {
-            tell_grant(who, grant, findings);
+            let ending = self.ending.as_ref();
+            let refused = ending.and_then(|ending| ending.result.as_ref().err());
+            // What the query contradicts is told by it alone.
+            tell_grant(who, grant, refused.map(|(concern, _)| *concern), findings);
         }
         let Some(ending) = &self.ending else {
             for topic in [SERVICE_PRINCIPAL, QUERY] {
@@ -115,7 +118,12 @@ impl<'a> Tried<'a> {
 }
 
 /// What a token allows.
-fn tell_grant(who: &str, grant: &Result<Grant, Arc<SignInError>>, findings: &mut Findings<'_>) {
+fn tell_grant(
+    who: &str,
+    grant: &Result<Grant, Arc<SignInError>>,
+    refused: Option<Concern>,
+    findings: &mut Findings<'_>,
+) {
     let advice = if who == "account" {
         "; Microsoft advises against sign-in with a password where an app can sign in by itself \
          (message_trace_graph)"
@@ -125,17 +133,21 @@ fn tell_grant(who: &str, grant: &Result<Grant, Arc<SignInError>>, findings: &mut
     match grant {
         Ok(grant) => {
             let until = moment(grant.expires);
-            findings.pass(
-                SIGN_IN,
-                format!("the {who} has a token until {until}{advice}"),
-                json!({"expires": grant.expires}),
-            );
+            if refused != Some(Concern::SignIn) {
+                findings.pass(
+                    SIGN_IN,
+                    format!("the {who} has a token until {until}{advice}"),
+                    json!({"expires": grant.expires}),
+                );
+            }
             let text = if grant.permissions.is_empty() {
                 format!("the token does not tell what the {who} is granted")
             } else {
                 format!("the {who} is granted {}", grant.permissions.join(", "))
             };
-            findings.pass(PERMISSION, text, json!({"permissions": grant.permissions}));
+            if refused != Some(Concern::Permission) {
+                findings.pass(PERMISSION, text, json!({"permissions": grant.permissions}));
+            }
         }
         Err(error) if error.concern() == Concern::Permission => {
             findings.pass(SIGN_IN, format!("the {who} has a token{advice}"), json!({}));

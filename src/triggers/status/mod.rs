@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use base::http::chain;
 use chrono::{DateTime, TimeDelta, Utc};
-use microsoft::BOUND;
 use sekoia::{Answers, Running, Storage};
 use serde_json::{Value, json};
 
@@ -22,6 +21,9 @@ use super::{
     tenant,
     words::{moment, span},
 };
+
+/// A clock that is off by more seconds is to be set right.
+const CLOCK_OFF: f64 = 60.0;
 
 /// How a collection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,18 +125,37 @@ pub(crate) struct Line {
     pub(crate) bad: bool,
 }
 
-/// Everything there is to say.
-pub(crate) async fn status(running: &Running, now: DateTime<Utc>) -> Status {
+/// Everything there is to say of the state of a subject, or else of the one that was in use last.
+pub(crate) async fn status(
+    running: &Running,
+    subject: Option<&tenant::Subject>,
+    now: DateTime<Utc>,
+) -> Status {
+    let all = &running.storage;
     // What cannot be looked for is told with the position.
-    let storage = &tenant::in_use(&running.storage).await;
-    let storage = storage.as_ref().unwrap_or(&running.storage);
+    let in_use = tenant::folder_in_use(all).await.unwrap_or_default();
+    let folder = match subject {
+        Some(subject) => tenant::look(all, subject).await.unwrap_or_default(),
+        None => in_use.clone(),
+    };
+    let storage = &all.inside(&folder);
+    // A process that works in another folder tells nothing of this one.
+    let elsewhere = (folder != in_use).then(|| Running {
+        storage: all.clone(),
+        place: running.place.clone(),
+        process: None,
+        kept_error: running.kept_error.clone(),
+        ..*running
+    });
+    let is_elsewhere = elsewhere.is_some();
+    let running = elsewhere.as_ref().unwrap_or(running);
     let position = position(storage, now).await;
     let later = Later::in_storage(storage).await.ok().flatten();
     let verdict = Verdict::of(running, !position.bad && later.is_none());
     let doing = running.process.as_ref().map(Doing::of);
     let mut lines = vec![process(running, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
-    lines.extend(tenant(running).await);
+    lines.extend(tenant(running, &folder, is_elsewhere).await);
     lines.extend(service(storage).await);
     lines.push(position);
     lines.extend(running.process.as_ref().and_then(behind));
@@ -195,10 +216,13 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
 }
 
 /// Whose mail it is; none before the first run.
-async fn tenant(running: &Running) -> Option<Line> {
+async fn tenant(running: &Running, folder: &str, is_elsewhere: bool) -> Option<Line> {
     let states = tenant::States::in_storage(&running.storage).await.ok()?;
-    let (text, facts) = states.tell()?;
-    Some(line("tenant", text, facts, false))
+    let (mut text, facts) = states.tell(folder)?;
+    if is_elsewhere {
+        text.push_str("; another one was collected last, and only that one has a process");
+    }
+    Some(line("tenant", text, facts, is_elsewhere))
 }
 
 /// Which service is read, when another one has ended.
@@ -278,7 +302,7 @@ async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option
 fn clock(process: &Answers) -> Line {
     let figure = |name| process.own_metric(name).unwrap_or(0.0);
     let (skew, steps) = (figure("clock_skew_seconds"), figure("clock_steps_total"));
-    let bad = skew.abs() > BOUND.as_seconds_f64();
+    let bad = skew.abs() > CLOCK_OFF;
     let way = if skew > 0.0 { "behind" } else { "ahead of" };
     let mut text = if skew.abs() < 2.0 {
         "as the service's, as far as its answers tell".to_owned()

@@ -177,10 +177,15 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
         assert!(said.contains(text), "{text}: {said}");
     }
     assert_eq!(second.list("").await.unwrap(), [TENANT_FILE]);
-    let known = States::in_storage(&all).await.unwrap().tell().unwrap();
+    let folder = folder_in_use(&all).await.unwrap();
+    let known = States::in_storage(&all)
+        .await
+        .unwrap()
+        .tell(&folder)
+        .unwrap();
     assert_eq!(known.1["folder"], *folder);
     assert_eq!(known.1["others"][0], format!("{ONE} (Microsoft Graph)"));
-    let used = in_use(&all).await.unwrap();
+    let used = all.inside(&folder_in_use(&all).await.unwrap());
     assert_eq!(used.list("").await.unwrap(), [TENANT_FILE]);
     learn(&second, Uuid::parse_str(TWO).unwrap()).await.unwrap();
 
@@ -188,7 +193,12 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     assert!(!said.contains("The settings ask"), "{said}");
     let text = again.read("context.json").await.unwrap().unwrap();
     assert_eq!(text, "of one");
-    let known = States::in_storage(&all).await.unwrap().tell().unwrap();
+    let folder = folder_in_use(&all).await.unwrap();
+    let known = States::in_storage(&all)
+        .await
+        .unwrap()
+        .tell(&folder)
+        .unwrap();
     assert_eq!(known.1["folder"], "");
     let (_, said) = takes(&all, &graph(TWO)).await;
     assert!(

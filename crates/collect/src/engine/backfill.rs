@@ -56,6 +56,13 @@ impl Backfill {
         self.changed = true;
     }
 
+    /// What has become of its rows.
+    fn count(&mut self, accepted: usize, refused: usize) {
+        let progress = self.changed();
+        progress.accepted += accepted as u64;
+        progress.refused += refused as u64;
+    }
+
     pub(super) fn changed(&mut self) -> &mut Progress {
         self.changed = true;
         &mut self.progress
@@ -93,10 +100,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if under_way != Some(order.id) {
             self.take_order(&order, known).await?;
         }
-        if order.cancelled && self.has_begun() {
-            self.cancel().await?;
+        if !order.cancelled {
+            return Ok(());
         }
-        Ok(())
+        if self.has_begun() {
+            return self.cancel().await;
+        }
+        // Nothing of it is in the timeline.
+        match self.backfill.take_if(|one| one.progress.asked == 0) {
+            Some(backfill) => Box::pin(self.end_before_begin(backfill)).await,
+            None => Ok(()),
+        }
     }
 
     /// An order that has not ended, and its progress if it has been begun.
@@ -117,11 +131,40 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(Some((order, known)))
     }
 
+    /// So many rows of a batch were accepted, or will not be.
+    pub(super) fn count_for_backfill(&mut self, counts: bool, accepted: usize, refused: usize) {
+        if let Some(backfill) = self.backfill.as_mut().filter(|_| counts)
+            && accepted + refused > 0
+        {
+            backfill.count(accepted, refused);
+        }
+    }
+
+    /// An order that was cancelled before anything was read for it ends at once.
+    async fn end_before_begin(&mut self, backfill: Backfill) -> Result<(), End> {
+        let mut backfill = backfill;
+        let progress = &mut backfill.progress;
+        // What of it would have been read is known to a schedule that has begun.
+        let unread = match self.has_begun() {
+            true => {
+                let mut schedule = self.schedule.clone();
+                schedule.backfill(progress.range, backfill.order.again);
+                schedule.unread(progress.range).collect()
+            }
+            false => vec![progress.range],
+        };
+        progress.measure(unread.into_iter());
+        progress.asked = progress.left;
+        self.backfill = Some(backfill);
+        self.ends(Phase::Cancelled).await
+    }
+
     /// Takes a backfill up. Before the time is known, that is all: a person sees what is in the way.
     async fn take_order(&mut self, order: &Order, known: Option<Progress>) -> Result<(), End> {
         let now = self.time().now;
         let progress = known.unwrap_or_else(|| Progress::new(order, order.range, now));
-        self.backfill = Some(Backfill {
+        let is_untouched = progress.asked == 0;
+        let backfill = Backfill {
             since: Instant::now(),
             before: progress.worked,
             progress,
@@ -129,7 +172,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             cancelled: false,
             told: None,
             changed: false,
-        });
+        };
+        if order.cancelled && is_untouched {
+            return Box::pin(self.end_before_begin(backfill)).await;
+        }
+        self.backfill = Some(backfill);
         self.place_backfill().await
     }
 
@@ -212,17 +259,22 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if progress.left > 0 {
             return self.tell_progress().await;
         }
+        let phase = match backfill.cancelled {
+            true => Phase::Cancelled,
+            false => Phase::Done,
+        };
+        self.ends(phase).await
+    }
+
+    /// The backfill has come to its end.
+    async fn ends(&mut self, phase: Phase) -> Result<(), End> {
         // Whoever reads that it has ended must find that kept.
         self.keep_changes().await?;
         let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };
         let progress = &mut backfill.progress;
-        progress.phase = if backfill.cancelled {
-            Phase::Cancelled
-        } else {
-            Phase::Done
-        };
+        progress.phase = phase;
         progress.trouble = None;
         backfill.changed = true;
         backfill.told = None;

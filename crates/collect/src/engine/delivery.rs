@@ -157,7 +157,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
         if !read.draft.rows.is_empty() {
-            let next = self.draft(read.window);
+            let next = self.draft(read.lane, read.window);
             self.known.carry_instead(filed, read.draft.id, next.id);
             let full = std::mem::replace(&mut read.draft, next);
             self.send(full).await?;
@@ -184,13 +184,14 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         match Box::pin(self.put_away(given_up)).await? {
             Away::Kept => {
                 self.known.give_up(filed, read.draft.id);
+                self.count_for_backfill(read.draft.for_backfill, 0, 1);
                 self.remember(vec![filed], 1).await
             }
             Away::InHand(event) => {
                 let id = self.next_batch();
                 self.known.carry_instead(filed, read.draft.id, id);
                 self.pending.carried_by(read.id, id);
-                self.insist(id, vec![filed], event);
+                self.insist(id, vec![filed], event, read.draft.for_backfill);
                 Ok(())
             }
         }
@@ -209,9 +210,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// An empty batch for rows of a window.
-    pub(super) fn draft(&mut self, window: Window) -> Draft<K::Batch> {
+    pub(super) fn draft(&mut self, lane: Lane, window: Window) -> Draft<K::Batch> {
         let id = self.next_batch();
-        Draft::new(id, window)
+        Draft::new(id, lane, window)
     }
 
     /// How long until a batch that is not full is to leave; none when there is none, or no room for one
@@ -243,7 +244,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 break;
             };
             self.last_batch = next;
-            let rest = std::mem::replace(&mut read.draft, Draft::new(next, read.window));
+            let rest = std::mem::replace(&mut read.draft, Draft::new(next, read.lane, read.window));
             self.send(rest).await?;
         }
         Ok(())
@@ -260,6 +261,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             batch,
             rows,
             newest,
+            for_backfill,
             ..
         } = draft;
         let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
@@ -290,6 +292,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 id,
                 rows,
                 newest,
+                for_backfill,
                 held: (0, 0),
                 receipt,
             }

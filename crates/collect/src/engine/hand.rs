@@ -55,6 +55,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             id,
             rows,
             newest,
+            for_backfill,
             held,
             receipt,
         } = delivery;
@@ -70,22 +71,27 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             let reason = events.given_up();
             let Some(reason) = reason else {
                 let kept = kept.iter_mut().filter_map(Option::take).collect();
-                self.stays_in_hand(id, kept, events);
+                self.stays_in_hand(id, kept, events, for_backfill);
                 continue;
             };
             let row = kept.first_mut().and_then(Option::take);
             given_up.extend(row.map(|row| (row, events, reason)));
         }
         let accepted = left.iter().flatten().count();
+        let mut refused = 0;
         for (row, events, reason) in given_up {
             match Box::pin(self.put_away(reason)).await? {
-                Away::Kept => left.push(Some(row)),
+                Away::Kept => {
+                    refused += 1;
+                    left.push(Some(row));
+                }
                 Away::InHand(other) => {
                     drop(events);
-                    self.stays_in_hand(id, vec![row], other);
+                    self.stays_in_hand(id, vec![row], other, for_backfill);
                 }
             }
         }
+        self.count_for_backfill(for_backfill, accepted, refused);
         if accepted > 0 {
             self.tell(Event::Accepted {
                 rows: accepted,
@@ -101,17 +107,29 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// Rows of a batch are not accepted yet, and delivered beside the others.
-    fn stays_in_hand(&mut self, batch: BatchId, rows: Vec<Filed>, events: K::InHand) {
+    fn stays_in_hand(
+        &mut self,
+        batch: BatchId,
+        rows: Vec<Filed>,
+        events: K::InHand,
+        for_backfill: bool,
+    ) {
         let id = self.next_batch();
         for row in &rows {
             self.known.carry_instead(*row, batch, id);
         }
         self.pending.carried_instead(batch, id);
-        self.insist(id, rows, events);
+        self.insist(id, rows, events, for_backfill);
     }
 
     /// Delivers events in hand.
-    pub(super) fn insist(&mut self, id: BatchId, rows: Vec<Filed>, events: K::InHand) {
+    pub(super) fn insist(
+        &mut self,
+        id: BatchId,
+        rows: Vec<Filed>,
+        events: K::InHand,
+        for_backfill: bool,
+    ) {
         let held = (rows.len(), events.bytes());
         self.hand.held.0 += held.0;
         self.hand.held.1 += held.1;
@@ -122,6 +140,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 id,
                 rows,
                 newest: None,
+                for_backfill,
                 held,
                 receipt,
             }

@@ -231,7 +231,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         &mut self,
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        let draft = self.draft(read.window);
+        let draft = self.draft(read.lane, read.window);
         let rest = std::mem::replace(&mut read.draft, draft);
         self.send(rest).await
     }

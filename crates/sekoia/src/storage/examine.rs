@@ -1,14 +1,19 @@
 //! A look at the data directory that leaves it as it is, whoever works on it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions, TryLockError},
     io,
     path::Path,
 };
 
 use base::files;
+use rustix::fs::Access;
 
-use super::{StorageError, lock::LOCK};
+use super::{StorageError, local, lock::LOCK, owner};
+
+/// No state has as many files.
+const MOST_FILES: usize = 10_000;
 
 /// What was found.
 #[derive(Debug)]
@@ -31,8 +36,9 @@ pub(super) fn examine(root: &Path) -> Examined {
     let existing = existing(root);
     let trouble = writable(existing).err().map(|source| StorageError::Root {
         path: root.to_owned(),
-        source,
+        source: owner::explained(source, root, existing),
     });
+    let trouble = trouble.or_else(|| unwritable(root));
     Examined {
         place: root.display().to_string(),
         absent: existing != root,
@@ -50,6 +56,37 @@ fn existing(root: &Path) -> &Path {
         _ => way,
     });
     ways.into_iter().find(|way| way.exists()).unwrap_or(here)
+}
+
+/// The first file in a directory that could not be written, and why. Each is opened, and nothing is
+/// written.
+fn unwritable(root: &Path) -> Option<StorageError> {
+    let mut names = vec![LOCK.to_owned()];
+    // What cannot be listed is told by what cannot be opened.
+    _ = local::collect(root, "", &mut names);
+    // New files are made in their folders.
+    let folders = names.iter().filter_map(|name| name.rsplit_once('/'));
+    let folders: BTreeSet<String> = folders.map(|(folder, _)| folder.to_owned()).collect();
+    names.truncate(MOST_FILES);
+    names.extend(folders);
+    names.into_iter().find_map(|name| {
+        let path = root.join(&name);
+        let opened = match path.is_dir() {
+            true => rustix::fs::access(&path, Access::WRITE_OK).map_err(io::Error::from),
+            false => files::open(OpenOptions::new().append(true), &path).map(drop),
+        };
+        let trouble = match opened {
+            Ok(()) => owner::unusable_to_keeper(root, &path),
+            // What was deleted meanwhile, or is damaged, is told elsewhere.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => None,
+            Err(error) => Some(owner::explained(error, root, &path)),
+        };
+        trouble.map(|source| StorageError::Failed {
+            operation: "open for writing",
+            name,
+            source,
+        })
+    })
 }
 
 fn writable(directory: &Path) -> io::Result<()> {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::{
     Backend, LONGEST, StorageError,
     lock::{Held, Lock},
+    owner,
 };
 use crate::log::Log;
 
@@ -51,7 +52,9 @@ impl LocalBackend {
             path: root.clone(),
             source,
         };
-        fs::create_dir_all(&root).map_err(unusable)?;
+        fs::create_dir_all(&root)
+            .map_err(|error| owner::explained(error, &root, &root))
+            .map_err(unusable)?;
         let lock = Lock::take(&root)?;
         Ok(Self {
             root: root.into(),
@@ -157,6 +160,18 @@ impl LocalBackend {
         })
     }
 
+    /// The same with one file: what is not permitted is told with its owner.
+    fn on_file<T: Send + 'static>(
+        &self,
+        name: String,
+        work: impl FnOnce(&Path, String) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, io::Result<T>> {
+        self.blocking(move |root| {
+            let path = root.join(&name);
+            work(root, name).map_err(|error| owner::explained(error, root, &path))
+        })
+    }
+
     /// Puts a file beside the one of this name, and then in its place. A folder that stands there
     /// is put aside.
     fn replace(
@@ -168,7 +183,7 @@ impl LocalBackend {
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         drop(self.take_appended(&name));
         let this = self.clone();
-        self.blocking(move |root| {
+        self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
             let directory = parent(root, &path)?;
@@ -200,10 +215,12 @@ impl LocalBackend {
 
 impl Backend for LocalBackend {
     fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        self.blocking(move |root| match files::read(&root.join(name), LONGEST) {
-            Ok(content) => Ok(Some(Bytes::from(content))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        self.on_file(name, move |root, name| {
+            match files::read(&root.join(name), LONGEST) {
+                Ok(content) => Ok(Some(Bytes::from(content))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
         })
     }
 
@@ -217,7 +234,7 @@ impl Backend for LocalBackend {
 
     fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
         let this = self.clone();
-        self.blocking(move |root| {
+        self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let mut new_in = None;
             let open = this.take_appended(&name);
@@ -243,7 +260,7 @@ impl Backend for LocalBackend {
 
     fn sync(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
         let this = self.clone();
-        self.blocking(move |root| {
+        self.on_file(name, move |root, name| {
             let open = this.take_appended(&name);
             let file = match open.filter(is_there) {
                 Some(file) => file,
@@ -272,7 +289,7 @@ impl Backend for LocalBackend {
     fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
         drop(self.take_appended(&name));
         let this = self.clone();
-        self.blocking(move |root| {
+        self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
             match fs::remove_file(&path) {
@@ -335,7 +352,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// All files below `directory` as relative names; those that begin with a dot are ours.
-fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
+pub(super) fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else {

@@ -9,7 +9,7 @@ use std::{
 
 use base::files;
 
-use super::StorageError;
+use super::{StorageError, owner};
 
 /// Held by the process that works on the directory.
 pub(super) const LOCK: &str = ".lock";
@@ -42,7 +42,7 @@ impl Lock {
             }),
             Err(source) => Err(StorageError::Root {
                 path: root.to_owned(),
-                source,
+                source: owner::explained(source, root, &root.join(LOCK)),
             }),
         }
     }

@@ -13,6 +13,7 @@ mod lock;
 mod memory;
 mod object;
 mod opened;
+mod owner;
 mod stamp;
 mod state_file;
 mod whereabouts;
@@ -27,6 +28,7 @@ pub(super) use self::{
     examine::Examined,
     object::{Around, ObjectReader, ObjectSettings},
     opened::Opened,
+    owner::work_as_owner,
     stamp::Stamp,
     whereabouts::{Reader, Whereabouts},
 };
@@ -56,6 +58,21 @@ pub enum StorageError {
         path: PathBuf,
         /// The failure below.
         source: io::Error,
+    },
+    /// The files belong to another user.
+    #[error(
+        "the files in the data directory {path} belong to {owner}, and this command works as {me}, whose \
+         files the trigger could not use: give the command as that user, e.g. with `{command}`"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose files they are.
+        owner: String,
+        /// Who this process is.
+        me: String,
+        /// The command that works.
+        command: String,
     },
     /// Another process works on the same data.
     #[error(

@@ -6,7 +6,8 @@ use base::{Clock, http::Http};
 use bytes::Bytes;
 
 use super::{
-    Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, StorageError, examine, is_locked,
+    Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, StorageError, examine,
+    is_locked, work_as_owner,
 };
 use crate::config::{ConfigError, Configuration};
 
@@ -79,6 +80,15 @@ impl Reader {
         match self {
             Self::Directory(_) => self.storage().write(name, content).await,
             Self::Objects(objects) => Ok(objects.leave(name, content).await?),
+        }
+    }
+
+    /// Makes this process work as the user whose files they are, when it is root.
+    pub(crate) fn works_as_owner(&self) -> Result<(), StorageError> {
+        match self {
+            Self::Directory(root) => work_as_owner(root),
+            // Nobody owns objects.
+            Self::Objects(_) => Ok(()),
         }
     }
 

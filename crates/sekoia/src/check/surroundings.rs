@@ -1,0 +1,116 @@
+//! What surrounds a trigger: its ports, and the platform.
+
+use std::{io, net::Ipv4Addr};
+
+use base::http::chain;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::{Finding, Outcome, Topic, members};
+use crate::{
+    running,
+    runtime::Start,
+    secrets::SecretsError,
+    storage::{Reader, Stamp},
+};
+
+/// The keys of the ports, and what they are without.
+const PORTS: [(&str, u16); 2] = [("liveness_port", 8000), ("metrics_port", 8020)];
+
+impl Start<'_> {
+    /// Whether the ports can be listened on; `in_use` when a trigger works on these files, whose ports
+    /// they may be. Nothing when the configuration of them is not usable, which is told as that.
+    pub(in crate::check) async fn ports(&self, reader: &Reader, in_use: bool) -> Vec<Finding> {
+        let mut free = Vec::new();
+        let mut findings = Vec::new();
+        let mut own = None;
+        for (key, default) in PORTS {
+            let Ok(port) = self.configuration.port(key, default) else {
+                return Vec::new();
+            };
+            match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await {
+                Ok(_) => free.push(port),
+                Err(error) => {
+                    let is_own = match own {
+                        Some(is_own) => is_own,
+                        None => in_use && self.is_own_process(reader).await,
+                    };
+                    own = Some(is_own);
+                    findings.push(of_port(key, port, &error, is_own));
+                }
+            }
+        }
+        if findings.is_empty() {
+            let free: Vec<String> = free.iter().map(u16::to_string).collect();
+            let text = format!("{} are free for health and metrics", free.join(" and "));
+            findings.push(finding(Topic::PORTS, Outcome::Pass, text, json!({})));
+        }
+        findings
+    }
+
+    /// Whether the process that answers at the port for liveness works on these files.
+    async fn is_own_process(&self, reader: &Reader) -> bool {
+        let stamp = Stamp::find(&reader.storage()).await;
+        let Ok(port) = self.configuration.port("liveness_port", 8000) else {
+            return false;
+        };
+        match stamp {
+            Some(stamp) => running::works_on(port, stamp.id).await,
+            None => false,
+        }
+    }
+
+    /// Whether the platform takes the token: it is asked for the secrets, which changes nothing.
+    pub(in crate::check) async fn platform(&self) -> Finding {
+        let asker = self.asker();
+        if !asker.has_address() {
+            let text = "no `url_callback` is set, so that the log goes to standard error only";
+            return finding(
+                Topic::PLATFORM,
+                Outcome::Skipped,
+                text.to_owned(),
+                Value::Null,
+            );
+        }
+        let (outcome, text) = match asker.briefly().await {
+            Ok(_) => (
+                Outcome::Pass,
+                "the platform takes the token (asked for the secrets)".to_owned(),
+            ),
+            Err(error @ SecretsError::Status(status)) if matches!(status.as_u16(), 401 | 403) => (
+                Outcome::Fail,
+                format!("{}, or start the trigger again in Sekoia.io", chain(&error)),
+            ),
+            Err(error) => (
+                Outcome::Warn,
+                format!(
+                    "whether the platform takes the token is not known; without it no log line comes \
+                     to Sekoia.io, and the collection goes on: {}",
+                    chain(&error)
+                ),
+            ),
+        };
+        finding(Topic::PLATFORM, outcome, text, json!({}))
+    }
+}
+
+fn of_port(key: &str, port: u16, error: &io::Error, is_own: bool) -> Finding {
+    let facts = json!({"port": port, "key": key});
+    if is_own {
+        let text = format!("{port} is the running trigger's");
+        return finding(Topic::PORTS, Outcome::Pass, text, facts);
+    }
+    let text = format!(
+        "port {port} cannot be listened on ({error}): choose a free one with the key {key}"
+    );
+    finding(Topic::PORTS, Outcome::Fail, text, facts)
+}
+
+fn finding(topic: Topic, outcome: Outcome, text: String, facts: Value) -> Finding {
+    Finding {
+        topic,
+        outcome,
+        text,
+        facts: members(facts),
+    }
+}

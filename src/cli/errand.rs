@@ -1,0 +1,66 @@
+//! What commands that do something with a trigger's settings and files have in common.
+
+use std::{io::Write as _, process::ExitCode};
+
+use base::http::chain;
+use sekoia::{Console, Directories, Environment, Errand, ErrandError, Registry, Topic, Unclear};
+use serde_json::json;
+
+use crate::triggers;
+
+/// Why a command cannot do what it was asked for, and its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub(super) struct Trouble {
+    pub(super) code: u8,
+    pub(super) sentence: String,
+}
+
+impl Trouble {
+    fn of_settings(sentence: String) -> Self {
+        Self {
+            code: Topic::SETTINGS.exit_code,
+            sentence,
+        }
+    }
+}
+
+/// The settings and files of the trigger that was chosen.
+pub(super) async fn prepare<'a>(
+    registry: &'a Registry,
+    chosen: Result<String, Unclear>,
+    directories: Directories,
+    environment: Environment,
+    console: Console,
+) -> anyhow::Result<Errand<'a>> {
+    let trigger = chosen.map_err(|unclear| Trouble::of_settings(unclear.to_string()))?;
+    let errand = Errand::prepare(registry, &trigger, directories, environment, console).await;
+    let mut errand = match errand {
+        Ok(errand) => errand,
+        Err(ErrandError::Settings(error)) => {
+            return Err(Trouble::of_settings(chain(&error)).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    triggers::backfill::enter(&mut errand).await?;
+    Ok(errand)
+}
+
+/// The exit code for what went wrong.
+pub(super) fn code(error: &anyhow::Error) -> u8 {
+    error.downcast_ref::<Trouble>().map_or(1, |one| one.code)
+}
+
+/// Tells machines, too, what went wrong: one object on standard output, whatever happens.
+pub(super) fn told(done: anyhow::Result<ExitCode>, as_json: bool) -> anyhow::Result<ExitCode> {
+    match done {
+        Err(error) if as_json && !super::is_broken_pipe(&error) => {
+            let code = code(&error);
+            let problem = chain(error.as_ref());
+            let document = json!({"outcome": "failed", "exit_code": code, "problem": problem});
+            writeln!(anstream::stdout(), "{document:#}")?;
+            Ok(ExitCode::from(code))
+        }
+        done => done,
+    }
+}
