@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{ArgMatches, Command};
-use sekoia::{Directories, Effective, Environment, Origin, Place, Registry, Topic};
+use sekoia::{Directories, Effective, Environment, Judged, Origin, Place, Registry, Topic};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,19 +41,22 @@ pub(super) fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let mut problems = Vec::new();
+    let mut judged = Judged::default();
     let trigger = match super::chosen(registry, directories, &environment, arguments) {
         Ok(trigger) => Some(trigger),
         Err(unclear) => {
-            problems.push(unclear.to_string());
+            judged.problems.push(unclear.to_string());
             None
         }
     };
-    let (mut values, mut suspicions) = (Vec::new(), Vec::new());
     if let Some(trigger) = &trigger {
-        (values, problems, suspicions) =
-            sekoia::effective(registry, trigger, directories, environment)?;
+        judged = sekoia::effective(registry, trigger, directories, environment)?;
     }
+    let Judged {
+        values,
+        problems,
+        suspicions,
+    } = judged;
     if arguments.get_flag("json") {
         let settings: Vec<Value> = values.iter().map(as_json).collect();
         let document = json!({

@@ -59,7 +59,7 @@ pub(super) async fn run(
         None => Ok(None),
         Some(trigger) => {
             let effective = effective(registry, trigger, directories, Environment::process());
-            effective.map(|(values, ..)| triggers::Subject::of_settings(trigger, &values))
+            effective.map(|judged| triggers::Subject::of_settings(trigger, &judged.values))
         }
     };
     let found = match found {

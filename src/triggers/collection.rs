@@ -23,7 +23,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    event,
+    event, expiry,
     formats::Later,
     report::Report,
     sink::Delivery,
@@ -124,6 +124,11 @@ pub(super) async fn run<S: Source>(
         // The words of the contract (O-07), which people search for.
         log.info("Office365 MessageTrace Trigger has started.");
     }
+    // It is told as long as the run goes on.
+    let _expiry = match task {
+        Task::Collect => expiry::watch(&context, &whose.tokens),
+        Task::Backfill(_) | Task::Count { .. } => None,
+    };
     let intake = settings.intake(&context)?;
     let owner = Owner {
         intake: fingerprint(settings.intake_key.expose()),

@@ -57,6 +57,13 @@ impl Trigger for MessageTrace {
         settings.perform(context, Task::Collect).await
     }
 
+    fn validate(settings: Settings, _: &Context) -> Result<(), RunError> {
+        if settings.service == Choice::Graph && settings.client_id.is_none() {
+            return Err(without_client());
+        }
+        settings.graph.share(Task::Collect).map(|_| ())
+    }
+
     const TOPICS: &'static [Topic] = check::TOPICS;
 
     async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {

@@ -39,6 +39,12 @@ impl Trigger for MessageTraceGraph {
         settings.perform(context, Task::Collect).await
     }
 
+    fn validate(settings: Settings, context: &Context) -> Result<(), RunError> {
+        settings.graph.share(Task::Collect)?;
+        let resource = settings.graph.resource();
+        settings.app.tokens(resource, context).map(|_| ())
+    }
+
     const TOPICS: &'static [Topic] = check::TOPICS;
 
     async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {

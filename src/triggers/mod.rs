@@ -8,6 +8,7 @@ mod collection;
 mod decision;
 mod eta;
 mod event;
+mod expiry;
 mod formats;
 mod gaps;
 mod graph;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use emulator::{Backlog, Endpoint, Fault, NewRow, Options, Traffic};
-use serde_json::Value;
+use emulator::{Backlog, Endpoint, Fault, NewRow, Options, TestCertificate, Traffic};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -182,6 +182,13 @@ async fn every_query_returns_data() {
     let world = World::new(Trigger::Graph, options).await;
     let huge = NewRow::new(world.now() - TimeDelta::minutes(5), "huge@contoso.example");
     world.emulator.add_row(huge.subject(&"x".repeat(251_000)));
+    let TestCertificate { certificate, key } = TestCertificate::generate();
+    let pem = format!("{certificate}{key}");
+    world
+        .configure(json!({"credential": "certificate", "client_secret": null, "certificate": pem}));
+    world
+        .emulator
+        .configure(|settings| settings.identity.apps[0].certificates.push(certificate));
     let mut process = world.start();
     let prometheus = Prometheus::scraping(binary, process.port("Metrics").await).await;
 

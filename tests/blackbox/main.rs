@@ -29,6 +29,7 @@ mod owner;
 mod platform;
 mod quota;
 mod refusals;
+mod rotation;
 mod secrets;
 mod services;
 mod sign_in;

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The platform's keys that are texts (section C of the contract), and whether they are secret.
-const TEXTS: [(&str, bool); 24] = [
+pub(super) const TEXTS: [(&str, bool); 24] = [
     ("token", true),
     ("url_callback", false),
     ("url_logs", false),
@@ -69,6 +69,17 @@ pub enum Origin {
     From(&'static str),
 }
 
+/// A configuration as it counts.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// Its values.
+    pub values: Vec<Effective>,
+    /// Sentences about what cannot be used.
+    pub problems: Vec<String>,
+    /// Sentences about what can be used and looks wrong.
+    pub suspicions: Vec<String>,
+}
+
 /// The configuration of a trigger in these directories as it counts, what is wrong with it, and what only
 /// looks wrong, in sentences. The platform's secrets endpoint is not asked.
 ///
@@ -79,7 +90,7 @@ pub fn effective(
     command: &str,
     directories: &Directories,
     environment: Environment,
-) -> Result<(Vec<Effective>, Vec<String>, Vec<String>), StartError> {
+) -> Result<Judged, StartError> {
     let item = registry.find(command)?;
     let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest())?;
     let configuration = Configuration::open(&directories.config, environment)?;
@@ -106,7 +117,11 @@ pub fn effective(
             Err(error) => problems.extend(chain(&error).lines().map(str::to_owned)),
         }
     }
-    Ok((values, problems, suspicions))
+    Ok(Judged {
+        values,
+        problems,
+        suspicions,
+    })
 }
 
 /// The settings in an object of the configuration, with the defaults of its schema.

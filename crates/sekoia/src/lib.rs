@@ -11,6 +11,7 @@
 //! Marks like `J-05` in the documentation name rows of the contract that this layer follows.
 
 mod callback;
+mod changes;
 mod check;
 mod config;
 mod context;
@@ -43,7 +44,7 @@ pub use self::{
     check::{Finding, Findings, Outcome, Topic, Unclear, check, only_fitting},
     config::{ConfigError, Configuration, Environment, Place, SettingsMap},
     context::Context,
-    effective::{Effective, Origin, effective},
+    effective::{Effective, Judged, Origin, effective},
     errand::{Errand, ErrandError},
     health::{Attempts, Heartbeat, Side},
     intake::{

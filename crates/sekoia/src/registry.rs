@@ -46,6 +46,16 @@ pub trait Trigger: Send + Sync + 'static {
         context: Context,
     ) -> impl Future<Output = Result<(), RunError>> + Send;
 
+    /// Whether a run could begin with these settings, as far as that can be told without asking anybody:
+    /// settings that come while another run is under way take its place only then.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn validate(settings: Self::Settings, context: &Context) -> Result<(), RunError> {
+        _ = (settings, context);
+        Ok(())
+    }
+
     /// What [`check`](Self::check) goes through besides settings and data, in this order.
     const TOPICS: &'static [Topic] = &[];
 
@@ -93,6 +103,7 @@ pub(super) struct Item {
     signs: &'static [&'static str],
     start: fn(SettingsMap, Context) -> Run,
     check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
+    validate: fn(SettingsMap, &Context) -> Result<(), RunError>,
     pub(super) topics: &'static [Topic],
 }
 
@@ -117,6 +128,7 @@ impl Registry {
                 signs: T::SIGNS,
                 start: start::<T>,
                 check: check::<T>,
+                validate: validate::<T>,
                 topics: T::TOPICS,
             }),
             Err(error) => self.broken = Some(error),
@@ -194,6 +206,15 @@ impl Item {
         (self.start)(settings, context)
     }
 
+    /// Whether a run could begin with these settings.
+    pub(super) fn validate(
+        &self,
+        settings: &SettingsMap,
+        context: &Context,
+    ) -> Result<(), RunError> {
+        (self.validate)(settings.clone(), context)
+    }
+
     /// Tries out what a run of one instance needs.
     pub(super) async fn check(
         &self,
@@ -220,6 +241,10 @@ fn check<'a, T: Trigger>(
             Err(error) => findings.settings(Err(error)),
         }
     })
+}
+
+fn validate<T: Trigger>(settings: SettingsMap, context: &Context) -> Result<(), RunError> {
+    T::validate(settings.typed()?, context)
 }
 
 impl SettingsMap {

@@ -1,8 +1,8 @@
 //! Runs a trigger again and again until the stop (E-02 to E-07).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use base::http::Backoff;
+use base::http::{Backoff, chain};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
@@ -15,9 +15,8 @@ use super::{
     context::Context,
     deadline::{Deadline, Step},
     health::Side,
-    registry::Item,
-    schema::ModuleManifest,
-    secrets::Secrets,
+    runtime::{Asked, Start},
+    secrets::{Secrets, SecretsError},
     settings::Settings,
 };
 
@@ -31,34 +30,60 @@ const LONG_RUN: Duration = Duration::from_secs(600);
 /// How long a run may go on after the stop.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
+/// Until secrets that could not be had are asked for again, after the configuration has changed.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
 /// The loop around the runs of one trigger.
 pub(super) struct RunLoop<'a> {
-    item: &'a Item,
-    module: &'a ModuleManifest,
+    start: &'a Start<'a>,
     /// The platform's secrets, which may come late.
-    secrets: watch::Receiver<Secrets>,
+    told: watch::Receiver<Secrets>,
+    /// The same as they count.
+    secrets: Secrets,
+    /// Counts the changes of the configuration.
+    changes: watch::Receiver<u64>,
     context: Context,
     deadline: Deadline,
     started: Instant,
     backoff: Backoff,
+    /// The settings of the run, once some were usable.
+    current: Option<Settings>,
+    /// Those that the next run takes.
+    next: Option<Settings>,
+    /// When a change is looked at again.
+    again: Option<Instant>,
+}
+
+/// How a run has ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// By itself, or by the stop.
+    Over,
+    /// Another one is to take its place at once.
+    Anew,
 }
 
 impl<'a> RunLoop<'a> {
     pub(super) fn new(
-        item: &'a Item,
-        module: &'a ModuleManifest,
-        secrets: watch::Receiver<Secrets>,
+        start: &'a Start<'a>,
+        told: watch::Receiver<Secrets>,
+        changes: watch::Receiver<u64>,
         context: Context,
         deadline: Deadline,
     ) -> Self {
+        let secrets = told.borrow().clone();
         Self {
-            item,
-            module,
+            start,
             secrets,
+            told,
+            changes,
             context,
             deadline,
             started: Instant::now(),
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
+            current: None,
+            next: None,
+            again: None,
         }
     }
 
@@ -76,40 +101,103 @@ impl<'a> RunLoop<'a> {
                 self.backoff.reset();
             }
             match result {
+                Ok(End::Anew) => continue,
                 Err(error @ RunError::Hopeless(_)) => return Err(error),
                 Err(error) => self.report(&error),
-                Ok(()) => {}
+                Ok(End::Over) => {}
             }
             let pause = if self.context.log.has_been_critical() {
                 CRITICAL_PAUSE
             } else {
                 self.backoff.next_pause(None)
             };
-            _ = time::timeout(pause, self.context.stop.cancelled()).await;
+            tokio::select! {
+                () = self.context.stop.cancelled() => {}
+                () = time::sleep(pause) => {}
+                // What was wrong may have been set right.
+                () = next(&mut self.changes) => self.ask_secrets().await,
+            }
         }
         Ok(())
     }
 
-    /// One run. It ends with the stop, and when the platform has told other secrets.
-    async fn run_once(&mut self) -> Result<(), RunError> {
+    /// One run. It ends with the stop, when the platform has told other secrets, and when the settings have
+    /// changed.
+    async fn run_once(&mut self) -> Result<End, RunError> {
         let (settings, context) = self.configured()?;
         let over = context.stop.clone();
-        let mut task = tokio::spawn(self.item.start(settings, context));
-        let told = async {
-            if self.secrets.changed().await.is_err() {
-                // Nobody asks any more.
-                std::future::pending::<()>().await;
+        let mut task = tokio::spawn(self.start.item.start(settings, context));
+        loop {
+            let again = self.again;
+            let again = async {
+                match again {
+                    Some(again) => time::sleep_until(again).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ended = &mut task => return outcome(ended).map(|()| End::Over),
+                () = self.context.stop.cancelled() => {
+                    return self.ends(task).await.map(|()| End::Over);
+                }
+                () = next(&mut self.told) => break,
+                () = next(&mut self.changes) => {}
+                () = again => {}
+            }
+            self.next = self.changed().await;
+            if self.next.is_some() {
+                break;
+            }
+        }
+        over.cancel();
+        self.ends(task).await.map(|()| End::Anew)
+    }
+
+    /// The settings that have taken the place of the current ones, if they are usable; says what is so.
+    async fn changed(&mut self) -> Option<Settings> {
+        self.again = None;
+        let log = self.context.log.clone();
+        let secrets = match self.start.secrets().await {
+            Ok(Asked::Got(secrets)) => secrets,
+            Ok(Asked::InVain | Asked::Nobody) => self.secrets.clone(),
+            Err(SecretsError::Stopped) => return None,
+            Err(error) => {
+                self.again = Some(Instant::now() + ASK_AGAIN);
+                return self.stay(&error);
             }
         };
-        let ended = tokio::select! {
-            ended = &mut task => ended,
-            () = told => {
-                over.cancel();
-                return self.ends(task).await;
-            }
-            () = self.context.stop.cancelled() => return self.ends(task).await,
+        let settings = match self.read(&secrets) {
+            Ok(settings) => settings,
+            Err(error) => return self.stay(&error),
         };
-        outcome(ended)
+        let before = self.current.as_ref();
+        let differing = before.map(|before| settings.differing(before));
+        if differing.as_ref().is_some_and(BTreeSet::is_empty) {
+            log.info("The configuration is again what the trigger runs with.");
+            return None;
+        }
+        let names = Vec::from_iter(differing.unwrap_or_default()).join(", ");
+        log.info(format!(
+            "The settings have changed ({names}): the run ends and begins anew with them."
+        ));
+        self.secrets = secrets;
+        Some(settings)
+    }
+
+    /// Says that a change does not count, and why.
+    fn stay(&self, error: &dyn std::error::Error) -> Option<Settings> {
+        self.context.log.warning(format!(
+            "The configuration has changed and cannot be used, so the trigger goes on with the settings \
+             that it has: {}",
+            chain(error)
+        ));
+        None
+    }
+
+    async fn ask_secrets(&mut self) {
+        if let Ok(Asked::Got(secrets)) = self.start.secrets().await {
+            self.secrets = secrets;
+        }
     }
 
     /// Waits for the end of a run that was asked to end.
@@ -130,21 +218,49 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Reads and checks the configuration anew.
+    /// The settings in the configuration, if a run could begin with them.
+    fn read(&self, secrets: &Secrets) -> Result<Settings, RunError> {
+        let settings = self.fitting(secrets)?;
+        let item = self.start.item;
+        item.validate(&settings.trigger, &self.context)?;
+        Ok(settings)
+    }
+
+    /// The settings in the configuration, if they fit the manifests.
+    fn fitting(&self, secrets: &Secrets) -> Result<Settings, RunError> {
+        let Start { item, module, .. } = self.start;
+        let Context {
+            configuration, log, ..
+        } = &self.context;
+        Settings::read(item, module, Some(secrets), configuration, log)
+    }
+
+    /// What the next run works with: what the configuration holds, unless a run has begun before and this
+    /// is not usable; then what that run had.
     fn configured(&mut self) -> Result<(SettingsMap, Context), RunError> {
-        let secrets = self.secrets.borrow_and_update().clone();
+        if self.told.has_changed().unwrap_or(false) {
+            self.secrets = self.told.borrow_and_update().clone();
+        }
+        let settings = match (self.next.take(), self.read(&self.secrets)) {
+            (Some(settings), _) | (None, Ok(settings)) => {
+                self.current = Some(settings.clone());
+                settings
+            }
+            (None, Err(error)) => match self.current.clone() {
+                Some(current) => {
+                    self.stay(&error);
+                    current
+                }
+                // The run says what is wrong with them, where the manifests do not.
+                None => self.fitting(&self.secrets)?,
+            },
+        };
         let Settings {
             module,
             trigger,
             suspicions,
             ..
-        } = Settings::read(
-            self.item,
-            self.module,
-            Some(&secrets),
-            &self.context.configuration,
-            &self.context.log,
-        )?;
+        } = settings;
         for suspicion in suspicions {
             self.context.log.warning(suspicion);
         }
@@ -183,6 +299,13 @@ impl<'a> RunLoop<'a> {
                 }
             }
         }
+    }
+}
+
+/// The next value; never, when nobody tells any more.
+async fn next<T>(told: &mut watch::Receiver<T>) {
+    if told.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

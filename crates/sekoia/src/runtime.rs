@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     callback::Callback,
+    changes,
     config::{ConfigError, Configuration, Environment, SettingsMap, text},
     context::Context,
     deadline::Deadline,
@@ -386,7 +387,11 @@ impl<'a> Start<'a> {
             return Err(self.configuration.missing("module_configuration").into());
         }
         let context = self.context(storage, heartbeat, metrics);
-        RunLoop::new(self.item, &self.module, secrets, context, deadline.clone())
+        let (noticed, changes) = watch::channel(0);
+        let stop = self.host.stop.clone();
+        let watching = changes::watch(self.configuration.clone(), noticed, self.log.clone(), stop);
+        let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
+        RunLoop::new(&self, secrets, changes, context, deadline.clone())
             .turn()
             .await?;
         Ok(())

@@ -1,5 +1,7 @@
 //! The settings of a run: read from the configuration, completed and checked.
 
+use std::collections::BTreeSet;
+
 use super::{
     RunError,
     config::{ConfigError, Configuration, SettingsMap},
@@ -22,6 +24,7 @@ pub(super) const MODULE: &str = "module_configuration";
 pub(super) const SERVER: &str = "intake_server";
 
 /// Settings that fit their manifests, with defaults filled in.
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) module: SettingsMap,
     pub(super) trigger: SettingsMap,
@@ -85,6 +88,21 @@ impl Settings {
                 Err(RunError::Configuration(problems.flatten().collect()))
             }
         }
+    }
+}
+
+impl Settings {
+    /// The names of the settings that have another value in others, or are in one of both only.
+    pub(super) fn differing(&self, other: &Self) -> BTreeSet<String> {
+        let pairs = [
+            (&self.module, &other.module),
+            (&self.trigger, &other.trigger),
+        ];
+        let names = pairs.into_iter().flat_map(|(one, other)| {
+            let names = one.0.keys().chain(other.0.keys());
+            names.filter(|name| one.0.get(*name) != other.0.get(*name))
+        });
+        names.cloned().collect()
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     backfill::Standing,
     collection::{Collection, Task},
     decision::{DecidedUnder, Decision},
+    expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
     graph::GraphSettings,
@@ -27,6 +28,7 @@ use super::{
     words::span,
 };
 
+const SETTINGS: Topic = Topic::SETTINGS;
 const NETWORK: Topic = Topic {
     name: "network",
     exit_code: 12,
@@ -217,6 +219,7 @@ pub(super) async fn run(
     let reached = Reached::servers(servers, context, findings).await;
     let intake_reached = network::reach(&intake.address().to_string(), context, findings).await;
     reached.compare_clocks(findings);
+    tell_of_certificate(&subject, context, findings);
     if reached.all() {
         service::read(&subject, findings).await;
     } else {
@@ -230,6 +233,24 @@ pub(super) async fn run(
         findings.skip(INTAKE, "the intake must be reached first");
     }
     find_position(collection, whose, context, findings).await;
+}
+
+/// Warns when the app's certificate ends soon.
+fn tell_of_certificate(subject: &Subject, context: &Context, findings: &mut Findings<'_>) {
+    let services = [Some(&subject.service), subject.successor.as_ref()];
+    let tokens = services
+        .into_iter()
+        .flatten()
+        .filter_map(|service| service.tokens.as_ref());
+    let Some(end) = expiry::first_end(tokens) else {
+        return;
+    };
+    let now = context.clock.now();
+    let facts = serde_json::json!({"certificate_end": end.to_rfc3339()});
+    match Notice::of(end, now) {
+        None => findings.pass(SETTINGS, expiry::sentence(end, now), facts),
+        Some(_) => findings.warn(SETTINGS, expiry::sentence(end, now), facts),
+    }
 }
 
 async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {

@@ -14,6 +14,7 @@ use self::lanes::Doing;
 use super::{
     backfill,
     decision::Decision,
+    expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
     source::{QUOTA_FILE, UsedQuota},
@@ -165,11 +166,27 @@ pub(crate) async fn status(
         lines.extend(doing.lines(now));
     }
     lines.extend(running.process.as_ref().map(clock));
+    lines.extend(
+        running
+            .process
+            .as_ref()
+            .and_then(|process| certificate(process, now)),
+    );
     lines.extend(running.process.as_ref().map(|process| rate(process, now)));
     lines.extend(quota(running, storage, now).await);
     lines.extend(letters(storage, now).await);
     lines.push(errors(running, now));
     Status { verdict, lines }
+}
+
+/// When the app's certificate ends, as the process tells; none when it has none.
+fn certificate(process: &Answers, now: DateTime<Utc>) -> Option<Line> {
+    #[allow(clippy::cast_possible_truncation, reason = "seconds are whole")]
+    let end = process.own_metric(expiry::METRIC)? as i64;
+    let end = DateTime::from_timestamp(end, 0).filter(|_| end > 0)?;
+    let facts = json!({"end": end.to_rfc3339()});
+    let bad = Notice::of(end, now).is_some_and(Notice::is_urgent);
+    Some(line("certificate", expiry::sentence(end, now), facts, bad))
 }
 
 fn process(running: &Running, now: DateTime<Utc>) -> Line {

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
 
-use super::{Identity, Resource, claims::Claims, errors::SignInError, request};
+use super::{Credential, Identity, Resource, claims::Claims, errors::SignInError, request};
 use crate::oddities::LASTING;
 
 /// How long before its expiry a token is renewed; a fifth of its lifetime when that is shorter.
@@ -71,6 +71,17 @@ impl TokenCache {
             resource,
             rounds: AtomicU64::new(0),
             state: Mutex::default(),
+        }
+    }
+
+    /// When the certificate ends with which the app proves itself; none without one.
+    pub fn certificate_end(&self) -> Option<DateTime<Utc>> {
+        match &self.identity {
+            Identity::App {
+                credential: Credential::Certificate(certificate),
+                ..
+            } => certificate.end(),
+            _ => None,
         }
     }
 

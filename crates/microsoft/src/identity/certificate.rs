@@ -12,6 +12,7 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
+use chrono::{DateTime, Utc};
 use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
@@ -19,6 +20,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 pub struct Certificate {
     key: RsaKeyPair,
     thumbprint: String,
+    end: Option<DateTime<Utc>>,
 }
 
 impl Certificate {
@@ -91,6 +93,7 @@ impl Certificate {
         let thumbprint = digest::digest(&digest::SHA256, own);
         Ok(Self {
             thumbprint: BASE64_URL_SAFE_NO_PAD.encode(thumbprint),
+            end: end(own),
             key,
         })
     }
@@ -98,6 +101,11 @@ impl Certificate {
     /// The certificate's SHA-256 in base64url: what `x5t#S256` holds.
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
+    }
+
+    /// When it ends; none when it does not say so in a form that is understood.
+    pub fn end(&self) -> Option<DateTime<Utc>> {
+        self.end
     }
 
     /// The PS256 signature of a message.
@@ -113,6 +121,12 @@ impl Certificate {
             .map_err(|_| CertificateError::Signing)?;
         Ok(signature)
     }
+}
+
+/// When a certificate ends.
+fn end(der: &[u8]) -> Option<DateTime<Utc>> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)
 }
 
 impl fmt::Debug for Certificate {

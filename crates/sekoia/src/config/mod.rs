@@ -81,6 +81,11 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// Where its files are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The environment variables.
     pub(super) fn environment(&self) -> &Environment {
         &self.environment

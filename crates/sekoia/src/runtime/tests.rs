@@ -500,3 +500,55 @@ async fn errors_reach_sentry_without_secrets() {
     }
     life.end().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_configuration_is_used_with_secrets_asked_for_again() {
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let fake = Fake::answering(move |request| match request.uri().path() {
+        "/secrets" => {
+            let mut asked = count.lock().unwrap();
+            *asked += 1;
+            let key = format!("key-{asked}");
+            (200, json!({"value": {"api_key": key}}).to_string())
+        }
+        _ => (200, String::new()),
+    });
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", IDLE),
+    ];
+    let life = live("example", &files, fake);
+    let file = life
+        .directory
+        .path()
+        .join("config")
+        .join("trigger_configuration");
+    time::sleep(Duration::from_secs(100)).await;
+    assert_eq!((life.said("idle with"), *asked.lock().unwrap()), (1, 1));
+    let changed = IDLE.replacen('{', r#"{"frequency": 77, "#, 1);
+    fs::write(&file, changed).unwrap();
+    time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        life.said("The settings have changed (api_key, frequency)"),
+        1
+    );
+    assert_eq!((life.said("idle with"), *asked.lock().unwrap()), (2, 2));
+    // What cannot be used is told once, and what was used goes on.
+    fs::write(&file, r#"{"what": "idle", "password": "x"}"#).unwrap();
+    time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(
+        life.said("the trigger goes on with the settings that it has"),
+        1
+    );
+    assert_eq!(life.said("idle with"), 2);
+    assert_eq!(life.said("CRITICAL"), 0);
+    // A key that is read at the start only is named.
+    fs::write(file.with_file_name("token"), "another").unwrap();
+    time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        life.said("Another value stands in the configuration for token"),
+        1
+    );
+    life.end().await.unwrap();
+}

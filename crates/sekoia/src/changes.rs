@@ -1,0 +1,269 @@
+//! Notices that the configuration has changed while the trigger runs.
+//!
+//! The kernel tells of changes in the configuration directory (inotify), also of the way in which Kubernetes
+//! swaps mounted files; and as it cannot tell of all of them, such as those behind a link or on a network
+//! file system, there is a look every 30 seconds besides. A change counts when two looks agree, so that a
+//! file that is being written is not taken at its half.
+
+use std::{
+    collections::{BTreeSet, hash_map::DefaultHasher},
+    hash::{Hash as _, Hasher as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
+use tokio::{
+    sync::{Notify, watch},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    config::Configuration,
+    effective::TEXTS,
+    log::Log,
+    settings::{CONNECTOR, MODULE, TRIGGER},
+};
+
+/// How long it takes at most until a change is seen.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// From one look that has seen a change to the next, which must agree with it.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+/// The keys that each run reads anew.
+const SETTINGS: [&str; 3] = [TRIGGER, CONNECTOR, MODULE];
+
+/// The ports, which stay bound for the life of the process.
+const PORTS: [&str; 2] = ["liveness_port", "metrics_port"];
+
+/// What a configuration holds, without holding it: a hash for each key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Look {
+    settings: Vec<u64>,
+    others: Vec<(&'static str, u64)>,
+}
+
+impl Look {
+    fn at(configuration: &Configuration) -> Self {
+        let hash = |key: &str| {
+            let mut hasher = DefaultHasher::new();
+            match configuration.verbatim(key) {
+                Ok(text) => text.hash(&mut hasher),
+                Err(error) => error.to_string().hash(&mut hasher),
+            }
+            hasher.finish()
+        };
+        let texts = TEXTS.iter().map(|(key, _)| *key);
+        Self {
+            settings: SETTINGS.map(hash).to_vec(),
+            others: texts.chain(PORTS).map(|key| (key, hash(key))).collect(),
+        }
+    }
+
+    /// The keys with other values that count from the next start of the process only.
+    fn differing(&self, other: &Self) -> BTreeSet<&'static str> {
+        let pairs = self.others.iter().zip(&other.others);
+        let differing = pairs.filter(|(one, other)| one != other);
+        differing.map(|((key, _), _)| *key).collect()
+    }
+}
+
+/// Decides by what was seen whether the configuration has changed.
+#[derive(Debug)]
+struct Judge {
+    /// What counts.
+    current: Look,
+    /// What was seen last, when it is something else.
+    seen: Option<Look>,
+}
+
+/// What a look has shown.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing new.
+    Same,
+    /// Something new, if the next look agrees.
+    Perhaps,
+    /// Something new: whether the settings are, and which keys are that count from the next start only.
+    Changed(bool, BTreeSet<&'static str>),
+}
+
+impl Judge {
+    fn judge(&mut self, look: Look) -> Verdict {
+        if look == self.current {
+            self.seen = None;
+            return Verdict::Same;
+        }
+        if self.seen.as_ref() != Some(&look) {
+            self.seen = Some(look);
+            return Verdict::Perhaps;
+        }
+        self.seen = None;
+        let settings = look.settings != self.current.settings;
+        let others = self.current.differing(&look);
+        self.current = look;
+        Verdict::Changed(settings, others)
+    }
+}
+
+/// Looks at the configuration until the stop, and raises the count whenever its settings have changed.
+pub(super) async fn watch(
+    configuration: Configuration,
+    told: watch::Sender<u64>,
+    log: Log,
+    stop: CancellationToken,
+) {
+    // It is asked for before the first look, so that nothing slips through between.
+    let alarm = Alarm::on(configuration.directory());
+    let Some(first) = look(&configuration).await else {
+        return;
+    };
+    let mut judge = Judge {
+        current: first,
+        seen: None,
+    };
+    let mut pause = LOOK;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = time::sleep(pause) => {}
+            // A file is seldom written at one stroke, nor alone.
+            () = alarm.rings(), if pause == LOOK => time::sleep(SECOND_LOOK).await,
+        }
+        let Some(look) = look(&configuration).await else {
+            return;
+        };
+        pause = match judge.judge(look) {
+            Verdict::Same => LOOK,
+            Verdict::Perhaps => SECOND_LOOK,
+            Verdict::Changed(settings, others) => {
+                if !others.is_empty() {
+                    let keys = Vec::from_iter(others).join(", ");
+                    log.warning(format!(
+                        "Another value stands in the configuration for {keys}: it counts from the next \
+                         start of the process on."
+                    ));
+                }
+                if settings {
+                    told.send_modify(|count| *count += 1);
+                }
+                LOOK
+            }
+        };
+    }
+}
+
+/// A disk may hang, which must hold up nothing else.
+async fn look(configuration: &Configuration) -> Option<Look> {
+    let configuration = configuration.clone();
+    let look = tokio::task::spawn_blocking(move || Look::at(&configuration));
+    look.await.ok()
+}
+
+/// The kernel's word that something has happened in a folder. Where the kernel gives none, the looks have to
+/// do.
+struct Alarm {
+    happened: Arc<Notify>,
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Alarm {
+    fn on(folder: &Path) -> Self {
+        let happened = Arc::new(Notify::new());
+        let tell = Arc::clone(&happened);
+        // Our own looks are none.
+        let is_change = |event: &Event| match event.kind {
+            EventKind::Access(AccessKind::Close(mode)) => mode == AccessMode::Write,
+            EventKind::Access(_) => false,
+            _ => true,
+        };
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if event.is_ok_and(|event| is_change(&event)) {
+                tell.notify_one();
+            }
+        });
+        let watcher = watcher.and_then(|mut watcher| {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
+        Self {
+            happened,
+            _watcher: watcher.ok(),
+        }
+    }
+
+    /// Waits until something happens; for ever where that is not told.
+    async fn rings(&self) {
+        self.happened.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn look(trigger: u64, token: u64) -> Look {
+        Look {
+            settings: vec![trigger],
+            others: vec![("token", token)],
+        }
+    }
+
+    #[test]
+    fn a_change_counts_when_two_looks_agree() {
+        let mut judge = Judge {
+            current: look(1, 1),
+            seen: None,
+        };
+        let changed = |settings, keys: &[&'static str]| {
+            Verdict::Changed(settings, keys.iter().copied().collect())
+        };
+        assert_eq!(judge.judge(look(1, 1)), Verdict::Same);
+        // It is being written.
+        assert_eq!(judge.judge(look(2, 1)), Verdict::Perhaps);
+        assert_eq!(judge.judge(look(3, 1)), Verdict::Perhaps);
+        assert_eq!(judge.judge(look(3, 1)), changed(true, &[]));
+        assert_eq!(judge.judge(look(3, 1)), Verdict::Same);
+        // It was put back.
+        assert_eq!(judge.judge(look(4, 1)), Verdict::Perhaps);
+        assert_eq!(judge.judge(look(3, 1)), Verdict::Same);
+        assert_eq!(judge.judge(look(4, 1)), Verdict::Perhaps);
+        assert_eq!(judge.judge(look(4, 1)), changed(true, &[]));
+        // What counts from the next start on ends no run.
+        assert_eq!(judge.judge(look(4, 2)), Verdict::Perhaps);
+        assert_eq!(judge.judge(look(4, 2)), changed(false, &["token"]));
+    }
+
+    #[tokio::test]
+    async fn the_kernel_tells_of_files_and_of_swapped_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str| folder.path().join(name);
+        // As Kubernetes lays mounted files: a link for each key, by way of a link that is swapped.
+        for (version, text) in [("1", "old"), ("2", "new")] {
+            fs::create_dir(of(version)).unwrap();
+            fs::write(of(version).join("trigger_configuration"), text).unwrap();
+        }
+        std::os::unix::fs::symlink("1", of("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/trigger_configuration", of("trigger_configuration"))
+            .unwrap();
+        let alarm = Alarm::on(folder.path());
+        std::os::unix::fs::symlink("2", of("..data_tmp")).unwrap();
+        fs::rename(of("..data_tmp"), of("..data")).unwrap();
+        alarm.rings().await;
+        let configuration = Configuration::open(folder.path(), Default::default()).unwrap();
+        let text = configuration.verbatim("trigger_configuration").unwrap();
+        assert_eq!(text.as_deref(), Some("new"));
+        fs::write(of("token"), "another").unwrap();
+        alarm.rings().await;
+        // There is no folder to be told of.
+        assert!(Alarm::on(&of("nowhere"))._watcher.is_none());
+    }
+}
