@@ -144,7 +144,7 @@ impl<'a> Engine<'a> {
         // At most 20 times a second something new is shown.
         let mut frame = interval(Duration::from_millis(50));
         frame.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut count: u64 = 0;
+        let (mut quarter, mut second) = (Instant::now(), Instant::now());
         loop {
             tokio::select! {
                 () = signals.any() => {
@@ -169,12 +169,14 @@ impl<'a> Engine<'a> {
                     }
                 }
                 _ = frame.tick() => {
-                    count += 1;
                     self.frame();
-                    if count.is_multiple_of(5) {
+                    let now = Instant::now();
+                    if now >= quarter {
+                        quarter = now + Duration::from_millis(240);
                         self.quarter();
                     }
-                    if count.is_multiple_of(20) {
+                    if now >= second {
+                        second = now + Duration::from_millis(980);
                         self.second();
                     }
                 }
@@ -326,10 +328,8 @@ impl<'a> Engine<'a> {
             return true;
         }
         let well = matches!(self.state.life, Life::Ended { well: true, .. });
-        self.screen.line(format_args!(
-            "\n{}",
-            view::ledger::sentence(&judgement, &self.state.life)
-        ));
+        self.screen
+            .line(format_args!("\n{}", view::ledger::sentence(&judgement)));
         if let Life::Ended {
             well: false, how, ..
         } = &self.state.life
@@ -420,6 +420,7 @@ pub(super) fn blank(world: &World, tour: Tour) -> State {
         rate: 0.0,
         samples: std::collections::VecDeque::new(),
         quota: (0, settings.graph.quota.requests),
+        asked: std::collections::VecDeque::new(),
         lines: std::collections::VecDeque::new(),
         board: Board::default(),
         judgement: None,

@@ -82,8 +82,7 @@ impl Lamp {
             {
                 return Self::new(Light::Act, "A person must act", sentence(&finding.text));
             }
-            let error = body.pointer("/last_error/text").and_then(Value::as_str);
-            let text = error.unwrap_or("It is asked again.");
+            let text = latest(body).unwrap_or("It is asked again.");
             return Self::new(Light::Fails, "Failing, asked again", sentence(text));
         }
         if state.mark.is_none() {
@@ -101,6 +100,14 @@ impl Lamp {
         }
         lamp
     }
+}
+
+/// The last error or warning of `/health`, the later of the two.
+fn latest(body: &Value) -> Option<&str> {
+    let said = ["/last_error", "/last_warning"].map(|path| body.pointer(path));
+    let time = |said: &&Value| said.get("time").and_then(Value::as_str).map(str::to_owned);
+    let latest = said.into_iter().flatten().max_by_key(time)?;
+    latest.get("text")?.as_str()
 }
 
 /// Whether asking again will not help.
@@ -123,13 +130,16 @@ pub(crate) fn needs_a_person(finding: &Finding) -> bool {
     }
 }
 
+/// The longest sentence, in characters.
+const LONGEST: usize = 480;
+
 /// What matters of a text of the module: all of it, in one line, and not for ever.
 pub(crate) fn sentence(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let text = lines.join(" ");
     // The ids by which Microsoft finds the request are in the log.
     let text = text.split(" (the answer says:").next().unwrap_or_default();
-    let mut short: String = text.chars().take(240).collect();
+    let mut short: String = text.chars().take(LONGEST).collect();
     if short.len() < text.len() {
         short.push('…');
     }
@@ -176,6 +186,6 @@ mod tests {
     #[test]
     fn a_sentence_is_short() {
         assert_eq!(sentence("a\n b (the answer says: c)"), "a b");
-        assert_eq!(sentence(&"é".repeat(300)).chars().count(), 241);
+        assert_eq!(sentence(&"é".repeat(600)).chars().count(), LONGEST + 1);
     }
 }

@@ -236,7 +236,9 @@ fn group(field: &Field) -> Group {
         Group::Intake
     } else if name.ends_with("_url") {
         Group::Addresses
-    } else if field.required || matches!(field.input, Input::Secret) || matches!(name, "credential")
+    } else if field.required
+        || matches!(field.input, Input::Secret)
+        || matches!(name, "credential" | "tenant_id" | "client_id" | "service")
     {
         Group::SignIn
     } else {

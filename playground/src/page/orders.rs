@@ -367,11 +367,12 @@ impl Engine<'_> {
             self.say("Start the module first.");
             return;
         }
-        let now = self.world.now();
-        let end = now + chrono::TimeDelta::seconds(60);
-        self.state.tour.outage = Some((now, end));
-        self.surge = HOUR;
         self.turn(Switch::SourceOutage, true);
+        let Some(from) = self.state.board.on(Switch::SourceOutage).map(|on| on.from) else {
+            return;
+        };
+        self.state.tour.outage = Some((from, from + chrono::TimeDelta::seconds(60)));
+        self.surge = HOUR;
     }
 
     fn tour_order(&mut self, value: &str) {

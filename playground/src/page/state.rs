@@ -192,7 +192,7 @@ pub(crate) struct Sample {
 }
 
 /// A lane at work: what it reads, or read last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AtWork {
     /// Its place among the lanes.
     pub(crate) lane: usize,
@@ -202,6 +202,8 @@ pub(crate) struct AtWork {
     pub(crate) asked: DateTime<Utc>,
     /// Whether the answer is still to come.
     pub(crate) waits: bool,
+    /// What it waits for, as the module says it, where that is not the answer.
+    pub(crate) wait: Option<String>,
 }
 
 /// A scenario that leads the module through its lives.
@@ -246,6 +248,8 @@ pub(crate) struct State {
     pub(crate) samples: VecDeque<Sample>,
     /// Requests of the tenant that count: used, allowed.
     pub(crate) quota: (usize, u32),
+    /// When the module asked for rows, in the last five minutes.
+    pub(crate) asked: VecDeque<DateTime<Utc>>,
     pub(crate) lines: VecDeque<Line>,
     pub(crate) board: Board,
     pub(crate) judgement: Option<Judgement>,

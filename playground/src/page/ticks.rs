@@ -33,6 +33,26 @@ const DIAGNOSE_EVERY: Duration = Duration::from_secs(20);
 /// Rows that are remembered as brought by a switch.
 const MARKED: usize = 20_000;
 
+/// Requests of five minutes that are counted; a service without a quota may see more.
+const MOST_ASKED: usize = 10_000;
+
+/// What a lane of `status` waits for, where that is not the answer.
+fn waits_for(lane: &Value) -> Option<String> {
+    let what = lane
+        .get("waits_for")?
+        .as_str()
+        .filter(|what| *what != "answer")?;
+    let until = lane.get("until").and_then(Value::as_str);
+    let until = until.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
+    Some(match (what, until) {
+        ("quota", Some(until)) => format!("the quota until {}", until.format("%H:%M:%S")),
+        ("pause", Some(until)) => format!("another try at {}", until.format("%H:%M:%S")),
+        ("intake", _) => "the intake".to_owned(),
+        ("turn", _) => "its turn".to_owned(),
+        (other, _) => format!("the {other}"),
+    })
+}
+
 impl Engine<'_> {
     /// Twenty times a second: new rows.
     pub(super) fn frame(&mut self) {
@@ -103,6 +123,7 @@ impl Engine<'_> {
             self.read_state();
             self.work();
         }
+        self.forget_asked();
         let quota = self.world.emulator.quota_use();
         self.state.quota = (quota.used, quota.limit);
         if self.state.lives > 0 {
@@ -197,6 +218,7 @@ impl Engine<'_> {
             return;
         }
         self.state.check.running = true;
+        self.state.check.findings.clear();
         let (events, version) = (self.events.clone(), self.state.form.version);
         tokio::spawn(async move {
             let findings = asked.check().await;
@@ -284,6 +306,7 @@ impl Engine<'_> {
                     to: date("to")?,
                     asked: self.state.now,
                     waits: true,
+                    wait: waits_for(one),
                 })
             })
             .collect();
@@ -293,6 +316,10 @@ impl Engine<'_> {
             if !matches!(request.endpoint, Endpoint::Graph | Endpoint::Report) {
                 continue;
             }
+            if self.state.asked.len() == MOST_ASKED {
+                self.state.asked.pop_front();
+            }
+            self.state.asked.push_back(request.at);
             // A link to the next page has no window: it belongs to the one before.
             let Some((from, to)) = world::window(request) else {
                 continue;
@@ -303,6 +330,7 @@ impl Engine<'_> {
                 to,
                 asked: request.at,
                 waits: request.status.is_none(),
+                wait: None,
             });
         }
         for work in told {
@@ -311,6 +339,14 @@ impl Engine<'_> {
         let old = self.state.now - TimeDelta::seconds(3);
         for work in &mut self.state.work {
             work.waits &= work.asked > old;
+        }
+    }
+
+    /// Forgets the requests that do not count any more.
+    fn forget_asked(&mut self) {
+        let since = self.state.now - TimeDelta::minutes(5);
+        while self.state.asked.front().is_some_and(|at| *at < since) {
+            self.state.asked.pop_front();
         }
     }
 
@@ -325,7 +361,9 @@ impl Engine<'_> {
         from: chrono::DateTime<chrono::Utc>,
         to: chrono::DateTime<chrono::Utc>,
     ) -> usize {
-        if self.state.now - to < TimeDelta::seconds(8) {
+        let edge = self.state.timeline.last().map(|stretch| stretch.to);
+        let touches = edge.is_none_or(|edge| from > edge - TimeDelta::seconds(90));
+        if self.state.now - to < TimeDelta::seconds(8) && touches {
             return 0;
         }
         let middle = from + (to - from) / 2;

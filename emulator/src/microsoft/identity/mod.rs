@@ -106,7 +106,7 @@ fn grant(
         "client_credentials" => {
             authenticate(emulator, identity, call, &form, app, now)?;
             let mut claims = json!({ "idtyp": "app" });
-            if !app.roles.is_empty() {
+            if !app.roles.is_empty() && !identity.roles_withheld {
                 claims["roles"] = json!(app.roles);
             }
             (resource(form.required("scope")?)?, claims)

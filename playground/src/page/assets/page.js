@@ -18,7 +18,8 @@ let running = document.body.dataset.view === "watch";
 function listen() {
   stream?.close();
   stream = new EventSource("events");
-  stream.onopen = () => document.body.classList.remove("lost");
+  // One that comes back has lost nothing: the server draws it anew.
+  stream.onopen = () => document.body.classList.contains("lost") && location.reload();
   stream.onerror = lost;
   stream.onmessage = (message) => take(JSON.parse(message.data));
 }
@@ -27,6 +28,7 @@ function lost() {
   if (document.body.classList.contains("lost")) return;
   document.body.classList.add("lost");
   document.title = "Ended · Message Trace playground";
+  for (const control of document.querySelectorAll("[data-do], [data-set], [data-switch]")) control.disabled = true;
   byId("lamp").innerHTML =
     '<span class="light" data-word="Ended"><svg class="g mut" aria-hidden="true"><use href="#lamp-off"/></svg></span>' +
     "<p><strong>The playground has ended.</strong> Start it again in the terminal, and open its new address.</p>";

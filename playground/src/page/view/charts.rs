@@ -150,7 +150,11 @@ pub(crate) fn requests(state: &State) -> Markup {
     #[allow(clippy::cast_precision_loss, reason = "a picture")]
     let (used, allowed) = (used as f64, f64::from(allowed.max(1)));
     let whole = if graph { allowed } else { ours.max(20.0) };
-    let other = if graph { (used - ours).max(0.0) } else { 0.0 };
+    #[allow(clippy::cast_precision_loss, reason = "a picture")]
+    let asked = (state.asked.len() as f64).max(ours);
+    // Refused, failed, or of a check: no page that a lane has read.
+    let rest = (asked - ours).min((used - ours).max(0.0));
+    let other = if graph { (used - asked).max(0.0) } else { 0.0 };
     let limit = state
         .form
         .applied
@@ -163,8 +167,14 @@ pub(crate) fn requests(state: &State) -> Markup {
         parts.push((at / whole, count / whole, format!("l-{name}")));
         at += count;
     }
+    if graph {
+        parts.push((at / whole, rest / whole, "l-none".to_owned()));
+    }
     let text = if graph {
-        format!("of the tenant’s {allowed:.0} are used, {ours:.0} by us")
+        format!(
+            "of the tenant’s {allowed:.0} are used, {:.0} by us",
+            ours + rest
+        )
     } else {
         "by this process; this service has no quota of its own".to_owned()
     };
@@ -189,7 +199,8 @@ pub(crate) fn requests(state: &State) -> Markup {
                 span { (words::icon(name, "")) (name) " " b { (format!("{count:.0}")) } }
             }
             @if graph {
-                span { "other " b { (format!("{other:.0}")) } }
+                span { "refused or check " b { (format!("{rest:.0}")) } }
+                span { "others " b { (format!("{other:.0}")) } }
                 span { "free " b { (format!("{:.0}", (allowed - used).max(0.0))) } }
             }
         }
@@ -219,7 +230,7 @@ pub(crate) fn freshness(state: &State) -> Markup {
     let mut last: Option<f64> = None;
     for (x, lag) in &lags {
         // Where the process did not run there is no line.
-        let step = if last.is_some_and(|last| x - last < 0.006) {
+        let step = if last.is_some_and(|last| x - last < 0.03) {
             'L'
         } else {
             'M'

@@ -64,6 +64,7 @@ pub(crate) fn page(state: &State, hub: &Hub) -> String {
                     }
                 }
                 p #notice role="alert" hidden {}
+                (region(hub, "act", "div", ""))
                 main #main tabindex="-1" {
                     div.c1.col {
                         section.card #playbook aria-labelledby="h-pb" {
@@ -211,7 +212,29 @@ pub(crate) fn lamp(state: &State) -> Markup {
                 "Complete until " time { (words::clock(until)) } ", "
                 (words::span(state.now - until)) " ago. "
             }
-            (words::marked(&lamp.text))
+            @if lamp.light == Light::Act && state.diagnosis.is_some() {
+                "Rows wait until it is mended; what to do stands below."
+            } @else { (words::marked(&lamp.text)) }
+        }
+    }
+}
+
+/// What a person must do, in full; nothing where nobody must.
+pub(crate) fn act(state: &State) -> Markup {
+    let Some(finding) = state
+        .diagnosis
+        .as_ref()
+        .filter(|_| Lamp::of(state).light == Light::Act)
+    else {
+        return html! {};
+    };
+    html! {
+        section.must aria-labelledby="h-act" {
+            (words::icon("bad", ""))
+            div {
+                h2 #h-act { "A person must act: " (finding.check) }
+                (super::playbook::advice(state, &finding.text))
+            }
         }
     }
 }

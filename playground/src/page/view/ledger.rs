@@ -49,6 +49,12 @@ pub(crate) fn meaning(found: &Judgement) -> String {
         return "The ledger has found what should not be: see its numbers.".to_owned();
     }
     match (found.verdict.doubled.count, found.kills) {
+        (0, _) if found.awaited > 0 => format!(
+            "Every row that was shown of the time before {until} was delivered, and none twice; {} {} \
+             surfaced since, and would be read next.",
+            found.awaited,
+            if found.awaited == 1 { "has" } else { "have" }
+        ),
         (0, _) => format!("Every row received before {until} was delivered, and none twice."),
         (_, 0) => "Rows came twice.".to_owned(),
         (count, _) => format!(
@@ -59,17 +65,13 @@ pub(crate) fn meaning(found: &Judgement) -> String {
 }
 
 /// The same for the terminal.
-pub(crate) fn sentence(found: &Judgement, life: &Life) -> String {
+pub(crate) fn sentence(found: &Judgement) -> String {
     let word = match (found.is_empty(), found.is_clean()) {
         (true, _) => "nothing to judge",
         (false, true) => "clean",
         (false, false) => "NOT CLEAN",
     };
-    let awaited = match (found.awaited, life) {
-        (0, _) => String::new(),
-        (count, _) => format!(" {count} have surfaced since, and would be read next."),
-    };
-    format!("verdict: {word}. {}{awaited}", meaning(found))
+    format!("verdict: {word}. {}", meaning(found))
 }
 
 /// All numbers.

@@ -22,6 +22,7 @@ pub(crate) fn quarter(state: &State) -> Vec<(&'static str, Markup)> {
     vec![
         ("lamp", frame::lamp(state)),
         ("lamp-said", frame::lamp_said(state)),
+        ("act", frame::act(state)),
         ("acts", frame::acts(state)),
         ("chip", ledger::chip(state)),
         ("meta", frame::meta(state)),

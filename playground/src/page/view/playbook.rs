@@ -287,9 +287,9 @@ fn outcome(word: &str) -> (&'static str, &'static str) {
 /// The sentence of a line, with what to do apart from what is, and links to the fields that it names.
 fn finding(state: &State, text: &str, fails: bool) -> Markup {
     let text = sentence(text);
-    let (what, todo) = match text.split_once("; ").filter(|_| fails) {
-        Some((what, todo)) => (what, Some(todo)),
-        None => (text.as_str(), None),
+    let (what, todo) = match fails {
+        true => parts(&text),
+        false => (text.as_str(), None),
     };
     html! {
         (linked(state, what))
@@ -297,8 +297,39 @@ fn finding(state: &State, text: &str, fails: bool) -> Markup {
     }
 }
 
+/// The same for the head of the page.
+pub(crate) fn advice(state: &State, text: &str) -> Markup {
+    let text = sentence(text);
+    let (what, todo) = parts(&text);
+    html! {
+        p { (linked(state, what)) }
+        @if let Some(todo) = todo { p.todo-now { "What to do: " (linked(state, todo)) } }
+    }
+}
+
+/// What is, and what to do: the module puts one after the other.
+fn parts(text: &str) -> (&str, Option<&str>) {
+    let cut = ["; ", ": have ", ". A new intake"]
+        .into_iter()
+        .find_map(|mark| {
+            let at = text.find(mark)?;
+            Some((text.get(..at)?, text.get(at + 2..)?))
+        });
+    match cut {
+        Some((what, todo)) => (what, Some(todo)),
+        None => (text, None),
+    }
+}
+
 fn linked(state: &State, text: &str) -> Markup {
     let manifest = state.form.manifest.as_ref();
+    // `trigger_configuration: frequency is 5` names its setting without marks.
+    let (object, rest) = text.split_once("configuration: ").unwrap_or(("", text));
+    let name = rest.split(' ').next().unwrap_or_default();
+    if !object.is_empty() && manifest.is_some_and(|manifest| manifest.field(name).is_some()) {
+        let rest = rest.strip_prefix(name).unwrap_or_default();
+        return html! { a href=(format!("#{name}")) { (name) } (rest) };
+    }
     html! {
         @for (index, part) in text.split('`').enumerate() {
             @if index % 2 == 0 { (part) }

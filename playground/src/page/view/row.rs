@@ -54,8 +54,8 @@ pub(crate) fn line(row: &Row, new: bool) -> Markup {
                 }
             }
             span.c-l role="cell" {
-                @if let Some(letter) = row.letter { (words::letter(letter, "brought by a switch")) " " }
-                (late) @if row.before.is_some() { ", again" }
+                @if let Some(letter) = row.letter { (words::letter(letter, "brought by a switch")) }
+                span { (late) @if row.before.is_some() { ", again" } }
             }
             span.c-f role="cell" { (row.sender) }
             span.c-r role="cell" { (row.recipient) }

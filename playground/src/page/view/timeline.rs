@@ -48,7 +48,8 @@ impl Scale {
     /// Place and width of an interval; none when nothing of it is seen.
     fn place(self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<(f64, f64)> {
         let (start, end) = (self.share(from).max(0.0), self.share(to).min(1.0));
-        (end > start).then(|| (start, (end - start).max(0.002).min(1.0 - start)))
+        // A moment in 90 days is seen, too.
+        (end > start).then(|| (start.min(0.996), (end - start).max(0.004)))
     }
 }
 
@@ -66,10 +67,10 @@ pub(crate) fn bands(state: &State) -> Markup {
             div { (pins(state, lens)) }
             p.say { (named(state)) }
         }
-        @for lane in 0..LANES.len() { (lane_of(state, lane)) }
         b { "24 hours" }
         div.band { (band(state, day, 36)) (axis(day, &[0.0, 0.25, 0.5, 0.75], "%H:%M")) }
         p.say { (sums(state, day)) }
+        @for lane in 0..LANES.len() { (lane_of(state, lane)) }
         b { (state.reach_days) " days" }
         div.band { (band(state, reach, 20)) (axis(reach, &[0.0, 0.33, 0.66], "%-d %b")) }
         p.say { (sums(state, reach)) }
@@ -229,8 +230,12 @@ fn lane_of(state: &State, lane: usize) -> Markup {
                 None => "at rest",
                 Some(work) if is_fresh(state, work) => {
                     "reads " b { (work.from.format("%H:%M:%S")) } " to " b { (work.to.format("%H:%M:%S")) }
+                    @if let Some(wait) = &work.wait { ", waits for " (wait) }
                 },
-                Some(work) => { "until " b { (work.to.format("%H:%M:%S")) } ", " (format!("{count:.0}")) " requests" },
+                Some(work) => {
+                    "until " b { (work.to.format("%H:%M:%S")) }
+                    @if count > 0.0 { ", " (format!("{count:.0}")) @if count > 1.0 { " requests" } @else { " request" } }
+                },
             }
         }
     }
