@@ -428,7 +428,6 @@ pub(super) fn blank(world: &World, tour: Tour) -> State {
         played: None,
         files: Vec::new(),
         place: world.site.path().display().to_string(),
-        reach_days: 90,
         organization: settings.identity.tenant_domain.clone(),
     }
 }

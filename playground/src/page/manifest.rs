@@ -232,7 +232,7 @@ fn text_of(value: &Value, key: &str) -> String {
 
 fn group(field: &Field) -> Group {
     let name = field.name.as_str();
-    if name.starts_with("intake_") || name == "event_format" || name == "chunk_size" {
+    if name.starts_with("intake_") || name == "event_format" {
         Group::Intake
     } else if name.ends_with("_url") {
         Group::Addresses

@@ -119,9 +119,6 @@ impl Engine<'_> {
         self.state.lives = lives;
         self.state.form.kind = kind;
         self.state.form.manifest = Manifest::of(trigger, kind);
-        if trigger != Trigger::Graph {
-            self.state.reach_days = 30;
-        }
         self.apply_switches(None);
         self.tell_lists();
         self.changed(false)

@@ -259,8 +259,6 @@ pub(crate) struct State {
     pub(crate) files: Vec<(String, String)>,
     /// Where they lie.
     pub(crate) place: String,
-    /// How many days the service looks back.
-    pub(crate) reach_days: i64,
     /// The name of the emulated organization.
     pub(crate) organization: String,
 }
@@ -280,6 +278,14 @@ impl State {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
+    }
+
+    /// How many days the service looks back.
+    pub(crate) fn reach_days(&self) -> i64 {
+        match self.form.trigger() {
+            None | Some(Trigger::Graph) => 90,
+            Some(_) => 30,
+        }
     }
 
     /// Failures of the process since its last success, as `/health` has them.

@@ -249,7 +249,9 @@ async fn a_narrow_window_and_the_keyboard_are_enough() {
     browser
         .until("getComputedStyle(document.querySelector('.c1')).display !== 'none'")
         .await;
-    let fits = "document.documentElement.scrollWidth <= innerWidth";
+    let fits = "document.documentElement.scrollWidth <= innerWidth && \
+                [...document.querySelectorAll('.c1, .c2, .c3, #tour')].every((one) => \
+                    !one.offsetWidth || one.offsetWidth > 340)";
     browser.until(fits).await;
     // Every control can be reached, and shows that it is.
     browser

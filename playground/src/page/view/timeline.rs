@@ -57,7 +57,7 @@ impl Scale {
 pub(crate) fn bands(state: &State) -> Markup {
     let lens = Scale::last(state.now, TimeDelta::minutes(2));
     let day = Scale::last(state.now, TimeDelta::hours(24));
-    let reach = Scale::last(state.now, TimeDelta::days(state.reach_days));
+    let reach = Scale::last(state.now, TimeDelta::days(state.reach_days()));
     html! {
         b { "2 minutes" }
         div.band { (band(state, lens, 24)) (axis(lens, &[0.0, 0.25, 0.5, 0.75], "%H:%M:%S")) }
@@ -71,7 +71,7 @@ pub(crate) fn bands(state: &State) -> Markup {
         div.band { (band(state, day, 36)) (axis(day, &[0.0, 0.25, 0.5, 0.75], "%H:%M")) }
         p.say { (sums(state, day)) }
         @for lane in 0..LANES.len() { (lane_of(state, lane)) }
-        b { (state.reach_days) " days" }
+        b { (state.reach_days()) " days" }
         div.band { (band(state, reach, 20)) (axis(reach, &[0.0, 0.33, 0.66], "%-d %b")) }
         p.say { (sums(state, reach)) }
     }
