@@ -2,17 +2,18 @@
 
 use std::{
     fmt::Display,
-    io::{IsTerminal, Write, stdout},
+    io::{IsTerminal, Write, stdin, stdout},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Where the playground shows what happens.
 #[derive(Debug)]
 pub(crate) enum Screen {
     /// The status line is drawn again and again below the lines.
-    Terminal(ProgressBar),
+    Terminal(ProgressBar, Quiet),
     /// The status is a line among the others.
     Plain,
 }
@@ -25,18 +26,19 @@ impl Screen {
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
         let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");
-        Self::Terminal(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner())))
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        Self::Terminal(bar.with_style(style), Quiet::please())
     }
 
     /// Whether somebody may be looking.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Terminal(_))
+        matches!(self, Self::Terminal(..))
     }
 
     /// How often the status should be shown.
     pub(crate) fn interval(&self) -> Duration {
         match self {
-            Self::Terminal(_) => Duration::from_millis(250),
+            Self::Terminal(..) => Duration::from_millis(250),
             Self::Plain => Duration::from_secs(5),
         }
     }
@@ -44,7 +46,7 @@ impl Screen {
     /// Shows a line, above the status if that stays.
     pub(crate) fn line(&self, text: impl Display) {
         match self {
-            Self::Terminal(bar) => bar.suspend(|| write_line(&text)),
+            Self::Terminal(bar, _) => bar.suspend(|| write_line(&text)),
             Self::Plain => write_line(&text),
         }
     }
@@ -52,7 +54,7 @@ impl Screen {
     /// Shows the status.
     pub(crate) fn status(&self, status: impl Display) {
         match self {
-            Self::Terminal(bar) => {
+            Self::Terminal(bar, _) => {
                 bar.set_message(status.to_string());
                 bar.tick();
             }
@@ -62,9 +64,41 @@ impl Screen {
 
     /// Takes the line that stays away.
     pub(crate) fn close(&self) {
-        if let Self::Terminal(bar) = self {
+        if let Self::Terminal(bar, quiet) = self {
             bar.finish_and_clear();
+            quiet.no_more();
         }
+    }
+}
+
+/// A terminal that does not print `^C`: behind a status that fills its line that would begin another
+/// one, and the status would stay above it.
+#[derive(Debug)]
+pub(crate) struct Quiet(Option<Termios>);
+
+impl Quiet {
+    fn please() -> Self {
+        let before = tcgetattr(stdin()).ok();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHOCTL);
+            // A terminal that cannot do it prints two more signs.
+            _ = tcsetattr(stdin(), OptionalActions::Now, &quiet);
+        }
+        Self(before)
+    }
+
+    fn no_more(&self) {
+        if let Some(before) = &self.0 {
+            // It may have been closed.
+            _ = tcsetattr(stdin(), OptionalActions::Now, before);
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.no_more();
     }
 }
 

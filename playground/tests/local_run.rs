@@ -5,11 +5,16 @@
     reason = "a test's helpers may panic, as the test itself may"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 #[test]
 fn a_run_on_graph_ends_with_a_clean_verdict() {
@@ -166,7 +171,7 @@ fn folder(screen: &str) -> &Path {
 #[test]
 fn a_closed_terminal_ends_the_module_and_leaves_no_folder() {
     for signal in [Signal::HUP, Signal::TERM, Signal::INT] {
-        let seen = "behind now";
+        let seen = " s behind now";
         let Some((code, screen)) = ends_with(&["--no-page"], seen, signal) else {
             return;
         };
@@ -175,6 +180,53 @@ fn a_closed_terminal_ends_the_module_and_leaves_no_folder() {
         assert!(screen.contains("verdict: clean"), "{screen}");
         assert!(!folder(&screen).exists(), "{screen}");
     }
+}
+
+#[test]
+fn a_terminal_is_left_without_half_a_status_line() {
+    let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
+    if !playground.with_file_name("message-trace").exists() {
+        return;
+    }
+    let mut master: File = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)
+        .expect("a terminal")
+        .into();
+    grantpt(&master).expect("it is ours");
+    unlockpt(&master).expect("it can be opened");
+    let name = ptsname(&master, Vec::new()).expect("its name");
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(OsStr::from_bytes(name.to_bytes()))
+        .expect("its other side");
+    let side = || Stdio::from(terminal.try_clone().expect("another handle"));
+    let mut run = Command::new(playground)
+        .arg("--no-page")
+        .env_remove("CARGO")
+        .stdin(side())
+        .stdout(side())
+        .stderr(side())
+        .spawn()
+        .expect("the playground starts");
+    let (mut screen, mut buffer, mut asked) = (String::new(), [0; 4096], false);
+    while !screen.contains("verdict: ") {
+        let count = master.read(&mut buffer).expect("what it prints");
+        screen.push_str(&String::from_utf8_lossy(
+            buffer.get(..count).expect("a part"),
+        ));
+        if !asked && screen.contains(" s behind now") {
+            asked = true;
+            master.write_all(b"\x03").expect("the key");
+            kill_process(Pid::from_child(&run), Signal::INT).expect("it runs");
+        }
+    }
+    assert!(run.wait().expect("it ends").success(), "{screen}");
+    assert!(!screen.contains("^C"), "{screen}");
+    let last = screen.rfind("behind now").expect("a status");
+    let rest = screen.get(last..).expect("what follows");
+    assert!(rest.contains("\r\u{1b}[2K"), "{rest:?}");
+    let modes = tcgetattr(&terminal).expect("a terminal").local_modes;
+    assert!(modes.contains(LocalModes::ECHOCTL), "it is as it was");
 }
 
 #[test]

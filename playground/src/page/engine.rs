@@ -16,10 +16,8 @@ use super::{
     hub::Hub,
     manifest::{self, Kind, Manifest},
     process::{Process, Sign},
-    rows::Rows,
     server::Joined,
-    state::{Checks, Form, Life, Line, State},
-    switches::Board,
+    state::{Life, Line, State},
     tour::Tour,
     verdict::{Judgement, judge},
     view,
@@ -107,7 +105,7 @@ impl<'a> Engine<'a> {
             hub,
             events,
             screen,
-            state: blank(&world, Tour::new(now)),
+            state: State::blank(&world, Tour::new(now)),
             process: None,
             then: Then::Nothing,
             meter: Meter::start(0),
@@ -385,51 +383,6 @@ fn masked(text: &str) -> String {
         }
     }
     serde_json::to_string_pretty(&form).unwrap_or_default()
-}
-
-/// What is known at the beginning of a world.
-pub(super) fn blank(world: &World, tour: Tour) -> State {
-    let settings = world.emulator.settings();
-    State {
-        now: world.now(),
-        form: Form {
-            kind: Kind::default(),
-            manifest: None,
-            draft: Map::new(),
-            touched: std::collections::BTreeSet::new(),
-            asked: false,
-            problems: Vec::new(),
-            applied: None,
-            version: 0,
-        },
-        check: Checks::default(),
-        life: Life::None,
-        since: None,
-        pid: None,
-        kills: Vec::new(),
-        lives: 0,
-        health: None,
-        status: None,
-        metrics: None,
-        diagnosis: None,
-        mark: None,
-        timeline: Vec::new(),
-        work: Vec::new(),
-        rows: Rows::default(),
-        accepted: 0,
-        rate: 0.0,
-        samples: std::collections::VecDeque::new(),
-        quota: (0, settings.graph.quota.requests),
-        asked: std::collections::VecDeque::new(),
-        lines: std::collections::VecDeque::new(),
-        board: Board::default(),
-        judgement: None,
-        tour,
-        played: None,
-        files: Vec::new(),
-        place: world.site.path().display().to_string(),
-        organization: settings.identity.tenant_domain.clone(),
-    }
 }
 
 impl Order {

@@ -4,6 +4,7 @@
 //! its commands and the ledger hand it events, and it tells every open page what has changed.
 
 mod asked;
+mod board;
 mod engine;
 mod hub;
 mod lamp;
@@ -21,6 +22,7 @@ mod ticks;
 mod tour;
 mod verdict;
 mod view;
+mod work;
 
 use std::process::ExitStatus;
 

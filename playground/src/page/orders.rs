@@ -7,10 +7,10 @@ use emulator::{Ending, Event as Planned};
 
 use super::{
     Order,
-    engine::{Engine, Then, blank},
+    engine::{Engine, Then},
     manifest::{Kind, Manifest},
     process::{Process, Sign},
-    state::{Life, Sample},
+    state::{Life, Sample, State},
     switches::Switch,
     tour::Tour,
     view,
@@ -114,7 +114,7 @@ impl Engine<'_> {
         self.forget()?;
         let board = std::mem::take(&mut self.state.board);
         let lives = self.state.lives;
-        self.state = blank(&self.world, tour);
+        self.state = State::blank(&self.world, tour);
         (self.state.board, self.state.played) = (board, played);
         self.state.lives = lives;
         self.state.form.kind = kind;

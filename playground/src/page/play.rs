@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Download, Due, Event,
-    engine::{Engine, Taken, Then, blank},
+    engine::{Engine, Taken, Then},
     manifest::{Input, Manifest},
     process::Sign,
-    state::Played,
+    state::{Played, State},
     tour::Tour,
 };
 use crate::{arguments::Trigger, status::Meter, world::World};
@@ -60,7 +60,7 @@ impl Engine<'_> {
         self.taken = Taken::default();
         (self.done, self.lived) = (Vec::new(), Vec::new());
         self.marked.clear();
-        self.state = blank(&self.world, tour);
+        self.state = State::blank(&self.world, tour);
         self.state.lives = lives;
         self.state.form.kind = kind;
         self.state.form.manifest = Manifest::of(trigger, kind);

@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{
     asked::{Finding, Problem},
+    board::Board,
     manifest::{Kind, Manifest},
     probe::Metrics,
     rows::Rows,
-    switches::Board,
     tour::Tour,
     verdict::{Judgement, Stretch},
 };
-use crate::arguments::Trigger;
+use crate::{arguments::Trigger, world::World};
 
 /// Lines of the log that are kept.
 pub(crate) const KEPT_LINES: usize = 1000;
@@ -264,6 +264,51 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// What is known at the beginning of a world.
+    pub(crate) fn blank(world: &World, tour: Tour) -> Self {
+        let settings = world.emulator.settings();
+        Self {
+            now: world.now(),
+            form: Form {
+                kind: Kind::default(),
+                manifest: None,
+                draft: Map::new(),
+                touched: BTreeSet::new(),
+                asked: false,
+                problems: Vec::new(),
+                applied: None,
+                version: 0,
+            },
+            check: Checks::default(),
+            life: Life::None,
+            since: None,
+            pid: None,
+            kills: Vec::new(),
+            lives: 0,
+            health: None,
+            status: None,
+            metrics: None,
+            diagnosis: None,
+            mark: None,
+            timeline: Vec::new(),
+            work: Vec::new(),
+            rows: Rows::default(),
+            accepted: 0,
+            rate: 0.0,
+            samples: VecDeque::new(),
+            quota: (0, settings.graph.quota.requests),
+            asked: VecDeque::new(),
+            lines: VecDeque::new(),
+            board: Board::default(),
+            judgement: None,
+            tour,
+            played: None,
+            files: Vec::new(),
+            place: world.site.path().display().to_string(),
+            organization: settings.identity.tenant_domain.clone(),
+        }
+    }
+
     /// Keeps a line of the log.
     pub(crate) fn keep_line(&mut self, line: Line) {
         if self.lines.len() == KEPT_LINES {

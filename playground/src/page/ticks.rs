@@ -2,24 +2,20 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use emulator::{Endpoint, LogEntry};
-use serde_json::Value;
+use emulator::LogEntry;
 use tokio::time::Instant;
 
 use super::{
     Event,
     asked::Finding,
     engine::Engine,
-    lamp, mail,
-    probe::{LANES, Probe, look},
-    state::{AtWork, Level, Life, Line, Sample},
-    switches::Switch,
+    lamp,
+    probe::{Metrics, Probe, look},
+    state::{Level, Life, Line, Sample},
     tour,
-    verdict::{Reading, judge, stretches},
+    verdict::{judge, stretches},
     view,
 };
-use crate::world;
 
 /// Rows that are shown of one frame.
 const ROWS_A_FRAME: usize = 20;
@@ -29,29 +25,6 @@ const DIAGNOSE_AFTER: Duration = Duration::from_millis(1500);
 
 /// How often it asks while it goes on failing.
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(20);
-
-/// Rows that are remembered as brought by a switch.
-const MARKED: usize = 20_000;
-
-/// Requests of five minutes that are counted; a service without a quota may see more.
-const MOST_ASKED: usize = 10_000;
-
-/// What a lane of `status` waits for, where that is not the answer.
-fn waits_for(lane: &Value) -> Option<String> {
-    let what = lane
-        .get("waits_for")?
-        .as_str()
-        .filter(|what| *what != "answer")?;
-    let until = lane.get("until").and_then(Value::as_str);
-    let until = until.and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
-    Some(match (what, until) {
-        ("quota", Some(until)) => format!("the quota until {}", until.format("%H:%M:%S")),
-        ("pause", Some(until)) => format!("another try at {}", until.format("%H:%M:%S")),
-        ("intake", _) => "the intake".to_owned(),
-        ("turn", _) => "its turn".to_owned(),
-        (other, _) => format!("the {other}"),
-    })
-}
 
 impl Engine<'_> {
     /// Twenty times a second: new rows.
@@ -127,11 +100,7 @@ impl Engine<'_> {
         let quota = self.world.emulator.quota_use();
         self.state.quota = (quota.used, quota.limit);
         if self.state.lives > 0 {
-            let lanes = self
-                .state
-                .metrics
-                .as_ref()
-                .map(super::probe::Metrics::lanes);
+            let lanes = self.state.metrics.as_ref().map(Metrics::lanes);
             self.state.keep_sample(Sample {
                 at: self.state.now,
                 lag: self.state.mark.map(|mark| self.state.now - mark),
@@ -276,154 +245,6 @@ impl Engine<'_> {
             self.hub
                 .prepend("lines", &view::log::line(&line).into_string());
             self.state.keep_line(line);
-        }
-    }
-
-    /// The windows that are asked for, by lane: as `status` says it, or as the requests show it.
-    fn work(&mut self) {
-        let told = self
-            .state
-            .status
-            .as_ref()
-            .and_then(|status| status.get("lanes"));
-        let told: Vec<AtWork> = told
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|one| {
-                let lane = one.get("lane")?.as_str()?;
-                let lane = match lane {
-                    "settling" => "settle",
-                    other => other,
-                };
-                let date = |key: &str| {
-                    let text = one.pointer(&format!("/window/{key}"))?.as_str()?;
-                    Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc())
-                };
-                Some(AtWork {
-                    lane: LANES.iter().position(|known| *known == lane)?,
-                    from: date("from")?,
-                    to: date("to")?,
-                    asked: self.state.now,
-                    waits: true,
-                    wait: waits_for(one),
-                })
-            })
-            .collect();
-        let new = self.world.emulator.requests_since(self.taken.requests, 200);
-        self.taken.requests = new.number;
-        for request in &new.items {
-            if !matches!(request.endpoint, Endpoint::Graph | Endpoint::Report) {
-                continue;
-            }
-            if self.state.asked.len() == MOST_ASKED {
-                self.state.asked.pop_front();
-            }
-            self.state.asked.push_back(request.at);
-            // A link to the next page has no window: it belongs to the one before.
-            let Some((from, to)) = world::window(request) else {
-                continue;
-            };
-            self.note_work(AtWork {
-                lane: self.lane_of(from, to),
-                from,
-                to,
-                asked: request.at,
-                waits: request.status.is_none(),
-                wait: None,
-            });
-        }
-        for work in told {
-            self.note_work(work);
-        }
-        let old = self.state.now - TimeDelta::seconds(3);
-        for work in &mut self.state.work {
-            work.waits &= work.asked > old;
-        }
-    }
-
-    /// Forgets the requests that do not count any more.
-    fn forget_asked(&mut self) {
-        let since = self.state.now - TimeDelta::minutes(5);
-        while self.state.asked.front().is_some_and(|at| *at < since) {
-            self.state.asked.pop_front();
-        }
-    }
-
-    fn note_work(&mut self, work: AtWork) {
-        self.state.work.retain(|one| one.lane != work.lane);
-        self.state.work.push(work);
-    }
-
-    /// The lane that asks for such a window.
-    fn lane_of(
-        &self,
-        from: chrono::DateTime<chrono::Utc>,
-        to: chrono::DateTime<chrono::Utc>,
-    ) -> usize {
-        let edge = self.state.timeline.last().map(|stretch| stretch.to);
-        let touches = edge.is_none_or(|edge| from > edge - TimeDelta::seconds(90));
-        if self.state.now - to < TimeDelta::seconds(8) && touches {
-            return 0;
-        }
-        let middle = from + (to - from) / 2;
-        let mut stretches = self.state.timeline.iter();
-        let stretch = stretches.find(|stretch| stretch.from <= middle && middle < stretch.to);
-        match stretch.map(|stretch| stretch.state) {
-            Some(Reading::Missing) => 2,
-            Some(Reading::Wanted) => 3,
-            Some(_) => 1,
-            // Before the first window is done, the past is backlog.
-            None if self.state.timeline.is_empty() => 2,
-            None => 0,
-        }
-    }
-
-    /// The mail of the switches that are on.
-    fn send_mail(&mut self) {
-        let now = self.state.now;
-        self.mails += 1;
-        let number = self.mails;
-        let letter = |board: &super::switches::Board, switch| board.on(switch).map(|on| on.letter);
-        let mut rows = Vec::new();
-        if number.is_multiple_of(4) {
-            if let Some(letter) = letter(&self.state.board, Switch::LateRows) {
-                rows.push((mail::late(now, number / 4), letter));
-            }
-            if let Some(letter) = letter(&self.state.board, Switch::ChangingStatuses) {
-                rows.push((mail::changing(now, number / 4), letter));
-            }
-        }
-        if let Some(letter) = letter(&self.state.board, Switch::PhishingWave)
-            && self.wave_at.is_none_or(|at| Instant::now() >= at)
-        {
-            self.wave_at = Some(Instant::now() + Duration::from_secs(60));
-            rows.extend(mail::wave(now).map(|row| (row, letter)));
-        }
-        if self.surge > 0 {
-            let part = self.surge.min(75);
-            self.surge -= part;
-            for row in mail::surge(now, part) {
-                self.world.emulator.add_row(row);
-            }
-        }
-        if self.marked.len() > MARKED {
-            self.marked.clear();
-        }
-        for (row, letter) in rows {
-            self.marked.insert(row.row.trace_id.to_string(), letter);
-            self.world.emulator.add_row(row);
-        }
-    }
-
-    /// Ends the outage of the tour when its minute is over.
-    fn end_outage(&mut self) {
-        let on = self.state.board.on(Switch::SourceOutage).map(|on| on.from);
-        let of_tour = self.state.tour.outage.map(|(from, _)| from);
-        if on.is_some() && on == of_tour {
-            let now = self.state.now;
-            self.state.board.turn(Switch::SourceOutage, false, now);
-            self.apply_switches(None);
         }
     }
 

@@ -5,9 +5,10 @@ use maud::{Markup, html};
 
 use super::words::{self, percent};
 use crate::page::{
+    board::Turned,
     probe::{LANES, LATENESS},
     state::{Sample, State},
-    switches::{Switch, Turned},
+    switches::Switch,
 };
 
 const HEIGHT: f64 = 72.0;
