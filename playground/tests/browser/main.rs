@@ -7,14 +7,13 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     reason = "a test that meets something unexpected shall fail, and say what it measured"
 )]
 
 mod page;
 mod pictures;
 
-use page::{Browser, Playground, ready};
+use page::{Browser, Playground, ready, say};
 
 /// Chooses a trigger, fills its form in and starts it; rows arrive.
 pub(crate) async fn begin(browser: &Browser, trigger: &str) {
@@ -146,8 +145,10 @@ async fn the_story_of_each_trigger() {
             "return window.latencies?.sort((a, b) => a - b).at(-1) ?? NaN",
         )
         .await;
-        println!("{trigger}: first paint after {paint:.0} ms");
-        println!("{trigger}: the slowest row was seen {late:.0} ms after its acceptance");
+        say(&format!("{trigger}: first paint after {paint:.0} ms"));
+        say(&format!(
+            "{trigger}: the slowest row was seen {late:.0} ms after its acceptance"
+        ));
         browser.open("about:blank").await;
         let (status, screen) = playground.hang_up();
         assert!(status.success(), "{screen}");

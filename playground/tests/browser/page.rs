@@ -1,7 +1,7 @@
 //! A playground, and a real browser that looks at its page.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -12,13 +12,19 @@ use fantoccini::{Client, ClientBuilder, wd::Capabilities};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Nothing that a test waits for takes longer, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// One browser at a time: each of them wants a processor of its own.
-static ONE: Mutex<()> = Mutex::const_new(());
+/// Browsers at a time: their pages wait for minutes, and are drawn in between.
+static PLACES: Semaphore = Semaphore::const_new(3);
+
+/// Says something although the test passes: what is printed otherwise is kept from who runs the tests.
+pub(crate) fn say(text: &str) {
+    // Nobody may listen.
+    _ = writeln!(std::io::stdout().lock(), "{text}");
+}
 
 /// A playground that serves its page.
 pub(crate) struct Playground {
@@ -75,7 +81,7 @@ pub(crate) struct Browser {
     client: Client,
     driver: Child,
     _profile: TempDir,
-    _alone: MutexGuard<'static, ()>,
+    _place: SemaphorePermit<'static>,
 }
 
 fn program(names: &[&str]) -> Option<PathBuf> {
@@ -89,14 +95,14 @@ fn program(names: &[&str]) -> Option<PathBuf> {
 
 /// What a test needs; none, said aloud, where it is not there.
 pub(crate) async fn ready() -> Option<Browser> {
-    let alone = ONE.lock().await;
+    let place = PLACES.acquire().await.unwrap();
     let module = Path::new(env!("CARGO_BIN_EXE_playground")).with_file_name("message-trace");
     let (Some(driver), Some(chromium), true) = (
         program(&["chromedriver"]),
         program(&["chromium", "google-chrome"]),
         module.exists(),
     ) else {
-        println!("SKIPPED: no chromium with chromedriver, or no module beside the playground");
+        say("SKIPPED: no chromium with chromedriver, or no module beside the playground");
         return None;
     };
     let port = TcpListener::bind("127.0.0.1:0")
@@ -104,19 +110,21 @@ pub(crate) async fn ready() -> Option<Browser> {
         .local_addr()
         .unwrap()
         .port();
+    let profile = tempfile::tempdir().unwrap();
     let driver = Command::new(driver)
         .arg(format!("--port={port}"))
+        // What the browser leaves behind goes with the profile.
+        .env("TMPDIR", profile.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let profile = tempfile::tempdir().unwrap();
     let client = connect(port, &chromium, profile.path()).await;
     Some(Browser {
         client,
         driver,
         _profile: profile,
-        _alone: alone,
+        _place: place,
     })
 }
 
@@ -314,7 +322,9 @@ impl Browser {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let file = root.join("target/ci-tools/node_modules/axe-core/axe.min.js");
         let Ok(axe) = std::fs::read_to_string(file) else {
-            println!("SKIPPED: no axe-core in target/ci-tools, so {view} is not looked at by it");
+            say(&format!(
+                "SKIPPED: no axe-core in target/ci-tools, so {view} is not looked at by it"
+            ));
             return;
         };
         self.timeouts().await;
