@@ -1,13 +1,13 @@
-//! The async shell of the fetch loop: one task that decides and keeps the books, while pages are
+//! The async shell of the fetch loop: one task that decides, while pages are
 //! asked for and batches are delivered beside it, a bounded number of each.
 
 mod activity;
 mod backfill;
-mod books;
 mod delivery;
 mod hand;
 mod letters;
 mod outside;
+mod persist;
 mod time;
 mod walk;
 
@@ -34,17 +34,15 @@ use crate::{
     },
     engine::{
         backfill::{Backfill, Orders},
-        books::{Accepted, Keeping, Unsynced},
-        hand::Hand,
         letters::{Errands, Offered},
         outside::Strays,
         time::Waiting,
         walk::{Parking, is_paced},
     },
-    known::{BatchId, KnownRows},
-    ledger::journal::Journal,
+    known::KnownRows,
+    ledger::{Ledger, journal::Journal},
     letters::Letters,
-    outflow::Delivery,
+    outflow::{Delivery, Outflow},
     reader::{Reader, WindowRead, trail::Step},
 };
 
@@ -100,7 +98,7 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     schedule: Schedule,
     pending: PendingWindows,
     known: KnownRows,
-    journal: Journal,
+    ledger: Ledger,
     /// The reader of the live edge first, then those beside it.
     readers: Vec<Reader<S::Link, K::Batch>>,
     /// Windows whose page came damaged.
@@ -108,14 +106,9 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     /// Rows outside of what was asked for.
     strays: Strays,
     asked: JoinSet<Answer<S::Link>>,
-    deliveries: JoinSet<Delivery<K::InHand>>,
-    hand: Hand<K::InHand>,
+    outflow: Outflow<K>,
     /// What a person wants done with dead letters.
     errands: Errands,
-    accepted: Accepted,
-    unsynced: Unsynced,
-    keeping: Keeping,
-    last_batch: BatchId,
     /// What a person asks for besides.
     backfill: Option<Backfill>,
     orders: Orders,
@@ -187,8 +180,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         journal: Journal,
     ) -> Self {
         let limits = lasting(parts.source.limits());
+        let outflow = Outflow::new(Arc::clone(&parts.sink));
         Self {
             parts,
+            outflow,
             schedule,
             source: Box::new(Followed {
                 limits,
@@ -196,18 +191,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             }),
             pending: PendingWindows::default(),
             known,
-            journal,
+            ledger: Ledger::new(journal),
             readers: (0..=BESIDE).map(|_| Reader::new()).collect(),
             parking: Parking::default(),
             strays: Strays::default(),
             asked: JoinSet::new(),
-            deliveries: JoinSet::new(),
-            hand: Hand::default(),
             errands: Errands::default(),
-            accepted: Accepted::default(),
-            unsynced: Unsynced::default(),
-            keeping: Keeping::default(),
-            last_batch: BatchId(0),
             backfill: None,
             orders: Orders::default(),
             service: ServiceHealth::new(1 + BESIDE),
@@ -316,7 +305,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             if let Some(window) = self.schedule.live(now) {
                 if self.schedule.missing() > TimeDelta::zero() {
                     // Who looks at the timeline sees what is missing.
-                    self.keeping.changes();
+                    self.ledger.timeline_changes();
                 }
                 self.tell_standing();
                 return Some((Lane::Live, window));
@@ -403,8 +392,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(End::Stopped),
-            Some(done) = self.deliveries.join_next() => Ok(Turn::Delivered(done)),
-            Some(done) = self.hand.events.join_next() => Ok(Turn::Delivered(done)),
+            Some(done) = self.outflow.next() => Ok(Turn::Delivered(done)),
             Some(done) = self.errands.offers.join_next() => Ok(Turn::Offered(done)),
             Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
             () = &mut time => Ok(Turn::Time),
@@ -487,7 +475,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.tell(Event::Asking { lane, window });
         let began = self.moment();
         let id = self.pending.begin(window, began);
-        let draft = self.draft(lane, window);
+        let draft = self.outflow.draft(lane, window);
         // Windows of the live edge are alike, and fail for the same reason.
         if lane != Lane::Live {
             self.service.begun(reader);

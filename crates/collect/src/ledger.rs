@@ -1,4 +1,207 @@
 //! What is kept between restarts: the keys of delivered rows, and the timeline.
+//!
+//! A batch that was accepted is journaled, then synced; only then the timeline may say that its windows
+//! count as read. [`Ledger`] owns what is between these steps. Each of its operations is one try: it
+//! leaves everything in place when the store fails, to be tried again.
 
 pub mod journal;
 pub mod timeline;
+
+use std::{io, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use self::{
+    journal::{Inventory, Journal},
+    timeline::Timeline,
+};
+use crate::{
+    Store,
+    known::{BatchId, Filed},
+};
+
+/// Batches on their way at once (contract J-07), with those that are accepted and not journaled yet.
+pub(crate) const IN_FLIGHT: usize = 4;
+
+/// Batches that are accepted one soon after the other are journaled together, and what is journaled is
+/// synced together: each visit to the disk costs as much as hundreds of rows.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// So many batches at most are journaled and not synced, which a crash of the machine makes the intake
+/// get a second time.
+const UNSYNCED: usize = 16;
+
+/// The timeline is kept at most this often, as a crash between costs no more than that windows are
+/// read again whose rows are known.
+const KEEPING: Duration = Duration::from_secs(1);
+
+/// Accepted batches on their way to the disk, and the timeline.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    journal: Journal,
+    accepted: Accepted,
+    unsynced: Unsynced,
+    /// When the timeline was kept last, and whether it has changed since.
+    kept: Option<Instant>,
+    is_changed: bool,
+}
+
+/// Batches that are accepted and not journaled yet.
+#[derive(Debug, Default)]
+struct Accepted {
+    rows: Vec<Filed>,
+    batches: Vec<BatchId>,
+    since: Option<Instant>,
+}
+
+/// Batches that are journaled and not synced yet: a kill does not make them forgotten, a crash of the
+/// machine may.
+#[derive(Debug, Default)]
+struct Unsynced {
+    batches: usize,
+    since: Option<Instant>,
+}
+
+impl Unsynced {
+    fn add(&mut self, batches: usize) {
+        self.batches += batches;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        let rested = self.since?.elapsed();
+        let is_full = self.batches + IN_FLIGHT > UNSYNCED;
+        Some(if is_full {
+            Duration::ZERO
+        } else {
+            TOGETHER.saturating_sub(rested)
+        })
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self {
+            journal,
+            accepted: Accepted::default(),
+            unsynced: Unsynced::default(),
+            kept: None,
+            is_changed: false,
+        }
+    }
+
+    /// A batch was accepted, with these rows.
+    pub(crate) fn accepted(&mut self, batch: BatchId, rows: Vec<Filed>) {
+        self.accepted.batches.push(batch);
+        self.accepted.rows.extend(rows);
+        self.accepted.since.get_or_insert_with(Instant::now);
+    }
+
+    /// How many batches are accepted and not journaled yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.accepted.batches.len()
+    }
+
+    /// Whether accepted batches have waited for others long enough, or stand in the way of the next.
+    pub(crate) fn is_journal_due(&self) -> bool {
+        self.waiting() >= IN_FLIGHT || self.journal_due_in() == Some(Duration::ZERO)
+    }
+
+    /// Whether what is journaled is to be synced.
+    pub(crate) fn is_sync_due(&self) -> bool {
+        self.unsynced.due_in() == Some(Duration::ZERO)
+    }
+
+    /// Whether the timeline has changed since it was kept, and that is long enough ago.
+    pub(crate) fn is_timeline_due(&self) -> bool {
+        self.timeline_due_in() == Some(Duration::ZERO)
+    }
+
+    /// How long until batches are to be journaled or synced; none when there are none.
+    pub(crate) fn batches_due_in(&self) -> Option<Duration> {
+        let due = [self.journal_due_in(), self.unsynced.due_in()];
+        due.into_iter().flatten().min()
+    }
+
+    /// How long until something is to be written; none when there is nothing. When it `is_quiet`, no
+    /// batch is on its way that accepted ones could wait for.
+    pub(crate) fn due_in(&self, is_quiet: bool) -> Option<Duration> {
+        let journal = self.journal_due_in();
+        let journal = journal.map(|due| if is_quiet { Duration::ZERO } else { due });
+        let due = [journal, self.unsynced.due_in(), self.timeline_due_in()];
+        due.into_iter().flatten().min()
+    }
+
+    fn journal_due_in(&self) -> Option<Duration> {
+        Some(TOGETHER.saturating_sub(self.accepted.since?.elapsed()))
+    }
+
+    fn timeline_due_in(&self) -> Option<Duration> {
+        let rested = self.kept.map_or(KEEPING, |kept| kept.elapsed());
+        self.is_changed.then(|| KEEPING.saturating_sub(rested))
+    }
+
+    /// Journals what is accepted: from then on a restart knows its rows. The batches.
+    pub(crate) async fn journal(&mut self, store: &impl Store) -> io::Result<Vec<BatchId>> {
+        let Accepted { rows, batches, .. } = &mut self.accepted;
+        if !rows.is_empty() {
+            self.journal.append(store, rows).await?;
+            self.unsynced.add(batches.len());
+        }
+        Ok(std::mem::take(&mut self.accepted).batches)
+    }
+
+    /// Journals rows of no batch that is on its way. What is journaled is taken out of `rows`.
+    pub(crate) async fn append(
+        &mut self,
+        store: &impl Store,
+        rows: &mut Vec<Filed>,
+    ) -> io::Result<()> {
+        if !rows.is_empty() {
+            self.journal.append(store, rows).await?;
+            self.unsynced.add(1);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that what is journaled survives a crash of the machine, too.
+    pub(crate) async fn sync(&mut self, store: &impl Store) -> io::Result<()> {
+        self.journal.sync(store).await?;
+        self.unsynced = Unsynced::default();
+        Ok(())
+    }
+
+    /// The timeline is to be kept soon.
+    pub(crate) fn timeline_changes(&mut self) {
+        self.is_changed = true;
+    }
+
+    /// Whether the timeline has changed since it was kept.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// Keeps the timeline. What it counts as read must be synced.
+    pub(crate) async fn save(&mut self, store: &impl Store, timeline: &Timeline) -> io::Result<()> {
+        timeline.save(store).await?;
+        self.kept = Some(Instant::now());
+        self.is_changed = false;
+        Ok(())
+    }
+
+    /// How many rows each file of known rows has at least that are not older than `horizon`.
+    pub(crate) fn inventory(&self, horizon: DateTime<Utc>) -> Inventory {
+        self.journal.inventory(horizon)
+    }
+
+    /// Forgets rows on the disk. The timeline and the mark that say so must be safe: what lies before
+    /// an older mark is read again after a crash.
+    pub(crate) async fn forget_before(
+        &mut self,
+        store: &impl Store,
+        horizon: DateTime<Utc>,
+    ) -> io::Result<()> {
+        self.journal.forget_before(store, horizon).await
+    }
+}

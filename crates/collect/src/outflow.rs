@@ -1,16 +1,23 @@
-//! Batches: one that is being filled, and what became of one that was on its way.
+//! Rows into batches, and batches on their way. [`Outflow`] owns what is on its way, and yields what
+//! became of it; what follows from that is for others to decide.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
-use base::delivery::Receipt;
+use base::delivery::{HeldEvents as _, Receipt};
 use chrono::{DateTime, Utc};
 use rows::{
     Window,
     known::{BatchId, Filed},
 };
-use tokio::time::Instant;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 
-use super::Lane;
+use crate::{Lane, Sink, ledger::IN_FLIGHT};
+
+/// So many events in hand, or bytes of them, at most: no more batches are sent then.
+const MOST_HELD: (usize, usize) = (10_000, 64 << 20);
 
 /// A batch that is not full leaves so long after its last row, when the next page has not come: rows in
 /// hand do not wait for a service that fails, nor for its quota.
@@ -25,7 +32,7 @@ pub(crate) struct Delivery<H> {
     /// Whether they count for the backfill.
     pub(crate) for_backfill: bool,
     /// Events and bytes that were in hand.
-    pub(crate) held: (usize, usize),
+    held: (usize, usize),
     /// None when it was given up because of a stop.
     pub(crate) receipt: Option<Receipt<H>>,
 }
@@ -46,6 +53,7 @@ pub(crate) struct Draft<B> {
 }
 
 impl<B> Draft<B> {
+    /// Names it, until its rows are accepted.
     pub(crate) fn id(&self) -> BatchId {
         self.id
     }
@@ -62,9 +70,161 @@ impl<B> Draft<B> {
         }
     }
 
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// How long until it leaves as it is; none when it has no rows.
     pub(crate) fn leaves_in(&self) -> Option<Duration> {
         let filled = self.filled.filter(|_| !self.rows.is_empty())?;
         Some(LINGER.saturating_sub(filled.elapsed()))
+    }
+}
+
+/// What is on its way to the sink.
+pub(crate) struct Outflow<K: Sink> {
+    sink: Arc<K>,
+    batches: JoinSet<Delivery<K::InHand>>,
+    /// Events that are not accepted while others are: they are tried beside the batches.
+    in_hand: JoinSet<Delivery<K::InHand>>,
+    /// How many events are in hand, and their bytes.
+    held: (usize, usize),
+    last: BatchId,
+}
+
+impl<K: Sink> fmt::Debug for Outflow<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outflow")
+            .field("batches", &self.batches.len())
+            .field("held", &self.held)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Sink> Outflow<K> {
+    pub(crate) fn new(sink: Arc<K>) -> Self {
+        Self {
+            sink,
+            batches: JoinSet::new(),
+            in_hand: JoinSet::new(),
+            held: (0, 0),
+            last: BatchId(0),
+        }
+    }
+
+    /// A name for the next batch.
+    pub(crate) fn next_id(&mut self) -> BatchId {
+        self.last = self.last.next();
+        self.last
+    }
+
+    /// An empty batch for rows of a window.
+    pub(crate) fn draft(&mut self, lane: Lane, window: Window) -> Draft<K::Batch> {
+        Draft::new(self.next_id(), lane, window)
+    }
+
+    /// How many batches are on their way.
+    pub(crate) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// How many events are in hand.
+    pub(crate) fn held(&self) -> usize {
+        self.held.0
+    }
+
+    /// Whether one more batch may leave, while so many are accepted and `waiting` to be journaled.
+    pub(crate) fn has_room(&self, waiting: usize) -> bool {
+        let is_hand_full = self.held.0 >= MOST_HELD.0 || self.held.1 >= MOST_HELD.1;
+        self.batches.len() + waiting < IN_FLIGHT && !is_hand_full
+    }
+
+    /// Sends a batch on its way. A draft without rows is dropped.
+    pub(crate) fn send(&mut self, draft: Draft<K::Batch>) {
+        let Draft {
+            id,
+            batch,
+            rows,
+            newest,
+            for_backfill,
+            ..
+        } = draft;
+        let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
+            return;
+        };
+        let sink = Arc::clone(&self.sink);
+        self.batches.spawn(async move {
+            let receipt = sink.deliver(batch).await;
+            Delivery {
+                id,
+                rows,
+                newest,
+                for_backfill,
+                held: (0, 0),
+                receipt,
+            }
+        });
+    }
+
+    /// Delivers events in hand.
+    pub(crate) fn insist(
+        &mut self,
+        id: BatchId,
+        rows: Vec<Filed>,
+        events: K::InHand,
+        for_backfill: bool,
+    ) {
+        let held = (rows.len(), events.bytes());
+        self.held.0 += held.0;
+        self.held.1 += held.1;
+        let sink = Arc::clone(&self.sink);
+        self.in_hand.spawn(async move {
+            let receipt = sink.insist(events).await;
+            Delivery {
+                id,
+                rows,
+                newest: None,
+                for_backfill,
+                held,
+                receipt,
+            }
+        });
+    }
+
+    /// What is no longer on its way, or no longer in hand; none when nothing is.
+    pub(crate) async fn next(&mut self) -> Option<Result<Delivery<K::InHand>, JoinError>> {
+        let next = tokio::select! {
+            biased;
+            Some(done) = self.batches.join_next() => Some(done),
+            Some(done) = self.in_hand.join_next() => Some(done),
+            else => None,
+        };
+        self.released(next)
+    }
+
+    /// The same without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<Result<Delivery<K::InHand>, JoinError>> {
+        let next = self.batches.try_join_next();
+        let next = next.or_else(|| self.in_hand.try_join_next());
+        self.released(next)
+    }
+
+    /// What was in hand and has an answer is in hand no longer.
+    fn released(
+        &mut self,
+        next: Option<Result<Delivery<K::InHand>, JoinError>>,
+    ) -> Option<Result<Delivery<K::InHand>, JoinError>> {
+        if let Some(Ok(delivery)) = &next {
+            self.held.0 = self.held.0.saturating_sub(delivery.held.0);
+            self.held.1 = self.held.1.saturating_sub(delivery.held.1);
+        }
+        next
+    }
+
+    /// Gives up what is on its way.
+    pub(crate) fn abort(&mut self) {
+        self.batches.abort_all();
+        self.in_hand.abort_all();
     }
 }

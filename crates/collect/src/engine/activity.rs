@@ -24,7 +24,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Activity {
             busy: taken_in.into_iter().chain(others).collect(),
             next: (is_live_idle && has_edge).then(|| self.schedule.due(now)),
-            batches: self.deliveries.len(),
+            batches: self.outflow.batches(),
         }
     }
 

@@ -329,7 +329,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         backfill.progress.next_request = next_request;
         backfill.progress.worked = backfill.before + backfill.since.elapsed().as_secs();
         let progress = backfill.progress.clone();
-        let mut backoff = crate::engine::books::store_backoff();
+        let mut backoff = crate::engine::persist::store_backoff();
         while let Err(error) = progress.save(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }

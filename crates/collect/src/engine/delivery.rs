@@ -1,6 +1,6 @@
 //! From rows to accepted batches.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use rows::{Page, RowRef, Window};
@@ -8,14 +8,11 @@ use tokio::{task::JoinError, time::Instant};
 
 use crate::{
     Checkpoint, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End, Lane, WindowRead, hand::Away},
+    engine::{Collector, End, Lane, TURN, WindowRead, hand::Away},
     event::{Novelty, PageCount},
-    known::{Admission, BatchId, Filed},
+    known::{Admission, Filed},
     outflow::{Delivery, Draft},
 };
-
-/// Batches under way at once (contract J-07), with those that are accepted and not journaled yet.
-pub(super) const IN_FLIGHT: usize = 4;
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
@@ -157,7 +154,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
         if !read.draft.rows.is_empty() {
-            let next = self.draft(read.lane, read.window);
+            let next = self.outflow.draft(read.lane, read.window);
             self.known.carry_instead(filed, read.draft.id, next.id);
             let full = std::mem::replace(&mut read.draft, next);
             self.send(full).await?;
@@ -185,13 +182,14 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             Away::Kept => {
                 self.known.give_up(filed, read.draft.id);
                 self.count_for_backfill(read.draft.for_backfill, 0, 1);
-                self.remember(vec![filed], 1).await
+                self.remember(vec![filed]).await
             }
             Away::InHand(event) => {
-                let id = self.next_batch();
+                let id = self.outflow.next_id();
                 self.known.carry_instead(filed, read.draft.id, id);
                 self.pending.carried_by(read.id, id);
-                self.insist(id, vec![filed], event, read.draft.for_backfill);
+                self.outflow
+                    .insist(id, vec![filed], event, read.draft.for_backfill);
                 Ok(())
             }
         }
@@ -202,17 +200,6 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let batch = &mut read.draft.batch;
         let batch = batch.get_or_insert_with(|| self.parts.sink.batch());
         batch.push(row.json)
-    }
-
-    pub(super) fn next_batch(&mut self) -> BatchId {
-        self.last_batch = self.last_batch.next();
-        self.last_batch
-    }
-
-    /// An empty batch for rows of a window.
-    pub(super) fn draft(&mut self, lane: Lane, window: Window) -> Draft<K::Batch> {
-        let id = self.next_batch();
-        Draft::new(id, lane, window)
     }
 
     /// How long until a batch that is not full is to leave; none when there is none, or no room for one
@@ -232,71 +219,43 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// loop does not wait for the intake here.
     pub(super) async fn send_lingering(&mut self) -> Result<(), End> {
         while self.until_lingering() == Some(Duration::ZERO) {
-            let next = self.last_batch.next();
-            let reads = self
+            let mut reads = self
                 .readers
                 .iter_mut()
                 .filter_map(|reader| reader.read.as_mut());
-            let is_due = |read: &&mut WindowRead<S::Link, K::Batch>| {
-                read.draft.leaves_in() == Some(Duration::ZERO)
-            };
-            let Some(read) = reads.into_iter().find(is_due) else {
+            let Some(read) = reads.find(|read| read.draft.leaves_in() == Some(Duration::ZERO))
+            else {
                 break;
             };
-            self.last_batch = next;
-            let rest = std::mem::replace(&mut read.draft, Draft::new(next, read.lane, read.window));
+            let next = self.outflow.draft(read.lane, read.window);
+            let rest = std::mem::replace(&mut read.draft, next);
             self.send(rest).await?;
         }
         Ok(())
     }
 
     fn has_room(&self) -> bool {
-        self.deliveries.len() + self.accepted.batches.len() < IN_FLIGHT && !self.hand.is_full()
+        self.outflow.has_room(self.ledger.waiting())
     }
 
     /// Sends a batch on its way, when there is room for one more.
     pub(super) async fn send(&mut self, draft: Draft<K::Batch>) -> Result<(), End> {
-        let Draft {
-            id,
-            batch,
-            rows,
-            newest,
-            for_backfill,
-            ..
-        } = draft;
-        let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
+        if draft.is_empty() {
             return Ok(());
-        };
+        }
         while !self.has_room() {
-            self.tell_turning(crate::engine::TURN, WaitsFor::Receiver);
+            self.tell_turning(TURN, WaitsFor::Receiver);
             let stop = self.parts.stop.clone();
             // So that the loop is seen to turn, however long the intake is down.
-            let due = [self.accepted.due_in(), self.unsynced.due_in()];
-            let pause = due
-                .into_iter()
-                .flatten()
-                .min()
-                .unwrap_or(crate::engine::TURN / 2);
+            let pause = self.ledger.batches_due_in().unwrap_or(TURN / 2);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(End::Stopped),
-                Some(done) = self.deliveries.join_next() => self.delivered(done).await?,
-                Some(done) = self.hand.events.join_next() => self.delivered(done).await?,
+                Some(done) = self.outflow.next() => self.delivered(done).await?,
                 () = tokio::time::sleep(pause) => self.journal_when_due().await?,
             }
         }
-        let sink = Arc::clone(&self.parts.sink);
-        self.deliveries.spawn(async move {
-            let receipt = sink.deliver(batch).await;
-            Delivery {
-                id,
-                rows,
-                newest,
-                for_backfill,
-                held: (0, 0),
-                receipt,
-            }
-        });
+        self.outflow.send(draft);
         // It goes out while the processor still has it at hand, not after the rest of the page.
         tokio::task::yield_now().await;
         Ok(())
@@ -314,8 +273,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 Ok(delivery) => self.take_receipt(delivery).await?,
                 Err(error) => failed = Some(End::Failed(error)),
             }
-            next = self.deliveries.try_join_next();
-            next = next.or_else(|| self.hand.events.try_join_next());
+            next = self.outflow.try_next();
         }
         self.journal_when_due().await?;
         failed.map_or(Ok(()), Err)
@@ -324,24 +282,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Takes in what is accepted shortly after a stop, and gives up the rest.
     pub(super) async fn drain(&mut self) {
         let deadline = tokio::time::Instant::now() + DRAIN;
-        while !(self.deliveries.is_empty() && self.hand.events.is_empty()) {
-            let next = async {
-                tokio::select! {
-                    Some(done) = self.deliveries.join_next() => Some(done),
-                    Some(done) = self.hand.events.join_next() => Some(done),
-                    else => None,
-                }
-            };
-            let Ok(Some(done)) = tokio::time::timeout_at(deadline, next).await else {
-                break;
-            };
+        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.outflow.next()).await {
             // Only a stop ends it, which is under way already.
             if self.delivered(done).await.is_err() {
                 break;
             }
         }
-        self.deliveries.abort_all();
-        self.hand.events.abort_all();
+        self.outflow.abort();
         // A store that fails now is not waited for.
         if self.journal_accepted().await.is_ok() && self.keep_changes().await.is_ok() {
             _ = self.sync().await;

@@ -1,10 +1,6 @@
 //! Events in hand: not accepted while others are. They are delivered beside the batches, and their
 //! windows stay open.
 
-use std::sync::Arc;
-
-use tokio::task::JoinSet;
-
 use crate::{
     Checkpoint, Event, GivenUp, HeldEvents as _, Sink, Source, Store,
     engine::{Collector, End},
@@ -12,33 +8,6 @@ use crate::{
     letters::{Content, Undelivered},
     outflow::Delivery,
 };
-
-/// So many events in hand, or bytes of them, at most: no more batches are sent then.
-const MOST: (usize, usize) = (10_000, 64 << 20);
-
-/// The events in hand.
-#[derive(Debug)]
-pub(super) struct Hand<H> {
-    pub(super) events: JoinSet<Delivery<H>>,
-    /// How many there are, and their bytes.
-    held: (usize, usize),
-}
-
-impl<H> Default for Hand<H> {
-    fn default() -> Self {
-        Self {
-            events: JoinSet::new(),
-            held: (0, 0),
-        }
-    }
-}
-
-impl<H> Hand<H> {
-    /// Whether it holds as many as it may.
-    pub(super) fn is_full(&self) -> bool {
-        self.held.0 >= MOST.0 || self.held.1 >= MOST.1
-    }
-}
 
 /// Where an event is that will not be accepted.
 pub(super) enum Away<H> {
@@ -56,11 +25,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             rows,
             newest,
             for_backfill,
-            held,
             receipt,
+            ..
         } = delivery;
-        self.hand.held.0 = self.hand.held.0.saturating_sub(held.0);
-        self.hand.held.1 = self.hand.held.1.saturating_sub(held.1);
         let Some(receipt) = receipt else {
             return Ok(());
         };
@@ -99,9 +66,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             });
         }
         self.known.arrived(id);
-        self.accepted.add(id, left.into_iter().flatten().collect());
+        self.ledger
+            .accepted(id, left.into_iter().flatten().collect());
         self.tell(Event::InHand {
-            events: self.hand.held.0,
+            events: self.outflow.held(),
         });
         Ok(())
     }
@@ -114,37 +82,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         events: K::InHand,
         for_backfill: bool,
     ) {
-        let id = self.next_batch();
+        let id = self.outflow.next_id();
         for row in &rows {
             self.known.carry_instead(*row, batch, id);
         }
         self.pending.carried_instead(batch, id);
-        self.insist(id, rows, events, for_backfill);
-    }
-
-    /// Delivers events in hand.
-    pub(super) fn insist(
-        &mut self,
-        id: BatchId,
-        rows: Vec<Filed>,
-        events: K::InHand,
-        for_backfill: bool,
-    ) {
-        let held = (rows.len(), events.bytes());
-        self.hand.held.0 += held.0;
-        self.hand.held.1 += held.1;
-        let sink = Arc::clone(&self.parts.sink);
-        self.hand.events.spawn(async move {
-            let receipt = sink.insist(events).await;
-            Delivery {
-                id,
-                rows,
-                newest: None,
-                for_backfill,
-                held,
-                receipt,
-            }
-        });
+        self.outflow.insist(id, rows, events, for_backfill);
     }
 
     /// Puts an event with the dead letters that will not be accepted.

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     Checkpoint, Event, Sink, Source, Store,
-    engine::{Collector, End, books},
+    engine::{Collector, End, persist},
     letters::{
         Keeping, Undelivered,
         order::{Order, Work},
@@ -23,7 +23,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let reason = undelivered.reason.clone();
         let copy_sent = undelivered.copy_sent;
         let message_id = self.parts.letters.message_id(&undelivered.content);
-        let mut backoff = books::store_backoff();
+        let mut backoff = persist::store_backoff();
         let store = Arc::clone(&self.parts.store);
         loop {
             let now = self.parts.clock.now();
@@ -103,7 +103,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Sends the event of the next letter.
     async fn go_on_with_letters(&mut self) -> Result<(), End> {
         let store = Arc::clone(&self.parts.store);
-        let mut backoff = books::store_backoff();
+        let mut backoff = persist::store_backoff();
         let next = loop {
             let Some(work) = &mut self.errands.work else {
                 return Ok(());
@@ -139,7 +139,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Ok(());
         };
         let store = Arc::clone(&self.parts.store);
-        let mut backoff = books::store_backoff();
+        let mut backoff = persist::store_backoff();
         loop {
             let now = self.parts.clock.now();
             let letters = &mut self.parts.letters;

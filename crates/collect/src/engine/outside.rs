@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Checkpoint, Event, Sink, Source, Store,
-    engine::{Collector, End, WindowRead, books},
+    engine::{Collector, End, WindowRead, persist},
     known::{Admission, Filed},
     reader::MARGIN,
 };
@@ -58,7 +58,7 @@ impl Strays {
         if self.are_about(now) {
             UNBOUNDED
         } else {
-            books::REMEMBER
+            persist::REMEMBER
         }
     }
 
@@ -134,7 +134,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Remembers rows for longer that are shown again and again, and tells of all of a page.
     pub(super) async fn remember_strays(&mut self, window: Window) -> Result<(), End> {
         let again = std::mem::take(&mut self.strays.again);
-        self.remember(again, 1).await?;
+        self.remember(again).await?;
         let rows = std::mem::take(&mut self.strays.count);
         if rows > 0 {
             self.tell(Event::Outside { window, rows });

@@ -196,7 +196,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         oldest: Option<DateTime<Utc>>,
         error: &SourceError,
     ) -> Result<(), End> {
-        let draft = self.draft(read.lane, read.window);
+        let draft = self.outflow.draft(read.lane, read.window);
         let rest = std::mem::replace(&mut read.draft, draft);
         self.send(rest).await?;
         if read.link.is_some() {

@@ -231,7 +231,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         &mut self,
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        let draft = self.draft(read.lane, read.window);
+        let draft = self.outflow.draft(read.lane, read.window);
         let rest = std::mem::replace(&mut read.draft, draft);
         self.send(rest).await
     }
@@ -434,7 +434,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 .admit(*key, Some(window.start()), window.start(), batch);
             if let Admission::New(filed) | Admission::Changed(filed) = admission {
                 self.known.give_up(filed, batch);
-                self.remember(vec![filed], 1).await?;
+                self.remember(vec![filed]).await?;
             }
         }
         Ok(true)

@@ -1,29 +1,18 @@
-//! The books that are kept of accepted batches: the journal, the timeline and the mark.
+//! Has the ledger written: again and again while the store fails, and in the order on which the promise
+//! rests. Keys are synced before the timeline counts their windows as read, and the timeline is safe
+//! before the mark is.
 
 use std::{io, sync::Arc, time::Duration};
 
 use base::http::Backoff;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
 
 use crate::{
     Checkpoint, Event, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End, delivery::IN_FLIGHT},
-    known::{BatchId, Filed},
+    engine::{Collector, End},
+    known::Filed,
     ledger::timeline::Timeline,
 };
-
-/// Batches that are accepted one soon after the other are journaled together, and what is journaled is
-/// synced together: each visit to the disk costs as much as hundreds of rows.
-const TOGETHER: Duration = Duration::from_millis(50);
-
-/// So many batches at most are journaled and not synced, which a crash of the machine makes the intake
-/// get a second time.
-const UNSYNCED: usize = 16;
-
-/// The timeline is kept at most this often, as a crash between costs no more than that windows are
-/// read again whose rows are known.
-const KEEPING: Duration = Duration::from_secs(1);
 
 /// Delivered rows are remembered for this long before the floor of the timeline: a source may show
 /// rows again that lie just before the window it was asked for.
@@ -32,145 +21,64 @@ pub(super) const REMEMBER: TimeDelta = TimeDelta::minutes(5);
 /// Pauses while the data directory cannot be written.
 const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Batches that are accepted and not journaled yet.
-#[derive(Debug, Default)]
-pub(super) struct Accepted {
-    rows: Vec<Filed>,
-    pub(super) batches: Vec<BatchId>,
-    since: Option<Instant>,
-}
-
-impl Accepted {
-    pub(super) fn add(&mut self, batch: BatchId, rows: Vec<Filed>) {
-        self.batches.push(batch);
-        self.rows.extend(rows);
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    /// How long until they are to be journaled; none when there are none.
-    pub(super) fn due_in(&self) -> Option<Duration> {
-        Some(TOGETHER.saturating_sub(self.since?.elapsed()))
-    }
-}
-
-/// Batches that are journaled and not synced yet: a kill does not make them forgotten, a crash of the
-/// machine may.
-#[derive(Debug, Default)]
-pub(super) struct Unsynced {
-    batches: usize,
-    since: Option<Instant>,
-}
-
-impl Unsynced {
-    fn add(&mut self, batches: usize) {
-        self.batches += batches;
-        self.since.get_or_insert_with(Instant::now);
-    }
-
-    /// How long until they are to be synced; none when there are none.
-    pub(super) fn due_in(&self) -> Option<Duration> {
-        let rested = self.since?.elapsed();
-        let is_full = self.batches + IN_FLIGHT > UNSYNCED;
-        Some(if is_full {
-            Duration::ZERO
-        } else {
-            TOGETHER.saturating_sub(rested)
-        })
-    }
-}
-
-/// When the timeline was kept last, and whether it has changed since.
-#[derive(Debug, Default)]
-pub(super) struct Keeping {
-    kept: Option<Instant>,
-    changed: bool,
-}
-
-impl Keeping {
-    /// It is to be kept soon.
-    pub(super) fn changes(&mut self) {
-        self.changed = true;
-    }
-
-    /// How long until it is to be kept; none when it has not changed.
-    fn due_in(&self) -> Option<Duration> {
-        let rested = self.kept.map_or(KEEPING, |kept| kept.elapsed());
-        self.changed.then(|| KEEPING.saturating_sub(rested))
-    }
-}
-
 impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// Journals accepted rows when they have waited for others long enough, or stand in the way of
     /// the next; and syncs what has been journaled long enough ago.
     pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
-        let is_full = self.accepted.batches.len() >= IN_FLIGHT;
-        match self.accepted.due_in() {
-            Some(due) if is_full || due.is_zero() => self.journal_accepted().await?,
-            _ => {}
+        if self.ledger.is_journal_due() {
+            // It is large, and seldom due.
+            Box::pin(self.journal_accepted()).await?;
         }
-        self.sync_when_due().await
-    }
-
-    /// Journals accepted rows when nothing else is to be done and none are about to follow.
-    pub(super) async fn journal_when_quiet(&mut self) -> Result<(), End> {
-        if self.deliveries.is_empty() && !self.accepted.batches.is_empty() {
-            self.journal_accepted().await?;
-        }
-        self.journal_when_due().await
-    }
-
-    async fn sync_when_due(&mut self) -> Result<(), End> {
-        if self.unsynced.due_in() == Some(Duration::ZERO) {
+        if self.ledger.is_sync_due() {
             self.sync().await?;
         }
         Ok(())
     }
 
+    /// Journals accepted rows when nothing else is to be done and none are about to follow.
+    pub(super) async fn journal_when_quiet(&mut self) -> Result<(), End> {
+        if self.outflow.batches() == 0 && self.ledger.waiting() > 0 {
+            Box::pin(self.journal_accepted()).await?;
+        }
+        self.journal_when_due().await
+    }
+
     /// Makes sure that what is journaled is not sent again after a crash of the machine either.
     pub(super) async fn sync(&mut self) -> Result<(), End> {
         let mut backoff = store_backoff();
-        while let Err(error) = self.journal.sync(self.parts.store.as_ref()).await {
+        while let Err(error) = self.ledger.sync(self.parts.store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }
-        self.unsynced = Unsynced::default();
         Ok(())
     }
 
     /// Makes sure that accepted rows are not sent again after a restart.
     pub(super) async fn journal_accepted(&mut self) -> Result<(), End> {
-        let Accepted { rows, batches, .. } = std::mem::take(&mut self.accepted);
-        self.remember(rows, batches.len()).await?;
-        let mut done = Vec::new();
-        for batch in batches {
-            done.extend(self.pending.accepted(batch));
-        }
+        let mut backoff = store_backoff();
+        let batches = loop {
+            match self.ledger.journal(self.parts.store.as_ref()).await {
+                Ok(batches) => break batches,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        };
+        let done = batches.into_iter();
+        let done = done.flat_map(|batch| self.pending.accepted(batch));
+        let done = done.collect();
         self.complete(done).await
     }
 
     /// How long until something is to be written.
     pub(super) fn until_written(&self) -> Option<Duration> {
-        let accepted = self.accepted.due_in();
-        let is_quiet = self.deliveries.is_empty();
-        let accepted = accepted.map(|due| if is_quiet { Duration::ZERO } else { due });
-        let due = [accepted, self.unsynced.due_in(), self.keeping.due_in()];
-        due.into_iter().flatten().min()
+        self.ledger.due_in(self.outflow.batches() == 0)
     }
 
-    /// Journals the rows of so many batches.
-    pub(super) async fn remember(
-        &mut self,
-        mut rows: Vec<Filed>,
-        batches: usize,
-    ) -> Result<(), End> {
-        if rows.is_empty() {
-            return Ok(());
-        }
+    /// Journals rows that are dealt with otherwise than by a batch.
+    pub(super) async fn remember(&mut self, mut rows: Vec<Filed>) -> Result<(), End> {
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
-        while let Err(error) = self.journal.append(store.as_ref(), &mut rows).await {
+        while let Err(error) = self.ledger.append(store.as_ref(), &mut rows).await {
             self.store_failed(&error, &mut backoff).await?;
         }
-        self.unsynced.add(batches);
         Ok(())
     }
 
@@ -179,14 +87,14 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         // What is done is not read again by this process, whatever is safe on the disk.
         let horizon = self.horizon();
         self.known.forget_before(horizon);
-        self.keeping.changed = true;
+        self.ledger.timeline_changes();
         self.keep_when_due().await?;
         self.settle_backfill().await
     }
 
     /// Keeps the timeline if it has changed, now and then.
     pub(super) async fn keep_when_due(&mut self) -> Result<(), End> {
-        if self.keeping.due_in() == Some(Duration::ZERO) {
+        if self.ledger.is_timeline_due() {
             self.keep().await?;
         }
         Ok(())
@@ -194,7 +102,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Keeps the timeline if it has changed.
     pub(super) async fn keep_changes(&mut self) -> Result<(), End> {
-        if self.keeping.changed {
+        if self.ledger.is_changed() {
             self.keep().await?;
         }
         Ok(())
@@ -210,7 +118,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// an older mark is read again after a crash.
     async fn forget(&mut self, horizon: DateTime<Utc>) {
         let store = self.parts.store.as_ref();
-        if let Err(error) = self.journal.forget_before(store, horizon).await {
+        if let Err(error) = self.ledger.forget_before(store, horizon).await {
             // Harmless: it is tried again when the timeline is kept next.
             self.tell(Event::StoreFailed {
                 error: &error,
@@ -229,15 +137,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
         )
-        .beside(self.journal.inventory(horizon));
+        .beside(self.ledger.inventory(horizon));
         let mut backoff = store_backoff();
-        while let Err(error) = timeline.save(self.parts.store.as_ref()).await {
+        let store = Arc::clone(&self.parts.store);
+        while let Err(error) = self.ledger.save(store.as_ref(), &timeline).await {
             self.store_failed(&error, &mut backoff).await?;
         }
-        self.keeping = Keeping {
-            kept: Some(Instant::now()),
-            changed: false,
-        };
         if timeline.coverage.has_begun() {
             let mut backoff = store_backoff();
             while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
