@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base::Secret;
-use chrono::{SubsecRound as _, TimeDelta};
+use chrono::TimeDelta;
 use collect::{
     Collector, Opening, Parts, Source,
     coverage::Coverage,
@@ -13,7 +13,7 @@ use collect::{
     lateness::Lateness,
     letters::{Letters, Owner, Room, fingerprint},
     schedule::{Schedule, ScheduleSettings},
-    start::{Remark, Start, Terms, Weight, Witnesses},
+    start::{Position, Remark, Start, Terms, Weight, Witnesses, first_collected},
     timeline::{Found, Timeline},
 };
 use microsoft::TokenCache;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::{
     event, expiry,
+    first_start::first_start,
     formats::Later,
     report::Report,
     sink::Delivery,
@@ -176,7 +177,13 @@ pub(super) async fn run<S: Source>(
     let source = source(keyer, storage.clone()).await?;
     let limits = source.limits();
     let settle_time = TimeDelta::hours(settings.settle_time.into());
-    let start_time = settings.start_time().min(limits.retention - BRINK);
+    let reach = limits.retention - BRINK;
+    let start_time = settings.start_time().min(reach);
+    let has_position = kept.position != Position::Absent || kept.copy.is_some();
+    let begun = match task {
+        Task::Collect if !has_position => Some(first_start(storage, clock.now()).await?),
+        _ => None,
+    };
     let settings = ScheduleSettings {
         frequency: TimeDelta::seconds(settings.frequency.into()),
         delay: TimeDelta::minutes(settings.timedelta.into()),
@@ -198,7 +205,13 @@ pub(super) async fn run<S: Source>(
         };
         let terms = Terms {
             now: opening.now,
-            first: (opening.started - start_time).trunc_subsecs(0),
+            first: first_collected(
+                opening.started,
+                begun.unwrap_or(opening.started),
+                start_time,
+                reach,
+                opening.now,
+            ),
             settle_time,
         };
         let start = match task.range() {
@@ -237,7 +250,7 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoint: MarkKeeper::new(state, whose.tokens, storage.clone()),
+        checkpoint: MarkKeeper::new(state, whose.tokens, storage.clone(), begun.is_some()),
         letters,
         observer: Arc::new(report),
         clock: clock.clone(),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     decision::{SERVICE_FILE, SIGN_IN_FILE},
+    first_start::FIRST_START_FILE,
     source::QUOTA_FILE,
     state::STATE_FILE,
     tenant::TENANT_FILE,
@@ -24,13 +25,14 @@ pub(super) const VERSION: u64 = 1;
 pub(super) const STATE_VERSION: &str = "message_trace_format";
 
 /// Files with a version inside, and its key.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     (STATE_FILE, STATE_VERSION),
     (TIMELINE_FILE, "version"),
     (ORDER_FILE, "version"),
     (PROGRESS_FILE, "version"),
     (QUOTA_FILE, "version"),
     (TENANT_FILE, "version"),
+    (FIRST_START_FILE, "version"),
     (SERVICE_FILE, "version"),
     (SIGN_IN_FILE, "version"),
 ];

@@ -9,6 +9,7 @@ mod decision;
 mod eta;
 mod event;
 mod expiry;
+mod first_start;
 mod formats;
 mod gaps;
 mod graph;

@@ -14,6 +14,7 @@ use sekoia::{Peek, StateFile, Storage, StorageError};
 use serde_json::{Map, Value, json};
 
 use super::{
+    first_start,
     formats::{STATE_VERSION, VERSION},
     tenant,
     words::{moment, span},
@@ -287,14 +288,22 @@ pub(super) struct MarkKeeper {
     /// Taken away when one of them has told.
     tokens: Vec<Arc<TokenCache>>,
     storage: Storage,
+    /// Whether there has been no position before.
+    is_first: bool,
 }
 
 impl MarkKeeper {
-    pub(super) fn new(state: StateFile, tokens: Vec<Arc<TokenCache>>, storage: Storage) -> Self {
+    pub(super) fn new(
+        state: StateFile,
+        tokens: Vec<Arc<TokenCache>>,
+        storage: Storage,
+        is_first: bool,
+    ) -> Self {
         Self {
             state,
             tokens,
             storage,
+            is_first,
         }
     }
 }
@@ -304,6 +313,10 @@ impl Checkpoint for MarkKeeper {
         self.state.set(MARK, text(mark));
         self.state.set(STATE_VERSION, VERSION);
         self.state.save().await.map_err(io::Error::other)?;
+        if self.is_first {
+            first_start::is_over(&self.storage).await?;
+            self.is_first = false;
+        }
         let tenant_id = self.tokens.iter().find_map(|tokens| tokens.tenant());
         if let Some(tenant_id) = tenant_id
             // Else it is tried again the next time.

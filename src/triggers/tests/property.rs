@@ -96,6 +96,38 @@ const SMALL: &str = r#"{
     ]
 }"#;
 
+/// Both services are down for the whole first life, which lasts an hour: what it was to read is read by
+/// the second.
+const DOWN_AT_FIRST: &str = r#"{
+    "version": 1,
+    "traffic": { "seed": 5, "rate": 0.0, "backlog": { "span": 7000, "rows": 40 } },
+    "trigger": { "frequency": 900, "start_time": 2 },
+    "timeline": [
+        { "at": 0, "do": { "fault": { "endpoint": "report", "seconds": 4000,
+                                      "rule": { "kind": "answer", "status": 503 } } } },
+        { "at": 0, "do": { "fault": { "endpoint": "graph", "seconds": 4000,
+                                      "rule": { "kind": "answer", "status": 503 } } } },
+        { "at": 4200, "do": "stop_traffic" }
+    ],
+    "lives": [
+        { "seconds": 3900, "end": "END", "away": 500 },
+        { "seconds": 97200, "end": "stop" }
+    ]
+}"#;
+
+#[test]
+fn a_service_that_is_down_at_the_first_start_costs_no_row() {
+    for end in ["stop", "kill"] {
+        let scenario: Scenario = DOWN_AT_FIRST.replace("END", end).parse().unwrap();
+        for trigger in [GRAPH, OAUTH, ACCOUNT] {
+            match every_row_once(trigger, &scenario) {
+                Ok(_) => {}
+                Err(finding) => panic!("{trigger} {end}: {finding}"),
+            }
+        }
+    }
+}
+
 /// Replays the scenario in the environment's `SCENARIO`.
 #[test]
 fn a_scenario_is_replayed() {

@@ -57,6 +57,21 @@ pub struct Terms {
     pub settle_time: TimeDelta,
 }
 
+/// Where the very first collection begins: `start_time` before its first start, which was `begun` by an
+/// earlier process when that has never come so far as to keep a position, else `started` by this one. What
+/// the source was down for is not skipped then. A clock that was wrong moves it by no more than the
+/// source's `reach` before `now`.
+pub fn first_collected(
+    started: DateTime<Utc>,
+    begun: DateTime<Utc>,
+    start_time: TimeDelta,
+    reach: TimeDelta,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    let earlier = (begun - start_time).max(now - reach);
+    (started - start_time).min(earlier).trunc_subsecs(0)
+}
+
 /// How much a remark matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {

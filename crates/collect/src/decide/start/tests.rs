@@ -438,3 +438,14 @@ fn a_position_is_named_in_words() {
     assert_eq!(words[1], "why");
     assert_eq!(words[2], at(0).to_string());
 }
+
+#[test]
+fn a_first_collection_begins_where_the_first_start_would_have() {
+    let hours = TimeDelta::hours;
+    let (now, reach) = (at(60 * 1000), hours(100));
+    let first = |begun| first_collected(now - hours(1), begun, hours(2), reach, now);
+    assert_eq!(first(now - hours(1)), now - hours(3));
+    assert_eq!(first(now - hours(30)), now - hours(32));
+    assert_eq!(first(now - hours(900)), now - reach, "what is kept");
+    assert_eq!(first(now), now - hours(3), "never later");
+}
