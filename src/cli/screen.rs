@@ -52,6 +52,12 @@ impl Screen {
         Ok(writeln!(anstream::stdout(), "{}", styled(FAINT, text, 0))?)
     }
 
+    /// How many columns there are beside a head of so many; those of a wide line without a terminal.
+    pub(super) fn room(&self, indent: usize) -> usize {
+        let width = self.width.unwrap_or(WIDEST);
+        width.saturating_sub(indent).max(LEAST_BESIDE)
+    }
+
     /// Whether there is room for a text beside a head of so many columns.
     pub(super) fn has_room(&self, indent: usize) -> bool {
         self.width

@@ -1,17 +1,23 @@
 //! `status`: where the collection stands.
 
-use std::{io::Write as _, process::ExitCode};
+mod blocks;
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use base::{Clock, http::chain};
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use sekoia::{Directories, Environment, Registry, Running, StartError, effective};
 use serde_json::{Map, Value, json};
 
 use super::{
-    screen::{BAD, GOOD, Screen, styled},
+    screen::{BAD, FAINT, GOOD, Screen, say, styled},
     usage,
 };
-use crate::triggers::{self, Status, Verdict};
+use crate::triggers::{self, Line, Status, Verdict};
 
 /// The widest name of a line, with the blanks behind it.
 const NAME: usize = 11;
@@ -31,6 +37,15 @@ pub(super) fn command() -> Command {
              collected last",
         ))
         .arg(super::json())
+        .arg(
+            Arg::new("watch")
+                .long("watch")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("json")
+                .help(
+                    "Draw it anew every second, with the last 24 hours as a line; for a terminal",
+                ),
+        )
 }
 
 fn exit_codes() -> String {
@@ -62,13 +77,14 @@ pub(super) async fn run(
             effective.map(|judged| triggers::Subject::of_settings(trigger, &judged.values))
         }
     };
-    let found = match found {
-        Ok(subject) => Running::find(directories, Environment::process())
-            .await
-            .map(|running| (subject, running)),
-        Err(error) => Err(error),
+    let subject = match found {
+        Err(error) if as_json => return unknown(&error),
+        found => found?,
     };
-    let (subject, running) = match found {
+    if arguments.get_flag("watch") {
+        return watch(directories, subject.as_ref()).await;
+    }
+    let running = match Running::find(directories, Environment::process()).await {
         Err(error) if as_json => return unknown(&error),
         found => found?,
     };
@@ -83,13 +99,46 @@ pub(super) async fn run(
         document.insert("exit_code".to_owned(), verdict.exit_code().into());
         writeln!(anstream::stdout(), "{:#}", Value::Object(document))?;
     } else {
-        let screen = Screen::new();
-        for line in lines.iter().filter(|line| !line.text.is_empty()) {
-            let style = if line.bad { BAD } else { GOOD };
-            screen.line(&styled(style, line.name, NAME), NAME, &line.text)?;
-        }
+        print(&lines)?;
     }
     Ok(ExitCode::from(verdict.exit_code()))
+}
+
+fn print(lines: &[Line]) -> anyhow::Result<()> {
+    let screen = Screen::new();
+    for line in lines.iter().filter(|line| !line.text.is_empty()) {
+        let style = if line.bad { BAD } else { GOOD };
+        screen.line(&styled(style, line.name, NAME), NAME, &line.text)?;
+    }
+    Ok(())
+}
+
+/// Draws it anew every second, until it is interrupted.
+async fn watch(
+    directories: &Directories,
+    subject: Option<&triggers::Subject>,
+) -> anyhow::Result<ExitCode> {
+    if !std::io::stdout().is_terminal() {
+        say("message-trace: --watch draws on a terminal: use --json, or leave it out");
+        return Ok(ExitCode::from(usage::EXIT_CODE));
+    }
+    loop {
+        let running = Running::find(directories, Environment::process()).await?;
+        let now = Clock::system().now();
+        let Status { lines, .. } = triggers::status(&running, subject, now).await;
+        let timeline = lines.iter().find(|line| line.name == "timeline");
+        let timeline = timeline.map_or(&Value::Null, |line| &line.facts);
+        // From the upper left corner on, and nothing of before.
+        write!(anstream::stdout(), "\u{1b}[H\u{1b}[J")?;
+        let head = styled(FAINT, "24 h", NAME);
+        let screen = Screen::new();
+        let line = blocks::line(timeline, now, screen.room(NAME));
+        screen.line(&head, NAME, &line)?;
+        screen.line(&styled(FAINT, "", NAME), NAME, blocks::LEGEND)?;
+        print(&lines)?;
+        std::io::stdout().flush()?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Tells machines why there is nothing to tell.

@@ -34,7 +34,7 @@ mod tests;
 use sekoia::Registry;
 
 pub(crate) use self::{
-    status::{Status, Verdict, status},
+    status::{Line, Status, Verdict, status},
     tenant::Subject,
 };
 

@@ -345,3 +345,28 @@ async fn stops_while_the_configuration_is_rejected() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_may_be_json() {
+    let world = World::graph(3).await;
+    world.write("log_format", "json");
+    let mut process = world.start();
+    world.all_delivered().await;
+    process.prints("Trigger has started").await;
+    process.stop().await;
+    let output = process.output();
+    assert!(output.lines().count() > 3, "{output}");
+    for line in output.lines() {
+        let told: serde_json::Value = serde_json::from_str(line).expect(line);
+        let time = told["time"].as_str().unwrap();
+        time.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        assert_eq!(told["level"], "info", "{line}");
+        assert_eq!(told["logger"], "message_trace_graph", "{line}");
+        assert!(told["message"].is_string(), "{line}");
+    }
+    world.write("log_format", "xml");
+    let mut process = world.start();
+    assert_eq!(process.ends().await.code(), Some(1));
+    let output = process.output();
+    assert!(output.contains("allowed is text or json"), "{output}");
+}

@@ -36,6 +36,7 @@ mod sign_in;
 mod state;
 mod status;
 mod terminal;
+mod truth;
 mod usage;
 mod walkthrough;
 mod world;

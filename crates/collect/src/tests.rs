@@ -527,7 +527,9 @@ async fn run(
     if let Some(range) = alone {
         schedule = schedule.only(range);
     }
-    let run = Collector::new(parts, schedule, remembered.known, remembered.journal).run();
+    let collector = Collector::new(parts, schedule, remembered.known, remembered.journal);
+    // It is large.
+    let run = Box::pin(collector.run());
     match life {
         Some(life) => {
             let ended = tokio::time::timeout(life, run).await;

@@ -407,7 +407,8 @@ mod tests {
         assert_eq!(found.outcome, Outcome::Pass);
         assert_eq!(
             found.text,
-            "/data is writable, 75.3 GB free; a trigger is running on it"
+            "/data is writable, 75.3 GB free; a trigger is running on it, and a second one would not \
+             start"
         );
         assert_eq!(found.facts["in_use"], true);
     }

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The platform's keys that are texts (section C of the contract), and whether they are secret.
-pub(super) const TEXTS: [(&str, bool); 24] = [
+pub(super) const TEXTS: [(&str, bool); 25] = [
     ("token", true),
     ("url_callback", false),
     ("url_logs", false),
@@ -35,6 +35,7 @@ pub(super) const TEXTS: [(&str, bool); 24] = [
     ("ca_cert", true),
     ("sentry_dsn", true),
     ("environment", false),
+    ("log_format", false),
     ("community_uuid", false),
     ("playbook_uuid", false),
     ("playbook_run_uuid", false),

@@ -121,6 +121,9 @@ pub enum StartError {
     /// A key of the configuration is missing or unusable.
     #[error("cannot start with this configuration")]
     Config(#[from] ConfigError),
+    /// The log has no such form.
+    #[error("log_format is {0:?}, allowed is text or json: correct it, or leave it out for text")]
+    LogFormat(String),
     /// A port cannot be listened on.
     #[error("cannot listen on port {port}: choose a free one with the key {key}")]
     Port {
@@ -162,11 +165,27 @@ pub async fn run(
     environment: Environment,
 ) -> Result<(), StartError> {
     let stop = stop::on_signals(0).map_err(StartError::Signals)?;
-    let host = Host::process(directories, environment, Console::stderr(), stop)?;
+    let console = console(command, &directories, &environment)?;
+    let host = Host::process(directories, environment, console, stop)?;
     let log = Log::new(command, host.clock.clone(), host.console.clone());
     let panics = log.clone();
     std::panic::set_hook(Box::new(move |panic| panics.error(panic.to_string())));
     live(registry, command, host, log).await
+}
+
+/// Where the log goes, in the form that the key `log_format` asks for.
+fn console(
+    command: &str,
+    directories: &Directories,
+    environment: &Environment,
+) -> Result<Console, StartError> {
+    let configuration = Configuration::open(&directories.config, environment.clone())?;
+    let format = configuration.filled_text("log_format")?;
+    match format.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        None | Some("text") => Ok(Console::stderr()),
+        Some("json") => Ok(Console::json(command, Clock::system())),
+        Some(other) => Err(StartError::LogFormat(other.to_owned())),
+    }
 }
 
 /// The way out that the key `ca_cert` (C-29) and the environment's proxies ask for.

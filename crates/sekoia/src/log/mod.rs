@@ -18,8 +18,9 @@ use std::{
 };
 
 use base::{Clock, Secret, http::chain};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use prometheus_client::metrics::gauge::Gauge;
+use serde_json::json;
 use tokio::sync::Notify;
 
 pub(super) use self::{
@@ -81,6 +82,21 @@ impl Console {
             let line = format!("{line}\n");
             _ = std::io::stderr().lock().write_all(line.as_bytes());
         })
+    }
+
+    /// The same as one JSON object for each line: time, level, the trigger's command as `logger`, and
+    /// the message, which may have line ends.
+    pub fn json(logger: impl Into<String>, clock: Clock) -> Self {
+        let logger = logger.into();
+        Self(Arc::new(move |level, message, _| {
+            let time = clock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
+            let line = json!({
+                "time": time, "level": level.word(), "logger": logger, "message": message,
+            });
+            _ = std::io::stderr()
+                .lock()
+                .write_all(format!("{line}\n").as_bytes());
+        }))
     }
 
     /// Hands each line, without its end, to `write`.
