@@ -181,7 +181,8 @@ fn requests(site: &Site) -> (usize, usize) {
 }
 
 /// Requests of a trigger in these two hours and a quarter when links work: about 280, and 7 in 10 seconds.
-const TOTAL: usize = 2800;
+/// The pauses are drawn, so it differs by some percent from run to run.
+const TOTAL: usize = 3000;
 const AT_ONCE: usize = 45;
 
 #[test]
