@@ -209,7 +209,10 @@ impl Emulator {
     pub fn freshness(&self, intake_key: Option<&str>, frequency: TimeDelta) -> Freshness {
         let world = self.world();
         let key = world.key(intake_key);
-        world.ledger.freshness(&key, frequency)
+        Freshness {
+            disturbed: world.faults.were_any(),
+            ..world.ledger.freshness(&key, frequency)
+        }
     }
 
     /// How often a row was delivered with a status to an intake key (none for the first of the

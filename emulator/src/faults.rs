@@ -151,6 +151,11 @@ impl fmt::Debug for Faults {
 }
 
 impl Faults {
+    /// Whether there has ever been a fault.
+    pub(crate) fn were_any(&self) -> bool {
+        self.added > 0
+    }
+
     pub(crate) fn add(&mut self, endpoint: Endpoint, rule: FaultRule) -> RuleId {
         self.added += 1;
         let rules = self.rules.entry(endpoint).or_default();

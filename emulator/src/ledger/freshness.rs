@@ -30,6 +30,8 @@ impl Arrival {
 /// What was never delivered is not in it, but in the [`Verdict`](crate::Verdict).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Freshness {
+    /// Whether faults were injected, which delay rows whatever the collector does.
+    pub disturbed: bool,
     /// Rows that were visible later than one period after their reception.
     pub late: Delays,
     /// All rows, by how late they were visible.
@@ -64,6 +66,7 @@ impl Freshness {
     pub(super) fn new(rows: &[Arrival], changes: &[Arrival], frequency: TimeDelta) -> Self {
         let period = u64::try_from(frequency.num_seconds()).unwrap_or(0);
         Self {
+            disturbed: false,
             late: Delays::new(rows, period, None, frequency),
             rows: bands(rows, frequency, period),
             changes: bands(changes, frequency, period),
@@ -130,6 +133,12 @@ impl fmt::Display for Freshness {
             self.late.in_time * 100.0,
             self.late.count
         )?;
+        if self.disturbed {
+            writeln!(
+                f,
+                "  (faults were injected: rows that had to wait for their end count, too)"
+            )?;
+        }
         for (name, bands) in [
             ("rows by lateness", &self.rows),
             ("statuses by age", &self.changes),
@@ -198,6 +207,12 @@ mod tests {
         );
         assert_eq!(freshness.rows[1].longest, 1860.0);
         let text = freshness.to_string();
+        assert!(!text.contains("faults were injected"));
+        let disturbed = Freshness {
+            disturbed: true,
+            ..Freshness::new(&rows, &[], TimeDelta::seconds(60))
+        };
+        assert!(disturbed.to_string().contains("(faults were injected: "));
         assert!(text.contains("66.67 % of 3 late rows"), "{text}");
         assert!(text.contains("1 h to 6 h"), "{text}");
     }

@@ -98,7 +98,7 @@ fn told(progress: &Progress, dry_run: bool, now: DateTime<Utc>) -> String {
     let mut text = format!(
         "{count} {word}, {} known, until {}",
         progress.known,
-        progress.complete_until.format("%m-%d %H:%M"),
+        progress.complete_until.format("%m-%d %H:%M:%S"),
     );
     if let Some(seconds) = progress.seconds_left() {
         text.push_str(&format!(", {} min left", seconds / 60 + 1));
