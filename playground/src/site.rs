@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
 };
 
@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Emulator, Running, Scenario, Settings};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::arguments::Trigger;
 
@@ -201,11 +202,23 @@ fn app(settings: &Settings, running: &Running) -> anyhow::Result<Value> {
     }))
 }
 
-/// Two ports that nobody listens on. Both are held while they are chosen, so that they differ.
+/// Two ports that nobody listens on. They lie below those that a system gives out by itself, to whoever
+/// asks for any: one of these could be gone before the module takes it. Both are held while they are
+/// chosen, so that they differ.
 fn free_ports() -> io::Result<[u16; 2]> {
-    let (first, second) = (
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    );
+    let (first, second) = (free_port()?, free_port()?);
     Ok([first.local_addr()?.port(), second.local_addr()?.port()])
+}
+
+fn free_port() -> io::Result<TcpListener> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..100 {
+        let drawn = Uuid::new_v4().as_u128() % 10_000;
+        let port = 20_000 + u16::try_from(drawn).unwrap_or(0);
+        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

@@ -251,13 +251,6 @@ impl Browser {
         .await;
     }
 
-    pub(crate) async fn text(&self, id: &str) -> String {
-        let text = self
-            .js(&format!("return document.getElementById({id:?}).innerText"))
-            .await;
-        text.as_str().unwrap_or_default().to_owned()
-    }
-
     async fn devtools(&self, command: &str, parameters: Value) {
         self.client
             .issue_cmd(Devtools {
