@@ -3,13 +3,14 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
 use fantoccini::{Client, ClientBuilder, wd::Capabilities};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -70,8 +71,12 @@ impl Playground {
 
 impl Drop for Playground {
     fn drop(&mut self) {
-        // It may have ended before.
-        _ = self.process.kill();
+        // It must not wait for a reader.
+        drop(self.out.take());
+        // It ends the module in order; killed, it would leave it behind.
+        if let Ok(None) = self.process.try_wait() {
+            _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+        }
         _ = self.process.wait();
     }
 }
@@ -115,6 +120,7 @@ pub(crate) async fn ready() -> Option<Browser> {
         .arg(format!("--port={port}"))
         // What the browser leaves behind goes with the profile.
         .env("TMPDIR", profile.path())
+        .process_group(0)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -332,17 +338,18 @@ impl Browser {
         assert_eq!(found, json!([]), "{view}: {found:#}");
     }
 
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(self) {
         // The session may have ended with its window.
         _ = self.client.clone().close().await;
-        _ = self.driver.kill();
-        _ = self.driver.wait();
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        _ = self.driver.kill();
+        // The browser is of its group.
+        if let Ok(None) = self.driver.try_wait() {
+            _ = kill_process_group(Pid::from_child(&self.driver), Signal::KILL);
+        }
         _ = self.driver.wait();
     }
 }
