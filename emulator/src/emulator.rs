@@ -50,7 +50,7 @@ pub struct Since<T> {
 /// How much of the tenant's quota is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct QuotaUse {
-    /// Requests that count at present, whoever has made them.
+    /// Requests that count at present, of all consumers.
     pub used: usize,
     /// How many are allowed.
     pub limit: u32,

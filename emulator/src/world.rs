@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) accepted: VecDeque<AcceptedEvent>,
     pub(crate) accepted_bytes: usize,
-    /// How many events were accepted so far, by whatever key.
+    /// How many events were accepted so far, by any key.
     pub(crate) accepted_number: u64,
     pub(crate) logs: Bounded<LogEntry>,
     pub(crate) callbacks: Bounded<Value>,

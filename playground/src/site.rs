@@ -202,9 +202,9 @@ fn app(settings: &Settings, running: &Running) -> anyhow::Result<Value> {
     }))
 }
 
-/// Two ports that nobody listens on. They lie below those that a system gives out by itself, to whoever
-/// asks for any: one of these could be gone before the module takes it. Both are held while they are
-/// chosen, so that they differ.
+/// Two ports that nobody listens on. They lie below those that a system gives out by itself: one of
+/// these could be gone before the module takes it. Both are held while they are chosen, so that they
+/// differ.
 fn free_ports() -> io::Result<[u16; 2]> {
     let (first, second) = (free_port()?, free_port()?);
     Ok([first.local_addr()?.port(), second.local_addr()?.port()])

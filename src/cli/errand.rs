@@ -51,7 +51,7 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
     error.downcast_ref::<Trouble>().map_or(1, |one| one.code)
 }
 
-/// Tells machines, too, what went wrong: one object on standard output, whatever happens.
+/// Tells machines, too, what went wrong: always one object on standard output.
 pub(super) fn told(done: anyhow::Result<ExitCode>, as_json: bool) -> anyhow::Result<ExitCode> {
     match done {
         Err(error) if as_json && !super::is_broken_pipe(&error) => {

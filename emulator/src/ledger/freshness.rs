@@ -30,7 +30,7 @@ impl Arrival {
 /// What was never delivered is not in it, but in the [`Verdict`](crate::Verdict).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Freshness {
-    /// Whether faults were injected, which delay rows whatever the collector does.
+    /// Whether faults were injected, which delay rows for any collector.
     pub disturbed: bool,
     /// Rows that were visible later than one period after their reception.
     pub late: Delays,

@@ -182,7 +182,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Tells whoever looks at a page, and the terminal.
+    /// Tells each open page, and the terminal.
     pub(super) fn say(&self, text: &str) {
         self.screen.line(format_args!("-- {text}"));
         self.hub.say(text);

@@ -292,7 +292,7 @@ async fn a_narrow_window_and_the_keyboard_are_enough() {
     browser
         .until("getComputedStyle(document.querySelector('.c2')).display === 'none'")
         .await;
-    // What is being typed stays, whatever comes meanwhile.
+    // What is being typed stays while news come.
     browser
         .js("document.getElementById('tenant_id').focus()")
         .await;

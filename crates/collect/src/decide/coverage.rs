@@ -22,7 +22,7 @@ use crate::decide::{
 /// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
 const AHEAD: TimeDelta = TimeDelta::seconds(10);
 
-/// More stretches than this are merged, so that the state stays small whatever happens.
+/// More stretches than this are merged, so that the state always stays small.
 const MOST_STRETCHES: usize = 1000;
 
 /// As many windows are remembered that the position was moved over, the newest ones.

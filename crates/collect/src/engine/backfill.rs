@@ -144,7 +144,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     async fn end_before_begin(&mut self, backfill: Backfill) -> Result<(), End> {
         let mut backfill = backfill;
         let progress = &mut backfill.progress;
-        // What of it would have been read is known to a schedule that has begun.
+        // Only a schedule that has begun knows which part would have been read.
         let unread = match self.has_begun() {
             true => {
                 let mut schedule = self.schedule.clone();

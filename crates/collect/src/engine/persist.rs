@@ -84,7 +84,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// Windows count as read now.
     pub(super) async fn completed(&mut self) -> Result<(), End> {
-        // What is done is not read again by this process, whatever is safe on the disk.
+        // What is done is not read again by this process, also before it is safe on the disk.
         let horizon = self.horizon();
         self.known.forget_before(horizon);
         self.ledger.timeline_changes();

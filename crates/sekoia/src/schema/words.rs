@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Whoever adds a pattern to a manifest says here what it asks for.
+    /// Each pattern of a manifest has its words here.
     #[test]
     fn every_pattern_of_the_manifests_has_words() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
