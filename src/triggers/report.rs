@@ -1,6 +1,8 @@
 //! What happens in the fetch loop, told to people, dashboards and the orchestrator.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+mod figures;
+
+use std::time::Duration;
 
 use base::{Clock, clock::Step};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,31 +10,16 @@ use collect::{
     Event, Lane, Observer, PageCount, Standing, Standpoint,
     backfill::{Phase, Progress},
     evidence::Loss,
-    letters::Stock,
-};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use rows::Window;
 use sekoia::{Heartbeat, Intake, Log, Metrics, Side};
 
+use self::figures::{Figures, InLane, Novelty, Status};
 use super::{
     summary::{Line, Summary},
     words::moment,
     working::Working,
 };
-
-/// Rows a window holds, for the histogram.
-const WINDOW_ROWS: [f64; 9] = [
-    0.0, 1.0, 10.0, 100.0, 1_000.0, 5_000.0, 20_000.0, 100_000.0, 500_000.0,
-];
-
-/// How late rows are, for the histogram: seconds, from one to three days.
-const LATENESS: [f64; 14] = [
-    1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 43_200.0,
-    86_400.0, 259_200.0,
-];
 
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
 #[derive(Debug)]
@@ -44,185 +31,6 @@ pub(super) struct Report {
     figures: Figures,
     summary: Summary,
     working: Working,
-}
-
-/// The metrics of the fetch loop, beside those of the intake.
-#[derive(Clone, Debug)]
-struct Figures {
-    requests: Family<Status, Counter>,
-    retries: Counter,
-    waited: Counter<f64, AtomicU64>,
-    rows: Family<Novelty, Counter>,
-    window_rows: Histogram,
-    lost: Counter<f64, AtomicU64>,
-    refused: Gauge,
-    unsettled: Counter<f64, AtomicU64>,
-    skew: Gauge<f64, AtomicU64>,
-    steps: Counter,
-    mark: Gauge,
-    lanes: Family<InLane, Counter>,
-    lateness: Histogram,
-    oldest_missing: Gauge,
-    missing: Gauge,
-    gaps: Gauge,
-    known: Gauge,
-    in_hand: Gauge,
-    behind: Gauge,
-    mended: Counter,
-    outside: Counter,
-    letters: Gauge,
-    letters_bytes: Gauge,
-    oldest_letter: Gauge,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InLane {
-    lane: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Status {
-    status: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Novelty {
-    kind: &'static str,
-}
-
-impl Figures {
-    fn new(metrics: &Metrics) -> Self {
-        Self {
-            requests: metrics.register(
-                "source_requests",
-                "Requests to the message trace, by status of the answer or kind of failure",
-                Family::default(),
-            ),
-            retries: metrics.register(
-                "source_retries",
-                "Requests to the message trace that failed and were made again",
-                Counter::default(),
-            ),
-            waited: metrics.register(
-                "source_wait_seconds",
-                "Time spent waiting after failed requests to the message trace",
-                Counter::default(),
-            ),
-            rows: metrics.register(
-                "source_rows",
-                "Rows read from the message trace: new, late, with a changed status, or known already",
-                Family::default(),
-            ),
-            window_rows: metrics.register(
-                "window_rows",
-                "Rows in one window of time",
-                Histogram::new(WINDOW_ROWS),
-            ),
-            lost: metrics.register(
-                "lost_seconds",
-                "Time whose rows Microsoft no longer kept when they were asked for",
-                Counter::default(),
-            ),
-            refused: metrics.register(
-                "refused_seconds",
-                "Time that Microsoft refuses as too old, and that is asked for again",
-                Gauge::default(),
-            ),
-            unsettled: metrics.register(
-                "unsettled_seconds",
-                "Time that was not read as often as it should have been, for want of quota",
-                Counter::default(),
-            ),
-            skew: metrics.register(
-                "clock_skew_seconds",
-                "How far the service's clock is ahead of this machine's; 0 while that is not known",
-                Gauge::default(),
-            ),
-            steps: metrics.register(
-                "clock_steps",
-                "How often the clock of this machine was set, or the machine has slept",
-                Counter::default(),
-            ),
-            mark: metrics.register(
-                "complete_until_timestamp_seconds",
-                "Everything received before this instant has been read and accepted by the intake",
-                Gauge::default(),
-            ),
-            lanes: metrics.register(
-                "lane_requests",
-                "Pages of the message trace that were read, by what for: live, settle, backlog or backfill",
-                Family::default(),
-            ),
-            lateness: metrics.register(
-                "lateness_seconds",
-                "Time from the reception of a message to the first query that showed its row",
-                Histogram::new(LATENESS),
-            ),
-            oldest_missing: metrics.register(
-                "oldest_missing_age_seconds",
-                "Age of the oldest instant that has never been read; 0 when there is none",
-                Gauge::default(),
-            ),
-            missing: metrics.register(
-                "missing_seconds",
-                "Time behind the live edge that has never been read",
-                Gauge::default(),
-            ),
-            gaps: metrics.register(
-                "missing_intervals",
-                "Intervals behind the live edge that have never been read",
-                Gauge::default(),
-            ),
-            behind: metrics.register(
-                "behind",
-                "1 when something is missing for longer than `timedelta`, `frequency` and five minutes, else 0",
-                Gauge::default(),
-            ),
-            known: metrics.register(
-                "known_rows",
-                "Delivered rows that are remembered",
-                Gauge::default(),
-            ),
-            in_hand: metrics.register(
-                "events_in_hand",
-                "Events that the intake does not accept while it accepts others",
-                Gauge::default(),
-            ),
-            mended: metrics.register(
-                "mended_rows",
-                "Rows that came as no strict JSON and were mended",
-                Counter::default(),
-            ),
-            outside: metrics.register(
-                "outside_window_rows",
-                "Rows that Microsoft showed for a window of time in which they were not received",
-                Counter::default(),
-            ),
-            letters: metrics.register(
-                "dead_letters",
-                "What cannot be delivered and is kept for a person",
-                Gauge::default(),
-            ),
-            letters_bytes: metrics.register(
-                "dead_letters_bytes",
-                "Size of the files with dead letters",
-                Gauge::default(),
-            ),
-            oldest_letter: metrics.register(
-                "dead_letters_oldest_timestamp_seconds",
-                "When the oldest dead letter was kept; 0 when there is none",
-                Gauge::default(),
-            ),
-        }
-    }
-
-    fn letters(&self, stock: Stock) {
-        let bytes = i64::try_from(stock.bytes).unwrap_or(i64::MAX);
-        self.letters.set(number(stock.letters));
-        self.letters_bytes.set(bytes);
-        let oldest = stock.oldest.map_or(0, |oldest| oldest.timestamp());
-        self.oldest_letter.set(oldest);
-    }
 }
 
 impl Report {

@@ -1,7 +1,12 @@
 use std::{collections::HashMap, time::Duration};
 
+use tokio::time::Instant;
+
 use super::*;
-use crate::decide::evidence::Loss;
+use crate::decide::{
+    coverage::seconds,
+    evidence::{Judgement, Loss, SourceTime},
+};
 
 pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {
     frequency: TimeDelta::seconds(60),

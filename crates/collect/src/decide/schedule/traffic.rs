@@ -2,9 +2,14 @@
 
 use std::collections::VecDeque;
 
-use crate::decide::schedule::{
-    tests::{SETTINGS, at, complete},
-    *,
+use tokio::time::Instant;
+
+use crate::decide::{
+    coverage::{scaled, seconds},
+    schedule::{
+        tests::{SETTINGS, at, complete},
+        *,
+    },
 };
 
 const PAGE: f64 = 5000.0;

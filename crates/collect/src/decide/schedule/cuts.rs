@@ -1,0 +1,98 @@
+//! Windows that are given back, and windows that are cut: because they are too much, or because
+//! something in them cannot be read.
+
+use chrono::{DateTime, Utc};
+use rows::Window;
+
+use super::{Lane, SHORTEST_SPAN, Schedule, whole_seconds};
+use crate::decide::coverage::windows;
+
+impl Schedule {
+    /// A window was not read, and will be asked for in another way.
+    pub fn put_back(&mut self, window: Window) {
+        self.release(window);
+    }
+
+    /// Whether a window can be cut.
+    pub fn can_narrow(&self, window: Window) -> bool {
+        window.span() > SHORTEST_SPAN
+    }
+
+    /// A window cannot be read whole: it is given back, to be asked for in narrower ones.
+    pub fn narrow(&mut self, window: Window) {
+        self.give_back(window);
+        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+        self.cuts.insert(window.start() + half);
+        self.width.halve(window);
+    }
+
+    /// A window fails while others are answered, which a narrower one may cure: it is given back, and
+    /// until narrower ones succeed, those of its kind are half as wide. At the live edge the past in
+    /// front of it is left away first.
+    pub fn relieve(&mut self, lane: Lane, window: Window) {
+        let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+        if lane != Lane::Live {
+            self.narrow(window);
+            self.narrowing.of(lane).most = Some(half);
+            return;
+        }
+        self.release(window);
+        let newest = Window::new(self.asked(), window.end()).map(|unread| self.newest(unread));
+        // It will be longer by the time it is asked for.
+        let alone = newest.map(|newest| newest.span() + self.settings.frequency);
+        let alone = alone.filter(|alone| *alone < window.span());
+        self.narrowing.live.most = Some(alone.unwrap_or(half));
+        // The newest rows do not wait.
+        self.tick = None;
+    }
+
+    /// A window cannot be read whole: it is given back, to be asked for in parts that meet at an instant
+    /// in it, whose second is a part of its own.
+    pub fn part(&mut self, window: Window, at: DateTime<Utc>) {
+        self.give_back(window);
+        self.cuts.insert(at);
+    }
+
+    /// There is something `around` here that cannot be read: the window is given back, to be asked for
+    /// apart from that. When that is all of it, its halves are searched.
+    pub fn suspect(&mut self, window: Window, around: Window) {
+        self.give_back(window);
+        self.cuts.extend([around.start(), around.end()]);
+        if around == window {
+            let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
+            self.cuts.insert(window.start() + half);
+        }
+        self.suspects = windows::with(&self.suspects, around);
+    }
+
+    /// Whether a window is a part of one that is searched.
+    pub fn is_suspect(&self, window: Window) -> bool {
+        let mut suspects = self.suspects.iter();
+        suspects.any(|one| one.intersection(window) == Some(window))
+    }
+
+    /// A window ends behind `now`, the source's time: nothing of it was read, and what of it has not
+    /// happened yet is not asked for.
+    pub fn withdraw(&mut self, window: Window, now: DateTime<Utc>) {
+        self.give_back(window);
+        self.coverage.retract(now);
+    }
+
+    pub(super) fn is_busy(&self, window: Window) -> bool {
+        self.busy
+            .iter()
+            .any(|busy| busy.intersection(window).is_some())
+    }
+
+    pub(super) fn release(&mut self, window: Window) {
+        if let Some(place) = self.busy.iter().position(|busy| *busy == window) {
+            self.busy.swap_remove(place);
+        }
+    }
+
+    /// A window was not read: unless others take it, it is missing.
+    pub fn give_back(&mut self, window: Window) {
+        self.release(window);
+        self.coverage.reach(window.end());
+    }
+}

@@ -1,0 +1,294 @@
+//! Which window comes next, of each lane.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use tokio::time::Instant;
+
+use super::{
+    BEHIND, BRIDGE, FILL, FULL, Lane, OF_LATE, SETTLE_PAGES, SHORTEST_SPAN, Schedule, Scope,
+    whole_second,
+};
+use crate::decide::{
+    coverage::{Phase, scaled, seconds},
+    settling::{self, Rhythm},
+};
+
+impl Schedule {
+    /// What to read beside the live edge.
+    pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
+        let settling = self.settling(now).or_else(|| self.search());
+        let settling = settling.map(|window| (Lane::Settle, window));
+        let next = settling
+            .or_else(|| self.refused_before(instant))
+            .or_else(|| self.backlog())
+            .or_else(|| self.lost_before(now))?;
+        self.busy.push(next.1);
+        Some(next)
+    }
+
+    /// What was never read, as when requests fail: what is read again can wait.
+    pub fn never_read(&mut self) -> Option<(Lane, Window)> {
+        let next = self.backlog()?;
+        self.busy.push(next.1);
+        Some(next)
+    }
+
+    /// As little as can be asked for to find out whether the source answers: the newest `span`, or the
+    /// first of what is to be read when there is no live edge. None when it is being read.
+    pub fn probe(&mut self, now: DateTime<Utc>, span: TimeDelta) -> Option<(Lane, Window)> {
+        let (lane, window) = if self.is_collecting() {
+            let end = whole_second(now - self.settings.delay);
+            let busy = self.busy.iter().map(Window::end);
+            let free = busy.fold(self.coverage.floor(), DateTime::max);
+            let window = Window::new(free.max(end - span), end)?;
+            self.tick = Some(now);
+            self.coverage.reach(window.start());
+            (Lane::Live, window)
+        } else {
+            let (lane, window) = self.backlog()?;
+            let end = window.end().min(window.start() + span);
+            (lane, Window::new(window.start(), end)?)
+        };
+        self.busy.push(window);
+        Some((lane, window))
+    }
+
+    /// What was refused as too old, and is to be asked for again.
+    pub(super) fn refused_before(&mut self, instant: Instant) -> Option<(Lane, Window)> {
+        let (coverage, scope) = (&self.coverage, self.scope);
+        let lane = |window: Window| {
+            let is_in = |gap: Window| gap.intersection(window).is_some();
+            let lane = if coverage.missing().any(is_in) {
+                Lane::Backlog
+            } else if coverage.wanted().any(is_in) {
+                Lane::Backfill
+            } else {
+                return None;
+            };
+            match scope {
+                Scope::All => Some(lane),
+                Scope::Only(only) => only.intersection(window).map(|_| Lane::Backfill),
+                Scope::Rest => Some(lane).filter(|lane| *lane == Lane::Backfill),
+            }
+        };
+        self.refusals.retain(|held| lane(held).is_some());
+        let mut due = self.refusals.next(instant);
+        due.find_map(|window| Some((lane(window)?, window)).filter(|_| !self.is_busy(window)))
+    }
+
+    /// What counts as lost, and is asked for once more.
+    pub(super) fn lost_before(&mut self, now: DateTime<Utc>) -> Option<(Lane, Window)> {
+        if !self.is_collecting() {
+            return None;
+        }
+        let window = self.coverage.lost_to_ask(now)?;
+        if self.is_busy(window) {
+            return None;
+        }
+        self.coverage.lost_asked(window, now);
+        Some((Lane::Backlog, window))
+    }
+
+    /// A part of what is searched, oldest first.
+    pub(super) fn search(&self) -> Option<Window> {
+        if self.budget.is_exhausted() {
+            return None;
+        }
+        let missing = self.coverage.missing().chain(self.coverage.wanted());
+        let missing = missing.filter_map(|gap| match self.scope {
+            Scope::Only(only) => gap.intersection(only),
+            Scope::All | Scope::Rest => Some(gap),
+        });
+        let parts = missing.flat_map(|gap| {
+            let parts = self.suspects.iter();
+            parts.filter_map(move |suspect| suspect.intersection(gap))
+        });
+        let mut free = parts.filter_map(|part| self.free(part, &[]));
+        self.fitting(free.next()?)
+    }
+
+    /// Everything before it has been asked for, or is in the coverage.
+    pub(super) fn asked(&self) -> DateTime<Utc> {
+        let busy = self.busy.iter().map(Window::end);
+        busy.fold(self.coverage.edge(), DateTime::max)
+    }
+
+    /// The newest part of what is unread, as much as one request gives at once.
+    pub(super) fn newest(&self, unread: Window) -> Window {
+        let frequency = self.settings.frequency;
+        let estimate = self.density().map(|rate| rate * seconds(unread.span()));
+        let fits = estimate.is_some_and(|rows| rows <= self.page() * FILL);
+        let most = if unread.span() <= frequency * BEHIND || fits {
+            self.settings.longest
+        } else {
+            frequency * 2
+        };
+        let start = unread.start().max(whole_second(unread.end() - most));
+        self.uncut(Window::new(start, unread.end()).unwrap_or(unread))
+    }
+
+    /// What of a window lies behind the last cut through it.
+    pub(super) fn uncut(&self, window: Window) -> Window {
+        let cuts = self.cuts.range(window.start()..window.end());
+        let cut = cuts.last().copied().unwrap_or(window.start());
+        Window::new(cut, window.end()).unwrap_or(window)
+    }
+
+    /// The window of the live edge, begun earlier so that what is due again is read by the way.
+    pub(super) fn with_the_past(&self, newest: Window, now: DateTime<Utc>) -> Window {
+        let most = self.narrowing.live.most;
+        if most.is_some_and(|most| most < newest.span() * 2) {
+            return newest;
+        }
+        let rate = self.density().unwrap_or_default();
+        let mut rows = rate * seconds(newest.span());
+        let mut window = newest;
+        for run in self.runs(now).iter().rev() {
+            let Some(between) = settling::between(&self.coverage, run.window, window) else {
+                break;
+            };
+            rows += between + run.rows;
+            let start = whole_second(run.window.start()).max(self.coverage.floor());
+            let Some(wider) = Window::new(start, newest.end()) else {
+                break;
+            };
+            let full = rows > self.page() * FILL;
+            if full || between > settling::worth(rows - between) || self.uncut(wider) != wider {
+                break;
+            }
+            window = wider;
+        }
+        self.narrowing.live.end_of(window)
+    }
+
+    pub(super) fn settling(&mut self, now: DateTime<Utc>) -> Option<Window> {
+        self.budget.refill(now);
+        if self.budget.is_exhausted() {
+            return None;
+        }
+        let runs = self.runs(self.tick?);
+        let more_urgent = |a: &&settling::Run, b: &&settling::Run| {
+            a.last.cmp(&b.last).then(a.overdue.total_cmp(&b.overdue))
+        };
+        let run = runs.iter().max_by(more_urgent)?;
+        let window = self.filled(run.at_most(self.page() * SETTLE_PAGES));
+        let start = whole_second(window.start()).max(self.coverage.floor());
+        let window = Window::new(start, window.end())?;
+        Some(self.narrowing.past.start_of(self.uncut(window)))
+    }
+
+    /// The window with as much of what follows it as its last page holds anyway.
+    pub(super) fn filled(&self, window: Window) -> Window {
+        let pages = (self.coverage.rows(window) / (self.page() * FULL))
+            .ceil()
+            .max(1.0);
+        let most = pages * self.page() * FULL;
+        let mut wider = window;
+        let after = self.coverage.stretches().iter();
+        for stretch in after.filter(|one| one.window.end() > window.end()) {
+            let room = most - self.coverage.rows(wider);
+            let free = stretch.window.end().min(self.next_busy(wider.end()));
+            let Some(next) = Window::new(wider.end(), free) else {
+                break;
+            };
+            let Some(part) = stretch.within(next) else {
+                break;
+            };
+            if !matches!(part.phase, Phase::Settling(_)) {
+                break;
+            }
+            let share = (room / part.rows.max(1.0)).min(1.0);
+            let end = whole_second(next.start() + scaled(next.span(), share));
+            wider = Window::new(wider.start(), end).unwrap_or(wider);
+            if share < 1.0 {
+                break;
+            }
+        }
+        wider
+    }
+
+    /// Where the first busy window after this instant begins.
+    pub(super) fn next_busy(&self, from: DateTime<Utc>) -> DateTime<Utc> {
+        let later = self.busy.iter().filter(|busy| busy.end() > from);
+        later
+            .map(Window::start)
+            .min()
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    pub(super) fn runs(&self, now: DateTime<Utc>) -> Vec<settling::Run> {
+        let rhythm = Rhythm {
+            frequency: self.settings.frequency,
+            settle_time: self.settings.settle_time,
+            bridge: self.page() * BRIDGE,
+            most_rows: self.page() * SETTLE_PAGES,
+        };
+        settling::runs(&self.coverage, &self.lateness, rhythm, &self.busy, now)
+    }
+
+    /// What was never read, oldest first: what the mark waits for, then what it does not.
+    pub(super) fn backlog(&self) -> Option<(Lane, Window)> {
+        let missing = self.coverage.missing().map(|gap| (Lane::Backlog, gap));
+        let wanted = self.coverage.wanted().map(|gap| (Lane::Backfill, gap));
+        let gaps = missing
+            .chain(wanted)
+            .filter_map(|(lane, gap)| match self.scope {
+                Scope::All => Some((lane, gap)),
+                Scope::Only(only) => Some((Lane::Backfill, gap.intersection(only)?)),
+                Scope::Rest => Some((lane, gap)).filter(|(lane, _)| *lane == Lane::Backfill),
+            });
+        // What is searched is left to settling.
+        let free = |gap| self.free(gap, &self.suspects);
+        let mut free = gaps.filter_map(|(lane, gap)| Some((lane, free(gap)?)));
+        let (lane, free) = free.next()?;
+        Some((lane, self.fitting(free)?))
+    }
+
+    /// The beginning of a window that has as many rows as it should.
+    pub(super) fn fitting(&self, free: Window) -> Option<Window> {
+        let width = self.width.at(free.start());
+        let most = self.narrowing.past.most.unwrap_or(width);
+        let end = whole_second(free.start() + width.min(most));
+        let end = end.max(free.start() + SHORTEST_SPAN);
+        let end = end.min(free.end());
+        // Cuts at the start itself are no cuts of this window.
+        let after = free.start() + TimeDelta::nanoseconds(1);
+        let cut = self.cuts.range(after..).next().copied();
+        Window::new(free.start(), cut.map_or(end, |cut| cut.min(end)))
+    }
+
+    /// The oldest part of a gap that nobody is reading, and that is none of `others`.
+    pub(super) fn free(&self, gap: Window, others: &[Window]) -> Option<Window> {
+        let busy = self.busy.iter().chain(others).copied();
+        let mut busy: Vec<Window> = busy.chain(self.refusals.held()).collect();
+        busy.sort_by_key(Window::start);
+        let mut start = gap.start();
+        for window in busy {
+            if window.start() > start {
+                let end = gap.end().min(window.start());
+                return Window::new(start, end);
+            }
+            start = start.max(window.end());
+        }
+        Window::new(start, gap.end())
+    }
+
+    /// Rows per second of late; none when nothing is known.
+    pub(super) fn density(&self) -> Option<f64> {
+        let stretches = self.coverage.stretches().iter().rev();
+        let mut rows = 0.0;
+        let mut span = TimeDelta::zero();
+        for stretch in stretches.filter(|one| matches!(one.phase, Phase::Settling(_))) {
+            rows += stretch.rows;
+            span += stretch.window.span();
+            if span >= OF_LATE {
+                break;
+            }
+        }
+        (span > TimeDelta::zero()).then(|| rows / seconds(span))
+    }
+
+    pub(super) fn page(&self) -> f64 {
+        f64::from(self.settings.rows_per_page)
+    }
+}

@@ -1,0 +1,90 @@
+//! What became of a window that was asked for.
+
+use chrono::{DateTime, Utc};
+use rows::Window;
+use tokio::time::Instant;
+
+use super::{Completed, PATIENCE, Schedule};
+use crate::decide::{
+    coverage::windows,
+    evidence::{Judgement, Refusal, SourceTime},
+};
+
+impl Schedule {
+    /// The first page of a window came. What counted as lost and is missing again because of it.
+    pub fn answered(&mut self, window: Window, instant: Instant) -> Option<Window> {
+        self.refusals.answered(window, instant);
+        self.coverage.find_again(window)
+    }
+
+    /// A window was read. `certain` is what acts go by that cannot be taken back. What is not read
+    /// again although it had not settled, as the quota has not allowed for it.
+    pub fn complete(&mut self, completed: Completed, certain: DateTime<Utc>) -> Vec<Window> {
+        let Completed {
+            window,
+            began,
+            until,
+            rows,
+        } = completed;
+        self.release(window);
+        self.suspects = windows::without(&self.suspects, [window]);
+        self.cuts
+            .retain(|cut| *cut < window.start() || window.end() < *cut);
+        if let Some(window) = Window::new(window.start(), window.end().min(until)) {
+            self.coverage.read(window, began.min(until), rows);
+        }
+        self.coverage.settle(self.settings.settle_time, certain);
+        self.give_up(certain)
+    }
+
+    /// Gives up what the quota has not allowed for. What was out of reach because of a stop has its
+    /// time first, and what is being read is not overdue.
+    pub(super) fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
+        let settle_time = self.settings.settle_time;
+        if self.worked < settle_time {
+            return Vec::new();
+        }
+        let oldest_busy = self.busy.iter().map(Window::start).min();
+        let patience = certain - settle_time * PATIENCE;
+        let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
+        self.coverage.give_up_before(before)
+    }
+
+    /// The source has refused a window as older than what it keeps; `oldest` is what it says it
+    /// keeps. What follows; none when there was nothing of the window to lose, and it is only given
+    /// back.
+    pub fn refuse(
+        &mut self,
+        window: Window,
+        oldest: Option<DateTime<Utc>>,
+        time: SourceTime,
+        instant: Instant,
+    ) -> Option<Judgement> {
+        let unread = self.coverage.missing().chain(self.coverage.wanted());
+        let is_in = |gap: &Window| gap.contains(window.start());
+        let gap = unread.into_iter().find(is_in);
+        self.release(window);
+        if gap.is_none() && self.coverage.edge() > window.start() {
+            // It was read before, or counts as lost.
+            self.coverage.reach(window.end());
+            return None;
+        }
+        self.coverage.reach(window.end());
+        let end = gap.unwrap_or(window).end().max(window.end());
+        let others = self.refusals.held().map(|held| held.start());
+        let other = others.filter(|start| *start > window.start()).min();
+        let end = end.min(self.next_busy(window.end()));
+        let end = other.map_or(end, |other| other.min(end));
+        let judgement = self.refusals.refused(Refusal {
+            window,
+            gap: Window::new(window.start(), end)?,
+            oldest,
+            instant,
+            time,
+        });
+        if let Judgement::Lost(loss) = judgement {
+            self.coverage.lose(loss);
+        }
+        Some(judgement)
+    }
+}

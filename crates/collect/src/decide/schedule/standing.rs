@@ -1,0 +1,46 @@
+//! How far it has come, and whether it keeps up.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{COARSE, LATE, LONGEST_SETTLE_TIME, NEAR_THE_END, Schedule, ScheduleSettings};
+use crate::Standpoint;
+
+impl Schedule {
+    /// How many times later than it should the past is read again, when that is worth a word.
+    pub fn coarseness(&self) -> Option<f64> {
+        let now = self.tick?;
+        let most = self
+            .runs(now)
+            .iter()
+            .map(|run| run.overdue)
+            .fold(1.0, f64::max);
+        (self.budget.is_exhausted() && most >= COARSE).then_some(most)
+    }
+
+    /// A settle time that would catch more, when many rows still surface near its end.
+    pub fn better_settle_time(&self) -> Option<TimeDelta> {
+        let now = self.settings.settle_time;
+        let near_the_end = self.lateness.beyond(now * 3 / 4)?;
+        let better = (now * 3 / 2).min(LONGEST_SETTLE_TIME);
+        (near_the_end > NEAR_THE_END && better > now).then_some(better)
+    }
+
+    /// How far the collection has come; none when it has no live edge.
+    pub fn standpoint(&self, now: DateTime<Utc>) -> Option<Standpoint> {
+        let ScheduleSettings {
+            frequency, delay, ..
+        } = self.settings;
+        let missing = self.coverage.mark();
+        self.is_collecting().then(|| Standpoint {
+            missing,
+            age: now - missing,
+            behind_from: delay + frequency + LATE,
+        })
+    }
+
+    /// How much of the timeline has never been read to its end.
+    pub fn missing(&self) -> TimeDelta {
+        let missing = self.coverage.missing().map(|window| window.span());
+        missing.fold(TimeDelta::zero(), |sum, span| sum + span)
+    }
+}

@@ -1,0 +1,188 @@
+//! What came of asking: a page is taken in while the next one is on its way.
+
+use std::time::Duration;
+
+use rows::Page;
+use tokio::time::Instant;
+
+use crate::{
+    Checkpoint, Event, Lane, Newest, Remedy, Sink, Source, Store,
+    decide::pending::Read,
+    engine::{Answer, Came, Collector, End, walk::is_paced},
+    reader::{Reader, WindowRead, trail::Step},
+};
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    pub(super) async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
+        let Answer { reader, came } = answer;
+        let page = match came {
+            Came::Page(page) => page,
+            Came::Time(told) => {
+                self.time_came(reader, told);
+                return Ok(());
+            }
+        };
+        let Some(mut read) = self.readers.get_mut(reader).and_then(Reader::answered) else {
+            return Ok(());
+        };
+        self.taken_in = Some((read.lane, read.window));
+        match page {
+            Ok(page) => {
+                let damaged = page.damage().map(|damage| {
+                    format!("unreadable answer: {}; asked again later", damage.sentence)
+                });
+                match damaged {
+                    Some(sentence) => {
+                        Box::pin(self.doubt(reader, read, Some(page), &sentence)).await
+                    }
+                    None => {
+                        self.tell_healed(&mut read);
+                        self.turn_page(reader, read, page).await
+                    }
+                }
+            }
+            Err(error) if error.remedy == Remedy::Unreadable => {
+                Box::pin(self.doubt(reader, read, None, &error.sentence)).await
+            }
+            Err(error)
+                if error.remedy == Remedy::Narrow
+                    && read.link.is_some()
+                    && self.goes_by_time(&mut read, &error.sentence) =>
+            {
+                self.tell_failure(&error, Duration::ZERO, false);
+                self.resume_later(reader, read);
+                Ok(())
+            }
+            Err(error) if error.remedy == Remedy::Narrow => {
+                self.tell_failure(&error, Duration::ZERO, false);
+                Box::pin(self.cut(reader, read, &error.sentence)).await
+            }
+            Err(error) if let Remedy::TooOld { oldest } = error.remedy => {
+                self.refused(reader, read, oldest, &error).await
+            }
+            Err(error) => Box::pin(self.failed(reader, read, &error)).await,
+        }
+    }
+
+    /// Takes a page in, while the next one is being fetched.
+    pub(super) async fn turn_page(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+        page: Page<S::Link>,
+    ) -> Result<(), End> {
+        self.page_came(reader, read.is_probe);
+        self.schedule.paged(read.lane);
+        // Before its rows are looked at: they must not count as foreign.
+        if let Some(window) = self.schedule.answered(read.window, Instant::now()) {
+            self.tell(Event::Found { window });
+        }
+        let most = self.parts.source.limits().pages_per_window;
+        let distrust = page.next().and_then(|next| read.follow(next, most));
+        let goes_on = page.next().is_some() && distrust.is_none();
+        let newest = read.newest(&page);
+        if goes_on && self.is_shortened(&read, newest) {
+            self.take(&page, &mut read).await?;
+            self.pending.abandon(read.id);
+            return self.send(read.draft).await;
+        }
+        let advances = read.advances(&page);
+        // The source may have asked another reader for a pause.
+        let is_ahead = goes_on && advances && !is_paced(&read) && self.may_ask(reader);
+        if is_ahead {
+            self.fetch_ahead(reader, &read);
+        }
+        let is_news = self.take(&page, &mut read).await?;
+        if is_ahead {
+            if let Some(reader) = self.readers.get_mut(reader) {
+                reader.read = Some(read);
+            }
+            return Ok(());
+        }
+        let step = match advances {
+            true => Step::Forward,
+            false => read.step(&page, is_news),
+        };
+        drop(page);
+        if goes_on {
+            return Box::pin(self.walk_on(reader, read, step)).await;
+        }
+        match distrust {
+            Some(sentence) if self.goes_by_time(&mut read, &sentence) => {
+                self.resume_later(reader, read);
+                Ok(())
+            }
+            Some(sentence) => Box::pin(self.cut(reader, read, &sentence)).await,
+            None => {
+                self.send_rest(&mut read).await?;
+                self.read(reader, &read).await
+            }
+        }
+    }
+
+    /// Whether a window was given back because it would have far more rows than it should, as the
+    /// `newest` of them show.
+    pub(super) fn is_shortened(
+        &mut self,
+        read: &WindowRead<S::Link, K::Batch>,
+        newest: Option<Newest>,
+    ) -> bool {
+        let Some(newest) = newest else {
+            return false;
+        };
+        self.schedule.see(read.lane, newest);
+        read.pages == 0 && self.schedule.shorten(read.lane, read.window, newest)
+    }
+
+    /// A page came: whatever failed before has healed.
+    pub(super) fn page_came(&mut self, reader: usize, is_probe: bool) {
+        let failures = self.service.answered(reader, Instant::now(), is_probe);
+        if failures > 0 {
+            self.tell(Event::Recovered { failures });
+        }
+        if let Some(backfill) = &mut self.backfill {
+            backfill.is_in(None);
+        }
+    }
+
+    /// Asks for the page behind the one at hand.
+    pub(super) fn fetch_ahead(&mut self, reader: usize, read: &WindowRead<S::Link, K::Batch>) {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.asks();
+        }
+        self.fetch(reader, read.lane, read.asked, read.link.clone());
+    }
+
+    /// A window was read to its end.
+    pub(super) async fn read(
+        &mut self,
+        reader: usize,
+        read: &WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        self.service.window_read(reader);
+        let WindowRead {
+            lane,
+            window,
+            pages,
+            rows,
+            new,
+            ..
+        } = *read;
+        self.schedule.learn(lane, window, rows);
+        if lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            backfill.changed().windows += 1;
+        }
+        self.tell(Event::WindowRead {
+            lane,
+            window,
+            pages,
+            rows,
+            new,
+        });
+        let until = self.moment();
+        let done = self.pending.read(read.id, Read { rows, until });
+        self.complete(done).await
+    }
+}

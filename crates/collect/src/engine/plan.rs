@@ -1,0 +1,225 @@
+//! Gives every reader something to do that may ask.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use tokio::time::Instant;
+
+use crate::{
+    Checkpoint, Event, Lane, Sink, Source, Store,
+    decide::service::Asking,
+    engine::{Answer, BESIDE, Came, Collector, End, lasting},
+    reader::{Reader, WindowRead},
+};
+
+/// What a probe asks for, and what it asks for when that was too much several times.
+const PROBE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(4));
+
+impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+    /// Gives every reader something to do that may ask.
+    pub(super) async fn plan(&mut self) -> Result<(), End> {
+        self.look_for_order().await?;
+        // It is large, and seldom has anything to do.
+        Box::pin(self.look_after_letters()).await?;
+        let is_certain = self.look_at_clocks().await?;
+        if !is_certain {
+            self.ask_time().await?;
+            return self.go_on_reading();
+        }
+        let now = self.time().now;
+        match self.service.asking(Instant::now()) {
+            Asking::All => {
+                for reader in 0..self.readers.len() {
+                    self.turn_to(reader, now);
+                }
+            }
+            Asking::One => self.ask_one(now),
+            Asking::Probe { small } => self.probe(now, small).await?,
+        }
+        Ok(())
+    }
+
+    /// Has the readers go on with the windows that they are reading, and begin no others.
+    pub(super) fn go_on_reading(&mut self) -> Result<(), End> {
+        for reader in 0..self.readers.len() {
+            let may = self.service.asking(Instant::now()) == Asking::All && self.may_ask(reader);
+            if may && self.readers.get(reader).is_some_and(Reader::waits) {
+                self.ask(reader);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a reader ask for a page, when it may and there is something to ask for.
+    pub(super) fn turn_to(&mut self, reader: usize, now: DateTime<Utc>) {
+        if !self.may_ask(reader) {
+            return;
+        }
+        if self.readers.get(reader).is_some_and(Reader::waits) || self.unpark(reader) {
+            self.ask(reader);
+        } else if self.readers.get(reader).is_some_and(Reader::is_idle)
+            && let Some((lane, window)) = self.next_window(reader, now)
+        {
+            self.begin(reader, lane, window, false);
+        }
+    }
+
+    /// What a reader without a window is to read.
+    pub(super) fn next_window(
+        &mut self,
+        reader: usize,
+        now: DateTime<Utc>,
+    ) -> Option<(Lane, Window)> {
+        if reader == 0 {
+            self.follow_source();
+            if let Some(window) = self.schedule.live(now) {
+                if self.schedule.missing() > TimeDelta::zero() {
+                    // Who looks at the timeline sees what is missing.
+                    self.ledger.timeline_changes();
+                }
+                self.tell_standing();
+                return Some((Lane::Live, window));
+            }
+            if self.schedule.is_collecting() {
+                return None;
+            }
+            // The first reader finds out whether anything is wrong.
+            return self.schedule.beside(now, Instant::now());
+        }
+        let most = self.parts.source.limits().readers().min(BESIDE);
+        if self.service.is_unproven() || self.reading_beside() >= most {
+            return None;
+        }
+        if self.service.is_failing(Instant::now())
+            && let Some(never_read) = self.schedule.never_read()
+        {
+            return Some(never_read);
+        }
+        self.schedule.beside(now, Instant::now())
+    }
+
+    /// A source may be another one from some moment on.
+    pub(super) fn follow_source(&mut self) {
+        let limits = lasting(self.parts.source.limits());
+        if limits != self.source.limits {
+            self.source.limits = limits;
+            self.source.is_adapted = true;
+            self.schedule.adapt(&limits);
+        }
+    }
+
+    /// Has one reader ask, while none does. The one whose page has failed last comes last.
+    pub(super) fn ask_one(&mut self, now: DateTime<Utc>) {
+        let readers = self.readers.len();
+        let first = self.last_failed + 1;
+        for place in 0..readers {
+            if self.is_asking() {
+                return;
+            }
+            self.turn_to((first + place) % readers, now);
+        }
+    }
+
+    /// Asks for as little as there is, while no reader asks, to find out whether the source answers.
+    pub(super) async fn probe(&mut self, now: DateTime<Utc>, small: bool) -> Result<(), End> {
+        if self.is_asking() || !self.may_ask(0) {
+            return Ok(());
+        }
+        if let Some(read) = self
+            .readers
+            .first_mut()
+            .and_then(|reader| reader.read.take())
+        {
+            self.put_back(read).await?;
+        }
+        let span = if small { PROBE.1 } else { PROBE.0 };
+        match self.schedule.probe(now, span) {
+            Some((lane, window)) => {
+                self.service.probes();
+                self.begin(0, lane, window, true);
+            }
+            // All of that is being read.
+            None => self.ask_one(now),
+        }
+        Ok(())
+    }
+
+    /// Leaves a window to be asked for in another way.
+    pub(super) async fn put_back(
+        &mut self,
+        read: WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        self.schedule.put_back(read.window);
+        self.pending.abandon(read.id);
+        self.send(read.draft).await
+    }
+
+    /// Whether a reader's pause is over.
+    pub(super) fn may_ask(&self, reader: usize) -> bool {
+        self.service.held_until(reader, Instant::now()).is_none()
+    }
+
+    /// Whether a page is being asked for.
+    pub(super) fn is_asking(&self) -> bool {
+        self.readers
+            .iter()
+            .any(|reader| reader.asking_since().is_some())
+    }
+
+    /// How many of the readers beside that of the live edge are reading, and do not pause.
+    pub(super) fn reading_beside(&self) -> usize {
+        let readers = self.readers.iter().enumerate().skip(1);
+        let reading = readers.filter(|(at, reader)| !reader.is_idle() && self.may_ask(*at));
+        reading.count()
+    }
+
+    /// Begins to read a window.
+    pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window, is_probe: bool) {
+        self.tell(Event::Asking { lane, window });
+        let began = self.moment();
+        let id = self.pending.begin(window, began);
+        let draft = self.outflow.draft(lane, window);
+        // Windows of the live edge are alike, and fail for the same reason.
+        if lane != Lane::Live {
+            self.service.begun(reader);
+        }
+        if let Some(reader) = self.readers.get_mut(reader) {
+            let mut read = WindowRead::new(id, lane, window, began, draft);
+            read.is_probe = is_probe;
+            reader.read = Some(read);
+        }
+        self.ask(reader);
+    }
+
+    pub(super) fn ask(&mut self, reader: usize) {
+        if let Some((lane, window, link)) = self.readers.get_mut(reader).and_then(Reader::ask) {
+            self.fetch(reader, lane, window, link);
+        }
+    }
+
+    /// Asks for a page beside everything else.
+    pub(super) fn fetch(
+        &mut self,
+        reader: usize,
+        lane: Lane,
+        window: Window,
+        link: Option<S::Link>,
+    ) {
+        let source = Arc::clone(&self.parts.source);
+        let task = self.asked.spawn(async move {
+            let page = source.page(lane, window, link).await;
+            let came = Came::Page(page);
+            Answer { reader, came }
+        });
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.is_asked_by(task.id());
+        }
+        if lane == Lane::Backfill
+            && let Some(backfill) = &mut self.backfill
+        {
+            // It is told when it may ask.
+            _ = backfill.changed();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The text of one item: where it ends, what is forgiven in it, and whether it is a row.
+
+use rows::json::Scanner;
+
+/// The properties that each row has, in Graph and in the Reporting Web Service.
+const OF_ALL: [[&str; 10]; 2] = [
+    [
+        "id",
+        "senderAddress",
+        "recipientAddress",
+        "messageId",
+        "receivedDateTime",
+        "subject",
+        "size",
+        "fromIP",
+        "toIP",
+        "status",
+    ],
+    [
+        "MessageTraceId",
+        "SenderAddress",
+        "RecipientAddress",
+        "MessageId",
+        "Received",
+        "Subject",
+        "Size",
+        "FromIP",
+        "ToIP",
+        "Status",
+    ],
+];
+
+/// What rows may have besides.
+const OF_SOME: [&str; 6] = [
+    "@odata.type",
+    "__metadata",
+    "Organization",
+    "StartDate",
+    "EndDate",
+    "Index",
+];
+
+/// Of these, what the same row says differs from one answer to the next.
+const CHANGING: [&str; 4] = [
+    "\"Index\":",
+    "\"StartDate\":",
+    "\"EndDate\":",
+    "\"__metadata\":",
+];
+
+/// How long the object is that a text begins with, when its brackets and quotes tell; and how much of the
+/// text was looked at.
+pub(super) fn object(text: &[u8]) -> (Option<usize>, usize) {
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if at == 0 && *byte != b'{' => return (None, 1),
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            // No row is made of anything else.
+            b':' | b',' | b' '..=b'~' | b'\t' | b'\n' | b'\r' => {}
+            _ => return (None, at + 1),
+        }
+        if depth == 0 {
+            return (Some(at + 1), at + 1);
+        }
+    }
+    (None, text.len())
+}
+
+/// Whether a string in a text holds a control character as it is.
+pub(super) fn has_raw_controls(text: &[u8]) -> bool {
+    let (mut is_string, mut is_escaped) = (false, false);
+    text.iter().any(|byte| {
+        match byte {
+            0..b' ' if is_string => return true,
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The text with control characters in strings escaped, and bytes that are no text replaced. It is no JSON
+/// when there are such bytes outside of strings, or behind a backslash.
+pub(super) fn forgive(bytes: &[u8]) -> String {
+    let (mut is_string, mut is_escaped) = (false, false);
+    let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+    for byte in bytes {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            0..b' ' if is_string => {
+                text.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
+                continue;
+            }
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ => {}
+        }
+        text.push(*byte);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The names of the members of an object; none when the text is anything else.
+pub(super) fn names(text: &str) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    let mut scanner = Scanner::new(text);
+    scanner.object(|scanner, name| {
+        // A row has a dozen.
+        if names.len() == 64 {
+            return None;
+        }
+        names.push(name.to_owned());
+        scanner.pass_value()
+    })?;
+    scanner.peek().is_none().then_some(names)
+}
+
+/// Whether an object with these members is a row: it has all that rows have, each once, and, when it was
+/// mended, nothing that is not known.
+pub(super) fn is_row(names: &[String], is_mended: bool) -> bool {
+    let count = |name: &str| names.iter().filter(|other| *other == name).count();
+    let has_all = |all: &[&str; 10]| all.iter().all(|name| count(name) == 1);
+    let Some(all) = OF_ALL.iter().find(|all| has_all(all)) else {
+        return false;
+    };
+    let is_known = |name: &str| all.contains(&name) || OF_SOME.contains(&name);
+    names
+        .iter()
+        .all(|name| count(name) == 1 && (!is_mended || is_known(name)))
+}
+
+/// The bytes of an item without what changes from one answer to the next.
+pub(super) fn unchanging(bytes: &[u8]) -> Vec<u8> {
+    let mut rest = bytes;
+    let mut kept = Vec::with_capacity(bytes.len());
+    while let Some(first) = rest.first() {
+        let name = CHANGING
+            .iter()
+            .find(|name| rest.starts_with(name.as_bytes()));
+        let Some(name) = name else {
+            kept.push(*first);
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        };
+        let value = rest.get(name.len()..).unwrap_or_default();
+        let ends = |byte: &u8| matches!(byte, b',' | b'}');
+        let end = match value.first() {
+            Some(b'{') => value
+                .iter()
+                .position(|byte| *byte == b'}')
+                .map(|end| end + 1),
+            _ => value.iter().position(ends),
+        };
+        rest = value.get(end.unwrap_or(value.len())..).unwrap_or_default();
+    }
+    kept
+}
