@@ -112,50 +112,66 @@ impl Judge {
     }
 }
 
-/// Looks at the configuration until the stop, and raises the count whenever its settings have changed.
-pub(super) async fn watch(
+/// Looks at a configuration again and again.
+pub(super) struct Watching {
     configuration: Configuration,
-    told: watch::Sender<u64>,
-    log: Log,
-    stop: CancellationToken,
-) {
-    // It is asked for before the first look, so that nothing slips through between.
-    let alarm = Alarm::on(configuration.directory());
-    let Some(first) = look(&configuration).await else {
-        return;
-    };
-    let mut judge = Judge {
-        current: first,
-        seen: None,
-    };
-    let mut pause = LOOK;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = time::sleep(pause) => {}
-            // A file is seldom written at one stroke, nor alone.
-            () = alarm.rings(), if pause == LOOK => time::sleep(SECOND_LOOK).await,
-        }
-        let Some(look) = look(&configuration).await else {
-            return;
+    alarm: Alarm,
+    judge: Judge,
+}
+
+impl Watching {
+    /// The first look. What the first run reads must be read after it, so that nothing slips through
+    /// between. None when there can be no looks.
+    pub(super) async fn begin(configuration: Configuration) -> Option<Self> {
+        // The kernel is asked before the look, for the same reason.
+        let alarm = Alarm::on(configuration.directory());
+        let judge = Judge {
+            current: look(&configuration).await?,
+            seen: None,
         };
-        pause = match judge.judge(look) {
-            Verdict::Same => LOOK,
-            Verdict::Perhaps => SECOND_LOOK,
-            Verdict::Changed(settings, others) => {
-                if !others.is_empty() {
-                    let keys = Vec::from_iter(others).join(", ");
-                    log.warning(format!(
-                        "Another value stands in the configuration for {keys}: it counts from the next \
-                         start of the process on."
-                    ));
-                }
-                if settings {
-                    told.send_modify(|count| *count += 1);
-                }
-                LOOK
+        Some(Self {
+            configuration,
+            alarm,
+            judge,
+        })
+    }
+
+    /// Looks until the stop, and raises the count whenever the settings have changed.
+    pub(super) async fn watch(
+        mut self,
+        told: watch::Sender<u64>,
+        log: Log,
+        stop: CancellationToken,
+    ) {
+        let mut pause = LOOK;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = time::sleep(pause) => {}
+                // A file is seldom written at one stroke, nor alone.
+                () = self.alarm.rings(), if pause == LOOK => time::sleep(SECOND_LOOK).await,
             }
-        };
+            let Some(look) = look(&self.configuration).await else {
+                return;
+            };
+            pause = match self.judge.judge(look) {
+                Verdict::Same => LOOK,
+                Verdict::Perhaps => SECOND_LOOK,
+                Verdict::Changed(settings, others) => {
+                    if !others.is_empty() {
+                        let keys = Vec::from_iter(others).join(", ");
+                        log.warning(format!(
+                            "Another value stands in the configuration for {keys}: it counts from the \
+                             next start of the process on."
+                        ));
+                    }
+                    if settings {
+                        told.send_modify(|count| *count += 1);
+                    }
+                    LOOK
+                }
+            };
+        }
     }
 }
 

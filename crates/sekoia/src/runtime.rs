@@ -1,5 +1,7 @@
 //! The life of a process (A-03, E-01): what has to stand before the first run, and the end.
 
+mod start;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -10,34 +12,25 @@ use base::{
     Clock,
     http::{ClientOptions, Http, SetupError, chain},
 };
-use http::{HeaderValue, Response, request::Parts};
-use prometheus_client::metrics::{family::Family, gauge::Gauge};
-use tokio::{sync::watch, time};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use http::HeaderValue;
+use tokio::time;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    callback::Callback,
-    changes,
-    config::{ConfigError, Configuration, Environment, SettingsMap, text},
-    context::Context,
+    config::{ConfigError, Configuration, Environment, text},
     deadline::Deadline,
     health::Heartbeat,
-    log::{Console, Keeper, Log, Shipper},
-    metrics::Metrics,
-    platform::Platform,
-    registry::{Item, Registry},
+    log::{Console, Log, Shipper},
+    registry::Registry,
     run_error::RunError,
-    run_loop::RunLoop,
     schema::{ManifestError, ModuleManifest},
-    secrets::{Asker, Secrets, SecretsError},
+    secrets::SecretsError,
     sentry::Sentry,
-    serve::{Server, serve},
-    settings, stop,
-    storage::{
-        Around, ObjectSettings, Opened, Reader, Stamp, StateFile, Storage, StorageError,
-        Whereabouts,
-    },
+    stop,
+    storage::{Reader, Stamp, Storage, StorageError, Whereabouts},
 };
+
+pub(super) use self::start::{Asked, Start};
 
 /// How often it is looked whether the files are still ours.
 const LOOK: Duration = Duration::from_secs(10);
@@ -279,7 +272,7 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
 
 /// Says in the files and in `/health` that this process works on them, and looks now and then whether
 /// they are still ours, where nothing is sent that would ask for it.
-async fn watch(storage: Storage, heartbeat: Heartbeat) {
+async fn watch_files(storage: Storage, heartbeat: Heartbeat) {
     let stamp = Stamp::new();
     let mut is_left = false;
     loop {
@@ -290,298 +283,6 @@ async fn watch(storage: Storage, heartbeat: Heartbeat) {
         }
         time::sleep(LOOK).await;
         storage.held().await;
-    }
-}
-
-/// What stands after the first steps of a start.
-pub(super) struct Start<'a> {
-    pub(super) item: &'a Item,
-    pub(super) module: ModuleManifest,
-    pub(super) configuration: Configuration,
-    pub(super) host: Host,
-    pub(super) log: Log,
-    platform: Platform,
-    agent: HeaderValue,
-}
-
-impl<'a> Start<'a> {
-    /// Finds the trigger, its manifest and its configuration.
-    pub(super) fn open(
-        registry: &'a Registry,
-        command: &str,
-        host: Host,
-        log: Log,
-    ) -> Result<Self, StartError> {
-        let item = registry.find(command)?;
-        let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
-        let (directory, environment) = (&host.directories.config, host.environment.clone());
-        let configuration = Configuration::open(directory, environment)?;
-        Ok(Self {
-            item,
-            platform: Platform::read(&configuration)?,
-            agent: agent(&module),
-            module,
-            configuration,
-            host,
-            log,
-        })
-    }
-
-    /// The servers listen first: `/health` answers while secrets are waited for (A-03).
-    async fn until_stop(self, deadline: &Deadline) -> Result<(), StartError> {
-        let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
-        let metrics = Metrics::new(self.host.clock.clone());
-        self.log.time_errors(metrics.register(
-            "last_error_timestamp_seconds",
-            "When the last error was logged, in seconds since 1970; 0 for never",
-            Gauge::default(),
-        ));
-        self.introduce(&metrics);
-        let (health, scraped) = (heartbeat.clone(), metrics.clone());
-        let _liveness = self
-            .listen("liveness_port", 8000, "Liveness", move |request| {
-                health.answer(request)
-            })
-            .await?;
-        let scrapes = self
-            .listen("metrics_port", 8020, "Metrics", move |request| {
-                scraped.answer(request)
-            })
-            .await?;
-        heartbeat.serves_metrics_on(scrapes.port);
-        let Some(opened) = self.open_storage(&self.host.directories.data).await? else {
-            return Ok(());
-        };
-        let storage = opened.storage();
-        let log = self.log.clone();
-        let keeper = Keeper::start(log.clone(), storage.clone());
-        let _watch =
-            AbortOnDropHandle::new(tokio::spawn(watch(storage.clone(), heartbeat.clone())));
-        let result = self.run_with(storage, heartbeat, metrics, deadline).await;
-        if let Err(error) = &result {
-            log.remember(&chain(error));
-        }
-        keeper.finish(deadline).await;
-        result.and(opened.close(deadline).await.map_err(StartError::from))
-    }
-
-    /// Says in the metrics what this process is.
-    fn introduce(&self, metrics: &Metrics) {
-        let manifest = &self.item.manifest;
-        let labels = manifest.labels.iter();
-        let mut labels: Vec<(String, String)> = labels
-            .map(|(name, value)| (name.clone(), value.to_string()))
-            .collect();
-        labels.push(("command".to_owned(), manifest.command.clone()));
-        labels.push(("version".to_owned(), self.module.version.clone()));
-        let info = Family::<Vec<(String, String)>, Gauge>::default();
-        let info = metrics.register(
-            "message_trace_info",
-            "What this process is: its version, its command, and the labels of its manifest",
-            info,
-        );
-        info.get_or_create(&labels).set(1);
-    }
-
-    /// Runs the trigger until the stop.
-    async fn run_with(
-        self,
-        storage: Storage,
-        heartbeat: Heartbeat,
-        metrics: Metrics,
-        deadline: &Deadline,
-    ) -> Result<(), StartError> {
-        let (told, secrets) = watch::channel(Secrets::default());
-        match self.secrets().await {
-            Err(SecretsError::Stopped) => return Ok(()),
-            Err(error) => return Err(error.into()),
-            Ok(Asked::Got(found)) => _ = told.send(found),
-            Ok(Asked::Nobody) => {}
-            Ok(Asked::InVain) => {
-                let asking = self.asker().later(self.configuration.clone(), told);
-                tokio::spawn(asking);
-            }
-        }
-        if self.configuration.object("module_configuration")?.is_none() {
-            return Err(self.configuration.missing("module_configuration").into());
-        }
-        let context = self.context(storage, heartbeat, metrics);
-        let (noticed, changes) = watch::channel(0);
-        let stop = self.host.stop.clone();
-        let watching = changes::watch(self.configuration.clone(), noticed, self.log.clone(), stop);
-        let _watching = AbortOnDropHandle::new(tokio::spawn(watching));
-        RunLoop::new(&self, secrets, changes, context, deadline.clone())
-            .turn()
-            .await?;
-        Ok(())
-    }
-
-    /// What surrounds the runs.
-    pub(super) fn context(
-        &self,
-        storage: Storage,
-        heartbeat: Heartbeat,
-        metrics: Metrics,
-    ) -> Context {
-        let Host {
-            http, clock, stop, ..
-        } = self.host.clone();
-        let callback = Callback {
-            platform: self.platform.clone(),
-            http: http.clone(),
-            agent: self.agent.clone(),
-            clock: clock.clone(),
-            log: self.log.clone(),
-            heartbeat: heartbeat.clone(),
-            stop: stop.clone(),
-        };
-        Context {
-            clock,
-            http,
-            stop,
-            log: self.log.clone(),
-            storage,
-            metrics,
-            heartbeat,
-            callback,
-            module_configuration: SettingsMap::default(),
-            configuration: self.configuration.clone(),
-        }
-    }
-
-    async fn listen(
-        &self,
-        key: &'static str,
-        default: u16,
-        purpose: &'static str,
-        answer: impl Fn(&Parts) -> Response<String> + Send + Sync + 'static,
-    ) -> Result<Server, StartError> {
-        let port = self.configuration.port(key, default)?;
-        let server = serve(port, answer)
-            .await
-            .map_err(|source| StartError::Port { port, key, source })?;
-        self.log.info(format!(
-            "{purpose} server listening on port {}",
-            server.port
-        ));
-        Ok(server)
-    }
-
-    /// Takes the place of the files into use. None when the stop came while it was waited for.
-    pub(super) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
-        match Whereabouts::read(&self.configuration, data)? {
-            Whereabouts::Directory(root) => self.open_directory(root).await,
-            Whereabouts::Objects(settings) => self.open_objects(*settings, data).await,
-        }
-    }
-
-    /// A disk may hang, which must not hold up a stop.
-    async fn open_directory(&self, root: PathBuf) -> Result<Option<Opened>, StartError> {
-        let path = root.clone();
-        let (log, stop) = (self.log.clone(), self.host.stop.clone());
-        let opening = tokio::task::spawn_blocking(move || Opened::directory(root, log, stop));
-        let Some(opened) = self.host.stop.run_until_cancelled(opening).await else {
-            return Ok(None);
-        };
-        let opened = opened.map_err(|error| StorageError::Root {
-            path,
-            source: io::Error::other(error),
-        })?;
-        Ok(Some(opened?))
-    }
-
-    async fn open_objects(
-        &self,
-        settings: ObjectSettings,
-        data: &Path,
-    ) -> Result<Option<Opened>, StartError> {
-        let around = Around {
-            http: object_client(&self.configuration, &self.host.http)?,
-            clock: &self.host.clock,
-            log: &self.log,
-            stop: &self.host.stop,
-            host: self.host.environment.get("HOSTNAME").unwrap_or_default(),
-        };
-        let opened = Opened::objects(settings, around).await?;
-        if let Some(opened) = &opened {
-            let storage = opened.storage();
-            let telling = self.tell_of_left_state(&storage, data);
-            _ = self.host.stop.run_until_cancelled(telling).await;
-        }
-        Ok(opened)
-    }
-
-    /// The data directory is not used beside an object store; a position in it would be missed.
-    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) {
-        let below = self.configuration.filled_text("sub_folder");
-        let left = data
-            .join(below.ok().flatten().unwrap_or_default())
-            .join(StateFile::USUAL_NAME);
-        if left.is_file() && matches!(objects.read(StateFile::USUAL_NAME).await, Ok(None)) {
-            self.log.warning(format!(
-                "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
-                 to go on from there, stop the trigger, copy the folder's files into the bucket, \
-                 and start it.",
-                left.display()
-            ));
-        }
-    }
-
-    pub(super) fn asker(&self) -> Asker {
-        Asker {
-            platform: self.platform.clone(),
-            http: self.host.http.clone(),
-            agent: self.agent.clone(),
-            log: self.log.clone(),
-            stop: self.host.stop.clone(),
-        }
-    }
-
-    /// Asks the platform for secrets, as patiently as the configuration needs them.
-    pub(super) async fn secrets(&self) -> Result<Asked, SecretsError> {
-        let asker = self.asker();
-        if settings::waits_for_secrets(self.item, &self.module, &self.configuration) {
-            // Whoever runs the module without the platform fills the settings in.
-            let needed = asker.has_address() || !self.module.configuration.secrets().is_empty();
-            return match needed {
-                true => asker.patiently().await.map(Asked::Got),
-                false => Ok(Asked::Nobody),
-            };
-        }
-        if !asker.has_address() {
-            return Ok(Asked::Nobody);
-        }
-        match asker.briefly().await {
-            Ok(secrets) => Ok(Asked::Got(secrets)),
-            Err(SecretsError::Stopped) => Err(SecretsError::Stopped),
-            Err(error) => {
-                self.log.warning(format!(
-                    "The platform's secrets are not to be had at the moment, and the configuration \
-                     waits for none: the trigger starts without them: {}",
-                    chain(&error)
-                ));
-                Ok(Asked::InVain)
-            }
-        }
-    }
-}
-
-/// What came of asking the platform for secrets.
-pub(super) enum Asked {
-    /// Its answer.
-    Got(Secrets),
-    /// No answer, and none is needed.
-    InVain,
-    /// There is nobody to ask.
-    Nobody,
-}
-
-impl Asked {
-    pub(super) fn secrets(self) -> Secrets {
-        match self {
-            Self::Got(secrets) => secrets,
-            Self::InVain | Self::Nobody => Secrets::default(),
-        }
     }
 }
 

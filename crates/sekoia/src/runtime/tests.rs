@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::DateTime;
+use http::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
@@ -15,7 +16,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{RunError, Trigger, storage::LocalBackend, testing::Fake};
+use crate::{Context, RunError, Trigger, serve::serve, storage::LocalBackend, testing::Fake};
 
 const MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3", "configuration": {
     "type": "object", "properties": {"api_key": {"type": "string"}}, "required": ["api_key"],
