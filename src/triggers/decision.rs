@@ -93,7 +93,8 @@ async fn read<T: DeserializeOwned>(
 }
 
 /// The content of the other file. Of the password it holds eight bits of a salted hash: enough to
-/// notice nearly every other password, and of no use to those who look for it.
+/// notice nearly every other password, and of no use to those who look for it. The salt stays as long as
+/// the settings and these bits do: with another one each time, some copies of the file would tell enough.
 #[derive(Debug, Serialize, Deserialize)]
 struct RefusedPassword {
     version: u64,
@@ -112,6 +113,7 @@ pub(super) struct Passwords {
     password: Secret,
     storage: Storage,
     log: Log,
+    salt: Uuid,
     /// The number of changes that is kept.
     kept: Mutex<u64>,
 }
@@ -129,6 +131,7 @@ impl Passwords {
         let refused = refused.filter(|refused| {
             refused.settings == terms.0 && refused.password == bits(refused.salt, &password)
         });
+        let salt = refused.as_ref().map(|refused| refused.salt);
         if let Some(refused) = refused {
             let at = refused.refused.into_iter();
             guard.restore(at.filter_map(DateTime::from_timestamp_millis));
@@ -140,6 +143,7 @@ impl Passwords {
             password,
             storage,
             log,
+            salt: salt.unwrap_or_else(Uuid::new_v4),
         })
     }
 
@@ -153,7 +157,7 @@ impl Passwords {
             }
             *kept = changes;
         }
-        let salt = Uuid::new_v4();
+        let salt = self.salt;
         let refused = RefusedPassword {
             version: VERSION,
             settings: self.terms.0.clone(),
@@ -249,6 +253,29 @@ mod tests {
         let text = storage.read(SIGN_IN_FILE).await.unwrap().unwrap();
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(!text.contains("hunter2") && text.len() < 400, "{text}");
+        // However often it is written, also after a restart, it tells no more of the password.
+        let hashed = async || {
+            let text = storage.read(SIGN_IN_FILE).await.unwrap().unwrap();
+            let kept: RefusedPassword = serde_json::from_slice(&text).unwrap();
+            (kept.salt, kept.password)
+        };
+        let before = hashed().await;
+        for _ in 0..3 {
+            let guard = Arc::new(PasswordGuard::new(Clock::system()));
+            let again = Passwords::restore(
+                Arc::clone(&guard),
+                terms.clone(),
+                Secret::new("hunter2"),
+                storage.clone(),
+                log(),
+            );
+            let again = again.await.unwrap();
+            for _ in 0..2 {
+                guard.restore([now]);
+                again.keep().await;
+                assert_eq!(hashed().await, before);
+            }
+        }
         storage.write(SIGN_IN_FILE, "{").await.unwrap();
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
     }
