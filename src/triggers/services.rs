@@ -35,7 +35,7 @@ pub(super) enum Choice {
     /// The Reporting Web Service while there is one, and Microsoft Graph from then on.
     #[default]
     Auto,
-    /// The Reporting Web Service, whatever it says.
+    /// The Reporting Web Service, also when it says that it has ended.
     Reporting,
     /// Microsoft Graph.
     Graph,

@@ -1,4 +1,4 @@
-//! Files belong to the user of the trigger, whoever gives a command. These tests need root.
+//! Files belong to the user of the trigger, also when root gives a command. These tests need root.
 
 use std::{
     fs,

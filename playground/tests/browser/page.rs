@@ -242,6 +242,9 @@ impl Browser {
 
     /// Types into a setting and leaves it.
     pub(crate) async fn set(&self, name: &str, value: &str) {
+        // The form may be on its way.
+        self.until(&format!("document.getElementById({name:?})"))
+            .await;
         self.js(&format!(
             "const field = document.getElementById({name:?}); field.value = {value:?};
              field.dispatchEvent(new Event('change', {{ bubbles: true }}))"

@@ -34,7 +34,6 @@ async fn take(browser: &Browser, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "makes pictures"]
 async fn pictures_of_each_view() {
     let Some(browser) = ready().await else { return };
     let mut playground = Playground::start(&[]);
