@@ -4,6 +4,7 @@
 //! triggers, and the command line.
 
 pub mod cli;
+mod support;
 mod triggers;
 
 pub use triggers::registry;

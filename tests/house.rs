@@ -10,7 +10,10 @@
 #[path = "source/mod.rs"]
 mod source;
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use source::{product, product_files, product_files_in, root};
 
@@ -117,4 +120,30 @@ fn the_door_is_small() {
         main.lines().count() <= 40,
         "main.rs is the door, nothing else"
     );
+}
+
+/// The name of the type that a line declares for everybody or for its whole crate.
+fn shared_type(line: &str) -> Option<&str> {
+    let line = line
+        .strip_prefix("pub ")
+        .or(line.strip_prefix("pub(crate) "))?;
+    let (kind, rest) = line.split_once(' ')?;
+    let is_type = ["enum", "struct", "trait", "type", "union"].contains(&kind);
+    let name = rest.split(|c: char| !c.is_alphanumeric()).next();
+    name.filter(|_| is_type)
+}
+
+#[test]
+fn no_two_shared_types_have_one_name() {
+    let mut files = product_files();
+    files.extend(product_files_in(&["crates/rows/src"]));
+    let mut places: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for (file, code) in &files {
+        for name in code.lines().filter_map(shared_type) {
+            places.entry(name).or_default().push(file);
+        }
+    }
+    assert!(places.len() > 200, "{} types", places.len());
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
 }

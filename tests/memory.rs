@@ -1,5 +1,5 @@
-//! What hostile answers cost: at most three times their length beyond it, and they are at most 64 MiB. What
-//! is noted of rows has a bound of its own, as no more rows are read than no page has.
+//! What hostile answers cost: at most three times their length beyond it, and they are at most 64
+//! MiB. What is noted of rows has a bound of its own, as no more rows are read than no page has.
 //!
 //! All memory that this process takes is counted, the client's and that of the page, but for the few
 //! kilobytes of the server beside it. As the count is one for the process, there is one test.

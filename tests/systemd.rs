@@ -14,8 +14,8 @@ use std::{
 
 use tempfile::TempDir;
 
-/// What systemd would be asked, a line for each argument, by the script on a tenant `contoso` with these
-/// files.
+/// What systemd would be asked, a line for each argument, by the script on a tenant `contoso` with
+/// these files.
 fn asked(files: &[&str], arguments: &[&str]) -> Output {
     let folder = TempDir::new().expect("folder");
     let tenant = folder.path().join("etc/contoso");

@@ -11,7 +11,7 @@ use base::{
 use benchmark::stock::{Dialect, Mail, Stock};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::known::{Admission, BatchId, Filed, KnownRows};
+use collect::known::{BatchId, DedupDecision, KeyRef, KnownRows};
 use divan::{Bencher, counter::ItemsCount};
 use flate2::{Compression, write::GzEncoder};
 use futures_util::future::BoxFuture;
@@ -106,10 +106,10 @@ fn key(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| keyer.key(black_box(&parts), black_box("Delivered")));
 }
 
-fn admit(known: &mut KnownRows, row: RowRef<'_>) -> Option<Filed> {
+fn admit(known: &mut KnownRows, row: RowRef<'_>) -> Option<KeyRef> {
     match known.admit(row.key, row.received, until(), BatchId(1)) {
-        Admission::New(filed) | Admission::Changed(filed) => Some(filed),
-        Admission::Delivered | Admission::OnItsWay(_) => None,
+        DedupDecision::New(filed) | DedupDecision::Changed(filed) => Some(filed),
+        DedupDecision::Delivered | DedupDecision::OnItsWay(_) => None,
     }
 }
 

@@ -1,13 +1,16 @@
 //! The order of things: programs, parts, report.
 
+use std::{num::NonZero, thread::available_parallelism};
+
 use benchmark::contestant::Programs;
 use clap::ValueEnum as _;
+use futures_util::future::try_join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     Arguments, Part, backlog,
     circumstances::Circumstances,
-    day, huge, idle, ledger, programs, quota, recovery,
+    day, freshness, huge, idle, ledger, programs, quota, recovery,
     report::{Report, say},
     settling, size, start, tenant,
 };
@@ -59,6 +62,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Quota => quota::measure(&bench).await?,
             Part::Ledger => ledger::measure(&bench)?,
             Part::Huge => huge::measure(&bench).await?,
+            Part::Freshness => freshness::measure().await?,
             Part::Recovery => recovery::measure(&bench).await?,
             Part::Settling => settling::measure(),
             Part::Size => size::measure(&bench)?,
@@ -74,4 +78,24 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         Some(folder) => report.write(folder),
         None => Ok(()),
     }
+}
+
+/// Does work on all processors; each piece has a time of its own.
+pub(crate) async fn side_by_side<T, R>(
+    pieces: &[T],
+    work: fn(&T) -> anyhow::Result<R>,
+) -> anyhow::Result<Vec<R>>
+where
+    T: Clone + Send + 'static,
+    R: Send + 'static,
+{
+    let hands = available_parallelism().map_or(1, NonZero::get);
+    let shares = pieces.chunks(pieces.len().div_ceil(hands).max(1));
+    let shares = shares.map(|share| {
+        let share = share.to_vec();
+        tokio::task::spawn_blocking(move || share.iter().map(work).collect())
+    });
+    let done: Vec<anyhow::Result<Vec<R>>> = try_join_all(shares).await?;
+    let done: anyhow::Result<Vec<Vec<R>>> = done.into_iter().collect();
+    Ok(done?.into_iter().flatten().collect())
 }

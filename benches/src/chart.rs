@@ -1,73 +1,90 @@
-//! A chart of bars.
+//! Pictures of what was measured, as SVG.
 
-use std::fmt::Write as _;
+use plotters::{
+    coord::Shift,
+    prelude::{
+        ChartBuilder, Color, DrawingArea, DrawingAreaErrorKind, IntoDrawingArea, IntoLogRange,
+        LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition, WHITE,
+    },
+};
 
-/// A bar with its name.
+/// A line and its points.
 #[derive(Clone, Debug)]
-pub(crate) struct Bar {
+pub(crate) struct Line {
     pub(crate) name: String,
-    /// CPU seconds per million rows.
-    pub(crate) value: f64,
-    /// Whether it stands for the module.
-    pub(crate) ours: bool,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 190.0;
-const RIGHT: f64 = 70.0;
-const TOP: f64 = 44.0;
-const STEP: f64 = 34.0;
+/// Lines over an axis whose steps multiply by ten.
+#[derive(Clone, Debug)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) across: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) lines: Vec<Line>,
+}
 
-/// CPU per million rows of each contestant; shorter is better.
-pub(crate) fn svg(bars: &[Bar]) -> String {
-    let most = bars
-        .iter()
-        .map(|bar| bar.value)
-        .fold(f64::MIN_POSITIVE, f64::max);
-    #[allow(clippy::cast_precision_loss, reason = "there are few bars")]
-    let height = TOP + STEP * bars.len() as f64 + 8.0;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"sans-serif\" font-size=\"14\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"12\" y=\"26\" font-weight=\"bold\">CPU seconds per million rows (shorter is \
-         better)</text>\n"
-    );
-    let mut y = TOP;
-    for bar in bars {
-        let width = (bar.value / most * (WIDTH - LEFT - RIGHT)).max(1.0);
-        let color = if bar.ours { "#3157d5" } else { "#9aa3b5" };
-        let (middle, end) = (y + 18.0, LEFT + width + 8.0);
-        _ = writeln!(
-            text,
-            "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>\
-             <rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"26\" rx=\"3\" fill=\"{color}\"/>\
-             <text x=\"{end:.1}\" y=\"{middle}\">{:.2}</text>",
-            LEFT - 10.0,
-            bar.name,
-            bar.value
-        );
-        y += STEP;
+/// Told apart by all kinds of eyes (Okabe and Ito), in pairs: the second of each pair is paler.
+const COLORS: [RGBColor; 3] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+];
+
+const PANEL: (u32, u32) = (520, 420);
+
+/// Panels side by side. What cannot be drawn is left out of the picture.
+pub(crate) fn draw(panels: &[Panel]) -> String {
+    let mut text = String::new();
+    let columns = panels.len().max(1);
+    let width = PANEL.0 * u32::try_from(columns).unwrap_or(1);
+    {
+        let area = SVGBackend::with_string(&mut text, (width, PANEL.1)).into_drawing_area();
+        _ = area.fill(&WHITE);
+        for (area, panel) in area.split_evenly((1, columns)).iter().zip(panels) {
+            _ = draw_panel(area, panel);
+        }
+        _ = area.present();
     }
-    text.push_str("</svg>\n");
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_bar_fills_the_chart() {
-        let bar = |value| Bar {
-            name: "x".to_owned(),
-            value,
-            ours: true,
-        };
-        let text = svg(&[bar(1.0), bar(10.0)]);
-        assert!(
-            text.contains("width=\"500.0\"") && text.contains("width=\"50.0\""),
-            "{text}"
-        );
+fn draw_panel<'a>(
+    area: &DrawingArea<SVGBackend<'a>, Shift>,
+    panel: &Panel,
+) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
+    let points = || panel.lines.iter().flat_map(|line| &line.points);
+    let least = points().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
+    let most = points().map(|(x, _)| *x).fold(0.0, f64::max);
+    let highest = points().map(|(_, y)| *y).fold(0.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .caption(&panel.title, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(52)
+        .build_cartesian_2d((least..most).log_scale(), 0.0..highest * 1.6)?;
+    chart
+        .configure_mesh()
+        .x_desc(panel.across)
+        .y_desc(panel.up)
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .light_line_style(WHITE)
+        .draw()?;
+    for (place, line) in panel.lines.iter().enumerate() {
+        let color = COLORS.get(place / 2 % COLORS.len()).copied();
+        let color = color.unwrap_or(RGBColor(0, 0, 0));
+        let style = color
+            .mix(if place % 2 == 0 { 0.45 } else { 1.0 })
+            .stroke_width(2);
+        chart
+            .draw_series(LineSeries::new(line.points.iter().copied(), style))?
+            .label(&line.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .label_font(("sans-serif", 13))
+        .draw()
 }

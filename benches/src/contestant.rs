@@ -17,6 +17,8 @@ use crate::{process::Process, site::Site, stock::Dialect};
 pub enum Contestant {
     /// The module with one of its triggers.
     Module(Trigger),
+    /// The module with a service account, hiding subjects and addresses.
+    Hiding,
     /// What moves the bytes and looks at none of them.
     Relay(Dialect),
     /// The same with Graph's rows, under Graph's quota: it waits as the module does.
@@ -67,7 +69,7 @@ impl Contestant {
     pub const fn trigger(self) -> Trigger {
         match self {
             Self::Module(trigger) => trigger,
-            Self::Relay(_) | Self::PacedRelay | Self::Python => Trigger::Account,
+            Self::Hiding | Self::Relay(_) | Self::PacedRelay | Self::Python => Trigger::Account,
         }
     }
 
@@ -75,6 +77,7 @@ impl Contestant {
     pub fn name(self) -> String {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
+            Self::Hiding => format!("`{}`, all hashed", self.trigger().command()),
             Self::Relay(Dialect::Reporting) => "relay".to_owned(),
             Self::Relay(Dialect::Graph) => "relay (Graph, no quota)".to_owned(),
             Self::PacedRelay => "relay (Graph)".to_owned(),
@@ -143,6 +146,9 @@ impl Seat {
         for (name, content) in files {
             fs::write(seat.config().join(name), content)?;
         }
+        if let Some(authority) = site.authority() {
+            fs::write(seat.authority(), authority)?;
+        }
         Ok(seat)
     }
 
@@ -156,6 +162,11 @@ impl Seat {
         self.folder.path().join("symphony_data")
     }
 
+    /// The certificate authority that is trusted here, when there is TLS.
+    fn authority(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
     /// What was printed on standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -163,6 +174,9 @@ impl Seat {
 
     fn start(&self, command: &mut Command) -> io::Result<Process> {
         let log = File::create(self.folder.path().join("log"))?;
+        if self.authority().exists() {
+            command.env("REQUESTS_CA_BUNDLE", self.authority());
+        }
         let command = command
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -177,7 +191,9 @@ impl Seat {
     /// When its program is missing. The relay is none of them.
     pub fn collector(&self, programs: &Programs, contestant: Contestant) -> io::Result<Process> {
         match (contestant, &programs.python) {
-            (Contestant::Module(trigger), _) => self.module(&programs.module, trigger),
+            (Contestant::Module(_) | Contestant::Hiding, _) => {
+                self.module(&programs.module, contestant.trigger())
+            }
             (Contestant::Python, Some(python)) => self.python(python),
             _ => Err(io::Error::from(io::ErrorKind::NotFound)),
         }

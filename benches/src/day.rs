@@ -135,7 +135,7 @@ fn outcome(days: &[Day]) -> Outcome {
              allocated, and what the binary has of its own file, which goes on for half a minute \
              where the day has ended.\n\n{table}"
         ),
-        chart: None,
+        ..Outcome::default()
     }
 }
 

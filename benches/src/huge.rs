@@ -118,7 +118,7 @@ fn outcome(huge: Huge) -> Outcome {
              delivers {:.1} million rows, so there is one only.\n\n{table}",
             number(accepted) / 1e6
         ),
-        chart: None,
+        ..Outcome::default()
     }
 }
 

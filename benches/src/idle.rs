@@ -92,7 +92,7 @@ fn outcome(samples: &[Sample]) -> Outcome {
     Outcome {
         figures: figure.into_iter().collect(),
         section: format!("## (d) Idle for a minute\n\n{table}"),
-        chart: None,
+        ..Outcome::default()
     }
 }
 

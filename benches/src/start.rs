@@ -68,7 +68,7 @@ fn outcome(starts: &[(Contestant, f64)]) -> Outcome {
     Outcome {
         figures: figure.into_iter().collect(),
         section: format!("## (c) Start to first request\n\n{table}"),
-        chart: None,
+        ..Outcome::default()
     }
 }
 

@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::{
+    NewRow,
     faults::RuleId,
     scenario::{Action, Event},
-    time::{SECOND, Ticks},
+    time::{SECOND, Ticks, instant},
     world::World,
 };
 
@@ -83,7 +86,20 @@ impl World {
             Action::Settings(changes) => self.settings = changes.laid_over(&self.settings),
             Action::StopTraffic => self.rows.set_traffic(false, at),
             Action::ResumeTraffic => self.rows.set_traffic(true, at),
+            Action::MassMail(recipients) => self.receive(at, recipients),
             Action::ModuleClock(ahead) => self.module_ahead = ahead,
+        }
+    }
+}
+
+impl World {
+    /// Receives one message to so many recipients at this time. The same run has the same message.
+    fn receive(&mut self, at: Ticks, recipients: u32) {
+        let message = Uuid::from_u64_pair(self.seed ^ at.unsigned_abs(), self.rows.by_hand());
+        for number in 0..recipients {
+            let recipient = format!("mass{number}@contoso.example");
+            self.rows
+                .add(NewRow::new(instant(at), &recipient).trace_id(message));
         }
     }
 }

@@ -198,7 +198,7 @@ fn patch(emulator: &Emulator, call: &Call) -> Answer {
 /// Settings that are not shown, and how to keep them.
 type Keep = (&'static str, fn(&mut Settings, &Settings));
 
-const SECRETS: [Keep; 6] = [
+const SECRETS: [Keep; 7] = [
     ("/report/accounts", |new, old| {
         new.report.accounts.clone_from(&old.report.accounts)
     }),
@@ -207,6 +207,9 @@ const SECRETS: [Keep; 6] = [
     }),
     ("/intake/keys", |new, old| {
         new.intake.keys.clone_from(&old.intake.keys)
+    }),
+    ("/discretion/hash_key", |new, old| {
+        new.discretion.hash_key.clone_from(&old.discretion.hash_key);
     }),
     ("/platform/token", |new, old| {
         new.platform.token.clone_from(&old.platform.token)

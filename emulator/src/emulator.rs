@@ -199,9 +199,13 @@ impl Emulator {
         let now = self.ticks();
         let world = &mut *self.world();
         let key = world.key(scope.intake_key.as_deref());
-        world
-            .ledger
-            .verdict(&key, scope, &mut world.rows, world.started, now)
+        world.ledger.within(&world.settings.discretion).verdict(
+            &key,
+            scope,
+            &mut world.rows,
+            world.started,
+            now,
+        )
     }
 
     /// How soon new rows and statuses were delivered to an intake key (none for the first of the

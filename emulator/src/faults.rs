@@ -15,6 +15,8 @@ use crate::Fault;
 pub enum Endpoint {
     /// The message trace of the Reporting Web Service.
     Report,
+    /// The details of a message on the Reporting Web Service.
+    ReportDetails,
     /// The message trace of Microsoft Graph.
     Graph,
     /// The details of a message on Microsoft Graph.
@@ -43,6 +45,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Report => "report",
+            Self::ReportDetails => "report_details",
             Self::Graph => "graph",
             Self::GraphDetails => "graph_details",
             Self::Token => "token",

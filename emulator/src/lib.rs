@@ -36,6 +36,7 @@ mod certificate;
 mod clock;
 mod connection;
 mod control;
+mod discretion;
 mod emulator;
 mod exchange;
 mod fault;
@@ -60,6 +61,7 @@ mod world;
 pub use certificate::TestCertificate;
 pub use clock::Clock;
 pub use connection::{ConnectionDropped, ConnectionNumber};
+pub use discretion::{Discretion, HiddenAddresses, HiddenSubject};
 pub use emulator::{Emulator, Options, QuotaUse, Since};
 pub use fault::{Fault, PAST, RejectionShape};
 pub use faults::{Endpoint, FaultRule};
@@ -74,7 +76,7 @@ pub use secret::Secret;
 pub use sekoia::{AcceptedEvent, LogEntry};
 pub use server::{Ports, Running};
 pub use settings::{
-    Account, App, AppSecret, Canned, Dialect, ErrorCodes, FreshLink, FreshLinks, GraphLink,
+    Account, App, AppSecret, ById, Canned, Dialect, ErrorCodes, FreshLink, FreshLinks, GraphLink,
     GraphSettings, IdentitySettings, InnerError, IntakeSettings, NextLink, OutOfRange, Outside,
     OutsideWindow, PlatformSettings, QuotaSettings, Reach, ReportSettings, RetryAfter,
     ServicePrincipal, Settings, SkipToken, TooWide, Transport, Trouble, Unreadable, UnreadableRow,

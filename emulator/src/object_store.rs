@@ -66,8 +66,8 @@ struct Inner {
 /// How an object store is unreliable.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flaws {
-    /// The share of requests that fail, from 0 to 1: in turn with 500, 503 (before and after the request
-    /// is carried out), and 429.
+    /// The share of requests that fail, from 0 to 1: in turn with 500, 503 (before and after the
+    /// request is carried out), and 429; at most five in a row.
     pub failing: f64,
     /// Whether no request is ever answered.
     pub hanging: bool,
@@ -87,6 +87,9 @@ enum Fate {
     Hanging,
 }
 
+/// How many requests may fail one after the other.
+const MOST_IN_A_ROW: u64 = 5;
+
 impl Flaws {
     /// What becomes of the request with this number.
     fn fate(self, request: u64) -> Fate {
@@ -94,7 +97,9 @@ impl Flaws {
         if self.hanging {
             return Fate::Hanging;
         }
-        if crate::traffic::unit(self.seed, request) >= self.failing {
+        // A client that gives up after some tries must not meet a run of bad luck without end.
+        let answered = request.is_multiple_of(MOST_IN_A_ROW + 1);
+        if answered || crate::traffic::unit(self.seed, request) >= self.failing {
             return Fate::Answered;
         }
         let (status, done) = match request % 4 {

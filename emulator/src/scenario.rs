@@ -1,12 +1,15 @@
 //! A run as data: the mail, the switches, what breaks when, and the lives of the module.
 
-use std::{fmt, fs, io, path::Path};
+mod harm;
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Map, Value, json};
 
-use crate::{Clock, Emulator, Endpoint, FaultRule, Options, Settings, Traffic};
+pub use self::harm::{Damage, Harm, StatePart};
+use crate::{Clock, Discretion, Emulator, Endpoint, FaultRule, Options, Settings, Traffic};
 
 /// The version of the format that this crate reads and writes.
 const VERSION: u32 = 1;
@@ -42,8 +45,8 @@ pub struct Scenario {
     /// Switches that differ from the default.
     #[serde(default)]
     pub settings: Changes,
-    /// Settings of the trigger that differ from what the one who runs it chooses. The emulator has
-    /// no use for them.
+    /// Settings of the trigger that differ from what the one who runs it chooses. Of them the
+    /// emulator looks at those that say what is not sent ([`Discretion`]).
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub trigger: Map<String, Value>,
     /// What happens when.
@@ -161,6 +164,8 @@ pub enum Action {
     StopTraffic,
     /// Mail is received again.
     ResumeTraffic,
+    /// One message to so many recipients is received.
+    MassMail(u32),
     /// The module's clock is so many seconds ahead of the true time from now on. The emulator has no
     /// use for it: [`Emulator::module_time`] shows it to the one who runs the module.
     ModuleClock(i64),
@@ -197,91 +202,6 @@ pub struct ModuleLife {
     pub damage: Option<Damage>,
 }
 
-/// Harm done to the module's state while it does not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Damage {
-    /// To what.
-    pub to: StatePart,
-    /// What is done.
-    pub harm: Harm,
-}
-
-/// A part of the module's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StatePart {
-    /// How far the collection has come.
-    Position,
-    /// The copy of it that the module keeps for itself.
-    PositionCopy,
-    /// Both.
-    Positions,
-    /// Which times were read.
-    Timeline,
-    /// The newest file of the rows that were delivered.
-    KnownRows,
-    /// The use of the quota.
-    Quota,
-    /// Which of two services is read.
-    Service,
-}
-
-/// What is done to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Harm {
-    /// It is deleted.
-    Removed,
-    /// It has no content any more.
-    Emptied,
-    /// Its second half is gone.
-    Halved,
-    /// It is zeros, as long as it was.
-    Zeroed,
-    /// The highest bit of the byte in its middle is flipped.
-    Flipped,
-    /// It is an empty JSON object.
-    Replaced,
-    /// There is a folder in its place.
-    Folder,
-}
-
-impl Harm {
-    /// Does it to this file, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be changed.
-    pub fn be_done_to(self, file: &Path) -> io::Result<()> {
-        let mut content = match fs::read(file) {
-            Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        match self {
-            Self::Removed => return fs::remove_file(file),
-            Self::Folder => {
-                fs::remove_file(file)?;
-                return fs::create_dir(file);
-            }
-            Self::Emptied => content.clear(),
-            Self::Halved => content.truncate(content.len() / 2),
-            Self::Zeroed => content.fill(0),
-            Self::Flipped => {
-                let middle = content.len() / 2;
-                content
-                    .iter_mut()
-                    .skip(middle)
-                    .take(1)
-                    .for_each(|byte| *byte ^= 0x80);
-            }
-            Self::Replaced => content = b"{}".to_vec(),
-        }
-        fs::write(file, content)
-    }
-}
-
 /// How a life of the module ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -310,10 +230,13 @@ impl Scenario {
     /// An emulator at the beginning of the scenario, which begins now by this clock. What happens
     /// in the scenario happens to it by itself when it is due.
     pub fn begin(&self, clock: Clock) -> Emulator {
+        let mut settings = self.settings.laid_over(&Settings::default());
+        // What the module does not send is not expected.
+        settings.discretion = Discretion::of_trigger(&self.trigger).unwrap_or_default();
         let emulator = Emulator::new(Options {
             clock,
             traffic: self.traffic.clone(),
-            settings: self.settings.laid_over(&Settings::default()),
+            settings,
         });
         emulator.world().plan(&self.timeline);
         emulator
@@ -386,6 +309,9 @@ impl fmt::Display for Action {
             Self::Settings(Changes(changes)) => write!(f, "settings change: {changes}"),
             Self::StopTraffic => f.write_str("no more mail is received"),
             Self::ResumeTraffic => f.write_str("mail is received again"),
+            Self::MassMail(recipients) => {
+                write!(f, "a message to {recipients} recipients is received")
+            }
             Self::ModuleClock(0) => f.write_str("the module's clock is right"),
             Self::ModuleClock(ahead) => {
                 let direction = if *ahead < 0 { "behind" } else { "ahead" };

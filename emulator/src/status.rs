@@ -24,7 +24,7 @@ pub enum Status {
     Expanded,
     /// Kept in quarantine.
     Quarantined,
-    /// Marked as spam.
+    /// CheckpointMoved as spam.
     FilteredAsSpam,
     /// Taken back by its sender; only known to Microsoft Graph.
     Recalled,

@@ -20,8 +20,8 @@ use base64::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Backlog, Clock, Emulator, GraphLink, InnerError, NewRow, Options, Resolution, RetryAfter,
-    Scope, ServicePrincipal, Status, Traffic,
+    Backlog, ById, Clock, Emulator, GraphLink, InnerError, NewRow, Options, Resolution, RetryAfter,
+    Scope, ServicePrincipal, Settings, Status, Traffic,
 };
 use serde_json::{Value, json};
 use support::{Answer, HOST, TRACES, deliver, graph, now, token};
@@ -292,6 +292,28 @@ async fn a_mail_to_1500_people_has_1500_rows_with_one_id() {
     assert_eq!(tenant.traverse("$top=400").await.0.len(), 100);
     let by_id = format!("$top=400&$filter=id eq '{id}'");
     assert_eq!(keys(&tenant.traverse(&by_id).await.0).len(), 1500);
+    tenant.emulator.configure(|settings| {
+        settings.graph.most_recipients = None;
+        settings.graph.shown_recipients = Some(1000);
+    });
+    assert_eq!(keys(&tenant.traverse("$top=400").await.0).len(), 1100);
+    for (how, rows) in [
+        (ById::Answered, 1500),
+        (ById::Overlooked, 1100),
+        (ById::Empty, 0),
+    ] {
+        let change = |settings: &mut Settings| settings.graph.by_id = how;
+        tenant.emulator.configure(change);
+        let found = keys(&tenant.traverse(&by_id).await.0).len();
+        assert_eq!(found, rows, "{how:?}");
+    }
+    for (how, status) in [(ById::Refused, 400), (ById::Failing, 503)] {
+        tenant
+            .emulator
+            .configure(|settings| settings.graph.by_id = how);
+        assert_eq!(tenant.ask(&by_id).await.status, status);
+        assert_eq!(tenant.ask("$top=400").await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -12,10 +12,11 @@ mod support;
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
-use emulator::{Canned, Dialect, NewRow, NextLink, OutOfRange, SkipToken, Status};
+use emulator::{ById, Canned, Dialect, NewRow, NextLink, OutOfRange, SkipToken, Status};
 use serde_json::{Value, json};
 use support::{TRACE, emulator, now, report};
 use url::Url;
+use uuid::Uuid;
 
 /// The verbose row of the page from which this project started, with its own names and forms.
 #[tokio::test]
@@ -284,4 +285,69 @@ async fn bounds_and_conditions_decide_which_rows_are_seen() {
     assert_eq!(statuses(&condition).await, ["Delivered"]);
     let none = format!("{window} and Status eq 'Failed'");
     assert_eq!(statuses(&none).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn details_are_those_of_one_recipient_within_the_window() {
+    let emulator = emulator(0);
+    let row = NewRow::new(now() - TimeDelta::minutes(5), "o'neil@corp.example")
+        .then(now() - TimeDelta::minutes(4), Status::Failed);
+    let id = row.row.trace_id;
+    emulator.add_row(row);
+    let address = |id: &str, window: &str| {
+        format!(
+            "{TRACE}Detail?$format=json&$filter=MessageTraceId eq guid'{id}' and RecipientAddress eq \
+             'o''neil@corp.example'{window}"
+        )
+    };
+    let events = async |address: String| {
+        let answer = report(&emulator, &address, "*/*").await.json();
+        let events = answer["d"]["results"].as_array().unwrap().clone();
+        let name = |event: &Value| event["Event"].as_str().unwrap().to_owned();
+        events.iter().map(name).collect::<Vec<_>>()
+    };
+    let id = id.to_string();
+    assert_eq!(
+        events(address(&id, "")).await,
+        ["Submit", "Receive", "Deliver", "Fail"]
+    );
+    let text = |at: chrono::DateTime<chrono::Utc>| at.to_rfc3339().replace("+00:00", "Z");
+    let (start, end) = (now() - TimeDelta::minutes(4), now());
+    let window = format!(
+        " and StartDate eq datetime'{}' and EndDate eq datetime'{}'",
+        text(start),
+        text(end)
+    );
+    assert_eq!(events(address(&id, &window)).await, ["Fail"]);
+    assert!(
+        events(address(&uuid::Uuid::nil().to_string(), ""))
+            .await
+            .is_empty()
+    );
+    let answer = report(&emulator, &format!("{TRACE}Detail?$format=json"), "*/*").await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
+async fn a_mail_to_1500_people_is_shown_whole_by_its_id() {
+    let emulator = emulator(0);
+    let id = Uuid::new_v4();
+    for number in 0..1500 {
+        let recipient = format!("user{number}@contoso.example");
+        let row = NewRow::new(now() - TimeDelta::minutes(10), &recipient).trace_id(id);
+        emulator.add_row(row);
+    }
+    let rows = async |options: &str| {
+        let url = format!("{TRACE}?$format=json&$top=2000{options}");
+        let answer = report(&emulator, &url, "*/*").await;
+        assert_eq!(answer.status, 200);
+        answer.json()["d"].as_array().unwrap().len()
+    };
+    emulator.configure(|settings| settings.report.shown_recipients = Some(1000));
+    let by_id = format!("&$filter=MessageTraceId eq guid'{id}'");
+    assert_eq!((rows("").await, rows(&by_id).await), (1000, 1500));
+    emulator.configure(|settings| settings.report.by_id = ById::Overlooked);
+    assert_eq!(rows(&by_id).await, 1000);
+    emulator.configure(|settings| settings.report.by_id = ById::Empty);
+    assert_eq!(rows(&by_id).await, 0);
 }

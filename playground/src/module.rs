@@ -20,6 +20,13 @@ use crate::site::Site;
 
 const NAME: &str = "message-trace";
 
+/// Starts the module by way of a shell. A file-size limit that is met later, where a full disk is played,
+/// is to be an error of the write and not a signal that ends the process. And where `setpriv` is there,
+/// the module ends with the playground, also when that is killed.
+const LAUNCH: &str = "trap '' XFSZ
+if command -v setpriv >/dev/null; then exec setpriv --pdeathsig KILL \"$0\" \"$@\"; fi
+exec \"$0\" \"$@\"";
+
 /// The module promises to stop within 5 seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -90,10 +97,8 @@ pub(crate) struct Module {
 impl Module {
     /// Starts the module as the platform does, knowing nothing but the site.
     pub(crate) fn start(binary: &Path, command: &str, site: &Site) -> anyhow::Result<Self> {
-        // A file-size limit that is met later, where a full disk is played, is to be an error of the
-        // write and not a signal that ends the process.
         let mut process = Command::new("/bin/sh")
-            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .args(["-c", LAUNCH])
             .arg(binary)
             .arg(command)
             .args([OsStr::new("--config-dir"), site.configuration().as_os_str()])

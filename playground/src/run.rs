@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
         binary = module::build() => binary?,
         () = signals.any() => bail!("asked to end before the module was built"),
     };
-    let world = World::begin(scenario).await?;
+    let world = World::begin(scenario, None).await?;
     let form = form(
         arguments.trigger(),
         &world.scenario,
@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
     let lived = watch.lives(&world.scenario.lives, start, goal).await?;
 
     let scope = Scope {
-        received_before: goal.or_else(|| world.site.mark()),
+        received_before: goal.or_else(|| world.site.checkpoint()),
         ..Scope::default()
     };
     let verdict = world.emulator.verdict(&scope);
@@ -191,24 +191,24 @@ pub(crate) fn is_excused(verdict: &Verdict, kills: u32) -> bool {
 }
 
 /// What the verdict says, in a sentence.
-pub(crate) fn meaning(verdict: &Verdict, mark: Option<DateTime<Utc>>, kills: u32) -> String {
-    let Some(mark) = mark else {
+pub(crate) fn meaning(verdict: &Verdict, checkpoint: Option<DateTime<Utc>>, kills: u32) -> String {
+    let Some(checkpoint) = checkpoint else {
         return "The module has not read a single window of time to its end.".to_owned();
     };
     if verdict.expected == 0 && verdict.accepted == 0 {
         return "There was no row to deliver: this says nothing of the module.".to_owned();
     }
-    let mark = mark.format("%F %T");
+    let checkpoint = checkpoint.format("%F %T");
     if verdict.is_clean() {
-        format!("Every row received before {mark} UTC was delivered, and none of them twice.")
+        format!("Every row received before {checkpoint} UTC was delivered, and none of them twice.")
     } else if is_excused(verdict, kills) {
         format!(
-            "Every row received before {mark} UTC was delivered. Those that came twice are the \
+            "Every row received before {checkpoint} UTC was delivered. Those that came twice are the \
              work of a kill: the module could not note any more that they were accepted."
         )
     } else {
         format!(
-            "The module says that every row received before {mark} UTC is delivered; the ledger \
+            "The module says that every row received before {checkpoint} UTC is delivered; the ledger \
              of the emulator has found otherwise."
         )
     }
@@ -323,7 +323,7 @@ impl Watch<'_> {
                 },
                 _ = show.tick() => self.screen.status(self.world.status(&mut meter)),
                 _ = look.tick(), if goal.is_some() => {
-                    if self.world.site.mark() >= goal {
+                    if self.world.site.checkpoint() >= goal {
                         // It may all have happened since the last one.
                         self.screen.status(self.world.status(&mut meter));
                         return Ok(End::Delivered);

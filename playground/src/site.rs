@@ -13,7 +13,10 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::arguments::Trigger;
+use crate::{
+    arguments::Trigger,
+    disk::{Apart, Disk},
+};
 
 /// Seconds between two queries: the least that the manifest allows, so that there is much to see.
 const FREQUENCY: u64 = 10;
@@ -24,6 +27,8 @@ pub(crate) const SETTINGS_FILE: &str = "trigger_configuration";
 /// A fresh directory that a module process runs in; it is deleted on drop.
 #[derive(Debug)]
 pub(crate) struct Site {
+    /// The disk of the state, where it has one of its own; it goes before the directory.
+    pub(crate) disk: Option<Disk>,
     directory: TempDir,
     /// The port of `/health`.
     pub(crate) health: u16,
@@ -33,10 +38,15 @@ pub(crate) struct Site {
 
 impl Site {
     /// Writes what the platform's runtime would have written, but for the settings of a trigger.
-    pub(crate) fn create(emulator: &Emulator, running: &Running) -> anyhow::Result<Self> {
+    pub(crate) fn create(
+        emulator: &Emulator,
+        running: &Running,
+        apart: Option<Apart>,
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("playground-").tempdir();
         let [health, metrics] = free_ports().context("no port is free on this machine")?;
-        let site = Self {
+        let mut site = Self {
+            disk: None,
             directory: directory.context("cannot make a temporary directory")?,
             health,
             metrics,
@@ -55,6 +65,8 @@ impl Site {
         for directory in [site.configuration(), site.draft(), site.data()] {
             fs::create_dir(&directory).with_context(|| format!("cannot make {directory:?}"))?;
         }
+        // Without one, the switch "Disk full" does it in another way, and says so.
+        site.disk = apart.and_then(|apart| Disk::make(&site.data(), apart).ok());
         for folder in [site.configuration(), site.draft()] {
             for (name, content) in &files {
                 let path = folder.join(name);
@@ -95,8 +107,19 @@ impl Site {
     /// Empties the state, for a start from nothing.
     pub(crate) fn forget(&self) -> anyhow::Result<()> {
         let data = self.data();
-        fs::remove_dir_all(&data).with_context(|| format!("cannot remove {data:?}"))?;
-        fs::create_dir(&data).with_context(|| format!("cannot make {data:?}"))
+        // The directory itself stays: a disk may be mounted there.
+        let empty = || {
+            for entry in fs::read_dir(&data)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    fs::remove_dir_all(entry.path())?;
+                } else {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            io::Result::Ok(())
+        };
+        empty().with_context(|| format!("cannot empty {data:?}"))
     }
 
     /// A file of the module's state, as JSON; none while it is not there.
@@ -105,10 +128,10 @@ impl Site {
     }
 
     /// Everything received before this instant has been delivered, says the module.
-    pub(crate) fn mark(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn checkpoint(&self) -> Option<DateTime<Utc>> {
         let state = self.state("context.json")?;
-        let mark = state.get("most_recent_date_requested")?.as_str()?;
-        Some(DateTime::parse_from_rfc3339(mark).ok()?.to_utc())
+        let checkpoint = state.get("most_recent_date_requested")?.as_str()?;
+        Some(DateTime::parse_from_rfc3339(checkpoint).ok()?.to_utc())
     }
 
     /// How often the module asks.

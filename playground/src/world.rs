@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use emulator::{Clock, Emulator, Endpoint, RecordedRequest, Running, Scenario};
 
 use crate::{
+    disk::Apart,
     site::Site,
     status::{Meter, Status},
 };
@@ -19,22 +20,25 @@ pub(crate) struct World {
     pub(crate) running: Running,
     /// Where the module runs.
     pub(crate) site: Site,
+    /// Whether this process sees mounts of its own.
+    pub(crate) apart: Option<Apart>,
     /// When it began.
     pub(crate) started: DateTime<Utc>,
 }
 
 impl World {
-    /// Begins a scenario now.
-    pub(crate) async fn begin(scenario: Scenario) -> anyhow::Result<Self> {
+    /// Begins a scenario now. The module's state has a disk of its own where mounts can be made.
+    pub(crate) async fn begin(scenario: Scenario, apart: Option<Apart>) -> anyhow::Result<Self> {
         let emulator = scenario.begin(Clock::system());
         let started = emulator.clock().now();
         let running = emulator.serve().await?;
-        let site = Site::create(&emulator, &running)?;
+        let site = Site::create(&emulator, &running, apart)?;
         Ok(Self {
             scenario,
             emulator,
             running,
             site,
+            apart,
             started,
         })
     }
@@ -50,7 +54,10 @@ impl World {
         Status {
             delivered,
             rate: meter.rate(delivered),
-            lag: self.site.mark().map(|mark| self.now() - mark),
+            lag: self
+                .site
+                .checkpoint()
+                .map(|checkpoint| self.now() - checkpoint),
             window: self.window(),
         }
     }

@@ -12,7 +12,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
 
@@ -180,6 +181,38 @@ fn a_closed_terminal_ends_the_module_and_leaves_no_folder() {
         assert!(screen.contains("verdict: clean"), "{screen}");
         assert!(!folder(&screen).exists(), "{screen}");
     }
+}
+
+#[test]
+fn a_kill_of_the_playground_ends_the_module() {
+    if !Path::new("/usr/bin/setpriv").exists() {
+        return;
+    }
+    let Some((code, screen)) = ends_with(&["--no-page"], " s behind now", Signal::KILL) else {
+        return;
+    };
+    assert_eq!(code, None, "{screen}");
+    let folder = folder(&screen);
+    for process in std::fs::read_dir("/proc").expect("processes").flatten() {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&command).contains(&*folder.to_string_lossy()) {
+            continue;
+        }
+        let id = process.file_name().to_string_lossy().parse().ok();
+        let id = id.and_then(Pid::from_raw).expect("the module's id");
+        // One that has ended meanwhile is no more to be found.
+        if let Ok(module) = pidfd_open(id, PidfdFlags::empty()) {
+            let patience = Timespec {
+                tv_sec: 30,
+                tv_nsec: 0,
+            };
+            let mut ends = [PollFd::new(&module, PollFlags::IN)];
+            let ended = poll(&mut ends, Some(&patience)).expect("it can be waited for");
+            assert_eq!(ended, 1, "the module goes on");
+        }
+    }
+    // Who is killed tidies nothing up.
+    std::fs::remove_dir_all(folder).expect("the folder is there");
 }
 
 #[test]

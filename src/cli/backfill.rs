@@ -1,30 +1,17 @@
 //! `backfill`: delivers a past range once.
 
-mod dates;
-mod display;
 mod session;
 mod summary;
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
-use sekoia::{Directories, Environment, Registry};
+use clap::{ArgGroup, ArgMatches, Command};
+use sekoia::{Directories, Registry};
 
-use self::{display::Display, session::Session};
-use super::errand;
-
-/// The exit code for dates that cannot be used.
-const UNUSABLE: u8 = 2;
+use super::order::{self, date, flag};
 
 /// The command's place on the command line.
 pub(super) fn command() -> Command {
-    let date = |name: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name("DATE")
-            .allow_hyphen_values(true)
-    };
-    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     Command::new("backfill")
         .about("Delivers the rows of a past range, each once")
         .long_about(
@@ -69,18 +56,16 @@ pub(super) fn command() -> Command {
 
 /// What a person wants.
 #[derive(Debug)]
-struct Wish {
+struct BackfillWish {
     /// The range in the person's words; none to go on with what is not finished.
     words: Option<(String, String)>,
     /// The range is what the position was moved over.
     skipped: bool,
     again: bool,
     dry_run: bool,
-    cancel: bool,
-    json: bool,
 }
 
-impl Wish {
+impl BackfillWish {
     fn read(arguments: &ArgMatches) -> Self {
         let text = |name| arguments.get_one::<String>(name).cloned();
         Self {
@@ -88,8 +73,6 @@ impl Wish {
             skipped: arguments.get_flag("skipped"),
             again: arguments.get_flag("again"),
             dry_run: arguments.get_flag("dry-run"),
-            cancel: arguments.get_flag("cancel"),
-            json: arguments.get_flag("json"),
         }
     }
 }
@@ -100,11 +83,6 @@ pub(super) async fn run(
     directories: Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let environment = Environment::process();
-    let wish = Wish::read(arguments);
-    let display = Display::new(wish.dry_run);
-    let console = display.console();
-    let chosen = super::chosen(registry, &directories, &environment, arguments);
-    let errand = errand::prepare(registry, chosen, directories, environment, console).await?;
-    Session::new(&errand, display, wish).run().await
+    let wish = BackfillWish::read(arguments);
+    order::run(registry, directories, arguments, wish).await
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duratio
 
 use base::http::chain;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use sekoia::{Directories, Environment, Finding, Outcome, Registry, StartError, Topic};
+use sekoia::{CheckFinding, Directories, Environment, Outcome, Registry, StartError, Topic};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -30,11 +30,22 @@ pub(super) fn command(registry: &Registry) -> Command {
         .long_about(
             "Reads the same configuration as the trigger and tries each step of a collection \
              once: nothing is collected, delivered or changed, and the trigger may be running \
-             meanwhile. Prints one line for each step: pass, fail or skipped.",
+             meanwhile. Prints one line for each step, as soon as it was tried: pass, warn, fail or \
+             skipped.",
         )
         .after_help(exit_codes(registry))
         .arg(super::trigger())
         .arg(super::json())
+        .arg(
+            Arg::new("json-lines")
+                .long("json-lines")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("json")
+                .help(
+                    "Print one line of JSON for each step as soon as it was tried, and one for the \
+                     outcome",
+                ),
+        )
         .arg(
             Arg::new("wait")
                 .long("wait")
@@ -82,7 +93,7 @@ pub(super) async fn run(
         .map(Duration::from_secs);
     let mut output = Output {
         screen: Screen::new(),
-        as_json: arguments.get_flag("json"),
+        form: Form::asked_for(arguments),
         before: None,
         announced: false,
     };
@@ -110,7 +121,7 @@ pub(super) async fn run(
 
 /// What one check found.
 #[derive(Default)]
-struct Round(Vec<Finding>);
+struct Round(Vec<CheckFinding>);
 
 impl Round {
     async fn go(
@@ -122,7 +133,7 @@ impl Round {
     ) -> anyhow::Result<Self> {
         let mut round = Self::default();
         let mut printed = Ok(());
-        let mut report = |finding: Finding| {
+        let mut report = |finding: CheckFinding| {
             if printed.is_ok() {
                 printed = output.finding(&finding, round.count(finding.topic));
             }
@@ -151,28 +162,51 @@ impl Round {
         failed.next().map_or(0, |finding| finding.topic.exit_code)
     }
 
-    fn json(&self, trigger: Option<&str>) -> Value {
-        let findings = self.0.iter().map(|finding| {
-            json!({
-                "check": finding.topic.name,
-                "outcome": finding.outcome.word(),
-                "text": finding.text,
-                "facts": finding.facts,
-            })
-        });
+    /// The outcome of the round, for machines.
+    fn outcome(&self, trigger: Option<&str>) -> Value {
         json!({
             "trigger": trigger,
             "passed": self.exit_code() == 0,
             "exit_code": self.exit_code(),
-            "checks": findings.collect::<Vec<_>>(),
         })
+    }
+}
+
+/// A finding for machines.
+fn as_json(finding: &CheckFinding) -> Value {
+    json!({
+        "check": finding.topic.name,
+        "outcome": finding.outcome.word(),
+        "text": finding.text,
+        "facts": finding.facts,
+    })
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Lines for people, each as soon as it is found.
+    Text,
+    /// One object for each round, at its end.
+    Json,
+    /// One line of JSON for each finding as soon as it is found, and one for the outcome of the round.
+    JsonLines,
+}
+
+impl Form {
+    fn asked_for(arguments: &ArgMatches) -> Self {
+        match (arguments.get_flag("json"), arguments.get_flag("json-lines")) {
+            (true, _) => Self::Json,
+            (_, true) => Self::JsonLines,
+            _ => Self::Text,
+        }
     }
 }
 
 /// Where findings go.
 struct Output {
     screen: Screen,
-    as_json: bool,
+    form: Form,
     /// The outcomes of the round before, of which only changes are told; none in the first round.
     before: Option<HashMap<(&'static str, usize), Outcome>>,
     announced: bool,
@@ -180,12 +214,17 @@ struct Output {
 
 impl Output {
     /// Prints a finding, the `number`th of its topic.
-    fn finding(&mut self, finding: &Finding, number: usize) -> anyhow::Result<()> {
+    fn finding(&mut self, finding: &CheckFinding, number: usize) -> anyhow::Result<()> {
+        match self.form {
+            Form::Json => return Ok(()),
+            Form::JsonLines => return print_json(&as_json(finding)),
+            Form::Text => {}
+        }
         let known = self
             .before
             .as_ref()
             .and_then(|before| before.get(&(finding.topic.name, number)));
-        if self.as_json || known == Some(&finding.outcome) {
+        if known == Some(&finding.outcome) {
             return Ok(());
         }
         let style = match finding.outcome {
@@ -200,8 +239,17 @@ impl Output {
     }
 
     fn end(&mut self, trigger: Option<&str>, round: &Round) -> anyhow::Result<()> {
-        if self.as_json {
-            writeln!(anstream::stdout(), "{}", round.json(trigger))?;
+        let mut outcome = round.outcome(trigger);
+        match self.form {
+            Form::Text => {}
+            Form::JsonLines => print_json(&outcome)?,
+            Form::Json => {
+                let checks = round.0.iter().map(as_json).collect();
+                if let Some(outcome) = outcome.as_object_mut() {
+                    outcome.insert("checks".to_owned(), Value::Array(checks));
+                }
+                print_json(&outcome)?;
+            }
         }
         let mut outcomes = HashMap::new();
         for finding in &round.0 {
@@ -220,16 +268,17 @@ impl Output {
         topic: Topic,
         text: String,
     ) -> anyhow::Result<ExitCode> {
-        if self.as_json {
-            let failure = Finding {
+        if self.form == Form::Text {
+            say(&format!("message-trace: {text}"));
+        } else {
+            let failure = CheckFinding {
                 topic,
                 outcome: Outcome::Fail,
                 text,
                 facts: Map::new(),
             };
+            self.finding(&failure, 0)?;
             self.end(trigger, &Round(vec![failure]))?;
-        } else {
-            say(&format!("message-trace: {text}"));
         }
         Ok(ExitCode::from(topic.exit_code))
     }
@@ -243,6 +292,13 @@ impl Output {
             ));
         }
     }
+}
+
+/// Prints one line at once: who reads it may wait for it.
+fn print_json(value: &Value) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{value}")?;
+    Ok(out.flush()?)
 }
 
 #[cfg(test)]

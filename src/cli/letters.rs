@@ -3,19 +3,22 @@
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use collect::letters::{
-    Content, Letter,
-    order::{Act, ORDER_FILE, Order, Outcome},
+use collect::{
+    letters::{
+        Content, Letter,
+        order::{Act, LettersOrder, LettersOutcome},
+    },
+    order::OrderFile as _,
 };
 use sekoia::{
-    Console, Directories, Environment, Errand, Level, Registry, StartError, StorageError,
+    Console, Directories, Environment, Level, OfflineSession, Registry, StartError, StorageError,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    errand,
+    offline_session,
     screen::{Screen, say},
 };
 use crate::triggers;
@@ -26,8 +29,8 @@ const STAY: u8 = 3;
 /// How often it is looked how far a running trigger is.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// A running trigger takes an order up within seconds; it is not waited for longer than this for the next
-/// bit of it.
+/// A running trigger takes an order up within seconds; it is not waited for longer than this for
+/// the next bit of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The command's place on the command line.
@@ -87,28 +90,29 @@ pub(super) async fn run(
             say(message);
         }
     });
-    let errand = errand::prepare(registry, chosen, directories, environment, console).await?;
+    let session =
+        offline_session::prepare(registry, chosen, directories, environment, console).await?;
     let as_json = arguments.get_flag("json");
     let (act, arguments) = match arguments.subcommand() {
         Some(("retry", arguments)) => (Act::Retry, arguments),
         Some((_, arguments)) => (Act::Drop, arguments),
-        None => return list(&errand, as_json).await,
+        None => return list(&session, as_json).await,
     };
     let is_set = |name| arguments.try_get_one::<bool>(name).ok().flatten() == Some(&true);
     let ids = arguments.get_many::<String>("id");
     let ids = ids
         .map(|ids| ids.cloned().collect())
         .filter(|_| !is_set("all"));
-    let order = Order::new(Uuid::new_v4(), act, ids, is_set("also-cut"));
-    errand.works_as_owner()?;
-    let outcome = perform(&errand, &order).await?;
+    let order = LettersOrder::new(Uuid::new_v4(), act, ids, is_set("also-cut"));
+    session.works_as_owner()?;
+    let outcome = perform(&session, &order).await?;
     tell(&outcome, as_json)
 }
 
 /// Prints all letters, without what is in them.
-async fn list(errand: &Errand<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut letters = Vec::new();
-    triggers::letters::each(&errand.storage(), |letter| letters.push(shown(letter))).await?;
+    triggers::letters::each(&session.storage(), |letter| letters.push(shown(letter))).await?;
     if as_json {
         writeln!(anstream::stdout(), "{:#}", json!({ "letters": letters }))?;
         return Ok(ExitCode::SUCCESS);
@@ -121,6 +125,7 @@ async fn list(errand: &Errand<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
         let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
         let what = match (text("kind"), text("message_id")) {
             ("bytes", _) => "bytes of an answer".to_owned(),
+            ("withheld", _) => "withheld, only its length and a hash were kept".to_owned(),
             (_, "") => "message id unknown".to_owned(),
             (_, id) => format!("message id {id}"),
         };
@@ -129,7 +134,7 @@ async fn list(errand: &Errand<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
             _ => "",
         };
         let head = format!("{}  {}  ", text("id"), text("time"));
-        let line = format!("{what}: {}{copy}", errand.masked(text("reason")));
+        let line = format!("{what}: {}{copy}", session.masked(text("reason")));
         screen.line(&head, head.len(), &line)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -139,6 +144,7 @@ fn shown(letter: Letter) -> Value {
     let kind = match letter.content {
         Content::Event(_) => "event",
         Content::Bytes(_) => "bytes",
+        Content::Withheld { .. } => "withheld",
     };
     json!({
         "id": letter.id,
@@ -152,12 +158,15 @@ fn shown(letter: Letter) -> Value {
 }
 
 /// Has an order carried out, by a running trigger or else here.
-async fn perform(errand: &Errand<'_>, order: &Order) -> anyhow::Result<Outcome> {
-    if !errand.is_in_use().await {
-        let here = errand
+async fn perform(
+    session: &OfflineSession<'_>,
+    order: &LettersOrder,
+) -> anyhow::Result<LettersOutcome> {
+    if !session.is_in_use().await {
+        let here = session
             .with_files(async |files| {
-                let files = triggers::backfill::own_files(errand, &files).await?;
-                triggers::backfill::letters(errand, files, order.clone()).await
+                let files = triggers::backfill::own_files(session, &files).await?;
+                triggers::backfill::letters(session, files, order.clone()).await
             })
             .await;
         match here {
@@ -169,11 +178,13 @@ async fn perform(errand: &Errand<'_>, order: &Order) -> anyhow::Result<Outcome> 
         }
     }
     say("The running trigger does it. Ctrl-C leaves it at that.");
-    errand.leave(ORDER_FILE, order.to_json()?.into()).await?;
+    session
+        .leave(LettersOrder::NAME, order.to_json()?.into())
+        .await?;
     let mut seen = None;
     let mut since = Instant::now();
     loop {
-        let outcome = triggers::letters::outcome(&errand.storage(), order).await?;
+        let outcome = triggers::letters::outcome(&session.storage(), order).await?;
         if let Some(outcome) = outcome.as_ref().filter(|outcome| outcome.done) {
             return Ok(outcome.clone());
         }
@@ -181,7 +192,7 @@ async fn perform(errand: &Errand<'_>, order: &Order) -> anyhow::Result<Outcome> 
             seen = outcome;
             since = Instant::now();
         }
-        let stopped = tokio::time::timeout(LOOK, errand.stop().cancelled()).await;
+        let stopped = tokio::time::timeout(LOOK, session.stop().cancelled()).await;
         if stopped.is_ok() || since.elapsed() >= PATIENCE {
             anyhow::bail!(
                 "the trigger has not finished it yet, and goes on with it: `message-trace \
@@ -192,7 +203,7 @@ async fn perform(errand: &Errand<'_>, order: &Order) -> anyhow::Result<Outcome> 
 }
 
 /// Says what came of it.
-fn tell(outcome: &Outcome, as_json: bool) -> anyhow::Result<ExitCode> {
+fn tell(outcome: &LettersOutcome, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         writeln!(anstream::stdout(), "{:#}", serde_json::to_value(outcome)?)?;
     } else {

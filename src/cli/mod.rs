@@ -3,12 +3,15 @@
 mod backfill;
 mod check;
 mod config;
-mod errand;
 mod letters;
 mod manual;
+mod offline_session;
+mod order;
 mod screen;
 mod status;
+mod support;
 mod usage;
+mod verify;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -46,7 +49,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             fail(&format!("message-trace: {}", chain(error.as_ref())));
-            ExitCode::from(errand::code(&error))
+            ExitCode::from(offline_session::code(&error))
         }
     }
 }
@@ -61,15 +64,20 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     let directories = directories(arguments);
     match command {
         "check" => wait_for(check::run(registry, directories, arguments)),
-        "backfill" => errand::told(
+        "backfill" => offline_session::told(
             wait_for(backfill::run(registry, directories, arguments)),
             arguments.get_flag("json"),
         ),
-        "dead-letters" => errand::told(
+        "verify" => offline_session::told(
+            wait_for(verify::run(registry, directories, arguments)),
+            arguments.get_flag("json"),
+        ),
+        "dead-letters" => offline_session::told(
             wait_for(letters::run(registry, directories, arguments)),
             arguments.get_flag("json"),
         ),
         "status" => wait_for(status::run(registry, &directories, arguments)),
+        "support" => wait_for(support::run(registry, &directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
         "completions" => done(manual::completions(command_line(registry), arguments)),
         "man" => done(manual::man(command_line(registry), arguments)),
@@ -147,9 +155,11 @@ fn command_line(registry: &Registry) -> Command {
         .subcommands(triggers)
         .subcommand(check::command(registry))
         .subcommand(backfill::command())
+        .subcommand(verify::command())
         .subcommand(letters::command())
         .subcommand(status::command())
         .subcommand(config::command())
+        .subcommand(support::command())
         .subcommand(manual::completions_command())
         .subcommand(manual::man_command())
 }

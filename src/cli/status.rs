@@ -10,14 +10,15 @@ use std::{
 
 use base::{Clock, http::chain};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use sekoia::{Directories, Environment, Registry, Running, StartError, effective};
+use sekoia::{Directories, Environment, ProcessProbe, Registry, StartError, effective};
 use serde_json::{Map, Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     screen::{BAD, FAINT, GOOD, Screen, say, styled},
     usage,
 };
-use crate::triggers::{self, Line, Status, Verdict};
+use crate::triggers::{self, Line, ProcessVerdict, StatusReport};
 
 /// The widest name of a line, with the blanks behind it.
 const NAME: usize = 11;
@@ -53,7 +54,7 @@ fn exit_codes() -> String {
         (1, "the configuration cannot be read"),
         (usage::EXIT_CODE, usage::ABOUT),
     ];
-    let verdicts = Verdict::ALL.map(|verdict| (verdict.exit_code(), verdict.about()));
+    let verdicts = ProcessVerdict::ALL.map(|verdict| (verdict.exit_code(), verdict.about()));
     let mut codes = [told.as_slice(), &verdicts].concat();
     codes.sort_unstable();
     let lines = codes
@@ -84,12 +85,12 @@ pub(super) async fn run(
     if arguments.get_flag("watch") {
         return watch(directories, subject.as_ref()).await;
     }
-    let running = match Running::find(directories, Environment::process()).await {
+    let probe = match ProcessProbe::find(directories, Environment::process()).await {
         Err(error) if as_json => return unknown(&error),
         found => found?,
     };
     let now = Clock::system().now();
-    let Status { verdict, lines } = triggers::status(&running, subject.as_ref(), now).await;
+    let StatusReport { verdict, lines } = triggers::status(&probe, subject.as_ref(), now).await;
     if as_json {
         let lines = lines.into_iter().filter(|line| !line.facts.is_null());
         let mut document: Map<String, Value> = lines
@@ -113,7 +114,7 @@ fn print(lines: &[Line]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Draws it anew every second, until it is interrupted.
+/// Draws it anew every second, until Ctrl-C. The exit code is that of what was drawn last.
 async fn watch(
     directories: &Directories,
     subject: Option<&triggers::Subject>,
@@ -122,23 +123,41 @@ async fn watch(
         say("message-trace: --watch draws on a terminal: use --json, or leave it out");
         return Ok(ExitCode::from(usage::EXIT_CODE));
     }
-    loop {
-        let running = Running::find(directories, Environment::process()).await?;
-        let now = Clock::system().now();
-        let Status { lines, .. } = triggers::status(&running, subject, now).await;
-        let timeline = lines.iter().find(|line| line.name == "timeline");
-        let timeline = timeline.map_or(&Value::Null, |line| &line.facts);
-        // From the upper left corner on, and nothing of before.
-        write!(anstream::stdout(), "\u{1b}[H\u{1b}[J")?;
-        let head = styled(FAINT, "24 h", NAME);
-        let screen = Screen::new();
-        let line = blocks::line(timeline, now, screen.room(NAME));
-        screen.line(&head, NAME, &line)?;
-        screen.line(&styled(FAINT, "", NAME), NAME, blocks::LEGEND)?;
-        print(&lines)?;
-        std::io::stdout().flush()?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut code = ProcessVerdict::NotRunning.exit_code();
+    let drawing = async {
+        loop {
+            code = draw(directories, subject).await?.exit_code();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let failed: anyhow::Result<()> = tokio::select! {
+        failed = drawing => failed,
+        _ = interrupted.recv() => Ok(()),
+    };
+    failed?;
+    Ok(ExitCode::from(code))
+}
+
+/// Draws it once, from the upper left corner on, and nothing of before.
+async fn draw(
+    directories: &Directories,
+    subject: Option<&triggers::Subject>,
+) -> anyhow::Result<ProcessVerdict> {
+    let probe = ProcessProbe::find(directories, Environment::process()).await?;
+    let now = Clock::system().now();
+    let StatusReport { verdict, lines } = triggers::status(&probe, subject, now).await;
+    let timeline = lines.iter().find(|line| line.name == "timeline");
+    let timeline = timeline.map_or(&Value::Null, |line| &line.facts);
+    write!(anstream::stdout(), "\u{1b}[H\u{1b}[J")?;
+    let head = styled(FAINT, "24 h", NAME);
+    let screen = Screen::new();
+    let line = blocks::line(timeline, now, screen.room(NAME));
+    screen.line(&head, NAME, &line)?;
+    screen.line(&styled(FAINT, "", NAME), NAME, blocks::LEGEND)?;
+    print(&lines)?;
+    std::io::stdout().flush()?;
+    Ok(verdict)
 }
 
 /// Tells machines why there is nothing to tell.

@@ -4,19 +4,24 @@ use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
-    backfill::{ORDER_FILE, Order, Progress},
+    backfill::{BackfillOrder, BackfillProgress},
     letters,
+    order::OrderFile as _,
+    proof,
     timeline::{Found, Timeline},
 };
 use microsoft::Graph;
 use rows::Window;
-use sekoia::{Errand, MemoryBackend, RunError, Storage, StorageError};
+use sekoia::{MemoryBackend, OfflineSession, RunError, Storage, StorageError};
 
+pub(crate) use super::collection::Task;
 use super::{
-    collection::{BRINK, Collection, Task},
+    collection::{BRINK, Collection},
     decision::Decision,
     formats::Later,
-    message_trace, message_trace_graph, message_trace_oauth,
+    message_trace::AccountSettings,
+    message_trace_graph::AppSettings,
+    message_trace_oauth::OauthSettings,
     source::QUOTA_FILE,
     state,
     tenant::{self, Origin, Subject},
@@ -42,11 +47,11 @@ impl Reach {
 
 /// What is known of backfills and of the collection beside them.
 #[derive(Debug)]
-pub(crate) struct Standing {
-    /// The last order.
-    order: Option<Order>,
-    /// The progress of the last order that was begun.
-    pub(super) progress: Option<Progress>,
+pub(crate) struct BackfillStanding {
+    /// The order that has not ended yet.
+    pub(crate) unfinished: Option<BackfillOrder>,
+    /// Its progress; none before it is begun.
+    pub(super) progress: Option<BackfillProgress>,
     /// Where a collection began: what others have delivered before is not known. None when none has
     /// begun.
     pub(crate) origin: Option<DateTime<Utc>>,
@@ -54,7 +59,7 @@ pub(crate) struct Standing {
     pub(crate) skipped: Vec<Window>,
 }
 
-impl Standing {
+impl BackfillStanding {
     pub(crate) async fn in_storage(storage: &Storage) -> io::Result<Self> {
         let store = storage.clone();
         let mut skipped = Vec::new();
@@ -65,42 +70,33 @@ impl Standing {
                 coverage.has_begun().then(|| coverage.origin())
             }
             // Of another module there is no more than its position.
-            Found::Nothing | Found::Damaged(_) => state::mark(storage).await?,
+            Found::Nothing | Found::Damaged(_) => state::checkpoint(storage).await?,
+        };
+        let order = BackfillOrder::load(&store).await?;
+        let progress = match &order {
+            Some(order) => order.progress(&store).await?,
+            None => None,
         };
         Ok(Self {
-            order: Order::load(&store).await?,
-            progress: Progress::load(&store).await?,
+            unfinished: order.filter(|order| !order.has_ended(progress.as_ref())),
+            progress,
             origin,
             skipped,
         })
     }
-
-    /// The order that has not ended yet.
-    pub(crate) fn unfinished(&self) -> Option<&Order> {
-        let order = self.order.as_ref()?;
-        let progress = self.progress.as_ref();
-        let ended = progress.is_some_and(|one| one.id == order.id && one.has_ended());
-        Some(order).filter(|_| !ended)
-    }
-}
-
-/// The progress of an order; none before it is begun.
-pub(crate) async fn progress(storage: &Storage, order: &Order) -> io::Result<Option<Progress>> {
-    let progress = Progress::load(storage).await?;
-    Ok(progress.filter(|progress| progress.id == order.id))
 }
 
 /// The settings of one of the triggers.
-enum Settings {
-    Account(message_trace::Settings),
-    Graph(message_trace_graph::Settings),
-    Oauth(message_trace_oauth::Settings),
+enum TriggerSettings {
+    Account(AccountSettings),
+    Graph(AppSettings),
+    Oauth(OauthSettings),
 }
 
-impl Settings {
-    fn of(errand: &Errand<'_>) -> Result<Self, RunError> {
-        let settings = errand.settings();
-        match errand.command() {
+impl TriggerSettings {
+    fn of(session: &OfflineSession<'_>) -> Result<Self, RunError> {
+        let settings = session.settings();
+        match session.command() {
             "message_trace" => settings.typed().map(Self::Account),
             "message_trace_graph" => settings.typed().map(Self::Graph),
             "message_trace_oauth" => settings.typed().map(Self::Oauth),
@@ -123,66 +119,61 @@ impl Settings {
             Self::Oauth(settings) => &settings.collection,
         }
     }
-
-    fn start_time(&self) -> TimeDelta {
-        match self {
-            Self::Account(settings) => settings.start_time(),
-            Self::Graph(settings) => settings.start_time(),
-            Self::Oauth(settings) => settings.start_time(),
-        }
-    }
 }
 
 /// Looks for the files of the tenant that the settings are about; nothing is changed.
-pub(crate) async fn enter(errand: &mut Errand<'_>) -> Result<(), RunError> {
-    let subject = Settings::of(errand)?.subject();
-    let all = errand.storage();
+pub(crate) async fn enter(session: &mut OfflineSession<'_>) -> Result<(), RunError> {
+    let subject = TriggerSettings::of(session)?.subject();
+    let all = session.storage();
     let folder = tenant::look(&all, &subject).await?;
     for files in [&all, &all.inside(&folder)] {
         Later::ensure_none(files).await?;
     }
-    errand.enter(folder);
+    session.enter(folder);
     Ok(())
 }
 
 /// The same among all `files`, for writing.
-pub(crate) async fn own_files(errand: &Errand<'_>, files: &Storage) -> Result<Storage, RunError> {
-    let settings = Settings::of(errand)?;
-    let first = errand.clock().now() - settings.start_time();
-    let log = errand.context(files.clone()).log;
+pub(crate) async fn own_files(
+    session: &OfflineSession<'_>,
+    files: &Storage,
+) -> Result<Storage, RunError> {
+    let settings = TriggerSettings::of(session)?;
+    let first = session.clock().now() - settings.collection().start_time();
+    let log = session.context(files.clone()).log;
     tenant::take(files, &settings.subject(), first, &log).await
 }
 
 /// Carries out what was ordered with dead letters, in the files of a trigger that is not running.
 pub(crate) async fn letters(
-    errand: &Errand<'_>,
+    session: &OfflineSession<'_>,
     files: Storage,
-    order: letters::order::Order,
-) -> Result<letters::order::Outcome, RunError> {
-    let context = errand.context(files);
-    let settings = Settings::of(errand)?;
+    order: letters::order::LettersOrder,
+) -> Result<letters::order::LettersOutcome, RunError> {
+    let context = session.context(files);
+    let settings = TriggerSettings::of(session)?;
     super::letters::perform(settings.collection(), &context, order).await
 }
 
 /// How far back the service keeps rows that the trigger reads at present.
-pub(crate) async fn reach(errand: &Errand<'_>) -> Result<Reach, RunError> {
+pub(crate) async fn reach(session: &OfflineSession<'_>) -> Result<Reach, RunError> {
     let graph = |beside| Reach {
         service: "Microsoft Graph",
         kept: Graph::RETENTION,
         beside: Some(beside),
     };
-    let (choice, terms, beside) = match Settings::of(errand)? {
-        Settings::Graph(settings) => return Ok(graph(settings.quota_beside())),
-        Settings::Account(settings) => {
+    let (choice, terms, beside) = match TriggerSettings::of(session)? {
+        TriggerSettings::Graph(settings) => return Ok(graph(settings.graph.quota_beside())),
+        TriggerSettings::Account(settings) => {
             let (choice, terms) = settings.choice();
-            (choice, terms, settings.quota_beside())
+            (choice, terms, settings.graph.quota_beside())
         }
-        Settings::Oauth(settings) => {
+        TriggerSettings::Oauth(settings) => {
             let (choice, terms) = settings.choice();
-            (choice, terms, settings.quota_beside())
+            (choice, terms, settings.graph.quota_beside())
         }
     };
-    let decided = Decision::kept(&errand.storage()).await?;
+    let decided = Decision::kept(&session.storage()).await?;
     Ok(match choice.current(decided.as_ref(), &terms) {
         Origin::Graph => graph(beside),
         Origin::Reporting => Reach {
@@ -193,32 +184,18 @@ pub(crate) async fn reach(errand: &Errand<'_>) -> Result<Reach, RunError> {
     })
 }
 
-/// Delivers what was ordered in the files of a trigger that is not running.
-pub(crate) async fn deliver(
-    errand: &Errand<'_>,
-    files: Storage,
-    range: Window,
+/// Does a task in the files of a trigger that is not running, or in a copy of them.
+pub(crate) async fn perform(
+    session: &OfflineSession<'_>,
+    storage: Storage,
+    task: Task,
 ) -> Result<(), RunError> {
-    perform(errand, files, Task::Backfill(range)).await
-}
-
-/// Counts what would be delivered in a copy of the files.
-pub(crate) async fn count(
-    errand: &Errand<'_>,
-    copy: Storage,
-    range: Window,
-    beside: bool,
-) -> Result<(), RunError> {
-    perform(errand, copy, Task::Count { range, beside }).await
-}
-
-async fn perform(errand: &Errand<'_>, storage: Storage, task: Task) -> Result<(), RunError> {
-    let context = errand.context(storage);
+    let context = session.context(storage);
     // A collection is large.
-    match Settings::of(errand)? {
-        Settings::Account(settings) => Box::pin(settings.perform(context, task)).await,
-        Settings::Graph(settings) => Box::pin(settings.perform(context, task)).await,
-        Settings::Oauth(settings) => Box::pin(settings.perform(context, task)).await,
+    match TriggerSettings::of(session)? {
+        TriggerSettings::Account(settings) => Box::pin(settings.perform(context, task)).await,
+        TriggerSettings::Graph(settings) => Box::pin(settings.perform(context, task)).await,
+        TriggerSettings::Oauth(settings) => Box::pin(settings.perform(context, task)).await,
     }
 }
 
@@ -226,12 +203,14 @@ async fn perform(errand: &Errand<'_>, storage: Storage, task: Task) -> Result<()
 /// is its own.
 pub(crate) async fn copy(
     storage: &Storage,
-    order: &Order,
+    order: &BackfillOrder,
     beside: bool,
 ) -> Result<Storage, RunError> {
     let copy = Storage::new(MemoryBackend::default());
     for name in listed(storage).await? {
-        let skipped = (beside && name == QUOTA_FILE) || name.starts_with(tenant::FOLDERS);
+        let skipped = (beside && name == QUOTA_FILE)
+            || name.starts_with(tenant::FOLDERS)
+            || name.starts_with(proof::FOLDER);
         // A running trigger may take files away meanwhile.
         if let Some(content) = storage.read(&name).await?
             && !skipped
@@ -239,8 +218,7 @@ pub(crate) async fn copy(
             copy.write(&name, content).await?;
         }
     }
-    let order = order.to_json().map_err(RunError::failed)?;
-    copy.write(ORDER_FILE, order).await?;
+    order.save(&copy).await.map_err(RunError::failed)?;
     Ok(copy)
 }
 

@@ -6,30 +6,33 @@ use std::sync::Arc;
 use base::Secret;
 use chrono::TimeDelta;
 use collect::{
-    Collector, Opening, Parts, Source,
+    Collector, Excluded, Opening, Parts, Source,
     coverage::Coverage,
-    journal::{Inventory, Journal, Remembered},
+    journal::{Inventory, JournalFiles, Remembered},
     known::KnownRows,
     lateness::Lateness,
     letters::{Letters, Owner, Room, fingerprint},
     schedule::{Schedule, ScheduleSettings},
-    start::{Position, Remark, Start, Terms, Weight, Witnesses, first_collected},
+    start::{Position, Remark, StartDecision, Terms, Weight, Witnesses, first_collected},
     timeline::{Found, Timeline},
 };
 use microsoft::TokenCache;
 use rows::{RowKeyer, Window};
-use sekoia::{Context, Intake, RunError, StateFile, Storage};
+use sekoia::{Context, Intake, Log, RunError, StateFile, Storage};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
+    details::Inquiry,
     event, expiry,
     first_start::first_start,
     formats::Later,
+    hiding::Hiding,
     report::Report,
     sink::Delivery,
-    state::{self, MarkKeeper, STATE_FILE},
+    state::{self, ContextFile, STATE_FILE},
     tenant::{self, Subject},
+    unwanted::Unwanted,
     working::Working,
 };
 
@@ -48,6 +51,15 @@ pub(super) struct Collection {
     start_time: u32,
     /// Events.
     chunk_size: usize,
+    /// What is not sent.
+    #[serde(flatten)]
+    pub(super) unwanted: Unwanted,
+    /// What of the rest is hidden.
+    #[serde(flatten)]
+    pub(super) hiding: Hiding,
+    /// Of which rows it is asked what happened.
+    #[serde(flatten)]
+    pub(super) inquiry: Inquiry,
 }
 
 impl Collection {
@@ -77,11 +89,13 @@ pub(super) const BRINK: TimeDelta = TimeDelta::minutes(2);
 
 /// What is to be done with a source.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Task {
+pub(crate) enum Task {
     /// Collect until stopped.
     Collect,
     /// Deliver what a person has ordered, and end.
     Backfill(Window),
+    /// Verify what a person has ordered, deliver what is missing, and end.
+    Verify(Window),
     /// As if it were delivered, but no row leaves.
     Count {
         /// Of what.
@@ -92,11 +106,19 @@ pub(super) enum Task {
 }
 
 impl Task {
+    /// How many requests in five minutes it takes for details out of the quota.
+    pub(super) fn details_calls(self, inquiry: &Inquiry) -> u32 {
+        match self {
+            Self::Count { .. } => 0,
+            Self::Collect | Self::Backfill(_) | Self::Verify(_) => inquiry.calls(),
+        }
+    }
+
     /// What alone is read; none for a collection.
     fn range(self) -> Option<Window> {
         match self {
             Self::Collect => None,
-            Self::Backfill(range) | Self::Count { range, .. } => Some(range),
+            Self::Backfill(range) | Self::Verify(range) | Self::Count { range, .. } => Some(range),
         }
     }
 }
@@ -128,9 +150,17 @@ pub(super) async fn run<S: Source>(
     // It is told as long as the run goes on.
     let _expiry = match task {
         Task::Collect => expiry::watch(&context, &whose.tokens),
-        Task::Backfill(_) | Task::Count { .. } => None,
+        Task::Backfill(_) | Task::Verify(_) | Task::Count { .. } => None,
     };
     let intake = settings.intake(&context)?;
+    let privacy = settings.hiding.privacy()?;
+    let hidden = settings.hiding.words();
+    // What is only counted needs none.
+    let details = match task {
+        Task::Count { .. } => None,
+        _ => settings.inquiry.wish(settings.frequency),
+    };
+    let inquiry = settings.inquiry.clone();
     let owner = Owner {
         intake: fingerprint(settings.intake_key.expose()),
         identify: event::message_id,
@@ -143,37 +173,30 @@ pub(super) async fn run<S: Source>(
             tenant::take(&context.storage, &whose.subject, first, log).await?
         }
         // They were looked for before.
-        Task::Backfill(_) | Task::Count { .. } => context.storage.clone(),
+        Task::Backfill(_) | Task::Verify(_) | Task::Count { .. } => context.storage.clone(),
     };
     Later::ensure_none(storage).await?;
     let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
     let store = storage.clone();
+    let memory = storage.clone();
     let seed = Uuid::new_v4().into_bytes();
     let found = Timeline::load(&store).await.map_err(RunError::failed)?;
     let expected = match &found {
         Found::Timeline(timeline) => timeline.segments.clone(),
         Found::Nothing | Found::Damaged(_) => Inventory::new(),
     };
-    let Remembered {
-        known,
-        journal,
-        keyer,
-        damage,
-    } = Journal::open(&store, seed, &expected)
+    let journal = JournalFiles::find(&store, seed, &expected)
         .await
         .map_err(RunError::failed)?;
-    for place in damage {
-        log.warning(format!(
-            "The memory of delivered rows is damaged ({place}): some rows may be sent twice, none \
-             is lost."
-        ));
-    }
-
+    let keyer = journal.keyer();
     let letters = Letters::open(&store, owner, Room::WIDE)
         .await
         .map_err(RunError::failed)?;
 
+    let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer)
+        .await
+        .map_err(RunError::failed)?;
     let source = source(keyer, storage.clone()).await?;
     let limits = source.limits();
     let settle_time = TimeDelta::hours(settings.settle_time.into());
@@ -215,8 +238,8 @@ pub(super) async fn run<S: Source>(
             settle_time,
         };
         let start = match task.range() {
-            Some(range) => Start::of_backfill(range.start(), witnesses, terms),
-            None => Start::new(witnesses, terms),
+            Some(range) => StartDecision::of_backfill(range.start(), witnesses, terms),
+            None => StartDecision::new(witnesses, terms),
         };
         for Remark { weight, sentence } in &start.remarks {
             match weight {
@@ -226,14 +249,17 @@ pub(super) async fn run<S: Source>(
             }
         }
         let schedule = Schedule::new(settings, start.coverage, start.lateness);
-        match task.range() {
-            Some(range) => schedule.only(range),
-            None => schedule,
+        match task {
+            Task::Collect => schedule,
+            Task::Verify(_) => schedule.auditing(),
+            Task::Backfill(range) | Task::Count { range, .. } => schedule.only(range),
         }
     };
     let unknown = Schedule::new(settings, Coverage::new(clock.now()), Lateness::default());
     let source = Arc::new(source);
     let working = Working::default();
+    working.hides(hidden);
+    working.inquires(inquiry.statuses());
     working.told_by(&context.heartbeat, &source, clock);
     let report = Report::new(
         log.clone(),
@@ -242,6 +268,7 @@ pub(super) async fn run<S: Source>(
         &context.metrics,
         &intake,
         working,
+        hidden,
     );
     let parts = Parts {
         source,
@@ -250,16 +277,40 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoint: MarkKeeper::new(state, whose.tokens, storage.clone(), begun.is_some()),
+        checkpoints: ContextFile::new(state, whose.tokens, storage.clone(), begun.is_some()),
         letters,
+        excluded,
+        privacy,
+        details,
         observer: Arc::new(report),
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    let collector = Collector::new(parts, unknown, known, journal).beginning(begin);
-    Box::pin(collector.run()).await.map_err(RunError::failed)?;
+    let recall = recall(journal, &memory, log);
+    let collector = Box::pin(Collector::recalling(parts, unknown, recall)).await?;
+    Box::pin(collector.beginning(begin).run())
+        .await
+        .map_err(RunError::failed)?;
     if let Task::Collect = task {
         log.info("Stopping Office365 MessageTrace trigger");
     }
     Ok(())
+}
+
+/// Reads the delivered rows from the files of the journal. Damaged files are logged as warnings.
+async fn recall(journal: JournalFiles, store: &Storage, log: &Log) -> Result<Remembered, RunError> {
+    let remembered = journal.read(store).await.map_err(RunError::failed)?;
+    if remembered.seed_taken_back {
+        log.warning(
+            "The key of the row hashes was missing or damaged in known-rows/, and is taken back from \
+             proof/: rows that are known stay known.",
+        );
+    }
+    for place in &remembered.damage {
+        log.warning(format!(
+            "The memory of delivered rows is damaged ({place}): some rows may be sent twice, none \
+             is lost."
+        ));
+    }
+    Ok(remembered)
 }

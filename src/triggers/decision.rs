@@ -93,8 +93,9 @@ async fn read<T: DeserializeOwned>(
 }
 
 /// The content of the other file. Of the password it holds eight bits of a salted hash: enough to
-/// notice nearly every other password, and of no use to those who look for it. The salt stays as long as
-/// the settings and these bits do: with another one each time, some copies of the file would tell enough.
+/// notice nearly every other password, and of no use to those who look for it. The salt stays as
+/// long as the settings and these bits do: with another one each time, some copies of the file
+/// would tell enough.
 #[derive(Debug, Serialize, Deserialize)]
 struct RefusedPassword {
     version: u64,

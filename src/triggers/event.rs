@@ -1,5 +1,8 @@
 //! What is looked at in the text of an event, of either service.
 
+use std::sync::Arc;
+
+use collect::verify::RowName;
 use rows::json::{Raw, Scanner};
 use serde::Deserialize;
 
@@ -14,6 +17,33 @@ pub(super) fn message_id(event: &str) -> Option<String> {
     }
     let ids = serde_json::from_str::<Ids>(event).ok();
     ids.and_then(|ids| ids.message_id.or(ids.trace_id))
+}
+
+/// What a person finds the row by, in rows of either service.
+pub(super) fn name(event: &[u8]) -> RowName {
+    #[derive(Default, Deserialize)]
+    struct Names {
+        #[serde(alias = "MessageTraceId", alias = "id")]
+        trace_id: Option<String>,
+        #[serde(alias = "RecipientAddress", alias = "recipientAddress")]
+        recipient: Option<String>,
+    }
+    let names = serde_json::from_slice::<Names>(event).unwrap_or_default();
+    RowName {
+        message_trace_id: names.trace_id,
+        recipient: names.recipient,
+    }
+}
+
+/// No id in the trace is longer: it is a GUID.
+const LONGEST_ID: usize = 64;
+
+/// The id by which the message of a row is asked for, in rows of either service; none when it is no id.
+pub(super) fn trace_id(event: &[u8]) -> Option<Arc<str>> {
+    let id = name(event).message_trace_id?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_id = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(is_plain);
+    is_id.then(|| id.into())
 }
 
 /// The names of a subject, in either service.
@@ -96,6 +126,20 @@ mod tests {
             let event = json!({"Subject": other}).to_string();
             assert_eq!(shorten(&event, 250_000), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_row_is_named_in_events_of_either_service() {
+        let rows = [
+            json!({"MessageTraceId": "a", "RecipientAddress": "b@c", "Size": 1}),
+            json!({"id": "a", "recipientAddress": "b@c", "subject": null}),
+        ];
+        for row in rows {
+            let name = name(row.to_string().as_bytes());
+            assert_eq!(name.message_trace_id.as_deref(), Some("a"));
+            assert_eq!(name.recipient.as_deref(), Some("b@c"));
+        }
+        assert_eq!(name(b"[]"), RowName::default());
     }
 
     #[test]

@@ -2,9 +2,14 @@
 //! neither guessed at nor overwritten.
 
 use collect::{
-    backfill::{ORDER_FILE, PROGRESS_FILE},
+    EXCLUSIONS_FILE,
+    backfill::{BackfillOrder, BackfillProgress},
     journal,
+    nightly::{Nights, StandingOrder},
+    order::OrderFile as _,
+    proof::{self, NOTES_FILE},
     timeline::TIMELINE_FILE,
+    verify::{VerifyOrder, VerifyProgress},
 };
 use sekoia::{RunError, Storage, StorageError};
 use serde_json::Value;
@@ -25,16 +30,31 @@ pub(super) const VERSION: u64 = 1;
 pub(super) const STATE_VERSION: &str = "message_trace_format";
 
 /// Files with a version inside, and its key.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 15] = [
     (STATE_FILE, STATE_VERSION),
     (TIMELINE_FILE, "version"),
-    (ORDER_FILE, "version"),
-    (PROGRESS_FILE, "version"),
+    (EXCLUSIONS_FILE, "version"),
+    (BackfillOrder::NAME, "version"),
+    (BackfillProgress::NAME, "version"),
+    (NOTES_FILE, "version"),
+    (VerifyOrder::NAME, "version"),
+    (VerifyProgress::NAME, "version"),
+    (StandingOrder::NAME, "version"),
+    (Nights::NAME, "version"),
     (QUOTA_FILE, "version"),
     (TENANT_FILE, "version"),
     (FIRST_START_FILE, "version"),
     (SERVICE_FILE, "version"),
     (SIGN_IN_FILE, "version"),
+];
+
+/// Reads the version in the name of a file.
+type VersionOf = fn(&str) -> Option<u64>;
+
+/// Folders of files with a version in their names, and the latest that is known.
+const IN_NAMES: [(&str, VersionOf, u64); 2] = [
+    (journal::FOLDER, journal::version, journal::VERSION),
+    (proof::FOLDER, proof::version, proof::VERSION),
 ];
 
 /// A file that a later version of this program has written.
@@ -77,17 +97,18 @@ impl Later {
                 }));
             }
         }
-        let names = storage.list(journal::FOLDER).await?;
-        let known = journal::VERSION;
-        let later = names.into_iter().find_map(|name| {
-            let version = journal::version(&name).filter(|version| *version > known)?;
-            Some(Self {
-                name,
-                version,
-                known,
-            })
-        });
-        Ok(later)
+        for (folder, version_of, known) in IN_NAMES {
+            for name in storage.list(folder).await? {
+                if let Some(version) = version_of(&name).filter(|version| *version > known) {
+                    return Ok(Some(Self {
+                        name,
+                        version,
+                        known,
+                    }));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -131,7 +152,15 @@ mod tests {
         }
         let found = later("known-rows/seed-v3", "x").await.unwrap();
         assert_eq!((found.version, found.known), (3, 2));
-        for name in ["known-rows/seed-v2", "known-rows/seed-v1", "seed-v3"] {
+        let found = later("proof/2026-11-29.v2", "x").await.unwrap();
+        assert_eq!((found.version, found.known), (2, 1));
+        for name in [
+            "known-rows/seed-v2",
+            "known-rows/seed-v1",
+            "seed-v3",
+            "proof/2026-11-29.v1",
+            "proof/other.v",
+        ] {
             assert_eq!(later(name, "x").await, None, "{name}");
         }
     }

@@ -8,7 +8,7 @@ use sekoia::{Context, RunError, Storage};
 use serde::Deserialize;
 use url::Url;
 
-use super::{collection::Task, source::Tracing};
+use super::{collection::Task, details::Inquiry, source::GraphSource};
 
 /// What a person fills in about Microsoft Graph; bounds and defaults are in the manifests.
 #[derive(Debug, Deserialize)]
@@ -37,13 +37,21 @@ impl GraphSettings {
         Resource::graph(&self.graph_url)
     }
 
-    /// How much of the tenant's quota a task may use.
-    pub(super) fn share(&self, task: Task) -> Result<Share, RunError> {
+    /// How much of the tenant's quota a task may use for rows: all that is not for details.
+    pub(super) fn share(&self, task: Task, inquiry: &Inquiry) -> Result<Share, RunError> {
         let quota = match task {
             Task::Count { beside: true, .. } => self.quota_beside(),
             _ => self.quota,
         };
-        Share::new(quota).ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
+        let calls = task.details_calls(inquiry);
+        if calls > quota / 2 {
+            return Err(RunError::configuration(format!(
+                "details_quota is {calls}, which leaves too little of `quota` {quota} for the rows themselves: \
+                 set it to half of `quota` at most (docs/details.md)"
+            )));
+        }
+        Share::new(quota - calls)
+            .ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
     }
 
     /// What a running trigger leaves of the tenant's quota, and at least a little.
@@ -59,7 +67,7 @@ impl GraphSettings {
         keyer: RowKeyer,
         storage: &Storage,
         context: &Context,
-    ) -> Result<Tracing, RunError> {
+    ) -> Result<GraphSource, RunError> {
         let Context {
             http,
             clock,
@@ -71,7 +79,7 @@ impl GraphSettings {
             Form::Graph => EventFormat::Graph,
             Form::Reporting => EventFormat::Reporting,
         };
-        let quota = Tracing::remembered_quota(storage, share).await?;
+        let quota = GraphSource::remembered_quota(storage, share).await?;
         let limiter = Limiter::new(quota, clock.clone());
         let graph = Graph::new(
             http.clone(),
@@ -82,13 +90,11 @@ impl GraphSettings {
             format,
             limiter.clone(),
         );
-        let (clock, log) = (clock.clone(), log.clone());
-        Ok(Tracing::new(
+        Ok(GraphSource::new(
             graph,
             limiter,
-            clock,
             storage.clone(),
-            log,
+            log.clone(),
             metrics,
         ))
     }

@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 use collect::{
     Sink as _,
     letters::{
-        self, Letter, Letters, Owner, Room, Stock, fingerprint,
-        order::{Order, Outcome, Work},
+        self, Letter, Letters, Owner, Room, Stock, UNHIDDEN, fingerprint,
+        order::{LettersOrder, LettersOutcome, Work},
     },
+    order::OrderFile as _,
 };
+use rows::privacy::Unhidden;
 use sekoia::{Context, RunError, Storage};
 
 use super::{
@@ -41,8 +43,11 @@ pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {
 }
 
 /// What came of the last order.
-pub(crate) async fn outcome(storage: &Storage, order: &Order) -> io::Result<Option<Outcome>> {
-    let outcome = Outcome::load(storage).await?;
+pub(crate) async fn outcome(
+    storage: &Storage,
+    order: &LettersOrder,
+) -> io::Result<Option<LettersOutcome>> {
+    let outcome = LettersOutcome::load(storage).await?;
     Ok(outcome.filter(|outcome| outcome.id == order.id))
 }
 
@@ -50,8 +55,8 @@ pub(crate) async fn outcome(storage: &Storage, order: &Order) -> io::Result<Opti
 pub(super) async fn perform(
     settings: &Collection,
     context: &Context,
-    order: Order,
-) -> Result<Outcome, RunError> {
+    order: LettersOrder,
+) -> Result<LettersOutcome, RunError> {
     let store = context.storage.clone();
     let owner = Owner {
         intake: fingerprint(settings.key()),
@@ -61,12 +66,22 @@ pub(super) async fn perform(
         intake: settings.intake(context)?,
         pretended: false,
     };
+    let mut privacy = settings.hiding.privacy()?;
     let work = async {
         let mut letters = Letters::open(&store, owner, Room::WIDE).await?;
         let now = || context.clock.now();
         let mut work = Work::begin(order, &mut letters, &store, now()).await?;
         while let Some((id, event)) = work.next(&letters, &store).await? {
-            let Some(answer) = sink.offer(event.as_bytes()).await else {
+            // It may have been kept under other settings.
+            let event = match &mut privacy {
+                Some(privacy) => privacy.hidden_again(&event),
+                None => Ok(event),
+            };
+            let answer = match event {
+                Ok(event) => sink.offer(event.as_bytes()).await,
+                Err(Unhidden) => Some(Err(UNHIDDEN.to_owned())),
+            };
+            let Some(answer) = answer else {
                 break;
             };
             work.offered(&mut letters, &store, now(), &id, &answer)

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use base::Secret;
-use chrono::TimeDelta;
 use microsoft::{Identity, PasswordGuard, ReportingService, SignIn, TokenCache};
 use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
@@ -28,7 +27,7 @@ const WITHOUT_CLIENT: &str = "; with one more setting this trigger goes on with 
 
 /// What a person fills in.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Settings {
+pub(crate) struct AccountSettings {
     account_name: String,
     account_password: Secret,
     reporting_url: Url,
@@ -39,7 +38,7 @@ pub(crate) struct Settings {
     tenant_id: Option<String>,
     login_url: Url,
     #[serde(flatten)]
-    graph: GraphSettings,
+    pub(super) graph: GraphSettings,
     #[serde(flatten)]
     pub(super) collection: Collection,
 }
@@ -51,28 +50,32 @@ pub(crate) struct MessageTrace;
 impl Trigger for MessageTrace {
     const MANIFEST: &'static str = include_str!("../../trigger_message_trace.json");
     const ALIASES: &'static [&'static str] = &["office365_messagetrace_trigger"];
-    type Settings = Settings;
+    type Settings = AccountSettings;
 
-    async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
-        settings.perform(context, Task::Collect).await
+    async fn run(settings: AccountSettings, context: Context) -> Result<(), RunError> {
+        Box::pin(settings.perform(context, Task::Collect)).await
     }
 
-    fn validate(settings: Settings, _: &Context) -> Result<(), RunError> {
+    fn validate(settings: AccountSettings, _: &Context) -> Result<(), RunError> {
         if settings.service == Choice::Graph && settings.client_id.is_none() {
             return Err(without_client());
         }
-        settings.graph.share(Task::Collect).map(|_| ())
+        settings.collection.hiding.privacy()?;
+        settings
+            .graph
+            .share(Task::Collect, &settings.collection.inquiry)
+            .map(|_| ())
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
 
-    async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+    async fn check(settings: AccountSettings, context: Context, findings: &mut Findings<'_>) {
         let (whose, terms) = (settings.subject(), settings.terms());
         // Each service is asked once, at a person's wish.
         let guard = || Arc::new(PasswordGuard::new(context.clock.clone()));
         let sign_in = settings.sign_in(&guard());
         let tokens = settings.tokens(&guard(), &context);
-        let Settings {
+        let AccountSettings {
             reporting_url: url,
             service,
             login_url,
@@ -86,7 +89,16 @@ impl Trigger for MessageTrace {
                 None => None,
                 Some(tokens) => {
                     let login = Some(login_url);
-                    Some(Service::graph(&context, &graph, tokens, login, &whose).await?)
+                    Some(
+                        Service::graph(
+                            &context,
+                            (&graph, &collection.inquiry),
+                            tokens,
+                            login,
+                            &whose,
+                        )
+                        .await?,
+                    )
                 }
             };
             let around = (&context, &whose);
@@ -97,7 +109,7 @@ impl Trigger for MessageTrace {
     }
 }
 
-impl Settings {
+impl AccountSettings {
     /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
         let (subject, terms) = (self.subject(), self.terms());
@@ -114,7 +126,7 @@ impl Settings {
         if choice == Choice::Graph && tokens.is_none() {
             return Err(without_client());
         }
-        let share = graph.share(task)?;
+        let share = graph.share(task, &collection.inquiry)?;
         let around = context.clone();
         let whose = Whose {
             subject,
@@ -130,7 +142,7 @@ impl Settings {
                 around.log.clone(),
             );
             let passwords = Some(passwords.await?);
-            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
+            let service = ReportingService::new(http, clock, reporting_url, sign_in, keyer);
             let graph = match tokens {
                 Some(tokens) => Some(
                     graph
@@ -142,7 +154,7 @@ impl Settings {
             let parts = TwoServices {
                 choice,
                 terms,
-                reporting: Reporting { service, clock },
+                reporting: Reporting::new(service),
                 graph,
                 missing: WITHOUT_CLIENT,
                 passwords,
@@ -157,19 +169,9 @@ impl Settings {
         Subject::of_account(&self.account_name)
     }
 
-    /// How far back the very first collection begins.
-    pub(super) fn start_time(&self) -> TimeDelta {
-        self.collection.start_time()
-    }
-
     /// Which service is wanted, and the settings under which that is found out.
     pub(super) fn choice(&self) -> (Choice, DecidedUnder) {
         (self.service, self.terms())
-    }
-
-    /// What a running trigger leaves of the tenant's quota, and at least a little.
-    pub(super) fn quota_beside(&self) -> u32 {
-        self.graph.quota_beside()
     }
 
     fn terms(&self) -> DecidedUnder {

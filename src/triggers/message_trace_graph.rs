@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
 
@@ -16,9 +15,9 @@ use super::{
 
 /// What a person fills in.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Settings {
+pub(crate) struct AppSettings {
     #[serde(flatten)]
-    graph: GraphSettings,
+    pub(super) graph: GraphSettings,
     #[serde(flatten)]
     app: App,
     #[serde(flatten)]
@@ -33,30 +32,42 @@ impl Trigger for MessageTraceGraph {
     const MANIFEST: &'static str = include_str!("../../trigger_message_trace_graph.json");
     const ALIASES: &'static [&'static str] = &["office365_messagetrace_trigger_graph_api"];
     const SIGNS: &'static [&'static str] = &["graph_url", "event_format", "quota"];
-    type Settings = Settings;
+    type Settings = AppSettings;
 
-    async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
+    async fn run(settings: AppSettings, context: Context) -> Result<(), RunError> {
         settings.perform(context, Task::Collect).await
     }
 
-    fn validate(settings: Settings, context: &Context) -> Result<(), RunError> {
-        settings.graph.share(Task::Collect)?;
+    fn validate(settings: AppSettings, context: &Context) -> Result<(), RunError> {
+        settings
+            .graph
+            .share(Task::Collect, &settings.collection.inquiry)?;
+        settings.collection.hiding.privacy()?;
         let resource = settings.graph.resource();
         settings.app.tokens(resource, context).map(|_| ())
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
 
-    async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+    async fn check(settings: AppSettings, context: Context, findings: &mut Findings<'_>) {
         let whose = settings.subject();
-        let Settings {
+        let AppSettings {
             graph,
             app,
             collection,
         } = settings;
         let login = app.login().cloned();
         let subject = match app.tokens(graph.resource(), &context) {
-            Ok(tokens) => Service::graph(&context, &graph, tokens, login, &whose).await,
+            Ok(tokens) => {
+                Service::graph(
+                    &context,
+                    (&graph, &collection.inquiry),
+                    tokens,
+                    login,
+                    &whose,
+                )
+                .await
+            }
             Err(error) => Err(error),
         };
         let subject = subject.map(check::Subject::of);
@@ -64,20 +75,10 @@ impl Trigger for MessageTraceGraph {
     }
 }
 
-impl Settings {
+impl AppSettings {
     /// Whose mail it is.
     pub(super) fn subject(&self) -> Subject {
         self.app.subject(Origin::Graph)
-    }
-
-    /// How far back the very first collection begins.
-    pub(super) fn start_time(&self) -> TimeDelta {
-        self.collection.start_time()
-    }
-
-    /// What a running trigger leaves of the tenant's quota, and at least a little.
-    pub(super) fn quota_beside(&self) -> u32 {
-        self.graph.quota_beside()
     }
 
     /// Does something with the source of these settings.
@@ -88,7 +89,7 @@ impl Settings {
             app,
             collection,
         } = self;
-        let share = graph.share(task)?;
+        let share = graph.share(task, &collection.inquiry)?;
         let tokens = app.tokens(graph.resource(), &context)?;
         let around = context.clone();
         let whose = Whose {

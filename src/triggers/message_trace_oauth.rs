@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use microsoft::{ReportingService, Resource, SignIn};
 use sekoia::{Context, Findings, RunError, Topic, Trigger};
 use serde::Deserialize;
@@ -22,11 +21,11 @@ use super::{
 
 /// What a person fills in.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Settings {
+pub(crate) struct OauthSettings {
     reporting_url: Url,
     service: Choice,
     #[serde(flatten)]
-    graph: GraphSettings,
+    pub(super) graph: GraphSettings,
     #[serde(flatten)]
     app: App,
     #[serde(flatten)]
@@ -41,24 +40,27 @@ impl Trigger for MessageTraceOauth {
     const MANIFEST: &'static str = include_str!("../../trigger_message_trace_oauth.json");
     const ALIASES: &'static [&'static str] = &["office365_messagetrace_trigger_oauth"];
     const SIGNS: &'static [&'static str] = &["reporting_url", "service"];
-    type Settings = Settings;
+    type Settings = OauthSettings;
 
-    async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
-        settings.perform(context, Task::Collect).await
+    async fn run(settings: OauthSettings, context: Context) -> Result<(), RunError> {
+        Box::pin(settings.perform(context, Task::Collect)).await
     }
 
-    fn validate(settings: Settings, context: &Context) -> Result<(), RunError> {
-        settings.graph.share(Task::Collect)?;
+    fn validate(settings: OauthSettings, context: &Context) -> Result<(), RunError> {
+        settings
+            .graph
+            .share(Task::Collect, &settings.collection.inquiry)?;
+        settings.collection.hiding.privacy()?;
         let resource = Resource::reporting(&settings.reporting_url);
         settings.app.tokens(resource, context).map(|_| ())
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
 
-    async fn check(settings: Settings, context: Context, findings: &mut Findings<'_>) {
+    async fn check(settings: OauthSettings, context: Context, findings: &mut Findings<'_>) {
         let whose = settings.subject();
         let terms = settings.terms();
-        let Settings {
+        let OauthSettings {
             reporting_url: url,
             service,
             graph,
@@ -71,7 +73,14 @@ impl Trigger for MessageTraceOauth {
             let sign_in = SignIn::Bearer(Arc::clone(&tokens));
             let reporting = Service::reporting(&context, url, sign_in, Some(tokens), login.clone());
             let tokens = app.tokens(graph.resource(), &context)?;
-            let successor = Service::graph(&context, &graph, tokens, login, &whose).await?;
+            let successor = Service::graph(
+                &context,
+                (&graph, &collection.inquiry),
+                tokens,
+                login,
+                &whose,
+            )
+            .await?;
             let (successor, around) = (Some(successor), (&context, &whose));
             check::Subject::of_both(service, &terms, reporting, successor, around).await
         };
@@ -80,25 +89,15 @@ impl Trigger for MessageTraceOauth {
     }
 }
 
-impl Settings {
+impl OauthSettings {
     /// Whose mail it is.
     pub(super) fn subject(&self) -> Subject {
         self.app.subject(Origin::Reporting)
     }
 
-    /// How far back the very first collection begins.
-    pub(super) fn start_time(&self) -> TimeDelta {
-        self.collection.start_time()
-    }
-
     /// Which service is wanted, and the settings under which that is found out.
     pub(super) fn choice(&self) -> (Choice, DecidedUnder) {
         (self.service, self.terms())
-    }
-
-    /// What a running trigger leaves of the tenant's quota, and at least a little.
-    pub(super) fn quota_beside(&self) -> u32 {
-        self.graph.quota_beside()
     }
 
     fn terms(&self) -> DecidedUnder {
@@ -123,7 +122,7 @@ impl Settings {
             app,
             collection,
         } = self;
-        let share = graph.share(task)?;
+        let share = graph.share(task, &collection.inquiry)?;
         let tokens = app
             .clone()
             .tokens(Resource::reporting(&reporting_url), &context)?;
@@ -136,12 +135,12 @@ impl Settings {
         };
         collection::run(collection, context, task, whose, async |keyer, storage| {
             let (http, clock) = (around.http.clone(), around.clock.clone());
-            let service = ReportingService::new(http, clock.clone(), reporting_url, sign_in, keyer);
+            let service = ReportingService::new(http, clock, reporting_url, sign_in, keyer);
             let graph = graph.source(share, of_graph, keyer, &storage, &around);
             let parts = TwoServices {
                 choice,
                 terms,
-                reporting: Reporting { service, clock },
+                reporting: Reporting::new(service),
                 graph: Some(graph.await?),
                 missing: "",
                 passwords: None,

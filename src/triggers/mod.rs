@@ -6,6 +6,7 @@ mod change;
 mod check;
 mod collection;
 mod decision;
+mod details;
 mod eta;
 mod event;
 mod expiry;
@@ -13,6 +14,7 @@ mod first_start;
 mod formats;
 mod gaps;
 mod graph;
+mod hiding;
 pub(crate) mod letters;
 mod message_trace;
 mod message_trace_graph;
@@ -25,6 +27,7 @@ mod state;
 mod status;
 mod summary;
 mod tenant;
+mod unwanted;
 mod words;
 mod working;
 
@@ -34,7 +37,7 @@ mod tests;
 use sekoia::Registry;
 
 pub(crate) use self::{
-    status::{Line, Status, Verdict, status},
+    status::{Line, ProcessVerdict, StatusReport, status},
     tenant::Subject,
 };
 

@@ -1,22 +1,28 @@
 //! What happens in the fetch loop, told to people, dashboards and the orchestrator.
 
+mod backfill;
+mod details;
 mod figures;
+mod mass;
+mod nightly;
+mod verified;
 
 use std::time::Duration;
 
 use base::{Clock, clock::Step};
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{
-    Event, Lane, Observer, PageCount, Standing, Standpoint,
-    backfill::{Phase, Progress},
-    evidence::Loss,
-};
-use rows::Window;
+use collect::{Event, Lane, Observer, PageCount, Standing, Standpoint, evidence::Loss};
+use rows::{Window, exclude::Rule};
 use sekoia::{Heartbeat, Intake, Log, Metrics, Side};
 
-use self::figures::{Figures, InLane, Novelty, Status};
+use self::{
+    figures::{ByRule, Figures, InLane, Novelty, Status},
+    verified::{verification_ended, verified},
+};
 use super::{
+    hiding::Words,
     summary::{Line, Summary},
+    unwanted,
     words::moment,
     working::Working,
 };
@@ -41,13 +47,14 @@ impl Report {
         metrics: &Metrics,
         intake: &Intake,
         working: Working,
+        hidden: Words,
     ) -> Self {
         Self {
             log,
             clock,
             heartbeat,
             intake: intake.clone(),
-            figures: Figures::new(metrics),
+            figures: Figures::new(metrics, hidden),
             summary: Summary::default(),
             working,
         }
@@ -71,6 +78,19 @@ impl Report {
         count("late", page.late);
         count("changed", page.changed);
         count("known", page.known);
+        count("excluded", page.excluded);
+    }
+
+    fn excluded(&self, rule: Rule, rows: usize) {
+        let Rule { list, number } = rule;
+        let label = ByRule {
+            setting: unwanted::setting(list),
+            rule: number,
+        };
+        let figure = self.figures.excluded.get_or_create(&label);
+        figure.inc_by(rows as u64);
+        self.working.excludes(rule, rows as u64);
+        self.summary.excluded(rule, rows as u64);
     }
 
     fn page_failed(&self, sentence: &str, label: &'static str, pause: Duration, person: bool) {
@@ -119,30 +139,6 @@ impl Report {
                 Line::Error(text) => self.log.error(text),
             }
         }
-    }
-
-    fn backfill_ended(&self, progress: &Progress) {
-        let Progress {
-            phase,
-            range,
-            rows,
-            accepted,
-            known,
-            refused,
-            ..
-        } = progress;
-        let ended = match phase {
-            Phase::Cancelled => "is cancelled",
-            Phase::Running | Phase::Done => "is done",
-        };
-        let kept = match refused {
-            0 => String::new(),
-            refused => format!(", and {refused} are kept as dead letters"),
-        };
-        self.log.info(format!(
-            "The backfill of the rows received from {range} {ended}: {rows} rows were read, the intake \
-             has accepted {accepted}, {known} were known already{kept}."
-        ));
     }
 
     fn undeliverable(&self, id: &str, message_id: Option<&str>, reason: &str, copy_sent: bool) {
@@ -210,6 +206,7 @@ impl Observer for Report {
                 activity,
             } => {
                 self.working.does(activity);
+                self.figures.mass_waiting.set(number(activity.completing));
                 self.heartbeat.beat(within);
                 self.heartbeat.awaits(request_due);
                 if let Some(progress) = progress {
@@ -227,6 +224,19 @@ impl Observer for Report {
                 plain(window.end())
             )),
             Event::PageRead { lane, count } => self.page_read(lane, count),
+            Event::Excluded { rule, rows } => self.excluded(rule, rows),
+            Event::Details { fate, rows } => self.details(fate, rows),
+            Event::DetailsRefused { sentence, pause } => self.details_refused(sentence, pause),
+            Event::DetailsRecovered => self.details_recovered(),
+            Event::LeftOut { names } => {
+                if let Some(names) = self.summary.left_out(names) {
+                    self.log.warning(format!(
+                        "Microsoft shows members of rows that this version does not know: {names}. As nobody \
+                         can tell what they hold, they are left out as long as `subject` or `addresses` \
+                         hides something. This is said once of each."
+                    ));
+                }
+            }
             Event::FirstSeen { lateness } => self.figures.lateness.observe(seconds(lateness)),
             Event::Standing(standing) => self.standing(&standing),
             Event::WindowRead { rows, new, .. } => {
@@ -274,6 +284,7 @@ impl Observer for Report {
                  followed, and do not end: all rows that Microsoft shows are delivered, and it counts as \
                  read until `settle_time` has it read again, if it does."
             )),
+            Event::MassMail { .. } | Event::MassMailDoubted { .. } => self.mass_mail(&event),
             Event::Outside { window, rows } => self.outside(window, rows),
             Event::Lost { loss } => self.lost(loss),
             Event::Found { window } => self.log.warning(format!(
@@ -329,11 +340,11 @@ impl Observer for Report {
                 self.figures.letters(stock);
                 self.heartbeat.dead_letters(stock.letters);
             }
-            Event::Marked { mark } => {
+            Event::CheckpointMoved { checkpoint } => {
                 self.heartbeat.succeeded(Side::Checkpoint);
                 // A quiet tenant's windows hold nothing to deliver: the run works all the same.
                 self.heartbeat.succeeded(Side::Run);
-                self.figures.mark.set(mark.timestamp());
+                self.figures.checkpoint.set(checkpoint.timestamp());
             }
             Event::BackfillBegun { range, resumed } => {
                 let how = if resumed { "goes on" } else { "begins" };
@@ -343,6 +354,18 @@ impl Observer for Report {
                 ));
             }
             Event::BackfillEnded { progress } => self.backfill_ended(progress),
+            Event::VerificationBegun { range, resumed } => {
+                let how = if resumed { "goes on" } else { "begins" };
+                self.log.info(format!(
+                    "A verification of the rows received from {range} {how}: it uses what the \
+                     collection leaves of the quota."
+                ));
+            }
+            Event::Verified { verdict } => verified(&self.log, verdict),
+            Event::VerificationEnded { range, progress } => {
+                verification_ended(&self.log, range, &progress.counts);
+            }
+            Event::StandingOrder(_) | Event::NightEnded(_) => self.nights(&event),
             Event::StoreFailed { error, .. } => {
                 self.heartbeat.failed(Side::Checkpoint);
                 self.log

@@ -8,23 +8,26 @@
 use std::{
     fmt,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use base::{Clock, http::chain};
 use chrono::{DateTime, Utc};
-use collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime, UnderWay};
-use rows::{Page, Window};
+use collect::{
+    ErrorClass, Lane, PendingRequest, Source, SourceError, SourceLimits, SourceTime,
+    verify::RowName,
+};
+use rows::{Page, Question};
 use sekoia::{Context, Log, RunError, Storage};
 use serde::Deserialize;
 
 use super::{
     change::Change,
     decision::{DecidedUnder, Decision, Passwords, SERVICE_FILE},
-    event,
-    source::{Reporting, Tracing},
+    details, event,
+    source::{GraphSource, Reporting, source_error},
     tenant::Origin,
     words::moment,
 };
@@ -76,7 +79,7 @@ pub(super) struct TwoServices {
     pub(super) terms: DecidedUnder,
     pub(super) reporting: Reporting,
     /// None when the settings do not suffice for it.
-    pub(super) graph: Option<Tracing>,
+    pub(super) graph: Option<GraphSource>,
     /// What a person is told when they do not: which setting is missing.
     pub(super) missing: &'static str,
     /// Of an account.
@@ -146,7 +149,7 @@ impl Services {
     }
 
     /// Microsoft Graph, when it is the one that is read.
-    fn graph(&self) -> Option<&Tracing> {
+    fn graph(&self) -> Option<&GraphSource> {
         let graph = self.parts.graph.as_ref();
         graph.filter(|_| self.is_graph.load(Ordering::Acquire))
     }
@@ -155,9 +158,9 @@ impl Services {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Microsoft Graph when it is the one that is read: since before, or from now on, as all that speaks
-    /// for it is there.
-    async fn successor(&self) -> Result<Option<&Tracing>, SourceError> {
+    /// Microsoft Graph when it is the one that is read: since before, or from now on, as all that
+    /// speaks for it is there.
+    async fn successor(&self) -> Result<Option<&GraphSource>, SourceError> {
         if self.graph().is_none() && self.change().wants_graph() {
             let changed = self.change_over().await;
             self.remember().await;
@@ -192,7 +195,7 @@ impl Services {
             if !error.is_held() {
                 self.change().tried(now.instant);
             }
-            return Err(failed(graph.error(&error)));
+            return Err(failed(source_error(&error)));
         }
         // The Reporting Web Service may have answered meanwhile.
         let Some(evidence) = self.change().evidence() else {
@@ -202,7 +205,7 @@ impl Services {
         if let Err(error) = decision.keep(&self.storage).await {
             self.change().tried(now.instant);
             return Err(failed(SourceError {
-                remedy: Remedy::Retry { after: None },
+                class: ErrorClass::Transient { after: None },
                 sentence: format!(
                     "it answers, but that it is read from now on cannot be kept: {}",
                     chain(&error)
@@ -232,7 +235,7 @@ impl Services {
             Err(error) => error,
         };
         let ends = self.parts.choice == Choice::Auto && reporting.service.seems_ended(&error);
-        let mut error = reporting.error(&error);
+        let mut error = source_error(&error);
         if ends && self.parts.graph.is_some() {
             let now = self.clock.reading();
             self.change().refused(now, &error.sentence);
@@ -248,11 +251,11 @@ impl Services {
 
     async fn page_of_reporting(
         &self,
-        window: Window,
+        question: Question,
         link: Option<&ServiceLink>,
     ) -> Result<Page<ServiceLink>, SourceError> {
         let link = link.filter(|link| !link.by_graph).map(|link| &link.link);
-        let page = self.parts.reporting.service.page(window, link).await;
+        let page = self.parts.reporting.service.page(question, link).await;
         let page = self.judge(page);
         self.remember().await;
         Ok(page?.map_next(|link| ServiceLink {
@@ -275,19 +278,22 @@ impl Source for Services {
     async fn page(
         &self,
         lane: Lane,
-        window: Window,
+        question: Question,
         link: Option<ServiceLink>,
     ) -> Result<Page<ServiceLink>, SourceError> {
         let graph = match self.successor().await? {
             Some(graph) => graph,
-            None => match self.page_of_reporting(window, link.as_ref()).await {
+            None => match self
+                .page_of_reporting(question.clone(), link.as_ref())
+                .await
+            {
                 Ok(page) => return Ok(page),
                 Err(error) => self.successor().await?.ok_or(error)?,
             },
         };
         // A link of the other service leads nowhere here: the window is read from its first page on.
         let link = link.filter(|link| link.by_graph).map(|link| link.link);
-        let page = graph.page(lane, window, link).await;
+        let page = graph.page(lane, question, link).await;
         self.remember().await;
         Ok(page?.map_next(|link| ServiceLink {
             by_graph: true,
@@ -302,7 +308,7 @@ impl Source for Services {
         }
     }
 
-    fn oldest_request(&self) -> Option<UnderWay> {
+    fn oldest_request(&self) -> Option<PendingRequest> {
         let graph = self.parts.graph.as_ref();
         let of_graph = graph.and_then(Source::oldest_request);
         let of_reporting = self.parts.reporting.oldest_request();
@@ -339,6 +345,25 @@ impl Source for Services {
             graph.close().await;
         }
         self.remember().await;
+    }
+
+    async fn details(
+        &self,
+        name: RowName,
+        received: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, SourceError> {
+        match self.graph() {
+            Some(graph) => graph.details(name, received).await,
+            None => details::ask(&self.parts.reporting.details, name, received).await,
+        }
+    }
+
+    fn name(&self, event: &[u8]) -> RowName {
+        event::name(event)
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        event::trace_id(event)
     }
 
     fn shorten(&self, event: &str, most: usize) -> Option<String> {

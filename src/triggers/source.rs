@@ -2,39 +2,49 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use base::{Clock, http::chain};
+use base::http::chain;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{Lane, Remedy, Source, SourceError, SourceLimits, SourceTime, UnderWay};
+use collect::{
+    ErrorClass, Lane, PendingRequest, Source, SourceError, SourceLimits, SourceTime,
+    verify::RowName,
+};
 use microsoft::{
-    Allowance, Class, Concern, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share,
-    Urgency,
+    Allowance, Details, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share, Urgency,
 };
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use rows::{Page, Window};
+use rows::{Page, Question};
 use sekoia::{Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
 use tokio::{task, time::Instant};
 
-use super::{event, formats::VERSION, words::moment};
+use super::{details, event, formats::VERSION, words::moment};
 
 /// How far back the Reporting Web Service keeps rows (reference A.6).
 pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);
+
+/// Of a message with more recipients Microsoft may show no more in a window (reference B.4).
+const RECIPIENTS_SHOWN: u32 = 1000;
 
 /// The Reporting Web Service as a part of a source.
 #[derive(Debug)]
 pub(super) struct Reporting {
     pub(super) service: ReportingService,
-    pub(super) clock: Clock,
+    pub(super) details: Details,
 }
 
 impl Reporting {
+    pub(super) fn new(service: ReportingService) -> Self {
+        let details = service.details();
+        Self { service, details }
+    }
+
     /// Pages hold 2000 rows, and a query ends with an error after about 500 of them
     /// (reference A.5).
     pub(super) fn limits(&self) -> SourceLimits {
@@ -46,21 +56,17 @@ impl Reporting {
             // No quota is known: about as much as two readers get at 2 s a page.
             share: 270,
             pages_per_window: 250,
+            recipients_shown: RECIPIENTS_SHOWN,
             latency: self.service.latency(),
         }
     }
 
-    pub(super) fn oldest_request(&self) -> Option<UnderWay> {
-        self.service.oldest_request().map(under_way)
+    pub(super) fn oldest_request(&self) -> Option<PendingRequest> {
+        self.service.oldest_request()
     }
 
     pub(super) fn time(&self) -> SourceTime {
         source_time(self.service.time())
-    }
-
-    /// What follows from an error of its service.
-    pub(super) fn error(&self, error: &microsoft::Error) -> SourceError {
-        source_error(error, self.clock.now())
     }
 }
 
@@ -69,29 +75,9 @@ fn source_time(time: ServiceTime) -> SourceTime {
     SourceTime { now, certain, skew }
 }
 
-fn under_way(request: microsoft::UnderWay) -> UnderWay {
-    let microsoft::UnderWay { since, limit } = request;
-    UnderWay { since, limit }
-}
-
-fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
-    let remedy = match error.class() {
-        Class::Outage => Remedy::Outage,
-        Class::Throttled { retry_after } => Remedy::Throttled { after: retry_after },
-        Class::Transient { retry_after } => Remedy::Retry { after: retry_after },
-        Class::Unreadable => Remedy::Unreadable,
-        Class::Narrow => Remedy::Narrow,
-        Class::OutOfReach { days } => Remedy::TooOld {
-            oldest: days.and_then(|days| now.checked_sub_signed(TimeDelta::days(days.into()))),
-        },
-        // Not the question is refused, but the account or app that asks.
-        Class::Refused if error.concern() != Concern::Query => Remedy::Refused {
-            heals: error.concern() == Concern::ServicePrincipal,
-        },
-        Class::Refused => Remedy::Person,
-    };
+pub(super) fn source_error(error: &microsoft::Error) -> SourceError {
     SourceError {
-        remedy,
+        class: error.class(),
         sentence: chain(error),
         label: error.label(),
         may_be_too_wide: error.may_be_too_wide(),
@@ -100,10 +86,10 @@ fn source_error(error: &microsoft::Error, now: DateTime<Utc>) -> SourceError {
 
 /// Microsoft Graph as a source.
 #[derive(Debug)]
-pub(super) struct Tracing {
+pub(super) struct GraphSource {
     graph: Graph,
+    details: Option<Details>,
     limiter: Limiter,
-    clock: Clock,
     storage: Storage,
     log: Log,
     /// How many links had been repaired when that was looked at last.
@@ -141,11 +127,10 @@ impl UsedQuota {
 /// They are kept at most this often: pages can come faster than a disk is to be written.
 const REMEMBERING: Duration = Duration::from_secs(1);
 
-impl Tracing {
+impl GraphSource {
     pub(super) fn new(
         graph: Graph,
         limiter: Limiter,
-        clock: Clock,
         storage: Storage,
         log: Log,
         metrics: &Metrics,
@@ -164,9 +149,9 @@ impl Tracing {
                 "When all of `quota` is allowed again; 0 when it is",
                 Gauge::default(),
             ),
+            details: graph.details(),
             graph,
             limiter,
-            clock,
             storage,
             log,
             repaired: Mutex::new(0),
@@ -184,11 +169,6 @@ impl Tracing {
         let told = self.graph.ask_time().await;
         self.remember_quota().await;
         told
-    }
-
-    /// What follows from an error of its service.
-    pub(super) fn error(&self, error: &microsoft::Error) -> SourceError {
-        source_error(error, self.clock.now())
     }
 
     /// The quota as the last run left it; unused when that is not known.
@@ -286,28 +266,28 @@ impl Tracing {
     }
 }
 
-impl Source for Tracing {
+impl Source for GraphSource {
     type Link = Link;
 
     async fn page(
         &self,
         lane: Lane,
-        window: Window,
+        question: Question,
         link: Option<Link>,
     ) -> Result<Page<Link>, SourceError> {
         let urgency = match lane {
             Lane::Live => Urgency::Now,
-            Lane::Settle | Lane::Backlog | Lane::Backfill => Urgency::Later,
+            Lane::Settle | Lane::Backlog | Lane::Backfill | Lane::Verify => Urgency::Later,
         };
-        let page = self.graph.page(window, link.as_ref(), urgency).await;
+        let page = self.graph.page(question, link.as_ref(), urgency).await;
         self.remember_quota().await;
         self.say_repairs();
         self.say_allowance();
-        page.map_err(|error| self.error(&error))
+        page.map_err(|error| source_error(&error))
     }
 
-    fn oldest_request(&self) -> Option<UnderWay> {
-        self.graph.oldest_request().map(under_way)
+    fn oldest_request(&self) -> Option<PendingRequest> {
+        self.graph.oldest_request()
     }
 
     fn limits(&self) -> SourceLimits {
@@ -321,8 +301,40 @@ impl Source for Tracing {
             rows_per_page: 5000,
             share: self.limiter.share(),
             pages_per_window: 300,
+            recipients_shown: RECIPIENTS_SHOWN,
             latency: self.graph.latency(),
         }
+    }
+
+    fn name(&self, event: &[u8]) -> RowName {
+        event::name(event)
+    }
+
+    async fn details(
+        &self,
+        name: RowName,
+        received: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, SourceError> {
+        if self.limiter.allowance().is_some() {
+            return Err(SourceError {
+                class: ErrorClass::Throttled { after: None },
+                sentence: "Microsoft has refused requests for the quota's sake, and what it allows is for \
+                           rows"
+                    .to_owned(),
+                label: "quota",
+                may_be_too_wide: false,
+            });
+        }
+        let Some(details) = &self.details else {
+            return Ok(None);
+        };
+        let told = details::ask(details, name, received).await;
+        self.remember_quota().await;
+        told
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        event::trace_id(event)
     }
 
     fn shorten(&self, event: &str, most: usize) -> Option<String> {
@@ -334,7 +346,7 @@ impl Source for Tracing {
     }
 
     async fn ask_time(&self) -> Result<(), SourceError> {
-        self.ask().await.map_err(|error| self.error(&error))
+        self.ask().await.map_err(|error| source_error(&error))
     }
 
     fn leave_in(&self, task: task::Id) -> Option<Duration> {

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use collect::{
-    Checkpoint,
+    CheckpointStore,
     coverage::Stage,
     start::Position,
     timeline::{self, TIMELINE_FILE, Timeline},
@@ -23,17 +23,19 @@ use super::{
 /// The state file (contract O-05).
 pub(super) const STATE_FILE: &str = "context.json";
 
-/// Its key for the mark: everything received before it has been delivered.
-const MARK: &str = "most_recent_date_requested";
+/// Its key for the checkpoint: everything received before it has been delivered.
+const CHECKPOINT: &str = "most_recent_date_requested";
 
 /// The longest text of a position that is shown.
 const SHOWN: usize = 80;
 
 /// The position in these files, for people.
-pub(super) async fn mark(storage: &Storage) -> io::Result<Option<DateTime<Utc>>> {
+pub(super) async fn checkpoint(storage: &Storage) -> io::Result<Option<DateTime<Utc>>> {
     let found = Found::in_storage(storage).await;
     Ok(match found.map_err(io::Error::other)? {
-        Found::Mark { mark, .. } | Found::Instead { mark, .. } => Some(mark),
+        Found::Checkpoint { checkpoint, .. } | Found::Instead { checkpoint, .. } => {
+            Some(checkpoint)
+        }
         Found::Nothing | Found::Unusable(_) => None,
     })
 }
@@ -57,13 +59,13 @@ impl Kept {
         let position = match current {
             None => without("is missing"),
             Some(Err(reason)) => Position::Unusable(format!("{STATE_FILE} is broken: {reason}")),
-            Some(Ok(object)) => match mark_in(&object) {
+            Some(Ok(object)) => match checkpoint_in(&object) {
                 None => without("has none"),
-                Some(Ok(mark)) => Position::At(mark),
+                Some(Ok(checkpoint)) => Position::At(checkpoint),
                 Some(Err(text)) => Position::Unusable(format!("{text} is not a date")),
             },
         };
-        let copy = copy.and_then(|object| mark_in(&object)?.ok());
+        let copy = copy.and_then(|object| checkpoint_in(&object)?.ok());
         Ok(Self { position, copy })
     }
 }
@@ -74,8 +76,8 @@ pub(super) enum Found {
     /// There is no position.
     Nothing,
     /// A position.
-    Mark {
-        mark: DateTime<Utc>,
+    Checkpoint {
+        checkpoint: DateTime<Utc>,
         /// Whether the Python module left it.
         by_python: bool,
         /// What the timeline tells of what is before it; none without one.
@@ -85,7 +87,7 @@ pub(super) enum Found {
     Unusable(String),
     /// No usable position, why, and where a run goes on by what else is kept.
     Instead {
-        mark: DateTime<Utc>,
+        checkpoint: DateTime<Utc>,
         reason: String,
         witness: &'static str,
     },
@@ -103,7 +105,7 @@ pub(super) struct Delivered {
 impl Delivered {
     fn of(timeline: &Timeline) -> Self {
         let coverage = &timeline.coverage;
-        let (from, until) = (coverage.origin(), coverage.mark());
+        let (from, until) = (coverage.origin(), coverage.checkpoint());
         let mut at = from;
         let mut has_holes = false;
         for (window, stage) in coverage.intervals() {
@@ -130,11 +132,11 @@ impl Found {
             _ => None,
         };
         let timeline = timeline.filter(|timeline| timeline.coverage.has_begun());
-        let kept = timeline.as_ref().map(|timeline| timeline.mark);
+        let kept = timeline.as_ref().map(|timeline| timeline.checkpoint);
         let reason = match position {
-            Position::At(mark) => {
-                return Ok(Self::Mark {
-                    mark,
+            Position::At(checkpoint) => {
+                return Ok(Self::Checkpoint {
+                    checkpoint,
                     // This module keeps a copy, and the Python module does not.
                     by_python: copy.is_none(),
                     known: timeline.as_deref().map(Delivered::of),
@@ -145,12 +147,12 @@ impl Found {
         };
         Ok(match (kept, copy) {
             (Some(kept), copy) => Self::Instead {
-                mark: copy.map_or(kept, |copy| copy.min(kept)),
+                checkpoint: copy.map_or(kept, |copy| copy.min(kept)),
                 reason,
                 witness: TIMELINE_FILE,
             },
-            (None, Some(mark)) => Self::Instead {
-                mark,
+            (None, Some(checkpoint)) => Self::Instead {
+                checkpoint,
                 reason,
                 witness: "the last good copy",
             },
@@ -163,12 +165,12 @@ impl Found {
     /// Whether it is as it should be, what there is to say, and the same for machines. `begins`
     /// says where a run without a position begins.
     pub(super) fn tell(&self, now: DateTime<Utc>, begins: &str) -> (bool, String, Value) {
-        let facts = |mark: Option<DateTime<Utc>>, writer: Option<&str>| {
+        let facts = |checkpoint: Option<DateTime<Utc>>, writer: Option<&str>| {
             let from = match self {
-                Self::Mark { known, .. } => known.map(|known| known.from),
+                Self::Checkpoint { known, .. } => known.map(|known| known.from),
                 _ => None,
             };
-            json!({"complete_from": from, "complete_until": mark, "written_by": writer})
+            json!({"complete_from": from, "complete_until": checkpoint, "written_by": writer})
         };
         match self {
             Self::Nothing => (
@@ -176,8 +178,8 @@ impl Found {
                 format!("none yet: the first run {begins}"),
                 facts(None, None),
             ),
-            Self::Mark {
-                mark,
+            Self::Checkpoint {
+                checkpoint,
                 by_python,
                 known,
             } => {
@@ -186,19 +188,19 @@ impl Found {
                 } else {
                     ("this module", "message-trace")
                 };
-                let age = now - *mark;
+                let age = now - *checkpoint;
                 let is_past = age >= TimeDelta::zero();
-                let until = format!("{} ({} ago)", moment(*mark), span(age));
+                let until = format!("{} ({} ago)", moment(*checkpoint), span(age));
                 let text = if is_past {
                     match known {
-                        Some(known) if *mark > known.until => format!(
+                        Some(known) if *checkpoint > known.until => format!(
                             "of {writer}: somebody has set it to {until}; what was received from \
                              {} until {} is delivered",
                             moment(known.from),
                             moment(known.until)
                         ),
                         // A backup of it, or a wish: from there on it is read again.
-                        Some(known) if *mark <= known.from => {
+                        Some(known) if *checkpoint <= known.from => {
                             format!("of {writer}: the collection goes on at {until}")
                         }
                         Some(known) => {
@@ -219,10 +221,10 @@ impl Found {
                     format!(
                         "the position that {writer} left is in the future, at {}: check the clock \
                          of this machine",
-                        moment(*mark)
+                        moment(*checkpoint)
                     )
                 };
-                (is_past, text, facts(Some(*mark), Some(name)))
+                (is_past, text, facts(Some(*checkpoint), Some(name)))
             }
             Self::Unusable(reason) => {
                 let text = format!(
@@ -233,24 +235,24 @@ impl Found {
                 (false, text, facts(None, None))
             }
             Self::Instead {
-                mark,
+                checkpoint,
                 reason,
                 witness,
             } => {
                 let text = format!(
                     "the position cannot be used ({reason}): a run puts it right, and goes on at \
                      {}, as {witness} tells",
-                    moment(*mark)
+                    moment(*checkpoint)
                 );
-                (true, text, facts(Some(*mark), Some("message-trace")))
+                (true, text, facts(Some(*checkpoint), Some("message-trace")))
             }
         }
     }
 }
 
-/// The mark in a state; what stands in its place when it is not a date.
-fn mark_in(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
-    let value = object.get(MARK)?;
+/// The checkpoint in a state; what stands in its place when it is not a date.
+fn checkpoint_in(object: &Map<String, Value>) -> Option<Result<DateTime<Utc>, String>> {
+    let value = object.get(CHECKPOINT)?;
     let date = value.as_str().and_then(parse);
     Some(date.ok_or_else(|| {
         let text = value.to_string();
@@ -272,18 +274,18 @@ fn parse(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// As Python's `isoformat` writes it, so that the Python module can go on from here.
-fn text(mark: DateTime<Utc>) -> String {
-    mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string()
+fn text(checkpoint: DateTime<Utc>) -> String {
+    checkpoint.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string()
 }
 
 /// A state file with this position.
-pub(super) fn with_mark(mark: DateTime<Utc>) -> String {
-    json!({ MARK: text(mark) }).to_string()
+pub(super) fn with_checkpoint(checkpoint: DateTime<Utc>) -> String {
+    json!({ CHECKPOINT: text(checkpoint) }).to_string()
 }
 
-/// Keeps the mark in the state file, and whose it is once a token has told that.
+/// Keeps the checkpoint in the state file, and whose it is once a token has told that.
 #[derive(Debug)]
-pub(super) struct MarkKeeper {
+pub(super) struct ContextFile {
     state: StateFile,
     /// Taken away when one of them has told.
     tokens: Vec<Arc<TokenCache>>,
@@ -292,7 +294,7 @@ pub(super) struct MarkKeeper {
     is_first: bool,
 }
 
-impl MarkKeeper {
+impl ContextFile {
     pub(super) fn new(
         state: StateFile,
         tokens: Vec<Arc<TokenCache>>,
@@ -308,9 +310,9 @@ impl MarkKeeper {
     }
 }
 
-impl Checkpoint for MarkKeeper {
-    async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
-        self.state.set(MARK, text(mark));
+impl CheckpointStore for ContextFile {
+    async fn save(&mut self, checkpoint: DateTime<Utc>) -> io::Result<()> {
+        self.state.set(CHECKPOINT, text(checkpoint));
         self.state.set(STATE_VERSION, VERSION);
         self.state.save().await.map_err(io::Error::other)?;
         if self.is_first {

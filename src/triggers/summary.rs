@@ -1,12 +1,19 @@
 //! One line a minute that tells a person how the collection stands.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{PageCount, Standing};
 use microsoft::BOUND;
+use rows::exclude::Rule;
 
-use super::words;
+use super::{
+    unwanted::{self, Taken},
+    words,
+};
 
 /// A line is written at most this often.
 const PERIOD: TimeDelta = TimeDelta::minutes(1);
@@ -40,6 +47,12 @@ struct State {
     said_outside: Option<DateTime<Utc>>,
     /// Rows outside of their window since then.
     outside: usize,
+    said_greedy: Option<DateTime<Utc>>,
+    /// Rows since then that would have been sent without rules, and what each rule took of them.
+    wanted: u64,
+    taken: Taken,
+    /// Members of rows that nobody knows, of which that was said.
+    said_members: BTreeSet<String>,
 }
 
 /// Something to say.
@@ -60,10 +73,32 @@ impl Summary {
         state.count.new += page.new;
         state.count.late += page.late;
         state.count.changed += page.changed;
+        state.wanted += page.sent() as u64;
     }
 
-    /// Rows were shown for a window in which they were not received. How many since that was said last,
-    /// when it is to be said again.
+    /// Members of rows were left out: the names that were not told before.
+    pub(super) fn left_out(&self, names: &BTreeSet<String>) -> Option<String> {
+        /// More names are not told: nobody reads so many.
+        const MOST: usize = 50;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST.saturating_sub(state.said_members.len());
+        let new = names.difference(&state.said_members).take(room);
+        let new: Vec<String> = new.cloned().collect();
+        let told = (!new.is_empty()).then(|| new.join(", "));
+        state.said_members.extend(new);
+        told
+    }
+
+    /// A rule took rows out.
+    pub(super) fn excluded(&self, rule: Rule, rows: u64) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.count.excluded += usize::try_from(rows).unwrap_or(usize::MAX);
+        state.wanted += rows;
+        *state.taken.entry(rule).or_default() += rows;
+    }
+
+    /// Rows were shown for a window in which they were not received. How many since that was said
+    /// last, when it is to be said again.
     pub(super) fn outside(&self, rows: usize, now: DateTime<Utc>) -> Option<usize> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.outside += rows;
@@ -85,10 +120,10 @@ impl Summary {
             .filter(|_| due(&mut state.said_coarse, now));
         let coarse = coarse.map(|factor| {
             Line::Warning(format!(
-                "There are more rows than can be read again in time with a quarter of the quota: \
-                 late rows and changed statuses arrive about {factor:.0} times later than they \
-                 should. Nothing is lost, and new rows are not affected. Raise `quota` if it is \
-                 below 90, or lower `settle_time`."
+                "There are more rows than can be read again in time with what is left of the \
+                 quota: some late rows and changed statuses arrive up to about {factor:.0} times \
+                 later than they should. Nothing is lost, and new rows are not affected. Raise \
+                 `quota` if it is below 90, or lower `settle_time`."
             ))
         });
         let better = standing.better_settle_time;
@@ -127,7 +162,8 @@ impl Summary {
                 false => Line::Warning(text),
             }
         });
-        [progress, coarse, better, skew]
+        let greedy = state.greedy(now).map(Line::Warning);
+        [progress, coarse, better, skew, greedy]
             .into_iter()
             .flatten()
             .collect()
@@ -135,6 +171,18 @@ impl Summary {
 }
 
 impl State {
+    /// Which rules take more than half of the rows.
+    fn greedy(&mut self, now: DateTime<Utc>) -> Option<String> {
+        let told = unwanted::greedy(&self.taken, self.wanted)?;
+        due(&mut self.said_greedy, now).then(|| {
+            (self.wanted, self.taken) = Default::default();
+            format!(
+                "More than half of the rows are not sent: {told}. If that is not what is wanted, change the \
+                 setting: what is still read again is delivered then. This is said once a day."
+            )
+        })
+    }
+
     fn progress(
         &mut self,
         standing: &Standing,
@@ -144,7 +192,8 @@ impl State {
         // The first moment has nothing to tell yet.
         let since = *self.since.get_or_insert(now);
         let passed = now - since;
-        let eventful = self.count.sent() > 0 || standing.missing > TimeDelta::zero();
+        let eventful =
+            self.count.sent() + self.count.excluded > 0 || standing.missing > TimeDelta::zero();
         let period = match (self.begun, eventful) {
             // The first line comes soon, for whoever has just started it.
             (false, true) => EARLY,
@@ -160,7 +209,12 @@ impl State {
             "since the start".to_owned()
         };
         self.begun = true;
-        let PageCount { late, changed, .. } = self.count;
+        let PageCount {
+            late,
+            changed,
+            excluded,
+            ..
+        } = self.count;
         let rows = self.count.sent();
         self.count = PageCount::default();
         self.since = Some(now);
@@ -181,9 +235,13 @@ impl State {
                 )
             }
         };
+        let excluded = match excluded {
+            0 => String::new(),
+            excluded => format!("{excluded} excluded, "),
+        };
         Some(format!(
-            "{state}: {rows} rows {lately}, {late} late, {changed} with a changed status, backlog \
-             {backlog}."
+            "{state}: {rows} rows {lately}, {late} late, {changed} with a changed status, \
+             {excluded}backlog {backlog}."
         ))
     }
 }
@@ -227,7 +285,7 @@ mod tests {
 
     fn standing() -> Standing {
         Standing {
-            mark: at(0),
+            checkpoint: at(0),
             oldest_missing: None,
             missing: TimeDelta::zero(),
             gaps: 0,

@@ -7,13 +7,17 @@
 //! with what is known of delivered rows, so that none is sent twice, and goes back far enough to skip
 //! none.
 
+mod subject;
+
 use chrono::{DateTime, Utc};
 use collect::{journal, timeline::TIMELINE_FILE};
-use sekoia::{Effective, Log, RunError, Storage, StorageError};
+use sekoia::{Log, RunError, Storage, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(super) use self::subject::Origin;
+pub(crate) use self::subject::Subject;
 use super::{
     formats::VERSION,
     state::{self, STATE_FILE},
@@ -24,93 +28,6 @@ pub(super) const TENANT_FILE: &str = "tenant.json";
 
 /// Where the folders of other tenants are.
 pub(super) const FOLDERS: &str = "tenants/";
-
-/// The longest part of a folder's name.
-const LONGEST_NAME: usize = 100;
-
-/// Where rows come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Origin {
-    /// Microsoft Graph.
-    Graph,
-    /// The Reporting Web Service.
-    Reporting,
-}
-
-impl Origin {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Graph => "graph",
-            Self::Reporting => "reporting",
-        }
-    }
-
-    const fn title(self) -> &'static str {
-        match self {
-            Self::Graph => "Microsoft Graph",
-            Self::Reporting => "Reporting Web Service",
-        }
-    }
-}
-
-/// Whose mail the settings are about, and by which service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subject {
-    /// A GUID or a domain, in small letters.
-    tenant: String,
-    origin: Origin,
-}
-
-impl Subject {
-    /// Of a tenant, as a person writes it.
-    pub(super) fn new(tenant: &str, origin: Origin) -> Self {
-        let tenant = tenant.trim().to_lowercase();
-        let tenant = match Uuid::parse_str(&tenant) {
-            Ok(guid) => guid.to_string(),
-            Err(_) => tenant,
-        };
-        Self { tenant, origin }
-    }
-
-    /// Of an account, whose domain stands for its tenant.
-    pub(super) fn of_account(account: &str) -> Self {
-        let domain = account
-            .rsplit_once('@')
-            .map_or(account, |(_, domain)| domain);
-        Self::new(domain, Origin::Reporting)
-    }
-
-    /// Of the settings of a trigger; none when they name nobody.
-    pub(crate) fn of_settings(command: &str, values: &[Effective]) -> Option<Self> {
-        let text = |name: &str| {
-            let found = values
-                .iter()
-                .find(|one| one.object.is_some() && one.name == name);
-            let text = found?.value.as_ref()?.as_str()?;
-            Some(text.to_owned()).filter(|text| !text.is_empty())
-        };
-        let app = |origin| text("tenant_id").map(|tenant| Self::new(&tenant, origin));
-        match command {
-            "message_trace_graph" => app(Origin::Graph),
-            "message_trace_oauth" => app(Origin::Reporting),
-            _ => text("account_name").map(|account| Self::of_account(&account)),
-        }
-    }
-
-    /// The folder of a state that is not the first.
-    fn folder(&self) -> String {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-        let mut name: String = self.tenant.chars().filter(|c| plain(*c)).collect();
-        name.truncate(LONGEST_NAME);
-        if name != self.tenant || name.starts_with('.') || name.is_empty() {
-            let mut hash = crc32fast::Hasher::new();
-            hash.update(self.tenant.as_bytes());
-            name = format!("x{name}-{:08x}", hash.finalize());
-        }
-        format!("{FOLDERS}{name}/{}", self.origin.word())
-    }
-}
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -403,12 +320,14 @@ async fn begin_with(
     if taken == Taken::All {
         return Ok("it is the same mail, so that it goes on where that one stands".to_owned());
     }
-    let mark = state::mark(&other).await.map_err(RunError::failed)?;
+    let checkpoint = state::checkpoint(&other).await.map_err(RunError::failed)?;
     let since = match taken {
-        Taken::Rows => mark.map_or(first, |mark| mark.min(first)),
-        Taken::All | Taken::Position => mark.unwrap_or(first),
+        Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),
+        Taken::All | Taken::Position => checkpoint.unwrap_or(first),
     };
-    files.write(STATE_FILE, state::with_mark(since)).await?;
+    files
+        .write(STATE_FILE, state::with_checkpoint(since))
+        .await?;
     Ok(format!(
         "it cannot be told whether both are the same tenant, so that it goes on at {since}, and does \
          not send again what is known to that one"

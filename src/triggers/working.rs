@@ -4,12 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{Activity, Busy, Lane, QuotaUse, Source, WaitsFor};
+use collect::{Activity, Busy, DetailsFate, Lane, QuotaUse, Source, WaitsFor};
+use rows::exclude::Rule;
 use sekoia::Heartbeat;
 use serde_json::{Value, json};
 use tokio::{task, time::Instant};
 
-use super::eta::Eta;
+use super::{
+    details::{self, Fates},
+    eta::Eta,
+    hiding::Words,
+    unwanted::{self, Taken},
+};
 
 /// Keeps what the fetch loop has said last; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,22 @@ struct Now {
     /// When nothing is missing any more, at the pace of late.
     caught_up: Option<DateTime<Utc>>,
     eta: Eta,
+    /// What is hidden of the others.
+    hidden: Words,
+    /// Rows that each rule took out since the start.
+    excluded: Taken,
+    /// Of rows with which statuses details are wanted, and how they have gone since the start.
+    details: (Vec<String>, Fates),
+    mass_mail: MassCounts,
+}
+
+/// What asking for messages with many recipients has come to since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct MassCounts {
+    messages: u64,
+    given_up: u64,
+    /// Rows that no window had shown before.
+    rows: u64,
 }
 
 impl Working {
@@ -47,6 +69,38 @@ impl Working {
         caught_up
     }
 
+    /// So much is hidden of rows.
+    pub(super) fn hides(&self, words: Words) {
+        self.lock().hidden = words;
+    }
+
+    /// A rule has taken out so many rows more.
+    pub(super) fn excludes(&self, rule: Rule, rows: u64) {
+        *self.lock().excluded.entry(rule).or_default() += rows;
+    }
+
+    /// Details are wanted of rows with these statuses.
+    pub(super) fn inquires(&self, statuses: &[String]) {
+        self.lock().details.0 = statuses.to_vec();
+    }
+
+    /// So many rows more have gone like this.
+    pub(super) fn details(&self, fate: DetailsFate, rows: u64) {
+        *self.lock().details.1.entry(fate).or_default() += rows;
+    }
+
+    /// A message was asked for by its id, which has shown so many rows that were not known.
+    pub(super) fn completes(&self, rows: u64) {
+        let counts = &mut self.lock().mass_mail;
+        counts.messages += 1;
+        counts.rows += rows;
+    }
+
+    /// The same was no use.
+    pub(super) fn gives_up(&self) {
+        self.lock().mass_mail.given_up += 1;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Now> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,6 +113,7 @@ pub(super) const fn lane(lane: Lane) -> &'static str {
         Lane::Settle => "settling",
         Lane::Backlog => "backlog",
         Lane::Backfill => "backfill",
+        Lane::Verify => "verification",
     }
 }
 
@@ -71,6 +126,10 @@ fn told(
     let Now {
         activity,
         caught_up,
+        excluded,
+        hidden,
+        details: (statuses, fates),
+        mass_mail,
         ..
     } = state;
     let lanes = activity.busy.iter().map(|busy| {
@@ -120,6 +179,15 @@ fn told(
         "caught_up": caught_up,
         "batches_on_their_way": activity.batches,
         "allowance": allowance,
+        "excluded": unwanted::facts(excluded),
+        "details": details::facts(statuses, fates),
+        "mass_mail": {
+            "messages": mass_mail.messages,
+            "rows_only_by_id": mass_mail.rows,
+            "given_up": mass_mail.given_up,
+            "windows_waiting": activity.completing,
+        },
+        "hidden": {"subject": hidden.subject, "addresses": hidden.addresses},
     })
 }
 
@@ -151,6 +219,7 @@ mod tests {
             ],
             next: None,
             batches: 4,
+            completing: 2,
         };
         let allowance = QuotaUse {
             share: 90,
@@ -184,5 +253,6 @@ mod tests {
         assert_eq!(told["lanes"][0]["window"]["from"], "2026-11-18T11:05:40Z");
         assert_eq!(told["allowance"]["allowed_in_5_minutes"], 68);
         assert_eq!(told["batches_on_their_way"], 4);
+        assert_eq!(told["mass_mail"]["windows_waiting"], 2);
     }
 }

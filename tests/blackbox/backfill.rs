@@ -3,7 +3,7 @@
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Endpoint, NewRow, Scope};
+use emulator::{Endpoint, Fault, NewRow, Scope};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -62,9 +62,9 @@ fn doubled(world: &World) -> u64 {
 
 /// Waits until the trigger has come to now.
 async fn up_to_date(world: &World) {
-    until("the mark is at the edge", || {
+    until("the checkpoint is at the edge", || {
         world.data().join("context.json").exists()
-            && world.mark() > world.now() - TimeDelta::minutes(1)
+            && world.checkpoint() > world.now() - TimeDelta::minutes(1)
     })
     .await;
 }
@@ -117,14 +117,14 @@ async fn beside_a_running_trigger_both_get_every_row_once() {
     let world = slow(3_000).await;
     let mut process = world.start();
     up_to_date(&world).await;
-    let mark = world.mark();
+    let checkpoint = world.checkpoint();
     let work = backfill(&world, &["--from", "-3d"]);
     let watch = async {
         process.prints("A backfill of the rows received from").await;
         world
             .emulator
             .add_row(NewRow::new(world.now(), "new@contoso.example"));
-        until("the newest rows come", || world.mark() > mark).await;
+        until("the newest rows come", || world.checkpoint() > checkpoint).await;
         assert_eq!(progress(&world)["phase"], "running", "beside it");
     };
     let (said, ()) = tokio::join!(work, watch);
@@ -445,8 +445,8 @@ async fn forgotten_rows_are_delivered_again_only_when_that_is_wanted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_another_module_s_position_all_is_sent_and_that_is_said() {
     let world = two_days(1_000).await;
-    let (mark, at) = ago(&world, 20);
-    world.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    let (checkpoint, at) = ago(&world, 20);
+    world.write_state(&json!({"most_recent_date_requested": checkpoint}).to_string());
     let ((from, start), (to, end)) = (ago(&world, 30), ago(&world, 10));
     let said = backfill(&world, &["--from", &from, "--to", &to]).await;
     assert_eq!(said.code, Some(0), "{said}");
@@ -459,14 +459,14 @@ async fn before_another_module_s_position_all_is_sent_and_that_is_said() {
         world.emulator.rows(start, end).len() as u64
     );
     assert!(
-        world.mark() == end && at < end,
+        world.checkpoint() == end && at < end,
         "the gap behind it is closed"
     );
 
     // The live edge stays where it was, and nothing between is lost.
     let ((from, _), (to, _)) = (ago(&world, 6), ago(&world, 3));
     let said = backfill(&world, &["--from", &from, "--to", &to]).await;
-    assert_eq!((said.code, world.mark()), (Some(0), end), "{said}");
+    assert_eq!((said.code, world.checkpoint()), (Some(0), end), "{said}");
     let mut process = world.start();
     let scope = Scope {
         received_from: Some(start),
@@ -625,4 +625,16 @@ async fn one_that_has_not_ended_is_told() {
     assert_eq!(said.code, Some(0), "{said}");
     let said = world.says(&["status"]).await;
     assert!(!said.stdout.contains("\nbackfill"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_counts_as_read_while_microsoft_does_not_answer() {
+    let world = two_days(100).await;
+    let outage = Fault::status(503).times(1000);
+    world.emulator.fault(Endpoint::Report, outage);
+    let mut work = Process::start(command(&world, &["--from", "-5h", "--dry-run"]));
+    work.prints("0 new, 0 known").await;
+    assert!(work.output().contains("  0 %  0 new"), "{}", work.output());
+    assert!(!work.output().contains("100 %"), "{}", work.output());
+    work.kill().await;
 }

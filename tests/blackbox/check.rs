@@ -405,8 +405,8 @@ async fn beside_a_running_trigger_it_tells_what_was_delivered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_state_that_a_run_would_begin_with() {
     let world = World::graph(0).await;
-    let mark = (world.now() - TimeDelta::minutes(200)).to_rfc3339();
-    world.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+    let checkpoint = (world.now() - TimeDelta::minutes(200)).to_rfc3339();
+    world.write_state(&json!({"most_recent_date_requested": checkpoint}).to_string());
     let said = world.says(&["check"]).await;
     assert!(
         said.stdout
@@ -595,6 +595,80 @@ async fn a_permission_has_one_outcome() {
     assert_eq!(told.len(), 1, "{said}");
     assert!(
         said.code == Some(15) || told[0].starts_with("pass"),
+        "{said}"
+    );
+}
+
+/// The lines of JSON until one of this check, of a process that is still at work.
+async fn lines_until(
+    lines: &mut tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStdout>>,
+    check: &str,
+) -> Vec<Value> {
+    let mut found: Vec<Value> = Vec::new();
+    while found.last().is_none_or(|line| line["check"] != check) {
+        let line = tokio::time::timeout(crate::world::PATIENCE, lines.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("waited in vain for {check}: {found:#?}"));
+        found.push(serde_json::from_str(&line.unwrap().expect("no end")).unwrap());
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_get_each_line_as_soon_as_it_was_tried() {
+    let world = World::graph(3).await;
+    // The query is never answered.
+    world
+        .emulator
+        .configure(|settings| settings.graph.latency_ms = 86_400_000);
+    let mut command = world.command_named("check");
+    command
+        .arg("--json-lines")
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true);
+    let mut checking = command.spawn().unwrap();
+    let out = tokio::io::BufReader::new(checking.stdout.take().unwrap());
+    let mut out = tokio::io::AsyncBufReadExt::lines(out);
+    let found = lines_until(&mut out, "clock").await;
+    assert_eq!(found[0]["check"], "settings", "{found:#?}");
+    for line in &found {
+        assert_eq!(line["outcome"], "pass", "{line}");
+        assert!(
+            line["text"].is_string() && line["facts"].is_object(),
+            "{line}"
+        );
+    }
+    until("the query is asked", || world.count(Endpoint::Graph) > 0).await;
+    assert_eq!(checking.try_wait().unwrap(), None);
+    checking.kill().await.unwrap();
+
+    world
+        .emulator
+        .configure(|settings| settings.graph.latency_ms = 0);
+    world.configure(json!({"intake_key": "another-key"}));
+    let said = world.says(&["check", "--json-lines"]).await;
+    let lines: Vec<Value> = said
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [found @ .., outcome] = lines.as_slice() else {
+        panic!("no lines: {said}")
+    };
+    let expected = json!({"trigger": world.name(), "passed": false, "exit_code": 18});
+    assert_eq!((outcome, said.code), (&expected, Some(18)), "{said}");
+    let whole = world.says(&["check", "--json"]).await;
+    let whole: Value = serde_json::from_str(&whole.stdout).unwrap();
+    let names = |list: &[Value]| -> Vec<(Value, Value)> {
+        let name = |line: &Value| (line["check"].clone(), line["outcome"].clone());
+        list.iter().map(name).collect()
+    };
+    assert_eq!(names(found), names(whole["checks"].as_array().unwrap()));
+
+    world.configure(json!({"frequency": 3}));
+    let said = world.says(&["check", "--json-lines"]).await;
+    assert_eq!(
+        (said.code, said.stdout.lines().count()),
+        (Some(10), 2),
         "{said}"
     );
 }

@@ -184,8 +184,10 @@ async fn every_query_returns_data() {
     world.emulator.add_row(huge.subject(&"x".repeat(251_000)));
     let TestCertificate { certificate, key } = TestCertificate::generate();
     let pem = format!("{certificate}{key}");
-    world
-        .configure(json!({"credential": "certificate", "client_secret": null, "certificate": pem}));
+    world.configure(
+        json!({"credential": "certificate", "client_secret": null, "certificate": pem,
+            "exclude_recipients": ["*@eu.contoso.example"], "details": ["failed"]}),
+    );
     world
         .emulator
         .configure(|settings| settings.identity.apps[0].certificates.push(certificate));

@@ -113,8 +113,8 @@ async fn an_event_over_the_limit_is_a_dead_letter_and_a_copy_with_its_subject_cu
     let discarded = "symphony_module_common_discarded_events_total{";
     process.reaches(discarded, 1.0).await;
     // It is passed, and not tried again.
-    until("the mark moves past it", || {
-        world.mark() > world.now() - TimeDelta::minutes(1)
+    until("the checkpoint moves past it", || {
+        world.checkpoint() > world.now() - TimeDelta::minutes(1)
     })
     .await;
     process.stop().await;

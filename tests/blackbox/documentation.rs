@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emulator::{Discretion, NewRow, Status};
 use serde_json::json;
 
 use crate::{
@@ -97,8 +98,20 @@ fn alerts(rules: &str) -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_metric_is_explained_and_has_an_alert() {
     let world = World::graph(30).await;
+    let rules =
+        json!({"exclude_recipients": ["archive@contoso.example"], "details": ["quarantined"]});
+    world.configure(rules.clone());
+    let discretion = Discretion::of_trigger(rules.as_object().unwrap()).unwrap();
+    let emulator = &world.emulator;
+    emulator.configure(|settings| settings.discretion = discretion);
+    let at = world.now() - chrono::TimeDelta::minutes(1);
+    emulator.add_row(NewRow::new(at, "archive@contoso.example"));
+    let row = NewRow::new(at, "caught@contoso.example").status(Status::Quarantined);
+    emulator.add_row(row);
     let mut process = world.start();
     world.all_delivered().await;
+    let excluded = "symphony_module_common_excluded_rows_total{";
+    process.reaches(excluded, 1.0).await;
     let exposed = exposed(&process.metrics().await);
     process.stop().await;
 

@@ -89,30 +89,33 @@ async fn the_alias_and_the_connector_s_configuration_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_module_s_state_is_taken_over() {
     let world = World::graph(4_000).await;
-    let mark = (world.now() - TimeDelta::minutes(20)).trunc_subsecs(6);
-    let text = mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
+    let checkpoint = (world.now() - TimeDelta::minutes(20)).trunc_subsecs(6);
+    let text = checkpoint.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
     // That module has seen a recipient of these messages, which says nothing of the others.
-    let rows = world.emulator.rows(mark, world.now());
+    let rows = world.emulator.rows(checkpoint, world.now());
     let cache: Vec<_> = rows.iter().map(|row| row.trace_id.to_string()).collect();
     world.write_state(
         &json!({"most_recent_date_requested": text, "events_cache": cache}).to_string(),
     );
     let mut process = world.start();
     let scope = Scope {
-        received_from: Some(mark),
+        received_from: Some(checkpoint),
         received_before: Some(world.now() - TimeDelta::seconds(1)),
         ..Scope::default()
     };
-    until("all behind the mark is delivered", || {
+    until("all behind the checkpoint is delivered", || {
         world.emulator.verdict(&scope).missing.count == 0
     })
     .await;
-    until("the mark moves", || world.mark() > mark).await;
+    until("the checkpoint moves", || world.checkpoint() > checkpoint).await;
     process.stop().await;
 
     assert!(rows.len() > 1_000, "{}", rows.len());
     let accepted = world.emulator.accepted_count(None);
-    assert!(accepted <= rows.len() as u64, "nothing before the mark");
+    assert!(
+        accepted <= rows.len() as u64,
+        "nothing before the checkpoint"
+    );
     assert_eq!(world.state()["events_cache"], json!(cache));
 }
 

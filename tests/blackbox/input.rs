@@ -127,8 +127,8 @@ async fn what_people_write_is_answered_in_words() {
         }
         let mut process = world.start();
         process.prints(said).await;
-        // With those of `walkthrough::mistakes` these are the commonest: the fix is on the screen and in
-        // the platform's log.
+        // With those of `walkthrough::mistakes` these are the commonest: the fix is on the screen
+        // and in the platform's log.
         world.platform_log("error", said).await;
         world.platform_log("critical", "Configuration error").await;
         process.stop().await;

@@ -31,8 +31,8 @@ async fn what_is_too_long_is_listed_sent_again_and_dropped() {
         .await;
     let forwarded = "symphony_module_common_forwarded_events_total{";
     process.reaches(forwarded, 22.0).await;
-    until("the mark moves past it", || {
-        world.mark() > world.now() - TimeDelta::minutes(1)
+    until("the checkpoint moves past it", || {
+        world.checkpoint() > world.now() - TimeDelta::minutes(1)
     })
     .await;
     assert_eq!(process.health().await.1["dead_letters"], 2);

@@ -20,8 +20,8 @@ async fn first_start_delivers_what_is_there_and_what_comes() {
         .emulator
         .add_row(NewRow::new(world.now(), "new@contoso.example"));
     world.all_delivered().await;
-    until("the mark is behind the new row", || {
-        world.mark() > world.now() - TimeDelta::seconds(15)
+    until("the checkpoint is behind the new row", || {
+        world.checkpoint() > world.now() - TimeDelta::seconds(15)
     })
     .await;
 
@@ -97,32 +97,32 @@ async fn a_restart_sends_nothing_twice_and_misses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_module_s_state_is_taken_over() {
     let world = World::with_backlog(6, 6_000).await;
-    let mark = (world.now() - TimeDelta::hours(2)).trunc_subsecs(6);
-    let text = mark.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
+    let checkpoint = (world.now() - TimeDelta::hours(2)).trunc_subsecs(6);
+    let text = checkpoint.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string();
     world.write_state(&json!({"most_recent_date_requested": text, "ours": [1, "ü"]}).to_string());
     let mut command = world.command();
     command.arg("--").arg("left over");
     let mut process = Process::start(command);
     let scope = emulator::Scope {
-        received_from: Some(mark),
+        received_from: Some(checkpoint),
         ..Default::default()
     };
-    until("all behind the mark is delivered", || {
+    until("all behind the checkpoint is delivered", || {
         world.emulator.verdict(&scope).missing.count == 0
     })
     .await;
     process.stop().await;
 
-    let expected = world.emulator.rows(mark, world.now()).len() as u64;
+    let expected = world.emulator.rows(checkpoint, world.now()).len() as u64;
     assert!(expected > 1_000, "{expected}");
     assert_eq!(
         world.emulator.accepted_count(None),
         expected,
-        "and nothing before the mark"
+        "and nothing before the checkpoint"
     );
     let state = world.state();
     assert_eq!(state["ours"], json!([1, "ü"]));
-    assert!(world.mark() > mark, "{state}");
+    assert!(world.checkpoint() > checkpoint, "{state}");
     let raw = std::fs::read_to_string(world.data().join("context.json")).unwrap();
     assert!(
         raw.contains("+00:00\"") && raw.contains('ü') && !raw.contains('\n'),
@@ -135,18 +135,18 @@ async fn a_broken_state_is_kept_aside_and_the_last_good_one_used() {
     let world = World::with_backlog(3, 1_000).await;
     let mut process = world.start();
     world.all_delivered().await;
-    until("the mark is at the edge", || {
-        world.mark() > world.now() - TimeDelta::minutes(1)
+    until("the checkpoint is at the edge", || {
+        world.checkpoint() > world.now() - TimeDelta::minutes(1)
     })
     .await;
     process.stop().await;
-    let mark = world.mark();
+    let checkpoint = world.checkpoint();
     world.write_state(r#"{"most_recent_date_requ"#);
 
     let mut process = world.start();
     process.prints("the last good copy is used").await;
     process
-        .prints(&format!("goes on with rows received at {mark}"))
+        .prints(&format!("goes on with rows received at {checkpoint}"))
         .await;
     process.stop().await;
     let names = std::fs::read_dir(world.data()).unwrap();

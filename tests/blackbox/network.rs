@@ -166,11 +166,12 @@ async fn a_proxy_that_refuses_is_explained() {
     let outside = Outside::of(&world).await;
     let proxy = outside.proxy().await;
     world.configure(json!({"login_url": "https://login.test"}));
-    let wrong = Process::start(proxied(&world, "user:hunter22", &proxy));
+    let mut wrong = Process::start(proxied(&world, "user:hunter22", &proxy));
     let text = "the proxy does not accept the user and the password in HTTPS_PROXY";
     world.platform_log("warning", text).await;
     shows_no_credentials(&world, &wrong);
-    drop(wrong);
+    // Dropped only, it may hold the lock on the data still when the next one starts.
+    wrong.kill().await;
 
     world.configure(json!({"login_url": "https://unlisted.test"}));
     let refused = Process::start(proxied(&world, CREDENTIALS, &proxy));

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use chrono::TimeDelta;
 use emulator::{
-    Authority, ConditionalWrites, Endpoint, Fault, Flaws, NewRow, ObjectStore, RunningStore,
+    Authority, ConditionalWrites, Endpoint, Fault, Flaws, NewRow, ObjectStore, RunningStore, Scope,
     TlsFront,
 };
 use serde_json::{Value, json};
@@ -51,18 +51,19 @@ impl Stored {
         self.store.files().as_ref().join("playbook/7").join(name)
     }
 
-    /// Waits until the state in the bucket has come to now.
+    /// Waits until the state in the bucket has come to now, and is written: the copy comes last.
     async fn up_to_date(&self) {
-        until("the mark is at the edge", || {
-            let state = fs::read(self.object("context.json")).unwrap_or_default();
+        until("the checkpoint is at the edge", || {
+            let copy = self.object("context.json.previous");
+            let state = fs::read(copy).unwrap_or_default();
             // It may be read while it is replaced.
             let state: Value = serde_json::from_slice(&state).unwrap_or_default();
-            let mark = state["most_recent_date_requested"].as_str();
-            mark.and_then(|mark| mark.parse().ok()).is_some_and(
-                |mark: chrono::DateTime<chrono::Utc>| {
-                    mark > self.world.now() - TimeDelta::minutes(1)
-                },
-            )
+            let checkpoint = state["most_recent_date_requested"].as_str();
+            checkpoint
+                .and_then(|checkpoint| checkpoint.parse().ok())
+                .is_some_and(|checkpoint: chrono::DateTime<chrono::Utc>| {
+                    checkpoint > self.world.now() - TimeDelta::minutes(1)
+                })
         })
         .await;
     }
@@ -100,6 +101,47 @@ async fn a_restart_goes_on_from_the_bucket() {
     );
     second.stop().await;
     assert_eq!(world.emulator.accepted_count(None), 3_001);
+}
+
+/// All of a verification is in the bucket: its order, its progress, its verdicts, and the standing order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_works_in_the_bucket_alone_and_beside_a_trigger() {
+    let stored = Stored::new(6, 300).await;
+    let world = &stored.world;
+    world.configure(json!({"start_time": 7, "settle_time": 0}));
+    let run = async || {
+        let process = world.start();
+        world.all_delivered().await;
+        stored.up_to_date().await;
+        process
+    };
+    run().await.stop().await;
+    let late = crate::verify::add_late(world, crate::verify::hour(world, 4), 1);
+    let said = world.says(&["verify", "--from", "-5h"]).await;
+    assert_eq!(said.code, Some(6), "{said}");
+    let named = format!("was missing: {} to {}", late.trace_id, late.recipient);
+    assert!(said.stdout.contains(&named), "{said}");
+    let said = world.says(&["verify", "--schedule"]).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    assert!(stored.object("verify-schedule.json").exists());
+
+    let mut process = run().await;
+    process.prints("is verified every day from ").await;
+    crate::verify::add_late(world, crate::verify::hour(world, 4), 2);
+    let said = world.says(&["verify", "--from", "-5h"]).await;
+    assert_eq!(said.code, Some(6), "{said}");
+    assert!(
+        said.stderr.contains("The running trigger verifies"),
+        "{said}"
+    );
+    process.stop().await;
+    assert_eq!(world.emulator.verdict(&Scope::default()).missing.count, 0);
+    assert_eq!(world.emulator.verdict(&Scope::default()).doubled.count, 0);
+    let said = world.says(&["verify", "--last"]).await;
+    assert_eq!(said.code, Some(6), "{said}");
+    let said = world.says(&["status"]).await;
+    assert!(said.stdout.contains("every day from "), "{said}");
+    assert!(!world.data().exists(), "no local files beside it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -566,4 +608,27 @@ async fn what_a_later_version_has_written_to_the_bucket_is_not_touched() {
         .ends_with(process, &["coverage.json", "later than the 1"])
         .await;
     assert_eq!(fs::read_to_string(&path).unwrap(), r#"{"version":2}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_for_a_bug_report_is_made_of_the_bucket_which_has_no_log() {
+    let stored = Stored::new(1, 30).await;
+    let world = &stored.world;
+    let mut process = world.start();
+    world.all_delivered().await;
+    stored.up_to_date().await;
+    assert!(!stored.object("last_lines.log").exists());
+    process.stop().await;
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    let said = world
+        .says(&["support", "--output", archive.to_str().unwrap()])
+        .await;
+    assert_eq!(said.code, Some(0), "{said}");
+    for text in [
+        "state/coverage.json (",
+        "log.txt: they are not kept in an object store: see the log in Sekoia.io",
+    ] {
+        assert!(said.stdout.contains(text), "{text}: {said}");
+    }
 }

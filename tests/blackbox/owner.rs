@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::world::{Said, World};
+use crate::{
+    terminal::in_terminal,
+    world::{Process, Said, World, until},
+};
 
 /// Any user but root.
 const USER: u32 = 64_123;
@@ -134,4 +137,74 @@ async fn a_file_of_another_user_is_found_before_a_start_and_named_after_it() {
             assert!(said.stdout.contains(text), "{text}: {said}");
         }
     }
+}
+
+/// The user that a process works as.
+fn user_of(process: &Process) -> u32 {
+    fs::metadata(format!("/proc/{}", process.id()))
+        .unwrap()
+        .uid()
+}
+
+/// A trigger that delivers all, and is stopped.
+async fn runs(world: &World) -> (u32, String) {
+    let mut process = world.start();
+    process.prints("Trigger has started").await;
+    world.all_delivered().await;
+    until("a position is kept", || {
+        world.data().join("context.json").exists()
+    })
+    .await;
+    let user = user_of(&process);
+    process.stop().await;
+    (user, process.output())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_that_root_starts_goes_on_as_the_user_who_has_worked_there() {
+    if !is_root() {
+        return;
+    }
+    let world = World::graph(30).await;
+    given_away(&world);
+    let said = backfill(&world, Some(USER)).await;
+    assert_eq!(said.code, Some(0), "{said}");
+    let (user, output) = runs(&world).await;
+    assert_eq!(user, USER, "{output}");
+    let sentence =
+        "belong to the user with uid 64123: this process, which root has started, works as that";
+    assert!(output.contains(sentence), "{output}");
+    let all = owners(&world);
+    assert!(all.iter().all(|(owner, _)| *owner == USER), "{all:?}");
+
+    // What that user cannot read, root can; the platform's log hears of it.
+    let settings = world.config().join("trigger_configuration");
+    fs::set_permissions(&settings, fs::Permissions::from_mode(0o600)).unwrap();
+    let (user, output) = runs(&world).await;
+    assert_eq!(user, 0, "{output}");
+    for text in ["trigger_configuration: Permission denied", "chown -R root"] {
+        assert!(output.contains(text), "{text}: {output}");
+    }
+    world
+        .platform_log("warning", "this process works as root")
+        .await;
+
+    // A person is refused.
+    let text = in_terminal(world.command(), 80).await.replace('\n', " ");
+    assert!(
+        text.contains("root cannot work as that user here"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_nobody_has_worked_on_is_left_to_root() {
+    if !is_root() {
+        return;
+    }
+    let world = World::graph(30).await;
+    given_away(&world);
+    let (user, output) = runs(&world).await;
+    assert_eq!(user, 0, "{output}");
+    assert!(!output.contains("belong to"), "{output}");
 }

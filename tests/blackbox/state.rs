@@ -22,9 +22,9 @@ async fn stopped_for_three_hours(trigger: Trigger) -> World {
 }
 
 async fn caught_up(world: &World) {
-    until("the mark is at the edge", || {
+    until("the checkpoint is at the edge", || {
         world.data().join("context.json").exists()
-            && world.mark() > world.now() - TimeDelta::minutes(1)
+            && world.checkpoint() > world.now() - TimeDelta::minutes(1)
     })
     .await;
 }
@@ -137,7 +137,7 @@ async fn a_position_that_was_moved_on_is_told_listed_and_taken_back() {
         world.all_delivered().await;
         caught_up(&world).await;
         process.stop().await;
-        let kept = world.mark();
+        let kept = world.checkpoint();
         let row = world.now();
         world
             .emulator
@@ -263,13 +263,16 @@ async fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
         "last_error.json",
         "tenant.json",
         "known-rows/seed-v2",
+        "proof/open.json",
     ];
     for (which, name) in files.into_iter().enumerate() {
         for put in [make_pipe, endless, |path: &std::path::Path| {
             fs::create_dir(path).unwrap()
         }] {
             let world = World::of(ALL[which % 3], 1, 5).await;
-            fs::create_dir_all(file(&world, "known-rows")).unwrap();
+            for folder in ["known-rows", "proof"] {
+                fs::create_dir_all(file(&world, folder)).unwrap();
+            }
             put(&file(&world, name));
             let status = world.says(&["status"]).await;
             assert!(status.code.is_some(), "{name}: {status}");
@@ -391,9 +394,12 @@ async fn what_a_later_version_has_written_is_not_touched() {
         ("backfill-progress.json", r#"{"version":2}"#),
         ("tenant.json", r#"{"version":2}"#),
         ("known-rows/seed-v3", "later"),
+        ("proof/2026-11-29.v2", "later"),
     ] {
         let world = World::of(Trigger::Graph, 1, 5).await;
-        fs::create_dir_all(file(&world, "known-rows")).unwrap();
+        for folder in ["known-rows", "proof"] {
+            fs::create_dir_all(file(&world, folder)).unwrap();
+        }
         fs::write(file(&world, name), text).unwrap();
         let said = "which is later than the";
         let status = world.says(&["status"]).await;
@@ -458,7 +464,10 @@ async fn a_corrected_tenant_has_a_state_of_its_own_and_the_first_is_found_again(
         world.configure(json!({"tenant_id": one.to_uppercase()}));
         let mut process = world.start();
         process
-            .prints(&format!("goes on with rows received at {}", world.mark()))
+            .prints(&format!(
+                "goes on with rows received at {}",
+                world.checkpoint()
+            ))
             .await;
         let row = NewRow::new(world.now(), "back@contoso.example");
         world.emulator.add_row(row);

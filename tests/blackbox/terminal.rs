@@ -1,53 +1,85 @@
 //! What the program looks like: colors, widths, streams, completions, manual.
 
-use std::{fs::File, io::Read as _, os::fd::OwnedFd};
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex},
+};
 
 use rustix::{
+    process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Winsize, tcsetwinsize},
 };
 use serde_json::json;
-use tokio::process::Command;
+use tokio::{
+    process::{Child, Command},
+    task::JoinHandle,
+};
 
-use crate::world::{PATIENCE, Said, World};
+use crate::world::{PATIENCE, Said, World, until};
 
 /// What a command shows in a terminal of this width.
-pub(crate) async fn in_terminal(mut command: Command, columns: u16) -> String {
-    let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let theirs = File::options()
-        .read(true)
-        .write(true)
-        .open(name.to_str().unwrap())
-        .unwrap();
-    let size = Winsize {
-        ws_row: 24,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    tcsetwinsize(&theirs, size).unwrap();
-    let reader = tokio::task::spawn_blocking(move || {
-        let (mut ours, mut text, mut part) = (File::from(ours), Vec::new(), [0; 4096]);
-        // When the other end is closed, reading fails.
-        while let Ok(count @ 1..) = ours.read(&mut part) {
-            text.extend_from_slice(&part[..count]);
-        }
-        String::from_utf8(text).unwrap()
-    });
-    command
-        .stdout(theirs.try_clone().unwrap())
-        .stderr(theirs)
-        .kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
-    drop(command);
-    tokio::time::timeout(PATIENCE, child.wait())
+pub(crate) async fn in_terminal(command: Command, columns: u16) -> String {
+    let mut shown = Shown::begin(command, columns);
+    tokio::time::timeout(PATIENCE, shown.child.wait())
         .await
         .unwrap()
         .unwrap();
-    reader.await.unwrap().replace("\r\n", "\n")
+    shown.reader.await.unwrap();
+    let text = shown.text.lock().unwrap();
+    String::from_utf8(text.clone())
+        .unwrap()
+        .replace("\r\n", "\n")
+}
+
+/// A command in a terminal.
+struct Shown {
+    child: Child,
+    /// All that it has shown so far.
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Shown {
+    fn begin(mut command: Command, columns: u16) -> Self {
+        let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = File::options()
+            .read(true)
+            .write(true)
+            .open(name.to_str().unwrap())
+            .unwrap();
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&theirs, size).unwrap();
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&text);
+        let reader = tokio::task::spawn_blocking(move || {
+            let (mut ours, mut part) = (File::from(ours), [0; 4096]);
+            // When the other end is closed, reading fails.
+            while let Ok(count @ 1..) = ours.read(&mut part) {
+                kept.lock().unwrap().extend_from_slice(&part[..count]);
+            }
+        });
+        command
+            .stdout(theirs.try_clone().unwrap())
+            .stderr(theirs)
+            .kill_on_drop(true);
+        let child = command.spawn().unwrap();
+        Self {
+            child,
+            text,
+            reader,
+        }
+    }
 }
 
 fn program(arguments: &[&str]) -> Command {
@@ -141,7 +173,7 @@ async fn a_narrow_terminal_gets_texts_below_their_heads() {
         ),
         (
             "config",
-            "\n  credential  default  client_secret\n  event_format  default  graph\n",
+            "\n  details_quota  default  10\n  event_format  default  graph\n",
         ),
         ("status", "process    not running on\n           /"),
     ] {
@@ -219,4 +251,35 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
         .arg(format!("'{binary}' completions bash | head -c 1"));
     let said = Said::of(command).await;
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_is_drawn_anew_until_ctrl_c() {
+    let world = World::graph(3).await;
+    let mut process = world.start();
+    world.tell_ports(&mut process).await;
+    world.all_delivered().await;
+    let mut command = world.command_named("status");
+    command.arg("--watch");
+    colorful(&mut command);
+    let mut watching = Shown::begin(command, 80);
+    let text = || String::from_utf8_lossy(&watching.text.lock().unwrap()).into_owned();
+    // Each picture begins in the upper left corner, on nothing of the one before.
+    let pictures = || text().matches("\u{1b}[H\u{1b}[J").count();
+    until("it is drawn three times", || pictures() >= 3).await;
+    let all = text();
+    let second = all.split("\u{1b}[H\u{1b}[J").nth(2).unwrap();
+    for seen in ["24 h", "█ final", "process", "running since", "delivered"] {
+        assert!(second.contains(seen), "{seen}: {second:?}");
+    }
+    let blocks = second.lines().next().unwrap();
+    assert!(blocks.contains('·') && blocks.contains('▓'), "{blocks:?}");
+    let code = world.says(&["status"]).await.code;
+
+    // As a terminal does it at Ctrl-C.
+    let pid = Pid::from_raw(watching.child.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, watching.child.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), code, "{:?}", text());
+    process.stop().await;
 }

@@ -5,7 +5,7 @@ use tokio::process::Command;
 use crate::world::Said;
 
 /// All that can be given, other names included.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 12] = [
     "message_trace_graph",
     "message_trace_oauth",
     "message_trace",
@@ -14,6 +14,8 @@ const COMMANDS: [&str; 10] = [
     "check",
     "status",
     "config",
+    "dead-letters",
+    "support",
     "completions",
     "man",
 ];

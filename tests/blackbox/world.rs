@@ -181,8 +181,8 @@ impl World {
 
     /// Writes the state of a collection that has come to where the mail of this world begins.
     pub(crate) fn begin_with_the_backlog(&self) {
-        let mark = self.oldest.to_rfc3339();
-        self.write_state(&json!({"most_recent_date_requested": mark}).to_string());
+        let checkpoint = self.oldest.to_rfc3339();
+        self.write_state(&json!({"most_recent_date_requested": checkpoint}).to_string());
     }
 
     /// That the collection has not passed the mail of this world.
@@ -192,9 +192,9 @@ impl World {
             return;
         }
         assert!(
-            self.mark() <= self.oldest,
-            "the mark {} is behind {}",
-            self.mark(),
+            self.checkpoint() <= self.oldest,
+            "the checkpoint {} is behind {}",
+            self.checkpoint(),
             self.oldest
         );
     }
@@ -206,7 +206,7 @@ impl World {
     }
 
     /// Everything received before it has been delivered, as the state file says.
-    pub(crate) fn mark(&self) -> DateTime<Utc> {
+    pub(crate) fn checkpoint(&self) -> DateTime<Utc> {
         let state = self.state();
         state["most_recent_date_requested"]
             .as_str()
@@ -217,7 +217,7 @@ impl World {
 
     /// Whether that is nearly everything. The state file must be there.
     pub(crate) fn has_caught_up(&self) -> bool {
-        self.now() - self.mark() < TimeDelta::minutes(10)
+        self.now() - self.checkpoint() < TimeDelta::minutes(10)
     }
 
     /// The command line that starts the trigger here.
@@ -273,13 +273,21 @@ impl World {
 
     /// Waits until the platform has a log entry of this level with this text.
     pub(crate) async fn platform_log(&self, level: &str, text: &str) {
-        until(&format!("a log entry {level} with {text:?}"), || {
-            self.emulator
-                .logs()
-                .iter()
-                .any(|entry| entry.level == level && entry.message.contains(text))
-        })
-        .await;
+        let is_there = || {
+            let logs = self.emulator.logs();
+            let mut entries = logs.iter().filter(|entry| entry.level == level);
+            entries.any(|entry| entry.message.contains(text))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !is_there() {
+            let what = format!("waited in vain for a log entry {level} with {text:?}");
+            assert!(
+                Instant::now() < deadline,
+                "{what}: {:#?}",
+                self.emulator.logs()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The requests for rows: all but those that only ask for the time.

@@ -128,7 +128,7 @@ fn secrets_and_required_settings_are_declared() {
             assert!(names.contains(name), "{file}: {name}");
         }
         for (name, setting) in item.settings() {
-            let sounds_secret = ["password", "secret", "certificate"]
+            let sounds_secret = ["password", "secret", "certificate", "hash_key"]
                 .iter()
                 .any(|word| name.contains(word));
             assert_eq!(

@@ -1,6 +1,6 @@
 //! The vendor's own tools accept the manifests: `synchronize-library` against a stand-in of the
-//! Playbook API (contract U), and `generate-documentation`. The vendor's SDK itself runs beside the module,
-//! and both do the same but for what `docs/migrate.md` lists.
+//! Playbook API (contract U), and `generate-documentation`. The vendor's SDK itself runs beside the
+//! module, and both do the same but for what `docs/migrate.md` lists.
 //!
 //! The tools are installed once into a scratch environment below `target/`. Where Python, pip or
 //! the package cannot be had, the tests say so and pass.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use benchmark::{
     contestant::{Contestant, Programs, Seat, Trigger},
-    site::{Shown, Site},
+    site::{Shown, Site, Wire},
     stock::{Dialect, Mail, Stock},
 };
 use chrono::{TimeDelta, Utc};
@@ -38,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) contestant: Contestant,
+    pub(crate) wire: Wire,
     pub(crate) rows: u64,
     /// Seconds, user and system.
     pub(crate) cpu: f64,
@@ -70,17 +71,20 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
         paced(bench, &graph).await?
     };
     let mut samples = Vec::new();
-    let mut contestants = vec![
-        Contestant::Relay(Dialect::Reporting),
-        Contestant::Module(Trigger::Account),
-        Contestant::Module(Trigger::Oauth),
-    ];
-    if bench.programs.python.is_some() {
-        contestants.push(Contestant::Python);
+    let mut contestants = vec![(Contestant::Relay(Dialect::Reporting), Wire::Tls)];
+    for wire in Account::WIRES {
+        let mut both = vec![
+            Contestant::Relay(Dialect::Reporting),
+            Contestant::Module(Trigger::Account),
+            Contestant::Module(Trigger::Oauth),
+        ];
+        both.extend(bench.programs.python.iter().map(|_| Contestant::Python));
+        contestants.extend(both.into_iter().map(|contestant| (contestant, wire)));
     }
+    contestants.push((Contestant::Hiding, Wire::Production));
     for _ in 0..bench.runs * TURNS {
-        for contestant in &contestants {
-            samples.push(run(&bench.programs, *contestant, &reporting).await?);
+        for (contestant, wire) in &contestants {
+            samples.push(run(&bench.programs, *contestant, *wire, &reporting).await?);
         }
     }
     samples.extend(paced);
@@ -101,25 +105,31 @@ async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>>
     let count = u32::try_from(bench.runs)?;
     let bursts_per_run = u32::try_from(bursts)? / count;
     // All of them have their place between two bursts, so that none disturbs another.
-    let seat = BURST / (CONTESTANTS.len() as u32 * count);
-    let runs = (0..count).flat_map(|run| CONTESTANTS.map(|contestant| (run, contestant)));
+    let seat = BURST / (2 * CONTESTANTS.len() as u32 * count);
+    let runs = (0..count).flat_map(|run| {
+        let all = Account::WIRES
+            .into_iter()
+            .flat_map(|wire| CONTESTANTS.map(|one| (one, wire)));
+        all.map(move |(contestant, wire)| (run, contestant, wire))
+    });
     let runs = (0..)
         .zip(runs)
-        .map(|(place, (run, contestant))| async move {
+        .map(|(place, (run, contestant, wire))| async move {
             let turn = match contestant {
                 Contestant::Relay(_) => run * bursts_per_run,
                 _ => 0,
             };
             tokio::time::sleep(seat * place + BURST * turn).await;
-            self::run(&bench.programs, contestant, stock).await
+            self::run(&bench.programs, contestant, wire, stock).await
         });
     futures_util::future::try_join_all(runs).await
 }
 
 fn line(sample: &Sample) -> String {
     format!(
-        "{:<24} {:6.2} s CPU per million rows, {:5.1} MiB, {:6.1} s",
+        "{:<29} {:<10} {:6.2} s CPU per million rows, {:5.1} MiB, {:6.1} s",
         sample.contestant.name(),
+        format!("{:?}", sample.wire),
         sample.cpu / number(sample.rows) * 1e6,
         mib(sample.peak),
         sample.wall
@@ -129,14 +139,24 @@ fn line(sample: &Sample) -> String {
 async fn run(
     programs: &Programs,
     contestant: Contestant,
+    wire: Wire,
     stock: &Arc<Stock>,
 ) -> anyhow::Result<Sample> {
-    let site = Site::open(Shown::Supply(Arc::<Stock>::clone(stock))).await?;
+    let site = Site::open_over(Shown::Supply(Arc::<Stock>::clone(stock)), wire).await?;
     let rows = stock.len() as u64;
     let trigger = contestant.trigger();
     let mut settings = json!({"start_time": 24 * 29, "frequency": 600});
     if trigger == Trigger::Graph {
         settings = json!({"start_time": 24 * 29, "frequency": 600, "quota": QUOTA});
+    }
+    if contestant == Contestant::Hiding {
+        settings = json!({
+            "start_time": 24 * 29,
+            "frequency": 600,
+            "subject": "hash",
+            "addresses": "hash",
+            "hash_key": "a key that nobody else knows",
+        });
     }
     let seat = Seat::new(trigger, &site, &settings)?;
     let process = match contestant {
@@ -165,6 +185,7 @@ async fn run(
     let seen = site.seen();
     let sample = Sample {
         contestant,
+        wire,
         rows,
         cpu: usage.cpu.as_secs_f64(),
         peak: usage.peak,

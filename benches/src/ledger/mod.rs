@@ -1,8 +1,7 @@
-//! (g) Where to keep the keys of delivered rows: segment files and memory, or an embedded store?
+//! (g) What it costs to remember delivered rows, in memory and in segment files.
 //!
-//! Each gets as many rows of one day, page by page and durably, and is opened in a new process.
+//! It gets the rows of one day, page by page and durably, and is opened in a new process.
 
-mod redb;
 mod segments;
 mod steps;
 
@@ -17,11 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 
-use self::{
-    redb::Redb,
-    segments::Segments,
-    steps::{Filled, Taken, Used},
-};
+use self::steps::{Filled, Taken, Used};
 use crate::{
     bench::Bench,
     report::{Figure, Outcome, Table, mib, say},
@@ -33,7 +28,6 @@ const ROWS: u64 = 10_000_000;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     step: Step,
-    kind: Kind,
     directory: PathBuf,
     rows: u64,
 }
@@ -44,95 +38,59 @@ enum Step {
     Use,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
-    Segments,
-    Redb,
-}
-
 /// Does one step and prints what it has cost.
 pub(crate) fn step(arguments: &Arguments) -> Result<()> {
     let Arguments {
         step,
-        kind,
         directory,
         rows,
     } = arguments;
-    let text = match (step, kind) {
-        (Step::Fill, Kind::Segments) => {
-            serde_json::to_string(&steps::fill::<Segments>(directory, *rows)?)
-        }
-        (Step::Fill, Kind::Redb) => serde_json::to_string(&steps::fill::<Redb>(directory, *rows)?),
-        (Step::Use, Kind::Segments) => {
-            serde_json::to_string(&steps::open_and_use::<Segments>(directory, *rows)?)
-        }
-        (Step::Use, Kind::Redb) => {
-            serde_json::to_string(&steps::open_and_use::<Redb>(directory, *rows)?)
-        }
+    let text = match step {
+        Step::Fill => serde_json::to_string(&steps::fill(directory, *rows)?),
+        Step::Use => serde_json::to_string(&steps::open_and_use(directory, *rows)?),
     };
     Ok(io::stdout().write_all(text?.as_bytes())?)
 }
 
 pub(crate) fn measure(bench: &Bench) -> Result<Outcome> {
     say("(g) 10 million delivered rows ...");
-    let segments = both_steps(&bench.programs.own, Kind::Segments)?;
-    let redb = both_steps(&bench.programs.own, Kind::Redb)?;
-    Ok(outcome(&segments, &redb))
-}
-
-fn both_steps(own: &Path, kind: Kind) -> Result<(Filled, Used)> {
+    let own = &bench.programs.own;
     let directory = tempfile::tempdir()?;
-    let filled = in_a_process(own, Step::Fill, kind, directory.path())?;
-    let used = in_a_process(own, Step::Use, kind, directory.path())?;
-    Ok((filled, used))
+    let filled = in_a_process(own, Step::Fill, directory.path())?;
+    let used = in_a_process(own, Step::Use, directory.path())?;
+    Ok(outcome(&filled, &used))
 }
 
-fn in_a_process<T: DeserializeOwned>(
-    own: &Path,
-    step: Step,
-    kind: Kind,
-    directory: &Path,
-) -> Result<T> {
+fn in_a_process<T: DeserializeOwned>(own: &Path, step: Step, directory: &Path) -> Result<T> {
     let name = |value: Option<clap::builder::PossibleValue>| {
         value.map(|value| value.get_name().to_owned())
     };
     let output = Command::new(own)
         .arg("ledger-step")
         .args(name(step.to_possible_value()))
-        .args(name(kind.to_possible_value()))
         .arg(directory)
         .arg(ROWS.to_string())
         .stderr(Stdio::inherit())
         .output()?;
-    ensure!(output.status.success(), "{step:?} {kind:?} failed");
+    ensure!(output.status.success(), "{step:?} failed");
     serde_json::from_slice(&output.stdout).context("no measurement")
 }
 
-fn outcome(segments: &(Filled, Used), redb: &(Filled, Used)) -> Outcome {
-    let (filled, used) = segments;
-    let mut table = Table::new(["10 000 000 rows of 24 hours", "segment files", "redb"]);
-    let mut row = |label: &str, value: fn(&(Filled, Used)) -> String| {
-        table.row([label, &value(segments), &value(redb)]);
-    };
-    row("a page of 5000 new rows, mean", |(filled, _)| {
-        time(filled.page)
-    });
-    row("the same, 99 of 100 within", |(filled, _)| {
-        time(filled.slow_page)
-    });
-    row("resident when filled", |(filled, _)| bytes(filled.resident));
-    row("on disk", |(_, used)| bytes(used.disk));
-    row("to open", |(_, used)| time(used.open));
-    row("resident when opened", |(_, used)| bytes(used.resident));
-    row("at most resident while opening", |(_, used)| {
-        bytes(used.peak)
-    });
-    row("a page of 5000 known rows, mean", |(_, used)| {
-        time(used.known)
-    });
-    row("a page of 5000 new rows when full, mean", |(_, used)| {
-        time(used.new)
-    });
+fn outcome(filled: &Filled, used: &Used) -> Outcome {
+    let mut table = Table::new(["10 000 000 rows of 24 hours", ""]);
+    for (label, value) in [
+        ("a page of 5000 new rows, mean", time(filled.page)),
+        ("the same, 99 of 100 within", time(filled.slow_page)),
+        ("resident when filled", bytes(filled.resident)),
+        ("on disk", bytes(used.disk)),
+        ("to open", time(used.open)),
+        ("resident when opened", bytes(used.resident)),
+        ("at most resident while opening", bytes(used.peak)),
+        ("a page of 5000 known rows, mean", time(used.known)),
+        ("a page of 5000 new rows when full, mean", time(used.new)),
+    ] {
+        table.row([label, &value]);
+    }
     let peak = filled.resident.max(used.peak);
     let figure = Figure {
         name: "(g) ledger of 10 million keys",
@@ -155,7 +113,7 @@ fn outcome(segments: &(Filled, Used), redb: &(Filled, Used)) -> Outcome {
              which is safe on the disk before the next; another one opens it. The processor's \
              time is told beside the time that passed.\n\n{table}"
         ),
-        chart: None,
+        ..Outcome::default()
     }
 }
 
@@ -176,36 +134,35 @@ fn time(taken: Taken) -> String {
 mod tests {
     use super::*;
 
-    fn ledger(disk: u64, open: u64) -> (Filled, Used) {
+    fn used(disk: u64, open: u64) -> Used {
         let open = Duration::from_millis(open);
-        let used = Used {
+        Used {
             disk: disk << 20,
             open: Taken {
                 passed: open,
                 processor: open / 2,
             },
             ..Used::default()
-        };
-        (Filled::default(), used)
+        }
     }
 
     #[test]
-    fn the_figures_are_those_of_the_segment_files() {
-        let outcome = outcome(&ledger(150, 900), &ledger(272, 1));
-        assert!(outcome.figures.iter().all(|figure| figure.met));
-        let row = "| to open | 900.0 ms (processor 450.0 ms) | 1.0 ms (processor 0.5 ms) |";
-        assert!(outcome.section.contains(row), "{}", outcome.section);
-        for bad in [ledger(200, 900), ledger(150, 1000)] {
-            let outcome = super::outcome(&bad, &ledger(1, 1));
-            assert!(outcome.figures.iter().all(|figure| !figure.met));
+    fn the_figures_are_those_that_were_measured() {
+        let outcome = |disk, open| super::outcome(&Filled::default(), &used(disk, open));
+        let good = outcome(150, 900);
+        assert!(good.figures.iter().all(|figure| figure.met));
+        let row = "| to open | 900.0 ms (processor 450.0 ms) |";
+        assert!(good.section.contains(row), "{}", good.section);
+        for bad in [outcome(200, 900), outcome(150, 1000)] {
+            assert!(bad.figures.iter().all(|figure| !figure.met));
         }
     }
 
     #[test]
     fn a_small_ledger_is_filled_and_used() {
         let directory = tempfile::tempdir().unwrap();
-        steps::fill::<Segments>(directory.path(), 20_000).unwrap();
-        let used = steps::open_and_use::<Segments>(directory.path(), 20_000).unwrap();
+        steps::fill(directory.path(), 20_000).unwrap();
+        let used = steps::open_and_use(directory.path(), 20_000).unwrap();
         assert!(used.disk > 20_000 * 12 && used.peak > 0, "{used:?}");
     }
 }

@@ -3,12 +3,13 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use collect::known::Filed;
+use collect::known::KeyRef;
 use rows::RowKey;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::segments::Segments;
 use crate::size::bytes_below;
 use benchmark::stream::spread;
 
@@ -18,16 +19,6 @@ const HOURS: u64 = 24;
 const FIRST_HOUR: u64 = 498_000;
 /// So many pages give a mean.
 const SAMPLE: u64 = 100;
-
-/// What is compared.
-pub(super) trait Ledger: Sized {
-    /// Opens what is in the directory.
-    fn open(directory: &Path) -> Result<Self>;
-    /// How many rows of a page are to be sent.
-    fn admit(&mut self, page: &[Filed]) -> Result<usize>;
-    /// Remembers the rows durably.
-    fn deliver(&mut self, page: &[Filed]) -> Result<()>;
-}
 
 /// What it costs to fill it.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -61,8 +52,8 @@ pub(super) struct Taken {
     pub(super) processor: Duration,
 }
 
-pub(super) fn fill<L: Ledger>(directory: &Path, rows: u64) -> Result<Filled> {
-    let mut ledger = L::open(directory)?;
+pub(super) fn fill(directory: &Path, rows: u64) -> Result<Filled> {
+    let mut ledger = Segments::open(directory)?;
     let pages = (0..rows).step_by(PAGE.try_into()?);
     let mut times = pages
         .map(|first| new_page(&mut ledger, first, rows))
@@ -76,10 +67,10 @@ pub(super) fn fill<L: Ledger>(directory: &Path, rows: u64) -> Result<Filled> {
     })
 }
 
-pub(super) fn open_and_use<L: Ledger>(directory: &Path, rows: u64) -> Result<Used> {
+pub(super) fn open_and_use(directory: &Path, rows: u64) -> Result<Used> {
     let disk = bytes_below(directory)?;
     let begin = Watch::start();
-    let mut ledger = L::open(directory)?;
+    let mut ledger = Segments::open(directory)?;
     let open = begin.read();
     let (resident, peak) = (memory("VmRSS")?, memory("VmHWM")?);
     let known = (0..SAMPLE).map(|n| {
@@ -101,7 +92,7 @@ pub(super) fn open_and_use<L: Ledger>(directory: &Path, rows: u64) -> Result<Use
     })
 }
 
-fn new_page<L: Ledger>(ledger: &mut L, first: u64, rows: u64) -> Result<Taken> {
+fn new_page(ledger: &mut Segments, first: u64, rows: u64) -> Result<Taken> {
     let page = page(first, rows);
     let begin = Watch::start();
     ensure!(ledger.admit(&page)? == page.len(), "a new row is known");
@@ -110,10 +101,10 @@ fn new_page<L: Ledger>(ledger: &mut L, first: u64, rows: u64) -> Result<Taken> {
 }
 
 /// The page whose first row has this number; there are as many `rows` in a day.
-fn page(first: u64, rows: u64) -> Vec<Filed> {
+fn page(first: u64, rows: u64) -> Vec<KeyRef> {
     let row = |n: u64| {
         let hour = FIRST_HOUR + (n * HOURS / rows).min(HOURS - 1);
-        Filed {
+        KeyRef {
             hour: u32::try_from(hour).unwrap_or(u32::MAX),
             key: key(n),
         }

@@ -2,10 +2,11 @@
 
 mod pages;
 mod timeline;
+mod wire;
 
 use std::{
     io,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -21,7 +22,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use emulator::{Emulator, Options, Traffic};
+use emulator::{Authority, Emulator, Options, TlsFront, Traffic};
 use memchr::memmem;
 use tokio::{
     net::TcpListener,
@@ -32,7 +33,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub use self::timeline::Timeline;
+pub use self::{timeline::Timeline, wire::Wire};
 use crate::stock::Supply;
 
 /// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
@@ -87,13 +88,17 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Site {
     inner: Arc<Inner>,
-    microsoft: u16,
-    sekoia: u16,
+    microsoft: SocketAddr,
+    sekoia: SocketAddr,
+    /// What ends TLS before both, and the authority that contestants are to trust.
+    _fronts: Vec<TlsFront>,
+    authority: Option<Authority>,
     _closing: DropGuard,
 }
 
 #[derive(Debug)]
 struct Inner {
+    wire: Wire,
     supply: Option<Arc<dyn Supply>>,
     emulator: Emulator,
     microsoft: Router,
@@ -113,7 +118,15 @@ impl Site {
     /// # Errors
     /// When no port is free.
     pub async fn open(shown: Shown) -> io::Result<Self> {
-        Self::open_with(shown, 0).await
+        Self::open_over(shown, Wire::Plain).await
+    }
+
+    /// The same, talked to in such a way.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn open_over(shown: Shown, wire: Wire) -> io::Result<Self> {
+        Self::open_with(shown, 0, wire).await
     }
 
     /// The same for a contestant for whom it is `now`, and then what it tells itself.
@@ -121,10 +134,10 @@ impl Site {
     /// # Errors
     /// When no port is free.
     pub async fn open_at(shown: Shown, now: DateTime<Utc>) -> io::Result<Self> {
-        Self::open_with(shown, now.timestamp_millis()).await
+        Self::open_with(shown, now.timestamp_millis(), Wire::Plain).await
     }
 
-    async fn open_with(shown: Shown, now: i64) -> io::Result<Self> {
+    async fn open_with(shown: Shown, now: i64, wire: Wire) -> io::Result<Self> {
         let now = Arc::new(AtomicI64::new(now));
         let told = Arc::clone(&now);
         let (supply, traffic) = match shown {
@@ -137,6 +150,7 @@ impl Site {
             ..Options::default()
         });
         let inner = Arc::new(Inner {
+            wire,
             supply,
             microsoft: emulator.microsoft_router(),
             sekoia: emulator.sekoia_router(),
@@ -148,12 +162,27 @@ impl Site {
             progress: watch::Sender::new(0),
         });
         let closing = CancellationToken::new();
-        let microsoft = listen(&inner, &closing, Inner::microsoft).await?;
-        let sekoia = listen(&inner, &closing, Inner::sekoia).await?;
+        let mut addresses = [
+            listen(&inner, &closing, Inner::microsoft).await?,
+            listen(&inner, &closing, Inner::sekoia).await?,
+        ];
+        let authority = (wire != Wire::Plain).then(Authority::new);
+        let mut fronts = Vec::new();
+        if let Some(authority) = &authority {
+            for address in &mut addresses {
+                let certificate = authority.certificate(&["127.0.0.1"]);
+                let front = TlsFront::start(*address, certificate).await?;
+                *address = front.address();
+                fronts.push(front);
+            }
+        }
+        let [microsoft, sekoia] = addresses;
         Ok(Self {
             inner,
             microsoft,
             sekoia,
+            _fronts: fronts,
+            authority,
             _closing: closing.drop_guard(),
         })
     }
@@ -175,12 +204,17 @@ impl Site {
 
     /// The root of Microsoft's services.
     pub fn microsoft(&self) -> String {
-        format!("http://127.0.0.1:{}", self.microsoft)
+        format!("{}://{}", self.inner.wire.scheme(), self.microsoft)
     }
 
     /// The root of Sekoia.io's services.
     pub fn sekoia(&self) -> String {
-        format!("http://127.0.0.1:{}", self.sekoia)
+        format!("{}://{}", self.inner.wire.scheme(), self.sekoia)
+    }
+
+    /// The certificate authority that contestants are to trust, as PEM text; none without TLS.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_ref().map(Authority::pem)
     }
 
     /// When the first request came; none when it did not come in time.
@@ -210,12 +244,12 @@ async fn listen<F>(
     inner: &Arc<Inner>,
     closing: &CancellationToken,
     answer: impl Fn(Arc<Inner>, Request) -> F + Clone + Send + Sync + 'static,
-) -> io::Result<u16>
+) -> io::Result<SocketAddr>
 where
     F: Future<Output = Response> + Send + 'static,
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let port = listener.local_addr()?.port();
+    let address = listener.local_addr()?;
     let inner = Arc::clone(inner);
     let router = Router::new().fallback(move |request: Request| {
         let told = request
@@ -234,7 +268,7 @@ where
             () = closed => {}
         }
     });
-    Ok(port)
+    Ok(address)
 }
 
 impl Inner {
@@ -254,14 +288,22 @@ impl Inner {
         }
         let page = match (&self.supply, relayed) {
             (Some(supply), Some(rows)) => pages::relayed(supply.as_ref(), rows, now),
-            (Some(supply), None) if is_page => pages::asked(supply.as_ref(), &request, now),
+            (Some(supply), None) if is_page => {
+                pages::asked(supply.as_ref(), &request, self.wire, now)
+            }
             _ => return forward(&self.microsoft, request).await,
         };
         let Some(page) = page else {
             return pages::status(StatusCode::BAD_REQUEST);
         };
-        self.seen.bytes_out.fetch_add(page.bytes, Relaxed);
-        page.response
+        self.seen.bytes_out.fetch_add(page.bytes() as u64, Relaxed);
+        match self.wire {
+            Wire::Plain | Wire::Tls => page.plain(),
+            Wire::Production => {
+                let compressed = page.compressed().await;
+                compressed.unwrap_or_else(|_| pages::status(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        }
     }
 
     async fn sekoia(self: Arc<Self>, request: Request) -> Response {

@@ -1,24 +1,76 @@
 //! Pages, put together from rows that are rendered already.
 
-use std::{io, ops::Range};
+use std::{
+    io::{self, Write as _},
+    ops::Range,
+};
 
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use percent_encoding::percent_decode_str;
 
+use super::Wire;
 use crate::stock::{Dialect, Supply};
 
-/// A page, and how many bytes it has.
+/// What is sent at once of a compressed page.
+const PIECE: usize = 16 << 10;
+
+/// A page.
 pub(super) struct Rendered {
-    pub(super) response: Response,
-    pub(super) bytes: u64,
+    parts: [Bytes; 3],
+    date: DateTime<Utc>,
+}
+
+impl Rendered {
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.parts.iter().map(Bytes::len).sum()
+    }
+
+    /// The page as it is.
+    pub(super) fn plain(self) -> Response {
+        let mut headers = headers(self.date);
+        headers.insert(header::CONTENT_LENGTH, self.bytes().into());
+        respond(headers, self.parts)
+    }
+
+    /// The page compressed, as a server does it that makes its answers on the way: fast, and in pieces.
+    pub(super) async fn compressed(self) -> io::Result<Response> {
+        let mut headers = headers(self.date);
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let compress = move || {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            self.parts
+                .iter()
+                .try_for_each(|part| encoder.write_all(part))?;
+            encoder.finish()
+        };
+        let whole = Bytes::from(tokio::task::spawn_blocking(compress).await??);
+        let starts = (0..whole.len()).step_by(PIECE);
+        let pieces: Vec<_> = starts
+            .map(|start| whole.slice(start..whole.len().min(start + PIECE)))
+            .collect();
+        Ok(respond(headers, pieces))
+    }
+}
+
+fn respond<P>(headers: HeaderMap, parts: P) -> Response
+where
+    P: IntoIterator<Item = Bytes, IntoIter: Send + 'static>,
+{
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    let parts = parts.map(Ok::<_, io::Error>);
+    let mut response = Response::new(Body::from_stream(stream::iter(parts)));
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The page that a query asks for: as many rows of its window as a page has, from where its token
@@ -26,6 +78,7 @@ pub(super) struct Rendered {
 pub(super) fn asked(
     supply: &dyn Supply,
     request: &Request,
+    wire: Wire,
     now: DateTime<Utc>,
 ) -> Option<Rendered> {
     let query = request.uri().query().unwrap_or_default();
@@ -39,7 +92,7 @@ pub(super) fn asked(
         .find_map(|option| option.strip_prefix("$skiptoken=")?.parse().ok());
     let first = window.start.max(skip.unwrap_or(0)).min(window.end);
     let last = (first + supply.dialect().page_rows()).min(window.end);
-    let next = (last < window.end).then(|| next_link(request, query, last));
+    let next = (last < window.end).then(|| next_link(request, query, wire, last));
     Some(rendered(supply, first..last, next.as_deref(), now))
 }
 
@@ -54,14 +107,15 @@ pub(super) fn relayed(supply: &dyn Supply, rows: &str, now: DateTime<Utc>) -> Op
     ))
 }
 
-fn next_link(request: &Request, query: &str, token: usize) -> String {
+fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String {
     let others = query
         .split('&')
         .filter(|option| !option.contains("skiptoken"));
     let host = request.headers().get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
     format!(
-        "http://{host}{}?{}&$skiptoken={token}",
+        "{}://{host}{}?{}&$skiptoken={token}",
+        wire.scheme(),
         request.uri().path(),
         others.collect::<Vec<_>>().join("&")
     )
@@ -86,26 +140,17 @@ pub(super) fn rendered(
             format!("],\"@odata.nextLink\":\"{next}\"}}"),
         ),
     };
-    let parts = [Bytes::from(head), supply.text(rows, now), Bytes::from(tail)];
-    let length: usize = parts.iter().map(Bytes::len).sum();
-    let parts = parts
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .map(Ok::<_, io::Error>);
-    let mut response = Response::new(Body::from_stream(stream::iter(parts)));
-    response.headers_mut().extend(headers(length, now));
     Rendered {
-        response,
-        bytes: length as u64,
+        parts: [Bytes::from(head), supply.text(rows, now), Bytes::from(tail)],
+        date: now,
     }
 }
 
-fn headers(length: usize, now: DateTime<Utc>) -> HeaderMap {
+fn headers(now: DateTime<Utc>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(
         header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
+        HeaderValue::from_static("application/json"),
     );
     if let Ok(date) = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
         headers.insert(header::DATE, date);

@@ -4,12 +4,17 @@
 pub mod buffers;
 pub mod clock;
 pub mod delivery;
+mod error_class;
 pub mod files;
 pub mod http;
 pub mod pem;
+mod pending_request;
+pub mod retry;
 mod secret;
 mod store;
 
 pub use clock::Clock;
+pub use error_class::ErrorClass;
+pub use pending_request::PendingRequest;
 pub use secret::Secret;
 pub use store::Store;

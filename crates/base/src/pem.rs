@@ -1,8 +1,8 @@
 //! PEM texts as forms and environments leave them.
 
-/// The text with a line for each mark and for each 64 characters between, as PEM has them. Forms and
-/// environments turn line ends into blanks or into the two characters `\\n`, or leave them out. What is no
-/// PEM text, and what stands around the blocks, is left as it is.
+/// The text with a line for each mark and for each 64 characters between, as PEM has them. Forms
+/// and environments turn line ends into blanks or into the two characters `\\n`, or leave them out.
+/// What is no PEM text, and what stands around the blocks, is left as it is.
 pub fn with_line_ends(text: &str) -> String {
     let text = text.replace("\\r", "").replace("\\n", "\n");
     let mut mended = String::with_capacity(text.len() + 64);

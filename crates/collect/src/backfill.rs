@@ -1,72 +1,33 @@
-//! A backfill: a range that a person wants delivered, and how far it has got.
-//!
-//! Two files in the store, each with one writer. Whoever asks writes the [`Order`]; the collection
-//! looks at it now and then, and writes its [`Progress`]. So a command can leave an order to a
-//! running trigger, and both survive restarts.
-
-use std::io;
+//! A backfill: a range that a person wants delivered, and what is counted of it.
 
 use chrono::{DateTime, Utc};
 use rows::Window;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use uuid::Uuid;
+use serde::{Deserialize, Serialize};
 
-use crate::{Store, event::PageCount};
+use crate::{
+    event::PageCount,
+    order::{RangeOrder, RangeProgress, RangeWork},
+};
 
-/// The file with the order.
-pub const ORDER_FILE: &str = "backfill.json";
+/// A range that a person wants delivered.
+pub type BackfillOrder = RangeOrder<BackfillWork>;
 
-/// The file with its progress.
-pub const PROGRESS_FILE: &str = "backfill-progress.json";
+/// How far a backfill has got.
+pub type BackfillProgress = RangeProgress<BackfillWork>;
 
-/// The version of both formats.
-const VERSION: u32 = 1;
-
-/// What a person wants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    version: u32,
-    /// Tells it from other orders.
-    pub id: Uuid,
-    /// Rows received in it are to be delivered.
-    pub range: Window,
-    /// The same in the person's words.
-    pub words: (String, String),
+/// What is to be delivered of the range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackfillWork {
     /// Whether rows are to be delivered that are delivered already and forgotten.
     pub again: bool,
-    /// Whether the person has thought better of it.
-    pub cancelled: bool,
 }
 
-/// Where a backfill stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// It is being read.
-    Running,
-    /// All that can be had of it is delivered.
-    Done,
-    /// It was given up.
-    Cancelled,
-}
-
-/// How far a backfill has got. Each count is made where it happens: at the reading, or when the receiver
-/// has accepted or refused. After a crash a window may be read and counted a second time, though its
-/// rows are delivered once.
+/// What is counted of a backfill. Each count is made where it happens: at the reading, or when the
+/// receiver has accepted or refused. After a crash a window may be read and counted a second time,
+/// though its rows are delivered once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    version: u32,
-    /// The order.
-    pub id: Uuid,
-    /// Where it stands.
-    pub phase: Phase,
-    /// When it was begun.
-    pub begun: DateTime<Utc>,
-    /// When this was written.
-    pub at: DateTime<Utc>,
-    /// Seconds that were worked on it.
-    pub worked: u64,
-    /// What of the range is left to it: all but what lies behind the live edge of a collection.
+pub struct BackfillCounts {
+    /// What of the range is left to it: all but what lies after the live edge of a collection.
     pub range: Window,
     /// Seconds of the range that had to be read when it was begun.
     pub asked: i64,
@@ -82,6 +43,9 @@ pub struct Progress {
     pub new: u64,
     /// Rows among them that had been delivered already.
     pub known: u64,
+    /// Rows among them that are not wanted.
+    #[serde(default)]
+    pub excluded: u64,
     /// Rows that the receiver has accepted.
     #[serde(default)]
     pub accepted: u64,
@@ -90,66 +54,23 @@ pub struct Progress {
     pub refused: u64,
     /// Seconds of the range that the source no longer kept.
     pub lost: i64,
-    /// What keeps it from going on at the moment.
-    pub trouble: Option<Trouble>,
-    /// When the source's quota lets it ask again; none when it does not wait for that.
-    #[serde(default)]
-    pub next_request: Option<DateTime<Utc>>,
 }
 
-/// What keeps a backfill from going on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// What happened, what it means, what to do.
-    pub sentence: String,
-    /// Whether a person must act.
-    pub person: bool,
+impl RangeWork for BackfillWork {
+    const ORDER_FILE: &'static str = "backfill.json";
+    const PROGRESS_FILE: &'static str = "backfill-progress.json";
+
+    type Counts = BackfillCounts;
+
+    fn done_and_left(counts: &BackfillCounts) -> (i64, i64) {
+        (counts.asked - counts.left, counts.left)
+    }
 }
 
-impl Order {
-    /// A new order.
-    pub fn new(id: Uuid, range: Window, words: (String, String), again: bool) -> Self {
+impl BackfillCounts {
+    /// Of a backfill that begins, with its `range` as far as it is not left to the live edge.
+    pub fn new(range: Window) -> Self {
         Self {
-            version: VERSION,
-            id,
-            range,
-            words,
-            again,
-            cancelled: false,
-        }
-    }
-
-    /// The content of its file.
-    ///
-    /// # Errors
-    /// Never, as far as is known.
-    pub fn to_json(&self) -> io::Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(io::Error::other)
-    }
-
-    /// Reads the file; none when there is none that this program understands.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn load(store: &impl Store) -> io::Result<Option<Self>> {
-        let order: Option<Self> = load(store, ORDER_FILE).await?;
-        Ok(order.filter(|order| order.version == VERSION))
-    }
-}
-
-/// After so many seconds its pace says something.
-const TELLING: i64 = 30;
-
-impl Progress {
-    /// The backfill of `order` begins, with its `range` as far as it is not left to the live edge.
-    pub fn new(order: &Order, range: Window, now: DateTime<Utc>) -> Self {
-        Self {
-            version: VERSION,
-            id: order.id,
-            phase: Phase::Running,
-            begun: now,
-            at: now,
-            worked: 0,
             range,
             asked: 0,
             left: 0,
@@ -158,57 +79,20 @@ impl Progress {
             rows: 0,
             new: 0,
             known: 0,
+            excluded: 0,
             accepted: 0,
             refused: 0,
             lost: 0,
-            trouble: None,
-            next_request: None,
         }
-    }
-
-    /// How much of what had to be read is read, in percent.
-    pub fn percent(&self) -> i64 {
-        let asked = self.asked.max(1);
-        (asked - self.left.clamp(0, asked)) * 100 / asked
-    }
-
-    /// How long the rest takes at the pace so far; none when that says nothing yet.
-    pub fn seconds_left(&self) -> Option<i64> {
-        let worked = self.worked.cast_signed();
-        let read = self.asked - self.left;
-        let is_certain = worked >= TELLING && read > 0 && self.left > 0;
-        is_certain.then(|| worked.saturating_mul(self.left) / read)
-    }
-
-    /// Whether nothing will happen to it any more.
-    pub fn has_ended(&self) -> bool {
-        self.phase != Phase::Running
-    }
-
-    /// Reads the file; none when there is none that this program understands.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn load(store: &impl Store) -> io::Result<Option<Self>> {
-        let progress: Option<Self> = load(store, PROGRESS_FILE).await?;
-        Ok(progress.filter(|progress| progress.version == VERSION))
-    }
-
-    /// Replaces the file.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn save(&self, store: &impl Store) -> io::Result<()> {
-        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
-        store.write(PROGRESS_FILE, text.into()).await
     }
 
     /// A page was read.
     pub(super) fn page(&mut self, count: PageCount) {
         let sent = count.sent();
-        self.rows += (sent + count.known) as u64;
+        self.rows += (sent + count.known + count.excluded) as u64;
         self.new += sent as u64;
         self.known += count.known as u64;
+        self.excluded += count.excluded as u64;
     }
 
     /// What is `unread` of the range.
@@ -221,9 +105,4 @@ impl Progress {
         }
         self.complete_until = oldest;
     }
-}
-
-async fn load<T: DeserializeOwned>(store: &impl Store, name: &str) -> io::Result<Option<T>> {
-    let text = store.read(name).await?;
-    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
 }

@@ -7,6 +7,8 @@ pub mod lateness;
 pub mod schedule;
 pub mod start;
 
+pub(crate) mod details;
+pub(crate) mod mass;
 pub(crate) mod narrowing;
 pub(crate) mod pending;
 pub(crate) mod service;

@@ -4,46 +4,60 @@
 mod activity;
 mod backfill;
 mod delivery;
+mod details;
+mod exclude;
 mod failures;
 mod hand;
 mod letters;
+mod mass;
+mod nightly;
+mod orders;
 mod outside;
 mod pages;
+mod parking;
 mod persist;
 mod plan;
+mod privacy;
 mod time;
+mod verify;
 mod walk;
 
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use base::Clock;
-use rows::{Page, Window};
+use rows::{Page, Window, privacy::Privacy};
 use tokio::{
     task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::time::Opening;
+pub use self::{details::DetailsWish, time::Opening};
 use crate::{
-    Checkpoint, Event, Lane, Observer, Sink, Source, SourceError, SourceLimits, Standing, Store,
-    UnderWay, WaitsFor,
+    CheckpointStore, Event, Lane, Observer, PendingRequest, Sink, Source, SourceError,
+    SourceLimits, Standing, Store, WaitsFor,
     decide::{
+        mass::MassMail,
         pending::PendingWindows,
         schedule::Schedule,
         service::{Asking, ServiceHealth},
     },
     engine::{
-        backfill::{Backfill, Orders},
-        letters::{Errands, Offered},
+        backfill::Backfill,
+        details::{Detailing, DetailsCall},
+        letters::{LetterWork, Offered},
+        orders::{FoundOrders, Orders},
         outside::Strays,
+        parking::Parking,
         time::Waiting,
-        walk::Parking,
+        verify::Verification,
     },
+    excluded::Excluded,
     known::KnownRows,
     ledger::{Ledger, journal::Journal},
     letters::Letters,
     outflow::{Delivery, Outflow},
+    proof::Proof,
     reader::{Reader, WindowRead},
 };
 
@@ -71,10 +85,16 @@ pub struct Parts<S, K, T, C> {
     pub sink: Arc<K>,
     /// Where the timeline and delivered rows are remembered.
     pub store: Arc<T>,
-    /// Where the mark is kept.
-    pub checkpoint: C,
+    /// Where the checkpoint is kept.
+    pub checkpoints: C,
     /// Where what cannot be delivered is kept.
     pub letters: Letters,
+    /// What is not wanted.
+    pub excluded: Excluded,
+    /// What of rows must not leave; none when all of it may.
+    pub privacy: Option<Privacy>,
+    /// Of which rows details are wanted; none when of none.
+    pub details: Option<DetailsWish>,
     /// Who hears of it.
     pub observer: Arc<dyn Observer>,
     /// The time.
@@ -101,15 +121,22 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     readers: Vec<Reader<S::Link, K::Batch>>,
     /// Windows whose page came damaged.
     parking: Parking<WindowRead<S::Link, K::Batch>>,
+    /// Windows of which messages are asked for by their ids, and what is known of those.
+    completing: Parking<WindowRead<S::Link, K::Batch>>,
+    mass: MassMail,
     /// Rows outside of what was asked for.
     strays: Strays,
+    /// Rows that wait for details of their message.
+    details: Option<Box<Detailing>>,
     asked: JoinSet<Answer<S::Link>>,
     outflow: Outflow<K>,
     /// What a person wants done with dead letters.
-    errands: Errands,
+    letter_work: LetterWork,
     /// What a person asks for besides.
     backfill: Option<Backfill>,
     orders: Orders,
+    /// What is read once more to show that nothing of it is missing.
+    verification: Option<Verification>,
     service: ServiceHealth,
     /// The reader whose request has failed last.
     last_failed: usize,
@@ -166,21 +193,26 @@ enum Turn<L, H> {
     Answered(Result<Answer<L>, JoinError>),
     Delivered(Result<Delivery<H>, JoinError>),
     Offered(Result<Offered, JoinError>),
+    Detailed(Result<DetailsCall, JoinError>),
+    Looked(Result<Box<FoundOrders>, JoinError>),
     Time,
 }
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A collector that follows `schedule` and knows the `known` rows.
     pub fn new(
         parts: Parts<S, K, T, C>,
         schedule: Schedule,
         known: KnownRows,
         journal: Journal,
+        proof: Proof,
     ) -> Self {
         let limits = lasting(parts.source.limits());
         let outflow = Outflow::new(Arc::clone(&parts.sink));
+        let details = parts.details.clone().map(Detailing::new).map(Box::new);
         Self {
             parts,
+            details,
             outflow,
             schedule,
             source: Box::new(Followed {
@@ -189,14 +221,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             }),
             pending: PendingWindows::default(),
             known,
-            ledger: Ledger::new(journal),
+            ledger: Ledger::new(journal, proof),
             readers: (0..=BESIDE).map(|_| Reader::new()).collect(),
             parking: Parking::default(),
+            completing: Parking::default(),
+            mass: MassMail::default(),
             strays: Strays::default(),
             asked: JoinSet::new(),
-            errands: Errands::default(),
+            letter_work: LetterWork::default(),
             backfill: None,
             orders: Orders::default(),
+            verification: None,
             service: ServiceHealth::new(1 + BESIDE),
             last_failed: BESIDE,
             waiting: Waiting::default(),
@@ -228,13 +263,18 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         self.tell(Event::Letters(self.parts.letters.stock()));
         self.expect_strays().await;
         if self.has_begun() {
-            self.keep().await?;
+            self.begin_proof();
+            self.persist().await?;
         }
         loop {
             self.plan().await?;
             self.send_lingering().await?;
+            if self.details.is_some() {
+                // It is large, and mostly there is none.
+                Box::pin(self.look_after_details()).await?;
+            }
             self.journal_when_due().await?;
-            self.keep_when_due().await?;
+            self.persist_when_due().await?;
             self.tell_progress().await?;
             match self.wait().await? {
                 Turn::Answered(answer) => {
@@ -243,6 +283,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 }
                 Turn::Delivered(first) => self.delivered(first).await?,
                 Turn::Offered(done) => Box::pin(self.offered(done)).await?,
+                Turn::Detailed(done) => self.details_came(done),
+                // It is large, and seldom has anything to do.
+                Turn::Looked(found) => Box::pin(self.orders_found(found)).await?,
                 Turn::Time => self.journal_when_quiet().await?,
             }
         }
@@ -260,7 +303,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             biased;
             () = stop.cancelled() => Err(End::Stopped),
             Some(done) = self.outflow.next() => Ok(Turn::Delivered(done)),
-            Some(done) = self.errands.offers.join_next() => Ok(Turn::Offered(done)),
+            Some(done) = self.letter_work.offers.join_next() => Ok(Turn::Offered(done)),
+            Some(done) = Detailing::next(&mut self.details) => Ok(Turn::Detailed(done)),
+            Some(found) = self.orders.next() => Ok(Turn::Looked(found)),
             Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
             () = &mut time => Ok(Turn::Time),
         }
@@ -272,7 +317,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.until_told(),
             self.until_written(),
             self.until_lingering(),
+            self.until_details(),
             self.parking.due_in(),
+            self.completing.due_in(),
         ];
         let mut pause = due.into_iter().flatten().min().unwrap_or(TURN);
         let now = Instant::now();
@@ -311,7 +358,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn look_at_requests(&mut self) {
         let request = self.parts.source.oldest_request();
         let hangs = request.filter(|request| request.since.elapsed() >= HANGING);
-        if let Some(UnderWay { since, limit }) = hangs
+        if let Some(PendingRequest { since, limit }) = hangs
             && self.hanging.replace(since) != Some(since)
         {
             self.tell(Event::Hanging { limit });
@@ -321,7 +368,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn tell_standing(&self) {
         let coverage = self.schedule.coverage();
         self.tell(Event::Standing(Standing {
-            mark: coverage.mark(),
+            checkpoint: coverage.checkpoint(),
             oldest_missing: coverage.missing().next().map(|window| window.start()),
             missing: self.schedule.missing(),
             gaps: coverage.missing().count(),

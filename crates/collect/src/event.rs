@@ -1,13 +1,20 @@
 //! What the fetch loop tells the world: logs, metrics and health are made from these.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use base::clock::Step;
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::Window;
+use rows::{Window, exclude::Rule};
 use tokio::{task, time::Instant};
 
-use crate::{Lane, backfill::Progress, decide::evidence::Loss, letters::Stock};
+use crate::{
+    Lane,
+    backfill::BackfillProgress,
+    decide::{details::DetailsFate, evidence::Loss},
+    letters::Stock,
+    nightly::Nights,
+    verify::{Verdict, VerifyProgress},
+};
 
 /// Hears of everything that happens in the fetch loop.
 pub trait Observer: Send + Sync + 'static {
@@ -47,6 +54,34 @@ pub enum Event<'a> {
         lane: Lane,
         /// What rows there were on it.
         count: PageCount,
+    },
+    /// A rule has taken rows out that were not seen before by this process: they are not sent.
+    Excluded {
+        /// The rule.
+        rule: Rule,
+        /// How many.
+        rows: usize,
+    },
+    /// Rows have gone of which a person wants details.
+    Details {
+        /// How.
+        fate: DetailsFate,
+        /// How many.
+        rows: usize,
+    },
+    /// A call for details has failed, or was not answered in time.
+    DetailsRefused {
+        /// What happened, what it means, what to do; none when no answer came in time.
+        sentence: Option<&'a str>,
+        /// For how long none are asked for, when that begins now.
+        pause: Option<Duration>,
+    },
+    /// Details come again after calls that failed.
+    DetailsRecovered,
+    /// Members of rows were left out as nobody knows what they hold.
+    LeftOut {
+        /// Their names.
+        names: &'a BTreeSet<String>,
     },
     /// A row was seen for the first time, and it says something about how late rows surface.
     FirstSeen {
@@ -114,6 +149,26 @@ pub enum Event<'a> {
         /// The window.
         window: Window,
     },
+    /// A message with so many recipients that a window may not show all was asked for by its id.
+    MassMail {
+        /// The window.
+        window: Window,
+        /// The id.
+        message: &'a str,
+        /// How many rows were not known before.
+        new: u64,
+    },
+    /// The answer to that was no use.
+    MassMailDoubted {
+        /// The window.
+        window: Window,
+        /// The id.
+        message: &'a str,
+        /// Why.
+        sentence: &'a str,
+        /// Whether it is not asked again, and the window counts as read as far as it is shown.
+        gives_up: bool,
+    },
     /// The source has shown rows for a window in which they were not received.
     Outside {
         /// The window.
@@ -174,10 +229,10 @@ pub enum Event<'a> {
     },
     /// So many dead letters there are now.
     Letters(Stock),
-    /// Everything before the mark has been delivered.
-    Marked {
-        /// The mark.
-        mark: DateTime<Utc>,
+    /// Everything before the checkpoint has been delivered.
+    CheckpointMoved {
+        /// The checkpoint.
+        checkpoint: DateTime<Utc>,
     },
     /// Where the collection stands, told when the live edge is read.
     Standing(Standing),
@@ -191,8 +246,31 @@ pub enum Event<'a> {
     /// A backfill has come to its end.
     BackfillEnded {
         /// What became of it.
-        progress: &'a Progress,
+        progress: &'a BackfillProgress,
     },
+    /// A verification is taken up.
+    VerificationBegun {
+        /// From when to when.
+        range: Window,
+        /// Whether it had been begun before.
+        resumed: bool,
+    },
+    /// An hour was compared with what was accepted.
+    Verified {
+        /// What was found out.
+        verdict: &'a Verdict,
+    },
+    /// A verification has come to its end.
+    VerificationEnded {
+        /// From when to when.
+        range: Window,
+        /// What became of it.
+        progress: &'a VerifyProgress,
+    },
+    /// A standing order for verifications is followed, or none any more.
+    StandingOrder(Option<&'a Nights>),
+    /// A verification of a standing order has come to its end, or was given up.
+    NightEnded(&'a Nights),
     /// The data directory could not be written; tried again after the pause.
     StoreFailed {
         /// What happened.
@@ -224,6 +302,8 @@ pub struct PageCount {
     pub changed: usize,
     /// Rows that were known.
     pub known: usize,
+    /// Rows that are not wanted.
+    pub excluded: usize,
 }
 
 impl PageCount {
@@ -250,6 +330,8 @@ pub struct Activity {
     pub next: Option<DateTime<Utc>>,
     /// Batches that are sent and not accepted yet.
     pub batches: usize,
+    /// Windows that wait until a message with many recipients was asked for by its id.
+    pub completing: usize,
 }
 
 /// A window that is being read.
@@ -293,10 +375,10 @@ pub struct Standpoint {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
     /// Everything received before it has been read at least once.
-    pub mark: DateTime<Utc>,
-    /// The oldest instant behind the live edge that was never read.
+    pub checkpoint: DateTime<Utc>,
+    /// The oldest instant before the live edge that was never read.
     pub oldest_missing: Option<DateTime<Utc>>,
-    /// How much of the timeline behind the live edge was never read.
+    /// How much of the timeline before the live edge was never read.
     pub missing: TimeDelta,
     /// In how many pieces.
     pub gaps: usize,

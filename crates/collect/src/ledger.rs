@@ -1,15 +1,15 @@
 //! What is kept between restarts: the keys of delivered rows, and the timeline.
 //!
-//! A batch that was accepted is journaled, then synced; only then the timeline may say that its windows
-//! count as read. [`Ledger`] owns what is between these steps. Each of its operations is one try: it
-//! leaves everything in place when the store fails, to be tried again.
+//! A batch that was accepted is journaled, then synced; only then the timeline may say that its
+//! windows count as read. [`Ledger`] owns what is between these steps. Each of its operations is
+//! one try: it leaves everything in place when the store fails, to be tried again.
 
 pub mod journal;
 pub mod timeline;
 
 use std::{io, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use self::{
@@ -18,7 +18,8 @@ use self::{
 };
 use crate::{
     Store,
-    known::{BatchId, Filed},
+    known::{BatchId, KeyRef},
+    proof::Proof,
 };
 
 /// Batches on their way at once (contract J-07), with those that are accepted and not journaled yet.
@@ -40,6 +41,8 @@ const KEEPING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Ledger {
     journal: Journal,
+    /// What rows add up to that the journal does not need any more.
+    pub(crate) proof: Proof,
     accepted: Accepted,
     unsynced: Unsynced,
     /// When the timeline was kept last, and whether it has changed since.
@@ -50,7 +53,7 @@ pub(crate) struct Ledger {
 /// Batches that are accepted and not journaled yet.
 #[derive(Debug, Default)]
 struct Accepted {
-    rows: Vec<Filed>,
+    rows: Vec<KeyRef>,
     batches: Vec<BatchId>,
     since: Option<Instant>,
 }
@@ -81,9 +84,10 @@ impl Unsynced {
 }
 
 impl Ledger {
-    pub(crate) fn new(journal: Journal) -> Self {
+    pub(crate) fn new(journal: Journal, proof: Proof) -> Self {
         Self {
             journal,
+            proof,
             accepted: Accepted::default(),
             unsynced: Unsynced::default(),
             kept: None,
@@ -92,7 +96,7 @@ impl Ledger {
     }
 
     /// A batch was accepted, with these rows.
-    pub(crate) fn accepted(&mut self, batch: BatchId, rows: Vec<Filed>) {
+    pub(crate) fn accepted(&mut self, batch: BatchId, rows: Vec<KeyRef>) {
         self.accepted.batches.push(batch);
         self.accepted.rows.extend(rows);
         self.accepted.since.get_or_insert_with(Instant::now);
@@ -146,7 +150,9 @@ impl Ledger {
     pub(crate) async fn journal(&mut self, store: &impl Store) -> io::Result<Vec<BatchId>> {
         let Accepted { rows, batches, .. } = &mut self.accepted;
         if !rows.is_empty() {
+            let proven = self.proof.among(store, rows).await?;
             self.journal.append(store, rows).await?;
+            self.proof.add(proven);
             self.unsynced.add(batches.len());
         }
         Ok(std::mem::take(&mut self.accepted).batches)
@@ -156,10 +162,12 @@ impl Ledger {
     pub(crate) async fn append(
         &mut self,
         store: &impl Store,
-        rows: &mut Vec<Filed>,
+        rows: &mut Vec<KeyRef>,
     ) -> io::Result<()> {
         if !rows.is_empty() {
+            let proven = self.proof.among(store, rows).await?;
             self.journal.append(store, rows).await?;
+            self.proof.add(proven);
             self.unsynced.add(1);
         }
         Ok(())
@@ -170,6 +178,17 @@ impl Ledger {
         self.journal.sync(store).await?;
         self.unsynced = Unsynced::default();
         Ok(())
+    }
+
+    /// Keeps what rows add up to that are forgotten. All that is journaled must be synced.
+    pub(crate) async fn prove(
+        &mut self,
+        store: &impl Store,
+        now: DateTime<Utc>,
+        retention: TimeDelta,
+    ) -> io::Result<()> {
+        let position = self.journal.position();
+        self.proof.keep(store, &position, now, retention).await
     }
 
     /// The timeline is to be kept soon.
@@ -195,8 +214,8 @@ impl Ledger {
         self.journal.inventory(horizon)
     }
 
-    /// Forgets rows on the disk. The timeline and the mark that say so must be safe: what lies before
-    /// an older mark is read again after a crash.
+    /// Forgets rows on the disk. The timeline and the checkpoint that say so must be safe: what
+    /// lies after an older checkpoint is read again after a crash.
     pub(crate) async fn forget_before(
         &mut self,
         store: &impl Store,

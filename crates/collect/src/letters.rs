@@ -1,10 +1,11 @@
 //! Dead letters: what cannot be delivered is kept here, and never dropped.
 //!
-//! Files of JSON lines, one letter each, in the store's folder `dead-letters/`. A full file is closed
-//! and a new one begun; nothing is deleted for room. A letter leaves its file in two steps, so that a
-//! crash between them neither loses nor doubles it: its id is filed in `settled.jsonl` with what became of
-//! it, and then the file is written without it.
+//! Files of JSON lines, one letter each, in the store's folder `dead-letters/`. A full file is
+//! closed and a new one begun; nothing is deleted for room. A letter leaves its file in two steps,
+//! so that a crash between them neither loses nor doubles it: its id is filed in `settled.jsonl`
+//! with what became of it, and then the file is written without it.
 
+mod letter;
 pub mod order;
 
 use std::{
@@ -13,11 +14,12 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+pub use self::letter::{Content, Keeping, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered};
+use self::letter::{Head, Note};
 use crate::Store;
 
 /// Where letters lie in the store.
@@ -44,125 +46,6 @@ impl Room {
         letters: 100_000,
         bytes: 1 << 30,
     };
-}
-
-/// A letter as it lies in its file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
-    /// Tells it from others: a hash of intake and content, so that the same content is kept once.
-    pub id: String,
-    /// When it was kept.
-    pub time: DateTime<Utc>,
-    /// Why it cannot be delivered.
-    pub reason: String,
-    /// A fingerprint of the intake's key.
-    pub intake: String,
-    /// The message that it is about; none when that cannot be read.
-    #[serde(default)]
-    pub message_id: Option<String>,
-    /// Whether a copy of the event with its subject cut was delivered instead.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub copy_sent: bool,
-    /// What cannot be delivered.
-    #[serde(flatten)]
-    pub content: Content,
-}
-
-/// What cannot be delivered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Content {
-    /// An event, as it would go to the intake.
-    Event(String),
-    /// Bytes of an answer that are not to be read as a row, in base64.
-    Bytes(String),
-}
-
-impl Content {
-    /// Bytes that are not to be read as a row.
-    pub fn bytes(bytes: &[u8]) -> Self {
-        Self::Bytes(BASE64_STANDARD.encode(bytes))
-    }
-
-    fn text(&self) -> &str {
-        match self {
-            Self::Event(text) | Self::Bytes(text) => text,
-        }
-    }
-}
-
-/// What is to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undelivered {
-    /// Why it cannot be delivered.
-    pub reason: String,
-    /// Whether a copy of the event with its subject cut is delivered instead.
-    pub copy_sent: bool,
-    /// The thing itself.
-    pub content: Content,
-}
-
-/// What became of a letter that left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Settled {
-    /// The intake has accepted it after all.
-    Accepted,
-    /// A person has thrown it away.
-    Dropped,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Note {
-    id: String,
-    became: Settled,
-    time: DateTime<Utc>,
-}
-
-/// What is looked at of each letter at a start.
-#[derive(Deserialize)]
-struct Head {
-    id: String,
-    time: DateTime<Utc>,
-}
-
-/// Whether there was room for a letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Keeping {
-    /// It is safe on the disk, under this id.
-    Kept(String),
-    /// It is not kept: a person must make room first.
-    Full,
-}
-
-/// How many letters there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stock {
-    /// Letters.
-    pub letters: usize,
-    /// Bytes of their files.
-    pub bytes: u64,
-    /// When the oldest was kept.
-    pub oldest: Option<DateTime<Utc>>,
-}
-
-/// Whose letters are kept.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    /// A [`fingerprint`] of the key of the intake that they are for.
-    pub intake: String,
-    /// Finds the message that an event is about.
-    pub identify: fn(&str) -> Option<String>,
-}
-
-impl Owner {
-    fn message_id(&self, content: &Content) -> Option<String> {
-        match content {
-            Content::Event(text) => (self.identify)(text),
-            Content::Bytes(_) => None,
-        }
-    }
 }
 
 /// The letters of one store, whose only writer this is.

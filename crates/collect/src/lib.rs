@@ -2,45 +2,58 @@
 //!
 //! The guarantee: **every row that the source shows until `settle_time` after its reception is
 //! accepted by the sink at least once, with every status that it was seen with, and at most once as
-//! long as no acceptance is lost**. It rests on four rules. A window counts as read only when it was
-//! read to its end and all its rows were accepted (`decide::pending`). A row is known by its key from the
-//! moment it is put into a batch ([`known`]), and after a restart from the moment its batch was
-//! accepted ([`journal`]). What was read is read again until nothing can surface any more
+//! long as no acceptance is lost**; but for rows that a person does not want ([`Excluded`]). It
+//! rests on four rules. A window counts as read only when it was read to its end and all its rows
+//! were accepted (`decide::pending`). A row is known by its key from the moment it is put into a
+//! batch ([`known`]), and after a restart from the moment its batch was accepted ([`journal`]).
+//! What was read is read again until nothing can surface any more
 //! (`decide::settling`). And nothing is skipped on an error: the same window is asked for again.
 //!
-//! The decisions are pure, synchronous state machines (`decide`, and [`known`]); the async shell around
-//! them ([`Collector`]) is thin. The traits it needs stand here, and where a trigger is put together they
-//! are implemented.
+//! The decisions are pure, synchronous state machines (`decide`, and [`known`]); the async shell
+//! around them ([`Collector`]) is thin. The traits it needs stand here, and where a trigger is put
+//! together they are implemented.
 
 pub mod backfill;
 pub mod letters;
+pub mod nightly;
+pub mod order;
 
 mod decide;
 mod engine;
 mod event;
+mod excluded;
 mod ledger;
 mod outflow;
+pub mod proof;
 mod reader;
+pub mod verify;
 
-use std::{fmt, future::Future, hash::Hash, io, time::Duration};
+use std::{fmt, future::Future, hash::Hash, io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::{Page, Window};
-use tokio::{task, time::Instant};
+use rows::{Page, Question};
+use tokio::task;
 
 pub use base::{
-    Store,
+    ErrorClass, PendingRequest, Store,
     delivery::{EventBatch, GivenUp, HeldEvents, Pushed, Receipt},
 };
 pub use rows::known;
 
 pub use self::{
     decide::{
-        coverage, evidence, evidence::SourceTime, lateness, schedule, schedule::Lane, start,
+        coverage,
+        details::{DetailsFate, DetailsTerms},
+        evidence,
+        evidence::SourceTime,
+        lateness, schedule,
+        schedule::Lane,
+        start,
         width::Newest,
     },
-    engine::{Collector, Opening, Parts},
+    engine::{Collector, DetailsWish, Opening, Parts},
     event::{Activity, Busy, Event, Novelty, Observer, PageCount, Standing, Standpoint, WaitsFor},
+    excluded::{EXCLUSIONS_FILE, Excluded},
     ledger::{journal, timeline},
 };
 
@@ -49,12 +62,12 @@ pub trait Source: Send + Sync + 'static {
     /// Leads to the next page of a window.
     type Link: Clone + Eq + Hash + Send + Sync + fmt::Display + 'static;
 
-    /// One page of a window: the first, or the one that `link` leads to. Where requests are few,
-    /// those of the live edge go first.
+    /// One page of what is asked for: the first, or the one that `link` leads to. Where requests are
+    /// few, those of the live edge go first.
     fn page(
         &self,
         lane: Lane,
-        window: Window,
+        question: Question,
         link: Option<Self::Link>,
     ) -> impl Future<Output = Result<Page<Self::Link>, SourceError>> + Send;
 
@@ -63,7 +76,7 @@ pub trait Source: Send + Sync + 'static {
 
     /// The oldest request that is being answered, without its wait for the quota; none when there is
     /// none.
-    fn oldest_request(&self) -> Option<UnderWay> {
+    fn oldest_request(&self) -> Option<PendingRequest> {
         None
     }
 
@@ -93,6 +106,26 @@ pub trait Source: Send + Sync + 'static {
         std::future::ready(())
     }
 
+    /// What a person finds a row by.
+    fn name(&self, _event: &[u8]) -> verify::RowName {
+        verify::RowName::default()
+    }
+
+    /// What happened to a message, as JSON to be added to its row: of the row of this name, received then.
+    /// None when nothing is known.
+    fn details(
+        &self,
+        _name: verify::RowName,
+        _received: Option<DateTime<Utc>>,
+    ) -> impl Future<Output = Result<Option<String>, SourceError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// The id by which the message of a row is asked for; none when it cannot be.
+    fn message_of(&self, _event: &[u8]) -> Option<Arc<str>> {
+        None
+    }
+
     /// An event with what people write in it cut, which says so, so that it has at most so many
     /// bytes; none when that does not make it fit.
     fn shorten(&self, _event: &str, _most: usize) -> Option<String> {
@@ -116,6 +149,9 @@ pub struct SourceLimits {
     /// More pages than this in one query are a sign that its links go on for ever, or come near
     /// the service's cap: the window is cut.
     pub pages_per_window: u32,
+    /// A message with so many recipients in a window may have others that a window does not show; 0
+    /// when all are shown.
+    pub recipients_shown: u32,
     /// How long a page takes at present, without waiting for the quota; zero when that is not known.
     pub latency: Duration,
 }
@@ -131,15 +167,6 @@ pub struct QuotaUse {
     pub used: u32,
     /// When all of the share is allowed again; none when it is.
     pub restored: Option<DateTime<Utc>>,
-}
-
-/// A request that is being answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnderWay {
-    /// Since when.
-    pub since: Instant,
-    /// The longest that it may take by its own limits.
-    pub limit: Duration,
 }
 
 /// In how many seconds the share of requests is made.
@@ -167,55 +194,13 @@ impl SourceLimits {
 #[derive(Debug)]
 pub struct SourceError {
     /// What to do about it.
-    pub remedy: Remedy,
+    pub class: ErrorClass,
     /// What happened, what it means, and what a person should do.
     pub sentence: String,
     /// A word for metrics labels.
     pub label: &'static str,
     /// Whether a narrower window might be answered.
     pub may_be_too_wide: bool,
-}
-
-/// What to do when there is no page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// The source does not answer: find out with single requests when it is back.
-    Outage,
-    /// The source has too much to do, and every request may prolong that: ask as seldom as it wishes,
-    /// and more seldom each time.
-    Throttled {
-        /// The pause that the source asked for.
-        after: Option<Duration>,
-    },
-    /// This page cannot be read at present, which passes by itself: ask for it again with growing
-    /// pauses.
-    Retry {
-        /// The pause that the source asked for.
-        after: Option<Duration>,
-    },
-    /// The answer cannot be read: ask for the same page again, for two minutes, while others are read.
-    Unreadable,
-    /// The source refuses this account or app until a person acts: ask again at a slow pace.
-    Refused {
-        /// Whether that heals by itself in the end, such as what takes a day to be ready.
-        heals: bool,
-    },
-    /// A person must act for this page: ask for it again at a slow pace.
-    Person,
-    /// The window cannot be read like this: ask for a narrower one.
-    Narrow,
-    /// The source says that the window begins before what it keeps.
-    TooOld {
-        /// The oldest instant that it says it keeps. A hint, and no more.
-        oldest: Option<DateTime<Utc>>,
-    },
-}
-
-impl Remedy {
-    /// Whether a person must act.
-    pub const fn needs_a_person(self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Person)
-    }
 }
 
 /// Where rows go.
@@ -254,10 +239,10 @@ pub trait Sink: Send + Sync + 'static {
     fn longest_event(&self) -> usize;
 }
 
-/// Where the mark is kept before which everything was delivered.
-pub trait Checkpoint: Send + 'static {
-    /// Keeps the mark; on return it is safe on the disk.
-    fn save(&mut self, mark: DateTime<Utc>) -> impl Future<Output = io::Result<()>> + Send;
+/// Where the checkpoint is kept before which everything was delivered.
+pub trait CheckpointStore: Send + 'static {
+    /// Keeps the checkpoint; on return it is safe on the disk.
+    fn save(&mut self, checkpoint: DateTime<Utc>) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 #[cfg(test)]

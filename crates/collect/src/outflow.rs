@@ -7,7 +7,7 @@ use base::delivery::{HeldEvents as _, Receipt};
 use chrono::{DateTime, Utc};
 use rows::{
     Window,
-    known::{BatchId, Filed},
+    known::{BatchId, KeyRef},
 };
 use tokio::{
     task::{JoinError, JoinSet},
@@ -19,15 +19,15 @@ use crate::{Lane, Sink, ledger::IN_FLIGHT};
 /// So many events in hand, or bytes of them, at most: no more batches are sent then.
 const MOST_HELD: (usize, usize) = (10_000, 64 << 20);
 
-/// A batch that is not full leaves so long after its last row, when the next page has not come: rows in
-/// hand do not wait for a service that fails, nor for its quota.
+/// A batch that is not full leaves so long after its last row, when the next page has not come:
+/// rows in hand do not wait for a service that fails, nor for its quota.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A batch that is no longer under way, or events that are no longer in hand.
 #[derive(Debug)]
 pub(crate) struct Delivery<H> {
     pub(crate) id: BatchId,
-    pub(crate) rows: Vec<Filed>,
+    pub(crate) rows: Vec<KeyRef>,
     pub(crate) newest: Option<DateTime<Utc>>,
     /// Whether they count for the backfill.
     pub(crate) for_backfill: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Draft<B> {
     pub(crate) otherwise: DateTime<Utc>,
     /// Made with its first row: most windows that are read again have none.
     pub(crate) batch: Option<B>,
-    pub(crate) rows: Vec<Filed>,
+    pub(crate) rows: Vec<KeyRef>,
     pub(crate) newest: Option<DateTime<Utc>>,
     /// When the page of its last row was taken in.
     pub(crate) filled: Option<Instant>,
@@ -124,6 +124,19 @@ impl<K: Sink> Outflow<K> {
         Draft::new(self.next_id(), lane, window)
     }
 
+    /// An empty batch for rows that have waited, which are known already.
+    pub(crate) fn draft_of_waiting(&mut self, for_backfill: bool) -> Draft<K::Batch> {
+        Draft {
+            id: self.next_id(),
+            for_backfill,
+            otherwise: DateTime::UNIX_EPOCH,
+            batch: None,
+            rows: Vec::new(),
+            newest: None,
+            filled: None,
+        }
+    }
+
     /// How many batches are on their way.
     pub(crate) fn batches(&self) -> usize {
         self.batches.len()
@@ -171,7 +184,7 @@ impl<K: Sink> Outflow<K> {
     pub(crate) fn insist(
         &mut self,
         id: BatchId,
-        rows: Vec<Filed>,
+        rows: Vec<KeyRef>,
         events: K::InHand,
         for_backfill: bool,
     ) {

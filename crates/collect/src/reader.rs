@@ -1,5 +1,7 @@
 //! One reader: the window it is reading, and its pauses.
 
+pub(crate) mod completion;
+mod descent;
 pub(crate) mod doubt;
 pub(crate) mod trail;
 
@@ -11,16 +13,19 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::{Page, RowRef, Window};
+use rows::{Page, Question, Window};
 use tokio::{task, time::Instant};
 
 use crate::{
     Lane, Newest,
     decide::{evidence::Moment, pending::PendingId},
+    known::KeyRef,
     outflow::Draft,
     reader::{
+        completion::Completion,
+        descent::Descent,
         doubt::Doubt,
-        trail::{Step, Trail},
+        trail::{Trail, WalkStep},
     },
 };
 
@@ -67,6 +72,10 @@ pub(crate) struct WindowRead<L, B> {
     pub(crate) pages: u32,
     pub(crate) rows: u64,
     pub(crate) new: u64,
+    /// Whether what it shows for a verification is delivered.
+    pub(crate) heals: bool,
+    /// Rows that it showed, when they are only looked at.
+    pub(crate) shown: Vec<KeyRef>,
     /// Whether it only finds out if the source answers.
     pub(crate) is_probe: bool,
     descent: Descent,
@@ -85,6 +94,8 @@ pub(crate) struct WindowRead<L, B> {
     longest_page: usize,
     /// While an answer cannot be read as a whole.
     pub(crate) doubt: Option<Doubt>,
+    /// Messages that may have more recipients than the window shows.
+    pub(crate) completion: Completion,
 }
 
 /// What to do with a window whose links lead nowhere.
@@ -129,9 +140,9 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
     }
 
     /// What to ask for; counts as asked.
-    pub(crate) fn ask(&mut self) -> Option<(Lane, Window, Option<L>)> {
+    pub(crate) fn ask(&mut self) -> Option<(Lane, Question, Option<L>)> {
         let read = self.read.as_ref()?;
-        let what = (read.lane, read.asked, read.link.clone());
+        let what = (read.asking_lane(), read.question(), read.link.clone());
         self.asks();
         Some(what)
     }
@@ -178,6 +189,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
         window: Window,
         began: Moment,
         draft: Draft<B>,
+        recipients_shown: u32,
     ) -> Self {
         Self {
             id,
@@ -190,6 +202,8 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
             pages: 0,
             rows: 0,
             new: 0,
+            heals: false,
+            shown: Vec::new(),
             is_probe: false,
             descent: Descent::of(window),
             trail: Trail::of(window),
@@ -201,7 +215,46 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
             failed_links: 0,
             longest_page: 0,
             doubt: None,
+            completion: Completion::new(recipients_shown),
         }
+    }
+
+    /// What its next page is asked for.
+    pub(crate) fn question(&self) -> Question {
+        Question {
+            window: self.asked,
+            message: self.completion.asked().cloned(),
+        }
+    }
+
+    /// What its next page is asked for in: messages are asked for with settling's part of the quota, those of
+    /// a verification with what all else leaves.
+    pub(crate) fn asking_lane(&self) -> Lane {
+        match self.is_completing() && self.lane != Lane::Verify {
+            true => Lane::Settle,
+            false => self.lane,
+        }
+    }
+
+    /// Whether all of its pages were read, and a message is asked for by its id.
+    pub(crate) fn is_completing(&self) -> bool {
+        self.completion.asked().is_some()
+    }
+
+    /// Asks for a message from now on.
+    pub(crate) fn completes(&mut self) {
+        self.asked = self.window;
+        self.is_probe = false;
+        self.doubt = None;
+        self.longest_page = 0;
+        (self.failures, self.failed_links, self.lost_walks) = (0, 0, 0);
+        self.was_patient = false;
+        self.begin_anew();
+    }
+
+    /// Whether a page had so many rows, of what was asked for last.
+    pub(crate) fn has_full_page(&self, rows: u32) -> bool {
+        self.longest_page.max(self.trail.longest_page()) >= rows as usize
     }
 
     /// Follows a link, or says why not: it was followed before, or links go on for ever.
@@ -227,7 +280,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
 
     /// What a page was whose rows are not certainly new to the window; `is_news` when one was new to
     /// everybody.
-    pub(crate) fn step(&mut self, page: &Page<L>, is_news: bool) -> Step {
+    pub(crate) fn step(&mut self, page: &Page<L>, is_news: bool) -> WalkStep {
         self.trail.step(page, is_news)
     }
 
@@ -261,20 +314,22 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
 
     /// The links of the window lead nowhere, and [`goes_by_time`](Self::goes_by_time) does not help.
     ///
-    /// As long as something else can be asked for, it is: the window is read in parts, above and below the
-    /// second of the last row, or by halves. `can_narrow` tells whether it can be cut.
+    /// As long as something else can be asked for, it is: the window is read in parts, above and
+    /// below the second of the last row, or by halves. `can_narrow` tells whether it can be cut.
     ///
-    /// Then there may still be rows that only the links lead to: a service may give pages that are short,
-    /// or empty, or repeat what it gave before, and go on behind them. That two pages brought nothing is
-    /// hearsay, and a row that was never read must not be passed over for it. So the links are followed
-    /// on, slowly, for as many pages as no service is known to need. Only the live edge does not wait for
-    /// that when `is_read_again`: its window is read again soon, with this patience.
+    /// Then there may still be rows that only the links lead to: a service may give pages that are
+    /// short, or empty, or repeat what it gave before, and go on after them. That two pages
+    /// brought nothing is hearsay, and a row that was never read must not be passed over for it. So
+    /// the links are followed on, slowly, for as many pages as no service is known to need. Only
+    /// the live edge does not wait for that when `is_read_again`: its window is read again soon,
+    /// with this patience.
     ///
-    /// When that has brought nothing, either, the window counts as read if its last query has shown no
-    /// more than the rows that were the last before, on a page that had room for more, or if there seems
-    /// to be no row in it and asking once more has not changed that. A full page of one second says that
-    /// there are more rows: it never counts as read. Nothing that any page has shown is left out, and it is
-    /// said that the window counts as read without an end of its links.
+    /// When that has brought nothing, either, the window counts as read if its last query has shown
+    /// no more than the rows that were the last before, on a page that had room for more, or if
+    /// there seems to be no row in it and asking once more has not changed that. A full page of one
+    /// second says that there are more rows: it never counts as read. Nothing that any page has
+    /// shown is left out, and it is said that the window counts as read without an end of its
+    /// links.
     pub(crate) fn dead_end(&mut self, can_narrow: bool, is_read_again: bool) -> DeadEnd {
         let second = self.trail.lowest_second();
         self.longest_page = self.longest_page.max(self.trail.longest_page());
@@ -329,91 +384,5 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
         self.link = None;
         self.descent.oldest = None;
         self.trail = Trail::of(self.asked);
-    }
-}
-
-/// How far pages have come down a window, as long as they come newest first. Only the ends of pages
-/// are looked at: nothing but an estimate depends on it.
-#[derive(Clone, Copy, Debug)]
-struct Descent {
-    window: Window,
-    /// The oldest row so far; none when pages have turned out not to come newest first.
-    oldest: Option<DateTime<Utc>>,
-}
-
-impl Descent {
-    fn of(window: Window) -> Self {
-        let oldest = Some(window.end());
-        Self { window, oldest }
-    }
-
-    /// The part of the window that has been read with this page.
-    fn go_on<L>(&mut self, page: &Page<L>) -> Option<Window> {
-        let received = |row: Option<RowRef<'_>>| row?.received;
-        let first = received(page.rows().next());
-        let last = received(page.rows().next_back());
-        let before = self.oldest.take()?;
-        // Services look a little beyond a window, whose end belongs to it for them.
-        let (first, last) = first.zip(last)?;
-        self.oldest = (last <= first && first <= before + MARGIN).then_some(last);
-        Window::new(self.oldest?.max(self.window.start()), self.window.end())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rows::RowKeyer;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
-
-    /// What of a window of 1000 seconds is read with each page of rows, as seconds since its start.
-    fn read(pages: &[&[Option<i64>]]) -> Vec<Option<i64>> {
-        let window = Window::new(at(0), at(1000)).unwrap();
-        let mut descent = Descent::of(window);
-        let key = RowKeyer::new([7; 16]).key(&["a"], "");
-        let read = pages.iter().map(|rows| {
-            let mut page = Page::<()>::new("{}", None);
-            for row in *rows {
-                assert!(page.push(0..2, key, row.map(at)));
-            }
-            let within = descent.go_on(&page)?;
-            assert_eq!(within.end(), window.end());
-            Some((within.start() - at(0)).num_seconds())
-        });
-        read.collect()
-    }
-
-    #[test]
-    fn pages_that_come_newest_first_tell_how_far_they_have_come() {
-        let page = |first, last| [Some(first), Some(500), Some(last)];
-        let down = [page(1002, 900), page(902, 700), page(700, -1)];
-        let down: Vec<&[_]> = down.iter().map(|page| &page[..]).collect();
-        assert_eq!(read(&down), [Some(900), Some(700), Some(0)]);
-    }
-
-    #[test]
-    fn what_comes_in_another_order_tells_nothing_from_then_on() {
-        let (newest, below): (&[_], &[_]) = (&[Some(1000), Some(900)], &[Some(900), Some(800)]);
-        for odd in [
-            &[Some(850), Some(860)][..],
-            &[Some(903), Some(850)],
-            &[None, Some(850)],
-            &[Some(880), None],
-            &[],
-        ] {
-            assert_eq!(
-                read(&[newest, odd, below]),
-                [Some(900), None, None],
-                "{odd:?}"
-            );
-        }
-        assert_eq!(
-            read(&[&[Some(1003), Some(900)]]),
-            [None],
-            "far behind the end"
-        );
     }
 }

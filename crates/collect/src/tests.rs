@@ -1,40 +1,59 @@
 //! The guarantee of the fetch loop, on virtual time, against sources and sinks that fail in every
 //! way, and with kills and crashes of the machine at any moment.
 
+mod details;
+mod mass;
+mod orders;
 mod paging;
+mod proof;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
 
+use async_trait::async_trait;
 use base::Clock;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use rows::RowKeyer;
+use rows::{RowKeyer, RowSpan, Window};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backfill::{ORDER_FILE, Order, Progress},
+    backfill::{BackfillOrder, BackfillWork},
     decide::{
         schedule::{Schedule, ScheduleSettings},
-        start::{Position, Start, Terms, Weight, Witnesses},
+        start::{Position, StartDecision, Terms, Weight, Witnesses},
     },
-    known::{Admission, BatchId},
+    known::{BatchId, DedupDecision},
     ledger::{
         journal::{Inventory, Journal},
         timeline::{Found, Timeline},
     },
     letters::{Letters, Owner, Room},
+    order::OrderFile,
     *,
 };
 
 /// Added to the number of a row to tell its second status.
 const CHANGED: usize = 1_000_000;
+
+/// So many rows of a message have the same date, and a window shows no more than so many of them.
+const MASS: usize = 6;
+const SHOWN: usize = 4;
+
+/// What names the message of a row; 0 for one that is alone.
+fn mail(n: usize) -> u32 {
+    let message = n / MASS;
+    match message % 4 {
+        0 => message as u32 + 1,
+        _ => 0,
+    }
+}
 
 const BATCH: usize = 5;
 const PAGE: usize = 7;
@@ -58,11 +77,21 @@ impl Row {
 struct World {
     rows: Vec<Row>,
     accepted: Mutex<HashMap<usize, usize>>,
+    /// Those that were accepted with details.
+    detailed: Mutex<HashSet<usize>>,
+    /// Of which rows details are wanted.
+    details: Option<DetailsWish>,
+    /// Whether they never come.
+    stalls: bool,
+    /// How the rows have gone of which they are.
+    fates: Mutex<HashMap<DetailsFate, usize>>,
     /// How often it was said that a row cannot be delivered.
     dropped: AtomicU32,
     random: Mutex<StdRng>,
     /// Of a hundred calls, how many fail.
     faults: AtomicU32,
+    /// How often the time was asked for.
+    asked_time: AtomicU32,
     clock: Clock,
 }
 
@@ -88,6 +117,7 @@ const LIMITS: SourceLimits = SourceLimits {
     rows_per_page: 7,
     share: 500,
     pages_per_window: 20,
+    recipients_shown: SHOWN as u32,
     latency: Duration::from_secs(1),
 };
 
@@ -111,10 +141,26 @@ fn key(keyer: &RowKeyer, event: usize) -> rows::RowKey {
     keyer.key(&[&number], if event < CHANGED { "" } else { "changed" })
 }
 
-fn refuse<T>(remedy: Remedy) -> Result<T, SourceError> {
+/// The text of an event.
+fn text(event: usize) -> String {
+    let status = if event < CHANGED { "new" } else { "changed" };
+    format!("{{\"n\":{event},\"status\":\"{status}\"}}")
+}
+
+/// The number in the text of an event, and whether it has details, which are its own.
+fn number(event: impl AsRef<[u8]>) -> (usize, bool) {
+    let event: serde_json::Value = serde_json::from_slice(event.as_ref()).unwrap();
+    let number = usize::try_from(event["n"].as_u64().unwrap()).unwrap();
+    let details = event.get("details");
+    let is_own = |details: &serde_json::Value| details[0]["of"] == number;
+    assert!(details.is_none_or(is_own), "{event}");
+    (number, details.is_some())
+}
+
+fn refuse<T>(class: ErrorClass) -> Result<T, SourceError> {
     Err(SourceError {
-        remedy,
-        sentence: format!("refused: {remedy:?}"),
+        class,
+        sentence: format!("refused: {class:?}"),
         label: "fake",
         may_be_too_wide: false,
     })
@@ -126,35 +172,39 @@ impl Source for FakeSource {
     async fn page(
         &self,
         _lane: Lane,
-        window: Window,
+        question: Question,
         link: Option<Offset>,
     ) -> Result<Page<Offset>, SourceError> {
+        let window = question.window;
         self.world.pause(2000).await;
         if self.world.chance(self.world.faults()) {
             let choice = self.world.random.lock().unwrap().random_range(0..9);
             match choice {
                 0 => {
-                    return refuse(Remedy::Retry {
+                    return refuse(ErrorClass::Transient {
                         after: Some(Duration::from_secs(3)),
                     });
                 }
-                1 => return refuse(Remedy::Retry { after: None }),
-                2 => return refuse(Remedy::Person),
+                1 => return refuse(ErrorClass::Transient { after: None }),
+                // It is said of everything, not of a question for a message.
+                2 if question.message.is_some() => return refuse(ErrorClass::Outage),
+                2 => return refuse(ErrorClass::Person),
                 3 => {
-                    return refuse(Remedy::Throttled {
+                    return refuse(ErrorClass::Throttled {
                         after: Some(Duration::from_secs(2)),
                     });
                 }
-                4 => return refuse(Remedy::Throttled { after: None }),
-                5 => return refuse(Remedy::Refused { heals: false }),
+                4 => return refuse(ErrorClass::Throttled { after: None }),
+                5 => return refuse(ErrorClass::Refused { heals: false }),
                 6..8 => {
                     let wide = choice == 7;
-                    return refuse(Remedy::Outage).map_err(|error| SourceError {
+                    return refuse(ErrorClass::Outage).map_err(|error| SourceError {
                         may_be_too_wide: wide,
                         ..error
                     });
                 }
-                _ => return refuse(Remedy::Narrow),
+                _ if question.message.is_some() => return refuse(ErrorClass::Outage),
+                _ => return refuse(ErrorClass::Narrow),
             }
         }
         assert!(
@@ -166,9 +216,20 @@ impl Source for FakeSource {
         let asked_for = |row: &Row| {
             window.start() <= row.received && row.received <= window.end() && row.visible <= now
         };
+        let mut shown: HashMap<u32, usize> = HashMap::new();
+        let is_shown = |n: &usize| {
+            let mail = mail(*n);
+            if let Some(message) = &question.message {
+                return **message == *mail.to_string();
+            }
+            let count = shown.entry(mail).or_default();
+            *count += 1;
+            mail == 0 || *count <= SHOWN
+        };
         let matching: Vec<usize> = (0..self.world.rows.len())
             .rev()
             .filter(|n| self.world.rows.get(*n).is_some_and(asked_for))
+            .filter(is_shown)
             .collect();
         let start = link.map_or(0, |offset| offset.0);
         let mut text = Vec::new();
@@ -177,7 +238,7 @@ impl Source for FakeSource {
             let from = text.len();
             let row = self.world.rows.get(*n).unwrap();
             let status = if row.has_changed(now) { CHANGED } else { 0 };
-            text.extend_from_slice((n + status).to_string().as_bytes());
+            text.extend_from_slice(self::text(n + status).as_bytes());
             spans.push((from..text.len(), *n, status));
         }
         let next = if self.world.chance(self.world.faults() / 4) {
@@ -185,19 +246,59 @@ impl Source for FakeSource {
         } else {
             (start + PAGE < matching.len()).then_some(Offset(start + PAGE))
         };
-        let mut page = Page::new(text, next);
-        for (range, n, status) in spans {
+        let spans = spans.into_iter().map(|(range, n, status)| {
             let received = self.world.rows.get(n).map(|row| row.received);
             let key = key(&self.keyer, n + status);
-            assert!(page.push(range, key, received));
-        }
-        Ok(page)
+            let span = RowSpan::new(range, key, received).unwrap();
+            span.of_mail(mail(n))
+        });
+        Ok(Page::of(text, spans.collect(), next).unwrap())
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        self.world.asked_time.fetch_add(1, Ordering::Relaxed);
+        self.world.pause(2000).await;
+        Ok(())
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        let (event, _) = number(event);
+        Some(mail(event % CHANGED).to_string().into())
     }
 
     fn limits(&self) -> SourceLimits {
         LIMITS
     }
+
+    fn name(&self, event: &[u8]) -> verify::RowName {
+        verify::RowName {
+            message_trace_id: Some(number(event).0.to_string()),
+            recipient: None,
+        }
+    }
+
+    async fn details(
+        &self,
+        name: verify::RowName,
+        _received: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, SourceError> {
+        if self.world.stalls {
+            std::future::pending::<()>().await;
+        }
+        let slow = self.world.chance(self.world.faults());
+        self.world.pause(if slow { 200_000 } else { 2000 }).await;
+        if self.world.chance(self.world.faults() / 2) {
+            return refuse(ErrorClass::Throttled { after: None });
+        }
+        let long = if self.world.chance(10) { LONGEST } else { 0 };
+        let of = name.message_trace_id.unwrap();
+        let details = format!("[{{\"of\":{of}}}{}]", " ".repeat(long));
+        Ok((!self.world.chance(10)).then_some(details))
+    }
 }
+
+/// The longest event that is taken.
+const LONGEST: usize = 100;
 
 #[derive(Debug)]
 struct FakeSink {
@@ -205,12 +306,13 @@ struct FakeSink {
 }
 
 #[derive(Debug, Default)]
-struct FakeBatch(Vec<usize>);
+struct FakeBatch(Vec<(usize, bool)>);
 
 impl EventBatch for FakeBatch {
     fn push(&mut self, event: &[u8]) -> Pushed {
-        let event: usize = str::from_utf8(event).unwrap().parse().unwrap();
-        if event % CHANGED % 41 == 40 {
+        assert!(event.len() <= LONGEST);
+        let event = number(event);
+        if event.0 % CHANGED % 41 == 40 {
             Pushed::TooLong
         } else if self.0.len() < BATCH {
             self.0.push(event);
@@ -223,7 +325,7 @@ impl EventBatch for FakeBatch {
 
 /// An event in hand, and whether it was given up.
 #[derive(Debug)]
-struct Held(usize, bool);
+struct Held((usize, bool), bool);
 
 impl HeldEvents for Held {
     fn bytes(&self) -> usize {
@@ -232,7 +334,7 @@ impl HeldEvents for Held {
 
     fn given_up(&self) -> Option<GivenUp> {
         self.1.then(|| GivenUp {
-            event: self.0.to_string(),
+            event: text(self.0.0),
             reason: "no".to_owned(),
             fits: None,
         })
@@ -241,11 +343,14 @@ impl HeldEvents for Held {
 
 impl FakeSink {
     /// Whether an event is never accepted.
-    fn refuses(event: usize) -> bool {
+    fn refuses((event, _): (usize, bool)) -> bool {
         event % CHANGED % 37 == 36
     }
 
-    fn accept(&self, event: usize) {
+    fn accept(&self, (event, is_detailed): (usize, bool)) {
+        if is_detailed {
+            self.world.detailed.lock().unwrap().insert(event);
+        }
         let mut accepted = self.world.accepted.lock().unwrap();
         *accepted.entry(event).or_default() += 1;
     }
@@ -290,17 +395,16 @@ impl Sink for FakeSink {
     }
 
     async fn offer(&self, event: &[u8]) -> Option<Result<(), String>> {
-        let event = str::from_utf8(event).unwrap().parse().unwrap();
-        self.accept(event);
+        self.accept(number(event));
         Some(Ok(()))
     }
 
     fn alone(&self, event: &[u8]) -> Held {
-        Held(str::from_utf8(event).unwrap().parse().unwrap(), false)
+        Held(number(event), false)
     }
 
     fn longest_event(&self) -> usize {
-        5
+        LONGEST
     }
 }
 
@@ -312,10 +416,21 @@ struct Disk {
     safe: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Since when there is more than that.
     unsafe_since: Mutex<Option<tokio::time::Instant>>,
-    mark: Mutex<Option<DateTime<Utc>>>,
+    checkpoint: Mutex<Option<DateTime<Utc>>>,
+    /// For how long an order of a backfill is read before that fails, and when it was tried.
+    orders_hang: Option<Duration>,
+    order_reads: Mutex<Vec<tokio::time::Instant>>,
 }
 
 impl Disk {
+    /// Orders cannot be read for so long.
+    fn hanging(orders_hang: Option<Duration>) -> Self {
+        Self {
+            orders_hang,
+            ..Self::default()
+        }
+    }
+
     fn crash_of_the_machine(&self) {
         *self.files.lock().unwrap() = self.safe.lock().unwrap().clone();
         *self.unsafe_since.lock().unwrap() = None;
@@ -340,8 +455,29 @@ fn hours(segment: &[u8]) -> Vec<u32> {
     hours
 }
 
+/// Whether a file is one that a person leaves.
+fn is_order(name: &str) -> bool {
+    [
+        BackfillOrder::NAME,
+        verify::VerifyOrder::NAME,
+        letters::order::LettersOrder::NAME,
+    ]
+    .contains(&name)
+}
+
+#[async_trait]
 impl Store for Disk {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        if name == BackfillOrder::NAME {
+            let now = tokio::time::Instant::now();
+            self.order_reads.lock().unwrap().push(now);
+        }
+        if is_order(name)
+            && let Some(hang) = self.orders_hang
+        {
+            tokio::time::sleep(hang).await;
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         Ok(self
             .files
             .lock()
@@ -382,14 +518,17 @@ impl Store for Disk {
     async fn delete(&self, name: &str) -> io::Result<()> {
         self.safe.lock().unwrap().remove(name);
         let old = self.files.lock().unwrap().remove(name);
-        let mark = *self.mark.lock().unwrap();
+        let checkpoint = *self.checkpoint.lock().unwrap();
         if name.ends_with(".keys")
-            && let (Some(old), Some(mark)) = (old, mark)
+            && let (Some(old), Some(checkpoint)) = (old, checkpoint)
         {
-            // After a crash now, rows from the kept mark on are read again.
+            // After a crash now, rows from the kept checkpoint on are read again.
             let newest = hours(&old).into_iter().max().unwrap_or(0);
             let end = DateTime::from_timestamp((i64::from(newest) + 1) * 3600, 0).unwrap();
-            assert!(end <= mark, "forgets rows until {end}, the mark is {mark}");
+            assert!(
+                end <= checkpoint,
+                "forgets rows until {end}, the checkpoint is {checkpoint}"
+            );
         }
         Ok(())
     }
@@ -403,13 +542,13 @@ impl Store for Disk {
     }
 }
 
-struct Mark(Arc<Disk>);
+struct Checkpoint(Arc<Disk>);
 
-impl Checkpoint for Mark {
-    async fn save(&mut self, mark: DateTime<Utc>) -> io::Result<()> {
-        // A kill may come between the timeline and the mark.
+impl CheckpointStore for Checkpoint {
+    async fn save(&mut self, checkpoint: DateTime<Utc>) -> io::Result<()> {
+        // A kill may come between the timeline and the checkpoint.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        *self.0.mark.lock().unwrap() = Some(mark);
+        *self.0.checkpoint.lock().unwrap() = Some(checkpoint);
         Ok(())
     }
 }
@@ -422,13 +561,16 @@ impl Observer for Watcher {
             assert!(["no", "it is longer than the intake accepts"].contains(&reason));
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        if let Event::Details { fate, rows } = event {
+            *self.0.fates.lock().unwrap().entry(fate).or_default() += rows;
+        }
     }
 }
 
 async fn letters(disk: &Disk) -> Letters {
     let owner = Owner {
         intake: "f00d".to_owned(),
-        identify: |text| Some(text.to_owned()),
+        identify: |text| Some(number(text).0.to_string()),
     };
     Letters::open(disk, owner, Room::WIDE).await.unwrap()
 }
@@ -486,7 +628,7 @@ async fn run(
     let remembered = Journal::open(disk.as_ref(), [3; 16], &expected).await;
     let remembered = remembered.unwrap();
     assert_eq!(remembered.damage, Vec::<String>::new());
-    let mark = *disk.mark.lock().unwrap();
+    let checkpoint = *disk.checkpoint.lock().unwrap();
     let stop = CancellationToken::new();
     let parts = Parts {
         source: Arc::new(FakeSource {
@@ -497,15 +639,18 @@ async fn run(
             world: Arc::clone(world),
         }),
         store: Arc::clone(disk),
-        checkpoint: Mark(Arc::clone(disk)),
+        checkpoints: Checkpoint(Arc::clone(disk)),
         letters: letters(disk).await,
+        excluded: Excluded::default(),
+        privacy: None,
+        details: world.details.clone(),
         observer: Arc::new(Watcher(Arc::clone(world))),
         clock: world.clock.clone(),
         stop: stop.clone(),
     };
     let witnesses = Witnesses {
-        position: mark.map_or(Position::Absent, Position::At),
-        copy: mark,
+        position: checkpoint.map_or(Position::Absent, Position::At),
+        copy: checkpoint,
         timeline: Timeline::load(disk.as_ref()).await.unwrap(),
         newest_known: remembered.known.newest_hour(world.clock.now()),
     };
@@ -515,21 +660,31 @@ async fn run(
         settle_time: SETTLE,
     };
     let start = match alone {
-        Some(range) => Start::of_backfill(range.start(), witnesses, terms),
-        None => Start::new(witnesses, terms),
+        Some(range) => StartDecision::of_backfill(range.start(), witnesses, terms),
+        None => StartDecision::new(witnesses, terms),
     };
     for remark in start.remarks {
-        // A kill came between the first timeline and the first mark.
-        let expected = mark.is_none() || remark.weight == Weight::Info;
+        // A kill came between the first timeline and the first checkpoint.
+        let expected = checkpoint.is_none() || remark.weight == Weight::Info;
         assert!(expected, "{}", remark.sentence);
     }
     let mut schedule = Schedule::new(settings(), start.coverage, start.lateness);
     if let Some(range) = alone {
         schedule = schedule.only(range);
     }
-    let collector = Collector::new(parts, schedule, remembered.known, remembered.journal);
+    // To read what was delivered takes a while, in which the time is asked for.
+    let asked = world.asked_time.load(Ordering::Relaxed);
+    let recall = async move {
+        world.pause(3000).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(world.asked_time.load(Ordering::Relaxed) > asked);
+        Ok::<_, io::Error>(remembered)
+    };
     // It is large.
-    let run = Box::pin(collector.run());
+    let run = Box::pin(async {
+        let collector = Collector::recalling(parts, schedule, recall).await?;
+        Box::pin(collector.run()).await
+    });
     match life {
         Some(life) => {
             let ended = tokio::time::timeout(life, run).await;
@@ -544,7 +699,10 @@ async fn run(
             let end = last.map_or(world.clock.now(), |last| last.max(world.clock.now()));
             let disk = Arc::clone(disk);
             tokio::spawn(async move {
-                let settled = async || timeline(&disk).await.unwrap().coverage.floor() >= end;
+                let settled = async || {
+                    let timeline = timeline(&disk).await;
+                    timeline.is_some_and(|timeline| timeline.coverage.floor() >= end)
+                };
                 while !settled().await {
                     tokio::time::sleep(Duration::from_secs(60)).await;
                 }
@@ -574,8 +732,8 @@ async fn forgotten(world: &World, disk: &Disk) -> Vec<usize> {
             let key = key(&remembered.keyer, *event);
             let at = world.rows.get(*event % CHANGED).map(|row| row.received);
             let known = &mut remembered.known;
-            let admission = known.admit(key, at, DateTime::UNIX_EPOCH, BatchId(0));
-            at.is_some_and(may_be_read) && admission != Admission::Delivered
+            let decision = known.admit(key, at, DateTime::UNIX_EPOCH, BatchId(0));
+            at.is_some_and(may_be_read) && decision != DedupDecision::Delivered
         })
         .collect()
 }
@@ -597,11 +755,10 @@ struct Wish {
     alone: bool,
 }
 
-async fn unfinished(disk: &Disk) -> Option<Order> {
-    let order = Order::load(disk).await.unwrap()?;
-    let progress = Progress::load(disk).await.unwrap();
-    let ended = progress.is_some_and(|one| one.id == order.id && one.has_ended());
-    (!ended).then_some(order)
+async fn unfinished(disk: &Disk) -> Option<BackfillOrder> {
+    let order = BackfillOrder::load(disk).await.unwrap()?;
+    let progress = order.progress(disk).await.unwrap();
+    (!order.has_ended(progress.as_ref())).then_some(order)
 }
 
 /// Asks for what is wished, as the command does: one thing after the other.
@@ -615,12 +772,12 @@ async fn place(disk: &Disk, start: DateTime<Utc>, number: u128, wish: Wish) {
             let from = start - TimeDelta::hours(from);
             let range = Window::new(from, from + TimeDelta::hours(hours)).unwrap();
             let words = (String::new(), String::new());
-            Order::new(uuid::Uuid::from_u128(number), range, words, false)
+            let work = BackfillWork { again: false };
+            BackfillOrder::new(uuid::Uuid::from_u128(number), range, words, work)
         }
         _ => return,
     };
-    let text = order.to_json().unwrap();
-    disk.write(ORDER_FILE, text.into()).await.unwrap();
+    order.save(disk).await.unwrap();
 }
 
 async fn check(
@@ -666,12 +823,34 @@ async fn check(
         }));
     }
     truth.sort_by_key(|row| row.received);
+    // In every other case, details are wanted of all rows, or of those that have changed.
+    let details = match random.random_range(0..4) {
+        0 => Some(details::wish(&["changed"])),
+        1 => Some(details::wish(&["changed", "new"])),
+        _ => None,
+    };
+    for (n, message) in truth.chunks_mut(MASS).enumerate() {
+        let Some(received) = message.first().map(|row| row.received) else {
+            continue;
+        };
+        for row in message.iter_mut().filter(|_| mail(n * MASS) > 0) {
+            let last = received + SETTLE - TimeDelta::seconds(1);
+            row.received = received;
+            row.visible = row.visible.min(last);
+            row.changes = row.changes.filter(|at| *at <= last);
+        }
+    }
     let world = Arc::new(World {
         rows: truth,
         accepted: Mutex::default(),
+        detailed: Mutex::default(),
+        details,
+        stalls: false,
+        fates: Mutex::default(),
         dropped: AtomicU32::default(),
         random: Mutex::new(random),
         faults: faults.into(),
+        asked_time: AtomicU32::default(),
         clock,
     });
     let disk = Arc::new(Disk::default());
@@ -714,6 +893,8 @@ async fn check(
         place(&disk, start, u128::MAX, all).await;
     }
     live(&world, &disk, start, None).await;
+    let first = if backfilled { start - OLDER } else { start };
+    proof::holds(&world, &disk, first).await?;
     let undelivered = undelivered(&disk).await;
     let accepted = world.accepted.lock().unwrap();
     let said = world.dropped.load(Ordering::Relaxed) as usize;

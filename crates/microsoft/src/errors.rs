@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base::http::{HttpError, HttpErrorKind};
+use base::{
+    ErrorClass,
+    http::{HttpError, HttpErrorKind},
+};
 use http::StatusCode;
 
 use super::{identity::SignInError, link::LinkError};
@@ -22,7 +25,7 @@ pub enum Error {
         /// The status of the answer.
         status: StatusCode,
         /// Whether asking again helps.
-        class: Class,
+        class: ErrorClass,
         /// What it is about.
         concern: Concern,
         /// What happened, what it means and what to do, with what the service said.
@@ -52,24 +55,33 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether asking again helps.
-    pub fn class(&self) -> Class {
+    /// What follows from it. A refusal of the account or app that asks is one of all pages.
+    pub fn class(&self) -> ErrorClass {
+        match (self.by_itself(), self.concern()) {
+            (ErrorClass::Person, Concern::Query) => ErrorClass::Person,
+            (ErrorClass::Person, concern) => ErrorClass::Refused {
+                heals: concern == Concern::ServicePrincipal,
+            },
+            (class, _) => class,
+        }
+    }
+
+    /// The same without a look at who asks.
+    fn by_itself(&self) -> ErrorClass {
         match self {
             Self::NoAnswer(error) => match error.kind {
-                HttpErrorKind::Setup => Class::Refused,
-                HttpErrorKind::TooLarge => Class::Narrow,
-                _ => Class::Outage,
+                HttpErrorKind::Setup => ErrorClass::Person,
+                HttpErrorKind::TooLarge => ErrorClass::Narrow,
+                _ => ErrorClass::Outage,
             },
             Self::Status { class, .. } => *class,
-            Self::Unreadable(what) if what.may_be_the_pages() => Class::Unreadable,
-            Self::Unreadable(_) => Class::Transient { retry_after: None },
+            Self::Unreadable(what) if what.may_be_the_pages() => ErrorClass::Unreadable,
+            Self::Unreadable(_) => ErrorClass::Transient { after: None },
             Self::SignIn(error) => error.class(),
-            Self::Ahead { by } => Class::Transient {
-                retry_after: Some(*by),
-            },
+            Self::Ahead { by } => ErrorClass::Transient { after: Some(*by) },
             // The rest of the window can be asked for without it.
-            Self::Link(LinkError::TooLong) => Class::Narrow,
-            Self::Link(_) | Self::Request(_) => Class::Refused,
+            Self::Link(LinkError::TooLong) => ErrorClass::Narrow,
+            Self::Link(_) | Self::Request(_) => ErrorClass::Person,
         }
     }
 
@@ -150,45 +162,12 @@ pub enum Concern {
     Query,
 }
 
-/// Whether asking again helps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// The service does not answer, or only that it fails (408, 5xx) and not when to come back: find
-    /// out with single requests when it is back.
-    Outage,
-    /// The service has too much to do, and says so with a 429, or with a `Retry-After` of any value:
-    /// ask as seldom as it wishes, and more seldom each time, since every request may prolong it.
-    Throttled {
-        /// The pause that the service asked for.
-        retry_after: Option<Duration>,
-    },
-    /// It passes by itself: ask again, with growing pauses.
-    Transient {
-        /// The pause that the service asked for.
-        retry_after: Option<Duration>,
-    },
-    /// A person must act: ask again, but slowly.
-    Refused,
-    /// The answer cannot be read: ask for the same page again, and if that does not help, for narrower
-    /// windows.
-    Unreadable,
-    /// This window, or this link, cannot be read like this: ask for narrower windows.
-    Narrow,
-    /// The window lies, at least partly, before what the service keeps, and no longer comes back.
-    OutOfReach {
-        /// How many days back the service reaches, when it says so.
-        days: Option<u32>,
-    },
-}
-
-impl Class {
-    /// What an answer means that passes by itself, by its status and its `Retry-After`.
-    pub(super) fn passing(status: StatusCode, retry_after: Option<Duration>) -> Self {
-        match (status.as_u16(), retry_after) {
-            (429, _) | (_, Some(_)) => Self::Throttled { retry_after },
-            (408 | 500..=599, None) => Self::Outage,
-            _ => Self::Transient { retry_after: None },
-        }
+/// What an answer means that passes by itself, by its status and its `Retry-After`.
+pub(crate) fn passing(status: StatusCode, retry_after: Option<Duration>) -> ErrorClass {
+    match (status.as_u16(), retry_after) {
+        (429, _) | (_, Some(_)) => ErrorClass::Throttled { after: retry_after },
+        (408 | 500..=599, None) => ErrorClass::Outage,
+        _ => ErrorClass::Transient { after: None },
     }
 }
 
@@ -244,8 +223,8 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// Whether it may be this page that cannot be read, and no other. Else another service has answered,
-    /// or the service as a whole has failed.
+    /// Whether it may be this page that cannot be read, and no other. Else another service has
+    /// answered, or the service as a whole has failed.
     fn may_be_the_pages(&self) -> bool {
         match self {
             Self::NotUtf8

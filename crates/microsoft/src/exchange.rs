@@ -11,7 +11,7 @@ use std::{
 use base::{
     Clock,
     clock::Reading,
-    http::{Http, Response},
+    http::{Http, Limits, Response},
 };
 use bytes::Bytes;
 use chrono::DateTime;
@@ -19,13 +19,13 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{AGE, AUTHORIZATION, DATE},
 };
-use rows::Window;
+use rows::{Page, Window};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
+    Error, Limiter, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     oddities::{Oddities, is_odd},
@@ -57,6 +57,10 @@ pub(super) struct Exchange {
     pub(super) times: Times,
     /// What is being answered.
     pub(super) requests: Requests,
+    /// What an answer may cost.
+    pub(super) limits: Limits,
+    /// Whether an answer says that a password is right, or wrong.
+    pub(super) proves_passwords: bool,
 }
 
 /// The service's time, and the next question for it.
@@ -158,11 +162,13 @@ impl Exchange {
             headers.insert(REQUEST_ID, id);
         }
         let asked = Instant::now();
-        let _under_way = self.requests.begin(PAGE_LIMITS.total);
-        let (response, url) = redirect::send(&self.http, request, url.clone(), PAGE_LIMITS)
+        let _under_way = self.requests.begin(self.limits.total);
+        let (response, url) = redirect::send(&self.http, request, url.clone(), self.limits)
             .await
             .map_err(Error::NoAnswer)?;
-        authorization.answered(response.status());
+        if self.proves_passwords {
+            authorization.answered(response.status());
+        }
         self.pace.learn(asked.elapsed());
         let is_odd = is_odd(&response);
         let lasts = self.oddities.last(url.as_str(), is_odd, Instant::now());
@@ -185,6 +191,13 @@ impl Exchange {
     /// The service has answered like this with a whole page: only such an answer tells its time.
     pub(super) fn learn_time(&self, sighting: Sighting) {
         self.times.clock().see(sighting);
+    }
+
+    /// The same, and the page has these rows of the window that was asked for.
+    pub(super) fn learn_time_with(&self, sighting: Sighting, page: &Page<Link>, window: Window) {
+        let received = page.rows().filter_map(|row| row.received);
+        let shown = received.filter(|at| window.contains(*at)).max();
+        self.learn_time(Sighting { shown, ..sighting });
     }
 
     /// The service has refused a query that it would have answered if its time were known.
@@ -267,6 +280,7 @@ impl Answer {
             date: date.map(|date| date.to_utc()),
             sent: self.sent,
             received: self.received,
+            shown: None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! Pages of the Microsoft 365 message trace.
 //!
 //! Answers one question, "what does this page of this window hold?", and says of every failure
-//! what it means, what to do about it, and whether asking again helps ([`Error`], [`Class`]).
+//! what it means, what to do about it, and whether asking again helps ([`Error`], [`base::ErrorClass`]).
 //! When to ask, how often and how wide is for the caller to decide.
 
 mod advice;
 mod bounds;
 mod complaint;
+mod details;
 mod errors;
 mod exchange;
 mod graph;
@@ -31,7 +32,8 @@ use std::time::Duration;
 use base::http::Limits;
 
 pub use self::{
-    errors::{Class, Concern, Error, Unreadable},
+    details::Details,
+    errors::{Concern, Error, Unreadable},
     graph::{Allowance, EventFormat, Graph, Limiter, Quota, Share, Urgency},
     identity::{
         Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,
@@ -40,9 +42,9 @@ pub use self::{
     link::{Link, LinkError},
     password::PasswordGuard,
     reporting::ReportingService,
+    row::{exposure, field},
     service_clock::{BOUND, ServiceTime},
     sign_in::SignIn,
-    under_way::UnderWay,
 };
 
 /// What one page may cost. A full page of either service is about 2 MB and takes 2 to 4 s; a busy
@@ -51,6 +53,13 @@ const PAGE_LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(120),
     total: Duration::from_secs(180),
     max_body: 64 * 1024 * 1024,
+};
+
+/// What the details of one message may cost: a few events of a kilobyte each. No row waits longer for them.
+const DETAILS_LIMITS: Limits = Limits {
+    first_byte: Duration::from_secs(60),
+    total: Duration::from_secs(60),
+    max_body: 1024 * 1024,
 };
 
 /// What one token may cost: answers are a few kilobytes and come within a second.

@@ -1,20 +1,20 @@
 //! Pages that are not strict JSON, read as far as that is certain.
 //!
-//! A subject may hold a raw line feed, or bytes that are not UTF-8; an item of the list may be `null`, or
-//! no JSON at all. The page is read item by item then: strict rows stay as they are. In others a raw
-//! control character is escaped, and bytes that are not UTF-8 become U+FFFD, both inside of strings only;
-//! nothing else is forgiven. What cannot be mended like this is named, and left out. From what is left a
-//! strict page is made, which takes the usual way.
+//! A subject may hold a raw line feed, or bytes that are not UTF-8; an item of the list may be
+//! `null`, or no JSON at all. The page is read item by item then: strict rows stay as they are. In
+//! others a raw control character is escaped, and bytes that are not UTF-8 become U+FFFD, both
+//! inside of strings only; nothing else is forgiven. What cannot be mended like this is named, and
+//! left out. From what is left a strict page is made, which takes the usual way.
 //!
 //! # What somebody can do who writes the subject
 //!
-//! Where a quote in a subject is escaped, as it should be, nothing: all that is in a string stays in it,
-//! since a byte below 0x80 always stands for itself, and a backslash before anything that has to be
-//! forgiven makes the row unreadable. If a service should forget to escape a quote, `"},{"id":"` ends the
-//! row and begins another. Both are recognized by what they lack: on a damaged page, a row counts only
-//! when it has each of the properties that all rows have exactly once, is dated (when mended: within the
-//! window), and stands between commas. A subject that completes both rows makes strict JSON, which no
-//! reader can tell from two rows.
+//! Where a quote in a subject is escaped, as it should be, nothing: all that is in a string stays
+//! in it, since a byte below 0x80 always stands for itself, and a backslash before anything that
+//! has to be forgiven makes the row unreadable. If a service should forget to escape a quote,
+//! `"},{"id":"` ends the row and begins another. Both are recognized by what they lack: on a
+//! damaged page, a row counts only when it has each of the properties that all rows have exactly
+//! once, is dated (when mended: within the window), and stands between commas. A subject that
+//! completes both rows makes strict JSON, which no reader can tell from two rows.
 
 mod text;
 
@@ -193,8 +193,8 @@ impl List<'_> {
         (self.effort > 0).then_some(())
     }
 
-    /// What was mended beside something that is broken may be a part of it: a quote that is not escaped
-    /// makes two objects of one row.
+    /// What was mended beside something that is broken may be a part of it: a quote that is not
+    /// escaped makes two objects of one row.
     fn join(&mut self) {
         let found = std::mem::take(&mut self.found);
         for item in found {

@@ -38,8 +38,8 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads a successful answer to a query for a window; when it is not strict JSON, as much of it as can
-    /// be read for certain, with what was wrong. With the text that it was read from.
+    /// Reads a successful answer to a query for a window; when it is not strict JSON, as much of it
+    /// as can be read for certain, with what was wrong. With the text that it was read from.
     ///
     /// # Errors
     /// As [`read`](Self::read).

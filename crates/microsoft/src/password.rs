@@ -1,9 +1,9 @@
 //! How often a name and password are tried that were refused, so that no account is locked by us.
 //!
-//! Directories lock an account after some wrong passwords in a row, ten by default in Microsoft Entra,
-//! and fewer where an own directory checks them. A refused password is therefore tried three times in the
-//! first five minutes, and every 15 minutes from then on, whichever service refused it. A success
-//! begins anew.
+//! Directories lock an account after some wrong passwords in a row, ten by default in Microsoft
+//! Entra, and fewer where an own directory checks them. A refused password is therefore tried three
+//! times in the first five minutes, and every 15 minutes from then on, whichever service refused
+//! it. A success begins anew.
 
 use std::{
     collections::VecDeque,
@@ -130,6 +130,21 @@ impl PasswordGuard {
         let until = now.wall.checked_add_signed(wait).unwrap_or(now.wall);
         Err(SignInError::Held {
             until: until.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            said: refusals.said.clone(),
+        })
+    }
+
+    /// That they were accepted by the last answer: only then they are used for what can be left undone.
+    ///
+    /// # Errors
+    /// When they were not.
+    pub(super) fn ensure_proven(&self) -> Result<(), SignInError> {
+        let refusals = self.refusals();
+        if refusals.proven {
+            return Ok(());
+        }
+        Err(SignInError::Held {
+            until: "the next query for rows".to_owned(),
             said: refusals.said.clone(),
         })
     }

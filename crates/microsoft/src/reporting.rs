@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use base::{Clock, http::Http};
 use http::{HeaderMap, StatusCode};
-use rows::{Page, RowKeyer, Window};
+use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
 use super::{
-    Error, Link, SignIn, Unreadable, Urgency, advice, bounds,
+    Error, Link, PAGE_LIMITS, SignIn, Unreadable, Urgency, advice, bounds,
+    details::Details,
     exchange::{Answer, Exchange, Times},
     oddities::Oddities,
     pace::Pace,
     page::Envelope,
     row::{self, Form},
     service_clock::ServiceTime,
-    under_way::{Requests, UnderWay},
+    under_way::Requests,
 };
 
 /// Reads the report `MessageTrace`, in the verbose JSON dialect that `$format=json` without a JSON
@@ -42,25 +43,33 @@ impl ReportingService {
                 oddities: Oddities::default(),
                 times: Times::default(),
                 requests: Requests::default(),
+                limits: PAGE_LIMITS,
+                proves_passwords: true,
             },
             base,
             keyer,
         }
     }
 
-    /// One page of a window: the first, or the one that a link leads to.
+    /// One page of what is asked for: the first, or the one that a link leads to.
     ///
     /// Rows just outside the window may be among them.
     ///
     /// # Errors
     /// When there is no whole page; [`Error::class`] says whether asking again helps.
-    pub async fn page(&self, window: Window, link: Option<&Link>) -> Result<Page<Link>, Error> {
+    pub async fn page(
+        &self,
+        question: impl Into<Question>,
+        link: Option<&Link>,
+    ) -> Result<Page<Link>, Error> {
+        let question = question.into();
+        let window = question.window;
         let url = match link {
             Some(link) => link.on_origin_of(&self.base)?.clone(),
             None => {
                 // This service answers a window that ends in its future as if it were past.
                 self.check_end(window)?;
-                query(&self.base, window, "")
+                query(&self.base, &question, "")
             }
         };
         let answer = self.exchange.get(&url, Urgency::Now).await?;
@@ -69,7 +78,7 @@ impl ReportingService {
         }
         let sighting = answer.sighting();
         let page = self.exchange.checked(&url, self.read(window, answer))?;
-        self.exchange.learn_time(sighting);
+        self.exchange.learn_time_with(sighting, &page, window);
         Ok(page)
     }
 
@@ -84,8 +93,8 @@ impl ReportingService {
     /// # Errors
     /// When it does not answer; [`Error::class`] says whether asking again helps.
     pub async fn ask_time(&self) -> Result<(), Error> {
-        let address = |window| match window {
-            Some(window) => query(&self.base, window, "&$top=1"),
+        let address = |window: Option<Window>| match window {
+            Some(window) => query(&self.base, &window.into(), "&$top=1"),
             None => address(&self.base, "$format=json&$top=1"),
         };
         let refused = |answer: &Answer| self.refused(answer, None);
@@ -95,6 +104,11 @@ impl ReportingService {
             Ok(())
         };
         self.exchange.ask_time(address, is_page, refused).await
+    }
+
+    /// Asks for details of messages, beside pages.
+    pub fn details(&self) -> Details {
+        Details::of_reporting(&self.exchange, &self.base)
     }
 
     /// Whether an error says that this service has ended for the organization, or takes no passwords
@@ -131,7 +145,7 @@ impl ReportingService {
     }
 
     /// The oldest request that is being answered.
-    pub fn oldest_request(&self) -> Option<UnderWay> {
+    pub fn oldest_request(&self) -> Option<base::PendingRequest> {
         self.exchange.requests.oldest()
     }
 
@@ -148,10 +162,14 @@ impl ReportingService {
     }
 }
 
-/// The address of the first page of a window, with more options.
-fn query(base: &Url, window: Window, options: &str) -> Url {
-    let (start, end) = bounds::of(window);
-    let filter = format!("StartDate eq datetime'{start}' and EndDate eq datetime'{end}'");
+/// The address of the first page of what is asked for, with more options.
+fn query(base: &Url, question: &Question, options: &str) -> Url {
+    let (start, end) = bounds::of(question.window);
+    let message = question.message.as_ref();
+    let message = message.map_or_else(String::new, |id| {
+        format!(" and MessageTraceId eq guid'{id}'")
+    });
+    let filter = format!("StartDate eq datetime'{start}' and EndDate eq datetime'{end}'{message}");
     address(base, &format!("$format=json&$filter={filter}{options}"))
 }
 

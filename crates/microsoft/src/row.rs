@@ -6,12 +6,14 @@
 use bytes::Bytes;
 use rows::{
     Page, RowSpan, date,
+    privacy::Exposure,
     reader::{Field, Known, Rows},
 };
 
 use super::{errors::Unreadable, graph, page::text};
 
-/// Rows in another form take at most half as much again as the answer, and this: real ones take a quarter.
+/// Rows in another form take at most half as much again as the answer, and this: real ones take a
+/// quarter.
 const SLACK: usize = 1 << 20;
 
 /// A date in the verbose form is longer than one in ISO form by less than this.
@@ -33,7 +35,7 @@ pub(super) enum Form {
 }
 
 /// What a field is, in either service.
-pub(super) fn field(name: &str) -> Field {
+pub fn field(name: &str) -> Field {
     Field::Known(match name {
         "MessageTraceId" | "id" => Known::TraceId,
         "RecipientAddress" | "recipientAddress" => Known::Recipient,
@@ -47,6 +49,25 @@ pub(super) fn field(name: &str) -> Field {
         "StartDate" | "EndDate" => return Field::Date,
         _ => return Field::Other,
     })
+}
+
+/// What a member of a row tells of people, in either service, as Microsoft documents them.
+pub fn exposure(name: &str) -> Exposure {
+    match name {
+        "SenderAddress" | "senderAddress" | "RecipientAddress" | "recipientAddress" => {
+            Exposure::Address
+        }
+        "MessageId" | "messageId" => Exposure::MessageId,
+        "Subject" | "subject" => Exposure::Subject,
+        "MessageTraceId" | "id" | "Received" | "receivedDateTime" | "Status" | "status"
+        | "ToIP" | "toIP" | "FromIP" | "fromIP" | "Size" | "size" | "Organization"
+        | "StartDate" | "EndDate" | "Index" | "@odata.type" => Exposure::Plain,
+        // What happened to the message, which is put there before it leaves.
+        "details" => Exposure::Events(&["event", "dateTime", "action"]),
+        // Addresses of the service itself.
+        "__metadata" => Exposure::Needless,
+        _ => Exposure::Unknown,
+    }
 }
 
 /// A page of rows, ready for the intake.
@@ -98,7 +119,8 @@ pub(super) fn page<L>(
         if changed.len() > most {
             return Err(Unreadable::Swollen);
         }
-        moved.extend(RowSpan::new(start..changed.len(), row.key, row.received));
+        let span = RowSpan::new(start..changed.len(), row.key, row.received);
+        moved.extend(span.map(|span| span.of_mail(row.mail)));
     }
     Page::of(changed, moved, next).ok_or(Unreadable::RowNotAnObject)
 }

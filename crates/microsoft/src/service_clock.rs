@@ -2,7 +2,8 @@
 //!
 //! Proxies, gateways and caches write a `Date` of their own, and the clock of this machine may be
 //! wrong, too. So nobody is believed alone. The local clock counts once one answer confirms it to the
-//! second; another time counts once several of the last answers agree on it. Between answers time goes
+//! second; another time counts once several of the last answers agree on it. A time that is earlier
+//! than a row that the service has shown is nobody's. Between answers time goes
 //! on by the monotonic clock, so a step of the local clock changes nothing until answers judge it.
 
 use std::collections::VecDeque;
@@ -49,7 +50,7 @@ const FRESH: TimeDelta = TimeDelta::minutes(1);
 /// What is known of the service's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceTime {
-    /// The service's time, rather too early than too late: nothing behind it should be asked for.
+    /// The service's time, rather too early than too late: nothing after it should be asked for.
     pub now: DateTime<Utc>,
     /// What an act may go by that cannot be taken back: the earlier of the service's and the local
     /// time. None while it is not known for certain which of them is right.
@@ -68,6 +69,8 @@ pub(super) struct Sighting {
     pub(super) sent: Instant,
     /// and before this one.
     pub(super) received: Reading,
+    /// The newest row of its window that it shows: the service received it before it answered.
+    pub(super) shown: Option<DateTime<Utc>>,
 }
 
 /// What the service's clock showed at the origin, from when to when.
@@ -110,6 +113,8 @@ pub(super) struct ServiceClock {
     steps: StepWatch,
     /// The last answers that told the time, oldest first.
     sightings: VecDeque<Bounds>,
+    /// What the service's clock showed at the origin at least, as its rows say.
+    shown: Option<DateTime<Utc>>,
     trust: Trust,
     /// What was trusted before the local clock was set, or the time was doubted.
     before: Option<DateTime<Utc>>,
@@ -128,6 +133,7 @@ impl ServiceClock {
             origin: now,
             steps: StepWatch::default(),
             sightings: VecDeque::with_capacity(SIGHTINGS),
+            shown: None,
             trust: Trust::None,
             before: None,
             is_early: false,
@@ -143,12 +149,16 @@ impl ServiceClock {
             date,
             sent,
             received,
+            shown,
         } = sighting;
         self.watch(received);
         let Reading {
             wall: local,
             instant: received,
         } = received;
+        let shown = shown.and_then(|shown| self.at_origin(shown, received));
+        self.shown = self.shown.max(shown);
+        let date = date.filter(|date| !self.contradicts_rows(*date, sent));
         let Some(date) = date else {
             self.untold += 1;
             if self.untold >= SILENT && self.sightings.is_empty() && self.trust == Trust::None {
@@ -185,6 +195,13 @@ impl ServiceClock {
             }
             Trust::Service { .. } | Trust::Local => {}
         }
+    }
+
+    /// Whether a time is earlier than a row that was shown before, by more than clocks of one service differ.
+    fn contradicts_rows(&self, date: DateTime<Utc>, sent: Instant) -> bool {
+        let latest = self.at_origin(date, sent);
+        let rows = self.shown.and_then(|shown| shown.checked_sub_signed(BOUND));
+        rows.zip(latest).is_some_and(|(rows, latest)| latest < rows)
     }
 
     /// Trusts what most of the last answers agree on, when they are enough. The `local` clock is a

@@ -6,16 +6,8 @@ use std::{
     time::Duration,
 };
 
+use base::PendingRequest;
 use tokio::time::Instant;
-
-/// A request that is being answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnderWay {
-    /// Since when, without its wait for the quota.
-    pub since: Instant,
-    /// The longest that it may take.
-    pub limit: Duration,
-}
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -24,7 +16,7 @@ pub(super) struct Requests(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     last: u64,
-    under_way: BTreeMap<u64, UnderWay>,
+    under_way: BTreeMap<u64, PendingRequest>,
 }
 
 /// Is dropped when its request has ended, however that is.
@@ -41,7 +33,9 @@ impl Requests {
         known.last += 1;
         let number = known.last;
         let since = Instant::now();
-        known.under_way.insert(number, UnderWay { since, limit });
+        known
+            .under_way
+            .insert(number, PendingRequest { since, limit });
         Ending {
             requests: self,
             number,
@@ -49,7 +43,7 @@ impl Requests {
     }
 
     /// The one that was sent first.
-    pub(super) fn oldest(&self) -> Option<UnderWay> {
+    pub(super) fn oldest(&self) -> Option<PendingRequest> {
         let known = self.known();
         known.under_way.first_key_value().map(|(_, one)| *one)
     }

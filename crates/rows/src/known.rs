@@ -2,12 +2,13 @@
 
 mod by_message;
 mod key_set;
+mod under_way;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::{by_message::Found, key_set::KeySet};
+use self::{by_message::Found, key_set::KeySet, under_way::UnderWay};
 use crate::{RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
@@ -22,7 +23,7 @@ const REFILED: u32 = 6;
 
 /// Names a batch that carries rows on their way. It is kept with each row of a table, hence short;
 /// at a thousand batches a second, names last for seven weeks without a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u32);
 
 impl BatchId {
@@ -35,7 +36,7 @@ impl BatchId {
 
 /// A row as it is remembered: its key, filed under an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Filed {
+pub struct KeyRef {
     /// Hours since 1970 of its receipt.
     pub hour: u32,
     /// What tells it from other rows.
@@ -44,11 +45,11 @@ pub struct Filed {
 
 /// Whether a row is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub enum DedupDecision {
     /// Yes: nothing is known of its message. It is on its way from now on.
-    New(Filed),
+    New(KeyRef),
     /// Yes: its message is known, but with other statuses alone. It is on its way from now on.
-    Changed(Filed),
+    Changed(KeyRef),
     /// No: it has arrived.
     Delivered,
     /// No: this batch carries it.
@@ -156,48 +157,6 @@ impl Hours {
         old
     }
 }
-
-/// The batches that are under way, sorted, and how many rows each carries: a few, or thousands when
-/// many rows stay in hand one by one.
-#[derive(Debug, Default)]
-struct UnderWay(Vec<(BatchId, usize)>);
-
-impl UnderWay {
-    fn find(&self, batch: BatchId) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&batch, |(other, _)| *other)
-    }
-
-    fn has(&self, batch: BatchId) -> bool {
-        self.find(batch).is_ok()
-    }
-
-    fn add(&mut self, batch: BatchId) {
-        match self.find(batch) {
-            Ok(at) => {
-                if let Some((_, rows)) = self.0.get_mut(at) {
-                    *rows += 1;
-                }
-            }
-            Err(at) => self.0.insert(at, (batch, 1)),
-        }
-    }
-
-    fn take(&mut self, batch: BatchId) {
-        if let Ok(at) = self.find(batch)
-            && let Some((_, rows)) = self.0.get_mut(at)
-        {
-            *rows = rows.saturating_sub(1);
-            if *rows == 0 {
-                self.0.remove(at);
-            }
-        }
-    }
-
-    fn rows(&self) -> usize {
-        self.0.iter().map(|(_, rows)| rows).sum()
-    }
-}
-
 impl KnownRows {
     /// The delivered rows of each hour, in any order.
     pub fn delivered(hours: BTreeMap<u32, Vec<RowKey>>) -> Self {
@@ -217,15 +176,15 @@ impl KnownRows {
         received: Option<DateTime<Utc>>,
         otherwise: DateTime<Utc>,
         batch: BatchId,
-    ) -> Admission {
-        let filed = Filed {
+    ) -> DedupDecision {
+        let key_ref = KeyRef {
             hour: hour(received.unwrap_or(otherwise)),
             key,
         };
         let under_way = &self.under_way;
         let found = match received {
             Some(_) => {
-                let keys = self.hours.of(filed.hour, under_way);
+                let keys = self.hours.of(key_ref.hour, under_way);
                 // The batch may have no other row yet.
                 let is_under_way = |other| other == batch || under_way.has(other);
                 keys.find_or_insert(key, batch, is_under_way)
@@ -235,29 +194,29 @@ impl KnownRows {
                 let found = all.map(|(_, keys)| keys.find(key)).max();
                 let found = found.unwrap_or(Found::Nothing);
                 if !matches!(found, Found::Row(_)) {
-                    self.file(filed, batch);
+                    self.file(key_ref, batch);
                 }
                 found
             }
         };
         let found = match found {
             Found::Nothing | Found::Message if self.looks_everywhere && received.is_some() => {
-                self.elsewhere(filed).unwrap_or(found)
+                self.elsewhere(key_ref).unwrap_or(found)
             }
             _ => found,
         };
         match found {
             Found::Row(carrier) => {
                 let carrier = carrier.filter(|carrier| self.under_way.has(*carrier));
-                carrier.map_or(Admission::Delivered, Admission::OnItsWay)
+                carrier.map_or(DedupDecision::Delivered, DedupDecision::OnItsWay)
             }
             Found::Message => {
                 self.under_way.add(batch);
-                Admission::Changed(filed)
+                DedupDecision::Changed(key_ref)
             }
             Found::Nothing => {
                 self.under_way.add(batch);
-                Admission::New(filed)
+                DedupDecision::New(key_ref)
             }
         }
     }
@@ -270,26 +229,26 @@ impl KnownRows {
 
     /// The row, when it is filed under another hour.
     #[cold]
-    fn elsewhere(&mut self, row: Filed) -> Option<Found> {
+    fn elsewhere(&mut self, row: KeyRef) -> Option<Found> {
         let others = self.hours.all_mut().filter(|(hour, _)| *hour != row.hour);
         let mut found = others.map(|(_, keys)| keys.find(row.key));
         found.find(|found| matches!(found, Found::Row(_)))
     }
 
     /// Decides about a row that lies outside of all that is asked for, or does not say when it was
-    /// received: its own hour is forgotten, or never will be. It is looked for everywhere, and filed under
-    /// the hour in which it is first `seen`.
+    /// received: its own hour is forgotten, or never will be. It is looked for everywhere, and
+    /// filed under the hour in which it is first `seen`.
     ///
-    /// When it is seen again after a while, it is filed anew, so that it is remembered for as long as it
-    /// is shown: what is to be remembered on the disk, too, comes back.
+    /// When it is seen again after a while, it is filed anew, so that it is remembered for as long
+    /// as it is shown: what is to be remembered on the disk, too, comes back.
     pub fn admit_stray(
         &mut self,
         key: RowKey,
         seen: DateTime<Utc>,
         batch: BatchId,
-    ) -> (Admission, Option<Filed>) {
-        let admission = self.admit(key, None, seen, batch);
-        let again = (admission == Admission::Delivered).then(|| {
+    ) -> (DedupDecision, Option<KeyRef>) {
+        let decision = self.admit(key, None, seen, batch);
+        let again = (decision == DedupDecision::Delivered).then(|| {
             let all = self.hours.all_mut();
             let there = all.filter_map(|(hour, keys)| {
                 let found = keys.find(key);
@@ -299,11 +258,11 @@ impl KnownRows {
         });
         let hour = hour(seen);
         let is_old = again.flatten().is_some_and(|last| last + REFILED < hour);
-        let filed = Filed { hour, key };
+        let key_ref = KeyRef { hour, key };
         if is_old {
-            self.file(filed, ARRIVED);
+            self.file(key_ref, ARRIVED);
         }
-        (admission, is_old.then_some(filed))
+        (decision, is_old.then_some(key_ref))
     }
 
     /// Whether a row is known under any hour.
@@ -312,14 +271,20 @@ impl KnownRows {
         all.any(|(_, keys)| matches!(keys.find(key), Found::Row(_)))
     }
 
+    /// Whether a row of the same message, received at this time, is known. Its status does not count.
+    pub fn has_message(&mut self, key: RowKey, received: DateTime<Utc>) -> bool {
+        let keys = self.hours.of(hour(received), &self.under_way);
+        keys.find(key) != Found::Nothing
+    }
+
     /// A row on its way is in another batch than was thought.
-    pub fn carry_instead(&mut self, row: Filed, thought: BatchId, batch: BatchId) {
+    pub fn carry_instead(&mut self, row: KeyRef, thought: BatchId, batch: BatchId) {
         self.under_way.take(thought);
         self.under_way.add(batch);
         self.file(row, batch);
     }
 
-    fn file(&mut self, row: Filed, batch: BatchId) {
+    fn file(&mut self, row: KeyRef, batch: BatchId) {
         let keys = self.hours.of(row.hour, &self.under_way);
         // The batch may have no other row yet.
         let is_under_way = |other| other == batch || self.under_way.has(other);
@@ -333,15 +298,29 @@ impl KnownRows {
     }
 
     /// This row of a batch will never be sent, and is remembered as if it had arrived.
-    pub fn give_up(&mut self, row: Filed, batch: BatchId) {
+    pub fn give_up(&mut self, row: KeyRef, batch: BatchId) {
         self.under_way.take(batch);
         self.file(row, ARRIVED);
     }
 
-    /// Forgets delivered rows that were received in the hours before that of `horizon`.
-    pub fn forget_before(&mut self, horizon: DateTime<Utc>) {
-        for (hour, keys) in self.hours.take_before(hour(horizon), &self.under_way) {
-            let rest = keys.only(|batch| self.under_way.has(batch));
+    /// Forgets delivered rows that were received in the hours before that of `horizon`: they are handed
+    /// out for the last time.
+    pub fn forget_before(&mut self, horizon: DateTime<Utc>) -> Vec<Forgotten> {
+        let old = self.hours.take_before(hour(horizon), &self.under_way);
+        let old = old.into_iter().map(|(hour, mut keys)| {
+            let rest = keys.split_off(|batch| self.under_way.has(batch));
+            self.hours.put(hour, rest);
+            Forgotten { hour, keys }
+        });
+        old.collect()
+    }
+
+    /// Forgets delivered rows that were received in an hour: they are to be sent again.
+    pub fn forget_hour(&mut self, hour: u32) {
+        self.hours.leave(&self.under_way);
+        if let Some(mut keys) = self.hours.others.remove(&hour) {
+            self.hours.loose -= keys.loose();
+            let rest = keys.split_off(|batch| self.under_way.has(batch));
             self.hours.put(hour, rest);
         }
     }
@@ -353,7 +332,7 @@ impl KnownRows {
         there.any(|(hour, _)| hours.contains(&hour))
     }
 
-    /// The beginning of the newest hour, not behind `now`, of which rows are remembered; none when
+    /// The beginning of the newest hour, not after `now`, of which rows are remembered; none when
     /// there are none.
     pub fn newest_hour(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let there = self.hours.all().filter(|(_, keys)| keys.len() > 0);
@@ -361,7 +340,8 @@ impl KnownRows {
         DateTime::from_timestamp(i64::from(newest.max()?) * HOUR_SECONDS, 0)
     }
 
-    /// How many rows are remembered as delivered.
+    /// How many rows are remembered as delivered. One that a start has read twice counts twice, until
+    /// its hour is looked at.
     pub fn len(&self) -> usize {
         let all = self.hours.all().map(|(_, keys)| keys.len()).sum::<usize>();
         all.saturating_sub(self.under_way.rows())
@@ -370,6 +350,21 @@ impl KnownRows {
     /// Whether no row is remembered as delivered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// The delivered rows of an hour, as they are forgotten.
+#[derive(Debug)]
+pub struct Forgotten {
+    /// Hours since 1970 of their receipt.
+    pub hour: u32,
+    keys: KeySet,
+}
+
+impl Forgotten {
+    /// The keys of the rows, in any order.
+    pub fn keys(&self) -> impl Iterator<Item = RowKey> {
+        self.keys.iter()
     }
 }
 
@@ -395,18 +390,18 @@ mod tests {
         RowKeyer::new([1; 16]).key(&[&message.to_string()], status)
     }
 
-    fn admit(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> Admission {
+    fn admit(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> DedupDecision {
         known.admit(key(message, status), Some(at(hour)), at(0), BATCH)
     }
 
     /// Asks about a row in a batch of its own.
-    fn ask(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> Admission {
+    fn ask(known: &mut KnownRows, message: i64, status: &str, hour: i64) -> DedupDecision {
         known.admit(key(message, status), Some(at(hour)), at(0), BatchId(9))
     }
 
-    fn new(known: &mut KnownRows, message: i64, hour: i64) -> Filed {
+    fn new(known: &mut KnownRows, message: i64, hour: i64) -> KeyRef {
         match admit(known, message, "", hour) {
-            Admission::New(filed) => filed,
+            DedupDecision::New(key_ref) => key_ref,
             other => panic!("{other:?}"),
         }
     }
@@ -416,10 +411,10 @@ mod tests {
         let mut known = KnownRows::default();
         new(&mut known, 1, 5);
         let again = known.admit(key(1, ""), Some(at(5)), at(0), BatchId(8));
-        assert_eq!(again, Admission::OnItsWay(BATCH), "the first one");
+        assert_eq!(again, DedupDecision::OnItsWay(BATCH), "the first one");
         known.arrived(BATCH);
-        assert_eq!(ask(&mut known, 1, "", 5), Admission::Delivered);
-        assert!(matches!(ask(&mut known, 2, "", 5), Admission::New(_)));
+        assert_eq!(ask(&mut known, 1, "", 5), DedupDecision::Delivered);
+        assert!(matches!(ask(&mut known, 2, "", 5), DedupDecision::New(_)));
     }
 
     #[test]
@@ -428,19 +423,19 @@ mod tests {
         new(&mut known, 1, 5);
         // The message is on its way still, as when both are in one page.
         let second = admit(&mut known, 1, "Failed", 5);
-        assert!(matches!(second, Admission::Changed(_)));
+        assert!(matches!(second, DedupDecision::Changed(_)));
         known.arrived(BATCH);
         assert!(matches!(
             ask(&mut known, 1, "Pending", 5),
-            Admission::Changed(_)
+            DedupDecision::Changed(_)
         ));
         for status in ["", "failed"] {
-            assert_eq!(ask(&mut known, 1, status, 5), Admission::Delivered);
+            assert_eq!(ask(&mut known, 1, status, 5), DedupDecision::Delivered);
         }
     }
 
     #[test]
-    fn the_newest_hour_that_is_not_behind_now_is_told() {
+    fn the_newest_hour_that_is_not_after_now_is_told() {
         let keyer = RowKeyer::new([1; 16]);
         let key = keyer.key(&["1"], "");
         let known = KnownRows::delivered(BTreeMap::from([
@@ -458,23 +453,26 @@ mod tests {
     fn strays_are_sent_once_for_as_long_as_they_are_shown() {
         let mut known = KnownRows::default();
         let key = RowKeyer::new([7; 16]).key(&["1"], "");
-        let (admission, again) = known.admit_stray(key, at(100), BATCH);
-        assert!(matches!(admission, Admission::New(filed) if filed.hour == 100) && again.is_none());
-        let (admission, again) = known.admit_stray(key, at(120), BatchId(8));
-        assert_eq!((admission, again), (Admission::OnItsWay(BATCH), None));
+        let (decision, again) = known.admit_stray(key, at(100), BATCH);
+        assert!(
+            matches!(decision, DedupDecision::New(key_ref) if key_ref.hour == 100)
+                && again.is_none()
+        );
+        let (decision, again) = known.admit_stray(key, at(120), BatchId(8));
+        assert_eq!((decision, again), (DedupDecision::OnItsWay(BATCH), None));
         known.arrived(BATCH);
         let mut hour = 100;
         while hour < 200 {
             hour += 5;
-            let (admission, _) = known.admit_stray(key, at(hour), BatchId(9));
-            assert_eq!(admission, Admission::Delivered, "after {hour} hours");
+            let (decision, _) = known.admit_stray(key, at(hour), BatchId(9));
+            assert_eq!(decision, DedupDecision::Delivered, "after {hour} hours");
             known.forget_before(at(hour - 24));
         }
         assert!(!known.is_empty() && known.knows(key));
         let (_, again) = known.admit_stray(key, at(hour + 7), BatchId(9));
         assert_eq!(
             again,
-            Some(Filed { hour: 207, key }),
+            Some(KeyRef { hour: 207, key }),
             "to be remembered on the disk"
         );
         known.forget_before(at(1000));
@@ -489,10 +487,10 @@ mod tests {
             _ = known.admit_stray(key, at(100), BATCH);
             known.arrived(BATCH);
             known.look_everywhere(everywhere);
-            let admission = known.admit(key, Some(at(90)), at(0), BatchId(8));
-            assert_eq!(admission == Admission::Delivered, everywhere);
+            let decision = known.admit(key, Some(at(90)), at(0), BatchId(8));
+            assert_eq!(decision == DedupDecision::Delivered, everywhere);
             let again = known.admit(key, Some(at(90)), at(0), BatchId(9));
-            assert_ne!(again, Admission::New(Filed { hour: 90, key }));
+            assert_ne!(again, DedupDecision::New(KeyRef { hour: 90, key }));
         }
     }
 
@@ -503,15 +501,34 @@ mod tests {
             new(&mut known, n, n);
         }
         known.forget_before(at(6));
-        assert_eq!(admit(&mut known, 5, "", 5), Admission::OnItsWay(BATCH));
+        assert_eq!(admit(&mut known, 5, "", 5), DedupDecision::OnItsWay(BATCH));
         assert_eq!(known.len(), 0);
         known.arrived(BATCH);
         assert_eq!(known.len(), 3);
         known.forget_before(at(6));
         assert_eq!(known.len(), 2);
-        assert!(matches!(ask(&mut known, 5, "", 5), Admission::New(_)));
+        assert!(matches!(ask(&mut known, 5, "", 5), DedupDecision::New(_)));
         for n in 6..8 {
-            assert_eq!(ask(&mut known, n, "", n), Admission::Delivered);
+            assert_eq!(ask(&mut known, n, "", n), DedupDecision::Delivered);
+        }
+    }
+
+    #[test]
+    fn an_hour_is_forgotten_alone_but_for_what_is_on_its_way() {
+        let mut known = KnownRows::default();
+        for hour in 5..8 {
+            new(&mut known, hour, hour);
+        }
+        known.arrived(BATCH);
+        _ = known.admit(key(9, ""), Some(at(6)), at(0), BatchId(8));
+        known.forget_hour(6);
+        assert!(matches!(ask(&mut known, 6, "", 6), DedupDecision::New(_)));
+        assert_eq!(
+            ask(&mut known, 9, "", 6),
+            DedupDecision::OnItsWay(BatchId(8))
+        );
+        for hour in [5, 7] {
+            assert_eq!(ask(&mut known, hour, "", hour), DedupDecision::Delivered);
         }
     }
 
@@ -551,15 +568,15 @@ mod tests {
                     _ => {
                         let row = (hour, message, status);
                         let of_message = (hour, message, 0)..(hour, message, u8::MAX);
-                        let filed = Filed { hour: hour as u32, key: key(message, &status.to_string()) };
+                        let key_ref = KeyRef { hour: hour as u32, key: key(message, &status.to_string()) };
                         let expected = match model.get(&row) {
-                            Some(Some(carrier)) => Admission::OnItsWay(*carrier),
-                            Some(None) => Admission::Delivered,
-                            None if model.range(of_message).next().is_some() => Admission::Changed(filed),
-                            None => Admission::New(filed),
+                            Some(Some(carrier)) => DedupDecision::OnItsWay(*carrier),
+                            Some(None) => DedupDecision::Delivered,
+                            None if model.range(of_message).next().is_some() => DedupDecision::Changed(key_ref),
+                            None => DedupDecision::New(key_ref),
                         };
-                        let admission = known.admit(filed.key, Some(at(hour)), at(0), batch);
-                        prop_assert_eq!(admission, expected);
+                        let decision = known.admit(key_ref.key, Some(at(hour)), at(0), batch);
+                        prop_assert_eq!(decision, expected);
                         model.entry(row).or_insert(Some(batch));
                     }
                 }
@@ -574,13 +591,13 @@ mod tests {
     fn a_row_without_date_is_found_wherever_it_was_filed() {
         let mut known = KnownRows::default();
         let first = known.admit(key(1, ""), None, at(5), BATCH);
-        assert!(matches!(first, Admission::New(_)));
+        assert!(matches!(first, DedupDecision::New(_)));
         new(&mut known, 2, 6);
         known.arrived(BATCH);
         let later = known.admit(key(1, ""), None, at(9), BatchId(9));
-        assert_eq!(later, Admission::Delivered);
+        assert_eq!(later, DedupDecision::Delivered);
         let changed = known.admit(key(1, "Failed"), None, at(9), BatchId(9));
-        assert!(matches!(changed, Admission::Changed(_)));
+        assert!(matches!(changed, DedupDecision::Changed(_)));
     }
 
     #[test]
@@ -588,12 +605,15 @@ mod tests {
         let mut known = KnownRows::default();
         let (row, late) = (new(&mut known, 1, 5), new(&mut known, 2, 5));
         known.carry_instead(late, BATCH, BatchId(8));
-        assert_eq!(admit(&mut known, 2, "", 5), Admission::OnItsWay(BatchId(8)));
+        assert_eq!(
+            admit(&mut known, 2, "", 5),
+            DedupDecision::OnItsWay(BatchId(8))
+        );
         known.give_up(row, BATCH);
-        assert_eq!(admit(&mut known, 1, "", 5), Admission::Delivered);
+        assert_eq!(admit(&mut known, 1, "", 5), DedupDecision::Delivered);
         assert_eq!(known.len(), 1);
         known.arrived(BatchId(8));
-        assert_eq!(admit(&mut known, 2, "", 5), Admission::Delivered);
+        assert_eq!(admit(&mut known, 2, "", 5), DedupDecision::Delivered);
         assert_eq!((known.len(), known.under_way.0.len()), (2, 0));
     }
 }

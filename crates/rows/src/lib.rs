@@ -6,11 +6,20 @@
 
 mod block;
 pub mod date;
+pub mod details;
+pub mod exclude;
 pub mod json;
 pub mod known;
+mod literal;
+mod page;
+pub mod privacy;
+mod question;
 pub mod reader;
 mod row;
+pub mod sums;
 mod window;
 
-pub use row::{Broken, Damage, Message, Page, RowKey, RowKeyer, RowRef, RowSpan, Status};
+pub use page::{Broken, Damage, Page, RowRef, RowSpan};
+pub use question::Question;
+pub use row::{Message, RowKey, RowKeyer, Status};
 pub use window::Window;

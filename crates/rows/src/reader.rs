@@ -20,8 +20,8 @@ use crate::{
 /// A full page has as many rows, or fewer.
 const FULL_PAGE: usize = 5000;
 
-/// More dates are not noted: a page has three for each of its rows, and each takes as much memory as its
-/// field.
+/// More dates are not noted: a page has three for each of its rows, and each takes as much memory
+/// as its field.
 const MOST_DATES: usize = 300_000;
 
 /// Tells what a field with this name is.
@@ -133,7 +133,7 @@ impl<'a> RowReader<'a> {
         let received = fields.received();
         let status = self.statuses.of(&fields.status().unwrap_or_default());
         let key = RowKey::of(fields.message(received, &self.keyer), status);
-        let span = RowSpan::new(start..end, key, received)?;
+        let span = RowSpan::new(start..end, key, received)?.of_mail(fields.mail());
         if self.rows.spans.is_empty() {
             // The others are about as long.
             let others = (text.len() - end) / (end - start).max(1);

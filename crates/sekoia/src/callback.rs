@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use base::{
     Clock,
-    http::{Backoff, Http, HttpError, retry_after},
+    http::{Http, HttpError},
+    retry::{Again, RetryPolicy, retry, retry_after},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
-use tokio::time;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -20,7 +20,8 @@ use super::{
 };
 
 /// How often an event is tried (F-02).
-const ATTEMPTS: u32 = 10;
+const POLICY: RetryPolicy =
+    RetryPolicy::pauses(Duration::from_secs(2), Duration::from_secs(256)).tries(10);
 
 /// Why an event did not reach the platform.
 #[derive(Debug, thiserror::Error)]
@@ -126,28 +127,28 @@ impl Callback {
             directory,
         };
         let body = Bytes::from(serde_json::to_vec(&body)?);
-        let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(256));
-        let mut attempt = 1;
-        loop {
-            self.heartbeat.beat(LIMITS.total);
-            let (error, asked) = tokio::select! {
-                outcome = self.post(body.clone()) => match outcome {
-                    Ok(()) => {
-                        self.heartbeat.delivered();
-                        return Ok(());
-                    }
-                    Err(failed) => failed,
-                },
-                () = self.stop.cancelled() => return Err(SendEventError::Stopped),
-            };
-            if attempt == ATTEMPTS || !error.is_outage() {
-                return Err(error);
+        let sending = retry(
+            POLICY,
+            || {
+                self.heartbeat.beat(LIMITS.total);
+                self.post(body.clone())
+            },
+            |(error, asked)| match error.is_outage() {
+                true => Again::After(*asked),
+                false => Again::No,
+            },
+            |(error, _), pause| {
+                self.log.exception("An exception occurred", error);
+                self.heartbeat.beat(pause);
+            },
+        );
+        match self.stop.run_until_cancelled(sending).await {
+            None => Err(SendEventError::Stopped),
+            Some(Err((error, _))) => Err(error),
+            Some(Ok(())) => {
+                self.heartbeat.delivered();
+                Ok(())
             }
-            self.log.exception("An exception occurred", &error);
-            attempt += 1;
-            let pause = backoff.next_pause(asked);
-            self.heartbeat.beat(pause);
-            _ = time::timeout(pause, self.stop.cancelled()).await;
         }
     }
 
@@ -178,7 +179,7 @@ impl Callback {
 mod tests {
     use chrono::DateTime;
     use serde_json::json;
-    use tokio::time::Instant;
+    use tokio::time::{self, Instant};
 
     use super::*;
     use crate::{config::Configuration, health::Side, log::tests::log, testing::Fake};

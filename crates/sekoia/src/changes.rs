@@ -1,9 +1,9 @@
 //! Notices that the configuration has changed while the trigger runs.
 //!
-//! The kernel tells of changes in the configuration directory (inotify), also of the way in which Kubernetes
-//! swaps mounted files; and as it cannot tell of all of them, such as those behind a link or on a network
-//! file system, there is a look every 30 seconds besides. A change counts when two looks agree, so that a
-//! file that is being written is not taken at its half.
+//! The kernel tells of changes in the configuration directory (inotify), also of the way in which
+//! Kubernetes swaps mounted files; and as it cannot tell of all of them, such as those behind a
+//! link or on a network file system, there is a look every 30 seconds besides. A change counts when
+//! two looks agree, so that a file that is being written is not taken at its half.
 
 use std::{
     collections::{BTreeSet, hash_map::DefaultHasher},
@@ -90,7 +90,8 @@ enum Verdict {
     Same,
     /// Something new, if the next look agrees.
     Perhaps,
-    /// Something new: whether the settings are, and which keys are that count from the next start only.
+    /// Something new: whether the settings are, and which keys are that count from the next start
+    /// only.
     Changed(bool, BTreeSet<&'static str>),
 }
 
@@ -182,8 +183,8 @@ async fn look(configuration: &Configuration) -> Option<Look> {
     look.await.ok()
 }
 
-/// The kernel's word that something has happened in a folder. Where the kernel gives none, the looks have to
-/// do.
+/// The kernel's word that something has happened in a folder. Where the kernel gives none, the
+/// looks have to do.
 struct Alarm {
     happened: Arc<Notify>,
     _watcher: Option<RecommendedWatcher>,

@@ -94,7 +94,7 @@ impl Outcome {
 
 /// One line of a check. It holds no secret.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct CheckFinding {
     /// What was looked at; a topic may have several findings.
     pub topic: Topic,
     /// What became of it.
@@ -107,14 +107,14 @@ pub struct Finding {
 
 /// Takes the findings of a check as they come.
 pub struct Findings<'a> {
-    report: &'a mut (dyn FnMut(Finding) + Send),
+    report: &'a mut (dyn FnMut(CheckFinding) + Send),
     log: Log,
     /// What the settings are like, told when they turn out to be usable.
     summary: String,
     /// Sentences about what fits but looks wrong.
     suspicions: Vec<String>,
     /// What was found around the trigger.
-    around: Vec<Finding>,
+    around: Vec<CheckFinding>,
 }
 
 impl fmt::Debug for Findings<'_> {
@@ -175,7 +175,7 @@ impl Findings<'_> {
     }
 
     fn push(&mut self, topic: Topic, outcome: Outcome, text: &str, facts: Value) {
-        (self.report)(Finding {
+        (self.report)(CheckFinding {
             topic,
             outcome,
             text: self.log.masked(text),
@@ -194,7 +194,7 @@ pub async fn check(
     command: &str,
     directories: Directories,
     environment: Environment,
-    report: &mut (dyn FnMut(Finding) + Send),
+    report: &mut (dyn FnMut(CheckFinding) + Send),
 ) -> Result<(), StartError> {
     let topics = registry.find(command)?.topics;
     let clock = Clock::system();
@@ -329,7 +329,7 @@ impl Start<'_> {
     }
 }
 
-fn of_data(examined: Examined) -> Finding {
+fn of_data(examined: Examined) -> CheckFinding {
     let place = &examined.place;
     let (outcome, text) = match (&examined.trouble, examined.free) {
         (Some(trouble), _) => (Outcome::Fail, chain(trouble)),
@@ -358,7 +358,7 @@ fn of_data(examined: Examined) -> Finding {
         "free_bytes": examined.free,
         "in_use": examined.in_use,
     });
-    Finding {
+    CheckFinding {
         topic: Topic::DATA,
         outcome,
         text,

@@ -22,8 +22,8 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// How long after the stop it is over, also when something hangs. Four and a half seconds in all: what is left
-    /// of the five is for the end of the process itself.
+    /// How long after the stop it is over, also when something hangs. Four and a half seconds in
+    /// all: what is left of the five is for the end of the process itself.
     const fn over(self) -> Duration {
         Duration::from_millis(match self {
             Self::Run => 3000,

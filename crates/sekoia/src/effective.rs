@@ -81,8 +81,8 @@ pub struct Judged {
     pub suspicions: Vec<String>,
 }
 
-/// The configuration of a trigger in these directories as it counts, what is wrong with it, and what only
-/// looks wrong, in sentences. The platform's secrets endpoint is not asked.
+/// The configuration of a trigger in these directories as it counts, what is wrong with it, and
+/// what only looks wrong, in sentences. The platform's secrets endpoint is not asked.
 ///
 /// # Errors
 /// When there is no such command, or something cannot be read at all.
@@ -203,8 +203,17 @@ fn platform(configuration: &Configuration) -> Result<Vec<Effective>, ConfigError
 
 /// The value, unless it is or holds a secret.
 fn shown(value: Value, secret: bool) -> Option<Value> {
-    let in_url = value
-        .as_str()
-        .is_some_and(|text| text.contains("://") && text.contains('@'));
-    (!secret && !in_url && !matches!(value, Value::Object(_) | Value::Array(_))).then_some(value)
+    (!secret && may_be_shown(&value)).then_some(value)
+}
+
+/// Whether a value has nothing in it that may be a secret in a place where nobody expects one.
+fn may_be_shown(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !(text.contains("://") && text.contains('@')),
+        Value::Array(items) => items
+            .iter()
+            .all(|item| item.is_string() && may_be_shown(item)),
+        Value::Object(_) => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
 }

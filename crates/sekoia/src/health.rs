@@ -262,8 +262,8 @@ impl Heartbeat {
         self.lock().dead_letters = count;
     }
 
-    /// The body of `/health` tells this id as `data`, which lies among the files that this process works
-    /// on, so that it is not taken for another one.
+    /// The body of `/health` tells this id as `data`, which lies among the files that this process
+    /// works on, so that it is not taken for another one.
     pub(super) fn works_on(&self, data: Uuid) {
         self.lock().data = Some(data);
     }

@@ -13,21 +13,22 @@
 mod callback;
 mod changes;
 mod check;
+mod concealer;
 mod config;
 mod context;
 mod deadline;
 mod effective;
-mod errand;
 mod health;
 mod intake;
 mod log;
 mod metrics;
+mod offline_session;
 mod platform;
+mod process_probe;
 mod redirect;
 mod registry;
 mod run_error;
 mod run_loop;
-mod running;
 mod runtime;
 mod schema;
 mod secrets;
@@ -41,25 +42,26 @@ mod testing;
 
 pub use self::{
     callback::{Callback, SendEventError},
-    check::{Finding, Findings, Outcome, Topic, Unclear, check, only_fitting},
+    check::{CheckFinding, Findings, Outcome, Topic, Unclear, check, only_fitting},
+    concealer::Concealer,
     config::{ConfigError, Configuration, Environment, Place, SettingsMap},
     context::Context,
     effective::{Effective, Judged, Origin, effective},
-    errand::{Errand, ErrandError},
     health::{Attempts, Heartbeat, Side},
     intake::{
         Batch, BatchLimits, DEFAULT_BODY_BYTES, InHand, Intake, MAX_EVENT_BYTES, Probed, Stopped,
     },
-    log::{Console, Level, Log},
+    log::{Console, LAST_LINES_FILES, Level, Log},
     metrics::Metrics,
+    offline_session::{OfflineSession, OfflineSessionError},
+    process_probe::{Answers, Behind, Errors, LogLine, ProcessProbe},
     registry::{Command, Registry, Trigger},
     run_error::RunError,
-    running::{Answers, Behind, Errors, LogLine, Running},
     runtime::{Directories, Host, StartError, http_client, run, run_on},
     schema::{Checked, ManifestError, ModuleManifest, Schema, TriggerManifest},
     secrets::SecretsError,
     storage::{
-        Backend, LocalBackend, MemoryBackend, ObjectBackend, ObjectError, ObjectProblem, Peek,
-        StateFile, Storage, StorageError,
+        LocalBackend, MemoryBackend, ObjectBackend, ObjectError, ObjectProblem, Peek, StateFile,
+        Storage, StorageError,
     },
 };

@@ -46,8 +46,8 @@ pub trait Trigger: Send + Sync + 'static {
         context: Context,
     ) -> impl Future<Output = Result<(), RunError>> + Send;
 
-    /// Whether a run could begin with these settings, as far as that can be told without asking anybody:
-    /// settings that come while another run is under way take its place only then.
+    /// Whether a run could begin with these settings, as far as that can be told without asking
+    /// anybody: settings that come while another run is under way take its place only then.
     ///
     /// # Errors
     /// What is wrong with them.
@@ -157,8 +157,14 @@ impl Registry {
         topics
     }
 
-    /// The commands whose manifest the given settings fit, with the fewest settings that it does not know;
-    /// among several, those that a setting is a sign of.
+    /// Whether a trigger has this setting, and all that have it may show it.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        let schemas = || self.items.iter().map(|item| &item.manifest.arguments);
+        schemas().any(|schema| schema.knows(name)) && !schemas().any(|schema| schema.hides(name))
+    }
+
+    /// The commands whose manifest the given settings fit, with the fewest settings that it does
+    /// not know; among several, those that a setting is a sign of.
     pub(super) fn fitting(&self, settings: &SettingsMap) -> Vec<&Item> {
         let strangers = |item: &Item| item.manifest.arguments.strangers(settings);
         let fewest = self.items.iter().filter_map(strangers).min();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use base::http::{Backoff, chain};
+use base::{http::chain, retry::Backoff};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
@@ -121,8 +121,8 @@ impl<'a> RunLoop<'a> {
         Ok(())
     }
 
-    /// One run. It ends with the stop, when the platform has told other secrets, and when the settings have
-    /// changed.
+    /// One run. It ends with the stop, when the platform has told other secrets, and when the
+    /// settings have changed.
     async fn run_once(&mut self) -> Result<End, RunError> {
         let (settings, context) = self.configured()?;
         let over = context.stop.clone();
@@ -153,7 +153,8 @@ impl<'a> RunLoop<'a> {
         self.ends(task).await.map(|()| End::Anew)
     }
 
-    /// The settings that have taken the place of the current ones, if they are usable; says what is so.
+    /// The settings that have taken the place of the current ones, if they are usable; says what is
+    /// so.
     async fn changed(&mut self) -> Option<Settings> {
         self.again = None;
         let log = self.context.log.clone();
@@ -235,8 +236,8 @@ impl<'a> RunLoop<'a> {
         Settings::read(item, module, Some(secrets), configuration, log)
     }
 
-    /// What the next run works with: what the configuration holds, unless a run has begun before and this
-    /// is not usable; then what that run had.
+    /// What the next run works with: what the configuration holds, unless a run has begun before
+    /// and this is not usable; then what that run had.
     fn configured(&mut self) -> Result<(SettingsMap, Context), RunError> {
         if self.told.has_changed().unwrap_or(false) {
             self.secrets = self.told.borrow_and_update().clone();

@@ -27,7 +27,7 @@ use super::{
     secrets::SecretsError,
     sentry::Sentry,
     stop,
-    storage::{Reader, Stamp, Storage, StorageError, Whereabouts},
+    storage::{Stamp, Storage, StorageError, StorageLocation, StorageReader},
 };
 
 pub(super) use self::start::{Asked, Start};
@@ -218,13 +218,13 @@ pub(super) fn reader(
     data: &Path,
     http: &Http,
     clock: Clock,
-) -> Result<Reader, StartError> {
-    let whereabouts = Whereabouts::read(configuration, data)?;
-    let http = match whereabouts {
-        Whereabouts::Directory(_) => http.clone(),
-        Whereabouts::Objects(_) => object_client(configuration, http)?,
+) -> Result<StorageReader, StartError> {
+    let location = StorageLocation::read(configuration, data)?;
+    let http = match location {
+        StorageLocation::Directory(_) => http.clone(),
+        StorageLocation::Objects(_) => object_client(configuration, http)?,
     };
-    Ok(whereabouts.reader(http, clock))
+    Ok(location.reader(http, clock)?)
 }
 
 /// As [`run`], on a given host.

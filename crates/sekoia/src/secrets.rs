@@ -1,11 +1,15 @@
 //! The secrets of module and trigger, from the platform's secrets endpoint (D-03 to D-06).
 //!
-//! The endpoint is asked at every start. Where the configuration holds placeholders in their place, the
-//! start waits for the answer; else it waits five seconds at most, and goes on with what it has.
+//! The endpoint is asked at every start. Where the configuration holds placeholders in their place,
+//! the start waits for the answer; else it waits five seconds at most, and goes on with what it
+//! has.
 
 use std::time::Duration;
 
-use base::http::{Backoff, Http, HttpError, chain};
+use base::{
+    http::{Http, HttpError, chain},
+    retry::{Again, RetryPolicy, retry},
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use serde_json::{Map, Value};
@@ -22,6 +26,12 @@ use super::{
 
 /// How often the endpoint is asked (D-05).
 const ATTEMPTS: u32 = 10;
+
+/// Nine pauses before the run: 65 s or so.
+const AT_ONCE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(14));
+
+/// The pauses beside the run.
+const LATER: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(2), Duration::from_secs(60));
 
 /// How long a start waits that does not need the answer.
 const SHORT: Duration = Duration::from_secs(5);
@@ -145,27 +155,17 @@ impl Asker {
     }
 
     async fn times(&self, attempts: u32) -> Result<Secrets, SecretsError> {
-        // Nine pauses: 65 s or so.
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(14));
-        let mut attempt = 1;
-        loop {
-            let answer = tokio::select! {
-                // First, so that after a stop nothing more is asked.
-                biased;
-                () = self.stop.cancelled() => return Err(SecretsError::Stopped),
-                answer = self.ask() => answer,
-            };
-            match answer {
-                Ok(secrets) => {
-                    secrets.texts().for_each(|text| self.log.hide_text(text));
-                    return Ok(secrets);
-                }
-                Err(error) if attempt >= attempts => return Err(error),
-                Err(error) => self.log.exception("An exception occurred", &error),
-            }
-            attempt += 1;
-            _ = time::timeout(backoff.next_pause(None), self.stop.cancelled()).await;
-        }
+        let asking = retry(
+            AT_ONCE.tries(attempts),
+            || self.ask(),
+            |_| Again::After(None),
+            |error, _| self.log.exception("An exception occurred", error),
+        );
+        // After a stop nothing more is asked.
+        let secrets = self.stop.run_until_cancelled(asking).await;
+        let secrets = secrets.unwrap_or(Err(SecretsError::Stopped))?;
+        secrets.texts().for_each(|text| self.log.hide_text(text));
+        Ok(secrets)
     }
 
     async fn ask(&self) -> Result<Secrets, SecretsError> {
@@ -184,7 +184,7 @@ impl Asker {
     /// Goes on asking while the trigger runs without the answer. When it comes and has other values
     /// than the configuration, the run has to begin anew with them.
     pub(super) async fn later(self, configuration: Configuration, told: watch::Sender<Secrets>) {
-        let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
+        let mut backoff = LATER.backoff();
         for _ in 1..ATTEMPTS {
             let pause = backoff.next_pause(None);
             let stopped = time::timeout(pause, self.stop.cancelled()).await.is_ok();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use base::http::Backoff;
+use base::retry::Backoff;
 use bytes::Bytes;
 use http::{
     Method, Response, StatusCode,
@@ -28,8 +28,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Connections of one server at a time. Where one more comes, the oldest ends: the one that asks now is
-/// answered, however many others hold a connection open.
+/// Connections of one server at a time. Where one more comes, the oldest ends: the one that asks
+/// now is answered, however many others hold a connection open.
 const CONNECTIONS: usize = 64;
 
 /// Until the head of a request must be whole.

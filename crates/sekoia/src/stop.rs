@@ -18,8 +18,8 @@ const LAST_RESORT: Duration = Duration::from_millis(4700);
 /// A token that is cancelled by the first SIGTERM or SIGINT. If the process has not ended 4.7 seconds
 /// later, it is cut off, with this exit code.
 ///
-/// The signals have a thread of their own. SIGXFSZ is caught, too: a file that gets too long is an error
-/// of the write, which says what to do, and not the end of the process.
+/// The signals have a thread of their own. SIGXFSZ is caught, too: a file that gets too long is an
+/// error of the write, which says what to do, and not the end of the process.
 ///
 /// # Errors
 /// When the handlers cannot be installed.

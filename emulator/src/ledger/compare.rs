@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::{Status, TraceRow};
+use crate::{Discretion, Status, TraceRow};
 
 /// Fields that belong to the query, not to the row.
 const OF_THE_QUERY: [&str; 5] = ["__metadata", "StartDate", "EndDate", "Index", "@odata.type"];
+
+/// What happened to the message, if the module was told to ask.
+const DETAILS: &str = "details";
 
 /// What a field must hold.
 enum Expected {
@@ -25,6 +28,7 @@ pub(super) fn altered(
     graph: bool,
     row: &TraceRow,
     status: Status,
+    discretion: &Discretion,
 ) -> Vec<String> {
     let expected = if graph {
         graph_fields(row, status)
@@ -38,9 +42,32 @@ pub(super) fn altered(
     let unknown = event
         .keys()
         .filter(|name| !OF_THE_QUERY.contains(&name.as_str()))
+        .filter(|name| *name != DETAILS || !discretion.wants_details(status))
         .filter(|name| !expected.iter().any(|(known, _)| known == name))
         .map(|name| format!("{name} (unknown)"));
-    wrong.chain(unknown).collect()
+    let details = event
+        .get(DETAILS)
+        .filter(|details| !are_details(details, discretion));
+    let details = details.map(|_| DETAILS.to_owned());
+    wrong.chain(unknown).chain(details).collect()
+}
+
+/// Whether it is a list of what happened to a message, with nothing that must not leave.
+fn are_details(details: &Value, discretion: &Discretion) -> bool {
+    let names: &[&str] = match discretion.hides_nothing() {
+        true => &["dateTime", "event", "action", "description", "data"],
+        false => &["dateTime", "event", "action"],
+    };
+    let is_event = |event: &Value| {
+        let members = event.as_object().into_iter().flatten();
+        let mut members =
+            members.map(|(name, value)| names.contains(&name.as_str()) && value.is_string());
+        event.get("event").is_some()
+            && event.get("dateTime").is_some()
+            && members.all(|is_well| is_well)
+    };
+    let events = details.as_array();
+    events.is_some_and(|events| !events.is_empty() && events.iter().all(is_event))
 }
 
 fn report_fields(

@@ -15,7 +15,7 @@ pub use freshness::{Delays, Freshness};
 pub use verdict::{Examples, Scope, Unasked, Verdict, Version};
 
 use crate::{
-    Status, TraceRow, Unreadable,
+    Discretion, Status, TraceRow, Unreadable,
     rows::{Life, Rows, Slot},
     time::Ticks,
 };
@@ -25,7 +25,7 @@ const EXAMPLES: usize = 20;
 
 /// What is known about the deliveries of a row, one bit for each status.
 #[derive(Clone, Copy, Debug, Default)]
-struct Marks {
+struct Checkpoints {
     delivered: u16,
     /// Delivered as far as it could be read.
     forgiven: u16,
@@ -37,7 +37,7 @@ struct Marks {
 /// The deliveries to one intake key.
 #[derive(Debug, Default)]
 struct Account {
-    marks: HashMap<u32, Vec<Marks>>,
+    checkpoints: HashMap<u32, Vec<Checkpoints>>,
     /// Deliveries of a row and status beyond the first.
     surplus: HashMap<(Slot, Status), u32>,
     accepted: u64,
@@ -89,7 +89,22 @@ fn peek<T: Clone + Default>(table: &HashMap<u32, Vec<T>>, slot: Slot) -> T {
     cell.cloned().unwrap_or_default()
 }
 
+/// The ledger, and what the module was told not to send.
+#[derive(Debug)]
+pub(crate) struct Scoped<'a> {
+    ledger: &'a Ledger,
+    discretion: &'a Discretion,
+}
+
 impl Ledger {
+    /// The ledger that expects nothing that the module was told not to send.
+    pub(crate) fn within<'a>(&'a self, discretion: &'a Discretion) -> Scoped<'a> {
+        Scoped {
+            ledger: self,
+            discretion,
+        }
+    }
+
     /// Forgets every delivery. What was shown stays known.
     pub(crate) fn forget_deliveries(&mut self) {
         self.accounts.clear();
@@ -123,10 +138,10 @@ impl Ledger {
         key: &str,
         event: &str,
         rows: &mut Rows,
-        started: Ticks,
-        now: Ticks,
+        discretion: &Discretion,
+        (started, now): (Ticks, Ticks),
     ) -> Option<Accepted> {
-        let found = self.identify(event, rows, now);
+        let found = self.identify(event, rows, discretion, now);
         let account = self.accounts.entry(key.to_owned()).or_default();
         account.accepted += 1;
         match found {
@@ -142,10 +157,17 @@ impl Ledger {
     }
 
     /// Notes that the intake has refused an event for good.
-    pub(crate) fn reject(&mut self, key: &str, event: &str, rows: &mut Rows, now: Ticks) {
-        if let Ok(found) = self.identify(event, rows, now) {
+    pub(crate) fn reject(
+        &mut self,
+        key: &str,
+        event: &str,
+        rows: &mut Rows,
+        discretion: &Discretion,
+        now: Ticks,
+    ) {
+        if let Ok(found) = self.identify(event, rows, discretion, now) {
             let account = self.accounts.entry(key.to_owned()).or_default();
-            cell(&mut account.marks, found.life.slot).rejected |= found.status.bit();
+            cell(&mut account.checkpoints, found.life.slot).rejected |= found.status.bit();
         }
     }
 
@@ -153,7 +175,7 @@ impl Ledger {
     pub(crate) fn acknowledge(&mut self, key: &str, accepted: &[Accepted]) {
         if let Some(account) = self.accounts.get_mut(key) {
             for (slot, status) in accepted {
-                cell(&mut account.marks, *slot).unacknowledged &= !status.bit();
+                cell(&mut account.checkpoints, *slot).unacknowledged &= !status.bit();
             }
         }
     }
@@ -175,7 +197,7 @@ impl Ledger {
         let Some(account) = self.accounts.get(key) else {
             return 0;
         };
-        let once = peek(&account.marks, slot).delivered & status.bit() != 0;
+        let once = peek(&account.checkpoints, slot).delivered & status.bit() != 0;
         u32::from(once) + account.surplus.get(&(slot, status)).copied().unwrap_or(0)
     }
 }
@@ -183,24 +205,24 @@ impl Ledger {
 impl Account {
     fn deliver(&mut self, found: &Identified, started: Ticks, now: Ticks) {
         let (slot, status) = (found.life.slot, found.status);
-        let marks = cell(&mut self.marks, slot);
+        let checkpoints = cell(&mut self.checkpoints, slot);
         let bit = status.bit();
         if found.forgiven {
             // It is known by its bytes: in another form it is another row.
-            if marks.forgiven & bit != 0 {
-                let doubled = if marks.unacknowledged & bit != 0 {
+            if checkpoints.forgiven & bit != 0 {
+                let doubled = if checkpoints.unacknowledged & bit != 0 {
                     &mut self.doubled_unacknowledged
                 } else {
                     &mut self.doubled
                 };
                 doubled.add(found.version.clone());
             }
-            marks.unacknowledged |= bit;
-            marks.forgiven |= bit;
+            checkpoints.unacknowledged |= bit;
+            checkpoints.forgiven |= bit;
             return;
         }
-        if marks.delivered & bit == 0 {
-            let first = marks.delivered == 0;
+        if checkpoints.delivered & bit == 0 {
+            let first = checkpoints.delivered == 0;
             let visible = if first {
                 found.life.visible
             } else {
@@ -215,17 +237,17 @@ impl Account {
                 arrivals.push(Arrival::new(found.life.received, visible, now));
             }
         }
-        if marks.delivered & bit != 0 {
+        if checkpoints.delivered & bit != 0 {
             *self.surplus.entry((slot, status)).or_default() += 1;
-            let doubled = if marks.unacknowledged & bit != 0 {
+            let doubled = if checkpoints.unacknowledged & bit != 0 {
                 &mut self.doubled_unacknowledged
             } else {
                 &mut self.doubled
             };
             doubled.add(found.version.clone());
         }
-        marks.delivered |= bit;
-        marks.unacknowledged |= bit;
+        checkpoints.delivered |= bit;
+        checkpoints.unacknowledged |= bit;
     }
 }
 
@@ -242,7 +264,13 @@ struct Identified {
 
 impl Ledger {
     /// Finds the row of an event and checks that the event tells the truth about it.
-    fn identify(&self, event: &str, rows: &mut Rows, now: Ticks) -> Result<Identified, String> {
+    fn identify(
+        &self,
+        event: &str,
+        rows: &mut Rows,
+        discretion: &Discretion,
+        now: Ticks,
+    ) -> Result<Identified, String> {
         let event: Map<String, Value> =
             serde_json::from_str(event).map_err(|error| format!("no JSON object: {error}"))?;
         let graph = event.contains_key("id");
@@ -256,8 +284,15 @@ impl Ledger {
         let id: Uuid = id
             .parse()
             .map_err(|_| format!("`{}` is no trace id", names[0]))?;
+        let clear = match discretion.hides_nothing() {
+            true => None,
+            false => rows
+                .recipients_of(id)
+                .into_iter()
+                .find(|clear| discretion.address(clear) == recipient),
+        };
         let (life, row) = rows
-            .find(id, recipient, now)
+            .find(id, clear.as_deref().unwrap_or(recipient), now)
             .ok_or_else(|| String::from("no such message and recipient"))?;
         let status = match Status::parse(status) {
             // It stands for whichever the row has had of those that it can stand for.
@@ -276,6 +311,9 @@ impl Ledger {
         else {
             return Err(format!("the row never had the status {status}"));
         };
+        if discretion.excludes(&row, status) {
+            return Err(String::from("excluded: the module was told not to send it"));
+        }
         let since = life.visible.max(*since);
         let odd = self.odd.get(&life.slot);
         let mut row = row;
@@ -285,7 +323,8 @@ impl Ledger {
         if let Some(subject) = forgiven {
             row.subject = Some(subject);
         }
-        let mut altered = compare::altered(&event, graph, &row, status);
+        let shown = discretion.hidden(row.clone());
+        let mut altered = compare::altered(&event, graph, &shown, status, discretion);
         if odd.is_some_and(|odd| odd.misdated) {
             altered.retain(|name| !["receivedDateTime", "Received"].contains(&name.as_str()));
         }

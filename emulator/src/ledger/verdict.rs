@@ -1,15 +1,15 @@
 //! What the ledger has to say: which rows were never delivered, twice, or unasked.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Account, EXAMPLES, Ledger, peek};
+use super::{Account, EXAMPLES, Scoped, peek};
 use crate::{
-    Status,
-    rows::{Life, Rows},
+    Status, TraceRow,
+    rows::{Life, Rows, Slot},
     time::{Ticks, instant, span, ticks},
 };
 
@@ -195,7 +195,7 @@ impl fmt::Display for Version {
     }
 }
 
-impl Ledger {
+impl Scoped<'_> {
     /// Compares what could be seen from `started` to `now` with what was delivered to `key`.
     pub(crate) fn verdict(
         &self,
@@ -205,8 +205,9 @@ impl Ledger {
         started: Ticks,
         now: Ticks,
     ) -> Verdict {
+        let Self { ledger, discretion } = self;
         let none = Account::default();
-        let account = self.accounts.get(key).unwrap_or(&none);
+        let account = ledger.accounts.get(key).unwrap_or(&none);
         let from = scope.received_from.map_or(Ticks::MIN / 2, ticks);
         let to = scope
             .received_before
@@ -218,13 +219,24 @@ impl Ledger {
             unasked: account.unasked.clone(),
             ..Verdict::default()
         };
+        let texts = match discretion.excludes_nothing() {
+            true => HashMap::new(),
+            false => texts(rows, (from, to), now),
+        };
+        let is_unwanted = |slot: Slot, status: Status| {
+            let row = texts.get(&slot);
+            row.is_some_and(|row| discretion.excludes(row, status))
+        };
         let (mut missing, mut rejected, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         rows.lives(from, to, |life| {
-            let marks = peek(&account.marks, life.slot);
-            let shown = peek(&self.shown, life.slot);
-            let odd = self.odd.get(&life.slot).map_or(0, |odd| odd.unreadable);
+            let checkpoints = peek(&account.checkpoints, life.slot);
+            let shown = peek(&ledger.shown, life.slot);
+            let odd = ledger.odd.get(&life.slot).map_or(0, |odd| odd.unreadable);
             for seen in seen(life, started, now) {
                 let bit = seen.status.bit();
+                if is_unwanted(life.slot, seen.status) {
+                    continue;
+                }
                 let enough = if seen.present {
                     Some(span(scope.visible_for))
                 } else {
@@ -232,7 +244,7 @@ impl Ledger {
                         .superseded_for
                         .map(|least| span(least.max(scope.visible_for)))
                 };
-                let delivered = (marks.delivered | marks.forgiven) & bit != 0;
+                let delivered = (checkpoints.delivered | checkpoints.forgiven) & bit != 0;
                 if enough.is_none_or(|enough| seen.length < enough) {
                     verdict.superseded += u64::from(!seen.present && !delivered);
                     continue;
@@ -242,7 +254,7 @@ impl Ledger {
                     verdict.delivered += 1;
                     continue;
                 }
-                let (findings, examples, note) = if marks.rejected & bit != 0 {
+                let (findings, examples, note) = if checkpoints.rejected & bit != 0 {
                     (
                         &mut verdict.rejected,
                         &mut rejected,
@@ -283,6 +295,16 @@ impl Ledger {
         }
         verdict
     }
+}
+
+/// The rows of a time, as they stand now.
+fn texts(rows: &mut Rows, (from, to): (Ticks, Ticks), now: Ticks) -> HashMap<Slot, TraceRow> {
+    let mut slots = Vec::new();
+    rows.lives(from, to, |life| slots.push(life.slot));
+    let texts = slots.into_iter();
+    texts
+        .filter_map(|slot| Some((slot, rows.at(slot, now)?.1)))
+        .collect()
 }
 
 /// A status with which a row could be seen.

@@ -1,6 +1,7 @@
 //! The services of Microsoft.
 
 mod accounts;
+mod details;
 mod graph;
 mod identity;
 mod odata;
@@ -30,7 +31,12 @@ const DISCOVERY: &str = "/v2.0/.well-known/openid-configuration";
 pub(crate) fn endpoint(call: &Call) -> Endpoint {
     let path = call.path.as_str();
     let lower = path.to_ascii_lowercase();
-    if lower.starts_with(REPORTING) {
+    if lower
+        .strip_prefix(REPORTING)
+        .is_some_and(|rest| rest.trim_matches('/') == report::DETAILS)
+    {
+        Endpoint::ReportDetails
+    } else if lower.starts_with(REPORTING) {
         Endpoint::Report
     } else if lower == MANAGED {
         Endpoint::Imds
@@ -64,7 +70,9 @@ pub(crate) fn answer(emulator: &Emulator, call: &Call, struck: &Struck) -> Answe
         return graph::answer(emulator, &settings.graph, call, &target);
     }
     match endpoint(call) {
-        Endpoint::Report => report::answer(emulator, &settings.report, call),
+        Endpoint::Report | Endpoint::ReportDetails => {
+            report::answer(emulator, &settings.report, call)
+        }
         Endpoint::Imds => identity::managed(emulator, &settings.identity, call),
         _ => Answer::new(404, "text/plain", "nothing is here"),
     }

@@ -1,16 +1,20 @@
-//! The Reporting Web Service: `reporting.svc/MessageTrace`.
+//! The Reporting Web Service: `reporting.svc/MessageTrace` and `reporting.svc/MessageTraceDetail`.
+
+mod detail;
+mod query;
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 use uuid::Uuid;
 
+use self::detail::message_trace_detail;
+use self::query::{Query, number, query};
 use super::{
     REPORTING, accounts,
     identity::{self, Denied},
-    odata::{self, Comparison, Literal},
+    odata::Comparison,
     render::{Page, SERVICE},
     trouble::{self, Following, PADDING, Refused, TURN},
 };
@@ -18,7 +22,7 @@ use crate::{
     Emulator, ReportSettings, Status, TraceRow,
     answer::{Answer, Call},
     rows::{Selected, Selection, Slot},
-    settings::{Dialect, NextLink, OutOfRange, SkipToken},
+    settings::{ById, Dialect, NextLink, SkipToken},
     time::ticks,
 };
 
@@ -33,11 +37,11 @@ const QUERY: &AsciiSet = &CONTROLS
     .add(b'<')
     .add(b'>');
 
+/// The report of what happened to a message, in lower case.
+pub(super) const DETAILS: &str = "messagetracedetail";
+
 const RESOURCE: &str = "https://outlook.office365.com";
 const ROLE: &str = "ReportingWebService.Read.All";
-
-/// Without a window, the service answers for this long until now.
-const DEFAULT_SPAN: TimeDelta = TimeDelta::hours(48);
 
 pub(super) fn answer(emulator: &Emulator, settings: &ReportSettings, call: &Call) -> Answer {
     if let Some(answer) = trouble::foreign(&settings.trouble) {
@@ -73,6 +77,10 @@ fn respond(emulator: &Emulator, settings: &ReportSettings, call: &Call) -> Answe
         .map(|rest| rest.trim_matches('/'))
     {
         Some("messagetrace") => match message_trace(emulator, settings, call) {
+            Ok(answer) => answer,
+            Err(refusal) => refusal.answer(dialect(settings, call)),
+        },
+        Some(DETAILS) => match message_trace_detail(emulator, settings, call) {
             Ok(answer) => answer,
             Err(refusal) => refusal.answer(dialect(settings, call)),
         },
@@ -186,94 +194,6 @@ fn dialect(settings: &ReportSettings, call: &Call) -> Dialect {
     }
 }
 
-fn number(call: &Call, name: &str) -> Result<Option<u64>, Refusal> {
-    call.option(name)
-        .map(|text| {
-            text.parse().map_err(|_| {
-                Refusal::bad(format!("Incorrect format for {name} argument '{text}'."))
-            })
-        })
-        .transpose()
-}
-
-/// What a filter asks for.
-struct Query {
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-    conditions: Vec<Comparison>,
-}
-
-fn query(settings: &ReportSettings, call: &Call, now: DateTime<Utc>) -> Result<Query, Refusal> {
-    let (mut start, mut end, mut conditions) = (None, None, Vec::new());
-    let filter = call.option("$filter").unwrap_or_default();
-    let comparisons = if filter.trim().is_empty() {
-        Vec::new()
-    } else {
-        odata::conjunction(&filter)
-            .ok_or_else(|| Refusal::bad("Syntax error in the $filter expression."))?
-    };
-    for comparison in comparisons {
-        let bound = match comparison.property.as_str() {
-            "StartDate" => &mut start,
-            "EndDate" => &mut end,
-            "SenderAddress" | "RecipientAddress" | "Status" | "MessageId" | "MessageTraceId"
-            | "Subject" | "FromIP" | "ToIP" => {
-                conditions.push(comparison);
-                continue;
-            }
-            unknown => {
-                return Err(Refusal::bad(format!(
-                    "Type 'TenantReporting.MessageTrace' does not have a property named \
-                     '{unknown}' or there is no type with '{unknown}' name."
-                )));
-            }
-        };
-        let Literal::Date(text) = &comparison.value else {
-            return Err(Refusal::bad(
-                "Operator 'eq' incompatible with operand types.",
-            ));
-        };
-        let date = odata::date(text).ok_or_else(|| {
-            Refusal::bad(format!("Unrecognized 'Edm.DateTime' literal '{text}'."))
-        })?;
-        *bound = Some(date);
-    }
-    let (mut start, end) = match (start, end) {
-        (Some(start), Some(end)) => (start, end),
-        (None, None) => (now - DEFAULT_SPAN, now),
-        _ => {
-            return Err(Refusal::bad(
-                "StartDate and EndDate must be specified together.",
-            ));
-        }
-    };
-    let oldest = now - TimeDelta::days(i64::from(settings.oldest_days));
-    if trouble::heedless(&settings.trouble) {
-        return Ok(Query {
-            start: oldest,
-            end: now,
-            conditions,
-        });
-    }
-    if start < oldest {
-        match settings.out_of_range {
-            OutOfRange::Ignored => start = oldest,
-            OutOfRange::Refused => {
-                return Err(Refusal::bad(format!(
-                    "Invalid StartDate value. The StartDate can't be older than {} days from \
-                     today.",
-                    settings.oldest_days
-                )));
-            }
-        }
-    }
-    Ok(Query {
-        start,
-        end,
-        conditions,
-    })
-}
-
 fn meets(row: &TraceRow, condition: &Comparison) -> bool {
     let wanted = condition.value.text();
     let is = |value: Option<&str>| value.unwrap_or_default().eq_ignore_ascii_case(wanted);
@@ -296,7 +216,8 @@ fn message_trace(
     call: &Call,
 ) -> Result<Answer, Refusal> {
     let now = emulator.clock().now();
-    let query = query(settings, call, now)?;
+    let mut query = query(settings, call, now)?;
+    let by_id = query.by_id(settings)?;
     if let Some(refusal) = refused(emulator, settings, &query) {
         return refusal;
     }
@@ -334,7 +255,10 @@ fn message_trace(
         Following::Empty(_) => 0,
         _ => top.unwrap_or(u64::MAX).min(u64::from(settings.page_rows)) as usize,
     };
-    let (rows, more) = rows(emulator, settings, &query, offset, size);
+    let (rows, more) = match by_id {
+        Some(ById::Empty) => (Vec::new(), false),
+        _ => rows(emulator, settings, &query, offset, size),
+    };
     let reached = offset + if rows.is_empty() { size } else { rows.len() } as u64;
     let rows = trouble::show(
         &mut emulator.world(),
@@ -372,7 +296,9 @@ fn message_trace(
         Dialect::Light => "application/json;odata=minimalmetadata;streaming=true;charset=utf-8",
         Dialect::Verbose => "application/json;odata=verbose;charset=utf-8",
     };
-    Ok(Answer::new(200, media_type, page.text(dialect)).with("dataserviceversion", "3.0;"))
+    let mut answer = Answer::new(200, media_type, page.text(dialect));
+    answer.latency = by_id.map_or(Duration::ZERO, ById::delay);
+    Ok(answer.with("dataserviceversion", "3.0;"))
 }
 
 /// What happens to the query of a service that is in trouble.
@@ -425,6 +351,7 @@ fn rows(
             Some(&filter)
         },
         most_recipients: None,
+        shown_recipients: settings.shown_recipients.filter(|_| !query.has_id()),
         offset,
         limit: size,
         whole_ties: false,

@@ -153,10 +153,10 @@ pub(super) fn show(
     if let Some(outside) = &trouble.outside_window
         && outside.form == Outside::Earlier
     {
-        let from = from - i64::from(outside.seconds) * SECOND;
+        let before = i64::from(outside.seconds) * SECOND;
         let earlier = Selection {
             limit: outside.rows as usize,
-            ..Selection::plain(from - DAY, from)
+            ..Selection::plain(from - before, from - before / 2)
         };
         rows.extend(world.rows.select(&earlier, now).rows);
     }

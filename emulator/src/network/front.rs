@@ -2,11 +2,14 @@
 
 use std::{io, net::SocketAddr};
 
-use tokio::{io::copy_bidirectional, net::TcpStream};
+use tokio::{io::copy_bidirectional_with_sizes, net::TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::DropGuard;
 
 use super::{ServerCertificate, serve};
+
+/// The longest that a record of TLS may be, which is what servers send.
+const RECORD: usize = 16 << 10;
 
 /// Ends TLS and passes on what is inside. When it is dropped, its connections are closed.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl TlsFront {
             async move {
                 let mut outside = acceptor.accept(stream).await?;
                 let mut inside = TcpStream::connect(server).await?;
-                copy_bidirectional(&mut outside, &mut inside).await?;
+                copy_bidirectional_with_sizes(&mut outside, &mut inside, RECORD, RECORD).await?;
                 Ok(())
             }
         })

@@ -47,6 +47,8 @@ pub(crate) struct Life {
 pub(crate) struct Rows {
     generator: Generator,
     by_hand: Vec<(NewRow, Life)>,
+    /// Which recipient of its message each of them is.
+    ranks: Vec<u32>,
     order: BTreeMap<(Reverse<Ticks>, String, u32), ()>,
     index: HashMap<(Uuid, String), u32>,
     by_hand_recipients: HashMap<Uuid, u32>,
@@ -59,6 +61,7 @@ impl Rows {
         Self {
             generator: Generator::new(traffic, start),
             by_hand: Vec::new(),
+            ranks: Vec::new(),
             order: BTreeMap::new(),
             index: HashMap::new(),
             by_hand_recipients: HashMap::new(),
@@ -88,8 +91,15 @@ impl Rows {
         self.order
             .insert((Reverse(millisecond), recipient.clone(), number), ());
         self.index.insert((row.row.trace_id, recipient), number);
-        *self.by_hand_recipients.entry(row.row.trace_id).or_default() += 1;
+        let recipients = self.by_hand_recipients.entry(row.row.trace_id).or_default();
+        self.ranks.push(*recipients);
+        *recipients += 1;
         self.by_hand.push((row, life));
+    }
+
+    /// How many rows were added by hand.
+    pub(crate) fn by_hand(&self) -> u64 {
+        self.by_hand.len() as u64
     }
 
     /// Ends or resumes the generated traffic at `now`.
@@ -139,6 +149,16 @@ impl Rows {
         (slot.bucket == BY_HAND || !self.paused(life.received)).then_some((life, row))
     }
 
+    /// The recipients of the message with this trace id.
+    pub(crate) fn recipients_of(&mut self, trace_id: Uuid) -> Vec<String> {
+        let by_hand = self.index.keys().filter(|(id, _)| *id == trace_id);
+        let by_hand: Vec<String> = by_hand.map(|(_, recipient)| recipient.clone()).collect();
+        match by_hand.is_empty() {
+            true => self.generator.recipients_of(trace_id),
+            false => by_hand,
+        }
+    }
+
     /// The row in this place.
     pub(crate) fn at(&mut self, slot: Slot, now: Ticks) -> Option<(Life, TraceRow)> {
         let bucket = match slot.bucket {
@@ -177,6 +197,14 @@ impl Rows {
                 let message = self.by_hand[slot.row as usize].0.row.trace_id;
                 self.by_hand_recipients.get(&message).copied().unwrap_or(1)
             }
+        }
+    }
+
+    /// Which recipient of its message a row is about, counted from 0.
+    fn rank(&self, bucket: Option<&Bucket>, slot: Slot) -> u32 {
+        match bucket {
+            Some(bucket) if slot.bucket != BY_HAND => bucket.rank(slot.row),
+            _ => self.ranks.get(slot.row as usize).copied().unwrap_or(0),
         }
     }
 

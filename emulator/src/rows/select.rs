@@ -42,6 +42,8 @@ pub(crate) struct Selection<'a> {
     pub(crate) filter: Option<&'a dyn Fn(&TraceRow) -> bool>,
     /// Leaves out messages with more recipients than this.
     pub(crate) most_recipients: Option<u32>,
+    /// Leaves out all but the first so many recipients of a message.
+    pub(crate) shown_recipients: Option<u32>,
     pub(crate) offset: u64,
     pub(crate) limit: usize,
     /// Goes on beyond the limit rather than part rows that have the same place in the order.
@@ -58,6 +60,7 @@ impl Selection<'_> {
             after: None,
             filter: None,
             most_recipients: None,
+            shown_recipients: None,
             offset: 0,
             limit: usize::MAX,
             whole_ties: false,
@@ -66,7 +69,10 @@ impl Selection<'_> {
 
     /// Whether it takes every row of its time.
     fn is_plain(&self) -> bool {
-        self.filter.is_none() && self.after.is_none() && self.most_recipients.is_none()
+        self.filter.is_none()
+            && self.after.is_none()
+            && self.most_recipients.is_none()
+            && self.shown_recipients.is_none()
     }
 }
 
@@ -188,6 +194,9 @@ impl Rows {
                 && query
                     .most_recipients
                     .is_none_or(|most| self.recipients(bucket, item.slot) <= most)
+                && query
+                    .shown_recipients
+                    .is_none_or(|most| self.rank(bucket, item.slot) < most)
         })
     }
 

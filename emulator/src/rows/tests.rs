@@ -33,6 +33,7 @@ fn everything(offset: u64, limit: usize) -> Selection<'static> {
         after: None,
         filter: None,
         most_recipients: None,
+        shown_recipients: None,
         offset,
         limit,
         whole_ties: true,

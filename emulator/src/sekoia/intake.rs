@@ -168,14 +168,19 @@ fn book(emulator: &Emulator, batch: Batch, rejected: &[bool]) -> Receipt {
     let mut accepted = Vec::with_capacity(batch.jsons.len());
     for (text, rejected) in batch.jsons.into_iter().zip(rejected) {
         if *rejected {
-            world.ledger.reject(&key, &text, &mut world.rows, now);
-            continue;
-        }
-        accepted.extend(
+            let discretion = &world.settings.discretion;
             world
                 .ledger
-                .accept(&key, &text, &mut world.rows, world.started, now),
-        );
+                .reject(&key, &text, &mut world.rows, discretion, now);
+            continue;
+        }
+        accepted.extend(world.ledger.accept(
+            &key,
+            &text,
+            &mut world.rows,
+            &world.settings.discretion,
+            (world.started, now),
+        ));
         world.keep(AcceptedEvent {
             at,
             intake_key: Secret::new(key.as_str()),

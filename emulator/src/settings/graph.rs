@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{OutOfRange, Trouble};
+use super::{ById, OutOfRange, Trouble};
 
 /// The switches of the message trace of Microsoft Graph.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ pub struct GraphSettings {
     /// Whether a message with more recipients than this is only seen when it is asked for by id;
     /// none for all are seen.
     pub most_recipients: Option<u32>,
+    /// Whether a window shows no more than so many recipients of a message; none for all are shown.
+    pub shown_recipients: Option<u32>,
+    /// What happens to a query for a message by its id.
+    pub by_id: ById,
     /// The longest window of a query, in days.
     pub longest_days: u32,
     /// How many days back the service answers for, from midnight UTC on.
@@ -87,6 +91,8 @@ impl Default for GraphSettings {
             ties_lost: false,
             empty_pages: 0.0,
             most_recipients: None,
+            shown_recipients: None,
+            by_id: ById::Answered,
             longest_days: 10,
             oldest_days: 90,
             future_end: OutOfRange::Refused,

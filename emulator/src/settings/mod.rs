@@ -6,7 +6,11 @@ mod report;
 mod sekoia;
 mod trouble;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::Discretion;
 
 pub use graph::{
     GraphLink, GraphSettings, InnerError, QuotaSettings, RetryAfter, ServicePrincipal,
@@ -35,6 +39,8 @@ pub struct Settings {
     pub platform: PlatformSettings,
     /// How answers are sent.
     pub transport: Transport,
+    /// What the module was told not to send.
+    pub discretion: Discretion,
 }
 
 /// How answers are sent.
@@ -111,6 +117,35 @@ impl Canned {
             content_type: String::from("text/html; charset=utf-8"),
             body: format!("<html><head><title>{title}</title></head><body></body></html>"),
             location: None,
+        }
+    }
+}
+
+/// What happens to a query for a message by its id in the trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ById {
+    /// It is answered with all rows of the message in the window.
+    #[default]
+    Answered,
+    /// It is refused with status 400.
+    Refused,
+    /// The id is overlooked: it is answered with all rows of the window.
+    Overlooked,
+    /// It is answered with no row.
+    Empty,
+    /// It fails with status 503.
+    Failing,
+    /// It is answered after seconds.
+    Slow,
+}
+
+impl ById {
+    /// How much longer the answer takes.
+    pub(crate) const fn delay(self) -> Duration {
+        match self {
+            Self::Slow => Duration::from_secs(3),
+            _ => Duration::ZERO,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Canned, OutOfRange, Trouble};
+use super::{ById, Canned, OutOfRange, Trouble};
 use crate::Secret;
 
 /// A user of the tenant, who signs in to both services.
@@ -68,6 +68,10 @@ pub struct ReportSettings {
     pub start_included: bool,
     /// Whether a row received exactly at `EndDate` is in the window.
     pub end_included: bool,
+    /// Whether a window shows no more than so many recipients of a message; none for all are shown.
+    pub shown_recipients: Option<u32>,
+    /// What happens to a query for a message by its id.
+    pub by_id: ById,
     /// How many days back the service answers for.
     pub oldest_days: u32,
     /// What happens to a query that reaches back farther.
@@ -97,6 +101,8 @@ impl Default for ReportSettings {
             ascending: false,
             start_included: true,
             end_included: true,
+            shown_recipients: None,
+            by_id: ById::Answered,
             oldest_days: 30,
             out_of_range: OutOfRange::Refused,
             latency_ms: 0,

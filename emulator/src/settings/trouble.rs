@@ -187,7 +187,8 @@ pub struct OutsideWindow {
     pub rows: u32,
     /// How they are dated.
     pub form: Outside,
-    /// For [`Outside::Earlier`]: how many seconds before the window.
+    /// For [`Outside::Earlier`]: at most how many seconds before the window they were received, and at
+    /// least half as many.
     pub seconds: u32,
 }
 

@@ -109,6 +109,11 @@ impl Bucket {
     pub(crate) fn recipients(&self, row: u32) -> u32 {
         self.messages[self.place(row).message as usize].recipients
     }
+
+    /// Which recipient of its message the row with this number is about, counted from 0.
+    pub(crate) fn rank(&self, row: u32) -> u32 {
+        row - self.messages[self.place(row).message as usize].first_row
+    }
 }
 
 impl Place {
@@ -305,18 +310,41 @@ impl Generator {
 
     /// Where the row with this trace id and recipient is.
     pub(crate) fn find(&mut self, trace_id: Uuid, recipient: &str) -> Option<(u32, u32)> {
-        let (hidden, check) = trace_id.as_u64_pair();
-        if check != mix(hidden, self.traffic.seed) {
-            return None;
-        }
-        let place = hidden ^ mix(self.traffic.seed, 0x1d);
-        let (id, number) = ((place >> 32) as u32, place as u32);
+        let (id, number) = self.place(trace_id)?;
         let slice = self.plan.slice(id)?;
         let bucket = self.bucket(slice);
         let message = bucket.messages.get(number as usize)?;
         let people = content::people();
         let nth = (content::number(recipient)? + people - message.person) % people;
         (nth < message.recipients).then_some((id, message.first_row + nth))
+    }
+
+    /// The recipients of the message with this trace id; none when there is no such message.
+    pub(crate) fn recipients_of(&mut self, trace_id: Uuid) -> Vec<String> {
+        let Some((id, number)) = self.place(trace_id) else {
+            return Vec::new();
+        };
+        let Some(slice) = self.plan.slice(id) else {
+            return Vec::new();
+        };
+        let bucket = self.bucket(slice);
+        let Some(message) = bucket.messages.get(number as usize) else {
+            return Vec::new();
+        };
+        let people = (0..message.recipients).map(|nth| message.person(nth));
+        people
+            .map(|person| content::address(person).to_string())
+            .collect()
+    }
+
+    /// The slice of time and the number in it of the message with this trace id.
+    fn place(&self, trace_id: Uuid) -> Option<(u32, u32)> {
+        let (hidden, check) = trace_id.as_u64_pair();
+        if check != mix(hidden, self.traffic.seed) {
+            return None;
+        }
+        let place = hidden ^ mix(self.traffic.seed, 0x1d);
+        Some(((place >> 32) as u32, place as u32))
     }
 }
 

@@ -5,10 +5,17 @@ use std::{path::Path, process::Stdio, time::Duration};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::{Instant, timeout, timeout_at},
+};
 
 /// A command for people ends sooner; `check` waits for servers that do not answer.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Bytes of a complaint that are shown.
+const LONGEST_COMPLAINT: u64 = 16 << 10;
 
 /// Something that is wrong with the settings, in the module's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,21 +50,23 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    async fn ask(&self, command: &str, trigger: Option<&str>) -> anyhow::Result<Value> {
+    fn command(&self, arguments: &[&str]) -> Command {
         let directories = [
             (Path::new("--config-dir"), self.configuration.as_path()),
             (Path::new("--data-dir"), self.data.as_path()),
         ];
         let mut process = Command::new(&self.binary);
-        process.arg(command).args(trigger).arg("--json");
+        process.args(arguments);
         for (option, directory) in directories {
             process.arg(option).arg(directory);
         }
-        let output = process
-            .env_clear()
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        process.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        process
+    }
+
+    async fn ask(&self, command: &str, trigger: Option<&str>) -> anyhow::Result<Value> {
+        let arguments: Vec<&str> = [command].into_iter().chain(trigger).collect();
+        let output = self.command(&arguments).arg("--json").output();
         let output = timeout(PATIENCE, output).await;
         let output = output.with_context(|| format!("`{command}` does not end"))??;
         match serde_json::from_slice(&output.stdout) {
@@ -77,16 +86,58 @@ impl Asked {
         Ok(texts.map(problem).collect())
     }
 
-    /// Tries each step of a collection once.
-    pub(crate) async fn check(&self) -> anyhow::Result<Vec<Finding>> {
-        let answer = self.ask("check", Some(self.trigger)).await?;
-        let checks = answer.get("checks").cloned().unwrap_or_default();
-        serde_json::from_value(checks).context("the answer of `check` is not understood")
+    /// Begins to try each step of a collection once.
+    pub(crate) fn check(&self) -> anyhow::Result<Checking> {
+        let mut process = self.command(&["check", self.trigger, "--json-lines"]);
+        let process = process.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = process.spawn().context("cannot start `check`")?;
+        let out = process.stdout.take().context("`check` has no output")?;
+        Ok(Checking {
+            process,
+            lines: BufReader::new(out).lines(),
+            deadline: Instant::now() + PATIENCE,
+        })
     }
 
     /// Where the collection stands.
     pub(crate) async fn status(&self) -> anyhow::Result<Value> {
         self.ask("status", None).await
+    }
+}
+
+/// A `check` at work; it is killed on drop.
+#[derive(Debug)]
+pub(crate) struct Checking {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    deadline: Instant,
+}
+
+impl Checking {
+    /// The next line, as soon as it is found; none once `check` has told the outcome.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Finding>> {
+        let line = timeout_at(self.deadline, self.lines.next_line()).await;
+        let Some(line) = line.context("`check` does not end")?? else {
+            bail!("`check` says: {}", self.complaint().await);
+        };
+        let line: Value =
+            serde_json::from_str(&line).context("a line of `check` is not understood")?;
+        if line.get("exit_code").is_some() {
+            return Ok(None);
+        }
+        let finding = serde_json::from_value(line);
+        finding.context("a line of `check` is not understood")
+    }
+
+    /// Why there is no outcome, in its own words.
+    async fn complaint(&mut self) -> String {
+        let mut text = Vec::new();
+        if let Some(err) = self.process.stderr.take() {
+            let mut err = err.take(LONGEST_COMPLAINT);
+            // What could be read must do.
+            _ = timeout_at(self.deadline, err.read_to_end(&mut text)).await;
+        }
+        String::from_utf8_lossy(&text).trim().to_owned()
     }
 }
 

@@ -222,11 +222,8 @@ impl<'a> Engine<'a> {
                     self.tell_form();
                 }
             }
-            Event::Checked {
-                version,
-                why,
-                findings,
-            } => self.checked(version, why, findings),
+            Event::Found(check, finding) => self.found(check, finding),
+            Event::Checked(check, result) => self.checked(check, result),
             Event::Probed(probe) => self.probed(*probe),
             Event::Judged(world, judgement) => {
                 self.judging = false;
@@ -342,7 +339,7 @@ impl<'a> Engine<'a> {
         self.read_state();
         let judgement = judge(
             &self.world.emulator,
-            self.state.mark,
+            self.state.checkpoint,
             &self.state.timeline,
             u32::try_from(self.state.kills.len()).unwrap_or(u32::MAX),
         );

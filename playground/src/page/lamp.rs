@@ -85,11 +85,11 @@ impl Lamp {
             let text = latest(body).unwrap_or("It is asked again.");
             return Self::new(Light::Fails, "Failing, asked again", sentence(text));
         }
-        if state.mark.is_none() {
+        if state.checkpoint.is_none() {
             return Self::new(Light::Good, "Starting", "The first window is under way.");
         }
         let mut lamp = Self::new(Light::Good, "Collecting", "");
-        lamp.until = state.mark;
+        lamp.until = state.checkpoint;
         let missing = state
             .timeline
             .iter()

@@ -56,6 +56,8 @@ pub(crate) enum Group {
     Intake,
     /// How it collects.
     Collection,
+    /// What is not sent, and what is hidden of the rest.
+    Selection,
     /// Addresses that differ in national clouds, and here.
     Addresses,
 }
@@ -67,6 +69,7 @@ impl Group {
             Self::SignIn => "Sign-in",
             Self::Intake => "Intake",
             Self::Collection => "Collection",
+            Self::Selection => "What is not sent or hidden",
             Self::Addresses => "Addresses of Microsoft",
         }
     }
@@ -105,6 +108,8 @@ pub(crate) enum Input {
     },
     /// One of these.
     Choice(Vec<String>),
+    /// Texts with commas between them, which the module takes for a list.
+    List,
 }
 
 impl Manifest {
@@ -178,6 +183,8 @@ impl Field {
         let input = if let Some(options) = options {
             let options = options.iter().filter_map(Value::as_str);
             Input::Choice(options.map(str::to_owned).collect())
+        } else if property.get("type").and_then(Value::as_str) == Some("array") {
+            Input::List
         } else if secret {
             Input::Secret
         } else if property.get("type").and_then(Value::as_str) == Some("integer") {
@@ -214,13 +221,16 @@ impl Field {
 
 /// The key of an intake lets anybody send to it, although no manifest calls it a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
-    name == "intake_key" || name.ends_with("password") || name.ends_with("secret")
+    matches!(name, "intake_key" | "hash_key")
+        || name.ends_with("password")
+        || name.ends_with("secret")
 }
 
 /// A value as a person would type it.
 pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }
@@ -234,6 +244,10 @@ fn group(field: &Field) -> Group {
     let name = field.name.as_str();
     if name.starts_with("intake_") || name == "event_format" {
         Group::Intake
+    } else if name.starts_with("exclude_")
+        || matches!(name, "subject" | "addresses" | "own_domains" | "hash_key")
+    {
+        Group::Selection
     } else if name.ends_with("_url") {
         Group::Addresses
     } else if field.required
@@ -306,5 +320,16 @@ mod tests {
         assert_eq!(frequency.value(""), None);
         let tenant = manifest.field("tenant_id").unwrap();
         assert_eq!(tenant.value("12"), Some("12".into()));
+        let list = manifest.field("exclude_senders").unwrap();
+        assert_eq!(
+            (&list.input, list.default.as_deref()),
+            (&Input::List, Some(""))
+        );
+        assert_eq!(
+            list.value("a@b.test, *@c.test"),
+            Some("a@b.test, *@c.test".into())
+        );
+        let texts = serde_json::json!(["a@b.test", "*@c.test"]);
+        assert_eq!(plain(&texts), "a@b.test, *@c.test");
     }
 }

@@ -5,7 +5,9 @@
 
 mod asked;
 mod board;
+mod checking;
 mod engine;
+mod full;
 mod hub;
 mod lamp;
 mod mail;
@@ -42,7 +44,9 @@ use self::{
     probe::Probe,
     verdict::Judgement,
 };
-use crate::{arguments::Arguments, module, run, screen::Screen, signals::Signals, world::World};
+use crate::{
+    arguments::Arguments, disk::Apart, module, run, screen::Screen, signals::Signals, world::World,
+};
 
 /// Events that wait for the engine at most.
 const WAITING: usize = 1024;
@@ -119,12 +123,10 @@ pub(crate) enum Event {
         problems: anyhow::Result<Vec<Problem>>,
         start: bool,
     },
-    /// What `check` says.
-    Checked {
-        version: u64,
-        why: &'static str,
-        findings: anyhow::Result<Vec<Finding>>,
-    },
+    /// A line of the `check` with this id.
+    Found(Uuid, Finding),
+    /// It has ended.
+    Checked(Uuid, anyhow::Result<()>),
     /// What the module says of itself.
     Probed(Box<Probe>),
     /// What the ledger says of the world with this number.
@@ -151,7 +153,11 @@ pub(crate) enum Download {
 
 /// Serves the page until a signal ends it; true when the verdict is clean and the module stopped as it
 /// should, or never ran.
-pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Result<bool> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    screen: &Screen,
+    apart: Option<Apart>,
+) -> anyhow::Result<bool> {
     let mut signals = Signals::catch()?;
     let port = arguments.port.unwrap_or(0);
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
@@ -164,7 +170,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
         () = signals.any() => bail!("asked to end before the module was built"),
     };
     screen.line(format_args!("The page: http://{address}/{token}/\n"));
-    let world = World::begin(Scenario::new(run::traffic(arguments))).await?;
+    let world = World::begin(Scenario::new(run::traffic(arguments)), apart).await?;
     screen.line(introduction());
 
     let hub = Hub::new();

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use anyhow::Context;
-use emulator::{Ending, Event as Planned};
+use emulator::{Discretion, Ending, Event as Planned};
 
 use super::{
     Order,
@@ -15,7 +15,7 @@ use super::{
     tour::Tour,
     view,
 };
-use crate::{arguments::Trigger, module, site, status::Meter, world::World};
+use crate::{arguments::Trigger, site, status::Meter, world::World};
 
 /// Rows of an hour at the rate of 5 a second.
 const HOUR: u32 = 18_000;
@@ -182,6 +182,10 @@ impl Engine<'_> {
             .context("no trigger is chosen yet")?;
         let site = &self.world.site;
         site.configure(&site.configuration(), &self.state.form.draft)?;
+        // What is not to be sent is not missing.
+        let discretion = Discretion::of_trigger(&self.state.form.draft).unwrap_or_default();
+        let emulator = &self.world.emulator;
+        emulator.configure(|settings| settings.discretion = discretion);
         if self.state.board.on(Switch::MemoryLost).is_some() {
             // It may not be there yet.
             _ = std::fs::remove_dir_all(site.data().join("known-rows"));
@@ -300,7 +304,7 @@ impl Engine<'_> {
         self.state.rows = super::rows::Rows::default();
         self.state.accepted = 0;
         self.state.kills.clear();
-        self.state.mark = None;
+        self.state.checkpoint = None;
         self.state.timeline.clear();
         self.state.work.clear();
         self.state.judgement = None;
@@ -347,16 +351,6 @@ impl Engine<'_> {
         // A day of pressing is more than anybody wants to replay.
         let surplus = self.done.len().saturating_sub(5000);
         self.done.drain(..surplus);
-    }
-
-    /// Files of the process may not grow while the disk counts as full.
-    fn limit_files(&mut self) {
-        let full = self.state.board.on(Switch::DiskFull).is_some();
-        if let Some(pid) = self.state.pid
-            && let Err(error) = module::limit_files(pid, full)
-        {
-            self.say(&format!("The file-size limit cannot be set: {error:#}"));
-        }
     }
 
     fn outage(&mut self) {

@@ -50,7 +50,7 @@ impl Engine<'_> {
             .with_context(|| format!("there is no scenario {name:?}"))?;
         let scenario: Scenario = text.parse().context("it is no scenario")?;
         let trigger = self.state.form.trigger().unwrap_or(Trigger::Graph);
-        let world = World::begin(scenario).await?;
+        let world = World::begin(scenario, self.world.apart).await?;
         let kind = self.state.form.kind;
         let lives = self.state.lives;
         let tour = std::mem::replace(&mut self.state.tour, Tour::new(self.state.now));

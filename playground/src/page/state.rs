@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::{
     asked::{Finding, Problem},
@@ -110,12 +111,16 @@ impl Form {
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     pub(crate) running: bool,
-    /// Why it was asked, and when; none before the first time.
-    pub(crate) done: Option<(DateTime<Utc>, &'static str)>,
+    /// Which one it is: lines of one before are none of it.
+    pub(crate) id: Uuid,
+    /// Why it was asked.
+    pub(crate) why: &'static str,
+    /// When it ended; none before the first has.
+    pub(crate) done: Option<DateTime<Utc>>,
     pub(crate) findings: Vec<Finding>,
     /// The form that it was for.
     pub(crate) version: u64,
-    /// Why there is nothing to tell.
+    /// Why it was not ended.
     pub(crate) failure: Option<String>,
 }
 
@@ -238,7 +243,7 @@ pub(crate) struct State {
     pub(crate) metrics: Option<Metrics>,
     /// What a check has found because something fails.
     pub(crate) diagnosis: Option<Finding>,
-    pub(crate) mark: Option<DateTime<Utc>>,
+    pub(crate) checkpoint: Option<DateTime<Utc>>,
     pub(crate) timeline: Vec<Stretch>,
     pub(crate) work: Vec<AtWork>,
     pub(crate) rows: Rows,
@@ -259,6 +264,8 @@ pub(crate) struct State {
     pub(crate) files: Vec<(String, String)>,
     /// Where they lie.
     pub(crate) place: String,
+    /// Whether the state has a disk of its own.
+    pub(crate) has_disk: bool,
     /// The name of the emulated organization.
     pub(crate) organization: String,
 }
@@ -289,7 +296,7 @@ impl State {
             status: None,
             metrics: None,
             diagnosis: None,
-            mark: None,
+            checkpoint: None,
             timeline: Vec::new(),
             work: Vec::new(),
             rows: Rows::default(),
@@ -305,6 +312,7 @@ impl State {
             played: None,
             files: Vec::new(),
             place: world.site.path().display().to_string(),
+            has_disk: world.site.disk.is_some(),
             organization: settings.identity.tenant_domain.clone(),
         }
     }

@@ -209,7 +209,7 @@ impl Switch {
                 "disk-full",
                 "State",
                 "Disk full",
-                "Files may not be written: a file-size limit of the process stands for it.",
+                "Nothing can be written to the disk of the state: it is a small one of its own.",
                 LAMP_AND_LOG,
             ),
             Self::MemoryLost => (
@@ -226,6 +226,17 @@ impl Switch {
             title,
             text,
             see,
+        }
+    }
+
+    /// What it does, in one sentence; `has_disk` when the state has a disk of its own.
+    pub(crate) fn text(self, has_disk: bool) -> &'static str {
+        match self {
+            Self::DiskFull if !has_disk => {
+                "Files may not grow: a file-size limit of the process stands for it, as no disk can be \
+                 mounted here."
+            }
+            _ => self.about().text,
         }
     }
 

@@ -7,11 +7,9 @@ use tokio::time::Instant;
 
 use super::{
     Event,
-    asked::Finding,
     engine::Engine,
-    lamp,
     probe::{Metrics, Probe, look},
-    state::{Level, Life, Line, Sample},
+    state::{Level, Line, Sample},
     tour,
     verdict::{judge, stretches},
     view,
@@ -19,12 +17,6 @@ use super::{
 
 /// Rows that are shown of one frame.
 const ROWS_A_FRAME: usize = 20;
-
-/// How long something must fail before the page asks `check` what is the matter.
-const DIAGNOSE_AFTER: Duration = Duration::from_millis(1500);
-
-/// How often it asks while it goes on failing.
-const DIAGNOSE_EVERY: Duration = Duration::from_secs(20);
 
 impl Engine<'_> {
     /// Twenty times a second: new rows.
@@ -96,6 +88,7 @@ impl Engine<'_> {
             self.read_state();
             self.work();
         }
+        self.keep_full();
         self.forget_asked();
         let quota = self.world.emulator.quota_use();
         self.state.quota = (quota.used, quota.limit);
@@ -103,7 +96,10 @@ impl Engine<'_> {
             let lanes = self.state.metrics.as_ref().map(Metrics::lanes);
             self.state.keep_sample(Sample {
                 at: self.state.now,
-                lag: self.state.mark.map(|mark| self.state.now - mark),
+                lag: self
+                    .state
+                    .checkpoint
+                    .map(|checkpoint| self.state.now - checkpoint),
                 accepted: self.state.accepted,
                 lanes: lanes.unwrap_or_default(),
             });
@@ -118,21 +114,21 @@ impl Engine<'_> {
     fn ask_ledger(&mut self) {
         self.judging = true;
         let (emulator, events) = (self.world.emulator.clone(), self.events.clone());
-        let (mark, timeline) = (self.world.site.mark(), self.state.timeline.clone());
+        let (checkpoint, timeline) = (self.world.site.checkpoint(), self.state.timeline.clone());
         let kills = u32::try_from(self.state.kills.len()).unwrap_or(u32::MAX);
         let number = self.world_number;
         // It grows with the mail: as long as it took before, so much longer is the pause.
         let rows = self.state.accepted / 100_000;
         self.judge_from = Instant::now() + Duration::from_millis(900 + rows * 2000);
         tokio::task::spawn_blocking(move || {
-            let judgement = judge(&emulator, mark, &timeline, kills);
+            let judgement = judge(&emulator, checkpoint, &timeline, kills);
             _ = events.blocking_send(Event::Judged(number, Box::new(judgement)));
         });
     }
 
     /// Reads where the module is from its files.
     pub(super) fn read_state(&mut self) {
-        self.state.mark = self.world.site.mark();
+        self.state.checkpoint = self.world.site.checkpoint();
         if let Some(coverage) = self.world.site.state("coverage.json") {
             self.state.timeline = stretches(&coverage);
         }
@@ -159,67 +155,6 @@ impl Engine<'_> {
             (_, None) => self.failing = Some(Instant::now()),
             _ => {}
         }
-    }
-
-    /// Asks `check` when something goes on failing: it says what to do.
-    fn diagnose(&mut self) {
-        let long = self
-            .failing
-            .is_some_and(|since| since.elapsed() >= DIAGNOSE_AFTER);
-        let again = self
-            .diagnosed
-            .is_none_or(|at| at.elapsed() >= DIAGNOSE_EVERY);
-        let fresh = self.state.diagnosis.is_none() && self.diagnosed < self.failing;
-        if long && (again || fresh) && self.state.life == Life::Running && !self.state.check.running
-        {
-            self.diagnosed = Some(Instant::now());
-            self.check(false, "because something fails");
-        }
-    }
-
-    /// Runs `check`, of the form or of the process.
-    pub(super) fn check(&mut self, draft: bool, why: &'static str) {
-        let Some(asked) = self.asked(draft) else {
-            self.say("Choose a trigger first.");
-            return;
-        };
-        if self.state.check.running {
-            return;
-        }
-        self.state.check.running = true;
-        self.state.check.findings.clear();
-        let (events, version) = (self.events.clone(), self.state.form.version);
-        tokio::spawn(async move {
-            let findings = asked.check().await;
-            let event = Event::Checked {
-                version,
-                why,
-                findings,
-            };
-            _ = events.send(event).await;
-        });
-    }
-
-    /// `check` has an answer.
-    pub(super) fn checked(
-        &mut self,
-        version: u64,
-        why: &'static str,
-        findings: anyhow::Result<Vec<Finding>>,
-    ) {
-        let check = &mut self.state.check;
-        check.running = false;
-        check.done = Some((self.state.now, why));
-        check.version = version;
-        (check.findings, check.failure) = match findings {
-            Ok(findings) => (findings, None),
-            Err(error) => (Vec::new(), Some(format!("{error:#}"))),
-        };
-        if self.failing.is_some() {
-            let mut findings = self.state.check.findings.iter();
-            self.state.diagnosis = findings.find(|one| lamp::needs_a_person(one)).cloned();
-        }
-        self.tell_form();
     }
 
     /// The lines that go to the platform alone.

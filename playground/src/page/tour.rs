@@ -132,8 +132,9 @@ pub(crate) fn follow(state: &mut State) {
     if !state.tour.open {
         return;
     }
-    if let Some((at, _)) = state.check.done
+    if let Some(at) = state.check.done
         && at > state.tour.began
+        && !state.check.running
         && state.check.findings.iter().any(|one| one.outcome == "fail")
     {
         state.tour.failed_check.get_or_insert(at);
@@ -155,7 +156,7 @@ fn facts(state: &State) -> Vec<bool> {
     let judgement = state.judgement.as_ref();
     let clean = judgement.is_some_and(|found| found.is_clean() && found.awaited == 0);
     let passes = !state.check.running
-        && state.check.done.is_some_and(|(at, _)| at > tour.began)
+        && state.check.done.is_some_and(|at| at > tour.began)
         && !state.check.findings.is_empty()
         && state.check.findings.iter().all(|one| one.outcome != "fail");
     match tour.step {
@@ -175,7 +176,7 @@ fn facts(state: &State) -> Vec<bool> {
                 differs("client_secret") || differs("account_password"),
                 tour.failed_check.is_some(),
                 !differs("client_secret") && !differs("account_password"),
-                passes && tour.failed_check < state.check.done.map(|(at, _)| at),
+                passes && tour.failed_check < state.check.done,
             ]
         }
         2 => {
@@ -185,7 +186,7 @@ fn facts(state: &State) -> Vec<bool> {
                 outage.is_some_and(|(_, to)| state.now > to),
             );
             let end = outage.map(|(_, to)| to);
-            let caught_up = over && state.mark > end && state.errors() == 0;
+            let caught_up = over && state.checkpoint > end && state.errors() == 0;
             vec![
                 began,
                 began && Lamp::of(state).light == Light::Fails,
@@ -200,7 +201,10 @@ fn facts(state: &State) -> Vec<bool> {
             vec![
                 killed.is_some(),
                 again,
-                again && state.mark > margin && clean && judgement.map(|one| one.at) > state.since,
+                again
+                    && state.checkpoint > margin
+                    && clean
+                    && judgement.map(|one| one.at) > state.since,
             ]
         }
         4 => {

@@ -80,12 +80,12 @@ pub(crate) struct Judgement {
     /// When.
     pub(crate) at: DateTime<Utc>,
     /// Everything received before it is delivered, says the module.
-    pub(crate) mark: Option<DateTime<Utc>>,
-    /// The ledger's own verdict of what was received before the mark.
+    pub(crate) checkpoint: Option<DateTime<Utc>>,
+    /// The ledger's own verdict of what was received before the checkpoint.
     pub(crate) verdict: Verdict,
     /// Rows that could be seen when their time was read last, and were not delivered.
     pub(crate) missing: u64,
-    /// Rows that have surfaced since, or lie after the mark: the module will read them.
+    /// Rows that have surfaced since, or lie after the checkpoint: the module will read them.
     pub(crate) awaited: u64,
     /// How often the module was killed since it began from nothing.
     pub(crate) kills: u32,
@@ -109,7 +109,7 @@ impl Judgement {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "at": self.at,
-            "received_before": self.mark,
+            "received_before": self.checkpoint,
             "clean": self.is_clean(),
             "missing": self.missing,
             "awaited": self.awaited,
@@ -122,7 +122,7 @@ impl Judgement {
 /// Judges what is delivered by what the module says of its timeline.
 pub(crate) fn judge(
     emulator: &Emulator,
-    mark: Option<DateTime<Utc>>,
+    checkpoint: Option<DateTime<Utc>>,
     timeline: &[Stretch],
     kills: u32,
 ) -> Judgement {
@@ -131,11 +131,11 @@ pub(crate) fn judge(
     let skew = emulator.settings().transport.skew_seconds.max(0);
     let latest = at + TimeDelta::seconds(skew);
     let verdict = emulator.verdict(&Scope {
-        received_before: mark,
+        received_before: checkpoint,
         ..Scope::default()
     });
     // Before the first window is done the module claims nothing.
-    let Some(before) = mark else {
+    let Some(before) = checkpoint else {
         return Judgement {
             at,
             verdict: Verdict {
@@ -165,7 +165,7 @@ pub(crate) fn judge(
     }
     Judgement {
         at,
-        mark,
+        checkpoint,
         awaited: verdict.missing.count.saturating_sub(missing),
         missing,
         verdict,

@@ -1,5 +1,5 @@
-//! The page in a real browser: the whole story for each trigger, the tour, a refresh, two tabs, a narrow
-//! window, and the end. Skipped with a word where there is no browser.
+//! The page in a real browser: the whole story for each trigger, the tour, a refresh, two tabs, a
+//! narrow window, and the end. Skipped with a word where there is no browser.
 //!
 //! `cargo test -p playground --test browser -- pictures` takes a picture of each view, into
 //! `target/page`.
@@ -30,9 +30,12 @@ pub(crate) async fn begin(browser: &Browser, trigger: &str) {
         .await;
 }
 
-/// One number of the page.
-async fn number(browser: &Browser, script: &str) -> f64 {
-    browser.js(script).await.as_f64().unwrap_or(f64::NAN)
+/// Milliseconds as the page tells them, for people.
+async fn milliseconds(browser: &Browser, script: &str) -> String {
+    match browser.js(script).await.as_f64() {
+        Some(told) => format!("{told:.0} ms"),
+        None => "a time that the browser has not told".to_owned(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,9 +49,10 @@ async fn the_story_of_each_trigger() {
         let mut playground = Playground::start(&["--rate", "20", "--backlog", "0.2"]);
         browser.open(&playground.address).await;
         browser.sees("welcome", "two minutes").await;
-        let paint = number(
+        browser.drawn().await;
+        let paint = milliseconds(
             &browser,
-            "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN",
+            "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime",
         )
         .await;
         browser.accessible("the first visit").await;
@@ -141,14 +145,14 @@ async fn the_story_of_each_trigger() {
             "starts and ends of {trigger}"
         );
         browser.no_errors().await;
-        let late = number(
+        let late = milliseconds(
             &browser,
-            "return window.latencies?.sort((a, b) => a - b).at(-1) ?? NaN",
+            "return window.latencies?.sort((a, b) => a - b).at(-1)",
         )
         .await;
-        say(&format!("{trigger}: first paint after {paint:.0} ms"));
+        say(&format!("{trigger}: first paint after {paint}"));
         say(&format!(
-            "{trigger}: the slowest row was seen {late:.0} ms after its acceptance"
+            "{trigger}: the slowest row was seen {late} after its acceptance"
         ));
         browser.open("about:blank").await;
         let (status, screen) = playground.hang_up();
@@ -334,6 +338,87 @@ async fn a_scenario_is_led_to_its_end_and_a_lost_memory_is_called_so() {
     browser.until("document.title.startsWith('Stopped')").await;
     browser
         .until("document.querySelector('#chip .verdict:not(.bad)')")
+        .await;
+    browser.no_errors().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_seen_at_once_and_passes() {
+    let Some(browser) = ready().await else { return };
+    let mut playground = Playground::start(&["--rate", "20", "--backlog", "0.2"]);
+    browser.open(&playground.address).await;
+    begin(&browser, "message_trace_graph").await;
+    let text = browser
+        .js("return document.getElementById('sw-disk-full').parentElement.innerText")
+        .await;
+    let is_disk = text.as_str().unwrap().contains("a small one of its own");
+    if !is_disk {
+        say("No disk can be mounted here: the full disk is a limit of the size of files");
+    }
+    browser.press("#sw-disk-full").await;
+    let error = if is_disk {
+        "No space left on device"
+    } else {
+        "File too large"
+    };
+    browser.sees("lines", error).await;
+    browser.until("document.title.startsWith('Failing') || document.title.startsWith('A person must act')").await;
+    // Nobody else sees the disk.
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains("/playground-"), "{mounts}");
+    browser.press("#sw-disk-full").await;
+    browser
+        .until("document.title.startsWith('Collecting')")
+        .await;
+    browser.press("#stop").await;
+    browser.until("document.title.startsWith('Stopped')").await;
+    browser.sees("ledger", "clean").await;
+    browser.press("#anew").await;
+    browser
+        .until("document.title.startsWith('Collecting')")
+        .await;
+    browser.no_errors().await;
+    browser.close().await;
+    let (status, screen) = playground.hang_up();
+    assert!(status.success(), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_a_check_come_one_after_the_other() {
+    let Some(browser) = ready().await else { return };
+    let playground = Playground::start(&["--rate", "1", "--backlog", "0.2"]);
+    browser.open(&playground.address).await;
+    browser.press("#choose-message_trace_graph").await;
+    browser.press("#fill").await;
+    browser
+        .until("document.querySelector('#intake_key').placeholder !== ''")
+        .await;
+    // A page of rows takes its time, the other answers do not.
+    browser.press("#sw-slow").await;
+    browser.sees("switches", "On since").await;
+    browser.press("#check-it").await;
+    let has = |check: &str| {
+        format!(
+            "[...document.querySelectorAll('#check .checks b')].some((one) => one.innerText === '{check}')"
+        )
+    };
+    browser
+        .until(&format!(
+            "{} && {} && !{} && document.getElementById('check-it').disabled",
+            has("settings"),
+            has("clock"),
+            has("query")
+        ))
+        .await;
+    browser.sees("check", "pass so far").await;
+    browser.accessible("a check at work").await;
+    browser
+        .until(&format!(
+            "{} && {} && !document.getElementById('check-it').disabled",
+            has("query"),
+            has("state")
+        ))
         .await;
     browser.no_errors().await;
     browser.close().await;

@@ -1,64 +1,28 @@
 //! What became of a backfill.
 
 use chrono::TimeDelta;
-use collect::backfill::Progress;
+use collect::backfill::{BackfillCounts, BackfillProgress};
 use rows::Window;
 use serde_json::{Value, json};
 
-/// How a backfill came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Done,
-    /// Nothing was delivered, as asked.
-    Counted,
-    /// Given up, as asked.
-    GivenUp,
-    /// Somebody else has given it up.
-    Cancelled,
-    /// This command ended before it was done.
-    Unfinished,
-    /// A person must act.
-    Refused,
-}
-
-impl Outcome {
-    /// The exit code, from those that `--help` lists.
-    pub(super) fn exit_code(self) -> u8 {
-        match self {
-            Self::Done | Self::Counted | Self::GivenUp => 0,
-            Self::Unfinished => 3,
-            Self::Refused => 4,
-            Self::Cancelled => 5,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Counted => "counted",
-            Self::GivenUp | Self::Cancelled => "cancelled",
-            Self::Unfinished => "unfinished",
-            Self::Refused => "refused",
-        }
-    }
-}
+use crate::cli::order::OrderOutcome;
 
 /// The summary for people. In a dry run nothing has left.
-pub(super) fn text(outcome: Outcome, progress: &Progress, dry_run: bool) -> String {
-    let Progress {
+pub(super) fn text(outcome: OrderOutcome, progress: &BackfillProgress, dry_run: bool) -> String {
+    let BackfillCounts {
         range,
         rows,
         new,
         known,
+        excluded,
         accepted,
         refused,
+        lost,
         ..
-    } = progress;
+    } = &progress.counts;
     let head = match outcome {
-        Outcome::Counted => "Counted",
-        Outcome::Done => "Done",
-        Outcome::GivenUp | Outcome::Cancelled => "Cancelled",
-        Outcome::Unfinished | Outcome::Refused => "Not finished",
+        OrderOutcome::Done if dry_run => "Counted",
+        outcome => outcome.head(),
     };
     let became = if dry_run {
         format!("{new} would be sent")
@@ -76,19 +40,23 @@ pub(super) fn text(outcome: Outcome, progress: &Progress, dry_run: bool) -> Stri
     let took = span(TimeDelta::seconds(progress.worked.cast_signed()));
     let mut text = format!(
         "{head}: of the rows received from {range}, {rows} were read in {took}: {became}, {known} \
-         known already."
+         known already"
     );
-    let covered = covered(progress);
+    if *excluded > 0 {
+        text.push_str(&format!(", {excluded} excluded by rules"));
+    }
+    text.push('.');
+    let covered = covered(&progress.counts);
     if covered > 0 {
         text.push_str(&format!(
             "\nOf that range, {} had been read and delivered before, and was not read again.",
             span(TimeDelta::seconds(covered))
         ));
     }
-    if progress.lost > 0 {
+    if *lost > 0 {
         text.push_str(&format!(
             "\nOf that range, {} was gone before it could be read: Microsoft keeps it no longer.",
-            span(TimeDelta::seconds(progress.lost))
+            span(TimeDelta::seconds(*lost))
         ));
     }
     text
@@ -97,34 +65,40 @@ pub(super) fn text(outcome: Outcome, progress: &Progress, dry_run: bool) -> Stri
 /// The summary for machines.
 pub(super) fn json(
     trigger: &str,
-    outcome: Outcome,
+    outcome: OrderOutcome,
     range: Window,
-    progress: Option<&Progress>,
+    progress: Option<&BackfillProgress>,
     dry_run: bool,
 ) -> Value {
+    let counts = progress.map(|progress| &progress.counts);
+    let word = match outcome {
+        OrderOutcome::Done if dry_run => "counted",
+        outcome => outcome.word(),
+    };
     json!({
         "trigger": trigger,
-        "outcome": outcome.word(),
+        "outcome": word,
         "exit_code": outcome.exit_code(),
         "from": range.start(),
         "to": range.end(),
         "dry_run": dry_run,
-        "rows": progress.map(|one| one.rows),
-        "new": progress.map(|one| one.new),
-        "accepted": progress.map(|one| if dry_run { 0 } else { one.accepted }),
-        "refused": progress.map(|one| if dry_run { 0 } else { one.refused }),
-        "already_delivered": progress.map(|one| one.known),
-        "windows": progress.map(|one| one.windows),
-        "seconds_delivered_before": progress.map(covered),
-        "seconds_left": progress.map(|one| one.left),
-        "seconds_lost": progress.map(|one| one.lost),
+        "rows": counts.map(|one| one.rows),
+        "new": counts.map(|one| one.new),
+        "accepted": counts.map(|one| if dry_run { 0 } else { one.accepted }),
+        "refused": counts.map(|one| if dry_run { 0 } else { one.refused }),
+        "already_delivered": counts.map(|one| one.known),
+        "excluded": counts.map(|one| one.excluded),
+        "windows": counts.map(|one| one.windows),
+        "seconds_delivered_before": counts.map(covered),
+        "seconds_left": counts.map(|one| one.left),
+        "seconds_lost": counts.map(|one| one.lost),
         "duration_seconds": progress.map(|one| one.worked),
     })
 }
 
 /// Seconds of the range that had been delivered before.
-fn covered(progress: &Progress) -> i64 {
-    (progress.range.span().num_seconds() - progress.asked).max(0)
+fn covered(counts: &BackfillCounts) -> i64 {
+    (counts.range.span().num_seconds() - counts.asked).max(0)
 }
 
 fn span(span: TimeDelta) -> String {
@@ -158,14 +132,7 @@ mod tests {
 
     #[test]
     fn each_exit_code_is_explained() {
-        for outcome in [
-            Outcome::Done,
-            Outcome::Counted,
-            Outcome::GivenUp,
-            Outcome::Cancelled,
-            Outcome::Unfinished,
-            Outcome::Refused,
-        ] {
+        for outcome in OrderOutcome::ALL {
             let line = format!("\n   {}  ", outcome.exit_code());
             assert!(exit_codes().contains(&line), "{outcome:?}");
         }

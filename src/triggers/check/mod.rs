@@ -14,15 +14,16 @@ use url::Url;
 
 use self::network::Reached;
 use super::{
-    backfill::Standing,
+    backfill::BackfillStanding,
     collection::{Collection, Task},
     decision::{DecidedUnder, Decision},
+    details::Inquiry,
     expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
     graph::GraphSettings,
     services::{Choice, without_client},
-    source::Tracing,
+    source::GraphSource,
     state::Found,
     tenant::{self, Origin},
     words::span,
@@ -144,16 +145,16 @@ impl Subject {
 impl Service {
     pub(super) async fn graph(
         context: &Context,
-        settings: &GraphSettings,
+        (settings, inquiry): (&GraphSettings, &Inquiry),
         tokens: Arc<TokenCache>,
         login: Option<Url>,
         whose: &tenant::Subject,
     ) -> Result<Self, RunError> {
-        let share = settings.share(Task::Collect)?;
+        let share = settings.share(Task::Collect, inquiry)?;
         // What a run has used counts; what cannot be read now is told elsewhere.
         let folder = tenant::look(&context.storage, whose).await;
         let storage = context.storage.inside(&folder.unwrap_or_default());
-        let quota = Tracing::remembered_quota(&storage, share).await;
+        let quota = GraphSource::remembered_quota(&storage, share).await;
         let quota = quota.unwrap_or_else(|_| Quota::restored(share, []));
         let limiter = Limiter::new(quota, context.clock.clone());
         let graph = Graph::new(
@@ -201,7 +202,10 @@ pub(super) async fn run(
     context: &Context,
     findings: &mut Findings<'_>,
 ) {
-    let ready = subject.and_then(|subject| Ok((subject, collection.intake(context)?)));
+    let ready = subject.and_then(|subject| {
+        collection.hiding.privacy()?;
+        Ok((subject, collection.intake(context)?))
+    });
     let (subject, intake) = match ready {
         Ok(ready) => ready,
         Err(error) => {
@@ -214,6 +218,14 @@ pub(super) async fn run(
         }
     };
     findings.settings(Ok(()));
+    let told = [
+        collection.unwanted.told(),
+        collection.hiding.told(),
+        collection.inquiry.told(),
+    ];
+    for (text, facts) in told.into_iter().flatten() {
+        findings.pass(SETTINGS, text, facts);
+    }
     findings.surroundings();
     let servers = subject.service.servers.iter().map(Url::as_str);
     let reached = Reached::servers(servers, context, findings).await;
@@ -221,7 +233,7 @@ pub(super) async fn run(
     reached.compare_clocks(findings);
     tell_of_certificate(&subject, context, findings);
     if reached.all() {
-        service::read(&subject, findings).await;
+        service::read(&subject, collection, findings).await;
     } else {
         for topic in [SIGN_IN, PERMISSION, SERVICE_PRINCIPAL, QUERY] {
             findings.skip(topic, "the servers of Microsoft must be reached first");
@@ -315,7 +327,7 @@ async fn find_position(
                     facts.insert("folder".to_owned(), folder.clone().into());
                 }
             }
-            if let Ok(standing) = Standing::in_storage(&storage).await
+            if let Ok(standing) = BackfillStanding::in_storage(&storage).await
                 && let Some((told, unfinished, _)) = standing.tell(None, context.clock.now())
             {
                 text.push_str(&format!("; a backfill is not finished: {told}"));

@@ -4,11 +4,14 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Damage;
-use rows::{Page, RowRef, Window};
+use rows::{Page, RowRef, Window, exclude::Exclusions, privacy::Privacy};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::triggers::words::moment;
+use crate::triggers::{
+    unwanted::{self, Taken},
+    words::moment,
+};
 
 /// Services look a little beyond a window.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
@@ -24,6 +27,8 @@ pub(super) struct Sample {
     outside: usize,
     /// What of the answer is no strict JSON.
     damaged: usize,
+    /// Rows that each rule takes out.
+    excluded: Taken,
 }
 
 /// The row that was received last, of either service.
@@ -39,7 +44,12 @@ struct Row {
 
 impl Sample {
     /// Of the page that was asked for with this window.
-    pub(super) fn of<L>(page: &Page<L>, window: Window) -> Self {
+    pub(super) fn of<L>(
+        page: &Page<L>,
+        window: Window,
+        rules: Option<Exclusions>,
+        privacy: Option<Privacy>,
+    ) -> Self {
         let around = Window::new(window.start() - MARGIN, window.end() + MARGIN);
         let is_inside = |row: &RowRef<'_>| {
             let place = around.zip(row.received);
@@ -47,14 +57,18 @@ impl Sample {
         };
         let inside = page.rows().filter(is_inside);
         let newest = inside.max_by_key(|row| row.received);
+        let mut excluded = Taken::new();
+        let taken = page.rows().filter_map(|row| rules.as_ref()?.rule(row.json));
+        taken.for_each(|rule| *excluded.entry(rule).or_default() += 1);
         let damaged = |damage: &Damage| damage.mended.len() + damage.broken.len();
         Self {
             rows: page.len(),
             more: page.next().is_some(),
             newest: newest.and_then(|row| row.received),
-            row: newest.and_then(|row| serde_json::from_slice(row.json).ok()),
+            row: newest.and_then(|row| Row::of(row.json, privacy)),
             outside: page.rows().filter(|row| !is_inside(row)).count(),
             damaged: page.damage().map_or(0, damaged),
+            excluded,
         }
     }
 
@@ -70,11 +84,31 @@ impl Sample {
             "outside": self.outside,
             "unreadable": self.damaged,
             "sample": sample,
+            "excluded": unwanted::facts(&self.excluded),
         })
+    }
+
+    /// Whether a rule takes out more than half of the rows.
+    pub(super) fn is_mostly_excluded(&self) -> bool {
+        self.greedy().is_some()
+    }
+
+    fn greedy(&self) -> Option<String> {
+        unwanted::greedy(&self.excluded, self.rows as u64)
     }
 }
 
 impl Row {
+    /// What a row shows without what must not leave.
+    fn of(json: &[u8], privacy: Option<Privacy>) -> Option<Self> {
+        let Some(mut privacy) = privacy else {
+            return serde_json::from_slice(json).ok();
+        };
+        let mut hidden = Vec::new();
+        privacy.hide(json, &mut hidden).ok()?;
+        serde_json::from_slice(&hidden).ok()
+    }
+
     fn sender(&self) -> String {
         shortened(self.sender.as_deref())
     }
@@ -119,6 +153,15 @@ impl Sample {
             let rows = self.damaged;
             write!(f, "; {rows} of the rows are no strict JSON")?;
         }
+        let excluded = self.excluded.values().sum::<u64>();
+        if let Some(greedy) = self.greedy() {
+            write!(
+                f,
+                "; {greedy}, which are not sent: change the setting if that is not what is wanted"
+            )?;
+        } else if excluded > 0 {
+            write!(f, "; {excluded} of the rows fit a rule and are not sent")?;
+        }
         Ok(())
     }
 }
@@ -157,7 +200,7 @@ mod tests {
         assert!(page.push(text.len()..text.len() + 2, key("b"), at(0)));
         let start = at(-3000).unwrap();
         let hour = Window::new(start, start + TimeDelta::hours(1)).unwrap();
-        let sample = Sample::of(&page, hour);
+        let sample = Sample::of(&page, hour, None, None);
         assert_eq!(
             sample.to_string(),
             "2 rows and more received in the last hour, the newest at 2026-11-18 11:07:20 UTC: \
@@ -168,11 +211,11 @@ mod tests {
             facts.contains("b…@b.test") && !facts.contains("hunter2"),
             "{facts}"
         );
-        let empty = Sample::of(&Page::<()>::new(String::new(), None), hour);
+        let empty = Sample::of(&Page::<()>::new(String::new(), None), hour, None, None);
         assert_eq!(empty.to_string(), "no row was received in the last hour");
         assert!(page.push(0..2, key("c"), at(-100_000)));
         assert!(page.push(0..2, key("d"), None));
-        let odd = Sample::of(&page, hour);
+        let odd = Sample::of(&page, hour, None, None);
         assert!(
             odd.to_string()
                 .contains(": 2 of the rows were not received in it"),

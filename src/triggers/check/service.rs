@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Asked, PERMISSION, QUERY, SERVICE_PRINCIPAL, SIGN_IN, Service, Subject, sample::Sample,
 };
-use crate::triggers::words::moment;
+use crate::triggers::{collection::Collection, words::moment};
 
 /// How long a query may take, and wait for the quota.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,9 +38,9 @@ struct Ending {
 }
 
 /// Tries the steps up to the rows of the last hour.
-pub(super) async fn read(subject: &Subject, findings: &mut Findings<'_>) {
+pub(super) async fn read(subject: &Subject, collection: &Collection, findings: &mut Findings<'_>) {
     let Subject { service, successor } = subject;
-    let attempt = Tried::of(service).await;
+    let attempt = Tried::of(service, collection).await;
     let ended = attempt.ended();
     match (successor, ended) {
         (Some(successor), Some(said)) => {
@@ -48,7 +48,8 @@ pub(super) async fn read(subject: &Subject, findings: &mut Findings<'_>) {
                 "; the Reporting Web Service seems to have ended: a run that is told so twice, minutes \
                  apart, goes on with Microsoft Graph (it says: {said})"
             );
-            Tried::of(successor).await.tell(&note, findings);
+            let attempt = Tried::of(successor, collection).await;
+            attempt.tell(&note, findings);
         }
         _ => attempt.tell("", findings),
     }
@@ -64,14 +65,14 @@ struct Tried<'a> {
 }
 
 impl<'a> Tried<'a> {
-    async fn of(service: &'a Service) -> Self {
+    async fn of(service: &'a Service, collection: &Collection) -> Self {
         let grant = match &service.tokens {
             Some(tokens) => Some(tokens.grant().await),
             None => None,
         };
         let ending = match grant {
             Some(Err(_)) => None,
-            _ => Some(Ending::of(service).await),
+            _ => Some(Ending::of(service, collection).await),
         };
         Self {
             service,
@@ -161,10 +162,16 @@ fn tell_grant(
 }
 
 impl Ending {
-    async fn of(service: &Service) -> Self {
+    async fn of(service: &Service, collection: &Collection) -> Self {
         match tokio::time::timeout(PATIENCE, service.last_hour()).await {
             Ok(Ok((page, hour))) => Self {
-                result: Ok(Sample::of(&page, hour)),
+                result: Ok(Sample::of(
+                    &page,
+                    hour,
+                    collection.unwanted.rules(),
+                    // That it can be used was found out before.
+                    collection.hiding.privacy().ok().flatten(),
+                )),
                 answered: true,
                 seems_ended: false,
             },
@@ -210,7 +217,11 @@ impl Ending {
             }
             (Err(_), _) if !self.answered => findings.skip(topic, "only an answer tells"),
             (Ok(sample), Concern::Query) => {
-                findings.pass(topic, format!("{sample}{note}"), sample.facts());
+                let text = format!("{sample}{note}");
+                match sample.is_mostly_excluded() {
+                    true => findings.warn(topic, text, sample.facts()),
+                    false => findings.pass(topic, text, sample.facts()),
+                }
             }
             (_, Concern::SignIn) => findings.pass(topic, "the account is signed in", json!({})),
             (_, Concern::Permission) => {

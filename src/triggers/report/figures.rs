@@ -2,14 +2,14 @@
 
 use std::sync::atomic::AtomicU64;
 
-use collect::letters::Stock;
+use collect::{letters::Stock, verify::Finding};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use sekoia::Metrics;
 
-use super::number;
+use super::{super::hiding::Words, number};
 
 /// Rows a window holds, for the histogram.
 const WINDOW_ROWS: [f64; 9] = [
@@ -35,17 +35,22 @@ pub(super) struct Figures {
     pub(super) unsettled: Counter<f64, AtomicU64>,
     pub(super) skew: Gauge<f64, AtomicU64>,
     pub(super) steps: Counter,
-    pub(super) mark: Gauge,
+    pub(super) checkpoint: Gauge,
     pub(super) lanes: Family<InLane, Counter>,
     pub(super) lateness: Histogram,
     pub(super) oldest_missing: Gauge,
     pub(super) missing: Gauge,
     pub(super) gaps: Gauge,
     pub(super) known: Gauge,
+    pub(super) excluded: Family<ByRule, Counter>,
+    pub(super) details: Family<Outcome, Counter>,
     pub(super) in_hand: Gauge,
     pub(super) behind: Gauge,
     pub(super) mended: Counter,
     pub(super) outside: Counter,
+    pub(super) mass_messages: Family<Outcome, Counter>,
+    pub(super) mass_waiting: Gauge,
+    pub(super) verified: Family<Found, Gauge>,
     pub(super) letters: Gauge,
     pub(super) letters_bytes: Gauge,
     pub(super) oldest_letter: Gauge,
@@ -66,8 +71,52 @@ pub(super) struct Novelty {
     pub(super) kind: &'static str,
 }
 
+/// How something has gone: rows of which details are wanted, or a message that was asked for by its id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Outcome {
+    pub(super) outcome: &'static str,
+}
+
+/// What an hour was found to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Found {
+    pub(super) finding: &'static str,
+}
+
+/// A rule, of which a setting has a hundred at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByRule {
+    pub(super) setting: &'static str,
+    pub(super) rule: u16,
+}
+
 impl Figures {
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub(super) fn new(metrics: &Metrics, hidden: Words) -> Self {
+        let privacy: Family<Words, Gauge> = metrics.register(
+            "privacy_info",
+            "1; what becomes of subjects and of addresses before rows are sent",
+            Family::default(),
+        );
+        privacy.get_or_create(&hidden).set(1);
+        let mass_messages: Family<Outcome, Counter> = metrics.register(
+            "mass_messages",
+            "Messages with 1000 recipients or more in a window that were asked for by their ids: shown by \
+             the window, hidden in part, or given up",
+            Family::default(),
+        );
+        for outcome in ["shown", "hidden", "given_up"] {
+            // An increase is seen of what was 0 before.
+            _ = mass_messages.get_or_create(&Outcome { outcome });
+        }
+        let verified: Family<Found, Gauge> = metrics.register(
+            "verified_hours",
+            "Hours that the last daily verification looked at, by what they were found to be",
+            Family::default(),
+        );
+        for finding in Finding::ALL {
+            let finding = finding.word();
+            _ = verified.get_or_create(&Found { finding });
+        }
         Self {
             requests: metrics.register(
                 "source_requests",
@@ -86,7 +135,7 @@ impl Figures {
             ),
             rows: metrics.register(
                 "source_rows",
-                "Rows read from the message trace: new, late, with a changed status, or known already",
+                "Rows read from the message trace: new, late, with a changed status, known already, or excluded",
                 Family::default(),
             ),
             window_rows: metrics.register(
@@ -119,7 +168,7 @@ impl Figures {
                 "How often the clock of this machine was set, or the machine has slept",
                 Counter::default(),
             ),
-            mark: metrics.register(
+            checkpoint: metrics.register(
                 "complete_until_timestamp_seconds",
                 "Everything received before this instant has been read and accepted by the intake",
                 Gauge::default(),
@@ -141,12 +190,12 @@ impl Figures {
             ),
             missing: metrics.register(
                 "missing_seconds",
-                "Time behind the live edge that has never been read",
+                "Time before the live edge that has never been read",
                 Gauge::default(),
             ),
             gaps: metrics.register(
                 "missing_intervals",
-                "Intervals behind the live edge that have never been read",
+                "Intervals before the live edge that have never been read",
                 Gauge::default(),
             ),
             behind: metrics.register(
@@ -158,6 +207,16 @@ impl Figures {
                 "known_rows",
                 "Delivered rows that are remembered",
                 Gauge::default(),
+            ),
+            excluded: metrics.register(
+                "excluded_rows",
+                "Rows that a rule took out, each once since the start, by setting and place in it",
+                Family::default(),
+            ),
+            details: metrics.register(
+                "details",
+                "Rows of which details are wanted: added, or why they went without",
+                Family::default(),
             ),
             in_hand: metrics.register(
                 "events_in_hand",
@@ -174,6 +233,13 @@ impl Figures {
                 "Rows that Microsoft showed for a window of time in which they were not received",
                 Counter::default(),
             ),
+            mass_messages,
+            mass_waiting: metrics.register(
+                "mass_messages_waiting_windows",
+                "Windows that wait until such a message was asked for by its id",
+                Gauge::default(),
+            ),
+            verified,
             letters: metrics.register(
                 "dead_letters",
                 "What cannot be delivered and is kept for a person",

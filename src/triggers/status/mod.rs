@@ -1,13 +1,14 @@
 //! Where a collection stands, from its files and from its process.
 
+mod errors;
 mod lanes;
+mod nightly;
 mod order;
-
-use std::collections::BTreeMap;
+mod pace;
 
 use base::http::chain;
-use chrono::{DateTime, TimeDelta, Utc};
-use sekoia::{Answers, Running, Storage};
+use chrono::{DateTime, Utc};
+use sekoia::{Answers, ProcessProbe, Storage};
 use serde_json::{Value, json};
 
 use self::lanes::Doing;
@@ -17,7 +18,6 @@ use super::{
     expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
-    source::{QUOTA_FILE, UsedQuota},
     state::Found,
     tenant,
     words::{moment, span},
@@ -28,7 +28,7 @@ const CLOCK_OFF: f64 = 60.0;
 
 /// How a collection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ProcessVerdict {
     /// All is well.
     Well,
     /// No process works on the data.
@@ -43,7 +43,7 @@ pub(crate) enum Verdict {
     Behind,
 }
 
-impl Verdict {
+impl ProcessVerdict {
     /// All of them, by exit code.
     pub(crate) const ALL: [Self; 6] = [
         Self::Well,
@@ -92,13 +92,13 @@ impl Verdict {
         }
     }
 
-    fn of(running: &Running, usable: bool) -> Self {
-        match &running.process {
+    fn of(probe: &ProcessProbe, usable: bool) -> Self {
+        match &probe.process {
             Some(process) if !process.alive => Self::Stuck,
             Some(process) if process.errors.count > 0 || !usable => Self::Failing,
             Some(process) if process.errors.behind.is_some() => Self::Behind,
             Some(_) => Self::Well,
-            None if running.in_use => Self::NotReached,
+            None if probe.in_use => Self::NotReached,
             None => Self::NotRunning,
         }
     }
@@ -106,9 +106,9 @@ impl Verdict {
 
 /// What there is to say of a collection.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub(crate) struct StatusReport {
     /// How it is doing.
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: ProcessVerdict,
     /// Everything else.
     pub(crate) lines: Vec<Line>,
 }
@@ -128,11 +128,11 @@ pub(crate) struct Line {
 
 /// Everything there is to say of the state of a subject, or else of the one that was in use last.
 pub(crate) async fn status(
-    running: &Running,
+    probe: &ProcessProbe,
     subject: Option<&tenant::Subject>,
     now: DateTime<Utc>,
-) -> Status {
-    let all = &running.storage;
+) -> StatusReport {
+    let all = &probe.storage;
     // What cannot be looked for is told with the position.
     let in_use = tenant::folder_in_use(all).await.unwrap_or_default();
     let folder = match subject {
@@ -141,42 +141,53 @@ pub(crate) async fn status(
     };
     let storage = &all.inside(&folder);
     // A process that works in another folder tells nothing of this one.
-    let elsewhere = (folder != in_use).then(|| Running {
+    let elsewhere = (folder != in_use).then(|| ProcessProbe {
         storage: all.clone(),
-        place: running.place.clone(),
+        place: probe.place.clone(),
+        root: probe.root.clone(),
         process: None,
-        kept_error: running.kept_error.clone(),
-        ..*running
+        kept_error: probe.kept_error.clone(),
+        ..*probe
     });
     let is_elsewhere = elsewhere.is_some();
-    let running = elsewhere.as_ref().unwrap_or(running);
+    let probe = elsewhere.as_ref().unwrap_or(probe);
     let position = position(storage, now).await;
     let later = Later::in_storage(storage).await.ok().flatten();
-    let verdict = Verdict::of(running, !position.bad && later.is_none());
-    let doing = running.process.as_ref().map(Doing::of);
-    let mut lines = vec![process(running, now)];
+    let verdict = ProcessVerdict::of(probe, !position.bad && later.is_none());
+    let doing = probe.process.as_ref().map(Doing::of);
+    let mut lines = vec![process(probe, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
-    lines.extend(tenant(running, &folder, is_elsewhere).await);
+    lines.extend(tenant(probe, &folder, is_elsewhere).await);
     lines.extend(service(storage).await);
     lines.push(position);
-    lines.extend(running.process.as_ref().and_then(behind));
+    lines.extend(probe.process.as_ref().and_then(behind));
     lines.extend(timeline(storage, doing.as_ref(), now).await);
-    lines.extend(backfill(storage, running.in_use, now).await);
+    lines.extend(backfill(storage, probe.in_use, now).await);
+    lines.extend(nightly::nights(storage, now).await);
     if let Some(doing) = &doing {
         lines.extend(doing.lines(now));
+        lines.extend(doing.excluded());
+        lines.extend(doing.mass_mail());
+        lines.extend(doing.hidden());
+        lines.extend(doing.details());
     }
-    lines.extend(running.process.as_ref().map(clock));
+    lines.extend(probe.process.as_ref().map(clock));
     lines.extend(
-        running
+        probe
             .process
             .as_ref()
             .and_then(|process| certificate(process, now)),
     );
-    lines.extend(running.process.as_ref().map(|process| rate(process, now)));
-    lines.extend(quota(running, storage, now).await);
+    lines.extend(
+        probe
+            .process
+            .as_ref()
+            .map(|process| pace::rate(process, now)),
+    );
+    lines.extend(pace::quota(probe, storage, now).await);
     lines.extend(letters(storage, now).await);
-    lines.push(errors(running, now));
-    Status { verdict, lines }
+    lines.push(errors::errors(probe, now));
+    StatusReport { verdict, lines }
 }
 
 /// When the app's certificate ends, as the process tells; none when it has none.
@@ -189,10 +200,10 @@ fn certificate(process: &Answers, now: DateTime<Utc>) -> Option<Line> {
     Some(line("certificate", expiry::sentence(end, now), facts, bad))
 }
 
-fn process(running: &Running, now: DateTime<Utc>) -> Line {
-    let Running { place, port, .. } = running;
-    let started = running.process.as_ref().and_then(started);
-    let (text, bad) = match &running.process {
+fn process(probe: &ProcessProbe, now: DateTime<Utc>) -> Line {
+    let ProcessProbe { place, port, .. } = probe;
+    let started = probe.process.as_ref().and_then(started);
+    let (text, bad) = match &probe.process {
         Some(process) => {
             let since = started.map_or_else(String::new, |started| {
                 format!(" since {} ({})", moment(started), span(now - started))
@@ -205,7 +216,7 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
             (format!("running{since} on {place}{stuck}"), !process.alive)
         }
         None => {
-            let answer = if running.other_answers {
+            let answer = if probe.other_answers {
                 format!(
                     "what answers at port {port} of this machine does not work on these files: \
                      give each trigger a `liveness_port` and a `metrics_port` of its own"
@@ -213,7 +224,7 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
             } else {
                 format!("no answer at port {port} of this machine")
             };
-            match running.in_use {
+            match probe.in_use {
                 true => (
                     format!("running on {place}, but not reached: {answer}"),
                     false,
@@ -223,9 +234,9 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
         }
     };
     let facts = json!({
-        "running": running.process.is_some() || running.in_use,
-        "reached": running.process.is_some(),
-        "alive": running.process.as_ref().map(|process| process.alive),
+        "running": probe.process.is_some() || probe.in_use,
+        "reached": probe.process.is_some(),
+        "alive": probe.process.as_ref().map(|process| process.alive),
         "started": started,
         "data": place,
     });
@@ -233,8 +244,8 @@ fn process(running: &Running, now: DateTime<Utc>) -> Line {
 }
 
 /// Whose mail it is; none before the first run.
-async fn tenant(running: &Running, folder: &str, is_elsewhere: bool) -> Option<Line> {
-    let states = tenant::States::in_storage(&running.storage).await.ok()?;
+async fn tenant(probe: &ProcessProbe, folder: &str, is_elsewhere: bool) -> Option<Line> {
+    let states = tenant::States::in_storage(&probe.storage).await.ok()?;
     let (mut text, facts) = states.tell(folder)?;
     if is_elsewhere {
         text.push_str("; another one was collected last, and only that one has a process");
@@ -276,7 +287,8 @@ fn behind(process: &Answers) -> Option<Line> {
     Some(line("behind", text, facts, true))
 }
 
-/// What lies behind the live edge, and is not done with. `doing` is what a process tells that reads it.
+/// What lies before the live edge, and is not done with. `doing` is what a process tells that reads
+/// it.
 async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) -> Vec<Line> {
     let gaps = match Gaps::in_storage(storage).await {
         Ok(gaps) => gaps,
@@ -306,7 +318,7 @@ async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) 
 /// What a person has asked for besides; none when that has ended, or there was nothing.
 async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option<Line> {
     let name = "backfill";
-    match backfill::Standing::in_storage(storage).await {
+    match backfill::BackfillStanding::in_storage(storage).await {
         Ok(standing) => {
             let (text, facts, bad) = standing.tell(Some(in_use), now)?;
             Some(line(name, text, facts, bad))
@@ -353,127 +365,6 @@ async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
         }
         Err(error) => Some(line(name, chain(&error), json!({}), true)),
     }
-}
-
-/// How many events the process has delivered.
-fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
-    let delivered = process.own_metric("forwarded_events_total").unwrap_or(0.0);
-    let dropped = process.own_metric("discarded_events_total").unwrap_or(0.0);
-    let lag = process.own_metric("events_lags");
-    let seconds = started(process).map(|started| (now - started).num_seconds());
-    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-    let rate = seconds.map(|seconds| delivered / seconds.max(1) as f64);
-    let mut text = format!("{delivered} events since its start");
-    if let Some(rate) = rate {
-        text.push_str(&format!(", {rate:.1} a second"));
-    }
-    if let Some(lag) = lag {
-        text.push_str(&format!("; the newest is {lag:.0} s old"));
-    }
-    if dropped > 0.0 {
-        text.push_str(&format!("; {dropped} not accepted, see its log"));
-    }
-    let facts = json!({
-        "events": delivered,
-        "dropped": dropped,
-        "events_per_second": rate,
-        "newest_event_age_seconds": lag,
-    });
-    line("delivered", text, facts, dropped > 0.0)
-}
-
-/// How much of the tenant's quota was used; none where there is no quota.
-async fn quota(running: &Running, storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    let text = storage.read(QUOTA_FILE).await.ok()??;
-    let stamps = UsedQuota::parse(&text);
-    let since = (now - TimeDelta::minutes(5)).timestamp_millis();
-    let kept = stamps.iter().filter(|stamp| **stamp > since).count();
-    // What is kept lags behind what the process knows.
-    let told = running.process.as_ref().and_then(|process| {
-        let told = process
-            .errors
-            .work
-            .get("allowance")?
-            .get("used_in_5_minutes");
-        usize::try_from(told?.as_u64()?).ok()
-    });
-    let used = told.unwrap_or(kept);
-    let mut text =
-        format!("{used} of the tenant's 100 requests in 5 minutes are used by this trigger");
-    let process = running.process.as_ref();
-    let figure = |name| process.and_then(|process| process.own_metric(name));
-    #[allow(clippy::cast_possible_truncation, reason = "a date")]
-    let until = figure("quota_restored_timestamp_seconds")
-        .and_then(|second| DateTime::from_timestamp(second as i64, 0))
-        .filter(|until| *until > now);
-    let allowed = figure("quota_allowed_requests").filter(|_| until.is_some());
-    if let (Some(allowed), Some(until)) = (allowed, until) {
-        text.push_str(&format!(
-            "; {allowed} of ours are allowed until {}, as Microsoft has refused one",
-            moment(until)
-        ));
-    }
-    let facts = json!({
-        "requests_in_5_minutes": used,
-        "allowed_in_5_minutes": allowed,
-        "allowed_until": until,
-    });
-    Some(line("quota", text, facts, false))
-}
-
-/// What went wrong lately, or in an earlier life.
-fn errors(running: &Running, now: DateTime<Utc>) -> Line {
-    let process = running.process.as_ref();
-    let count = process.map(|process| process.errors.count);
-    let sides = process.map(|process| &process.errors.sides);
-    let failing = sides.map_or_else(String::new, failing);
-    let own = process.and_then(|process| process.errors.last());
-    let last = own.or(running.kept_error.as_ref());
-    let told = last.map(|line| {
-        let age = span(now - line.time.and_utc());
-        (age, flat(&line.text))
-    });
-    let text = match (count, &told) {
-        (Some(0), None) => "none since its start".to_owned(),
-        (Some(0), Some((age, text))) if own.is_some() => {
-            format!("none now; the last one was {age} ago: {text}")
-        }
-        (Some(0), Some((age, text))) => {
-            format!("none since its start; the last one before was {age} ago: {text}")
-        }
-        (Some(count), None) => format!("{count} since the last success{failing}"),
-        (Some(count), Some((age, text))) => {
-            format!("{count} since the last success{failing}, the last one {age} ago: {text}")
-        }
-        (None, Some((age, text))) => format!("the last one was {age} ago: {text}"),
-        (None, None) => "none kept: see its log, in Sekoia.io or on its standard error".to_owned(),
-    };
-    let facts = json!({
-        "since_last_success": count,
-        "by_side": sides,
-        "last": last.map(|line| line.time.and_utc()),
-        "text": told.map(|(_, text)| text),
-    });
-    line("errors", text, facts, count.is_some_and(|count| count > 0))
-}
-
-/// Which sides fail, in brackets.
-fn failing(sides: &BTreeMap<String, u64>) -> String {
-    let sides: Vec<String> = sides
-        .iter()
-        .map(|(side, count)| format!("{side} {count}"))
-        .collect();
-    match sides.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", sides.join(", ")),
-    }
-}
-
-/// A text of the log in one line.
-fn flat(text: &str) -> String {
-    let parts = text.split(char::is_control).map(str::trim);
-    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
-    parts.join("; ")
 }
 
 fn started(process: &Answers) -> Option<DateTime<Utc>> {

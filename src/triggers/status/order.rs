@@ -1,24 +1,23 @@
 //! What a person has asked for besides, while it has not ended.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::backfill::Progress;
+use collect::backfill::BackfillProgress;
 use serde_json::{Value, json};
 
-use super::super::{backfill::Standing, words::span};
+use super::super::{backfill::BackfillStanding, words::span};
 
-impl Standing {
+impl BackfillStanding {
     /// What has not ended yet: what there is to say, the same for machines, and whether it needs
-    /// somebody. None when that is nothing. `in_use` when a process works on these files; none when that
-    /// is not known.
+    /// somebody. None when that is nothing. `in_use` when a process works on these files; none when
+    /// that is not known.
     pub(in crate::triggers) fn tell(
         &self,
         in_use: Option<bool>,
         now: DateTime<Utc>,
     ) -> Option<(String, Value, bool)> {
-        let order = self.unfinished()?;
+        let order = self.unfinished.as_ref()?;
         let progress = self.progress.as_ref();
-        let progress = progress.filter(|progress| progress.id == order.id);
-        let progress = progress.filter(|progress| progress.asked > 0);
+        let progress = progress.filter(|progress| progress.counts.asked > 0);
         let mut text = match progress {
             Some(progress) => format!(
                 "of the rows received from {}, {} % are read",
@@ -28,7 +27,7 @@ impl Standing {
             None => format!("the rows received from {} are asked for", order.range),
         };
         let eta = progress
-            .and_then(Progress::seconds_left)
+            .and_then(BackfillProgress::seconds_left)
             .filter(|_| in_use == Some(true));
         text.push_str(match (order.cancelled, in_use, progress) {
             (true, _, _) => "; it is being given up",
@@ -52,7 +51,7 @@ impl Standing {
             "to": order.range.end(),
             "cancelled": order.cancelled,
             "begun": progress.map(|progress| progress.begun),
-            "percent": progress.map(Progress::percent),
+            "percent": progress.map(BackfillProgress::percent),
             "seconds_to_go": eta,
             "next_request": waits,
             "trouble": trouble.map(|trouble| &trouble.sentence),

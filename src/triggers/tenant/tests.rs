@@ -211,8 +211,8 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
 async fn a_new_service_takes_everything_over_and_a_doubtful_tenant_what_is_safe() {
     let all = storage();
     let (first, _) = takes(&all, &reporting("a.example")).await;
-    let mark = "2027-01-15T07:00:00.000000+00:00";
-    let context = format!("{{\"most_recent_date_requested\":\"{mark}\"}}");
+    let checkpoint = "2027-01-15T07:00:00.000000+00:00";
+    let context = format!("{{\"most_recent_date_requested\":\"{checkpoint}\"}}");
     first.write("context.json", context.clone()).await.unwrap();
     first.write("coverage.json", "{}").await.unwrap();
     first.write("known-rows/seed-v2", "seed").await.unwrap();

@@ -240,14 +240,15 @@ fn the_smallest_quota_serves_all_lanes() {
 }
 
 /// Up to when everything is delivered, as the state has it.
-fn mark(site: &Site) -> DateTime<Utc> {
+fn checkpoint(site: &Site) -> DateTime<Utc> {
     let file = site.data.path().join("data/context.json");
     let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let mark = state["most_recent_date_requested"].as_str().unwrap();
-    mark.parse().unwrap()
+    let checkpoint = state["most_recent_date_requested"].as_str().unwrap();
+    checkpoint.parse().unwrap()
 }
 
-/// What surfaces behind the mark is found only by reading the past again, as there is no new start.
+/// What surfaces behind the checkpoint is found only by reading the past again, as there is no new
+/// start.
 #[test]
 fn the_smallest_quota_serves_settling() {
     for quota in [1, 2] {
@@ -265,7 +266,7 @@ fn the_smallest_quota_serves_settling() {
         let id = beside(&site, 7 * 3600, async {
             tokio::time::sleep(hour).await;
             let received = site.time.now() - TimeDelta::minutes(55);
-            assert!(mark(&site) > received, "{}", site.output());
+            assert!(checkpoint(&site) > received, "{}", site.output());
             let late = NewRow {
                 visible_from: site.time.now(),
                 ..NewRow::new(received, "late@contoso.example")

@@ -3,11 +3,13 @@
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::backfill::{ORDER_FILE, Order, PROGRESS_FILE, Progress};
+use collect::{
+    backfill::{BackfillOrder, BackfillProgress, BackfillWork},
+    order::OrderFile,
+};
 use emulator::StatePart;
 use proptest::prelude::*;
 use rows::Window;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -26,28 +28,28 @@ fn wishes() -> impl Strategy<Value = Vec<Wish>> {
     prop::collection::vec((0_i64..80, 1_i64..80, prop::bool::weighted(0.3)), 4)
 }
 
-fn load<T: DeserializeOwned>(site: &Site, name: &str) -> Option<T> {
-    let text = fs::read(site.data.path().join("data").join(name)).ok()?;
+fn load<T: OrderFile>(site: &Site) -> Option<T> {
+    let text = fs::read(site.data.path().join("data").join(T::NAME)).ok()?;
     Some(serde_json::from_slice(&text).unwrap())
 }
 
-fn unfinished(site: &Site) -> Option<Order> {
-    let order: Order = load(site, ORDER_FILE)?;
-    let progress: Option<Progress> = load(site, PROGRESS_FILE);
-    let ended = progress.is_some_and(|one| one.id == order.id && one.has_ended());
-    (!ended).then_some(order)
+fn unfinished(site: &Site) -> Option<BackfillOrder> {
+    let order: BackfillOrder = load(site)?;
+    let progress: Option<BackfillProgress> = load(site);
+    (!order.has_ended(progress.as_ref())).then_some(order)
 }
 
-fn leave(site: &Site, order: &Order) {
+fn leave(site: &Site, order: &BackfillOrder) {
     let data = site.data.path().join("data");
     fs::create_dir_all(&data).unwrap();
-    fs::write(data.join(ORDER_FILE), order.to_json().unwrap()).unwrap();
+    fs::write(data.join(BackfillOrder::NAME), order.to_json().unwrap()).unwrap();
 }
 
-fn order(start: DateTime<Utc>, end: DateTime<Utc>) -> Order {
+fn order(start: DateTime<Utc>, end: DateTime<Utc>) -> BackfillOrder {
     let range = Window::new(start, end).unwrap();
     let words = (String::new(), String::new());
-    Order::new(Uuid::new_v4(), range, words, false)
+    let work = BackfillWork { again: false };
+    BackfillOrder::new(Uuid::new_v4(), range, words, work)
 }
 
 /// Leads a trigger that begins an hour ago through a scenario, with an order before each life, and

@@ -220,8 +220,8 @@ fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
             );
             site.emulator.add_row(row);
         }
-        let mark = (now - TimeDelta::days(kept + 10)).to_rfc3339();
-        let state = json!({ "most_recent_date_requested": mark }).to_string();
+        let checkpoint = (now - TimeDelta::days(kept + 10)).to_rfc3339();
+        let state = json!({ "most_recent_date_requested": checkpoint }).to_string();
         std::fs::create_dir_all(site.data.path().join("data")).unwrap();
         std::fs::write(site.data.path().join("data/context.json"), state).unwrap();
         site.live(life(9 * MINUTE, Ending::Stop, 0));
@@ -247,5 +247,39 @@ fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
         }
         let asked = site.emulator.requests(endpoint(trigger)).len();
         assert!(asked < 200, "{asked} requests");
+    }
+}
+
+/// While the clock of this machine is a day ahead, a proxy writes the same `Date` of last year on
+/// answer after answer.
+#[test]
+fn a_date_of_last_year_takes_nothing_back_that_rows_have_shown() {
+    let text = json!({
+        "version": 1,
+        "traffic": { "rate": 0.003, "backlog": { "span": 3600, "rows": 600 } },
+        "settings": { "report": { "page_rows": 100 }, "graph": { "page_rows": 100 } },
+        "trigger": { "settle_time": 2, "start_time": 2, "frequency": 900 },
+        "timeline": [
+            { "at": 0, "do": { "module_clock": 104_711 } },
+            { "at": 20_000, "do": { "module_clock": 0 } },
+        ],
+        "lives": [
+            { "seconds": 7000, "end": "stop", "away": 160 },
+            { "seconds": 18_000, "end": "stop", "away": 0 },
+        ],
+    });
+    let lie = json!({
+        "kind": "date", "ahead": -32_184_460, "after": 6, "times": 5, "chance": 1.0,
+        "at": null, "empty": false,
+    });
+    for (trigger, endpoint) in [(ACCOUNT, "report"), (GRAPH, "graph")] {
+        let mut text = text.clone();
+        let fault = json!({ "at": 1, "do": { "fault": { "endpoint": endpoint, "rule": lie } } });
+        text["timeline"].as_array_mut().unwrap().insert(1, fault);
+        let site = every_row_once(trigger, &text.to_string().parse().unwrap());
+        let output = site
+            .unwrap_or_else(|finding| panic!("{trigger}: {finding}"))
+            .output();
+        assert!(!output.contains("counted as read"), "{output}");
     }
 }

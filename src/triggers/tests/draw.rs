@@ -1,4 +1,5 @@
-//! Draws scenarios.
+//! Draws scenarios. A strategy that holds others by value is as large as all of them, and a thread's stack
+//! is small: each stands on the heap.
 
 use std::fmt;
 
@@ -34,9 +35,9 @@ impl fmt::Debug for Drawn {
 /// Any scenario at whose end everything must have been delivered: no row surfaces or changes later
 /// than `settle_time` after its reception, and the last life is long enough to see it.
 ///
-/// Messages are recalled and resolved on Graph only, as in reality. Where they are not, the Reporting Web
-/// Service may end at any moment.
-pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
+/// Messages are recalled and resolved on Graph only, as in reality. Where they are not, the
+/// Reporting Web Service may end at any moment.
+pub(super) fn scenario(recalls: bool) -> BoxedStrategy<Drawn> {
     // A short one makes a short scenario, the longest is the default.
     prop_oneof![2 => Just(2_u64), 1 => Just(8), 2 => Just(24)]
         .prop_flat_map(move |settle_time| (settling(settle_time, recalls), ending()))
@@ -53,11 +54,12 @@ pub(super) fn scenario(recalls: bool) -> impl Strategy<Value = Drawn> {
             }
             Drawn(scenario)
         })
+        .boxed()
 }
 
 /// How the Reporting Web Service ends for good, and after which share of the time, in percent. The
 /// second way is no end for apps.
-fn ending() -> impl Strategy<Value = Option<(u32, Value)>> {
+fn ending() -> BoxedStrategy<Option<(u32, Value)>> {
     let retired = |canned: Canned| json!({ "report": { "retired": canned } });
     let how = prop_oneof![
         Just(retired(Canned::gone())),
@@ -66,43 +68,55 @@ fn ending() -> impl Strategy<Value = Option<(u32, Value)>> {
         Just(retired(Canned::moved("https://learn.example/retired"))),
         Just(retired(Canned::page("Retired"))),
     ];
-    prop_oneof![1 => Just(None), 1 => (0_u32..=100, how).prop_map(Some)]
+    prop_oneof![1 => Just(None), 1 => (0_u32..=100, how).prop_map(Some)].boxed()
 }
 
-fn settling(settle_time: u64, recalls: bool) -> impl Strategy<Value = Drawn> {
+fn settling(settle_time: u64, recalls: bool) -> BoxedStrategy<Drawn> {
     let lives = prop::collection::vec(a_life(), 0..4);
     let troubles = prop::collection::vec(trouble(), 0..6);
     let traffic = traffic(settle_time * HOUR, recalls);
-    (traffic, switches(), lives, troubles, frequency()).prop_map(
-        move |(traffic, switches, lives, troubles, frequency)| {
-            let mut scenario = Scenario::new(traffic);
-            // The beginning of a day, when nobody writes, and with it rows in the last hour.
-            scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-            scenario.settings = switches.try_into().unwrap();
-            scenario.trigger = trigger(&scenario.traffic, settle_time, frequency);
-            let quiet = lives.iter().map(|life| life.seconds + life.away).sum();
-            scenario.timeline = troubles
-                .into_iter()
-                .map(|(share, action)| Event {
-                    at: quiet * u64::from(share) / 100,
-                    action,
-                })
-                .chain(
-                    [
-                        Action::ClearAll,
-                        Action::ModuleClock(0),
-                        Action::StopTraffic,
-                    ]
-                    .map(|action| Event { at: quiet, action }),
-                )
-                .collect();
-            scenario.lives = lives;
-            scenario
-                .lives
-                .push(life((settle_time + 3) * HOUR, Ending::Stop, 0));
-            Drawn(scenario)
-        },
-    )
+    let wishes = (frequency(), (unwanted(), hidden(), details()));
+    (traffic, switches(), lives, troubles, wishes)
+        .prop_map(
+            move |(
+                traffic,
+                switches,
+                lives,
+                troubles,
+                (frequency, (unwanted, hidden, details)),
+            )| {
+                let mut scenario = Scenario::new(traffic);
+                // The beginning of a day, when nobody writes, and with it rows in the last hour.
+                scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+                scenario.settings = switches.try_into().unwrap();
+                scenario.trigger = trigger(&scenario.traffic, settle_time, frequency);
+                scenario.trigger.extend(unwanted);
+                scenario.trigger.extend(hidden);
+                scenario.trigger.extend(details);
+                let quiet = lives.iter().map(|life| life.seconds + life.away).sum();
+                scenario.timeline = troubles
+                    .into_iter()
+                    .map(|(share, action)| Event {
+                        at: quiet * u64::from(share) / 100,
+                        action,
+                    })
+                    .chain(
+                        [
+                            Action::ClearAll,
+                            Action::ModuleClock(0),
+                            Action::StopTraffic,
+                        ]
+                        .map(|action| Event { at: quiet, action }),
+                    )
+                    .collect();
+                scenario.lives = lives;
+                scenario
+                    .lives
+                    .push(life((settle_time + 3) * HOUR, Ending::Stop, 0));
+                Drawn(scenario)
+            },
+        )
+        .boxed()
 }
 
 /// The settings of the trigger that go with the traffic.
@@ -115,11 +129,77 @@ fn trigger(traffic: &Traffic, settle_time: u64, frequency: u32) -> Map<String, V
     settings.as_object().cloned().unwrap_or_default()
 }
 
+/// Which rows are not to be sent: mostly none.
+fn unwanted() -> BoxedStrategy<Map<String, Value>> {
+    let addresses = || {
+        let address = prop_oneof![
+            Just("*@contoso.example"),
+            Just("*@FABRIKAM.example"),
+            Just("*@northwind.example"),
+            Just("nobody@contoso.example"),
+        ];
+        prop::collection::hash_set(address, 0..3)
+    };
+    let status = prop_oneof![
+        Just("delivered"),
+        Just("gettingStatus"),
+        Just("pending"),
+        Just("failed"),
+        Just("filteredAsSpam"),
+    ];
+    let rules = (
+        addresses(),
+        addresses(),
+        prop::collection::hash_set(status, 0..3),
+    );
+    let rules = rules.prop_map(|(senders, recipients, statuses)| {
+        let rules = json!({
+            "exclude_senders": senders,
+            "exclude_recipients": recipients,
+            "exclude_statuses": statuses,
+        });
+        rules.as_object().cloned().unwrap_or_default()
+    });
+    prop_oneof![2 => Just(Map::new()), 1 => rules].boxed()
+}
+
+/// What of rows must not leave: mostly nothing.
+fn hidden() -> BoxedStrategy<Map<String, Value>> {
+    let subject = prop_oneof![Just("keep"), Just("drop"), Just("hash")];
+    let addresses = prop_oneof![Just("keep"), Just("hash_external"), Just("hash")];
+    let hidden = (subject, addresses).prop_map(|(subject, addresses)| {
+        let hidden = json!({
+            "subject": subject,
+            "addresses": addresses,
+            "own_domains": ["contoso.example", "EU.contoso.example"],
+            "hash_key": "a key that nobody else knows",
+        });
+        hidden.as_object().cloned().unwrap_or_default()
+    });
+    prop_oneof![2 => Just(Map::new()), 1 => hidden].boxed()
+}
+
+/// Of which rows details are wanted: mostly of none.
+fn details() -> BoxedStrategy<Map<String, Value>> {
+    let status = prop_oneof![
+        Just("failed"),
+        Just("quarantined"),
+        Just("filteredAsSpam"),
+        Just("delivered"),
+    ];
+    let statuses = prop::collection::hash_set(status, 1..4);
+    let details = (statuses, 1_u32..=45).prop_map(|(statuses, quota)| {
+        let details = json!({"details": statuses, "details_quota": quota});
+        details.as_object().cloned().unwrap_or_default()
+    });
+    prop_oneof![1 => Just(Map::new()), 1 => details].boxed()
+}
+
 fn frequency() -> impl Strategy<Value = u32> {
     prop_oneof![3 => Just(300), 3 => Just(900), 1 => Just(60)]
 }
 
-fn traffic(longest: u64, recalls: bool) -> impl Strategy<Value = Traffic> {
+fn traffic(longest: u64, recalls: bool) -> BoxedStrategy<Traffic> {
     let backlog = (0_u64..60, 0_u64..600);
     let recalled = if recalls { 0_u32..40 } else { 0..1 };
     let changes = (0_u32..50, recalled, 0_u32..100, 60..=longest);
@@ -129,25 +209,33 @@ fn traffic(longest: u64, recalls: bool) -> impl Strategy<Value = Traffic> {
         Just(Resolution::Tick)
     ];
     let numbers = (0_u64..1_000, 0_u32..10, 1_u32..300, any::<bool>());
-    (numbers, backlog, lateness(longest), changes, resolution).prop_map(
-        |((seed, rate, max_recipients, daily_shape), backlog, lateness, changes, resolution)| {
-            let (changing, recalled, released, changes_within) = changes;
-            Traffic {
-                seed,
-                rate: f64::from(rate) / 1000.0,
-                backlog: Backlog::rows(hours(backlog.0), backlog.1),
-                daily_shape,
+    (numbers, backlog, lateness(longest), changes, resolution)
+        .prop_map(
+            |(
+                (seed, rate, max_recipients, daily_shape),
+                backlog,
                 lateness,
-                changing: f64::from(changing) / 100.0,
-                recalled: f64::from(recalled) / 100.0,
-                resolved: f64::from(recalled) / 200.0,
-                released: f64::from(released) / 100.0,
-                changes_within: seconds(changes_within),
+                changes,
                 resolution,
-                max_recipients,
-            }
-        },
-    )
+            )| {
+                let (changing, recalled, released, changes_within) = changes;
+                Traffic {
+                    seed,
+                    rate: f64::from(rate) / 1000.0,
+                    backlog: Backlog::rows(hours(backlog.0), backlog.1),
+                    daily_shape,
+                    lateness,
+                    changing: f64::from(changing) / 100.0,
+                    recalled: f64::from(recalled) / 100.0,
+                    resolved: f64::from(recalled) / 200.0,
+                    released: f64::from(released) / 100.0,
+                    changes_within: seconds(changes_within),
+                    resolution,
+                    max_recipients,
+                }
+            },
+        )
+        .boxed()
 }
 
 /// From rows that are visible at once to some that are as late as this.
@@ -169,9 +257,10 @@ fn lateness(longest: u64) -> impl Strategy<Value = Lateness> {
 fn switches() -> impl Strategy<Value = Value> {
     (0_u32..30, 0_u32..30).prop_map(|(poisoned, empty)| {
         json!({
-            "report": { "page_rows": 100, "latency_ms": 700 },
+            "report": { "page_rows": 100, "latency_ms": 700, "shown_recipients": 1000 },
             "graph": {
                 "page_rows": 100,
+                "shown_recipients": 1000,
                 "latency_ms": 700,
                 "poisoned_tokens": f64::from(poisoned) / 100.0,
                 "empty_pages": f64::from(empty) / 100.0,
@@ -182,15 +271,17 @@ fn switches() -> impl Strategy<Value = Value> {
 }
 
 /// Minutes or hours, a stop or a kill, and up to four days away.
-fn a_life() -> impl Strategy<Value = ModuleLife> {
+fn a_life() -> BoxedStrategy<ModuleLife> {
     let seconds = prop_oneof![3 => 1_u64..2_000, 1 => 1..12 * HOUR];
     let away = prop_oneof![4 => 0_u64..600, 2 => 0..=DAY, 1 => 0..=4 * DAY];
     let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
     let damage = prop_oneof![3 => Just(None), 1 => damage().prop_map(Some)];
-    (seconds, end, away, damage).prop_map(|(seconds, end, away, damage)| ModuleLife {
-        damage,
-        ..life(seconds, end, away)
-    })
+    (seconds, end, away, damage)
+        .prop_map(|(seconds, end, away, damage)| ModuleLife {
+            damage,
+            ..life(seconds, end, away)
+        })
+        .boxed()
 }
 
 /// Harm done to one part of the state. A folder in the place of a file is for other tests: it is
@@ -217,7 +308,7 @@ fn damage() -> impl Strategy<Value = Damage> {
 }
 
 /// Something that goes wrong, and after which share of the time before the last life, in percent.
-fn trouble() -> impl Strategy<Value = (u32, Action)> {
+fn trouble() -> BoxedStrategy<(u32, Action)> {
     let fault = prop_oneof![
         4 => strikes(),
         4 => outage(),
@@ -227,13 +318,15 @@ fn trouble() -> impl Strategy<Value = (u32, Action)> {
         1 => clock(),
         1 => rows(),
         1 => links(),
+        1 => mass_mail(),
         2 => platform(),
+        1 => no_details(),
     ];
-    (0_u32..100, fault)
+    (0_u32..100, fault).boxed()
 }
 
 /// A fault for some requests.
-fn strikes() -> impl Strategy<Value = Action> {
+fn strikes() -> BoxedStrategy<Action> {
     let odd = prop_oneof![
         Just(204_u16),
         Just(206),
@@ -282,15 +375,17 @@ fn strikes() -> impl Strategy<Value = Action> {
         Just(Fault::DelayRequest { ms: 40_000 }),
     ];
     let struck = prop_oneof![2 => (microsoft(), theirs), 1 => (Just(Endpoint::Intake), ours)];
-    (struck, 0_u32..40, 1_u32..4).prop_map(|((endpoint, fault), after, times)| Action::Fault {
-        endpoint,
-        seconds: None,
-        rule: fault.after(after).times(times),
-    })
+    (struck, 0_u32..40, 1_u32..4)
+        .prop_map(|((endpoint, fault), after, times)| Action::Fault {
+            endpoint,
+            seconds: None,
+            rule: fault.after(after).times(times),
+        })
+        .boxed()
 }
 
 /// A success of the intake that proves nothing, whether the events were accepted or not.
-fn uncertain() -> impl Strategy<Value = Fault> {
+fn uncertain() -> BoxedStrategy<Fault> {
     let bodies = prop_oneof![
         Just("<html><title>Sign in</title></html>"),
         Just(""),
@@ -299,22 +394,24 @@ fn uncertain() -> impl Strategy<Value = Fault> {
         Just(r#"{"error":"INTAKE_KEY_ERROR"}"#),
     ];
     let status = prop_oneof![2 => Just(200_u16), 1 => Just(202), 1 => Just(204)];
-    (bodies, status, any::<bool>()).prop_map(|(body, status, accepted)| {
-        if accepted {
-            Fault::Replace {
-                status,
-                content_type: "text/html".to_owned(),
-                body: body.to_owned(),
+    (bodies, status, any::<bool>())
+        .prop_map(|(body, status, accepted)| {
+            if accepted {
+                Fault::Replace {
+                    status,
+                    content_type: "text/html".to_owned(),
+                    body: body.to_owned(),
+                }
+            } else {
+                Fault::answer(status, &[], body)
             }
-        } else {
-            Fault::answer(status, &[], body)
-        }
-    })
+        })
+        .boxed()
 }
 
 /// The platform's secrets or its logs endpoint refuse, point elsewhere, hang or say something odd. No
 /// event depends on either.
-fn platform() -> impl Strategy<Value = Action> {
+fn platform() -> BoxedStrategy<Action> {
     let statuses = prop_oneof![
         Just(204_u16),
         Just(302),
@@ -343,21 +440,47 @@ fn platform() -> impl Strategy<Value = Action> {
     ];
     let endpoint = prop_oneof![Just(Endpoint::Secrets), Just(Endpoint::Logs)];
     let seconds = prop_oneof![Just(None), (60..6 * HOUR).prop_map(Some)];
-    (endpoint, fault, seconds, 1_u32..6).prop_map(|(endpoint, fault, seconds, times)| {
-        let rule = match seconds {
-            Some(_) => FaultRule::from(fault),
-            None => fault.times(times),
-        };
-        Action::Fault {
+    (endpoint, fault, seconds, 1_u32..6)
+        .prop_map(|(endpoint, fault, seconds, times)| {
+            let rule = match seconds {
+                Some(_) => FaultRule::from(fault),
+                None => fault.times(times),
+            };
+            Action::Fault {
+                endpoint,
+                seconds,
+                rule,
+            }
+        })
+        .boxed()
+}
+
+/// Details of messages are refused, late or damaged. No row depends on them.
+fn no_details() -> BoxedStrategy<Action> {
+    let fault = prop_oneof![
+        Just(Fault::status(403)),
+        Just(Fault::status(401)),
+        Just(Fault::throttled(429, Some("7"))),
+        Just(Fault::status(503)),
+        Just(Fault::Hang),
+        Just(Fault::Reset),
+        Just(Fault::Cut { bytes: 50 }),
+        Just(Fault::page(200, "Sign in")),
+        Just(Fault::DelayAnswer { ms: 45_000 }),
+        Just(Fault::DelayAnswer { ms: 200_000 }),
+    ];
+    let endpoint = prop_oneof![Just(Endpoint::ReportDetails), Just(Endpoint::GraphDetails)];
+    (endpoint, fault, 60..12 * HOUR)
+        .prop_map(|(endpoint, fault, seconds)| Action::Fault {
             endpoint,
-            seconds,
-            rule,
-        }
-    })
+            seconds: Some(seconds),
+            rule: fault.into(),
+        })
+        .boxed()
 }
 
 /// Some events of a batch are refused, or told of in a word that nobody knows.
-fn rejection() -> impl Strategy<Value = Fault> {
+fn rejection() -> BoxedStrategy<Fault> {
     let shape = prop_oneof![
         Just(RejectionShape::NullIds),
         Just(RejectionShape::ShortIds),
@@ -366,16 +489,18 @@ fn rejection() -> impl Strategy<Value = Fault> {
         Just(RejectionShape::Statuses),
         Just(RejectionShape::Results),
     ];
-    (shape, 1_usize..9, 0_u8..16).prop_map(|(shape, every, digit)| Fault::RejectEvents {
-        containing: format!("{digit:x}"),
-        every,
-        shape,
-    })
+    (shape, 1_usize..9, 0_u8..16)
+        .prop_map(|(shape, every, digit)| Fault::RejectEvents {
+            containing: format!("{digit:x}"),
+            every,
+            shape,
+        })
+        .boxed()
 }
 
 /// A filter on the way to the intake that refuses some events, for less time than it takes to give one
 /// up.
-fn filter() -> impl Strategy<Value = Action> {
+fn filter() -> BoxedStrategy<Action> {
     let status = prop_oneof![
         Just(403_u16),
         Just(406),
@@ -384,33 +509,37 @@ fn filter() -> impl Strategy<Value = Action> {
         Just(400),
         Just(0)
     ];
-    (status, 1_u64..590, 0_u8..=255).prop_map(|(status, seconds, byte)| Action::Fault {
-        endpoint: Endpoint::Intake,
-        seconds: Some(seconds),
-        rule: FaultRule::from(Fault::Filter {
-            containing: format!("{byte:02x}"),
-            status,
-            body: "<title>Blocked</title>".to_owned(),
-        }),
-    })
+    (status, 1_u64..590, 0_u8..=255)
+        .prop_map(|(status, seconds, byte)| Action::Fault {
+            endpoint: Endpoint::Intake,
+            seconds: Some(seconds),
+            rule: FaultRule::from(Fault::Filter {
+                containing: format!("{byte:02x}"),
+                status,
+                body: "<title>Blocked</title>".to_owned(),
+            }),
+        })
+        .boxed()
 }
 
 /// An endpoint that is down for minutes or hours.
-fn outage() -> impl Strategy<Value = Action> {
+fn outage() -> BoxedStrategy<Action> {
     let endpoint = prop_oneof![microsoft(), Just(Endpoint::Intake)];
     let rule = prop_oneof![
         Just(FaultRule::from(Fault::status(503))),
         Just(FaultRule::from(Fault::Reset))
     ];
-    (endpoint, 60..3 * HOUR, rule).prop_map(|(endpoint, seconds, rule)| Action::Fault {
-        endpoint,
-        seconds: Some(seconds),
-        rule,
-    })
+    (endpoint, 60..3 * HOUR, rule)
+        .prop_map(|(endpoint, seconds, rule)| Action::Fault {
+            endpoint,
+            seconds: Some(seconds),
+            rule,
+        })
+        .boxed()
 }
 
 /// Windows that are too wide are not answered, for hours.
-fn wide() -> impl Strategy<Value = Action> {
+fn wide() -> BoxedStrategy<Action> {
     let answer = prop_oneof![
         Just(TooWide::GatewayTimeout),
         Just(TooWide::ReportingTimeout),
@@ -421,17 +550,17 @@ fn wide() -> impl Strategy<Value = Action> {
         (30_u32..600).prop_map(|rows| Wide::rows(rows, TooWide::default())),
     ];
     let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
-    (endpoint, limit, answer, HOUR..12 * HOUR).prop_map(|(endpoint, limit, answer, seconds)| {
-        Action::Fault {
+    (endpoint, limit, answer, HOUR..12 * HOUR)
+        .prop_map(|(endpoint, limit, answer, seconds)| Action::Fault {
             endpoint,
             seconds: Some(seconds),
             rule: Fault::Wide(Wide { answer, ..limit }).into(),
-        }
-    })
+        })
+        .boxed()
 }
 
 /// `Date` headers that lie, or are old as they come from a cache, for some answers.
-fn lying_dates() -> impl Strategy<Value = Action> {
+fn lying_dates() -> BoxedStrategy<Action> {
     let ahead = prop_oneof![
         -120_i64..120,
         -20_000_i64..20_000,
@@ -441,28 +570,28 @@ fn lying_dates() -> impl Strategy<Value = Action> {
         ahead.prop_map(Fault::date_ahead),
         (1_u32..100_000).prop_map(|seconds| Fault::Age { seconds }),
     ];
-    (microsoft(), fault, 0_u32..40, 1_u32..6).prop_map(|(endpoint, fault, after, times)| {
-        Action::Fault {
+    (microsoft(), fault, 0_u32..40, 1_u32..6)
+        .prop_map(|(endpoint, fault, after, times)| Action::Fault {
             endpoint,
             seconds: None,
             rule: fault.after(after).times(times),
-        }
-    })
+        })
+        .boxed()
 }
 
 /// The module's clock makes a step.
-fn clock() -> impl Strategy<Value = Action> {
+fn clock() -> BoxedStrategy<Action> {
     let step = prop_oneof![
         Just(0_i64),
         -90_i64..90,
         -7_200_i64..7_200,
         -200_000_i64..200_000
     ];
-    step.prop_map(Action::ModuleClock)
+    step.prop_map(Action::ModuleClock).boxed()
 }
 
 /// Rows that are no strict JSON, for some reads or for ever, and rows outside the window.
-fn rows() -> impl Strategy<Value = Action> {
+fn rows() -> BoxedStrategy<Action> {
     let form = prop_oneof![
         Just(Unreadable::RawNewline),
         Just(Unreadable::Byte),
@@ -495,18 +624,36 @@ fn rows() -> impl Strategy<Value = Action> {
             seconds,
         })
     });
-    lasting(prop_oneof![unreadable, outside])
+    lasting(prop_oneof![unreadable, outside]).boxed()
+}
+
+/// A message to more recipients than a window shows, or questions for such messages that fail or take
+/// long. They are never refused for long: what is hidden from both nobody can know.
+fn mass_mail() -> BoxedStrategy<Action> {
+    let how = prop_oneof![Just("failing"), Just("slow")];
+    let troubled = (how, 60..6 * HOUR).prop_map(|(how, seconds)| {
+        let changes = json!({ "graph": { "by_id": how }, "report": { "by_id": how } });
+        let changes = changes.try_into().unwrap();
+        (Fault::Settings { changes }, seconds)
+    });
+    let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
+    let troubled = (endpoint, troubled).prop_map(|(endpoint, (fault, seconds))| Action::Fault {
+        endpoint,
+        seconds: Some(seconds),
+        rule: fault.into(),
+    });
+    prop_oneof![2 => (990_u32..1_400).prop_map(Action::MassMail), 1 => troubled].boxed()
 }
 
 /// Links to further pages that are always new.
-fn links() -> impl Strategy<Value = Action> {
+fn links() -> BoxedStrategy<Action> {
     let form = prop_oneof![
         Just(FreshLink::SameRows),
         Just(FreshLink::Failing),
         Just(FreshLink::Long),
         Just(FreshLink::Empty),
     ];
-    lasting(form.prop_map(|form| Fault::FreshLinks(form.into())))
+    lasting(form.prop_map(|form| Fault::FreshLinks(form.into()))).boxed()
 }
 
 /// A fault of either service for up to some hours.

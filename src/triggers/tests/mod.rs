@@ -7,11 +7,14 @@ mod clocks;
 mod draw;
 mod freshness;
 mod living;
+mod mass;
 mod memory;
+mod old_state;
 mod pages;
 mod property;
 mod services;
 mod site;
+mod verifications;
 mod waits;
 
 /// The triggers by their commands.

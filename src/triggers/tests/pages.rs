@@ -1,10 +1,12 @@
-//! Pages that are not as they should be: what cannot be read, what was not asked for, and links that lead
-//! nowhere. Nothing is lost, nothing comes twice, and the live edge goes on.
+//! Pages that are not as they should be: what cannot be read, what was not asked for, and links
+//! that lead nowhere. Nothing is lost, nothing comes twice, and the live edge goes on.
+
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Ending, Endpoint, Fault, FreshLink, FreshLinks, Outside, OutsideWindow, Scenario, Unreadable,
-    UnreadableRow,
+    Ending, Endpoint, Fault, FreshLink, FreshLinks, NewRow, Outside, OutsideWindow, Scenario,
+    Traffic, Unreadable, UnreadableRow,
 };
 use serde_json::json;
 
@@ -50,8 +52,8 @@ fn endpoint(trigger: &str) -> Endpoint {
     }
 }
 
-/// Leads triggers through two hours with a fault, and a restart among them: `number` chooses between the
-/// two that differ little. What is left is said to `check`.
+/// Leads triggers through two hours with a fault, and a restart among them: `number` chooses
+/// between the two that differ little. What is left is said to `check`.
 fn all(number: usize, fault: &Fault, check: impl Fn(&str, &Site)) {
     let [graph, renamed, app, account] = ALL;
     let third = if number.is_multiple_of(2) {
@@ -127,6 +129,41 @@ fn what_cannot_be_read_is_put_aside_and_nothing_else() {
     }
 }
 
+/// With subjects and addresses hidden, of what cannot be read only length and hash are kept.
+#[test]
+fn what_cannot_be_read_is_not_kept_where_something_is_hidden() {
+    for (trigger, format) in ALL {
+        let mut scenario = scenario(format);
+        let hiding = json!({
+            "subject": "drop", "addresses": "hash", "hash_key": "a key that nobody else knows",
+        });
+        let hiding = hiding.as_object().unwrap().clone();
+        scenario.trigger.extend(hiding);
+        let site = Site::new(trigger, &scenario);
+        let fault = some_rows(Unreadable::Quote, None);
+        site.emulator.fault(endpoint(trigger), fault);
+        site.live(life(7800, Ending::Stop, 0));
+        let verdict = site.verdict();
+        let name = format!("{trigger} {format:?}");
+        assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
+        assert!(verdict.unreadable.count > 0, "{name}: {verdict}");
+        let letters = letters(&site);
+        assert!(
+            letters.contains("\"withheld\":{\"bytes\":"),
+            "{name}: {letters}"
+        );
+        assert!(!letters.contains("\"bytes\":\""), "{name}: {letters}");
+        let said = site.output();
+        for clear in ["@", "contoso", "fabrikam"] {
+            let kept = letters.contains(clear);
+            assert!(
+                !kept && !said.contains(clear),
+                "{name}: {clear} in {letters}\n{said}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_page_that_comes_whole_soon_leaves_nothing_behind() {
     for (number, form) in [Unreadable::RawNewline, Unreadable::Null]
@@ -168,6 +205,41 @@ fn rows_outside_of_the_window_come_once() {
     }
 }
 
+/// The window of the last settling lies after the row, whose time is not read again. It is shown all the
+/// same, for the first time outside of a window.
+#[test]
+fn a_row_that_has_settled_is_still_known_when_it_is_shown_again() {
+    for (trigger, endpoint) in [(GRAPH, Endpoint::Graph), (ACCOUNT, Endpoint::Report)] {
+        let mut scenario = Scenario::new(Traffic::default());
+        let trigger_settings = json!({ "settle_time": 1, "start_time": 6 });
+        scenario.trigger = trigger_settings.as_object().cloned().unwrap();
+        let site = Site::new(trigger, &scenario);
+        site.emulator.stop_traffic();
+        let received = site.time.now() - TimeDelta::minutes(10);
+        let row = NewRow::new(received, "reader@contoso.example");
+        site.emulator.add_row(row);
+        let shown_later = async {
+            tokio::time::sleep(Duration::from_secs(75 * 60)).await;
+            let fault = Fault::OutsideWindow(OutsideWindow {
+                form: Outside::Earlier,
+                seconds: 1800,
+                ..OutsideWindow::default()
+            });
+            site.emulator.fault(endpoint, fault);
+        };
+        let life = site.run(Duration::from_secs(2 * 3600), Ending::Stop);
+        site.time.spend(async { tokio::join!(life, shown_later) });
+        let verdict = site.verdict();
+        assert!(
+            verdict.is_clean(),
+            "{trigger}: {verdict}\n{}",
+            site.output()
+        );
+        let said = "Microsoft does not keep to the window";
+        assert!(site.output().contains(said), "{trigger}: {}", site.output());
+    }
+}
+
 /// How many requests there were, and the most in 10 seconds.
 fn requests(site: &Site) -> (usize, usize) {
     let all = [Endpoint::Graph, Endpoint::Report].map(|one| site.emulator.requests(one));
@@ -180,8 +252,9 @@ fn requests(site: &Site) -> (usize, usize) {
     (all.len(), at_once.max().unwrap_or(0))
 }
 
-/// Requests of a trigger in these two hours and a quarter when links work: about 280, and 7 in 10 seconds.
-/// The pauses after a failure are drawn, so that those of links that fail for ever come to 2700 to 3300.
+/// Requests of a trigger in these two hours and a quarter when links work: about 280, and 7 in 10
+/// seconds. The pauses after a failure are drawn, so that those of links that fail for ever come to
+/// 2700 to 3300.
 const TOTAL: usize = 4000;
 const AT_ONCE: usize = 45;
 

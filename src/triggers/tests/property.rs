@@ -96,8 +96,8 @@ const SMALL: &str = r#"{
     ]
 }"#;
 
-/// Both services are down for the whole first life, which lasts an hour: what it was to read is read by
-/// the second.
+/// Both services are down for the whole first life, which lasts an hour: what it was to read is
+/// read by the second.
 const DOWN_AT_FIRST: &str = r#"{
     "version": 1,
     "traffic": { "seed": 5, "rate": 0.0, "backlog": { "span": 7000, "rows": 40 } },

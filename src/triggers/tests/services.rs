@@ -204,7 +204,8 @@ fn what_passes_by_itself_changes_nothing() {
     }
 }
 
-/// Without an answer of Graph nothing is changed: the service may be back, and what is missing is said.
+/// Without an answer of Graph nothing is changed: the service may be back, and what is missing is
+/// said.
 #[test]
 fn without_an_answer_of_graph_the_service_stays() {
     type Change = fn(&mut Settings);

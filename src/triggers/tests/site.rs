@@ -8,7 +8,9 @@ use std::{
 
 use base::{Clock, http::Http};
 use chrono::DateTime;
-use emulator::{Damage, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Verdict};
+use emulator::{
+    Damage, Discretion, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Verdict,
+};
 use sekoia::{Console, Directories, Environment, Host, run_on};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -159,6 +161,10 @@ impl Site {
     /// Another setting of the trigger from the next life on.
     pub(super) fn set(&mut self, name: &str, value: Value) {
         self.settings[name] = value;
+        let settings = self.settings.as_object().unwrap();
+        let discretion = Discretion::of_trigger(settings).unwrap();
+        self.emulator
+            .configure(|settings| settings.discretion = discretion);
     }
 
     /// A file of the state.

@@ -109,7 +109,7 @@ fn a_service_principal_that_comes_hours_later_is_waited_for() {
     assert!(!site.output().contains("CRITICAL"), "{}", site.output());
 }
 
-/// What an operator wants to see of a day: the mark follows the clock.
+/// What an operator wants to see of a day: the checkpoint follows the clock.
 #[test]
 fn a_quiet_day_costs_one_request_a_minute() {
     let site = Site::new(GRAPH, &Scenario::new(Traffic::default()));
@@ -118,8 +118,8 @@ fn a_quiet_day_costs_one_request_a_minute() {
     assert!((1_430..=1_450).contains(&asked), "{asked}");
     let state = std::fs::read(site.data.path().join("data/context.json")).unwrap();
     let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
-    let mark = state["most_recent_date_requested"].as_str().unwrap();
-    let mark = mark.parse::<DateTime<Utc>>().unwrap();
-    let behind = site.time.now() - mark;
+    let checkpoint = state["most_recent_date_requested"].as_str().unwrap();
+    let checkpoint = checkpoint.parse::<DateTime<Utc>>().unwrap();
+    let behind = site.time.now() - checkpoint;
     assert!(behind <= TimeDelta::minutes(7), "{behind}");
 }

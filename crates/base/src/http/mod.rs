@@ -8,7 +8,6 @@ mod connections;
 mod error;
 mod proxy;
 mod reason;
-mod retry;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -23,7 +22,6 @@ pub use self::{
     error::{HttpError, HttpErrorKind, SetupError},
     proxy::Via,
     reason::Reason,
-    retry::{Backoff, drawn, retry_after},
 };
 
 /// A request with its whole body.

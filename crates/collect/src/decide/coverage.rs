@@ -1,12 +1,13 @@
 //! What of the timeline has been read, and when: intervals, not one date.
 //!
-//! The timeline runs from a floor, before which nothing is left to do, to the live edge, behind
+//! The timeline runs from a floor, before which nothing is left to do, to the live edge, after
 //! which nothing has been asked for yet. Between the two it is a sequence of [`Stretch`]es without
 //! gaps, each missing, settling or final.
 
 mod backfill;
 mod intervals;
 mod lost;
+mod stretches;
 pub(crate) mod windows;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -34,7 +35,8 @@ const MOST_SKIPPED: usize = 50;
 pub enum Phase {
     /// Never read to the end.
     Missing,
-    /// Never read to the end either, but only a backfill asks for it: the mark does not wait for it.
+    /// Never read to the end either, but only a backfill asks for it: the checkpoint does not wait
+    /// for it.
     Wanted,
     /// Read, for the last time by a query that began at this instant; rows may still surface.
     Settling(DateTime<Utc>),
@@ -81,7 +83,7 @@ pub struct Coverage {
     /// Why they count as lost, and when they were asked for last.
     #[serde(default)]
     losses: Vec<Loss>,
-    /// Behind the origin, what nobody has asked for: it lies between backfills and the rest. Oldest
+    /// After the origin, what nobody has asked for: it lies between backfills and the rest. Oldest
     /// first.
     #[serde(default)]
     unasked: Vec<Window>,
@@ -134,7 +136,7 @@ impl Coverage {
     }
 
     /// Everything received before it has been read at least once: the oldest missing instant.
-    pub fn mark(&self) -> DateTime<Utc> {
+    pub fn checkpoint(&self) -> DateTime<Utc> {
         self.missing()
             .next()
             .map_or_else(|| self.edge(), |window| window.start())
@@ -145,7 +147,7 @@ impl Coverage {
         &self.stretches
     }
 
-    /// The stretches behind the live edge that were never read to the end, oldest first.
+    /// The stretches before the live edge that were never read to the end, oldest first.
     pub fn missing(&self) -> impl Iterator<Item = Window> {
         let missing = self.stretches.iter();
         missing
@@ -213,13 +215,13 @@ impl Coverage {
         }
     }
 
-    /// What lies behind `now` has not happened yet, and is not missing.
+    /// What lies after `now` has not happened yet, and is not missing.
     pub fn retract(&mut self, now: DateTime<Utc>) {
         self.cut_off(now, |phase| matches!(phase, Phase::Missing | Phase::Wanted));
     }
 
-    /// What lies after `now` has not happened yet, also when it counts as read. What is taken back; none
-    /// when there is nothing, or so little that it will soon have happened.
+    /// What lies after `now` has not happened yet, also when it counts as read. What is taken back;
+    /// none when there is nothing, or so little that it will soon have happened.
     pub fn retract_all(&mut self, now: DateTime<Utc>) -> Option<Window> {
         let taken_back = Window::new(now, self.edge())?;
         if taken_back.span() <= AHEAD {
@@ -248,15 +250,15 @@ impl Coverage {
         self.ask(window, Phase::Missing);
     }
 
-    /// Somebody has moved the position on to `mark`: what was not read before it, and no backfill
-    /// asks for, is not read.
-    pub fn skip_by_position(&mut self, mark: DateTime<Utc>) {
-        let ahead = Window::new(self.edge(), mark);
-        let unread = self.missing().filter(|window| window.start() < mark);
+    /// Somebody has moved the position on to `checkpoint`: what was not read before it, and no
+    /// backfill asks for, is not read.
+    pub fn skip_by_position(&mut self, checkpoint: DateTime<Utc>) {
+        let ahead = Window::new(self.edge(), checkpoint);
+        let unread = self.missing().filter(|window| window.start() < checkpoint);
         let unread =
-            unread.filter_map(|window| Window::new(window.start(), window.end().min(mark)));
+            unread.filter_map(|window| Window::new(window.start(), window.end().min(checkpoint)));
         let skipped: Vec<Window> = unread.chain(ahead).collect();
-        self.delivered_before(mark);
+        self.delivered_before(checkpoint);
         for window in skipped {
             self.skipped = with(&self.skipped, window);
         }
@@ -270,16 +272,16 @@ impl Coverage {
         &self.skipped
     }
 
-    /// Another module has delivered everything before `mark` that no backfill asks for.
-    fn delivered_before(&mut self, mark: DateTime<Utc>) {
+    /// Another module has delivered everything before `checkpoint` that no backfill asks for.
+    fn delivered_before(&mut self, checkpoint: DateTime<Utc>) {
         let start = self.floor;
-        self.reach(mark);
-        let all = Window::new(start, mark);
+        self.reach(checkpoint);
+        let all = Window::new(start, checkpoint);
         let theirs = all.map(|all| without(&[all], self.wanted()));
         for window in theirs.into_iter().flatten() {
             self.paint(window, Phase::Final, 0.0);
         }
-        self.memory = self.memory.max(mark);
+        self.memory = self.memory.max(checkpoint);
     }
 
     /// Nobody asks for what lies between the edge and `start`.
@@ -291,7 +293,7 @@ impl Coverage {
         }
     }
 
-    /// A window is to be read as this phase says, also when it lies before the origin or behind the
+    /// A window is to be read as this phase says, also when it lies before the origin or after the
     /// edge.
     fn ask(&mut self, window: Window, phase: Phase) {
         if let Some(before) = Window::new(window.start(), self.floor) {
@@ -365,79 +367,6 @@ impl Coverage {
         }
         given_up
     }
-
-    /// Gives a window a phase of its own.
-    fn paint(&mut self, window: Window, phase: Phase, rows: f64) {
-        // What lies before the floor is done.
-        let Some(window) = Window::new(window.start().max(self.floor), window.end()) else {
-            return;
-        };
-        let before = Window::new(self.floor, window.start());
-        let after = Window::new(window.end(), self.edge());
-        let side = |side: Option<Window>| {
-            let parts = self.stretches.iter();
-            parts.filter_map(move |one| one.within(side?))
-        };
-        let mut painted: Vec<Stretch> = side(before).collect();
-        painted.push(Stretch {
-            window,
-            phase,
-            rows,
-        });
-        painted.extend(side(after));
-        self.stretches = painted;
-        self.tidy();
-    }
-
-    /// Merges neighbors of one kind, raises the floor over what is final, and keeps within bounds.
-    fn tidy(&mut self) {
-        let mut merged: Vec<Stretch> = Vec::with_capacity(self.stretches.len());
-        for stretch in self.stretches.drain(..) {
-            match merged.last_mut() {
-                Some(last) if last.phase == stretch.phase => join(last, &stretch, stretch.phase),
-                _ => merged.push(stretch),
-            }
-        }
-        if let Some(first) = merged.first()
-            && first.phase == Phase::Final
-        {
-            self.floor = first.window.end();
-            merged.remove(0);
-        }
-        if merged.len() > MOST_STRETCHES {
-            merged = halved(merged);
-        }
-        self.stretches = merged;
-    }
-}
-
-/// Merges pairs of settling neighbors, which are then read again as early as the earlier of them.
-fn halved(stretches: Vec<Stretch>) -> Vec<Stretch> {
-    let mut merged: Vec<Stretch> = Vec::with_capacity(stretches.len());
-    let mut mergeable = false;
-    for stretch in stretches {
-        match (merged.last_mut(), stretch.phase) {
-            (Some(last), Phase::Settling(read)) if mergeable => {
-                if let Phase::Settling(before) = last.phase {
-                    join(last, &stretch, Phase::Settling(before.min(read)));
-                    mergeable = false;
-                    continue;
-                }
-                merged.push(stretch);
-            }
-            // What differs in kind stays apart: a missing stretch counts as much as any other, and
-            // there are only as many as there were stops.
-            _ => merged.push(stretch),
-        }
-        mergeable = true;
-    }
-    merged
-}
-
-fn join(last: &mut Stretch, next: &Stretch, phase: Phase) {
-    last.window = Window::new(last.window.start(), next.window.end()).unwrap_or(last.window);
-    last.rows += next.rows;
-    last.phase = phase;
 }
 
 /// A span in seconds, with their fraction.

@@ -1,10 +1,11 @@
 //! What must be known before an act that cannot be taken back: pure, and told the time.
 //!
-//! Six acts cannot be taken back: to call a time lost, to move the mark, to forget a key, to drop an
-//! event, to ask no more, to change the service. The table in `docs/architecture.md` has the evidence of each. Here stands
-//! what is needed for the first: a time is called lost only when the source has refused it twice, long
-//! enough apart, has answered for another time between, and both clocks say that it is older than the
-//! source is documented to keep rows. What the source says of its reach only chooses what to ask next.
+//! Six acts cannot be taken back: to call a time lost, to move the checkpoint, to forget a key, to
+//! drop an event, to ask no more, to change the service. The table in `docs/evidence.md` has
+//! the evidence of each. Here stands what is needed for the first: a time is called lost only when
+//! the source has refused it twice, long enough apart, has answered for another time between, and
+//! both clocks say that it is older than the source is documented to keep rows. What the source
+//! says of its reach only chooses what to ask next.
 
 use std::time::Duration;
 

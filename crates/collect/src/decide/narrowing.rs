@@ -27,7 +27,7 @@ impl Narrowing {
     pub(crate) fn of(&mut self, lane: Lane) -> &mut Bound {
         match lane {
             Lane::Live => &mut self.live,
-            Lane::Settle | Lane::Backlog | Lane::Backfill => &mut self.past,
+            Lane::Settle | Lane::Backlog | Lane::Backfill | Lane::Verify => &mut self.past,
         }
     }
 }

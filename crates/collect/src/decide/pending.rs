@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rows::Window;
 
-use crate::{decide::evidence::Moment, known::BatchId};
+use crate::{Lane, decide::evidence::Moment, known::BatchId};
 
 /// Names a reading of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,13 +19,15 @@ pub(crate) struct PendingId(u64);
 pub(crate) struct Read {
     /// Rows it had.
     pub(crate) rows: u64,
-    /// When: what lies behind it had not happened yet.
+    /// When: what lies after it had not happened yet.
     pub(crate) until: Moment,
 }
 
 /// A window all of whose rows have been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Done {
+    /// What it was read for.
+    pub(crate) lane: Lane,
     pub(crate) window: Window,
     /// When its query began.
     pub(crate) began: Moment,
@@ -33,7 +35,7 @@ pub(crate) struct Done {
     pub(crate) read: Read,
 }
 
-/// The readings under way.
+/// The windows that are being read.
 #[derive(Debug, Default)]
 pub(crate) struct PendingWindows {
     last: u64,
@@ -42,6 +44,7 @@ pub(crate) struct PendingWindows {
 
 #[derive(Debug)]
 struct UnderWay {
+    lane: Lane,
     window: Window,
     began: Moment,
     /// Once it was read to its end.
@@ -52,10 +55,11 @@ struct UnderWay {
 
 impl PendingWindows {
     /// A window begins to be read.
-    pub(crate) fn begin(&mut self, window: Window, began: Moment) -> PendingId {
+    pub(crate) fn begin(&mut self, lane: Lane, window: Window, began: Moment) -> PendingId {
         self.last += 1;
         let id = PendingId(self.last);
         let under_way = UnderWay {
+            lane,
             window,
             began,
             read: None,
@@ -76,6 +80,15 @@ impl PendingWindows {
     pub(crate) fn carried_instead(&mut self, batch: BatchId, other: BatchId) {
         for reading in self.under_way.values_mut() {
             if reading.batches.contains(&batch) {
+                reading.batches.insert(other);
+            }
+        }
+    }
+
+    /// All rows of a batch are in another one from now on.
+    pub(crate) fn carried_on(&mut self, batch: BatchId, other: BatchId) {
+        for reading in self.under_way.values_mut() {
+            if reading.batches.remove(&batch) {
                 reading.batches.insert(other);
             }
         }
@@ -106,10 +119,16 @@ impl PendingWindows {
     fn take_done(&mut self) -> Vec<Done> {
         let done = self.under_way.iter().filter_map(|(id, reading)| {
             let read = reading.read.filter(|_| reading.batches.is_empty())?;
-            let UnderWay { window, began, .. } = *reading;
+            let UnderWay {
+                lane,
+                window,
+                began,
+                ..
+            } = *reading;
             Some((
                 *id,
                 Done {
+                    lane,
                     window,
                     began,
                     read,
@@ -161,46 +180,58 @@ mod tests {
 
     #[test]
     fn done_is_what_was_read_and_accepted_in_any_order() {
-        let mut readings = PendingWindows::default();
-        let first = readings.begin(window(0, 10), moment(20));
-        let second = readings.begin(window(10, 20), moment(20));
-        readings.carried_by(first, BatchId(1));
-        assert_eq!(readings.read(first, read(5)), [], "a batch is on its way");
-        assert_eq!(windows(&readings.read(second, read(0))), [window(10, 20)]);
-        let done = readings.accepted(BatchId(1));
+        let mut pending = PendingWindows::default();
+        let first = pending.begin(Lane::Live, window(0, 10), moment(20));
+        let second = pending.begin(Lane::Live, window(10, 20), moment(20));
+        pending.carried_by(first, BatchId(1));
+        assert_eq!(pending.read(first, read(5)), [], "a batch is on its way");
+        assert_eq!(windows(&pending.read(second, read(0))), [window(10, 20)]);
+        let done = pending.accepted(BatchId(1));
         let expected = Done {
+            lane: Lane::Live,
             window: window(0, 10),
             began: moment(20),
             read: read(5),
         };
         assert_eq!(done, [expected]);
-        assert_eq!(readings.accepted(BatchId(1)), [], "once");
+        assert_eq!(pending.accepted(BatchId(1)), [], "once");
     }
 
     #[test]
     fn a_window_waits_for_the_rows_that_stay_in_hand() {
-        let mut readings = PendingWindows::default();
-        let one = readings.begin(window(0, 10), moment(20));
-        readings.carried_by(one, BatchId(1));
-        let other = readings.begin(window(10, 20), moment(20));
-        readings.carried_by(other, BatchId(2));
-        readings.read(one, read(5));
-        readings.carried_instead(BatchId(1), BatchId(7));
-        assert_eq!(readings.accepted(BatchId(1)), []);
-        assert_eq!(windows(&readings.accepted(BatchId(7))), [window(0, 10)]);
-        readings.read(other, read(5));
-        assert_eq!(windows(&readings.accepted(BatchId(2))), [window(10, 20)]);
+        let mut pending = PendingWindows::default();
+        let one = pending.begin(Lane::Live, window(0, 10), moment(20));
+        pending.carried_by(one, BatchId(1));
+        let other = pending.begin(Lane::Live, window(10, 20), moment(20));
+        pending.carried_by(other, BatchId(2));
+        pending.read(one, read(5));
+        pending.carried_instead(BatchId(1), BatchId(7));
+        assert_eq!(pending.accepted(BatchId(1)), []);
+        assert_eq!(windows(&pending.accepted(BatchId(7))), [window(0, 10)]);
+        pending.read(other, read(5));
+        assert_eq!(windows(&pending.accepted(BatchId(2))), [window(10, 20)]);
+    }
+
+    #[test]
+    fn a_window_waits_for_the_batch_that_a_row_has_come_into() {
+        let mut pending = PendingWindows::default();
+        let one = pending.begin(Lane::Live, window(0, 10), moment(20));
+        pending.carried_by(one, BatchId(1));
+        pending.read(one, read(5));
+        pending.carried_on(BatchId(1), BatchId(7));
+        assert_eq!(pending.accepted(BatchId(1)), []);
+        assert_eq!(windows(&pending.accepted(BatchId(7))), [window(0, 10)]);
     }
 
     #[test]
     fn rows_that_another_reading_carries_count() {
-        let mut readings = PendingWindows::default();
-        let wide = readings.begin(window(0, 10), moment(20));
-        readings.carried_by(wide, BatchId(1));
-        readings.abandon(wide);
-        let narrow = readings.begin(window(0, 5), moment(21));
-        readings.carried_by(narrow, BatchId(1));
-        assert_eq!(readings.read(narrow, read(1)), []);
-        assert_eq!(windows(&readings.accepted(BatchId(1))), [window(0, 5)]);
+        let mut pending = PendingWindows::default();
+        let wide = pending.begin(Lane::Live, window(0, 10), moment(20));
+        pending.carried_by(wide, BatchId(1));
+        pending.abandon(wide);
+        let narrow = pending.begin(Lane::Live, window(0, 5), moment(21));
+        pending.carried_by(narrow, BatchId(1));
+        assert_eq!(pending.read(narrow, read(1)), []);
+        assert_eq!(windows(&pending.accepted(BatchId(1))), [window(0, 5)]);
     }
 }

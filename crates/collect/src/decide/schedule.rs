@@ -6,9 +6,11 @@
 //! first, in windows as wide as the source answers well. After all of these comes what a **backfill**
 //! asks for, in the same way.
 
+mod audits;
 mod cuts;
 mod next;
 mod outcome;
+mod spare;
 mod standing;
 
 use std::collections::BTreeSet;
@@ -72,7 +74,7 @@ const COARSE: f64 = 2.0;
 pub struct ScheduleSettings {
     /// Time between two queries at the live edge.
     pub frequency: TimeDelta,
-    /// How far behind now the live edge is kept.
+    /// How far before now the live edge is kept.
     pub delay: TimeDelta,
     /// How long after its reception a row may surface or change; zero to read everything once.
     pub settle_time: TimeDelta,
@@ -99,6 +101,8 @@ pub enum Lane {
     Backlog,
     /// What a person asks for besides.
     Backfill,
+    /// What is read once more to show that nothing of it is missing.
+    Verify,
 }
 
 impl Lane {
@@ -109,12 +113,13 @@ impl Lane {
             Self::Settle => "settle",
             Self::Backlog => "backlog",
             Self::Backfill => "backfill",
+            Self::Verify => "verify",
         }
     }
 
     /// Whether it reads what was never read, in windows as wide as the source answers well.
     const fn is_past(self) -> bool {
-        matches!(self, Self::Backlog | Self::Backfill)
+        matches!(self, Self::Backlog | Self::Backfill | Self::Verify)
     }
 }
 
@@ -141,7 +146,15 @@ pub struct Schedule {
     /// What cannot be read lies in these windows: they are searched with settling's part of the quota.
     suspects: Vec<Window>,
     budget: Budget,
+    /// Whether nobody needed the rest of the quota when a window of settling was chosen last.
+    is_spare: bool,
+    /// When the source wished for fewer requests last, or failed.
+    restrained: Option<DateTime<Utc>>,
+    /// Whether nothing further of the past is begun for now.
+    holds_past: bool,
     scope: Scope,
+    /// What a verification has not read yet, oldest first.
+    audits: Vec<Window>,
 }
 
 /// A window was read to its end, and its rows are accepted.
@@ -151,7 +164,7 @@ pub struct Completed {
     pub window: Window,
     /// When its query began.
     pub began: DateTime<Utc>,
-    /// The source's time when it was read: what lies behind had not happened yet.
+    /// The source's time when it was read: what lies after it had not happened yet.
     pub until: DateTime<Utc>,
     /// Rows it had.
     pub rows: u64,
@@ -166,6 +179,8 @@ enum Scope {
     Only(Window),
     /// What is left of a backfill.
     Rest,
+    /// Only what a verification asks for.
+    Audits,
 }
 
 impl Schedule {
@@ -186,7 +201,11 @@ impl Schedule {
             refusals: Refusals::new(settings.retention),
             suspects: Vec::new(),
             budget: Budget::of(settings.share),
+            is_spare: false,
+            restrained: None,
+            holds_past: false,
             scope: Scope::All,
+            audits: Vec::new(),
         }
     }
 
@@ -262,9 +281,16 @@ impl Schedule {
         received: DateTime<Utc>,
         seen: DateTime<Utc>,
     ) -> Option<TimeDelta> {
-        self.coverage.read_at(received)?;
-        self.lateness.observe(received, seen);
+        let before = self.coverage.read_at(received)?;
+        self.lateness.observe(received, before, seen);
         Some((seen - received).max(TimeDelta::zero()))
+    }
+
+    /// Another status of a row was seen at `seen`.
+    pub fn status_changed(&mut self, received: DateTime<Utc>, seen: DateTime<Utc>) {
+        if let Some(before) = self.coverage.read_at(received) {
+            self.lateness.changed(received, before, seen);
+        }
     }
 
     /// The part of the timeline around an instant that had not been read before; none when it had.
@@ -311,13 +337,6 @@ impl Schedule {
     /// How much of the timeline is held back because the source refuses it as too old.
     pub fn refused(&self) -> impl Iterator<Item = Window> {
         self.refusals.held()
-    }
-
-    /// A page was read.
-    pub fn paged(&mut self, lane: Lane) {
-        if lane == Lane::Settle {
-            self.budget.spend();
-        }
     }
 
     /// The newest rows of a window were read: learns how dense they lie.

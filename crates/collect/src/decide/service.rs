@@ -13,12 +13,14 @@
 //!
 //! An answer to one reader ends the pauses of all, but for what the source has asked for.
 
+mod pauses;
+
 use std::time::Duration;
 
-use base::http::{Backoff, drawn};
+use base::retry::Backoff;
 use tokio::time::Instant;
 
-use crate::Remedy;
+use crate::ErrorClass;
 
 /// As many requests in a row may stay without an answer before single ones find out when the source is
 /// back.
@@ -138,7 +140,7 @@ pub(crate) enum Asking {
 
 /// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct FailureVerdict {
     /// How long to wait.
     pub(crate) pause: Duration,
     /// Whether now is the time to call for help.
@@ -265,11 +267,16 @@ impl ServiceHealth {
     }
 
     /// A reader's request failed.
-    pub(crate) fn failed(&mut self, reader: usize, remedy: Remedy, now: Instant) -> Verdict {
+    pub(crate) fn failed(
+        &mut self,
+        reader: usize,
+        class: ErrorClass,
+        now: Instant,
+    ) -> FailureVerdict {
         self.failures = self.failures.saturating_add(1);
         self.failed = Some(now);
-        match remedy {
-            Remedy::Outage => self.silent = self.silent.saturating_add(1),
+        match class {
+            ErrorClass::Outage => self.silent = self.silent.saturating_add(1),
             // It has answered: it is not gone.
             _ => self.silent = 0,
         }
@@ -282,19 +289,19 @@ impl ServiceHealth {
             reader.contrary += u32::from(contradicted);
             reader.contrary >= STUBBORN
         });
-        let own = match remedy {
-            Remedy::Retry { after } => self.own_pause(reader, after, now, stubborn),
-            Remedy::Outage if stubborn => self.own_pause(reader, None, now, true),
-            Remedy::Outage if self.silent <= QUICK && self.gate.is_none() => {
+        let own = match class {
+            ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
+            ErrorClass::Outage if stubborn => self.own_pause(reader, None, now, true),
+            ErrorClass::Outage if self.silent <= QUICK && self.gate.is_none() => {
                 self.quick_pause(reader, now)
             }
-            Remedy::Person => self.slow_pause(reader, now),
+            ErrorClass::Person => self.slow_pause(reader, now),
             _ => Duration::ZERO,
         };
-        let all = match remedy {
-            Remedy::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
-            Remedy::Throttled { after } => self.throttled(after, now),
-            Remedy::Refused { heals } => {
+        let all = match class {
+            ErrorClass::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
+            ErrorClass::Throttled { after } => self.throttled(after, now),
+            ErrorClass::Refused { heals } => {
                 self.refused.get_or_insert(now);
                 self.refused_for_good = match heals {
                     true => None,
@@ -306,7 +313,7 @@ impl ServiceHealth {
             }
             _ => Duration::ZERO,
         };
-        Verdict {
+        FailureVerdict {
             pause: own.max(all),
             call: self.is_time_to_call(now),
         }
@@ -365,80 +372,6 @@ impl ServiceHealth {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.hold(now + pause, true);
         }
-    }
-
-    fn own_pause(
-        &mut self,
-        reader: usize,
-        after: Option<Duration>,
-        now: Instant,
-        is_firm: bool,
-    ) -> Duration {
-        let Some(reader) = self.readers.get_mut(reader) else {
-            return Duration::ZERO;
-        };
-        let pause = reader.own.next_pause(after);
-        reader.hold(now + pause, is_firm || after.is_some());
-        pause
-    }
-
-    fn quick_pause(&mut self, reader: usize, now: Instant) -> Duration {
-        let Some(reader) = self.readers.get_mut(reader) else {
-            return Duration::ZERO;
-        };
-        let pause = reader.quick.next_pause(None);
-        reader.hold(now + pause, false);
-        pause
-    }
-
-    fn slow_pause(&mut self, reader: usize, now: Instant) -> Duration {
-        let Some(reader) = self.readers.get_mut(reader) else {
-            return Duration::ZERO;
-        };
-        let pause = reader.slow.next_pause(None);
-        reader.hold(now + pause, true);
-        pause
-    }
-
-    fn outage(&mut self, now: Instant) -> Duration {
-        // A pause of another kind goes on.
-        if let Some(gate) = self.gate.filter(|gate| gate.kind != Kind::Outage)
-            && gate.until > now
-        {
-            return gate.until - now;
-        }
-        if let Some(left) = self.under_way(Kind::Outage, now) {
-            return left;
-        }
-        let (least, most) = if self.answers_lately(now) {
-            SINGLE
-        } else {
-            PROBING
-        };
-        self.shut(Kind::Outage, drawn(least, most), now)
-    }
-
-    fn throttled(&mut self, after: Option<Duration>, now: Instant) -> Duration {
-        if let Some(after) = after {
-            let until = now + after;
-            self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
-        }
-        // What had been sent before the pause does not make it grow.
-        let pause = self.under_way(Kind::Throttled, now);
-        let pause = pause.unwrap_or_else(|| self.throttled.next_pause(after));
-        self.shut(Kind::Throttled, pause, now)
-    }
-
-    /// How long a pause of all readers for this reason still lasts.
-    fn under_way(&self, kind: Kind, now: Instant) -> Option<Duration> {
-        let gate = self.gate.filter(|gate| gate.kind == kind)?;
-        (gate.until > now).then(|| gate.until - now)
-    }
-
-    fn shut(&mut self, kind: Kind, pause: Duration, now: Instant) -> Duration {
-        let until = now + pause;
-        self.gate = Some(Gate { until, kind });
-        pause
     }
 
     /// Whether everything has been refused long enough to call for help, once until something heals. A

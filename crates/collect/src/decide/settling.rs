@@ -36,6 +36,9 @@ pub(crate) struct Run {
     pub(crate) rows: f64,
     /// How long the most urgent part of it has waited, as a multiple of what it should: at least 1.
     pub(crate) overdue: f64,
+    /// How much news reading it may bring, late rows and other statuses: fit to be compared with that
+    /// of other runs.
+    pub(crate) news: f64,
     /// Whether its oldest part is to be read for the last time, and that is due: nothing is more
     /// urgent, as only the last reading makes sure that nothing is missing.
     pub(crate) last: bool,
@@ -87,6 +90,11 @@ pub(crate) fn runs(
 }
 
 impl Run {
+    /// How much news a request of it may bring, where a page has so many rows.
+    pub(crate) fn news_of_a_request(&self, page: f64) -> f64 {
+        self.news / (self.rows / page).ceil().max(1.0)
+    }
+
     /// As much of the run as has at most `rows` rows, from the end that is more urgent.
     pub(crate) fn at_most(&self, rows: f64) -> Window {
         let span = self.window.span();
@@ -106,7 +114,8 @@ impl Run {
 }
 
 /// The reading of instants of one zone of age, by one query.
-struct Reading {
+struct Reading<'a> {
+    lateness: &'a Lateness,
     read: DateTime<Utc>,
     now: DateTime<Utc>,
     zone: Window,
@@ -117,10 +126,10 @@ struct Reading {
     settle_time: TimeDelta,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     fn of(
         zone: usize,
-        lateness: &Lateness,
+        lateness: &'a Lateness,
         rhythm: Rhythm,
         read: DateTime<Utc>,
         now: DateTime<Utc>,
@@ -135,6 +144,7 @@ impl Reading {
             zone => read - begin(zone),
         };
         Some(Self {
+            lateness,
             read,
             now,
             zone: Window::new(oldest, newest)?,
@@ -175,8 +185,15 @@ impl Reading {
             window: part.window,
             rows: part.rows,
             overdue,
+            news: self.news(&part),
             last: overdue >= 1.0,
         })
+    }
+
+    /// What may have come to its rows since they were read.
+    fn news(&self, part: &Stretch) -> f64 {
+        let middle = part.window.start() + part.window.span() / 2;
+        part.rows * self.lateness.news(self.read - middle, self.now - middle)
     }
 
     /// What is to be read again, and not for the last time.
@@ -193,6 +210,7 @@ impl Reading {
             window: part.window,
             rows: part.rows,
             overdue: seconds(waited) / seconds(allowed.max(TimeDelta::milliseconds(1))),
+            news: self.news(&part),
             last: false,
         })
     }
@@ -208,6 +226,7 @@ fn add(runs: &mut Vec<Run>, part: Run, coverage: &Coverage, rhythm: Rhythm) {
     {
         last.window = window;
         last.rows += between + part.rows;
+        last.news += part.news;
         last.overdue = last.overdue.max(part.overdue);
         last.last |= part.last;
         return;
@@ -250,10 +269,14 @@ fn without(run: Run, busy: &[Window]) -> Vec<Run> {
                 let before =
                     Window::new(part.window.start(), window.start().min(part.window.end()));
                 let after = Window::new(window.end().max(part.window.start()), part.window.end());
-                [before, after].into_iter().flatten().map(move |rest| Run {
-                    window: rest,
-                    rows: part.rows * seconds(rest.span()) / seconds(part.window.span()),
-                    ..part
+                [before, after].into_iter().flatten().map(move |rest| {
+                    let left = seconds(rest.span()) / seconds(part.window.span());
+                    Run {
+                        window: rest,
+                        rows: part.rows * left,
+                        news: part.news * left,
+                        ..part
+                    }
                 })
             })
             .collect();

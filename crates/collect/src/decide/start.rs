@@ -6,6 +6,8 @@
 //! costs requests, and rows that are known are not sent again. So the earliest of what can be read
 //! counts, and only a person's wish, or the work of another module, moves the collection on.
 
+mod without;
+
 use std::fmt;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
@@ -16,7 +18,7 @@ use crate::{
     ledger::timeline::{Found, TIMELINE_FILE, Timeline},
 };
 
-/// A position may lie behind now by this: another machine's clock has written it.
+/// A position may lie after now by this: another machine's clock has written it.
 const LEEWAY: TimeDelta = TimeDelta::minutes(5);
 
 /// What the file with the position tells.
@@ -57,10 +59,10 @@ pub struct Terms {
     pub settle_time: TimeDelta,
 }
 
-/// Where the very first collection begins: `start_time` before its first start, which was `begun` by an
-/// earlier process when that has never come so far as to keep a position, else `started` by this one. What
-/// the source was down for is not skipped then. A clock that was wrong moves it by no more than the
-/// source's `reach` before `now`.
+/// Where the very first collection begins: `start_time` before its first start, which was `begun`
+/// by an earlier process when that has never come so far as to keep a position, else `started` by
+/// this one. What the source was down for is not skipped then. A clock that was wrong moves it by
+/// no more than the source's `reach` before `now`.
 pub fn first_collected(
     started: DateTime<Utc>,
     begun: DateTime<Utc>,
@@ -94,7 +96,7 @@ pub struct Remark {
 
 /// Where a collection stands at its start, and what there is to say about it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Start {
+pub struct StartDecision {
     /// What has been read.
     pub coverage: Coverage,
     /// How late rows are.
@@ -103,10 +105,10 @@ pub struct Start {
     pub remarks: Vec<Remark>,
 }
 
-impl Start {
+impl StartDecision {
     /// Goes on where the most cautious of the witnesses says.
     ///
-    /// What a wrong clock has left behind now, the source's time, is cut off, and nothing before it.
+    /// What a wrong clock has left after now, the source's time, is cut off, and nothing before it.
     pub fn new(witnesses: Witnesses, terms: Terms) -> Self {
         let Witnesses {
             position,
@@ -127,7 +129,7 @@ impl Start {
                 *at = terms.now.min(*at);
             }
             if let Found::Timeline(timeline) = &mut timeline {
-                timeline.mark = timeline.mark.min(comparable(terms.now));
+                timeline.checkpoint = timeline.checkpoint.min(comparable(terms.now));
             }
         }
         let start = Self::judged(timeline, position, copy, newest_known, terms);
@@ -209,7 +211,7 @@ impl Start {
         copy: Option<DateTime<Utc>>,
         terms: Terms,
     ) -> Self {
-        let kept = timeline.mark;
+        let kept = timeline.checkpoint;
         let copy = copy.map(comparable);
         let mut start = Self::of(timeline);
         let at = match position {
@@ -288,115 +290,16 @@ impl Start {
     /// There is a timeline of backfills, and no collection has begun by it.
     fn begin_after_backfills(timeline: Timeline, position: Position, terms: Terms) -> Self {
         let mut start = Self::of(timeline);
-        let mark = match position {
+        let checkpoint = match position {
             Position::At(at) => at,
             Position::Absent | Position::Unusable(_) => terms.first,
         };
-        start.coverage.begin(mark);
+        start.coverage.begin(checkpoint);
         match position {
-            Position::At(_) => start.going_on(mark),
-            Position::Absent => start.beginning(mark),
-            Position::Unusable(_) => start.beginning_instead(&position, mark),
+            Position::At(_) => start.going_on(checkpoint),
+            Position::Absent => start.beginning(checkpoint),
+            Position::Unusable(_) => start.beginning_instead(&position, checkpoint),
         }
-    }
-
-    /// There is no timeline, which `damage` explains; nothing is wrong without it.
-    fn without_timeline(
-        damage: Option<String>,
-        position: Position,
-        copy: Option<DateTime<Utc>>,
-        newest_known: Option<DateTime<Utc>>,
-        terms: Terms,
-    ) -> Self {
-        let again = |mark: DateTime<Utc>| {
-            let since = mark - terms.settle_time;
-            let mut coverage = Coverage::new(since);
-            coverage.reach(mark);
-            (since, Self::fresh(coverage))
-        };
-        let told = match (&position, copy) {
-            (Position::At(at), _) => Some(*at),
-            (_, copy) => copy.filter(|copy| *copy <= terms.now + LEEWAY),
-        };
-        let Some(mark) = told else {
-            return Self::without_position(damage, &position, newest_known, terms);
-        };
-        let mark = mark.min(terms.now);
-        let mut start = match damage {
-            None => Self::fresh(Coverage::new(mark)).going_on(mark),
-            Some(reason) => {
-                let (since, start) = again(mark);
-                start.saying(
-                    Weight::Warning,
-                    format!(
-                        "The file {TIMELINE_FILE} cannot be used ({reason}). The collection goes \
-                         on with rows received at {mark}, and those received since {since} are \
-                         read again: what is known is not sent again, and nothing is lost."
-                    ),
-                )
-            }
-        };
-        if !matches!(position, Position::At(_)) {
-            start = start.saying(
-                Weight::Error,
-                format!(
-                    "The saved position cannot be used ({position}). The collection goes on at \
-                     {mark}, as its copy tells, and not at {}, where a first collection would \
-                     begin.",
-                    terms.first
-                ),
-            );
-        }
-        start
-    }
-
-    /// Neither timeline nor position nor its copy can be used.
-    fn without_position(
-        damage: Option<String>,
-        position: &Position,
-        newest_known: Option<DateTime<Utc>>,
-        terms: Terms,
-    ) -> Self {
-        let first = terms.first;
-        if let Some(newest) = newest_known.filter(|newest| *newest <= terms.now) {
-            let since = newest - terms.settle_time;
-            let damage = damage.unwrap_or_default();
-            return Self::fresh(Coverage::new(since)).saying(
-                Weight::Error,
-                format!(
-                    "Neither the saved position ({position}) nor {TIMELINE_FILE} ({damage}) can be \
-                     used. The newest row that is known was received in the hour from {newest}: \
-                     the collection goes on with rows received at {since}, and not at {first}, \
-                     where a first collection would begin. What is known is not sent again; what \
-                     had not been read before {since} is read on request, with `message-trace \
-                     backfill`."
-                ),
-            );
-        }
-        let start = Self::fresh(Coverage::new(first));
-        match (position, damage) {
-            (Position::Absent, None) => start.beginning(first),
-            (position, _) => start.beginning_instead(position, first),
-        }
-    }
-
-    fn beginning(self, first: DateTime<Utc>) -> Self {
-        self.saying(
-            Weight::Info,
-            format!("No saved position: the collection begins with rows received at {first}."),
-        )
-    }
-
-    fn beginning_instead(self, position: &Position, first: DateTime<Utc>) -> Self {
-        self.saying(
-            Weight::Error,
-            format!(
-                "The saved position cannot be used ({position}), and nothing else tells how far \
-                 the collection had come: it begins with rows received at {first}, as far back as \
-                 `start_time` says. To go on elsewhere, stop the trigger, set the position to a \
-                 date such as 2026-05-04T09:00:00+00:00, and start it."
-            ),
-        )
     }
 
     fn of(timeline: Timeline) -> Self {
@@ -415,10 +318,10 @@ impl Start {
         }
     }
 
-    fn going_on(self, mark: DateTime<Utc>) -> Self {
+    fn going_on(self, checkpoint: DateTime<Utc>) -> Self {
         self.saying(
             Weight::Info,
-            format!("The collection goes on with rows received at {mark}."),
+            format!("The collection goes on with rows received at {checkpoint}."),
         )
     }
 
@@ -454,7 +357,7 @@ impl Moved {
 /// What this module wrote last into the timeline.
 fn kept(timeline: &Found) -> Option<DateTime<Utc>> {
     match timeline {
-        Found::Timeline(timeline) => Some(timeline.mark),
+        Found::Timeline(timeline) => Some(timeline.checkpoint),
         Found::Nothing | Found::Damaged(_) => None,
     }
 }
@@ -474,9 +377,9 @@ fn plausible(
     }
 }
 
-/// The mark with the digits that are kept of it.
-pub(crate) fn comparable(mark: DateTime<Utc>) -> DateTime<Utc> {
-    mark.trunc_subsecs(6)
+/// The checkpoint with the digits that are kept of it.
+pub(crate) fn comparable(checkpoint: DateTime<Utc>) -> DateTime<Utc> {
+    checkpoint.trunc_subsecs(6)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, Checkpoint, Sink, Source, Store, WaitsFor,
+    Activity, Busy, CheckpointStore, Sink, Source, Store, WaitsFor,
     engine::{Collector, Reader},
 };
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// What is being read, and what that waits for; `blocker` keeps a page from being taken in.
     pub(super) fn activity(&self, now: DateTime<Utc>, blocker: WaitsFor) -> Activity {
         let taken_in = self.taken_in.map(|(lane, window)| Busy {
@@ -25,6 +25,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             busy: taken_in.into_iter().chain(others).collect(),
             next: (is_live_idle && has_edge).then(|| self.schedule.due(now)),
             batches: self.outflow.batches(),
+            completing: self.completing.len(),
         }
     }
 

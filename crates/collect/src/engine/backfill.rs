@@ -1,104 +1,48 @@
 //! What a person asks for beside the collection, or instead of it.
 
-use std::{io, time::Duration};
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rows::Window;
-use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::{
-    Checkpoint, Event, Sink, Source, Store,
-    backfill::{Order, Phase, Progress, Trouble},
-    engine::{Collector, End, Lane},
+    CheckpointStore, Event, Sink, Source, Store,
+    backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork},
+    engine::{
+        Collector, End,
+        orders::{OrderUnderWay, is_over},
+    },
+    order::OrderPhase,
 };
-
-/// Progress is written at most this often.
-const TELLING: Duration = Duration::from_secs(1);
-
-/// New orders are looked for at most this often.
-const LOOKING: Duration = Duration::from_secs(5);
-
-/// The looks at orders.
-#[derive(Debug, Default)]
-pub(super) struct Orders {
-    looked: Option<Instant>,
-    /// The order that has ended, which is left to lie.
-    ended: Option<Uuid>,
-}
 
 /// A backfill under way.
 #[derive(Debug)]
 pub(super) struct Backfill {
-    pub(super) progress: Progress,
-    /// Since when this process works on it, and for how many seconds others did before.
-    since: Instant,
-    before: u64,
-    /// What was ordered.
-    order: Order,
+    pub(super) work: OrderUnderWay<BackfillWork>,
     /// Whether it was cancelled: only what has begun is read to its end.
     cancelled: bool,
-    /// When the progress was written last, and whether it has changed since.
-    told: Option<Instant>,
-    changed: bool,
 }
 
 impl Backfill {
-    /// What failed, or none since nothing does any more.
-    pub(super) fn is_in(&mut self, trouble: Option<Trouble>) {
-        self.changed |= self.progress.trouble != trouble;
-        self.progress.trouble = trouble;
-    }
-
     pub(super) fn lost(&mut self, window: Window) {
-        let lost = self.progress.range.intersection(window);
-        self.progress.lost += lost.map_or(0, |lost| lost.span().num_seconds());
-        self.changed = true;
-    }
-
-    /// What has become of its rows.
-    fn count(&mut self, accepted: usize, refused: usize) {
-        let progress = self.changed();
-        progress.accepted += accepted as u64;
-        progress.refused += refused as u64;
-    }
-
-    pub(super) fn changed(&mut self) -> &mut Progress {
-        self.changed = true;
-        &mut self.progress
-    }
-
-    /// How long until the progress is to be written; none when it has not changed.
-    fn due_in(&self) -> Option<Duration> {
-        let rested = self.told.map_or(TELLING, |told| told.elapsed());
-        self.changed.then(|| TELLING.saturating_sub(rested))
+        let counts = self.work.changed();
+        let lost = counts.range.intersection(window);
+        counts.lost += lost.map_or(0, |lost| lost.span().num_seconds());
     }
 }
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
-    /// Looks whether there is a new order, or an old one was cancelled.
-    pub(super) async fn look_for_order(&mut self) -> Result<(), End> {
-        let looked = self.orders.looked;
-        if looked.is_some_and(|looked| looked.elapsed() < LOOKING) {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// There is an order: a new one, one under way, or one that has ended.
+    pub(super) async fn backfill_found(
+        &mut self,
+        order: BackfillOrder,
+        known: Option<BackfillProgress>,
+    ) -> Result<(), End> {
+        if is_over(&mut self.orders.ended_backfill, &order, known.as_ref()) {
             return Ok(());
         }
-        self.orders.looked = Some(Instant::now());
-        let (order, known) = match self.found_order().await {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                // It is looked for again soon.
-                let pause = LOOKING;
-                self.tell(Event::StoreFailed {
-                    error: &error,
-                    pause,
-                });
-                return Ok(());
-            }
-        };
-        let under_way = self.backfill.as_ref().map(|one| one.progress.id);
+        let known = known.filter(|known| known.id == order.id);
+        let under_way = self.backfill.as_ref().map(|one| one.work.order.id);
         if under_way != Some(order.id) {
-            self.take_order(&order, known).await?;
+            self.take_order(order.clone(), known).await?;
         }
         if !order.cancelled {
             return Ok(());
@@ -107,28 +51,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return self.cancel().await;
         }
         // Nothing of it is in the timeline.
-        match self.backfill.take_if(|one| one.progress.asked == 0) {
+        match self
+            .backfill
+            .take_if(|one| one.work.progress.counts.asked == 0)
+        {
             Some(backfill) => Box::pin(self.end_before_begin(backfill)).await,
             None => Ok(()),
         }
-    }
-
-    /// An order that has not ended, and its progress if it has been begun.
-    async fn found_order(&mut self) -> io::Result<Option<(Order, Option<Progress>)>> {
-        let store = self.parts.store.as_ref();
-        let Some(order) = Order::load(store).await? else {
-            return Ok(None);
-        };
-        if self.orders.ended == Some(order.id) {
-            return Ok(None);
-        }
-        let known = Progress::load(store).await?;
-        let known = known.filter(|known| known.id == order.id);
-        if known.as_ref().is_some_and(Progress::has_ended) {
-            self.orders.ended = Some(order.id);
-            return Ok(None);
-        }
-        Ok(Some((order, known)))
     }
 
     /// So many rows of a batch were accepted, or will not be.
@@ -136,44 +65,46 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if let Some(backfill) = self.backfill.as_mut().filter(|_| counts)
             && accepted + refused > 0
         {
-            backfill.count(accepted, refused);
+            let counts = backfill.work.changed();
+            counts.accepted += accepted as u64;
+            counts.refused += refused as u64;
         }
     }
 
     /// An order that was cancelled before anything was read for it ends at once.
-    async fn end_before_begin(&mut self, backfill: Backfill) -> Result<(), End> {
-        let mut backfill = backfill;
-        let progress = &mut backfill.progress;
+    async fn end_before_begin(&mut self, mut backfill: Backfill) -> Result<(), End> {
+        let again = backfill.work.order.work.again;
+        let counts = backfill.work.changed();
         // Only a schedule that has begun knows which part would have been read.
         let unread = match self.has_begun() {
             true => {
                 let mut schedule = self.schedule.clone();
-                schedule.backfill(progress.range, backfill.order.again);
-                schedule.unread(progress.range).collect()
+                schedule.backfill(counts.range, again);
+                schedule.unread(counts.range).collect()
             }
-            false => vec![progress.range],
+            false => vec![counts.range],
         };
-        progress.measure(unread.into_iter());
-        progress.asked = progress.left;
+        counts.measure(unread.into_iter());
+        counts.asked = counts.left;
         self.backfill = Some(backfill);
-        self.ends(Phase::Cancelled).await
+        self.ends(OrderPhase::Cancelled).await
     }
 
     /// Takes a backfill up. Before the time is known, that is all: a person sees what is in the way.
-    async fn take_order(&mut self, order: &Order, known: Option<Progress>) -> Result<(), End> {
+    async fn take_order(
+        &mut self,
+        order: BackfillOrder,
+        known: Option<BackfillProgress>,
+    ) -> Result<(), End> {
         let now = self.time().now;
-        let progress = known.unwrap_or_else(|| Progress::new(order, order.range, now));
-        let is_untouched = progress.asked == 0;
+        let counts = BackfillCounts::new(order.range);
+        let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
+        let ends = order.cancelled && progress.counts.asked == 0;
         let backfill = Backfill {
-            since: Instant::now(),
-            before: progress.worked,
-            progress,
-            order: order.clone(),
+            work: OrderUnderWay::new(order, progress),
             cancelled: false,
-            told: None,
-            changed: false,
         };
-        if order.cancelled && is_untouched {
+        if ends {
             return Box::pin(self.end_before_begin(backfill)).await;
         }
         self.backfill = Some(backfill);
@@ -189,38 +120,41 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(mut backfill) = self.backfill.take() else {
             return Ok(());
         };
-        let (order, progress) = (&backfill.order, &mut backfill.progress);
-        let resumed = progress.asked > 0;
+        let OrderUnderWay {
+            order, progress, ..
+        } = &mut backfill.work;
+        let counts = &mut progress.counts;
+        let resumed = counts.asked > 0;
         if !resumed {
             let now = self.time().now;
-            let end = self.behind_the_live_edge(order.range.end(), now);
+            let end = self.up_to_the_live_edge(order.range.end(), now);
             let Some(range) = Window::new(order.range.start(), end) else {
                 return Ok(());
             };
-            progress.range = range;
-            progress.complete_until = range.start();
+            counts.range = range;
+            counts.complete_until = range.start();
         }
         // What was delivered for it stays so, even when the timeline had to be begun anew.
-        let rest = Window::new(progress.complete_until, progress.range.end());
+        let rest = Window::new(counts.complete_until, counts.range.end());
         if let Some(rest) = rest.filter(|_| !order.cancelled) {
-            self.schedule.backfill(rest, order.again && !resumed);
+            self.schedule.backfill(rest, order.work.again && !resumed);
         }
-        self.keep().await?;
-        progress.measure(self.schedule.unread(progress.range));
+        self.persist().await?;
+        counts.measure(self.schedule.unread(counts.range));
         if !resumed {
-            progress.asked = progress.left;
+            counts.asked = counts.left;
         }
         self.tell(Event::BackfillBegun {
-            range: progress.range,
+            range: counts.range,
             resumed,
         });
-        backfill.changed = true;
+        _ = backfill.work.changed();
         self.backfill = Some(backfill);
         self.settle_backfill().await
     }
 
-    /// A collection reads by itself what lies behind its live edge.
-    fn behind_the_live_edge(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    /// A collection reads by itself what lies after its live edge.
+    fn up_to_the_live_edge(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
         if self.schedule.is_collecting() {
             end.min(self.schedule.coverage().edge())
         } else {
@@ -237,7 +171,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         backfill.cancelled = true;
         let known = &self.known;
         self.schedule.give_up_backfill(|hour| known.holds(hour));
-        self.keep().await?;
+        self.persist().await?;
         self.settle_backfill().await
     }
 
@@ -246,93 +180,48 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };
-        let progress = &mut backfill.progress;
-        let before = progress.left;
-        let range = progress.range;
+        let counts = &mut backfill.work.progress.counts;
+        let (before, range) = (counts.left, counts.range);
         if backfill.cancelled {
             let wanted = self.schedule.coverage().wanted();
-            progress.measure(wanted.filter_map(|one| one.intersection(range)));
+            counts.measure(wanted.filter_map(|one| one.intersection(range)));
         } else {
-            progress.measure(self.schedule.unread(range));
+            counts.measure(self.schedule.unread(range));
         }
-        backfill.changed |= progress.left != before;
-        if progress.left > 0 {
+        let left = counts.left;
+        if left != before {
+            _ = backfill.work.changed();
+        }
+        if left > 0 {
             return self.tell_progress().await;
         }
         let phase = match backfill.cancelled {
-            true => Phase::Cancelled,
-            false => Phase::Done,
+            true => OrderPhase::Cancelled,
+            false => OrderPhase::Done,
         };
         self.ends(phase).await
     }
 
     /// The backfill has come to its end.
-    async fn ends(&mut self, phase: Phase) -> Result<(), End> {
+    async fn ends(&mut self, phase: OrderPhase) -> Result<(), End> {
         // Whoever reads that it has ended must find that kept.
-        self.keep_changes().await?;
+        self.persist_changes().await?;
         let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };
-        let progress = &mut backfill.progress;
-        progress.phase = phase;
-        progress.trouble = None;
-        backfill.changed = true;
-        backfill.told = None;
+        backfill.work.progress.phase = phase;
+        backfill.work.is_in(None);
+        backfill.work.hurry();
         self.tell_progress().await?;
-        if let Some(Backfill { progress, .. }) = self.backfill.take() {
-            self.orders.ended = Some(progress.id);
+        if let Some(Backfill { work, .. }) = self.backfill.take() {
+            self.orders.ended_backfill = Some(work.order.id);
             self.tell(Event::BackfillEnded {
-                progress: &progress,
+                progress: &work.progress,
             });
         }
-        if self.schedule.is_collecting() {
-            Ok(())
-        } else {
-            Err(End::Stopped)
+        match self.schedule.is_collecting() {
+            true => Ok(()),
+            false => Err(End::Stopped),
         }
-    }
-
-    /// How long until there is progress to write.
-    pub(super) fn until_told(&self) -> Option<Duration> {
-        self.backfill.as_ref()?.due_in()
-    }
-
-    /// Writes the last progress, at a stop.
-    pub(super) async fn tell_last_progress(&mut self) {
-        if let Some(backfill) = &mut self.backfill {
-            backfill.told = None;
-            backfill.changed = true;
-            // A stop does not wait for a store that cannot be written.
-            _ = self.tell_progress().await;
-        }
-    }
-
-    /// Writes the progress, now and then.
-    pub(super) async fn tell_progress(&mut self) -> Result<(), End> {
-        let now = self.time().now;
-        let Some(backfill) = &mut self.backfill else {
-            return Ok(());
-        };
-        if backfill.due_in() != Some(Duration::ZERO) {
-            return Ok(());
-        }
-        let next_request = self.readers.iter().filter_map(|reader| {
-            let lane = reader.read.as_ref().map(|read| read.lane);
-            let task = reader.asked_by().filter(|_| lane == Some(Lane::Backfill))?;
-            let leave = self.parts.source.leave_in(task)?;
-            Some(now + TimeDelta::from_std(leave).ok()?)
-        });
-        let next_request = next_request.min();
-        backfill.told = Some(Instant::now());
-        backfill.changed = false;
-        backfill.progress.at = now;
-        backfill.progress.next_request = next_request;
-        backfill.progress.worked = backfill.before + backfill.since.elapsed().as_secs();
-        let progress = backfill.progress.clone();
-        let mut backoff = crate::engine::persist::store_backoff();
-        while let Err(error) = progress.save(self.parts.store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        Ok(())
     }
 }

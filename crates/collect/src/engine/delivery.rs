@@ -3,59 +3,86 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use rows::{Page, RowRef, Window};
+use rows::{Page, RowRef, Window, privacy::Unhidden};
 use tokio::{task::JoinError, time::Instant};
 
 use crate::{
-    Checkpoint, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End, Lane, TURN, WindowRead, hand::Away},
+    CheckpointStore, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store, WaitsFor,
+    engine::{Collector, End, Lane, TURN, WindowRead, hand::Away, privacy::Leaving},
     event::{Novelty, PageCount},
-    known::{Admission, Filed},
+    known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
+    proof::Notes,
 };
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
 /// the intake get their rows a second time after the next start.
 const DRAIN: Duration = Duration::from_millis(2500);
 
+/// What is said of a row that no batch takes.
+pub(super) const TOO_LONG: &str = "it is longer than the intake accepts";
+
 /// Why a batch does not take a row.
 #[derive(Clone, Copy, Debug)]
 enum Obstacle {
     Full,
     TooLong,
+    /// It cannot be hidden.
+    Unhidden,
 }
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
-    /// Puts the rows of a page that are not known into batches. Whether there were any.
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// Takes a page in. Whether it had a row that nobody had seen before.
     pub(super) async fn take(
         &mut self,
         page: &Page<S::Link>,
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<bool, End> {
+        match read.lane {
+            Lane::Verify => Box::pin(self.take_for_proof(page, read)).await,
+            _ => self.take_new(page, read).await,
+        }
+    }
+
+    /// Puts the rows of a page that are not known into batches. Whether there were any.
+    pub(super) async fn take_new(
+        &mut self,
+        page: &Page<S::Link>,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) -> Result<bool, End> {
         self.look_for_strays();
+        self.parts.excluded.begin_page(read.began.time);
         let mut count = PageCount::default();
         let mut rows = page.rows();
-        while let Some((row, filed, obstacle)) = self.fill(&mut rows, read, &mut count) {
+        let mut leaving = Leaving::default();
+        while let Some((row, key_ref, obstacle)) =
+            self.fill(&mut rows, read, &mut count, &mut leaving)
+        {
             match obstacle {
-                Obstacle::Full => self.add_to_next(row, filed, read).await?,
-                Obstacle::TooLong => self.give_up(row, filed, read).await?,
+                Obstacle::Full => self.add_to_next(row, key_ref, read, &mut leaving).await?,
+                Obstacle::TooLong => self.give_up(leaving.text(&row), key_ref, read).await?,
+                Obstacle::Unhidden => self.withhold(&row, key_ref, read).await?,
             }
         }
         if count.sent() > 0 {
             read.draft.filled = Some(Instant::now());
         }
         read.pages += 1;
-        read.rows += page.len() as u64;
+        if !read.is_completing() {
+            read.rows += page.len() as u64;
+        }
         read.new += count.sent() as u64;
         if read.lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill
         {
-            backfill.changed().page(count);
+            backfill.work.changed().page(count);
         }
         self.tell(Event::PageRead {
             lane: read.lane,
             count,
         });
+        self.tell_excluded().await;
+        self.tell_unknown();
         self.remember_strays(read.window).await?;
         Ok(count.sent() > 0)
     }
@@ -67,44 +94,67 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         rows: &mut impl Iterator<Item = RowRef<'a>>,
         read: &mut WindowRead<S::Link, K::Batch>,
         count: &mut PageCount,
-    ) -> Option<(RowRef<'a>, Filed, Obstacle)> {
+        leaving: &mut Leaving,
+    ) -> Option<(RowRef<'a>, KeyRef, Obstacle)> {
         let (otherwise, carrier) = (read.draft.otherwise, read.draft.id);
         // Rows in it are new without looking further.
         let mut unread = None;
+        let excludes = self.parts.excluded.has_rules();
         for mut row in rows {
+            if excludes && self.excludes(&row, read, count) {
+                continue;
+            }
             let received = row.received;
-            let admission = if received.is_some_and(|received| read.window.contains(received)) {
+            let decision = if received.is_some_and(|received| read.window.contains(received)) {
                 self.known.admit(row.key, received, otherwise, carrier)
             } else {
                 match self.admit_outside(&mut row, read) {
-                    Some(admission) => admission,
+                    Some(decision) => decision,
                     None => continue,
                 }
             };
-            let filed = match admission {
-                Admission::Delivered => {
+            let key_ref = match decision {
+                DedupDecision::Delivered => {
                     count.known += 1;
                     continue;
                 }
-                Admission::OnItsWay(batch) => {
+                DedupDecision::OnItsWay(batch) => {
                     self.pending.carried_by(read.id, batch);
                     count.known += 1;
                     continue;
                 }
-                Admission::New(filed) => {
-                    count.add(self.novelty(&row, read, &mut unread));
-                    filed
+                DedupDecision::New(key_ref) => {
+                    let novelty = self.novelty(&row, read, &mut unread);
+                    if novelty == Novelty::Late {
+                        self.ledger
+                            .proof
+                            .note(key_ref.hour, |notes| notes.late += 1);
+                    }
+                    count.add(novelty);
+                    key_ref
                 }
-                Admission::Changed(filed) => {
+                DedupDecision::Changed(key_ref) => {
                     count.add(Novelty::Changed);
-                    filed
+                    self.ledger.proof.changed(key_ref);
+                    if let Some(received) = received {
+                        self.schedule.status_changed(received, read.began.time);
+                    }
+                    key_ref
                 }
             };
-            match self.push(&row, read) {
-                Pushed::Added => self.added(&row, filed, read),
-                Pushed::Full => return Some((row, filed, Obstacle::Full)),
-                Pushed::TooLong => return Some((row, filed, Obstacle::TooLong)),
+            if self.details.is_some() && self.waits_for_details(&row, key_ref, read, leaving) {
+                continue;
             }
+            let obstacle = match self.push(&row, read, leaving) {
+                Ok(Pushed::Added) => {
+                    self.added(&row, key_ref, read);
+                    continue;
+                }
+                Ok(Pushed::Full) => Obstacle::Full,
+                Ok(Pushed::TooLong) => Obstacle::TooLong,
+                Err(Unhidden) => Obstacle::Unhidden,
+            };
+            return Some((row, key_ref, obstacle));
         }
         None
     }
@@ -120,6 +170,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(received) = row.received else {
             return Novelty::New;
         };
+        if let Some(novelty) = self.explained(row.key, received) {
+            return novelty;
+        }
         if !unread.is_some_and(|unread| unread.contains(received)) {
             if let Some(lateness) = self.schedule.first_seen(received, read.began.time) {
                 self.tell(Event::FirstSeen { lateness });
@@ -137,12 +190,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 
     /// A row is in the draft now.
     #[inline]
-    fn added(&mut self, row: &RowRef<'_>, filed: Filed, read: &mut WindowRead<S::Link, K::Batch>) {
+    fn added(
+        &mut self,
+        row: &RowRef<'_>,
+        key_ref: KeyRef,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) {
         let draft = &mut read.draft;
         if draft.rows.is_empty() {
             self.pending.carried_by(read.id, draft.id);
         }
-        draft.rows.push(filed);
+        draft.rows.push(key_ref);
         draft.newest = draft.newest.max(row.received);
     }
 
@@ -150,60 +208,76 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     async fn add_to_next(
         &mut self,
         row: RowRef<'_>,
-        filed: Filed,
+        key_ref: KeyRef,
         read: &mut WindowRead<S::Link, K::Batch>,
+        leaving: &mut Leaving,
     ) -> Result<(), End> {
         if !read.draft.rows.is_empty() {
             let next = self.outflow.draft(read.lane, read.window);
-            self.known.carry_instead(filed, read.draft.id, next.id);
+            self.known.carry_instead(key_ref, read.draft.id, next.id);
             let full = std::mem::replace(&mut read.draft, next);
             self.send(full).await?;
-            if self.push(&row, read) == Pushed::Added {
-                self.added(&row, filed, read);
-                return Ok(());
+            match self.push(&row, read, leaving) {
+                Ok(Pushed::Added) => {
+                    self.added(&row, key_ref, read);
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(Unhidden) => return self.withhold(&row, key_ref, read).await,
             }
         }
-        self.give_up(row, filed, read).await
+        self.give_up(leaving.text(&row), key_ref, read).await
     }
 
     /// Takes a row in hand that is too long for a batch.
     async fn give_up(
         &mut self,
-        row: RowRef<'_>,
-        filed: Filed,
+        event: String,
+        key_ref: KeyRef,
         read: &WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
         let given_up = GivenUp {
-            event: row.text().into_owned(),
-            reason: "it is longer than the intake accepts".to_owned(),
+            event,
+            reason: TOO_LONG.to_owned(),
             fits: Some(self.parts.sink.longest_event()),
         };
         match Box::pin(self.put_away(given_up)).await? {
             Away::Kept => {
-                self.known.give_up(filed, read.draft.id);
+                let dead = |notes: &mut Notes| notes.dead_letters += 1;
+                self.ledger.proof.note(key_ref.hour, dead);
+                self.known.give_up(key_ref, read.draft.id);
                 self.count_for_backfill(read.draft.for_backfill, 0, 1);
-                self.remember(vec![filed]).await
+                self.remember(vec![key_ref]).await
             }
             Away::InHand(event) => {
                 let id = self.outflow.next_id();
-                self.known.carry_instead(filed, read.draft.id, id);
+                self.known.carry_instead(key_ref, read.draft.id, id);
                 self.pending.carried_by(read.id, id);
                 self.outflow
-                    .insist(id, vec![filed], event, read.draft.for_backfill);
+                    .insist(id, vec![key_ref], event, read.draft.for_backfill);
                 Ok(())
             }
         }
     }
 
     #[inline]
-    fn push(&self, row: &RowRef<'_>, read: &mut WindowRead<S::Link, K::Batch>) -> Pushed {
+    fn push(
+        &mut self,
+        row: &RowRef<'_>,
+        read: &mut WindowRead<S::Link, K::Batch>,
+        leaving: &mut Leaving,
+    ) -> Result<Pushed, Unhidden> {
+        let json = match &mut self.parts.privacy {
+            None => row.json,
+            Some(privacy) => leaving.hide(row, privacy)?,
+        };
         let batch = &mut read.draft.batch;
         let batch = batch.get_or_insert_with(|| self.parts.sink.batch());
-        batch.push(row.json)
+        Ok(batch.push(json))
     }
 
-    /// How long until a batch that is not full is to leave; none when there is none, or no room for one
-    /// more on its way.
+    /// How long until a batch that is not full is to leave; none when there is none, or no room for
+    /// one more on its way.
     pub(super) fn until_lingering(&self) -> Option<Duration> {
         if !self.has_room() {
             return None;
@@ -234,7 +308,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         Ok(())
     }
 
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.outflow.has_room(self.ledger.waiting())
     }
 
@@ -290,8 +364,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         self.outflow.abort();
         // A store that fails now is not waited for.
-        if self.journal_accepted().await.is_ok() && self.keep_changes().await.is_ok() {
+        if self.journal_accepted().await.is_ok() && self.persist_changes().await.is_ok() {
             _ = self.sync().await;
         }
+        _ = self
+            .ledger
+            .proof
+            .write_notes(self.parts.store.as_ref())
+            .await;
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    Checkpoint, Event, Lane, Sink, Source, SourceError, Store,
-    backfill::Trouble,
+    CheckpointStore, Event, Lane, Sink, Source, SourceError, Store,
     engine::{ALMOST_AT_ONCE, Collector, End},
+    order::Trouble,
     reader::WindowRead,
 };
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A request failed: the reader pauses, and others with it.
     pub(super) async fn failed(
         &mut self,
@@ -49,12 +49,10 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     /// A reader pauses after a failure, and it is told.
     pub(super) fn pause_after(&mut self, reader: usize, error: &SourceError) {
         self.last_failed = reader;
-        let verdict = self.service.failed(reader, error.remedy, Instant::now());
-        let person = error.remedy.needs_a_person();
-        if let Some(backfill) = &mut self.backfill {
-            let sentence = error.sentence.clone();
-            backfill.is_in(Some(Trouble { sentence, person }));
-        }
+        let verdict = self.service.failed(reader, error.class, Instant::now());
+        let person = error.class.needs_a_person();
+        let sentence = error.sentence.clone();
+        self.orders_are_in(Some(Trouble { sentence, person }));
         self.tell_failure(error, verdict.pause, person);
         self.call(verdict.call, &error.sentence);
     }

@@ -2,11 +2,12 @@
 //! windows stay open.
 
 use crate::{
-    Checkpoint, Event, GivenUp, HeldEvents as _, Sink, Source, Store,
+    CheckpointStore, Event, GivenUp, HeldEvents as _, Sink, Source, Store,
     engine::{Collector, End},
-    known::{BatchId, Filed},
+    known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     outflow::Delivery,
+    proof::Notes,
 };
 
 /// Where an event is that will not be accepted.
@@ -17,7 +18,7 @@ pub(super) enum Away<H> {
     InHand(H),
 }
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes in what became of a batch, or of events in hand.
     pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Result<(), End> {
         let Delivery {
@@ -31,7 +32,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(receipt) = receipt else {
             return Ok(());
         };
-        let mut left: Vec<Option<Filed>> = rows.into_iter().map(Some).collect();
+        let mut left: Vec<Option<KeyRef>> = rows.into_iter().map(Some).collect();
         let mut given_up = Vec::new();
         for (range, events) in receipt.kept {
             let kept = left.get_mut(range).unwrap_or_default();
@@ -50,6 +51,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             match Box::pin(self.put_away(reason)).await? {
                 Away::Kept => {
                     refused += 1;
+                    let dead = |notes: &mut Notes| notes.dead_letters += 1;
+                    self.ledger.proof.note(row.hour, dead);
                     left.push(Some(row));
                 }
                 Away::InHand(other) => {
@@ -65,7 +68,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 newest,
             });
         }
-        self.known.arrived(id);
+        // From then on it is not on its way any more: until a restart knows its rows, no window that
+        // shows them is done.
         self.ledger
             .accepted(id, left.into_iter().flatten().collect());
         self.tell(Event::InHand {
@@ -78,7 +82,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn stays_in_hand(
         &mut self,
         batch: BatchId,
-        rows: Vec<Filed>,
+        rows: Vec<KeyRef>,
         events: K::InHand,
         for_backfill: bool,
     ) {

@@ -1,22 +1,20 @@
 //! What cannot be delivered goes to the dead letters.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
-use tokio::{
-    task::{JoinError, JoinSet},
-    time::Instant,
-};
+use rows::privacy::Unhidden;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::{
-    Checkpoint, Event, Sink, Source, Store,
+    CheckpointStore, Event, Sink, Source, Store,
     engine::{Collector, End, persist},
     letters::{
-        Keeping, Undelivered,
-        order::{Order, Work},
+        Keeping, UNHIDDEN, Undelivered,
+        order::{LettersOrder, Work},
     },
 };
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Keeps what cannot be delivered. On return it is safe on the disk, so that it may count as
     /// dealt with; false when there is no room for it.
     pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Result<bool, End> {
@@ -50,13 +48,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 }
 
-/// New orders are looked for at most this often.
-const LOOKING: Duration = Duration::from_secs(5);
-
 /// What a person wants done with letters.
 #[derive(Debug, Default)]
-pub(super) struct Errands {
-    looked: Option<Instant>,
+pub(super) struct LetterWork {
     work: Option<Work>,
     /// The event that is on its way, with the id of its letter.
     pub(super) offers: JoinSet<Offered>,
@@ -65,39 +59,22 @@ pub(super) struct Errands {
 /// What the intake said to the event of a letter; none at a stop.
 pub(super) type Offered = (String, Option<Result<(), String>>);
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
-    /// Looks whether a person wants something done with letters, and does the next bit of it.
-    pub(super) async fn look_after_letters(&mut self) -> Result<(), End> {
-        if self.errands.work.is_none() {
-            let looked = self.errands.looked;
-            if looked.is_some_and(|looked| looked.elapsed() < LOOKING) {
-                return Ok(());
-            }
-            self.errands.looked = Some(Instant::now());
-            let store = Arc::clone(&self.parts.store);
-            let now = self.parts.clock.now();
-            let letters = &mut self.parts.letters;
-            let begun = async {
-                match Order::load(store.as_ref()).await? {
-                    Some(order) => Work::begin(order, letters, store.as_ref(), now)
-                        .await
-                        .map(Some),
-                    None => Ok(None),
-                }
-            };
-            match begun.await {
-                Ok(work) => self.errands.work = work,
-                // It is looked for again soon.
-                Err(error) => self.tell(Event::StoreFailed {
-                    error: &error,
-                    pause: LOOKING,
-                }),
-            }
-            if self.errands.work.is_some() {
-                self.go_on_with_letters().await?;
-            }
-        }
-        Ok(())
+impl LetterWork {
+    /// Whether an order is being carried out.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.work.is_some()
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// A person wants something done with letters. What cannot be begun is found again soon.
+    pub(super) async fn begin_with_letters(&mut self, order: LettersOrder) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let now = self.parts.clock.now();
+        let letters = &mut self.parts.letters;
+        let begun = Work::begin(order, letters, store.as_ref(), now).await;
+        self.letter_work.work = self.readable(begun.map(Some));
+        self.go_on_with_letters().await
     }
 
     /// Sends the event of the next letter.
@@ -105,7 +82,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let store = Arc::clone(&self.parts.store);
         let mut backoff = persist::store_backoff();
         let next = loop {
-            let Some(work) = &mut self.errands.work else {
+            let Some(work) = &mut self.letter_work.work else {
                 return Ok(());
             };
             let letters = &self.parts.letters;
@@ -121,12 +98,16 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         };
         self.tell(Event::Letters(self.parts.letters.stock()));
         let Some((id, event)) = next else {
-            self.errands.work = None;
+            self.letter_work.work = None;
             return Ok(());
         };
+        let event = self.leaving(event);
         let sink = Arc::clone(&self.parts.sink);
-        self.errands.offers.spawn(async move {
-            let answer = sink.offer(event.as_bytes()).await;
+        self.letter_work.offers.spawn(async move {
+            let answer = match event {
+                Ok(event) => sink.offer(event.as_bytes()).await,
+                Err(Unhidden) => Some(Err(UNHIDDEN.to_owned())),
+            };
             (id, answer)
         });
         Ok(())
@@ -143,7 +124,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         loop {
             let now = self.parts.clock.now();
             let letters = &mut self.parts.letters;
-            let Some(work) = &mut self.errands.work else {
+            let Some(work) = &mut self.letter_work.work else {
                 return Ok(());
             };
             match work

@@ -1,25 +1,25 @@
 //! Rows that were not received in the window that was asked for.
 //!
-//! Services look a little beyond a window. But there are rows that are shown for any window: without a
-//! date, or with one of long ago or of the far future; and a service that overlooks the bounds of a query
-//! shows everything it has. Each of these rows is delivered once.
+//! Services look a little beyond a window. But there are rows that are shown for any window:
+//! without a date, or with one of long ago or of the far future; and a service that overlooks the
+//! bounds of a query shows everything it has. Each of these rows is delivered once.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{RowRef, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Checkpoint, Event, Sink, Source, Store,
+    CheckpointStore, Event, Sink, Source, Store,
     engine::{Collector, End, WindowRead, persist},
-    known::{Admission, Filed},
+    known::{DedupDecision, KeyRef},
     reader::MARGIN,
 };
 
 /// Rows received later than this after now are not waited for: their hours would be kept until then.
 const FUTURE: TimeDelta = TimeDelta::days(1);
 
-/// While rows are shown that were not asked for, delivered rows are remembered for so much longer: a query
-/// without bounds shows this much of the past.
+/// While rows are shown that were not asked for, delivered rows are remembered for so much longer:
+/// a query without bounds shows this much of the past.
 const UNBOUNDED: TimeDelta = TimeDelta::hours(48);
 
 /// They are looked out for so long after one was seen.
@@ -49,7 +49,7 @@ pub(super) struct Strays {
     /// On the page at hand.
     count: usize,
     /// What is to be remembered for longer.
-    again: Vec<Filed>,
+    again: Vec<KeyRef>,
 }
 
 impl Strays {
@@ -72,18 +72,18 @@ impl Strays {
     }
 }
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Decides about a row that was not received in the window of its page. None when it is not looked
     /// at.
     ///
-    /// A row of a time that is still to be read, or read again, is remembered with that time. Any other
-    /// is filed under now, and its date says nothing.
+    /// A row of a time that is still to be read, or read again, is remembered with that time. Any
+    /// other is filed under now, and its date says nothing.
     #[cold]
     pub(super) fn admit_outside(
         &mut self,
         row: &mut RowRef<'_>,
         read: &WindowRead<S::Link, K::Batch>,
-    ) -> Option<Admission> {
+    ) -> Option<DedupDecision> {
         let coverage = self.schedule.coverage();
         let window = read.window;
         let near = Window::new(window.start() - MARGIN, window.end() + MARGIN);
@@ -93,8 +93,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             if near.is_some_and(|near| near.contains(received)) {
                 // Another module has delivered it, nobody has asked for it, or it is delivered and
                 // perhaps forgotten.
-                let admission = || self.known.admit(row.key, row.received, received, batch);
-                return (!is_done).then(admission);
+                let decision = || self.known.admit(row.key, row.received, received, batch);
+                return (!is_done).then(decision);
             }
             self.strays.seen(read.began.time);
             let is_past = received < coverage.floor() || is_done;
@@ -105,9 +105,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.strays.seen(read.began.time);
         }
         row.received = None;
-        let (admission, again) = self.known.admit_stray(row.key, read.began.time, batch);
+        let (decision, again) = self.known.admit_stray(row.key, read.began.time, batch);
         self.strays.again.extend(again);
-        Some(admission)
+        Some(decision)
     }
 
     /// Looks up until when such rows are looked out for, at a start.

@@ -6,13 +6,13 @@ use rows::Page;
 use tokio::time::Instant;
 
 use crate::{
-    Checkpoint, Event, Lane, Newest, Remedy, Sink, Source, Store,
+    CheckpointStore, ErrorClass, Event, Lane, Newest, Sink, Source, Store,
     decide::pending::Read,
     engine::{Answer, Came, Collector, End, walk::is_paced},
-    reader::{Reader, WindowRead, trail::Step},
+    reader::{Reader, WindowRead, trail::WalkStep},
 };
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
         let Answer { reader, came } = answer;
         let page = match came {
@@ -41,11 +41,14 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                     }
                 }
             }
-            Err(error) if error.remedy == Remedy::Unreadable => {
+            Err(error) if read.is_completing() => {
+                Box::pin(self.message_failed(reader, read, &error)).await
+            }
+            Err(error) if error.class == ErrorClass::Unreadable => {
                 Box::pin(self.doubt(reader, read, None, &error.sentence)).await
             }
             Err(error)
-                if error.remedy == Remedy::Narrow
+                if error.class == ErrorClass::Narrow
                     && read.link.is_some()
                     && self.goes_by_time(&mut read, &error.sentence) =>
             {
@@ -53,12 +56,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 self.resume_later(reader, read);
                 Ok(())
             }
-            Err(error) if error.remedy == Remedy::Narrow => {
+            Err(error) if error.class == ErrorClass::Narrow => {
                 self.tell_failure(&error, Duration::ZERO, false);
                 Box::pin(self.cut(reader, read, &error.sentence)).await
             }
-            Err(error) if let Remedy::TooOld { oldest } = error.remedy => {
-                self.refused(reader, read, oldest, &error).await
+            Err(error) if let ErrorClass::OutOfReach { days } = error.class => {
+                self.refused(reader, read, days, &error).await
             }
             Err(error) => Box::pin(self.failed(reader, read, &error)).await,
         }
@@ -72,7 +75,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         page: Page<S::Link>,
     ) -> Result<(), End> {
         self.page_came(reader, read.is_probe);
-        self.schedule.paged(read.lane);
+        self.schedule.paged(read.asking_lane());
         // Before its rows are looked at: they must not count as foreign.
         if let Some(window) = self.schedule.answered(read.window, Instant::now()) {
             self.tell(Event::Found { window });
@@ -80,11 +83,18 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let most = self.parts.source.limits().pages_per_window;
         let distrust = page.next().and_then(|next| read.follow(next, most));
         let goes_on = page.next().is_some() && distrust.is_none();
-        let newest = read.newest(&page);
+        let is_completing = read.is_completing();
+        let newest = read.newest(&page).filter(|_| !is_completing);
         if goes_on && self.is_shortened(&read, newest) {
             self.take(&page, &mut read).await?;
             self.pending.abandon(read.id);
             return self.send(read.draft).await;
+        }
+        self.look_at_recipients(&page, &mut read);
+        if read.completion.is_foreign() {
+            self.take(&page, &mut read).await?;
+            let sentence = "the answer has rows of other messages";
+            return Box::pin(self.message_spoilt(reader, read, sentence)).await;
         }
         let advances = read.advances(&page);
         // The source may have asked another reader for a pause.
@@ -100,7 +110,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Ok(());
         }
         let step = match advances {
-            true => Step::Forward,
+            true => WalkStep::Forward,
             false => read.step(&page, is_news),
         };
         drop(page);
@@ -108,15 +118,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Box::pin(self.walk_on(reader, read, step)).await;
         }
         match distrust {
+            Some(sentence) if is_completing => {
+                Box::pin(self.message_spoilt(reader, read, &sentence)).await
+            }
             Some(sentence) if self.goes_by_time(&mut read, &sentence) => {
                 self.resume_later(reader, read);
                 Ok(())
             }
             Some(sentence) => Box::pin(self.cut(reader, read, &sentence)).await,
-            None => {
-                self.send_rest(&mut read).await?;
-                self.read(reader, &read).await
-            }
+            None => Box::pin(self.walked(reader, read)).await,
         }
     }
 
@@ -134,30 +144,33 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         read.pages == 0 && self.schedule.shorten(read.lane, read.window, newest)
     }
 
-    /// A page came: whatever failed before has healed.
+    /// A page came: what failed before has healed.
     pub(super) fn page_came(&mut self, reader: usize, is_probe: bool) {
         let failures = self.service.answered(reader, Instant::now(), is_probe);
         if failures > 0 {
             self.tell(Event::Recovered { failures });
         }
-        if let Some(backfill) = &mut self.backfill {
-            backfill.is_in(None);
-        }
+        self.orders_are_in(None);
     }
 
-    /// Asks for the page behind the one at hand.
+    /// Asks for the page after the one at hand.
     pub(super) fn fetch_ahead(&mut self, reader: usize, read: &WindowRead<S::Link, K::Batch>) {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.asks();
         }
-        self.fetch(reader, read.lane, read.asked, read.link.clone());
+        self.fetch(
+            reader,
+            read.asking_lane(),
+            read.question(),
+            read.link.clone(),
+        );
     }
 
     /// A window was read to its end.
     pub(super) async fn read(
         &mut self,
         reader: usize,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
         self.service.window_read(reader);
         let WindowRead {
@@ -172,7 +185,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill
         {
-            backfill.changed().windows += 1;
+            backfill.work.changed().windows += 1;
         }
         self.tell(Event::WindowRead {
             lane,
@@ -181,6 +194,9 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             rows,
             new,
         });
+        if lane == Lane::Verify && !read.heals {
+            return Box::pin(self.audited(read)).await;
+        }
         let until = self.moment();
         let done = self.pending.read(read.id, Read { rows, until });
         self.complete(done).await

@@ -1,27 +1,28 @@
-//! Has the ledger written: again and again while the store fails, and in the order on which the promise
-//! rests. Keys are synced before the timeline counts their windows as read, and the timeline is safe
-//! before the mark is.
+//! Has the ledger written: again and again while the store fails, and in the order on which the
+//! promise rests. Keys are synced before the timeline counts their windows as read, and the
+//! timeline is safe before the checkpoint is.
 
 use std::{io, sync::Arc, time::Duration};
 
-use base::http::Backoff;
+use base::retry::{Backoff, RetryPolicy};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    Checkpoint, Event, Sink, Source, Store, WaitsFor,
-    engine::{Collector, End},
-    known::Filed,
+    CheckpointStore, Event, Sink, Source, Store, WaitsFor,
+    engine::{Collector, End, verify::Verification},
+    known::KeyRef,
     ledger::timeline::Timeline,
 };
 
-/// Delivered rows are remembered for this long before the floor of the timeline: a source may show
-/// rows again that lie just before the window it was asked for.
-pub(super) const REMEMBER: TimeDelta = TimeDelta::minutes(5);
+/// Delivered rows are remembered for this long before the floor of the timeline: a source may show rows
+/// again that lie before the window that it was asked for. How far, nobody has written down. An hour of
+/// keys costs little; a row whose key is forgotten comes twice.
+pub(super) const REMEMBER: TimeDelta = TimeDelta::hours(1);
 
-/// Pauses while the data directory cannot be written.
-const STORE_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The store is tried again until the stop.
+const STORE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(30));
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Journals accepted rows when they have waited for others long enough, or stand in the way of
     /// the next; and syncs what has been journaled long enough ago.
     pub(super) async fn journal_when_due(&mut self) -> Result<(), End> {
@@ -61,9 +62,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
         };
-        let done = batches.into_iter();
-        let done = done.flat_map(|batch| self.pending.accepted(batch));
-        let done = done.collect();
+        let mut done = Vec::new();
+        for batch in batches {
+            self.known.arrived(batch);
+            done.extend(self.pending.accepted(batch));
+        }
         self.complete(done).await
     }
 
@@ -73,7 +76,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// Journals rows that are dealt with otherwise than by a batch.
-    pub(super) async fn remember(&mut self, mut rows: Vec<Filed>) -> Result<(), End> {
+    pub(super) async fn remember(&mut self, mut rows: Vec<KeyRef>) -> Result<(), End> {
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
         while let Err(error) = self.ledger.append(store.as_ref(), &mut rows).await {
@@ -86,36 +89,42 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub(super) async fn completed(&mut self) -> Result<(), End> {
         // What is done is not read again by this process, also before it is safe on the disk.
         let horizon = self.horizon();
-        self.known.forget_before(horizon);
+        let forgotten = self.known.forget_before(horizon);
+        let coverage = self.schedule.coverage();
+        self.ledger.proof.fold(coverage, horizon, forgotten);
+        self.parts.excluded.forget_before(horizon);
         self.ledger.timeline_changes();
-        self.keep_when_due().await?;
+        self.persist_when_due().await?;
         self.settle_backfill().await
     }
 
     /// Keeps the timeline if it has changed, now and then.
-    pub(super) async fn keep_when_due(&mut self) -> Result<(), End> {
+    pub(super) async fn persist_when_due(&mut self) -> Result<(), End> {
         if self.ledger.is_timeline_due() {
-            self.keep().await?;
+            self.persist().await?;
         }
         Ok(())
     }
 
     /// Keeps the timeline if it has changed.
-    pub(super) async fn keep_changes(&mut self) -> Result<(), End> {
+    pub(super) async fn persist_changes(&mut self) -> Result<(), End> {
         if self.ledger.is_changed() {
-            self.keep().await?;
+            self.persist().await?;
         }
         Ok(())
     }
 
     /// Nobody will show rows again that were received before it.
-    fn horizon(&self) -> DateTime<Utc> {
+    pub(super) fn horizon(&self) -> DateTime<Utc> {
         let now = self.time().now;
-        self.schedule.coverage().floor() - self.strays.memory(now)
+        let horizon = self.schedule.coverage().floor() - self.strays.memory(now);
+        let healing = self.verification.as_ref();
+        let healing = healing.and_then(Verification::healing_since);
+        healing.map_or(horizon, |healing| healing.min(horizon))
     }
 
-    /// Forgets rows on the disk. The timeline and the mark that say so must be safe: what lies behind
-    /// an older mark is read again after a crash.
+    /// Forgets rows on the disk. The timeline and the checkpoint that say so must be safe: what
+    /// lies after an older checkpoint is read again after a crash.
     async fn forget(&mut self, horizon: DateTime<Utc>) {
         let store = self.parts.store.as_ref();
         if let Err(error) = self.ledger.forget_before(store, horizon).await {
@@ -127,11 +136,30 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// Keeps the timeline, then the mark. A crash between the two makes a few windows be read
-    /// again, whose rows are known: they must be safe before either says that a window was read.
-    pub(super) async fn keep(&mut self) -> Result<(), End> {
-        self.sync().await?;
+    /// What was received before the horizon is proven, or never will be.
+    pub(super) fn begin_proof(&mut self) {
         let horizon = self.horizon();
+        self.ledger.proof.begin(self.schedule.coverage(), horizon);
+    }
+
+    /// Keeps what forgotten rows add up to, before the timeline says that they are forgotten. All that is
+    /// journaled is synced.
+    async fn prove(&mut self) -> Result<(), End> {
+        let mut backoff = store_backoff();
+        let store = Arc::clone(&self.parts.store);
+        let (now, retention) = (self.time().now, self.source.limits.retention);
+        while let Err(error) = self.ledger.prove(store.as_ref(), now, retention).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the timeline, then the checkpoint. A crash between the two makes a few windows be read
+    /// again, whose rows are known: they must be safe before either says that a window was read.
+    pub(super) async fn persist(&mut self) -> Result<(), End> {
+        self.sync().await?;
+        self.prove().await?;
+        let horizon = self.horizon().min(self.ledger.proof.floor());
         let timeline = Timeline::new(
             self.time().now,
             self.schedule.coverage().clone(),
@@ -145,11 +173,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
         if timeline.coverage.has_begun() {
             let mut backoff = store_backoff();
-            while let Err(error) = self.parts.checkpoint.save(timeline.mark).await {
+            while let Err(error) = self.parts.checkpoints.save(timeline.checkpoint).await {
                 self.store_failed(&error, &mut backoff).await?;
             }
-            self.tell(Event::Marked {
-                mark: timeline.mark,
+            self.tell(Event::CheckpointMoved {
+                checkpoint: timeline.checkpoint,
             });
         }
         self.forget(horizon).await;
@@ -169,5 +197,5 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
 }
 
 pub(super) fn store_backoff() -> Backoff {
-    Backoff::new(STORE_PAUSES.0, STORE_PAUSES.1)
+    STORE.backoff()
 }

@@ -3,31 +3,32 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::Window;
+use rows::{Question, Window};
 use tokio::time::Instant;
 
 use crate::{
-    Checkpoint, Event, Lane, Sink, Source, Store,
+    CheckpointStore, Event, Lane, Sink, Source, Store,
     decide::service::Asking,
-    engine::{Answer, BESIDE, Came, Collector, End, lasting},
+    engine::{Answer, BESIDE, Came, Collector, End, lasting, verify::Verification},
     reader::{Reader, WindowRead},
 };
 
 /// What a probe asks for, and what it asks for when that was too much several times.
 const PROBE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(4));
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Gives every reader something to do that may ask.
     pub(super) async fn plan(&mut self) -> Result<(), End> {
-        self.look_for_order().await?;
-        // It is large, and seldom has anything to do.
-        Box::pin(self.look_after_letters()).await?;
+        self.look_for_orders();
         let is_certain = self.look_at_clocks().await?;
         if !is_certain {
             self.ask_time().await?;
             return self.go_on_reading();
         }
         let now = self.time().now;
+        if self.is_restrained() {
+            self.schedule.restrain(now);
+        }
         match self.service.asking(Instant::now()) {
             Asking::All => {
                 for reader in 0..self.readers.len() {
@@ -56,7 +57,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if !self.may_ask(reader) {
             return;
         }
-        if self.readers.get(reader).is_some_and(Reader::waits) || self.unpark(reader) {
+        let waits = self.readers.get(reader).is_some_and(Reader::waits);
+        if waits || self.unpark(reader) || self.take_up(reader) {
             self.ask(reader);
         } else if self.readers.get(reader).is_some_and(Reader::is_idle)
             && let Some((lane, window)) = self.next_window(reader, now)
@@ -85,7 +87,8 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 return None;
             }
             // The first reader finds out whether anything is wrong.
-            return self.schedule.beside(now, Instant::now());
+            let beside = self.schedule.beside(now, Instant::now());
+            return beside.or_else(|| self.next_audit());
         }
         let most = self.parts.source.limits().readers().min(BESIDE);
         if self.service.is_unproven() || self.reading_beside() >= most {
@@ -96,7 +99,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         {
             return Some(never_read);
         }
-        self.schedule.beside(now, Instant::now())
+        let beside = self.schedule.beside(now, Instant::now());
+        beside.or_else(|| self.next_audit())
+    }
+
+    /// Whether the source wishes for fewer requests, or fails.
+    fn is_restrained(&self) -> bool {
+        let quota = self.parts.source.quota_use();
+        quota.is_some_and(|quota| quota.allowed < quota.share)
+            || self.service.is_failing(Instant::now())
     }
 
     /// A source may be another one from some moment on.
@@ -178,23 +189,26 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window, is_probe: bool) {
         self.tell(Event::Asking { lane, window });
         let began = self.moment();
-        let id = self.pending.begin(window, began);
+        let id = self.pending.begin(lane, window, began);
         let draft = self.outflow.draft(lane, window);
         // Windows of the live edge are alike, and fail for the same reason.
         if lane != Lane::Live {
             self.service.begun(reader);
         }
         if let Some(reader) = self.readers.get_mut(reader) {
-            let mut read = WindowRead::new(id, lane, window, began, draft);
+            let shown = self.source.limits.recipients_shown;
+            let mut read = WindowRead::new(id, lane, window, began, draft, shown);
             read.is_probe = is_probe;
+            let heals = self.verification.as_ref().is_some_and(Verification::heals);
+            read.heals = lane == Lane::Verify && heals;
             reader.read = Some(read);
         }
         self.ask(reader);
     }
 
     pub(super) fn ask(&mut self, reader: usize) {
-        if let Some((lane, window, link)) = self.readers.get_mut(reader).and_then(Reader::ask) {
-            self.fetch(reader, lane, window, link);
+        if let Some((lane, question, link)) = self.readers.get_mut(reader).and_then(Reader::ask) {
+            self.fetch(reader, lane, question, link);
         }
     }
 
@@ -203,12 +217,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         &mut self,
         reader: usize,
         lane: Lane,
-        window: Window,
+        question: Question,
         link: Option<S::Link>,
     ) {
         let source = Arc::clone(&self.parts.source);
         let task = self.asked.spawn(async move {
-            let page = source.page(lane, window, link).await;
+            let page = source.page(lane, question, link).await;
             let came = Came::Page(page);
             Answer { reader, came }
         });
@@ -219,7 +233,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             && let Some(backfill) = &mut self.backfill
         {
             // It is told when it may ask.
-            _ = backfill.changed();
+            _ = backfill.work.changed();
         }
     }
 }

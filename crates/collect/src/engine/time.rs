@@ -5,10 +5,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use base::clock::StepWatch;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
-    Checkpoint, Event, Sink, Source, SourceError, Store,
+    CheckpointStore, Event, Lane, Parts, Sink, Source, SourceError, Store,
     decide::{
         evidence::{Judgement, Moment, SourceTime},
         pending::Done,
@@ -16,6 +16,7 @@ use crate::{
         service::Asking,
     },
     engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, Reader, WindowRead},
+    journal::Remembered,
     known::KnownRows,
 };
 
@@ -55,7 +56,33 @@ impl fmt::Debug for Waiting {
     }
 }
 
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// A collector that follows `schedule` and knows the rows that `recall` reads. Meanwhile the source is
+    /// asked for the time, which a collection wants first: reading millions of rows takes a while.
+    ///
+    /// # Errors
+    /// What `recall` fails with.
+    pub async fn recalling<E>(
+        parts: Parts<S, K, T, C>,
+        schedule: Schedule,
+        recall: impl Future<Output = Result<Remembered, E>>,
+    ) -> Result<Self, E> {
+        let mut asked = JoinSet::new();
+        asked.spawn(Self::told_time(Arc::clone(&parts.source)));
+        let Remembered {
+            known,
+            journal,
+            proof,
+            ..
+        } = recall.await?;
+        let mut collector = Self::new(parts, schedule, known, journal, proof);
+        collector.asked = asked;
+        if let Some(reader) = collector.readers.first_mut() {
+            reader.asks();
+        }
+        Ok(collector)
+    }
+
     /// The schedule is made anew by `begin`, as soon as the source's time is known: what a start finds
     /// is not judged by the local clock alone.
     #[must_use]
@@ -106,12 +133,13 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             if self.source.is_adapted {
                 self.schedule.adapt(&self.source.limits);
             }
-            self.keep().await?;
+            self.begin_proof();
+            self.persist().await?;
             self.place_backfill().await?;
         }
         if let Some(window) = self.schedule.retract(time.now) {
             self.tell(Event::Retracted { window });
-            self.keep().await?;
+            self.persist().await?;
         }
         self.complete(Vec::new()).await?;
         Ok(true)
@@ -126,19 +154,26 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let Some(certain) = self.time().certain else {
             return Ok(());
         };
-        let now = self.moment();
+        let (now, horizon) = (self.moment(), self.horizon());
+        self.ledger.proof.reopen(self.schedule.coverage(), horizon);
         for Done {
+            lane,
             window,
             began,
             read,
         } in std::mem::take(&mut self.waiting.done)
         {
+            if lane == Lane::Verify {
+                Box::pin(self.healed(window)).await?;
+                continue;
+            }
             let completed = Completed {
                 window,
                 began: began.at_the_earliest(now),
                 until: read.until.at_the_earliest(now),
                 rows: read.rows,
             };
+            self.ledger.proof.read(window, completed.began);
             for window in self.schedule.complete(completed, certain) {
                 self.tell(Event::Unsettled { window });
             }
@@ -164,14 +199,17 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             self.service.probes();
         }
         let source = Arc::clone(&self.parts.source);
-        self.asked.spawn(async move {
-            let told = source.ask_time().await;
-            Answer {
-                reader: 0,
-                came: Came::Time(told),
-            }
-        });
+        self.asked.spawn(Self::told_time(source));
         Ok(())
+    }
+
+    /// Asks the source for the time, on behalf of the reader of the live edge.
+    pub(super) async fn told_time(source: Arc<S>) -> Answer<S::Link> {
+        let told = source.ask_time().await;
+        Answer {
+            reader: 0,
+            came: Came::Time(told),
+        }
     }
 
     /// The source has told its time, or has not.
@@ -193,7 +231,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         &mut self,
         reader: usize,
         mut read: WindowRead<S::Link, K::Batch>,
-        oldest: Option<DateTime<Utc>>,
+        days: Option<u32>,
         error: &SourceError,
     ) -> Result<(), End> {
         let draft = self.outflow.draft(read.lane, read.window);
@@ -205,7 +243,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return self.failed(reader, read, error).await;
         }
         self.pending.abandon(read.id);
+        if read.lane == Lane::Verify {
+            return Box::pin(self.audit_refused(read.window)).await;
+        }
         let (time, now) = (self.time(), Instant::now());
+        let days = days.map(|days| TimeDelta::days(days.into()));
+        let oldest = days.and_then(|days| time.now.checked_sub_signed(days));
         let judgement = self.schedule.refuse(read.window, oldest, time, now);
         if judgement.is_none() {
             self.pause_after(reader, error);
@@ -220,7 +263,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
                 if let Some(backfill) = &mut self.backfill {
                     backfill.lost(loss.window);
                 }
-                self.keep().await?;
+                self.persist().await?;
                 self.settle_backfill().await?;
             }
             Some(Judgement::Held(_)) | None => {}

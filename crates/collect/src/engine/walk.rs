@@ -1,128 +1,42 @@
 //! Walks along links that lead nowhere, and pages that are not readable as a whole.
 
-use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    time::Duration,
-};
+use std::time::Duration;
 
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
-use rows::{Broken, Damage};
-use rows::{Page, Window};
+use rows::{Broken, Damage, Page};
 use tokio::time::Instant;
 
 use crate::{
-    Checkpoint, Event, Lane, Remedy, Sink, Source, Store,
+    CheckpointStore, ErrorClass, Event, Lane, Sink, Source, Store,
     engine::{Collector, End, WindowRead},
-    known::Admission,
-    letters::{Content, Undelivered},
+    known::DedupDecision,
+    letters::Undelivered,
     reader::{
         DeadEnd,
-        doubt::{Doubt, Judgement, long_pause},
-        trail::Step,
+        doubt::{Doubt, PageJudgement, around, long_pause, traces},
+        trail::WalkStep,
     },
 };
 
-/// Windows that wait with a page that came damaged, at most. When more pages come so, something between
-/// here and the service damages all of them.
-const MOST_PARKED: usize = 4;
-
-/// Pages of the live edge behind the first few come no faster than this: its windows are short, so that
-/// many pages are a sign that something is wrong with their links.
+/// Pages of the live edge after the first few come no faster than this: its windows are short, so
+/// that many pages are a sign that something is wrong with their links.
 const LIVE_PAUSE: Duration = Duration::from_millis(250);
 
 /// So many pages of the live edge come as fast as they can.
 const LIVE_PAGES: u32 = 5;
 
-/// A window whose page came damaged: it waits, and its reader goes on with others.
-pub(super) struct Parked<P> {
-    read: P,
-    until: Instant,
-}
-
-impl<P> std::fmt::Debug for Parked<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Parked({:?})", self.until)
-    }
-}
-
-/// Windows that wait.
-#[derive(Debug)]
-pub(super) struct Parking<P> {
-    parked: Vec<Parked<P>>,
-    /// How many pages have come whole.
-    whole_pages: u64,
-    /// That number when the last was parked.
-    at_last: Option<u64>,
-    /// That number when a window was cut although no other page had come whole.
-    at_blind_cut: Option<u64>,
-}
-
-impl<P> Default for Parking<P> {
-    fn default() -> Self {
-        Self {
-            parked: Vec::new(),
-            whole_pages: 0,
-            at_last: None,
-            at_blind_cut: None,
-        }
-    }
-}
-
-impl<P> Parking<P> {
-    /// Whether one more may wait: pages still come whole.
-    fn has_place(&self) -> bool {
-        let others_are_whole = self.at_last != Some(self.whole_pages);
-        self.parked.is_empty() || (self.parked.len() < MOST_PARKED && others_are_whole)
-    }
-
-    fn park(&mut self, read: P, pause: Duration) {
-        self.at_last = Some(self.whole_pages);
-        let until = Instant::now() + pause;
-        self.parked.push(Parked { read, until });
-    }
-
-    /// One that has waited long enough.
-    fn take_due(&mut self) -> Option<P> {
-        let now = Instant::now();
-        let due = self.parked.iter().position(|one| one.until <= now)?;
-        Some(self.parked.swap_remove(due).read)
-    }
-
-    /// When the next has waited long enough.
-    pub(super) fn due_in(&self) -> Option<Duration> {
-        let until = self.parked.iter().map(|one| one.until).min()?;
-        // One that is due waits for a reader, which ends the waiting, too.
-        let due = until.saturating_duration_since(Instant::now());
-        Some(due).filter(|due| !due.is_zero())
-    }
-
-    pub(super) fn page_is_whole(&mut self) {
-        self.whole_pages += 1;
-    }
-
-    /// Whether a window may be cut: other pages came whole, or none was cut in vain since.
-    fn may_cut(&mut self, others_are_whole: bool) -> bool {
-        if !others_are_whole && self.at_blind_cut == Some(self.whole_pages) {
-            return false;
-        }
-        self.at_blind_cut = Some(self.whole_pages);
-        true
-    }
-}
-
-impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
-    /// The page behind one without certain news is asked for, at once or later, or its walk has ended.
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// The page after one without certain news is asked for, at once or later, or its walk has ended.
     pub(super) async fn walk_on(
         &mut self,
         reader: usize,
         read: WindowRead<S::Link, K::Batch>,
-        step: Step,
+        step: WalkStep,
     ) -> Result<(), End> {
         let pause = match step {
-            Step::Forward if is_paced(&read) => LIVE_PAUSE,
-            Step::Forward => Duration::ZERO,
-            Step::Nowhere(pause) => pause,
-            Step::Lost => {
+            WalkStep::Forward if is_paced(&read) => LIVE_PAUSE,
+            WalkStep::Forward => Duration::ZERO,
+            WalkStep::Nowhere(pause) => pause,
+            WalkStep::Lost => {
                 let sentence = "the links to the next pages lead to no further row";
                 return self.end_walk(reader, read, sentence).await;
             }
@@ -132,7 +46,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     }
 
     /// A reader goes on with its window after a pause.
-    fn resume(&mut self, reader: usize, read: WindowRead<S::Link, K::Batch>, pause: Duration) {
+    pub(super) fn resume(
+        &mut self,
+        reader: usize,
+        read: WindowRead<S::Link, K::Batch>,
+        pause: Duration,
+    ) {
         if !pause.is_zero() {
             self.service.hold(reader, pause, Instant::now());
         }
@@ -141,20 +60,28 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         }
     }
 
-    /// The links of a window lead nowhere.
+    /// The links of a window, or of an answer for a message of it, lead nowhere.
     async fn end_walk(
         &mut self,
         reader: usize,
         mut read: WindowRead<S::Link, K::Batch>,
         sentence: &str,
     ) -> Result<(), End> {
-        if self.goes_by_time(&mut read, sentence) {
+        let of_message = read.is_completing();
+        if !of_message && self.goes_by_time(&mut read, sentence) {
             self.resume_later(reader, read);
             return Ok(());
         }
         let window = read.window;
-        let is_read_again = self.schedule.reads_again(window, read.began.time);
-        match read.dead_end(self.schedule.can_narrow(window), is_read_again) {
+        let can_narrow = !of_message && self.schedule.can_narrow(window);
+        let is_read_again = !of_message && self.schedule.reads_again(window, read.began.time);
+        let dead_end = read.dead_end(can_narrow, is_read_again);
+        let is_full = read.has_full_page(self.parts.source.limits().rows_per_page);
+        match dead_end {
+            DeadEnd::Apart(_) if of_message => self.message_spoilt(reader, read, sentence).await,
+            DeadEnd::Read if of_message && is_full => {
+                self.message_spoilt(reader, read, sentence).await
+            }
             DeadEnd::On(pause) => {
                 self.resume(reader, read, pause);
                 Ok(())
@@ -172,8 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             }
             DeadEnd::Read => {
                 self.tell(Event::DeadEnd { window });
-                self.send_rest(&mut read).await?;
-                self.read(reader, &read).await
+                self.walked(reader, read).await
             }
             DeadEnd::Apart(None) => self.cut(reader, read, sentence).await,
         }
@@ -269,7 +195,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         sentence: &str,
     ) -> Result<(), End> {
         if read.is_probe {
-            let retry = Remedy::Retry { after: None };
+            let retry = ErrorClass::Transient { after: None };
             self.service.failed(reader, retry, Instant::now());
             return self.put_back(read).await;
         }
@@ -289,11 +215,11 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         let is_suspect = is_broken && can_narrow && self.schedule.is_suspect(read.window);
         let (is_proven, others_are_whole) = match judgement {
             // Where something is known to be, it is looked for without waiting.
-            Judgement::AskAgain(_) if is_suspect => (false, true),
-            Judgement::AskAgain(pause) => {
+            PageJudgement::AskAgain(_) if is_suspect => (false, true),
+            PageJudgement::AskAgain(pause) => {
                 return self.ask_later(reader, read, pause, sentence).await;
             }
-            Judgement::Believe {
+            PageJudgement::Believe {
                 is_proven,
                 others_are_whole,
             } => (is_proven, others_are_whole),
@@ -312,14 +238,15 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
         if !can_narrow
             && is_proven
             && let Some(damage) = damage
-            && self.put_aside(&read, &damage).await?
+            // What a verification meets was put aside before, or is for another reading to find.
+            && (read.lane == Lane::Verify || self.put_aside(&read, &damage).await?)
         {
             return self.accept(reader, read, page).await;
         }
         self.ask_later(reader, read, long_pause(), sentence).await
     }
 
-    /// Takes in what can be read of a damaged page, and goes on behind it.
+    /// Takes in what can be read of a damaged page, and goes on after it.
     async fn accept(
         &mut self,
         reader: usize,
@@ -353,7 +280,7 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             return Ok(());
         }
         // All pages come like this: it is as if there were no answer.
-        let retry = Remedy::Retry { after: None };
+        let retry = ErrorClass::Transient { after: None };
         let verdict = self.service.failed(reader, retry, Instant::now());
         self.tell(Event::PageFailed {
             sentence,
@@ -394,11 +321,12 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
     fn is_known(&mut self, damage: &Damage) -> bool {
         let broken = damage.broken.iter().map(|broken| broken.key);
         let keys: Vec<_> = damage.mended.iter().copied().chain(broken).collect();
-        keys.into_iter().all(|key| self.known.knows(key))
+        let mut keys = keys.into_iter();
+        keys.all(|key| self.known.knows(key) || self.parts.excluded.has_seen(key))
     }
 
-    /// Puts aside what cannot be read of the narrowest window there is. On return it is safe; false when
-    /// there is no room for it.
+    /// Puts aside what cannot be read of the narrowest window there is. On return it is safe; false
+    /// when there is no room for it.
     async fn put_aside(
         &mut self,
         read: &WindowRead<S::Link, K::Batch>,
@@ -423,18 +351,18 @@ impl<S: Source, K: Sink, T: Store, C: Checkpoint> Collector<S, K, T, C> {
             let undelivered = Undelivered {
                 reason,
                 copy_sent: false,
-                content: Content::bytes(bytes),
+                content: self.kept_of(bytes, *key),
             };
             if !self.keep_undelivered(undelivered).await? {
                 return Ok(false);
             }
             let batch = read.draft.id();
-            let admission = self
+            let decision = self
                 .known
                 .admit(*key, Some(window.start()), window.start(), batch);
-            if let Admission::New(filed) | Admission::Changed(filed) = admission {
-                self.known.give_up(filed, batch);
-                self.remember(vec![filed]).await?;
+            if let DedupDecision::New(key_ref) | DedupDecision::Changed(key_ref) = decision {
+                self.known.give_up(key_ref, batch);
+                self.remember(vec![key_ref]).await?;
             }
         }
         Ok(true)
@@ -458,26 +386,3 @@ pub(super) fn is_paced<L, B>(read: &WindowRead<L, B>) -> bool {
 
 /// A word for metrics labels.
 const UNREADABLE: &str = "unreadable";
-
-/// Tells damage from other damage.
-fn traces(damage: &Damage) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    damage.mended.hash(&mut hasher);
-    let broken = damage.broken.iter().map(|broken| broken.key);
-    broken.for_each(|key| key.hash(&mut hasher));
-    hasher.finish()
-}
-
-/// The seconds of a window that the unreadable rows of a page lie in, by the rows beside them; none when
-/// that is not narrower.
-fn around(damage: &Damage, window: Window) -> Option<Window> {
-    let second = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::seconds(1)).ok();
-    let newest = damage.broken.iter().map(|broken| broken.newer);
-    let newest = newest.map(|newer| Some(second(newer?)? + TimeDelta::seconds(1)));
-    let newest = newest.max_by_key(|end| end.unwrap_or(window.end()))?;
-    let oldest = damage.broken.iter().map(|broken| second(broken.older?));
-    let oldest = oldest.min_by_key(|start| start.unwrap_or(window.start()))?;
-    let start = oldest.unwrap_or(window.start()).max(window.start());
-    let end = newest.unwrap_or(window.end()).min(window.end());
-    Window::new(start, end).filter(|around| *around != window)
-}

@@ -2,7 +2,7 @@
 //!
 //! A segment is a sequence of frames. A frame holds the delivered rows of one batch and one hour
 //! of receipt: the hour, the number of rows and a CRC-32 of all else in the frame (each a `u32`,
-//! little endian), then the keys of [`RowKey::BYTES`] bytes. So a row costs little more than its
+//! little endian), then the keys of [`RowKey::BYTES`](rows::RowKey::BYTES) bytes. So a row costs little more than its
 //! key.
 //!
 //! A frame that a crash cut short ends the segment; after a start a new segment is begun, so
@@ -13,6 +13,8 @@
 //! What is appended survives a kill of the process at once, and a crash of the machine once it is
 //! synced, which costs as much as hundreds of rows and is done for many at a time.
 
+mod files;
+mod load;
 mod segment;
 
 use std::{
@@ -21,11 +23,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use rows::{RowKey, RowKeyer};
+use rows::RowKeyer;
 
+pub use self::files::JournalFiles;
 use crate::{
     Store,
-    known::{Filed, KnownRows, hour},
+    known::{KeyRef, KnownRows, hour},
+    proof::{Proof, day::CountedIn},
 };
 
 /// Where segments and the seed live in the store.
@@ -60,6 +64,8 @@ pub struct Journal {
     recent: Option<Open>,
     /// The one for older rows.
     older: Option<Open>,
+    /// Rows of hours before it were older at the last look.
+    since: u32,
     unsynced: Unsynced,
 }
 
@@ -78,7 +84,7 @@ pub type Inventory = BTreeMap<u64, u64>;
 /// What a kill leaves, and a crash of the machine may not.
 #[derive(Debug, Default)]
 struct Unsynced {
-    rows: Vec<Vec<Filed>>,
+    rows: Vec<Vec<KeyRef>>,
     /// The segments that they are in.
     segments: BTreeSet<u64>,
     /// Some of it may be lost already.
@@ -99,15 +105,19 @@ pub struct Remembered {
     pub known: KnownRows,
     /// The journal to go on with.
     pub journal: Journal,
+    /// What the delivered rows of earlier hours add up to.
+    pub proof: Proof,
     /// Makes keys that agree with the remembered ones.
     pub keyer: RowKeyer,
+    /// Whether the seed of the keys was missing or damaged and came from the proof's ledger.
+    pub seed_taken_back: bool,
     /// What could not be read, one sentence each; rows in it may be sent a second time.
     pub damage: Vec<String>,
 }
 
 impl Journal {
-    /// Reads what `store` remembers, which is no less than `expected`; `fresh_seed` is used when it
-    /// remembers nothing.
+    /// Finds what `store` remembers, which is no less than `expected`, and reads all of it;
+    /// `fresh_seed` is used when it remembers nothing.
     ///
     /// # Errors
     /// When the store cannot be read or written. Damage is no error.
@@ -116,99 +126,21 @@ impl Journal {
         fresh_seed: [u8; 16],
         expected: &Inventory,
     ) -> io::Result<Remembered> {
-        let mut damage = Vec::new();
-        let files = store.list(FOLDER).await?;
-        let (earlier, files): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|name| is_version_1(name));
-        if delete_all(store, earlier.into_iter()).await? {
-            damage.push(format!(
-                "{FOLDER} holds rows that an earlier version delivered, which are forgotten"
-            ));
-        }
-        let mut segments: Vec<_> = files
-            .into_iter()
-            .filter_map(|name| Some((segment_number(&name)?, name)))
-            .collect();
-        let seed = match store.read(SEED).await {
-            Ok(Some(text)) => segment::parse_seed(&text),
-            Ok(None) => None,
-            Err(error) if is_damage(&error) => None,
-            Err(error) => return Err(error),
-        };
-        let none = Inventory::new();
-        let mut expected = expected;
-        if seed.is_none() {
-            // Keys made with another seed say nothing.
-            let any = delete_all(store, segments.drain(..).map(|(_, name)| name)).await?;
-            if any || !expected.is_empty() {
-                damage.push(format!(
-                    "{SEED}: missing or damaged, all known rows are forgotten"
-                ));
-            }
-            store.write(SEED, segment::seed(fresh_seed)).await?;
-            expected = &none;
-        }
-        let (known, journal) = Self::load(store, segments, expected, &mut damage).await?;
-        Ok(Remembered {
-            known,
-            journal,
-            keyer: RowKeyer::new(seed.unwrap_or(fresh_seed)),
-            damage,
-        })
+        let files = JournalFiles::find(store, fresh_seed, expected).await?;
+        files.read(store).await
     }
 
-    async fn load(
-        store: &impl Store,
-        segments: Vec<(u64, String)>,
-        expected: &Inventory,
-        damage: &mut Vec<String>,
-    ) -> io::Result<(KnownRows, Self)> {
-        let taken = segments.iter().map(|(number, _)| *number);
-        let last = taken.chain(expected.keys().copied()).max();
-        let mut journal = Self {
-            next: last.map_or(0, |last| last + 1),
-            ..Self::default()
-        };
-        let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
-        for (number, name) in segments {
-            let text = match store.read(&name).await {
-                Ok(text) => text.unwrap_or_default(),
-                Err(error) if is_damage(&error) => {
-                    damage.push(format!("{name} is left alone: {error}"));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let mut found = Segment::default();
-            let damaged = segment::replay(&text, |hour, keys| {
-                found.newest = found.newest.max(hour);
-                found.rows += keys.len() as u64;
-                let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
-                hours.entry(hour).or_default().extend(keys);
-            });
-            if damaged > 0 {
-                let all = text.len();
-                damage.push(format!(
-                    "{name}: the last {damaged} of {all} bytes are damaged"
-                ));
-                // So that it is said once.
-                store.write(&name, text.slice(..all - damaged)).await?;
-            }
-            journal.segments.insert(number, found);
-            // What is found may be there because the machine went on after a kill.
-            store.sync(&name).await?;
+    /// Up to where it has come. All of it is synced.
+    pub(crate) fn position(&self) -> CountedIn {
+        let open = [self.recent, self.older].into_iter().flatten();
+        let open = open.filter_map(|open| {
+            let segment = self.segments.get(&open.number)?;
+            Some((open.number, segment.rows))
+        });
+        CountedIn {
+            next: self.next,
+            open: open.collect(),
         }
-        for (number, rows) in expected {
-            let found = journal.segments.get(number).map_or(0, |found| found.rows);
-            if found < *rows {
-                let lost = rows - found;
-                let name = segment_name(*number);
-                damage.push(format!(
-                    "{name} has {found} of {rows} rows: {lost} may be sent twice"
-                ));
-            }
-        }
-        Ok((KnownRows::delivered(hours), journal))
     }
 
     /// How many rows each segment has at least that is kept when rows received before `horizon` are
@@ -221,16 +153,13 @@ impl Journal {
             .collect()
     }
 
-    /// Remembers delivered rows, and takes them: on return a kill does not make them forgotten, after a
-    /// [`sync`](Self::sync) a crash of the machine does not.
+    /// Remembers delivered rows, and takes them: on return a kill does not make them forgotten,
+    /// after a [`sync`](Self::sync) a crash of the machine does not.
     ///
     /// # Errors
     /// When they could not be written; they are left then. The next call begins a new segment.
-    pub async fn append(&mut self, store: &impl Store, rows: &mut Vec<Filed>) -> io::Result<()> {
-        // They come hour by hour, nearly, and most often the latest first.
-        if rows.first().map(|row| row.hour) > rows.last().map(|row| row.hour) {
-            rows.reverse();
-        }
+    pub async fn append(&mut self, store: &impl Store, rows: &mut Vec<KeyRef>) -> io::Result<()> {
+        // Those of an hour stay in their order: of two statuses the later one counts.
         rows.sort_by_key(|row| row.hour);
         self.write(store, rows).await?;
         self.unsynced.rows.push(std::mem::take(rows));
@@ -268,10 +197,16 @@ impl Journal {
     }
 
     /// Appends rows, sorted by hour.
-    async fn write(&mut self, store: &impl Store, rows: &[Filed]) -> io::Result<()> {
+    async fn write(&mut self, store: &impl Store, rows: &[KeyRef]) -> io::Result<()> {
         let newest = rows.last().map(|row| row.hour);
         let newest = newest.max(self.segments.values().map(|segment| segment.newest).max());
         let since = newest.unwrap_or(0).saturating_sub(RECENT_HOURS);
+        if since > self.since {
+            // What becomes older now is in segments that come before the next: segments are read in
+            // the order of their numbers, and the rows of an hour are to come in theirs.
+            self.older = None;
+            self.since = since;
+        }
         let (older, recent) = rows.split_at(rows.partition_point(|row| row.hour < since));
         // While it is written to, a segment is not open: it stays closed after a failure.
         let open = self.older.take();
@@ -286,7 +221,7 @@ impl Journal {
         &mut self,
         open: Option<Open>,
         store: &impl Store,
-        rows: &[Filed],
+        rows: &[KeyRef],
     ) -> io::Result<Option<Open>> {
         let Some(newest) = rows.last() else {
             return Ok(open);

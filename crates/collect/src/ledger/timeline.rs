@@ -1,4 +1,4 @@
-//! Keeps the timeline between restarts, in a file beside the mark.
+//! Keeps the timeline between restarts, in a file beside the checkpoint.
 
 use std::io;
 
@@ -27,8 +27,9 @@ pub struct Timeline {
     version: u32,
     /// When it was kept.
     pub kept_at: DateTime<Utc>,
-    /// The mark that was kept with it: everything received before it was delivered.
-    pub mark: DateTime<Utc>,
+    /// The checkpoint that was kept with it: everything received before it was delivered.
+    #[serde(rename = "mark")]
+    pub checkpoint: DateTime<Utc>,
     /// What has been read, and when.
     pub coverage: Coverage,
     /// How late rows are.
@@ -56,7 +57,7 @@ impl Timeline {
         Self {
             version: VERSION,
             kept_at,
-            mark: comparable(coverage.mark()),
+            checkpoint: comparable(coverage.checkpoint()),
             coverage,
             lateness,
             segments: Inventory::new(),

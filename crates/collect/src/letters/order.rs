@@ -1,7 +1,4 @@
 //! What a person wants done with dead letters, and how far that is.
-//!
-//! As for backfills there are two files, each with one writer: the person's command leaves the [`Order`], and the
-//! one who has the letters writes the [`Outcome`].
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -9,22 +6,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     Store,
     letters::{Content, Letter, Letters, Settled},
+    order::{OrderFile, OrderVersion},
 };
-
-/// The file with the order.
-pub const ORDER_FILE: &str = "dead-letters-order.json";
-
-/// The file with what came of it.
-pub const OUTCOME_FILE: &str = "dead-letters-outcome.json";
-
-/// The version of both formats.
-const VERSION: u32 = 1;
 
 /// What is to be done with letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +27,8 @@ pub enum Act {
 
 /// What a person wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    version: u32,
+pub struct LettersOrder {
+    version: OrderVersion,
     /// Tells it from other orders.
     pub id: Uuid,
     /// What is to be done.
@@ -61,8 +50,8 @@ pub struct Left {
 
 /// What came of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    version: u32,
+pub struct LettersOutcome {
+    version: OrderVersion,
     /// The order.
     pub id: Uuid,
     /// Whether nothing more will come of it.
@@ -75,46 +64,28 @@ pub struct Outcome {
     pub left: Vec<Left>,
 }
 
-impl Order {
+impl OrderFile for LettersOrder {
+    const NAME: &'static str = "dead-letters-order.json";
+}
+
+impl OrderFile for LettersOutcome {
+    const NAME: &'static str = "dead-letters-outcome.json";
+}
+
+impl LettersOrder {
     /// A new order.
     pub fn new(id: Uuid, act: Act, letters: Option<Vec<String>>, also_cut: bool) -> Self {
         Self {
-            version: VERSION,
+            version: OrderVersion,
             id,
             act,
             letters,
             also_cut,
         }
     }
-
-    /// The content of its file.
-    ///
-    /// # Errors
-    /// Never, as far as is known.
-    pub fn to_json(&self) -> io::Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(io::Error::other)
-    }
-
-    /// Reads the file; none when there is none that this program understands.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn load(store: &impl Store) -> io::Result<Option<Self>> {
-        let order: Option<Self> = load(store, ORDER_FILE).await?;
-        Ok(order.filter(|order| order.version == VERSION))
-    }
 }
 
-impl Outcome {
-    /// Reads the file; none when there is none that this program understands.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn load(store: &impl Store) -> io::Result<Option<Self>> {
-        let outcome: Option<Self> = load(store, OUTCOME_FILE).await?;
-        Ok(outcome.filter(|outcome| outcome.version == VERSION))
-    }
-
+impl LettersOutcome {
     fn stays(&mut self, id: &str, reason: &str) {
         self.left.push(Left {
             id: id.to_owned(),
@@ -123,19 +94,14 @@ impl Outcome {
     }
 }
 
-async fn load<T: DeserializeOwned>(store: &impl Store, name: &str) -> io::Result<Option<T>> {
-    let text = store.read(name).await?;
-    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
-}
-
 /// An order that is being carried out.
 #[derive(Debug)]
 pub struct Work {
-    order: Order,
+    order: LettersOrder,
     /// Letters that are still to be sent.
     queue: VecDeque<String>,
     /// What came of it so far.
-    pub outcome: Outcome,
+    pub outcome: LettersOutcome,
 }
 
 impl Work {
@@ -144,15 +110,15 @@ impl Work {
     /// # Errors
     /// When the store cannot be written: the order can be begun again.
     pub async fn begin(
-        order: Order,
+        order: LettersOrder,
         letters: &mut Letters,
         store: &impl Store,
         now: DateTime<Utc>,
     ) -> io::Result<Self> {
         let known = letters.ids();
         let wanted = order.letters.clone().unwrap_or_else(|| known.clone());
-        let mut outcome = Outcome {
-            version: VERSION,
+        let mut outcome = LettersOutcome {
+            version: OrderVersion,
             id: order.id,
             done: false,
             accepted: Vec::new(),
@@ -209,6 +175,7 @@ impl Work {
         let is_named = self.order.letters.is_some();
         match letter.content {
             Content::Bytes(_) => Err("it is no event, but bytes of an answer"),
+            Content::Withheld { .. } => Err("only its length and a hash of it were kept"),
             _ if letter.copy_sent && !self.order.also_cut => {
                 Err("a copy with its subject cut was delivered; --also-cut sends the whole of it")
             }
@@ -247,10 +214,9 @@ impl Work {
     /// # Errors
     /// When the store cannot be written: call it again.
     pub async fn tell(&self, store: &impl Store) -> io::Result<()> {
-        let text = serde_json::to_vec(&self.outcome).map_err(io::Error::other)?;
-        store.write(OUTCOME_FILE, text.into()).await?;
+        self.outcome.save(store).await?;
         if self.outcome.done {
-            store.delete(ORDER_FILE).await?;
+            store.delete(LettersOrder::NAME).await?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+
 use super::*;
 
 /// Files in memory; after so many operations every other one fails, the first after doing half of it.
@@ -36,6 +38,7 @@ impl Files {
     }
 }
 
+#[async_trait]
 impl Store for Files {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
         let content = self.content.lock().unwrap();

@@ -1,11 +1,16 @@
 //! When an answer that is not readable as a whole is believed: a pure state machine.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
-use base::http::drawn;
+use base::retry::drawn;
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use rows::{Damage, Window};
 
-/// The same page is asked for again after each of these pauses, over two minutes: mostly it comes whole
-/// then.
+/// The same page is asked for again after each of these pauses, over two minutes: mostly it comes
+/// whole then.
 const PAUSES: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(35),
@@ -26,7 +31,7 @@ pub(crate) struct Doubt {
 
 /// What is to be done about a damaged answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
+pub(crate) enum PageJudgement {
     /// The same page is asked for again after this pause.
     AskAgain(Duration),
     /// The page is like this. Whether the same was damaged each time.
@@ -56,16 +61,16 @@ impl Doubt {
     }
 
     /// One more answer was damaged, of which `traces` tells what; so many whole pages have come.
-    pub(crate) fn judge(&mut self, traces: u64, whole_pages: u64) -> Judgement {
+    pub(crate) fn judge(&mut self, traces: u64, whole_pages: u64) -> PageJudgement {
         self.is_steady &= self.answers == 0 || self.traces == traces;
         self.traces = traces;
         let answers = self.answers as usize;
         self.answers = self.answers.saturating_add(1);
         match PAUSES.get(answers) {
-            Some(pause) => Judgement::AskAgain(jittered(*pause)),
+            Some(pause) => PageJudgement::AskAgain(jittered(*pause)),
             None => {
                 let others_are_whole = whole_pages > self.whole_pages;
-                Judgement::Believe {
+                PageJudgement::Believe {
                     is_proven: self.is_steady && others_are_whole,
                     others_are_whole,
                 }
@@ -84,6 +89,29 @@ fn jittered(pause: Duration) -> Duration {
     drawn(pause, pause + pause / 10)
 }
 
+/// Tells damage from other damage.
+pub(crate) fn traces(damage: &Damage) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    damage.mended.hash(&mut hasher);
+    let broken = damage.broken.iter().map(|broken| broken.key);
+    broken.for_each(|key| key.hash(&mut hasher));
+    hasher.finish()
+}
+
+/// The seconds of a window that the unreadable rows of a page lie in, by the rows beside them; none
+/// when that is not narrower.
+pub(crate) fn around(damage: &Damage, window: Window) -> Option<Window> {
+    let second = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::seconds(1)).ok();
+    let newest = damage.broken.iter().map(|broken| broken.newer);
+    let newest = newest.map(|newer| Some(second(newer?)? + TimeDelta::seconds(1)));
+    let newest = newest.max_by_key(|end| end.unwrap_or(window.end()))?;
+    let oldest = damage.broken.iter().map(|broken| second(broken.older?));
+    let oldest = oldest.min_by_key(|start| start.unwrap_or(window.start()))?;
+    let start = oldest.unwrap_or(window.start()).max(window.start());
+    let end = newest.unwrap_or(window.end()).min(window.end());
+    Window::new(start, end).filter(|around| *around != window)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,8 +122,8 @@ mod tests {
         let (mut pauses, mut believed) = (Vec::new(), None);
         for (traces, whole) in answers {
             match doubt.judge(*traces, *whole) {
-                Judgement::AskAgain(pause) => pauses.push(pause.as_secs()),
-                Judgement::Believe {
+                PageJudgement::AskAgain(pause) => pauses.push(pause.as_secs()),
+                PageJudgement::Believe {
                     is_proven,
                     others_are_whole,
                 } => believed = Some((is_proven, others_are_whole)),

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use base::http::Backoff;
+use base::retry::Backoff;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use rows::{Page, RowKey, Window};
 
@@ -20,7 +20,7 @@ const EMPTY: u32 = 5;
 /// So many pages in a row without a new row end a walk where nothing else can be asked for.
 const PATIENT: u32 = 16;
 
-/// Pauses before the page behind one without a new row.
+/// Pauses before the page after one without a new row.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// So many keys are remembered where only keys tell old rows from new ones.
@@ -28,7 +28,7 @@ const MOST_KEYS: usize = 400_000;
 
 /// What a page was to a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum WalkStep {
     /// It had rows that are new to the window: the next page is asked for at once.
     Forward,
     /// It had none: the next page is asked for after this pause.
@@ -102,7 +102,7 @@ impl Trail {
 
     /// What a page was that does not advance for certain. `is_news` tells whether it had a row that
     /// nobody had seen before.
-    pub(crate) fn step<L>(&mut self, page: &Page<L>, is_news: bool) -> Step {
+    pub(crate) fn step<L>(&mut self, page: &Page<L>, is_news: bool) -> WalkStep {
         if page.is_empty() {
             self.empty += 1;
             return self.nowhere(self.empty, EMPTY);
@@ -116,7 +116,7 @@ impl Trail {
         }
         if is_new {
             self.forward();
-            return Step::Forward;
+            return WalkStep::Forward;
         }
         self.barren += 1;
         self.nowhere(self.barren, BARREN)
@@ -166,12 +166,12 @@ impl Trail {
     }
 
     /// So many pages in a row were like this one; an impatient walk ends at `most`.
-    fn nowhere(&mut self, pages: u32, most: u32) -> Step {
+    fn nowhere(&mut self, pages: u32, most: u32) -> WalkStep {
         let most = if self.is_patient { PATIENT } else { most };
         if pages >= most {
-            return Step::Lost;
+            return WalkStep::Lost;
         }
-        Step::Nowhere(self.pauses.next_pause(None))
+        WalkStep::Nowhere(self.pauses.next_pause(None))
     }
 
     fn loses_order(&mut self) {
@@ -213,9 +213,9 @@ mod tests {
                 return '>';
             }
             match trail.step(&page, false) {
-                Step::Forward => '+',
-                Step::Nowhere(_) => '.',
-                Step::Lost => '!',
+                WalkStep::Forward => '+',
+                WalkStep::Nowhere(_) => '.',
+                WalkStep::Lost => '!',
             }
         });
         (steps.collect(), trail)
@@ -271,12 +271,12 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 1..EMPTY {
             match trail.step(&page(&[]), false) {
-                Step::Nowhere(pause) => pauses.push(pause),
+                WalkStep::Nowhere(pause) => pauses.push(pause),
                 step => panic!("{step:?}"),
             }
         }
         assert!(pauses.is_sorted() && pauses[0] >= PAUSES.0, "{pauses:?}");
-        assert_eq!(trail.step(&page(&[]), false), Step::Lost);
+        assert_eq!(trail.step(&page(&[]), false), WalkStep::Lost);
         assert_eq!(trail.rest(window(0, 100)), None, "there was no row");
         let rows: &[_] = &[(50, "a")];
         assert_eq!(
@@ -293,13 +293,13 @@ mod tests {
             assert!(trail.advances(&rows));
             let steps = |trail: &mut Trail| {
                 let steps = std::iter::repeat_with(|| trail.step(&again, false));
-                steps.take_while(|step| *step != Step::Lost).count() + 1
+                steps.take_while(|step| *step != WalkStep::Lost).count() + 1
             };
             assert_eq!(steps(&mut trail), most as usize);
             assert!(trail.be_patient() <= PAUSES.1);
             assert_eq!(steps(&mut trail), (PATIENT - most) as usize);
             // A row that is new begins the count anew.
-            assert_eq!(trail.step(&page(&[(50, "b")]), false), Step::Forward);
+            assert_eq!(trail.step(&page(&[(50, "b")]), false), WalkStep::Forward);
             assert_eq!(steps(&mut trail), PATIENT as usize);
         }
     }
@@ -318,7 +318,7 @@ mod tests {
         assert!(trail.advances(&page(&[(90, "a"), (10, "b")])));
         assert_eq!(
             trail.step(&page(&[(80, "late"), (70, "x")]), true),
-            Step::Forward
+            WalkStep::Forward
         );
     }
 }

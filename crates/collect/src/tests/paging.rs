@@ -1,44 +1,71 @@
 //! Pages that are late, and links that seem to lead nowhere: rows in hand do not wait, and no row is
 //! passed over.
 
+use rows::privacy::{Addresses, Exposure, Privacy, Subjects};
+
 use super::*;
 
 /// Rows as instants of receipt, newest first.
 type Rows = Vec<DateTime<Utc>>;
 
-/// What a source does when it is asked for a page: how long that takes, and where the answer comes from.
-type Script = Box<dyn Fn(Ask<'_>) -> Result<Answer, Remedy> + Send + Sync>;
+/// What a source does when it is asked for a page: how long that takes, and where the answer comes
+/// from.
+type Script = Box<dyn Fn(Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync>;
 
 /// A question.
-struct Ask<'a> {
+pub(super) struct Ask<'a> {
     /// The rows of the window, as numbers.
-    rows: &'a [usize],
-    link: Option<usize>,
+    pub(super) rows: &'a [usize],
+    pub(super) link: Option<usize>,
     /// Since the beginning.
-    elapsed: Duration,
+    pub(super) elapsed: Duration,
+    /// Whether only those of one message are asked for.
+    pub(super) of_message: bool,
 }
 
 /// An answer: numbers of rows, and the link.
-type Answer = (Vec<usize>, Option<usize>);
+pub(super) type Answer = (Vec<usize>, Option<usize>);
 
 /// What was seen, and when since the beginning.
 #[derive(Debug, Default)]
-struct Seen {
-    requests: usize,
+pub(super) struct Seen {
+    pub(super) requests: usize,
     /// When a row was first on a page.
-    shown: HashMap<usize, Duration>,
+    pub(super) shown: HashMap<usize, Duration>,
     /// When a row left, and how often.
-    sent: HashMap<usize, (Duration, u32)>,
+    pub(super) sent: HashMap<usize, (Duration, u32)>,
     under_way: usize,
     most_under_way: usize,
     batches: Vec<usize>,
     dead_ends: usize,
+    /// Messages that were asked for to the end, and those that were given up.
+    pub(super) completed: usize,
+    pub(super) given_up: usize,
+    /// Why something was kept as a dead letter.
+    kept: Vec<String>,
+    /// When the order of a backfill was looked for.
+    pub(super) order_reads: Vec<tokio::time::Instant>,
+    /// How long the stop took.
+    pub(super) stopped_in: Duration,
+}
+
+/// What is out of the ordinary in a run.
+#[derive(Default)]
+pub(super) struct Oddity {
+    /// What must not leave.
+    pub(super) privacy: Option<Privacy>,
+    /// A message with so many rows may have others; 0 for never.
+    pub(super) recipients_shown: u32,
+    /// For how long orders are read before that fails.
+    pub(super) orders_hang: Option<Duration>,
 }
 
 /// A world for one run.
 struct Stage {
     rows: Rows,
     script: Script,
+    /// A message with so many rows may have others; 0 for never.
+    recipients_shown: u32,
     /// How long a page takes, and a delivery.
     takes: (Duration, Duration),
     clock: Clock,
@@ -61,15 +88,21 @@ impl Source for Scripted {
     async fn page(
         &self,
         _lane: Lane,
-        window: Window,
+        question: Question,
         link: Option<Offset>,
     ) -> Result<Page<Offset>, SourceError> {
+        let window = question.window;
         let Self(stage, keyer) = self;
         tokio::time::sleep(stage.takes.0).await;
         let asked_for = |at: &DateTime<Utc>| window.start() <= *at && *at <= window.end();
         let rows = stage.rows.iter().enumerate();
+        let message = question.message;
+        let is_of = |at: &DateTime<Utc>| {
+            let id = message.as_deref();
+            id.is_none_or(|id| *id == at.timestamp_millis().to_string())
+        };
         let rows: Vec<_> = rows
-            .filter(|(_, at)| asked_for(at))
+            .filter(|(_, at)| asked_for(at) && is_of(at))
             .map(|(n, _)| n)
             .collect();
         let elapsed = stage.begun.elapsed();
@@ -80,6 +113,7 @@ impl Source for Scripted {
             rows: &rows,
             link,
             elapsed,
+            of_message: message.is_some(),
         };
         let (rows, next) = (stage.script)(ask).or_else(refuse)?;
         let mut text = String::new();
@@ -90,12 +124,18 @@ impl Source for Scripted {
             text.push_str(&n.to_string());
             spans.push((from..text.len(), n));
         }
-        let mut page = Page::new(text, next.map(Offset));
-        for (range, n) in spans {
-            let row = key(keyer, n);
-            assert!(page.push(range, row, stage.rows.get(n).copied()));
-        }
-        Ok(page)
+        let spans = spans.into_iter().map(|(range, n)| {
+            let received = stage.rows.get(n).copied();
+            let span = RowSpan::new(range, key(keyer, n), received).unwrap();
+            span.of_mail(received.unwrap().timestamp_millis() as u32 | 1)
+        });
+        Ok(Page::of(text, spans.collect(), next.map(Offset)).unwrap())
+    }
+
+    fn message_of(&self, event: &[u8]) -> Option<Arc<str>> {
+        let n: usize = str::from_utf8(event).ok()?.parse().ok()?;
+        let received = self.0.rows.get(n)?;
+        Some(received.timestamp_millis().to_string().into())
     }
 
     fn limits(&self) -> SourceLimits {
@@ -103,6 +143,7 @@ impl Source for Scripted {
             rows_per_window: 100_000,
             rows_per_page: 5000,
             pages_per_window: 300,
+            recipients_shown: self.0.recipients_shown,
             ..LIMITS
         }
     }
@@ -159,7 +200,7 @@ impl Sink for Stage {
     }
 
     fn alone(&self, _: &[u8]) -> Held {
-        Held(0, true)
+        Held((0, false), true)
     }
 
     fn longest_event(&self) -> usize {
@@ -171,15 +212,34 @@ struct Watch(Arc<Stage>);
 
 impl Observer for Watch {
     fn on(&self, event: Event<'_>) {
-        if let Event::DeadEnd { .. } = event {
-            self.0.seen.lock().unwrap().dead_ends += 1;
+        let mut seen = self.0.seen.lock().unwrap();
+        match event {
+            Event::DeadEnd { .. } => seen.dead_ends += 1,
+            Event::MassMail { .. } => seen.completed += 1,
+            Event::MassMailDoubted { gives_up: true, .. } => seen.given_up += 1,
+            Event::Undeliverable { reason, .. } => seen.kept.push(reason.to_owned()),
+            _ => {}
         }
     }
 }
 
-/// Runs a collection of these rows, which begins `back` ago, for so long; then what was seen, and what is
-/// missing still. Rows are given by how long ago they were received.
+/// Runs a collection of these rows, which begins `back` ago, for so long; then what was seen, and
+/// what is missing still. Rows are given by how long ago they were received.
 fn stage(
+    ages: impl Iterator<Item = TimeDelta>,
+    back: TimeDelta,
+    settle_time: TimeDelta,
+    takes: (Duration, Duration),
+    life: Duration,
+    script: Script,
+) -> (Seen, TimeDelta) {
+    let usual = Oddity::default();
+    odd_stage(usual, ages, back, settle_time, takes, life, script)
+}
+
+/// The same with something out of the ordinary.
+pub(super) fn odd_stage(
+    oddity: Oddity,
     ages: impl Iterator<Item = TimeDelta>,
     back: TimeDelta,
     settle_time: TimeDelta,
@@ -192,12 +252,13 @@ fn stage(
         let stage = Arc::new(Stage {
             rows: ages.map(|age| now - age).collect(),
             script,
+            recipients_shown: oddity.recipients_shown,
             takes,
             clock: Clock::virtual_from(now),
             begun: tokio::time::Instant::now(),
             seen: Mutex::default(),
         });
-        let disk = Arc::new(Disk::default());
+        let disk = Arc::new(Disk::hanging(oddity.orders_hang));
         let nothing = Inventory::new();
         let remembered = Journal::open(disk.as_ref(), [3; 16], &nothing).await;
         let remembered = remembered.unwrap();
@@ -206,8 +267,11 @@ fn stage(
             source: Arc::new(Scripted(Arc::clone(&stage), remembered.keyer)),
             sink: Arc::clone(&stage),
             store: Arc::clone(&disk),
-            checkpoint: Mark(Arc::clone(&disk)),
+            checkpoints: Checkpoint(Arc::clone(&disk)),
             letters: letters(&disk).await,
+            excluded: Excluded::default(),
+            privacy: oddity.privacy,
+            details: None,
             observer: Arc::new(Watch(Arc::clone(&stage))),
             clock: stage.clock.clone(),
             stop: stop.clone(),
@@ -223,7 +287,7 @@ fn stage(
             first: now - back,
             settle_time,
         };
-        let start = Start::new(witnesses, terms);
+        let start = StartDecision::new(witnesses, terms);
         let settings = ScheduleSettings {
             settle_time,
             rows_per_window: 100_000,
@@ -231,16 +295,29 @@ fn stage(
             ..settings()
         };
         let schedule = Schedule::new(settings, start.coverage, start.lateness);
-        let run = Collector::new(parts, schedule, remembered.known, remembered.journal).run();
+        let run = Collector::new(
+            parts,
+            schedule,
+            remembered.known,
+            remembered.journal,
+            remembered.proof,
+        )
+        .run();
         let stopping = async {
             tokio::time::sleep(life).await;
             stop.cancel();
+            tokio::time::Instant::now()
         };
-        let (ended, ()) = tokio::join!(run, stopping);
+        let (ended, stopped) = tokio::join!(run, stopping);
         ended.unwrap();
-        let mark = disk.mark.lock().unwrap().unwrap_or(now - back);
-        let missing = stage.clock.now() - mark;
+        let checkpoint = disk.checkpoint.lock().unwrap().unwrap_or(now - back);
+        let missing = stage.clock.now() - checkpoint;
         let seen = std::mem::take(&mut *stage.seen.lock().unwrap());
+        let seen = Seen {
+            order_reads: std::mem::take(&mut *disk.order_reads.lock().unwrap()),
+            stopped_in: stopped.elapsed(),
+            ..seen
+        };
         (seen, missing)
     })
 }
@@ -274,11 +351,39 @@ fn pages_of(size: usize) -> impl Fn(&Ask<'_>) -> Answer {
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 const SOON: Duration = Duration::from_millis(300);
 
+/// The rows here are bare numbers: no objects, of whose members one could be hidden.
+#[test]
+fn rows_that_cannot_be_hidden_go_nowhere_and_hold_nothing_up() {
+    let page = pages_of(10);
+    let privacy = Privacy::new(|_| Exposure::Plain, Subjects::Drop, Addresses::Keep, None);
+    let oddity = Oddity {
+        privacy,
+        ..Oddity::default()
+    };
+    let (seen, missing) = odd_stage(
+        oddity,
+        row_by_row(25),
+        MINUTE,
+        SETTLE,
+        (SOON, SOON),
+        Duration::from_secs(600),
+        Box::new(move |ask| Ok(page(&ask))),
+    );
+    assert!(seen.sent.is_empty(), "{seen:?}");
+    assert_eq!(seen.kept.len(), 25, "each once: {seen:?}");
+    assert!(
+        seen.kept
+            .iter()
+            .all(|reason| reason.contains("cannot be hidden"))
+    );
+    assert!(missing < MINUTE * 5, "{missing}");
+}
+
 #[test]
 fn rows_in_hand_do_not_wait_for_a_page_that_fails() {
     let page = pages_of(1200);
     let script = move |ask: Ask<'_>| match ask.link {
-        Some(_) if ask.elapsed < Duration::from_secs(60) => Err(Remedy::Outage),
+        Some(_) if ask.elapsed < Duration::from_secs(60) => Err(ErrorClass::Outage),
         _ => Ok(page(&ask)),
     };
     let life = Duration::from_secs(180);
@@ -336,8 +441,8 @@ fn as_few_batches_are_under_way_as_ever_when_they_leave_half_filled() {
     assert!(seen.batches.len() < 22, "{:?}", seen.batches);
 }
 
-/// All rows but the last are on the first page of any window with that row; the last comes behind so many
-/// links to `barren` pages, or never.
+/// All rows but the last are on the first page of any window with that row; the last comes behind
+/// so many links to `barren` pages, or never.
 fn behind(
     links: Option<usize>,
     barren: impl Fn(&[usize]) -> Vec<usize> + Send + Sync + 'static,

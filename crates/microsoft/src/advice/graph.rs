@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Refusal, SERVICE_ID, SERVICE_PRINCIPAL, lacks_service_principal, reach, redirect};
-use crate::{Class, Error, complaint::Complaint};
+use crate::{Error, complaint::Complaint};
+use base::ErrorClass;
 
 /// When a query whose window ends in the service's future is asked again.
 const CLOCK_PAUSE: Duration = Duration::from_secs(30);
@@ -31,44 +32,44 @@ pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
 }
 
 /// What a status means that tells something about the request.
-fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
     match status {
         300..=399 => (
-            Class::Refused,
+            ErrorClass::Person,
             redirect(refusal.asked, refusal.response, "graph_url"),
         ),
         401 | 403 if lacks_service_principal(refusal.response.body()) => {
-            (Class::Refused, service_principal())
+            (ErrorClass::Person, service_principal())
         }
         401 if !refusal.by_app => (
-            Class::Refused,
+            ErrorClass::Person,
             "it does not accept the account's token: check that `tenant_id` is the tenant whose mail \
              is traced, and that `login_url` and `graph_url` belong to its cloud"
                 .to_owned(),
         ),
         401 => (
-            Class::Refused,
+            ErrorClass::Person,
             "it does not accept the app's token: check that `tenant_id` is the tenant whose mail \
              is traced, and that `login_url` and `graph_url` belong to its cloud"
                 .to_owned(),
         ),
-        403 if let Some(barred) = refusal.barred() => (Class::Refused, barred),
-        403 if !refusal.by_app => (Class::Refused, without_role(refusal.permitted)),
+        403 if let Some(barred) = refusal.barred() => (ErrorClass::Person, barred),
+        403 if !refusal.by_app => (ErrorClass::Person, without_role(refusal.permitted)),
         403 => (
-            Class::Refused,
+            ErrorClass::Person,
             "the app may not read the message trace: grant it the application permission \
              `ExchangeMessageTrace.Read.All` of Microsoft Graph, with an administrator's consent"
                 .to_owned(),
         ),
         400 | 404 | 410 | 414 if refusal.link.is_some() => (
-            Class::Narrow,
+            ErrorClass::Narrow,
             "it does not accept its own link to the next page: the rest of the window is asked \
              for anew"
                 .to_owned(),
         ),
         400 => bad_request(refusal, complaint),
         404 | 410 => (
-            Class::Refused,
+            ErrorClass::Person,
             "there is no message trace at this address: `graph_url` is wrong, or this cloud has \
              none (those of the US government and of China have not); correct `graph_url`, or \
              use the trigger `message_trace_oauth`"
@@ -87,7 +88,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
                 .to_owned(),
         ),
         _ => (
-            Class::Refused,
+            ErrorClass::Person,
             "it does not accept the request: check `graph_url` and any proxy in between".to_owned(),
         ),
     }
@@ -118,18 +119,18 @@ fn service_principal() -> String {
 }
 
 /// A 400 to the first query of a window.
-fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
     let said = complaint.text.to_ascii_lowercase();
     if let Some(out_of_reach) = reach(refusal, &said) {
         return out_of_reach;
     }
     if said.contains("longer than") {
         let text = "the window is too wide for one query: it is read in narrower ones";
-        return (Class::Narrow, text.to_owned());
+        return (ErrorClass::Narrow, text.to_owned());
     }
     if said.contains("future") {
-        let class = Class::Transient {
-            retry_after: Some(CLOCK_PAUSE),
+        let class = ErrorClass::Transient {
+            after: Some(CLOCK_PAUSE),
         };
         let text = "the window ends in the service's future: asked again later; if it persists, \
                     set the clock of this machine right";
@@ -137,7 +138,7 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) 
     }
     let text = "it does not accept the query: check that `graph_url` is the address of Microsoft \
                 Graph, and report it if so";
-    (Class::Refused, text.to_owned())
+    (ErrorClass::Person, text.to_owned())
 }
 
 /// The service's own id of the request.

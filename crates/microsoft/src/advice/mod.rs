@@ -5,7 +5,7 @@ mod reporting;
 
 use std::time::Duration;
 
-use base::http::{Response, retry_after};
+use base::{ErrorClass, http::Response, retry::retry_after};
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header::LOCATION};
 use serde_json::Value;
@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 pub(super) use self::{graph::graph, reporting::reporting};
 use super::{
-    Class, Concern, Link,
+    Concern, Link,
     complaint::{Complaint, without_mark},
-    redirect,
+    errors, redirect,
 };
 
 /// Microsoft's app "Transport Data Platform", of which a tenant must have a service principal
@@ -59,18 +59,18 @@ impl Refusal<'_> {
         }
     }
 
-    fn transient(&self) -> Class {
-        Class::passing(self.response.status(), self.retry_after())
+    fn transient(&self) -> ErrorClass {
+        errors::passing(self.response.status(), self.retry_after())
     }
 
     /// What an answer means that passes by itself as a rule, if it is one; a person must look when
     /// there has been nothing else for long. A link is not asked for again and again.
-    fn odd(&self, setting: &str) -> Option<(Class, String)> {
+    fn odd(&self, setting: &str) -> Option<(ErrorClass, String)> {
         let lasts = self
             .odd
             .filter(|_| self.link.is_none() || self.response.status() != StatusCode::BAD_REQUEST)?;
         let class = if lasts {
-            Class::Refused
+            ErrorClass::Person
         } else {
             self.transient()
         };
@@ -151,7 +151,7 @@ fn target_host(location: &str) -> String {
 /// What a 400 means that says something like "The StartDate can't be older than 10 days from today.";
 /// none when it is about something else, or is not certain to be the service's own: only that has the
 /// envelope of its errors and the id that it gives to each request.
-fn reach(refusal: &Refusal<'_>, said: &str) -> Option<(Class, String)> {
+fn reach(refusal: &Refusal<'_>, said: &str) -> Option<(ErrorClass, String)> {
     let (_, rest) = said.split_once("older than")?;
     if !refusal.is_own() {
         return None;
@@ -165,7 +165,7 @@ fn reach(refusal: &Refusal<'_>, said: &str) -> Option<(Class, String)> {
         "it says that the window starts before what it keeps{reach}: asked again, and nothing is \
          given up before that is certain"
     );
-    Some((Class::OutOfReach { days }, text))
+    Some((ErrorClass::OutOfReach { days }, text))
 }
 
 #[cfg(test)]

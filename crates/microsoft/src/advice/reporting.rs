@@ -1,9 +1,10 @@
 //! Refusals of the Reporting Web Service.
 
+use base::ErrorClass;
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
 use super::{Refusal, reach, redirect};
-use crate::{Class, Error, Link, complaint::Complaint};
+use crate::{Error, Link, complaint::Complaint};
 
 /// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
 /// it fails for ever at `$skiptoken=999999`, about one million rows into a result.
@@ -30,7 +31,7 @@ pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
 }
 
 /// What a status means that tells something about the request.
-fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
     let headers = refusal.response.headers();
     let transient = refusal.transient();
     let deep = refusal
@@ -39,46 +40,46 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
         .is_some_and(|depth| depth >= DEEP);
     match status {
         300..=399 => (
-            Class::Refused,
+            ErrorClass::Person,
             redirect(refusal.asked, refusal.response, "reporting_url"),
         ),
         400 => bad_request(refusal, complaint),
         401 if refusal.by_app => (
-            Class::Refused,
+            ErrorClass::Person,
             "it does not accept the token of the app: check that `tenant_id` is the tenant whose \
              mail is traced, and that `reporting_url` belongs to its cloud"
                 .to_owned(),
         ),
-        401 => (Class::Refused, wrong_account(headers).to_owned()),
+        401 => (ErrorClass::Person, wrong_account(headers).to_owned()),
         403 if let Some(barred) = refusal.barred() => (
-            Class::Refused,
+            ErrorClass::Person,
             format!(
                 "{barred}; if there is none, assign the directory role `Security Reader` or \
                  `Global Reader` to the app"
             ),
         ),
         403 if refusal.by_app => (
-            Class::Refused,
+            ErrorClass::Person,
             "the app may not read the message trace: besides the application permission \
              `ReportingWebService.Read.All` of Office 365 Exchange Online it needs a directory \
              role; assign `Security Reader` or `Global Reader` to its service principal"
                 .to_owned(),
         ),
         403 => (
-            Class::Refused,
+            ErrorClass::Person,
             "the account may not read the message trace: give it the rights `Reports reader` and \
              `Security reader` in Microsoft 365, which take up to an hour to act"
                 .to_owned(),
         ),
         404 | 410 => (
-            Class::Refused,
+            ErrorClass::Person,
             "there is no message trace at this address: Microsoft has retired the Reporting Web \
              Service for this organization, or `reporting_url` is wrong; use the trigger \
              `message_trace_graph`, or correct `reporting_url`"
                 .to_owned(),
         ),
         500 if deep && complaint.code == "UnknownError" => (
-            Class::Narrow,
+            ErrorClass::Narrow,
             "the service fails this deep into one result (it stops at about one million rows): \
              the window is read in narrower ones"
                 .to_owned(),
@@ -96,7 +97,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (Class,
                 .to_owned(),
         ),
         _ => (
-            Class::Refused,
+            ErrorClass::Person,
             "the service does not accept the request: check `reporting_url` and any proxy in \
              between"
                 .to_owned(),
@@ -131,7 +132,7 @@ fn wrong_account(headers: &HeaderMap) -> &'static str {
 }
 
 /// A 400: of a window before what is kept, of one that is too wide, of a link, or of anything.
-fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) {
+fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
     let said = complaint.text.to_ascii_lowercase();
     if let Some(out_of_reach) = reach(refusal, &said) {
         return out_of_reach;
@@ -139,13 +140,13 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (Class, String) 
     if refusal.link.is_some() {
         let text = "it does not accept its own link to the next page: the window is read anew in \
                     narrower ones";
-        return (Class::Narrow, text.to_owned());
+        return (ErrorClass::Narrow, text.to_owned());
     }
     if said.contains("longer than") {
         let text = "the window is too wide for one query: it is read in narrower ones";
-        return (Class::Narrow, text.to_owned());
+        return (ErrorClass::Narrow, text.to_owned());
     }
     let text = "it does not accept the query: check that `reporting_url` is the address of the \
                 Reporting Web Service, and report it if so";
-    (Class::Refused, text.to_owned())
+    (ErrorClass::Person, text.to_owned())
 }

@@ -23,7 +23,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn judged(&self) -> (Class, String) {
+    fn judged(&self) -> (ErrorClass, String) {
         let error = self.error();
         (error.class(), error.to_string())
     }
@@ -53,7 +53,7 @@ impl Case<'_> {
 
 /// Asserts a class and parts of the sentence.
 #[track_caller]
-fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
+fn says((found, sentence): &(ErrorClass, String), class: ErrorClass, parts: &[&str]) {
     assert_eq!(*found, class, "{sentence}");
     assert!(!sentence.ends_with('.'), "{sentence}");
     for part in parts {
@@ -64,10 +64,10 @@ fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
     }
 }
 
-fn after(seconds: u64) -> Class {
-    Class::Throttled {
-        retry_after: Some(Duration::from_secs(seconds)),
+fn after(seconds: u64) -> ErrorClass {
+    ErrorClass::Throttled {
+        after: Some(Duration::from_secs(seconds)),
     }
 }
 
-const TRANSIENT: Class = Class::Transient { retry_after: None };
+const TRANSIENT: ErrorClass = ErrorClass::Transient { after: None };

@@ -10,12 +10,14 @@ use base::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{task, time::Instant};
 
-use super::quota::{Allowance, Quota, Urgency};
+use super::quota::{Allowance, PERIOD, Quota, Urgency};
 
 /// Makes requests wait for their turn. Clones share one [`Quota`].
 #[derive(Clone, Debug)]
 pub struct Limiter {
     quota: Arc<Mutex<Quota>>,
+    /// The requests that are made beside the share, which others keep few.
+    beside: Arc<Mutex<Vec<DateTime<Utc>>>>,
     clock: Clock,
     began: (DateTime<Utc>, Instant),
     waiting: Queue,
@@ -51,6 +53,7 @@ impl Limiter {
     pub fn new(quota: Quota, clock: Clock) -> Self {
         Self {
             quota: Arc::new(Mutex::new(quota)),
+            beside: Arc::default(),
             began: (clock.now(), Instant::now()),
             clock,
             waiting: Queue::default(),
@@ -60,8 +63,10 @@ impl Limiter {
     /// The instants of the requests that count, to be kept over a restart.
     pub fn stamps(&self) -> Vec<DateTime<Utc>> {
         let ahead = self.clock.now() - self.now();
+        let beside = self.lately_beside();
         let quota = self.quota();
-        quota.stamps().map(|stamp| stamp + ahead).collect()
+        let all = quota.stamps().chain(beside);
+        all.map(|stamp| stamp + ahead).collect()
     }
 
     /// How many requests in 5 minutes are our share.
@@ -110,6 +115,19 @@ impl Limiter {
     /// How many requests were made in the last 5 minutes.
     pub fn used(&self) -> u32 {
         self.quota().used_at(self.now())
+    }
+
+    /// A request is made that counts in the tenant's quota, beside our share.
+    pub(crate) fn sends_beside(&self) {
+        let mut beside = self.lately_beside();
+        beside.push(self.now());
+        *lock(&self.beside) = beside;
+    }
+
+    fn lately_beside(&self) -> Vec<DateTime<Utc>> {
+        let since = self.now() - PERIOD;
+        let beside = lock(&self.beside);
+        beside.iter().copied().filter(|at| *at > since).collect()
     }
 
     /// The request that was admitted last was not sent.

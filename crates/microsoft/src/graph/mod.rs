@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-use base::{Clock, http::Http};
+use base::{Clock, ErrorClass, http::Http};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
-use rows::{Page, RowKeyer, Window};
+use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
 pub(super) use self::events::rewrite;
@@ -26,8 +26,9 @@ pub use self::{
     quota::{Allowance, Quota, Share, Urgency},
 };
 use super::{
-    Class, Error, Link, SignIn, advice,
+    Error, Link, PAGE_LIMITS, SignIn, advice,
     bounds::{self, START_MARGIN},
+    details::Details,
     exchange::{Answer, Exchange, Times},
     identity::TokenCache,
     oddities::Oddities,
@@ -35,7 +36,7 @@ use super::{
     page::Envelope,
     row::{self, Form},
     service_clock::ServiceTime,
-    under_way::{Requests, UnderWay},
+    under_way::Requests,
 };
 
 /// Rows on one page; the most that the service allows.
@@ -90,6 +91,8 @@ impl Graph {
                 times: Times::default(),
                 requests: Requests::default(),
                 limiter: Some(limiter),
+                limits: PAGE_LIMITS,
+                proves_passwords: true,
             },
             base,
             keyer,
@@ -98,7 +101,7 @@ impl Graph {
         }
     }
 
-    /// One page of a window: the first, or the one that a link leads to, newest rows first.
+    /// One page of what is asked for: the first, or the one that a link leads to, newest rows first.
     ///
     /// A link that the service refuses is repaired, when its token is of the kind that can be, and
     /// asked for once more. Else the page is asked for without it, by the time of the last row
@@ -109,13 +112,15 @@ impl Graph {
     /// When there is no whole page; [`Error::class`] says whether asking again helps.
     pub async fn page(
         &self,
-        window: Window,
+        question: impl Into<Question>,
         link: Option<&Link>,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
+        let question = question.into();
         let Some(link) = link else {
-            return self.first_page(window, urgency).await;
+            return self.first_page(&question, urgency).await;
         };
+        let window = question.window;
         let mut result = self.linked_page(window, link, urgency).await;
         if is_narrow(&result)
             && let Some(sound) = repair::unwrapped(link)
@@ -128,7 +133,11 @@ impl Graph {
             && let Some(rest) = repair::remainder(window, reached)
         {
             self.repaired.fetch_add(1, Ordering::Relaxed);
-            result = self.first_page(rest, urgency).await;
+            let rest = Question {
+                window: rest,
+                ..question
+            };
+            result = self.first_page(&rest, urgency).await;
         }
         result
     }
@@ -144,8 +153,8 @@ impl Graph {
     /// # Errors
     /// When it does not answer; [`Error::class`] says whether asking again helps.
     pub async fn ask_time(&self) -> Result<(), Error> {
-        let address = |window| match window {
-            Some(window) => query(&self.base, window, 1),
+        let address = |window: Option<Window>| match window {
+            Some(window) => query(&self.base, &window.into(), 1),
             None => address(&self.base, "$top=1"),
         };
         let refused = |answer: &Answer| self.refused(answer, None);
@@ -162,23 +171,32 @@ impl Graph {
             .await
     }
 
+    /// Asks for details of messages, beside pages.
+    pub fn details(&self) -> Option<Details> {
+        let limiter = self.exchange.limiter.clone()?;
+        Some(Details::of_graph(&self.exchange, &self.base, limiter))
+    }
+
     /// How many links had to be repaired or replaced.
     pub fn links_repaired(&self) -> u64 {
         self.repaired.load(Ordering::Relaxed)
     }
 
-    async fn first_page(&self, window: Window, urgency: Urgency) -> Result<Page<Link>, Error> {
+    async fn first_page(&self, question: &Question, urgency: Urgency) -> Result<Page<Link>, Error> {
+        let window = question.window;
         self.check_end(window)?;
-        let url = query(&self.base, window, TOP);
+        let url = query(&self.base, question, TOP);
         let before = Some(window.end());
         let result = self.ask(&url, window, None, before, urgency).await;
         if let Err(error) = &result
             && error.label() == "400"
+            // A query for a message may be refused for more reasons than its window.
+            && question.message.is_none()
         {
             match error.class() {
-                Class::OutOfReach { .. } | Class::Narrow => {}
+                ErrorClass::OutOfReach { .. } | ErrorClass::Narrow => {}
                 // It says that the window ends in its future.
-                Class::Transient { .. } => self.exchange.is_earlier(),
+                ErrorClass::Transient { .. } => self.exchange.is_earlier(),
                 _ => self.exchange.doubt_time(),
             }
         }
@@ -210,7 +228,7 @@ impl Graph {
     }
 
     /// The oldest request that is being answered.
-    pub fn oldest_request(&self) -> Option<UnderWay> {
+    pub fn oldest_request(&self) -> Option<base::PendingRequest> {
         self.exchange.requests.oldest()
     }
 
@@ -231,7 +249,7 @@ impl Graph {
         let page = self
             .exchange
             .checked(url, self.read(window, answer, before))?;
-        self.exchange.learn_time(sighting);
+        self.exchange.learn_time_with(sighting, &page, window);
         Ok(page)
     }
 
@@ -271,14 +289,17 @@ impl Graph {
 fn is_narrow(result: &Result<Page<Link>, Error>) -> bool {
     result
         .as_ref()
-        .is_err_and(|error| error.class() == Class::Narrow)
+        .is_err_and(|error| error.class() == ErrorClass::Narrow)
 }
 
-/// The address of the first page of a window, with at most so many rows.
-fn query(base: &Url, window: Window, top: u32) -> Url {
-    let (start, end) = bounds::of(window);
-    let filter =
-        format!("$filter=receivedDateTime ge {start} and receivedDateTime le {end}&$top={top}");
+/// The address of the first page of what is asked for, with at most so many rows.
+fn query(base: &Url, question: &Question, top: u32) -> Url {
+    let (start, end) = bounds::of(question.window);
+    let message = question.message.as_ref();
+    let message = message.map_or_else(String::new, |id| format!("id eq '{id}' and "));
+    let filter = format!(
+        "$filter={message}receivedDateTime ge {start} and receivedDateTime le {end}&$top={top}"
+    );
     address(base, &filter)
 }
 

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The stretch of time in which requests are counted.
-const PERIOD: TimeDelta = TimeDelta::minutes(5);
+pub(super) const PERIOD: TimeDelta = TimeDelta::minutes(5);
 
 /// What the tenant may send in a period.
 const TENANT: u32 = 100;
@@ -166,9 +166,9 @@ impl Quota {
     /// Takes leave for one request now. None when it may be sent, and counts; else how long to
     /// wait before asking again, never zero.
     ///
-    /// Requests that can wait are spread once half of what they may use is used, and leave to those that
-    /// cannot what these used in the last period, at least a twentieth. What has waited for a whole
-    /// period is next: a share that is used up by what cannot wait serves both in turn.
+    /// Requests that can wait are spread once half of what they may use is used, and leave to those
+    /// that cannot what these used in the last period, at least a twentieth. What has waited for a
+    /// whole period is next: a share that is used up by what cannot wait serves both in turn.
     pub fn take(&mut self, urgency: Urgency, now: DateTime<Utc>) -> Option<Duration> {
         self.forget(now);
         self.recover(now);

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use base::Secret;
+use base::{ErrorClass, Secret};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeZone as _;
 
 use super::*;
 use crate::{
-    Class, Credential, Identity, Resource,
+    Credential, Identity, Resource,
     testing::{Fake, token},
 };
 
@@ -54,6 +54,23 @@ fn give_token(fake: &Fake, id: &str) {
 
 fn window() -> Window {
     Window::new(now() - TimeDelta::hours(2), now() - TimeDelta::hours(1)).unwrap()
+}
+
+#[test]
+fn asks_for_a_message_with_both_bounds() {
+    let question = Question {
+        message: Some("0a1b-2c".into()),
+        ..window().into()
+    };
+    let asked = query(&BASE.parse().unwrap(), &question, 5000).to_string();
+    assert_eq!(
+        asked,
+        format!(
+            "{BASE}/admin/exchange/tracing/messageTraces?$filter=id%20eq%20%270a1b-2c%27%20and%20\
+             receivedDateTime%20ge%202026-11-22T09:59:59Z%20and%20receivedDateTime%20le%20\
+             2026-11-22T11:00:00Z&$top=5000"
+        )
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +166,10 @@ async fn an_expired_token_is_renewed_once() {
         .page(window(), None, Urgency::Later)
         .await
         .unwrap_err();
-    assert_eq!((error.class(), error.label()), (Class::Refused, "401"));
+    assert_eq!(
+        (error.class(), error.label()),
+        (ErrorClass::Refused { heals: false }, "401")
+    );
     assert_eq!(fake.requests().len(), 7);
 }
 
@@ -199,14 +219,14 @@ async fn poisoned_links_are_repaired() {
         .page(window(), Some(&link), Urgency::Later)
         .await
         .unwrap_err();
-    assert_eq!(error.class(), Class::Narrow);
+    assert_eq!(error.class(), ErrorClass::Narrow);
     let link = Link::resolve(&base, &format!("x?$skiptoken={sound}")).unwrap();
     fake.answer(400, "");
     let error = graph
         .page(window(), Some(&link), Urgency::Later)
         .await
         .unwrap_err();
-    assert_eq!(error.class(), Class::Narrow);
+    assert_eq!(error.class(), ErrorClass::Narrow);
     assert_eq!(fake.requests().len(), 6);
 }
 
@@ -222,7 +242,7 @@ async fn no_token_goes_to_a_foreign_link() {
         .page(window(), None, Urgency::Later)
         .await
         .unwrap_err();
-    assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
+    assert_eq!((error.class(), error.label()), (ErrorClass::Person, "link"));
     let link = Link::resolve(&"https://evil.test/x".parse().unwrap(), "").unwrap();
     assert!(
         graph
@@ -244,7 +264,7 @@ async fn windows_do_not_end_in_the_service_s_future() {
     let behind = [("date", "Sun, 22 Nov 2026 11:59:00 GMT")];
     fake.answer_with(400, &behind, "whatever it says");
     let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
-    assert_eq!((error.class(), error.label()), (Class::Refused, "400"));
+    assert_eq!((error.class(), error.label()), (ErrorClass::Person, "400"));
     assert_eq!((graph.time().now, graph.time().certain), (now(), None));
     for pages in 1..=3 {
         fake.answer_with(200, &behind, EMPTY);
@@ -256,7 +276,7 @@ async fn windows_do_not_end_in_the_service_s_future() {
     let retry_after = Some(Duration::from_secs(60));
     assert_eq!(
         (error.class(), error.label()),
-        (Class::Transient { retry_after }, "ahead")
+        (ErrorClass::Transient { after: retry_after }, "ahead")
     );
     assert_eq!(fake.requests().len(), 5, "the last time without asking");
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -401,7 +421,7 @@ async fn a_link_beyond_repair_is_replaced_by_the_time_of_the_last_row() {
         .unwrap_err();
     assert_eq!(
         error.class(),
-        Class::Narrow,
+        ErrorClass::Narrow,
         "nothing is known of what is left"
     );
 }
@@ -465,12 +485,12 @@ async fn answers_that_tell_nothing_are_for_a_person_when_they_last() {
         let page = graph.page(window(), None, Urgency::Later).await;
         page.unwrap_err().class()
     };
-    assert_eq!(class().await, Class::Transient { retry_after: None });
+    assert_eq!(class().await, ErrorClass::Transient { after: None });
     tokio::time::advance(Duration::from_secs(599)).await;
-    assert_eq!(class().await, Class::Transient { retry_after: None });
+    assert_eq!(class().await, ErrorClass::Transient { after: None });
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(class().await, Class::Refused);
+    assert_eq!(class().await, ErrorClass::Person);
     fake.answer(200, r#"{"value":[]}"#);
     graph.page(window(), None, Urgency::Later).await.unwrap();
-    assert_eq!(class().await, Class::Transient { retry_after: None });
+    assert_eq!(class().await, ErrorClass::Transient { after: None });
 }

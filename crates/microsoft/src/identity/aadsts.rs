@@ -4,14 +4,13 @@
 //! status and `error` alone wherever they tell; codes make the sentence helpful. They are
 //! explained at <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 
-use base::http::{Response, retry_after};
+use base::{ErrorClass, http::Response, retry::retry_after};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use url::Url;
 
 use super::errors::SignInError;
 use crate::{
-    Class,
     advice::redirect,
     complaint::{Complaint, one_line, without_mark},
     oddities::is_odd,
@@ -139,7 +138,7 @@ pub(super) fn refusal(
     let class = if transient {
         passing(answer, now)
     } else {
-        Class::Refused
+        ErrorClass::Person
     };
     let text = if status.is_redirection() {
         redirect(asked, answer, "login_url")
@@ -356,9 +355,9 @@ fn of_the_account(code: u64) -> Option<&'static str> {
 }
 
 /// What a refusal means that passes by itself: without a token, nothing at all can be asked.
-fn passing(answer: &Response, now: DateTime<Utc>) -> Class {
-    match Class::passing(answer.status(), retry_after(answer.headers(), now)) {
-        Class::Transient { .. } => Class::Outage,
+fn passing(answer: &Response, now: DateTime<Utc>) -> ErrorClass {
+    match crate::errors::passing(answer.status(), retry_after(answer.headers(), now)) {
+        ErrorClass::Transient { .. } => ErrorClass::Outage,
         class => class,
     }
 }
@@ -383,7 +382,7 @@ pub(super) fn metadata_refusal(
             "it fails or is updated for the moment: asked again later",
         ),
         _ => (
-            Class::Refused,
+            ErrorClass::Person,
             "the machine has no managed identity, or not the one that `client_id` names; assign \
              it to the machine, or use another credential",
         ),

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use base::http::{HttpError, HttpErrorKind};
+use base::{
+    ErrorClass,
+    http::{HttpError, HttpErrorKind},
+};
 use http::StatusCode;
 use uuid::Uuid;
 
 use super::certificate::CertificateError;
-use crate::{Class, Concern};
+use crate::Concern;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +33,7 @@ pub enum SignInError {
         /// The status of the answer.
         status: StatusCode,
         /// Whether asking again helps.
-        class: Class,
+        class: ErrorClass,
         /// Whether the answer tells nothing about the request.
         is_odd: bool,
         /// What happened, what it means and what to do, with what the service said.
@@ -142,7 +145,7 @@ impl SignInError {
     pub(super) fn lasting(mut self) -> Self {
         match &mut self {
             Self::NoToken { lasts, .. } => *lasts = true,
-            Self::Refused { class, .. } => *class = Class::Refused,
+            Self::Refused { class, .. } => *class = ErrorClass::Person,
             _ => {}
         }
         self
@@ -157,24 +160,24 @@ impl SignInError {
     }
 
     /// Whether asking again helps.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::NoAnswer(error) | Self::NoMetadata(error) => match error.kind {
-                HttpErrorKind::Setup => Class::Refused,
-                _ => Class::Outage,
+                HttpErrorKind::Setup => ErrorClass::Person,
+                _ => ErrorClass::Outage,
             },
             Self::Refused { class, .. } => *class,
-            Self::NoToken { lasts: true, .. } => Class::Refused,
-            Self::NoToken { .. } => Class::Transient { retry_after: None },
+            Self::NoToken { lasts: true, .. } => ErrorClass::Person,
+            Self::NoToken { .. } => ErrorClass::Transient { after: None },
             // The file may be about to be replaced.
-            Self::TokenFile { .. } => Class::Transient { retry_after: None },
+            Self::TokenFile { .. } => ErrorClass::Transient { after: None },
             Self::MissingPermission { .. }
             | Self::MissingScope { .. }
             | Self::Held { .. }
             | Self::WrongAudience { .. }
             | Self::WrongTenant { .. }
             | Self::Certificate(_)
-            | Self::Request(_) => Class::Refused,
+            | Self::Request(_) => ErrorClass::Person,
         }
     }
 }

@@ -1,17 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use base::{
-    Clock, Secret,
+    Clock, ErrorClass, Secret,
     http::{HttpError, HttpErrorKind, Request},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use url::form_urlencoded;
 
 use super::*;
-use crate::{
-    Class,
-    testing::{Fake, token},
-};
+use crate::testing::{Fake, token};
 
 mod certificates;
 mod refusals;
@@ -199,7 +196,7 @@ async fn a_federated_token_is_read_anew_every_time() {
         error.to_string().contains(&path.display().to_string()),
         "{error}"
     );
-    assert_eq!(error.class(), Class::Transient { retry_after: None });
+    assert_eq!(error.class(), ErrorClass::Transient { after: None });
 }
 
 fn managed(client: Option<&str>) -> Identity {

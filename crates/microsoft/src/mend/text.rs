@@ -48,8 +48,8 @@ const CHANGING: [&str; 4] = [
     "\"__metadata\":",
 ];
 
-/// How long the object is that a text begins with, when its brackets and quotes tell; and how much of the
-/// text was looked at.
+/// How long the object is that a text begins with, when its brackets and quotes tell; and how much
+/// of the text was looked at.
 pub(super) fn object(text: &[u8]) -> (Option<usize>, usize) {
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     for (at, byte) in text.iter().enumerate() {
@@ -87,8 +87,8 @@ pub(super) fn has_raw_controls(text: &[u8]) -> bool {
     })
 }
 
-/// The text with control characters in strings escaped, and bytes that are no text replaced. It is no JSON
-/// when there are such bytes outside of strings, or behind a backslash.
+/// The text with control characters in strings escaped, and bytes that are no text replaced. It is
+/// no JSON when there are such bytes outside of strings, or behind a backslash.
 pub(super) fn forgive(bytes: &[u8]) -> String {
     let (mut is_string, mut is_escaped) = (false, false);
     let mut text = Vec::with_capacity(bytes.len() + bytes.len() / 8);
@@ -123,8 +123,8 @@ pub(super) fn names(text: &str) -> Option<Vec<String>> {
     scanner.peek().is_none().then_some(names)
 }
 
-/// Whether an object with these members is a row: it has all that rows have, each once, and, when it was
-/// mended, nothing that is not known.
+/// Whether an object with these members is a row: it has all that rows have, each once, and, when
+/// it was mended, nothing that is not known.
 pub(super) fn is_row(names: &[String], is_mended: bool) -> bool {
     let count = |name: &str| names.iter().filter(|other| *other == name).count();
     let has_all = |all: &[&str; 10]| all.iter().all(|name| count(name) == 1);

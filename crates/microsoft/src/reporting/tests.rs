@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use base::{
-    Secret,
+    ErrorClass, Secret,
     http::{HttpError, HttpErrorKind},
 };
 use chrono::{TimeZone as _, Utc};
 
 use super::*;
 use crate::{
-    Class, Credential, Identity, PasswordGuard, Resource, TokenCache,
+    Credential, Identity, PasswordGuard, Resource, TokenCache,
     testing::{Fake, token},
 };
 
@@ -37,12 +37,27 @@ fn window() -> Window {
 
 #[test]
 fn the_query_names_both_bounds() {
-    let query = |base: &str, window| query(&base.parse().unwrap(), window, "").to_string();
+    let query =
+        |base: &str, window: Window| query(&base.parse().unwrap(), &window.into(), "").to_string();
     let expected = "https://reports.test/ecp/reportingwebservice/reporting.svc/MessageTrace?\
         $format=json&$filter=StartDate%20eq%20datetime%272024-12-01T23:59:59Z%27%20and%20\
         EndDate%20eq%20datetime%272024-12-02T01:00:00Z%27";
     assert_eq!(query(BASE, window()), expected);
     assert_eq!(query(&format!("{BASE}/"), window()), expected);
+}
+
+#[test]
+fn asks_for_a_message_with_both_bounds() {
+    let question = Question {
+        message: Some("0a1b-2c".into()),
+        ..window().into()
+    };
+    let asked = query(&BASE.parse().unwrap(), &question, "").to_string();
+    let expected = "https://reports.test/ecp/reportingwebservice/reporting.svc/MessageTrace?\
+        $format=json&$filter=StartDate%20eq%20datetime%272024-12-01T23:59:59Z%27%20and%20\
+        EndDate%20eq%20datetime%272024-12-02T01:00:00Z%27%20and%20\
+        MessageTraceId%20eq%20guid%270a1b-2c%27";
+    assert_eq!(asked, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +131,7 @@ async fn a_link_of_another_service_is_refused_before_any_request() {
         .page(window(), Some(&link))
         .await
         .unwrap_err();
-    assert_eq!((error.class(), error.label()), (Class::Refused, "link"));
+    assert_eq!((error.class(), error.label()), (ErrorClass::Person, "link"));
     assert!(fake.requests().is_empty());
 
     fake.answer(
@@ -130,12 +145,12 @@ async fn a_link_of_another_service_is_refused_before_any_request() {
 #[tokio::test(start_paused = true)]
 async fn failures_have_their_class() {
     for (kind, class) in [
-        (HttpErrorKind::Connect, Class::Outage),
-        (HttpErrorKind::Timeout, Class::Outage),
-        (HttpErrorKind::Interrupted, Class::Outage),
-        (HttpErrorKind::Decode, Class::Outage),
-        (HttpErrorKind::TooLarge, Class::Narrow),
-        (HttpErrorKind::Setup, Class::Refused),
+        (HttpErrorKind::Connect, ErrorClass::Outage),
+        (HttpErrorKind::Timeout, ErrorClass::Outage),
+        (HttpErrorKind::Interrupted, ErrorClass::Outage),
+        (HttpErrorKind::Decode, ErrorClass::Outage),
+        (HttpErrorKind::TooLarge, ErrorClass::Narrow),
+        (HttpErrorKind::Setup, ErrorClass::Person),
     ] {
         let fake = Fake::default();
         fake.fail(HttpError::new(kind, "reports.test"));
@@ -148,7 +163,7 @@ async fn failures_have_their_class() {
     let error = service(&fake).page(window(), None).await.unwrap_err();
     assert_eq!(
         (error.class(), error.label()),
-        (Class::Unreadable, "unreadable")
+        (ErrorClass::Unreadable, "unreadable")
     );
 }
 

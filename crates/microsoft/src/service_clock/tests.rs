@@ -46,6 +46,19 @@ impl Site {
             date,
             sent,
             received,
+            shown: None,
+        });
+        self
+    }
+
+    /// The same with a page whose newest row was received at that second of the truth.
+    fn shows(&mut self, second: u64, lie: i64, newest: i64) -> &mut Self {
+        let received = self.reading(second);
+        self.clock.see(Sighting {
+            date: Some(at(second as i64 + self.service + lie)),
+            sent: received.instant,
+            received,
+            shown: Some(at(newest + self.service)),
         });
         self
     }
@@ -225,6 +238,7 @@ fn slow_answers_tell_less() {
         date: Some(at(10)),
         sent: origin,
         received,
+        shown: None,
     });
     assert_eq!(site.time(100), (0, Some(-90)), "the local clock tells more");
     site.answer(101, 0);
@@ -241,6 +255,7 @@ fn a_known_time_gets_better_with_each_answer_and_gives_way_only_to_more_votes() 
             date: Some(at(second as i64 + 59)),
             sent: received.instant - Duration::from_secs(2),
             received,
+            shown: None,
         });
     }
     assert_eq!(site.time(6), (59, Some(0)));
@@ -328,4 +343,31 @@ fn a_clock_that_is_off_by_more_than_a_hundred_years_is_none() {
         }
         assert_eq!(site.skew(11).is_some(), is_told, "{off}");
     }
+}
+
+#[test]
+fn a_date_that_is_earlier_than_a_row_is_nobody_s() {
+    const YEAR: i64 = 365 * 86_400;
+    let mut site = Site::new(0, 100_000);
+    for second in 0..6 {
+        site.shows(second, 0, second as i64 - 60);
+    }
+    assert_eq!(site.time(6), (0, Some(0)), "five agree");
+    for second in 10..30 {
+        site.answer(second, -YEAR);
+    }
+    assert_eq!(site.time(30), (0, Some(0)), "however many lie");
+    for second in 31..39 {
+        site.answer(second, -200);
+    }
+    assert_eq!(site.time(39).0, -200, "clocks of one service may differ");
+    let mut sleeping = Site::new(0, 100_000);
+    for second in 0..6 {
+        sleeping.shows(second, YEAR, second as i64);
+    }
+    assert_eq!(
+        sleeping.time(6).0,
+        YEAR,
+        "a later time is none that rows contradict"
+    );
 }

@@ -24,8 +24,8 @@ pub const fn room_for(length: usize) -> usize {
     2 * length + 2 + SPREAD_BLOCK + BLOCK
 }
 
-/// Puts a text, in UTF-8, as a JSON string at the beginning of a room; the same bytes that `serde_json`
-/// would write. How many they are; what lies behind them is garbage.
+/// Puts a text, in UTF-8, as a JSON string at the beginning of a room; the same bytes that
+/// `serde_json` would write. How many they are; what lies behind them is garbage.
 ///
 /// None when the text has control characters, which are rare and left to `serde_json`, or when there
 /// is less room than [`room_for`].

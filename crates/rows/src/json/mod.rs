@@ -15,7 +15,10 @@ pub use self::{
     encode::{put_string, room_for},
     scan::{Raw, Scanner},
 };
-pub(crate) use self::{scan::Extent, specials::Specials};
+pub(crate) use self::{
+    scan::Extent,
+    specials::{SpecialWords, Specials},
+};
 
 /// Bytes of a text that are looked at before anything is decided: most values are shorter, so that
 /// the decision can be foretold.

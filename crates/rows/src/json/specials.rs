@@ -24,14 +24,29 @@ pub(crate) struct Specials<'a> {
     words: Vec<[u8; BITS / 8]>,
 }
 
+/// Memory that [`Specials`] are found in.
+#[derive(Debug, Default)]
+pub(crate) struct SpecialWords(Vec<[u8; BITS / 8]>);
+
 impl<'a> Specials<'a> {
     /// Those of a text, which is not searched yet.
     pub(crate) fn of(text: &'a str) -> Self {
+        Self::within(text, SpecialWords::default())
+    }
+
+    /// The same in memory that was used before.
+    pub(crate) fn within(text: &'a str, SpecialWords(mut words): SpecialWords) -> Self {
+        words.clear();
         Self {
             text,
             start: 0,
-            words: Vec::new(),
+            words,
         }
+    }
+
+    /// Its memory, to be used again.
+    pub(crate) fn into_words(self) -> SpecialWords {
+        SpecialWords(self.words)
     }
 
     /// The text that they are in.
@@ -52,6 +67,7 @@ impl<'a> Specials<'a> {
         self.start = at;
         self.words.clear();
         let rest = self.text.as_bytes().get(at..).unwrap_or_default();
+        let is_last = rest.len() <= BLOCK;
         let rest = rest.get(..BLOCK).unwrap_or(rest);
         let (stretches, rest) = rest.as_chunks::<STRETCH>();
         search(stretches, &mut self.words);
@@ -61,6 +77,10 @@ impl<'a> Specials<'a> {
                 *to = *from;
             }
             self.words.push(specials(&last).to_le_bytes());
+        }
+        if is_last {
+            // So that a whole word can be read for each place of the text.
+            self.words.push([0; BITS / 8]);
         }
     }
 

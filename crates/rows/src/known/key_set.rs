@@ -20,6 +20,8 @@ pub(super) struct KeySet {
     run: Vec<RowKey>,
     /// Whether the run is to be sorted before it is looked at.
     is_unsorted: bool,
+    /// Whether the run may have keys twice until it is sorted.
+    may_repeat: bool,
     latest: ByMessage,
     /// The table is merged when it has more rows than this.
     most: usize,
@@ -71,13 +73,26 @@ impl KeySet {
         }
     }
 
-    /// The rows whose batch is under way, without all others.
-    pub(super) fn only(&self, is_under_way: impl Fn(BatchId) -> bool) -> Self {
+    /// Takes out the rows whose batch is under way.
+    pub(super) fn split_off(&mut self, is_under_way: impl Fn(BatchId) -> bool) -> Self {
+        if self.may_repeat {
+            // Its keys will be counted.
+            self.sort();
+        }
         let mut rest = Self::default();
         for (key, batch) in self.latest.iter().filter(|(_, batch)| is_under_way(*batch)) {
             rest.latest.insert(key, batch);
         }
+        if rest.len() > 0 {
+            self.latest.take(is_under_way);
+        }
         rest
+    }
+
+    /// All keys, in any order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = RowKey> {
+        let latest = self.latest.iter().map(|(key, _)| key);
+        self.run.iter().copied().chain(latest)
     }
 
     /// How many keys are in the table.
@@ -139,6 +154,7 @@ impl KeySet {
             self.run.sort_unstable();
             self.run.dedup();
             self.is_unsorted = false;
+            self.may_repeat = false;
         }
     }
 }
@@ -160,12 +176,13 @@ fn in_run(run: &[RowKey], key: RowKey) -> Found {
 
 impl From<Vec<RowKey>> for KeySet {
     /// Of keys in any order; some may be there twice.
+    /// To sort them is left to the first look, as a start has other things to do.
     fn from(mut keys: Vec<RowKey>) -> Self {
-        keys.sort_unstable();
-        keys.dedup();
         keys.shrink_to_fit();
         Self {
             run: keys,
+            is_unsorted: true,
+            may_repeat: true,
             ..Self::default()
         }
     }
@@ -202,6 +219,8 @@ mod tests {
         insert(&mut keys, key(many, "Delivered"), ARRIVED);
         let twice = keys.run.iter().chain(&keys.run).copied();
         let mut loaded = KeySet::from(twice.chain([key(many, "Delivered")]).collect::<Vec<_>>());
+        assert_eq!(loaded.len(), 2 * many + 1, "not looked at, and not sorted");
+        loaded.find(key(0, "Delivered"));
         assert_eq!(loaded.len(), many + 1);
         for keys in [&mut keys, &mut loaded] {
             for n in 0..=many {
@@ -234,9 +253,15 @@ mod tests {
         for n in (0..many).step_by(3) {
             assert_eq!(keys.find(key(n)), Found::Row(Some(UNDER_WAY)));
         }
-        assert_eq!(keys.only(|batch| batch == UNDER_WAY).len(), many / 3);
+        let rest = keys.split_off(|batch| batch == UNDER_WAY);
+        assert_eq!(rest.len(), many / 3);
+        assert_eq!(keys.len(), many - rest.len());
+        let mut all: Vec<_> = keys.iter().chain(rest.iter()).collect();
+        all.sort_unstable();
+        let mut expected: Vec<_> = (0..many).map(key).collect();
+        expected.sort_unstable();
+        assert_eq!(all, expected);
         keys.merge(|_| false);
-        assert_eq!(keys.len(), many);
-        assert_eq!(keys.only(|_| true).len(), 0);
+        assert_eq!(keys.split_off(|_| true).len(), 0);
     }
 }

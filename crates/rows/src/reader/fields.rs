@@ -142,6 +142,26 @@ impl<'a> Fields<'a> {
         keyer.message(&parts.map(Option::unwrap_or_default))
     }
 
+    /// A number that is the same in all rows of a message: made of its message trace id, which nobody
+    /// outside of the service chooses. Others have the same one once in four thousand million times,
+    /// which costs a second look. 0 without an id.
+    #[inline]
+    pub(super) fn mail(&self) -> u32 {
+        /// An odd number with bits of all kinds.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let Some(id) = self.value(Known::TraceId) else {
+            return 0;
+        };
+        let (chunks, rest) = id.as_chunks();
+        let rest = rest
+            .iter()
+            .fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+        let numbers = chunks.iter().map(|chunk| u64::from_le_bytes(*chunk));
+        let spread = |sum: u64, number: u64| (sum.rotate_left(29) ^ number).wrapping_mul(SPREAD);
+        let sum = numbers.chain([rest]).fold(0, spread);
+        (sum >> 32) as u32 | 1
+    }
+
     /// When the message was received.
     pub(super) fn received(&self) -> Option<DateTime<Utc>> {
         date::instant(&self.value(Known::Received)?)

@@ -6,12 +6,12 @@ use base::http::chain;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{Finding, Outcome, Topic, members};
+use super::{CheckFinding, Outcome, Topic, members};
 use crate::{
-    running,
+    process_probe,
     runtime::Start,
     secrets::SecretsError,
-    storage::{Reader, Stamp},
+    storage::{Stamp, StorageReader},
 };
 
 /// The keys of the ports, and what they are without.
@@ -20,7 +20,11 @@ const PORTS: [(&str, u16); 2] = [("liveness_port", 8000), ("metrics_port", 8020)
 impl Start<'_> {
     /// Whether the ports can be listened on; `in_use` when a trigger works on these files, whose ports
     /// they may be. Nothing when the configuration of them is not usable, which is told as that.
-    pub(in crate::check) async fn ports(&self, reader: &Reader, in_use: bool) -> Vec<Finding> {
+    pub(in crate::check) async fn ports(
+        &self,
+        reader: &StorageReader,
+        in_use: bool,
+    ) -> Vec<CheckFinding> {
         let mut free = Vec::new();
         let mut findings = Vec::new();
         let mut own = None;
@@ -49,19 +53,19 @@ impl Start<'_> {
     }
 
     /// Whether the process that answers at the port for liveness works on these files.
-    async fn is_own_process(&self, reader: &Reader) -> bool {
+    async fn is_own_process(&self, reader: &StorageReader) -> bool {
         let stamp = Stamp::find(&reader.storage()).await;
         let Ok(port) = self.configuration.port("liveness_port", 8000) else {
             return false;
         };
         match stamp {
-            Some(stamp) => running::works_on(port, stamp.id).await,
+            Some(stamp) => process_probe::works_on(port, stamp.id).await,
             None => false,
         }
     }
 
     /// Whether the platform takes the token: it is asked for the secrets, which changes nothing.
-    pub(in crate::check) async fn platform(&self) -> Finding {
+    pub(in crate::check) async fn platform(&self) -> CheckFinding {
         let asker = self.asker();
         if !asker.has_address() {
             let text = "no `url_callback` is set, so that the log goes to standard error only";
@@ -94,7 +98,7 @@ impl Start<'_> {
     }
 }
 
-fn of_port(key: &str, port: u16, error: &io::Error, is_own: bool) -> Finding {
+fn of_port(key: &str, port: u16, error: &io::Error, is_own: bool) -> CheckFinding {
     let facts = json!({"port": port, "key": key});
     if is_own {
         let text = format!("{port} is the running trigger's");
@@ -106,8 +110,8 @@ fn of_port(key: &str, port: u16, error: &io::Error, is_own: bool) -> Finding {
     finding(Topic::PORTS, Outcome::Fail, text, facts)
 }
 
-fn finding(topic: Topic, outcome: Outcome, text: String, facts: Value) -> Finding {
-    Finding {
+fn finding(topic: Topic, outcome: Outcome, text: String, facts: Value) -> CheckFinding {
+    CheckFinding {
         topic,
         outcome,
         text,

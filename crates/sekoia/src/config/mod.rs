@@ -302,8 +302,8 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
     }
 }
 
-/// Base64 of JSON in any encoding of Unicode; characters outside the alphabet are passed over, padding is
-/// needed (B-03).
+/// Base64 of JSON in any encoding of Unicode; characters outside the alphabet are passed over,
+/// padding is needed (B-03).
 fn from_base64(text: &str) -> Option<Value> {
     let engine = GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new());
     let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);

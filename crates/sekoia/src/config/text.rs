@@ -1,7 +1,7 @@
 //! Texts as people and their tools leave them: encodings, byte order marks, blanks and line ends.
 
-/// The text in bytes: UTF-8, or UTF-16 or UTF-32 in either byte order, with a byte order mark or without
-/// (as Python's `json.loads` tells them apart). None when they are no text.
+/// The text in bytes: UTF-8, or UTF-16 or UTF-32 in either byte order, with a byte order mark or
+/// without (as Python's `json.loads` tells them apart). None when they are no text.
 pub(crate) fn decoded(bytes: &[u8]) -> Option<String> {
     let wide = |bytes: &[u8], big: bool| {
         let units = bytes.chunks_exact(2).map(|pair| match *pair {

@@ -39,7 +39,8 @@ pub(super) enum Cause {
     Outage,
     /// It asks for patience (408, 425, 429), which no event is the reason of.
     Busy,
-    /// The key or the address (401, 404, 422 with `INTAKE_KEY_ERROR`), which no event is the reason of.
+    /// The key or the address (401, 404, 422 with `INTAKE_KEY_ERROR`), which no event is the reason
+    /// of.
     Barred,
     /// The key, the address, the way there, or an event of the request.
     Refused,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{answer::Cause, gate::Mark};
+use super::{answer::Cause, gate::Acceptances};
 
 /// Refusals of an event alone before it is given up.
 const REFUSALS: u32 = 3;
@@ -46,7 +46,7 @@ pub(super) enum Finding {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Case {
     /// What was accepted when they failed first, or when that last counted.
-    mark: Option<Mark>,
+    acceptances: Option<Acceptances>,
     outages: u32,
     /// Refusals of the event alone that count, and since when.
     refusals: u32,
@@ -55,24 +55,24 @@ pub(super) struct Case {
 
 impl Case {
     /// Events that were found not to be accepted while others were.
-    pub(super) fn since(accepted: Mark) -> Self {
+    pub(super) fn since(accepted: Acceptances) -> Self {
         Self {
-            mark: Some(accepted),
+            acceptances: Some(accepted),
             ..Self::default()
         }
     }
 
     /// Since when others must have been accepted.
-    pub(super) fn mark(&self) -> Option<Mark> {
-        self.mark
+    pub(super) fn acceptances(&self) -> Option<Acceptances> {
+        self.acceptances
     }
 
     /// Events of a request failed together, when so much was accepted.
-    pub(super) fn failed_together(&mut self, failure: Failure, accepted: Mark) -> Finding {
+    pub(super) fn failed_together(&mut self, failure: Failure, accepted: Acceptances) -> Finding {
         if !self.counts(failure, accepted) {
             return Finding::Nothing;
         }
-        // The mark stays, as the evidence holds for the parts, too.
+        // The count stays, as the evidence holds for the parts, too.
         Finding::Suspect
     }
 
@@ -80,13 +80,13 @@ impl Case {
     pub(super) fn failed_alone(
         &mut self,
         failure: Failure,
-        accepted: Mark,
+        accepted: Acceptances,
         now: Instant,
     ) -> Finding {
         if failure == Failure::Uncertain || !self.counts(failure, accepted) {
             return Finding::Nothing;
         }
-        self.mark = Some(accepted);
+        self.acceptances = Some(accepted);
         self.outages = 0;
         self.refusals += 1;
         let since = *self.since.get_or_insert(now);
@@ -97,11 +97,11 @@ impl Case {
     }
 
     /// Whether a failure says something of the events.
-    fn counts(&mut self, failure: Failure, accepted: Mark) -> bool {
+    fn counts(&mut self, failure: Failure, accepted: Acceptances) -> bool {
         if matches!(failure, Failure::Failed(Cause::Busy | Cause::Barred)) {
             return false;
         }
-        let before = *self.mark.get_or_insert(accepted);
+        let before = *self.acceptances.get_or_insert(accepted);
         if accepted <= before {
             return false;
         }
@@ -146,29 +146,44 @@ mod tests {
         ] {
             let (mut gate, mut case) = (Gate::default(), Case::default());
             for _ in 0..9 {
-                assert_eq!(case.failed_together(failure, gate.mark()), Finding::Nothing);
+                assert_eq!(
+                    case.failed_together(failure, gate.acceptances()),
+                    Finding::Nothing
+                );
             }
             gate.accepted(1);
-            assert_eq!(case.failed_together(failure, gate.mark()), Finding::Suspect);
+            assert_eq!(
+                case.failed_together(failure, gate.acceptances()),
+                Finding::Suspect
+            );
             let mut part = case.clone();
-            assert_eq!(part.failed_together(failure, gate.mark()), Finding::Suspect);
+            assert_eq!(
+                part.failed_together(failure, gate.acceptances()),
+                Finding::Suspect
+            );
         }
         let (mut gate, mut case) = (Gate::default(), Case::default());
         for failure in [Cause::Barred, Cause::Busy].map(Failure::Failed) {
             for _ in 0..9 {
-                assert_eq!(case.failed_together(failure, gate.mark()), Finding::Nothing);
+                assert_eq!(
+                    case.failed_together(failure, gate.acceptances()),
+                    Finding::Nothing
+                );
                 gate.accepted(1);
             }
         }
         for n in 0..OUTAGES {
             assert_eq!(
-                case.failed_together(OUTAGE, gate.mark()),
+                case.failed_together(OUTAGE, gate.acceptances()),
                 Finding::Nothing,
                 "{n}"
             );
             gate.accepted(1);
         }
-        assert_eq!(case.failed_together(OUTAGE, gate.mark()), Finding::Suspect);
+        assert_eq!(
+            case.failed_together(OUTAGE, gate.acceptances()),
+            Finding::Suspect
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,7 +194,7 @@ mod tests {
             if accepted > 0 {
                 gate.accepted(accepted);
             }
-            case.failed_alone(REFUSED, gate.mark(), after(now, seconds))
+            case.failed_alone(REFUSED, gate.acceptances(), after(now, seconds))
         };
         assert_eq!(ask(0, 0), Finding::Nothing, "no other was accepted");
         assert_eq!(ask(5, 10), Finding::Suspect, "the first");
@@ -199,7 +214,7 @@ mod tests {
         for n in 0..99 {
             gate.accepted(1);
             for failure in [Failure::Uncertain, barred[0], barred[1]] {
-                let finding = case.failed_alone(failure, gate.mark(), after(now, n * 100));
+                let finding = case.failed_alone(failure, gate.acceptances(), after(now, n * 100));
                 assert_eq!(finding, Finding::Nothing);
             }
         }
@@ -208,7 +223,9 @@ mod tests {
         for n in 0.. {
             gate.accepted(1);
             hopeless += 1;
-            if case.failed_alone(OUTAGE, gate.mark(), after(now, n * 300)) == Finding::Hopeless {
+            if case.failed_alone(OUTAGE, gate.acceptances(), after(now, n * 300))
+                == Finding::Hopeless
+            {
                 break;
             }
         }

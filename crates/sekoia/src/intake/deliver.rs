@@ -49,8 +49,8 @@ impl Load {
         }
     }
 
-    /// The event to try alone: while nothing is certain the first again and again, for hours, else each
-    /// time another one.
+    /// The event to try alone: while nothing is certain the first again and again, for hours, else
+    /// each time another one.
     fn choice(&self, mood: Mood, is_long: bool, events: usize) -> usize {
         let tried = (self.failures / 2) as usize;
         let stride = (events * 5 / 8).max(1);
@@ -144,8 +144,8 @@ impl Intake {
         };
         let others_accepted = {
             let gate = self.gate();
-            let mark = load.case.mark();
-            mark.is_some_and(|mark| gate.has_accepted_since(mark))
+            let acceptances = load.case.acceptances();
+            acceptances.is_some_and(|acceptances| gate.has_accepted_since(acceptances))
         };
         let (mood, is_long) = {
             let gate = self.gate();
@@ -172,7 +172,7 @@ impl Intake {
             }
             Outcome::Short(ids) => {
                 // What fails from now on fails while others are accepted.
-                load.case = Case::since(self.gate().mark());
+                load.case = Case::since(self.gate().acceptances());
                 self.accepted(ids);
                 load.failures = 0;
                 let parts = sent.cut().into_iter().map(|mut part| {
@@ -206,7 +206,7 @@ impl Intake {
     /// Events of a request were accepted, others perhaps not.
     fn take_in(&self, sent: &Parcel, fates: Fates, load: &mut Load, receipt: &mut Receipt) {
         let accepted = sent.len() - fates.refused.len() - fates.unclear.len();
-        let mark = self.gate().mark();
+        let acceptances = self.gate().acceptances();
         self.accepted(accepted);
         receipt.accepted += accepted;
         load.failures = 0;
@@ -217,7 +217,7 @@ impl Intake {
         for (index, reason, unsure) in refused.chain(unclear) {
             if let Some((mut single, _)) = sent.take_out(index) {
                 single.unsure |= unsure;
-                self.keep(single, Case::since(mark), &reason, receipt);
+                self.keep(single, Case::since(acceptances), &reason, receipt);
             }
         }
     }
@@ -235,8 +235,11 @@ impl Intake {
         load.last = Some(failure);
         load.attempts.failed();
         let log = &self.0.around.log;
-        let accepted = self.gate().mark();
-        let known = load.case.mark().is_some_and(|mark| accepted > mark);
+        let accepted = self.gate().acceptances();
+        let known = load
+            .case
+            .acceptances()
+            .is_some_and(|acceptances| accepted > acceptances);
         let finding = load.case.failed_together(failure, accepted);
         let now = Instant::now();
         if finding == Finding::Suspect {

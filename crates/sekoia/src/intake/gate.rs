@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use base::http::Backoff;
+use base::retry::Backoff;
 use tokio::time::Instant;
 
 use super::answer::Cause;
@@ -28,10 +28,10 @@ const DOUBT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// After so long it may be the one event that is tried that no answer is certain of.
 const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
 
-/// How many events an intake has accepted so far. What was accepted since a mark is evidence that the
-/// intake, its key and the way there are well.
+/// How many events an intake has accepted so far. What was accepted since some count is evidence
+/// that the intake, its key and the way there are well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark(u64);
+pub(super) struct Acceptances(u64);
 
 /// Who may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) enum Mood {
 #[derive(Debug)]
 pub(super) struct Gate {
     mood: Mood,
-    accepted: Mark,
+    accepted: Acceptances,
     /// Requests in a row that accepted nothing, by what may be the reason.
     outages: u32,
     refusals: u32,
@@ -66,7 +66,7 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             mood: Mood::Open,
-            accepted: Mark::default(),
+            accepted: Acceptances::default(),
             outages: 0,
             refusals: 0,
             refused: None,
@@ -85,13 +85,13 @@ impl Gate {
     }
 
     /// What is accepted so far.
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn acceptances(&self) -> Acceptances {
         self.accepted
     }
 
     /// Whether other events were accepted since.
-    pub(super) fn has_accepted_since(&self, mark: Mark) -> bool {
-        self.accepted > mark
+    pub(super) fn has_accepted_since(&self, acceptances: Acceptances) -> bool {
+        self.accepted > acceptances
     }
 
     /// How long the one whose turn it is has to wait, or who sends again what was not accepted.
@@ -187,11 +187,11 @@ mod tests {
         assert_eq!((gate.mood(), gate.due_in(now)), (Mood::Open, seconds(0)));
         gate.failed(Cause::Refused, false, None, now);
         assert_eq!((gate.mood(), gate.due_in(now)), (Mood::Troubled, PACE));
-        let mark = gate.mark();
-        assert!(!gate.has_accepted_since(mark));
+        let acceptances = gate.acceptances();
+        assert!(!gate.has_accepted_since(acceptances));
         gate.accepted(1);
         assert_eq!(gate.mood(), Mood::Open);
-        assert!(gate.has_accepted_since(mark));
+        assert!(gate.has_accepted_since(acceptances));
         assert_eq!(gate.due_in(now), PACE, "one refusal a second");
     }
 

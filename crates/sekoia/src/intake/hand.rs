@@ -1,10 +1,11 @@
-//! Events in hand: not accepted while others are, tried beside the batches until their fate is certain.
+//! Events in hand: not accepted while others are, tried beside the batches until their fate is
+//! certain.
 
 use std::{fmt, time::Duration};
 
 use base::{
     delivery::{GivenUp, HeldEvents},
-    http::Backoff,
+    retry::Backoff,
 };
 use tokio::time::Instant;
 
@@ -104,7 +105,7 @@ impl Intake {
     /// Takes one event of any length in hand.
     pub fn alone(&self, event: &[u8]) -> InHand {
         let parcel = self.batch().seal_alone(event);
-        let case = Case::since(self.gate().mark());
+        let case = Case::since(self.gate().acceptances());
         let attempts = self.0.around.heartbeat.attempts(super::deliver::SIDE);
         InHand::new(parcel, case, "", attempts)
     }
@@ -233,7 +234,7 @@ impl Intake {
         let accepted = {
             let mut gate = self.gate();
             gate.failed_beside(now);
-            gate.mark()
+            gate.acceptances()
         };
         hand.reason = sentence;
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);

@@ -26,7 +26,8 @@ use std::{
 use base::{
     Clock, Secret,
     buffers::Buffers,
-    http::{Http, HttpErrorKind, retry_after},
+    http::{Http, HttpErrorKind},
+    retry::retry_after,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

@@ -36,8 +36,9 @@ impl Sizes {
         self.contradictions = 0;
     }
 
-    /// A body of so many bytes with more than one event was too large. That says nothing of sizes as
-    /// long as nothing at all was accepted, nor when a larger one was: the reason is in its events then.
+    /// A body of so many bytes with more than one event was too large. That says nothing of sizes
+    /// as long as nothing at all was accepted, nor when a larger one was: the reason is in its
+    /// events then.
     pub(super) fn refused(&mut self, bytes: usize) {
         if self.accepted > bytes {
             self.contradictions += 1;

@@ -92,15 +92,12 @@ mod tests {
         },
     };
 
+    use async_trait::async_trait;
     use bytes::Bytes;
-    use futures_util::future::BoxFuture;
 
     use super::*;
-    use crate::{
-        log::tests::log,
-        storage::{Backend, MemoryBackend},
-    };
-    use base::Secret;
+    use crate::{log::tests::log, storage::MemoryBackend};
+    use base::{Secret, Store};
 
     async fn kept(storage: &Storage) -> Option<String> {
         // The keeper goes on first.
@@ -156,23 +153,24 @@ mod tests {
     #[derive(Clone, Debug, Default)]
     struct Hanging(Arc<AtomicUsize>);
 
-    impl Backend for Hanging {
-        fn read(&self, _: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
+    #[async_trait]
+    impl Store for Hanging {
+        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
             self.0.fetch_add(1, Ordering::Relaxed);
-            Box::pin(std::future::pending())
+            std::future::pending().await
         }
-        fn write(&self, _: String, _: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
             self.0.fetch_add(1, Ordering::Relaxed);
-            Box::pin(std::future::pending())
+            std::future::pending().await
         }
-        fn append(&self, _: String, _: Bytes) -> BoxFuture<'_, io::Result<()>> {
-            Box::pin(std::future::pending())
+        async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
+            std::future::pending().await
         }
-        fn list(&self, _: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
-            Box::pin(std::future::pending())
+        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
+            std::future::pending().await
         }
-        fn delete(&self, _: String) -> BoxFuture<'_, io::Result<()>> {
-            Box::pin(std::future::pending())
+        async fn delete(&self, _: &str) -> io::Result<()> {
+            std::future::pending().await
         }
     }
 

@@ -1,6 +1,7 @@
 //! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
 
 mod keeper;
+mod last_lines;
 mod latest;
 mod limiter;
 mod masks;
@@ -23,13 +24,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use tokio::sync::Notify;
 
+pub use self::last_lines::LAST_LINES_FILES;
 pub(super) use self::{
     keeper::{Keeper, LAST_ERROR_FILE},
+    last_lines::LastLines,
     latest::Latest,
     outbox::naive,
     shipper::Shipper,
 };
 use self::{
+    last_lines::Waiting,
     limiter::Limiter,
     masks::Masks,
     outbox::{Entry, Outbox},
@@ -130,6 +134,7 @@ struct Inner {
     sentry: OnceLock<Reporter>,
     last_error: OnceLock<Gauge>,
     latest: Mutex<Latest>,
+    waiting: Waiting,
     erred: Notify,
     critical: AtomicBool,
 }
@@ -147,6 +152,7 @@ impl Log {
             sentry: OnceLock::new(),
             last_error: OnceLock::new(),
             latest: Mutex::default(),
+            waiting: Waiting::default(),
             erred: Notify::new(),
             critical: AtomicBool::new(false),
         }))
@@ -234,6 +240,7 @@ impl Log {
     pub(super) fn remember(&self, error: &str) {
         let message = self.clean(error);
         self.enter(self.0.clock.now(), Level::Error, &message);
+        self.0.waiting.put(&self.line(Level::Error, &message));
     }
 
     fn enter(&self, at: DateTime<Utc>, level: Level, message: &str) {
@@ -253,12 +260,18 @@ impl Log {
         self.post(Level::Error, message);
     }
 
-    /// For stderr only.
+    /// Not for the platform.
     fn print(&self, level: Level, message: &str) {
+        let line = self.line(level, message);
+        self.0.waiting.put(&line);
+        (self.0.console.0)(level, message, &line);
+    }
+
+    /// A message with its date, as it stands in the log.
+    fn line(&self, level: Level, message: &str) -> String {
         let date = self.0.clock.now().format("%Y-%m-%d %H:%M:%S");
         let word = level.word().to_ascii_uppercase();
-        let line = format!("{date} - {} - {word} - {message}", self.0.name);
-        (self.0.console.0)(level, message, &line);
+        format!("{date} - {} - {word} - {message}", self.0.name)
     }
 
     fn write(&self, level: Level, message: &str) {
@@ -270,6 +283,8 @@ impl Log {
         self.enter(now, level, &message);
         if level > Level::Debug {
             self.print(level, &message);
+        } else {
+            self.0.waiting.put(&self.line(level, &message));
         }
         self.post(level, message);
     }

@@ -82,8 +82,8 @@ struct State {
 }
 
 impl State {
-    /// Makes room for one entry at the cost of the least important one, the oldest of these. A critical
-    /// entry stays.
+    /// Makes room for one entry at the cost of the least important one, the oldest of these. A
+    /// critical entry stays.
     fn make_room(&mut self) {
         if self.entries.len() < CAPACITY {
             return;

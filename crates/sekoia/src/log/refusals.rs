@@ -1,7 +1,8 @@
 //! What follows when the platform refuses log lines: a pure state machine.
 //!
-//! A refusal may be about one line, about the size, or about nothing that we send. So the same batch is
-//! sent again first; then smaller ones find the line that is refused, while the others pass.
+//! A refusal may be about one line, about the size, or about nothing that we send. So the same
+//! batch is sent again first; then smaller ones find the line that is refused, while the others
+//! pass.
 
 use super::outbox::BATCH;
 
@@ -44,8 +45,8 @@ impl Refusals {
         self.in_a_row > 0
     }
 
-    /// So many lines were refused, because of their size or for another reason. In a `hurry` nothing is
-    /// repeated.
+    /// So many lines were refused, because of their size or for another reason. In a `hurry`
+    /// nothing is repeated.
     pub(super) fn refused(&mut self, lines: usize, too_large: bool, hurry: bool) -> Next {
         self.in_a_row = self.in_a_row.saturating_add(1);
         let certain = too_large || hurry || self.in_a_row >= ACCIDENTS;

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use base::http::{Backoff, Http, chain, retry_after};
+use base::{
+    http::{Http, chain},
+    retry::{Backoff, retry_after},
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::{
@@ -122,8 +125,8 @@ impl Courier {
         self.deliver_all().await;
     }
 
-    /// Waits until entries should leave; none when the end was announced. Where there are none, nothing
-    /// wakes the processor.
+    /// Waits until entries should leave; none when the end was announced. Where there are none,
+    /// nothing wakes the processor.
     async fn wait(&self) -> Option<()> {
         let outbox = &self.log.0.outbox;
         let finish = &self.finish;

@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     deadline::Deadline,
     health::Heartbeat,
-    log::{Keeper, Log},
+    log::{Keeper, LastLines, Log},
     metrics::Metrics,
     platform::Platform,
     registry::{Item, Registry},
@@ -27,7 +27,10 @@ use crate::{
     secrets::{Asker, Secrets, SecretsError},
     serve::{Server, serve},
     settings,
-    storage::{Around, ObjectSettings, Opened, StateFile, Storage, StorageError, Whereabouts},
+    storage::{
+        Around, ObjectSettings, Opened, StateFile, Storage, StorageError, StorageLocation,
+        go_on_as_owner,
+    },
 };
 
 use super::{Host, StartError, agent, object_client, watch_files};
@@ -94,6 +97,8 @@ impl<'a> Start<'a> {
         let storage = opened.storage();
         let log = self.log.clone();
         let keeper = Keeper::start(log.clone(), storage.clone());
+        let lines = opened.for_lines();
+        let lines = lines.map(|storage| LastLines::start(log.clone(), storage));
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch_files(
             storage.clone(),
             heartbeat.clone(),
@@ -102,7 +107,12 @@ impl<'a> Start<'a> {
         if let Err(error) = &result {
             log.remember(&chain(error));
         }
-        keeper.finish(deadline).await;
+        let keeping = async {
+            if let Some(lines) = lines {
+                lines.finish(deadline).await;
+            }
+        };
+        tokio::join!(keeper.finish(deadline), keeping);
         result.and(opened.close(deadline).await.map_err(StartError::from))
     }
 
@@ -213,9 +223,9 @@ impl<'a> Start<'a> {
 
     /// Takes the place of the files into use. None when the stop came while it was waited for.
     pub(crate) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
-        match Whereabouts::read(&self.configuration, data)? {
-            Whereabouts::Directory(root) => self.open_directory(root).await,
-            Whereabouts::Objects(settings) => self.open_objects(*settings, data).await,
+        match StorageLocation::read(&self.configuration, data)? {
+            StorageLocation::Directory(root) => self.open_directory(root).await,
+            StorageLocation::Objects(settings) => self.open_objects(*settings, data).await,
         }
     }
 
@@ -223,7 +233,11 @@ impl<'a> Start<'a> {
     async fn open_directory(&self, root: PathBuf) -> Result<Option<Opened>, StartError> {
         let path = root.clone();
         let (log, stop) = (self.log.clone(), self.host.stop.clone());
-        let opening = tokio::task::spawn_blocking(move || Opened::directory(root, log, stop));
+        let configuration = self.host.directories.config.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            go_on_as_owner(&root, &configuration, &log)?;
+            Opened::directory(root, log, stop)
+        });
         let Some(opened) = self.host.stop.run_until_cancelled(opening).await else {
             return Ok(None);
         };

@@ -96,7 +96,8 @@ impl Schema {
             .filter_map(|name| settings.0.get(name)?.as_str())
     }
 
-    /// Fills in defaults, makes numbers of numeric texts (O-01) and checks the result.
+    /// Fills in defaults, makes numbers of numeric texts (O-01) and lists of texts where a list is wanted,
+    /// and checks the result.
     ///
     /// Extra keys are kept; `null` and empty texts count as absent. So does a placeholder once the
     /// platform was `asked` for what belongs in its place.
@@ -192,6 +193,7 @@ impl Schema {
                 Some(Value::String(text)) if wants("integer") || wants("number") => {
                     number(&text, wants("integer")).unwrap_or(Value::String(text))
                 }
+                Some(Value::String(text)) if wants("array") && !text.is_empty() => list(&text),
                 Some(Value::Number(value)) if wants("integer") => whole(&value),
                 Some(value) => value,
                 None => Value::Null,
@@ -298,6 +300,13 @@ fn is_password(name: &str) -> bool {
     name.ends_with("password")
 }
 
+/// The texts in a text: between commas, semicolons and blanks.
+fn list(text: &str) -> Value {
+    let parts = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
+    let parts = parts.filter(|part| !part.is_empty());
+    parts.map(Value::from).collect()
+}
+
 /// The number in a text.
 fn number(text: &str, integer: bool) -> Option<Value> {
     match text.parse::<i64>() {
@@ -335,7 +344,11 @@ mod tests {
                 "server": {"type": "string", "default": "https://intake.example"},
                 "frequency": {"type": "integer", "default": 60, "minimum": 10, "maximum": 86400},
                 "format": {"type": "string", "enum": ["graph", "reporting"]},
-                "debug": {"type": "boolean"}
+                "debug": {"type": "boolean"},
+                "rules": {
+                    "type": "array", "maxItems": 2, "uniqueItems": true,
+                    "items": {"type": "string", "maxLength": 5}
+                }
             },
             "required": ["name", "password"],
             "secrets": ["password"],
@@ -373,6 +386,36 @@ mod tests {
         let checked = check(json!({"name": "abc", "password": "x", "frequency": 20.0})).unwrap();
         assert!(checked.settings.0["frequency"].is_i64());
         assert!(checked.suspicions.is_empty());
+    }
+
+    #[test]
+    fn a_list_may_be_a_text_and_its_items_are_told_by_their_place() {
+        let with = |rules: Value| check(json!({"name": "abc", "password": "x", "rules": rules}));
+        let rules = |given: Value| with(given).unwrap().settings.0.get("rules").cloned();
+        assert_eq!(rules(json!(" a, b ")), Some(json!(["a", "b"])));
+        assert_eq!(rules(json!("a;\n")), Some(json!(["a"])));
+        assert_eq!(rules(json!(["a"])), Some(json!(["a"])));
+        assert_eq!(rules(json!("")), None);
+        for (given, said) in [
+            (
+                json!(["a", "toolong"]),
+                "rules 2 is a text of 7 characters, allowed is a text of at most 5 characters",
+            ),
+            (
+                json!("a b c"),
+                "rules is a list of 3, allowed is a list of at most 2 different items",
+            ),
+            (
+                json!(["a", "a"]),
+                "rules is a list of 2, allowed is a list of at most 2 different items",
+            ),
+            (
+                json!(5),
+                "rules is 5, allowed is a list of at most 2 different items",
+            ),
+        ] {
+            assert_eq!(with(given).unwrap_err(), [said]);
+        }
     }
 
     #[test]

@@ -26,15 +26,22 @@ pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     let Some(name) = path.split('.').next().filter(|name| !name.is_empty()) else {
         return together(schema, error);
     };
-    let found = if schema.hides(name) {
-        "has a value that is not shown".to_owned()
-    } else {
-        format!("is {}", found(error.instance(), schema.property(name)))
+    let property = schema.property(name);
+    // The items of a list are counted from 1, as people do.
+    let item = path
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('.'));
+    let (path, property) = match item.map(str::parse::<usize>) {
+        None => (path.clone(), property),
+        Some(Ok(index)) => {
+            let items = property.and_then(|property| property.get("items"));
+            (format!("{name} {}", index.saturating_add(1)), items)
+        }
+        Some(Err(_)) => (path.clone(), None),
     };
-    let property = if path == name {
-        schema.property(name)
-    } else {
-        None
+    let found = match schema.hides(name) {
+        true => "has a value that is not shown".to_owned(),
+        false => format!("is {}", found(error.instance(), property)),
     };
     let Some(property) = property else {
         return format!("{path} {found}, which the manifest does not allow");
@@ -85,6 +92,7 @@ fn found(value: &Value, property: Option<&Value>) -> String {
         Value::Number(value) => value.to_string(),
         Value::String(text) if may_be_shown(text) => value.to_string(),
         Value::String(text) => format!("a text of {} characters", text.chars().count()),
+        Value::Array(items) => format!("a list of {}", items.len()),
         other => kind(other).to_owned(),
     }
 }
@@ -108,7 +116,10 @@ fn allowed(property: &Value) -> String {
         Some("integer") => range("a whole number", "", get("minimum"), get("maximum")),
         Some("number") => range("a number", "", get("minimum"), get("maximum")),
         Some("boolean") => "true or false".to_owned(),
-        Some("array") => "a list".to_owned(),
+        Some("array") => match get("maxItems") {
+            Some(most) => format!("a list of at most {most} different items"),
+            None => "a list".to_owned(),
+        },
         Some("object") => "an object".to_owned(),
         Some("string") => {
             let length = range("a text", " characters", get("minLength"), get("maxLength"));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The manifests' patterns, and what they ask for.
-const FORMS: [(&str, Form, &str); 2] = [
+const FORMS: [(&str, Form, &str); 4] = [
     (
         r"^[0-9A-Za-z.-]+$",
         Form::Name,
@@ -15,6 +15,16 @@ const FORMS: [(&str, Form, &str); 2] = [
         "an address that begins with https:// (or with http:// on this machine itself), without a blank, \
          `@`, `?` and `#`",
     ),
+    (
+        r"^[^\s*@,;<>]+$",
+        Form::Domain,
+        "a domain such as example.org, without `@` and `*`",
+    ),
+    (
+        r"^(\*|[^\s*@,;<>]+)@[^\s*@,;<>]+$",
+        Form::Mailbox,
+        "an address such as name@example.org, or *@example.org for all addresses of a domain",
+    ),
 ];
 
 /// What a text is.
@@ -22,6 +32,9 @@ const FORMS: [(&str, Form, &str); 2] = [
 pub(super) enum Form {
     Name,
     Address,
+    Domain,
+    /// A mail address, or all of a domain.
+    Mailbox,
     Number,
     /// One of several words.
     Choice,
@@ -79,6 +92,12 @@ pub(super) fn oddity(text: &str, form: Form, options: &[&str]) -> Option<String>
         Form::Choice => nearest(text, options.iter().copied())
             .map(|option| format!("did you mean \"{option}\"?")),
         Form::Address => of_address(text).map(str::to_owned),
+        Form::Mailbox if !text.contains('@') => {
+            odd("it lacks an `@`: for all addresses of a domain write `*@` before the domain")
+        }
+        Form::Mailbox if text.starts_with('@') => {
+            odd("nothing stands before the `@`: for all addresses of a domain write `*@`")
+        }
         Form::Name | Form::Free if text.contains(char::is_whitespace) => {
             odd("there is a blank in it")
         }
@@ -161,6 +180,7 @@ pub(super) fn may_be_shown(value: &str, form: Form, options: &[&str]) -> bool {
         Form::Choice => nearest(bare, options.iter().copied()).is_some(),
         Form::Address => is_short && !value.contains('@') && (is_domain || value.contains("://")),
         Form::Name => is_short && (is_like_guid || is_domain),
+        Form::Mailbox | Form::Domain => is_short && is_domain,
         Form::Free => false,
     }
 }
@@ -185,6 +205,12 @@ mod tests {
             ("https://u:p@h", Form::Address, "no user and no password"),
             ("https://h/?a=b", Form::Address, "without `?`"),
             ("https://h /", Form::Address, "a blank"),
+            ("example.org", Form::Mailbox, "write `*@` before the domain"),
+            (
+                "@example.org",
+                Form::Mailbox,
+                "nothing stands before the `@`",
+            ),
             ("Graph", Form::Choice, "did you mean \"graph\"?"),
             ("reportng", Form::Choice, "did you mean \"reporting\"?"),
         ] {
@@ -217,7 +243,8 @@ mod tests {
             let manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let properties = manifest["arguments"]["properties"].as_object().unwrap();
             for (setting, property) in properties {
-                let Some(pattern) = property["pattern"].as_str() else {
+                let of_items = property["items"]["pattern"].as_str();
+                let Some(pattern) = property["pattern"].as_str().or(of_items) else {
                     continue;
                 };
                 patterns += 1;

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use async_trait::async_trait;
 use base::Store;
 use bytes::Bytes;
 
@@ -18,6 +19,7 @@ fn io<T>(result: Result<T, StorageError>) -> io::Result<T> {
     })
 }
 
+#[async_trait]
 impl Store for Storage {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
         io(Self::read(self, name).await)
@@ -25,6 +27,10 @@ impl Store for Storage {
 
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
         io(Self::write(self, name, content).await)
+    }
+
+    async fn write_lightly(&self, name: &str, content: Bytes) -> io::Result<()> {
+        io(Self::write_lightly(self, name, content).await)
     }
 
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
@@ -41,5 +47,9 @@ impl Store for Storage {
 
     async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
         io(Self::list(self, prefix).await)
+    }
+
+    async fn held(&self) {
+        Self::held(self).await;
     }
 }

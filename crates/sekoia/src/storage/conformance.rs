@@ -1,4 +1,4 @@
-//! What every backend must do. Each backend's tests call [`check`] on an empty instance.
+//! What every store must do. Each one's tests call [`check`] on an empty instance.
 
 use super::Storage;
 

@@ -96,7 +96,8 @@ fn writable(directory: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-/// Whether a process has the directory for itself. A shared lock is held for an instant: there is no way to ask for one without having it.
+/// Whether a process has the directory for itself. A shared lock is held for an instant: there is
+/// no way to ask for one without having it.
 pub(super) fn is_locked(root: &Path) -> bool {
     files::open(OpenOptions::new().read(true), &root.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

@@ -2,23 +2,22 @@
 
 use std::{io, sync::Arc};
 
+use async_trait::async_trait;
+use base::Store;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 
-use super::Backend;
-
-/// A folder of a backend.
+/// A folder of a store.
 #[derive(Debug)]
 pub(super) struct Inside {
-    backend: Arc<dyn Backend>,
+    store: Arc<dyn Store>,
     /// Ends with a slash.
     prefix: String,
 }
 
 impl Inside {
-    pub(super) fn new(backend: Arc<dyn Backend>, folder: &str) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, folder: &str) -> Self {
         Self {
-            backend,
+            store,
             prefix: format!("{folder}/"),
         }
     }
@@ -28,37 +27,40 @@ impl Inside {
     }
 }
 
-impl Backend for Inside {
-    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        self.backend.read(self.full(&name))
+#[async_trait]
+impl Store for Inside {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        self.store.read(&self.full(name)).await
     }
 
-    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.backend.write(self.full(&name), content)
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.store.write(&self.full(name), content).await
     }
 
-    fn write_lightly(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.backend.write_lightly(self.full(&name), content)
+    async fn write_lightly(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.store.write_lightly(&self.full(name), content).await
     }
 
-    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.backend.append(self.full(&name), content)
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.store.append(&self.full(name), content).await
     }
 
-    fn sync(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
-        self.backend.sync(self.full(&name))
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        self.store.sync(&self.full(name)).await
     }
 
-    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        Box::pin(async move {
-            let names = self.backend.list(self.full(&prefix)).await?.into_iter();
-            let inside = names.filter_map(|name| Some(name.strip_prefix(&self.prefix)?.to_owned()));
-            Ok(inside.collect())
-        })
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let names = self.store.list(&self.full(prefix)).await?.into_iter();
+        let inside = names.filter_map(|name| Some(name.strip_prefix(&self.prefix)?.to_owned()));
+        Ok(inside.collect())
     }
 
-    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
-        self.backend.delete(self.full(&name))
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.store.delete(&self.full(name)).await
+    }
+
+    async fn held(&self) {
+        self.store.held().await;
     }
 }
 

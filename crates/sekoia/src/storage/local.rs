@@ -11,14 +11,15 @@ use std::{
     },
 };
 
-use base::files;
+use async_trait::async_trait;
+use base::{Store, files};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Backend, LONGEST, StorageError,
+    LONGEST, StorageError,
     lock::{Held, Lock},
     owner,
 };
@@ -26,6 +27,9 @@ use crate::log::Log;
 
 /// Files below it hold what is in mails: they are for the user of this process alone.
 const PRIVATE: &str = "dead-letters/";
+
+/// So are files of this kind, in which answers of servers are quoted.
+const LOGS: &str = ".log";
 
 /// Files below a directory that this process has for itself.
 #[derive(Clone, Debug)]
@@ -63,6 +67,14 @@ impl LocalBackend {
             temporary: Arc::default(),
             appended: Arc::default(),
         })
+    }
+
+    /// The same directory; a file that is appended to here stays open beside the one there.
+    pub(crate) fn aside(&self) -> Self {
+        Self {
+            appended: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// The directory as it is, whoever works on it.
@@ -213,28 +225,30 @@ impl LocalBackend {
     }
 }
 
-impl Backend for LocalBackend {
-    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        self.on_file(name, move |root, name| {
+#[async_trait]
+impl Store for LocalBackend {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        self.on_file(name.to_owned(), move |root, name| {
             match files::read(&root.join(name), LONGEST) {
                 Ok(content) => Ok(Some(Bytes::from(content))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error),
             }
         })
+        .await
     }
 
-    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.replace(name, content, false)
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.replace(name.to_owned(), content, false).await
     }
 
-    fn write_lightly(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.replace(name, content, true)
+    async fn write_lightly(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.replace(name.to_owned(), content, true).await
     }
 
-    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
         let this = self.clone();
-        self.on_file(name, move |root, name| {
+        self.on_file(name.to_owned(), move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let mut new_in = None;
             let open = this.take_appended(&name);
@@ -256,11 +270,12 @@ impl Backend for LocalBackend {
             *this.appended() = Some((name, file));
             Ok(())
         })
+        .await
     }
 
-    fn sync(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
+    async fn sync(&self, name: &str) -> io::Result<()> {
         let this = self.clone();
-        self.on_file(name, move |root, name| {
+        self.on_file(name.to_owned(), move |root, name| {
             let open = this.take_appended(&name);
             let file = match open.filter(is_there) {
                 Some(file) => file,
@@ -270,9 +285,11 @@ impl Backend for LocalBackend {
             *this.appended() = Some((name, file));
             Ok(())
         })
+        .await
     }
 
-    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let prefix = prefix.to_owned();
         self.blocking(move |root| {
             let mut names = Vec::new();
             match collect(root, "", &mut names) {
@@ -284,12 +301,13 @@ impl Backend for LocalBackend {
             names.sort_unstable();
             Ok(names)
         })
+        .await
     }
 
-    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
-        drop(self.take_appended(&name));
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        drop(self.take_appended(name));
         let this = self.clone();
-        self.on_file(name, move |root, name| {
+        self.on_file(name.to_owned(), move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
             match fs::remove_file(&path) {
@@ -298,14 +316,13 @@ impl Backend for LocalBackend {
                 Err(error) => Err(error),
             }
         })
+        .await
     }
 
-    fn held(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            if self.check_lock().await == Held::Lost {
-                std::future::pending::<()>().await;
-            }
-        })
+    async fn held(&self) {
+        if self.check_lock().await == Held::Lost {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -326,7 +343,8 @@ fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
 
 /// With which permissions a file is created, less what the user's mask takes away.
 fn mode(name: &str) -> u32 {
-    if name.starts_with(PRIVATE) || name.contains(&format!("/{PRIVATE}")) {
+    let is_private = name.starts_with(PRIVATE) || name.contains(&format!("/{PRIVATE}"));
+    if is_private || name.ends_with(LOGS) {
         0o600
     } else {
         0o666
@@ -392,27 +410,24 @@ mod tests {
     async fn a_file_that_was_deleted_by_others_is_begun_anew() {
         let directory = tempfile::tempdir().unwrap();
         let backend = LocalBackend::open(directory.path()).unwrap();
-        let append = |text: &'static str| backend.append("a/b".to_owned(), text.into());
+        let append = |text: &'static str| backend.append("a/b", text.into());
         let content = || fs::read_to_string(directory.path().join("a/b"));
         append("one,").await.unwrap();
         append("two,").await.unwrap();
         assert_eq!(content().unwrap(), "one,two,");
-        backend.sync("a/b".to_owned()).await.unwrap();
+        backend.sync("a/b").await.unwrap();
         fs::remove_dir_all(directory.path().join("a")).unwrap();
-        let lost = backend.sync("a/b".to_owned()).await.unwrap_err();
+        let lost = backend.sync("a/b").await.unwrap_err();
         assert_eq!(lost.kind(), io::ErrorKind::NotFound, "it cannot be safe");
         append("three").await.unwrap();
         assert_eq!(content().unwrap(), "three");
-        backend
-            .write("a/b".to_owned(), "new,".into())
-            .await
-            .unwrap();
+        backend.write("a/b", "new,".into()).await.unwrap();
         append("four").await.unwrap();
         assert_eq!(content().unwrap(), "new,four", "not to the one replaced");
-        let write = |name: &str| backend.write(name.to_owned(), "x".into());
+        let write = |name: &'static str| backend.write(name, "x".into());
         write("a/other").await.unwrap();
         assert!(backend.appended().is_some(), "it is another file");
-        backend.delete("a/b".to_owned()).await.unwrap();
+        backend.delete("a/b").await.unwrap();
         assert!(backend.appended().is_none(), "nobody keeps what is deleted");
     }
 
@@ -421,15 +436,16 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let backend = LocalBackend::open(directory.path()).unwrap();
-        let name = "dead-letters/1.jsonl";
-        let mode = || {
-            let file = fs::metadata(directory.path().join(name)).unwrap();
-            file.permissions().mode() & 0o777
-        };
-        backend.append(name.to_owned(), "x".into()).await.unwrap();
-        assert_eq!(mode(), 0o600, "appended to");
-        backend.write(name.to_owned(), "y".into()).await.unwrap();
-        assert_eq!(mode(), 0o600, "written");
+        for name in ["dead-letters/1.jsonl", "last_lines.log"] {
+            let mode = || {
+                let file = fs::metadata(directory.path().join(name)).unwrap();
+                file.permissions().mode() & 0o777
+            };
+            backend.append(name, "x".into()).await.unwrap();
+            assert_eq!(mode(), 0o600, "{name} appended to");
+            backend.write(name, "y".into()).await.unwrap();
+            assert_eq!(mode(), 0o600, "{name} written");
+        }
     }
 
     #[tokio::test]
@@ -444,12 +460,12 @@ mod tests {
         assert!(pipe.unwrap().success());
         std::os::unix::fs::symlink("/dev/zero", root.join("endless")).unwrap();
         for name in ["state", "pipe", "endless"] {
-            let error = backend.read(name.to_owned()).await.unwrap_err();
+            let error = backend.read(name).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
-            let appended = backend.append(name.to_owned(), "x".into()).await;
+            let appended = backend.append(name, "x".into()).await;
             assert!(appended.is_err(), "{name}");
-            assert!(backend.sync(name.to_owned()).await.is_err(), "{name}");
-            let write = |text: &'static str| backend.write(name.to_owned(), text.into());
+            assert!(backend.sync(name).await.is_err(), "{name}");
+            let write = |text: &'static str| backend.write(name, text.into());
             write("new").await.unwrap();
             assert_eq!(fs::read_to_string(root.join(name)).unwrap(), "new");
         }
@@ -460,7 +476,7 @@ mod tests {
         assert_eq!(aside, 1, "what was in the folder is kept");
         let long = File::create(root.join("long")).unwrap();
         long.set_len(LONGEST as u64 + 1).unwrap();
-        let error = backend.read("long".to_owned()).await.unwrap_err();
+        let error = backend.read("long").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         drop(backend);
         fs::remove_file(root.join(LOCK)).unwrap();
@@ -513,10 +529,10 @@ mod tests {
         let held = tokio::time::timeout(std::time::Duration::from_millis(50), first.held());
         assert!(held.await.is_err(), "it is not ours any more");
         assert!(stop.is_cancelled() && said("Stopping: another process has taken") == 1);
-        assert!(first.write("x".to_owned(), Bytes::new()).await.is_err());
-        assert!(second.write("x".to_owned(), Bytes::new()).await.is_ok());
-        assert!(first.append("x".to_owned(), Bytes::new()).await.is_err());
-        assert!(first.delete("x".to_owned()).await.is_err());
+        assert!(first.write("x", Bytes::new()).await.is_err());
+        assert!(second.write("x", Bytes::new()).await.is_ok());
+        assert!(first.append("x", Bytes::new()).await.is_err());
+        assert!(first.delete("x").await.is_err());
         assert!(first.ensure_ours().is_err());
     }
 

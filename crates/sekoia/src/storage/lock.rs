@@ -47,8 +47,8 @@ impl Lock {
         }
     }
 
-    /// Looks whether the file in the directory is still the one that is locked: a process that finds none
-    /// makes its own, and both would work.
+    /// Looks whether the file in the directory is still the one that is locked: a process that
+    /// finds none makes its own, and both would work.
     pub(super) fn check(&mut self, root: &Path) -> io::Result<Held> {
         if self.lost {
             return Ok(Held::Lost);

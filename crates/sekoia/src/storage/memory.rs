@@ -6,10 +6,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use async_trait::async_trait;
+use base::Store;
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, ready};
-
-use super::Backend;
 
 /// Files in memory; clones share them, as processes that follow one another share a disk.
 #[derive(Clone, Debug, Default)]
@@ -21,40 +20,33 @@ impl MemoryBackend {
     }
 }
 
-fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, io::Result<T>> {
-    Box::pin(ready(Ok(value)))
-}
-
-impl Backend for MemoryBackend {
-    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        done(self.files().get(&name).cloned())
+#[async_trait]
+impl Store for MemoryBackend {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        Ok(self.files().get(name).cloned())
     }
 
-    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.files().insert(name, content);
-        done(())
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.files().insert(name.to_owned(), content);
+        Ok(())
     }
 
-    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
         let mut files = self.files();
-        let file = files.entry(name).or_default();
+        let file = files.entry(name.to_owned()).or_default();
         *file = Bytes::from([file.as_ref(), &content].concat());
-        done(())
+        Ok(())
     }
 
-    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        let names = self
-            .files()
-            .keys()
-            .filter(|name| name.starts_with(&prefix))
-            .cloned()
-            .collect();
-        done(names)
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let files = self.files();
+        let names = files.keys().filter(|name| name.starts_with(prefix));
+        Ok(names.cloned().collect())
     }
 
-    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
-        self.files().remove(&name);
-        done(())
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.files().remove(name);
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a trigger keeps what must survive a restart (L-01 to L-03).
 //!
-//! [`Storage`] is a handle on one [`Backend`]; [`StateFile`] is the JSON object of the contract on
+//! [`Storage`] is a handle on one [`Store`] of files; [`StateFile`] is the JSON object of the contract on
 //! top of it.
 
 mod as_store;
@@ -9,6 +9,7 @@ mod conformance;
 mod examine;
 mod inside;
 mod local;
+mod location;
 mod lock;
 mod memory;
 mod object;
@@ -16,21 +17,20 @@ mod opened;
 mod owner;
 mod stamp;
 mod state_file;
-mod whereabouts;
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
+use base::Store;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 
 use self::examine::{examine, is_locked};
 pub(super) use self::{
     examine::Examined,
+    location::{StorageLocation, StorageReader},
     object::{Around, ObjectReader, ObjectSettings},
     opened::Opened,
-    owner::work_as_owner,
+    owner::{go_on_as_owner, work_as_owner},
     stamp::Stamp,
-    whereabouts::{Reader, Whereabouts},
 };
 pub use self::{
     local::LocalBackend,
@@ -119,55 +119,13 @@ impl StorageError {
     }
 }
 
-/// Keeps files under relative names like `context.json` or `ledger/0001.seg`.
-///
-/// Whatever returned without error survives a crash of the machine, but for what is written lightly,
-/// and for what is appended and not synced yet.
-/// Names have been checked before a backend sees them.
-pub trait Backend: fmt::Debug + Send + Sync {
-    /// The whole file; None when there is none.
-    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>>;
-
-    /// Replaces the file at once: a reader finds the old content or the new one.
-    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>>;
-
-    /// The same for what is not worth waiting for the disk: after a crash of the machine, unlike one of
-    /// the process, there may be the old content, the new one, or none.
-    fn write_lightly(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        self.write(name, content)
-    }
-
-    /// Adds to the end of the file, which is created when absent. After a crash a part of the
-    /// last, unfinished addition may be there; after a crash of the machine, unlike one of the process, a
-    /// part of all that was added since the last [`sync`](Self::sync).
-    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>>;
-
-    /// Makes what was appended to a file survive a crash of the machine. After an error, some of it may
-    /// be lost, whatever is said the next time.
-    fn sync(&self, _name: String) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// The names that start with a prefix, sorted.
-    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>>;
-
-    /// Takes the file away; no error when it is not there.
-    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>>;
-
-    /// Waits until this instance is certain to be the only one that works with the files. It never comes
-    /// back when another one has them: this one is being stopped then.
-    fn held(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
-
-/// Handle on a [`Backend`]; cheap to clone.
+/// Handle on a [`Store`] of files, which gets only names that are allowed; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Storage(Arc<dyn Backend>);
+pub struct Storage(Arc<dyn Store>);
 
 impl Storage {
-    /// A handle on any backend.
-    pub fn new(backend: impl Backend + 'static) -> Self {
+    /// A handle on any store.
+    pub fn new(backend: impl Store) -> Self {
         Self(Arc::new(backend))
     }
 
@@ -184,7 +142,7 @@ impl Storage {
     /// The whole file; None when there is none.
     ///
     /// # Errors
-    /// When the name is not allowed or the backend fails.
+    /// When the name is not allowed or the store fails.
     pub async fn read(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
         let result = self.0.read(checked(name)?).await;
         result.map_err(failed("read", name))
@@ -234,15 +192,15 @@ impl Storage {
     /// The names that start with `prefix`, sorted; an empty prefix gives all.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// When the store fails.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
-        let result = self.0.list(prefix.to_owned()).await;
+        let result = self.0.list(prefix).await;
         result.map_err(failed("list", prefix))
     }
 
-    /// Waits until this instance is certain to be the only one that works with the files: what is to be
-    /// done once must be done by one instance. It never comes back when another one has them: this one
-    /// is being stopped then.
+    /// Waits until this instance is certain to be the only one that works with the files: what is
+    /// to be done once must be done by one instance. It never comes back when another one has them:
+    /// this one is being stopped then.
     pub async fn held(&self) {
         self.0.held().await;
     }
@@ -279,11 +237,11 @@ fn explained(error: io::Error) -> io::Error {
     }
 }
 
-/// A relative name of plain parts. A leading dot is the backend's own.
-fn checked(name: &str) -> Result<String, StorageError> {
+/// A relative name of plain parts. A leading dot is the store's own.
+fn checked(name: &str) -> Result<&str, StorageError> {
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('\0');
     if name.split('/').all(plain) {
-        Ok(name.to_owned())
+        Ok(name)
     } else {
         Err(StorageError::Name(name.to_owned()))
     }

@@ -58,6 +58,14 @@ impl Opened {
         self.storage.clone()
     }
 
+    /// The same files for lines that come each second; none in an object store, which is not for that.
+    pub(crate) fn for_lines(&self) -> Option<Storage> {
+        match &self.place {
+            Place::Directory(directory) => Some(Storage::new(directory.aside())),
+            Place::Objects(_) => None,
+        }
+    }
+
     /// Lets the next process have them.
     ///
     /// # Errors

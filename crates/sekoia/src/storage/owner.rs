@@ -1,15 +1,21 @@
-//! Whose files they are. A command that root runs beside a service must not leave root's files behind,
-//! with which the service cannot go on.
+//! Whose files they are. What root runs beside a service, or in its place, must not leave root's files
+//! behind, with which the service cannot go on.
 
 use std::{
-    fs, io,
+    ffi::CString,
+    fs::{self, File},
+    io::{self, IsTerminal as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Gid, Uid, User, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{
+    Gid, Uid, User, getegid, geteuid, getgrouplist, getgroups, setegid, seteuid, setgid, setgroups,
+    setuid,
+};
 
 use super::{StorageError, lock::LOCK};
+use crate::log::Log;
 
 /// A user of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +54,35 @@ impl Owner {
             user: Uid::from_raw(found.uid()),
             group: Gid::from_raw(found.gid()),
         }
+    }
+
+    /// The groups of the user, its own first.
+    fn groups(self) -> Vec<Gid> {
+        let user = User::from_uid(self.user).ok().flatten();
+        let name = user.and_then(|user| CString::new(user.name).ok());
+        let groups = name.and_then(|name| getgrouplist(&name, self.group).ok());
+        groups.unwrap_or_default()
+    }
+
+    /// Makes this process one of the user; nothing can undo that.
+    fn take_on(self) -> nix::Result<()> {
+        setgroups(&self.groups())?;
+        setgid(self.group)?;
+        setuid(self.user)
+    }
+
+    /// Does something as the user, and goes back.
+    fn in_turn(self, look: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let (me, group, groups) = (geteuid(), getegid(), getgroups()?);
+        let looked = setgroups(&self.groups())
+            .and_then(|()| setegid(self.group))
+            .and_then(|()| seteuid(self.user))
+            .map_err(io::Error::from)
+            .and_then(|()| look());
+        seteuid(me)?;
+        setegid(group)?;
+        setgroups(&groups)?;
+        looked
     }
 
     /// What a process of this user is to it. `has_lock` when a process has worked on the files.
@@ -100,21 +135,82 @@ pub(crate) fn work_as_owner(root: &Path) -> Result<(), StorageError> {
             command: format!("sudo -u '{}' {}", name(owner.user), command_line()),
         }),
         Relation::CanBecome => {
-            let become_owner = || {
-                setgroups(&[])?;
-                setgid(owner.group)?;
-                setuid(owner.user)
-            };
-            become_owner().map_err(|error| StorageError::Root {
-                path: root.to_owned(),
-                source: io::Error::other(format!(
-                    "its files belong to {}, and root cannot work as that user here ({error}): run \
-                     this command as that user",
-                    told(owner.user)
-                )),
-            })
+            let taken = owner.take_on();
+            taken.map_err(|error| not_taken_on(owner, root, &error.into()))
         }
     }
+}
+
+/// Why root does not work as the owner.
+fn not_taken_on(owner: Owner, root: &Path, error: &io::Error) -> StorageError {
+    StorageError::Root {
+        path: root.to_owned(),
+        source: io::Error::other(format!(
+            "its files belong to {}, and root cannot work as that user here ({error}): run this command \
+             as that user",
+            told(owner.user)
+        )),
+    }
+}
+
+/// Makes a process of root, which is to stay on these files, one of the user whose process has worked on
+/// them before, and says in the log what became of it. Files that no process has worked on are left to root:
+/// a volume may belong to any user, and files in it to others.
+///
+/// It must be able to read its configuration at any time, so that is tried out first. Where that user
+/// cannot, a person at a terminal is refused; what the platform starts goes on as root, as rows matter more
+/// than files.
+///
+/// # Errors
+/// When a person is refused.
+pub(crate) fn go_on_as_owner(
+    root: &Path,
+    configuration: &Path,
+    log: &Log,
+) -> Result<(), StorageError> {
+    let Some((owner, has_lock @ true)) = Owner::of(root) else {
+        return Ok(());
+    };
+    if owner.relation(geteuid(), has_lock) != Relation::CanBecome {
+        return Ok(());
+    }
+    let tried = owner.in_turn(|| can_read(configuration));
+    let done = tried.and_then(|()| owner.take_on().map_err(io::Error::from));
+    let (user, place) = (told(owner.user), root.display());
+    match done {
+        Ok(()) => log.info(format!(
+            "The files in {place} belong to {user}: this process, which root has started, works as that \
+             user from now on"
+        )),
+        Err(error) if io::stderr().is_terminal() => return Err(not_taken_on(owner, root, &error)),
+        Err(error) => log.warning(format!(
+            "The files in {place} belong to {user}, and this process works as root, as it cannot work as \
+             that user here ({error}): its files will be root's, and a process of that user cannot go on \
+             with them. Start it as that user, or, when root is to work here from now on, give root all \
+             files with `chown -R root {place}`"
+        )),
+    }
+    Ok(())
+}
+
+/// That each file of a configuration can be read.
+fn can_read(configuration: &Path) -> io::Result<()> {
+    let named = |path: &Path, error: io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    };
+    let entries = match fs::read_dir(configuration) {
+        // Variables of the environment stay readable.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| named(configuration, error))?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        // What is no file is no key.
+        if fs::metadata(&path).is_ok_and(|found| found.is_file()) {
+            File::open(&path).map_err(|error| named(&path, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// How this command was given, for a shell.

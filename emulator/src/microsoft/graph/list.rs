@@ -16,7 +16,7 @@ use crate::{
     Emulator, GraphSettings, TraceRow,
     answer::{Answer, Call},
     rows::{After, Selected, Selection, Slot},
-    settings::GraphLink,
+    settings::{ById, GraphLink},
     time::{MILLISECOND, SECOND, Ticks, ticks},
     traffic::unit,
     world::World,
@@ -53,7 +53,19 @@ pub(super) fn answer(
     settings: &GraphSettings,
     call: &Call,
 ) -> Result<Answer, Refusal> {
-    let request = request(emulator, settings, call).map_err(Refusal::bad)?;
+    let mut request = request(emulator, settings, call).map_err(Refusal::bad)?;
+    let by_id = request.filter.has_id().then_some(settings.by_id);
+    match by_id {
+        Some(ById::Refused) => {
+            let refused = "|System.ArgumentException|The value of MessageTraceId is invalid.";
+            return Err(Refusal::bad(refused.to_owned()));
+        }
+        Some(ById::Failing) => {
+            return Err(Refusal::new(503, "ServiceUnavailable", "Try again later."));
+        }
+        Some(ById::Overlooked) => request.filter.conditions.clear(),
+        _ => {}
+    }
     let now = emulator.ticks();
     let world = &mut *emulator.world();
     if let Some(token) = &request.token {
@@ -115,6 +127,7 @@ pub(super) fn answer(
     }
     let per_row = settings.latency_ms_per_1000_rows * rows.len() as u64 / 1000;
     answer.latency = Duration::from_millis(settings.latency_ms + per_row);
+    answer.latency += by_id.map_or(Duration::ZERO, ById::delay);
     Ok(answer)
 }
 
@@ -207,8 +220,12 @@ fn select(
             Some(&meets)
         },
         most_recipients: settings.most_recipients.filter(|_| !by_id),
+        shown_recipients: settings.shown_recipients.filter(|_| !by_id),
         offset: 0,
-        limit: request.size as usize,
+        limit: match settings.by_id {
+            ById::Empty if by_id => 0,
+            _ => request.size as usize,
+        },
         whole_ties: !settings.ties_lost,
     };
     let Selected { rows, more } = world.rows.select(&selection, now);

@@ -1,7 +1,6 @@
 //! The message trace of Microsoft Graph.
 
 mod cursor;
-mod details;
 mod list;
 mod query;
 mod quota;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 pub(crate) use quota::{Kind, Quota};
 
 use super::{
+    details,
     identity::{self, Denied},
     trouble,
 };
@@ -158,7 +158,7 @@ fn respond(
     match target {
         Target::List => list::answer(emulator, settings, call),
         Target::Details { id, recipient } => {
-            let events = details::events(emulator, id, recipient);
+            let events = details::of_graph(emulator, id, recipient);
             let context = format!(
                 "{}/$metadata#Collection(microsoft.graph.exchangeMessageTraceDetail)",
                 list::root(call)

@@ -13,7 +13,7 @@ pub(crate) fn chip(state: &State) -> Markup {
     let Some(found) = state.judgement.as_ref().filter(|found| !found.is_empty()) else {
         return html! { a.verdict href="#ledger" { span { "ledger: nothing to judge yet" } } };
     };
-    let (symbol, class) = mark(found);
+    let (symbol, class) = checkpoint(found);
     html! {
         a class=(format!("verdict {class}")) href="#ledger" {
             (words::icon(symbol, ""))
@@ -26,7 +26,7 @@ pub(crate) fn chip(state: &State) -> Markup {
     }
 }
 
-fn mark(found: &Judgement) -> (&'static str, &'static str) {
+fn checkpoint(found: &Judgement) -> (&'static str, &'static str) {
     if !found.is_clean() {
         ("bad", "bad")
     } else if found.verdict.doubled.count > 0 {
@@ -38,13 +38,13 @@ fn mark(found: &Judgement) -> (&'static str, &'static str) {
 
 /// What it means, in a sentence.
 pub(crate) fn meaning(found: &Judgement) -> String {
-    let Some(mark) = found.mark else {
+    let Some(checkpoint) = found.checkpoint else {
         return "It has not read a window of time to its end.".to_owned();
     };
     if found.is_empty() {
         return "No row was delivered: there is nothing to judge.".to_owned();
     }
-    let until = words::clock(mark);
+    let until = words::clock(checkpoint);
     if found.missing > 0 || found.verdict.unasked.count > 0 {
         return "The ledger has found what should not be: see its numbers.".to_owned();
     }
@@ -78,7 +78,7 @@ pub(crate) fn sentence(found: &Judgement) -> String {
 pub(crate) fn body(state: &State) -> Markup {
     let empty = Judgement::default();
     let found = state.judgement.as_ref().unwrap_or(&empty);
-    let (symbol, class) = mark(found);
+    let (symbol, class) = checkpoint(found);
     let verdict = &found.verdict;
     let mut rows = vec![
         ("Delivered", verdict.accepted, "", ""),

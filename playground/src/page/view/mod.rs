@@ -51,9 +51,18 @@ pub(crate) fn form(state: &State) -> Vec<(&'static str, Markup)> {
     vec![
         ("cards", playbook::cards(state)),
         ("form", playbook::form(state)),
+        ("files", playbook::files(state)),
+    ]
+    .into_iter()
+    .chain(check(state))
+    .collect()
+}
+
+/// The lines of `check`, and the button that asks for them.
+pub(crate) fn check(state: &State) -> Vec<(&'static str, Markup)> {
+    vec![
         ("form-acts", playbook::acts(state)),
         ("check-body", playbook::check(state)),
-        ("files", playbook::files(state)),
     ]
 }
 

@@ -152,7 +152,7 @@ fn input(state: &State, field: &Field) -> Markup {
                     input id=(name) name=(name) data-set=(name) inputmode="numeric" value=(shown) placeholder=(default)
                         aria-describedby=(described) aria-invalid=[problem.map(|_| "true")];
                 }
-                Input::Text => {
+                Input::Text | Input::List => {
                     input id=(name) name=(name) data-set=(name) value=(shown) placeholder=(default) spellcheck="false"
                         autocomplete="off" aria-describedby=(described) aria-invalid=[problem.map(|_| "true")]
                         required[field.required];
@@ -238,10 +238,10 @@ pub(crate) fn check(state: &State) -> Markup {
     html! {
         div.head {
             h2 #h-ck { "Check" }
-            @if check.running { span.s { "running" } }
-            @else if let Some((at, why)) = check.done {
+            @if check.running { span.s { "running" @if !check.why.is_empty() { ", " (check.why) } } }
+            @else if let Some(at) = check.done {
                 span.s {
-                    (words::clock(at)) @if !why.is_empty() { ", " (why) }
+                    (words::clock(at)) @if !check.why.is_empty() { ", " (check.why) }
                     @if check.version != state.form.version { ", before your last change" }
                 }
             }
@@ -258,6 +258,7 @@ pub(crate) fn check(state: &State) -> Markup {
                 @if count("warn") > 0 { b.warn { (count("warn")) " warn" } ", " }
                 @if count("skipped") > 0 { (count("skipped")) " skipped, " }
                 (count("pass")) " pass"
+                @if check.running { " so far" }
             }
             ol.checks {
                 @for one in &check.findings {
@@ -311,8 +312,8 @@ pub(crate) fn advice(state: &State, text: &str) -> Markup {
 fn parts(text: &str) -> (&str, Option<&str>) {
     let cut = ["; ", ": have ", ". A new intake"]
         .into_iter()
-        .find_map(|mark| {
-            let at = text.find(mark)?;
+        .find_map(|checkpoint| {
+            let at = text.find(checkpoint)?;
             Some((text.get(..at)?, text.get(at + 2..)?))
         });
     match cut {
@@ -323,7 +324,7 @@ fn parts(text: &str) -> (&str, Option<&str>) {
 
 fn linked(state: &State, text: &str) -> Markup {
     let manifest = state.form.manifest.as_ref();
-    // `trigger_configuration: frequency is 5` names its setting without marks.
+    // `trigger_configuration: frequency is 5` names its setting without checkpoints.
     let (object, rest) = text.split_once("configuration: ").unwrap_or(("", text));
     let name = rest.split(' ').next().unwrap_or_default();
     if !object.is_empty() && manifest.is_some_and(|manifest| manifest.field(name).is_some()) {

@@ -43,7 +43,7 @@ fn one(state: &State, switch: Switch) -> Markup {
                 input type="checkbox" role="switch" id=(format!("sw-{}", about.name)) data-switch=(about.name) checked[on.is_some()];
                 span {
                     b { (about.title) @if let Some(on) = on { (words::letter(on.letter, about.title)) } }
-                    span.s { (about.text) }
+                    span.s { (switch.text(state.has_disk)) }
                 }
             }
             @if let Some(on) = on {

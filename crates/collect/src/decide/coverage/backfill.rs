@@ -31,7 +31,7 @@ impl Coverage {
     }
 
     /// A backfill asks for a window: for all of it when it is to be read `again`, else for what was
-    /// not read. What lies behind the live edge is its own business, too, so that it is missing.
+    /// not read. What lies after the live edge is not its business.
     pub fn backfill(&mut self, window: Window, again: bool) {
         let (edge, origin) = (self.edge(), self.origin);
         let unread = |window: Window| {
@@ -39,12 +39,12 @@ impl Coverage {
             let unasked = within(&self.unasked, window);
             before.into_iter().chain(unasked)
         };
-        let behind = Window::new(window.start(), window.end().min(edge));
-        let mut wanted: Vec<Window> = match behind {
-            Some(behind) if again => without(&[behind], self.missing()),
-            Some(behind) => unread(behind)
-                .chain(within(&self.lost, behind))
-                .chain(within(&self.skipped, behind))
+        let before_edge = Window::new(window.start(), window.end().min(edge));
+        let mut wanted: Vec<Window> = match before_edge {
+            Some(before_edge) if again => without(&[before_edge], self.missing()),
+            Some(before_edge) => unread(before_edge)
+                .chain(within(&self.lost, before_edge))
+                .chain(within(&self.skipped, before_edge))
                 .collect(),
             None => Vec::new(),
         };

@@ -33,8 +33,8 @@ impl Stage {
 }
 
 impl Coverage {
-    /// What the collection is about, from its beginning to the live edge, oldest first: neighbors differ
-    /// in their state. What nobody asked for, or somebody has skipped, is not in it.
+    /// What the collection is about, from its beginning to the live edge, oldest first: neighbors
+    /// differ in their state. What nobody asked for, or somebody has skipped, is not in it.
     pub fn intervals(&self) -> Vec<(Window, Stage)> {
         let done = Window::new(self.origin, self.floor);
         let done = done.map(|window| (window, Stage::Final));

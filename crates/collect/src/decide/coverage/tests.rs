@@ -28,11 +28,11 @@ fn a_gap_is_missing_until_it_is_read() {
     let mut coverage = Coverage::new(at(0));
     coverage.reach(at(100));
     coverage.read(window(100, 102), at(102), 4);
-    assert_eq!(coverage.mark(), at(0));
+    assert_eq!(coverage.checkpoint(), at(0));
     coverage.read(window(0, 60), at(103), 0);
-    assert_eq!(coverage.mark(), at(60));
+    assert_eq!(coverage.checkpoint(), at(60));
     coverage.read(window(60, 100), at(103), 40);
-    assert_eq!(coverage.mark(), at(102));
+    assert_eq!(coverage.checkpoint(), at(102));
     let expected = [
         (window(0, 100), Phase::Settling(at(103))),
         (window(100, 102), Phase::Settling(at(102))),
@@ -122,14 +122,17 @@ fn wanted(coverage: &Coverage) -> Vec<Window> {
 }
 
 #[test]
-fn a_backfill_asks_for_what_was_not_read_and_leaves_the_mark_alone() {
+fn a_backfill_asks_for_what_was_not_read_and_leaves_the_checkpoint_alone() {
     let mut coverage = Coverage::new(at(0));
     coverage.read(window(0, 100), at(300), 9);
     coverage.settle(HOUR, at(10_000));
     coverage.read(window(100, 110), at(110), 1);
     coverage.backfill(window(-50, -30), false);
     assert_eq!(wanted(&coverage), [window(-50, -30)]);
-    assert_eq!((coverage.mark(), coverage.missing().count()), (at(110), 0));
+    assert_eq!(
+        (coverage.checkpoint(), coverage.missing().count()),
+        (at(110), 0)
+    );
     coverage.read(window(-50, -30), at(300), 5);
     coverage.settle(HOUR, at(10_000));
     assert_eq!(coverage.floor(), at(100), "done");
@@ -149,7 +152,10 @@ fn what_a_backfill_asks_for_behind_the_edge_is_missing() {
     coverage.read(window(0, 10), at(10), 1);
     coverage.backfill(window(20, 30), false);
     assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(10, 30)]);
-    assert_eq!((coverage.mark(), wanted(&coverage).len()), (at(10), 0));
+    assert_eq!(
+        (coverage.checkpoint(), wanted(&coverage).len()),
+        (at(10), 0)
+    );
 }
 
 #[test]
@@ -174,13 +180,13 @@ fn a_collection_begins_after_backfills_as_if_it_were_the_first() {
     assert_eq!(wanted(&coverage), [window(20, 30)]);
     let mut behind = coverage.clone();
     behind.begin(at(50));
-    assert_eq!((behind.mark(), behind.edge()), (at(50), at(50)));
+    assert_eq!((behind.checkpoint(), behind.edge()), (at(50), at(50)));
     behind.backfill(window(0, 50), false);
     assert_eq!(wanted(&behind), [window(10, 50)]);
     // In its midst: what nobody has read is missing.
     coverage.begin(at(15));
     assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(15, 30)]);
-    assert_eq!(coverage.mark(), at(15));
+    assert_eq!(coverage.checkpoint(), at(15));
 }
 
 #[test]
@@ -217,7 +223,7 @@ fn another_module_s_work_leaves_a_backfill_as_it_is() {
     coverage.backfill(window(-20, -10), false);
     coverage.delivered_before(at(50));
     assert_eq!(wanted(&coverage), [window(-20, -10)]);
-    assert_eq!((coverage.mark(), coverage.edge()), (at(50), at(50)));
+    assert_eq!((coverage.checkpoint(), coverage.edge()), (at(50), at(50)));
     assert!(coverage.is_done_with(at(49)));
 }
 
@@ -228,7 +234,7 @@ fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
     coverage.reach(at(20));
     coverage.read(window(20, 30), at(30), 1);
     coverage.skip_by_position(at(50));
-    assert_eq!((coverage.mark(), coverage.edge()), (at(50), at(50)));
+    assert_eq!((coverage.checkpoint(), coverage.edge()), (at(50), at(50)));
     assert_eq!(coverage.skipped(), [window(10, 20), window(30, 50)]);
     coverage.skip_by_position(at(60));
     assert_eq!(coverage.skipped(), [window(10, 20), window(30, 60)]);
@@ -242,7 +248,7 @@ fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
     within_a_gap.skip_by_position(at(40));
     assert_eq!(within_a_gap.skipped(), [window(0, 40)]);
     assert_eq!(
-        (within_a_gap.mark(), within_a_gap.edge()),
+        (within_a_gap.checkpoint(), within_a_gap.edge()),
         (at(40), at(100))
     );
     let many = (0..60).map(|hour| (100 + hour * 60, 130 + hour * 60));

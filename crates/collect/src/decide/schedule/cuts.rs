@@ -46,8 +46,8 @@ impl Schedule {
         self.tick = None;
     }
 
-    /// A window cannot be read whole: it is given back, to be asked for in parts that meet at an instant
-    /// in it, whose second is a part of its own.
+    /// A window cannot be read whole: it is given back, to be asked for in parts that meet at an
+    /// instant in it, whose second is a part of its own.
     pub fn part(&mut self, window: Window, at: DateTime<Utc>) {
         self.give_back(window);
         self.cuts.insert(at);
@@ -71,8 +71,8 @@ impl Schedule {
         suspects.any(|one| one.intersection(window) == Some(window))
     }
 
-    /// A window ends behind `now`, the source's time: nothing of it was read, and what of it has not
-    /// happened yet is not asked for.
+    /// A window ends after `now`, the source's time. It does not count as read, and its future is not
+    /// asked for.
     pub fn withdraw(&mut self, window: Window, now: DateTime<Utc>) {
         self.give_back(window);
         self.coverage.retract(now);

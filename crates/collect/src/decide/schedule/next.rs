@@ -69,6 +69,7 @@ impl Schedule {
                 Scope::All => Some(lane),
                 Scope::Only(only) => only.intersection(window).map(|_| Lane::Backfill),
                 Scope::Rest => Some(lane).filter(|lane| *lane == Lane::Backfill),
+                Scope::Audits => None,
             }
         };
         self.refusals.retain(|held| lane(held).is_some());
@@ -91,13 +92,14 @@ impl Schedule {
 
     /// A part of what is searched, oldest first.
     pub(super) fn search(&self) -> Option<Window> {
-        if self.budget.is_exhausted() {
+        if self.budget.is_exhausted(false) {
             return None;
         }
         let missing = self.coverage.missing().chain(self.coverage.wanted());
         let missing = missing.filter_map(|gap| match self.scope {
             Scope::Only(only) => gap.intersection(only),
             Scope::All | Scope::Rest => Some(gap),
+            Scope::Audits => None,
         });
         let parts = missing.flat_map(|gap| {
             let parts = self.suspects.iter();
@@ -127,7 +129,7 @@ impl Schedule {
         self.uncut(Window::new(start, unread.end()).unwrap_or(unread))
     }
 
-    /// What of a window lies behind the last cut through it.
+    /// What of a window lies after the last cut through it.
     pub(super) fn uncut(&self, window: Window) -> Window {
         let cuts = self.cuts.range(window.start()..window.end());
         let cut = cuts.last().copied().unwrap_or(window.start());
@@ -162,13 +164,14 @@ impl Schedule {
     }
 
     pub(super) fn settling(&mut self, now: DateTime<Utc>) -> Option<Window> {
-        self.budget.refill(now);
-        if self.budget.is_exhausted() {
+        if !self.may_settle(now) {
             return None;
         }
         let runs = self.runs(self.tick?);
+        let page = self.page();
         let more_urgent = |a: &&settling::Run, b: &&settling::Run| {
-            a.last.cmp(&b.last).then(a.overdue.total_cmp(&b.overdue))
+            let news = |run: &settling::Run| run.news_of_a_request(page);
+            a.last.cmp(&b.last).then(news(a).total_cmp(&news(b)))
         };
         let run = runs.iter().max_by(more_urgent)?;
         let window = self.filled(run.at_most(self.page() * SETTLE_PAGES));
@@ -226,8 +229,11 @@ impl Schedule {
         settling::runs(&self.coverage, &self.lateness, rhythm, &self.busy, now)
     }
 
-    /// What was never read, oldest first: what the mark waits for, then what it does not.
+    /// What was never read, oldest first: what the checkpoint waits for, then what it does not.
     pub(super) fn backlog(&self) -> Option<(Lane, Window)> {
+        if self.holds_past {
+            return None;
+        }
         let missing = self.coverage.missing().map(|gap| (Lane::Backlog, gap));
         let wanted = self.coverage.wanted().map(|gap| (Lane::Backfill, gap));
         let gaps = missing
@@ -236,6 +242,7 @@ impl Schedule {
                 Scope::All => Some((lane, gap)),
                 Scope::Only(only) => Some((Lane::Backfill, gap.intersection(only)?)),
                 Scope::Rest => Some((lane, gap)).filter(|(lane, _)| *lane == Lane::Backfill),
+                Scope::Audits => None,
             });
         // What is searched is left to settling.
         let free = |gap| self.free(gap, &self.suspects);

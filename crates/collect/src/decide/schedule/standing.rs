@@ -14,7 +14,7 @@ impl Schedule {
             .iter()
             .map(|run| run.overdue)
             .fold(1.0, f64::max);
-        (self.budget.is_exhausted() && most >= COARSE).then_some(most)
+        (self.budget.is_exhausted(self.is_spare) && most >= COARSE).then_some(most)
     }
 
     /// A settle time that would catch more, when many rows still surface near its end.
@@ -30,7 +30,7 @@ impl Schedule {
         let ScheduleSettings {
             frequency, delay, ..
         } = self.settings;
-        let missing = self.coverage.mark();
+        let missing = self.coverage.checkpoint();
         self.is_collecting().then(|| Standpoint {
             missing,
             age: now - missing,

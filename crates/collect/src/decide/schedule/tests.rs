@@ -109,11 +109,15 @@ fn asks_for_the_newest_once_a_frequency() {
     );
     // What is being read, or not accepted yet, is not asked for again.
     assert_eq!(schedule.live(at(127)), Some(window(60, 127)));
-    assert_eq!(schedule.coverage().mark(), at(0));
+    assert_eq!(schedule.coverage().checkpoint(), at(0));
     complete(&mut schedule, window(60, 127), at(127), 0, at(127));
-    assert_eq!(schedule.coverage().mark(), at(0), "the first is missing");
+    assert_eq!(
+        schedule.coverage().checkpoint(),
+        at(0),
+        "the first is missing"
+    );
     complete(&mut schedule, window(0, 60), at(60), 0, at(60));
-    assert_eq!(schedule.coverage().mark(), at(127));
+    assert_eq!(schedule.coverage().checkpoint(), at(127));
     assert_eq!(
         schedule.due(at(-500)),
         at(-500),
@@ -145,7 +149,7 @@ fn after_a_stop_the_newest_is_read_first_and_the_gap_oldest_first() {
         Some((Lane::Backlog, window(3600, 7200)))
     );
     complete(&mut schedule, newest, now, 0, now);
-    assert_eq!(schedule.coverage().mark(), at(0));
+    assert_eq!(schedule.coverage().checkpoint(), at(0));
     assert_eq!(schedule.missing(), newest.start() - at(0));
 }
 
@@ -224,7 +228,7 @@ fn what_the_source_refuses_is_lost_only_with_evidence_and_holds_up_nothing_else(
         panic!("{missing:?}")
     };
     assert_eq!(
-        (held.start(), old.schedule.coverage().mark()),
+        (held.start(), old.schedule.coverage().checkpoint()),
         (at(0), at(0))
     );
     assert!((held.end() - oldest) <= TimeDelta::minutes(1));
@@ -238,7 +242,7 @@ fn what_the_source_refuses_is_lost_only_with_evidence_and_holds_up_nothing_else(
     let (asked, lost) = old.turn(600);
     assert_eq!((asked.len(), lost), (1, vec![held]));
     assert_eq!(old.schedule.coverage().lost(), [held]);
-    assert_eq!(old.schedule.coverage().mark(), at(HUNDRED));
+    assert_eq!(old.schedule.coverage().checkpoint(), at(HUNDRED));
     assert_eq!(old.schedule.refused().count(), 0);
 }
 
@@ -272,7 +276,7 @@ fn what_is_lost_is_asked_for_once_a_day_and_missing_again_when_it_is_answered() 
     assert_eq!(old.schedule.answered(end, instant), None);
     assert_eq!(old.schedule.coverage().lost(), []);
     assert_eq!(old.schedule.coverage().losses(), []);
-    assert_eq!(old.schedule.coverage().mark(), at(0));
+    assert_eq!(old.schedule.coverage().checkpoint(), at(0));
     complete(&mut old.schedule, end, now, 0, now);
     let (asked, _) = old.turn(601 + 2 * day);
     assert_eq!(asked.first().map(|(_, window)| window.start()), Some(at(0)));
@@ -307,7 +311,7 @@ fn a_refusal_of_what_was_read_or_is_lost_changes_nothing() {
     assert_eq!(schedule.refused().count(), 0);
     let missing: Vec<_> = schedule.coverage().missing().collect();
     assert_eq!(missing, [window(300, 600)]);
-    assert_eq!(schedule.coverage().mark(), before.edge());
+    assert_eq!(schedule.coverage().checkpoint(), before.edge());
     // The live edge itself is held back like anything else, and the next one is not.
     let newest = schedule.live(at(660)).unwrap();
     let newest = Window::new(newest.start().max(at(600)), newest.end()).unwrap();
@@ -612,7 +616,72 @@ fn a_tenant_that_is_too_large_is_read_more_coarsely_but_to_the_end() {
     }
     assert!(tenant.schedule.coarseness().is_some(), "and that is said");
     let requests = tenant.requests(Lane::Settle);
-    assert!(requests <= 7200 * 50 / 24 + 40, "{requests}");
+    assert!(requests <= 21_600 * 50 / 24 + 40, "{requests}");
+}
+
+/// Requests of settling in ten hours of a tenant that has more rows than can be read again in time.
+fn settling_requests(before_each_minute: impl Fn(&mut Schedule, DateTime<Utc>)) -> u64 {
+    let mut tenant = Tenant::new(1e7, SETTINGS, at(0));
+    for minute in 1..=600 {
+        let now = at(minute * 60);
+        before_each_minute(&mut tenant.schedule, now);
+        tenant.turn(now);
+    }
+    tenant.requests(Lane::Settle)
+}
+
+#[test]
+fn settling_takes_what_nobody_needs_and_keeps_to_its_quarter_otherwise() {
+    let (quarter, three_quarters) = (25 * 600 / 5, 75 * 600 / 5);
+    let alone = settling_requests(|_, _| {});
+    assert!(
+        (three_quarters * 9 / 10..three_quarters + 100).contains(&alone),
+        "{alone}"
+    );
+    let restrained = settling_requests(Schedule::restrain);
+    assert!(
+        (quarter * 9 / 10..quarter + 100).contains(&restrained),
+        "{restrained}"
+    );
+    // For as long as the quota counts.
+    let once = settling_requests(|schedule, now| {
+        if now == at(300 * 60) {
+            schedule.restrain(now);
+        }
+    });
+    assert!(
+        (alone - 75..alone - 20).contains(&once),
+        "{once} of {alone}"
+    );
+}
+
+#[test]
+fn requests_are_spare_when_nothing_is_missing_or_asked_for() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    assert!(!schedule.has_spare_requests(at(3600)), "a backlog");
+    complete(&mut schedule, window(0, 3600), at(3600), 10, at(3600));
+    assert!(schedule.has_spare_requests(at(3600)));
+    let (fresh, late) = (at(3600 + 65), at(3600 + 66));
+    assert!(schedule.has_spare_requests(fresh) && !schedule.has_spare_requests(late));
+
+    let mut failing = schedule.clone();
+    failing.restrain(at(3600));
+    assert!(!failing.has_spare_requests(fresh), "it wishes for fewer");
+    complete(&mut failing, window(3600, 3900), at(3900), 10, at(3900));
+    assert!(failing.has_spare_requests(at(3900)), "five minutes ago");
+    failing.restrain(at(90_000));
+    assert!(
+        failing.has_spare_requests(at(3900)),
+        "by a clock that was ahead"
+    );
+
+    let mut wished = schedule.clone();
+    wished.backfill(window(-7200, -3600), false);
+    assert!(!wished.has_spare_requests(fresh), "a backfill");
+    assert!(
+        !schedule.only(window(0, 7200)).has_spare_requests(fresh),
+        "no live edge"
+    );
 }
 
 #[test]
@@ -659,7 +728,7 @@ fn a_backfill_comes_last_or_alone() {
     complete(&mut alone, window(-1800, 0), now, 0, now);
     assert_eq!(alone.beside(now, Instant::now()), None);
     assert_eq!(alone.coverage().wanted().count(), 0);
-    assert_eq!(alone.coverage().mark(), at(0));
+    assert_eq!(alone.coverage().checkpoint(), at(0));
 }
 
 /// A schedule whose live edge has been read for an hour, so that what is behind it is due again.
@@ -787,6 +856,7 @@ fn limits(share: u32) -> crate::SourceLimits {
         rows_per_page: SETTINGS.rows_per_page,
         share,
         pages_per_window: 300,
+        recipients_shown: 0,
         latency: Duration::ZERO,
     }
 }
@@ -799,7 +869,7 @@ fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
             share: 270,
             ..SETTINGS
         };
-        let mut tenant = Tenant::new(3_000_000.0, settings, at(0));
+        let mut tenant = Tenant::new(1e7, settings, at(0));
         if adapted {
             tenant.schedule.adapt(&limits(90));
         }
@@ -809,7 +879,7 @@ fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
         tenant.requests.get(&Lane::Settle).copied().unwrap_or(0)
     };
     let (wide, narrow) = (settle(false), settle(true));
-    assert!(narrow < 600 / 5 * 25 + 100, "{narrow} requests");
+    assert!(narrow < 600 / 5 * 75 + 100, "{narrow} requests");
     assert!(wide > 2 * narrow, "{wide} and {narrow} requests");
 
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());

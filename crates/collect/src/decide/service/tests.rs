@@ -1,14 +1,14 @@
 use super::*;
 
-const OUTAGE: Remedy = Remedy::Outage;
-const UNREADABLE: Remedy = Remedy::Retry { after: None };
+const OUTAGE: ErrorClass = ErrorClass::Outage;
+const UNREADABLE: ErrorClass = ErrorClass::Transient { after: None };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn throttled(seconds: u64) -> Remedy {
-    Remedy::Throttled {
+fn throttled(seconds: u64) -> ErrorClass {
+    ErrorClass::Throttled {
         after: Some(Duration::from_secs(seconds)),
     }
 }
@@ -38,8 +38,8 @@ impl World {
         self.service.answered(reader, self.now, false)
     }
 
-    fn failed(&mut self, reader: usize, remedy: Remedy) -> Duration {
-        self.service.failed(reader, remedy, self.now).pause
+    fn failed(&mut self, reader: usize, class: ErrorClass) -> Duration {
+        self.service.failed(reader, class, self.now).pause
     }
 
     fn pass(&mut self, seconds: f64) {
@@ -184,7 +184,7 @@ fn an_answer_ends_no_pause_that_the_source_has_asked_for() {
     world.answered(2);
     assert!((0..3).all(|reader| world.held(reader) == seconds(100)));
     world.pass(100.0);
-    world.failed(1, Remedy::Throttled { after: None });
+    world.failed(1, ErrorClass::Throttled { after: None });
     assert!(world.held(0) >= seconds(1));
     world.answered(2);
     assert_eq!(world.held(0), Duration::ZERO, "its own pause ends");
@@ -194,7 +194,7 @@ fn an_answer_ends_no_pause_that_the_source_has_asked_for() {
 fn what_a_person_must_mend_is_asked_slowly() {
     let mut world = World::healthy();
     for least in [30, 60, 75, 75] {
-        let pause = world.failed(0, Remedy::Refused { heals: false });
+        let pause = world.failed(0, ErrorClass::Refused { heals: false });
         assert!(
             pause >= seconds(least) && pause <= seconds(150),
             "{pause:?}"
@@ -205,7 +205,7 @@ fn what_a_person_must_mend_is_asked_slowly() {
     }
     world.answered(0);
     // One window alone: the others go on.
-    let pause = world.failed(1, Remedy::Person);
+    let pause = world.failed(1, ErrorClass::Person);
     assert!(pause >= seconds(30), "{pause:?}");
     assert_eq!(
         (world.held(0), world.asking()),
@@ -217,30 +217,30 @@ fn what_a_person_must_mend_is_asked_slowly() {
 
 #[test]
 fn calls_for_help_once_after_a_quarter_of_an_hour() {
-    let for_good = Remedy::Refused { heals: false };
+    let for_good = ErrorClass::Refused { heals: false };
     let mut world = World::healthy();
-    let mut call = |minutes: u64, remedy| {
+    let mut call = |minutes: u64, class| {
         let now = world.now + seconds(60 * minutes);
-        world.service.failed(0, remedy, now).call
+        world.service.failed(0, class, now).call
     };
     assert!(!call(0, for_good) && !call(5, OUTAGE) && !call(14, for_good));
     assert!(call(15, for_good));
     assert!(!call(60, for_good), "once");
     world.answered(0);
-    let mut call = |minutes: u64, remedy| {
+    let mut call = |minutes: u64, class| {
         let now = world.now + seconds(60 * minutes);
-        world.service.failed(0, remedy, now).call
+        world.service.failed(0, class, now).call
     };
     assert!(!call(90, for_good), "a new failure begins anew");
     assert!(call(105, for_good));
     // What heals by itself, and what concerns one page, never calls, however long it takes.
     let mut world = World::healthy();
-    let heals = Remedy::Refused { heals: true };
-    let mut call = |minutes: u64, remedy| {
+    let heals = ErrorClass::Refused { heals: true };
+    let mut call = |minutes: u64, class| {
         let now = world.now + seconds(60 * minutes);
-        world.service.failed(0, remedy, now).call
+        world.service.failed(0, class, now).call
     };
-    assert!((0..3000).all(|minute| !call(minute, heals) && !call(minute, Remedy::Person)));
+    assert!((0..3000).all(|minute| !call(minute, heals) && !call(minute, ErrorClass::Person)));
     assert!(!call(3000, for_good) && !call(3014, for_good));
     assert!(call(3015, for_good), "it counts from its own beginning");
     let mut world = World::healthy();
@@ -250,23 +250,23 @@ fn calls_for_help_once_after_a_quarter_of_an_hour() {
         assert!(
             calls
                 .iter()
-                .all(|remedy| !world.service.failed(0, *remedy, now).call)
+                .all(|class| !world.service.failed(0, *class, now).call)
         );
     }
 }
 
 #[test]
 fn a_page_that_fails_while_others_are_answered_keeps_its_own_pauses() {
-    for remedy in [OUTAGE, UNREADABLE] {
+    for class in [OUTAGE, UNREADABLE] {
         let mut world = World::healthy();
         for _ in 0..STUBBORN {
-            world.failed(1, remedy);
+            world.failed(1, class);
             world.answered(2);
             assert_eq!(world.held(1), Duration::ZERO, "it may be chance");
         }
         let mut longest = Duration::ZERO;
         for _ in 0..8 {
-            world.failed(1, remedy);
+            world.failed(1, class);
             world.answered(2);
             longest = longest.max(world.wait(1));
             assert_eq!(world.held(2), Duration::ZERO);
@@ -276,7 +276,7 @@ fn a_page_that_fails_while_others_are_answered_keeps_its_own_pauses() {
             "{longest:?}"
         );
         world.answered(1);
-        world.failed(1, remedy);
+        world.failed(1, class);
         world.answered(2);
         assert_eq!(world.held(1), Duration::ZERO, "it has healed");
     }

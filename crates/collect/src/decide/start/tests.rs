@@ -53,17 +53,17 @@ fn unusable() -> Position {
     Position::Unusable("why".to_owned())
 }
 
-fn missing(start: &Start) -> Vec<Window> {
+fn missing(start: &StartDecision) -> Vec<Window> {
     start.coverage.missing().collect()
 }
 
 /// The only remark.
-fn said(start: &Start) -> (Weight, &str) {
+fn said(start: &StartDecision) -> (Weight, &str) {
     assert_eq!(start.remarks.len(), 1, "{:?}", start.remarks);
     (start.remarks[0].weight, &start.remarks[0].sentence)
 }
 
-fn names(start: &Start, weight: Weight, times: &[DateTime<Utc>]) {
+fn names(start: &StartDecision, weight: Weight, times: &[DateTime<Utc>]) {
     let (is, sentence) = said(start);
     assert_eq!(is, weight, "{sentence}");
     for time in times {
@@ -73,20 +73,20 @@ fn names(start: &Start, weight: Weight, times: &[DateTime<Utc>]) {
 
 #[test]
 fn it_goes_on_where_it_stopped() {
-    let start = Start::new(left(), terms());
+    let start = StartDecision::new(left(), terms());
     assert_eq!(start.coverage, coverage());
     names(&start, Weight::Info, &[at(0)]);
-    // Also when the last digits of the mark were not kept.
+    // Also when the last digits of the checkpoint were not kept.
     let mut odd = Coverage::new(at(0) + TimeDelta::nanoseconds(1500));
     odd.read(Window::new(odd.floor(), at(5)).unwrap(), at(5), 1);
     odd.reach(at(9));
-    let mark = odd.mark();
+    let checkpoint = odd.checkpoint();
     let witnesses = Witnesses {
-        position: Position::At(comparable(mark)),
+        position: Position::At(comparable(checkpoint)),
         timeline: whole(odd.clone()),
         ..left()
     };
-    assert_eq!(Start::new(witnesses, terms()).coverage, odd);
+    assert_eq!(StartDecision::new(witnesses, terms()).coverage, odd);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn without_a_usable_position_the_timeline_counts() {
                 copy,
                 ..left()
             };
-            let start = Start::new(witnesses, terms());
+            let start = StartDecision::new(witnesses, terms());
             assert_eq!(start.coverage, coverage(), "{position:?} {copy:?}");
             names(&start, Weight::Error, &[at(0), at(140)]);
         }
@@ -108,7 +108,7 @@ fn without_a_usable_position_the_timeline_counts() {
         copy: Some(at(-5)),
         ..left()
     };
-    let start = Start::new(older, terms());
+    let start = StartDecision::new(older, terms());
     assert_eq!(missing(&start), [window(-5, 10)], "the earlier of the two");
     names(&start, Weight::Error, &[at(-5), at(140)]);
 }
@@ -121,7 +121,7 @@ fn a_position_that_was_moved_on_is_followed_and_kept_in_mind() {
             copy,
             ..left()
         };
-        let start = Start::new(witnesses, terms());
+        let start = StartDecision::new(witnesses, terms());
         let (floor, edge) = (start.coverage.floor(), start.coverage.edge());
         assert_eq!((floor, edge), (at(100), at(100)));
         assert_eq!(start.coverage.skipped(), [window(0, 10), window(20, 100)]);
@@ -132,8 +132,8 @@ fn a_position_that_was_moved_on_is_followed_and_kept_in_mind() {
         position: Position::At(at(205)),
         ..left()
     };
-    let start = Start::new(ahead, terms());
-    assert_eq!(start.coverage.mark(), at(205));
+    let start = StartDecision::new(ahead, terms());
+    assert_eq!(start.coverage.checkpoint(), at(205));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_timeline_that_is_older_than_what_was_written_is_the_more_cautious_one() {
         copy: Some(at(100)),
         ..left()
     };
-    let start = Start::new(witnesses, terms());
+    let start = StartDecision::new(witnesses, terms());
     assert_eq!(start.coverage, coverage());
     names(&start, Weight::Error, &[at(0), at(100)]);
 }
@@ -154,8 +154,8 @@ fn a_position_that_was_moved_back_is_followed() {
         position: Position::At(at(-5)),
         ..left()
     };
-    let start = Start::new(witnesses, terms());
-    assert_eq!(start.coverage.mark(), at(-5));
+    let start = StartDecision::new(witnesses, terms());
+    assert_eq!(start.coverage.checkpoint(), at(-5));
     assert_eq!(start.coverage.origin(), at(-5));
     assert_eq!(missing(&start), [window(-5, 10)]);
     names(&start, Weight::Warning, &[at(0), at(-5)]);
@@ -164,7 +164,7 @@ fn a_position_that_was_moved_back_is_followed() {
         copy: Some(at(-5)),
         ..left()
     };
-    let start = Start::new(crashed, terms());
+    let start = StartDecision::new(crashed, terms());
     assert_eq!(missing(&start), [window(-5, 10)]);
     names(&start, Weight::Info, &[at(-5)]);
 }
@@ -175,27 +175,27 @@ fn what_has_not_happened_yet_is_cut_off_and_nothing_before_it() {
     let mut ahead = coverage();
     ahead.read(window(20, 320), at(320), 9);
     ahead.read(window(0, 10), at(320), 9);
-    let mark = ahead.mark();
+    let checkpoint = ahead.checkpoint();
     let mut expected = ahead.clone();
     assert_eq!(expected.retract_all(at(200)), Some(window(200, 320)));
     for (position, copy) in [
-        (Position::At(mark), Some(mark)),
+        (Position::At(checkpoint), Some(checkpoint)),
         // The timeline alone tells that this module has written it.
-        (Position::At(mark), None),
+        (Position::At(checkpoint), None),
         (Position::At(at(5)), Some(at(5))),
         (Position::Absent, None),
         // Nobody wishes to skip what has not happened yet.
-        (Position::At(at(9000)), Some(mark)),
+        (Position::At(at(9000)), Some(checkpoint)),
     ] {
         let moved_back = position == Position::At(at(5));
-        let is_ours = position == Position::At(mark);
+        let is_ours = position == Position::At(checkpoint);
         let witnesses = Witnesses {
             position,
             copy,
             timeline: whole(ahead.clone()),
             newest_known: Some(at(0)),
         };
-        let start = Start::new(witnesses, terms());
+        let start = StartDecision::new(witnesses, terms());
         let last = start.remarks.last().unwrap();
         assert_eq!(last.weight, Weight::Warning);
         assert!(
@@ -220,7 +220,7 @@ fn what_has_not_happened_yet_is_cut_off_and_nothing_before_it() {
         1,
     );
     witnesses.timeline = whole(near.clone());
-    let start = Start::new(witnesses, terms());
+    let start = StartDecision::new(witnesses, terms());
     assert_eq!((start.coverage, start.remarks.len()), (near, 1));
 }
 
@@ -228,15 +228,15 @@ fn what_has_not_happened_yet_is_cut_off_and_nothing_before_it() {
 fn without_a_timeline_the_settling_past_is_read_again() {
     let damaged = || Found::Damaged("torn".to_owned());
     for timeline in [damaged(), Found::Nothing] {
-        let start = Start::new(Witnesses { timeline, ..left() }, terms());
+        let start = StartDecision::new(Witnesses { timeline, ..left() }, terms());
         assert_eq!(start.coverage.floor(), at(0) - SETTLE);
         assert_eq!(start.coverage.edge(), at(0));
-        assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+        assert_eq!(start.coverage.checkpoint(), at(0) - SETTLE);
         names(&start, Weight::Warning, &[at(0), at(0) - SETTLE]);
     }
     let (_, sentence) = (
         0,
-        Start::new(
+        StartDecision::new(
             Witnesses {
                 timeline: damaged(),
                 ..left()
@@ -252,8 +252,8 @@ fn without_a_timeline_the_settling_past_is_read_again() {
         timeline: damaged(),
         newest_known: Some(at(60)),
     };
-    let start = Start::new(witnesses.clone(), terms());
-    assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+    let start = StartDecision::new(witnesses.clone(), terms());
+    assert_eq!(start.coverage.checkpoint(), at(0) - SETTLE);
     assert_eq!(start.remarks.len(), 2);
     assert_eq!(start.remarks[1].weight, Weight::Error);
     assert!(start.remarks[1].sentence.contains(&at(140).to_string()));
@@ -262,8 +262,8 @@ fn without_a_timeline_the_settling_past_is_read_again() {
         copy: Some(at(206)),
         ..witnesses
     };
-    let start = Start::new(witnesses, terms());
-    assert_eq!(start.coverage.mark(), at(60) - SETTLE);
+    let start = StartDecision::new(witnesses, terms());
+    assert_eq!(start.coverage.checkpoint(), at(60) - SETTLE);
 }
 
 #[test]
@@ -276,9 +276,9 @@ fn the_newest_known_row_is_the_last_witness() {
                 timeline: timeline.clone(),
                 newest_known: Some(at(60)),
             };
-            let start = Start::new(witnesses.clone(), terms());
+            let start = StartDecision::new(witnesses.clone(), terms());
             let since = at(60) - SETTLE;
-            let stands = (start.coverage.mark(), start.coverage.edge());
+            let stands = (start.coverage.checkpoint(), start.coverage.edge());
             assert_eq!(stands, (since, since));
             names(&start, Weight::Error, &[at(60), since, at(140)]);
             assert!(said(&start).1.contains(&position.to_string()));
@@ -287,8 +287,8 @@ fn the_newest_known_row_is_the_last_witness() {
                 newest_known: Some(at(201)),
                 ..witnesses
             };
-            let start = Start::new(witnesses, terms());
-            assert_eq!(start.coverage.mark(), at(140));
+            let start = StartDecision::new(witnesses, terms());
+            assert_eq!(start.coverage.checkpoint(), at(140));
         }
     }
 }
@@ -301,27 +301,31 @@ fn a_first_start_is_no_error_and_a_lost_state_is_one() {
         timeline: Found::Nothing,
         newest_known: None,
     };
-    let start = Start::new(nothing.clone(), terms());
+    let start = StartDecision::new(nothing.clone(), terms());
     assert_eq!(start.coverage, Coverage::new(at(140)));
     names(&start, Weight::Info, &[at(140)]);
     let lost = Witnesses {
         position: unusable(),
         ..nothing.clone()
     };
-    let start = Start::new(lost, terms());
+    let start = StartDecision::new(lost, terms());
     assert_eq!(start.coverage, Coverage::new(at(140)));
     names(&start, Weight::Error, &[at(140)]);
     let lost = Witnesses {
         timeline: Found::Damaged("torn".to_owned()),
         ..nothing.clone()
     };
-    names(&Start::new(lost, terms()), Weight::Error, &[at(140)]);
+    names(
+        &StartDecision::new(lost, terms()),
+        Weight::Error,
+        &[at(140)],
+    );
     // Of the Python module there is no more than a position.
     let taken_over = Witnesses {
         position: Position::At(at(-90)),
         ..nothing
     };
-    let start = Start::new(taken_over, terms());
+    let start = StartDecision::new(taken_over, terms());
     assert_eq!(start.coverage, Coverage::new(at(-90)));
     names(&start, Weight::Info, &[at(-90)]);
 }
@@ -331,9 +335,9 @@ fn a_collection_begins_after_backfills() {
     let mut backfilled = Coverage::for_backfills(at(0));
     backfilled.backfill(window(0, 10), false);
     backfilled.read(window(0, 10), at(20), 3);
-    let begun = |mark| {
+    let begun = |checkpoint| {
         let mut coverage = backfilled.clone();
-        coverage.begin(mark);
+        coverage.begin(checkpoint);
         coverage
     };
     let witnesses = |position| Witnesses {
@@ -342,17 +346,17 @@ fn a_collection_begins_after_backfills() {
         timeline: whole(backfilled.clone()),
         newest_known: Some(at(0)),
     };
-    let start = Start::new(witnesses(Position::Absent), terms());
+    let start = StartDecision::new(witnesses(Position::Absent), terms());
     assert_eq!(start.coverage, begun(at(140)));
     names(&start, Weight::Info, &[at(140)]);
-    let start = Start::new(witnesses(Position::At(at(50))), terms());
+    let start = StartDecision::new(witnesses(Position::At(at(50))), terms());
     assert_eq!(start.coverage, begun(at(50)));
-    let start = Start::new(witnesses(unusable()), terms());
+    let start = StartDecision::new(witnesses(unusable()), terms());
     assert_eq!(start.coverage, begun(at(140)));
     names(&start, Weight::Error, &[at(140)]);
-    let start = Start::of_backfill(at(0), witnesses(Position::Absent), terms());
+    let start = StartDecision::of_backfill(at(0), witnesses(Position::Absent), terms());
     assert_eq!(start.coverage, backfilled, "and none by itself");
-    let start = Start::of_backfill(at(0), witnesses(unusable()), terms());
+    let start = StartDecision::of_backfill(at(0), witnesses(unusable()), terms());
     assert_eq!(start.coverage, begun(at(140)), "somebody has collected");
 }
 
@@ -365,24 +369,25 @@ fn a_backfill_alone_begins_no_collection() {
         newest_known,
     };
     let alone = Coverage::for_backfills(at(-60));
-    let start = Start::of_backfill(at(-60), witnesses(Found::Nothing, None), terms());
+    let start = StartDecision::of_backfill(at(-60), witnesses(Found::Nothing, None), terms());
     assert_eq!((&start.coverage, start.remarks.len()), (&alone, 0));
     let damaged = Found::Damaged("torn".to_owned());
-    let start = Start::of_backfill(at(-60), witnesses(damaged.clone(), None), terms());
+    let start = StartDecision::of_backfill(at(-60), witnesses(damaged.clone(), None), terms());
     assert_eq!(start.coverage, alone);
     assert!(said(&start).1.contains("(torn)"));
     // Where rows are known, a collection may have begun; so it has where there is a copy.
-    let start = Start::of_backfill(at(-60), witnesses(damaged.clone(), Some(at(0))), terms());
-    assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+    let start =
+        StartDecision::of_backfill(at(-60), witnesses(damaged.clone(), Some(at(0))), terms());
+    assert_eq!(start.coverage.checkpoint(), at(0) - SETTLE);
     let copied = Witnesses {
         copy: Some(at(0)),
         ..witnesses(damaged, None)
     };
-    let start = Start::of_backfill(at(-60), copied, terms());
+    let start = StartDecision::of_backfill(at(-60), copied, terms());
     assert!(start.coverage.has_begun());
-    let start = Start::of_backfill(at(-60), left(), terms());
+    let start = StartDecision::of_backfill(at(-60), left(), terms());
     assert_eq!(start.coverage, coverage());
-    let begun = Start::of_backfill(at(-60), witnesses(timeline(), None), terms());
+    let begun = StartDecision::of_backfill(at(-60), witnesses(timeline(), None), terms());
     assert_eq!(begun.coverage, coverage());
     assert_eq!(said(&begun).0, Weight::Error, "its position is gone");
 }
@@ -395,7 +400,7 @@ fn the_borders_of_now_are_kept() {
         timeline: whole(to_now.clone()),
         ..left()
     };
-    assert_eq!(Start::new(whole, terms()).coverage, to_now);
+    assert_eq!(StartDecision::new(whole, terms()).coverage, to_now);
     let without_timeline = |position, copy, newest_known| Witnesses {
         position,
         copy,
@@ -408,12 +413,12 @@ fn the_borders_of_now_are_kept() {
         (unusable(), Some(at(205))),
         (Position::At(at(300)), Some(at(300))),
     ] {
-        let start = Start::new(without_timeline(position, copy, None), terms());
-        let stands = (start.coverage.mark(), start.coverage.edge());
+        let start = StartDecision::new(without_timeline(position, copy, None), terms());
+        let stands = (start.coverage.checkpoint(), start.coverage.edge());
         assert_eq!(stands, (at(200) - SETTLE, at(200)));
     }
-    let start = Start::new(without_timeline(unusable(), None, Some(at(200))), terms());
-    assert_eq!(start.coverage.mark(), at(200) - SETTLE);
+    let start = StartDecision::new(without_timeline(unusable(), None, Some(at(200))), terms());
+    assert_eq!(start.coverage.checkpoint(), at(200) - SETTLE);
 }
 
 #[test]
@@ -425,8 +430,8 @@ fn a_timeline_is_missed_where_anything_tells_that_there_was_one() {
             timeline: Found::Nothing,
             newest_known,
         };
-        let start = Start::new(witnesses, terms());
-        assert_eq!(start.coverage.mark(), at(0) - SETTLE);
+        let start = StartDecision::new(witnesses, terms());
+        assert_eq!(start.coverage.checkpoint(), at(0) - SETTLE);
         assert_eq!(said(&start).0, Weight::Warning);
     }
 }

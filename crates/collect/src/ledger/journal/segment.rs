@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use rows::RowKey;
 
-use crate::ledger::journal::Filed;
+use crate::ledger::journal::KeyRef;
 
 /// Bytes of each of the three numbers at the head of a frame.
 const NUMBER: usize = 4;
 
 /// Rows, sorted by hour, as frames.
-pub(super) fn frames(rows: &[Filed]) -> Bytes {
+pub(super) fn frames(rows: &[KeyRef]) -> Bytes {
     let mut text = Vec::with_capacity((rows.len() + 1) * RowKey::BYTES);
     for frame in rows.chunk_by(|one, other| one.hour == other.hour) {
         let hour = frame.first().map_or(0, |row| row.hour).to_le_bytes();

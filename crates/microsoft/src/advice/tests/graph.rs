@@ -5,7 +5,7 @@ fn ask(
     headers: &[(&'static str, &str)],
     body: &str,
     link: Option<&str>,
-) -> (Class, String) {
+) -> (ErrorClass, String) {
     let judged = Case {
         judge: graph,
         by_app: true,
@@ -39,7 +39,7 @@ fn the_service_principal_is_missing() {
     for status in [401, 403] {
         says(
             &ask(status, &[("request-id", "abc")], body, None),
-            Class::Refused,
+            ErrorClass::Refused { heals: true },
             &[
                 "New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373",
                 "takes hours",
@@ -56,7 +56,7 @@ fn the_app_may_not() {
         r#"{"error":{"code":"InvalidAuthenticationToken","message":"Access token has expired."}}"#;
     says(
         &ask(401, &[], body, None),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &[
             "does not accept the app's token",
             "InvalidAuthenticationToken: Access token has expired.",
@@ -65,7 +65,7 @@ fn the_app_may_not() {
     let body = r#"{"error":{"code":"Authorization_RequestDenied","message":"No."}}"#;
     says(
         &ask(403, &[], body, None),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &[
             "`ExchangeMessageTrace.Read.All`",
             "consent",
@@ -74,12 +74,12 @@ fn the_app_may_not() {
     );
     says(
         &ask(404, &[], "", None),
-        Class::Refused,
+        ErrorClass::Person,
         &["`graph_url`", "`message_trace_oauth`"],
     );
     says(
         &ask(302, &[("location", "https://x.test/")], "", None),
-        Class::Refused,
+        ErrorClass::Person,
         &["redirects to x.test", "`graph_url`"],
     );
 }
@@ -92,17 +92,17 @@ fn what_passes_by_itself() {
         after(17),
         &["`quota`"],
     );
-    let throttled = Class::Throttled { retry_after: None };
+    let throttled = ErrorClass::Throttled { after: None };
     says(&ask(429, &[], body, None), throttled, &["surpassed"]);
     says(
         &ask(504, &[], "<html>", None),
-        Class::Outage,
+        ErrorClass::Outage,
         &["for the moment"],
     );
     says(
         &ask(400, &[], &bad("EndDate is in the future."), None),
-        Class::Transient {
-            retry_after: Some(Duration::from_secs(30)),
+        ErrorClass::Transient {
+            after: Some(Duration::from_secs(30)),
         },
         &["clock"],
     );
@@ -111,7 +111,7 @@ fn what_passes_by_itself() {
 #[test]
 fn windows_and_links_that_cannot_be_read() {
     let said = "Invalid StartDate value. The StartDate can't be older than 90 days from today.";
-    let reach = Class::OutOfReach { days: Some(90) };
+    let reach = ErrorClass::OutOfReach { days: Some(90) };
     let own = &[("request-id", "1")];
     says(
         &ask(400, own, &bad(said), None),
@@ -120,13 +120,13 @@ fn windows_and_links_that_cannot_be_read() {
     );
     for days in ["0", "4294967295"] {
         let said = said.replace("90", days);
-        let reach = Class::OutOfReach {
+        let reach = ErrorClass::OutOfReach {
             days: days.parse().ok(),
         };
         says(&ask(400, own, &bad(&said), None), reach, &[]);
     }
     let said_more = said.replace("90", "4294967296");
-    let reach = Class::OutOfReach { days: None };
+    let reach = ErrorClass::OutOfReach { days: None };
     says(&ask(400, own, &bad(&said_more), None), reach, &[]);
     // What others on the way may have written is no evidence.
     for (headers, body) in [
@@ -140,12 +140,12 @@ fn windows_and_links_that_cannot_be_read() {
             format!(r#"{{"error":{{"message":7}},"Message":"{said}"}}"#),
         ),
     ] {
-        says(&ask(400, headers, &body, None), Class::Refused, &[]);
+        says(&ask(400, headers, &body, None), ErrorClass::Person, &[]);
     }
     let said = "|System.ArgumentException|The interval between StartDate and EndDate can't be longer than 10 days.";
     says(
         &ask(400, &[], &bad(said), None),
-        Class::Narrow,
+        ErrorClass::Narrow,
         &["too wide"],
     );
     let said = "|System.ArgumentException|Invalid starting recipient address";
@@ -154,20 +154,20 @@ fn windows_and_links_that_cannot_be_read() {
         let judged = ask(status, &[], &bad(said), link);
         says(
             &judged,
-            Class::Narrow,
+            ErrorClass::Narrow,
             &["its own link", "starting recipient address"],
         );
         assert!(!judged.1.contains("e30"), "{}", judged.1);
     }
     says(
         &ask(400, &[], &bad("ResultSize is invalid"), None),
-        Class::Refused,
+        ErrorClass::Person,
         &["ResultSize"],
     );
 }
 
 /// A status with nothing that tells about the request.
-fn odd(status: u16, body: &str, link: Option<&str>, lasts: bool) -> (Class, String) {
+fn odd(status: u16, body: &str, link: Option<&str>, lasts: bool) -> (ErrorClass, String) {
     let case = Case {
         judge: graph,
         by_app: true,
@@ -186,7 +186,7 @@ fn what_tells_nothing_passes_unless_it_lasts() {
     let said = ["tells nothing about the request", "`graph_url`"];
     for status in [204, 206, 400, 409, 421, 423, 425, 449, 499] {
         says(&odd(status, "\r\n", None, false), TRANSIENT, &said);
-        says(&odd(status, "", None, true), Class::Refused, &said);
+        says(&odd(status, "", None, true), ErrorClass::Person, &said);
     }
     says(
         &ask(409, &[("retry-after", "7")], "", None),
@@ -195,10 +195,14 @@ fn what_tells_nothing_passes_unless_it_lasts() {
     );
     // A link that is refused without a word is not asked for again and again.
     let link = Some("https://graph.test/x?$skiptoken=e30");
-    says(&odd(400, "", link, false), Class::Narrow, &["its own link"]);
+    says(
+        &odd(400, "", link, false),
+        ErrorClass::Narrow,
+        &["its own link"],
+    );
     says(
         &odd(400, "{}", None, false),
-        Class::Refused,
+        ErrorClass::Person,
         &["does not accept the query"],
     );
 }
@@ -225,7 +229,7 @@ fn a_web_page_that_forbids_is_not_the_service() {
     assert_eq!(concern, Concern::Query);
     says(
         &judged,
-        Class::Refused,
+        ErrorClass::Person,
         &[
             "although the token has the permission `ExchangeMessageTrace.Read.All`",
             "proxy or gateway",
@@ -237,7 +241,7 @@ fn a_web_page_that_forbids_is_not_the_service() {
         assert_eq!(concern, Concern::Permission);
         says(
             &judged,
-            Class::Refused,
+            ErrorClass::Refused { heals: false },
             &["grant it the application permission"],
         );
     }
@@ -248,7 +252,7 @@ fn redirects_that_are_not_followed() {
     for status in [307, 308] {
         says(
             &ask(status, &[("location", "/elsewhere")], "", None),
-            Class::Refused,
+            ErrorClass::Person,
             &["redirects again and again", "`graph_url`"],
         );
         says(
@@ -258,7 +262,7 @@ fn redirects_that_are_not_followed() {
                 "",
                 None,
             ),
-            Class::Refused,
+            ErrorClass::Person,
             &["redirects to service.test, where no credential is sent"],
         );
     }
@@ -278,7 +282,7 @@ fn an_account_without_a_role_is_told_from_a_missing_permission() {
     };
     says(
         &case.judged(),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &[
             "the token has the permission",
             "it is the account",
@@ -288,9 +292,13 @@ fn an_account_without_a_role_is_told_from_a_missing_permission() {
     case.permitted = None;
     says(
         &case.judged(),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &["the account may not read", "delegated permission"],
     );
     case.status = 401;
-    says(&case.judged(), Class::Refused, &["the account's token"]);
+    says(
+        &case.judged(),
+        ErrorClass::Refused { heals: false },
+        &["the account's token"],
+    );
 }

@@ -7,7 +7,7 @@ fn ask(
     headers: &[(&'static str, &str)],
     body: &str,
     link: Option<&str>,
-) -> (Class, String) {
+) -> (ErrorClass, String) {
     let judged = Case {
         judge: reporting,
         by_app: false,
@@ -44,12 +44,12 @@ fn an_app_is_told_about_its_permission_and_role() {
     };
     says(
         &ask(401),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &["the token of the app", "`tenant_id`"],
     );
     says(
         &ask(403),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &[
             "`ReportingWebService.Read.All`",
             "`Security Reader`",
@@ -63,7 +63,7 @@ fn sign_in_refused() {
     let page = "<title>401 - Unauthorized: Access is denied due to invalid credentials.</title>";
     says(
         &ask(401, &[], page, None),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &[
             "401 Unauthorized",
             "`account_password`",
@@ -79,14 +79,14 @@ fn sign_in_refused() {
     let wrong = ask(401, &basic, "", None);
     says(
         &wrong,
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &["wrong, expired or locked", "`account_name`"],
     );
     assert!(!wrong.1.contains("switched off"), "{}", wrong.1);
     let off = ask(401, &basic[..1], "", None);
     says(
         &off,
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &["switched off", "`message_trace_graph`"],
     );
     assert!(!off.1.contains("wrong"), "{}", off.1);
@@ -98,7 +98,7 @@ fn right_missing() {
         r#"{"ErrorCode":"","Message":"No permission to access the report for the organization ."}"#;
     says(
         &ask(403, &[], body, None),
-        Class::Refused,
+        ErrorClass::Refused { heals: false },
         &[
             "403 Forbidden",
             "`Reports reader`",
@@ -113,7 +113,7 @@ fn service_retired_or_elsewhere() {
     for status in [404, 410] {
         says(
             &ask(status, &[], "", None),
-            Class::Refused,
+            ErrorClass::Person,
             &["retired", "`message_trace_graph`", "`reporting_url`"],
         );
     }
@@ -124,7 +124,7 @@ fn service_retired_or_elsewhere() {
             "",
             None,
         ),
-        Class::Refused,
+        ErrorClass::Person,
         &[
             "302 Found",
             "redirects to login.test, where no credential is sent",
@@ -132,13 +132,13 @@ fn service_retired_or_elsewhere() {
     );
     says(
         &ask(301, &[("location", "/x")], "", None),
-        Class::Refused,
+        ErrorClass::Person,
         &["another path"],
     );
-    says(&ask(307, &[], "", None), Class::Refused, &["nowhere"]);
+    says(&ask(307, &[], "", None), ErrorClass::Person, &["nowhere"]);
     says(
         &ask(406, &[], "", None),
-        Class::Refused,
+        ErrorClass::Person,
         &["406 Not Acceptable", "`reporting_url`"],
     );
 }
@@ -153,7 +153,7 @@ fn what_passes_by_itself() {
     let date = [("retry-after", "Thu, 01 Jan 1970 00:01:00 GMT")];
     says(&ask(503, &date, "", None), after(61), &["for the moment"]);
     for status in [408, 500, 502, 503, 504, 599] {
-        says(&ask(status, &[], "", None), Class::Outage, &["later"]);
+        says(&ask(status, &[], "", None), ErrorClass::Outage, &["later"]);
     }
     // Whatever the status and the value of the header are.
     for status in [408, 425, 500, 504] {
@@ -164,7 +164,7 @@ fn what_passes_by_itself() {
         );
     }
     says(&ask(425, &[], "", None), TRANSIENT, &["later"]);
-    let throttled = Class::Throttled { retry_after: None };
+    let throttled = ErrorClass::Throttled { after: None };
     says(&ask(429, &[], "", None), throttled, &["`frequency`"]);
     says(
         &ask(429, &[("retry-after", "soon")], "", None),
@@ -205,10 +205,10 @@ fn the_cap_of_one_million_rows() {
     let body = r#"{"odata.error":{"code":"UnknownError","message":{"lang":"","value":"An error has occurred on the server."}}}"#;
     says(
         &ask(500, &[], body, Some(DEEP_LINK)),
-        Class::Narrow,
+        ErrorClass::Narrow,
         &["one million rows", "An error has occurred"],
     );
-    says(&ask(500, &[], body, None), Class::Outage, &[]);
+    says(&ask(500, &[], body, None), ErrorClass::Outage, &[]);
     says(
         &ask(
             500,
@@ -216,10 +216,10 @@ fn the_cap_of_one_million_rows() {
             body,
             Some("https://reports.test/x?$skiptoken=1999"),
         ),
-        Class::Outage,
+        ErrorClass::Outage,
         &[],
     );
-    says(&ask(500, &[], "", Some(DEEP_LINK)), Class::Outage, &[]);
+    says(&ask(500, &[], "", Some(DEEP_LINK)), ErrorClass::Outage, &[]);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn bad_requests() {
             &body("Invalid StartDate value. The StartDate can't be older than 10 days from today."),
             None,
         ),
-        Class::OutOfReach { days: Some(10) },
+        ErrorClass::OutOfReach { days: Some(10) },
         &["keeps of 10 days", "nothing is given up"],
     );
     says(
@@ -243,12 +243,12 @@ fn bad_requests() {
             &body("The interval between StartDate and EndDate can't be longer than 10 days."),
             None,
         ),
-        Class::Narrow,
+        ErrorClass::Narrow,
         &["too wide"],
     );
     says(
         &ask(400, &[], "", Some(DEEP_LINK)),
-        Class::Narrow,
+        ErrorClass::Narrow,
         &["its own link"],
     );
     says(
@@ -258,7 +258,7 @@ fn bad_requests() {
             r#"{"error":{"code":"","message":{"value":"No such property."}}}"#,
             None,
         ),
-        Class::Refused,
+        ErrorClass::Person,
         &["does not accept the query", "No such property."],
     );
 }
@@ -266,7 +266,7 @@ fn bad_requests() {
 #[test]
 fn what_tells_nothing_passes_unless_it_lasts() {
     let said = ["tells nothing about the request", "`reporting_url`"];
-    for (lasts, class) in [(false, TRANSIENT), (true, Class::Refused)] {
+    for (lasts, class) in [(false, TRANSIENT), (true, ErrorClass::Person)] {
         for status in [204, 206, 400, 409, 421, 423, 425, 449, 499] {
             let case = Case {
                 judge: reporting,
@@ -297,7 +297,7 @@ fn a_web_page_that_forbids_names_the_role_too() {
     };
     says(
         &case.judged(),
-        Class::Refused,
+        ErrorClass::Person,
         &[
             "`ReportingWebService.Read.All`: a proxy or gateway",
             "if there is none, assign the directory role `Security Reader`",

@@ -1,6 +1,6 @@
 use super::*;
 
-async fn refused(identity: Identity, status: u16, body: &str) -> (Class, String) {
+async fn refused(identity: Identity, status: u16, body: &str) -> (ErrorClass, String) {
     let fake = Fake::default();
     fake.answer_with(status, &[("location", "https://x.test/")], body.to_owned());
     let error = cache(&fake, identity).token().await.unwrap_err();
@@ -8,7 +8,7 @@ async fn refused(identity: Identity, status: u16, body: &str) -> (Class, String)
 }
 
 #[track_caller]
-pub(super) fn says((found, sentence): &(Class, String), class: Class, parts: &[&str]) {
+pub(super) fn says((found, sentence): &(ErrorClass, String), class: ErrorClass, parts: &[&str]) {
     assert_eq!(*found, class, "{sentence}");
     for part in parts {
         assert!(
@@ -19,7 +19,7 @@ pub(super) fn says((found, sentence): &(Class, String), class: Class, parts: &[&
     assert!(!sentence.contains("hun ter2&"), "{sentence}");
 }
 
-const TRANSIENT: Class = Class::Transient { retry_after: None };
+const TRANSIENT: ErrorClass = ErrorClass::Transient { after: None };
 
 #[tokio::test(start_paused = true)]
 async fn every_known_code_has_its_sentence() {
@@ -69,7 +69,7 @@ async fn every_known_code_has_its_sentence() {
         );
         says(
             &refused(secret(), 401, &body).await,
-            Class::Refused,
+            ErrorClass::Person,
             &[&format!("refused (AADSTS{code}): "), part, &ending],
         );
     }
@@ -80,7 +80,7 @@ async fn the_code_is_found_in_the_description() {
     let body = r#"{"error":"invalid_client","error_description":"AADSTS7000222: Old."}"#;
     says(
         &refused(secret(), 400, body).await,
-        Class::Refused,
+        ErrorClass::Person,
         &["AADSTS7000222", "expired"],
     );
 }
@@ -102,7 +102,7 @@ async fn odd_parts_take_nothing_from_the_others() {
                 let body = format!("{mark}{{{description},{rest}}}");
                 says(
                     &refused(secret(), status, &body).await,
-                    Class::Refused,
+                    ErrorClass::Person,
                     &[
                         "refused (AADSTS7000222): the client secret has expired",
                         "(the answer says: AADSTS7000222: Old., correlation id c-1)",
@@ -114,7 +114,7 @@ async fn odd_parts_take_nothing_from_the_others() {
     let only = r#"{"error":null,"error_description":null,"error_codes":["50196"]}"#;
     says(
         &refused(secret(), 400, only).await,
-        Class::Refused,
+        ErrorClass::Person,
         &["AADSTS50196", "loop"],
     );
 }
@@ -124,13 +124,13 @@ async fn errors_with_success_are_the_errors_that_they_are() {
     let passing = r#"{"error":"invalid_grant","error_codes":[50087]}"#;
     says(
         &refused(secret(), 200, passing).await,
-        Class::Outage,
+        ErrorClass::Outage,
         &["AADSTS50087", "asked again later"],
     );
     let object = r#"{"error":{"code":"Blocked","message":"No hun ter2& here."}}"#;
     says(
         &refused(secret(), 200, object).await,
-        Class::Refused,
+        ErrorClass::Person,
         &["(the answer says: Blocked: No *** here.)"],
     );
     let page = "\u{feff}<html><head><title>Sign in\r\n to your account</title></head></html>";
@@ -142,7 +142,7 @@ async fn errors_with_success_are_the_errors_that_they_are() {
     let machine = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     says(
         &refused(managed(None), 200, machine).await,
-        Class::Refused,
+        ErrorClass::Person,
         &["says: Identity not found"],
     );
     let fake = Fake::default();
@@ -159,14 +159,14 @@ async fn answers_that_tell_nothing_pass_unless_they_last() {
     for status in [204, 206, 400, 409, 421, 423, 425, 449, 499] {
         says(
             &refused(secret(), status, " ").await,
-            Class::Outage,
+            ErrorClass::Outage,
             &["tells nothing about the request", "`login_url`"],
         );
     }
     let known = r#"{"error":"invalid_client","error_codes":[7000222]}"#;
     says(
         &refused(secret(), 409, known).await,
-        Class::Refused,
+        ErrorClass::Person,
         &["expired"],
     );
     for (status, body) in [(204, ""), (200, "<title>Sign in</title>")] {
@@ -176,19 +176,19 @@ async fn answers_that_tell_nothing_pass_unless_they_last() {
             fake.answer(status, body);
             cache.token().await.unwrap_err().class()
         };
-        assert_ne!(class().await, Class::Refused);
+        assert_ne!(class().await, ErrorClass::Person);
         tokio::time::advance(Duration::from_secs(599)).await;
-        assert_ne!(class().await, Class::Refused);
+        assert_ne!(class().await, ErrorClass::Person);
         fake.answer(503, "");
-        assert_eq!(cache.token().await.unwrap_err().class(), Class::Outage);
+        assert_eq!(cache.token().await.unwrap_err().class(), ErrorClass::Outage);
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_ne!(class().await, Class::Refused, "begun anew");
+        assert_ne!(class().await, ErrorClass::Person, "begun anew");
         tokio::time::advance(Duration::from_secs(600)).await;
-        assert_eq!(class().await, Class::Refused);
+        assert_eq!(class().await, ErrorClass::Person);
         give(&fake, 0, "1");
         assert!(cache.token().await.is_ok());
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_ne!(class().await, Class::Refused);
+        assert_ne!(class().await, ErrorClass::Person);
     }
 }
 
@@ -220,7 +220,7 @@ async fn redirects_on_the_origin_are_followed_with_the_form() {
         let fake = Fake::default();
         fake.answer_with(307, &[("location", location)], "");
         let error = cache(&fake, secret()).token().await.unwrap_err();
-        assert_eq!(error.class(), Class::Refused);
+        assert_eq!(error.class(), ErrorClass::Person);
         assert!(
             error.to_string().contains("no credential is sent"),
             "{error}"
@@ -241,26 +241,26 @@ async fn redirects_on_the_origin_are_followed_with_the_form() {
 
 #[tokio::test(start_paused = true)]
 async fn what_passes_by_itself() {
-    let throttled = Class::Throttled { retry_after: None };
+    let throttled = ErrorClass::Throttled { after: None };
     says(&refused(secret(), 429, "").await, throttled, &["later"]);
     for status in [408, 500, 503] {
         says(
             &refused(secret(), status, "").await,
-            Class::Outage,
+            ErrorClass::Outage,
             &["asked again later"],
         );
     }
     let body = r#"{"error":"temporarily_unavailable"}"#;
     says(
         &refused(secret(), 400, body).await,
-        Class::Outage,
+        ErrorClass::Outage,
         &["temporarily_unavailable"],
     );
     for code in [50087, 90006, 90024, 90033, 90055] {
         let body = format!(r#"{{"error":"invalid_request","error_codes":[{code}]}}"#);
         says(
             &refused(secret(), 400, &body).await,
-            Class::Outage,
+            ErrorClass::Outage,
             &[&format!("AADSTS{code}")],
         );
     }
@@ -268,10 +268,10 @@ async fn what_passes_by_itself() {
     fake.answer_with(429, &[("retry-after", "9")], "");
     let class = cache(&fake, secret()).token().await.unwrap_err().class();
     let retry_after = Some(Duration::from_secs(9));
-    assert_eq!(class, Class::Throttled { retry_after });
+    assert_eq!(class, ErrorClass::Throttled { after: retry_after });
     fake.fail(HttpError::new(HttpErrorKind::Connect, "login.test"));
     let error = cache(&fake, secret()).token().await.unwrap_err();
-    assert_eq!(error.class(), Class::Outage);
+    assert_eq!(error.class(), ErrorClass::Outage);
     assert!(base::http::chain(&error).contains("cannot connect to host: login.test"));
 }
 
@@ -280,11 +280,15 @@ async fn answers_of_something_else() {
     let redirected = refused(secret(), 302, "").await;
     says(
         &redirected,
-        Class::Refused,
+        ErrorClass::Person,
         &["redirects to x.test", "`login_url`"],
     );
     let page = refused(secret(), 404, "<title>No hun ter2&</title>").await;
-    says(&page, Class::Refused, &["404 Not Found", "says: No ***"]);
+    says(
+        &page,
+        ErrorClass::Person,
+        &["404 Not Found", "says: No ***"],
+    );
     for body in [
         "",
         "{}",
@@ -305,7 +309,7 @@ async fn tokens_that_cannot_serve_are_not_used() {
     let none = refused(secret(), 200, &answer(&token(AUDIENCE, &[], "1"))).await;
     says(
         &none,
-        Class::Refused,
+        ErrorClass::Person,
         &[
             "lacks the permission `ExchangeMessageTrace.Read.All`",
             "consent",
@@ -319,16 +323,16 @@ async fn tokens_that_cannot_serve_are_not_used() {
     .await;
     says(
         &other,
-        Class::Refused,
+        ErrorClass::Person,
         &["`Microsoft Graph`", "administrator"],
     );
     let machine = refused(managed(None), 200, &answer(&token(AUDIENCE, &[], "1"))).await;
-    says(&machine, Class::Refused, &["up to a day"]);
+    says(&machine, ErrorClass::Person, &["up to a day"]);
     let elsewhere = token("https://x.test", &[ROLE], "1");
     let elsewhere = refused(secret(), 200, &answer(&elsewhere)).await;
     says(
         &elsewhere,
-        Class::Refused,
+        ErrorClass::Person,
         &["for `https://x.test` instead of `https://graph.microsoft.com`"],
     );
 
@@ -368,13 +372,13 @@ async fn a_machine_without_a_managed_identity() {
     let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     says(
         &refused(managed(None), 400, body).await,
-        Class::Refused,
+        ErrorClass::Person,
         &["no managed identity", "says: Identity not found"],
     );
     for status in [404, 410, 500] {
         says(
             &refused(managed(None), status, "").await,
-            Class::Outage,
+            ErrorClass::Outage,
             &["asked again later"],
         );
     }

@@ -125,7 +125,7 @@ async fn every_refusal_of_an_account_has_its_sentence() {
         let error = cache(&fake, identity).token().await.unwrap_err();
         let start = format!("sign-in of the account is refused (AADSTS{code}): ");
         let told = (error.class(), error.to_string());
-        says(&told, Class::Refused, &[&start, part, "No '***'."]);
+        says(&told, ErrorClass::Person, &[&start, part, "No '***'."]);
         assert!(!told.1.contains(PASSWORD), "{}", told.1);
         assert_eq!(!guard.refused().is_empty(), is_held, "{code}");
     }
@@ -140,7 +140,7 @@ async fn a_refused_password_is_not_tried_at_every_use() {
         if second % 30 == 0 {
             refuse(&fake, 50126, "invalid_grant");
             let error = cache.token().await.unwrap_err();
-            assert_eq!(error.class(), Class::Refused);
+            assert_eq!(error.class(), ErrorClass::Person);
             assert_eq!(error.concern(), Concern::SignIn);
             sentences.insert(error.to_string());
         }

@@ -1,6 +1,6 @@
 //! Text as a part of a JSON string, with an instruction that closes up the bytes that are wanted
-//! (AVX-512 VBMI2). Servers have had it since 2021 (Intel) and 2022 (AMD). It takes less than two thirds
-//! of the time.
+//! (AVX-512 VBMI2). Servers have had it since 2021 (Intel) and 2022 (AMD). It takes less than two
+//! thirds of the time.
 
 use std::arch::x86_64::{
     __m256i, __m512i, _mm256_cmpeq_epi8_mask, _mm256_cmplt_epu8_mask, _mm256_set1_epi8,
@@ -47,8 +47,8 @@ pub(super) fn put_inside(text: &[u8], room: &mut [u8], at: usize) -> Option<usiz
     (controls == 0).then_some(at)
 }
 
-/// Puts those bytes of a block that count, with a backslash before every quote and backslash; the place
-/// behind them. Control characters are noted.
+/// Puts those bytes of a block that count, with a backslash before every quote and backslash; the
+/// place behind them. Control characters are noted.
 #[target("x86_64+avx2+avx512bw+avx512f+avx512vbmi2+avx512vl+bmi2+popcnt")]
 #[inline]
 fn put(

@@ -1,50 +1,42 @@
-//! Single requests to one folder of a bucket: signed, bounded in time, answers sorted.
+//! Requests to one folder of a bucket, by `object_store`: it signs them, and tries them again for a while.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use base::{
-    Clock,
-    http::{Backoff, Http, HttpError, HttpErrorKind, Limits, Request, Response, retry_after},
-};
+use base::{Clock, http::Http};
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderMap, Method, StatusCode, header};
-use rusty_s3::{
-    Bucket, Credentials, S3Action,
-    actions::{DeleteObject, GetObject, HeadObject, ListObjectsV2, PutObject},
+use object_store::{
+    Attribute, AttributeValue, BackoffConfig, GetOptions, GetResult, ObjectStore as _,
+    ObjectStoreExt as _, PutMode, PutOptions, RetryConfig, UpdateVersion,
+    aws::{AmazonS3, AmazonS3Builder},
+    list::{PaginatedListOptions, PaginatedListStore as _},
+    path::Path,
 };
-use tokio::time::{Instant, sleep};
 
 use super::{
-    error::{self, ObjectError, Problem, code},
+    error::{ObjectError, Problem},
     settings::ObjectSettings,
+    transport::{Age, Failure, Transport},
 };
 
-/// How long a signature counts. Short of Amazon's tolerance for clocks that run ahead, so that both
-/// directions are alike.
-const SIGNED_FOR: Duration = Duration::from_secs(900);
+/// The pause after the first try of a request. It doubles at most, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_millis(200);
 
-/// The longest object that is read. What is written here is far shorter.
-const MAX_OBJECT: usize = 64 << 20;
+/// The longest pause between two tries.
+const LONGEST: Duration = Duration::from_secs(3);
 
-/// The longest answer that is no object.
-const MAX_ANSWER: usize = 16 << 20;
+/// How often a request is tried again. All pauses together are at most twelve seconds long: a lease is
+/// renewed in time for all that.
+const TRIES: usize = 7;
 
-/// A request without much to carry takes no longer.
-pub(super) const CALL: Duration = Duration::from_secs(15);
-
-/// An upload or download may take [`CALL`], and a second for each of these more.
-const BYTES_A_SECOND: usize = 256 << 10;
-
-/// Since the first try of a request, another try begins no later than this. A lease is renewed in time
-/// for all that.
-const TRYING: Duration = Duration::from_secs(12);
+/// No pause begins later than this after the first try.
+const TRYING: Duration = Duration::from_secs(9);
 
 /// The same for somebody who waits for an answer at a screen.
-const TRYING_BRIEFLY: Duration = Duration::from_secs(2);
+const TRIES_BRIEFLY: usize = 3;
+const TRYING_BRIEFLY: Duration = Duration::from_secs(1);
 
 /// Carries the [generation](super::files) of an object.
-const GENERATION: &str = "x-amz-meta-generation";
+const GENERATION: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("generation"));
 
 /// What must be true of an object for a write to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +47,19 @@ pub(super) enum Condition {
     Absent,
     /// It is the version with this ETag.
     Matches(String),
+}
+
+impl From<&Condition> for PutMode {
+    fn from(condition: &Condition) -> Self {
+        match condition {
+            Condition::None => Self::Overwrite,
+            Condition::Absent => Self::Create,
+            Condition::Matches(etag) => Self::Update(UpdateVersion {
+                e_tag: Some(etag.clone()),
+                version: None,
+            }),
+        }
+    }
 }
 
 /// What became of a write.
@@ -77,16 +82,27 @@ pub(super) struct Head {
     pub(super) age: Option<Duration>,
 }
 
+impl From<&GetResult> for Head {
+    fn from(found: &GetResult) -> Self {
+        let age = found.extensions.get::<Age>().copied().unwrap_or_default();
+        Self {
+            etag: found.meta.e_tag.clone().unwrap_or_default(),
+            length: found.meta.size,
+            generation: found
+                .attributes
+                .get(&GENERATION)
+                .map(|text| text.to_string()),
+            age: age.0,
+        }
+    }
+}
+
 /// One folder of a bucket. Keys are below the folder.
 #[derive(Clone)]
 pub(super) struct Client {
-    bucket: Bucket,
-    credentials: Credentials,
+    store: AmazonS3,
     folder: String,
-    http: Http,
-    clock: Clock,
     place: String,
-    trying: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -96,24 +112,61 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub(super) fn new(settings: ObjectSettings, http: Http, clock: Clock) -> Self {
-        Self {
-            place: settings.place(),
-            bucket: settings.bucket,
-            credentials: settings.credentials,
-            folder: settings.folder,
-            http,
-            clock,
-            trying: TRYING,
-        }
+    pub(super) fn new(
+        settings: ObjectSettings,
+        http: Http,
+        clock: Clock,
+    ) -> Result<Self, ObjectError> {
+        Self::patient(settings, http, clock, TRIES, TRYING)
     }
 
     /// The same for a look: it says soon that the store does not answer.
-    #[must_use]
-    pub(super) fn briefly(self) -> Self {
-        Self {
-            trying: TRYING_BRIEFLY,
-            ..self
+    pub(super) fn brief(
+        settings: ObjectSettings,
+        http: Http,
+        clock: Clock,
+    ) -> Result<Self, ObjectError> {
+        Self::patient(settings, http, clock, TRIES_BRIEFLY, TRYING_BRIEFLY)
+    }
+
+    fn patient(
+        settings: ObjectSettings,
+        http: Http,
+        clock: Clock,
+        tries: usize,
+        trying: Duration,
+    ) -> Result<Self, ObjectError> {
+        let place = settings.place();
+        let store = AmazonS3Builder::new()
+            .with_http_connector(Transport { http, clock })
+            .with_credentials(settings.credentials())
+            // With an endpoint of its own, the Python SDK puts the bucket in the path.
+            .with_virtual_hosted_style_request(false)
+            .with_endpoint(settings.endpoint.as_str())
+            .with_bucket_name(settings.bucket)
+            .with_region(settings.region)
+            // Some stores cannot delete many at once.
+            .with_disable_bulk_delete(true)
+            .with_retry(RetryConfig {
+                backoff: BackoffConfig {
+                    init_backoff: SHORTEST,
+                    max_backoff: LONGEST,
+                    base: 2.0,
+                },
+                max_retries: tries,
+                retry_timeout: trying,
+            })
+            .build();
+        match store {
+            Ok(store) => Ok(Self {
+                store,
+                folder: settings.folder,
+                place,
+            }),
+            Err(error) => Err(ObjectError {
+                place,
+                problem: Arc::new(error.into()),
+            }),
         }
     }
 
@@ -122,7 +175,7 @@ impl Client {
         &self.place
     }
 
-    pub(super) fn error(&self, problem: Problem) -> ObjectError {
+    pub(super) fn error(&self, problem: impl Into<Arc<Problem>>) -> ObjectError {
         ObjectError {
             place: self.place.clone(),
             problem: problem.into(),
@@ -131,40 +184,25 @@ impl Client {
 
     /// An object; None when there is none.
     pub(super) async fn get(&self, key: &str) -> Result<Option<(Head, Bytes)>, ObjectError> {
-        let key = self.full(key);
-        let action = GetObject::new(&self.bucket, Some(&self.credentials), &key);
-        let limits = Limits {
-            first_byte: CALL,
-            total: CALL + time_for(MAX_OBJECT),
-            max_body: MAX_OBJECT,
+        let Some(found) = self.find(key, GetOptions::new()).await? else {
+            return Ok(None);
         };
-        let answer = self.send(action, Method::GET, &[], Bytes::new(), limits);
-        let answer = answer.await?;
-        match answer.status() {
-            StatusCode::OK => {
-                let head = head(answer.headers(), answer.body().len() as u64);
-                Ok(Some((head, answer.into_body())))
-            }
-            // Any server answers 404; only one that knows what it speaks of is believed.
-            StatusCode::NOT_FOUND if code(&answer) == "NoSuchKey" => Ok(None),
-            _ => Err(self.explain("read", &answer)),
-        }
+        let head = Head::from(&found);
+        let content = found.bytes().await.map_err(|error| self.failed(error))?;
+        Ok(Some((head, content)))
     }
 
     /// What is known of an object; None when there is none.
     pub(super) async fn head(&self, key: &str) -> Result<Option<Head>, ObjectError> {
-        let key = self.full(key);
-        let action = HeadObject::new(&self.bucket, Some(&self.credentials), &key);
-        let answer = self.send(action, Method::HEAD, &[], Bytes::new(), limits(0));
-        let answer = answer.await?;
-        let length = || {
-            let length = answer.headers().get(header::CONTENT_LENGTH)?;
-            length.to_str().ok()?.parse().ok()
-        };
-        match answer.status() {
-            StatusCode::OK => Ok(Some(head(answer.headers(), length().unwrap_or_default()))),
-            StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(self.explain("read", &answer)),
+        let found = self.find(key, GetOptions::new().with_head(true)).await?;
+        Ok(found.as_ref().map(Head::from))
+    }
+
+    async fn find(&self, key: &str, options: GetOptions) -> Result<Option<GetResult>, ObjectError> {
+        match self.store.get_opts(&self.path(key)?, options).await {
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -176,187 +214,67 @@ impl Client {
         condition: &Condition,
         generation: Option<&str>,
     ) -> Result<Put, ObjectError> {
-        let key = self.full(key);
-        let action = PutObject::new(&self.bucket, Some(&self.credentials), &key);
-        let mut headers = Vec::new();
-        match condition {
-            Condition::None => {}
-            Condition::Absent => headers.push(("if-none-match", "*")),
-            Condition::Matches(etag) => headers.push(("if-match", etag)),
-        }
-        headers.extend(generation.map(|generation| (GENERATION, generation)));
-        let limits = limits(content.len());
-        let answer = self.send(action, Method::PUT, &headers, content, limits);
-        let answer = answer.await?;
-        match answer.status() {
-            status if status.is_success() => Ok(Put::Done(etag(answer.headers()))),
-            StatusCode::PRECONDITION_FAILED => Ok(Put::Refused),
-            // With If-Match, the object is gone.
-            StatusCode::NOT_FOUND if code(&answer) == "NoSuchKey" => Ok(Put::Refused),
-            _ => Err(self.explain("write", &answer)),
+        let generation = generation.map(|text| (GENERATION, AttributeValue::from(text.to_owned())));
+        let options = PutOptions {
+            mode: condition.into(),
+            attributes: generation.into_iter().collect(),
+            ..PutOptions::default()
+        };
+        let path = self.path(key)?;
+        match self.store.put_opts(&path, content.into(), options).await {
+            Ok(done) => Ok(Put::Done(done.e_tag.unwrap_or_default())),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(Put::Refused),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     /// Takes an object away; no error when it is not there.
     pub(super) async fn delete(&self, key: &str) -> Result<(), ObjectError> {
-        let key = self.full(key);
-        let action = DeleteObject::new(&self.bucket, Some(&self.credentials), &key);
-        let answer = self.send(action, Method::DELETE, &[], Bytes::new(), limits(0));
-        let answer = answer.await?;
-        if answer.status().is_success() || code(&answer) == "NoSuchKey" {
-            Ok(())
-        } else {
-            Err(self.explain("delete", &answer))
-        }
+        let deleted = self.store.delete(&self.path(key)?).await;
+        deleted.map_err(|error| self.failed(error))
     }
 
     /// The keys that start with a prefix, sorted.
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let prefix = format!("{}{prefix}", self.folder);
         let mut keys = Vec::new();
-        let mut token: Option<String> = None;
+        let mut page_token = None;
         loop {
-            let mut action = ListObjectsV2::new(&self.bucket, Some(&self.credentials));
-            action.with_prefix(self.full(prefix));
-            if let Some(token) = token.take() {
-                action.with_continuation_token(token);
-            }
-            let answer = self.send(action, Method::GET, &[], Bytes::new(), limits(0));
-            let answer = answer.await?;
-            if !answer.status().is_success() {
-                return Err(self.explain("list", &answer));
-            }
-            let text = String::from_utf8_lossy(answer.body());
-            let page =
-                ListObjectsV2::parse_response(&text).map_err(|_| self.explain("list", &answer))?;
-            let below = |key: String| key.strip_prefix(&self.folder).map(str::to_owned);
-            keys.extend(
-                page.contents
-                    .into_iter()
-                    .filter_map(|object| below(object.key)),
-            );
-            match page.next_continuation_token {
-                Some(next) => token = Some(next),
-                None => break,
+            let options = PaginatedListOptions {
+                page_token,
+                ..PaginatedListOptions::default()
+            };
+            let page = self.store.list_paginated(Some(&prefix), options).await;
+            let page = page.map_err(|error| self.failed(error))?;
+            let below = |key: &Path| key.as_ref().strip_prefix(&self.folder).map(str::to_owned);
+            let found = page.result.objects.iter();
+            keys.extend(found.filter_map(|object| below(&object.location)));
+            page_token = page.page_token;
+            if page_token.is_none() {
+                break;
             }
         }
         keys.sort_unstable();
         Ok(keys)
     }
 
-    fn full(&self, key: &str) -> String {
-        format!("{}{key}", self.folder)
+    fn path(&self, key: &str) -> Result<Path, ObjectError> {
+        let path = Path::parse(format!("{}{key}", self.folder));
+        path.map_err(|error| self.failed(error.into()))
     }
 
-    /// Signs and sends, again and again while the store has no answer or is busy, for a while. A write
-    /// may have been done although no answer came. Its condition is refused then, and the caller reads
-    /// what is there.
-    async fn send<'a>(
-        &'a self,
-        mut action: impl S3Action<'a>,
-        method: Method,
-        headers: &[(&'static str, &str)],
-        body: Bytes,
-        limits: Limits,
-    ) -> Result<Response, ObjectError> {
-        for (name, value) in headers {
-            action.headers_mut().insert(*name, (*value).to_owned());
-        }
-        let begun = Instant::now();
-        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
-        loop {
-            let answer = self
-                .send_once(&action, method.clone(), headers, body.clone(), limits)
-                .await;
-            let asked = match &answer {
-                Ok(answer) if error::is_busy(answer) => {
-                    retry_after(answer.headers(), self.clock.now())
-                }
-                Err(error) if error.is_transient() => None,
-                _ => return answer,
-            };
-            let pause = backoff.next_pause(asked);
-            if begun.elapsed() + pause > self.trying {
-                return answer;
+    /// What our [`Transport`] has told of it, or `object_store` itself.
+    fn failed(&self, error: object_store::Error) -> ObjectError {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(one) = cause {
+            if let Some(Failure(problem)) = one.downcast_ref() {
+                return self.error(Arc::clone(problem));
             }
-            sleep(pause).await;
+            cause = one.source();
         }
+        self.error(Problem::from(error))
     }
-
-    /// The signature covers the headers, and the host and path of the URL.
-    async fn send_once<'a>(
-        &'a self,
-        action: &impl S3Action<'a>,
-        method: Method,
-        headers: &[(&'static str, &str)],
-        body: Bytes,
-        limits: Limits,
-    ) -> Result<Response, ObjectError> {
-        let now = jiff::Timestamp::from_second(self.clock.now().timestamp()).unwrap_or_default();
-        let url = action.sign_with_time(SIGNED_FOR, &now);
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = url.as_str().parse().map_err(|_| self.malformed())?;
-        for (name, value) in headers {
-            let value = value.parse().map_err(|_| self.malformed())?;
-            request.headers_mut().insert(*name, value);
-        }
-        let answer = self.http.send(request, limits).await;
-        answer.map_err(|error| self.error(Problem::Exchange(error)))
-    }
-
-    fn malformed(&self) -> ObjectError {
-        let host = self.bucket.base_url().host_str().unwrap_or_default();
-        self.error(Problem::Exchange(HttpError::new(
-            HttpErrorKind::Setup,
-            host,
-        )))
-    }
-
-    fn explain(&self, verb: &'static str, answer: &Response) -> ObjectError {
-        let skew = date(answer.headers(), header::DATE).map(|theirs| self.clock.now() - theirs);
-        self.error(error::explain(verb, answer, skew))
-    }
-}
-
-fn time_for(bytes: usize) -> Duration {
-    Duration::from_secs((bytes / BYTES_A_SECOND) as u64)
-}
-
-/// For a request that carries so many bytes.
-fn limits(bytes: usize) -> Limits {
-    let total = CALL + time_for(bytes);
-    Limits {
-        first_byte: total,
-        total,
-        max_body: MAX_ANSWER,
-    }
-}
-
-fn etag(headers: &HeaderMap) -> String {
-    let etag = headers
-        .get(header::ETAG)
-        .and_then(|etag| etag.to_str().ok());
-    etag.unwrap_or_default().to_owned()
-}
-
-fn head(headers: &HeaderMap, length: u64) -> Head {
-    let age = match (
-        date(headers, header::DATE),
-        date(headers, header::LAST_MODIFIED),
-    ) {
-        (Some(now), Some(then)) => Some((now - then).max(TimeDelta::zero())),
-        _ => None,
-    };
-    let generation = headers.get(GENERATION).and_then(|text| text.to_str().ok());
-    Head {
-        etag: etag(headers),
-        length,
-        generation: generation.map(str::to_owned),
-        age: age.and_then(|age| age.to_std().ok()),
-    }
-}
-
-fn date(headers: &HeaderMap, name: header::HeaderName) -> Option<DateTime<Utc>> {
-    let text = headers.get(name)?.to_str().ok()?;
-    Some(httpdate::parse_http_date(text).ok()?.into())
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with an object store, and what to do about it.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use base::http::{HttpError, HttpErrorKind, Response};
 use chrono::TimeDelta;
@@ -18,17 +18,18 @@ pub struct ObjectError {
     pub place: String,
     /// What went wrong.
     #[source]
-    pub problem: Box<Problem>,
+    pub problem: Arc<Problem>,
 }
 
 impl ObjectError {
     /// Whether it may pass when tried again.
     pub fn is_transient(&self) -> bool {
-        match self.problem.as_ref() {
-            Problem::Exchange(error) => error.kind != HttpErrorKind::Setup,
-            Problem::Busy { .. } | Problem::Changed => true,
-            _ => false,
-        }
+        self.problem.is_transient()
+    }
+
+    /// Whether a part of a file was not found.
+    pub(super) fn is_part(&self) -> bool {
+        matches!(*self.problem, Problem::Part { .. })
     }
 }
 
@@ -105,6 +106,11 @@ pub enum Problem {
         /// The store's word for it.
         code: String,
     },
+    /// An answer that the protocol does not know.
+    #[error(
+        "an answer of it is not as S3 has it: check that aws_s3_endpoint_url is the address of an S3 service"
+    )]
+    Protocol(#[from] object_store::Error),
     /// A file is not whole.
     #[error(
         "the object {key} is missing, which is a part of {name}: put it back, or delete the object \
@@ -140,6 +146,17 @@ pub enum Problem {
     Released,
 }
 
+impl Problem {
+    /// Whether it may pass when tried again.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Exchange(error) => error.kind != HttpErrorKind::Setup,
+            Self::Busy { .. } | Self::Changed => true,
+            _ => false,
+        }
+    }
+}
+
 fn with(code: &str) -> String {
     if code.is_empty() {
         String::new()
@@ -157,11 +174,7 @@ fn on(host: &str) -> String {
 }
 
 /// Whether an answer says that the store is out of order for the moment.
-pub(super) fn is_busy(answer: &Response) -> bool {
-    !answer.status().is_success() && is_busy_word(answer.status().as_u16(), &code(answer))
-}
-
-fn is_busy_word(status: u16, code: &str) -> bool {
+fn is_busy(status: u16, code: &str) -> bool {
     let word = matches!(
         code,
         "SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeout"
@@ -187,7 +200,7 @@ pub(super) fn explain(verb: &'static str, answer: &Response, skew: Option<TimeDe
         (_, "RequestTimeTooSkewed") => off(skew.unwrap_or_default()),
         (_, "SignatureDoesNotMatch") => Problem::SecretKey,
         (401 | 403, _) => Problem::Denied { verb },
-        (number, word) if is_busy_word(number, word) => Problem::Busy { status, code },
+        (number, word) if is_busy(number, word) => Problem::Busy { status, code },
         _ => Problem::Unexpected { verb, status, code },
     }
 }

@@ -1,10 +1,15 @@
 //! Files as objects.
 //!
-//! A file is the object of its name. One that is appended to goes on in parts when that object is
-//! 256 KiB long or longer: `.parts/<name>/.<generation>/<number>`. The object of the name carries
-//! the generation, a random word that every write changes; so parts belong to it or to nothing, and
-//! one write replaces them all. The last part is written anew with every addition until it is long
-//! enough, too.
+//! A file is the object of its name. What is added to it goes into further objects, each written once and
+//! never changed: `.parts/<name>/.<generation>/<numbers>`. The object of the name carries the generation,
+//! a random word that every write changes; so parts belong to it or to nothing, and one write replaces
+//! them all.
+//!
+//! A version of this program before wrote parts of 256 KiB and more under the same names, and the last one
+//! anew with every addition. Its files are read, and go on in this way.
+
+mod growth;
+mod parts;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,14 +18,24 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use self::{
+    growth::Tail,
+    parts::{Parts, Span},
+};
 use super::{
     client::{Client, Condition, Head, Put},
     error::{ObjectError, Problem},
     lease::Lease,
 };
 
-/// A part this long is not written anew.
-pub(super) const PART: usize = 256 << 10;
+/// A part this long is not joined with others any more.
+pub(super) const PART: usize = 1 << 20;
+
+/// Begins the generation of an object after which there may be parts.
+const GROWS: &str = "grows-";
+
+/// An object of an earlier version had parts when it was this long.
+const EARLIER_PART: u64 = 256 << 10;
 
 /// Below it are the parts of all files. No stored file has such a name.
 const PARTS: &str = ".parts/";
@@ -28,7 +43,7 @@ const PARTS: &str = ".parts/";
 /// Parts that are asked for at once.
 const AT_ONCE: usize = 8;
 
-/// Files whose last part is kept in memory.
+/// Files whose last parts are kept in memory.
 const TAILS: usize = 8;
 
 /// How often a write is tried anew because the object changed meanwhile.
@@ -64,68 +79,6 @@ impl Versions {
     }
 }
 
-/// The last part of a file.
-#[derive(Clone, Debug)]
-struct Tail {
-    generation: String,
-    /// 0 is the object of the name.
-    part: u64,
-    content: Bytes,
-    condition: Condition,
-    /// Whether an addition begins a new part.
-    full: bool,
-}
-
-impl Tail {
-    fn new() -> Self {
-        Self {
-            generation: fresh(),
-            part: 0,
-            content: Bytes::new(),
-            condition: Condition::Absent,
-            full: false,
-        }
-    }
-
-    /// The object to write for an addition.
-    fn with(&self, addition: &Bytes) -> Self {
-        if self.full {
-            Self {
-                part: self.part + 1,
-                content: addition.clone(),
-                condition: Condition::Absent,
-                generation: self.generation.clone(),
-                full: false,
-            }
-        } else {
-            Self {
-                content: [self.content.as_ref(), addition].concat().into(),
-                ..self.clone()
-            }
-        }
-    }
-
-    /// Whether the store has exactly what was to be written.
-    fn is_version_of(&self, next: &Self) -> bool {
-        self.generation == next.generation && self.part == next.part && self.content == next.content
-    }
-
-    /// After it was written.
-    fn written(self, etag: String) -> Self {
-        self.written_as(Condition::Matches(etag))
-    }
-
-    fn written_as(self, condition: Condition) -> Self {
-        let full = self.content.len() >= PART;
-        Self {
-            content: if full { Bytes::new() } else { self.content },
-            condition,
-            full,
-            ..self
-        }
-    }
-}
-
 impl Files {
     pub(super) fn new(client: Client) -> Self {
         Self {
@@ -135,15 +88,27 @@ impl Files {
     }
 
     pub(super) async fn read(&self, name: &str) -> Result<Option<Bytes>, ObjectError> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.read_parts(name).await {
+                // Whoever writes has joined parts meanwhile.
+                Err(error) if error.is_part() && tried < ATTEMPTS => {}
+                read => return read,
+            }
+        }
+    }
+
+    async fn read_parts(&self, name: &str) -> Result<Option<Bytes>, ObjectError> {
         let Some((head, first)) = self.client.get(name).await? else {
             return Ok(None);
         };
-        let Some(generation) = with_parts(&head) else {
+        let Some(generation) = may_have_parts(&head) else {
             return Ok(Some(first));
         };
-        let numbers = self.parts(name, generation).await?;
-        let parts = stream::iter(numbers)
-            .map(|number| self.part(name, generation, number))
+        let parts = self.parts(name, generation).await?;
+        let parts = stream::iter(parts.whole)
+            .map(|span| self.part(name, generation, span))
             .buffered(AT_ONCE)
             .try_fold(BytesMut::from(first), async |mut whole, part| {
                 whole.extend_from_slice(&part);
@@ -178,7 +143,7 @@ impl Files {
                 .client
                 .put(name, content.clone(), &condition, Some(&generation));
             if let Put::Done(etag) = put.await? {
-                if let Some(generation) = before.as_ref().and_then(with_parts) {
+                if let Some(generation) = before.as_ref().and_then(may_have_parts) {
                     // Nothing refers to them. What stays is taken away when the file is.
                     _ = self.delete_all(&folder(name, generation)).await;
                 }
@@ -192,51 +157,6 @@ impl Files {
                 return Ok(());
             }
             before = self.look_up(lease, name).await?;
-        }
-        Err(self.client.error(Problem::Changed))
-    }
-
-    pub(super) async fn append(
-        &self,
-        lease: &Lease,
-        name: &str,
-        addition: &Bytes,
-    ) -> Result<(), ObjectError> {
-        let mut versions = self.versions.lock().await;
-        let known = versions.take_tail(name);
-        versions.heads.remove(name);
-        lease.ensure().await?;
-        let mut tail = match known {
-            Some(tail) => tail,
-            None => self.look_up_tail(lease, name).await?,
-        };
-        for _ in 0..ATTEMPTS {
-            let next = tail.with(addition);
-            let key = if next.part == 0 {
-                name.to_owned()
-            } else {
-                part_key(name, &next.generation, next.part)
-            };
-            let condition = if lease.is_fenced() {
-                &next.condition
-            } else {
-                &Condition::None
-            };
-            let (content, generation) = (next.content.clone(), Some(next.generation.as_str()));
-            if let Put::Done(etag) = self
-                .client
-                .put(&key, content, condition, generation)
-                .await?
-            {
-                versions.keep_tail(name.to_owned(), next.written(etag));
-                return Ok(());
-            }
-            tail = self.look_up_tail(lease, name).await?;
-            if tail.is_version_of(&next) {
-                // It was written, and the answer got lost.
-                versions.keep_tail(name.to_owned(), next.written_as(tail.condition));
-                return Ok(());
-            }
         }
         Err(self.client.error(Problem::Changed))
     }
@@ -274,52 +194,17 @@ impl Files {
         Ok(head)
     }
 
-    /// The same for the last part.
-    async fn look_up_tail(&self, lease: &Lease, name: &str) -> Result<Tail, ObjectError> {
-        let Some((head, content)) = self.client.get(name).await? else {
-            return Ok(Tail::new());
-        };
-        lease.renew().await?;
-        let tail = Tail {
-            content,
-            full: with_parts(&head).is_some(),
-            condition: Condition::Matches(head.etag),
-            part: 0,
-            generation: head.generation.unwrap_or_else(fresh),
-        };
-        let parts = match tail.full {
-            true => self.parts(name, &tail.generation).await?,
-            false => Vec::new(),
-        };
-        let Some(last) = parts.last().copied() else {
-            return Ok(tail);
-        };
-        let key = part_key(name, &tail.generation, last);
-        let found = self.client.get(&key).await?;
-        let (head, content) = found.ok_or_else(|| self.missing(name, &key))?;
-        Ok(Tail {
-            part: last,
-            full: content.len() >= PART,
-            condition: Condition::Matches(head.etag),
-            content,
-            ..tail
-        })
-    }
-
-    /// The numbers of the parts of a file, from 1 to the last.
-    async fn parts(&self, name: &str, generation: &str) -> Result<Vec<u64>, ObjectError> {
+    /// The parts of a file.
+    async fn parts(&self, name: &str, generation: &str) -> Result<Parts, ObjectError> {
         let folder = folder(name, generation);
         let keys = self.client.list(&folder).await?;
-        let number = |key: &String| key.strip_prefix(&folder)?.parse().ok();
-        let numbers: Vec<u64> = keys.iter().filter_map(number).collect();
-        match (1..).zip(&numbers).find(|(due, number)| due != *number) {
-            None => Ok(numbers),
-            Some((due, _)) => Err(self.missing(name, &part_key(name, generation, due))),
-        }
+        let found = keys.iter().filter_map(|key| key.strip_prefix(&folder));
+        let parts = Parts::arrange(found.filter_map(Span::parse).collect());
+        parts.map_err(|due| self.missing(name, &part_key(name, generation, Span::one(due))))
     }
 
-    async fn part(&self, name: &str, generation: &str, number: u64) -> Result<Bytes, ObjectError> {
-        let key = part_key(name, generation, number);
+    async fn part(&self, name: &str, generation: &str, span: Span) -> Result<Bytes, ObjectError> {
+        let key = part_key(name, generation, span);
         let found = self.client.get(&key).await?;
         let (_, content) = found.ok_or_else(|| self.missing(name, &key))?;
         Ok(content)
@@ -341,9 +226,9 @@ impl Files {
 }
 
 /// The generation of an object after which there may be parts.
-fn with_parts(head: &Head) -> Option<&str> {
+fn may_have_parts(head: &Head) -> Option<&str> {
     let generation = head.generation.as_deref()?;
-    (head.length >= PART as u64).then_some(generation)
+    (generation.starts_with(GROWS) || head.length >= EARLIER_PART).then_some(generation)
 }
 
 fn fresh() -> String {
@@ -354,6 +239,6 @@ fn folder(name: &str, generation: &str) -> String {
     format!("{PARTS}{name}/.{generation}/")
 }
 
-fn part_key(name: &str, generation: &str, number: u64) -> String {
-    format!("{}{number:08}", folder(name, generation))
+fn part_key(name: &str, generation: &str, span: Span) -> String {
+    format!("{}{span}", folder(name, generation))
 }

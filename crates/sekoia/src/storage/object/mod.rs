@@ -3,31 +3,31 @@
 //! Keys are those of the Python SDK: `<sub_folder>/context.json`. One instance at a time writes
 //! there: see [`lease`].
 
+mod acquire;
 mod client;
 mod error;
 mod files;
 mod lease;
 mod reader;
 mod settings;
-mod taking;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::{io, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use base::{
-    Clock,
+    Clock, Store,
     http::{Http, chain},
 };
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::error::{ObjectError, Problem as ObjectProblem};
 use self::{client::Client, error::Problem, files::Files, lease::Lease};
 pub(crate) use self::{reader::ObjectReader, settings::ObjectSettings};
-use super::Backend;
 use crate::{
     deadline::{Deadline, Step},
     log::Log,
@@ -85,8 +85,8 @@ impl ObjectBackend {
             .secrets()
             .into_iter()
             .for_each(|secret| log.hide_text(secret));
-        let client = Client::new(settings, http, clock.clone());
-        let taken = taking::take(&client, host, clock, log, stop).await?;
+        let client = Client::new(settings, http, clock.clone())?;
+        let taken = acquire::take(&client, host, clock, log, stop).await?;
         let Some(lease) = taken.map(Arc::new) else {
             return Ok(None);
         };
@@ -145,28 +145,29 @@ async fn renew(lease: Arc<Lease>, log: Log, stop: CancellationToken) {
     }
 }
 
-impl Backend for ObjectBackend {
-    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        Box::pin(async move { Ok(self.0.files.read(&name).await?) })
+#[async_trait]
+impl Store for ObjectBackend {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        Ok(self.0.files.read(name).await?)
     }
 
-    fn write(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move { Ok(self.0.files.write(&self.0.lease, &name, content).await?) })
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        Ok(self.0.files.write(&self.0.lease, name, content).await?)
     }
 
-    fn append(&self, name: String, content: Bytes) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move { Ok(self.0.files.append(&self.0.lease, &name, &content).await?) })
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        Ok(self.0.files.append(&self.0.lease, name, &content).await?)
     }
 
-    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        Box::pin(async move { Ok(self.0.files.list(&prefix).await?) })
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        Ok(self.0.files.list(prefix).await?)
     }
 
-    fn delete(&self, name: String) -> BoxFuture<'_, io::Result<()>> {
-        Box::pin(async move { Ok(self.0.files.delete(&self.0.lease, &name).await?) })
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        Ok(self.0.files.delete(&self.0.lease, name).await?)
     }
 
-    fn held(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.0.lease.certain())
+    async fn held(&self) {
+        self.0.lease.certain().await;
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{io, sync::Arc};
 
-use base::{Clock, http::Http};
+use async_trait::async_trait;
+use base::{Clock, Store, http::Http};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 
 use super::{
     ObjectSettings,
@@ -13,7 +13,7 @@ use super::{
     files::Files,
     lease,
 };
-use crate::storage::{Backend, Examined};
+use crate::storage::Examined;
 
 /// The files of a folder, for reading only.
 #[derive(Clone, Debug)]
@@ -23,12 +23,16 @@ pub(crate) struct ObjectReader {
 }
 
 impl ObjectReader {
-    pub(crate) fn new(settings: ObjectSettings, http: Http, clock: Clock) -> Self {
-        let client = Client::new(settings, http, clock).briefly();
-        Self {
+    pub(crate) fn new(
+        settings: ObjectSettings,
+        http: Http,
+        clock: Clock,
+    ) -> Result<Self, ObjectError> {
+        let client = Client::brief(settings, http, clock)?;
+        Ok(Self {
             files: Arc::new(Files::new(client.clone())),
             client,
-        }
+        })
     }
 
     /// An object is written and taken away again to see whether that works.
@@ -66,33 +70,29 @@ impl ObjectReader {
     }
 }
 
-fn read_only<T>() -> BoxFuture<'static, io::Result<T>>
-where
-    T: Send + 'static,
-{
-    Box::pin(std::future::ready(Err(
-        io::ErrorKind::ReadOnlyFilesystem.into()
-    )))
+fn read_only() -> io::Result<()> {
+    Err(io::ErrorKind::ReadOnlyFilesystem.into())
 }
 
-impl Backend for ObjectReader {
-    fn read(&self, name: String) -> BoxFuture<'_, io::Result<Option<Bytes>>> {
-        Box::pin(async move { Ok(self.files.read(&name).await?) })
+#[async_trait]
+impl Store for ObjectReader {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        Ok(self.files.read(name).await?)
     }
 
-    fn write(&self, _: String, _: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
         read_only()
     }
 
-    fn append(&self, _: String, _: Bytes) -> BoxFuture<'_, io::Result<()>> {
+    async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
         read_only()
     }
 
-    fn list(&self, prefix: String) -> BoxFuture<'_, io::Result<Vec<String>>> {
-        Box::pin(async move { Ok(self.files.list(&prefix).await?) })
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        Ok(self.files.list(prefix).await?)
     }
 
-    fn delete(&self, _: String) -> BoxFuture<'_, io::Result<()>> {
+    async fn delete(&self, _: &str) -> io::Result<()> {
         read_only()
     }
 }

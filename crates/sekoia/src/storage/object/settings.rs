@@ -1,6 +1,11 @@
 //! The keys of the contract that name a bucket (C-20 to C-26).
 
-use rusty_s3::{Bucket, Credentials, UrlStyle};
+use std::sync::Arc;
+
+use object_store::{
+    StaticCredentialProvider,
+    aws::{AwsCredential, AwsCredentialProvider},
+};
 use url::Url;
 
 use crate::config::{ConfigError, Configuration};
@@ -8,12 +13,14 @@ use crate::config::{ConfigError, Configuration};
 /// Where files are kept in an object store.
 #[derive(Debug)]
 pub(crate) struct ObjectSettings {
-    pub(super) bucket: Bucket,
-    pub(super) credentials: Credentials,
+    pub(super) bucket: String,
+    pub(super) region: String,
+    /// Where buckets are found below.
+    pub(super) endpoint: Url,
     /// Before every key: empty, or with a slash at the end.
     pub(super) folder: String,
-    /// Scheme, host and port.
-    endpoint: String,
+    /// Shows no secret.
+    credential: AwsCredential,
 }
 
 impl ObjectSettings {
@@ -22,51 +29,82 @@ impl ObjectSettings {
     /// # Errors
     /// When a key is missing or not usable.
     pub(crate) fn read(configuration: &Configuration) -> Result<Self, ConfigError> {
-        let text = |key| {
-            let text = configuration.filled_text(key)?;
-            text.ok_or_else(|| configuration.missing(key))
+        let must = |key, expected, parse: fn(&str) -> Option<String>| {
+            let found = configuration.parsed(key, expected, parse)?;
+            found.ok_or_else(|| configuration.missing(key))
         };
-        let name = text("aws_bucket_name")?;
-        let access_key = text("aws_access_key_id")?;
-        let secret_key = text("aws_secret_access_key")?;
-        let region = text("aws_default_region")?;
+        let bucket = must("aws_bucket_name", "the name of a bucket", bucket)?;
+        let key_id = must("aws_access_key_id", PLAIN, plain)?;
+        let secret_key = must("aws_secret_access_key", PLAIN, plain)?;
+        let region = must("aws_default_region", PLAIN, plain)?;
         let expected = "a URL that starts with https:// or http://";
-        let parsed = configuration.parsed("aws_s3_endpoint_url", expected, |text| {
-            let url = Url::parse(text).ok()?;
-            // With an endpoint of its own, the Python SDK puts the bucket in the path.
-            let bucket = Bucket::new(url.clone(), UrlStyle::Path, name, region).ok()?;
-            Some((bucket, url.origin().ascii_serialization()))
-        })?;
-        let (bucket, endpoint) =
-            parsed.ok_or_else(|| configuration.missing("aws_s3_endpoint_url"))?;
-        let token = configuration.filled_text("aws_session_token")?;
-        let credentials = match token {
-            Some(token) => Credentials::new_with_token(access_key, secret_key, token),
-            None => Credentials::new(access_key, secret_key),
-        };
+        let endpoint = configuration.parsed("aws_s3_endpoint_url", expected, endpoint)?;
+        let endpoint = endpoint.ok_or_else(|| configuration.missing("aws_s3_endpoint_url"))?;
+        let token = configuration.parsed("aws_session_token", PLAIN, plain)?;
         let expected = "a relative path without `..`, which an object store needs";
         let folder = configuration.parsed("sub_folder", expected, folder)?;
         Ok(Self {
             bucket,
-            credentials,
-            folder: folder.unwrap_or_default(),
+            region,
             endpoint,
+            folder: folder.unwrap_or_default(),
+            credential: AwsCredential {
+                key_id,
+                secret_key,
+                token,
+            },
         })
     }
 
     /// What must not be printed.
     pub(super) fn secrets(&self) -> impl IntoIterator<Item = &str> {
-        std::iter::once(self.credentials.secret()).chain(self.credentials.token())
+        let AwsCredential {
+            secret_key, token, ..
+        } = &self.credential;
+        std::iter::once(secret_key.as_str()).chain(token.as_deref())
+    }
+
+    /// What signs requests.
+    pub(super) fn credentials(&self) -> AwsCredentialProvider {
+        let AwsCredential {
+            key_id,
+            secret_key,
+            token,
+        } = &self.credential;
+        Arc::new(StaticCredentialProvider::new(AwsCredential {
+            key_id: key_id.clone(),
+            secret_key: secret_key.clone(),
+            token: token.clone(),
+        }))
     }
 
     /// Bucket, folder and endpoint in words.
     pub(super) fn place(&self) -> String {
-        let name = self.bucket.name();
+        let (name, endpoint) = (&self.bucket, self.endpoint.origin().ascii_serialization());
         match self.folder.trim_end_matches('/') {
-            "" => format!("bucket {name} at {}", self.endpoint),
-            folder => format!("folder {folder} of bucket {name} at {}", self.endpoint),
+            "" => format!("bucket {name} at {endpoint}"),
+            folder => format!("folder {folder} of bucket {name} at {endpoint}"),
         }
     }
+}
+
+/// What a header of a request may hold: anything else would be no key of a store.
+const PLAIN: &str = "letters, digits and signs of ASCII";
+
+fn plain(text: &str) -> Option<String> {
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+    is_plain.then(|| text.to_owned())
+}
+
+/// A name as the Python SDK takes it.
+fn bucket(text: &str) -> Option<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    text.chars().all(is_name).then(|| text.to_owned())
+}
+
+fn endpoint(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    matches!(url.scheme(), "https" | "http").then_some(url)
 }
 
 /// A folder as Python's `pathlib` joins it: `a//b/./` is `a/b`.

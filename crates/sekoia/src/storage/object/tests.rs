@@ -1,18 +1,20 @@
 //! Against a store that checks signatures and conditions, in memory and on virtual time.
 
+mod growth;
 mod lease;
 
 use std::{
     fs,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
 };
 
 use base::http::{HttpError, HttpErrorKind, HttpService, Limits, Request, Response};
+use chrono::{NaiveDateTime, TimeDelta};
 use emulator::{ConditionalWrites, Flaws, ObjectStore};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 
 use super::*;
 use crate::{
@@ -29,6 +31,8 @@ struct InMemory {
     mute: Arc<AtomicBool>,
     /// So many requests arrive, nothing after them.
     arriving: Arc<AtomicUsize>,
+    /// By how many minutes its clock is behind ours.
+    behind: Arc<AtomicI64>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -48,9 +52,16 @@ impl HttpService for InMemory {
             *request.uri_mut() = path.parse().unwrap();
             let length = request.body().len().into();
             request.headers_mut().insert("content-length", length);
-            let mut answer = self.store.answer(request).await;
+            let behind = TimeDelta::minutes(self.behind.load(order));
+            let now = Clock::system().now() - behind;
+            let signed = &request.headers()["x-amz-date"];
+            let signed = NaiveDateTime::parse_from_str(signed.to_str().unwrap(), "%Y%m%dT%H%M%SZ");
+            let mut answer = match signed.unwrap().and_utc() - now {
+                skew if skew.abs() > TimeDelta::minutes(15) => too_skewed(),
+                _ => self.store.answer(request).await,
+            };
             // As a server on a socket does.
-            let now = httpdate::fmt_http_date(Clock::system().now().into());
+            let now = httpdate::fmt_http_date(now.into());
             answer.headers_mut().insert("date", now.parse().unwrap());
             match self.mute.load(Ordering::Relaxed) {
                 true => Err(HttpError::new(HttpErrorKind::Interrupted, host)),
@@ -59,6 +70,13 @@ impl HttpService for InMemory {
         }
         .boxed()
     }
+}
+
+/// As Amazon answers when the clocks differ.
+fn too_skewed() -> Response {
+    let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
+    let answer = ::http::Response::builder().status(403);
+    answer.body(body.into()).unwrap()
 }
 
 /// A store and what instances of it say.
@@ -84,16 +102,17 @@ impl World {
                 store: ObjectStore::new(conditional_writes).unwrap(),
                 mute: Arc::default(),
                 arriving: Arc::new(AtomicUsize::new(usize::MAX)),
+                behind: Arc::default(),
                 requests: Arc::default(),
             },
-            // The store looks at the real time of a signature.
+            // Signatures tell the real time.
             clock: Clock::system(),
             lines,
             log,
         }
     }
 
-    async fn try_open(&self, changes: &[(&str, &str)]) -> Result<Option<Instance>, ObjectError> {
+    fn settings(changes: &[(&str, &str)]) -> ObjectSettings {
         let mut keys = vec![
             ("AWS_BUCKET_NAME", ObjectStore::BUCKET),
             ("AWS_ACCESS_KEY_ID", ObjectStore::ACCESS_KEY),
@@ -105,7 +124,11 @@ impl World {
         keys.extend(changes);
         let keys = keys.into_iter().collect();
         let configuration = Configuration::open("/nowhere", keys).unwrap();
-        let settings = ObjectSettings::read(&configuration).unwrap();
+        ObjectSettings::read(&configuration).unwrap()
+    }
+
+    async fn try_open(&self, changes: &[(&str, &str)]) -> Result<Option<Instance>, ObjectError> {
+        let settings = Self::settings(changes);
         let stop = CancellationToken::new();
         let around = Around {
             http: Http::new(self.net.clone()),
@@ -388,10 +411,7 @@ async fn refusals_say_what_to_do() {
     assert!(world.refusal(&[]).await.starts_with(place));
     first.backend.close(&Deadline::default()).await.unwrap();
 
-    let world = World {
-        clock: Clock::virtual_from(Clock::system().now() + chrono::TimeDelta::hours(2)),
-        ..world
-    };
+    world.net.behind.store(120, Ordering::Relaxed);
     let refusal = world.refusal(&[]).await;
     assert!(
         refusal.contains("120 minutes ahead of the store's: set it right"),
@@ -455,9 +475,13 @@ fn settings_are_checked_and_named() {
         ("SUB_FOLDER", "/absolute"),
         ("SUB_FOLDER", "a/../b"),
         ("AWS_S3_ENDPOINT_URL", "store:9000"),
+        ("AWS_BUCKET_NAME", "b/c"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cr\u{e9}t"),
+        ("AWS_SESSION_TOKEN", "two\nlines"),
     ] {
         let error = read([&all[..], &[(key, value)]].concat()).unwrap_err();
         assert!(error.to_string().contains(key), "{error}");
+        assert!(!error.to_string().contains("s3cr"), "{error}");
     }
     let settings = read(all.to_vec()).unwrap();
     assert_eq!(settings.place(), "bucket b at https://store");

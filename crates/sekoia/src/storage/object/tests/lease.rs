@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance};
 use super::{World, is_lost, text};
 use crate::{
     deadline::Deadline,
-    storage::object::{Problem, lease, taking},
+    storage::object::{Problem, acquire, lease},
 };
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +40,7 @@ async fn an_orderly_end_is_followed_at_once_and_a_crash_when_the_lease_has_run_o
     first.storage.write("context.json", "2").await.unwrap_err();
     let begun = Instant::now();
     let second = world.open().await;
-    assert!(begun.elapsed() < taking::LOOK);
+    assert!(begun.elapsed() < acquire::LOOK);
     assert_eq!(text(&second.storage, "context.json").await, "1");
 
     // A crash: no more renewals, and nothing is given back.
@@ -72,6 +72,9 @@ async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
         let held = tokio::time::timeout(lease::LIFE, first.storage.held());
         assert!(held.await.is_err());
         assert!(first.stop.is_cancelled(), "it is told at once");
+        let folder = first.storage.inside("folder");
+        let held = tokio::time::timeout(lease::LIFE, folder.held());
+        assert!(held.await.is_err(), "in a folder, too");
         for _ in 0..2 {
             let error = first.storage.append("log", "2").await.unwrap_err();
             let error = chain(&error);
@@ -164,7 +167,7 @@ async fn a_renewal_whose_answer_was_lost_is_no_loss() {
     let world = World::new(ConditionalWrites::Checked);
     let first = world.open().await;
     world.mute(true);
-    tokio::time::sleep(lease::RENEWAL + taking::LOOK).await;
+    tokio::time::sleep(lease::RENEWAL + acquire::LOOK).await;
     world.mute(false);
     tokio::time::sleep(lease::RENEWAL).await;
     first.storage.write("context.json", "1").await.unwrap();

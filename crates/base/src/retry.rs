@@ -1,0 +1,288 @@
+//! Trying again: how often, how long, and with which pauses. What fails is tried again by [`retry`];
+//! state machines that decide when to ask next have a [`Backoff`] of their own.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, header::RETRY_AFTER};
+use tokio::time::{Instant, sleep};
+
+/// The longest `Retry-After` that is believed; a server that asks for more is asked again after it.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// The shortest pause after a first failure, even when the server asks for none.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long something is tried again, and with which pauses between.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    shortest: Duration,
+    longest: Duration,
+    tries: Option<u32>,
+    within: Option<Duration>,
+}
+
+impl RetryPolicy {
+    /// Without end, with pauses that grow from `shortest` to `longest`, which none exceeds but when
+    /// the server asks for it.
+    pub const fn pauses(shortest: Duration, longest: Duration) -> Self {
+        Self {
+            shortest,
+            longest,
+            tries: None,
+            within: None,
+        }
+    }
+
+    /// The same with so many tries in all.
+    #[must_use]
+    pub const fn tries(mut self, tries: u32) -> Self {
+        self.tries = Some(tries);
+        self
+    }
+
+    /// The same with no try that begins later than this after the first one.
+    #[must_use]
+    pub const fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+
+    /// Its pauses, for what is no single operation.
+    pub fn backoff(&self) -> Backoff {
+        Backoff::new(self.shortest, self.longest)
+    }
+}
+
+/// Whether a failure is worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// No: the next try would fail alike.
+    No,
+    /// Yes, after the pause that the server asked for, if it did.
+    After(Option<Duration>),
+}
+
+/// Tries `operation` until it succeeds, until `judge` says that another try is of no use, or until the
+/// policy allows none. `judge` is told each failure. `waiting` is told each failure that is followed by
+/// another try, with the pause before it. It is stopped by being dropped.
+///
+/// # Errors
+/// The last failure.
+pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
+    policy: RetryPolicy,
+    mut operation: impl FnMut() -> F,
+    judge: impl Fn(&E) -> Again,
+    mut waiting: impl FnMut(&E, Duration),
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let mut backoff = policy.backoff();
+    let mut tries = 0;
+    loop {
+        let error = match operation().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        tries += 1;
+        let Again::After(asked) = judge(&error) else {
+            return Err(error);
+        };
+        let pause = backoff.next_pause(asked);
+        let over = policy.tries.is_some_and(|most| tries >= most)
+            || policy
+                .within
+                .is_some_and(|time| begun.elapsed() + pause > time);
+        if over {
+            return Err(error);
+        }
+        waiting(&error, pause);
+        sleep(pause).await;
+    }
+}
+
+/// Growing, jittered pauses without end, none of which is longer than `max`: each is drawn between a
+/// length that doubles until it is half of `max`, and twice that length, so that many clients do not
+/// come back at once.
+#[derive(Debug)]
+pub struct Backoff {
+    builder: ExponentialBuilder,
+    pauses: ExponentialBackoff,
+    max: Duration,
+    /// Whether there was a failure since the last success.
+    failed: bool,
+}
+
+impl Backoff {
+    /// Pauses from `min`, or half of `max` when that is less, growing to `max`.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        let builder = ExponentialBuilder::default()
+            .with_min_delay(min.min(max / 2))
+            // The jitter adds as much again at most.
+            .with_max_delay(max / 2)
+            .without_max_times()
+            .with_jitter();
+        Self {
+            builder,
+            pauses: builder.build(),
+            max,
+            failed: false,
+        }
+    }
+
+    /// The next pause. What the server asked for counts after the first failure, and later when it
+    /// is longer than the pause would be: a server that asks for no pause at all and fails again is
+    /// not believed.
+    pub fn next_pause(&mut self, retry_after: Option<Duration>) -> Duration {
+        let pause = self.pauses.next().unwrap_or(self.max).min(self.max);
+        let is_first = !std::mem::replace(&mut self.failed, true);
+        match retry_after {
+            Some(asked) if is_first => asked.max(pause.min(SHORTEST)),
+            Some(asked) => asked.max(pause),
+            None => pause,
+        }
+    }
+
+    /// Starts over after a success.
+    pub fn reset(&mut self) {
+        self.pauses = self.builder.build();
+        self.failed = false;
+    }
+}
+
+/// A pause drawn between two lengths, of which the first is the shorter one.
+pub fn drawn(least: Duration, most: Duration) -> Duration {
+    let span = most.saturating_sub(least);
+    let drawn = ExponentialBuilder::default()
+        .with_min_delay(span)
+        .with_max_delay(span)
+        .with_jitter()
+        .build()
+        .next();
+    // From once to twice the span.
+    (least + drawn.unwrap_or(span).saturating_sub(span)).min(most)
+}
+
+/// What the `Retry-After` header asks for: seconds or an HTTP date, seen from `now`.
+///
+/// None when the header is absent or unreadable; a date in the past is no wait; never more than five
+/// minutes.
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = DateTime::<Utc>::from(httpdate::parse_http_date(text).ok()?);
+            // A date is cut to whole seconds.
+            let wait = (date - now).to_std();
+            wait.map_or(Duration::ZERO, |wait| wait + Duration::from_secs(1))
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_limit_and_start_over() {
+        let (min, max) = (Duration::from_secs(1), Duration::from_secs(60));
+        for _ in 0..50 {
+            let mut backoff = Backoff::new(min, max);
+            let first = backoff.next_pause(None);
+            assert!(first >= min && first <= 2 * min, "{first:?}");
+            let late = (0..10).map(|_| backoff.next_pause(None)).last().unwrap();
+            assert!(late >= max / 2 && late <= max, "{late:?}");
+            backoff.reset();
+            assert!(backoff.next_pause(None) <= 2 * min);
+        }
+        let mut short = Backoff::new(max, max);
+        assert!(short.next_pause(None) <= max, "the limit counts");
+    }
+
+    const POLICY: RetryPolicy =
+        RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(60));
+
+    /// The tries that were made, the pauses that were told, and the outcome.
+    async fn tried(policy: RetryPolicy, good: u32, again: Again) -> (u32, usize, Result<u32, u32>) {
+        let (mut tries, mut pauses) = (0, Vec::new());
+        let operation = || {
+            tries += 1;
+            ready(if tries == good { Ok(tries) } else { Err(tries) })
+        };
+        let begun = Instant::now();
+        let waiting = |_: &u32, pause| pauses.push(pause);
+        let outcome = retry(policy, operation, |_| again, waiting).await;
+        // The timer counts whole milliseconds.
+        let least = pauses.iter().sum::<Duration>();
+        let most = least + Duration::from_millis(1) * tries;
+        assert!((least..=most).contains(&begun.elapsed()), "as told");
+        (tries, pauses.len(), outcome)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_as_the_policy_says() {
+        let after = Again::After(None);
+        assert_eq!(tried(POLICY, 5, after).await, (5, 4, Ok(5)));
+        assert_eq!(tried(POLICY, 5, Again::No).await, (1, 0, Err(1)));
+        assert_eq!(tried(POLICY.tries(3), 5, after).await, (3, 2, Err(3)));
+        let minutes = Again::After(Some(Duration::from_secs(120)));
+        let hour = POLICY.within(Duration::from_secs(3600));
+        assert_eq!(tried(hour, 100, minutes).await, (31, 30, Err(31)));
+        let short = POLICY.within(Duration::from_millis(900));
+        assert_eq!(
+            tried(short, 2, after).await,
+            (1, 0, Err(1)),
+            "it would begin later"
+        );
+    }
+
+    #[test]
+    fn the_server_s_wish_counts() {
+        let seconds = Duration::from_secs;
+        let mut backoff = Backoff::new(seconds(5), seconds(60));
+        assert_eq!(backoff.next_pause(Some(seconds(100))), seconds(100));
+        assert_eq!(backoff.next_pause(Some(seconds(100))), seconds(100));
+        backoff.reset();
+        let none = Some(Duration::ZERO);
+        assert_eq!(backoff.next_pause(none), seconds(1), "never a hot loop");
+        for _ in 0..4 {
+            assert!(backoff.next_pause(none) >= seconds(10), "asked too often");
+        }
+        assert!(backoff.next_pause(none) >= seconds(30));
+        backoff.reset();
+        assert_eq!(backoff.next_pause(none), seconds(1));
+    }
+
+    #[test]
+    fn a_pause_is_drawn_between_its_bounds() {
+        let (least, most) = (Duration::from_secs(10), Duration::from_secs(15));
+        let pauses: Vec<_> = (0..200).map(|_| drawn(least, most)).collect();
+        let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*shortest >= least && *longest <= most);
+        assert!(*longest - *shortest > Duration::from_secs(2), "{pauses:?}");
+        assert_eq!(drawn(most, most), most);
+    }
+
+    #[test]
+    fn reads_seconds_and_dates() {
+        let now = DateTime::from_timestamp(784_111_777, 0).unwrap();
+        let ask = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(ask("120"), Some(Duration::from_secs(120)));
+        assert_eq!(
+            ask("Sun, 06 Nov 1994 08:50:07 GMT"),
+            Some(Duration::from_secs(31))
+        );
+        assert_eq!(ask("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(ask("999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(ask("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}

@@ -1,0 +1,348 @@
+//! Which rows wait for the details of their message, and of which of them is asked next: a pure state
+//! machine.
+//!
+//! A row waits a short while, and goes without details when they have not come. Details are asked for within
+//! a quota of their own, of the newest message first; a row that can get no turn in time does not wait. A
+//! source that refuses details is left alone for a while.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use base::retry::{Backoff, RetryPolicy};
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::known::BatchId;
+
+/// The time in which the calls of the quota are made.
+const PERIOD: Duration = Duration::from_secs(300);
+
+/// Rows that wait, and their bytes, at most.
+const MOST_WAITING: (usize, usize) = (1000, 8 << 20);
+
+/// Calls under way, at most.
+const MOST_CALLS: usize = 4;
+
+/// How long a source that refuses details is left alone.
+const BREAKER: RetryPolicy =
+    RetryPolicy::pauses(Duration::from_secs(60), Duration::from_secs(3600));
+
+/// What a row may cost that waits for details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DetailsTerms {
+    /// How long it waits at most.
+    pub patience: Duration,
+    /// How many calls are made in five minutes at most.
+    pub calls: u32,
+}
+
+/// How a row went out of which a person wants details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DetailsFate {
+    /// With them.
+    Added,
+    /// Without: the source knows none.
+    Unknown,
+    /// Without: the call for them failed.
+    Failed,
+    /// Without: they did not come in time.
+    Late,
+    /// Without: the quota allowed no call in time.
+    Quota,
+    /// Without: the source has refused details, and is left alone for a while.
+    Paused,
+    /// Without: too many rows wait.
+    Crowded,
+    /// Without: with them it would be too long.
+    TooLong,
+}
+
+impl DetailsFate {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Added,
+        Self::Unknown,
+        Self::Failed,
+        Self::Late,
+        Self::Quota,
+        Self::Paused,
+        Self::Crowded,
+        Self::TooLong,
+    ];
+
+    /// A word for metrics labels.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Unknown => "unknown",
+            Self::Failed => "failed",
+            Self::Late => "late",
+            Self::Quota => "quota",
+            Self::Paused => "paused",
+            Self::Crowded => "crowded",
+            Self::TooLong => "too_long",
+        }
+    }
+}
+
+/// A row that waits no longer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Released<P> {
+    pub(crate) id: BatchId,
+    pub(crate) row: P,
+    pub(crate) fate: DetailsFate,
+    /// There are some when its fate is [`DetailsFate::Added`].
+    pub(crate) details: Option<String>,
+    /// Whether a call for them is under way, which is of no use any more.
+    pub(crate) is_asked: bool,
+}
+
+#[derive(Debug)]
+struct Waiting<P> {
+    row: P,
+    bytes: usize,
+    received: Option<DateTime<Utc>>,
+    until: Instant,
+    /// How it ends, once that is known.
+    end: Option<(DetailsFate, Option<String>)>,
+}
+
+/// The rows that wait, named by what carries them, in the order in which they came.
+#[derive(Debug)]
+pub(crate) struct DetailsQueue<P> {
+    terms: DetailsTerms,
+    waiting: BTreeMap<BatchId, Waiting<P>>,
+    bytes: usize,
+    /// Those of which nothing was asked yet, the newest message last.
+    unasked: BTreeSet<(Option<DateTime<Utc>>, BatchId)>,
+    /// Those of which it is being asked.
+    asking: BTreeSet<BatchId>,
+    ended: VecDeque<BatchId>,
+    /// The calls of the last five minutes.
+    calls: VecDeque<Instant>,
+    breaker: Breaker,
+}
+
+#[derive(Debug)]
+struct Breaker {
+    backoff: Backoff,
+    /// Until when no call is made.
+    until: Option<Instant>,
+    /// Whether the last call failed.
+    doubts: bool,
+}
+
+impl<P> DetailsQueue<P> {
+    pub(crate) fn new(terms: DetailsTerms) -> Self {
+        Self {
+            terms,
+            waiting: BTreeMap::new(),
+            bytes: 0,
+            unasked: BTreeSet::new(),
+            asking: BTreeSet::new(),
+            ended: VecDeque::new(),
+            calls: VecDeque::new(),
+            breaker: Breaker {
+                backoff: BREAKER.backoff(),
+                until: None,
+                doubts: false,
+            },
+        }
+    }
+
+    /// How a row of so many bytes goes at once; none when it may wait.
+    pub(crate) fn turned_away(&self, bytes: usize, now: Instant) -> Option<DetailsFate> {
+        let (rows, most) = MOST_WAITING;
+        if self.waiting.len() >= rows || self.bytes + bytes > most {
+            return Some(DetailsFate::Crowded);
+        }
+        let due = now + self.terms.patience;
+        self.is_paused_at(due).then_some(DetailsFate::Paused)
+    }
+
+    /// A row waits. When there are more than can get a turn in time, those of the oldest messages do not
+    /// wait any longer.
+    pub(crate) fn add(
+        &mut self,
+        id: BatchId,
+        received: Option<DateTime<Utc>>,
+        bytes: usize,
+        row: P,
+        now: Instant,
+    ) {
+        let until = now + self.terms.patience;
+        let waiting = Waiting {
+            row,
+            bytes,
+            received,
+            until,
+            end: None,
+        };
+        self.bytes += bytes;
+        self.waiting.insert(id, waiting);
+        self.unasked.insert((received, id));
+        let turns = self.turns_until(until);
+        while self.unasked.len() > turns
+            && let Some((_, oldest)) = self.unasked.first().copied()
+        {
+            self.end(oldest, DetailsFate::Quota, None);
+        }
+    }
+
+    /// The row of which it is to be asked now; none when that is of none.
+    pub(crate) fn next_question(&mut self, now: Instant) -> Option<(BatchId, &P)> {
+        if self.may_ask_from(now)? > now {
+            return None;
+        }
+        let (_, id) = self.unasked.pop_last()?;
+        self.asking.insert(id);
+        while self.calls.front().is_some_and(|at| *at + PERIOD <= now) {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(now);
+        self.waiting.get(&id).map(|waiting| (id, &waiting.row))
+    }
+
+    /// The source has answered. Whether it had refused before.
+    pub(crate) fn answered(&mut self, id: BatchId, details: Option<String>) -> bool {
+        let fate = match details {
+            Some(_) => DetailsFate::Added,
+            None => DetailsFate::Unknown,
+        };
+        self.end(id, fate, details);
+        self.breaker.until = None;
+        self.breaker.backoff.reset();
+        std::mem::take(&mut self.breaker.doubts)
+    }
+
+    /// A call has failed; the source asks for a pause `after` it, perhaps. How long the source is left
+    /// alone, when that begins with it.
+    pub(crate) fn failed(
+        &mut self,
+        id: BatchId,
+        after: Option<Duration>,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.end(id, DetailsFate::Failed, None);
+        self.breaker.trip(after, now)
+    }
+
+    /// A row that waits no longer, with the pause that begins as the source did not answer in time.
+    pub(crate) fn next_released(
+        &mut self,
+        now: Instant,
+    ) -> Option<(Released<P>, Option<Duration>)> {
+        let mut pause = None;
+        if self.ended.is_empty() {
+            let (id, waiting) = self.waiting.first_key_value()?;
+            if waiting.until > now {
+                return None;
+            }
+            let id = *id;
+            let fate = if self.asking.contains(&id) {
+                pause = self.breaker.trip(None, now);
+                DetailsFate::Late
+            } else if self.breaker.doubts {
+                DetailsFate::Paused
+            } else if self.asking.len() >= MOST_CALLS {
+                DetailsFate::Late
+            } else {
+                DetailsFate::Quota
+            };
+            let is_asked = self.asking.contains(&id);
+            self.end(id, fate, None);
+            let released = self.take_ended(is_asked)?;
+            return Some((released, pause));
+        }
+        let released = self.take_ended(false)?;
+        Some((released, pause))
+    }
+
+    /// How long until there is something to do; none when nothing waits.
+    pub(crate) fn due_in(&self, now: Instant) -> Option<Duration> {
+        if !self.ended.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let (_, first) = self.waiting.first_key_value()?;
+        let next = self
+            .may_ask_from(now)
+            .map_or(first.until, |from| from.min(first.until));
+        Some(next.saturating_duration_since(now))
+    }
+
+    fn take_ended(&mut self, is_asked: bool) -> Option<Released<P>> {
+        let id = self.ended.pop_front()?;
+        let Waiting {
+            row, bytes, end, ..
+        } = self.waiting.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let (fate, details) = end?;
+        Some(Released {
+            id,
+            row,
+            fate,
+            details,
+            is_asked,
+        })
+    }
+
+    /// It is known how a row ends, unless that was known before.
+    fn end(&mut self, id: BatchId, fate: DetailsFate, details: Option<String>) {
+        self.asking.remove(&id);
+        let Some(waiting) = self.waiting.get_mut(&id) else {
+            return;
+        };
+        self.unasked.remove(&(waiting.received, id));
+        if waiting.end.is_none() {
+            waiting.end = Some((fate, details));
+            self.ended.push_back(id);
+        }
+    }
+
+    /// From when on the next call may be made; none when there is none to make, or too many are under way.
+    fn may_ask_from(&self, now: Instant) -> Option<Instant> {
+        let most = if self.breaker.doubts { 1 } else { MOST_CALLS };
+        if self.unasked.is_empty() || self.asking.len() >= most {
+            return None;
+        }
+        let calls = usize::try_from(self.terms.calls).unwrap_or(usize::MAX);
+        let before = self.calls.len().checked_sub(calls);
+        let free = before.and_then(|index| self.calls.get(index));
+        let free = free.map_or(now, |at| *at + PERIOD);
+        Some(self.breaker.until.map_or(free, |until| free.max(until)))
+    }
+
+    /// How many calls can be made until then.
+    fn turns_until(&self, at: Instant) -> usize {
+        if self.is_paused_at(at) {
+            return 0;
+        }
+        let calls = usize::try_from(self.terms.calls).unwrap_or(usize::MAX);
+        let used = self.calls.iter().filter(|call| **call + PERIOD > at);
+        calls.saturating_sub(used.count())
+    }
+
+    fn is_paused_at(&self, at: Instant) -> bool {
+        self.breaker.until.is_some_and(|until| until > at)
+    }
+}
+
+impl Breaker {
+    /// A call has failed. How long no other is made, when that begins now.
+    fn trip(&mut self, after: Option<Duration>, now: Instant) -> Option<Duration> {
+        self.doubts = true;
+        // Calls that were made together fail together.
+        if self.until.is_some_and(|until| until > now) {
+            return None;
+        }
+        let pause = self.backoff.next_pause(None);
+        let pause = after.map_or(pause, |after| after.clamp(pause, Duration::from_secs(3600)));
+        self.until = Some(now + pause);
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! Mass mail: messages of which a window may not show all recipients. Which of them are asked for by
+//! their ids, and when an answer to that is no use: a pure state machine.
+//!
+//! A source may show no more than so many recipients of a message in a window. So a message with as
+//! many is asked for by its id, too, and the window is not read before that was answered. The first
+//! reading of a message always asks, and so does the last one; between them only those are asked for
+//! again that had more recipients than the window has shown, as far as settling has requests left.
+//!
+//! That a source answers such a question not at all, or in a way that cannot be true, is believed
+//! when it has done so twice, ten minutes apart, and has answered for a window between. A failure that
+//! may pass is no answer: it is asked again.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use rows::Message;
+use tokio::time::Instant;
+
+/// After this time the same useless answer is believed.
+const UNTIL_BELIEVED: Duration = Duration::from_secs(600);
+
+/// And after this one when the last message was given up.
+const UNTIL_BELIEVED_AGAIN: Duration = Duration::from_secs(60);
+
+/// So many windows of the past may wait for their messages; while there are more, no further ones are
+/// begun: their rows are remembered until they are done.
+pub(crate) const MOST_PAST: usize = 4;
+
+/// So many messages are remembered, of each of two generations.
+const REMEMBERED: usize = 10_000;
+
+/// So many messages of a window are counted, of each of two generations: rows of one message have the
+/// same date, so that they come close together.
+const COUNTED: usize = 200_000;
+
+/// A message of which a window may not show all recipients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MassMessage {
+    /// By which it is asked for.
+    pub(crate) id: Arc<str>,
+    /// What its rows have in common.
+    pub(crate) mail: u32,
+    /// A recipient that the window has shown: an answer without it is not whole.
+    pub(crate) witness: Message,
+    /// How many rows of it the window has shown.
+    pub(crate) shown: u64,
+    /// When an answer was no use first, and how many pages of windows had come then.
+    useless: Option<(Instant, u64)>,
+}
+
+/// Counts the rows of each message of a window.
+#[derive(Debug)]
+pub(crate) struct Recipients {
+    most: u64,
+    counts: Generations<u32, u64, BuildHasherDefault<Spread>>,
+    found: Vec<MassMessage>,
+}
+
+/// Hashes a number that nobody outside of the service chooses, in one step.
+#[derive(Debug, Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write_u32(&mut self, number: u32) {
+        /// An odd number with bits of all kinds.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = u64::from(number).wrapping_mul(SPREAD);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Recipients {
+    /// A message with so many rows may have others.
+    pub(crate) fn new(most: u32) -> Self {
+        Self {
+            most: most.into(),
+            counts: Generations::new(COUNTED),
+            found: Vec::new(),
+        }
+    }
+
+    /// How many rows a window must have before one of its messages can have as many; none when no message
+    /// is looked for.
+    pub(crate) fn fewest(&self) -> Option<usize> {
+        usize::try_from(self.most).ok().filter(|most| *most > 0)
+    }
+
+    /// One more row of a message. `id` looks for the id of its message; none when that cannot be asked
+    /// for.
+    pub(crate) fn add(&mut self, mail: u32, row: Message, id: impl FnOnce() -> Option<Arc<str>>) {
+        if mail == 0 || self.most == 0 {
+            return;
+        }
+        let count = self.counts.entry(mail);
+        *count += 1;
+        let shown = *count;
+        if shown < self.most {
+            return;
+        }
+        // Another message may share the number.
+        let Some(id) = id() else {
+            return;
+        };
+        match self.found.iter_mut().find(|one| one.id == id) {
+            Some(message) => message.shown = shown,
+            None => self.found.push(MassMessage {
+                id,
+                mail,
+                witness: row,
+                shown,
+                useless: None,
+            }),
+        }
+    }
+
+    /// The messages that may have more recipients.
+    pub(crate) fn take(&mut self) -> Vec<MassMessage> {
+        self.counts = Generations::new(COUNTED);
+        std::mem::take(&mut self.found)
+    }
+}
+
+/// What is known of messages that were asked for.
+#[derive(Debug)]
+pub(crate) struct MassMail {
+    /// Whether a message had recipients that its window has not shown.
+    hides: Generations<Arc<str>, bool>,
+    /// Pages of windows that came.
+    pages: u64,
+    /// Whether the last message was given up.
+    is_useless: bool,
+}
+
+impl Default for MassMail {
+    fn default() -> Self {
+        Self {
+            hides: Generations::new(REMEMBERED),
+            pages: 0,
+            is_useless: false,
+        }
+    }
+}
+
+impl MassMail {
+    /// Whether a message of a window that was read is asked for. `is_last` when not all of the window
+    /// is read again; `may_spend` when settling has requests left.
+    pub(crate) fn wants(&self, id: &Arc<str>, is_last: bool, may_spend: bool) -> bool {
+        match self.hides.get(id) {
+            None => true,
+            Some(hides) => is_last || *hides && may_spend,
+        }
+    }
+
+    /// A page of a window came.
+    pub(crate) fn page_came(&mut self) {
+        self.pages += 1;
+    }
+
+    /// A message was shown as a whole; whether it had recipients that the window has not shown.
+    pub(crate) fn completed(&mut self, message: &MassMessage, hides: bool) {
+        self.is_useless = false;
+        *self.hides.entry(Arc::clone(&message.id)) = hides;
+    }
+
+    /// The answer for a message was no use: when it is asked for again; none when it is given up.
+    pub(crate) fn useless(&mut self, message: &mut MassMessage, now: Instant) -> Option<Duration> {
+        let pause = match self.is_useless {
+            true => UNTIL_BELIEVED_AGAIN,
+            false => UNTIL_BELIEVED,
+        };
+        let (since, pages) = *message.useless.get_or_insert((now, self.pages));
+        let has_lasted = now.saturating_duration_since(since) >= pause;
+        if !has_lasted || self.pages == pages {
+            return Some(pause);
+        }
+        self.is_useless = true;
+        *self.hides.entry(Arc::clone(&message.id)) = false;
+        None
+    }
+}
+
+/// A map that forgets what was not looked up for long, so that it stays small.
+#[derive(Debug)]
+struct Generations<K, V, S = RandomState> {
+    most: usize,
+    young: HashMap<K, V, S>,
+    old: HashMap<K, V, S>,
+}
+
+impl<K: Hash + Eq, V: Default, S: BuildHasher + Default> Generations<K, V, S> {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            young: HashMap::default(),
+            old: HashMap::default(),
+        }
+    }
+
+    fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    fn entry(&mut self, key: K) -> &mut V {
+        if self.young.len() >= self.most && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let old = &mut self.old;
+        let entry = self.young.entry(key);
+        match entry {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let value = old.remove(entry.key()).unwrap_or_default();
+                entry.insert(value)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rows::RowKeyer;
+
+    use super::*;
+
+    fn row(number: u64) -> Message {
+        RowKeyer::new([7; 16]).message(&[number.to_le_bytes()])
+    }
+
+    fn id(name: &str) -> Arc<str> {
+        name.into()
+    }
+
+    #[test]
+    fn a_message_with_as_many_rows_is_found_wherever_they_lie() {
+        let mut recipients = Recipients::new(3);
+        for number in 0..1000 {
+            // One of each other message, between them three of one and two of another.
+            recipients.add(1000 + number, row(u64::from(number)), || {
+                panic!("looked at")
+            });
+            match number {
+                0 | 500 => recipients.add(7, row(1), || panic!("looked at")),
+                900 => recipients.add(7, row(2), || Some(id("seven"))),
+                999 => recipients.add(7, row(3), || Some(id("seven"))),
+                300 | 600 => recipients.add(8, row(3), || panic!("looked at")),
+                _ => {}
+            }
+        }
+        let found = recipients.take();
+        let expected = MassMessage {
+            id: id("seven"),
+            mail: 7,
+            witness: row(2),
+            shown: 4,
+            useless: None,
+        };
+        assert_eq!(found, [expected]);
+        assert_eq!(recipients.take(), []);
+    }
+
+    #[test]
+    fn messages_that_share_a_number_are_told_apart_and_counting_stays_small() {
+        let mut recipients = Recipients::new(2);
+        recipients.add(7, row(1), || Some(id("one")));
+        recipients.add(7, row(2), || Some(id("two")));
+        recipients.add(7, row(3), || Some(id("one")));
+        recipients.add(7, row(3), || None);
+        recipients.add(0, row(1), || panic!("it names no message"));
+        recipients.add(0, row(1), || panic!("it names no message"));
+        let ids: Vec<_> = recipients.take().into_iter().map(|one| one.id).collect();
+        assert_eq!(ids, [id("two"), id("one")]);
+
+        for mail in 1..=3 * COUNTED as u32 {
+            recipients.add(mail, row(1), || None);
+        }
+        let counts = &recipients.counts;
+        assert!(counts.young.len() + counts.old.len() <= 2 * COUNTED);
+    }
+
+    fn message(name: &str) -> MassMessage {
+        MassMessage {
+            id: id(name),
+            mail: 1,
+            witness: row(1),
+            shown: 1000,
+            useless: None,
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_reading_ask_and_between_them_what_hides_something() {
+        let mut mail = MassMail::default();
+        let (open, hiding) = (message("open"), message("hiding"));
+        assert!(mail.wants(&open.id, false, false), "the first");
+        mail.completed(&open, false);
+        mail.completed(&hiding, true);
+        for (is_last, may_spend, expected) in [
+            (false, true, [false, true]),
+            (false, false, [false, false]),
+            (true, false, [true, true]),
+        ] {
+            let wanted = [&open, &hiding].map(|one| mail.wants(&one.id, is_last, may_spend));
+            assert_eq!(wanted, expected, "{is_last} {may_spend}");
+        }
+    }
+
+    #[test]
+    fn a_useless_answer_is_believed_when_it_comes_again_and_windows_are_answered() {
+        let mut mail = MassMail::default();
+        let (mut one, mut other) = (message("one"), message("other"));
+        let start = Instant::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let long = Some(UNTIL_BELIEVED);
+        assert_eq!(mail.useless(&mut one, start), long);
+        assert_eq!(
+            mail.useless(&mut one, later(600)),
+            long,
+            "nothing else came"
+        );
+        mail.page_came();
+        assert_eq!(mail.useless(&mut one, later(599)), long);
+        assert_eq!(mail.useless(&mut one, later(600)), None);
+        assert!(!mail.wants(&one.id, false, true) && mail.wants(&one.id, true, true));
+        // The next is believed sooner, but not at once.
+        let short = Some(UNTIL_BELIEVED_AGAIN);
+        assert_eq!(mail.useless(&mut other, start), short);
+        assert_eq!(mail.useless(&mut other, later(60)), short);
+        mail.page_came();
+        assert_eq!(mail.useless(&mut other, later(60)), None);
+        // One answer that is of use, and it is in doubt again.
+        mail.completed(&message("third"), true);
+        assert_eq!(mail.useless(&mut message("fourth"), start), long);
+    }
+}

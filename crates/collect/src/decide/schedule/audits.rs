@@ -1,0 +1,71 @@
+//! What a verification reads, after all else.
+
+use chrono::TimeDelta;
+use rows::Window;
+
+use super::{Schedule, Scope};
+use crate::decide::coverage::windows::without;
+
+/// No window is longer: what its rows add up to is kept for each of its hours.
+const LONGEST: TimeDelta = TimeDelta::hours(48);
+
+impl Schedule {
+    /// A schedule that reads what a verification asks for, and nothing else.
+    #[must_use]
+    pub fn auditing(mut self) -> Self {
+        self.scope = Scope::Audits;
+        self
+    }
+
+    /// Whether it reads nothing else.
+    pub fn is_auditing(&self) -> bool {
+        self.scope == Scope::Audits
+    }
+
+    /// Whether it reads for verifications: a backfill alone does not.
+    pub fn may_audit(&self) -> bool {
+        self.is_auditing() || self.is_collecting()
+    }
+
+    /// These windows are to be read once more, oldest first, instead of those before.
+    pub fn set_audits(&mut self, windows: Vec<Window>) {
+        let mut joined: Vec<Window> = Vec::new();
+        for window in windows {
+            match joined.last_mut() {
+                Some(last) if last.end() == window.start() => {
+                    *last = Window::new(last.start(), window.end()).unwrap_or(*last);
+                }
+                _ => joined.push(window),
+            }
+        }
+        self.audits = joined;
+    }
+
+    /// The next window of the verification; none when there is none that nobody reads.
+    pub fn audit(&self) -> Option<Window> {
+        self.audit_of(&self.audits)
+    }
+
+    /// The next one of these windows.
+    pub fn audit_of(&self, windows: &[Window]) -> Option<Window> {
+        let mut free = windows.iter().filter_map(|window| self.free(*window, &[]));
+        let free = free.next()?;
+        let longest = Window::new(free.start(), free.end().min(free.start() + LONGEST))?;
+        self.fitting(longest)
+    }
+
+    /// A window is being read.
+    pub fn occupy(&mut self, window: Window) -> Window {
+        self.busy.push(window);
+        window
+    }
+
+    /// A window was read once more, or cannot be. Nothing else is known of it but before.
+    pub fn audited(&mut self, window: Window) {
+        self.release(window);
+        self.cuts
+            .retain(|cut| *cut < window.start() || window.end() < *cut);
+        self.suspects = without(&self.suspects, [window]);
+        self.audits = without(&self.audits, [window]);
+    }
+}

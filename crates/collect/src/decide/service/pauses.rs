@@ -1,0 +1,84 @@
+//! How long a reader, or all of them, pause after a failure.
+
+use std::time::Duration;
+
+use base::retry::drawn;
+use tokio::time::Instant;
+
+use super::{Gate, Kind, PROBING, SINGLE, ServiceHealth};
+
+impl ServiceHealth {
+    pub(super) fn own_pause(
+        &mut self,
+        reader: usize,
+        after: Option<Duration>,
+        now: Instant,
+        is_firm: bool,
+    ) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = reader.own.next_pause(after);
+        reader.hold(now + pause, is_firm || after.is_some());
+        pause
+    }
+
+    pub(super) fn quick_pause(&mut self, reader: usize, now: Instant) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = reader.quick.next_pause(None);
+        reader.hold(now + pause, false);
+        pause
+    }
+
+    pub(super) fn slow_pause(&mut self, reader: usize, now: Instant) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = reader.slow.next_pause(None);
+        reader.hold(now + pause, true);
+        pause
+    }
+
+    pub(super) fn outage(&mut self, now: Instant) -> Duration {
+        // A pause of another kind goes on.
+        if let Some(gate) = self.gate.filter(|gate| gate.kind != Kind::Outage)
+            && gate.until > now
+        {
+            return gate.until - now;
+        }
+        if let Some(left) = self.under_way(Kind::Outage, now) {
+            return left;
+        }
+        let (least, most) = if self.answers_lately(now) {
+            SINGLE
+        } else {
+            PROBING
+        };
+        self.shut(Kind::Outage, drawn(least, most), now)
+    }
+
+    pub(super) fn throttled(&mut self, after: Option<Duration>, now: Instant) -> Duration {
+        if let Some(after) = after {
+            let until = now + after;
+            self.not_before = Some(self.not_before.map_or(until, |before| before.max(until)));
+        }
+        // What had been sent before the pause does not make it grow.
+        let pause = self.under_way(Kind::Throttled, now);
+        let pause = pause.unwrap_or_else(|| self.throttled.next_pause(after));
+        self.shut(Kind::Throttled, pause, now)
+    }
+
+    /// How long a pause of all readers for this reason still lasts.
+    pub(super) fn under_way(&self, kind: Kind, now: Instant) -> Option<Duration> {
+        let gate = self.gate.filter(|gate| gate.kind == kind)?;
+        (gate.until > now).then(|| gate.until - now)
+    }
+
+    pub(super) fn shut(&mut self, kind: Kind, pause: Duration, now: Instant) -> Duration {
+        let until = now + pause;
+        self.gate = Some(Gate { until, kind });
+        pause
+    }
+}

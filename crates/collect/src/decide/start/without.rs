@@ -1,0 +1,107 @@
+//! Where a collection goes on when there is no usable timeline.
+
+use chrono::{DateTime, Utc};
+
+use super::{LEEWAY, Position, StartDecision, Terms, Weight};
+use crate::{decide::coverage::Coverage, ledger::timeline::TIMELINE_FILE};
+
+impl StartDecision {
+    /// There is no timeline, which `damage` explains; nothing is wrong without it.
+    pub(super) fn without_timeline(
+        damage: Option<String>,
+        position: Position,
+        copy: Option<DateTime<Utc>>,
+        newest_known: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
+        let again = |checkpoint: DateTime<Utc>| {
+            let since = checkpoint - terms.settle_time;
+            let mut coverage = Coverage::new(since);
+            coverage.reach(checkpoint);
+            (since, Self::fresh(coverage))
+        };
+        let told = match (&position, copy) {
+            (Position::At(at), _) => Some(*at),
+            (_, copy) => copy.filter(|copy| *copy <= terms.now + LEEWAY),
+        };
+        let Some(checkpoint) = told else {
+            return Self::without_position(damage, &position, newest_known, terms);
+        };
+        let checkpoint = checkpoint.min(terms.now);
+        let mut start = match damage {
+            None => Self::fresh(Coverage::new(checkpoint)).going_on(checkpoint),
+            Some(reason) => {
+                let (since, start) = again(checkpoint);
+                start.saying(
+                    Weight::Warning,
+                    format!(
+                        "The file {TIMELINE_FILE} cannot be used ({reason}). The collection goes \
+                         on with rows received at {checkpoint}, and those received since {since} are \
+                         read again: what is known is not sent again, and nothing is lost."
+                    ),
+                )
+            }
+        };
+        if !matches!(position, Position::At(_)) {
+            start = start.saying(
+                Weight::Error,
+                format!(
+                    "The saved position cannot be used ({position}). The collection goes on at \
+                     {checkpoint}, as its copy tells, and not at {}, where a first collection would \
+                     begin.",
+                    terms.first
+                ),
+            );
+        }
+        start
+    }
+
+    /// Neither timeline nor position nor its copy can be used.
+    fn without_position(
+        damage: Option<String>,
+        position: &Position,
+        newest_known: Option<DateTime<Utc>>,
+        terms: Terms,
+    ) -> Self {
+        let first = terms.first;
+        if let Some(newest) = newest_known.filter(|newest| *newest <= terms.now) {
+            let since = newest - terms.settle_time;
+            let damage = damage.unwrap_or_default();
+            return Self::fresh(Coverage::new(since)).saying(
+                Weight::Error,
+                format!(
+                    "Neither the saved position ({position}) nor {TIMELINE_FILE} ({damage}) can be \
+                     used. The newest row that is known was received in the hour from {newest}: \
+                     the collection goes on with rows received at {since}, and not at {first}, \
+                     where a first collection would begin. What is known is not sent again; what \
+                     had not been read before {since} is read on request, with `message-trace \
+                     backfill`."
+                ),
+            );
+        }
+        let start = Self::fresh(Coverage::new(first));
+        match (position, damage) {
+            (Position::Absent, None) => start.beginning(first),
+            (position, _) => start.beginning_instead(position, first),
+        }
+    }
+
+    pub(super) fn beginning(self, first: DateTime<Utc>) -> Self {
+        self.saying(
+            Weight::Info,
+            format!("No saved position: the collection begins with rows received at {first}."),
+        )
+    }
+
+    pub(super) fn beginning_instead(self, position: &Position, first: DateTime<Utc>) -> Self {
+        self.saying(
+            Weight::Error,
+            format!(
+                "The saved position cannot be used ({position}), and nothing else tells how far \
+                 the collection had come: it begins with rows received at {first}, as far back as \
+                 `start_time` says. To go on elsewhere, stop the trigger, set the position to a \
+                 date such as 2026-05-04T09:00:00+00:00, and start it."
+            ),
+        )
+    }
+}

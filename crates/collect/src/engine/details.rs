@@ -1,0 +1,318 @@
+//! Rows wait for the details of their message, each under a name of its own as if in a batch: its window
+//! stays open meanwhile, and a kill loses nothing.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use rows::{
+    RowRef,
+    details::{WantedStatuses, joined},
+};
+use tokio::{
+    task::{AbortHandle, JoinError, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    CheckpointStore, DetailsFate, DetailsTerms, ErrorClass, Event, EventBatch as _, GivenUp,
+    Pushed, Sink, Source, SourceError, Store,
+    decide::details::{DetailsQueue, Released},
+    engine::{Collector, End, WindowRead, delivery::TOO_LONG, hand::Away, privacy::Leaving},
+    known::{BatchId, KeyRef},
+    outflow::Draft,
+    proof::Notes,
+    verify::RowName,
+};
+
+/// Of which rows details are wanted.
+#[derive(Clone, Debug)]
+pub struct DetailsWish {
+    /// Those with these statuses.
+    pub statuses: WantedStatuses,
+    /// What they may cost.
+    pub terms: DetailsTerms,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(super) struct DetailsCall {
+    id: BatchId,
+    answer: Result<Option<String>, SourceError>,
+}
+
+/// A row that waits.
+#[derive(Debug)]
+struct WaitingRow {
+    row: KeyRef,
+    received: Option<DateTime<Utc>>,
+    /// What the source finds its message by.
+    name: RowName,
+    /// It as it may leave.
+    event: Vec<u8>,
+    for_backfill: bool,
+}
+
+/// The rows that wait, and the calls under way.
+#[derive(Debug)]
+pub(super) struct Detailing {
+    statuses: WantedStatuses,
+    queue: DetailsQueue<WaitingRow>,
+    calls: JoinSet<DetailsCall>,
+    handles: HashMap<BatchId, AbortHandle>,
+    /// What is to be told.
+    fates: BTreeMap<DetailsFate, usize>,
+}
+
+impl Detailing {
+    pub(super) fn new(wish: DetailsWish) -> Self {
+        let DetailsWish { statuses, terms } = wish;
+        Self {
+            statuses,
+            queue: DetailsQueue::new(terms),
+            calls: JoinSet::new(),
+            handles: HashMap::new(),
+            fates: BTreeMap::new(),
+        }
+    }
+
+    /// What came of a call; none when none is under way.
+    pub(super) async fn next(
+        details: &mut Option<Box<Self>>,
+    ) -> Option<Result<DetailsCall, JoinError>> {
+        details.as_mut()?.calls.join_next().await
+    }
+
+    fn count(&mut self, fate: DetailsFate) {
+        *self.fates.entry(fate).or_default() += 1;
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// Whether a new row waits for details; it is not in the draft then.
+    #[inline(never)]
+    pub(super) fn waits_for_details(
+        &mut self,
+        row: &RowRef<'_>,
+        key_ref: KeyRef,
+        read: &WindowRead<S::Link, K::Batch>,
+        leaving: &mut Leaving,
+    ) -> bool {
+        let Some(details) = &mut self.details else {
+            return false;
+        };
+        if !details.statuses.include(row.json) {
+            return false;
+        }
+        let event = match &mut self.parts.privacy {
+            None => row.json,
+            Some(privacy) => match leaving.hide(row, privacy) {
+                Ok(event) => event,
+                Err(_) => return false,
+            },
+        };
+        let now = Instant::now();
+        let turned_away = match event.len() > self.parts.sink.longest_event() {
+            true => Some(DetailsFate::TooLong),
+            false => details.queue.turned_away(event.len(), now),
+        };
+        if let Some(fate) = turned_away {
+            details.count(fate);
+            return false;
+        }
+        let waiting = WaitingRow {
+            row: key_ref,
+            received: row.received,
+            name: self.parts.source.name(row.json),
+            event: event.to_vec(),
+            for_backfill: read.draft.for_backfill,
+        };
+        let id = self.outflow.next_id();
+        details
+            .queue
+            .add(id, row.received, event.len(), waiting, now);
+        self.known.carry_instead(key_ref, read.draft.id, id);
+        self.pending.carried_by(read.id, id);
+        true
+    }
+
+    /// How long until a row waits no longer, or details are to be asked for; none when nothing waits, or
+    /// there is no room for one more batch on its way.
+    pub(super) fn until_details(&self) -> Option<std::time::Duration> {
+        let details = self.details.as_ref()?;
+        let due = details.queue.due_in(Instant::now())?;
+        self.has_room().then_some(due)
+    }
+
+    /// Sends the rows that wait no longer, and asks for the details of others.
+    pub(super) async fn look_after_details(&mut self) -> Result<(), End> {
+        self.ask_for_details();
+        // The loop does not wait for the intake here.
+        if self.until_details().is_some_and(|due| due.is_zero()) {
+            self.send_detailed().await?;
+        }
+        let Some(details) = &mut self.details else {
+            return Ok(());
+        };
+        for (fate, rows) in std::mem::take(&mut details.fates) {
+            self.tell(Event::Details { fate, rows });
+        }
+        Ok(())
+    }
+
+    /// Asks beside everything else, as far as that is allowed now.
+    fn ask_for_details(&mut self) {
+        let Some(details) = &mut self.details else {
+            return;
+        };
+        while let Some((id, row)) = details.queue.next_question(Instant::now()) {
+            let source = std::sync::Arc::clone(&self.parts.source);
+            let (name, received) = (row.name.clone(), row.received);
+            let call = details.calls.spawn(async move {
+                let answer = source.details(name, received).await;
+                DetailsCall { id, answer }
+            });
+            details.handles.insert(id, call);
+        }
+    }
+
+    /// A call has ended.
+    pub(super) fn details_came(&mut self, done: Result<DetailsCall, JoinError>) {
+        let Some(details) = &mut self.details else {
+            return;
+        };
+        // A row whose call has ended otherwise goes when its time is over.
+        let Ok(DetailsCall { id, answer }) = done else {
+            return;
+        };
+        details.handles.remove(&id);
+        match answer {
+            Ok(found) => {
+                if details.queue.answered(id, found) {
+                    self.tell(Event::DetailsRecovered);
+                }
+            }
+            Err(error) => {
+                let after = match error.class {
+                    ErrorClass::Transient { after } | ErrorClass::Throttled { after } => after,
+                    _ => None,
+                };
+                let pause = details.queue.failed(id, after, Instant::now());
+                self.tell(Event::DetailsRefused {
+                    sentence: Some(&error.sentence),
+                    pause,
+                });
+            }
+        }
+    }
+
+    /// Sends the rows that wait no longer.
+    async fn send_detailed(&mut self) -> Result<(), End> {
+        let mut drafts = [false, true].map(|flag| self.outflow.draft_of_waiting(flag));
+        while let Some(details) = &mut self.details
+            && let Some((released, pause)) = details.queue.next_released(Instant::now())
+        {
+            if released.is_asked
+                && let Some(call) = details.handles.remove(&released.id)
+            {
+                // What comes later is not sent.
+                call.abort();
+                let sentence = None;
+                self.tell(Event::DetailsRefused { sentence, pause });
+            }
+            let [collected, backfilled] = &mut drafts;
+            let draft = match released.row.for_backfill {
+                true => backfilled,
+                false => collected,
+            };
+            self.add_detailed(released, draft).await?;
+        }
+        for draft in drafts {
+            self.send(draft).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves a row from where it has waited to a draft, which is sent first when it is full.
+    async fn add_detailed(
+        &mut self,
+        released: Released<WaitingRow>,
+        draft: &mut Draft<K::Batch>,
+    ) -> Result<(), End> {
+        let Released {
+            id,
+            row,
+            fate,
+            details,
+            ..
+        } = released;
+        let WaitingRow {
+            row: key_ref,
+            received,
+            event,
+            for_backfill,
+            ..
+        } = row;
+        let (event, fate) = match details {
+            None => (event, fate),
+            Some(details) => match self.with_details(&event, &details) {
+                Some(event) => (event, DetailsFate::Added),
+                None => (event, DetailsFate::TooLong),
+            },
+        };
+        if let Some(details) = &mut self.details {
+            details.count(fate);
+        }
+        let mut pushed = self.push_detailed(draft, &event);
+        if matches!(pushed, Pushed::Full) {
+            let next = self.outflow.draft_of_waiting(for_backfill);
+            self.send(std::mem::replace(draft, next)).await?;
+            pushed = self.push_detailed(draft, &event);
+        }
+        if !matches!(pushed, Pushed::Added) {
+            return Box::pin(self.put_detailed_away(id, key_ref, &event, for_backfill)).await;
+        }
+        self.known.carry_instead(key_ref, id, draft.id);
+        self.pending.carried_on(id, draft.id);
+        draft.rows.push(key_ref);
+        draft.newest = draft.newest.max(received);
+        Ok(())
+    }
+
+    /// No batch takes a row that has waited.
+    #[cold]
+    async fn put_detailed_away(
+        &mut self,
+        id: BatchId,
+        row: KeyRef,
+        event: &[u8],
+        for_backfill: bool,
+    ) -> Result<(), End> {
+        let given_up = GivenUp {
+            event: String::from_utf8_lossy(event).into_owned(),
+            reason: TOO_LONG.to_owned(),
+            fits: Some(self.parts.sink.longest_event()),
+        };
+        match self.put_away(given_up).await? {
+            Away::Kept => {
+                let dead = |notes: &mut Notes| notes.dead_letters += 1;
+                self.ledger.proof.note(row.hour, dead);
+                self.count_for_backfill(for_backfill, 0, 1);
+                self.ledger.accepted(id, vec![row]);
+            }
+            Away::InHand(event) => self.outflow.insist(id, vec![row], event, for_backfill),
+        }
+        Ok(())
+    }
+
+    fn push_detailed(&self, draft: &mut Draft<K::Batch>, event: &[u8]) -> Pushed {
+        let batch = draft.batch.get_or_insert_with(|| self.parts.sink.batch());
+        batch.push(event)
+    }
+
+    /// The event with details, as far as they may leave; none when that is no event, or too long.
+    fn with_details(&mut self, event: &[u8], details: &str) -> Option<Vec<u8>> {
+        let event = joined(str::from_utf8(event).ok()?, details)?;
+        let event = self.leaving(event).ok()?;
+        (event.len() <= self.parts.sink.longest_event()).then(|| event.into_bytes())
+    }
+}

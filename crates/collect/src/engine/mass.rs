@@ -1,0 +1,196 @@
+//! Completes windows with mass mail: a message of which a window may not show all recipients is asked
+//! for by its id, and the window is not done before. Its rows take the same way as those of any page.
+//!
+//! A window waits apart from its reader meanwhile, so that no other, and never the live edge, waits for
+//! it; readers beside the live edge take it up, with settling's part of the quota.
+
+use std::time::Duration;
+
+use rows::Page;
+use tokio::time::Instant;
+
+use crate::{
+    CheckpointStore, ErrorClass, Event, Lane, Sink, Source, SourceError, Store,
+    decide::mass::{MOST_PAST, MassMessage},
+    engine::{BESIDE, Collector, End, WindowRead},
+    reader::Reader,
+};
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// Looks at the rows of a page before they are taken in: how many recipients its messages have.
+    pub(super) fn look_at_recipients(
+        &mut self,
+        page: &Page<S::Link>,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) {
+        if !read.is_completing() {
+            self.mass.page_came();
+        }
+        let (source, window) = (&self.parts.source, read.window);
+        let id = |row: &rows::RowRef<'_>| source.message_of(row.json);
+        read.completion.look_at(page, window, id);
+    }
+
+    /// What a reader asks for was read to the end of its links.
+    pub(super) async fn walked(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        self.send_rest(&mut read).await?;
+        if read.is_completing() {
+            return self.message_read(reader, read).await;
+        }
+        let is_last =
+            read.lane == Lane::Verify || !self.schedule.reads_again(read.window, read.began.time);
+        let may_spend = self.schedule.may_settle(self.time().now);
+        let mass = &self.mass;
+        read.completion
+            .choose(|id| mass.wants(id, is_last, may_spend));
+        self.complete_next(reader, read).await
+    }
+
+    /// The next message of a window is asked for, or it is read.
+    async fn complete_next(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        if !read.completion.next(read.new) {
+            return self.read(reader, &mut read).await;
+        }
+        read.completes();
+        match read.lane {
+            // It comes after all else, and keeps its reader as its other pages do.
+            Lane::Verify => self.resume(reader, read, Duration::ZERO),
+            _ => self.wait_apart(read, Duration::ZERO),
+        }
+        Ok(())
+    }
+
+    /// A window waits apart from its reader.
+    fn wait_apart(&mut self, read: WindowRead<S::Link, K::Batch>, pause: Duration) {
+        self.completing.park(read, pause);
+        self.count_completing();
+    }
+
+    fn count_completing(&mut self) {
+        let past = |read: &WindowRead<S::Link, K::Batch>| {
+            matches!(read.lane, Lane::Backlog | Lane::Backfill)
+        };
+        let past = self.completing.count(past);
+        self.schedule.hold_past(past >= MOST_PAST);
+    }
+
+    /// Gives a reader without a window one whose next message is to be asked for. Whether there is one.
+    pub(super) fn take_up(&mut self, reader: usize) -> bool {
+        let now = self.time().now;
+        let most = self.parts.source.limits().readers().min(BESIDE);
+        let may_read = match reader {
+            0 => !self.schedule.is_collecting(),
+            _ => self.reading_beside() < most,
+        };
+        let is_idle = self.readers.get(reader).is_some_and(Reader::is_idle);
+        if !may_read || !is_idle || !self.schedule.may_settle(now) {
+            return false;
+        }
+        let Some(read) = self.completing.take_due() else {
+            return false;
+        };
+        self.count_completing();
+        self.service.begun(reader);
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.read = Some(read);
+        }
+        true
+    }
+
+    /// All that there is for a message was read.
+    async fn message_read(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        let Some(answered) = read.completion.answered() else {
+            return self.complete_next(reader, read).await;
+        };
+        let (message, new) = (answered.message, read.new - answered.new_before);
+        let Some(has_more) = answered.has_more else {
+            let sentence = "the answer does not show what the window has shown";
+            return self.message_useless(reader, read, message, sentence).await;
+        };
+        self.mass.completed(&message, has_more || new > 0);
+        self.tell(Event::MassMail {
+            window: read.window,
+            message: &message.id,
+            new,
+        });
+        self.complete_next(reader, read).await
+    }
+
+    /// An answer for a message is no use: it is asked for again, or given up.
+    async fn message_useless(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+        mut message: MassMessage,
+        sentence: &str,
+    ) -> Result<(), End> {
+        let pause = self.mass.useless(&mut message, Instant::now());
+        self.tell(Event::MassMailDoubted {
+            window: read.window,
+            message: &message.id,
+            sentence,
+            gives_up: pause.is_none(),
+        });
+        let Some(pause) = pause else {
+            return self.complete_next(reader, read).await;
+        };
+        read.completion.again(message);
+        read.completion.next(read.new);
+        read.completes();
+        self.wait_apart(read, pause);
+        Ok(())
+    }
+
+    /// An answer has rows of other messages, or its links lead nowhere.
+    pub(super) async fn message_spoilt(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+        sentence: &str,
+    ) -> Result<(), End> {
+        self.send_rest(&mut read).await?;
+        match read.completion.answered() {
+            Some(answered) => {
+                let message = answered.message;
+                self.message_useless(reader, read, message, sentence).await
+            }
+            None => self.complete_next(reader, read).await,
+        }
+    }
+
+    /// A question for a message has failed.
+    pub(super) async fn message_failed(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+        error: &SourceError,
+    ) -> Result<(), End> {
+        let is_refused = matches!(
+            error.class,
+            ErrorClass::Person | ErrorClass::Narrow | ErrorClass::OutOfReach { .. }
+        );
+        if is_refused {
+            return self.message_spoilt(reader, read, &error.sentence).await;
+        }
+        self.send_rest(&mut read).await?;
+        if read.failed() {
+            read.begin_anew();
+        }
+        self.pause_after(reader, error);
+        let pause = read.completion.pause();
+        self.wait_apart(read, pause);
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Follows a standing order: a verification a day, begun in quiet hours, after all that a person asks for.
+
+use std::{io, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    CheckpointStore, Event, Sink, Source, Store,
+    engine::{Collector, End, persist},
+    nightly::{Nights, QuietHours, StandingOrder},
+    order::{OrderFile as _, OrderPhase},
+    verify::{Verdict, VerifyOrder, VerifyProgress, VerifyWork},
+};
+
+/// Standing orders are looked for at most this often.
+const LOOKING: Duration = Duration::from_secs(60);
+
+/// What the source keeps only for so long more may be gone before it is read.
+const BRINK: TimeDelta = TimeDelta::hours(2);
+
+/// The looks at the standing order.
+#[derive(Debug, Default)]
+pub(super) struct NightLooks {
+    looked: Option<Instant>,
+    /// When what has come of it was written last.
+    written: Option<Instant>,
+    /// The standing order that was told.
+    told: Option<Uuid>,
+}
+
+impl NightLooks {
+    /// Whether it is time for the next one, which begins now.
+    pub(super) fn is_to_look(&mut self) -> bool {
+        let is_soon = |looked: Instant| looked.elapsed() < LOOKING;
+        if self.looked.is_some_and(is_soon) {
+            return false;
+        }
+        self.looked = Some(Instant::now());
+        true
+    }
+}
+
+/// What a look has found.
+#[derive(Debug)]
+pub(super) struct FoundNight {
+    looked: Instant,
+    standing: Option<StandingOrder>,
+    nights: Option<Nights>,
+    /// Of the last verification of all.
+    progress: Option<VerifyProgress>,
+}
+
+impl FoundNight {
+    pub(super) async fn load(store: &impl Store) -> io::Result<Self> {
+        Ok(Self {
+            looked: Instant::now(),
+            standing: StandingOrder::in_force(store).await?,
+            nights: Nights::load(store).await?,
+            progress: VerifyProgress::load(store).await?,
+        })
+    }
+}
+
+/// What is to be done for a standing order.
+enum NightWork {
+    Nothing,
+    /// A verification is begun, or gone on with when it was begun before.
+    Verify(Box<(VerifyOrder, Option<VerifyProgress>)>),
+    /// The one under way makes room.
+    BreakOff,
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// There may be a standing order, or none any more.
+    pub(super) async fn night_found(&mut self, found: FoundNight) -> Result<(), End> {
+        let written = self.orders.nights.written;
+        if written.is_some_and(|written| found.looked <= written) {
+            // Something has come of it since.
+            self.orders.nights.looked = None;
+            return Ok(());
+        }
+        let work = self.due_night(found).await;
+        match self.readable(work.map(Some)) {
+            Some(NightWork::Verify(night)) => {
+                Box::pin(self.begin_verification(night.0, night.1)).await
+            }
+            Some(NightWork::BreakOff) => Box::pin(self.break_off_night()).await,
+            Some(NightWork::Nothing) | None => Ok(()),
+        }
+    }
+
+    async fn due_night(&mut self, found: FoundNight) -> io::Result<NightWork> {
+        let now = self.time().now;
+        let under_way = self.verification.as_ref().map(|one| one.work.order.id);
+        let kept = found.nights;
+        let Some(standing) = found.standing else {
+            if self.orders.nights.told.take().is_some() {
+                self.tell(Event::StandingOrder(None));
+            }
+            let order = kept.and_then(|nights| nights.order);
+            let is_its = order.is_some_and(|order| under_way == Some(order.id));
+            return Ok(match is_its {
+                true => NightWork::BreakOff,
+                false => NightWork::Nothing,
+            });
+        };
+        let mut nights = match kept {
+            Some(nights) if nights.standing == standing.id => nights,
+            kept => {
+                let quiet = self.quiet_hours(now).await?;
+                let nights = Nights::of(&standing, kept, quiet, now);
+                self.keep_nights(&nights).await?;
+                nights
+            }
+        };
+        if self.orders.nights.told.replace(standing.id) != Some(standing.id) {
+            self.tell(Event::StandingOrder(Some(&nights)));
+        }
+        if under_way.is_some() {
+            return Ok(NightWork::Nothing);
+        }
+        if let Some(order) = nights.order.take() {
+            // Another one is of what a person has asked for since.
+            let known = found.progress.filter(|known| known.id == order.id);
+            if let Some(known) = known {
+                if !known.has_ended() {
+                    return Ok(NightWork::Verify(Box::new((order, Some(known)))));
+                }
+                // A kill came before that was noted.
+                self.note_night(nights, &order, &known).await?;
+                return Ok(NightWork::Nothing);
+            }
+        }
+        if !nights.is_due(now) {
+            return Ok(NightWork::Nothing);
+        }
+        let Some(range) = self.range_of_night(&nights, &standing, now) else {
+            nights.wait_a_day(now, now);
+            self.keep_nights(&nights).await?;
+            return Ok(NightWork::Nothing);
+        };
+        let words = ("--schedule".to_owned(), String::new());
+        let order = VerifyOrder::new(Uuid::new_v4(), range, words, VerifyWork { resend: false });
+        nights.order = Some(order.clone());
+        self.keep_nights(&nights).await?;
+        Ok(NightWork::Verify(Box::new((order, None))))
+    }
+
+    async fn keep_nights(&mut self, nights: &Nights) -> io::Result<()> {
+        nights.save(self.parts.store.as_ref()).await?;
+        self.orders.nights.written = Some(Instant::now());
+        Ok(())
+    }
+
+    /// What the source still keeps, this module has collected, and will not be read again.
+    fn range_of_night(
+        &self,
+        nights: &Nights,
+        standing: &StandingOrder,
+        now: DateTime<Utc>,
+    ) -> Option<Window> {
+        let kept = now - self.parts.source.limits().retention + BRINK;
+        let oldest = kept.max(self.schedule.coverage().origin());
+        let closed = self.ledger.proof.floor();
+        nights.range(standing.hours_back, oldest, closed, now)
+    }
+
+    async fn quiet_hours(&mut self, now: DateTime<Utc>) -> io::Result<QuietHours> {
+        let store = Arc::clone(&self.parts.store);
+        let proof = &mut self.ledger.proof;
+        let counts = proof.by_hour_of_day(store.as_ref(), now).await?;
+        Ok(QuietHours::of(&counts))
+    }
+
+    /// The verification under way ends, as a person wants something else. That of a standing order is done
+    /// in the next quiet hours, which may be now.
+    pub(super) async fn break_off_night(&mut self) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        loop {
+            let dropped = async {
+                let Some(mut nights) = Nights::load(store.as_ref()).await? else {
+                    return Ok(());
+                };
+                match nights.order.take() {
+                    Some(_) => self.keep_nights(&nights).await,
+                    None => Ok(()),
+                }
+            };
+            match dropped.await {
+                Ok(()) => break,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        }
+        self.orders.nights.looked = None;
+        self.give_up_verification().await
+    }
+
+    /// A verification has ended: when it was one of a standing order, what it has found is noted.
+    pub(super) async fn night_ended(
+        &mut self,
+        order: &VerifyOrder,
+        progress: &VerifyProgress,
+    ) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        loop {
+            let noted = async {
+                let nights = Nights::load(store.as_ref()).await?;
+                let is_its = |nights: &Nights| {
+                    let its = nights.order.as_ref();
+                    its.is_some_and(|its| its.id == order.id)
+                };
+                match nights.filter(is_its) {
+                    Some(nights) => self.note_night(nights, order, progress).await,
+                    None => Ok(()),
+                }
+            };
+            match noted.await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        }
+    }
+
+    async fn note_night(
+        &mut self,
+        mut nights: Nights,
+        order: &VerifyOrder,
+        progress: &VerifyProgress,
+    ) -> io::Result<()> {
+        let store = Arc::clone(&self.parts.store);
+        let now = self.time().now;
+        nights.quiet = self.quiet_hours(now).await?;
+        if progress.phase == OrderPhase::Done {
+            let verdicts = Verdict::of_order(store.as_ref(), order.id).await?;
+            nights.ended(order, [progress.begun, now], &verdicts);
+        } else {
+            nights.wait_a_day(progress.begun, now);
+        }
+        self.keep_nights(&nights).await?;
+        self.tell(Event::NightEnded(&nights));
+        Ok(())
+    }
+}

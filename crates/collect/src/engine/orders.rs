@@ -1,0 +1,311 @@
+//! Looks for what a person has left for the loop, beside it: a store that hangs delays nothing else. And
+//! tells how far that has got.
+
+use std::{io, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+use uuid::Uuid;
+
+use crate::{
+    CheckpointStore, Event, Lane, Sink, Source, Store,
+    backfill::BackfillWork,
+    engine::{
+        Collector, End,
+        nightly::{FoundNight, NightLooks},
+        persist,
+    },
+    letters::order::LettersOrder,
+    order::{OrderFile, RangeOrder, RangeProgress, RangeWork, Trouble},
+    verify::VerifyWork,
+};
+
+/// New orders are looked for at most this often.
+const LOOKING: Duration = Duration::from_secs(5);
+
+/// Progress is written at most this often.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// The looks at orders, one at a time.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    looked: Option<Instant>,
+    looks: JoinSet<Box<FoundOrders>>,
+    /// The orders that have ended, and are left to lie.
+    pub(super) ended_backfill: Option<Uuid>,
+    pub(super) ended_verification: Option<Uuid>,
+    /// What a standing order asks for.
+    pub(super) nights: NightLooks,
+}
+
+/// An order with the progress in the store: its own, or that of another one, which may say that this one has
+/// ended.
+type Found<W> = (RangeOrder<W>, Option<RangeProgress<W>>);
+
+/// What a look has found.
+#[derive(Debug)]
+pub(super) struct FoundOrders {
+    backfill: io::Result<Option<Found<BackfillWork>>>,
+    verification: io::Result<Option<Found<VerifyWork>>>,
+    letters: io::Result<Option<LettersOrder>>,
+    night: io::Result<Option<FoundNight>>,
+}
+
+/// The order in the store, unless it is known to have `ended`.
+async fn look<W: RangeWork>(
+    store: &impl Store,
+    ended: Option<Uuid>,
+) -> io::Result<Option<Found<W>>> {
+    let order = RangeOrder::load(store).await?;
+    let Some(order) = order.filter(|order: &RangeOrder<W>| Some(order.id) != ended) else {
+        return Ok(None);
+    };
+    Ok(Some((order, RangeProgress::load(store).await?)))
+}
+
+/// Whether an order is not to be taken up, as it has `ended`.
+pub(super) fn is_over<W: RangeWork>(
+    ended: &mut Option<Uuid>,
+    order: &RangeOrder<W>,
+    known: Option<&RangeProgress<W>>,
+) -> bool {
+    if order.has_ended(known) {
+        *ended = Some(order.id);
+    }
+    *ended == Some(order.id)
+}
+
+/// An order that is being carried out.
+#[derive(Debug)]
+pub(super) struct OrderUnderWay<W: RangeWork> {
+    pub(super) order: RangeOrder<W>,
+    pub(super) progress: RangeProgress<W>,
+    /// Since when this process works on it, and for how many seconds others did before.
+    since: Instant,
+    before: u64,
+    /// When the progress was written last, and whether it has changed since.
+    told: Option<Instant>,
+    changed: bool,
+}
+
+impl<W: RangeWork> OrderUnderWay<W> {
+    pub(super) fn new(order: RangeOrder<W>, progress: RangeProgress<W>) -> Self {
+        Self {
+            order,
+            since: Instant::now(),
+            before: progress.worked,
+            progress,
+            told: None,
+            changed: false,
+        }
+    }
+
+    /// What failed, or none since nothing does any more.
+    pub(super) fn is_in(&mut self, trouble: Option<Trouble>) {
+        self.changed |= self.progress.trouble != trouble;
+        self.progress.trouble = trouble;
+    }
+
+    /// What is counted, which changes.
+    pub(super) fn changed(&mut self) -> &mut W::Counts {
+        self.changed = true;
+        &mut self.progress.counts
+    }
+
+    /// The progress is to be written at once.
+    pub(super) fn hurry(&mut self) {
+        self.told = None;
+        self.changed = true;
+    }
+
+    /// How long until the progress is to be written; none when it has not changed.
+    fn due_in(&self) -> Option<Duration> {
+        let rested = self.told.map_or(TELLING, |told| told.elapsed());
+        self.changed.then(|| TELLING.saturating_sub(rested))
+    }
+
+    /// The progress, when it is to be written.
+    fn due(
+        &mut self,
+        now: DateTime<Utc>,
+        next_request: Option<DateTime<Utc>>,
+    ) -> Option<RangeProgress<W>> {
+        if self.due_in() != Some(Duration::ZERO) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        self.changed = false;
+        self.progress.at = now;
+        self.progress.next_request = next_request.filter(|_| !self.progress.has_ended());
+        self.progress.worked = self.before + self.since.elapsed().as_secs();
+        Some(self.progress.clone())
+    }
+}
+
+impl Orders {
+    /// What the look under way finds; none when none is.
+    pub(super) async fn next(&mut self) -> Option<Result<Box<FoundOrders>, JoinError>> {
+        self.looks.join_next().await
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// Has it looked whether there are new orders, or old ones were cancelled, now and then.
+    pub(super) fn look_for_orders(&mut self) {
+        let follows = self.has_begun() && self.schedule.is_collecting();
+        let orders = &mut self.orders;
+        let is_soon = |looked: Instant| looked.elapsed() < LOOKING;
+        if !orders.looks.is_empty() || orders.looked.is_some_and(is_soon) {
+            return;
+        }
+        orders.looked = Some(Instant::now());
+        let store = Arc::clone(&self.parts.store);
+        let (backfill, verification) = (orders.ended_backfill, orders.ended_verification);
+        let for_letters = !self.letter_work.is_under_way();
+        let for_night = follows && orders.nights.is_to_look();
+        orders.looks.spawn(async move {
+            let store = store.as_ref();
+            let letters = async {
+                match for_letters {
+                    true => LettersOrder::load(store).await,
+                    false => Ok(None),
+                }
+            };
+            let night = async {
+                match for_night {
+                    true => FoundNight::load(store).await.map(Some),
+                    false => Ok(None),
+                }
+            };
+            let (backfill, verification) = (look(store, backfill), look(store, verification));
+            let (backfill, verification, letters, night) =
+                tokio::join!(backfill, verification, letters, night);
+            Box::new(FoundOrders {
+                backfill,
+                verification,
+                letters,
+                night,
+            })
+        });
+    }
+
+    /// A look has come to its end.
+    pub(super) async fn orders_found(
+        &mut self,
+        found: Result<Box<FoundOrders>, JoinError>,
+    ) -> Result<(), End> {
+        let FoundOrders {
+            backfill,
+            verification,
+            letters,
+            night,
+        } = *found.map_err(End::Failed)?;
+        if self.has_begun() && self.schedule.may_audit() {
+            let is_certain = verification.is_ok();
+            let mut is_free = true;
+            if let Some((order, known)) = self.readable(verification) {
+                let id = order.id;
+                Box::pin(self.verification_found(order, known)).await?;
+                is_free = self.orders.ended_verification == Some(id);
+            }
+            // What a person asks for goes first.
+            if is_certain
+                && is_free
+                && let Some(night) = self.readable(night)
+            {
+                Box::pin(self.night_found(night)).await?;
+            }
+        }
+        if !self.schedule.is_auditing()
+            && let Some((order, known)) = self.readable(backfill)
+        {
+            self.backfill_found(order, known).await?;
+        }
+        match self.readable(letters) {
+            Some(order) => self.begin_with_letters(order).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What was read. What could not be is looked for again soon.
+    pub(super) fn readable<O>(&self, read: io::Result<Option<O>>) -> Option<O> {
+        read.unwrap_or_else(|error| {
+            let pause = LOOKING;
+            self.tell(Event::StoreFailed {
+                error: &error,
+                pause,
+            });
+            None
+        })
+    }
+
+    /// What keeps the orders under way from going on, or nothing does any more.
+    pub(super) fn orders_are_in(&mut self, trouble: Option<Trouble>) {
+        if let Some(backfill) = &mut self.backfill {
+            backfill.work.is_in(trouble.clone());
+        }
+        if let Some(verification) = &mut self.verification {
+            verification.work.is_in(trouble);
+        }
+    }
+
+    /// How long until there is progress to write.
+    pub(super) fn until_told(&self) -> Option<Duration> {
+        let backfill = self.backfill.as_ref().and_then(|one| one.work.due_in());
+        let verification = self.verification.as_ref();
+        let verification = verification.and_then(|one| one.work.due_in());
+        backfill.into_iter().chain(verification).min()
+    }
+
+    /// Writes the progress, now and then.
+    pub(super) async fn tell_progress(&mut self) -> Result<(), End> {
+        let now = self.time().now;
+        let next = self.next_request_of(Lane::Backfill);
+        let backfill = self.backfill.as_mut();
+        if let Some(progress) = backfill.and_then(|one| one.work.due(now, next)) {
+            self.save(&progress).await?;
+        }
+        let next = self.next_request_of(Lane::Verify);
+        let verification = self.verification.as_mut();
+        if let Some(progress) = verification.and_then(|one| one.work.due(now, next)) {
+            self.save(&progress).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the last progress, at a stop.
+    pub(super) async fn tell_last_progress(&mut self) {
+        if let Some(backfill) = &mut self.backfill {
+            backfill.work.hurry();
+        }
+        if let Some(verification) = &mut self.verification {
+            verification.work.hurry();
+        }
+        // A stop does not wait for a store that cannot be written.
+        _ = self.tell_progress().await;
+    }
+
+    /// Writes what is told of an order.
+    pub(super) async fn save(&self, file: &impl OrderFile) -> Result<(), End> {
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = file.save(self.parts.store.as_ref()).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        Ok(())
+    }
+
+    /// When the source's quota lets it be asked again for a lane that waits for that.
+    fn next_request_of(&self, lane: Lane) -> Option<DateTime<Utc>> {
+        let now = self.time().now;
+        let next = self.readers.iter().filter_map(|reader| {
+            let of_lane = reader.read.as_ref().is_some_and(|read| read.lane == lane);
+            let task = reader.asked_by().filter(|_| of_lane)?;
+            let leave = self.parts.source.leave_in(task)?;
+            Some(now + TimeDelta::from_std(leave).ok()?)
+        });
+        next.min()
+    }
+}

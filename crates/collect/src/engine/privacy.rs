@@ -1,0 +1,111 @@
+//! What of rows must not leave is hidden here, before anything of them is sent or kept.
+
+use rows::{
+    RowRef,
+    privacy::{Privacy, Unhidden},
+};
+
+use crate::{
+    CheckpointStore, Event, Sink, Source, Store,
+    engine::{Collector, End, WindowRead},
+    known::KeyRef,
+    letters::{Content, Undelivered},
+    verify::RowName,
+};
+
+/// The text of the row that is to leave, where it is not the one that came.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    hidden: Vec<u8>,
+    is_hidden: bool,
+}
+
+impl Leaving {
+    /// The row without what must not leave.
+    pub(super) fn hide(
+        &mut self,
+        row: &RowRef<'_>,
+        privacy: &mut Privacy,
+    ) -> Result<&[u8], Unhidden> {
+        self.hidden.clear();
+        self.is_hidden = true;
+        privacy.hide(row.json, &mut self.hidden)?;
+        Ok(&self.hidden)
+    }
+
+    /// The text of the row that was to leave last.
+    pub(super) fn text(&self, row: &RowRef<'_>) -> String {
+        match self.is_hidden {
+            true => String::from_utf8_lossy(&self.hidden).into_owned(),
+            false => row.text().into_owned(),
+        }
+    }
+}
+
+/// The name of a row, without what must not leave: it stands in files and reports.
+pub(super) fn named<S: Source>(source: &S, privacy: &mut Option<Privacy>, row: &[u8]) -> RowName {
+    let Some(privacy) = privacy else {
+        return source.name(row);
+    };
+    let mut hidden = Vec::new();
+    match privacy.hide(row, &mut hidden) {
+        Ok(()) => source.name(&hidden),
+        Err(Unhidden) => RowName::default(),
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// A row cannot be hidden: it goes nowhere, and of its text only length and hash are kept.
+    #[cold]
+    pub(super) async fn withhold(
+        &mut self,
+        row: &RowRef<'_>,
+        key_ref: KeyRef,
+        read: &WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        let undelivered = Undelivered {
+            reason: "it has a member that cannot be hidden as `subject` or `addresses` wishes"
+                .to_owned(),
+            copy_sent: false,
+            content: Content::withheld(row.json.len(), row.key),
+        };
+        if self.keep_undelivered(undelivered).await? {
+            self.known.give_up(key_ref, read.draft.id);
+            self.count_for_backfill(read.draft.for_backfill, 0, 1);
+            return self.remember(vec![key_ref]).await;
+        }
+        // There is no room for it, and nothing to try meanwhile: its window stays open until the next
+        // start, which reads it again.
+        let id = self.outflow.next_id();
+        self.known.carry_instead(key_ref, read.draft.id, id);
+        self.pending.carried_by(read.id, id);
+        Ok(())
+    }
+
+    /// Tells the names of members that were left out as nobody knows them.
+    pub(super) fn tell_unknown(&mut self) {
+        let Some(privacy) = &mut self.parts.privacy else {
+            return;
+        };
+        let names = privacy.take_unknown();
+        if !names.is_empty() {
+            self.tell(Event::LeftOut { names: &names });
+        }
+    }
+
+    /// What is kept of bytes that cannot be read as a row.
+    pub(super) fn kept_of(&self, bytes: &[u8], key: rows::RowKey) -> Content {
+        match self.parts.privacy {
+            None => Content::bytes(bytes),
+            Some(_) => Content::withheld(bytes.len(), key),
+        }
+    }
+
+    /// The event of a letter as it may leave now: it may have been kept under other settings.
+    pub(super) fn leaving(&mut self, event: String) -> Result<String, Unhidden> {
+        match &mut self.parts.privacy {
+            None => Ok(event),
+            Some(privacy) => privacy.hidden_again(&event),
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Reads hours once more that were read for the last time, compares them with the proof's ledger, and
+//! delivers what is missing.
+
+mod heal;
+mod order;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use rows::{
+    Message, Page, Window,
+    sums::{Difference, Sums},
+};
+
+use crate::{
+    CheckpointStore, Event, Lane, Sink, Source, Store,
+    coverage::Stage,
+    decide::coverage::windows::without,
+    engine::{Collector, End, orders::OrderUnderWay, persist, privacy::named},
+    event::PageCount,
+    known::{KeyRef, hour},
+    proof::{HourRecord, Notes, Provable, window_of},
+    reader::WindowRead,
+    verify::{Finding, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork},
+};
+
+/// A verification under way.
+#[derive(Debug)]
+pub(super) struct Verification {
+    pub(super) work: OrderUnderWay<VerifyWork>,
+    /// Hours that have no verdict yet.
+    left: BTreeSet<u32>,
+    /// Hours that are being read.
+    audits: BTreeMap<u32, Audit>,
+    /// Hours of which rows are missing, or all are to be sent again: one after the other.
+    healing: BTreeMap<u32, Healing>,
+}
+
+/// An hour that is being read.
+#[derive(Debug)]
+struct Audit {
+    /// The parts of it that are compared, and those of them that are still to be read.
+    parts: Vec<Window>,
+    left: Vec<Window>,
+    /// What was read so far.
+    shown: Sums,
+}
+
+/// An hour of which rows are delivered.
+#[derive(Debug)]
+struct Healing {
+    /// The rows; none for all.
+    wanted: Option<BTreeSet<Message>>,
+    /// What is still to be read for it.
+    left: Vec<Window>,
+    /// The rows that were found.
+    found: BTreeMap<Message, RowName>,
+    /// What is said of the hour in the end.
+    verdict: Verdict,
+}
+
+impl Verification {
+    /// The oldest hour of which rows are being delivered: they are remembered until that is done.
+    pub(super) fn healing_since(&self) -> Option<DateTime<Utc>> {
+        let (hour, _) = self.healing.first_key_value()?;
+        Some(window_of(*hour)?.start())
+    }
+
+    /// Whether what is read for it is delivered.
+    pub(super) fn heals(&self) -> bool {
+        !self.healing.is_empty()
+    }
+
+    fn verdict(&self, hour: u32, at: DateTime<Utc>, finding: Finding) -> Verdict {
+        Verdict {
+            order: self.work.order.id,
+            hour: window_of(hour).map_or(at, |hour| hour.start()),
+            at,
+            finding,
+            reason: None,
+            parts: Vec::new(),
+            accepted: 0,
+            shown: 0,
+            digest: None,
+            missing: Vec::new(),
+            vanished: 0,
+            not_shown: 0,
+            statuses_differ: None,
+            notes: Notes::default(),
+        }
+    }
+}
+
+/// The hours that a window touches.
+fn hours_of(window: Window) -> std::ops::RangeInclusive<u32> {
+    hour(window.start())..=hour(window.end() - chrono::TimeDelta::nanoseconds(1))
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// What is to be read next for a verification, when there is nothing else to do.
+    pub(super) fn next_audit(&mut self) -> Option<(Lane, Window)> {
+        let verification = self.verification.as_ref()?;
+        let schedule = &self.schedule;
+        let mut healing = verification.healing.values();
+        let window = match verification.heals() {
+            true => healing.find_map(|healing| schedule.audit_of(&healing.left)),
+            false => schedule.audit(),
+        };
+        Some((Lane::Verify, self.schedule.occupy(window?)))
+    }
+
+    /// A page of a verification.
+    pub(super) async fn take_for_proof(
+        &mut self,
+        page: &Page<S::Link>,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) -> Result<bool, End> {
+        let Some(verification) = &mut self.verification else {
+            return Ok(false);
+        };
+        verification.work.changed().rows += page.len() as u64;
+        if read.heals {
+            let hour = hour(read.window.start());
+            let Some(healing) = verification.healing.get_mut(&hour) else {
+                return Ok(false);
+            };
+            let Healing { wanted, found, .. } = healing;
+            let (source, privacy) = (&self.parts.source, &mut self.parts.privacy);
+            let window = read.window;
+            let chosen = page.only(|row| {
+                let message = row.key.message();
+                let is_in = row
+                    .received
+                    .is_some_and(|received| window.contains(received));
+                let is_chosen = is_in
+                    && wanted
+                        .as_ref()
+                        .is_none_or(|wanted| wanted.contains(&message));
+                if is_chosen && wanted.is_some() {
+                    found
+                        .entry(message)
+                        .or_insert_with(|| named(source.as_ref(), privacy, row.json));
+                }
+                is_chosen
+            });
+            return Box::pin(self.take_new(&chosen, read)).await;
+        }
+        let excludes = self.parts.excluded.has_rules();
+        let mut excluded = 0;
+        for row in page.rows() {
+            // What is not wanted is not sent, so that it is not missing.
+            if excludes && self.parts.excluded.rule(row.json).is_some() {
+                excluded += 1;
+                continue;
+            }
+            if let Some(received) = row.received
+                && read.window.contains(received)
+            {
+                read.shown.push(KeyRef {
+                    hour: hour(received),
+                    key: row.key,
+                });
+            }
+        }
+        read.pages += 1;
+        if !read.is_completing() {
+            read.rows += page.len() as u64;
+        }
+        let count = PageCount {
+            known: page.len() - excluded,
+            excluded,
+            ..PageCount::default()
+        };
+        self.tell(Event::PageRead {
+            lane: read.lane,
+            count,
+        });
+        Ok(false)
+    }
+
+    /// A window of a verification was read to its end. Whether nothing of it is on its way.
+    pub(super) async fn audited(
+        &mut self,
+        read: &mut WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        self.pending.abandon(read.id);
+        let window = read.window;
+        self.schedule.audited(window);
+        let mut shown = std::mem::take(&mut read.shown);
+        // A service may show a row on two pages; the later status counts.
+        shown.sort_by_key(|row| (row.hour, row.key.message()));
+        let mut later = shown.into_iter().rev().peekable();
+        let mut last = Vec::with_capacity(later.len());
+        while let Some(row) = later.next() {
+            last.push(row);
+            let is_same =
+                |other: &KeyRef| other.hour == row.hour && other.key.same_message(row.key);
+            while later.next_if(is_same).is_some() {}
+        }
+        last.reverse();
+        let mut rows = last.as_slice();
+        for hour in hours_of(window) {
+            let (of_hour, rest) = rows.split_at(rows.partition_point(|row| row.hour <= hour));
+            rows = rest;
+            let sums = Sums::of(of_hour.iter().map(|row| row.key), &[]);
+            if let Some(audit) = self.audit_of_hour(hour).await? {
+                audit.shown.merge(&sums);
+                audit.left = without(&audit.left, [window]);
+                if audit.left.is_empty() {
+                    self.compare(hour).await?;
+                }
+            }
+        }
+        self.settle_verification().await
+    }
+
+    /// The hour that is being read; none when that is not asked for any more.
+    async fn audit_of_hour(&mut self, hour: u32) -> Result<Option<&mut Audit>, End> {
+        let is_known = |one: &Verification| one.audits.contains_key(&hour);
+        if !self.verification.as_ref().is_some_and(is_known) {
+            let Provable::Yes(record) = self.provable(hour).await? else {
+                return Ok(None);
+            };
+            let parts = record.parts;
+            if let Some(verification) = &mut self.verification
+                && verification.left.contains(&hour)
+            {
+                let audit = Audit {
+                    left: parts.clone(),
+                    parts,
+                    shown: Sums::default(),
+                };
+                verification.audits.insert(hour, audit);
+            }
+        }
+        let verification = self.verification.as_mut();
+        Ok(verification.and_then(|one| one.audits.get_mut(&hour)))
+    }
+
+    /// What there is of an hour.
+    async fn provable(&mut self, hour: u32) -> Result<Provable, End> {
+        let timeline = self.schedule.coverage().intervals();
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        loop {
+            let proof = &mut self.ledger.proof;
+            match proof.of_hour(store.as_ref(), hour, &timeline).await {
+                Ok(found) => return Ok(found),
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// All of an hour was read: says whether it is what was accepted.
+    async fn compare(&mut self, hour: u32) -> Result<(), End> {
+        if self.ledger.proof.has_news() {
+            // What was accepted meanwhile counts.
+            self.persist().await?;
+        }
+        let found = self.provable(hour).await?;
+        let now = self.time().now;
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        let Some(Audit { parts, shown, .. }) = verification.audits.remove(&hour) else {
+            return Ok(());
+        };
+        let record = match found {
+            Provable::Yes(record) if record.parts == parts => record,
+            Provable::No(reason) => return self.cannot_prove(hour, reason).await,
+            Provable::Yes(_) | Provable::Open => {
+                let verdict = verification.verdict(hour, now, Finding::Open);
+                return self.judge(hour, verdict).await;
+            }
+        };
+        let HourRecord { sums, notes, .. } = *record;
+        let mut verdict = Verdict {
+            parts,
+            accepted: sums.rows(),
+            shown: shown.rows(),
+            digest: Some(sums.digest()),
+            notes,
+            ..verification.verdict(hour, now, Finding::Proven)
+        };
+        let Difference::Of { first, second } = sums.difference(&shown) else {
+            verdict.finding = Finding::Many;
+            return self.judge(hour, verdict).await;
+        };
+        verdict.not_shown = first.len() as u64;
+        if sums.has_messages_of(&shown) {
+            verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));
+        }
+        if second.is_empty() {
+            return self.judge(hour, verdict).await;
+        }
+        verdict.finding = Finding::Delivered;
+        let healing = Healing {
+            wanted: Some(second.into_iter().collect()),
+            left: verdict.parts.clone(),
+            found: BTreeMap::new(),
+            verdict,
+        };
+        verification.healing.insert(hour, healing);
+        // What the journal still has of it, the ledger does not know: it is sent.
+        self.known.forget_hour(hour);
+        Ok(())
+    }
+
+    async fn cannot_prove(&mut self, hour: u32, reason: String) -> Result<(), End> {
+        let now = self.time().now;
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        let verdict = Verdict {
+            reason: Some(reason),
+            ..verification.verdict(hour, now, Finding::Unprovable)
+        };
+        self.judge(hour, verdict).await
+    }
+
+    /// An hour has its verdict.
+    async fn judge(&mut self, hour: u32, verdict: Verdict) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = verdict.save(store.as_ref()).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        if verdict.finding != Finding::Open {
+            self.tell(Event::Verified { verdict: &verdict });
+        }
+        if let Some(verification) = &mut self.verification {
+            verification.left.remove(&hour);
+            verification.work.changed().judged += 1;
+        }
+        Ok(())
+    }
+
+    /// The source does not keep any more what a window asks for.
+    pub(super) async fn audit_refused(&mut self, window: Window) -> Result<(), End> {
+        self.schedule.audited(window);
+        for hour in hours_of(window) {
+            let Some(verification) = &mut self.verification else {
+                break;
+            };
+            verification.audits.remove(&hour);
+            verification.healing.remove(&hour);
+            if verification.left.contains(&hour) {
+                let reason = "the service refuses it as older than what it keeps".to_owned();
+                self.cannot_prove(hour, reason).await?;
+            }
+        }
+        self.settle_verification().await
+    }
+}

@@ -1,0 +1,221 @@
+//! The order of a verification, from its beginning to its end.
+
+use crate::{engine::orders::is_over, order::OrderPhase};
+
+use super::*;
+
+/// No order is about more hours: as many as any service keeps.
+const MOST_HOURS: u32 = 100 * 24;
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// There is an order to verify a range: a new one, one under way, or one that has ended.
+    pub(in crate::engine) async fn verification_found(
+        &mut self,
+        order: VerifyOrder,
+        known: Option<VerifyProgress>,
+    ) -> Result<(), End> {
+        if is_over(&mut self.orders.ended_verification, &order, known.as_ref()) {
+            return Ok(());
+        }
+        let known = known.filter(|known| known.id == order.id);
+        let under_way = self.verification.as_ref().map(|one| one.work.order.id);
+        if under_way.is_some_and(|id| id != order.id) {
+            // A person's own order goes before what is done every day.
+            return self.break_off_night().await;
+        }
+        if order.cancelled {
+            return self.cancel_verification(order, known).await;
+        }
+        let under_way = self.verification.as_ref().map(|one| one.work.order.id);
+        match under_way == Some(order.id) {
+            true => Ok(()),
+            false => self.begin_verification(order, known).await,
+        }
+    }
+
+    /// Begins, or goes on with what has no verdict yet.
+    pub(in crate::engine) async fn begin_verification(
+        &mut self,
+        order: VerifyOrder,
+        known: Option<VerifyProgress>,
+    ) -> Result<(), End> {
+        let now = self.time().now;
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        let resumed = known.is_some();
+        let judged = loop {
+            let verdicts = async {
+                if !resumed {
+                    store.delete(crate::verify::VERDICTS_FILE).await?;
+                }
+                Verdict::of_order(store.as_ref(), order.id).await
+            };
+            match verdicts.await {
+                Ok(verdicts) => break verdicts,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
+        };
+        let last = *hours_of(order.range).end();
+        let first = hour(order.range.start()).max(last.saturating_sub(MOST_HOURS));
+        let begins = || VerifyProgress::new(order.id, VerifyCounts::default(), now);
+        let mut progress = known.unwrap_or_else(begins);
+        progress.after = progress.after.or(self.orders.ended_verification);
+        let counts = &mut progress.counts;
+        let mut left: BTreeSet<u32> = (first..=last).collect();
+        counts.hours = left.len() as u64;
+        for verdict in &judged {
+            left.remove(&hour(verdict.hour));
+        }
+        counts.judged = counts.hours - left.len() as u64;
+        self.tell(Event::VerificationBegun {
+            range: order.range,
+            resumed,
+        });
+        let hours: Vec<u32> = left.iter().copied().collect();
+        let mut work = OrderUnderWay::new(order, progress);
+        work.hurry();
+        self.verification = Some(Verification {
+            work,
+            left,
+            audits: BTreeMap::new(),
+            healing: BTreeMap::new(),
+        });
+        // Rows that were added to their hours count.
+        self.persist().await?;
+        let mut windows = Vec::new();
+        for hour in hours {
+            windows.extend(self.place_hour(hour).await?);
+        }
+        self.schedule.set_audits(windows);
+        self.settle_verification().await
+    }
+
+    /// What of an hour is to be read. An hour of which nothing can be proven has its verdict at once.
+    async fn place_hour(&mut self, hour: u32) -> Result<Vec<Window>, End> {
+        let is_resend = self
+            .verification
+            .as_ref()
+            .is_some_and(|one| one.work.order.work.resend);
+        match self.provable(hour).await? {
+            _ if is_resend => {
+                self.place_again(hour).await?;
+                Ok(Vec::new())
+            }
+            Provable::Yes(record) => Ok(record.parts),
+            Provable::No(reason) => {
+                self.cannot_prove(hour, reason).await?;
+                Ok(Vec::new())
+            }
+            Provable::Open => {
+                let now = self.time().now;
+                if let Some(verification) = &self.verification {
+                    let verdict = verification.verdict(hour, now, Finding::Open);
+                    self.judge(hour, verdict).await?;
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// All rows of an hour are to be sent again, and make its new record.
+    async fn place_again(&mut self, hour: u32) -> Result<(), End> {
+        let now = self.time().now;
+        let timeline = self.schedule.coverage().intervals();
+        let stages = |wanted: Stage| {
+            let parts = timeline.iter().filter(move |(_, stage)| *stage == wanted);
+            parts.filter_map(|(part, _)| part.intersection(window_of(hour)?))
+        };
+        let is_open = stages(Stage::Settling)
+            .chain(stages(Stage::Missing))
+            .count()
+            > 0;
+        let parts: Vec<Window> = stages(Stage::Final).collect();
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        if is_open || parts.is_empty() {
+            let mut verdict = verification.verdict(hour, now, Finding::Open);
+            if !is_open {
+                verdict.finding = Finding::Unprovable;
+                verdict.reason = Some("this module has not collected it".to_owned());
+            }
+            return self.judge(hour, verdict).await;
+        }
+        let verdict = verification.verdict(hour, now, Finding::Resent);
+        let healing = Healing {
+            wanted: None,
+            left: parts,
+            found: BTreeMap::new(),
+            verdict,
+        };
+        verification.healing.insert(hour, healing);
+        self.known.forget_hour(hour);
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = self.ledger.proof.take_away(store.as_ref(), hour).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        Ok(())
+    }
+
+    /// The person has thought better of it. An hour whose rows are being delivered is done first.
+    async fn cancel_verification(
+        &mut self,
+        order: VerifyOrder,
+        known: Option<VerifyProgress>,
+    ) -> Result<(), End> {
+        let now = self.time().now;
+        if self.verification.is_none() {
+            let begins = || VerifyProgress::new(order.id, VerifyCounts::default(), now);
+            let mut progress = known.unwrap_or_else(begins);
+            progress.phase = OrderPhase::Cancelled;
+            self.orders.ended_verification = Some(order.id);
+            return self.save(&progress).await;
+        }
+        self.give_up_verification().await
+    }
+
+    /// Nothing more of it is begun, and it ends when no hour's rows are being delivered.
+    pub(in crate::engine) async fn give_up_verification(&mut self) -> Result<(), End> {
+        if let Some(verification) = &mut self.verification {
+            verification.work.order.cancelled = true;
+        }
+        self.schedule.set_audits(Vec::new());
+        self.settle_verification().await
+    }
+
+    /// Ends the verification when all hours have a verdict.
+    pub(super) async fn settle_verification(&mut self) -> Result<(), End> {
+        let Some(verification) = &self.verification else {
+            return Ok(());
+        };
+        let is_cancelled = verification.work.order.cancelled && verification.healing.is_empty();
+        if !verification.left.is_empty() && !is_cancelled {
+            return Ok(());
+        }
+        self.schedule.set_audits(Vec::new());
+        self.persist_changes().await?;
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        verification.work.progress.phase = match verification.left.is_empty() {
+            true => OrderPhase::Done,
+            false => OrderPhase::Cancelled,
+        };
+        verification.work.is_in(None);
+        verification.work.hurry();
+        self.tell_progress().await?;
+        if let Some(Verification { work, .. }) = self.verification.take() {
+            self.orders.ended_verification = Some(work.order.id);
+            self.tell(Event::VerificationEnded {
+                range: work.order.range,
+                progress: &work.progress,
+            });
+            Box::pin(self.night_ended(&work.order, &work.progress)).await?;
+        }
+        match self.schedule.is_collecting() {
+            true => Ok(()),
+            false => Err(End::Stopped),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a start finds before it reads what was delivered.
+
+use std::io;
+
+use rows::RowKeyer;
+
+use super::{
+    FOLDER, Inventory, Journal, Remembered, SEED, delete_all, is_damage, is_version_1, segment,
+    segment_number,
+};
+use crate::{Store, proof::Proof};
+
+/// The files of a journal, found and not read yet.
+///
+/// Its keys can be made already. To read millions of rows takes a while, in which the source can be
+/// asked for the first time.
+#[derive(Debug)]
+pub struct JournalFiles {
+    seed: [u8; 16],
+    seed_taken_back: bool,
+    segments: Vec<(u64, String)>,
+    expected: Inventory,
+    proof: Proof,
+    damage: Vec<String>,
+}
+
+impl JournalFiles {
+    /// Finds what `store` remembers, which is no less than `expected`; `fresh_seed` is used when it
+    /// remembers nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written. Damage is no error.
+    pub async fn find(
+        store: &impl Store,
+        fresh_seed: [u8; 16],
+        expected: &Inventory,
+    ) -> io::Result<Self> {
+        let mut damage = Vec::new();
+        let mut proof = Proof::open(store).await?;
+        let files = store.list(FOLDER).await?;
+        let (earlier, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|name| is_version_1(name));
+        if delete_all(store, earlier.into_iter()).await? {
+            damage.push(format!(
+                "{FOLDER} holds rows that an earlier version delivered, which are forgotten"
+            ));
+        }
+        let mut segments: Vec<_> = files
+            .into_iter()
+            .filter_map(|name| Some((segment_number(&name)?, name)))
+            .collect();
+        let seed = match store.read(SEED).await {
+            Ok(Some(text)) => segment::parse_seed(&text),
+            Ok(None) => None,
+            Err(error) if is_damage(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let mut expected = expected.clone();
+        let mut seed_taken_back = false;
+        let seed = match seed {
+            Some(seed) => Some(seed),
+            None => {
+                let kept = proof.kept_seed(store).await?;
+                if let Some(kept) = kept {
+                    store.write(SEED, segment::seed(kept)).await?;
+                    seed_taken_back = true;
+                }
+                kept
+            }
+        };
+        if seed.is_none() {
+            // Keys made with another seed say nothing.
+            let any = delete_all(store, segments.drain(..).map(|(_, name)| name)).await?;
+            if any || !expected.is_empty() {
+                damage.push(format!(
+                    "{SEED}: missing or damaged, all known rows are forgotten"
+                ));
+            }
+            store.write(SEED, segment::seed(fresh_seed)).await?;
+            expected.clear();
+        }
+        let seed = seed.unwrap_or(fresh_seed);
+        proof.set_seed(seed);
+        Ok(Self {
+            seed,
+            seed_taken_back,
+            segments,
+            expected,
+            proof,
+            damage,
+        })
+    }
+
+    /// Makes keys that agree with the remembered ones.
+    pub fn keyer(&self) -> RowKeyer {
+        RowKeyer::new(self.seed)
+    }
+
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written. Damage is no error.
+    pub async fn read(self, store: &impl Store) -> io::Result<Remembered> {
+        let keyer = self.keyer();
+        let Self {
+            seed_taken_back,
+            segments,
+            expected,
+            mut proof,
+            mut damage,
+            ..
+        } = self;
+        let loading = Journal::load(store, segments, &expected, &mut damage, &mut proof);
+        let (known, journal) = loading.await?;
+        Ok(Remembered {
+            known,
+            journal,
+            proof,
+            keyer,
+            seed_taken_back,
+            damage,
+        })
+    }
+}

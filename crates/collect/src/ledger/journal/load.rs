@@ -1,0 +1,88 @@
+//! What a start finds of the journal.
+
+use std::{collections::BTreeMap, io};
+
+use rows::RowKey;
+
+use super::{Inventory, Journal, Segment, is_damage, segment, segment_name};
+use crate::{
+    Store,
+    known::KnownRows,
+    proof::{Proof, Replayed},
+};
+
+impl Journal {
+    /// Reads all segments, cuts off what is damaged, and has the proof count what it lacks.
+    pub(super) async fn load(
+        store: &impl Store,
+        segments: Vec<(u64, String)>,
+        expected: &Inventory,
+        damage: &mut Vec<String>,
+        proof: &mut Proof,
+    ) -> io::Result<(KnownRows, Self)> {
+        let taken = segments.iter().map(|(number, _)| *number);
+        let last = taken.chain(expected.keys().copied()).max();
+        let mut journal = Self {
+            next: last.map_or(0, |last| last + 1),
+            ..Self::default()
+        };
+        let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
+        // Where they are in the journal: the segment, how many rows of it come before them, how many.
+        let mut places = BTreeMap::<u32, Vec<(u64, u64, usize)>>::new();
+        for (number, name) in segments {
+            let text = match store.read(&name).await {
+                Ok(text) => text.unwrap_or_default(),
+                Err(error) if is_damage(&error) => {
+                    damage.push(format!("{name} is left alone: {error}"));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let mut found = Segment::default();
+            let damaged = segment::replay(&text, |hour, keys| {
+                found.newest = found.newest.max(hour);
+                let place = (number, found.rows, keys.len());
+                places.entry(hour).or_default().push(place);
+                found.rows += keys.len() as u64;
+                let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
+                hours.entry(hour).or_default().extend(keys);
+            });
+            if damaged > 0 {
+                let all = text.len();
+                damage.push(format!(
+                    "{name}: the last {damaged} of {all} bytes are damaged"
+                ));
+                // So that it is said once.
+                store.write(&name, text.slice(..all - damaged)).await?;
+            }
+            journal.segments.insert(number, found);
+            // What is found may be there because the machine went on after a kill.
+            store.sync(&name).await?;
+        }
+        for (number, rows) in expected {
+            let found = journal.segments.get(number).map_or(0, |found| found.rows);
+            if found < *rows {
+                let lost = rows - found;
+                let name = segment_name(*number);
+                damage.push(format!(
+                    "{name} has {found} of {rows} rows: {lost} may be sent twice"
+                ));
+            }
+        }
+        for (hour, places) in places {
+            let mut rest = hours.get(&hour).map(Vec::as_slice).unwrap_or_default();
+            let rows = places.into_iter().map(|(segment, before, count)| {
+                let (keys, others) = rest.split_at_checked(count).unwrap_or_default();
+                rest = others;
+                Replayed {
+                    segment,
+                    before,
+                    keys,
+                }
+            });
+            let rows: Vec<_> = rows.collect();
+            proof.replay(store, hour, &rows).await?;
+        }
+        Ok((KnownRows::delivered(hours), journal))
+    }
+}

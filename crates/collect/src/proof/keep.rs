@@ -1,0 +1,154 @@
+//! Makes the records safe, and takes away what nobody needs any more.
+
+use std::{collections::BTreeSet, io, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::sums::Sums;
+
+use super::{
+    DAY, Kept, NOTES_FILE, Proof, VERSION,
+    day::{CountedIn, Day},
+    name_of, several,
+};
+use crate::{Store, known::hour};
+
+/// Notes are kept at most this often: a kill costs what was noticed since.
+const KEEPING_NOTES: TimeDelta = TimeDelta::minutes(1);
+
+/// Days are kept for so much longer than the source keeps rows.
+const SPARE_DAYS: u32 = 2;
+
+impl Proof {
+    /// Makes the records safe. All that was journaled is synced, and counted in up to `position`.
+    ///
+    /// # Errors
+    /// When the store fails: the rest is tried again by the next call.
+    pub(crate) async fn keep(
+        &mut self,
+        store: &impl Store,
+        position: &CountedIn,
+        now: DateTime<Utc>,
+        retention: TimeDelta,
+    ) -> io::Result<()> {
+        // Before the timeline says that they are done.
+        let at_once = self.is_reopened || !self.folded.is_empty();
+        let hours = self.folded.keys().chain(self.additions.keys());
+        let days: BTreeSet<u32> = hours.map(|hour| hour / DAY).collect();
+        for day in days {
+            let mut content = match self.day(store, day).await? {
+                Some(found) => Arc::unwrap_or_clone(found),
+                None => {
+                    let mut new = Day::new(self.seed);
+                    // There was one that cannot be read.
+                    new.head.is_damaged = self.days.contains_key(&day);
+                    new
+                }
+            };
+            if content.head.seed != self.seed {
+                // Sums of other keys say nothing.
+                content = Day::new(self.seed);
+                content.head.is_damaged = true;
+            }
+            let hours = day * DAY..(day + 1) * DAY;
+            for (hour, folded) in self.folded.range(hours.clone()) {
+                match content.hours.get_mut(hour) {
+                    Some(record) => record.has_read(&folded.parts, folded.notes),
+                    None => _ = content.hours.insert(*hour, folded.clone()),
+                }
+            }
+            for (hour, keys) in self.additions.range(hours.clone()) {
+                if let Some(record) = content.hours.get_mut(hour) {
+                    let changed = several(keys.iter().copied());
+                    record.sums.merge(&Sums::of(keys.iter().copied(), &changed));
+                }
+            }
+            content.head.position = position.clone();
+            store.write(&name_of(day), content.to_bytes()).await?;
+            self.put(day, Arc::new(content));
+            self.folded.retain(|hour, _| !hours.contains(hour));
+            self.additions.retain(|hour, _| !hours.contains(hour));
+        }
+        self.keep_notes(store, now, at_once).await?;
+        self.forget(store, now, retention).await
+    }
+
+    /// Whether rows came that are not in the records yet.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.folded.is_empty() || !self.additions.is_empty()
+    }
+
+    /// Makes the notes safe that have changed, now and then, and which hours were folded, at once.
+    async fn keep_notes(
+        &mut self,
+        store: &impl Store,
+        now: DateTime<Utc>,
+        at_once: bool,
+    ) -> io::Result<()> {
+        let rested = self
+            .notes_kept
+            .is_none_or(|kept| (now - kept).abs() >= KEEPING_NOTES);
+        self.notes_changed |= at_once;
+        if !self.notes_changed || !(rested || at_once) {
+            return Ok(());
+        }
+        self.write_notes(store).await?;
+        self.notes_kept = Some(now);
+        Ok(())
+    }
+
+    /// Makes the notes safe that have changed.
+    pub(crate) async fn write_notes(&mut self, store: &impl Store) -> io::Result<()> {
+        if !self.notes_changed {
+            return Ok(());
+        }
+        let kept = Kept {
+            version: VERSION,
+            until: self.once.unwrap_or_default(),
+            reopened: self.reopened.clone(),
+            hours: self.notes.clone(),
+        };
+        let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
+        store.write(NOTES_FILE, text.into()).await?;
+        self.notes_changed = false;
+        self.is_reopened = false;
+        Ok(())
+    }
+
+    /// Deletes days of which the source keeps no rows.
+    async fn forget(
+        &mut self,
+        store: &impl Store,
+        now: DateTime<Utc>,
+        retention: TimeDelta,
+    ) -> io::Result<()> {
+        let first = (hour(now - retention) / DAY).saturating_sub(SPARE_DAYS);
+        while let Some((day, _)) = self.days.first_key_value().filter(|(day, _)| **day < first) {
+            let day = *day;
+            store.delete(&name_of(day)).await?;
+            self.days.remove(&day);
+        }
+        Ok(())
+    }
+
+    /// The record of an hour is taken away: all of its rows are to be sent once more, and make another.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn take_away(&mut self, store: &impl Store, hour: u32) -> io::Result<()> {
+        self.folded.remove(&hour);
+        self.additions.remove(&hour);
+        self.reopened.insert(hour);
+        self.is_reopened = true;
+        self.until = self.until.map(|until| until.min(hour));
+        let day = hour / DAY;
+        let Some(found) = self.day(store, day).await? else {
+            return Ok(());
+        };
+        let mut content = Arc::unwrap_or_clone(found);
+        if content.hours.remove(&hour).is_some() {
+            store.write(&name_of(day), content.to_bytes()).await?;
+            self.put(day, Arc::new(content));
+        }
+        Ok(())
+    }
+}

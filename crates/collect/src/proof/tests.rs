@@ -1,0 +1,391 @@
+use std::{collections::BTreeMap, sync::Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proptest::prelude::*;
+use rows::RowKeyer;
+
+use super::{day::CountedIn, *};
+use crate::known::{BatchId, KnownRows};
+
+/// An hour of 2026, and the first one of its day.
+const HOUR: u32 = 494_000 / DAY * DAY;
+
+const RETENTION: TimeDelta = TimeDelta::days(30);
+
+fn at(hour: u32) -> DateTime<Utc> {
+    window_of(hour).unwrap().start()
+}
+
+fn key(row: u32) -> RowKey {
+    RowKeyer::new([3; 16]).key(&[row.to_string()], "")
+}
+
+#[derive(Debug, Default)]
+struct Files(Mutex<BTreeMap<String, Bytes>>);
+
+impl Files {
+    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut files = self.0.lock().unwrap();
+        let mut text = files.get(name).unwrap().to_vec();
+        change(&mut text);
+        files.insert(name.to_owned(), text.into());
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Store for Files {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.0.lock().unwrap().insert(name.to_owned(), content);
+        Ok(())
+    }
+    async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    async fn sync(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.0.lock().unwrap().remove(name);
+        Ok(())
+    }
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let names = self.names().into_iter();
+        Ok(names.filter(|name| name.starts_with(prefix)).collect())
+    }
+}
+
+/// A collection of whole hours that have one row each, apart from the hours without.
+struct Collection {
+    files: Files,
+    proof: Proof,
+    coverage: Coverage,
+    known: KnownRows,
+}
+
+impl Collection {
+    async fn new() -> Self {
+        let mut collection = Self {
+            files: Files::default(),
+            proof: Proof::default(),
+            coverage: Coverage::new(at(HOUR)),
+            known: KnownRows::default(),
+        };
+        collection.starts().await;
+        collection
+    }
+
+    async fn starts(&mut self) {
+        self.proof = Proof::open(&self.files).await.unwrap();
+        self.proof.set_seed([3; 16]);
+        self.proof.begin(&self.coverage, self.coverage.floor());
+    }
+
+    fn delivers(&mut self, hour: u32, row: u32) {
+        let received = at(hour) + TimeDelta::minutes(row.into());
+        self.known
+            .admit(key(row), Some(received), received, BatchId(1));
+        self.known.arrived(BatchId(1));
+    }
+
+    /// Everything before the hour was read for the last time.
+    fn finishes(&mut self, hour: u32) {
+        let window = Window::new(self.coverage.edge(), at(hour)).unwrap();
+        self.coverage.read(window, at(hour), 1);
+        self.coverage.settle(TimeDelta::zero(), at(hour));
+        let forgotten = self.known.forget_before(at(hour));
+        self.proof.fold(&self.coverage, at(hour), forgotten);
+    }
+
+    async fn keeps(&mut self, now: u32) {
+        let position = CountedIn::default();
+        let kept = self.proof.keep(&self.files, &position, at(now), RETENTION);
+        kept.await.unwrap();
+    }
+
+    async fn finds(&mut self, hour: u32) -> Provable {
+        let timeline = self.coverage.intervals();
+        let found = self.proof.of_hour(&self.files, hour, &timeline);
+        found.await.unwrap()
+    }
+
+    async fn rows(&mut self, hour: u32) -> u64 {
+        match self.finds(hour).await {
+            Provable::Yes(record) => record.sums.rows(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn why(found: Provable) -> String {
+    match found {
+        Provable::No(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn hours_are_found_again_after_a_start_also_those_without_rows() {
+    let mut one = Collection::new().await;
+    one.delivers(HOUR + 1, 7);
+    one.delivers(HOUR + 30, 8);
+    assert_eq!(one.finds(HOUR).await, Provable::Open);
+    one.finishes(HOUR + 40);
+    one.keeps(HOUR + 40).await;
+    one.starts().await;
+    let mut rows = Vec::new();
+    for hour in HOUR..HOUR + 40 {
+        rows.push(one.rows(hour).await);
+    }
+    let expected = (0..40).map(|hour| u64::from([1, 30].contains(&hour)));
+    assert_eq!(rows, expected.collect::<Vec<_>>());
+    assert_eq!(one.finds(HOUR + 40).await, Provable::Open);
+    let never = why(one.finds(HOUR - 1).await);
+    assert_eq!(never, "this module has not collected it");
+}
+
+#[tokio::test]
+async fn a_row_that_comes_after_its_hour_was_done_is_added() {
+    let mut one = Collection::new().await;
+    one.delivers(HOUR, 7);
+    one.finishes(HOUR + 2);
+    for (row, start) in [(8, false), (9, true)] {
+        if start {
+            one.starts().await;
+        }
+        let late = [KeyRef {
+            hour: HOUR,
+            key: key(row),
+        }];
+        let found = one.proof.among(&one.files, &late).await.unwrap();
+        one.proof.add(found);
+        one.keeps(HOUR + 2).await;
+    }
+    assert_eq!(one.rows(HOUR).await, 3);
+    let newest = [KeyRef {
+        hour: HOUR + 2,
+        key: key(1),
+    }];
+    assert_eq!(one.proof.among(&one.files, &newest).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_start_counts_what_the_journal_has_beyond() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 2);
+    one.proof
+        .keep(
+            &one.files,
+            &CountedIn {
+                next: 9,
+                open: [(8, 3), (7, 1)].into(),
+            },
+            at(HOUR + 2),
+            RETENTION,
+        )
+        .await
+        .unwrap();
+    one.starts().await;
+    let keys: Vec<RowKey> = (0..9).map(key).collect();
+    let part = |segment, before, rows: std::ops::Range<usize>| Replayed {
+        segment,
+        before,
+        keys: &keys[rows],
+    };
+    // Counted: all of an earlier segment, and of the open ones what was there. What was written again
+    // as nobody knew whether the disk had it is one row.
+    let rows = [part(6, 0, 0..3), part(8, 2, 3..5), part(9, 0, 4..6)];
+    one.proof.replay(&one.files, HOUR, &rows).await.unwrap();
+    one.keeps(HOUR + 2).await;
+    assert_eq!(one.rows(HOUR).await, 2);
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_said_and_not_guessed_at() {
+    let mut one = Collection::new().await;
+    one.delivers(HOUR + 1, 7);
+    one.finishes(HOUR + 30);
+    one.keeps(HOUR + 30).await;
+    let names = one.files.names();
+    let (first, second) = (names[0].clone(), names[1].clone());
+    assert!(
+        first.starts_with("proof/20") && first.ends_with(".v1"),
+        "{names:?}"
+    );
+    // The record of one hour.
+    one.files.change(&first, |text| {
+        let line = text.iter().position(|byte| *byte == b'\n').unwrap();
+        text[line + 20] ^= 1;
+    });
+    one.starts().await;
+    assert_eq!(
+        why(one.finds(HOUR).await),
+        format!("{first} is damaged where it was")
+    );
+    assert_eq!(one.rows(HOUR + 1).await, 1);
+    // The known rows of a journal that is still there do not make a record of it.
+    one.delivers(HOUR, 8);
+    one.finishes(HOUR + 31);
+    one.keeps(HOUR + 31).await;
+    assert!(why(one.finds(HOUR).await).contains("damaged"));
+    // The file.
+    one.files.change(&second, |text| text.truncate(3));
+    one.starts().await;
+    assert_eq!(
+        why(one.finds(HOUR + 25).await),
+        format!("{second} is damaged")
+    );
+    one.finishes(HOUR + 32);
+    one.keeps(HOUR + 32).await;
+    assert!(why(one.finds(HOUR + 25).await).contains("damaged where it was"));
+    assert_eq!(
+        one.rows(HOUR + 31).await,
+        0,
+        "what comes later has a record"
+    );
+    // No file.
+    one.files.delete(&first).await.unwrap();
+    one.starts().await;
+    assert!(why(one.finds(HOUR + 3).await).contains("has no record in"));
+    // Other keys.
+    one.proof.set_seed([4; 16]);
+    let reason = why(one.finds(HOUR + 31).await);
+    assert!(
+        reason.ends_with("was made with keys that are lost"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn the_seed_is_found_in_the_newest_day_that_can_be_read() {
+    let mut one = Collection::new().await;
+    assert_eq!(one.proof.kept_seed(&one.files).await.unwrap(), None);
+    one.finishes(HOUR + 30);
+    one.keeps(HOUR + 30).await;
+    let newest = one.files.names().last().unwrap().clone();
+    one.files.change(&newest, Vec::clear);
+    one.starts().await;
+    assert_eq!(
+        one.proof.kept_seed(&one.files).await.unwrap(),
+        Some([3; 16])
+    );
+}
+
+#[tokio::test]
+async fn days_that_the_source_has_forgotten_are_deleted_and_few_are_in_memory() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 24 * 60);
+    one.keeps(HOUR + 24 * 60).await;
+    let days = one.files.names().len() - 1; // and the notes
+    assert!((30..=33).contains(&days), "{days}");
+    assert_eq!(one.proof.days.values().flatten().count(), AT_HAND);
+    assert_eq!(one.rows(HOUR + 24 * 35).await, 0);
+    assert_eq!(one.proof.days.values().flatten().count(), AT_HAND);
+}
+
+#[tokio::test]
+async fn notes_survive_a_stop_and_go_into_the_record() {
+    let mut one = Collection::new().await;
+    one.proof.note(HOUR, |notes| notes.late += 2);
+    one.proof
+        .read(Window::new(at(HOUR), at(HOUR + 1)).unwrap(), at(HOUR + 3));
+    one.proof.write_notes(&one.files).await.unwrap();
+    one.starts().await;
+    one.proof
+        .read(Window::new(at(HOUR), at(HOUR + 2)).unwrap(), at(HOUR + 4));
+    one.finishes(HOUR + 1);
+    one.keeps(HOUR + 4).await;
+    let Provable::Yes(record) = one.finds(HOUR).await else {
+        panic!("a record");
+    };
+    let expected = Notes {
+        late: 2,
+        first_read: Some(at(HOUR + 3)),
+        last_read: Some(at(HOUR + 4)),
+        ..Notes::default()
+    };
+    assert_eq!(record.notes, expected);
+}
+
+#[tokio::test]
+async fn an_hour_whose_record_is_taken_away_gets_another() {
+    let mut one = Collection::new().await;
+    one.delivers(HOUR + 3, 7);
+    one.finishes(HOUR + 5);
+    one.keeps(HOUR + 5).await;
+    one.proof.take_away(&one.files, HOUR + 3).await.unwrap();
+    let asked = Window::new(at(HOUR + 3), at(HOUR + 4)).unwrap();
+    one.coverage.backfill(asked, true);
+    one.proof.reopen(&one.coverage, one.coverage.floor());
+    for row in 7..9 {
+        one.delivers(HOUR + 3, row);
+    }
+    one.coverage.read(asked, at(HOUR + 5), 2);
+    one.coverage.settle(TimeDelta::zero(), at(HOUR + 5));
+    let forgotten = one.known.forget_before(at(HOUR + 5));
+    one.proof.fold(&one.coverage, at(HOUR + 5), forgotten);
+    one.keeps(HOUR + 5).await;
+    assert_eq!((one.rows(HOUR + 3).await, one.rows(HOUR + 2).await), (2, 0));
+}
+
+#[tokio::test]
+async fn an_hour_that_is_asked_for_before_an_earlier_one_is_folded_gets_a_record() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    for hour in [HOUR - 4, HOUR - 2] {
+        let asked = Window::new(at(hour), at(hour + 1)).unwrap();
+        one.coverage.backfill(asked, true);
+        one.proof.reopen(&one.coverage, one.coverage.floor());
+        one.delivers(hour, 7);
+        one.coverage.read(asked, at(HOUR + 2), 1);
+        one.coverage.settle(TimeDelta::zero(), at(HOUR + 2));
+    }
+    let forgotten = one.known.forget_before(at(HOUR + 2));
+    one.proof.fold(&one.coverage, at(HOUR + 2), forgotten);
+    one.keeps(HOUR + 2).await;
+    assert_eq!((one.rows(HOUR - 4).await, one.rows(HOUR - 2).await), (1, 1));
+}
+
+#[tokio::test]
+async fn what_was_done_and_not_folded_at_a_stop_is_folded_after_the_start() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    one.delivers(HOUR + 2, 7);
+    // A collection begins later than a backfill has ended: that is done, too, at once.
+    one.coverage.reach(at(HOUR + 4));
+    let window = Window::new(at(HOUR + 2), at(HOUR + 4)).unwrap();
+    one.coverage.read(window, at(HOUR + 4), 1);
+    one.coverage.settle(TimeDelta::zero(), at(HOUR + 4));
+    one.starts().await;
+    one.delivers(HOUR + 4, 8);
+    one.finishes(HOUR + 5);
+    one.keeps(HOUR + 5).await;
+    assert_eq!((one.rows(HOUR + 2).await, one.rows(HOUR + 4).await), (1, 1));
+}
+
+proptest! {
+    #[test]
+    fn rows_with_several_statuses_keep_their_order(
+        seen in prop::collection::vec((0..5_u32, 0..3_u8), 0..20)
+    ) {
+        let keyer = RowKeyer::new([3; 16]);
+        let key = |(message, status): (u32, u8)| {
+            keyer.key(&[message.to_string()], &status.to_string())
+        };
+        let is_one_of_several = |one: &(u32, u8)| {
+            seen.iter().any(|other| one.0 == other.0 && one.1 != other.1)
+        };
+        let expected: Vec<_> =
+            seen.iter().filter(|one| is_one_of_several(one)).map(|one| key(*one)).collect();
+        prop_assert_eq!(several(seen.iter().map(|one| key(*one))), expected);
+    }
+}

@@ -1,0 +1,152 @@
+//! The messages of a window that are asked for by their ids, after all of its pages were read.
+
+use std::{sync::Arc, time::Duration};
+
+use base::retry::Backoff;
+use chrono::{DateTime, Utc};
+use rows::{Page, RowRef, RowSpan, Window};
+
+use crate::decide::mass::{MassMessage, Recipients};
+
+/// Pauses after a question that has failed.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// What a window has of messages that may have more recipients.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    recipients: Recipients,
+    /// Rows of pages that are not counted, as all of them together are too few for such a message; none once
+    /// rows are counted.
+    early: Option<Vec<RowSpan>>,
+    left: Vec<MassMessage>,
+    asked: Option<Asked>,
+    retries: Backoff,
+}
+
+/// A message that is being asked for.
+#[derive(Debug)]
+struct Asked {
+    message: MassMessage,
+    /// Rows that the answer has shown.
+    rows: u64,
+    has_witness: bool,
+    is_foreign: bool,
+    /// Rows of the window that were not known before.
+    new: u64,
+}
+
+/// What an answer for a message was.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) message: MassMessage,
+    /// Rows of the window that were not known before it.
+    pub(crate) new_before: u64,
+    /// Whether it had more rows than the window has shown; none when it was no use.
+    pub(crate) has_more: Option<bool>,
+}
+
+impl Completion {
+    /// Of a window in which a message with so many rows may have others.
+    pub(crate) fn new(most: u32) -> Self {
+        Self {
+            recipients: Recipients::new(most),
+            early: Some(Vec::new()),
+            left: Vec::new(),
+            asked: None,
+            retries: Backoff::new(PAUSES.0, PAUSES.1),
+        }
+    }
+
+    /// The id of the message that is being asked for.
+    pub(crate) fn asked(&self) -> Option<&Arc<str>> {
+        self.asked.as_ref().map(|asked| &asked.message.id)
+    }
+
+    /// Counts the rows of a page of the window, or looks at those of an answer for a message.
+    pub(crate) fn look_at<L>(
+        &mut self,
+        page: &Page<L>,
+        window: Window,
+        id: impl Fn(&RowRef<'_>) -> Option<Arc<str>>,
+    ) {
+        let is_inside =
+            |received: Option<DateTime<Utc>>| received.is_some_and(|at| window.contains(at));
+        let Some(asked) = &mut self.asked else {
+            let Some(fewest) = self.recipients.fewest() else {
+                return;
+            };
+            let early = self.early.as_mut();
+            if let Some(early) = early.filter(|early| early.len() + page.len() < fewest) {
+                // Most windows end before that.
+                early.extend_from_slice(page.spans());
+                return;
+            }
+            for row in self.early.take().into_iter().flatten() {
+                if is_inside(row.received) {
+                    self.recipients.add(row.mail, row.key.message(), || None);
+                }
+            }
+            for row in page.rows() {
+                if is_inside(row.received) {
+                    let looked = || id(&row);
+                    self.recipients.add(row.mail, row.key.message(), looked);
+                }
+            }
+            return;
+        };
+        self.retries.reset();
+        for row in page.rows() {
+            asked.rows += 1;
+            asked.has_witness |= row.key.message() == asked.message.witness;
+            // Services show rows from outside of a window that nobody has asked for.
+            asked.is_foreign |= is_inside(row.received) && row.mail != asked.message.mail;
+        }
+    }
+
+    /// Whether the answer has rows of other messages: the question was not understood.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_foreign)
+    }
+
+    /// All pages of the window were read: the messages that are `wanted` are asked for.
+    pub(crate) fn choose(&mut self, wanted: impl Fn(&Arc<str>) -> bool) {
+        self.early = None;
+        self.left = self.recipients.take();
+        self.left.retain(|message| wanted(&message.id));
+    }
+
+    /// Goes on with the next message, when the window has so many `new` rows. Whether there is one.
+    pub(crate) fn next(&mut self, new: u64) -> bool {
+        self.asked = self.left.pop().map(|message| Asked {
+            message,
+            rows: 0,
+            has_witness: false,
+            is_foreign: false,
+            new,
+        });
+        self.asked.is_some()
+    }
+
+    /// An answer has come to its end.
+    pub(crate) fn answered(&mut self) -> Option<Answered> {
+        let asked = self.asked.take()?;
+        // The witness may have come damaged, and be another row when it is whole.
+        let has_all = asked.has_witness || asked.rows >= asked.message.shown;
+        let is_whole = has_all && !asked.is_foreign;
+        Some(Answered {
+            has_more: is_whole.then_some(asked.rows > asked.message.shown),
+            message: asked.message,
+            new_before: asked.new,
+        })
+    }
+
+    /// A message is to be asked for once more.
+    pub(crate) fn again(&mut self, message: MassMessage) {
+        self.left.push(message);
+    }
+
+    /// A question has failed: when to ask again.
+    pub(crate) fn pause(&mut self) -> Duration {
+        self.retries.next_pause(None)
+    }
+}

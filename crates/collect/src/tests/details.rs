@@ -1,0 +1,124 @@
+//! Details of a row go with it or not at all, and nothing waits for them for long.
+
+use rows::{
+    details::WantedStatuses,
+    reader::{Field, Known},
+};
+
+use super::*;
+
+fn naming(name: &str) -> Field {
+    match name {
+        "status" => Field::Known(Known::Status),
+        _ => Field::Other,
+    }
+}
+
+/// Details are wanted of rows with these statuses.
+pub(super) fn wish(statuses: &[&str]) -> DetailsWish {
+    let statuses: Vec<String> = statuses.iter().map(|&status| status.into()).collect();
+    DetailsWish {
+        statuses: WantedStatuses::new(naming, &statuses).unwrap(),
+        terms: DetailsTerms {
+            patience: Duration::from_secs(60),
+            calls: 10,
+        },
+    }
+}
+
+/// A source with one row a minute in the last hour, every second of which has changed.
+fn world(details: DetailsWish, faults: u32, stalls: bool) -> (Arc<World>, DateTime<Utc>) {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let start = now - TimeDelta::hours(1);
+    let row = |minute: i64| {
+        let received = start + TimeDelta::minutes(minute);
+        Row {
+            received,
+            visible: received,
+            changes: (minute % 2 == 0).then_some(received),
+        }
+    };
+    let world = World {
+        // Up to the first that is refused.
+        rows: (0..36).map(row).collect(),
+        accepted: Mutex::default(),
+        detailed: Mutex::default(),
+        details: Some(details),
+        stalls,
+        fates: Mutex::default(),
+        dropped: AtomicU32::default(),
+        random: Mutex::new(StdRng::seed_from_u64(7)),
+        faults: faults.into(),
+        asked_time: AtomicU32::default(),
+        clock: Clock::virtual_from(now),
+    };
+    (Arc::new(world), start)
+}
+
+fn fate(world: &World, fate: DetailsFate) -> usize {
+    let fates = world.fates.lock().unwrap();
+    fates.get(&fate).copied().unwrap_or(0)
+}
+
+fn assert_each_once(world: &World) {
+    let accepted = world.accepted.lock().unwrap();
+    let events = (0..36).map(|n| if n % 2 == 0 { n + CHANGED } else { n });
+    for event in events {
+        assert_eq!(accepted.get(&event), Some(&1), "{event}");
+    }
+    assert_eq!(accepted.len(), 36);
+}
+
+#[test]
+fn rows_of_a_wanted_status_carry_their_details() {
+    on_virtual_time(async {
+        let (world, start) = world(wish(&["changed"]), 0, false);
+        live(&world, &Arc::default(), start, None).await;
+        assert_each_once(&world);
+        let detailed = world.detailed.lock().unwrap();
+        assert!(detailed.iter().all(|event| *event >= CHANGED));
+        assert_eq!(detailed.len(), fate(&world, DetailsFate::Added));
+        assert!(detailed.len() > 5, "{detailed:?}");
+        // 18 rows come at once, and ten calls are allowed.
+        assert_eq!(fate(&world, DetailsFate::Quota), 8);
+        let all: usize = world.fates.lock().unwrap().values().sum();
+        assert_eq!(all, 18);
+    });
+}
+
+/// Killed while rows wait, they come after the next start, once.
+#[test]
+fn a_kill_while_rows_wait_loses_and_doubles_nothing() {
+    on_virtual_time(async {
+        let mut wish = wish(&["changed"]);
+        wish.terms.calls = 100;
+        let (world, start) = world(wish, 0, true);
+        let disk = Arc::new(Disk::default());
+        let times = |n: usize| {
+            let accepted = world.accepted.lock().unwrap();
+            accepted.get(&n).copied().unwrap_or(0)
+        };
+        let changed = || (0..18).map(|n| times(2 * n + CHANGED)).collect::<Vec<_>>();
+        // Its pages have come then.
+        live(&world, &disk, start, Some(Duration::from_secs(50))).await;
+        assert_eq!(changed(), [0; 18]);
+        live(&world, &disk, start, None).await;
+        assert_eq!(changed(), [1; 18]);
+        // Four calls are made at a time; the source is left alone then.
+        let fates = [DetailsFate::Late, DetailsFate::Paused].map(|one| fate(&world, one));
+        assert_eq!(fates, [4, 14]);
+        assert!(world.detailed.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_source_that_fails_costs_the_details_alone() {
+    on_virtual_time(async {
+        let (world, start) = world(wish(&["changed", "new"]), 40, false);
+        live(&world, &Arc::default(), start, None).await;
+        assert_each_once(&world);
+        let refused = [DetailsFate::Failed, DetailsFate::Late, DetailsFate::Paused];
+        let refused = refused.map(|one| fate(&world, one));
+        assert!(refused.iter().sum::<usize>() > 0, "{:?}", world.fates);
+    });
+}

@@ -1,0 +1,126 @@
+//! Mass mail: what a window does not show of a message is delivered all the same, and what holds it up
+//! holds up nothing else.
+
+use super::{paging::*, *};
+
+/// A window shows so many rows of a message.
+const MOST: usize = 50;
+
+/// How old the mass mail is; it is the newest mail but for some that comes later.
+const AGE: TimeDelta = TimeDelta::seconds(30);
+
+/// A message to 80, one row two minutes before it, and one a minute for half an hour after it.
+fn mail() -> impl Iterator<Item = TimeDelta> {
+    let later = (0..30).map(|n| TimeDelta::seconds(-10 - 60 * n));
+    let mass = std::iter::repeat_n(AGE, 80);
+    later.chain(mass).chain([TimeDelta::minutes(2)])
+}
+
+/// Answers for windows with no more than so many rows of the message.
+fn shown(ask: &Ask<'_>) -> Answer {
+    let (mass, others): (Vec<usize>, Vec<usize>) =
+        ask.rows.iter().partition(|n| (30..110).contains(*n));
+    (
+        others
+            .into_iter()
+            .chain(mass.into_iter().take(MOST))
+            .collect(),
+        None,
+    )
+}
+
+/// What becomes of it when questions for a message are answered like this.
+fn run_with(
+    settle_time: TimeDelta,
+    by_id: impl Fn(&Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync + 'static,
+) -> (Seen, TimeDelta) {
+    let soon = Duration::from_millis(300);
+    let oddity = Oddity {
+        recipients_shown: MOST as u32,
+        ..Oddity::default()
+    };
+    odd_stage(
+        oddity,
+        mail(),
+        TimeDelta::minutes(5),
+        settle_time,
+        (soon, soon),
+        Duration::from_secs(2700),
+        Box::new(move |ask| match ask.of_message {
+            true => by_id(&ask),
+            false => Ok(shown(&ask)),
+        }),
+    )
+}
+
+fn whole(ask: &Ask<'_>) -> Answer {
+    (ask.rows.to_vec(), None)
+}
+
+/// All rows were delivered once, those that came meanwhile within two minutes.
+fn all_once(seen: &Seen, hidden_until: Duration) {
+    assert_eq!(seen.sent.len(), 111, "{seen:?}");
+    for (n, (sent, times)) in &seen.sent {
+        assert_eq!(*times, 1, "{n}");
+        let received = match n {
+            0..30 => Duration::from_secs(10 + 60 * *n as u64),
+            _ => Duration::ZERO,
+        };
+        let most = match n {
+            30..110 => hidden_until,
+            _ => received + Duration::from_secs(120),
+        };
+        assert!(*sent <= most, "{n} was sent after {sent:?}");
+    }
+}
+
+#[test]
+fn what_a_window_hides_is_asked_for_at_once() {
+    for settle_time in [SETTLE, TimeDelta::zero()] {
+        let (seen, missing) = run_with(settle_time, |ask| Ok(whole(ask)));
+        all_once(&seen, Duration::from_secs(60));
+        assert!(missing < TimeDelta::minutes(3), "{missing}");
+        assert_eq!(seen.given_up, 0);
+    }
+}
+
+#[test]
+fn a_question_that_fails_is_asked_again_while_all_else_goes_on() {
+    for class in [ErrorClass::Outage, ErrorClass::Transient { after: None }] {
+        let (seen, missing) = run_with(SETTLE, move |ask| match ask.elapsed.as_secs() {
+            0..1200 => Err(class),
+            _ => Ok(whole(ask)),
+        });
+        all_once(&seen, Duration::from_secs(1700));
+        assert!(missing < TimeDelta::minutes(3), "{missing}");
+        assert_eq!(seen.given_up, 0);
+        assert!(seen.requests < 250, "{}", seen.requests);
+    }
+}
+
+/// While it is in doubt, the window is not done: a restart would ask again.
+#[test]
+fn the_window_waits_for_its_message() {
+    let (seen, missing) = run_with(SETTLE, |_| Err(ErrorClass::Outage));
+    assert_eq!(seen.sent.len(), 81);
+    assert!(missing > TimeDelta::minutes(45), "{missing}");
+}
+
+#[test]
+fn an_answer_that_is_no_use_is_believed_after_the_second_time() {
+    type Useless = fn(&Ask<'_>) -> Result<Answer, ErrorClass>;
+    let useless: [Useless; 5] = [
+        |_| Err(ErrorClass::Person),
+        |_| Err(ErrorClass::Narrow),
+        // Another message, no row, and a link that repeats itself.
+        |_| Ok(((0..110).collect(), None)),
+        |_| Ok((Vec::new(), None)),
+        |ask| Ok((ask.rows.iter().copied().take(MOST).collect(), Some(1))),
+    ];
+    for by_id in useless {
+        let (seen, missing) = run_with(SETTLE, by_id);
+        assert!(seen.sent.len() >= 81 && seen.given_up > 0, "{seen:?}");
+        assert!(missing < TimeDelta::minutes(3), "{missing}");
+        assert!(seen.requests < 250, "{}", seen.requests);
+    }
+}

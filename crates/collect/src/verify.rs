@@ -1,0 +1,187 @@
+//! A verification: a range that is read once more, to show that nothing of it is missing.
+//!
+//! For each hour of reception the collection writes a [`Verdict`]. An hour with a verdict is not read again.
+
+use std::io;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    Store,
+    order::{RangeOrder, RangeProgress, RangeWork},
+    proof::Notes,
+};
+
+/// A range of which all hours of reception are to be verified.
+pub type VerifyOrder = RangeOrder<VerifyWork>;
+
+/// How far a verification has got.
+pub type VerifyProgress = RangeProgress<VerifyWork>;
+
+/// The file with the verdicts of its hours: one JSON object a line.
+pub const VERDICTS_FILE: &str = "verify-hours.jsonl";
+
+/// What is to be done with the hours of the range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyWork {
+    /// Whether all rows are to be sent again, also those that were accepted.
+    pub resend: bool,
+}
+
+/// What is counted of a verification.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyCounts {
+    /// Hours that it is about.
+    pub hours: u64,
+    /// Hours that have a verdict.
+    pub judged: u64,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows that were missing and are delivered now.
+    pub delivered: u64,
+}
+
+impl RangeWork for VerifyWork {
+    const ORDER_FILE: &'static str = "verify.json";
+    const PROGRESS_FILE: &'static str = "verify-progress.json";
+
+    type Counts = VerifyCounts;
+
+    fn done_and_left(counts: &VerifyCounts) -> (i64, i64) {
+        let left = counts.hours.saturating_sub(counts.judged);
+        (counts.judged.cast_signed(), left.cast_signed())
+    }
+}
+
+/// What was found out about an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// All rows that the source shows were accepted, or lie with the dead letters.
+    Proven,
+    /// Some were missing, and are delivered now.
+    Delivered,
+    /// Some were missing, and the source does not show them any more.
+    Gone,
+    /// More differ than can be told apart.
+    Many,
+    /// All rows were sent again, as a person asked for.
+    Resent,
+    /// It is read again by the collection itself.
+    Open,
+    /// Nothing can be said.
+    Unprovable,
+}
+
+impl Finding {
+    /// All of them, best first.
+    pub const ALL: [Self; 7] = [
+        Self::Proven,
+        Self::Delivered,
+        Self::Resent,
+        Self::Open,
+        Self::Gone,
+        Self::Many,
+        Self::Unprovable,
+    ];
+
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Delivered => "delivered",
+            Self::Gone => "gone",
+            Self::Many => "many",
+            Self::Resent => "resent",
+            Self::Open => "open",
+            Self::Unprovable => "unprovable",
+        }
+    }
+}
+
+/// A row by what a person finds it by, as far as it says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowName {
+    /// The id of its message in the trace.
+    pub message_trace_id: Option<String>,
+    /// Whom it was sent to.
+    pub recipient: Option<String>,
+}
+
+/// The verdict of an hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The order.
+    pub order: Uuid,
+    /// The hour of reception, from its beginning.
+    pub hour: DateTime<Utc>,
+    /// When it was found out.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub finding: Finding,
+    /// Why nothing can be said; a part of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The parts of it that were collected and compared.
+    pub parts: Vec<Window>,
+    /// Rows that were accepted, or lie with the dead letters.
+    pub accepted: u64,
+    /// Rows that the source shows.
+    pub shown: u64,
+    /// The digest of what was accepted; none when there is no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The rows that were missing. They are delivered now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<RowName>,
+    /// Rows that were missing, and are not shown any more.
+    #[serde(default)]
+    pub vanished: u64,
+    /// Rows that were accepted, and are not shown any more, or were accepted twice.
+    #[serde(default)]
+    pub not_shown: u64,
+    /// Whether rows have another status now than the last one that was accepted; none where that was not
+    /// found out.
+    pub statuses_differ: Option<bool>,
+    /// What was noticed while it was collected.
+    pub notes: Notes,
+}
+
+impl Verdict {
+    /// Adds it to the file.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) async fn save(&self, store: &impl Store) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self).map_err(io::Error::other)?;
+        line.push(b'\n');
+        store.append(VERDICTS_FILE, line.into()).await?;
+        store.sync(VERDICTS_FILE).await
+    }
+
+    /// The verdicts of an order, oldest hour first. What a crash has cut short is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn of_order(store: &impl Store, order: Uuid) -> io::Result<Vec<Self>> {
+        let text = match store.read(VERDICTS_FILE).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            read => read?,
+        };
+        let text = text.unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n');
+        let verdicts = lines.filter_map(|line| serde_json::from_slice::<Self>(line).ok());
+        let mut verdicts: Vec<Self> = verdicts.filter(|verdict| verdict.order == order).collect();
+        verdicts.sort_by_key(|verdict| verdict.hour);
+        verdicts.dedup_by_key(|verdict| verdict.hour);
+        Ok(verdicts)
+    }
+
+    /// The hour.
+    pub fn window(&self) -> Option<Window> {
+        Window::new(self.hour, self.hour + TimeDelta::hours(1))
+    }
+}

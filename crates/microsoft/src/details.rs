@@ -1,0 +1,173 @@
+//! What happened to a message on its way to one recipient: Graph's `getDetailsByRecipient`, and
+//! `MessageTraceDetail` of the Reporting Web Service, in one form.
+
+mod answer;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
+use http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::{
+    DETAILS_LIMITS, Error, Limiter, SignIn, Urgency, advice,
+    exchange::{Exchange, Times},
+    oddities::Oddities,
+    pace::Pace,
+    under_way::Requests,
+};
+
+/// What stands as it is in an address.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'\'');
+
+/// Something may have happened to a message before the service says that it has received it.
+const BEFORE: TimeDelta = TimeDelta::hours(1);
+
+/// The longest time that the Reporting Web Service is asked about.
+const LONGEST: TimeDelta = TimeDelta::days(10);
+
+/// Asks what happened to messages. What it is answered changes nothing for pages: it is no witness of the
+/// service's time and pace, nor of a password.
+#[derive(Debug)]
+pub struct Details {
+    exchange: Exchange,
+    base: Url,
+    service: Service,
+}
+
+#[derive(Clone, Debug)]
+enum Service {
+    /// With the quota in which calls for details count besides.
+    Graph(Limiter),
+    Reporting,
+}
+
+impl Details {
+    /// Of the Graph whose address is `base`. Each call counts in the limiter's quota, and does not wait for
+    /// it: who asks keeps calls few.
+    pub(super) fn of_graph(exchange: &Exchange, base: &Url, limiter: Limiter) -> Self {
+        Self::new(exchange, base, Service::Graph(limiter))
+    }
+
+    /// Of the Reporting Web Service whose address is `base`.
+    pub(super) fn of_reporting(exchange: &Exchange, base: &Url) -> Self {
+        Self::new(exchange, base, Service::Reporting)
+    }
+
+    fn new(exchange: &Exchange, base: &Url, service: Service) -> Self {
+        Self {
+            exchange: Exchange {
+                http: exchange.http.clone(),
+                clock: exchange.clock.clone(),
+                sign_in: exchange.sign_in.clone(),
+                headers: exchange.headers.clone(),
+                limiter: None,
+                pace: Pace::default(),
+                oddities: Oddities::default(),
+                times: Times::default(),
+                requests: Requests::default(),
+                limits: DETAILS_LIMITS,
+                proves_passwords: false,
+            },
+            base: base.clone(),
+            service,
+        }
+    }
+
+    /// The events of a message, which was received then, and a recipient: a JSON list of objects, the oldest
+    /// event first, with such of `dateTime`, `event`, `action`, `description` and `data` as the service tells.
+    /// None when it knows of none.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub async fn ask(
+        &self,
+        trace_id: &str,
+        recipient: &str,
+        received: Option<DateTime<Utc>>,
+    ) -> Result<Option<String>, Error> {
+        if let SignIn::Basic { guard, .. } = &self.exchange.sign_in {
+            guard.ensure_proven().map_err(Arc::new)?;
+        }
+        let url = match &self.service {
+            Service::Graph(limiter) => {
+                limiter.sends_beside();
+                graph_address(&self.base, trace_id, recipient)
+            }
+            Service::Reporting => {
+                let now = self.exchange.clock.now();
+                reporting_address(&self.base, trace_id, recipient, received, now)
+            }
+        };
+        let answer = self.exchange.get(&url, Urgency::Now).await?;
+        if answer.response.status() != StatusCode::OK {
+            let refusal = self.exchange.refusal(&answer, None);
+            return Err(match self.service {
+                Service::Graph(_) => advice::graph(&refusal),
+                Service::Reporting => advice::reporting(&refusal),
+            });
+        }
+        let read = answer::read(answer.response.body());
+        self.exchange.checked(&url, read.map_err(Error::from))
+    }
+}
+
+fn graph_address(base: &Url, trace_id: &str, recipient: &str) -> Url {
+    let mut url = base.clone();
+    let path = format!(
+        "{}/admin/exchange/tracing/messageTraces/{}/getDetailsByRecipient(recipientAddress='{}')",
+        base.path().trim_end_matches('/'),
+        utf8_percent_encode(trace_id, PLAIN),
+        quoted(recipient),
+    );
+    url.set_path(&path);
+    url
+}
+
+fn reporting_address(
+    base: &Url,
+    trace_id: &str,
+    recipient: &str,
+    received: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push("MessageTraceDetail");
+    }
+    let mut filter = format!(
+        "MessageTraceId eq guid'{}' and RecipientAddress eq '{}'",
+        quoted(trace_id),
+        quoted(recipient)
+    );
+    // Without a window it looks through the last two days.
+    if let Some(received) = received {
+        let text = |at: DateTime<Utc>| {
+            let at = at.trunc_subsecs(0);
+            at.to_rfc3339_opts(SecondsFormat::Secs, true)
+        };
+        let start = received - BEFORE;
+        let end = now.min(start + LONGEST).max(received);
+        filter.push_str(&format!(
+            " and StartDate eq datetime'{}' and EndDate eq datetime'{}'",
+            text(start),
+            text(end)
+        ));
+    }
+    url.set_query(Some(&format!("$format=json&$filter={filter}")));
+    url
+}
+
+/// A text inside of quotes.
+fn quoted(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    utf8_percent_encode(&doubled, PLAIN).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The events of an answer, in every dialect of both services.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use percent_encoding::percent_decode_str;
+use rows::date;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use crate::errors::Unreadable;
+
+/// What is around the events.
+#[derive(Deserialize)]
+struct Envelope {
+    value: Option<Vec<Told>>,
+    d: Option<Verbose>,
+    #[serde(alias = "odata.error")]
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Verbose {
+    List(Vec<Told>),
+    Results { results: Option<Vec<Told>> },
+}
+
+/// An event as a service tells it.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(alias = "dateTime", alias = "Date")]
+    date: Option<String>,
+    #[serde(alias = "Event")]
+    event: Option<String>,
+    #[serde(alias = "Action")]
+    action: Option<String>,
+    #[serde(alias = "Detail")]
+    description: Option<String>,
+    #[serde(alias = "Data")]
+    data: Option<String>,
+}
+
+/// An event as it goes out.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(rename = "dateTime", skip_serializing_if = "Option::is_none")]
+    date: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+}
+
+/// The events of an answer as a JSON list, the oldest first; none when there is none.
+///
+/// # Errors
+/// When it is not certain to be a whole list of events.
+pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
+    let text = crate::page::text(body)?;
+    let text = text.trim_start_matches('\u{feff}');
+    let Envelope { value, d, error } = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            serde_json::error::Category::Eof => Unreadable::Cut { bytes: text.len() },
+            serde_json::error::Category::Data => Unreadable::NotAPage { line, column },
+            _ => Unreadable::NotJson { line, column },
+        }
+    })?;
+    if error.is_some() {
+        return Err(Unreadable::ErrorInside(String::new()));
+    }
+    let verbose = d.and_then(|d| match d {
+        Verbose::List(events) => Some(events),
+        Verbose::Results { results } => results,
+    });
+    let Some(events) = value.or(verbose) else {
+        return Err(Unreadable::NoRows(String::new()));
+    };
+    let mut events: Vec<_> = events.into_iter().map(shown).collect();
+    // The services do not order what happened in the same second.
+    events.sort_by_key(|(at, _)| *at);
+    let events: Vec<Shown> = events.into_iter().map(|(_, event)| event).collect();
+    if events.is_empty() {
+        return Ok(None);
+    }
+    // Such a list can always be written.
+    Ok(serde_json::to_string(&events).ok())
+}
+
+fn shown(told: Told) -> (Option<DateTime<Utc>>, Shown) {
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let at = told
+        .date
+        .as_ref()
+        .and_then(|date| date::instant(date.as_bytes()));
+    let date = match at {
+        Some(at) => Some(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        None => filled(told.date),
+    };
+    let event = Shown {
+        date,
+        event: filled(told.event),
+        action: filled(told.action),
+        description: filled(told.description),
+        data: filled(told.data).map(unescaped),
+    };
+    (at, event)
+}
+
+/// XML, which the Reporting Web Service escapes as in an address.
+fn unescaped(data: String) -> String {
+    match percent_decode_str(&data).decode_utf8() {
+        Ok(Cow::Owned(decoded)) if decoded.starts_with('<') && !data.starts_with('<') => decoded,
+        _ => data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(body: &str) -> Option<String> {
+        read(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_dialect_has_the_same_form() {
+        let expected = r#"[{"dateTime":"2026-11-22T12:00:00Z","event":"Receive","description":"Message received."},{"dateTime":"2026-11-22T12:00:01.500Z","event":"Fail","action":"x","data":"<root a=\"%20\"/>"}]"#;
+        let graph = r#"{"@odata.context":"x","value":[
+            {"id":"7","messageId":"<a@b>","dateTime":"2026-11-22T12:00:01.5Z","event":"Fail","action":"x","description":"","data":"<root a=\"%20\"/>"},
+            {"id":"7","messageId":"<a@b>","dateTime":"2026-11-22T12:00:00Z","event":"Receive","action":null,"description":"Message received.","data":null}]}"#;
+        assert_eq!(events(graph).unwrap(), expected);
+        let rows = r#"[
+            {"MessageTraceId":"7","Date":"/Date(1795348801500)/","Event":"Fail","Action":"x","Detail":null,"Data":"%3Croot%20a%3D%22%2520%22%2F%3E"},
+            {"MessageTraceId":"7","Date":"2026-11-22T12:00:00","Event":"Receive","Detail":"Message received."}]"#;
+        for body in [
+            format!(r#"{{"value":{rows}}}"#),
+            format!("\u{feff}{{\"d\":{{\"results\":{rows}}}}}"),
+            format!(r#"{{"d":{rows}}}"#),
+        ] {
+            assert_eq!(events(&body).unwrap(), expected, "{body}");
+        }
+        assert_eq!(events(r#"{"value":[]}"#), None);
+        assert_eq!(
+            events(r#"{"value":[{"event":"Odd","dateTime":"?"}]}"#).unwrap(),
+            r#"[{"dateTime":"?","event":"Odd"}]"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_of_events_is_an_error() {
+        for body in [
+            "",
+            r#"{"value":[{"event":"Fail"}"#,
+            r#"{"value":["Fail"]}"#,
+            r#"{"value":[],"error":{}}"#,
+            "{}",
+            r#"{"d":{}}"#,
+            "<html>",
+            "[]",
+        ] {
+            assert!(read(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(read(b"\xff").is_err());
+    }
+}

@@ -1,0 +1,136 @@
+use std::{sync::Arc, time::Duration};
+
+use base::{Clock, Secret};
+use chrono::TimeZone as _;
+use rows::RowKeyer;
+
+use super::*;
+use crate::{
+    Credential, EventFormat, Graph, Identity, PasswordGuard, Quota, ReportingService, Resource,
+    Share, TokenCache,
+    testing::{Fake, token},
+};
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
+}
+
+const EVENTS: &str = r#"{"value":[{"dateTime":"2026-11-22T11:00:00Z","event":"Fail"}]}"#;
+const SHOWN: &str = r#"[{"dateTime":"2026-11-22T11:00:00Z","event":"Fail"}]"#;
+
+#[test]
+fn the_address_names_message_and_recipient() {
+    let base = "https://graph.test/v1.0/".parse().unwrap();
+    assert_eq!(
+        graph_address(&base, "7-a", "o'neil+x@corp.test").as_str(),
+        "https://graph.test/v1.0/admin/exchange/tracing/messageTraces/7-a/\
+         getDetailsByRecipient(recipientAddress='o''neil%2Bx%40corp.test')"
+    );
+    let other = graph_address(&base, "../../users", "a");
+    assert!(
+        other.path().ends_with(
+            "/messageTraces/..%2F..%2Fusers/getDetailsByRecipient(recipientAddress='a')"
+        )
+    );
+    let base = "https://reports.test/reporting.svc".parse().unwrap();
+    let at = |received| reporting_address(&base, "7", "o'neil+x@corp.test", received, now());
+    let filter = "https://reports.test/reporting.svc/MessageTraceDetail?$format=json&\
+        $filter=MessageTraceId%20eq%20guid%277%27%20and%20RecipientAddress%20eq%20%27o%27%27neil%2Bx%40corp.test%27";
+    assert_eq!(at(None).as_str(), filter);
+    let window = |start: &str, end: &str| {
+        format!(
+            "{filter}%20and%20StartDate%20eq%20datetime%272026-11-{start}Z%27%20and%20\
+             EndDate%20eq%20datetime%272026-11-{end}Z%27"
+        )
+    };
+    let lately = Some(now() - TimeDelta::minutes(5));
+    assert_eq!(at(lately).as_str(), window("22T10:55:00", "22T12:00:00"));
+    let before = Some(now() - TimeDelta::days(20));
+    assert_eq!(at(before).as_str(), window("02T11:00:00", "12T11:00:00"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_count_in_the_quota_and_do_not_wait_for_it() {
+    let fake = Fake::default();
+    let clock = Clock::virtual_from(now());
+    let base: Url = "https://graph.test/v1.0".parse().unwrap();
+    let identity = Identity::App {
+        login: "https://login.test".parse().unwrap(),
+        tenant: "corp.test".to_owned(),
+        client: "app".to_owned(),
+        credential: Credential::ClientSecret(Secret::new("hunter2")),
+    };
+    let resource = Resource::graph(&base);
+    let tokens = TokenCache::new(fake.http(), clock.clone(), identity, resource);
+    let limiter = Limiter::new(Quota::new(Share::new(1).unwrap()), clock.clone());
+    let graph = Graph::new(
+        fake.http(),
+        clock,
+        base,
+        Arc::new(tokens),
+        RowKeyer::new([1; 16]),
+        EventFormat::Graph,
+        limiter.clone(),
+    );
+    let details = graph.details().unwrap();
+    let token = token(
+        "https://graph.test",
+        &["ExchangeMessageTrace.Read.All"],
+        "1",
+    );
+    fake.answer(
+        200,
+        format!(r#"{{"expires_in":3599,"access_token":"{token}"}}"#),
+    );
+    fake.answer(200, EVENTS).answer(403, "").answer(200, "{}");
+    let begun = tokio::time::Instant::now();
+    let told = details.ask("7", "a@b.test", None).await.unwrap();
+    assert_eq!(told.as_deref(), Some(SHOWN));
+    assert_eq!(
+        details
+            .ask("7", "a@b.test", None)
+            .await
+            .unwrap_err()
+            .label(),
+        "403"
+    );
+    assert_eq!(
+        details
+            .ask("7", "a@b.test", None)
+            .await
+            .unwrap_err()
+            .label(),
+        "unreadable"
+    );
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(limiter.stamps().len(), 3, "a next start knows them");
+    assert_eq!(limiter.used(), 0, "pages have their share");
+    assert_eq!(graph.oldest_request(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_nothing_of_the_password() {
+    let fake = Fake::default();
+    let clock = Clock::virtual_from(now());
+    let guard = Arc::new(PasswordGuard::new(clock.clone()));
+    let sign_in = SignIn::Basic {
+        account: "trace@corp.test".to_owned(),
+        password: Secret::new("hunter2"),
+        guard: Arc::clone(&guard),
+    };
+    let base = "https://reports.test/reporting.svc".parse().unwrap();
+    let keyer = RowKeyer::new([1; 16]);
+    let service = ReportingService::new(fake.http(), clock, base, sign_in, keyer);
+    let details = service.details();
+    // Nothing is tried with a password that was not accepted yet.
+    let error = details.ask("7", "a@b.test", None).await.unwrap_err();
+    assert!(error.is_held() && fake.requests().is_empty());
+    guard.admit().unwrap().accepted();
+    fake.answer(401, "");
+    let error = details.ask("7", "a@b.test", None).await.unwrap_err();
+    assert_eq!(error.label(), "401");
+    assert!(guard.refused().is_empty());
+    fake.answer(200, EVENTS);
+    let told = details.ask("7", "a@b.test", None).await.unwrap();
+    assert_eq!(told.as_deref(), Some(SHOWN));
+}

@@ -1,0 +1,281 @@
+//! What of a row must not leave: its subject and its addresses are dropped, or replaced by keyed hashes.
+//!
+//! The text of a row is copied in stretches, without a tree of it. What is not known by its name is left out,
+//! since nobody can tell what it holds; what is known and cannot be hidden makes the row [`Unhidden`], and
+//! such a row goes nowhere.
+
+mod cover;
+mod events;
+mod hasher;
+mod layout;
+mod memory;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
+
+use foldhash::fast::RandomState;
+
+pub use self::hasher::KeyedHasher;
+use self::{
+    cover::{Cover, is_hidden},
+    layout::Layout,
+};
+use crate::json::{Raw, SpecialWords, Specials};
+
+/// What a member of a row tells of people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Nothing that is hidden.
+    Plain,
+    /// A mail address.
+    Address,
+    /// The id that its sender has given a message, which looks like an address in angle brackets.
+    MessageId,
+    /// What a person has written.
+    Subject,
+    /// A list of objects, of which the members with these names stay that are no list or object.
+    Events(&'static [&'static str]),
+    /// Nothing that anybody reads; it is left out without a word.
+    Needless,
+    /// Nobody knows: it is left out.
+    Unknown,
+}
+
+/// Tells what a member with this name tells of people.
+pub type Exposing = fn(&str) -> Exposure;
+
+/// What becomes of subjects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subjects {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// Null takes their place.
+    Drop,
+    /// Their hash takes their place.
+    Hash,
+}
+
+/// What becomes of addresses and message ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// Those of other domains than these are hashed. Domains are compared without regard to letter case, and
+    /// those below them are others.
+    HashExternal(HashSet<String, RandomState>),
+    /// All are hashed.
+    Hash,
+}
+
+impl Addresses {
+    /// Those of other domains than these are hashed.
+    pub fn hash_external(own: &[String]) -> Self {
+        Self::HashExternal(own.iter().map(|domain| domain.to_lowercase()).collect())
+    }
+
+    /// Whether an address stays as it is.
+    fn keeps(&self, address: &str) -> bool {
+        match self {
+            Self::Keep => true,
+            Self::HashExternal(own) => address
+                .rsplit_once('@')
+                .is_some_and(|(_, domain)| own.contains(&*lower(domain))),
+            Self::Hash => false,
+        }
+    }
+}
+
+/// A text in lower case.
+fn lower(text: &str) -> Cow<'_, str> {
+    // All bytes are looked at, so that many are at once.
+    let any = |is: fn(&u8) -> bool| {
+        text.as_bytes()
+            .iter()
+            .fold(false, |any, byte| any | is(byte))
+    };
+    if any(|byte| !byte.is_ascii()) {
+        Cow::Owned(text.to_lowercase())
+    } else if any(u8::is_ascii_uppercase) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A row that cannot be hidden: it must not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unhidden;
+
+/// Hides what must not leave.
+pub struct Privacy {
+    exposing: Exposing,
+    subjects: Subjects,
+    addresses: Addresses,
+    hasher: Option<KeyedHasher>,
+    /// How the last row that was unlike those before it is made.
+    layout: Layout,
+    words: SpecialWords,
+    unknown: BTreeSet<String>,
+}
+
+impl fmt::Debug for Privacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Privacy")
+            .field("subjects", &self.subjects)
+            .finish_non_exhaustive()
+    }
+}
+
+/// So many names of members are kept that nobody knows, and so much of each.
+const UNKNOWN: (usize, usize) = (16, 64);
+
+impl Privacy {
+    /// Hides this of rows whose members tell such things of people. None when all of it stays. What is to be
+    /// hashed makes a row [`Unhidden`] when there is no hasher.
+    pub fn new(
+        exposing: Exposing,
+        subjects: Subjects,
+        addresses: Addresses,
+        hasher: Option<KeyedHasher>,
+    ) -> Option<Self> {
+        let keeps_all = subjects == Subjects::Keep && addresses == Addresses::Keep;
+        (!keeps_all).then(|| Self {
+            exposing,
+            subjects,
+            addresses,
+            hasher,
+            layout: Layout::default(),
+            words: SpecialWords::default(),
+            unknown: BTreeSet::new(),
+        })
+    }
+
+    /// Appends a row without what must not leave.
+    ///
+    /// # Errors
+    /// When it is no JSON object, has very many members, or what must not leave is a list or an object. What
+    /// was appended is of no use then.
+    pub fn hide(&mut self, row: &[u8], to: &mut Vec<u8>) -> Result<(), Unhidden> {
+        self.write(row, to, false)
+    }
+
+    /// The same for a row of which this or other settings may have hidden something before: what has the
+    /// form of a hash stays as it is.
+    ///
+    /// # Errors
+    /// As [`hide`](Self::hide).
+    pub fn hide_again(&mut self, row: &[u8], to: &mut Vec<u8>) -> Result<(), Unhidden> {
+        self.write(row, to, true)
+    }
+
+    /// [`hide_again`](Self::hide_again) for a text.
+    ///
+    /// # Errors
+    /// As [`hide`](Self::hide).
+    pub fn hidden_again(&mut self, row: &str) -> Result<String, Unhidden> {
+        let mut text = Vec::with_capacity(row.len());
+        self.hide_again(row.as_bytes(), &mut text)?;
+        String::from_utf8(text).map_err(|_| Unhidden)
+    }
+
+    /// The names of members that were left out as nobody knows them, since this was asked last.
+    pub fn take_unknown(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.unknown)
+    }
+
+    fn write(&mut self, row: &[u8], to: &mut Vec<u8>, again: bool) -> Result<(), Unhidden> {
+        let text = str::from_utf8(row).map_err(|_| Unhidden)?;
+        let mut specials = Specials::within(text, std::mem::take(&mut self.words));
+        specials.search(0);
+        let layout = std::mem::take(&mut self.layout);
+        let start = to.len();
+        let mut outcome = self.copy(&specials, &layout, to, again);
+        self.layout = layout;
+        if outcome.is_none() {
+            to.truncate(start);
+            outcome = self.copy_unlike(&specials, to, again);
+        }
+        self.words = specials.into_words();
+        outcome.unwrap_or(Err(Unhidden))
+    }
+
+    /// Copies a row that is made like the last one. None when it is not.
+    #[inline]
+    fn copy(
+        &mut self,
+        specials: &Specials<'_>,
+        layout: &Layout,
+        to: &mut Vec<u8>,
+        again: bool,
+    ) -> Option<Result<(), Unhidden>> {
+        layout.copy(specials, to, |exposure, value| {
+            self.cover(exposure, value, again)
+        })
+    }
+
+    /// Copies any row, and keeps how it is made.
+    #[cold]
+    fn copy_unlike(
+        &mut self,
+        specials: &Specials<'_>,
+        to: &mut Vec<u8>,
+        again: bool,
+    ) -> Option<Result<(), Unhidden>> {
+        let mut unknown = std::mem::take(&mut self.unknown);
+        let layout = Layout::of(specials.text(), self.exposing, |name| {
+            let (most, longest) = UNKNOWN;
+            if unknown.len() < most {
+                unknown.insert(name.chars().take(longest).collect());
+            }
+        });
+        self.unknown = unknown;
+        let layout = layout?;
+        let outcome = self.copy(specials, &layout, to, again);
+        self.layout = layout;
+        outcome
+    }
+
+    /// What takes the place of a value; none when it stays.
+    #[inline]
+    fn cover(
+        &mut self,
+        exposure: Exposure,
+        value: Raw<'_>,
+        again: bool,
+    ) -> Result<Option<Cover>, Unhidden> {
+        let is_kept = match exposure {
+            Exposure::Subject => self.subjects == Subjects::Keep,
+            Exposure::Address | Exposure::MessageId => matches!(self.addresses, Addresses::Keep),
+            Exposure::Plain | Exposure::Needless | Exposure::Unknown | Exposure::Events(_) => true,
+        };
+        if is_kept {
+            return Ok(None);
+        }
+        if matches!(value.json.as_bytes().first(), Some(b'{' | b'[')) {
+            return Err(Unhidden);
+        }
+        let Some(text) = value.text() else {
+            return Ok(None);
+        };
+        if again && is_hidden(&text) {
+            return Ok(None);
+        }
+        if exposure == Exposure::Subject && self.subjects == Subjects::Drop {
+            return Ok(Some(Cover::Null));
+        }
+        let hasher = self.hasher.as_mut().ok_or(Unhidden)?;
+        Ok(match exposure {
+            Exposure::Subject => Some(hasher.subject(&text)),
+            Exposure::Address => hasher.address(&text, &self.addresses),
+            _ => hasher.message_id(&text, &self.addresses),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Hides the secrets of a configuration in texts, also when the configuration cannot be used.
+
+use std::fmt;
+
+use base::Clock;
+use serde_json::Value;
+
+use super::{
+    Directories, Environment,
+    config::Configuration,
+    effective::TEXTS,
+    log::{Console, Log},
+    registry::Registry,
+    settings::{CONNECTOR, MODULE, TRIGGER},
+};
+
+/// The secrets of a configuration, as far as it can be read.
+pub struct Concealer(Log);
+
+impl fmt::Debug for Concealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Concealer")
+    }
+}
+
+impl Concealer {
+    /// Of the configuration in these directories. A setting that no trigger has counts as a secret: its
+    /// name may be misspelled. What cannot be read hides nothing.
+    pub fn of(registry: &Registry, directories: &Directories, environment: Environment) -> Self {
+        let log = Log::new("", Clock::system(), Console::new(|_| {}));
+        if let Ok(configuration) = Configuration::open(&directories.config, environment) {
+            for (key, _) in TEXTS.into_iter().filter(|(_, is_secret)| *is_secret) {
+                if let Ok(Some(text)) = configuration.filled_text(key) {
+                    log.hide_text(&text);
+                }
+            }
+            for key in [MODULE, TRIGGER, CONNECTOR] {
+                let Ok(Some(settings)) = configuration.object(key) else {
+                    continue;
+                };
+                for (name, value) in &settings.0 {
+                    if key == MODULE || !registry.shows(name) {
+                        hide(&log, value);
+                    }
+                }
+            }
+        }
+        Self(log)
+    }
+
+    /// The text with each secret replaced by `***`, in all spellings that the log knows, and with what the
+    /// eye does not see made visible.
+    pub fn apply(&self, text: &str) -> String {
+        self.0.masked(text)
+    }
+}
+
+/// Hides all texts in a value, each line of one too: a key may be quoted by the line.
+fn hide(log: &Log, value: &Value) {
+    match value {
+        Value::String(text) => {
+            log.hide_text(text);
+            text.lines().for_each(|line| log.hide_text(line));
+        }
+        Value::Array(values) => values.iter().for_each(|value| hide(log, value)),
+        Value::Object(members) => members.values().for_each(|value| hide(log, value)),
+        _ => {}
+    }
+}

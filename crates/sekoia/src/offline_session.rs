@@ -1,0 +1,164 @@
+//! Something that a person has a trigger's settings used for, beside its runs or instead of one.
+
+use std::fmt;
+
+use base::Clock;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Context, Directories, Environment, RunError, StartError,
+    config::SettingsMap,
+    deadline::Deadline,
+    log::{Console, Log},
+    registry::Registry,
+    runtime::{Host, Start, reader},
+    settings::Settings,
+    stop,
+    storage::{Opened, Storage, StorageError, StorageReader},
+};
+
+/// Why an offline session cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineSessionError {
+    /// As for a run.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The settings do not fit the trigger.
+    #[error(transparent)]
+    Settings(#[from] RunError),
+}
+
+/// The settings of a trigger, and its files, which a running trigger may have for itself.
+pub struct OfflineSession<'a> {
+    start: Start<'a>,
+    settings: Settings,
+    reader: StorageReader,
+    /// Where the files are below all of them; empty for all.
+    folder: String,
+}
+
+impl fmt::Debug for OfflineSession<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OfflineSession({})", self.command())
+    }
+}
+
+impl<'a> OfflineSession<'a> {
+    /// Reads the settings; what there is to say of it later goes to `console`. A signal to stop
+    /// this process stops it.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used.
+    pub async fn prepare(
+        registry: &'a Registry,
+        command: &str,
+        directories: Directories,
+        environment: Environment,
+        console: Console,
+    ) -> Result<Self, OfflineSessionError> {
+        let stop = stop::on_signals(1).map_err(StartError::Signals)?;
+        let log = Log::new(command, Clock::system(), console.clone());
+        let data = directories.data.clone();
+        let host = Host::process(directories, environment, console, stop)?;
+        let start = Start::open(registry, command, host, log)?;
+        let settings = start.settings().await?;
+        let clock = start.host.clock.clone();
+        let reader = reader(&start.configuration, &data, &start.host.http, clock)?;
+        Ok(Self {
+            start,
+            settings,
+            reader,
+            folder: String::new(),
+        })
+    }
+
+    /// From now on the files are those in a folder of all.
+    pub fn enter(&mut self, folder: String) {
+        self.folder = folder;
+    }
+
+    /// The trigger's command.
+    pub fn command(&self) -> &str {
+        &self.start.item.manifest.command
+    }
+
+    /// The trigger's settings.
+    pub fn settings(&self) -> SettingsMap {
+        self.settings.trigger.clone()
+    }
+
+    /// Wall time.
+    pub fn clock(&self) -> &Clock {
+        &self.start.host.clock
+    }
+
+    /// Cancelled by a signal to stop this process; cancel it to end the session.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.start.host.stop
+    }
+
+    /// A text as it may be shown.
+    pub fn masked(&self, text: &str) -> String {
+        self.start.log.masked(text)
+    }
+
+    /// The files, for reading only.
+    pub fn storage(&self) -> Storage {
+        self.reader.storage().inside(&self.folder)
+    }
+
+    /// Makes this process work as the user whose files they are: before anything is written, so that
+    /// the trigger can go on with every file.
+    ///
+    /// # Errors
+    /// When this user is another one, and not root.
+    pub fn works_as_owner(&self) -> Result<(), StartError> {
+        Ok(self.reader.works_as_owner()?)
+    }
+
+    /// Whether a process has the files for itself.
+    pub async fn is_in_use(&self) -> bool {
+        self.reader.presence().await.1
+    }
+
+    /// Leaves a file to the process that has the others for itself.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn leave(&self, name: &str, content: Bytes) -> Result<(), StorageError> {
+        let name = match self.folder.as_str() {
+            "" => name.to_owned(),
+            folder => format!("{folder}/{name}"),
+        };
+        self.reader.leave(&name, content).await
+    }
+
+    /// Takes all files into use, also those of other folders, does some work on them, and lets the
+    /// next have them. None when the
+    /// stop came while they were waited for.
+    ///
+    /// # Errors
+    /// When they cannot be used, e.g. as a process has them for itself.
+    pub async fn with_files<T>(
+        &self,
+        work: impl AsyncFnOnce(Storage) -> T,
+    ) -> Result<Option<T>, StartError> {
+        let opened: Option<Opened> = self
+            .start
+            .open_storage(&self.start.host.directories.data)
+            .await?;
+        let Some(opened) = opened else {
+            return Ok(None);
+        };
+        let done = work(opened.storage()).await;
+        opened.close(&Deadline::default()).await?;
+        Ok(Some(done))
+    }
+
+    /// What surrounds the work on these files.
+    pub fn context(&self, storage: Storage) -> Context {
+        let module = self.settings.module.clone();
+        self.start.look_context(storage, module)
+    }
+}

@@ -1,0 +1,222 @@
+//! How an instance comes to the lease.
+
+use std::time::Duration;
+
+use base::{Clock, http::chain, retry::RetryPolicy};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    client::{Client, Condition, Head, Put},
+    error::{ObjectError, Problem},
+    lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note},
+};
+use crate::log::Log;
+
+/// How often a lease of somebody else is looked at.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
+
+/// A lease of somebody else is waited for so long: an owner that is alive renews it meanwhile.
+const PATIENCE: Duration = Duration::from_secs(LIFE.as_secs() + MARGIN.as_secs() + LOOK.as_secs());
+
+/// An outage is waited out.
+const OUTAGE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(30));
+
+/// An ETag that no object has.
+const NO_VERSION: &str = "\"00000000000000000000000000000000\"";
+
+/// Takes the lease. One of another instance is waited for a little longer than it lives. None when
+/// the stop came first.
+///
+/// # Errors
+/// When another instance has renewed it meanwhile, or the store refuses for good.
+pub(super) async fn take(
+    client: &Client,
+    host: &str,
+    clock: &Clock,
+    log: &Log,
+    stop: &CancellationToken,
+) -> Result<Option<Lease>, ObjectError> {
+    let note = Note {
+        owner: Uuid::new_v4().simple().to_string(),
+        host: host.to_owned(),
+        ..Note::default()
+    };
+    let acquisition = Acquisition {
+        client,
+        clock,
+        log,
+        note,
+    };
+    stop.run_until_cancelled(acquisition.patiently())
+        .await
+        .transpose()
+}
+
+/// An instance that wants the lease.
+struct Acquisition<'a> {
+    client: &'a Client,
+    clock: &'a Clock,
+    log: &'a Log,
+    note: Note,
+}
+
+/// A lease of somebody else.
+struct Watched {
+    etag: String,
+    since: Instant,
+}
+
+/// What became of a write with a condition.
+enum Attempt {
+    Done(String),
+    Refused,
+    /// The store does not know conditions.
+    Unknown,
+}
+
+impl Acquisition<'_> {
+    /// Waits an outage out.
+    async fn patiently(mut self) -> Result<Lease, ObjectError> {
+        let mut backoff = OUTAGE.backoff();
+        loop {
+            match self.take().await {
+                Err(error) if error.is_transient() => {
+                    let pause = backoff.next_pause(None);
+                    self.log.warning(format!(
+                        "The object store is not ready, trying again in {} s: {}",
+                        pause.as_secs(),
+                        chain(&error)
+                    ));
+                    sleep(pause).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn take(&mut self) -> Result<Lease, ObjectError> {
+        let begun = Instant::now();
+        let mut watched = None;
+        loop {
+            let condition = match lease::read(self.client).await? {
+                None => Condition::Absent,
+                Some((head, note)) if self.is_free(&head, &note, watched.as_ref()) => {
+                    self.tell_of(&note);
+                    Condition::Matches(head.etag)
+                }
+                Some((_, note)) if begun.elapsed() >= PATIENCE => {
+                    let host = note.host;
+                    return Err(self.client.error(Problem::InUse { host }));
+                }
+                Some((head, note)) => {
+                    if watched.is_none() {
+                        self.tell_of_the_wait(&note);
+                    }
+                    watched = Some(watch(watched, head.etag));
+                    sleep(LOOK).await;
+                    continue;
+                }
+            };
+            if let Some(lease) = self.write(&condition).await? {
+                return Ok(lease);
+            }
+        }
+    }
+
+    /// Whether nobody holds the lease any more.
+    fn is_free(&self, head: &Head, note: &Note, watched: Option<&Watched>) -> bool {
+        let unchanged = watched
+            .filter(|watched| watched.etag == head.etag)
+            .map(|watched| watched.since.elapsed());
+        note.released
+            || note.owner == self.note.owner
+            || head.age.max(unchanged) >= Some(LIFE + MARGIN)
+    }
+
+    fn tell_of(&self, note: &Note) {
+        if !note.released && note.owner != self.note.owner {
+            self.log.info(format!(
+                "The instance before this one{} ended without giving its lease back.",
+                on(note)
+            ));
+        }
+    }
+
+    fn tell_of_the_wait(&self, note: &Note) {
+        self.log.info(format!(
+            "Another instance{} works on {}, or did so until a moment ago: waiting up to {} s for \
+             its end.",
+            on(note),
+            self.client.place(),
+            PATIENCE.as_secs()
+        ));
+    }
+
+    /// Writes the lease. None when somebody else was faster.
+    async fn write(&mut self, condition: &Condition) -> Result<Option<Lease>, ObjectError> {
+        let since = Moment::now(self.clock);
+        self.note.renewal += 1;
+        let (etag, fenced) = match self.put(condition).await? {
+            Attempt::Refused => return Ok(None),
+            Attempt::Done(etag) => self.probe(etag).await?,
+            Attempt::Unknown => match self.put(&Condition::None).await? {
+                Attempt::Done(etag) => (etag, false),
+                Attempt::Refused | Attempt::Unknown => {
+                    return Err(self.client.error(Problem::Unconditional));
+                }
+            },
+        };
+        let (client, clock, note) = (self.client.clone(), self.clock.clone(), self.note.clone());
+        let lease = Lease::new(client, clock, note, etag, since);
+        if fenced {
+            return Ok(Some(lease));
+        }
+        self.log.warning(format!(
+            "The object store has no conditional writes ({}): nothing but the lease keeps a second \
+             instance from writing to the same files. Make sure that there is only one.",
+            self.client.place()
+        ));
+        Ok(Some(lease.unfenced()))
+    }
+
+    /// Whether the store looks at conditions: some take them for granted. The lease's ETag then.
+    async fn probe(&self, mut etag: String) -> Result<(String, bool), ObjectError> {
+        let mut fenced = true;
+        for impossible in [Condition::Matches(NO_VERSION.to_owned()), Condition::Absent] {
+            match self.put(&impossible).await? {
+                Attempt::Refused => {}
+                Attempt::Unknown => fenced = false,
+                Attempt::Done(new) => (etag, fenced) = (new, false),
+            }
+        }
+        Ok((etag, fenced))
+    }
+
+    async fn put(&self, condition: &Condition) -> Result<Attempt, ObjectError> {
+        let written = self.client.put(KEY, self.note.to_json(), condition, None);
+        match written.await {
+            Ok(Put::Done(etag)) => Ok(Attempt::Done(etag)),
+            Ok(Put::Refused) => Ok(Attempt::Refused),
+            Err(error) if matches!(*error.problem, Problem::Unconditional) => Ok(Attempt::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn watch(before: Option<Watched>, etag: String) -> Watched {
+    let same = before.filter(|watched| watched.etag == etag);
+    same.unwrap_or_else(|| Watched {
+        etag,
+        since: Instant::now(),
+    })
+}
+
+fn on(note: &Note) -> String {
+    if note.host.is_empty() {
+        String::new()
+    } else {
+        format!(" on {}", note.host)
+    }
+}

@@ -1,0 +1,90 @@
+//! Harm that is done to the module's state between two of its lives.
+
+use std::{fs, io, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+/// Harm done to the module's state while it does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Damage {
+    /// To what.
+    pub to: StatePart,
+    /// What is done.
+    pub harm: Harm,
+}
+
+/// A part of the module's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatePart {
+    /// How far the collection has come.
+    Position,
+    /// The copy of it that the module keeps for itself.
+    PositionCopy,
+    /// Both.
+    Positions,
+    /// Which times were read.
+    Timeline,
+    /// The newest file of the rows that were delivered.
+    KnownRows,
+    /// The use of the quota.
+    Quota,
+    /// Which of two services is read.
+    Service,
+}
+
+/// What is done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// It is deleted.
+    Removed,
+    /// It has no content any more.
+    Emptied,
+    /// Its second half is gone.
+    Halved,
+    /// It is zeros, as long as it was.
+    Zeroed,
+    /// The highest bit of the byte in its middle is flipped.
+    Flipped,
+    /// It is an empty JSON object.
+    Replaced,
+    /// There is a folder in its place.
+    Folder,
+}
+
+impl Harm {
+    /// Does it to this file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be changed.
+    pub fn be_done_to(self, file: &Path) -> io::Result<()> {
+        let mut content = match fs::read(file) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match self {
+            Self::Removed => return fs::remove_file(file),
+            Self::Folder => {
+                fs::remove_file(file)?;
+                return fs::create_dir(file);
+            }
+            Self::Emptied => content.clear(),
+            Self::Halved => content.truncate(content.len() / 2),
+            Self::Zeroed => content.fill(0),
+            Self::Flipped => {
+                let middle = content.len() / 2;
+                content
+                    .iter_mut()
+                    .skip(middle)
+                    .take(1)
+                    .for_each(|byte| *byte ^= 0x80);
+            }
+            Self::Replaced => content = b"{}".to_vec(),
+        }
+        fs::write(file, content)
+    }
+}

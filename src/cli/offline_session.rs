@@ -1,0 +1,72 @@
+//! What commands that do something with a trigger's settings and files have in common.
+
+use std::{io::Write as _, process::ExitCode};
+
+use base::http::chain;
+use sekoia::{
+    Console, Directories, Environment, OfflineSession, OfflineSessionError, Registry, Topic,
+    Unclear,
+};
+use serde_json::json;
+
+use crate::triggers;
+
+/// Why a command cannot do what it was asked for, and its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub(super) struct CommandError {
+    pub(super) code: u8,
+    pub(super) sentence: String,
+}
+
+impl CommandError {
+    fn of_settings(sentence: String) -> Self {
+        Self {
+            code: Topic::SETTINGS.exit_code,
+            sentence,
+        }
+    }
+}
+
+/// The settings and files of the trigger that was chosen.
+pub(super) async fn prepare<'a>(
+    registry: &'a Registry,
+    chosen: Result<String, Unclear>,
+    directories: Directories,
+    environment: Environment,
+    console: Console,
+) -> anyhow::Result<OfflineSession<'a>> {
+    let trigger = chosen.map_err(|unclear| CommandError::of_settings(unclear.to_string()))?;
+    let session =
+        OfflineSession::prepare(registry, &trigger, directories, environment, console).await;
+    let mut session = match session {
+        Ok(session) => session,
+        Err(OfflineSessionError::Settings(error)) => {
+            return Err(CommandError::of_settings(chain(&error)).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    triggers::backfill::enter(&mut session).await?;
+    Ok(session)
+}
+
+/// The exit code for what went wrong.
+pub(super) fn code(error: &anyhow::Error) -> u8 {
+    error
+        .downcast_ref::<CommandError>()
+        .map_or(1, |one| one.code)
+}
+
+/// Tells machines, too, what went wrong: always one object on standard output.
+pub(super) fn told(done: anyhow::Result<ExitCode>, as_json: bool) -> anyhow::Result<ExitCode> {
+    match done {
+        Err(error) if as_json && !super::is_broken_pipe(&error) => {
+            let code = code(&error);
+            let problem = chain(error.as_ref());
+            let document = json!({"outcome": "failed", "exit_code": code, "problem": problem});
+            writeln!(anstream::stdout(), "{document:#}")?;
+            Ok(ExitCode::from(code))
+        }
+        done => done,
+    }
+}

@@ -1,0 +1,384 @@
+//! An order about a range, from the wish to the summary: left to a running trigger, or carried out here.
+
+pub(super) mod dates;
+mod display;
+mod outcome;
+
+use std::{io::Write as _, pin::pin, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Arg, ArgAction, ArgMatches};
+use collect::order::{OrderFile as _, RangeOrder, RangeProgress, RangeWork};
+use rows::Window;
+use sekoia::{
+    Directories, Environment, OfflineSession, Registry, RunError, StartError, Storage, StorageError,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use self::display::Display;
+pub(super) use self::outcome::OrderOutcome;
+use super::offline_session::{self, CommandError};
+use crate::triggers::backfill::{self, Task};
+
+/// The exit code for dates that cannot be used.
+const UNUSABLE: u8 = 2;
+
+/// How often the progress is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the trigger is still running.
+const PRESENCE: Duration = Duration::from_secs(5);
+
+/// A trigger that is gone for so long is not being restarted.
+const GONE: Duration = Duration::from_secs(60);
+
+/// An option with a date.
+pub(super) fn date(name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("DATE")
+        .allow_hyphen_values(true)
+}
+
+/// An option without a value.
+pub(super) fn flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+/// A command that has an order about a range carried out.
+pub(super) trait RangeCommand: Sized {
+    /// What is ordered.
+    type Work: RangeWork;
+
+    /// What is done with a range that was ordered.
+    const TASK: fn(Window) -> Task;
+
+    /// What it says.
+    const WORDS: OrderWords;
+
+    /// Does what is wished.
+    async fn run(session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode>;
+
+    /// What a person should know before an order is carried out; none when that is nothing.
+    fn warning(_order: &RangeOrder<Self::Work>) -> Option<String> {
+        None
+    }
+
+    /// What was counted so far.
+    fn counted(&self, counts: &<Self::Work as RangeWork>::Counts) -> String;
+
+    /// Prints the summary.
+    async fn end(
+        session: &OrderSession<'_, Self>,
+        order: &RangeOrder<Self::Work>,
+        outcome: OrderOutcome,
+        progress: Option<RangeProgress<Self::Work>>,
+        files: &Storage,
+    ) -> anyhow::Result<ExitCode>;
+}
+
+/// What a command says of its orders, each about a range.
+pub(super) struct OrderWords {
+    /// Another one is not finished.
+    pub(super) unfinished: fn(Window) -> String,
+    /// The command does so with the rows.
+    pub(super) doing: &'static str,
+    /// The trigger does so with the rows.
+    pub(super) does: &'static str,
+    /// It was stopped here.
+    pub(super) stopped: fn() -> String,
+    /// How to come back to what a running trigger does.
+    pub(super) ways: &'static str,
+    /// The trigger does not take it up; none to say nothing.
+    pub(super) untaken: Option<&'static str>,
+    /// There is none to cancel.
+    pub(super) none: &'static str,
+    /// Its progress cannot be read.
+    pub(super) unreadable: &'static str,
+}
+
+/// What is wished for cannot be begun.
+pub(super) fn refuse<T>(sentence: &str) -> anyhow::Result<T> {
+    Err(CommandError {
+        code: UNUSABLE,
+        sentence: sentence.to_owned(),
+    }
+    .into())
+}
+
+/// Does what is wished of the trigger that the arguments choose.
+pub(super) async fn run<C: RangeCommand>(
+    registry: &Registry,
+    directories: Directories,
+    arguments: &ArgMatches,
+    wish: C,
+) -> anyhow::Result<ExitCode> {
+    let environment = Environment::process();
+    let display = Display::new();
+    let console = display.console();
+    let chosen = super::chosen(registry, &directories, &environment, arguments);
+    let session =
+        offline_session::prepare(registry, chosen, directories, environment, console).await?;
+    C::run(OrderSession {
+        session: &session,
+        display,
+        wish,
+        cancel: arguments.get_flag("cancel"),
+        json: arguments.get_flag("json"),
+    })
+    .await
+}
+
+/// An order that a person waits for.
+pub(super) struct OrderSession<'a, C> {
+    pub(super) session: &'a OfflineSession<'a>,
+    display: Display,
+    pub(super) wish: C,
+    /// Whether what is not finished is to be given up.
+    pub(super) cancel: bool,
+    /// Whether machines read the summary.
+    pub(super) json: bool,
+}
+
+impl<C: RangeCommand> OrderSession<'_, C> {
+    /// Says something that stays.
+    pub(super) fn say(&self, text: &str) {
+        self.display.say(text);
+    }
+
+    /// Prints a summary for machines.
+    pub(super) fn print(&self, document: &Value) -> anyhow::Result<()> {
+        Ok(writeln!(anstream::stdout(), "{document:#}")?)
+    }
+
+    /// Nothing is to be done.
+    pub(super) fn nothing(&self, text: &str) -> anyhow::Result<ExitCode> {
+        if self.json {
+            let trigger = self.session.command();
+            self.print(&json!({
+                "trigger": trigger, "outcome": "nothing", "exit_code": 0, "text": text,
+            }))?;
+        } else {
+            self.say(text);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Another order is not finished.
+    pub(super) fn refuse_beside(&self, order: &RangeOrder<C::Work>) -> anyhow::Result<ExitCode> {
+        refuse(&(C::WORDS.unfinished)(order.range))
+    }
+
+    /// Gives up what is not finished.
+    pub(super) async fn give_up(
+        &mut self,
+        unfinished: Option<RangeOrder<C::Work>>,
+    ) -> anyhow::Result<ExitCode> {
+        match unfinished {
+            Some(mut order) => {
+                order.cancelled = true;
+                self.perform(order, true).await
+            }
+            None => self.nothing(C::WORDS.none),
+        }
+    }
+
+    /// Goes on with what is not finished, since nothing else is wished for.
+    pub(super) async fn go_on(
+        &mut self,
+        unfinished: Option<RangeOrder<C::Work>>,
+    ) -> anyhow::Result<ExitCode> {
+        match unfinished {
+            Some(order) => self.perform(order, false).await,
+            None => {
+                refuse("nothing is to be gone on with: say where to begin, e.g. with --from -7d")
+            }
+        }
+    }
+
+    /// Has an order done, by a running trigger or else here.
+    pub(super) async fn perform(
+        &mut self,
+        order: RangeOrder<C::Work>,
+        is_new: bool,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(warning) = C::warning(&order).filter(|_| !order.cancelled) {
+            self.say(&warning);
+        }
+        self.session.works_as_owner()?;
+        if !self.session.is_in_use().await {
+            match self.here(&order, is_new).await {
+                Err(StartError::Storage(StorageError::Locked { .. })) => {}
+                other => return other?.unwrap_or(Ok(OrderOutcome::Unfinished.exit_code().into())),
+            }
+        }
+        if is_new {
+            let name = RangeOrder::<C::Work>::NAME;
+            self.session.leave(name, order.to_json()?.into()).await?;
+        }
+        let outcome = self.follow(&order).await?;
+        self.end(&order, outcome, &self.session.storage()).await
+    }
+
+    /// Does it itself, as no trigger is running. None when the stop came before the beginning.
+    async fn here(
+        &mut self,
+        order: &RangeOrder<C::Work>,
+        is_new: bool,
+    ) -> Result<Option<anyhow::Result<ExitCode>>, StartError> {
+        let session = self.session;
+        session
+            .with_files(async |files| {
+                let files = backfill::own_files(session, &files).await?;
+                if is_new {
+                    files
+                        .write(RangeOrder::<C::Work>::NAME, order.to_json()?)
+                        .await?;
+                }
+                if !order.cancelled {
+                    let (doing, range) = (C::WORDS.doing, order.range);
+                    self.say(&format!(
+                        "{doing} the rows received from {range}; the trigger is not running."
+                    ));
+                }
+                let task = (C::TASK)(order.range);
+                let work = backfill::perform(session, files.clone(), task);
+                let outcome = self.watch(&files, order, work).await?;
+                if outcome == OrderOutcome::Unfinished {
+                    self.say(&(C::WORDS.stopped)());
+                }
+                self.end(order, outcome, &files).await
+            })
+            .await
+    }
+
+    /// Shows how the work goes, until it ends or a person must act.
+    pub(super) async fn watch(
+        &mut self,
+        files: &Storage,
+        order: &RangeOrder<C::Work>,
+        work: impl Future<Output = Result<(), RunError>>,
+    ) -> anyhow::Result<OrderOutcome> {
+        let mut work = pin!(work);
+        let mut refused = false;
+        loop {
+            tokio::select! {
+                ended = &mut work => {
+                    ended?;
+                    break;
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if let Some(progress) = self.progress(files, order).await? {
+                self.show(&progress);
+                refused |= progress.trouble.as_ref().is_some_and(|one| one.person);
+                // The log has said what to do; or the trigger has just done it.
+                if refused || progress.has_ended() {
+                    self.session.stop().cancel();
+                }
+            }
+        }
+        let progress = self.progress(files, order).await?;
+        Ok(
+            match OrderOutcome::of(progress.map(|progress| progress.phase)) {
+                OrderOutcome::Unfinished if refused => OrderOutcome::Refused,
+                outcome => outcome,
+            },
+        )
+    }
+
+    /// Shows how the running trigger gets on with it.
+    async fn follow(&mut self, order: &RangeOrder<C::Work>) -> anyhow::Result<OrderOutcome> {
+        let files = self.session.storage();
+        if !order.cancelled {
+            let (does, range) = (C::WORDS.does, order.range);
+            self.say(&format!(
+                "The running trigger {does} the rows received from {range} beside its own work. \
+                 Ctrl-C leaves it at that."
+            ));
+        }
+        let mut trouble = None;
+        let mut looked = Instant::now();
+        let mut gone: Option<Instant> = None;
+        let mut untaken = C::WORDS.untaken;
+        let begun = Instant::now();
+        loop {
+            if begun.elapsed() >= GONE
+                && let Some(text) = untaken.take()
+            {
+                self.say(text);
+            }
+            if let Some(progress) = self.progress(&files, order).await? {
+                untaken = None;
+                self.show(&progress);
+                if progress.has_ended() {
+                    return Ok(OrderOutcome::of(Some(progress.phase)));
+                }
+                if trouble != progress.trouble {
+                    if let Some(trouble) = &progress.trouble {
+                        let sentence = self.session.masked(&trouble.sentence);
+                        self.say(&format!("The trigger says: {sentence}"));
+                    }
+                    trouble = progress.trouble;
+                }
+            }
+            if looked.elapsed() >= PRESENCE {
+                looked = Instant::now();
+                let is_there = self.session.is_in_use().await;
+                if !is_there && gone.is_none() {
+                    self.say("The trigger has stopped; once it is started again, it goes on.");
+                }
+                gone = gone.or(Some(looked)).filter(|_| !is_there);
+            }
+            let stopped = tokio::time::timeout(LOOK, self.session.stop().cancelled());
+            if stopped.await.is_ok() {
+                let ways = C::WORDS.ways;
+                self.say(&format!("The trigger keeps on with it; {ways}"));
+                return Ok(OrderOutcome::Unfinished);
+            }
+            if gone.is_some_and(|gone| gone.elapsed() >= GONE) {
+                return Ok(OrderOutcome::Unfinished);
+            }
+        }
+    }
+
+    fn show(&mut self, progress: &RangeProgress<C::Work>) {
+        let mut text = self.wish.counted(&progress.counts);
+        if let Some(seconds) = progress.seconds_left() {
+            text.push_str(&format!(", {} min left", seconds / 60 + 1));
+        }
+        let now = self.session.clock().now();
+        if let Some(next) = progress.next_request.filter(|next| *next > now) {
+            let seconds = (next - now).num_seconds() + 1;
+            text.push_str(&format!(", quota: next request in {seconds} s"));
+        }
+        self.display.advance(progress.percent(), text);
+    }
+
+    /// Prints the summary.
+    pub(super) async fn end(
+        &self,
+        order: &RangeOrder<C::Work>,
+        outcome: OrderOutcome,
+        files: &Storage,
+    ) -> anyhow::Result<ExitCode> {
+        self.display.end();
+        let progress = self.progress(files, order).await?;
+        let outcome = match outcome {
+            OrderOutcome::Cancelled if self.cancel => OrderOutcome::GivenUp,
+            other => other,
+        };
+        C::end(self, order, outcome, progress, files).await
+    }
+
+    /// How far it has got; none before it is begun.
+    pub(super) async fn progress(
+        &self,
+        files: &Storage,
+        order: &RangeOrder<C::Work>,
+    ) -> anyhow::Result<Option<RangeProgress<C::Work>>> {
+        let progress = order.progress(files).await;
+        progress.context(C::WORDS.unreadable)
+    }
+}

@@ -1,0 +1,248 @@
+//! Dates as people write them.
+
+use chrono::{
+    DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc,
+};
+use rows::Window;
+
+use crate::triggers::backfill::Reach;
+
+/// The range that these words mean to a person in a time zone.
+pub(in crate::cli) fn range(
+    (from, to): (&str, &str),
+    now: DateTime<Utc>,
+    reach: Reach,
+    zone: &impl TimeZone,
+) -> Result<Window, String> {
+    // Rows have no finer times that matter, and states are easier to read.
+    let now = now.trunc_subsecs(0);
+    let start = parse("--from", from, now, zone)?;
+    let end = parse("--to", to, now, zone)?;
+    for (option, at) in [("--from", start), ("--to", end)] {
+        if at > now {
+            return Err(format!(
+                "{option} lies in the future, at {}: nothing is received yet",
+                text(at)
+            ));
+        }
+    }
+    let Reach { service, kept, .. } = reach;
+    let days = kept.num_days();
+    // Whoever writes the number of days that are kept means all that there is.
+    let start = if start >= now - kept {
+        start.max(reach.oldest(now))
+    } else {
+        start
+    };
+    if start < now - kept {
+        return Err(format!(
+            "{service} keeps rows for {days} days: --from is {}, and the oldest that can be had is \
+             --from {}",
+            text(start),
+            text(reach.oldest(now))
+        ));
+    }
+    Window::new(start, end).ok_or_else(|| {
+        format!(
+            "--from ({}) must lie before --to ({})",
+            text(start),
+            text(end)
+        )
+    })
+}
+
+fn text(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn parse(
+    option: &str,
+    text: &str,
+    now: DateTime<Utc>,
+    zone: &impl TimeZone,
+) -> Result<DateTime<Utc>, String> {
+    let text = text.trim();
+    let at = match text.strip_prefix('-') {
+        Some(ago) => ago_of(ago).and_then(|ago| now.checked_sub_signed(ago)),
+        None => date(text, now).or_else(|| own_date(text, now, zone)),
+    };
+    at.map(|at| at.trunc_subsecs(0)).ok_or_else(|| {
+        format!(
+            "{option} {text:?} is not a date: write a day such as 2026-11-01 (UTC), a time such as \
+             2026-11-01T08:30+01:00, a month or a day in your time zone such as 2026-11, yesterday or \
+             today, or how long ago, such as -7d, -36h or -1d12h"
+        )
+    })
+}
+
+fn date(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if text.eq_ignore_ascii_case("now") {
+        return Some(now);
+    }
+    if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
+        return Some(zoned.to_utc());
+    }
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Some(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    // A zone without seconds.
+    let zoned = [
+        "%Y-%m-%dT%H:%M%#z",
+        "%Y-%m-%d %H:%M%#z",
+        "%Y-%m-%d %H:%M:%S%.f%#z",
+    ];
+    let with_zone = text
+        .strip_suffix(['Z', 'z'])
+        .map(|rest| format!("{rest}+00:00"));
+    let with_zone = with_zone.as_deref().unwrap_or(text);
+    let parsed = zoned
+        .iter()
+        .find_map(|form| DateTime::parse_from_str(with_zone, form).ok());
+    if let Some(zoned) = parsed {
+        return Some(zoned.to_utc());
+    }
+    let forms = [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ];
+    let parsed = forms
+        .iter()
+        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    parsed.map(|utc| utc.and_utc())
+}
+
+/// The beginning of a day or month in a person's own zone.
+fn own_date(text: &str, now: DateTime<Utc>, zone: &impl TimeZone) -> Option<DateTime<Utc>> {
+    let today = now.with_timezone(zone).date_naive();
+    let day = match text.to_lowercase().as_str() {
+        "today" => today,
+        "yesterday" => today.checked_sub_days(Days::new(1))?,
+        month => {
+            let (year, month) = month.split_once('-')?;
+            let is_plain = year.len() == 4 && month.len() == 2;
+            let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+            (is_plain && digits(year) && digits(month)).then_some(())?;
+            NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, 1)?
+        }
+    };
+    let midnight = day.and_time(NaiveTime::MIN);
+    // Where clocks are set at midnight, the day begins an hour later.
+    let later = midnight + TimeDelta::hours(1);
+    let found = zone.from_local_datetime(&midnight).earliest();
+    let found = found.or_else(|| zone.from_local_datetime(&later).earliest());
+    found.map(|begins| begins.to_utc())
+}
+
+/// How long ago, without the sign: numbers, each with its unit.
+fn ago_of(text: &str) -> Option<TimeDelta> {
+    let mut ago = TimeDelta::zero();
+    for part in text.split_inclusive(|c: char| c.is_ascii_alphabetic()) {
+        let unit = part.chars().last()?;
+        let count = part.strip_suffix(unit)?;
+        let is_number = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let count: i64 = is_number.then(|| count.parse().ok()).flatten()?;
+        let span = match unit {
+            'w' => TimeDelta::try_weeks(count),
+            'd' => TimeDelta::try_days(count),
+            'h' => TimeDelta::try_hours(count),
+            'm' => TimeDelta::try_minutes(count),
+            _ => None,
+        };
+        ago = ago.checked_add(&span?)?;
+    }
+    (!text.is_empty()).then_some(ago)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REACH: Reach = Reach {
+        service: "Microsoft Graph",
+        kept: TimeDelta::days(90),
+        beside: None,
+    };
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T10:00:00.5Z".parse().unwrap()
+    }
+
+    fn window(from: &str, to: &str) -> Result<Window, String> {
+        range(
+            (from, to),
+            now(),
+            REACH,
+            &chrono::FixedOffset::east_opt(3600).unwrap(),
+        )
+    }
+
+    fn refused(from: &str, to: &str) -> String {
+        window(from, to).unwrap_err()
+    }
+
+    #[test]
+    fn dates_are_read_as_people_write_them() {
+        for (words, meant) in [
+            ("2026-11-01", "2026-11-01T00:00:00Z"),
+            ("2026-11-01T08:30", "2026-11-01T08:30:00Z"),
+            (" 2026-11-01 08:30:15 ", "2026-11-01T08:30:15Z"),
+            ("2026-11-01T08:30:00+01:00", "2026-11-01T07:30:00Z"),
+            ("2026-11-01T08:30:00.25Z", "2026-11-01T08:30:00Z"),
+            ("-7d", "2026-11-15T10:00:00Z"),
+            ("-36h", "2026-11-20T22:00:00Z"),
+            ("-90m", "2026-11-22T08:30:00Z"),
+            ("-2w", "2026-11-08T10:00:00Z"),
+            ("-1d12h", "2026-11-20T22:00:00Z"),
+            ("2026-11-01T08:30+01:00", "2026-11-01T07:30:00Z"),
+            ("2026-11-01 08:30Z", "2026-11-01T08:30:00Z"),
+            ("2026-11-01T08:30-0530", "2026-11-01T14:00:00Z"),
+            ("today", "2026-11-21T23:00:00Z"),
+            ("Yesterday", "2026-11-20T23:00:00Z"),
+            ("2026-11", "2026-10-31T23:00:00Z"),
+        ] {
+            let meant: DateTime<Utc> = meant.parse().unwrap();
+            let window = window(words, "now").unwrap();
+            assert_eq!(
+                (window.start(), window.end()),
+                (meant, now().trunc_subsecs(0))
+            );
+        }
+        for words in [
+            "",
+            "-",
+            "-7",
+            "-d",
+            "-1d12",
+            "-99999999999999w",
+            "2026-13",
+            "26-11",
+            "tomorrow",
+            "-7y",
+            "--7d",
+            "2026-13-01",
+            "01.11.2026",
+        ] {
+            let sentence = refused(words, "now");
+            assert!(sentence.contains("is not a date: write"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused() {
+        let sentence = refused("-91d", "now");
+        assert_eq!(
+            sentence,
+            "Microsoft Graph keeps rows for 90 days: --from is 2026-08-23T10:00:00Z, and the oldest \
+             that can be had is --from 2026-08-24T10:02:00Z"
+        );
+        let all = window("-90d", "now").unwrap();
+        let oldest = REACH.oldest(now()).trunc_subsecs(0);
+        assert_eq!(all.start(), oldest, "all that there is");
+        assert!(refused("-1d", "-2d").contains("must lie before --to"));
+        assert!(refused("-1d", "-1d").contains("must lie before --to"));
+        assert!(refused("2026-11-23", "now").contains("--from lies in the future"));
+        assert!(refused("-1d", "2026-11-23").contains("--to lies in the future"));
+    }
+}

@@ -1,0 +1,250 @@
+//! What became of a verification.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use collect::verify::{Finding, Verdict, VerifyProgress};
+use rows::Window;
+use serde_json::{Value, json};
+
+use crate::cli::order::OrderOutcome;
+
+/// The exit code when rows were missing, and are delivered now.
+const DELIVERED: u8 = 6;
+
+/// The exit code when of some hours nothing is proven.
+const UNPROVEN: u8 = 7;
+
+/// The exit code of a verification, from those that `--help` lists, and its word for machines. Once it is
+/// done, its verdicts say how it came out.
+pub(super) fn came_out(outcome: OrderOutcome, verdicts: &[Verdict]) -> (u8, &'static str) {
+    let has = |findings: &[Finding]| {
+        let mut verdicts = verdicts.iter();
+        verdicts.any(|verdict| findings.contains(&verdict.finding))
+    };
+    if outcome != OrderOutcome::Done {
+        (outcome.exit_code(), outcome.word())
+    } else if has(&[Finding::Many, Finding::Gone, Finding::Unprovable]) {
+        (UNPROVEN, "unproven")
+    } else if has(&[Finding::Delivered]) {
+        (DELIVERED, "delivered")
+    } else if has(&[Finding::Resent]) {
+        (0, "resent")
+    } else {
+        (0, "proven")
+    }
+}
+
+/// The exit codes, for `--help`.
+pub(super) fn exit_codes() -> &'static str {
+    "Exit codes:\n   0  all hours that are read for the last time are proven (or one was sent again, or it \
+     was given up, as asked)\n   1  it could not begin, or it failed\n   2  the dates cannot be used, or \
+     another verification is not finished\n   3  it is not finished: the same command goes on with it, and \
+     so does the trigger\n   4  Microsoft refuses, and a person must act: what to do is said\n   5  somebody \
+     else has given it up\n   6  rows were missing; they are named, and delivered now\n   7  some hours are \
+     not proven: which, and why, is said\n  10  the settings do not fit the trigger"
+}
+
+/// How many hours there are of each finding, best first.
+pub(super) fn counts(verdicts: &[Verdict]) -> BTreeMap<Finding, usize> {
+    let mut counts = BTreeMap::new();
+    for verdict in verdicts {
+        *counts.entry(verdict.finding).or_default() += 1;
+    }
+    counts
+}
+
+/// What hours with a finding are.
+pub(super) fn title(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Proven => "proven",
+        Finding::Delivered => "with rows that were missing and are delivered now",
+        Finding::Gone => "with rows that were missing and that Microsoft does not show any more",
+        Finding::Many => "with more than 40 rows that differ",
+        Finding::Resent => "sent again",
+        Finding::Open => "not final yet, as the collection still reads them again",
+        Finding::Unprovable => "not provable",
+    }
+}
+
+/// So many rows, in words.
+fn rows_were(count: u64) -> String {
+    match count {
+        1 => "1 row was".to_owned(),
+        count => format!("{count} rows were"),
+    }
+}
+
+/// What there is to say of one hour, in one line.
+pub(super) fn hour(verdict: &Verdict) -> String {
+    let Verdict {
+        accepted,
+        shown,
+        finding,
+        ..
+    } = verdict;
+    let mut text = match finding {
+        Finding::Unprovable => {
+            let reason = verdict.reason.as_deref().unwrap_or("no reason is known");
+            return format!("not provable: {reason}");
+        }
+        Finding::Open => return "not final yet: the collection still reads it again".to_owned(),
+        Finding::Many => format!(
+            "more than 40 rows differ: {accepted} were accepted, Microsoft shows {shown}; \
+             `message-trace verify --resend {}` sends all of them again, up to {accepted} for the \
+             second time",
+            verdict.hour.format("%Y-%m-%dT%H:%MZ")
+        ),
+        Finding::Resent => format!("sent again: {accepted} rows were accepted"),
+        Finding::Proven => format!("proven: {shown} rows"),
+        Finding::Delivered | Finding::Gone => {
+            let missing = verdict.missing.len() as u64;
+            let are = if missing == 1 { "is" } else { "are" };
+            format!("{} missing, and {are} delivered now", rows_were(missing))
+        }
+    };
+    if verdict.vanished > 0 {
+        _ = write!(
+            text,
+            "; {} missing that Microsoft does not show any more",
+            rows_were(verdict.vanished)
+        );
+    }
+    if verdict.not_shown > 0 {
+        _ = write!(
+            text,
+            "; {} accepted that Microsoft does not show any more, or accepted twice",
+            rows_were(verdict.not_shown)
+        );
+    }
+    if verdict.notes.dead_letters > 0 {
+        _ = write!(
+            text,
+            "; {} went to the dead letters",
+            verdict.notes.dead_letters
+        );
+    }
+    if verdict.statuses_differ == Some(true) {
+        text.push_str("; some have another status now than the last one that was accepted");
+    }
+    for part in verdict
+        .parts
+        .iter()
+        .filter(|part| Some(**part) != verdict.window())
+    {
+        _ = write!(text, "; collected from {part}");
+    }
+    text
+}
+
+/// The whole for machines.
+pub(super) fn json(
+    trigger: &str,
+    outcome: OrderOutcome,
+    range: Window,
+    progress: Option<&VerifyProgress>,
+    verdicts: &[Verdict],
+) -> Value {
+    let counts: BTreeMap<&str, usize> = counts(verdicts)
+        .into_iter()
+        .map(|(finding, count)| (finding.word(), count))
+        .collect();
+    let (exit_code, word) = came_out(outcome, verdicts);
+    json!({
+        "trigger": trigger,
+        "outcome": word,
+        "exit_code": exit_code,
+        "from": range.start(),
+        "to": range.end(),
+        "hours": counts,
+        "rows_read": progress.map(|one| one.counts.rows),
+        "rows_delivered": progress.map(|one| one.counts.delivered),
+        "duration_seconds": progress.map(|one| one.worked),
+        "verdicts": verdicts,
+    })
+}
+
+/// The names of the values of a line.
+const COLUMNS: &str = "hour,finding,accepted,shown,missing,vanished,not_shown,statuses_differ,late,\
+                       excluded,dead_letters,first_read,last_read,digest,message_trace_ids,reason";
+
+/// The same as lines of values.
+pub(super) fn csv(verdicts: &[Verdict]) -> String {
+    let mut text = format!("{COLUMNS}\n");
+    for verdict in verdicts {
+        let Verdict {
+            hour,
+            finding,
+            accepted,
+            shown,
+            missing,
+            vanished,
+            not_shown,
+            statuses_differ,
+            notes,
+            digest,
+            reason,
+            ..
+        } = verdict;
+        let date = |at: Option<chrono::DateTime<chrono::Utc>>| {
+            at.map_or_else(String::new, |at| at.to_rfc3339())
+        };
+        let ids = missing
+            .iter()
+            .filter_map(|row| row.message_trace_id.as_deref());
+        let ids = ids.collect::<Vec<_>>().join(" ");
+        let values = [
+            hour.to_rfc3339(),
+            finding.word().to_owned(),
+            accepted.to_string(),
+            shown.to_string(),
+            missing.len().to_string(),
+            vanished.to_string(),
+            not_shown.to_string(),
+            statuses_differ.map_or_else(String::new, |differ| differ.to_string()),
+            notes.late.to_string(),
+            notes.excluded.to_string(),
+            notes.dead_letters.to_string(),
+            date(notes.first_read),
+            date(notes.last_read),
+            digest.clone().unwrap_or_default(),
+            ids,
+            reason.clone().unwrap_or_default(),
+        ];
+        text.push_str(&values.map(|value| quoted(&value)).join(","));
+        text.push('\n');
+    }
+    text
+}
+
+/// A value as RFC 4180 has it; what a spreadsheet would take for a formula is not one.
+fn quoted(value: &str) -> String {
+    let value = match value.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{value}"),
+        false => value.to_owned(),
+    };
+    match value.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", value.replace('"', "\"\"")),
+        false => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exit_code_is_explained() {
+        let codes = OrderOutcome::ALL.map(OrderOutcome::exit_code);
+        for code in codes.into_iter().chain([DELIVERED, UNPROVEN]) {
+            let line = format!("\n   {code}  ");
+            assert!(exit_codes().contains(&line), "{code}");
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_and_no_formula() {
+        assert_eq!(quoted("a"), "a");
+        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(quoted("=cmd()"), "'=cmd()");
+    }
+}

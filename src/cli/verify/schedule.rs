@@ -1,0 +1,99 @@
+//! The standing order: verifications that nobody has to ask for.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use chrono::Local;
+use collect::{nightly::StandingOrder, order::OrderFile as _};
+use sekoia::{RunError, StartError, StorageError};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::VerifyWish;
+use crate::{
+    cli::order::{OrderSession, dates, refuse},
+    triggers::backfill,
+};
+
+/// How far each verification reaches back at least, when nothing else is said.
+const USUALLY: &str = "-3d";
+
+impl OrderSession<'_, VerifyWish> {
+    /// Has the trigger verify every day, or not any more.
+    pub(super) async fn set_schedule(&self, on: bool) -> anyhow::Result<ExitCode> {
+        let stands = StandingOrder::in_force(&self.session.storage()).await;
+        let stands = stands.context("cannot look at the standing order")?;
+        let hours_back = match on {
+            true => self.hours_back().await?,
+            false => 0,
+        };
+        let mut order = StandingOrder::new(Uuid::new_v4(), hours_back);
+        order.off = !on;
+        let same = stands.as_ref().map(|one| one.hours_back) == on.then_some(order.hours_back);
+        if !same {
+            self.leave(order.to_json()?).await?;
+        }
+        let text = match (on, same) {
+        (true, false) => "What has become final is verified every day from now on, in the hours in which the \
+                          least mail comes: the trigger takes that up within a minute, once it runs. \
+                          `message-trace status` tells when, and `message-trace verify --last` what was found."
+            .to_owned(),
+        (true, true) => "That is done every day already: `message-trace status` tells when.".to_owned(),
+        (false, false) => "Nothing is verified every day any more.".to_owned(),
+        (false, true) => "Nothing is verified every day.".to_owned(),
+    };
+        if self.json {
+            let outcome = if on { "scheduled" } else { "not_scheduled" };
+            let document = json!({
+                "trigger": self.session.command(),
+                "outcome": outcome,
+                "exit_code": 0,
+                "hours_back": on.then_some(order.hours_back),
+                "text": text,
+            });
+            self.print(&document)?;
+        } else {
+            self.say(&text);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// How far back it reaches, in hours.
+    async fn hours_back(&self) -> anyhow::Result<u32> {
+        let session = self.session;
+        let from = self.wish.words.as_ref().map_or(USUALLY, |(from, _)| from);
+        if !from.starts_with('-') {
+            return refuse(
+                "with --schedule it must be said how far back each verification reaches, e.g. --from -3d",
+            );
+        }
+        let reach = backfill::reach(session).await?;
+        let now = session.clock().now();
+        match dates::range((from, "now"), now, reach, &Local) {
+            Ok(range) => {
+                let hours = (range.span().num_minutes() + 59) / 60;
+                Ok(u32::try_from(hours)?)
+            }
+            Err(sentence) => refuse(&sentence),
+        }
+    }
+
+    /// Leaves the file to a trigger that runs, or to the next one.
+    async fn leave(&self, text: Vec<u8>) -> anyhow::Result<()> {
+        let session = self.session;
+        session.works_as_owner()?;
+        if !session.is_in_use().await {
+            let written = session.with_files(async |files| {
+                let files = backfill::own_files(session, &files).await?;
+                files.write(StandingOrder::NAME, text.clone()).await?;
+                Ok::<_, RunError>(())
+            });
+            match written.await {
+                // A trigger was started meanwhile.
+                Err(StartError::Storage(StorageError::Locked { .. })) => {}
+                other => return Ok(other?.unwrap_or(Ok(()))?),
+            }
+        }
+        Ok(session.leave(StandingOrder::NAME, text.into()).await?)
+    }
+}

@@ -1,0 +1,57 @@
+//! What people see of a verification that has ended.
+
+use collect::verify::{Finding, Verdict, VerifyOrder, VerifyProgress};
+
+use super::outcome;
+use crate::cli::{order::OrderOutcome, screen::Screen};
+
+/// So many hours are listed for people; all of them are in the answers for machines and in the page.
+const LISTED: usize = 50;
+
+/// Prints the summary for people: what is not as it should be, hour by hour, then the figures.
+pub(super) fn tell(
+    order: &VerifyOrder,
+    outcome: OrderOutcome,
+    progress: Option<&VerifyProgress>,
+    verdicts: &[Verdict],
+) -> anyhow::Result<()> {
+    let screen = Screen::new();
+    let is_plain = |verdict: &&Verdict| {
+        let has_more = verdict.not_shown > 0 || verdict.statuses_differ == Some(true);
+        verdict.finding == Finding::Proven && !has_more || verdict.finding == Finding::Open
+    };
+    let told = verdicts.iter().filter(|verdict| !is_plain(verdict));
+    for verdict in told.clone().take(LISTED) {
+        let hour = verdict.hour.format("%Y-%m-%d %H:00 UTC");
+        screen.line("", 0, &format!("{hour}  {}", outcome::hour(verdict)))?;
+        for row in &verdict.missing {
+            let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
+            let (id, recipient) = (part(&row.message_trace_id), part(&row.recipient));
+            screen.line("", 0, &format!("    was missing: {id} to {recipient}"))?;
+        }
+    }
+    let others = told.count().saturating_sub(LISTED);
+    if others > 0 {
+        screen.line(
+            "",
+            0,
+            &format!("{others} more are listed with --json and --csv."),
+        )?;
+    }
+    let counts: Vec<String> = outcome::counts(verdicts)
+        .into_iter()
+        .map(|(finding, count)| format!("{count} {}", outcome::title(finding)))
+        .collect();
+    let rows = progress.map_or(0, |progress| progress.counts.rows);
+    let text = format!(
+        "{}: of the {} hours from {}, {}. {rows} rows were read.",
+        outcome.head(),
+        progress.map_or(0, |progress| progress.counts.hours),
+        order.range,
+        match counts.as_slice() {
+            [] => "none has a verdict".to_owned(),
+            counts => counts.join(", "),
+        }
+    );
+    screen.line("", 0, &text)
+}

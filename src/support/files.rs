@@ -1,0 +1,285 @@
+//! The files of the state: which there are, and what of them may leave.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, os::unix::fs::MetadataExt as _, path::Path};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use sekoia::{ProcessProbe, Storage, StorageError};
+use serde_json::Value;
+
+/// Files that are listed at most.
+const MOST_FILES: usize = 5_000;
+
+/// Files of which the content is read at most.
+const MOST_STATES: usize = 200;
+
+/// A longer file is left out.
+const LONGEST: usize = 2 << 20;
+
+/// Files of dead letters that are searched for subjects at most, the newest of them.
+const MOST_LETTER_FILES: usize = 2;
+
+/// Where other tenants have their folders.
+const TENANTS: &str = "tenants/";
+
+/// Where dead letters are.
+const LETTERS: &str = "dead-letters/";
+
+/// Files whose content is a part of the archive, and what each says.
+const STATES: [(&str, &str); 18] = [
+    (
+        "context.json",
+        "the position, where the Python module keeps it, too",
+    ),
+    ("context.json.previous", "a copy of the position"),
+    (
+        "coverage.json",
+        "the timeline, and the evidence of lost times",
+    ),
+    ("quota.json", "requests of the last minutes"),
+    ("tenant.json", "which service the state is of"),
+    ("first_start.json", "when the very first run was started"),
+    (
+        "service.json",
+        "why Microsoft Graph is read in place of the Reporting Web Service",
+    ),
+    ("backfill.json", "the last order of a backfill"),
+    ("backfill-progress.json", "how far it has got"),
+    ("verify.json", "the last order of a verification"),
+    ("verify-progress.json", "how far it has got"),
+    (
+        "verify-schedule.json",
+        "the standing order for verifications",
+    ),
+    (
+        "verify-nights.json",
+        "when the next of them is due, and what the last has found",
+    ),
+    ("dead-letters-order.json", "the last order for dead letters"),
+    ("dead-letters-outcome.json", "what came of it"),
+    (
+        "outside.json",
+        "until when rows outside of their windows are looked out for",
+    ),
+    ("last_error.json", "the last error"),
+    (
+        "process.json",
+        "the id of the process that works on the files",
+    ),
+];
+
+/// What is in no archive, and why.
+const LEFT_OUT: [(&str, &str, &str); 5] = [
+    (
+        LETTERS,
+        "the content of dead letters",
+        "it is what is in mails",
+    ),
+    (
+        "sign_in.json",
+        "the content of sign_in.json",
+        "it is about a refused password",
+    ),
+    (
+        "known-rows/",
+        "the content of the known rows",
+        "hashes of rows, which tell nothing without the rows",
+    ),
+    (
+        "proof/",
+        "the content of the proof's ledger",
+        "it holds the key of the hashes of rows",
+    ),
+    (
+        "verify-hours.jsonl",
+        "what each hour was found to be",
+        "it names rows by their recipients",
+    ),
+];
+
+/// A file that is read.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Its name in the storage.
+    pub(super) name: String,
+    /// The same without the name of a tenant.
+    pub(super) shown: String,
+    /// What it says.
+    pub(super) about: &'static str,
+}
+
+/// The files that were found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Each with what the file system says of it.
+    pub(super) listed: Vec<(String, String)>,
+    /// How many more there are.
+    more: usize,
+    /// Those whose content may leave.
+    pub(super) states: Vec<State>,
+    /// The names of the tenants that have a folder.
+    pub(super) tenants: Vec<String>,
+    /// Files of dead letters, oldest first.
+    letters: Vec<String>,
+    /// Files that say whose the state is.
+    owners: Vec<String>,
+    left_out: BTreeSet<usize>,
+}
+
+/// Lists the files.
+///
+/// # Errors
+/// When they cannot be listed.
+pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
+    let names = probe.storage.list("").await?;
+    let mut found = Found::default();
+    for name in &names {
+        let tenant = name
+            .strip_prefix(TENANTS)
+            .and_then(|rest| rest.split_once('/'));
+        if let Some((tenant, _)) = tenant
+            && !found.tenants.iter().any(|known| known == tenant)
+        {
+            found.tenants.push(tenant.to_owned());
+        }
+    }
+    for name in names {
+        let shown = found.shown(&name);
+        // Below the folder of a tenant there is one for each service.
+        let inside = match shown.strip_prefix(TENANTS) {
+            Some(rest) => rest.splitn(3, '/').nth(2).unwrap_or(rest),
+            None => &shown,
+        };
+        for (index, (file, ..)) in LEFT_OUT.iter().enumerate() {
+            if inside.starts_with(file) {
+                found.left_out.insert(index);
+            }
+        }
+        if inside.starts_with(LETTERS) {
+            found.letters.push(name.clone());
+        }
+        if inside == "tenant.json" {
+            found.owners.push(name.clone());
+        }
+        let state = STATES.iter().find(|(file, _)| *file == inside);
+        if let Some((_, about)) = state.filter(|_| found.states.len() < MOST_STATES) {
+            found.states.push(State {
+                name: name.clone(),
+                shown: shown.clone(),
+                about,
+            });
+        }
+        if found.listed.len() < MOST_FILES {
+            let facts = probe.root.as_ref().map(|root| facts(&root.join(&name)));
+            found.listed.push((facts.unwrap_or_default(), shown));
+        } else {
+            found.more += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes, permissions, owner and date of a file.
+fn facts(path: &Path) -> String {
+    match fs::symlink_metadata(path) {
+        Ok(file) => {
+            let changed = DateTime::<Utc>::from_timestamp(file.mtime(), 0).unwrap_or_default();
+            format!(
+                "{:>10} {:06o} {}:{} {} ",
+                file.len(),
+                file.mode(),
+                file.uid(),
+                file.gid(),
+                changed.to_rfc3339_opts(SecondsFormat::Secs, true)
+            )
+        }
+        // Its name says enough.
+        Err(error) => format!("({error}) "),
+    }
+}
+
+/// The content of a file as JSON.
+///
+/// # Errors
+/// A sentence on why it is left out, which has nothing of the content.
+pub(super) fn parsed(text: &[u8]) -> Result<Value, String> {
+    if text.len() > LONGEST {
+        return Err(format!("its {} bytes are too many", text.len()));
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        format!(
+            "its {} bytes are not valid JSON (line {}, column {}), and could be anything",
+            text.len(),
+            error.line(),
+            error.column()
+        )
+    })
+}
+
+impl Found {
+    /// A name in which a number stands for each tenant.
+    fn shown(&self, name: &str) -> String {
+        let tenant = name
+            .strip_prefix(TENANTS)
+            .and_then(|rest| rest.split_once('/'));
+        let Some((tenant, rest)) = tenant else {
+            return name.to_owned();
+        };
+        let number = self.tenants.iter().position(|known| known == tenant);
+        format!("{TENANTS}{}/{rest}", number.map_or(0, |number| number + 1))
+    }
+
+    /// All files, a line each.
+    pub(super) fn list(&self) -> String {
+        let mut text = String::new();
+        for (facts, name) in &self.listed {
+            // Writing to a text does not fail.
+            _ = writeln!(text, "{facts}{name}");
+        }
+        if self.more > 0 {
+            _ = writeln!(text, "and {} more", self.more);
+        }
+        text
+    }
+
+    /// What is left out whole, and why.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (String, &'static str)> {
+        let left_out = self
+            .left_out
+            .iter()
+            .filter_map(|index| LEFT_OUT.get(*index));
+        left_out.map(|(_, what, why)| ((*what).to_owned(), *why))
+    }
+
+    /// Names of tenants and subjects of mails that stand in the files, and what takes their place.
+    pub(super) async fn names_inside(&self, storage: &Storage) -> Vec<(String, &'static str)> {
+        let mut names = Vec::new();
+        for owner in &self.owners {
+            let Ok(Some(text)) = storage.read(owner).await else {
+                continue;
+            };
+            let binding: Value = serde_json::from_slice(&text).unwrap_or_default();
+            for key in ["tenant", "tenant_id"] {
+                let name = binding.get(key).and_then(Value::as_str);
+                names.extend(name.map(|name| (name.to_owned(), "<tenant>")));
+            }
+        }
+        for letters in self.letters.iter().rev().take(MOST_LETTER_FILES) {
+            let Ok(Some(text)) = storage.read(letters).await else {
+                continue;
+            };
+            let lines = text.split(|byte| *byte == b'\n');
+            let letters = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+            for letter in letters {
+                let event = letter.get("event").and_then(Value::as_str);
+                let event = event.and_then(|event| serde_json::from_str::<Value>(event).ok());
+                let members = event.as_ref().and_then(Value::as_object);
+                for (name, value) in members.into_iter().flatten() {
+                    let is_subject = name.to_ascii_lowercase().contains("subject");
+                    let subject = value.as_str().filter(|_| is_subject);
+                    names.extend(subject.map(|subject| (subject.to_owned(), "<subject>")));
+                }
+            }
+        }
+        names
+    }
+}

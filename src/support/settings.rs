@@ -1,0 +1,47 @@
+//! Settings without what identifies anybody.
+
+use sekoia::{Effective, Origin, Place};
+use serde_json::{Value, json};
+
+/// Settings that name people or organizations, and what takes their place.
+pub(super) const NAMES: [(&str, &str); 5] = [
+    ("account_name", "<account>"),
+    ("tenant_id", "<tenant>"),
+    ("exclude_senders", "<excluded>"),
+    ("exclude_recipients", "<excluded>"),
+    ("own_domains", "<tenant>"),
+];
+
+/// The text of a setting, or those of a list.
+pub(super) fn texts(value: Option<&Value>) -> Vec<&str> {
+    match value {
+        Some(Value::String(text)) => vec![text],
+        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A setting for machines. One that names people or organizations is left out whole.
+pub(super) fn shown(setting: Effective) -> Value {
+    let instead = NAMES.iter().find(|(name, _)| *name == setting.name);
+    let value = match (setting.value, instead) {
+        (Some(named), Some((_, instead))) if !texts(Some(&named)).concat().is_empty() => {
+            Some(Value::from(*instead))
+        }
+        (value, _) => value,
+    };
+    let origin = match &setting.origin {
+        Origin::Given(Place::File(_)) => "file",
+        Origin::Given(Place::Variable(_)) => "environment",
+        Origin::Default => "default",
+        Origin::From(key) => key,
+    };
+    json!({
+        "object": setting.object,
+        "name": setting.name,
+        "hidden": value.is_none(),
+        "value": value,
+        "known": setting.known,
+        "origin": origin,
+    })
+}

@@ -1,0 +1,171 @@
+//! Of which rows a person wants to know what happened to their message.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use collect::{DetailsFate, DetailsTerms, DetailsWish, SourceError, verify::RowName};
+use microsoft::{Details, field};
+use rows::details::WantedStatuses;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::source::source_error;
+
+/// A row waits no longer for details, also when it is asked for rows less often.
+const PATIENCE: u32 = 60;
+
+/// What a person fills in; bounds and defaults are in the manifests.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Inquiry {
+    details: Vec<String>,
+    details_quota: u32,
+}
+
+impl Inquiry {
+    /// What is asked for, of a collection that asks for rows every so many seconds; none when nothing is.
+    pub(super) fn wish(&self, frequency: u32) -> Option<DetailsWish> {
+        let statuses = WantedStatuses::new(field, &self.details)?;
+        let patience = Duration::from_secs(frequency.min(PATIENCE).into());
+        let terms = DetailsTerms {
+            patience,
+            calls: self.details_quota,
+        };
+        Some(DetailsWish { statuses, terms })
+    }
+
+    /// How many requests in five minutes it takes out of the quota.
+    pub(super) fn calls(&self) -> u32 {
+        match self.details.is_empty() {
+            true => 0,
+            false => self.details_quota,
+        }
+    }
+
+    /// The statuses in the words of the settings.
+    pub(super) fn statuses(&self) -> &[String] {
+        &self.details
+    }
+
+    /// What is asked for, for people and for machines; none when nothing is.
+    pub(super) fn told(&self) -> Option<(String, Value)> {
+        let Self {
+            details,
+            details_quota,
+        } = self;
+        let text = format!(
+            "rows with these statuses carry what happened to their message, as far as {details_quota} requests \
+             in 5 minutes suffice: {}",
+            details.join(", ")
+        );
+        let facts = json!({"details": details, "details_quota": details_quota});
+        (!details.is_empty()).then_some((text, facts))
+    }
+}
+
+/// How the rows have gone of which details are wanted.
+pub(super) type Fates = BTreeMap<DetailsFate, u64>;
+
+/// The same for machines.
+pub(super) fn facts(statuses: &[String], fates: &Fates) -> Value {
+    let rows = DetailsFate::ALL.map(|fate| {
+        let rows = fates.get(&fate).copied().unwrap_or(0);
+        (fate.word().to_owned(), rows.into())
+    });
+    let rows = Value::Object(rows.into_iter().collect());
+    json!({"statuses": statuses, "rows": rows})
+}
+
+/// Why rows went without details, by the words for metrics labels.
+pub(super) fn reason(fate: &str) -> &str {
+    match fate {
+        "unknown" => "Microsoft knows none",
+        "failed" => "refused",
+        "late" => "not in time",
+        "quota" => "details_quota used up",
+        "paused" => "not asked after a refusal",
+        "crowded" => "too many rows waited",
+        "too_long" => "too long with them",
+        other => other,
+    }
+}
+
+/// Asks a service for details. What it says is not told when it names the recipient.
+pub(super) async fn ask(
+    details: &Details,
+    name: RowName,
+    received: Option<DateTime<Utc>>,
+) -> Result<Option<String>, SourceError> {
+    let (Some(id), Some(recipient)) = (name.message_trace_id, name.recipient) else {
+        return Ok(None);
+    };
+    let answer = details.ask(&id, &recipient, received).await;
+    answer.map_err(|error| discreet(source_error(&error), &recipient))
+}
+
+fn discreet(mut error: SourceError, recipient: &str) -> SourceError {
+    let (said, recipient) = (error.sentence.to_lowercase(), recipient.to_lowercase());
+    // The domain as well: in an address of the web the local part may be written in another way.
+    let (local, domain) = recipient
+        .rsplit_once('@')
+        .unwrap_or((&*recipient, &*recipient));
+    if said.contains(local) || said.contains(domain) {
+        error.sentence = format!(
+            "the answer ({}) names the recipient and is not shown",
+            error.label
+        );
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inquiry(details: &[&str]) -> Inquiry {
+        serde_json::from_value(json!({"details": details, "details_quota": 10})).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_asked_by_default_and_no_row_waits_for_more_than_a_minute() {
+        let none = inquiry(&[]);
+        assert!(none.wish(60).is_none() && none.told().is_none());
+        assert_eq!(none.calls(), 0);
+        let some = inquiry(&["failed"]);
+        assert_eq!(some.calls(), 10);
+        for (frequency, expected) in [(10, 10), (60, 60), (86_400, 60)] {
+            let patience = some.wish(frequency).unwrap().terms.patience;
+            assert_eq!(patience.as_secs(), expected);
+        }
+        let (text, facts) = some.told().unwrap();
+        assert!(
+            text.ends_with("as far as 10 requests in 5 minutes suffice: failed"),
+            "{text}"
+        );
+        assert_eq!(facts["details_quota"], 10);
+    }
+
+    #[test]
+    fn no_recipient_is_named() {
+        let error = |sentence: &str| SourceError {
+            class: collect::ErrorClass::Person,
+            sentence: sentence.to_owned(),
+            label: "404",
+            may_be_too_wide: false,
+        };
+        let said = discreet(
+            error("no message for Ada@Contoso.example"),
+            "ada@contoso.EXAMPLE",
+        );
+        assert_eq!(
+            said.sentence,
+            "the answer (404) names the recipient and is not shown"
+        );
+        let echoed = "no resource at /getDetailsByRecipient(recipientAddress='o''neil%2B1%40contoso.example')";
+        let said = discreet(error(echoed), "o'neil+1@contoso.example");
+        assert!(said.sentence.ends_with("is not shown"), "{}", said.sentence);
+        assert_eq!(
+            discreet(error("refused"), "ada@contoso.example").sentence,
+            "refused"
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! What of rows a person does not want to leave.
+
+use base::Secret;
+use microsoft::exposure;
+use prometheus_client::encoding::EncodeLabelSet;
+use rows::privacy::{Addresses, KeyedHasher, Privacy, Subjects};
+use sekoia::RunError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What a person fills in; bounds and defaults are in the manifests.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Hiding {
+    subject: Subject,
+    addresses: Address,
+    own_domains: Vec<String>,
+    hash_key: Option<Secret>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Subject {
+    Keep,
+    Drop,
+    Hash,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Address {
+    Keep,
+    HashExternal,
+    Hash,
+}
+
+impl Subject {
+    /// Its word in the settings.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Drop => "drop",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+impl Address {
+    /// Its word in the settings.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::HashExternal => "hash_external",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+impl Hiding {
+    /// What hides it; none when all stays as it is.
+    ///
+    /// # Errors
+    /// When the settings do not fit together.
+    pub(super) fn privacy(&self) -> Result<Option<Privacy>, RunError> {
+        let hashing = match (self.subject, self.addresses) {
+            (_, Address::Hash) => Some("`addresses` `hash`"),
+            (_, Address::HashExternal) => Some("`addresses` `hash_external`"),
+            (Subject::Hash, Address::Keep) => Some("`subject` `hash`"),
+            (Subject::Keep | Subject::Drop, Address::Keep) => None,
+        };
+        if let (Some(hashing), None) = (hashing, &self.hash_key) {
+            return Err(RunError::configuration(format!(
+                "hash_key is missing, which {hashing} needs: write a secret text of at least 16 characters, \
+                 such as `openssl rand -hex 32` makes, the same wherever hashes are to be compared \
+                 (docs/privacy.md)"
+            )));
+        }
+        if self.addresses == Address::HashExternal && self.own_domains.is_empty() {
+            return Err(RunError::configuration(
+                "own_domains is empty, which `addresses` `hash_external` needs: write the domains of the \
+                 organization, whose addresses stay as they are (docs/privacy.md)",
+            ));
+        }
+        let subjects = match self.subject {
+            Subject::Keep => Subjects::Keep,
+            Subject::Drop => Subjects::Drop,
+            Subject::Hash => Subjects::Hash,
+        };
+        let addresses = match self.addresses {
+            Address::Keep => Addresses::Keep,
+            Address::HashExternal => Addresses::hash_external(&self.own_domains),
+            Address::Hash => Addresses::Hash,
+        };
+        Ok(Privacy::new(exposure, subjects, addresses, self.hasher()))
+    }
+
+    fn hasher(&self) -> Option<KeyedHasher> {
+        let key = self.hash_key.as_ref()?;
+        KeyedHasher::new(key.expose().as_bytes())
+    }
+
+    /// What is hidden, for people and for machines; none when all stays as it is.
+    pub(super) fn told(&self) -> Option<(String, Value)> {
+        let words = self.words();
+        let Words { subject, addresses } = words;
+        if words.keeps_all() {
+            return None;
+        }
+        let fingerprint = self.hasher().map(|hasher| hasher.fingerprint());
+        let mut text = sentence(subject, addresses);
+        if addresses == Address::HashExternal.word() {
+            text.push_str(&format!(
+                " but those of {} own domains",
+                self.own_domains.len()
+            ));
+        }
+        if let Some(fingerprint) = &fingerprint {
+            text.push_str(&format!(
+                ", with the hash_key of the fingerprint {fingerprint}"
+            ));
+        }
+        if self.subject == Subject::Keep {
+            text.push_str("; an address in a subject leaves with it");
+        }
+        let facts = json!({
+            "subject": subject,
+            "addresses": addresses,
+            "own_domains": self.own_domains.len(),
+            "hash_key_fingerprint": fingerprint,
+        });
+        Some((text, facts))
+    }
+
+    /// The words of the settings.
+    pub(super) fn words(&self) -> Words {
+        Words {
+            subject: self.subject.word(),
+            addresses: self.addresses.word(),
+        }
+    }
+}
+
+/// What becomes of subjects and addresses, in the words of the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Words {
+    pub(super) subject: &'static str,
+    pub(super) addresses: &'static str,
+}
+
+impl Words {
+    /// Whether all stays as it is.
+    pub(super) fn keeps_all(self) -> bool {
+        self.subject == Subject::Keep.word() && self.addresses == Address::Keep.word()
+    }
+}
+
+/// What the words of the settings mean.
+pub(super) fn sentence(subject: &str, addresses: &str) -> String {
+    let subjects = match subject {
+        "drop" => "subjects are left out",
+        "hash" => "subjects are hashed",
+        _ => "subjects stay",
+    };
+    let addresses = match addresses {
+        "hash" => "addresses are hashed",
+        "hash_external" => "external addresses are hashed",
+        _ => "addresses stay",
+    };
+    format!("{subjects}, {addresses}")
+}
+
+#[cfg(test)]
+mod tests {
+    use base::http::chain;
+
+    use super::*;
+
+    fn hiding(changes: Value) -> Hiding {
+        let mut settings = json!({"subject": "keep", "addresses": "keep", "own_domains": []});
+        for (name, value) in changes.as_object().unwrap() {
+            settings[name] = value.clone();
+        }
+        serde_json::from_value(settings).unwrap()
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_say_what_to_do() {
+        for (changes, said) in [
+            (
+                json!({"subject": "hash"}),
+                "hash_key is missing, which `subject` `hash` needs",
+            ),
+            (
+                json!({"addresses": "hash"}),
+                "hash_key is missing, which `addresses` `hash` needs",
+            ),
+            (
+                json!({"addresses": "hash_external", "hash_key": "0123456789abcdef"}),
+                "own_domains is empty",
+            ),
+        ] {
+            let error = hiding(changes).privacy().unwrap_err();
+            assert!(chain(&error).contains(said), "{error:?}");
+        }
+        assert!(hiding(json!({})).privacy().unwrap().is_none());
+        assert!(
+            hiding(json!({"subject": "drop"}))
+                .privacy()
+                .unwrap()
+                .is_some()
+        );
+        let both = json!({"addresses": "hash_external", "hash_key": "0123456789abcdef", "own_domains": ["a.test"]});
+        assert!(hiding(both).privacy().unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_hidden_is_told_without_the_key() {
+        assert_eq!(hiding(json!({})).told(), None);
+        let secret = "a key that nobody knows";
+        let settings = json!({"subject": "hash", "addresses": "hash_external", "hash_key": secret,
+            "own_domains": ["contoso.test"]});
+        let (text, facts) = hiding(settings).told().unwrap();
+        assert!(
+            text.starts_with(
+                "subjects are hashed, external addresses are hashed but those of 1 own domains, with \
+                 the hash_key of the fingerprint "
+            ),
+            "{text}"
+        );
+        assert_eq!(facts["hash_key_fingerprint"].as_str().unwrap().len(), 8);
+        assert!(!format!("{text}{facts}").contains(secret));
+        let (text, _) = hiding(json!({"addresses": "hash", "hash_key": secret}))
+            .told()
+            .unwrap();
+        assert!(text.contains("an address in a subject"), "{text}");
+    }
+}

@@ -1,0 +1,65 @@
+//! Messages with more recipients than a window shows.
+
+use collect::Event;
+use rows::Window;
+
+use super::{Report, figures::Outcome};
+
+impl Report {
+    /// What became of a message that was asked for by its id.
+    pub(super) fn mass_mail(&self, event: &Event<'_>) {
+        match *event {
+            Event::MassMail {
+                window,
+                message,
+                new,
+            } => self.completed(window, message, new),
+            Event::MassMailDoubted {
+                window,
+                message,
+                sentence,
+                gives_up,
+            } => self.doubted(window, message, sentence, gives_up),
+            _ => {}
+        }
+    }
+
+    fn completed(&self, window: Window, message: &str, new: u64) {
+        let outcome = match new {
+            0 => "shown",
+            _ => "hidden",
+        };
+        self.count(outcome);
+        self.working.completes(new);
+        if new > 0 {
+            self.log.info(format!(
+                "Of the message {message}, received from {window}, Microsoft shows {new} more rows when \
+                 it is asked for by its id: they are delivered."
+            ));
+        }
+    }
+
+    fn doubted(&self, window: Window, message: &str, sentence: &str, gives_up: bool) {
+        if !gives_up {
+            self.log.warning(format!(
+                "The message {message}, received from {window}, may have more recipients than Microsoft \
+                 shows, and asking for it by its id is no use: {sentence}. It is asked for again, and its \
+                 window is not done before that is certain."
+            ));
+            return;
+        }
+        self.count("given_up");
+        self.working.gives_up();
+        self.log.error(format!(
+            "The message {message}, received from {window}, may have more recipients than Microsoft shows: \
+             it was asked for by its id twice, and that was no use: {sentence}. All that Microsoft shows is \
+             delivered, what it hides cannot be known, and its window counts as read; it is asked for once \
+             more before `settle_time` is over (docs/mass-mail.md)."
+        ));
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let figure = &self.figures.mass_messages;
+        figure.get_or_create(&Outcome { outcome }).inc();
+    }
+}

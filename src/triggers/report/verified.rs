@@ -1,0 +1,61 @@
+//! What is said of an hour that was verified.
+
+use collect::verify::{Finding, RowName, Verdict, VerifyCounts};
+use rows::Window;
+use sekoia::Log;
+
+/// So many rows are named in the log; all of them are in the answer of `verify`.
+const NAMED: usize = 5;
+
+/// Says what a person should know of an hour.
+pub(super) fn verified(log: &Log, verdict: &Verdict) {
+    let hour = verdict.hour.format("%Y-%m-%d %H:%M UTC");
+    match verdict.finding {
+        Finding::Delivered | Finding::Gone => {
+            let rows = verdict.missing.len() + usize::try_from(verdict.vanished).unwrap_or(0);
+            let names: Vec<String> = verdict.missing.iter().take(NAMED).map(name).collect();
+            let names = match names.as_slice() {
+                [] => String::new(),
+                names => format!(" ({})", names.join(", ")),
+            };
+            let vanished = match verdict.vanished {
+                0 => String::new(),
+                count => format!("; of these Microsoft does not show {count} any more"),
+            };
+            let delivered = verdict.missing.len();
+            log.warning(format!(
+                "Rows of the hour from {hour} were missing: {rows}. Delivered now: \
+                 {delivered}{names}{vanished}."
+            ));
+        }
+        Finding::Many => log.warning(format!(
+            "More than 40 rows of the hour from {hour} differ: {} were accepted, and Microsoft shows {}. \
+             `message-trace verify --resend` sends that hour again.",
+            verdict.accepted, verdict.shown
+        )),
+        Finding::Proven | Finding::Resent | Finding::Open | Finding::Unprovable => {}
+    }
+}
+
+/// Says that a verification has ended.
+pub(super) fn verification_ended(log: &Log, range: Window, counts: &VerifyCounts) {
+    let VerifyCounts {
+        hours,
+        judged,
+        delivered,
+        ..
+    } = counts;
+    log.info(format!(
+        "The verification of the rows received from {range} has ended: {judged} of {hours} hours were looked \
+         at, and {delivered} rows were missing and are delivered now."
+    ));
+}
+
+fn name(row: &RowName) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
+    format!(
+        "{} to {}",
+        part(&row.message_trace_id),
+        part(&row.recipient)
+    )
+}

@@ -1,0 +1,64 @@
+//! What fails.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sekoia::ProcessProbe;
+use serde_json::json;
+
+use super::{Line, line, span};
+
+/// What went wrong lately, or in an earlier life.
+pub(super) fn errors(probe: &ProcessProbe, now: DateTime<Utc>) -> Line {
+    let process = probe.process.as_ref();
+    let count = process.map(|process| process.errors.count);
+    let sides = process.map(|process| &process.errors.sides);
+    let failing = sides.map_or_else(String::new, failing);
+    let own = process.and_then(|process| process.errors.last());
+    let last = own.or(probe.kept_error.as_ref());
+    let told = last.map(|line| {
+        let age = span(now - line.time.and_utc());
+        (age, flat(&line.text))
+    });
+    let text = match (count, &told) {
+        (Some(0), None) => "none since its start".to_owned(),
+        (Some(0), Some((age, text))) if own.is_some() => {
+            format!("none now; the last one was {age} ago: {text}")
+        }
+        (Some(0), Some((age, text))) => {
+            format!("none since its start; the last one before was {age} ago: {text}")
+        }
+        (Some(count), None) => format!("{count} since the last success{failing}"),
+        (Some(count), Some((age, text))) => {
+            format!("{count} since the last success{failing}, the last one {age} ago: {text}")
+        }
+        (None, Some((age, text))) => format!("the last one was {age} ago: {text}"),
+        (None, None) => "none kept: see its log, in Sekoia.io or on its standard error".to_owned(),
+    };
+    let facts = json!({
+        "since_last_success": count,
+        "by_side": sides,
+        "last": last.map(|line| line.time.and_utc()),
+        "text": told.map(|(_, text)| text),
+    });
+    line("errors", text, facts, count.is_some_and(|count| count > 0))
+}
+
+/// Which sides fail, in brackets.
+fn failing(sides: &BTreeMap<String, u64>) -> String {
+    let sides: Vec<String> = sides
+        .iter()
+        .map(|(side, count)| format!("{side} {count}"))
+        .collect();
+    match sides.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", sides.join(", ")),
+    }
+}
+
+/// A text of the log in one line.
+fn flat(text: &str) -> String {
+    let parts = text.split(char::is_control).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join("; ")
+}

@@ -1,0 +1,78 @@
+//! How fast rows come, and what the quota allows.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sekoia::{Answers, ProcessProbe, Storage};
+use serde_json::json;
+
+use super::{Line, line, moment, started};
+use crate::triggers::source::{QUOTA_FILE, UsedQuota};
+
+/// How many events the process has delivered.
+pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
+    let delivered = process.own_metric("forwarded_events_total").unwrap_or(0.0);
+    let dropped = process.own_metric("discarded_events_total").unwrap_or(0.0);
+    let lag = process.own_metric("events_lags");
+    let seconds = started(process).map(|started| (now - started).num_seconds());
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = seconds.map(|seconds| delivered / seconds.max(1) as f64);
+    let mut text = format!("{delivered} events since its start");
+    if let Some(rate) = rate {
+        text.push_str(&format!(", {rate:.1} a second"));
+    }
+    if let Some(lag) = lag {
+        text.push_str(&format!("; the newest is {lag:.0} s old"));
+    }
+    if dropped > 0.0 {
+        text.push_str(&format!("; {dropped} not accepted, see its log"));
+    }
+    let facts = json!({
+        "events": delivered,
+        "dropped": dropped,
+        "events_per_second": rate,
+        "newest_event_age_seconds": lag,
+    });
+    line("delivered", text, facts, dropped > 0.0)
+}
+
+/// How much of the tenant's quota was used; none where there is no quota.
+pub(super) async fn quota(
+    probe: &ProcessProbe,
+    storage: &Storage,
+    now: DateTime<Utc>,
+) -> Option<Line> {
+    let text = storage.read(QUOTA_FILE).await.ok()??;
+    let stamps = UsedQuota::parse(&text);
+    let since = (now - TimeDelta::minutes(5)).timestamp_millis();
+    let kept = stamps.iter().filter(|stamp| **stamp > since).count();
+    // What is kept lags behind what the process knows.
+    let told = probe.process.as_ref().and_then(|process| {
+        let told = process
+            .errors
+            .work
+            .get("allowance")?
+            .get("used_in_5_minutes");
+        usize::try_from(told?.as_u64()?).ok()
+    });
+    let used = told.unwrap_or(kept);
+    let mut text =
+        format!("{used} of the tenant's 100 requests in 5 minutes are used by this trigger");
+    let process = probe.process.as_ref();
+    let figure = |name| process.and_then(|process| process.own_metric(name));
+    #[allow(clippy::cast_possible_truncation, reason = "a date")]
+    let until = figure("quota_restored_timestamp_seconds")
+        .and_then(|second| DateTime::from_timestamp(second as i64, 0))
+        .filter(|until| *until > now);
+    let allowed = figure("quota_allowed_requests").filter(|_| until.is_some());
+    if let (Some(allowed), Some(until)) = (allowed, until) {
+        text.push_str(&format!(
+            "; {allowed} of ours are allowed until {}, as Microsoft has refused one",
+            moment(until)
+        ));
+    }
+    let facts = json!({
+        "requests_in_5_minutes": used,
+        "allowed_in_5_minutes": allowed,
+        "allowed_until": until,
+    });
+    Some(line("quota", text, facts, false))
+}

@@ -1,0 +1,83 @@
+//! Mass mail, while the questions for it fail, hang or are refused.
+
+use emulator::{Endpoint, Scenario};
+
+use super::{
+    ACCOUNT, GRAPH, OAUTH,
+    site::{Site, every_row_once},
+};
+
+/// A window shows a thousand of 1300 recipients; questions for a message are answered like this for so
+/// many seconds of the first life.
+fn scenario(by_id: &str, seconds: u64) -> Scenario {
+    let by_id = format!(r#"{{"graph":{{"by_id":"{by_id}"}},"report":{{"by_id":"{by_id}"}}}}"#);
+    let text = r#"{
+        "version": 1,
+        "traffic": { "seed": 4, "rate": 0.0, "backlog": { "span": 3600, "rows": 100 } },
+        "settings": { "graph": { "shown_recipients": 1000, "latency_ms": 500 },
+                      "report": { "shown_recipients": 1000, "latency_ms": 500 } },
+        "trigger": { "frequency": 300, "start_time": 2, "settle_time": 2 },
+        "timeline": [
+            { "at": 0, "do": { "settings": BY_ID } },
+            { "at": 30, "do": { "mass_mail": 1300 } },
+            { "at": SECONDS, "do": { "settings": { "graph": { "by_id": "answered" },
+                                                   "report": { "by_id": "answered" } } } }
+        ],
+        "lives": [
+            { "seconds": 2000, "end": "kill", "away": 60 },
+            { "seconds": 18000, "end": "stop" }
+        ]
+    }"#;
+    let text = text.replace("BY_ID", &by_id);
+    text.replace("SECONDS", &seconds.to_string())
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn what_windows_hide_is_delivered_however_questions_for_it_fail() {
+    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+        for (by_id, seconds) in [
+            ("answered", 1),
+            ("failing", 4000),
+            ("slow", 8000),
+            // It is asked again before it is given up, or at the last reading.
+            ("refused", 700),
+            ("overlooked", 5000),
+            ("empty", 5000),
+        ] {
+            match every_row_once(trigger, &scenario(by_id, seconds)) {
+                Ok(_) => {}
+                Err(finding) => panic!("{trigger}, {by_id}: {finding}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_for_ever_is_said_and_keeps_nothing_back() {
+    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+        for by_id in ["refused", "overlooked", "empty"] {
+            let scenario = scenario(by_id, 10_000_000);
+            let site = Site::new(trigger, &scenario);
+            for life in &scenario.lives {
+                site.live(*life);
+            }
+            let (verdict, output) = (site.verdict(), site.output());
+            assert_eq!(verdict.missing.count, 300, "{trigger} {by_id}: {verdict}");
+            assert!(output.contains("is no use"), "{output}");
+            assert!(output.contains("what it hides cannot be known"), "{output}");
+            let end = site.emulator.clock().now();
+            let position = site.file("context.json").unwrap();
+            let position = position["most_recent_date_requested"].as_str().unwrap();
+            let position: chrono::DateTime<chrono::Utc> = position.parse().unwrap();
+            assert!(end - position < chrono::TimeDelta::hours(3), "{position}");
+            let endpoint = match trigger {
+                GRAPH => Endpoint::Graph,
+                _ => Endpoint::Report,
+            };
+            let asked = site.emulator.requests(endpoint).len();
+            assert!(asked < 220, "{asked} requests in five and a half hours");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Any scenario ends with every final hour proven, but for the rows that were really missing, which a
+//! verification delivers.
+
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use collect::{
+    order::{OrderFile as _, OrderPhase},
+    verify::{Finding, VERDICTS_FILE, Verdict, VerifyOrder, VerifyProgress, VerifyWork},
+};
+use emulator::{NewRow, StatePart};
+use proptest::prelude::*;
+use rows::Window;
+use uuid::Uuid;
+
+use super::{
+    ACCOUNT, GRAPH, OAUTH,
+    draw::{Drawn, scenario},
+    property::config,
+    site::{Site, excused},
+};
+
+/// Rows that Microsoft shows only after their hours were final: so many minutes before the start of the
+/// scenario each was received.
+fn late() -> BoxedStrategy<Vec<i64>> {
+    prop::collection::vec(1_i64..100, 0..4).boxed()
+}
+
+fn order(site: &Site, start: DateTime<Utc>) -> VerifyOrder {
+    let range = Window::new(start, site.emulator.clock().now()).unwrap();
+    let words = (String::new(), String::new());
+    let order = VerifyOrder::new(Uuid::new_v4(), range, words, VerifyWork { resend: false });
+    let data = site.data.path().join("data");
+    fs::write(data.join(VerifyOrder::NAME), order.to_json().unwrap()).unwrap();
+    order
+}
+
+fn verdicts(site: &Site) -> Vec<Verdict> {
+    let file = site.data.path().join("data").join(VERDICTS_FILE);
+    let text = fs::read_to_string(file).unwrap();
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Leads a trigger through a scenario, has rows of final hours added, and everything verified.
+fn check(
+    trigger: &'static str,
+    Drawn(scenario): &Drawn,
+    late: &[i64],
+) -> Result<(), TestCaseError> {
+    let start = scenario.start.unwrap();
+    let site = Site::new(trigger, scenario);
+    for life in &scenario.lives {
+        site.live(*life);
+    }
+    let fail = |what: &str| TestCaseError::fail(format!("{what}\n{}", site.output()));
+    let may_forget = |life: &&emulator::ModuleLife| {
+        excused(life, &[StatePart::KnownRows, StatePart::Timeline]) > 1_000_000
+    };
+    let remembers = scenario.lives.iter().find(may_forget).is_none();
+    for (number, minutes) in late.iter().enumerate() {
+        let recipient = format!("late-{number}@contoso.example");
+        let row = NewRow::new(start - TimeDelta::minutes(*minutes), &recipient);
+        site.emulator.add_row(row);
+    }
+    let before = site.verdict();
+    let order = order(&site, start - scenario.traffic.backlog.span);
+    site.live_hours(3);
+    let after = site.verdict();
+    let progress = site.file(VerifyProgress::NAME);
+    let progress: VerifyProgress = serde_json::from_value(progress.unwrap_or_default()).unwrap();
+    prop_assert_eq!((progress.id, progress.phase), (order.id, OrderPhase::Done));
+    let verdicts = verdicts(&site);
+    let is = |finding: &[Finding]| {
+        let found = verdicts.iter();
+        found.filter(|one| finding.contains(&one.finding)).count()
+    };
+    if !remembers {
+        // What was accepted is not known any more, or not that it was: some comes twice.
+        return Ok(());
+    }
+    if after.doubled.count > before.doubled.count {
+        return Err(fail(&format!("it was not missing: {after}")));
+    }
+    let named: usize = verdicts.iter().map(|verdict| verdict.missing.len()).sum();
+    let delivered = before.missing.count - after.missing.count;
+    if is(&[Finding::Open]) == 0 && after.missing.count > 0 || named as u64 != delivered {
+        return Err(fail(&format!(
+            "{named} rows are named: {before}, then {after}"
+        )));
+    }
+    let bad = is(&[Finding::Gone, Finding::Many, Finding::Unprovable]);
+    if bad > 0 || is(&[Finding::Proven, Finding::Delivered]) == 0 {
+        return Err(fail(&format!("{verdicts:#?}")));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn what_graph_has_shown_is_proven(scenario in scenario(true), late in late()) {
+        check(GRAPH, &scenario, &late)?;
+    }
+
+    #[test]
+    fn what_oauth_has_shown_is_proven(scenario in scenario(false), late in late()) {
+        check(OAUTH, &scenario, &late)?;
+    }
+
+    #[test]
+    fn what_the_account_trigger_has_shown_is_proven(scenario in scenario(false), late in late()) {
+        check(ACCOUNT, &scenario, &late)?;
+    }
+}
