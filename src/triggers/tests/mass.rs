@@ -1,10 +1,11 @@
 //! Mass mail, while the questions for it fail, hang or are refused.
 
-use emulator::{Endpoint, Scenario};
+use emulator::{Scenario, Unreadable};
 
 use super::{
     ACCOUNT, GRAPH, OAUTH,
-    site::{Site, every_row_once},
+    pages::{endpoint, some_rows},
+    site::{IN_FLIGHT, Site, every_row_once},
 };
 
 /// A window shows a thousand of 1300 recipients; questions for a message are answered like this for so
@@ -54,6 +55,35 @@ fn what_windows_hide_is_delivered_however_questions_for_it_fail() {
     }
 }
 
+/// Pages come damaged, those that answer a question for a message, too. What can be read of them is
+/// delivered, and the question is neither given up nor asked for ever.
+#[test]
+fn a_damaged_answer_for_a_message_costs_only_what_is_damaged() {
+    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+        for (form, reads) in [
+            (Unreadable::RawNewline, None),
+            (Unreadable::Null, Some(2)),
+            (Unreadable::Null, None),
+            (Unreadable::Cut, None),
+        ] {
+            let scenario = scenario("answered", 1);
+            let site = Site::new(trigger, &scenario);
+            site.emulator
+                .fault(endpoint(trigger), some_rows(form, reads));
+            for life in &scenario.lives {
+                site.live(*life);
+            }
+            let (name, verdict) = (format!("{trigger}, {form:?} {reads:?}"), site.verdict());
+            assert_eq!(verdict.missing.count, 0, "{name}: {verdict}");
+            assert!(verdict.doubled.count <= IN_FLIGHT, "{name}: {verdict}");
+            let stays = form != Unreadable::RawNewline && reads.is_none();
+            assert_eq!(verdict.unreadable.count > 0, stays, "{name}: {verdict}");
+            let asked = site.emulator.requests(endpoint(trigger)).len();
+            assert!(asked < 400, "{name}: {asked} requests");
+        }
+    }
+}
+
 #[test]
 fn what_is_hidden_for_ever_is_said_and_keeps_nothing_back() {
     for trigger in [GRAPH, OAUTH, ACCOUNT] {
@@ -72,11 +102,7 @@ fn what_is_hidden_for_ever_is_said_and_keeps_nothing_back() {
             let position = position["most_recent_date_requested"].as_str().unwrap();
             let position: chrono::DateTime<chrono::Utc> = position.parse().unwrap();
             assert!(end - position < chrono::TimeDelta::hours(3), "{position}");
-            let endpoint = match trigger {
-                GRAPH => Endpoint::Graph,
-                _ => Endpoint::Report,
-            };
-            let asked = site.emulator.requests(endpoint).len();
+            let asked = site.emulator.requests(endpoint(trigger)).len();
             assert!(asked < 220, "{asked} requests in five and a half hours");
         }
     }

@@ -44,7 +44,7 @@ fn scenario(format: Option<&str>) -> Scenario {
     scenario
 }
 
-fn endpoint(trigger: &str) -> Endpoint {
+pub(super) fn endpoint(trigger: &str) -> Endpoint {
     if trigger == GRAPH {
         Endpoint::Graph
     } else {
@@ -80,7 +80,8 @@ fn letters(site: &Site) -> String {
     texts.collect()
 }
 
-fn some_rows(form: Unreadable, reads: Option<u32>) -> Fault {
+/// Some rows cannot be read, the first so many times or always.
+pub(super) fn some_rows(form: Unreadable, reads: Option<u32>) -> Fault {
     Fault::UnreadableRow(UnreadableRow {
         share: 0.02,
         form,
