@@ -194,12 +194,14 @@ impl Proof {
         let first = hour(horizon);
         // What is done and was not folded before the last stop is folded at once.
         let once = *self.once.get_or_insert(first);
-        self.until = Some(once);
+        // So is what was read again for somebody who has given that up since: the rows are in the journal.
+        let until = self.reopened.first().map_or(once, |hour| once.min(*hour));
+        self.until = Some(until);
         let newest = self.days.last_key_value();
         let newest = newest.map_or(0, |(day, _)| (day + 1) * DAY);
         self.frontier = newest.max(once);
         self.reopen(coverage, horizon);
-        let first = first.min(once);
+        let first = first.min(until);
         self.notes.retain(|hour, _| *hour >= first);
         self.changed.retain(|hour, _| *hour >= first);
     }

@@ -7,6 +7,7 @@
 //! asks for, in the same way.
 
 mod audits;
+mod busy;
 mod cuts;
 mod next;
 mod outcome;
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use rows::Window;
 
+use self::busy::Busy;
 use crate::{
     SourceLimits,
     decide::{
@@ -130,7 +132,7 @@ pub struct Schedule {
     coverage: Coverage,
     lateness: Lateness,
     /// Windows that are being read, or whose rows are not all accepted yet.
-    busy: Vec<Window>,
+    busy: Busy,
     /// When the live edge was read last: decisions are made as of then.
     tick: Option<DateTime<Utc>>,
     /// How long the live edge has been read, of time that surely passed.
@@ -192,7 +194,7 @@ impl Schedule {
             settings,
             coverage,
             lateness,
-            busy: Vec::new(),
+            busy: Busy::default(),
             tick: None,
             worked: TimeDelta::zero(),
             width: Width::new(settings.rows_per_window, shortest, longest),
@@ -324,7 +326,7 @@ impl Schedule {
         let newest = self.narrowing.live.end_of(self.newest(unread));
         self.coverage.reach(newest.start());
         let window = self.with_the_past(newest, now);
-        self.busy.push(window);
+        self.busy.push(window, self.tick);
         Some(window)
     }
 

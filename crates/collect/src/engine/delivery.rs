@@ -355,10 +355,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Takes in what is accepted shortly after a stop, and gives up the rest.
     pub(super) async fn drain(&mut self) {
-        let deadline = tokio::time::Instant::now() + DRAIN;
-        while let Ok(Some(done)) = tokio::time::timeout_at(deadline, self.outflow.next()).await {
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            // What is accepted does not wait for the rest.
+            let due = self.ledger.batches_due_in();
+            let due = due.map_or(deadline, |due| deadline.min(Instant::now() + due));
+            let went_well = match tokio::time::timeout_at(due, self.outflow.next()).await {
+                Ok(Some(done)) => self.delivered(done).await,
+                Err(_) if due < deadline => self.journal_when_due().await,
+                Ok(None) | Err(_) => break,
+            };
             // Only a stop ends it, which is under way already.
-            if self.delivered(done).await.is_err() {
+            if went_well.is_err() {
                 break;
             }
         }

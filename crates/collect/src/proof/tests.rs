@@ -372,6 +372,27 @@ async fn what_was_done_and_not_folded_at_a_stop_is_folded_after_the_start() {
     assert_eq!((one.rows(HOUR + 2).await, one.rows(HOUR + 4).await), (1, 1));
 }
 
+#[tokio::test]
+async fn what_a_backfill_had_read_counts_although_a_start_gives_it_up() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    let asked = [HOUR - 4, HOUR - 2].map(|hour| Window::new(at(hour), at(hour + 1)).unwrap());
+    for window in asked {
+        one.coverage.backfill(window, true);
+    }
+    one.proof.reopen(&one.coverage, one.coverage.floor());
+    one.delivers(HOUR - 4, 7);
+    one.coverage.read(asked[0], at(HOUR + 2), 1);
+    one.coverage.settle(TimeDelta::zero(), at(HOUR + 2));
+    one.keeps(HOUR + 2).await;
+    one.coverage.give_up_backfill(|_| false);
+    one.starts().await;
+    one.finishes(HOUR + 3);
+    one.keeps(HOUR + 3).await;
+    assert_eq!(one.rows(HOUR - 4).await, 1);
+}
+
 proptest! {
     #[test]
     fn rows_with_several_statuses_keep_their_order(

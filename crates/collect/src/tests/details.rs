@@ -42,11 +42,13 @@ fn world(details: DetailsWish, faults: u32, stalls: bool) -> (Arc<World>, DateTi
         // Up to the first that is refused.
         rows: (0..36).map(row).collect(),
         accepted: Mutex::default(),
+        overtaken: Mutex::default(),
         detailed: Mutex::default(),
         details: Some(details),
         stalls,
         fates: Mutex::default(),
         dropped: AtomicU32::default(),
+        doubted: Mutex::default(),
         random: Mutex::new(StdRng::seed_from_u64(7)),
         faults: faults.into(),
         asked_time: AtomicU32::default(),

@@ -34,6 +34,9 @@ pub(super) async fn holds(
         prop_assert_eq!(&record.parts, &[collected], "of {}", hour);
         let rows = world.rows.iter().enumerate();
         let rows = rows.filter(|(_, row)| collected.contains(row.received));
+        // After a kill nobody knows which of two statuses was seen last, but which came last.
+        let overtaken = world.overtaken.lock().unwrap();
+        let in_order = !rows.clone().any(|(n, _)| overtaken.contains(&n));
         let keys = rows.map(|(n, row)| {
             let status = row.changes.map_or(0, |_| CHANGED);
             key(&remembered.keyer, n + status)
@@ -41,7 +44,8 @@ pub(super) async fn holds(
         let sums = Sums::of(keys, &[]);
         prop_assert_eq!(record.sums.rows(), sums.rows(), "rows of {}", hour);
         prop_assert!(record.sums.has_messages_of(&sums), "messages of {hour}");
-        prop_assert!(record.sums.has_statuses_of(&sums), "statuses of {hour}");
+        let has_last = record.sums.has_statuses_of(&sums);
+        prop_assert!(has_last || !in_order, "statuses of {hour}");
         prop_assert!(record.notes.first_read <= record.notes.last_read);
         // A kill forgets what was noticed of late.
         let first_read = record.notes.first_read;

@@ -56,7 +56,7 @@ impl Schedule {
 
     /// A window is being read.
     pub fn occupy(&mut self, window: Window) -> Window {
-        self.busy.push(window);
+        self.busy.push(window, self.tick);
         window
     }
 

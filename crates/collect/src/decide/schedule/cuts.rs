@@ -85,9 +85,7 @@ impl Schedule {
     }
 
     pub(super) fn release(&mut self, window: Window) {
-        if let Some(place) = self.busy.iter().position(|busy| *busy == window) {
-            self.busy.swap_remove(place);
-        }
+        self.busy.release(window);
     }
 
     /// A window was not read: unless others take it, it is missing.

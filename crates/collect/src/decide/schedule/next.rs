@@ -22,14 +22,14 @@ impl Schedule {
             .or_else(|| self.refused_before(instant))
             .or_else(|| self.backlog())
             .or_else(|| self.lost_before(now))?;
-        self.busy.push(next.1);
+        self.busy.push(next.1, self.tick);
         Some(next)
     }
 
     /// What was never read, as when requests fail: what is read again can wait.
     pub fn never_read(&mut self) -> Option<(Lane, Window)> {
         let next = self.backlog()?;
-        self.busy.push(next.1);
+        self.busy.push(next.1, self.tick);
         Some(next)
     }
 
@@ -49,7 +49,7 @@ impl Schedule {
             let end = window.end().min(window.start() + span);
             (lane, Window::new(window.start(), end)?)
         };
-        self.busy.push(window);
+        self.busy.push(window, self.tick);
         Some((lane, window))
     }
 

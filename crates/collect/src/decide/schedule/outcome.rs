@@ -1,6 +1,6 @@
 //! What became of a window that was asked for.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use tokio::time::Instant;
 
@@ -9,6 +9,9 @@ use crate::decide::{
     coverage::windows,
     evidence::{Judgement, Refusal, SourceTime},
 };
+
+/// A reading that takes this part of the settle time keeps others from reading its window in time.
+const HELD: i32 = 4;
 
 impl Schedule {
     /// The first page of a window came. What counted as lost and is missing again because of it.
@@ -37,15 +40,19 @@ impl Schedule {
         self.give_up(certain)
     }
 
-    /// Gives up what the quota has not allowed for. What was out of reach because of a stop has its
-    /// time first, and what is being read is not overdue.
+    /// Gives up what the quota has not allowed for. What was out of reach because of a stop, or because a
+    /// reading of it did not end, has its time first, and what is being read is not overdue.
     pub(super) fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
         let settle_time = self.settings.settle_time;
+        let patience = certain - settle_time * PATIENCE;
+        // Else it would be given up as soon as it is free, although nobody could read it.
+        if self.busy.has_held(patience, certain, settle_time / HELD) {
+            self.worked = TimeDelta::zero();
+        }
         if self.worked < settle_time {
             return Vec::new();
         }
         let oldest_busy = self.busy.iter().map(Window::start).min();
-        let patience = certain - settle_time * PATIENCE;
         let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
         self.coverage.give_up_before(before)
     }

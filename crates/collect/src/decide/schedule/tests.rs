@@ -315,7 +315,8 @@ fn a_refusal_of_what_was_read_or_is_lost_changes_nothing() {
     // The live edge itself is held back like anything else, and the next one is not.
     let newest = schedule.live(at(660)).unwrap();
     let newest = Window::new(newest.start().max(at(600)), newest.end()).unwrap();
-    schedule.busy = vec![newest];
+    schedule.busy.clear();
+    schedule.busy.push(newest, None);
     let judged = schedule.refuse(newest, Some(at(660)), time(at(660)), Instant::now());
     assert_eq!(judged, Some(Judgement::Begun(newest)));
     assert_eq!(
@@ -420,6 +421,64 @@ fn a_live_edge_in_the_future_is_taken_back_and_asking_goes_on() {
     assert_eq!(schedule.coverage().edge(), at(580));
 }
 
+/// A minute in which only the newest is read: nothing settles. What is given up by `certain`.
+fn turn(schedule: &mut Schedule, minute: i64, certain: DateTime<Utc>) -> Vec<Window> {
+    let now = at(minute * 60);
+    let window = schedule.live(now).unwrap();
+    schedule.give_back(window);
+    let newest = Window::new(now - TimeDelta::minutes(1), now).unwrap();
+    accepted(schedule, newest, now, certain)
+}
+
+/// A window that was read at `now` is accepted when it is `certain`.
+fn accepted(
+    schedule: &mut Schedule,
+    window: Window,
+    now: DateTime<Utc>,
+    certain: DateTime<Utc>,
+) -> Vec<Window> {
+    let completed = Completed {
+        window,
+        began: now,
+        until: now,
+        rows: 0,
+    };
+    schedule.complete(completed, certain)
+}
+
+/// What a reading has kept from others, as its rows were not accepted for hours, has its time when that is
+/// over.
+#[test]
+fn what_was_held_is_not_given_up_as_soon_as_it_is_free() {
+    let settings = ScheduleSettings {
+        settle_time: TimeDelta::hours(1),
+        ..SETTINGS
+    };
+    for is_read in [true, false] {
+        let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+        let turn = |schedule: &mut Schedule, minute| turn(schedule, minute, at(minute * 60));
+        for minute in 1..=10 {
+            assert_eq!(turn(&mut schedule, minute), []);
+        }
+        let held = schedule.occupy(window(0, 60));
+        for minute in 11..=200 {
+            assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+        }
+        if is_read {
+            let given_up = accepted(&mut schedule, held, at(600), at(200 * 60));
+            assert_eq!(given_up, []);
+        } else {
+            schedule.give_back(held);
+        }
+        let free = 200 + i64::from(!is_read);
+        for minute in 201..free + 60 {
+            assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+        }
+        assert_eq!(schedule.coverage().floor(), at(0));
+        assert!(turn(&mut schedule, free + 60).contains(&window(0, 60)));
+    }
+}
+
 /// What is settling for twice the settle time is given up, and told, but only by time that surely
 /// passed while this process worked.
 #[test]
@@ -430,20 +489,6 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
         ..SETTINGS
     };
     let new = || Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
-    let turn = |schedule: &mut Schedule, minute: i64, certain: DateTime<Utc>| {
-        let now = at(minute * 60);
-        let window = schedule.live(now).unwrap();
-        // Only the newest is ever read, so that nothing settles.
-        schedule.give_back(window);
-        let newest = Window::new(now - TimeDelta::minutes(1), now).unwrap();
-        let completed = Completed {
-            window: newest,
-            began: now,
-            until: now,
-            rows: 0,
-        };
-        schedule.complete(completed, certain)
-    };
     let mut schedule = new();
     for minute in 1..=120 {
         assert_eq!(turn(&mut schedule, minute, at(minute * 60)), []);
@@ -452,7 +497,7 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
     assert_eq!(turn(&mut schedule, 121, at(121 * 60)), [window(0, 60)]);
     assert_eq!(schedule.coverage().floor(), at(60));
     // What is being read is not overdue.
-    schedule.busy.push(window(90, 100));
+    schedule.busy.push(window(90, 100), None);
     assert_eq!(turn(&mut schedule, 123, at(123 * 60)), []);
     schedule.busy.clear();
     assert_eq!(turn(&mut schedule, 124, at(124 * 60)).len(), 3);
