@@ -87,6 +87,10 @@ pub(super) fn asked(
         .split([' ', '\'', '&', '='])
         .filter_map(|word| word.parse::<DateTime<Utc>>().ok());
     let window = supply.window(instants.next()?, instants.next()?);
+    let window = match message(&plain) {
+        Some(id) => rows_of(supply, window, id, now),
+        None => window,
+    };
     let skip = plain
         .split('&')
         .find_map(|option| option.strip_prefix("$skiptoken=")?.parse().ok());
@@ -94,6 +98,30 @@ pub(super) fn asked(
     let last = (first + supply.dialect().page_rows()).min(window.end);
     let next = (last < window.end).then(|| next_link(request, query, wire, last));
     Some(rendered(supply, first..last, next.as_deref(), now))
+}
+
+/// The id of the message that a query asks for; none when it asks for all.
+fn message(query: &str) -> Option<&str> {
+    let (_, id) = query
+        .split_once("MessageTraceId eq guid'")
+        .or_else(|| query.split_once("id eq '"))?;
+    Some(id.split_once('\'')?.0)
+}
+
+/// The rows of a message in a window: they follow each other.
+fn rows_of(
+    supply: &dyn Supply,
+    window: Range<usize>,
+    id: &str,
+    now: DateTime<Utc>,
+) -> Range<usize> {
+    let is_of = |row: &usize| {
+        let text = supply.text(*row..row + 1, now);
+        text.windows(id.len()).any(|part| part == id.as_bytes())
+    };
+    let first = window.clone().find(is_of).unwrap_or(window.end);
+    let after = (first..window.end).find(|row| !is_of(row));
+    first..after.unwrap_or(window.end)
 }
 
 /// The page that the relay asks for, as in `0-2000`. None when it is no such page.
@@ -163,4 +191,33 @@ pub(super) fn status(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stock::{Mail, Stock};
+    use chrono::TimeDelta;
+
+    #[test]
+    fn a_message_is_found_by_its_id() {
+        let until = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let mail = Mail {
+            rows: 500,
+            span: TimeDelta::hours(10),
+            until,
+        };
+        let stock = Stock::new(mail, Dialect::Graph).unwrap();
+        let id_of = |row: usize| {
+            let row: serde_json::Value =
+                serde_json::from_slice(&stock.text(row..row + 1, until)).unwrap();
+            row["id"].as_str().unwrap().to_owned()
+        };
+        let id = id_of(200);
+        let query = format!("$filter=receivedDateTime ge a and id eq '{id}'&$top=1000");
+        let found = rows_of(&stock, 0..500, message(&query).unwrap(), until);
+        let all: Vec<usize> = (0..500).filter(|row| id_of(*row) == id).collect();
+        assert_eq!(found.collect::<Vec<_>>(), all);
+        assert_eq!(message("$filter=receivedDateTime ge a"), None);
+    }
 }
