@@ -12,7 +12,7 @@ use crate::{
     circumstances::Circumstances,
     day, freshness, huge, idle, ledger, programs, quota, recovery,
     report::{Report, say},
-    settling, size, start, tenant,
+    settling, size, start, tenant, tenants,
 };
 
 /// What all parts share.
@@ -64,6 +64,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Huge => huge::measure(&bench).await?,
             Part::Freshness => freshness::measure().await?,
             Part::Recovery => recovery::measure(&bench).await?,
+            Part::Tenants => tenants::measure(&bench).await?,
             Part::Settling => settling::measure(),
             Part::Size => size::measure(&bench)?,
         };

@@ -21,6 +21,7 @@ mod size;
 mod stage;
 mod start;
 mod tenant;
+mod tenants;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -82,6 +83,8 @@ enum Part {
     Freshness,
     /// (i) Outages, and a backlog while requests fail, in virtual time.
     Recovery,
+    /// (j) Many small tenants on one machine.
+    Tenants,
     /// The schedule that reads the past again.
     Settling,
     /// The size of the binary and of the image.

@@ -68,8 +68,17 @@ impl Process {
         self.memory("RssAnon:")
     }
 
+    /// The memory that is resident now, of which what others have, too, counts in parts, in bytes.
+    pub fn proportional(&self) -> u64 {
+        self.field("smaps_rollup", "Pss:")
+    }
+
     fn memory(&self, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id));
+        self.field("status", field)
+    }
+
+    fn field(&self, file: &str, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/{file}", self.id));
         let status = status.unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());

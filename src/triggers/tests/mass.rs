@@ -64,7 +64,6 @@ fn a_damaged_answer_for_a_message_costs_only_what_is_damaged() {
             (Unreadable::RawNewline, None),
             (Unreadable::Null, Some(2)),
             (Unreadable::Null, None),
-            (Unreadable::Cut, None),
         ] {
             let scenario = scenario("answered", 1);
             let site = Site::new(trigger, &scenario);

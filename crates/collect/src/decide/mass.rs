@@ -30,6 +30,10 @@ const UNTIL_BELIEVED_AGAIN: Duration = Duration::from_secs(60);
 /// begun: their rows are remembered until they are done.
 pub(crate) const MOST_PAST: usize = 4;
 
+/// A message with this part of the rows that one must have is remembered: rows that cannot be read may be the
+/// rest of them.
+const SUSPECT: u64 = 2;
+
 /// So many messages are remembered, of each of two generations.
 const REMEMBERED: usize = 10_000;
 
@@ -107,7 +111,7 @@ impl Recipients {
         let count = self.counts.entry(mail);
         *count += 1;
         let shown = *count;
-        if shown < self.most {
+        if shown < self.most / SUSPECT {
             return;
         }
         // Another message may share the number.
@@ -126,10 +130,13 @@ impl Recipients {
         }
     }
 
-    /// The messages that may have more recipients.
-    pub(crate) fn take(&mut self) -> Vec<MassMessage> {
+    /// The messages that may have more recipients, when the window has shown so many rows that cannot be
+    /// read, each of which may be one of theirs.
+    pub(crate) fn take(&mut self, unreadable: u64) -> Vec<MassMessage> {
         self.counts = Generations::new(COUNTED);
-        std::mem::take(&mut self.found)
+        let mut found = std::mem::take(&mut self.found);
+        found.retain(|message| message.shown + unreadable >= self.most);
+        found
     }
 }
 
@@ -245,30 +252,42 @@ mod tests {
 
     #[test]
     fn a_message_with_as_many_rows_is_found_wherever_they_lie() {
-        let mut recipients = Recipients::new(3);
-        for number in 0..1000 {
-            // One of each other message, between them three of one and two of another.
-            recipients.add(1000 + number, row(u64::from(number)), || {
-                panic!("looked at")
-            });
-            match number {
-                0 | 500 => recipients.add(7, row(1), || panic!("looked at")),
-                900 => recipients.add(7, row(2), || Some(id("seven"))),
-                999 => recipients.add(7, row(3), || Some(id("seven"))),
-                300 | 600 => recipients.add(8, row(3), || panic!("looked at")),
-                _ => {}
+        // Four of one message and two of another, between those of others with one each.
+        let counted = || {
+            let mut recipients = Recipients::new(4);
+            for number in 0..1000 {
+                recipients.add(1000 + number, row(u64::from(number)), || {
+                    panic!("looked at")
+                });
+                match number {
+                    0 => recipients.add(7, row(1), || panic!("looked at")),
+                    500 => recipients.add(7, row(2), || Some(id("seven"))),
+                    900 | 999 => recipients.add(7, row(3), || Some(id("seven"))),
+                    300 => recipients.add(8, row(4), || panic!("looked at")),
+                    600 => recipients.add(8, row(5), || Some(id("eight"))),
+                    _ => {}
+                }
             }
-        }
-        let found = recipients.take();
-        let expected = MassMessage {
-            id: id("seven"),
-            mail: 7,
-            witness: row(2),
-            shown: 4,
+            recipients
+        };
+        let mut recipients = counted();
+        let found = recipients.take(0);
+        let expected = |name, mail, witness, shown| MassMessage {
+            id: id(name),
+            mail,
+            witness: row(witness),
+            shown,
             useless: None,
         };
-        assert_eq!(found, [expected]);
-        assert_eq!(recipients.take(), []);
+        assert_eq!(found, [expected("seven", 7, 2, 4)]);
+        // Rows that cannot be read may be of any message.
+        assert_eq!(counted().take(1), [expected("seven", 7, 2, 4)]);
+        let both = [expected("seven", 7, 2, 4), expected("eight", 8, 5, 2)];
+        let [mut one, mut other] = [counted().take(2), both.into()];
+        one.sort_by_key(|message| message.mail);
+        other.sort_by_key(|message| message.mail);
+        assert_eq!(one, other);
+        assert_eq!(recipients.take(0), []);
     }
 
     #[test]
@@ -280,8 +299,8 @@ mod tests {
         recipients.add(7, row(3), || None);
         recipients.add(0, row(1), || panic!("it names no message"));
         recipients.add(0, row(1), || panic!("it names no message"));
-        let ids: Vec<_> = recipients.take().into_iter().map(|one| one.id).collect();
-        assert_eq!(ids, [id("two"), id("one")]);
+        let ids: Vec<_> = recipients.take(0).into_iter().map(|one| one.id).collect();
+        assert_eq!(ids, [id("one"), id("two")]);
 
         for mail in 1..=3 * COUNTED as u32 {
             recipients.add(mail, row(1), || None);

@@ -18,6 +18,8 @@ pub(crate) struct Completion {
     /// Rows of pages that are not counted, as all of them together are too few for such a message; none once
     /// rows are counted.
     early: Option<Vec<RowSpan>>,
+    /// Rows that cannot be read: nobody knows of which messages they are.
+    unreadable: u64,
     left: Vec<MassMessage>,
     asked: Option<Asked>,
     retries: Backoff,
@@ -51,6 +53,7 @@ impl Completion {
         Self {
             recipients: Recipients::new(most),
             early: Some(Vec::new()),
+            unreadable: 0,
             left: Vec::new(),
             asked: None,
             retries: Backoff::new(PAUSES.0, PAUSES.1),
@@ -75,8 +78,13 @@ impl Completion {
             let Some(fewest) = self.recipients.fewest() else {
                 return;
             };
+            let broken = page.damage().map_or(0, |damage| damage.broken.len());
+            self.unreadable += broken as u64;
+            let unreadable = usize::try_from(self.unreadable).unwrap_or(fewest);
             let early = self.early.as_mut();
-            if let Some(early) = early.filter(|early| early.len() + page.len() < fewest) {
+            let is_small =
+                |early: &&mut Vec<RowSpan>| early.len() + page.len() + unreadable < fewest;
+            if let Some(early) = early.filter(is_small) {
                 // Most windows end before that.
                 early.extend_from_slice(page.spans());
                 return;
@@ -111,7 +119,7 @@ impl Completion {
     /// All pages of the window were read: the messages that are `wanted` are asked for.
     pub(crate) fn choose(&mut self, wanted: impl Fn(&Arc<str>) -> bool) {
         self.early = None;
-        self.left = self.recipients.take();
+        self.left = self.recipients.take(std::mem::take(&mut self.unreadable));
         self.left.retain(|message| wanted(&message.id));
     }
 

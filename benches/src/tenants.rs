@@ -1,0 +1,142 @@
+//! (j) Many small tenants on one machine.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use benchmark::{
+    contestant::{Seat, Trigger},
+    process::Process,
+    site::{Shown, Site, Wire},
+    stock::{Dialect, Mail, Stock},
+};
+use chrono::{TimeDelta, Utc};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::{
+    bench::Bench,
+    chart::{Line, Panel, draw},
+    report::{Figure, Outcome, Table, mib, say},
+};
+
+/// How many processes there are when memory is looked at.
+const STEPS: [usize; 5] = [1, 10, 50, 100, 200];
+
+/// Rows of a tenant in its day.
+const ROWS: u64 = 1000;
+
+/// How long it takes until new processes have read their day and nothing more is to be done.
+const SETTLED: Duration = Duration::from_secs(20);
+
+/// How long processor time is measured.
+const SPAN: Duration = Duration::from_secs(120);
+
+const PICTURE: &str = "tenants.svg";
+
+/// What all processes take together.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    tenants: usize,
+    /// Bytes: what they share counts once.
+    memory: u64,
+}
+
+#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
+fn mail() -> Mail {
+    Mail {
+        rows: ROWS,
+        span: TimeDelta::days(1),
+        until: Utc::now() - TimeDelta::minutes(10),
+    }
+}
+
+pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
+    say("(j) Many tenants ...");
+    let stock = Arc::new(Stock::new(mail(), Dialect::Graph)?);
+    let site = Site::open_over(Shown::Supply(stock), Wire::Tls).await?;
+    let settings = json!({"start_time": 25});
+    let mut running: Vec<(Seat, Process)> = Vec::new();
+    let mut samples = Vec::new();
+    for tenants in STEPS {
+        while running.len() < tenants {
+            let seat = Seat::new(Trigger::Graph, &site, &settings)?;
+            let process = seat.module(&bench.programs.module, Trigger::Graph)?;
+            running.push((seat, process));
+        }
+        tokio::time::sleep(SETTLED).await;
+        let memory = running.iter().map(|(_, process)| process.proportional());
+        let memory = memory.sum();
+        samples.push(Sample { tenants, memory });
+    }
+    let used = running.iter().map(|(_, process)| process.cpu_over(SPAN));
+    let used: Duration = join_all(used).await.into_iter().sum();
+    for (seat, process) in running {
+        let ended = process.stop().await;
+        ended.with_context(|| format!("a tenant's log:\n{}", seat.log()))?;
+    }
+    Ok(outcome(&samples, used.as_secs_f64() / SPAN.as_secs_f64()))
+}
+
+/// What was found, with the share of a core that the most tenants take while nothing comes.
+fn outcome(samples: &[Sample], share: f64) -> Outcome {
+    let mut table = Table::new(["tenants", "MiB of all", "MiB of each"]);
+    let mut points = Vec::new();
+    for Sample { tenants, memory } in samples {
+        let count = u32::try_from(*tenants).map_or(f64::NAN, f64::from);
+        let all = mib(*memory);
+        table.row([
+            tenants.to_string(),
+            format!("{all:.0}"),
+            format!("{:.2}", all / count),
+        ]);
+        points.push((count, all));
+    }
+    let figure = samples.last().map(|last| {
+        let all = mib(last.memory);
+        Figure {
+            name: "(j) 200 tenants of 1000 rows a day: proportional set size of all; processor while nothing comes",
+            target: "at most 800 MiB; 2 % of a core",
+            measured: format!("{all:.0} MiB; {:.2} % of a core", share * 100.0),
+            met: all <= 800.0 && share <= 0.02,
+        }
+    });
+    let panel = Panel {
+        title: "Many tenants".to_owned(),
+        across: "tenants",
+        up: "MiB of all",
+        lines: vec![Line {
+            name: "proportional set size".to_owned(),
+            points,
+        }],
+    };
+    Outcome {
+        figures: figure.into_iter().collect(),
+        section: format!(
+            "## (j) Many tenants\n\nProcesses of `message_trace_graph` over TLS, each with the \
+             {ROWS} rows of its day delivered. What they share, which is the program's file, counts \
+             once.\n\n![Memory by the number of tenants]({PICTURE})\n\n{table}"
+        ),
+        pictures: vec![(PICTURE, draw(&[panel]))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_tenants_count() {
+        let sample = |tenants, mib: u64| Sample {
+            tenants,
+            memory: mib << 20,
+        };
+        let outcome = outcome(&[sample(1, 12), sample(200, 700)], 0.0152);
+        let [figure] = outcome.figures.try_into().unwrap();
+        assert_eq!(
+            (figure.measured.as_str(), figure.met),
+            ("700 MiB; 1.52 % of a core", true)
+        );
+        assert!(outcome.section.contains("| 200 | 700 | 3.50 |"));
+        assert!(outcome.pictures[0].1.contains("<svg"));
+    }
+}
