@@ -2,7 +2,8 @@
 //! their ids, and when an answer to that is no use: a pure state machine.
 //!
 //! A source may show no more than so many recipients of a message in a window. So a message with as
-//! many is asked for by its id, too, and the window is not read before that was answered. The first
+//! many is asked for by its id, too, and the window is not read before that was answered. Rows that cannot
+//! be read count for each message, as they may be of any. The first
 //! reading of a message always asks, and so does the last one; between them only those are asked for
 //! again that had more recipients than the window has shown, as far as settling has requests left.
 //!

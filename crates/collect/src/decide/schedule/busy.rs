@@ -9,18 +9,18 @@ use rows::Window;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Busy {
     windows: Vec<Window>,
-    /// Since when, in the order of the windows; none when the time was not known.
-    since: Vec<Option<DateTime<Utc>>>,
+    /// Since when, in the order of the windows.
+    since: Vec<DateTime<Utc>>,
     /// Of the windows that were released since they were looked at, the oldest start, and since when one was
     /// busy.
     released: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Busy {
-    /// A window is being read since `now`.
+    /// A window is being read since `now`; where the time is not known yet, perhaps for long.
     pub(super) fn push(&mut self, window: Window, now: Option<DateTime<Utc>>) {
         self.windows.push(window);
-        self.since.push(now);
+        self.since.push(now.unwrap_or(DateTime::<Utc>::MIN_UTC));
     }
 
     /// A window is free again.
@@ -29,10 +29,9 @@ impl Busy {
             return;
         };
         self.windows.swap_remove(place);
-        if let Some(since) = self.since.swap_remove(place) {
-            let (oldest, earliest) = self.released.unwrap_or((window.start(), since));
-            self.released = Some((oldest.min(window.start()), earliest.min(since)));
-        }
+        let since = self.since.swap_remove(place);
+        let (oldest, earliest) = self.released.unwrap_or((window.start(), since));
+        self.released = Some((oldest.min(window.start()), earliest.min(since)));
     }
 
     /// Whether something received before `instant` was busy for so long until now that it could not be read
@@ -58,5 +57,30 @@ impl Deref for Busy {
 
     fn deref(&self) -> &[Window] {
         &self.windows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_held_for_long_counts_and_only_once() {
+        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        let window = Window::new(at(0), at(60)).unwrap();
+        let held_since = |since: Option<DateTime<Utc>>| {
+            let mut busy = Busy::default();
+            busy.push(window, since);
+            let look = |busy: &mut Busy| busy.has_held(at(30), at(1000), TimeDelta::seconds(500));
+            assert!(!look(&mut busy), "it is still busy");
+            busy.release(window);
+            let held = look(&mut busy);
+            assert!(!look(&mut busy), "it was looked at");
+            held
+        };
+        assert!(held_since(Some(at(400))));
+        assert!(!held_since(Some(at(600))));
+        // Before the time is known nobody can say for how long.
+        assert!(held_since(None));
     }
 }
