@@ -273,6 +273,26 @@ fn what_has_no_certain_list_is_no_page() {
 }
 
 #[test]
+fn rows_that_are_cut_off_cost_only_themselves() {
+    // A cut in a name, in a string, and between them; of every fourth row.
+    let whole = row("0", b"s");
+    for length in (1..whole.len()).step_by(7) {
+        let rows: Vec<_> = (0..1200)
+            .map(|number| {
+                let mut row = row(&number.to_string(), b"s");
+                if number % 4 == 1 {
+                    row.truncate(length);
+                }
+                row
+            })
+            .collect();
+        let (rows, mended, broken) = read(&page(&rows));
+        assert_eq!((rows.len(), mended.len()), (900, 0), "{length}");
+        assert_eq!(broken.len(), 300, "{length}");
+    }
+}
+
+#[test]
 fn hostile_answers_end_the_search() {
     for item in [&b",{\"a\":\""[..], b",{", b"\",{\"", b",{\"id\":{"] {
         let body = page(&[item.repeat(300_000 / item.len())]);

@@ -50,26 +50,47 @@ const CHANGING: [&str; 4] = [
 
 /// How long the object is that a text begins with, when its brackets and quotes tell; and how much
 /// of the text was looked at.
+///
+/// A row that is cut off in a string turns strings and all else round, to the end of the page. What
+/// stands beside a string tells so at once, and the search stays as long as the page.
 pub(super) fn object(text: &[u8]) -> (Option<usize>, usize) {
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    // The last byte outside of strings that is no space; a quote stands for a whole string.
+    let mut before = b':';
     for (at, byte) in text.iter().enumerate() {
         match byte {
             _ if at == 0 && *byte != b'{' => return (None, 1),
             _ if is_escaped => is_escaped = false,
             b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
+            b'"' if is_string => is_string = false,
             _ if is_string => {}
-            b'{' => depth += 1,
-            b'}' => depth -= 1,
-            // No row is made of anything else.
-            b':' | b',' | b' '..=b'~' | b'\t' | b'\n' | b'\r' => {}
-            _ => return (None, at + 1),
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            _ if !may_follow(before, *byte) => return (None, at + 1),
+            b'"' => (is_string, before) = (true, b'"'),
+            b'{' => (depth, before) = (depth + 1, b'{'),
+            b'}' => (depth, before) = (depth - 1, b'}'),
+            _ => before = *byte,
         }
         if depth == 0 {
             return (Some(at + 1), at + 1);
         }
     }
     (None, text.len())
+}
+
+/// Whether a byte may follow another one, both outside of strings. No row has a list.
+fn may_follow(before: u8, byte: u8) -> bool {
+    match byte {
+        b'"' => matches!(before, b'{' | b',' | b':'),
+        b':' => before == b'"',
+        b'{' => before == b':',
+        b'}' => before != b',' && before != b':',
+        b',' => !matches!(before, b'{' | b',' | b':'),
+        b'[' | b']' => false,
+        // A number or a word.
+        b'!'..=b'~' => !matches!(before, b'"' | b'{' | b'}' | b','),
+        _ => false,
+    }
 }
 
 /// Whether a string in a text holds a control character as it is.
