@@ -60,7 +60,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Idle => idle::measure(&bench).await?,
             Part::Tenant => tenant::measure(&bench).await?,
             Part::Quota => quota::measure(&bench).await?,
-            Part::Ledger => ledger::measure(&bench)?,
+            Part::Ledger => ledger::measure(&bench).await?,
             Part::Huge => huge::measure(&bench).await?,
             Part::Freshness => freshness::measure().await?,
             Part::Recovery => recovery::measure(&bench).await?,

@@ -14,9 +14,7 @@ use crate::size::bytes_below;
 use benchmark::stream::spread;
 
 const PAGE: u64 = 5000;
-const HOURS: u64 = 24;
-/// The first hour, since 1970: in the year 2026.
-const FIRST_HOUR: u64 = 498_000;
+pub(super) const HOURS: u64 = 24;
 /// So many pages give a mean.
 const SAMPLE: u64 = 100;
 
@@ -52,11 +50,13 @@ pub(super) struct Taken {
     pub(super) processor: Duration,
 }
 
-pub(super) fn fill(directory: &Path, rows: u64) -> Result<Filled> {
+/// The rows are those of the 24 hours that begin with `first_hour`, since 1970.
+pub(super) fn fill(directory: &Path, rows: u64, first_hour: u64) -> Result<Filled> {
+    let day = Day { rows, first_hour };
     let mut ledger = Segments::open(directory)?;
     let pages = (0..rows).step_by(PAGE.try_into()?);
     let mut times = pages
-        .map(|first| new_page(&mut ledger, first, rows))
+        .map(|first| new_page(&mut ledger, &day, first))
         .collect::<Result<Vec<_>>>()?;
     times.sort();
     let slow_page = times.get(times.len() * 99 / 100).copied();
@@ -67,20 +67,21 @@ pub(super) fn fill(directory: &Path, rows: u64) -> Result<Filled> {
     })
 }
 
-pub(super) fn open_and_use(directory: &Path, rows: u64) -> Result<Used> {
+pub(super) fn open_and_use(directory: &Path, rows: u64, first_hour: u64) -> Result<Used> {
+    let day = Day { rows, first_hour };
     let disk = bytes_below(directory)?;
     let begin = Watch::start();
     let mut ledger = Segments::open(directory)?;
     let open = begin.read();
     let (resident, peak) = (memory("VmRSS")?, memory("VmHWM")?);
     let known = (0..SAMPLE).map(|n| {
-        let page = page(n * (rows - PAGE) / SAMPLE, rows);
+        let page = day.page(n * (rows - PAGE) / SAMPLE);
         let begin = Watch::start();
         ensure!(ledger.admit(&page)? == 0, "a known row is new");
         Ok(begin.read())
     });
     let known = known.collect::<Result<Vec<_>>>()?;
-    let new = (0..SAMPLE).map(|n| new_page(&mut ledger, rows + n * PAGE, rows));
+    let new = (0..SAMPLE).map(|n| new_page(&mut ledger, &day, rows + n * PAGE));
     let new = new.collect::<Result<Vec<_>>>()?;
     Ok(Used {
         disk,
@@ -92,24 +93,33 @@ pub(super) fn open_and_use(directory: &Path, rows: u64) -> Result<Used> {
     })
 }
 
-fn new_page(ledger: &mut Segments, first: u64, rows: u64) -> Result<Taken> {
-    let page = page(first, rows);
+fn new_page(ledger: &mut Segments, day: &Day, first: u64) -> Result<Taken> {
+    let page = day.page(first);
     let begin = Watch::start();
     ensure!(ledger.admit(&page)? == page.len(), "a new row is known");
     ledger.deliver(&page)?;
     Ok(begin.read())
 }
 
-/// The page whose first row has this number; there are as many `rows` in a day.
-fn page(first: u64, rows: u64) -> Vec<KeyRef> {
-    let row = |n: u64| {
-        let hour = FIRST_HOUR + (n * HOURS / rows).min(HOURS - 1);
-        KeyRef {
-            hour: u32::try_from(hour).unwrap_or(u32::MAX),
-            key: key(n),
-        }
-    };
-    (first..first + PAGE).map(row).collect()
+/// The rows of a day, evenly spread over it.
+struct Day {
+    rows: u64,
+    /// Since 1970.
+    first_hour: u64,
+}
+
+impl Day {
+    /// The page whose first row has this number.
+    fn page(&self, first: u64) -> Vec<KeyRef> {
+        let row = |n: u64| {
+            let hour = self.first_hour + (n * HOURS / self.rows).min(HOURS - 1);
+            KeyRef {
+                hour: u32::try_from(hour).unwrap_or(u32::MAX),
+                key: key(n),
+            }
+        };
+        (first..first + PAGE).map(row).collect()
+    }
 }
 
 /// As evenly spread as a hash; the status is the same for all.

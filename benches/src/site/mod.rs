@@ -224,6 +224,11 @@ impl Site {
         found.ok()?.ok()?.as_ref().copied()
     }
 
+    /// The next request counts as the first.
+    pub fn forget_first_request(&self) {
+        self.inner.first.send_replace(None);
+    }
+
     /// When so many rows were accepted; none when that took too long.
     pub async fn accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
         let mut progress = self.inner.progress.subscribe();
