@@ -112,8 +112,8 @@ pub(super) async fn run(
         match (round.exit_code(), pause) {
             (0, _) | (_, None) => return Ok(ExitCode::from(round.exit_code())),
             (_, Some(pause)) => {
-                output.announce(pause);
-                tokio::time::sleep(pause).await;
+                output.announce(pause, round.rest);
+                tokio::time::sleep(pause.max(round.rest)).await;
             }
         }
     }
@@ -121,7 +121,11 @@ pub(super) async fn run(
 
 /// What one check found.
 #[derive(Default)]
-struct Round(Vec<CheckFinding>);
+struct Round {
+    findings: Vec<CheckFinding>,
+    /// What is to pass before the next at least.
+    rest: Duration,
+}
 
 impl Round {
     async fn go(
@@ -137,10 +141,11 @@ impl Round {
             if printed.is_ok() {
                 printed = output.finding(&finding, round.count(finding.topic));
             }
-            round.0.push(finding);
+            round.findings.push(finding);
         };
         let (directories, environment) = (directories.clone(), environment.clone());
-        sekoia::check(registry, trigger, directories, environment, &mut report).await?;
+        let rest = sekoia::check(registry, trigger, directories, environment, &mut report).await?;
+        round.rest = rest;
         printed?;
         output.end(Some(trigger), &round)?;
         Ok(round)
@@ -148,7 +153,7 @@ impl Round {
 
     /// How many findings a topic has so far.
     fn count(&self, topic: Topic) -> usize {
-        self.0
+        self.findings
             .iter()
             .filter(|finding| finding.topic == topic)
             .count()
@@ -156,7 +161,7 @@ impl Round {
 
     fn exit_code(&self) -> u8 {
         let mut failed = self
-            .0
+            .findings
             .iter()
             .filter(|finding| finding.outcome == Outcome::Fail);
         failed.next().map_or(0, |finding| finding.topic.exit_code)
@@ -244,7 +249,7 @@ impl Output {
             Form::Text => {}
             Form::JsonLines => print_json(&outcome)?,
             Form::Json => {
-                let checks = round.0.iter().map(as_json).collect();
+                let checks = round.findings.iter().map(as_json).collect();
                 if let Some(outcome) = outcome.as_object_mut() {
                     outcome.insert("checks".to_owned(), Value::Array(checks));
                 }
@@ -252,7 +257,7 @@ impl Output {
             }
         }
         let mut outcomes = HashMap::new();
-        for finding in &round.0 {
+        for finding in &round.findings {
             let name = finding.topic.name;
             let number = (0..).find(|number| !outcomes.contains_key(&(name, *number)));
             outcomes.insert((name, number.unwrap_or(0)), finding.outcome);
@@ -278,13 +283,23 @@ impl Output {
                 facts: Map::new(),
             };
             self.finding(&failure, 0)?;
-            self.end(trigger, &Round(vec![failure]))?;
+            let round = Round {
+                findings: vec![failure],
+                rest: Duration::ZERO,
+            };
+            self.end(trigger, &round)?;
         }
         Ok(ExitCode::from(topic.exit_code))
     }
 
-    /// Says, once, that it goes on.
-    fn announce(&mut self, pause: Duration) {
+    /// Says, once, that it goes on; and each time that it waits longer than that.
+    fn announce(&mut self, pause: Duration, rest: Duration) {
+        if rest > pause {
+            return say(&format!(
+                "Checking again in {} min: to try a refused password often may lock the account.",
+                rest.as_secs() / 60
+            ));
+        }
         if !std::mem::replace(&mut self.announced, true) {
             let pause = pause.as_secs();
             say(&format!(

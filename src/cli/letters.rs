@@ -105,14 +105,20 @@ pub(super) async fn run(
         .filter(|_| !is_set("all"));
     let order = LettersOrder::new(Uuid::new_v4(), act, ids, is_set("also-cut"));
     session.works_as_owner()?;
-    let outcome = perform(&session, &order).await?;
+    let mut outcome = perform(&session, &order).await?;
+    for left in &mut outcome.left {
+        left.reason = session.masked(&left.reason);
+    }
     tell(&outcome, as_json)
 }
 
 /// Prints all letters, without what is in them.
 async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut letters = Vec::new();
-    triggers::letters::each(&session.storage(), |letter| letters.push(shown(letter))).await?;
+    triggers::letters::each(&session.storage(), |letter| {
+        letters.push(shown(letter, session))
+    })
+    .await?;
     if as_json {
         writeln!(anstream::stdout(), "{:#}", json!({ "letters": letters }))?;
         return Ok(ExitCode::SUCCESS);
@@ -134,13 +140,13 @@ async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<Exi
             _ => "",
         };
         let head = format!("{}  {}  ", text("id"), text("time"));
-        let line = format!("{what}: {}{copy}", session.masked(text("reason")));
+        let line = format!("{what}: {}{copy}", text("reason"));
         screen.line(&head, head.len(), &line)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn shown(letter: Letter) -> Value {
+fn shown(letter: Letter, session: &OfflineSession<'_>) -> Value {
     let kind = match letter.content {
         Content::Event(_) => "event",
         Content::Bytes(_) => "bytes",
@@ -149,7 +155,7 @@ fn shown(letter: Letter) -> Value {
     json!({
         "id": letter.id,
         "time": letter.time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "reason": letter.reason,
+        "reason": session.masked(&letter.reason),
         "intake": letter.intake,
         "message_id": letter.message_id,
         "kind": kind,

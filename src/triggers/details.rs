@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use collect::{DetailsFate, DetailsTerms, DetailsWish, SourceError, verify::RowName};
 use microsoft::{Details, field};
 use rows::details::WantedStatuses;
+use sekoia::Log;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -94,12 +95,13 @@ pub(super) async fn ask(
     details: &Details,
     name: RowName,
     received: Option<DateTime<Utc>>,
+    log: &Log,
 ) -> Result<Option<String>, SourceError> {
     let (Some(id), Some(recipient)) = (name.message_trace_id, name.recipient) else {
         return Ok(None);
     };
     let answer = details.ask(&id, &recipient, received).await;
-    answer.map_err(|error| discreet(source_error(&error), &recipient))
+    answer.map_err(|error| discreet(source_error(&error, log), &recipient))
 }
 
 fn discreet(mut error: SourceError, recipient: &str) -> SourceError {

@@ -72,9 +72,10 @@ impl Trigger for MessageTrace {
     async fn check(settings: AccountSettings, context: Context, findings: &mut Findings<'_>) {
         let (whose, terms) = (settings.subject(), settings.terms());
         // Each service is asked once, at a person's wish.
-        let guard = || Arc::new(PasswordGuard::new(context.clock.clone()));
-        let sign_in = settings.sign_in(&guard());
-        let tokens = settings.tokens(&guard(), &context);
+        let guards = [(); 2].map(|()| Arc::new(PasswordGuard::new(context.clock.clone())));
+        let [of_reporting, of_graph] = &guards;
+        let sign_in = settings.sign_in(of_reporting);
+        let tokens = settings.tokens(of_graph, &context);
         let AccountSettings {
             reporting_url: url,
             service,
@@ -106,6 +107,9 @@ impl Trigger for MessageTrace {
         };
         let subject = subject.await;
         check::run(subject, &collection, &whose, &context, findings).await;
+        if guards.iter().any(|guard| !guard.refused().is_empty()) {
+            findings.rest(microsoft::PASSWORD_PAUSE);
+        }
     }
 }
 

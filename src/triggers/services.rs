@@ -195,7 +195,7 @@ impl Services {
             if !error.is_held() {
                 self.change().tried(now.instant);
             }
-            return Err(failed(source_error(&error)));
+            return Err(failed(source_error(&error, &self.log)));
         }
         // The Reporting Web Service may have answered meanwhile.
         let Some(evidence) = self.change().evidence() else {
@@ -235,7 +235,7 @@ impl Services {
             Err(error) => error,
         };
         let ends = self.parts.choice == Choice::Auto && reporting.service.seems_ended(&error);
-        let mut error = source_error(&error);
+        let mut error = source_error(&error, &self.log);
         if ends && self.parts.graph.is_some() {
             let now = self.clock.reading();
             self.change().refused(now, &error.sentence);
@@ -354,7 +354,10 @@ impl Source for Services {
     ) -> Result<Option<String>, SourceError> {
         match self.graph() {
             Some(graph) => graph.details(name, received).await,
-            None => details::ask(&self.parts.reporting.details, name, received).await,
+            None => {
+                let details = &self.parts.reporting.details;
+                details::ask(details, name, received, &self.log).await
+            }
         }
     }
 

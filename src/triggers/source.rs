@@ -75,10 +75,12 @@ fn source_time(time: ServiceTime) -> SourceTime {
     SourceTime { now, certain, skew }
 }
 
-pub(super) fn source_error(error: &microsoft::Error) -> SourceError {
+/// What the loop is told of an error. Some of it is kept in files, so that secrets, which an answer may echo,
+/// are hidden here.
+pub(super) fn source_error(error: &microsoft::Error, log: &Log) -> SourceError {
     SourceError {
         class: error.class(),
-        sentence: chain(error),
+        sentence: log.masked(&chain(error)),
         label: error.label(),
         may_be_too_wide: error.may_be_too_wide(),
     }
@@ -283,7 +285,7 @@ impl Source for GraphSource {
         self.remember_quota().await;
         self.say_repairs();
         self.say_allowance();
-        page.map_err(|error| source_error(&error))
+        page.map_err(|error| source_error(&error, &self.log))
     }
 
     fn oldest_request(&self) -> Option<PendingRequest> {
@@ -328,7 +330,7 @@ impl Source for GraphSource {
         let Some(details) = &self.details else {
             return Ok(None);
         };
-        let told = details::ask(details, name, received).await;
+        let told = details::ask(details, name, received, &self.log).await;
         self.remember_quota().await;
         told
     }
@@ -346,7 +348,9 @@ impl Source for GraphSource {
     }
 
     async fn ask_time(&self) -> Result<(), SourceError> {
-        self.ask().await.map_err(|error| source_error(&error))
+        self.ask()
+            .await
+            .map_err(|error| source_error(&error, &self.log))
     }
 
     fn leave_in(&self, task: task::Id) -> Option<Duration> {

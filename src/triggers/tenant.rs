@@ -312,13 +312,22 @@ async fn begin_with(
             TIMELINE_FILE.to_owned(),
         ]);
     }
+    let mut without = String::new();
     for name in names {
-        if let Ok(Some(content)) = other.read(&name).await {
-            files.write(&name, content).await?;
+        match other.read(&name).await {
+            Ok(Some(content)) => files.write(&name, content).await?,
+            Ok(None) => {}
+            // This is done once, so that all of it must have been seen.
+            Err(error) => match error.is_damage() {
+                Some(damage) => without += &format!("; {name} is not taken over: {damage}"),
+                None => return Err(error.into()),
+            },
         }
     }
     if taken == Taken::All {
-        return Ok("it is the same mail, so that it goes on where that one stands".to_owned());
+        return Ok(format!(
+            "it is the same mail, so that it goes on where that one stands{without}"
+        ));
     }
     let checkpoint = state::checkpoint(&other).await.map_err(RunError::failed)?;
     let since = match taken {
@@ -330,7 +339,7 @@ async fn begin_with(
         .await?;
     Ok(format!(
         "it cannot be told whether both are the same tenant, so that it goes on at {since}, and does \
-         not send again what is known to that one"
+         not send again what is known to that one{without}"
     ))
 }
 

@@ -12,6 +12,7 @@ mod pending_request;
 pub mod retry;
 mod secret;
 mod store;
+pub mod text;
 
 pub use clock::Clock;
 pub use error_class::ErrorClass;

@@ -28,9 +28,15 @@ impl Complaint {
             return Self::of_json(&json, secrets);
         }
         let text = String::from_utf8_lossy(body);
+        let text = match title(&text, secrets) {
+            Some(title) => title,
+            // A token that cannot be read, as the answer was cut off or has more behind it, say.
+            None if text.contains("_token") => format!("{} bytes about a token", body.len()),
+            None => one_line(&text, secrets),
+        };
         Self {
             code: String::new(),
-            text: title(&text, secrets).unwrap_or_else(|| one_line(&text, secrets)),
+            text,
         }
     }
 
@@ -93,7 +99,11 @@ pub(super) fn title(text: &str, secrets: &[&str]) -> Option<String> {
 pub(super) fn one_line(text: &str, secrets: &[&str]) -> String {
     let mut text = Cow::Borrowed(text);
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "***").into();
+        // As it is, and as it is sent in a form.
+        let sent: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        for spelling in [*secret, &sent] {
+            text = text.replace(spelling, "***").into();
+        }
     }
     let mut line = String::new();
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
@@ -106,14 +116,7 @@ pub(super) fn one_line(text: &str, secrets: &[&str]) -> String {
             break;
         }
     }
-    match line.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => {
-            line.truncate(end);
-            line.push('…');
-            line
-        }
-        None => line,
-    }
+    base::text::shorten(&line, MAX_CHARS).into_owned()
 }
 
 #[cfg(test)]
@@ -158,13 +161,20 @@ mod tests {
 
     #[test]
     fn is_short_and_without_secrets() {
-        let long = read(&format!(
-            "{}hunter2{}",
-            "x".repeat(MAX_CHARS - 3),
-            "é".repeat(MAX_BODY)
-        ));
-        assert_eq!(long.chars().count(), MAX_CHARS + 1);
-        assert!(long.ends_with("x***…"), "{long}");
+        let long = read(&"no hunter2 ".repeat(MAX_CHARS));
+        assert!(long.ends_with("no ***…") || long.ends_with("no…"), "{long}");
+        assert!(
+            long.chars().count() <= MAX_CHARS + 1 && !long.contains("hun"),
+            "{long}"
+        );
+        let sent = Complaint::read(b"client_secret=a%7Eb+c&x", &["a~b c"]).to_string();
+        assert_eq!(sent, "client_secret=***&x");
+        for token in [
+            r#"{"token_type":"Bearer","access_token":"eyJ0eXAi"#,
+            r#"{"access_token":"eyJ0eXAi"} and more"#,
+        ] {
+            assert_eq!(read(token), format!("{} bytes about a token", token.len()));
+        }
         assert_eq!(read(r#"{"Message":"bad hunter\u0032"}"#), "bad ***");
     }
 }

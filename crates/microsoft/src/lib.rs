@@ -40,7 +40,7 @@ pub use self::{
         SignInError, TokenCache,
     },
     link::{Link, LinkError},
-    password::PasswordGuard,
+    password::{PasswordGuard, SELDOM as PASSWORD_PAUSE},
     reporting::ReportingService,
     row::{exposure, field},
     service_clock::{BOUND, ServiceTime},

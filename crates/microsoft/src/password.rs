@@ -24,7 +24,7 @@ const QUICK: usize = 3;
 const SOON: Duration = Duration::from_secs(120);
 
 /// Between two tries after them.
-const SELDOM: Duration = Duration::from_secs(15 * 60);
+pub const SELDOM: Duration = Duration::from_secs(15 * 60);
 
 /// The refusals of one name and password in a row: pure, and told the time.
 #[derive(Debug, Default)]

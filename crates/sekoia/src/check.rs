@@ -2,7 +2,7 @@
 
 mod surroundings;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use base::{Clock, http::chain};
 use serde_json::{Map, Value, json};
@@ -115,6 +115,8 @@ pub struct Findings<'a> {
     suspicions: Vec<String>,
     /// What was found around the trigger.
     around: Vec<CheckFinding>,
+    /// The next check may come after this time.
+    pause: Duration,
 }
 
 impl fmt::Debug for Findings<'_> {
@@ -142,6 +144,11 @@ impl Findings<'_> {
     /// It was not tried; the text says why.
     pub fn skip(&mut self, topic: Topic, text: impl AsRef<str>) {
         self.push(topic, Outcome::Skipped, text.as_ref(), Value::Null);
+    }
+
+    /// A check soon after this one would do harm: the next may come after `pause`.
+    pub fn rest(&mut self, pause: Duration) {
+        self.pause = self.pause.max(pause);
     }
 
     /// Whether the trigger can work with its settings, as far as that can be told without trying.
@@ -185,7 +192,8 @@ impl Findings<'_> {
 }
 
 /// Checks whether a trigger could run with the configuration in these directories, and reports
-/// what it finds, in order. Nothing is changed, and the trigger may be running meanwhile.
+/// what it finds, in order. Nothing is changed, and the trigger may be running meanwhile. On return the time
+/// that is to pass before the next check, if any.
 ///
 /// # Errors
 /// When there is no such command, or this program itself is not able to look.
@@ -195,7 +203,7 @@ pub async fn check(
     directories: Directories,
     environment: Environment,
     report: &mut (dyn FnMut(CheckFinding) + Send),
-) -> Result<(), StartError> {
+) -> Result<Duration, StartError> {
     let topics = registry.find(command)?.topics;
     let clock = Clock::system();
     let quiet = Console::new(|_| {});
@@ -206,6 +214,7 @@ pub async fn check(
         summary: String::new(),
         suspicions: Vec::new(),
         around: Vec::new(),
+        pause: Duration::ZERO,
     };
     let data = directories.data.clone();
     let started = Host::process(directories, environment, quiet, CancellationToken::new())
@@ -246,7 +255,7 @@ pub async fn check(
             }
         }
     }
-    Ok(())
+    Ok(findings.pause)
 }
 
 /// The one command whose settings the configuration in these directories fits.

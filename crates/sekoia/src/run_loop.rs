@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use base::{http::chain, retry::Backoff};
+use futures_util::FutureExt as _;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
@@ -140,7 +141,10 @@ impl<'a> RunLoop<'a> {
                 () = self.context.stop.cancelled() => {
                     return self.ends(task).await.map(|()| End::Over);
                 }
-                () = next(&mut self.told) => break,
+                () = next(&mut self.told) => {
+                    self.secrets = self.told.borrow().clone();
+                    break;
+                }
                 () = next(&mut self.changes) => {}
                 () = again => {}
             }
@@ -195,6 +199,13 @@ impl<'a> RunLoop<'a> {
         None
     }
 
+    /// Takes the secrets that the platform has told between two runs. Who tells them has gone then.
+    fn take_told(&mut self) {
+        if let Some(Ok(())) = self.told.changed().now_or_never() {
+            self.secrets = self.told.borrow().clone();
+        }
+    }
+
     async fn ask_secrets(&mut self) {
         if let Ok(Asked::Got(secrets)) = self.start.secrets().await {
             self.secrets = secrets;
@@ -239,9 +250,7 @@ impl<'a> RunLoop<'a> {
     /// What the next run works with: what the configuration holds, unless a run has begun before
     /// and this is not usable; then what that run had.
     fn configured(&mut self) -> Result<(SettingsMap, Context), RunError> {
-        if self.told.has_changed().unwrap_or(false) {
-            self.secrets = self.told.borrow_and_update().clone();
-        }
+        self.take_told();
         let settings = match (self.next.take(), self.read(&self.secrets)) {
             (Some(settings), _) | (None, Ok(settings)) => {
                 self.current = Some(settings.clone());

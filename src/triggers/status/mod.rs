@@ -140,22 +140,24 @@ pub(crate) async fn status(
         None => in_use.clone(),
     };
     let storage = &all.inside(&folder);
-    // A process that works in another folder tells nothing of this one.
+    // A process that works in another folder tells nothing of this one, which nobody works on.
     let elsewhere = (folder != in_use).then(|| ProcessProbe {
         storage: all.clone(),
         place: probe.place.clone(),
         root: probe.root.clone(),
+        in_use: false,
         process: None,
         kept_error: probe.kept_error.clone(),
         ..*probe
     });
     let is_elsewhere = elsewhere.is_some();
+    let works_elsewhere = is_elsewhere && probe.in_use;
     let probe = elsewhere.as_ref().unwrap_or(probe);
     let position = position(storage, now).await;
     let later = Later::in_storage(storage).await.ok().flatten();
     let verdict = ProcessVerdict::of(probe, !position.bad && later.is_none());
     let doing = probe.process.as_ref().map(Doing::of);
-    let mut lines = vec![process(probe, now)];
+    let mut lines = vec![process(probe, works_elsewhere, now)];
     lines.extend(later.map(|later| line("format", later.to_string(), json!({}), true)));
     lines.extend(tenant(probe, &folder, is_elsewhere).await);
     lines.extend(service(storage).await);
@@ -200,7 +202,7 @@ fn certificate(process: &Answers, now: DateTime<Utc>) -> Option<Line> {
     Some(line("certificate", expiry::sentence(end, now), facts, bad))
 }
 
-fn process(probe: &ProcessProbe, now: DateTime<Utc>) -> Line {
+fn process(probe: &ProcessProbe, works_elsewhere: bool, now: DateTime<Utc>) -> Line {
     let ProcessProbe { place, port, .. } = probe;
     let started = probe.process.as_ref().and_then(started);
     let (text, bad) = match &probe.process {
@@ -215,6 +217,10 @@ fn process(probe: &ProcessProbe, now: DateTime<Utc>) -> Line {
             };
             (format!("running{since} on {place}{stuck}"), !process.alive)
         }
+        None if works_elsewhere => (
+            format!("not running for this tenant: the process on {place} collects another one"),
+            true,
+        ),
         None => {
             let answer = if probe.other_answers {
                 format!(

@@ -261,6 +261,67 @@ async fn a_new_service_takes_everything_over_and_a_doubtful_tenant_what_is_safe(
     );
 }
 
+/// Files of which one cannot be read until it is mended.
+#[derive(Debug, Default)]
+struct Failing {
+    files: sekoia::MemoryBackend,
+    error: std::sync::Arc<std::sync::Mutex<Option<std::io::ErrorKind>>>,
+}
+
+#[async_trait::async_trait]
+impl base::Store for Failing {
+    async fn read(&self, name: &str) -> std::io::Result<Option<bytes::Bytes>> {
+        let error = *self.error.lock().unwrap();
+        match error {
+            Some(error) if name == "known-rows/0000000000.keys" => Err(error.into()),
+            _ => self.files.read(name).await,
+        }
+    }
+    async fn write(&self, name: &str, content: bytes::Bytes) -> std::io::Result<()> {
+        self.files.write(name, content).await
+    }
+    async fn append(&self, name: &str, content: bytes::Bytes) -> std::io::Result<()> {
+        self.files.append(name, content).await
+    }
+    async fn list(&self, prefix: &str) -> std::io::Result<Vec<String>> {
+        self.files.list(prefix).await
+    }
+    async fn delete(&self, name: &str) -> std::io::Result<()> {
+        self.files.delete(name).await
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_now_is_taken_over_later_and_damage_is_said() {
+    use std::io::ErrorKind::{InvalidData, TimedOut};
+    let store = Failing::default();
+    let error = std::sync::Arc::clone(&store.error);
+    let all = Storage::new(store);
+    let (first, _) = takes(&all, &reporting("a.example")).await;
+    first.write("known-rows/seed-v2", "seed").await.unwrap();
+    let rows = "known-rows/0000000000.keys";
+    first.write(rows, "keys").await.unwrap();
+
+    *error.lock().unwrap() = Some(TimedOut);
+    let log = Log::new("x", base::Clock::system(), sekoia::Console::new(|_| {}));
+    let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let failed = take(&all, &graph(ONE), at, &log).await;
+    assert!(failed.is_err(), "it is not begun without them");
+
+    *error.lock().unwrap() = Some(InvalidData);
+    let (_, said) = takes(&all, &graph(TWO)).await;
+    assert!(
+        said.contains(&format!("{rows} is not taken over: ")),
+        "{said}"
+    );
+
+    *error.lock().unwrap() = None;
+    takes(&all, &reporting("a.example")).await;
+    let (second, said) = takes(&all, &graph(ONE)).await;
+    assert!(said.contains("The settings ask"), "{said}");
+    assert!(second.read(rows).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_damaged_name_is_none() {
     let all = storage();

@@ -124,12 +124,17 @@ impl<'a> Scanner<'a> {
         self.list(b'[', b']', each)
     }
 
-    /// Passes an array of strings and nothing else; how many they are.
+    /// Passes an array of strings that are not blank, and nothing else; how many they are. One that
+    /// begins with a space or an escaped character may be blank.
     pub fn strings(&mut self) -> Option<usize> {
         let mut specials = Specials::of(self.text);
         let mut count = 0;
         self.array(|scanner| {
             if scanner.peek()? != b'"' {
+                return None;
+            }
+            let first = *scanner.text.as_bytes().get(scanner.at + 1)?;
+            if matches!(first, b'"' | b' ' | b'\\') {
                 return None;
             }
             specials.search(scanner.at);
@@ -417,7 +422,10 @@ mod tests {
         let many = vec!["9f1c0f52-6f0e-4c5c-8a3e-5d0c0f1b2a3d"; 5000];
         for (text, count) in [
             ("[]", Some(0)),
-            (r#" ["a" , "\"",""] "#, Some(3)),
+            (r#" ["a" , "b\"","9"] "#, Some(3)),
+            (r#"["a",""]"#, None),
+            (r#"["a"," "]"#, None),
+            (r#"["a","\u0020"]"#, None),
             (&serde_json::to_string(&many).unwrap(), Some(many.len())),
             (
                 &serde_json::to_string_pretty(&many).unwrap(),

@@ -141,7 +141,7 @@ fn shown(body: &[u8]) -> String {
 }
 
 fn first_words(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
+    base::text::shorten(text, SHOWN).into_owned()
 }
 
 /// The title of a web page.

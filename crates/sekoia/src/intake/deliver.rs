@@ -278,6 +278,8 @@ impl Intake {
         let range = parcel.first..parcel.first + parcel.len();
         let mut attempts = self.0.around.heartbeat.attempts(SIDE);
         attempts.failed();
+        // It is kept in files, and may echo the key.
+        let reason = self.0.around.log.masked(reason);
         let events = InHand::new(parcel, case, reason, attempts);
         receipt.kept.push((range, events));
     }

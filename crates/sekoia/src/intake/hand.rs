@@ -47,7 +47,7 @@ impl fmt::Debug for InHand {
 }
 
 impl InHand {
-    pub(super) fn new(parcel: Parcel, case: Case, reason: &str, attempts: Attempts) -> Self {
+    pub(super) fn new(parcel: Parcel, case: Case, reason: String, attempts: Attempts) -> Self {
         let mut parcel = parcel;
         parcel.first = 0;
         Self {
@@ -55,7 +55,7 @@ impl InHand {
             case,
             backoff: Backoff::new(PAUSES.0, PAUSES.1),
             due: None,
-            reason: reason.to_owned(),
+            reason,
             hopeless: false,
             fits: None,
             attempts,
@@ -107,7 +107,7 @@ impl Intake {
         let parcel = self.batch().seal_alone(event);
         let case = Case::since(self.gate().acceptances());
         let attempts = self.0.around.heartbeat.attempts(super::deliver::SIDE);
-        InHand::new(parcel, case, "", attempts)
+        InHand::new(parcel, case, String::new(), attempts)
     }
 
     /// Sends one event alone, once: whether it is accepted, or why not.
@@ -236,7 +236,7 @@ impl Intake {
             gate.failed_beside(now);
             gate.acceptances()
         };
-        hand.reason = sentence;
+        hand.reason = self.0.around.log.masked(&sentence);
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
         if hand.len() > 1 {
             return match hand.case.failed_together(failure, accepted) {

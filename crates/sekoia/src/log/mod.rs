@@ -206,7 +206,7 @@ impl Log {
     }
 
     /// A text as it would leave through the log.
-    pub(super) fn masked(&self, text: &str) -> String {
+    pub fn masked(&self, text: &str) -> String {
         self.0.masks.apply(text).into_owned()
     }
 

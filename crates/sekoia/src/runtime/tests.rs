@@ -59,6 +59,10 @@ impl Trigger for Example {
                 context
                     .log
                     .info(format!("idle with {password} and {key:?}"));
+                let letters = password.len();
+                context
+                    .log
+                    .info(format!("the password has {letters} letters"));
                 context.stop.cancelled().await;
                 Ok(())
             }
@@ -394,6 +398,8 @@ async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_count
         time::sleep(Duration::from_secs(600)).await;
         assert_eq!(life.said("idle with ***"), begun, "{late}");
         assert_eq!(life.said("the run begins anew"), begun - 1);
+        let last = format!("the password has {} letters", late.len());
+        assert_eq!(life.said(&last), 1, "it runs with what the platform told");
         life.end().await.unwrap();
     }
 }

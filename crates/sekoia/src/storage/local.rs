@@ -25,10 +25,18 @@ use super::{
 };
 use crate::log::Log;
 
-/// Files below it hold what is in mails: they are for the user of this process alone.
-const PRIVATE: &str = "dead-letters/";
+/// Files whose names begin like this hold what is in mails, or quote answers of servers: they are for the
+/// user of this process alone.
+const PRIVATE: [&str; 6] = [
+    "dead-letters",
+    "verify-hours",
+    "verify-progress",
+    "backfill-progress",
+    "service.json",
+    "last_error",
+];
 
-/// So are files of this kind, in which answers of servers are quoted.
+/// So are files of this kind.
 const LOGS: &str = ".log";
 
 /// Files below a directory that this process has for itself.
@@ -343,8 +351,8 @@ fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
 
 /// With which permissions a file is created, less what the user's mask takes away.
 fn mode(name: &str) -> u32 {
-    let is_private = name.starts_with(PRIVATE) || name.contains(&format!("/{PRIVATE}"));
-    if is_private || name.ends_with(LOGS) {
+    let is_private = |start| name.starts_with(start) || name.contains(&format!("/{start}"));
+    if PRIVATE.into_iter().any(is_private) || name.ends_with(LOGS) {
         0o600
     } else {
         0o666
@@ -436,7 +444,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let backend = LocalBackend::open(directory.path()).unwrap();
-        for name in ["dead-letters/1.jsonl", "last_lines.log"] {
+        for name in [
+            "dead-letters/1.jsonl",
+            "dead-letters-outcome.json",
+            "last_lines.log",
+            "tenants/x/graph/verify-hours.jsonl",
+            "service.json",
+        ] {
             let mode = || {
                 let file = fs::metadata(directory.path().join(name)).unwrap();
                 file.permissions().mode() & 0o777

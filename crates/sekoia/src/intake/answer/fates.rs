@@ -177,7 +177,7 @@ fn word(item: &Value) -> Word {
             }
             let is_named = ["event_id", "id", "uuid"].iter().any(|name| {
                 let id = fields.get(*name).and_then(Value::as_str);
-                id.is_some_and(|id| !id.is_empty())
+                id.is_some_and(|id| !id.trim().is_empty())
             });
             if is_named {
                 Word::Accepted

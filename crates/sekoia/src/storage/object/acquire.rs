@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(LIFE.as_secs() + MARGIN.as_secs()
 /// An outage is waited out.
 const OUTAGE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(30));
 
+/// A write is refused so often at most before that counts as an outage: others may be faster, but not always.
+const REFUSALS: u32 = 3;
+
 /// An ETag that no object has.
 const NO_VERSION: &str = "\"00000000000000000000000000000000\"";
 
@@ -99,6 +102,7 @@ impl Acquisition<'_> {
     async fn take(&mut self) -> Result<Lease, ObjectError> {
         let begun = Instant::now();
         let mut watched = None;
+        let mut refusals = 0;
         loop {
             let condition = match lease::read(self.client).await? {
                 None => Condition::Absent,
@@ -122,6 +126,11 @@ impl Acquisition<'_> {
             if let Some(lease) = self.write(&condition).await? {
                 return Ok(lease);
             }
+            refusals += 1;
+            if refusals == REFUSALS {
+                return Err(self.client.error(Problem::Changed));
+            }
+            sleep(LOOK).await;
         }
     }
 

@@ -35,6 +35,9 @@ const TRYING: Duration = Duration::from_secs(9);
 const TRIES_BRIEFLY: usize = 3;
 const TRYING_BRIEFLY: Duration = Duration::from_secs(1);
 
+/// A folder has no more objects: a state has some hundred, and a long journal some thousand.
+const MOST_KEYS: usize = 100_000;
+
 /// Carries the [generation](super::files) of an object.
 const GENERATION: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("generation"));
 
@@ -244,7 +247,7 @@ impl Client {
         let mut page_token = None;
         loop {
             let options = PaginatedListOptions {
-                page_token,
+                page_token: page_token.clone(),
                 ..PaginatedListOptions::default()
             };
             let page = self.store.list_paginated(Some(&prefix), options).await;
@@ -252,7 +255,15 @@ impl Client {
             let below = |key: &Path| key.as_ref().strip_prefix(&self.folder).map(str::to_owned);
             let found = page.result.objects.iter();
             keys.extend(found.filter_map(|object| below(&object.location)));
-            page_token = page.page_token;
+            // A store that begins its list again and again would never end.
+            let next = page.page_token;
+            if keys.len() > MOST_KEYS || (next.is_some() && next == page_token) {
+                return Err(self.failed(object_store::Error::Generic {
+                    store: "S3",
+                    source: "its list of objects has no end".into(),
+                }));
+            }
+            page_token = next;
             if page_token.is_none() {
                 break;
             }

@@ -35,7 +35,10 @@ impl ObjectError {
 
 impl From<ObjectError> for io::Error {
     fn from(error: ObjectError) -> Self {
-        Self::other(error)
+        match *error.problem {
+            Problem::TooLong { .. } => Self::new(io::ErrorKind::InvalidData, error),
+            _ => Self::other(error),
+        }
     }
 }
 
@@ -121,6 +124,14 @@ pub enum Problem {
         key: String,
         /// The object that begins the file.
         name: String,
+    },
+    /// No file of a state is as long.
+    #[error("it has {length} bytes, more than the {most} that it may have")]
+    TooLong {
+        /// Its bytes, as far as they were read.
+        length: usize,
+        /// As many may be.
+        most: usize,
     },
     /// An object is changed by somebody else all the time.
     #[error("an object was changed by another program at the same time")]

@@ -23,6 +23,7 @@ use self::{
     parts::{Parts, Span},
 };
 use super::{
+    super::LONGEST,
     client::{Client, Condition, Head, Put},
     error::{ObjectError, Problem},
     lease::Lease,
@@ -94,8 +95,20 @@ impl Files {
             match self.read_parts(name).await {
                 // Whoever writes has joined parts meanwhile.
                 Err(error) if error.is_part() && tried < ATTEMPTS => {}
-                read => return read,
+                read => {
+                    let read = read?;
+                    self.bound(read.as_ref().map_or(0, Bytes::len))?;
+                    return Ok(read);
+                }
             }
+        }
+    }
+
+    fn bound(&self, length: usize) -> Result<(), ObjectError> {
+        let most = LONGEST;
+        match length > most {
+            true => Err(self.client.error(Problem::TooLong { length, most })),
+            false => Ok(()),
         }
     }
 
@@ -111,6 +124,7 @@ impl Files {
             .map(|span| self.part(name, generation, span))
             .buffered(AT_ONCE)
             .try_fold(BytesMut::from(first), async |mut whole, part| {
+                self.bound(whole.len() + part.len())?;
                 whole.extend_from_slice(&part);
                 Ok(whole)
             });

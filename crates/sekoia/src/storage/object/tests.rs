@@ -33,6 +33,10 @@ struct InMemory {
     arriving: Arc<AtomicUsize>,
     /// By how many minutes its clock is behind ours.
     behind: Arc<AtomicI64>,
+    /// Whether its list of objects begins again and again.
+    endless: Arc<AtomicBool>,
+    /// Whether it refuses every write with an ETag.
+    refusing: Arc<AtomicBool>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -56,6 +60,18 @@ impl HttpService for InMemory {
             let now = Clock::system().now() - behind;
             let signed = &request.headers()["x-amz-date"];
             let signed = NaiveDateTime::parse_from_str(signed.to_str().unwrap(), "%Y%m%dT%H%M%SZ");
+            let is_list = request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("list-type"));
+            if is_list && self.endless.load(order) {
+                return Ok(begun_again());
+            }
+            let has_etag = request.headers().contains_key("if-match");
+            if has_etag && self.refusing.load(order) {
+                let refused = ::http::Response::builder().status(412);
+                return Ok(refused.body(Bytes::new()).unwrap());
+            }
             let mut answer = match signed.unwrap().and_utc() - now {
                 skew if skew.abs() > TimeDelta::minutes(15) => too_skewed(),
                 _ => self.store.answer(request).await,
@@ -70,6 +86,13 @@ impl HttpService for InMemory {
         }
         .boxed()
     }
+}
+
+/// A page of a list after which the same page comes.
+fn begun_again() -> Response {
+    let page = "<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>\
+                <NextContinuationToken>again</NextContinuationToken></ListBucketResult>";
+    Response::new(Bytes::from(page))
 }
 
 /// As Amazon answers when the clocks differ.
@@ -103,6 +126,8 @@ impl World {
                 mute: Arc::default(),
                 arriving: Arc::new(AtomicUsize::new(usize::MAX)),
                 behind: Arc::default(),
+                endless: Arc::default(),
+                refusing: Arc::default(),
                 requests: Arc::default(),
             },
             // Signatures tell the real time.
@@ -246,6 +271,45 @@ async fn long_files_are_kept_in_parts_that_a_write_replaces() {
     let parts = fs::read_dir(world.path("play/book/7/.parts/log")).unwrap();
     let left = parts.flat_map(|generation| fs::read_dir(generation.unwrap().path()).unwrap());
     assert_eq!(left.count(), 0, "old parts are gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_has_no_end_is_not_followed() {
+    let world = World::new(ConditionalWrites::Checked);
+    let storage = world.open().await.storage;
+    let addition = "x".repeat(1 << 20);
+    for _ in 0..17 {
+        storage.append("log", addition.clone()).await.unwrap();
+    }
+    let error = storage.read("log").await.unwrap_err();
+    let damage = error.is_damage().unwrap();
+    assert!(
+        damage.contains("more than the 16777216 that it may have"),
+        "{damage}"
+    );
+    world.net.endless.store(true, Ordering::Relaxed);
+    let error = chain(&storage.list("").await.unwrap_err());
+    assert!(error.contains("its list of objects has no end"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_written_is_tried_for_ever_but_seldom() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    first.backend.close(&Deadline::default()).await.unwrap();
+    world.net.refusing.store(true, Ordering::Relaxed);
+    world.requests();
+    let hour = Duration::from_secs(3600);
+    assert!(
+        tokio::time::timeout(hour, world.try_open(&[]))
+            .await
+            .is_err()
+    );
+    let asked = world.requests().len();
+    assert!((100..3000).contains(&asked), "{asked}");
+    assert!(world.said("an object was changed by another program"));
+    world.net.refusing.store(false, Ordering::Relaxed);
+    assert!(world.try_open(&[]).await.unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]
