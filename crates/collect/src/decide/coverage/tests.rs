@@ -92,6 +92,47 @@ fn losses_that_meet_are_one() {
     assert_eq!(coverage.lost(), [window(0, 30), window(50, 60)]);
 }
 
+/// An earlier version did not keep why a time is lost.
+#[test]
+fn a_lost_time_that_nothing_is_noted_of_is_asked_for_once_a_day() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.lose(loss(window(0, 10)));
+    coverage.losses.clear();
+    let part = window(9, 10);
+    for day in [at(0), at(1440)] {
+        assert_eq!(coverage.lost_to_ask(day), Some(part));
+        coverage.lost_asked(part, day);
+        let asked: Vec<_> = coverage.losses().iter().map(|one| one.asked).collect();
+        assert_eq!(asked, [day]);
+        assert_eq!(coverage.lost_to_ask(day), None);
+    }
+}
+
+#[test]
+fn each_lost_time_is_asked_for_and_found_by_itself() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.lose(loss(window(0, 10)));
+    coverage.lose(loss(window(20, 30)));
+    coverage.lost_asked(window(29, 30), at(1440));
+    assert_eq!(coverage.lost_to_ask(at(1440)), Some(window(9, 10)));
+    assert_eq!(coverage.find_again(window(12, 13)), None);
+    assert_eq!(coverage.find_again(window(22, 23)), Some(window(20, 30)));
+    assert_eq!(coverage.lost(), [window(0, 10)]);
+}
+
+#[test]
+fn stretches_are_merged_in_pairs_and_not_before_there_are_too_many() {
+    let mut coverage = Coverage::new(at(0));
+    for minute in 0..1000 {
+        coverage.read(window(minute, minute + 1), at(minute + 1), 1);
+    }
+    assert_eq!(coverage.stretches().len(), MOST_STRETCHES);
+    coverage.read(window(1000, 1001), at(1001), 1);
+    assert_eq!(coverage.stretches().len(), 501);
+    let second = (coverage.read_at(at(2)), coverage.read_at(at(3)));
+    assert_eq!(second, (Some(at(3)), Some(at(3))));
+}
+
 #[test]
 fn too_many_stretches_are_merged_to_what_is_read_soonest() {
     let mut coverage = Coverage::new(at(0));
