@@ -288,6 +288,15 @@ fn a_time_that_is_documented_to_be_kept_is_never_lost() {
 }
 
 #[test]
+fn how_long_another_service_keeps_rows_counts_from_then_on() {
+    let mut site = Site::found(10 * DAY);
+    site.refusals.set_retention(TimeDelta::days(60));
+    assert_eq!(evidence(&mut site, 601), None);
+    site.refusals.set_retention(RETENTION);
+    assert!(evidence(&mut site, 1201).is_some());
+}
+
+#[test]
 fn each_clock_has_a_veto() {
     for (ahead, told, is_lost) in [
         (0, true, true),
