@@ -83,4 +83,17 @@ mod tests {
         // Before the time is known nobody can say for how long.
         assert!(held_since(None));
     }
+
+    #[test]
+    fn what_was_received_later_was_not_held() {
+        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
+        for (instant, is_held) in [(at(0), false), (at(1), true)] {
+            let window = Window::new(at(0), at(60)).unwrap();
+            let mut busy = Busy::default();
+            busy.push(window, None);
+            busy.release(window);
+            let held = busy.has_held(instant, at(1000), TimeDelta::seconds(500));
+            assert_eq!(held, is_held, "{instant}");
+        }
+    }
 }
