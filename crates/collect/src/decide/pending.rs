@@ -234,4 +234,14 @@ mod tests {
         assert_eq!(pending.read(narrow, read(1)), []);
         assert_eq!(windows(&pending.accepted(BatchId(1))), [window(0, 5)]);
     }
+
+    #[test]
+    fn what_is_asked_for_in_another_way_is_not_done() {
+        let mut pending = PendingWindows::default();
+        let wide = pending.begin(Lane::Live, window(0, 10), moment(20));
+        pending.carried_by(wide, BatchId(1));
+        pending.abandon(wide);
+        assert_eq!(pending.read(wide, read(5)), []);
+        assert_eq!(pending.accepted(BatchId(1)), []);
+    }
 }
