@@ -132,8 +132,11 @@ impl Coverage {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use async_trait::async_trait;
+    use bytes::Bytes;
     use rows::Window;
+
+    use super::*;
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
@@ -157,6 +160,67 @@ mod tests {
     #[test]
     fn is_found_as_it_was_kept() {
         assert_eq!(reloaded(), Found::Timeline(Box::new(timeline())));
+    }
+
+    /// Else its rows would be skipped, as those before a first collection are.
+    #[test]
+    fn a_file_from_before_backfills_is_that_of_a_collection() {
+        let now = serde_json::to_string(&timeline()).unwrap();
+        let then = now.replace(",\"begun\":true", "");
+        assert_ne!(then, now);
+        let found = Timeline::parse(then.as_bytes());
+        assert_eq!(found, Found::Timeline(Box::new(timeline())));
+    }
+
+    #[test]
+    fn what_settles_is_told_and_what_is_missing_is_not() {
+        assert_eq!(timeline().coverage.settling_since(), Some(at(10)));
+        let mut missing = Coverage::new(at(0));
+        missing.reach(at(10));
+        assert_eq!(missing.settling_since(), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_kept_beside_it() {
+        let segments = Inventory::from([(3, 70)]);
+        let kept = timeline().beside(segments.clone());
+        assert_eq!(kept.segments, segments);
+    }
+
+    /// Its file cannot be read, for this reason.
+    #[derive(Debug)]
+    struct Unreadable(io::ErrorKind);
+
+    #[async_trait]
+    impl Store for Unreadable {
+        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
+            Err(self.0.into())
+        }
+
+        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
+            unimplemented!()
+        }
+
+        async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
+            unimplemented!()
+        }
+
+        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
+            unimplemented!()
+        }
+
+        async fn delete(&self, _: &str) -> io::Result<()> {
+            unimplemented!()
+        }
+    }
+
+    /// Else a store that fails for a moment would make a start without the timeline.
+    #[tokio::test]
+    async fn only_what_is_no_timeline_is_damage() {
+        let replaced = Timeline::load(&Unreadable(io::ErrorKind::InvalidData)).await;
+        assert!(matches!(replaced, Ok(Found::Damaged(_))), "{replaced:?}");
+        let failed = Timeline::load(&Unreadable(io::ErrorKind::TimedOut)).await;
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
