@@ -107,6 +107,7 @@ fn asks_for_the_newest_once_a_frequency() {
         (schedule.live(at(60)), schedule.due(at(61))),
         (None, at(120))
     );
+    assert_eq!(schedule.live(at(119)), None, "it is not due");
     // What is being read, or not accepted yet, is not asked for again.
     assert_eq!(schedule.live(at(127)), Some(window(60, 127)));
     assert_eq!(schedule.coverage().checkpoint(), at(0));
@@ -941,5 +942,54 @@ fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
         let (lane, window) = tenant.schedule.beside(now, Instant::now()).unwrap();
         assert!(window.span() <= longest, "{window:?}");
         tenant.read(lane, window, now);
+    }
+}
+
+#[test]
+fn all_that_another_source_can_do_counts() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    schedule.adapt(&crate::SourceLimits {
+        longest_window: TimeDelta::hours(1),
+        retention: TimeDelta::days(10),
+        rows_per_window: 3000,
+        rows_per_page: 200,
+        ..limits(7)
+    });
+    let expected = ScheduleSettings {
+        longest: TimeDelta::hours(1),
+        retention: TimeDelta::days(10),
+        rows_per_window: 3000,
+        rows_per_page: 200,
+        share: 7,
+        ..SETTINGS
+    };
+    assert_eq!(schedule.settings, expected);
+}
+
+/// Else a time would be called lost by how long the source keeps rows that was there before.
+#[test]
+fn what_another_source_keeps_for_longer_is_not_lost() {
+    let now = at(100 * 86_400);
+    for (retention, is_lost) in [(90, true), (120, false)] {
+        let mut coverage = Coverage::new(at(0));
+        coverage.reach(at(60));
+        let read = Window::new(at(60), now).unwrap();
+        coverage.read(read, now, 0);
+        let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+        schedule.adapt(&crate::SourceLimits {
+            retention: TimeDelta::days(retention),
+            ..limits(90)
+        });
+        let (start, old) = (Instant::now(), window(0, 60));
+        let mut refuse = |second| {
+            let instant = start + Duration::from_secs(second);
+            let judged = schedule.refuse(old, None, time(now), instant);
+            schedule.answered(read, instant + Duration::from_secs(1));
+            judged
+        };
+        assert_eq!(refuse(0), Some(Judgement::Begun(old)));
+        assert_eq!(refuse(1), Some(Judgement::Held(old)));
+        let is_judged_lost = matches!(refuse(601), Some(Judgement::Lost(_)));
+        assert_eq!(is_judged_lost, is_lost, "{retention} days");
     }
 }
