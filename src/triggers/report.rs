@@ -311,8 +311,8 @@ impl Observer for Report {
                 ));
             }
             Event::Retracted { window } => self.log.warning(format!(
-                "The time from {window} counted as read, and has not happened yet by the service's \
-                 clock: it is read when it has."
+                "The time from {window} counted as read, at a time that has not come yet by the \
+                 service's clock: it is read once more, when it has happened."
             )),
             Event::Accepted { newest, .. } => {
                 if let Some(newest) = newest {

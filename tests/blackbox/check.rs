@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use emulator::{Endpoint, Fault, ServicePrincipal, Settings};
 use serde_json::{Value, json};
 
-use crate::world::{Said, Trigger, World, repository, shape, until};
+use crate::world::{Process, Said, Trigger, World, repository, shape, until};
 
 /// The lines with an outcome.
 fn lines<'a>(said: &'a Said, outcome: &str) -> Vec<&'a str> {
@@ -114,6 +114,20 @@ async fn a_wrong_password() {
     )
     .await;
     assert_eq!(lines(&said, "skipped").len(), 3, "{said}");
+}
+
+/// An account is locked after some wrong passwords in a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_is_not_tried_again_soon() {
+    let world = changed(Trigger::Account, |settings| {
+        settings.report.accounts.clear()
+    })
+    .await;
+    let mut command = world.command_named("check");
+    command.arg("--wait=1");
+    let mut waiting = Process::start(command);
+    waiting.prints("Checking again in 15 min").await;
+    waiting.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

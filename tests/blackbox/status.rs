@@ -406,3 +406,35 @@ async fn a_process_on_other_files_is_not_believed() {
     assert!(absent, "a look makes nothing");
     process.stop().await;
 }
+
+/// The state of a tenant that nobody collects is not said to be worked on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_collects_another_tenant_is_told() {
+    let world = World::graph(3).await;
+    let mut process = world.start();
+    world.all_delivered().await;
+    let config = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(world.config()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), config.path().join(entry.file_name())).unwrap();
+    }
+    let file = config.path().join("trigger_configuration");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    settings["tenant_id"] = "22222222-aaaa-4aaa-8aaa-222222222222".into();
+    std::fs::write(&file, settings.to_string()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    command.args(["status", "message_trace_graph", "--config-dir"]);
+    command
+        .arg(config.path())
+        .arg("--data-dir")
+        .arg(world.data());
+    let said = Said::of(command).await;
+    let told = "not running for this tenant";
+    assert!(line(&said, "process").contains(told), "{said}");
+    assert!(
+        line(&said, "tenant").contains("another one was collected last"),
+        "{said}"
+    );
+    assert_eq!(said.code, Some(3), "{said}");
+    process.stop().await;
+}

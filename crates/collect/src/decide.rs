@@ -8,6 +8,7 @@ pub mod schedule;
 pub mod start;
 
 pub(crate) mod details;
+pub(crate) mod leaps;
 pub(crate) mod mass;
 pub(crate) mod narrowing;
 pub(crate) mod pending;

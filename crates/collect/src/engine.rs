@@ -349,7 +349,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell(Event::Turning {
             within,
             request_due: request.map(|request| request.since + request.limit),
-            progress: self.schedule.standpoint(now),
+            progress: self.schedule.standpoint(self.time().latest()),
             activity: &self.activity(now, blocker),
         });
     }

@@ -110,7 +110,7 @@ impl Envelope {
         }
         Ok(Self {
             rows: parts.reader.into_rows(),
-            next: parts.next.filter(|text| !text.is_empty()),
+            next: parts.next,
         })
     }
 }
@@ -186,10 +186,17 @@ impl<'a> Parts<'a> {
 
     fn link(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
         let value = scanner.value()?;
-        if value.json != "null" {
-            self.next = Some(value.string()?.into_owned());
+        if value.json == "null" {
+            return Some(());
         }
-        Some(())
+        let next = value.string()?;
+        if next.is_empty() {
+            return Some(());
+        }
+        // Which of two links leads to the rest is not certain.
+        let is_the_same = self.next.as_ref().is_none_or(|known| *known == next);
+        self.next = Some(next.into_owned());
+        is_the_same.then_some(())
     }
 
     /// Why a text that could be read up to a place is no page.
@@ -310,6 +317,11 @@ mod tests {
             (r#"{"value":[],"odata.nextLink":5}"#, |e| {
                 matches!(e, Unreadable::NotAPage { .. })
             }),
+            // Two ways to the rest.
+            (
+                r#"{"value":[],"odata.nextLink":"a","@odata.nextLink":"b"}"#,
+                |e| matches!(e, Unreadable::NotAPage { .. }),
+            ),
             ("[]", |e| matches!(e, Unreadable::NotAPage { .. })),
             ("{}", |e| matches!(e, Unreadable::NoRows(_))),
             (r#"{"d":null}"#, |e| matches!(e, Unreadable::NoRows(_))),
@@ -337,6 +349,17 @@ mod tests {
         let body = b"{\"value\":[\"\xff\"]}";
         let read = Envelope::read(body, &RowKeyer::new([3; 16]), &[]);
         assert_eq!(read, Err(Unreadable::NotUtf8));
+    }
+
+    #[test]
+    fn a_link_stays_beside_others_that_are_empty_or_the_same() {
+        for text in [
+            r#"{"value":[],"@odata.nextLink":"a","odata.nextLink":""}"#,
+            r#"{"@odata.nextLink":"","value":[],"@odata.nextLink":"a","__next":null}"#,
+            r#"{"value":[],"@odata.nextLink":"a","@odata.nextLink":"a"}"#,
+        ] {
+            assert_eq!(read(text).1.as_deref(), Some("a"), "{text}");
+        }
     }
 
     #[test]

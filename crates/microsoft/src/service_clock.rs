@@ -158,7 +158,9 @@ impl ServiceClock {
         } = received;
         let shown = shown.and_then(|shown| self.at_origin(shown, received));
         self.shown = self.shown.max(shown);
-        let date = date.filter(|date| !self.contradicts_rows(*date, sent));
+        // A clock that was never set tells no time.
+        let is_clock = |date: &DateTime<Utc>| (*date - local).abs() <= NO_CLOCK;
+        let date = date.filter(|date| is_clock(date) && !self.contradicts_rows(*date, sent));
         let Some(date) = date else {
             self.untold += 1;
             if self.untold >= SILENT && self.sightings.is_empty() && self.trust == Trust::None {
@@ -173,9 +175,6 @@ impl ServiceClock {
         let Some((lower, upper)) = lower.zip(upper) else {
             return;
         };
-        if (lower - local).abs() > NO_CLOCK {
-            return;
-        }
         let upper = upper + TICK;
         let seen = Bounds { lower, upper };
         if self.sightings.len() == SIGHTINGS {

@@ -26,6 +26,9 @@ use super::{
 /// A clock that is off by more seconds is to be set right.
 const CLOCK_OFF: f64 = 60.0;
 
+/// Clocks that differ by more disagree: which of them is right is not known.
+const DISAGREEING: f64 = 300.0;
+
 /// How a collection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessVerdict {
@@ -285,10 +288,18 @@ async fn position(storage: &Storage, now: DateTime<Utc>) -> Line {
 fn behind(process: &Answers) -> Option<Line> {
     let behind = process.errors.behind.as_ref()?;
     let since = behind.missing_since.and_utc();
-    let text = format!(
-        "what was received from {} on is missing for longer than `timedelta` and `frequency` explain",
-        moment(since)
-    );
+    let skew = process.own_metric("clock_skew_seconds").unwrap_or(0.0);
+    let text = match skew < -DISAGREEING {
+        true => format!(
+            "what was received from {} on is not asked for, if the clock of this machine is right: the \
+             service's is behind it",
+            moment(since)
+        ),
+        false => format!(
+            "what was received from {} on is missing for longer than `timedelta` and `frequency` explain",
+            moment(since)
+        ),
+    };
     let facts = json!({"missing_since": since, "seconds": behind.seconds});
     Some(line("behind", text, facts, true))
 }

@@ -142,6 +142,38 @@ fn a_clock_that_is_ahead_for_a_moment_costs_nothing() {
     }
 }
 
+/// The answers agree on a time that is wrong, for half an hour; the clock of this machine is right.
+#[test]
+fn dates_that_run_ahead_for_a_while_lose_nothing_when_they_are_right_again() {
+    for trigger in ALL {
+        for ahead in [600, 7200, DAY, 90_000, -7200] {
+            for restarts in [false, true] {
+                let mut scenario = mail();
+                scenario.trigger.insert("frequency".into(), 60.into());
+                let lie = Action::Fault {
+                    endpoint: endpoint(trigger),
+                    seconds: Some(30 * 60),
+                    rule: Fault::date_ahead(ahead).into(),
+                };
+                scenario.timeline = vec![at(HOUR, lie)];
+                hours(&mut scenario, 2);
+                if restarts {
+                    // Once while the dates lie, and once when they are right.
+                    let all = scenario.lives.remove(0);
+                    scenario.lives = vec![
+                        life(HOUR + 10 * MINUTE, Ending::Stop, MINUTE),
+                        life(19 * MINUTE + 30, Ending::Stop, MINUTE),
+                        life(all.seconds, Ending::Stop, 0),
+                    ];
+                }
+                let case = format!("{ahead} s ahead, restarts: {restarts}");
+                let site = is_unharmed(trigger, &scenario, &case);
+                assert!(!site.output().contains("are lost"), "{case}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_start_with_a_wrong_clock_loses_and_doubles_nothing() {
     for trigger in ALL {

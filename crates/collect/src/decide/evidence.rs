@@ -23,6 +23,9 @@ const RARELY: Duration = Duration::from_secs(86_400);
 /// The end of the source's reach is looked for down to this span.
 const GRAIN: TimeDelta = TimeDelta::minutes(1);
 
+/// Clocks that differ by more disagree.
+const DISAGREEING: TimeDelta = TimeDelta::minutes(5);
+
 /// What is known of the source's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceTime {
@@ -44,6 +47,15 @@ impl SourceTime {
             certain: Some(now),
             skew: None,
         }
+    }
+
+    /// Now, by the later of both clocks where they are too far apart for one of them to be right by
+    /// chance: of what lies between them nothing is asked for.
+    pub fn latest(&self) -> DateTime<Utc> {
+        let behind = self.skew.map(|skew| -skew).filter(|by| *by > DISAGREEING);
+        behind
+            .and_then(|by| self.now.checked_add_signed(by))
+            .unwrap_or(self.now)
     }
 
     /// What both clocks say is older than `retention`, up to this instant; none when one of them is

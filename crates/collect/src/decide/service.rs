@@ -291,6 +291,10 @@ impl ServiceHealth {
         });
         let own = match class {
             ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
+            // Of a window the reader makes something else; a question for the time comes again.
+            ErrorClass::Unreadable | ErrorClass::Narrow | ErrorClass::OutOfReach { .. } => {
+                self.own_pause(reader, None, now, stubborn)
+            }
             ErrorClass::Outage if stubborn => self.own_pause(reader, None, now, true),
             ErrorClass::Outage if self.silent <= QUICK && self.gate.is_none() => {
                 self.quick_pause(reader, now)

@@ -119,17 +119,19 @@ impl StartDecision {
         let written = [copy, kept(&timeline)];
         let mut position = plausible(position, &written, terms.now);
         let ahead = match &mut timeline {
-            Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now),
+            Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now, None),
             Found::Nothing | Found::Damaged(_) => None,
         };
         if ahead.is_some() {
             // The same clock has written all of them.
-            copy = copy.map(|copy| copy.min(terms.now));
-            if let Position::At(at) = &mut position {
-                *at = terms.now.min(*at);
-            }
+            let mut checkpoint = terms.now;
             if let Found::Timeline(timeline) = &mut timeline {
-                timeline.checkpoint = timeline.checkpoint.min(comparable(terms.now));
+                checkpoint = checkpoint.min(timeline.coverage.checkpoint());
+                timeline.checkpoint = timeline.checkpoint.min(comparable(checkpoint));
+            }
+            copy = copy.map(|copy| copy.min(checkpoint));
+            if let Position::At(at) = &mut position {
+                *at = checkpoint.min(*at);
             }
         }
         let start = Self::judged(timeline, position, copy, newest_known, terms);
@@ -138,8 +140,8 @@ impl StartDecision {
             Some(ahead) => start.saying(
                 Weight::Warning,
                 format!(
-                    "The file {TIMELINE_FILE} says that {ahead} has been read, which has not \
-                     happened yet by the service's clock: it is read when it has."
+                    "The file {TIMELINE_FILE} says that {ahead} has been read, at a time that has not \
+                     come yet by the service's clock: it is read once more, when it has happened."
                 ),
             ),
         }

@@ -11,6 +11,7 @@ use crate::{
     CheckpointStore, Event, Lane, Parts, Sink, Source, SourceError, Store,
     decide::{
         evidence::{Judgement, Moment, SourceTime},
+        leaps::Leaps,
         pending::Done,
         schedule::{Completed, Schedule},
         service::Asking,
@@ -45,6 +46,7 @@ pub(super) struct Waiting {
     /// Windows that are done, and not known to be past for certain.
     done: Vec<Done>,
     steps: StepWatch,
+    leaps: Leaps,
 }
 
 impl fmt::Debug for Waiting {
@@ -137,7 +139,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.persist().await?;
             self.place_backfill().await?;
         }
-        if let Some(window) = self.schedule.retract(time.now) {
+        let leapt = self.waiting.leaps.look(self.moment());
+        if let Some(window) = self.schedule.retract(time.now, leapt) {
             self.tell(Event::Retracted { window });
             self.persist().await?;
         }

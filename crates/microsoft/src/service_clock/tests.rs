@@ -371,3 +371,23 @@ fn a_date_that_is_earlier_than_a_row_is_nobody_s() {
         "a later time is none that rows contradict"
     );
 }
+
+#[test]
+fn a_clock_that_was_never_set_tells_no_time() {
+    for date in [
+        "1900-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ] {
+        let mut site = Site::new(0, 0);
+        for second in 0..u64::from(SILENT) {
+            assert_eq!(site.time(second).1, None, "{date}");
+            site.see(second, Some(date.parse().unwrap()));
+        }
+        assert_eq!(
+            site.time(9),
+            (0, Some(0)),
+            "{date}: as if none told the time"
+        );
+    }
+}

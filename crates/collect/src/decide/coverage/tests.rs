@@ -321,3 +321,27 @@ fn what_lies_around_an_instant_was_never_read_or_is_nothing() {
     coverage.backfill(window(-10, -5), false);
     assert_eq!(coverage.unread_around(at(-7)), Some(window(-10, -5)));
 }
+
+#[test]
+fn what_was_read_by_a_clock_that_ran_ahead_is_missing_when_it_is_right_again() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 1);
+    // Read once more, and first, an hour before that has happened.
+    coverage.read(window(20, 40), at(3800), 1);
+    coverage.read(window(100, 200), at(3700), 1);
+    let mut known = coverage.clone();
+    assert_eq!(coverage.retract_all(at(300), None), Some(window(20, 200)));
+    let expected = [
+        (window(0, 20), Phase::Settling(at(100))),
+        (window(20, 40), Phase::Missing),
+        (window(40, 100), Phase::Settling(at(100))),
+        (window(100, 200), Phase::Missing),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    assert_eq!(coverage.retract_all(at(300), None), None, "once");
+    // The hour has passed meanwhile: only who saw the leap knows.
+    assert_eq!(known.clone().retract_all(at(4000), None), None);
+    let taken_back = known.retract_all(at(4000), Some(at(3700)));
+    assert_eq!(taken_back, Some(window(20, 200)));
+    assert_eq!(phases(&known), expected);
+}

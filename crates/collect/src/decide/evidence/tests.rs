@@ -417,3 +417,21 @@ fn a_moment_is_told_by_a_clock_that_was_set_right() {
     let then = moment(10, 10);
     assert_eq!(then.at_the_earliest(moment(28_840, 40)), at(10));
 }
+
+#[test]
+fn what_lies_between_clocks_that_disagree_counts_for_the_later() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    for (skew, ahead) in [
+        (None, 0),
+        (Some(7200), 0),
+        (Some(-300), 0),
+        (Some(-301), 301),
+    ] {
+        let time = SourceTime {
+            now,
+            certain: None,
+            skew: skew.map(TimeDelta::seconds),
+        };
+        assert_eq!(time.latest() - now, TimeDelta::seconds(ahead), "{skew:?}");
+    }
+}

@@ -401,12 +401,12 @@ fn a_live_edge_in_the_future_is_taken_back_and_asking_goes_on() {
     let live = schedule.live(at(7200)).unwrap();
     complete(&mut schedule, live, at(7200), 0, at(7200));
     assert_eq!(
-        schedule.retract(at(7190)),
+        schedule.retract(at(7190), None),
         None,
         "some seconds are waited for"
     );
     assert_eq!(schedule.live(at(600)), None);
-    assert_eq!(schedule.retract(at(600)), Some(window(600, 7200)));
+    assert_eq!(schedule.retract(at(600), None), Some(window(600, 7200)));
     assert_eq!(schedule.coverage().edge(), at(600));
     assert_eq!(
         schedule.live(at(660)).map(|window| window.end()),

@@ -303,3 +303,30 @@ fn only_what_fails_while_others_are_answered_is_too_wide() {
     world.service.begun(2);
     assert!(!world.service.is_too_wide(2), "it is another window");
 }
+
+/// What asks for the time has no window that could be asked for in another way.
+#[test]
+fn every_failure_has_a_pause_that_grows() {
+    for class in [
+        ErrorClass::Unreadable,
+        ErrorClass::Narrow,
+        ErrorClass::OutOfReach { days: Some(0) },
+    ] {
+        let mut world = World::unknown();
+        let pauses: Vec<_> = (0..6)
+            .map(|_| {
+                let pause = world.failed(0, class);
+                world.pass(pause.as_secs_f64());
+                pause
+            })
+            .collect();
+        assert!(
+            pauses.iter().all(|pause| !pause.is_zero()),
+            "{class:?}: {pauses:?}"
+        );
+        assert!(
+            pauses.iter().sum::<Duration>() > seconds(10),
+            "{class:?}: {pauses:?}"
+        );
+    }
+}
