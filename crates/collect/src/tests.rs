@@ -6,12 +6,13 @@ mod mass;
 mod orders;
 mod paging;
 mod proof;
+mod proving;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -434,6 +435,9 @@ struct Disk {
     /// For how long an order of a backfill is read before that fails, and when it was tried.
     orders_hang: Option<Duration>,
     order_reads: Mutex<Vec<tokio::time::Instant>>,
+    /// Files whose names begin like this cannot be written, and the one with this name is none.
+    unwritable: Mutex<Option<&'static str>>,
+    no_file: Mutex<Option<&'static str>>,
 }
 
 impl Disk {
@@ -492,6 +496,9 @@ impl Store for Disk {
             tokio::time::sleep(hang).await;
             return Err(io::ErrorKind::TimedOut.into());
         }
+        if *self.no_file.lock().unwrap() == Some(name) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         Ok(self
             .files
             .lock()
@@ -501,6 +508,10 @@ impl Store for Disk {
             .map(Bytes::from))
     }
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        let unwritable = *self.unwritable.lock().unwrap();
+        if unwritable.is_some_and(|beginning| name.starts_with(beginning)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         for files in [&self.files, &self.safe] {
             let mut files = files.lock().unwrap();
             files.insert(name.to_owned(), content.to_vec());

@@ -4,6 +4,7 @@
 //! without a date, or with one of long ago or of the far future; and a service that overlooks the
 //! bounds of a query shows everything it has. Each of these rows is delivered once.
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{RowRef, Window};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub(super) struct Strays {
     /// Until when more of them are looked out for, and how much of that is kept.
     until: Option<DateTime<Utc>>,
     kept: Option<DateTime<Utc>>,
+    /// Whether that is what a start has found, which no clock has judged yet.
+    is_hearsay: bool,
     /// On the page at hand.
     count: usize,
     /// What is to be remembered for longer.
@@ -63,7 +66,15 @@ impl Strays {
     }
 
     fn are_about(&self, now: DateTime<Utc>) -> bool {
-        self.until.is_some_and(|until| now < until)
+        self.is_hearsay || self.until.is_some_and(|until| now < until)
+    }
+
+    /// The time is known for certain: they are not looked out for for ever, also when a file says so.
+    pub(super) fn judge(&mut self, now: DateTime<Utc>) {
+        if std::mem::take(&mut self.is_hearsay) {
+            self.until = self.until.map(|until| until.min(now + LOOKOUT));
+            self.kept = self.kept.min(self.until);
+        }
     }
 
     fn seen(&mut self, now: DateTime<Utc>) {
@@ -110,18 +121,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Some(decision)
     }
 
-    /// Looks up until when such rows are looked out for, at a start.
+    /// Looks up until when such rows are looked out for, at a start. Where that cannot be read, they may
+    /// have been seen just now: to forget rows too early makes them come twice.
     pub(super) async fn expect_strays(&mut self) {
-        let text = self.parts.store.read(FILE).await;
-        let text = text.ok().flatten().unwrap_or_default();
-        if let Ok(kept) = serde_json::from_slice::<Kept>(&text)
-            && kept.version == Kept::VERSION
-        {
-            // Not for ever, also when the file says so.
-            let latest = self.time().now + LOOKOUT;
-            self.strays.until = Some(kept.until.min(latest));
-            self.strays.kept = self.strays.until;
-        }
+        let text = match self.parts.store.read(FILE).await {
+            Ok(None) => return,
+            Ok(Some(text)) => text,
+            Err(_) => Bytes::new(),
+        };
+        let kept = serde_json::from_slice::<Kept>(&text).ok();
+        let kept = kept.filter(|kept| kept.version == Kept::VERSION);
+        self.strays.kept = kept.map(|kept| kept.until);
+        self.strays.until = self.strays.kept.or(Some(DateTime::<Utc>::MAX_UTC));
+        self.strays.is_hearsay = true;
     }
 
     /// Before a page is taken in: where there are such rows, a row that seems to be new may have been
@@ -139,7 +151,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if rows > 0 {
             self.tell(Event::Outside { window, rows });
         }
-        let Some(until) = self.strays.until else {
+        let Some(until) = self.strays.until.filter(|_| !self.strays.is_hearsay) else {
             return Ok(());
         };
         if self

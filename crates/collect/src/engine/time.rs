@@ -124,6 +124,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if time.certain.is_none() {
             return Ok(false);
         }
+        self.strays.judge(time.now);
         if let Some(begin) = self.waiting.begin.take() {
             let started = self.waiting.started.unwrap_or_else(Instant::now);
             let waited = TimeDelta::from_std(started.elapsed()).unwrap_or_default();

@@ -1,0 +1,72 @@
+//! What verifications, backfills and orders find and leave behind, over stops, kills and other orders.
+
+mod bench;
+mod strays;
+
+use uuid::Uuid;
+
+use self::bench::{Bench, End, HOURS};
+use super::*;
+use crate::verify::{Finding, Verdict, VerifyOrder, VerifyWork};
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// From one minute of the collection to another.
+fn minutes(bench: &Bench, from: i64, to: i64) -> Window {
+    let at = |minutes| bench.start + TimeDelta::minutes(minutes);
+    Window::new(at(from), at(to)).unwrap()
+}
+
+/// An order to verify these minutes of the collection, or to send them again.
+fn verification(bench: &Bench, number: u128, range: (i64, i64), resend: bool) -> VerifyOrder {
+    let range = minutes(bench, range.0, range.1);
+    let words = (String::new(), String::new());
+    VerifyOrder::new(id(number), range, words, VerifyWork { resend })
+}
+
+/// All hours that have a record.
+const ALL: (i64, i64) = (0, HOURS * 60);
+
+async fn verdicts(bench: &Bench, number: u128) -> Vec<Verdict> {
+    let verdicts = Verdict::of_order(bench.disk.as_ref(), id(number)).await;
+    verdicts.unwrap()
+}
+
+async fn findings(bench: &Bench, number: u128) -> Vec<Finding> {
+    let verdicts = verdicts(bench, number).await.into_iter();
+    verdicts.map(|verdict| verdict.finding).collect()
+}
+
+/// Leaves an order, and waits until its verification has ended.
+async fn verifies(bench: &Bench, order: &VerifyOrder) {
+    order.save(bench.disk.as_ref()).await.unwrap();
+    verified(bench, order).await;
+}
+
+async fn verified(bench: &Bench, order: &VerifyOrder) {
+    let has_ended = async || {
+        let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+        progress.is_some_and(|progress| progress.has_ended())
+    };
+    bench.until("the verification has ended", has_ended).await;
+}
+
+/// What a verification of all hours finds in a life of its own.
+async fn finds(bench: &Arc<Bench>, number: u128) -> Vec<Finding> {
+    let order = verification(bench, number, ALL, false);
+    bench.lives(End::Stop, verifies(bench, &order)).await;
+    findings(bench, number).await
+}
+
+const PROVEN: [Finding; HOURS as usize] = [Finding::Proven; HOURS as usize];
+
+#[test]
+fn what_was_collected_is_proven() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        assert_eq!(finds(&bench, 1).await, PROVEN);
+        assert_eq!(bench.times(), [1]);
+    });
+}

@@ -1,0 +1,428 @@
+//! A collection whose source and sink do exactly what a test says.
+
+use super::*;
+
+/// So many hours of the collection have a record.
+pub(super) const HOURS: i64 = 5;
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Stop,
+    Kill,
+}
+
+/// When a row was received, and whether its status has changed.
+pub(super) type Mail = (DateTime<Utc>, bool);
+
+/// What happens when a page is asked for.
+type Hook = Box<dyn FnMut(Lane, Window, bool) -> Result<(), ErrorClass> + Send>;
+
+/// A source, a sink and a disk.
+pub(super) struct Bench {
+    pub(super) clock: Clock,
+    pub(super) disk: Arc<Disk>,
+    pub(super) start: DateTime<Utc>,
+    pub(super) rows: Mutex<Vec<Mail>>,
+    /// How often each event was accepted.
+    pub(super) sent: Mutex<BTreeMap<usize, usize>>,
+    /// Rows of a page, and how long a page of each lane takes.
+    pub(super) page: Mutex<usize>,
+    pub(super) takes: Mutex<HashMap<Lane, Duration>>,
+    /// Whether pages have all rows there are, also those that were not asked for.
+    pub(super) is_unbounded: AtomicBool,
+    /// Whether events are refused, until they are given up.
+    pub(super) refuses: AtomicBool,
+    /// Whether all rows are of one message, whose status changes as soon as it is asked for.
+    pub(super) is_mass: AtomicBool,
+    /// Whether the source's time is known, and how far it is ahead of the local clock.
+    pub(super) time: Mutex<(bool, TimeDelta)>,
+    pub(super) hook: Mutex<Option<Hook>>,
+    /// New rows that a question for a message has brought.
+    pub(super) by_id: Mutex<Vec<u64>>,
+}
+
+impl fmt::Debug for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bench").finish_non_exhaustive()
+    }
+}
+
+impl Bench {
+    /// Rows of so many hours, up to now: so many in each hour.
+    pub(super) fn new(of_hour: usize) -> Arc<Self> {
+        Self::ahead(of_hour, TimeDelta::zero())
+    }
+
+    /// The same, and the source's clock is so far ahead of the local one.
+    pub(super) fn ahead(of_hour: usize, skew: TimeDelta) -> Arc<Self> {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let start = now + skew - TimeDelta::hours(HOURS + 3);
+        let apart = TimeDelta::hours(1) / i32::try_from(of_hour).unwrap();
+        let count = of_hour * usize::try_from(HOURS + 3).unwrap();
+        let row = |n: usize| start + apart * i32::try_from(n).unwrap() + TimeDelta::seconds(1);
+        Arc::new(Self {
+            clock: Clock::virtual_from(now),
+            disk: Arc::new(Disk::default()),
+            start,
+            rows: Mutex::new((0..count).map(|n| (row(n), false)).collect()),
+            sent: Mutex::default(),
+            page: Mutex::new(1000),
+            takes: Mutex::default(),
+            is_unbounded: AtomicBool::default(),
+            refuses: AtomicBool::default(),
+            is_mass: AtomicBool::default(),
+            time: Mutex::new((true, skew)),
+            hook: Mutex::default(),
+            by_id: Mutex::default(),
+        })
+    }
+
+    /// One whose rows were collected, and the first hours were folded.
+    pub(super) async fn collected(of_hour: usize) -> Arc<Self> {
+        let bench = Self::new(of_hour);
+        bench.lives(End::Stop, bench.collects()).await;
+        bench
+    }
+
+    /// Waits until the first hours have a record.
+    pub(super) async fn collects(&self) {
+        let folded = self.start + TimeDelta::hours(HOURS + 1);
+        let is_done = async || {
+            let timeline = timeline(&self.disk).await;
+            timeline.is_some_and(|timeline| timeline.coverage.floor() >= folded)
+        };
+        self.until("it is collected", is_done).await;
+    }
+
+    pub(super) async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        for _ in 0..20_000 {
+            if is_so().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("never: {what}");
+    }
+
+    /// How often events were accepted: each number of times that there is.
+    pub(super) fn times(&self) -> Vec<usize> {
+        let sent = self.sent.lock().unwrap();
+        let times: std::collections::BTreeSet<usize> = sent.values().copied().collect();
+        times.into_iter().collect()
+    }
+
+    /// How often each row of an hour was accepted.
+    pub(super) fn times_of(&self, hour: i64) -> Vec<usize> {
+        let start = self.start + TimeDelta::hours(hour);
+        let hour = Window::new(start, start + TimeDelta::hours(1)).unwrap();
+        let rows = self.rows.lock().unwrap();
+        let rows = rows.iter().enumerate();
+        let rows = rows.filter(|(_, (received, _))| hour.contains(*received));
+        let sent = self.sent.lock().unwrap();
+        rows.map(|(n, _)| sent.get(&n).copied().unwrap_or(0))
+            .collect()
+    }
+
+    /// A row surfaces that was received in this minute of an hour.
+    pub(super) fn surfaces(&self, hour: i64, minute: i64) {
+        let received = self.start + TimeDelta::hours(hour) + TimeDelta::minutes(minute);
+        self.rows.lock().unwrap().push((received, false));
+    }
+
+    /// A collection runs until the script has ended.
+    pub(super) async fn lives(self: &Arc<Self>, end: End, script: impl Future<Output = ()>) {
+        self.lives_in(
+            end,
+            Letters::open(
+                self.disk.as_ref(),
+                Owner {
+                    intake: "f00d".to_owned(),
+                    identify: |_| None,
+                },
+                Room::WIDE,
+            )
+            .await
+            .unwrap(),
+            script,
+        )
+        .await;
+    }
+
+    /// The same with these letters.
+    pub(super) async fn lives_in(
+        self: &Arc<Self>,
+        end: End,
+        letters: Letters,
+        script: impl Future<Output = ()>,
+    ) {
+        let kept = timeline(&self.disk).await;
+        let expected = kept.map(|kept| kept.segments).unwrap_or_default();
+        let remembered = Journal::open(self.disk.as_ref(), [3; 16], &expected).await;
+        let remembered = remembered.unwrap();
+        let stop = CancellationToken::new();
+        let parts = Parts {
+            source: Arc::new(Benched(Arc::clone(self), remembered.keyer)),
+            sink: Arc::new(Taken(Arc::clone(self))),
+            store: Arc::clone(&self.disk),
+            checkpoints: Checkpoint(Arc::clone(&self.disk)),
+            letters,
+            excluded: Excluded::default(),
+            privacy: None,
+            details: None,
+            observer: Arc::clone(self) as Arc<dyn Observer>,
+            clock: self.clock.clone(),
+            stop: stop.clone(),
+        };
+        let checkpoint = *self.disk.checkpoint.lock().unwrap();
+        let timeline = Timeline::load(self.disk.as_ref()).await.unwrap();
+        let first = self.start;
+        let begin = move |opening: Opening, known: &known::KnownRows| {
+            let witnesses = Witnesses {
+                position: checkpoint.map_or(Position::Absent, Position::At),
+                copy: checkpoint,
+                timeline,
+                newest_known: known.newest_hour(opening.now),
+            };
+            let terms = Terms {
+                now: opening.now,
+                first,
+                settle_time: SETTLE,
+            };
+            let start = StartDecision::new(witnesses, terms);
+            Schedule::new(bench_settings(), start.coverage, start.lateness)
+        };
+        let nothing = StartDecision::new(
+            Witnesses {
+                position: Position::Absent,
+                copy: None,
+                timeline: Found::Nothing,
+                newest_known: None,
+            },
+            Terms {
+                now: self.clock.now(),
+                first,
+                settle_time: SETTLE,
+            },
+        );
+        let schedule = Schedule::new(bench_settings(), nothing.coverage, nothing.lateness);
+        let collector = Collector::new(
+            parts,
+            schedule,
+            remembered.known,
+            remembered.journal,
+            remembered.proof,
+        );
+        let run = Box::pin(collector.beginning(begin).run());
+        let script = async {
+            script.await;
+            if end == End::Stop {
+                stop.cancel();
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = run => {
+                ended.unwrap();
+                assert!(stop.is_cancelled(), "the loop ended by itself");
+            }
+            () = script => {}
+        }
+    }
+}
+
+fn bench_settings() -> ScheduleSettings {
+    ScheduleSettings {
+        rows_per_window: 100_000,
+        rows_per_page: 1000,
+        ..settings()
+    }
+}
+
+impl Observer for Bench {
+    fn on(&self, event: Event<'_>) {
+        if let Event::MassMail { new, .. } = event {
+            self.by_id.lock().unwrap().push(new);
+        }
+        if std::env::var_os("BENCH").is_some()
+            && !matches!(event, Event::Turning { .. } | Event::Standing(_))
+        {
+            println!("{} {event:?}", self.clock.now());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Benched(Arc<Bench>, RowKeyer);
+
+impl Source for Benched {
+    type Link = Offset;
+
+    async fn page(
+        &self,
+        lane: Lane,
+        question: Question,
+        link: Option<Offset>,
+    ) -> Result<Page<Offset>, SourceError> {
+        let Self(bench, keyer) = self;
+        let takes = bench.takes.lock().unwrap().get(&lane).copied();
+        tokio::time::sleep(takes.unwrap_or(Duration::from_millis(100))).await;
+        if let Some(hook) = bench.hook.lock().unwrap().as_mut()
+            && let Err(class) = hook(lane, question.window, link.is_some())
+        {
+            return refuse(class);
+        }
+        let window = question.window;
+        let size = *bench.page.lock().unwrap();
+        let is_unbounded = bench.is_unbounded.load(Ordering::Relaxed);
+        let mut all_rows = bench.rows.lock().unwrap();
+        if question.message.is_some() {
+            all_rows.iter_mut().for_each(|row| row.1 = true);
+        }
+        let rows = all_rows.iter().enumerate();
+        let mut rows: Vec<(usize, Mail)> = rows
+            .filter(|(_, (received, _))| is_unbounded || window.contains(*received))
+            .map(|(n, mail)| (n, *mail))
+            .collect();
+        rows.sort_by_key(|(_, (received, _))| *received);
+        let from = link.map_or(0, |link| link.0);
+        let next = (from + size < rows.len()).then_some(Offset(from + size));
+        let mail = u32::from(bench.is_mass.load(Ordering::Relaxed));
+        let mut all = Vec::new();
+        let mut spans = Vec::new();
+        for (n, (received, has_changed)) in rows.into_iter().skip(from).take(size) {
+            let event = if has_changed { n + CHANGED } else { n };
+            let start = all.len();
+            all.extend_from_slice(text(event).as_bytes());
+            let span = RowSpan::new(start..all.len(), key(keyer, event), Some(received));
+            spans.push(span.unwrap().of_mail(mail));
+        }
+        Ok(Page::of(all, spans, next).unwrap())
+    }
+
+    fn time(&self, local: DateTime<Utc>) -> SourceTime {
+        let (is_known, skew) = *self.0.time.lock().unwrap();
+        match is_known {
+            true => SourceTime {
+                now: local + skew,
+                certain: Some(local + skew),
+                skew: Some(skew),
+            },
+            false => SourceTime {
+                certain: None,
+                ..SourceTime::local(local)
+            },
+        }
+    }
+
+    async fn ask_time(&self) -> Result<(), SourceError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.0.time.lock().unwrap().0 = true;
+        Ok(())
+    }
+
+    fn limits(&self) -> SourceLimits {
+        SourceLimits {
+            rows_per_window: 100_000,
+            rows_per_page: 1000,
+            recipients_shown: 20 * u32::from(self.0.is_mass.load(Ordering::Relaxed)),
+            latency: Duration::from_secs(4),
+            ..LIMITS
+        }
+    }
+
+    fn message_of(&self, _event: &[u8]) -> Option<Arc<str>> {
+        Some("all".into())
+    }
+
+    fn name(&self, event: &[u8]) -> verify::RowName {
+        verify::RowName {
+            message_trace_id: Some(number(event).0.to_string()),
+            recipient: None,
+        }
+    }
+}
+
+/// A batch of a few events, of any length.
+#[derive(Debug, Default)]
+struct Few(Vec<usize>);
+
+impl EventBatch for Few {
+    fn push(&mut self, event: &[u8]) -> Pushed {
+        if self.0.len() >= BATCH {
+            return Pushed::Full;
+        }
+        self.0.push(number(event).0);
+        Pushed::Added
+    }
+}
+
+/// An event that fills the hand.
+#[derive(Debug)]
+struct Heavy(usize);
+
+impl HeldEvents for Heavy {
+    fn bytes(&self) -> usize {
+        64 << 20
+    }
+
+    fn given_up(&self) -> Option<GivenUp> {
+        Some(GivenUp {
+            event: text(self.0),
+            reason: "no".to_owned(),
+            fits: None,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Taken(Arc<Bench>);
+
+impl Sink for Taken {
+    type Batch = Few;
+    type InHand = Heavy;
+
+    fn batch(&self) -> Few {
+        Few::default()
+    }
+
+    async fn deliver(&self, batch: Few) -> Option<Receipt<Heavy>> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if self.0.refuses.load(Ordering::Relaxed) {
+            let kept = batch.0.iter().enumerate();
+            let kept = kept.map(|(at, event)| (at..at + 1, Heavy(*event)));
+            return Some(Receipt {
+                accepted: 0,
+                kept: kept.collect(),
+            });
+        }
+        let mut sent = self.0.sent.lock().unwrap();
+        for event in &batch.0 {
+            *sent.entry(*event).or_default() += 1;
+        }
+        Some(Receipt {
+            accepted: batch.0.len(),
+            kept: Vec::new(),
+        })
+    }
+
+    async fn insist(&self, held: Heavy) -> Option<Receipt<Heavy>> {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        Some(Receipt {
+            accepted: 0,
+            kept: vec![(0..1, held)],
+        })
+    }
+
+    async fn offer(&self, _: &[u8]) -> Option<Result<(), String>> {
+        None
+    }
+
+    fn alone(&self, event: &[u8]) -> Heavy {
+        Heavy(number(event).0)
+    }
+
+    fn longest_event(&self) -> usize {
+        LONGEST
+    }
+}

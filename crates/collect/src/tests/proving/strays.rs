@@ -1,0 +1,59 @@
+//! While rows are shown that were not asked for, delivered rows are remembered for two days: also after a
+//! start that cannot read until when, or does not know the time yet.
+
+use super::*;
+
+const FILE: &str = "outside.json";
+
+/// How often rows were accepted when a life that began with this clock and this file has ended with an answer
+/// that has all rows.
+async fn accepted(skew: TimeDelta, is_known: bool, damage: bool) -> Vec<usize> {
+    let bench = Bench::ahead(20, skew);
+    let until = bench.clock.now() + skew + TimeDelta::hours(20);
+    let kept = serde_json::json!({"version": 1, "until": until}).to_string();
+    bench.disk.write(FILE, kept.into()).await.unwrap();
+    bench.lives(End::Stop, bench.collects()).await;
+    if damage {
+        bench.disk.write(FILE, "{".into()).await.unwrap();
+    }
+    bench.time.lock().unwrap().0 = is_known;
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(1800)).await;
+        bench.is_unbounded.store(true, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(300)).await;
+    };
+    bench.lives(End::Stop, script).await;
+    bench.times()
+}
+
+#[test]
+fn a_damaged_file_says_that_they_may_still_be_shown() {
+    on_virtual_time(async {
+        let now = TimeDelta::zero();
+        assert_eq!(accepted(now, true, false).await, [1]);
+        assert_eq!(accepted(now, true, true).await, [1]);
+    });
+}
+
+#[test]
+fn a_clock_that_is_wrong_does_not_judge_it() {
+    on_virtual_time(async {
+        let days = TimeDelta::days(5);
+        assert_eq!(accepted(days, false, false).await, [1]);
+        assert_eq!(accepted(-days, false, false).await, [1]);
+    });
+}
+
+#[test]
+fn they_are_not_looked_out_for_for_ever() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        let until = bench.clock.now() + TimeDelta::days(500);
+        let kept = serde_json::json!({"version": 1, "until": until}).to_string();
+        bench.disk.write(FILE, kept.into()).await.unwrap();
+        let life = tokio::time::sleep(Duration::from_secs(26 * 3600));
+        bench.lives(End::Stop, life).await;
+        let journal = Journal::open(bench.disk.as_ref(), [3; 16], &Inventory::new()).await;
+        assert_eq!(journal.unwrap().known.len(), 0);
+    });
+}
