@@ -33,6 +33,7 @@ pub use self::{
 use crate::{
     Store,
     coverage::{Coverage, Stage},
+    decide::coverage::windows::with,
     known::{Forgotten, KeyRef, hour},
 };
 
@@ -86,6 +87,9 @@ struct Kept {
     /// Hours before it that are read again.
     #[serde(default)]
     reopened: BTreeSet<u32>,
+    /// The parts of them that are; those of which all is are not in it.
+    #[serde(default)]
+    partly: BTreeMap<u32, Vec<Window>>,
     hours: BTreeMap<u32, Notes>,
 }
 
@@ -113,6 +117,9 @@ pub struct Proof {
     once: Option<u32>,
     /// Hours before it that are read again, e.g. for a backfill, and whether that is to be kept.
     reopened: BTreeSet<u32>,
+    /// The parts of them that are: what else there is of such an hour, this process does not know, and only
+    /// its record has it. An hour of which all is read again is not in it.
+    partly: BTreeMap<u32, Vec<Window>>,
     is_reopened: bool,
     /// No hour from it on has a record.
     frontier: u32,
@@ -135,6 +142,7 @@ impl Proof {
             proof.notes = kept.hours;
             proof.once = Some(kept.until);
             proof.reopened = kept.reopened;
+            proof.partly = kept.partly;
         }
         Ok(proof)
     }
@@ -223,10 +231,25 @@ impl Proof {
             if matches!(stage, Stage::Missing | Stage::Settling) {
                 let last = hour(window.end() - TimeDelta::nanoseconds(1));
                 for hour in hour(window.start()).max(first)..(last + 1).min(once) {
-                    self.is_reopened |= self.reopened.insert(hour);
+                    let part = window_of(hour).and_then(|hour| hour.intersection(window));
+                    self.is_reopened |= part.is_some_and(|part| self.reopen_part(hour, part));
                 }
             }
         }
+    }
+
+    /// A part of an hour is read again. Whether that is news.
+    fn reopen_part(&mut self, hour: u32, part: Window) -> bool {
+        if self.reopened.insert(hour) {
+            self.partly.insert(hour, vec![part]);
+            return true;
+        }
+        let Some(parts) = self.partly.get_mut(&hour) else {
+            return false;
+        };
+        let before = std::mem::take(parts);
+        *parts = with(&before, part);
+        *parts != before
     }
 
     /// A row is about to be sent of whose message another status is known.
@@ -305,6 +328,7 @@ impl Proof {
         for hour in begin..end {
             let notes = self.notes.remove(&hour);
             let changed = self.changed.remove(&hour).unwrap_or_default();
+            let only = self.partly.remove(&hour);
             if !self.reopened.remove(&hour) && hour < once {
                 continue;
             }
@@ -312,7 +336,14 @@ impl Proof {
                 let parts = finished.iter();
                 parts.filter_map(move |part| part.intersection(hour))
             });
-            let parts: Vec<Window> = parts.into_iter().flatten().collect();
+            let parts = parts.into_iter().flatten().flat_map(|part| match &only {
+                Some(only) => only
+                    .iter()
+                    .filter_map(|one| one.intersection(part))
+                    .collect(),
+                None => vec![part],
+            });
+            let parts: Vec<Window> = parts.collect();
             if parts.is_empty() {
                 continue;
             }

@@ -1,16 +1,23 @@
 //! What a person asks for beside the collection, or instead of it.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use chrono::{DateTime, Utc};
-use rows::Window;
+use rows::{Page, Window};
 
 use crate::{
-    CheckpointStore, Event, Sink, Source, Store,
+    CheckpointStore, Event, Lane, Sink, Source, Store,
     backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork},
+    decide::coverage::windows::without,
     engine::{
         Collector, End,
         orders::{OrderUnderWay, is_over},
+        persist,
     },
+    known::hour,
     order::OrderPhase,
+    proof::window_of,
+    reader::WindowRead,
 };
 
 /// A backfill under way.
@@ -151,6 +158,44 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         _ = backfill.work.changed();
         self.backfill = Some(backfill);
         self.settle_backfill().await
+    }
+
+    /// Before rows of a page are sent again, the records of their hours go: the rows would count twice in
+    /// them. New ones are made when the hours are done, of those parts that are sent again.
+    pub(super) async fn renew_records(
+        &mut self,
+        page: &Page<S::Link>,
+        read: &WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        let is_again = |one: &Backfill| one.work.order.work.again;
+        if read.lane == Lane::Verify || !self.backfill.as_ref().is_some_and(is_again) {
+            return Ok(());
+        }
+        let wanted = self.schedule.coverage().wanted();
+        let wanted: Vec<Window> = wanted
+            .filter_map(|one| one.intersection(read.window))
+            .collect();
+        let is_wanted = |received: &DateTime<Utc>| wanted.iter().any(|one| one.contains(*received));
+        let received = page.rows().filter_map(|row| row.received);
+        let hours: BTreeSet<u32> = received.filter(is_wanted).map(hour).collect();
+        let store = Arc::clone(&self.parts.store);
+        for hour in hours {
+            let mut backoff = persist::store_backoff();
+            let was_there = loop {
+                let proof = &mut self.ledger.proof;
+                match proof.forget_record(store.as_ref(), hour).await {
+                    Ok(was_there) => break was_there,
+                    Err(error) => self.store_failed(&error, &mut backoff).await?,
+                }
+            };
+            let is_whole =
+                |hour: Window| without(&[hour], self.schedule.coverage().wanted()).is_empty();
+            if was_there && !window_of(hour).is_some_and(is_whole) {
+                // What the journal still has of the rest of it is not to be in the new one.
+                self.known.forget_hour(hour);
+            }
+        }
+        Ok(())
     }
 
     /// A collection reads by itself what lies after its live edge.

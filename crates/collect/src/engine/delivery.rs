@@ -50,6 +50,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         page: &Page<S::Link>,
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<bool, End> {
+        Box::pin(self.renew_records(page, read)).await?;
         self.look_for_strays();
         self.parts.excluded.begin_page(read.began.time);
         let mut count = PageCount::default();

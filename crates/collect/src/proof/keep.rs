@@ -105,6 +105,7 @@ impl Proof {
             version: VERSION,
             until: self.once.unwrap_or_default(),
             reopened: self.reopened.clone(),
+            partly: self.partly.clone(),
             hours: self.notes.clone(),
         };
         let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
@@ -135,20 +136,35 @@ impl Proof {
     /// # Errors
     /// When the store fails.
     pub(crate) async fn take_away(&mut self, store: &impl Store, hour: u32) -> io::Result<()> {
-        self.folded.remove(&hour);
-        self.additions.remove(&hour);
         self.reopened.insert(hour);
+        self.partly.remove(&hour);
         self.is_reopened = true;
         self.until = self.until.map(|until| until.min(hour));
+        self.forget_record(store, hour).await?;
+        Ok(())
+    }
+
+    /// There is no record of an hour any more, as rows of it are about to be sent once more, and would count
+    /// twice. Whether there was one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn forget_record(
+        &mut self,
+        store: &impl Store,
+        hour: u32,
+    ) -> io::Result<bool> {
         let day = hour / DAY;
-        let Some(found) = self.day(store, day).await? else {
-            return Ok(());
-        };
-        let mut content = Arc::unwrap_or_clone(found);
-        if content.hours.remove(&hour).is_some() {
+        let found = self.day(store, day).await?;
+        let found = found.filter(|day| day.hours.contains_key(&hour));
+        let was_there = found.is_some();
+        if let Some(found) = found {
+            let mut content = Arc::unwrap_or_clone(found);
+            content.hours.remove(&hour);
             store.write(&name_of(day), content.to_bytes()).await?;
             self.put(day, Arc::new(content));
         }
-        Ok(())
+        self.additions.remove(&hour);
+        Ok(self.folded.remove(&hour).is_some() || was_there)
     }
 }

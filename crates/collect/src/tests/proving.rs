@@ -1,5 +1,6 @@
 //! What verifications, backfills and orders find and leave behind, over stops, kills and other orders.
 
+mod again;
 mod bench;
 mod strays;
 

@@ -105,6 +105,16 @@ impl Bench {
         panic!("never: {what}");
     }
 
+    /// The rows of all hours are forgotten on the disk, as those of the oldest are some day.
+    pub(super) async fn forgets(&self) {
+        for name in self.disk.list("known-rows/").await.unwrap() {
+            if name.ends_with(".keys") {
+                self.disk.files.lock().unwrap().remove(&name);
+                self.disk.safe.lock().unwrap().remove(&name);
+            }
+        }
+    }
+
     /// How often events were accepted: each number of times that there is.
     pub(super) fn times(&self) -> Vec<usize> {
         let sent = self.sent.lock().unwrap();

@@ -1,0 +1,74 @@
+//! What is sent again by a backfill makes new records.
+
+use super::*;
+
+/// An order to deliver these minutes again.
+fn again(bench: &Bench, number: u128, range: (i64, i64)) -> BackfillOrder {
+    let range = minutes(bench, range.0, range.1);
+    let words = (String::new(), String::new());
+    BackfillOrder::new(id(number), range, words, BackfillWork { again: true })
+}
+
+async fn delivers(bench: &Bench, order: &BackfillOrder) {
+    let has_ended = async || {
+        let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+        progress.is_some_and(|progress| progress.has_ended())
+    };
+    bench.until("the backfill has ended", has_ended).await;
+    bench.collects().await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+}
+
+/// Hours 1 and 2, and a half of hour 3.
+const SOME: (i64, i64) = (60, 210);
+
+#[test]
+fn hours_that_are_sent_again_are_proven() {
+    on_virtual_time(async {
+        for kill in [false, true] {
+            let bench = Bench::collected(60).await;
+            bench.forgets().await;
+            let order = again(&bench, 1, SOME);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            if kill {
+                *bench.page.lock().unwrap() = 20;
+                let slow = Duration::from_secs(10);
+                bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
+                let soon = tokio::time::sleep(Duration::from_secs(45));
+                bench.lives(End::Kill, soon).await;
+                assert!(bench.times_of(1).contains(&2));
+            }
+            bench.lives(End::Stop, delivers(&bench, &order)).await;
+            assert_eq!(finds(&bench, 2).await, PROVEN);
+            assert_eq!(bench.times_of(0), [1; 60]);
+            let mut expected = [2; 60];
+            assert_eq!(bench.times_of(2), expected);
+            expected[30..].fill(1);
+            assert_eq!(bench.times_of(3), expected);
+            // What is not sent again of an hour is not in its new record.
+            let verdicts = verdicts(&bench, 2).await;
+            assert_eq!(verdicts[1].parts, [minutes(&bench, 60, 120)]);
+            assert_eq!(verdicts[3].parts, [minutes(&bench, 180, 210)]);
+            assert_eq!(verdicts[4].parts, [minutes(&bench, 240, 300)]);
+        }
+    });
+}
+
+#[test]
+fn hours_of_a_backfill_that_is_given_up_keep_their_records() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let mut order = again(&bench, 1, (0, 240));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let never = Duration::from_secs(600);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            order.cancelled = true;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            delivers(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
