@@ -15,6 +15,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, Question, Window};
 use tokio::{task, time::Instant};
+use uuid::Uuid;
 
 use crate::{
     Lane, Newest,
@@ -72,6 +73,8 @@ pub(crate) struct WindowRead<L, B> {
     pub(crate) pages: u32,
     pub(crate) rows: u64,
     pub(crate) new: u64,
+    /// The verification that it is read for; none when for none.
+    pub(crate) order: Option<Uuid>,
     /// Whether what it shows for a verification is delivered.
     pub(crate) heals: bool,
     /// Rows that it showed, when they are only looked at.
@@ -202,6 +205,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
             pages: 0,
             rows: 0,
             new: 0,
+            order: None,
             heals: false,
             shown: Vec::new(),
             is_probe: false,

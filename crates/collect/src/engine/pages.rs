@@ -80,6 +80,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(window) = self.schedule.answered(read.window, Instant::now()) {
             self.tell(Event::Found { window });
         }
+        if self.is_of_another_order(&read) {
+            return self.put_back(read).await;
+        }
         let most = self.parts.source.limits().pages_per_window;
         let distrust = page.next().and_then(|next| read.follow(next, most));
         let goes_on = page.next().is_some() && distrust.is_none();
@@ -173,6 +176,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         read: &mut WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
         self.service.window_read(reader);
+        if self.is_of_another_order(read) {
+            self.pending.abandon(read.id);
+            self.schedule.put_back(read.window);
+            return Ok(());
+        }
         let WindowRead {
             lane,
             window,

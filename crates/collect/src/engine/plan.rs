@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     decide::service::Asking,
-    engine::{Answer, BESIDE, Came, Collector, End, lasting, verify::Verification},
+    engine::{Answer, BESIDE, Came, Collector, End, lasting},
     reader::{Reader, WindowRead},
 };
 
@@ -199,8 +199,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let shown = self.source.limits.recipients_shown;
             let mut read = WindowRead::new(id, lane, window, began, draft, shown);
             read.is_probe = is_probe;
-            let heals = self.verification.as_ref().is_some_and(Verification::heals);
-            read.heals = lane == Lane::Verify && heals;
+            let verification = self.verification.as_ref();
+            if let Some(verification) = verification.filter(|_| lane == Lane::Verify) {
+                read.order = Some(verification.work.order.id);
+                read.heals = verification.heals();
+            }
             reader.read = Some(read);
         }
         self.ask(reader);

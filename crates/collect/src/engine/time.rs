@@ -247,6 +247,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.failed(reader, read, error).await;
         }
         self.pending.abandon(read.id);
+        if self.is_of_another_order(&read) {
+            self.schedule.put_back(read.window);
+            return Ok(());
+        }
         if read.lane == Lane::Verify {
             return Box::pin(self.audit_refused(read.window)).await;
         }

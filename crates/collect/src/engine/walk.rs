@@ -194,6 +194,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         page: Option<Page<S::Link>>,
         sentence: &str,
     ) -> Result<(), End> {
+        if self.is_of_another_order(&read) {
+            return self.put_back(read).await;
+        }
         if read.is_probe {
             let retry = ErrorClass::Transient { after: None };
             self.service.failed(reader, retry, Instant::now());

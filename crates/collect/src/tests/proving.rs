@@ -2,6 +2,7 @@
 
 mod again;
 mod bench;
+mod orders;
 mod strays;
 
 use uuid::Uuid;

@@ -184,6 +184,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.settle_verification().await
     }
 
+    /// Whether a window is read for a verification that is not under way any more: what it has shown is not
+    /// judged, since nobody knows which of its pages another one has seen.
+    pub(in crate::engine) fn is_of_another_order(
+        &self,
+        read: &WindowRead<S::Link, K::Batch>,
+    ) -> bool {
+        let under_way = self.verification.as_ref().map(|one| one.work.order.id);
+        read.lane == Lane::Verify && read.order != under_way
+    }
+
     /// Ends the verification when all hours have a verdict.
     pub(super) async fn settle_verification(&mut self) -> Result<(), End> {
         let Some(verification) = &self.verification else {
