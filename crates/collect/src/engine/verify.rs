@@ -217,11 +217,31 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.settle_verification().await
     }
 
+    /// The record of an hour. Without one it has its verdict, when it waits for that.
+    async fn record_of(&mut self, hour: u32) -> Result<Option<Box<HourRecord>>, End> {
+        let found = self.provable(hour).await?;
+        let now = self.time().now;
+        let waits =
+            |one: &&mut Verification| one.left.contains(&hour) && !one.healing.contains_key(&hour);
+        let Some(verification) = self.verification.as_mut().filter(waits) else {
+            return Ok(None);
+        };
+        match found {
+            Provable::Yes(record) => return Ok(Some(record)),
+            Provable::No(reason) => self.cannot_prove(hour, reason).await?,
+            Provable::Open => {
+                let verdict = verification.verdict(hour, now, Finding::Open);
+                self.judge(hour, verdict).await?;
+            }
+        }
+        Ok(None)
+    }
+
     /// The hour that is being read; none when that is not asked for any more.
     async fn audit_of_hour(&mut self, hour: u32) -> Result<Option<&mut Audit>, End> {
         let is_known = |one: &Verification| one.audits.contains_key(&hour);
         if !self.verification.as_ref().is_some_and(is_known) {
-            let Provable::Yes(record) = self.provable(hour).await? else {
+            let Some(record) = self.record_of(hour).await? else {
                 return Ok(None);
             };
             let parts = record.parts;

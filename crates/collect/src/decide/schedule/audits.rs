@@ -41,6 +41,11 @@ impl Schedule {
         self.audits = joined;
     }
 
+    /// Whether all that a verification asks for was read.
+    pub fn is_audited(&self) -> bool {
+        self.audits.is_empty()
+    }
+
     /// The next window of the verification; none when there is none that nobody reads.
     pub fn audit(&self) -> Option<Window> {
         self.audit_of(&self.audits)

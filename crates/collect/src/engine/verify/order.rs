@@ -194,8 +194,24 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         read.lane == Lane::Verify && read.order != under_way
     }
 
+    /// All was read that was asked for when it began: an hour of which more is collected since is open.
+    async fn judge_the_rest(&mut self) -> Result<(), End> {
+        let now = self.time().now;
+        while let Some(verification) = &self.verification
+            && self.schedule.is_audited()
+            && !verification.work.order.cancelled
+            && !verification.heals()
+            && let Some(hour) = verification.left.first().copied()
+        {
+            let verdict = verification.verdict(hour, now, Finding::Open);
+            self.judge(hour, verdict).await?;
+        }
+        Ok(())
+    }
+
     /// Ends the verification when all hours have a verdict.
     pub(super) async fn settle_verification(&mut self) -> Result<(), End> {
+        self.judge_the_rest().await?;
         let Some(verification) = &self.verification else {
             return Ok(());
         };

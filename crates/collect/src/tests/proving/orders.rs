@@ -31,3 +31,58 @@ fn what_another_verification_has_read_in_part_is_not_judged() {
         assert_eq!(bench.sent.lock().unwrap().len(), rows);
     });
 }
+
+#[test]
+fn an_hour_that_is_asked_for_meanwhile_is_open_and_holds_nothing_up() {
+    on_virtual_time(async {
+        let bench = reading().await;
+        let hours = 60 * 60;
+        let never = Duration::from_secs(24 * hours);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        let order = verification(&bench, 1, ALL, false);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            let work = BackfillWork { again: true };
+            let range = minutes(&bench, 120, 150);
+            let backfill = BackfillOrder::new(id(9), range, Default::default(), work);
+            backfill.save(bench.disk.as_ref()).await.unwrap();
+            verified(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let mut expected = PROVEN;
+        expected[2] = Finding::Open;
+        assert_eq!(findings(&bench, 1).await, expected);
+    });
+}
+
+#[test]
+fn an_hour_of_which_more_is_collected_meanwhile_is_open_and_holds_nothing_up() {
+    on_virtual_time(async {
+        let bench = reading().await;
+        let work = BackfillWork { again: false };
+        let delivers = async |number, from, to| {
+            let range = minutes(&bench, from, to);
+            let order = BackfillOrder::new(id(number), range, Default::default(), work);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let has_ended = async || {
+                let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+                progress.is_some_and(|progress| progress.has_ended())
+            };
+            bench.until("the backfill has ended", has_ended).await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        };
+        let order = verification(&bench, 1, (-60, HOURS * 60), false);
+        let script = async {
+            delivers(8, -60, -30).await;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            delivers(9, -30, 0).await;
+            verified(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let findings = findings(&bench, 1).await;
+        assert_eq!(findings[0], Finding::Open);
+        assert_eq!(findings[1..], PROVEN);
+    });
+}
