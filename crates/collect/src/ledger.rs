@@ -191,6 +191,12 @@ impl Ledger {
         self.proof.keep(store, &position, now, retention).await
     }
 
+    /// All rows of an hour are to be sent once more. All that is journaled must be synced.
+    pub(crate) async fn resend(&mut self, store: &impl Store, hour: u32) -> io::Result<()> {
+        let position = self.journal.position();
+        self.proof.take_away(store, hour, position).await
+    }
+
     /// The timeline is to be kept soon.
     pub(crate) fn timeline_changes(&mut self) {
         self.is_changed = true;

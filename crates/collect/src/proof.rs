@@ -13,6 +13,7 @@ pub(crate) mod day;
 mod keep;
 mod provable;
 mod replay;
+mod resend;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +25,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rows::{RowKey, Window, sums::Sums};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::replay::Replayed;
+pub(crate) use self::{day::CountedIn, replay::Replayed, resend::keys_of};
 use self::{day::Day, replay::several};
 pub use self::{
     day::{HourRecord, Notes},
@@ -90,6 +91,11 @@ struct Kept {
     /// The parts of them that are; those of which all is are not in it.
     #[serde(default)]
     partly: BTreeMap<u32, Vec<Window>>,
+    /// Hours that are being sent once more, and up to where the journal has what was sent of them before.
+    #[serde(default)]
+    resends: BTreeMap<u32, CountedIn>,
+    #[serde(default)]
+    broken_off: BTreeSet<u32>,
     hours: BTreeMap<u32, Notes>,
 }
 
@@ -120,6 +126,10 @@ pub struct Proof {
     /// The parts of them that are: what else there is of such an hour, this process does not know, and only
     /// its record has it. An hour of which all is read again is not in it.
     partly: BTreeMap<u32, Vec<Window>>,
+    /// Hours that are being sent once more, and up to where the journal has what was sent of them before.
+    resends: BTreeMap<u32, CountedIn>,
+    /// Hours of which that was given up: they get no record.
+    broken_off: BTreeSet<u32>,
     is_reopened: bool,
     /// No hour from it on has a record.
     frontier: u32,
@@ -143,6 +153,8 @@ impl Proof {
             proof.once = Some(kept.until);
             proof.reopened = kept.reopened;
             proof.partly = kept.partly;
+            proof.resends = kept.resends;
+            proof.broken_off = kept.broken_off;
         }
         Ok(proof)
     }
@@ -329,7 +341,8 @@ impl Proof {
             let notes = self.notes.remove(&hour);
             let changed = self.changed.remove(&hour).unwrap_or_default();
             let only = self.partly.remove(&hour);
-            if !self.reopened.remove(&hour) && hour < once {
+            let is_first = self.reopened.remove(&hour) || hour >= once;
+            if self.broken_off.remove(&hour) || !is_first {
                 continue;
             }
             let parts = window_of(hour).map(|hour| {

@@ -211,6 +211,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Box::pin(self.verification_found(order, known)).await?;
                 is_free = self.orders.ended_verification == Some(id);
             }
+            if is_certain {
+                self.break_off_resends();
+            }
             // What a person asks for goes first.
             if is_certain
                 && is_free

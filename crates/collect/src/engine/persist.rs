@@ -120,7 +120,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let horizon = self.schedule.coverage().floor() - self.strays.memory(now);
         let healing = self.verification.as_ref();
         let healing = healing.and_then(Verification::healing_since);
-        healing.map_or(horizon, |healing| healing.min(horizon))
+        // Also before a start has found the order of it.
+        let resending = self.ledger.proof.resending_since();
+        let held = healing.into_iter().chain(resending);
+        held.fold(horizon, DateTime::min)
     }
 
     /// Forgets rows on the disk. The timeline and the checkpoint that say so must be safe: what

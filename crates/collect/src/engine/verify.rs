@@ -367,6 +367,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             };
             verification.audits.remove(&hour);
             verification.healing.remove(&hour);
+            self.ledger.proof.break_off(hour);
             if verification.left.contains(&hour) {
                 let reason = "the service refuses it as older than what it keeps".to_owned();
                 self.cannot_prove(hour, reason).await?;

@@ -106,6 +106,8 @@ impl Proof {
             until: self.once.unwrap_or_default(),
             reopened: self.reopened.clone(),
             partly: self.partly.clone(),
+            resends: self.resends.clone(),
+            broken_off: self.broken_off.clone(),
             hours: self.notes.clone(),
         };
         let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
@@ -128,19 +130,6 @@ impl Proof {
             store.delete(&name_of(day)).await?;
             self.days.remove(&day);
         }
-        Ok(())
-    }
-
-    /// The record of an hour is taken away: all of its rows are to be sent once more, and make another.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(crate) async fn take_away(&mut self, store: &impl Store, hour: u32) -> io::Result<()> {
-        self.reopened.insert(hour);
-        self.partly.remove(&hour);
-        self.is_reopened = true;
-        self.until = self.until.map(|until| until.min(hour));
-        self.forget_record(store, hour).await?;
         Ok(())
     }
 

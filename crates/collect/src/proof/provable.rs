@@ -53,8 +53,8 @@ impl Proof {
             Some(day) if day.head.is_damaged => format!("{name} is damaged where it was"),
             None if self.days.contains_key(&(hour / DAY)) => format!("{name} is damaged"),
             _ => format!(
-                "it has no record in {name}: the file was taken away, or the hour was collected by a \
-                 version that kept none"
+                "it has no record in {name}: the file was taken away, sending the hour again was given \
+                 up, or it was collected by a version that kept none"
             ),
         }))
     }

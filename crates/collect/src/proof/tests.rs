@@ -320,7 +320,10 @@ async fn an_hour_whose_record_is_taken_away_gets_another() {
     one.delivers(HOUR + 3, 7);
     one.finishes(HOUR + 5);
     one.keeps(HOUR + 5).await;
-    one.proof.take_away(&one.files, HOUR + 3).await.unwrap();
+    let resend = one
+        .proof
+        .take_away(&one.files, HOUR + 3, CountedIn::default());
+    resend.await.unwrap();
     let asked = Window::new(at(HOUR + 3), at(HOUR + 4)).unwrap();
     one.coverage.backfill(asked, true);
     one.proof.reopen(&one.coverage, one.coverage.floor());

@@ -2,6 +2,7 @@
 
 mod again;
 mod bench;
+mod healing;
 mod orders;
 mod strays;
 

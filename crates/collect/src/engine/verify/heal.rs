@@ -3,6 +3,39 @@
 use super::*;
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// All rows of an hour are to be sent again, which make its new record: from the beginning, or the rest
+    /// of them after a stop.
+    pub(super) async fn resend(&mut self, hour: u32, resumed: bool) -> Result<(), End> {
+        if resumed && self.ledger.proof.is_resending(hour) {
+            return Ok(());
+        }
+        self.known.forget_hour(hour);
+        self.sync().await?;
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = self.ledger.resend(store.as_ref(), hour).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        // A start must find that it was begun before the first row is sent.
+        self.persist().await
+    }
+
+    /// What nobody sends again any more, since its order has ended or was given up, gets no record.
+    pub(in crate::engine) fn break_off_resends(&mut self) {
+        let verification = self.verification.as_ref();
+        let is_sent = |hour: &u32| verification.is_some_and(|one| one.healing.contains_key(hour));
+        let broken: Vec<u32> = self
+            .ledger
+            .proof
+            .resends()
+            .filter(|hour| !is_sent(hour))
+            .collect();
+        for hour in broken {
+            self.ledger.proof.break_off(hour);
+            self.ledger.timeline_changes();
+        }
+    }
+
     /// Rows of a window are delivered that were missing.
     pub(in crate::engine) async fn healed(&mut self, window: Window) -> Result<(), End> {
         self.schedule.audited(window);
@@ -34,6 +67,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
             verdict.missing = found.into_values().collect();
             verification.work.changed().delivered += verdict.missing.len() as u64;
+        } else {
+            self.ledger.proof.is_resent(hour);
         }
         // Its rows are forgotten again, and count.
         Box::pin(self.completed()).await?;

@@ -84,21 +84,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.persist().await?;
         let mut windows = Vec::new();
         for hour in hours {
-            windows.extend(self.place_hour(hour).await?);
+            windows.extend(self.place_hour(hour, resumed).await?);
         }
         self.schedule.set_audits(windows);
         self.settle_verification().await
     }
 
     /// What of an hour is to be read. An hour of which nothing can be proven has its verdict at once.
-    async fn place_hour(&mut self, hour: u32) -> Result<Vec<Window>, End> {
+    async fn place_hour(&mut self, hour: u32, resumed: bool) -> Result<Vec<Window>, End> {
         let is_resend = self
             .verification
             .as_ref()
             .is_some_and(|one| one.work.order.work.resend);
         match self.provable(hour).await? {
             _ if is_resend => {
-                self.place_again(hour).await?;
+                self.place_again(hour, resumed).await?;
                 Ok(Vec::new())
             }
             Provable::Yes(record) => Ok(record.parts),
@@ -118,7 +118,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// All rows of an hour are to be sent again, and make its new record.
-    async fn place_again(&mut self, hour: u32) -> Result<(), End> {
+    async fn place_again(&mut self, hour: u32, resumed: bool) -> Result<(), End> {
         let now = self.time().now;
         let timeline = self.schedule.coverage().intervals();
         let stages = |wanted: Stage| {
@@ -149,13 +149,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             verdict,
         };
         verification.healing.insert(hour, healing);
-        self.known.forget_hour(hour);
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = self.ledger.proof.take_away(store.as_ref(), hour).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        Ok(())
+        Box::pin(self.resend(hour, resumed)).await
     }
 
     /// The person has thought better of it. An hour whose rows are being delivered is done first.

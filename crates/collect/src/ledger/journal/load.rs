@@ -8,7 +8,7 @@ use super::{Inventory, Journal, Segment, is_damage, segment, segment_name};
 use crate::{
     Store,
     known::KnownRows,
-    proof::{Proof, Replayed},
+    proof::{Proof, Replayed, keys_of},
 };
 
 impl Journal {
@@ -80,8 +80,14 @@ impl Journal {
                     keys,
                 }
             });
-            let rows: Vec<_> = rows.collect();
+            let mut rows: Vec<_> = rows.collect();
+            let later = proof
+                .without_earlier(hour, &mut rows)
+                .then(|| keys_of(&rows));
             proof.replay(store, hour, &rows).await?;
+            if let Some(later) = later {
+                hours.insert(hour, later);
+            }
         }
         Ok((KnownRows::delivered(hours), journal))
     }

@@ -1,0 +1,59 @@
+//! A stop or a kill while rows of an hour are delivered, for the first time or again.
+
+use super::*;
+
+/// Pages of a verification are small, and come slowly.
+fn slows_down(bench: &Bench) {
+    *bench.page.lock().unwrap() = 20;
+    let slow = Duration::from_secs(10);
+    bench.takes.lock().unwrap().insert(Lane::Verify, slow);
+}
+
+#[test]
+fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
+    on_virtual_time(async {
+        for end in [End::Kill, End::Stop] {
+            let bench = Bench::collected(60).await;
+            slows_down(&bench);
+            let order = verification(&bench, 1, (120, 180), true);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let script = async {
+                let sent = async || bench.times_of(2).contains(&2);
+                bench.until("some are sent again", sent).await;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            };
+            bench.lives(end, script).await;
+            assert!(bench.times_of(2).contains(&1), "not all of them");
+            bench.lives(End::Stop, verified(&bench, &order)).await;
+            assert_eq!(bench.times_of(2), [2; 60]);
+            assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
+            assert_eq!(verdicts(&bench, 1).await[0].accepted, 60);
+            assert_eq!(finds(&bench, 2).await, PROVEN);
+        }
+    });
+}
+
+#[test]
+fn a_resend_that_is_never_finished_leaves_no_record() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        slows_down(&bench);
+        let mut order = verification(&bench, 1, (120, 180), true);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            let sent = async || bench.times_of(2).contains(&2);
+            bench.until("some are sent again", sent).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        };
+        bench.lives(End::Kill, script).await;
+        // The command does so itself while no trigger runs.
+        order.cancelled = true;
+        order.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, verified(&bench, &order)).await;
+        let mut expected = PROVEN;
+        expected[2] = Finding::Unprovable;
+        assert_eq!(finds(&bench, 2).await, expected);
+        let sent = bench.times_of(2);
+        assert!(sent.iter().all(|times| *times <= 2), "{sent:?}");
+    });
+}
