@@ -2,6 +2,8 @@
 //!
 //! For each hour of reception the collection writes a [`Verdict`]. An hour with a verdict is not read again.
 
+mod missing;
+
 use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,6 +11,7 @@ use rows::Window;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(crate) use self::missing::Missing;
 use crate::{
     Store,
     order::{RangeOrder, RangeProgress, RangeWork},
@@ -156,10 +159,7 @@ impl Verdict {
     /// # Errors
     /// When the store cannot be written.
     pub(crate) async fn save(&self, store: &impl Store) -> io::Result<()> {
-        let mut line = serde_json::to_vec(self).map_err(io::Error::other)?;
-        line.push(b'\n');
-        store.append(VERDICTS_FILE, line.into()).await?;
-        store.sync(VERDICTS_FILE).await
+        append(store, self).await
     }
 
     /// The verdicts of an order, oldest hour first. What a crash has cut short is not there.
@@ -184,4 +184,12 @@ impl Verdict {
     pub fn window(&self) -> Option<Window> {
         Window::new(self.hour, self.hour + TimeDelta::hours(1))
     }
+}
+
+/// Adds a line to the file of the verdicts.
+async fn append(store: &impl Store, line: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(line).map_err(io::Error::other)?;
+    line.push(b'\n');
+    store.append(VERDICTS_FILE, line.into()).await?;
+    store.sync(VERDICTS_FILE).await
 }

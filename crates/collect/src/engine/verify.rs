@@ -24,7 +24,9 @@ use crate::{
     known::{KeyRef, hour},
     proof::{HourRecord, Notes, Provable, window_of},
     reader::WindowRead,
-    verify::{Finding, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork},
+    verify::{
+        Finding, Missing, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork,
+    },
 };
 
 /// A verification under way.
@@ -37,6 +39,8 @@ pub(super) struct Verification {
     audits: BTreeMap<u32, Audit>,
     /// Hours of which rows are missing, or all are to be sent again: one after the other.
     healing: BTreeMap<u32, Healing>,
+    /// The rows that were found missing of hours without a verdict, also before the last stop.
+    missing: BTreeMap<u32, Missing>,
 }
 
 /// An hour that is being read.
@@ -56,8 +60,6 @@ struct Healing {
     wanted: Option<BTreeSet<Message>>,
     /// What is still to be read for it.
     left: Vec<Window>,
-    /// The rows that were found.
-    found: BTreeMap<Message, RowName>,
     /// What is said of the hour in the end.
     verdict: Verdict,
 }
@@ -85,7 +87,10 @@ impl Verification {
             accepted: 0,
             shown: 0,
             digest: None,
-            missing: Vec::new(),
+            missing: self
+                .missing
+                .get(&hour)
+                .map_or_else(Vec::new, Missing::names),
             vanished: 0,
             not_shown: 0,
             statuses_differ: None,
@@ -127,9 +132,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let Some(healing) = verification.healing.get_mut(&hour) else {
                 return Ok(false);
             };
-            let Healing { wanted, found, .. } = healing;
+            let wanted = &healing.wanted;
             let (source, privacy) = (&self.parts.source, &mut self.parts.privacy);
             let window = read.window;
+            let mut found = BTreeMap::new();
             let chosen = page.only(|row| {
                 let message = row.key.message();
                 let is_in = row
@@ -146,6 +152,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 }
                 is_chosen
             });
+            self.keep_found(hour, found).await?;
             return Box::pin(self.take_new(&chosen, read)).await;
         }
         let excludes = self.parts.excluded.has_rules();
@@ -314,19 +321,22 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));
         }
         if second.is_empty() {
-            return self.judge(hour, verdict).await;
+            return self.judge_healed(hour, verdict).await;
         }
-        verdict.finding = Finding::Delivered;
-        let healing = Healing {
-            wanted: Some(second.into_iter().collect()),
-            left: verdict.parts.clone(),
+        let wanted: BTreeSet<Message> = second.into_iter().collect();
+        let missing = Missing {
+            wanted: wanted.clone(),
             found: BTreeMap::new(),
+        };
+        let healing = Healing {
+            wanted: Some(wanted),
+            left: verdict.parts.clone(),
             verdict,
         };
         verification.healing.insert(hour, healing);
         // What the journal still has of it, the ledger does not know: it is sent.
         self.known.forget_hour(hour);
-        Ok(())
+        self.keep_missing(hour, missing).await
     }
 
     async fn cannot_prove(&mut self, hour: u32, reason: String) -> Result<(), End> {
@@ -353,6 +363,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         if let Some(verification) = &mut self.verification {
             verification.left.remove(&hour);
+            verification.missing.remove(&hour);
             verification.work.changed().judged += 1;
         }
         Ok(())

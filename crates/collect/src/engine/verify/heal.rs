@@ -55,19 +55,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         let Healing {
             wanted,
-            found,
             mut verdict,
             ..
         } = healing;
-        if let Some(wanted) = wanted {
-            let vanished = wanted.len().saturating_sub(found.len());
-            verdict.vanished = vanished as u64;
-            if vanished > 0 {
-                verdict.finding = Finding::Gone;
-            }
-            verdict.missing = found.into_values().collect();
-            verification.work.changed().delivered += verdict.missing.len() as u64;
-        } else {
+        if wanted.is_none() {
             self.ledger.proof.is_resent(hour);
         }
         // Its rows are forgotten again, and count.
@@ -81,7 +72,65 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             verdict.digest = Some(record.sums.digest());
             verdict.parts = record.parts;
         }
-        self.judge(hour, verdict).await?;
+        match wanted {
+            Some(_) => self.judge_healed(hour, verdict).await?,
+            None => self.judge(hour, verdict).await?,
+        }
         self.settle_verification().await
+    }
+
+    /// Nothing of an hour is missing any more that is shown: says what was.
+    pub(super) async fn judge_healed(
+        &mut self,
+        hour: u32,
+        mut verdict: Verdict,
+    ) -> Result<(), End> {
+        if let Some(verification) = &mut self.verification
+            && let Some(missing) = verification.missing.remove(&hour)
+        {
+            verdict.vanished = missing.vanished();
+            verdict.missing = missing.names();
+            verdict.finding = match verdict.vanished {
+                0 => Finding::Delivered,
+                _ => Finding::Gone,
+            };
+            verification.work.changed().delivered += verdict.missing.len() as u64;
+        }
+        self.judge(hour, verdict).await
+    }
+
+    /// These of the rows were found, and are about to be sent: from then on they count as accepted.
+    pub(super) async fn keep_found(
+        &mut self,
+        hour: u32,
+        mut found: BTreeMap<Message, RowName>,
+    ) -> Result<(), End> {
+        if let Some(verification) = &self.verification
+            && let Some(missing) = verification.missing.get(&hour)
+        {
+            found.retain(|row, _| !missing.found.contains_key(row));
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        let wanted = BTreeSet::new();
+        self.keep_missing(hour, Missing { wanted, found }).await
+    }
+
+    /// Keeps what of an hour was missing, before it is sent.
+    pub(super) async fn keep_missing(&mut self, hour: u32, missing: Missing) -> Result<(), End> {
+        let Some(order) = self.verification.as_ref().map(|one| one.work.order.id) else {
+            return Ok(());
+        };
+        let at = window_of(hour).map_or(DateTime::UNIX_EPOCH, |hour| hour.start());
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = missing.save(store.as_ref(), order, at).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        if let Some(verification) = &mut self.verification {
+            verification.missing.entry(hour).or_default().add(missing);
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The order of a verification, from its beginning to its end.
 
+use std::io;
+
 use crate::{engine::orders::is_over, order::OrderPhase};
 
 use super::*;
@@ -43,15 +45,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let store = Arc::clone(&self.parts.store);
         let mut backoff = persist::store_backoff();
         let resumed = known.is_some();
-        let judged = loop {
-            let verdicts = async {
+        let (judged, mut missing) = loop {
+            let found = async {
                 if !resumed {
                     store.delete(crate::verify::VERDICTS_FILE).await?;
                 }
-                Verdict::of_order(store.as_ref(), order.id).await
+                let judged = Verdict::of_order(store.as_ref(), order.id).await?;
+                let missing = Missing::of_order(store.as_ref(), order.id).await?;
+                io::Result::Ok((judged, missing))
             };
-            match verdicts.await {
-                Ok(verdicts) => break verdicts,
+            match found.await {
+                Ok(found) => break found,
                 Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
         };
@@ -66,6 +70,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         for verdict in &judged {
             left.remove(&hour(verdict.hour));
         }
+        missing.retain(|hour, _| left.contains(hour));
         counts.judged = counts.hours - left.len() as u64;
         self.tell(Event::VerificationBegun {
             range: order.range,
@@ -79,6 +84,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             left,
             audits: BTreeMap::new(),
             healing: BTreeMap::new(),
+            missing,
         });
         // Rows that were added to their hours count.
         self.persist().await?;
@@ -145,7 +151,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let healing = Healing {
             wanted: None,
             left: parts,
-            found: BTreeMap::new(),
             verdict,
         };
         verification.healing.insert(hour, healing);

@@ -57,3 +57,39 @@ fn a_resend_that_is_never_finished_leaves_no_record() {
         assert!(sent.iter().all(|times| *times <= 2), "{sent:?}");
     });
 }
+
+#[test]
+fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
+    on_virtual_time(async {
+        for end in [End::Kill, End::Stop] {
+            let bench = Bench::collected(60).await;
+            slows_down(&bench);
+            let first = bench.rows.lock().unwrap().len();
+            bench.surfaces(2, 1);
+            bench.surfaces(2, 58);
+            let order = verification(&bench, 1, ALL, false);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let script = async {
+                let sent = async || bench.sent.lock().unwrap().contains_key(&first);
+                bench.until("one is sent", sent).await;
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            };
+            bench.lives(end, script).await;
+            assert!(!bench.sent.lock().unwrap().contains_key(&(first + 1)));
+            bench.lives(End::Stop, verified(&bench, &order)).await;
+            let mut expected = PROVEN;
+            expected[2] = Finding::Delivered;
+            assert_eq!(findings(&bench, 1).await, expected);
+            let verdict = verdicts(&bench, 1).await.swap_remove(2);
+            let named = verdict.missing.into_iter();
+            let mut named: Vec<_> = named.flat_map(|name| name.message_trace_id).collect();
+            named.sort_unstable();
+            assert_eq!(named, [first.to_string(), (first + 1).to_string()]);
+            assert_eq!(verdict.vanished, 0);
+            let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+            assert_eq!(progress.unwrap().counts.delivered, 2);
+            assert_eq!(bench.times(), [1]);
+            assert_eq!(finds(&bench, 2).await, PROVEN);
+        }
+    });
+}
