@@ -41,6 +41,11 @@ impl NightLooks {
         self.looked = Some(Instant::now());
         true
     }
+
+    /// What the last one has found was not looked at.
+    pub(super) fn look_again(&mut self) {
+        self.looked = None;
+    }
 }
 
 /// What a look has found.

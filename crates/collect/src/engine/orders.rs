@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// New orders are looked for at most this often.
-const LOOKING: Duration = Duration::from_secs(5);
+pub(super) const LOOKING: Duration = Duration::from_secs(5);
 
 /// Progress is written at most this often.
 const TELLING: Duration = Duration::from_secs(1);
@@ -226,6 +226,22 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             && let Some((order, known)) = self.readable(backfill)
         {
             self.backfill_found(order, known).await?;
+        }
+        match self.readable(letters) {
+            Some(order) => self.begin_with_letters(order).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A look has come to its end while the loop waits for room: what is wanted of letters may make some, and
+    /// all else is found again later.
+    pub(super) async fn letters_found(
+        &mut self,
+        found: Result<Box<FoundOrders>, JoinError>,
+    ) -> Result<(), End> {
+        let FoundOrders { letters, night, .. } = *found.map_err(End::Failed)?;
+        if !matches!(night, Ok(None)) {
+            self.orders.nights.look_again();
         }
         match self.readable(letters) {
             Some(order) => self.begin_with_letters(order).await,

@@ -3,6 +3,7 @@
 mod again;
 mod bench;
 mod healing;
+mod letters;
 mod orders;
 mod strays;
 
