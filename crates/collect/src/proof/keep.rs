@@ -72,6 +72,11 @@ impl Proof {
         self.forget(store, now, retention).await
     }
 
+    /// Whether hours were folded whose records are not safe.
+    pub(crate) fn has_folded(&self) -> bool {
+        !self.folded.is_empty()
+    }
+
     /// Whether rows came that are not in the records yet.
     pub(crate) fn has_news(&self) -> bool {
         !self.folded.is_empty() || !self.additions.is_empty()

@@ -5,6 +5,7 @@ mod bench;
 mod healing;
 mod letters;
 mod orders;
+mod stops;
 mod strays;
 
 use uuid::Uuid;

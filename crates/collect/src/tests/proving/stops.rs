@@ -1,0 +1,23 @@
+//! A stop while the store fails.
+
+use super::*;
+
+#[test]
+fn hours_whose_record_could_not_be_written_before_a_stop_get_it_after_the_next_start() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        *bench.disk.unwritable.lock().unwrap() = Some("proof/20");
+        let life = tokio::time::sleep(Duration::from_secs(6000));
+        bench.lives(End::Stop, life).await;
+        *bench.disk.unwritable.lock().unwrap() = None;
+        let order = verification(&bench, 1, (0, 60 * (HOURS + 2)), false);
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            verifies(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let findings = findings(&bench, 1).await;
+        assert_eq!(findings, [Finding::Proven; HOURS as usize + 2]);
+        assert_eq!(bench.times(), [1]);
+    });
+}
