@@ -179,7 +179,8 @@ impl Letters {
         became: Settled,
         time: DateTime<Utc>,
     ) -> io::Result<()> {
-        let mut text = Vec::new();
+        // Half of a line may be there, of an addition that has failed.
+        let mut text = vec![b'\n'];
         for id in ids {
             let id = id.clone();
             text.extend_from_slice(&line(&Note { id, became, time })?);

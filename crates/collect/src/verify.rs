@@ -186,10 +186,68 @@ impl Verdict {
     }
 }
 
-/// Adds a line to the file of the verdicts.
+/// Adds a line to the file of the verdicts. Half of one may be there, of an addition that has failed.
 async fn append(store: &impl Store, line: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(line).map_err(io::Error::other)?;
-    line.push(b'\n');
-    store.append(VERDICTS_FILE, line.into()).await?;
+    let mut text = vec![b'\n'];
+    serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
+    text.push(b'\n');
+    store.append(VERDICTS_FILE, text.into()).await?;
     store.sync(VERDICTS_FILE).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// One file; its first addition is cut short.
+    #[derive(Debug, Default)]
+    struct Full(Mutex<Vec<u8>>);
+
+    #[async_trait]
+    impl Store for Full {
+        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
+            Ok(Some(self.0.lock().unwrap().clone().into()))
+        }
+        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        async fn append(&self, _: &str, content: Bytes) -> io::Result<()> {
+            let mut file = self.0.lock().unwrap();
+            if file.is_empty() {
+                file.extend_from_slice(&content[..content.len() / 2]);
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            file.extend_from_slice(&content);
+            Ok(())
+        }
+        async fn sync(&self, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+        async fn delete(&self, _: &str) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_verdict_that_was_cut_short_takes_no_other_with_it() {
+        let verdict: Verdict = serde_json::from_value(serde_json::json!({
+            "order": Uuid::nil(), "hour": "2026-11-10T02:00:00Z", "at": "2026-11-11T02:00:00Z",
+            "finding": "proven", "parts": [], "accepted": 0, "shown": 0, "statuses_differ": null,
+            "notes": {"late": 0, "dead_letters": 0, "first_read": null, "last_read": null},
+        }))
+        .unwrap();
+        let full = Full::default();
+        assert!(verdict.save(&full).await.is_err());
+        verdict.save(&full).await.unwrap();
+        let found = Verdict::of_order(&full, Uuid::nil()).await.unwrap();
+        assert_eq!(found, [verdict]);
+    }
 }

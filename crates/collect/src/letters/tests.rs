@@ -267,3 +267,21 @@ fn a_fingerprint_tells_keys_apart_and_not_what_they_are() {
     let (one, other) = (fingerprint("key-1"), fingerprint("key-2"));
     assert!(one != other && one.len() == 16 && !one.contains("key"));
 }
+
+/// A full disk takes half of a note, and has room for the next one.
+#[tokio::test]
+async fn a_note_that_was_cut_short_takes_no_other_with_it() {
+    let files = Files::default();
+    let mut letters = Letters::open(&files, owner("f00d"), Room::WIDE)
+        .await
+        .unwrap();
+    let ids = [keep(&mut letters, &files, 0, "accepted").await].into();
+    for operations in [0, 2] {
+        files.breaks_after(Some(operations));
+        let settled = letters.settle(&files, &ids, Settled::Accepted, at(1)).await;
+        assert!(settled.is_err());
+    }
+    files.breaks_after(None);
+    let letters = Letters::open(&files, owner("f00d"), Room::WIDE).await;
+    assert_eq!(letters.unwrap().stock().letters, 0);
+}
