@@ -73,6 +73,8 @@ pub(crate) struct WindowRead<L, B> {
     pub(crate) pages: u32,
     pub(crate) rows: u64,
     pub(crate) new: u64,
+    /// Rows among them of which no other status was known.
+    pub(crate) first_seen: u64,
     /// The verification that it is read for; none when for none.
     pub(crate) order: Option<Uuid>,
     /// Whether what it shows for a verification is delivered.
@@ -205,6 +207,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
             pages: 0,
             rows: 0,
             new: 0,
+            first_seen: 0,
             order: None,
             heals: false,
             shown: Vec::new(),

@@ -75,9 +75,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             read.rows += page.len() as u64;
         }
         read.new += count.sent() as u64;
+        read.first_seen += (count.new + count.late) as u64;
         if read.lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill
         {
+            let mut count = count;
+            if read.is_completing() {
+                // The window has shown the others, too.
+                (count.known, count.excluded) = (0, 0);
+            }
             backfill.work.changed().page(count);
         }
         self.tell(Event::PageRead {

@@ -56,7 +56,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         reader: usize,
         mut read: WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        if !read.completion.next(read.new) {
+        if !read.completion.next(read.first_seen) {
             return self.read(reader, &mut read).await;
         }
         read.completes();
@@ -114,7 +114,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(answered) = read.completion.answered() else {
             return self.complete_next(reader, read).await;
         };
-        let (message, new) = (answered.message, read.new - answered.new_before);
+        let new = read.first_seen - answered.new_before;
+        let message = answered.message;
         let Some(has_more) = answered.has_more else {
             let sentence = "the answer does not show what the window has shown";
             return self.message_useless(reader, read, message, sentence).await;
@@ -147,7 +148,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.complete_next(reader, read).await;
         };
         read.completion.again(message);
-        read.completion.next(read.new);
+        read.completion.next(read.first_seen);
         read.completes();
         self.wait_apart(read, pause);
         Ok(())

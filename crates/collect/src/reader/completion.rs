@@ -33,7 +33,7 @@ struct Asked {
     rows: u64,
     has_witness: bool,
     is_foreign: bool,
-    /// Rows of the window that were not known before.
+    /// Rows of the window that were seen for the first time before it.
     new: u64,
 }
 
@@ -41,7 +41,7 @@ struct Asked {
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) message: MassMessage,
-    /// Rows of the window that were not known before it.
+    /// Rows of the window that were seen for the first time before it.
     pub(crate) new_before: u64,
     /// Whether it had more rows than the window has shown; none when it was no use.
     pub(crate) has_more: Option<bool>,

@@ -4,6 +4,7 @@ mod again;
 mod bench;
 mod healing;
 mod letters;
+mod mass;
 mod orders;
 mod stops;
 mod strays;

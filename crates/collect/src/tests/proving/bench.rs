@@ -33,8 +33,9 @@ pub(super) struct Bench {
     pub(super) is_unbounded: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
-    /// Whether all rows are of one message, whose status changes as soon as it is asked for.
+    /// Whether all rows are of one message, and whether its status changes as soon as it is asked for.
     pub(super) is_mass: AtomicBool,
+    pub(super) changes: AtomicBool,
     /// Whether the source's time is known, and how far it is ahead of the local clock.
     pub(super) time: Mutex<(bool, TimeDelta)>,
     pub(super) hook: Mutex<Option<Hook>>,
@@ -72,6 +73,7 @@ impl Bench {
             is_unbounded: AtomicBool::default(),
             refuses: AtomicBool::default(),
             is_mass: AtomicBool::default(),
+            changes: AtomicBool::default(),
             time: Mutex::new((true, skew)),
             hook: Mutex::default(),
             by_id: Mutex::default(),
@@ -286,7 +288,7 @@ impl Source for Benched {
         let size = *bench.page.lock().unwrap();
         let is_unbounded = bench.is_unbounded.load(Ordering::Relaxed);
         let mut all_rows = bench.rows.lock().unwrap();
-        if question.message.is_some() {
+        if question.message.is_some() && bench.changes.load(Ordering::Relaxed) {
             all_rows.iter_mut().for_each(|row| row.1 = true);
         }
         let rows = all_rows.iter().enumerate();

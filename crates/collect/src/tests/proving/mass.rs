@@ -1,0 +1,39 @@
+//! What is said of mass mail.
+
+use super::*;
+
+#[test]
+fn rows_that_a_window_has_shown_are_not_counted_as_shown_by_the_id_alone() {
+    on_virtual_time(async {
+        let bench = Bench::new(40);
+        bench.is_mass.store(true, Ordering::Relaxed);
+        bench.changes.store(true, Ordering::Relaxed);
+        bench.lives(End::Stop, bench.collects()).await;
+        let by_id = std::mem::take(&mut *bench.by_id.lock().unwrap());
+        assert!(!by_id.is_empty());
+        assert!(by_id.iter().all(|new| *new == 0), "{by_id:?}");
+    });
+}
+
+#[test]
+fn pages_by_the_id_are_no_further_rows_of_a_backfill() {
+    on_virtual_time(async {
+        let bench = Bench::collected(40).await;
+        bench.forgets().await;
+        bench.is_mass.store(true, Ordering::Relaxed);
+        let work = BackfillWork { again: true };
+        let range = minutes(&bench, 60, 120);
+        let order = BackfillOrder::new(id(1), range, Default::default(), work);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let counts = async || {
+            let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+            progress.filter(|progress| progress.has_ended())
+        };
+        let has_ended = async || counts().await.is_some();
+        let script = bench.until("the backfill has ended", has_ended);
+        bench.lives(End::Stop, script).await;
+        let counts = counts().await.unwrap().counts;
+        assert_eq!((counts.rows, counts.known, counts.new), (40, 0, 40));
+        assert_eq!(counts.accepted, 40);
+    });
+}
