@@ -33,6 +33,9 @@ const OVERDUE: TimeDelta = TimeDelta::hours(24);
 /// Two verifications begin at least so long after each other, also when other hours are quiet now.
 const APART: TimeDelta = TimeDelta::hours(6);
 
+/// No verification reaches further back, in hours: no source keeps rows for so long.
+const FURTHEST: u32 = 100 * 24;
+
 /// What a person wants done every day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingOrder {
@@ -188,6 +191,18 @@ impl Nights {
         }
     }
 
+    /// What is kept; none as well when something else is in the place of the file: nobody waits until a
+    /// person has taken that away.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn kept(store: &impl Store) -> io::Result<Option<Self>> {
+        match Self::load(store).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            read => read,
+        }
+    }
+
     /// Whether one is to be begun: in the quiet hours, or when that was not possible for a day.
     pub(crate) fn is_due(&self, now: DateTime<Utc>) -> bool {
         let waited = now - self.next;
@@ -213,7 +228,7 @@ impl Nights {
         closed: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Option<Window> {
-        let back = now - TimeDelta::hours(hours_back.into());
+        let back = now - TimeDelta::hours(hours_back.min(FURTHEST).into());
         let start = self.until.map_or(back, |until| until.min(back)).max(oldest);
         Window::new(start.duration_trunc(TimeDelta::hours(1)).ok()?, closed)
     }

@@ -187,7 +187,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut backoff = persist::store_backoff();
         loop {
             let dropped = async {
-                let Some(mut nights) = Nights::load(store.as_ref()).await? else {
+                let Some(mut nights) = Nights::kept(store.as_ref()).await? else {
                     return Ok(());
                 };
                 match nights.order.take() {
@@ -214,7 +214,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut backoff = persist::store_backoff();
         loop {
             let noted = async {
-                let nights = Nights::load(store.as_ref()).await?;
+                let nights = Nights::kept(store.as_ref()).await?;
                 let is_its = |nights: &Nights| {
                     let its = nights.order.as_ref();
                     its.is_some_and(|its| its.id == order.id)

@@ -156,7 +156,15 @@ impl Work {
         store: &impl Store,
     ) -> io::Result<Option<(String, String)>> {
         while let Some(id) = self.queue.front().cloned() {
-            let found = letters.find(store, &[id.clone()].into()).await?;
+            let found = match letters.find(store, &[id.clone()].into()).await {
+                // Nobody waits until a person has taken away what is in its place.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.queue.pop_front();
+                    self.outcome.stays(&id, "its file cannot be read");
+                    continue;
+                }
+                found => found?,
+            };
             self.queue.pop_front();
             match found.into_iter().next() {
                 Some(letter) => match self.sendable(letters, letter) {

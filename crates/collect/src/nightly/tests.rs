@@ -126,3 +126,11 @@ fn what_was_not_final_is_verified_by_the_next_one() {
     let nothing = nights.range(24, at("01T00:00"), at("09T08:00"), at("10T08:30"));
     assert_eq!(nothing, None);
 }
+
+#[test]
+fn a_standing_order_that_reaches_back_for_ever_is_one_that_reaches_back_far() {
+    let nights = nights(2, "10T02:30");
+    let oldest = at("01T00:00");
+    let range = nights.range(u32::MAX, oldest, at("10T01:00"), at("10T02:30"));
+    assert_eq!(range.unwrap().start(), oldest);
+}

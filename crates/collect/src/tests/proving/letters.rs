@@ -43,3 +43,25 @@ async fn undelivered_files(bench: &Bench) -> usize {
         .unwrap();
     letters
 }
+
+#[test]
+fn what_stands_in_the_place_of_their_file_holds_nothing_up() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        bench.refuses.store(true, Ordering::Relaxed);
+        bench.surfaces(HOURS + 2, 30);
+        let script = async {
+            let is_kept = async || undelivered_files(&bench).await == 1;
+            bench.until("one is kept", is_kept).await;
+            *bench.disk.no_file.lock().unwrap() = Some("dead-letters/0000000001.jsonl");
+            let order = LettersOrder::new(id(1), Act::Retry, None, false);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let is_done = async || {
+                let outcome = LettersOutcome::load(bench.disk.as_ref()).await.unwrap();
+                outcome.is_some_and(|outcome| outcome.done && outcome.left.len() == 1)
+            };
+            bench.until("it stays", is_done).await;
+        };
+        bench.lives(End::Stop, script).await;
+    });
+}

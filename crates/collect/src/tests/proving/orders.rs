@@ -86,3 +86,24 @@ fn an_hour_of_which_more_is_collected_meanwhile_is_open_and_holds_nothing_up() {
         assert_eq!(findings[1..], PROVEN);
     });
 }
+
+#[test]
+fn what_stands_in_the_place_of_the_nights_holds_nothing_up() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        *bench.disk.no_file.lock().unwrap() = Some("verify-nights.json");
+        assert_eq!(finds(&bench, 1).await, PROVEN);
+        // Another order breaks off the one under way.
+        let slow = Duration::from_secs(60);
+        bench.takes.lock().unwrap().insert(Lane::Verify, slow);
+        let first = verification(&bench, 2, ALL, false);
+        let second = verification(&bench, 3, ALL, false);
+        first.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            verifies(&bench, &second).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(findings(&bench, 3).await, PROVEN);
+    });
+}
