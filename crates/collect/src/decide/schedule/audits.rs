@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use rows::Window;
 
 use super::{Schedule, Scope};
-use crate::decide::coverage::windows::without;
+use crate::decide::coverage::{Phase, windows::without};
 
 /// No window is longer: what its rows add up to is kept for each of its hours.
 const LONGEST: TimeDelta = TimeDelta::hours(48);
@@ -39,6 +39,15 @@ impl Schedule {
             }
         }
         self.audits = joined;
+        // What nobody reads any more is not searched either.
+        let stretches = self.coverage.stretches().iter();
+        let open = stretches.filter(|one| one.phase != Phase::Final);
+        let read: Vec<Window> = open
+            .map(|one| one.window)
+            .chain(self.audits.iter().copied())
+            .collect();
+        let nobodys = without(&self.suspects, read);
+        self.suspects = without(&self.suspects, nobodys);
     }
 
     /// Whether all that a verification asks for was read.

@@ -702,6 +702,29 @@ fn settling_takes_what_nobody_needs_and_keeps_to_its_quarter_otherwise() {
 }
 
 #[test]
+fn what_a_verification_could_not_read_and_nobody_reads_any_more_takes_no_spare_requests() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(-90_000)), Lateness::default());
+    complete(&mut schedule, window(-90_000, 0), at(0), 10, at(0));
+    let unread = window(-180_000, -172_800);
+    schedule.backfill(unread, false);
+    let audit = window(-90_000, -86_400);
+    schedule.set_audits(vec![audit]);
+    for suspect in [window(-90_000, -89_000), window(-180_000, -179_000)] {
+        schedule.suspect(suspect, suspect);
+    }
+    // It still is to be read.
+    schedule.set_audits(vec![audit]);
+    assert!(schedule.is_suspect(window(-90_000, -89_999)));
+    // It is given up.
+    schedule.set_audits(Vec::new());
+    assert!(!schedule.is_suspect(window(-90_000, -89_999)));
+    assert!(schedule.is_suspect(window(-180_000, -179_999)), "wanted");
+    schedule.give_up_backfill(|_| false);
+    schedule.set_audits(Vec::new());
+    assert!(schedule.has_spare_requests(at(0)));
+}
+
+#[test]
 fn requests_are_spare_when_nothing_is_missing_or_asked_for() {
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
     assert!(!schedule.has_spare_requests(at(3600)), "a backlog");
