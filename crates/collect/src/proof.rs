@@ -25,12 +25,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rows::{RowKey, Window, sums::Sums};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{day::CountedIn, replay::Replayed, resend::keys_of};
-use self::{day::Day, replay::several};
+use self::{day::Day, replay::several, resend::Again};
 pub use self::{
     day::{HourRecord, Notes},
     provable::Provable,
 };
+pub(crate) use self::{replay::Replayed, resend::keys_of};
 use crate::{
     Store,
     coverage::{Coverage, Stage},
@@ -91,11 +91,8 @@ struct Kept {
     /// The parts of them that are; those of which all is are not in it.
     #[serde(default)]
     partly: BTreeMap<u32, Vec<Window>>,
-    /// Hours that are being sent once more, and up to where the journal has what was sent of them before.
     #[serde(default)]
-    resends: BTreeMap<u32, CountedIn>,
-    #[serde(default)]
-    broken_off: BTreeSet<u32>,
+    again: Again,
     hours: BTreeMap<u32, Notes>,
 }
 
@@ -126,10 +123,8 @@ pub struct Proof {
     /// The parts of them that are: what else there is of such an hour, this process does not know, and only
     /// its record has it. An hour of which all is read again is not in it.
     partly: BTreeMap<u32, Vec<Window>>,
-    /// Hours that are being sent once more, and up to where the journal has what was sent of them before.
-    resends: BTreeMap<u32, CountedIn>,
-    /// Hours of which that was given up: they get no record.
-    broken_off: BTreeSet<u32>,
+    /// Hours of which rows are sent once more.
+    again: Again,
     is_reopened: bool,
     /// No hour from it on has a record.
     frontier: u32,
@@ -153,8 +148,7 @@ impl Proof {
             proof.once = Some(kept.until);
             proof.reopened = kept.reopened;
             proof.partly = kept.partly;
-            proof.resends = kept.resends;
-            proof.broken_off = kept.broken_off;
+            proof.again = kept.again;
         }
         Ok(proof)
     }
@@ -342,7 +336,7 @@ impl Proof {
             let changed = self.changed.remove(&hour).unwrap_or_default();
             let only = self.partly.remove(&hour);
             let is_first = self.reopened.remove(&hour) || hour >= once;
-            if self.broken_off.remove(&hour) || !is_first {
+            if self.again.folds(hour) || !is_first {
                 continue;
             }
             let parts = window_of(hour).map(|hour| {

@@ -178,22 +178,34 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let is_wanted = |received: &DateTime<Utc>| wanted.iter().any(|one| one.contains(*received));
         let received = page.rows().filter_map(|row| row.received);
         let hours: BTreeSet<u32> = received.filter(is_wanted).map(hour).collect();
-        let store = Arc::clone(&self.parts.store);
         for hour in hours {
-            let mut backoff = persist::store_backoff();
-            let was_there = loop {
-                let proof = &mut self.ledger.proof;
-                match proof.forget_record(store.as_ref(), hour).await {
-                    Ok(was_there) => break was_there,
-                    Err(error) => self.store_failed(&error, &mut backoff).await?,
-                }
-            };
-            let is_whole =
-                |hour: Window| without(&[hour], self.schedule.coverage().wanted()).is_empty();
-            if was_there && !window_of(hour).is_some_and(is_whole) {
-                // What the journal still has of the rest of it is not to be in the new one.
-                self.known.forget_hour(hour);
+            self.renew_record(hour).await?;
+        }
+        Ok(())
+    }
+
+    async fn renew_record(&mut self, hour: u32) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        let is_new = loop {
+            let proof = &mut self.ledger.proof;
+            match proof.is_to_be_renewed(store.as_ref(), hour).await {
+                Ok(is_new) => break is_new,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
+        };
+        let wanted = self.schedule.coverage().wanted();
+        let is_whole = |hour: Window| without(&[hour], wanted).is_empty();
+        if is_new && !window_of(hour).is_some_and(is_whole) {
+            // What the journal still has of the rest of it is not to be in the new one.
+            self.sync().await?;
+            self.ledger.renews(hour);
+            self.persist().await?;
+            self.known.forget_hour(hour);
+        }
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = self.ledger.proof.forget_record(store.as_ref(), hour).await {
+            self.store_failed(&error, &mut backoff).await?;
         }
         Ok(())
     }

@@ -111,8 +111,7 @@ impl Proof {
             until: self.once.unwrap_or_default(),
             reopened: self.reopened.clone(),
             partly: self.partly.clone(),
-            resends: self.resends.clone(),
-            broken_off: self.broken_off.clone(),
+            again: self.again.clone(),
             hours: self.notes.clone(),
         };
         let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
@@ -139,26 +138,21 @@ impl Proof {
     }
 
     /// There is no record of an hour any more, as rows of it are about to be sent once more, and would count
-    /// twice. Whether there was one.
+    /// twice.
     ///
     /// # Errors
     /// When the store fails.
-    pub(crate) async fn forget_record(
-        &mut self,
-        store: &impl Store,
-        hour: u32,
-    ) -> io::Result<bool> {
+    pub(crate) async fn forget_record(&mut self, store: &impl Store, hour: u32) -> io::Result<()> {
         let day = hour / DAY;
         let found = self.day(store, day).await?;
-        let found = found.filter(|day| day.hours.contains_key(&hour));
-        let was_there = found.is_some();
-        if let Some(found) = found {
+        if let Some(found) = found.filter(|day| day.hours.contains_key(&hour)) {
             let mut content = Arc::unwrap_or_clone(found);
             content.hours.remove(&hour);
             store.write(&name_of(day), content.to_bytes()).await?;
             self.put(day, Arc::new(content));
         }
         self.additions.remove(&hour);
-        Ok(self.folded.remove(&hour).is_some() || was_there)
+        self.folded.remove(&hour);
+        Ok(())
     }
 }

@@ -1,13 +1,36 @@
 //! Hours of which all rows are sent once more, as a person asks for. Such an hour has no record until that is
 //! done, and what was sent of it stays known, also over a stop.
 
-use std::io;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use chrono::{DateTime, Utc};
 use rows::RowKey;
+use serde::{Deserialize, Serialize};
 
-use super::{Proof, Replayed, day::CountedIn, window_of};
+use super::{DAY, Proof, Replayed, day::CountedIn, window_of};
 use crate::Store;
+
+/// Hours of which rows are sent once more.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Again {
+    /// Those of which all are, and up to where the journal has what was sent of them before.
+    resends: BTreeMap<u32, CountedIn>,
+    /// Those of which that was given up: they get no record.
+    broken_off: BTreeSet<u32>,
+    /// Those of which a part is, and up to where the journal has what was sent of them before.
+    renewed: BTreeMap<u32, CountedIn>,
+}
+
+impl Again {
+    /// An hour is folded. Whether it gets no record.
+    pub(super) fn folds(&mut self, hour: u32) -> bool {
+        self.renewed.remove(&hour);
+        self.broken_off.remove(&hour)
+    }
+}
 
 impl Proof {
     /// The record of an hour is taken away: all of its rows are to be sent once more, and make another. What
@@ -21,49 +44,71 @@ impl Proof {
         hour: u32,
         position: CountedIn,
     ) -> io::Result<()> {
-        self.resends.insert(hour, position);
-        self.broken_off.remove(&hour);
+        self.again.resends.insert(hour, position);
+        self.again.broken_off.remove(&hour);
         self.reopened.insert(hour);
         self.partly.remove(&hour);
         self.is_reopened = true;
         self.until = self.until.map(|until| until.min(hour));
-        self.forget_record(store, hour).await?;
-        Ok(())
+        self.forget_record(store, hour).await
     }
 
     /// Hours of which not all rows were sent once more.
     pub(crate) fn resends(&self) -> impl Iterator<Item = u32> {
-        self.resends.keys().copied()
+        self.again.resends.keys().copied()
     }
 
     /// The oldest of them: its rows are remembered until that is done.
     pub(crate) fn resending_since(&self) -> Option<DateTime<Utc>> {
-        let (hour, _) = self.resends.first_key_value()?;
+        let (hour, _) = self.again.resends.first_key_value()?;
         Some(window_of(*hour)?.start())
     }
 
     /// Whether sending an hour once more was begun, and not ended.
     pub(crate) fn is_resending(&self, hour: u32) -> bool {
-        self.resends.contains_key(&hour)
+        self.again.resends.contains_key(&hour)
     }
 
     /// All rows of an hour were sent once more.
     pub(crate) fn is_resent(&mut self, hour: u32) {
-        self.resends.remove(&hour);
+        self.again.resends.remove(&hour);
     }
 
     /// The rest of an hour is not sent once more: nothing can be proven of it.
     pub(crate) fn break_off(&mut self, hour: u32) {
-        if self.resends.remove(&hour).is_some() {
-            self.broken_off.insert(hour);
+        if self.again.resends.remove(&hour).is_some() {
+            self.again.broken_off.insert(hour);
             self.is_reopened = true;
         }
+    }
+
+    /// Whether an hour has a record, and a part of it is about to be sent once more for the first time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn is_to_be_renewed(
+        &mut self,
+        store: &impl Store,
+        hour: u32,
+    ) -> io::Result<bool> {
+        self.day(store, hour / DAY).await?;
+        Ok(self.has_record(hour) && !self.again.renewed.contains_key(&hour))
+    }
+
+    /// A part of an hour is about to be sent once more. What the journal has of the hour up to this position
+    /// was sent before, and is not to be in its new record.
+    pub(crate) fn renews(&mut self, hour: u32, position: CountedIn) {
+        self.again.renewed.insert(hour, position);
+        self.is_reopened = true;
     }
 
     /// Of an hour that is being sent once more, a start knows only the rows that were sent since that was
     /// begun. Whether it is one.
     pub(crate) fn without_earlier(&self, hour: u32, rows: &mut [Replayed<'_>]) -> bool {
-        let Some(position) = self.resends.get(&hour) else {
+        let Again {
+            resends, renewed, ..
+        } = &self.again;
+        let Some(position) = resends.get(&hour).or_else(|| renewed.get(&hour)) else {
             return false;
         };
         for row in rows {

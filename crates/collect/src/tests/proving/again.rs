@@ -54,6 +54,34 @@ fn hours_that_are_sent_again_are_proven() {
     });
 }
 
+/// The journal still has the rows of the whole hour.
+#[test]
+fn what_is_not_sent_again_of_an_hour_is_not_in_its_new_record_after_a_kill_either() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let order = again(&bench, 1, SOME);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        *bench.page.lock().unwrap() = 20;
+        let slow = Duration::from_secs(10);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
+        let script = async {
+            let sent = async || bench.times_of(3).contains(&2);
+            bench.until("some are sent again", sent).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        };
+        bench.lives(End::Kill, script).await;
+        assert!(bench.times_of(3)[..30].contains(&1), "not all of them");
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        let verdicts = verdicts(&bench, 2).await;
+        assert_eq!(verdicts[3].parts, [minutes(&bench, 180, 210)]);
+        assert_eq!((verdicts[3].accepted, verdicts[3].not_shown), (30, 0));
+        let mut expected = [2; 60];
+        expected[30..].fill(1);
+        assert_eq!(bench.times_of(3), expected);
+    });
+}
+
 #[test]
 fn hours_of_a_backfill_that_is_given_up_keep_their_records() {
     on_virtual_time(async {
