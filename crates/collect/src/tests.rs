@@ -519,6 +519,10 @@ impl Store for Disk {
         Ok(())
     }
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        let unwritable = *self.unwritable.lock().unwrap();
+        if unwritable.is_some_and(|beginning| name.starts_with(beginning)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.files
             .lock()
             .unwrap()

@@ -18,6 +18,9 @@ use crate::Store;
 pub(super) struct Again {
     /// Those of which all are, and up to where the journal has what was sent of them before.
     resends: BTreeMap<u32, CountedIn>,
+    /// Those of them of which all were, and of which that is not said yet.
+    #[serde(skip)]
+    finished: BTreeSet<u32>,
     /// Those of which that was given up: they get no record.
     broken_off: BTreeSet<u32>,
     /// Those of which a part is, and up to where the journal has what was sent of them before.
@@ -60,8 +63,9 @@ impl Proof {
 
     /// The oldest of them: its rows are remembered until that is done.
     pub(crate) fn resending_since(&self) -> Option<DateTime<Utc>> {
-        let (hour, _) = self.again.resends.first_key_value()?;
-        Some(window_of(*hour)?.start())
+        let finished = &self.again.finished;
+        let hour = self.resends().find(|hour| !finished.contains(hour))?;
+        Some(window_of(hour)?.start())
     }
 
     /// Whether sending an hour once more was begun, and not ended.
@@ -69,16 +73,27 @@ impl Proof {
         self.again.resends.contains_key(&hour)
     }
 
-    /// All rows of an hour were sent once more.
+    /// All rows of an hour were sent once more: it may be folded.
+    pub(crate) fn finishes(&mut self, hour: u32) {
+        self.again.finished.insert(hour);
+    }
+
+    /// It is said that all rows of an hour were sent once more. Until then a start must not take it for one
+    /// of which that has not begun.
     pub(crate) fn is_resent(&mut self, hour: u32) {
+        self.again.finished.remove(&hour);
         self.again.resends.remove(&hour);
+        self.is_reopened = true;
     }
 
     /// The rest of an hour is not sent once more: nothing can be proven of it.
     pub(crate) fn break_off(&mut self, hour: u32) {
         if self.again.resends.remove(&hour).is_some() {
-            self.again.broken_off.insert(hour);
             self.is_reopened = true;
+            // Else it was folded before.
+            if self.reopened.contains(&hour) {
+                self.again.broken_off.insert(hour);
+            }
         }
     }
 

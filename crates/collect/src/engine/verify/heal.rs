@@ -54,29 +54,37 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         let Healing {
-            wanted,
-            mut verdict,
-            ..
+            wanted, verdict, ..
         } = healing;
         if wanted.is_none() {
-            self.ledger.proof.is_resent(hour);
+            self.ledger.proof.finishes(hour);
         }
         // Its rows are forgotten again, and count.
         Box::pin(self.completed()).await?;
         self.persist().await?;
-        if verdict.finding == Finding::Resent
-            && let Provable::Yes(record) = self.provable(hour).await?
-        {
+        match wanted {
+            Some(_) => self.judge_healed(hour, verdict).await?,
+            None => self.judge_resent(hour, verdict).await?,
+        }
+        self.settle_verification().await
+    }
+
+    /// All rows of an hour were sent again.
+    pub(super) async fn judge_resent(
+        &mut self,
+        hour: u32,
+        mut verdict: Verdict,
+    ) -> Result<(), End> {
+        if let Provable::Yes(record) = self.provable(hour).await? {
             verdict.accepted = record.sums.rows();
             verdict.shown = verdict.accepted;
             verdict.digest = Some(record.sums.digest());
             verdict.parts = record.parts;
         }
-        match wanted {
-            Some(_) => self.judge_healed(hour, verdict).await?,
-            None => self.judge(hour, verdict).await?,
-        }
-        self.settle_verification().await
+        self.judge(hour, verdict).await?;
+        self.ledger.proof.is_resent(hour);
+        self.ledger.timeline_changes();
+        Ok(())
     }
 
     /// Nothing of an hour is missing any more that is shown: says what was.

@@ -103,6 +103,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .as_ref()
             .is_some_and(|one| one.work.order.work.resend);
         match self.provable(hour).await? {
+            Provable::Yes(_) if is_resend && resumed && self.ledger.proof.is_resending(hour) => {
+                // A stop came before that was said.
+                let now = self.time().now;
+                if let Some(verification) = &self.verification {
+                    let verdict = verification.verdict(hour, now, Finding::Resent);
+                    self.judge_resent(hour, verdict).await?;
+                }
+                Ok(Vec::new())
+            }
             _ if is_resend => {
                 self.place_again(hour, resumed).await?;
                 Ok(Vec::new())

@@ -34,6 +34,29 @@ fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
 }
 
 #[test]
+fn a_resend_that_was_interrupted_before_that_was_said_is_not_begun_anew() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let order = verification(&bench, 1, (120, 180), true);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        *bench.disk.unwritable.lock().unwrap() = Some("verify-hours");
+        let script = async {
+            let sent = async || bench.times_of(2) == [2; 60];
+            bench.until("all are sent again", sent).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        };
+        bench.lives(End::Kill, script).await;
+        *bench.disk.unwritable.lock().unwrap() = None;
+        bench.forgets().await;
+        bench.lives(End::Stop, verified(&bench, &order)).await;
+        assert_eq!(bench.times_of(2), [2; 60]);
+        assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
+        assert_eq!(verdicts(&bench, 1).await[0].accepted, 60);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
+
+#[test]
 fn a_resend_that_is_never_finished_leaves_no_record() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
