@@ -184,7 +184,7 @@ impl Source for FakeSource {
         let window = question.window;
         self.world.pause(2000).await;
         if self.world.chance(self.world.faults()) {
-            let choice = self.world.random.lock().unwrap().random_range(0..9);
+            let choice = self.world.random.lock().unwrap().random_range(0..10);
             match choice {
                 0 => {
                     return refuse(ErrorClass::Transient {
@@ -210,6 +210,8 @@ impl Source for FakeSource {
                     });
                 }
                 _ if question.message.is_some() => return refuse(ErrorClass::Outage),
+                // It is not so: the next answer is a page.
+                8 => return refuse(ErrorClass::OutOfReach { days: None }),
                 _ => return refuse(ErrorClass::Narrow),
             }
         }
