@@ -146,7 +146,7 @@ fn a_clock_that_is_ahead_for_a_moment_costs_nothing() {
 #[test]
 fn dates_that_run_ahead_for_a_while_lose_nothing_when_they_are_right_again() {
     for trigger in ALL {
-        for ahead in [600, 7200, DAY, 90_000, -7200] {
+        for ahead in [600, 90_000] {
             for restarts in [false, true] {
                 let mut scenario = mail();
                 scenario.trigger.insert("frequency".into(), 60.into());

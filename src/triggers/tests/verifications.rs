@@ -39,8 +39,9 @@ fn verdicts(site: &Site) -> Vec<Verdict> {
     let file = site.data.path().join("data").join(VERDICTS_FILE);
     let text = fs::read_to_string(file).unwrap();
     let lines = text.lines();
+    // Other lines tell of rows that were found missing.
     lines
-        .map(|line| serde_json::from_str(line).unwrap())
+        .filter_map(|line| serde_json::from_str(line).ok())
         .collect()
 }
 

@@ -7,6 +7,7 @@
 mod backfill;
 mod intervals;
 mod lost;
+mod retraction;
 mod stretches;
 pub(crate) mod windows;
 
@@ -19,9 +20,6 @@ use crate::decide::{
     coverage::windows::{with, without},
     evidence::Loss,
 };
-
-/// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
-const AHEAD: TimeDelta = TimeDelta::seconds(10);
 
 /// More stretches than this are merged, so that the state always stays small.
 const MOST_STRETCHES: usize = 1000;
@@ -212,64 +210,6 @@ impl Coverage {
                 phase: Phase::Missing,
                 rows: 0.0,
             });
-        }
-    }
-
-    /// What lies after `now` has not happened yet, and is not missing.
-    pub fn retract(&mut self, now: DateTime<Utc>) {
-        self.cut_off(now, |phase| matches!(phase, Phase::Missing | Phase::Wanted));
-    }
-
-    /// What lies after `now` has not happened yet, also when it counts as read. What was read in the
-    /// future, or since the time has `leapt` ahead, was read earlier than it is said, nobody knows when:
-    /// it is missing. From where to where that is; none when there is nothing, or so little that it will
-    /// soon have happened.
-    pub fn retract_all(
-        &mut self,
-        now: DateTime<Utc>,
-        leapt: Option<DateTime<Utc>>,
-    ) -> Option<Window> {
-        let edge = self.edge();
-        let soon = now + AHEAD;
-        let doubted =
-            self.doubt_readings(|read| read > soon || leapt.is_some_and(|leapt| read >= leapt));
-        if edge > soon {
-            self.cut_off(now, |_| true);
-            for instant in [&mut self.floor, &mut self.origin, &mut self.memory] {
-                *instant = now.min(*instant);
-            }
-            let taken_back = Window::new(now, edge);
-            self.unasked = without(&self.unasked, taken_back);
-            return Window::new(doubted.map_or(now, |doubted| doubted.min(now)), edge);
-        }
-        self.retract(now);
-        Window::new(doubted?, edge)
-    }
-
-    /// What was read at an instant that is wrong is to be read once more. Where it begins; none when
-    /// there is nothing.
-    fn doubt_readings(
-        &mut self,
-        is_wrong: impl Fn(DateTime<Utc>) -> bool,
-    ) -> Option<DateTime<Utc>> {
-        let is_doubted =
-            |one: &Stretch| matches!(one.phase, Phase::Settling(read) if is_wrong(read));
-        let first = self.stretches.iter().find(|one| is_doubted(one))?;
-        let first = first.window.start();
-        for stretch in self.stretches.iter_mut().filter(|one| is_doubted(one)) {
-            stretch.phase = Phase::Missing;
-        }
-        self.tidy();
-        Some(first)
-    }
-
-    /// Cuts the timeline off at an instant, down to what is not `taken`.
-    fn cut_off(&mut self, at: DateTime<Utc>, taken: impl Fn(Phase) -> bool) {
-        let ahead = |one: &Stretch| taken(one.phase) && one.window.end() > at;
-        while let Some(last) = self.stretches.pop_if(|last| ahead(last)) {
-            let before = Window::new(last.window.start(), at);
-            self.stretches
-                .extend(before.and_then(|window| last.within(window)));
         }
     }
 
