@@ -176,6 +176,8 @@ async fn a_running_trigger_verifies_beside_its_work_and_goes_on_after_a_stop() {
         .configure(|settings| settings.report.page_rows = 20);
     let late = add_late(&world, hour(&world, 3), 1);
     let mut first = world.start();
+    // It has the files for itself then.
+    first.prints("The collection goes on with").await;
     up_to_date(&world).await;
     world
         .emulator
