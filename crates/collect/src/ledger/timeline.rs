@@ -187,39 +187,39 @@ mod tests {
         assert_eq!(kept.segments, segments);
     }
 
-    /// Its file cannot be read, for this reason.
+    /// Nothing can be done with its files, for this reason.
     #[derive(Debug)]
-    struct Unreadable(io::ErrorKind);
+    struct Failing(io::ErrorKind);
 
     #[async_trait]
-    impl Store for Unreadable {
+    impl Store for Failing {
         async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
             Err(self.0.into())
         }
 
         async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
-            unimplemented!()
+            Err(self.0.into())
         }
 
         async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
-            unimplemented!()
+            Err(self.0.into())
         }
 
         async fn list(&self, _: &str) -> io::Result<Vec<String>> {
-            unimplemented!()
+            Err(self.0.into())
         }
 
         async fn delete(&self, _: &str) -> io::Result<()> {
-            unimplemented!()
+            Err(self.0.into())
         }
     }
 
     /// Else a store that fails for a moment would make a start without the timeline.
     #[tokio::test]
     async fn only_what_is_no_timeline_is_damage() {
-        let replaced = Timeline::load(&Unreadable(io::ErrorKind::InvalidData)).await;
+        let replaced = Timeline::load(&Failing(io::ErrorKind::InvalidData)).await;
         assert!(matches!(replaced, Ok(Found::Damaged(_))), "{replaced:?}");
-        let failed = Timeline::load(&Unreadable(io::ErrorKind::TimedOut)).await;
+        let failed = Timeline::load(&Failing(io::ErrorKind::TimedOut)).await;
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
