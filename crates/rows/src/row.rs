@@ -105,7 +105,7 @@ pub struct Status([u8; RowKey::BYTES - IDENTITY]);
 
 impl Message {
     /// Most of it, as a number; as evenly spread as any hash.
-    pub(crate) const fn prefix(self) -> u64 {
+    pub const fn prefix(self) -> u64 {
         let [a, b, c, d, e, f, g, h, _] = self.0;
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }

@@ -559,7 +559,8 @@ fn wide() -> BoxedStrategy<Action> {
         .boxed()
 }
 
-/// `Date` headers that lie, or are old as they come from a cache, for some answers.
+/// `Date` headers that lie, or are old as they come from a cache: for some answers, or for hours, in
+/// which all answers agree.
 fn lying_dates() -> BoxedStrategy<Action> {
     let ahead = prop_oneof![
         -120_i64..120,
@@ -570,13 +571,20 @@ fn lying_dates() -> BoxedStrategy<Action> {
         ahead.prop_map(Fault::date_ahead),
         (1_u32..100_000).prop_map(|seconds| Fault::Age { seconds }),
     ];
-    (microsoft(), fault, 0_u32..40, 1_u32..6)
-        .prop_map(|(endpoint, fault, after, times)| Action::Fault {
+    let some = (microsoft(), fault.clone(), 0_u32..40, 1_u32..6).prop_map(
+        |(endpoint, fault, after, times)| Action::Fault {
             endpoint,
             seconds: None,
             rule: fault.after(after).times(times),
-        })
-        .boxed()
+        },
+    );
+    let all =
+        (microsoft(), fault, 60..12 * HOUR).prop_map(|(endpoint, fault, seconds)| Action::Fault {
+            endpoint,
+            seconds: Some(seconds),
+            rule: fault.into(),
+        });
+    prop_oneof![some, all].boxed()
 }
 
 /// The module's clock makes a step.

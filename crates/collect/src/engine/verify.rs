@@ -51,6 +51,8 @@ struct Audit {
     left: Vec<Window>,
     /// What was read so far.
     shown: Sums,
+    /// The rows that were about to be sent at a stop, and that were not read yet since.
+    unseen: BTreeSet<Message>,
 }
 
 /// An hour of which rows are delivered.
@@ -215,6 +217,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let sums = Sums::of(of_hour.iter().map(|row| row.key), &[]);
             if let Some(audit) = self.audit_of_hour(hour).await? {
                 audit.shown.merge(&sums);
+                for row in of_hour {
+                    audit.unseen.remove(&row.key.message());
+                }
                 audit.left = without(&audit.left, [window]);
                 if audit.left.is_empty() {
                     self.compare(hour).await?;
@@ -255,10 +260,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             if let Some(verification) = &mut self.verification
                 && verification.left.contains(&hour)
             {
+                let found = verification.missing.get(&hour);
                 let audit = Audit {
                     left: parts.clone(),
                     parts,
                     shown: Sums::default(),
+                    unseen: found.map_or_else(BTreeSet::new, Missing::found),
                 };
                 verification.audits.insert(hour, audit);
             }
@@ -292,9 +299,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(verification) = &mut self.verification else {
             return Ok(());
         };
-        let Some(Audit { parts, shown, .. }) = verification.audits.remove(&hour) else {
+        let Some(audit) = verification.audits.remove(&hour) else {
             return Ok(());
         };
+        let Audit {
+            parts,
+            shown,
+            unseen,
+            ..
+        } = audit;
         let record = match found {
             Provable::Yes(record) if record.parts == parts => record,
             Provable::No(reason) => return self.cannot_prove(hour, reason).await,
@@ -317,6 +330,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.judge(hour, verdict).await;
         };
         verdict.not_shown = first.len() as u64;
+        if let Some(missing) = verification.missing.get_mut(&hour) {
+            // Neither accepted before the stop nor shown since: nobody can send it any more.
+            missing.lose(unseen.iter().filter(|row| !first.contains(row)));
+        }
         if sums.has_messages_of(&shown) {
             verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));
         }

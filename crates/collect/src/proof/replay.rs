@@ -54,9 +54,12 @@ pub(crate) struct Replayed<'a> {
     pub(crate) keys: &'a [RowKey],
 }
 
-/// Those of the rows whose message has come before, with another status.
-pub(super) fn several(keys: impl Iterator<Item = RowKey>) -> Vec<RowKey> {
-    let mut seen: Vec<(RowKey, usize)> = keys.zip(0..).collect();
+/// Those of the rows whose message has come with another status, too, in their order.
+pub(super) fn several(keys: impl Iterator<Item = RowKey> + Clone) -> Vec<RowKey> {
+    // Nearly all rows are the only ones of their message: to sort just the others makes a start with ten
+    // million rows a second shorter.
+    let seen = Twice::of(keys.clone());
+    let mut seen: Vec<(RowKey, usize)> = keys.zip(0..).filter(|(key, _)| seen.has(*key)).collect();
     seen.sort_unstable();
     let mut several: Vec<(usize, RowKey)> = Vec::new();
     for rows in seen.chunk_by(|one, other| one.0.same_message(other.0)) {
@@ -69,4 +72,88 @@ pub(super) fn several(keys: impl Iterator<Item = RowKey>) -> Vec<RowKey> {
     }
     several.sort_unstable();
     several.into_iter().map(|(_, key)| key).collect()
+}
+
+/// The messages that come twice or more, and a few others that share a bit with one.
+struct Twice {
+    bits: Vec<u64>,
+    /// One less than the number of bits, which is a power of two.
+    mask: u64,
+}
+
+impl Twice {
+    /// With so many bits for each row one in sixteen shares its bit with another by chance.
+    const BITS: usize = 16;
+
+    fn of(keys: impl Iterator<Item = RowKey> + Clone) -> Self {
+        let words = (keys.clone().count() * Self::BITS)
+            .div_ceil(64)
+            .next_power_of_two();
+        let mut once = vec![0_u64; words];
+        let mut twice = Self {
+            bits: vec![0; words],
+            mask: 64 * words as u64 - 1,
+        };
+        for key in keys {
+            let (word, bit) = twice.place(key);
+            if let (Some(once), Some(twice)) = (once.get_mut(word), twice.bits.get_mut(word)) {
+                *twice |= *once & bit;
+                *once |= bit;
+            }
+        }
+        twice
+    }
+
+    fn has(&self, key: RowKey) -> bool {
+        let (word, bit) = self.place(key);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// The word and the bit in it; the key is a keyed hash, so that any bits of it are as good.
+    fn place(&self, key: RowKey) -> (usize, u64) {
+        let place = key.message().prefix() & self.mask;
+        (
+            usize::try_from(place / 64).unwrap_or_default(),
+            1 << (place % 64),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Few messages, many of which share the bits that are looked at.
+    fn key(message: u8, status: u8) -> RowKey {
+        RowKey::from_bytes([
+            message % 3,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            message / 3,
+            message,
+            0,
+            0,
+            status,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn rows_of_messages_with_several_statuses_are_found_in_their_order(
+            rows in prop::collection::vec((0..40_u8, 0..3_u8), 0..80)
+        ) {
+            let keys: Vec<_> = rows.iter().map(|(message, status)| key(*message, *status)).collect();
+            let has_another = |one: &&RowKey| {
+                keys.iter().any(|other| other.same_message(**one) && other != *one)
+            };
+            let expected: Vec<_> = keys.iter().filter(has_another).copied().collect();
+            prop_assert_eq!(several(keys.iter().copied()), expected);
+        }
+    }
 }

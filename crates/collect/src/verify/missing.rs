@@ -42,6 +42,19 @@ impl Missing {
         self.found.extend(other.found);
     }
 
+    /// Those that were found.
+    pub(crate) fn found(&self) -> BTreeSet<Message> {
+        self.found.keys().copied().collect()
+    }
+
+    /// These were found, but not accepted, and are shown no more.
+    pub(crate) fn lose<'a>(&mut self, rows: impl Iterator<Item = &'a Message>) {
+        for row in rows {
+            self.found.remove(row);
+            self.wanted.insert(*row);
+        }
+    }
+
     /// The names of those that were found.
     pub(crate) fn names(&self) -> Vec<RowName> {
         self.found.values().cloned().collect()

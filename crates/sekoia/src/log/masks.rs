@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeSet,
     sync::{PoisonError, RwLock},
 };
 
@@ -11,7 +10,8 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::spelling::spelled;
 
 /// Shorter values are not hidden: they would tear ordinary words apart.
 const SHORTEST: usize = 4;
@@ -26,14 +26,7 @@ const WORD: usize = 12;
 /// Shorter pieces of base64 are not hidden.
 const SHORTEST_BASE64: usize = 8;
 
-/// What RFC 3986 leaves as it is.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-/// One spelling of a value to hide.
+/// A value to hide, or a piece of base64 that holds it.
 struct Hidden {
     text: Secret,
     /// Whether it is hidden only where no letter or digit is beside it.
@@ -45,16 +38,17 @@ struct Hidden {
 pub(super) struct Masks(RwLock<Vec<Hidden>>);
 
 impl Masks {
-    /// Hides a value from now on, also in the spellings that it has inside JSON, URLs, HTML and
-    /// base64.
+    /// Hides a value from now on, also [as it is spelled](spelled) inside JSON, URLs and HTML, and in base64.
     pub(super) fn hide(&self, value: &str) {
         let mut hidden = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for spelling in spellings(value) {
-            let known = hidden.iter().any(|known| known.text.expose() == spelling);
-            if !known && !is_word(&spelling) {
+        let value = value.trim();
+        let texts = std::iter::once(value.to_owned()).chain(in_base64(value));
+        for text in texts {
+            let known = hidden.iter().any(|known| known.text.expose() == text);
+            if !known && !is_word(&text) {
                 hidden.push(Hidden {
-                    alone: spelling.len() < SHORT,
-                    text: Secret::new(spelling),
+                    alone: text.len() < SHORT,
+                    text: Secret::new(text),
                 });
             }
         }
@@ -65,16 +59,7 @@ impl Masks {
     /// visible.
     pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let hidden = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let text = hidden.iter().fold(Cow::Borrowed(text), |text, hidden| {
-            let secret = hidden.text.expose();
-            if !text.contains(secret) {
-                text
-            } else if hidden.alone {
-                Cow::Owned(without_alone(&text, secret))
-            } else {
-                Cow::Owned(text.replace(secret, "***"))
-            }
-        });
+        let text = hidden.iter().fold(Cow::Borrowed(text), without);
         visible(text)
     }
 }
@@ -84,102 +69,6 @@ fn is_word(value: &str) -> bool {
     let only = |is: fn(&char) -> bool| value.chars().all(|c| is(&c));
     let plain = only(|c| c.is_alphabetic()) || only(char::is_ascii_digit);
     value.len() < SHORTEST || value.len() < WORD && plain
-}
-
-/// A value in all spellings that servers and proxies give it.
-fn spellings(value: &str) -> BTreeSet<String> {
-    let trimmed = value.trim();
-    let mut all: BTreeSet<String> = [value, trimmed].map(str::to_owned).into();
-    let quoted = serde_json::Value::from(trimmed).to_string();
-    let json = quoted
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    all.extend(json.map(str::to_owned));
-    all.insert(utf8_percent_encode(trimmed, NON_ALPHANUMERIC).to_string());
-    all.insert(utf8_percent_encode(trimmed, UNRESERVED).to_string());
-    all.insert(url::form_urlencoded::byte_serialize(trimmed.as_bytes()).collect());
-    // JSON of servers that escape all that HTML could take for its own, or all that is not ASCII.
-    let special = |c: char| !c.is_ascii_alphanumeric();
-    let markup = |c: char| matches!(c, '<' | '>' | '&' | '\'' | '"' | '+' | '`') || !c.is_ascii();
-    all.insert(escaped(trimmed, markup, |unit| format!("\\u{unit:04x}")));
-    all.insert(escaped(
-        trimmed,
-        |c| !c.is_ascii(),
-        |unit| format!("\\u{unit:04x}"),
-    ));
-    // HTML, by names or by numbers.
-    for (quote, apostrophe) in [
-        ("&quot;", "&#39;"),
-        ("&quot;", "&#x27;"),
-        ("&quot;", "&#039;"),
-        ("&quot;", "&apos;"),
-        ("&#34;", "&#39;"),
-        ("\"", "'"),
-    ] {
-        let html = trimmed.replace('&', "&amp;").replace('<', "&lt;");
-        let html = html.replace('>', "&gt;").replace('"', quote);
-        all.insert(html.replace('\'', apostrophe));
-    }
-    all.insert(numbered(trimmed, special, |code| format!("&#{code};")));
-    all.insert(numbered(trimmed, special, |code| format!("&#x{code:x};")));
-    // Hexadecimal digits are written in either case.
-    let digits = |text: &String| {
-        let mut other = text.clone();
-        for mark in ["%", "\\u", "&#x"] {
-            other = in_other_case(&other, mark);
-        }
-        other
-    };
-    let others: Vec<String> = all.iter().map(digits).collect();
-    all.extend(others);
-    all.extend(in_base64(trimmed));
-    all
-}
-
-/// A text with some characters written as JSON escapes of four hexadecimal digits.
-fn escaped(text: &str, is: impl Fn(char) -> bool, write: impl Fn(u16) -> String) -> String {
-    let mut units = [0; 2];
-    let character = |c: char| match c {
-        c if is(c) => c
-            .encode_utf16(&mut units)
-            .iter()
-            .copied()
-            .map(&write)
-            .collect(),
-        '\\' | '"' => format!("\\{c}"),
-        c => c.to_string(),
-    };
-    text.chars().map(character).collect()
-}
-
-/// A text with some characters written by their numbers.
-fn numbered(text: &str, is: impl Fn(char) -> bool, write: impl Fn(u32) -> String) -> String {
-    let character = |c: char| match c {
-        c if is(c) => write(c.into()),
-        c => c.to_string(),
-    };
-    text.chars().map(character).collect()
-}
-
-/// The text with the two to four hexadecimal digits behind each mark in capital letters, or in small
-/// ones where they are capital letters.
-fn in_other_case(text: &str, mark: &str) -> String {
-    let mut parts = text.split(mark);
-    let mut other = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.chars().take(4).take_while(char::is_ascii_hexdigit);
-        let count = digits.count().min(if mark == "%" { 2 } else { 4 });
-        let (digits, rest) = part.split_at(count);
-        let upper = digits.to_ascii_uppercase();
-        other.push_str(mark);
-        if upper == digits {
-            other.push_str(&digits.to_ascii_lowercase());
-        } else {
-            other.push_str(&upper);
-        }
-        other.push_str(rest);
-    }
-    other
 }
 
 /// What base64 of any text with this value in it holds, wherever the value begins in it.
@@ -202,18 +91,33 @@ fn in_base64(value: &str) -> Vec<String> {
     pieces
 }
 
-/// The text without a secret, where that is no part of a word.
-fn without_alone(text: &str, secret: &str) -> String {
-    let in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(secret) {
-        out.push_str(before);
-        let part = in_word(out.chars().next_back()) || in_word(after.chars().next());
-        out.push_str(if part { secret } else { "***" });
-        rest = after;
+/// The text without a secret; one that stands alone only where it is no part of a word.
+fn without<'a>(text: Cow<'a, str>, hidden: &Hidden) -> Cow<'a, str> {
+    let is_in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let secret = hidden.text.expose();
+    let mut out = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(next) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        let (before, rest) = text.split_at(at);
+        match spelled(rest, secret).map(|length| rest.split_at(length)) {
+            Some((found, after))
+                if !hidden.alone
+                    || !is_in_word(before.chars().next_back())
+                        && !is_in_word(after.chars().next()) =>
+            {
+                out.push_str(before.get(kept..).unwrap_or_default());
+                out.push_str("***");
+                at += found.len();
+                kept = at;
+            }
+            _ => at += next.len_utf8(),
+        }
     }
-    out + rest
+    if kept == 0 {
+        return text;
+    }
+    out.push_str(text.get(kept..).unwrap_or_default());
+    Cow::Owned(out)
 }
 
 /// Marks that turn the direction of a text, have no width, or steer a terminal, are written by their
@@ -265,6 +169,12 @@ mod tests {
             "x pa&#34;ss wörd/1 y",
             "x pa&#34;ss&#32;w&#246;rd&#47;1 y",
             "x pa&#x22;ss&#x20;w&#xF6;rd&#x2F;1 y",
+            r"x \u0070\u0061\u0022\u0073\u0073\u0020w\u00f6rd\/1 y",
+            "x %70%61%22%73%73%20w%C3%B6rd%2F1 y",
+            "x pa%2522ss%2520w%25C3%25B6rd%252F1 y",
+            "x &#112;&#0097;&quot;ss w&#xf6;rd&#x02f;1 y",
+            "x pa&amp;quot;ss w&amp;#246;rd/1 y",
+            r"x pa&quot;ss%20w\xf6rd\x2f1 y",
             "x pa\"ss y",
         ] {
             assert_eq!(masks.apply(text), "x *** y", "{text}");

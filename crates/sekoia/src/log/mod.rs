@@ -1,5 +1,6 @@
 //! The log: a line on stderr, an entry for the platform (G-01 to G-05), an event for Sentry.
 
+mod console;
 mod keeper;
 mod last_lines;
 mod latest;
@@ -8,10 +9,10 @@ mod masks;
 mod outbox;
 mod refusals;
 mod shipper;
+mod spelling;
 
 use std::{
     fmt,
-    io::Write as _,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,12 +20,11 @@ use std::{
 };
 
 use base::{Clock, Secret, http::chain};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
-use serde_json::json;
 use tokio::sync::Notify;
 
-pub use self::last_lines::LAST_LINES_FILES;
+pub use self::{console::Console, last_lines::LAST_LINES_FILES};
 pub(super) use self::{
     keeper::{Keeper, LAST_ERROR_FILE},
     last_lines::LastLines,
@@ -71,56 +71,8 @@ impl Level {
     }
 }
 
-/// Where the lines of stderr go: each with its level, its message, and as a whole.
-#[derive(Clone)]
-pub struct Console(Arc<Write>);
-
-type Write = dyn Fn(Level, &str, &str) + Send + Sync;
-
-impl Console {
-    /// The standard error of the process.
-    pub fn stderr() -> Self {
-        Self::new(|line| {
-            // In one piece, as others may write to the same pipe. Nobody is left to be told when
-            // stderr is closed.
-            let line = format!("{line}\n");
-            _ = std::io::stderr().lock().write_all(line.as_bytes());
-        })
-    }
-
-    /// The same as one JSON object for each line: time, level, the trigger's command as `logger`, and
-    /// the message, which may have line ends.
-    pub fn json(logger: impl Into<String>, clock: Clock) -> Self {
-        let logger = logger.into();
-        Self(Arc::new(move |level, message, _| {
-            let time = clock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
-            let line = json!({
-                "time": time, "level": level.word(), "logger": logger, "message": message,
-            });
-            _ = std::io::stderr()
-                .lock()
-                .write_all(format!("{line}\n").as_bytes());
-        }))
-    }
-
-    /// Hands each line, without its end, to `write`.
-    pub fn new(write: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |_, _, line| write(line)))
-    }
-
-    /// Hands each message, without its date, to `write`.
-    pub fn of_messages(write: impl Fn(Level, &str) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(move |level, message, _| write(level, message)))
-    }
-}
-
-impl fmt::Debug for Console {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Console")
-    }
-}
-
-/// Handle on the log; cheap to clone. Logging never blocks and never fails.
+/// Handle on the log; cheap to clone. Logging never fails, and never waits: [`Console::stderr`] has the one
+/// exception, a tenth of a second.
 #[derive(Clone)]
 pub struct Log(Arc<Inner>);
 
@@ -264,7 +216,7 @@ impl Log {
     fn print(&self, level: Level, message: &str) {
         let line = self.line(level, message);
         self.0.waiting.put(&line);
-        (self.0.console.0)(level, message, &line);
+        self.0.console.write(level, message, &line);
     }
 
     /// A message with its date, as it stands in the log.

@@ -192,8 +192,7 @@ impl LocalBackend {
         })
     }
 
-    /// Puts a file beside the one of this name, and then in its place. A folder that stands there
-    /// is put aside.
+    /// Puts a file beside the one of this name, and then in its place.
     fn replace(
         &self,
         name: String,
@@ -208,13 +207,9 @@ impl LocalBackend {
             let path = root.join(&name);
             let directory = parent(root, &path)?;
             let temporary = directory.join(format!(".{number}.tmp"));
-            let in_place = || match fs::rename(&temporary, &path) {
-                Err(_) if path.is_dir() => {
-                    let aside = directory.join(format!("{}.folder-{number}", file_name(&path)));
-                    fs::rename(&path, aside)?;
-                    fs::rename(&temporary, &path)
-                }
-                renamed => renamed,
+            let in_place = || {
+                put_aside(&path)?;
+                fs::rename(&temporary, &path)
             };
             let written = if is_light {
                 write(&temporary, mode(&name), &content).and_then(|_| in_place())
@@ -265,6 +260,7 @@ impl Store for LocalBackend {
                 None => {
                     let path = root.join(&name);
                     let directory = parent(root, &path)?;
+                    put_aside(&path)?;
                     new_in = (!path.exists()).then_some(directory);
                     let mut options = OpenOptions::new();
                     options.create(true).append(true).mode(mode(&name));
@@ -318,6 +314,7 @@ impl Store for LocalBackend {
         self.on_file(name.to_owned(), move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
             let path = root.join(&name);
+            put_aside(&path)?;
             match fs::remove_file(&path) {
                 Ok(()) => sync_directory(&parent(root, &path)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -367,9 +364,15 @@ fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+/// Gives what stands in the place of a file and is none, a folder, a pipe, a device, a name of its own: with
+/// it in the way nothing could be written any more.
+fn put_aside(path: &Path) -> io::Result<()> {
+    if !path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("{name}.aside-{}", Uuid::new_v4().simple()));
+    fs::rename(path, aside)
 }
 
 /// Makes a rename or a new name in this directory survive a crash.
@@ -476,18 +479,40 @@ mod tests {
         for name in ["state", "pipe", "endless"] {
             let error = backend.read(name).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
-            let appended = backend.append(name, "x".into()).await;
-            assert!(appended.is_err(), "{name}");
             assert!(backend.sync(name).await.is_err(), "{name}");
-            let write = |text: &'static str| backend.write(name, text.into());
-            write("new").await.unwrap();
-            assert_eq!(fs::read_to_string(root.join(name)).unwrap(), "new");
+        }
+        let kinds: [(&str, fn(&Path)); 3] = [
+            ("state", |path| {
+                fs::create_dir_all(path.join("inside")).unwrap();
+            }),
+            ("pipe", |path| {
+                let made = std::process::Command::new("mkfifo").arg(path).status();
+                assert!(made.unwrap().success());
+            }),
+            ("endless", |path| {
+                std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+            }),
+        ];
+        for (name, make) in kinds {
+            let path = root.join(name);
+            backend.append(name, "more".into()).await.unwrap();
+            backend.sync(name).await.unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "more");
+            fs::remove_file(&path).unwrap();
+            make(&path);
+            backend.write(name, "new".into()).await.unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+            fs::remove_file(&path).unwrap();
+            make(&path);
+            backend.delete(name).await.unwrap();
+            assert!(!path.exists(), "{name}");
+            backend.append(name, "again".into()).await.unwrap();
         }
         let aside = fs::read_dir(root)
             .unwrap()
             .map(|entry| entry.unwrap().path());
         let aside = aside.filter(|path| path.join("inside").is_dir()).count();
-        assert_eq!(aside, 1, "what was in the folder is kept");
+        assert_eq!(aside, 3, "what was in the folder is kept");
         let long = File::create(root.join("long")).unwrap();
         long.set_len(LONGEST as u64 + 1).unwrap();
         let error = backend.read("long").await.unwrap_err();

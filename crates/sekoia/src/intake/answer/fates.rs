@@ -1,8 +1,15 @@
 //! What an answer says of single events. How it tells refused events from accepted ones is not
 //! documented (W-04), so every plausible form is understood.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use super::Verdict;
@@ -54,10 +61,40 @@ enum Word {
 
 /// Reads the body of an answer to `count` events; none when it proves nothing.
 pub(super) fn read(body: &[u8], count: usize) -> Option<Verdict> {
-    match serde_json::from_slice::<Value>(body).ok()? {
-        Value::Object(fields) => of_object(&fields, count),
-        Value::Array(items) if items.len() == count && count > 0 => told(items.iter().map(word)),
-        _ => None,
+    if let Ok(NamesOnce(fields)) = serde_json::from_slice(body) {
+        return of_object(&fields, count);
+    }
+    let items: Vec<Value> = serde_json::from_slice(body).ok()?;
+    let is_of_all = items.len() == count && count > 0;
+    is_of_all.then(|| told(items.iter().map(word)))?
+}
+
+/// An object that has each name once: which of two values counts, nobody can say.
+struct NamesOnce(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for NamesOnce {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = NamesOnce;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NamesOnce, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name stands twice"));
+                    }
+                }
+                Ok(NamesOnce(fields))
+            }
+        }
+
+        from.deserialize_map(Fields)
     }
 }
 

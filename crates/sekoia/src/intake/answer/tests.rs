@@ -48,6 +48,12 @@ fn an_answer_that_proves_nothing_is_not_certain() {
         (200, r#"{"error":"INTAKE_KEY_ERROR"}"#, "INTAKE_KEY_ERROR"),
         (200, r#"{"event_ids":["a","b","c"]}"#, "event_ids"),
         (200, r#"{"event_ids":["a",""#, ""),
+        (
+            200,
+            r#"{"event_ids":[],"event_ids":["a","b"]}"#,
+            "event_ids",
+        ),
+        (200, r#"{"event_ids":["a","b"],"event_id\u0073":[]}"#, ""),
         (200, r#"{"event_ids":["",""]}"#, "event_ids"),
         (200, r#"{"event_ids":["\t"," "]}"#, "event_ids"),
         (200, r#"[{"id":" "},{"id":""}]"#, "id"),
