@@ -33,6 +33,8 @@ pub(super) struct Bench {
     pub(super) is_unbounded: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
+    /// Whether no batch has an answer.
+    pub(super) is_silent: AtomicBool,
     /// Whether all rows are of one message, and whether its status changes as soon as it is asked for.
     pub(super) is_mass: AtomicBool,
     pub(super) changes: AtomicBool,
@@ -72,6 +74,7 @@ impl Bench {
             takes: Mutex::default(),
             is_unbounded: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            is_silent: AtomicBool::default(),
             is_mass: AtomicBool::default(),
             changes: AtomicBool::default(),
             time: Mutex::new((true, skew)),
@@ -400,6 +403,9 @@ impl Sink for Taken {
 
     async fn deliver(&self, batch: Few) -> Option<Receipt<Heavy>> {
         tokio::time::sleep(Duration::from_millis(100)).await;
+        if self.0.is_silent.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         if self.0.refuses.load(Ordering::Relaxed) {
             let kept = batch.0.iter().enumerate();
             let kept = kept.map(|(at, event)| (at..at + 1, Heavy(*event)));

@@ -118,33 +118,31 @@ fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
 }
 
 #[test]
-fn a_row_that_was_not_accepted_before_a_stop_and_is_hidden_since_is_not_called_delivered() {
+fn a_row_that_was_not_accepted_before_a_kill_and_is_hidden_since_is_not_called_delivered() {
     on_virtual_time(async {
-        for end in [End::Kill, End::Stop] {
-            let bench = Bench::collected(60).await;
-            bench.surfaces(2, 1);
-            bench.refuses.store(true, Ordering::Relaxed);
-            let order = verification(&bench, 1, ALL, false);
-            order.save(bench.disk.as_ref()).await.unwrap();
-            let script = async {
-                let found = async || {
-                    let kept = bench.disk.read(verify::VERDICTS_FILE).await.unwrap();
-                    let kept = kept.unwrap_or_default();
-                    String::from_utf8_lossy(&kept).contains(r#""message_trace_id""#)
-                };
-                bench.until("the row is found", found).await;
-                tokio::time::sleep(Duration::from_secs(3)).await;
+        let bench = Bench::collected(60).await;
+        bench.surfaces(2, 1);
+        bench.is_silent.store(true, Ordering::Relaxed);
+        let order = verification(&bench, 1, ALL, false);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            let found = async || {
+                let kept = bench.disk.read(verify::VERDICTS_FILE).await.unwrap();
+                let kept = kept.unwrap_or_default();
+                String::from_utf8_lossy(&kept).contains(r#""message_trace_id""#)
             };
-            bench.lives(end, script).await;
-            bench.refuses.store(false, Ordering::Relaxed);
-            bench.rows.lock().unwrap().pop();
-            bench.lives(End::Stop, verified(&bench, &order)).await;
-            let mut expected = PROVEN;
-            expected[2] = Finding::Gone;
-            assert_eq!(findings(&bench, 1).await, expected);
-            let verdict = verdicts(&bench, 1).await.swap_remove(2);
-            assert_eq!((verdict.vanished, verdict.missing.len()), (1, 0));
-            assert_eq!(bench.times(), [1]);
-        }
+            bench.until("the row is found", found).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        };
+        bench.lives(End::Kill, script).await;
+        bench.is_silent.store(false, Ordering::Relaxed);
+        bench.rows.lock().unwrap().pop();
+        bench.lives(End::Stop, verified(&bench, &order)).await;
+        let mut expected = PROVEN;
+        expected[2] = Finding::Gone;
+        assert_eq!(findings(&bench, 1).await, expected);
+        let verdict = verdicts(&bench, 1).await.swap_remove(2);
+        assert_eq!((verdict.vanished, verdict.missing.len()), (1, 0));
+        assert_eq!(bench.times(), [1]);
     });
 }
