@@ -269,6 +269,15 @@ impl Observer for Report {
                     "The window {window} is read in narrower ones: {sentence}"
                 ));
             }
+            Event::Rests {
+                window,
+                sentence,
+                pause,
+            } => self.log.warning(format!(
+                "The rows received from {window} cannot be read for now: {sentence}. Others are read \
+                 meanwhile, and these are asked for again after {} min; nothing is skipped.",
+                pause.as_secs().div_ceil(60)
+            )),
             Event::Refused { window } => self.log.warning(format!(
                 "Microsoft refuses the rows received from {window} as older than what it keeps. \
                  Nothing is given up before that is certain: how far back it reaches is found out, \

@@ -165,18 +165,25 @@ pub fn drawn(least: Duration, most: Duration) -> Duration {
 
 /// What the `Retry-After` header asks for: seconds or an HTTP date, seen from `now`.
 ///
-/// None when the header is absent or unreadable; a date in the past is no wait; never more than five
-/// minutes.
+/// None when the header is absent. A date in the past is no wait, and neither is what cannot be read, which is
+/// a wish for one all the same; never more than five minutes.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = DateTime::<Utc>::from(httpdate::parse_http_date(text).ok()?);
+    let text = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .unwrap_or_default()
+        .trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let wait = match text.get(..digits) {
+        Some("") | None => {
+            let date = httpdate::parse_http_date(text)
+                .ok()
+                .map(DateTime::<Utc>::from);
             // A date is cut to whole seconds.
-            let wait = (date - now).to_std();
+            let wait = date.and_then(|date| (date - now).to_std().ok());
             wait.map_or(Duration::ZERO, |wait| wait + Duration::from_secs(1))
         }
+        Some(seconds) => seconds.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs),
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }
@@ -282,7 +289,11 @@ mod tests {
         );
         assert_eq!(ask("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(ask("999999999"), Some(RETRY_AFTER_MAX));
-        assert_eq!(ask("soon"), None);
+        // A wish that cannot be read is one all the same.
+        for (text, seconds) in [("soon", 0), ("", 0), ("-1", 0), ("1.5", 1), ("60, 120", 60)] {
+            assert_eq!(ask(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(ask(&"9".repeat(30)), Some(RETRY_AFTER_MAX));
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

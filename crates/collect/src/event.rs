@@ -129,6 +129,15 @@ pub enum Event<'a> {
         /// Why.
         sentence: &'a str,
     },
+    /// A window fails again and again while others are answered: these are read meanwhile.
+    Rests {
+        /// The window.
+        window: Window,
+        /// What happened, what it means, what to do.
+        sentence: &'a str,
+        /// After this it is asked for again.
+        pause: Duration,
+    },
     /// The source refuses these rows as older than what it keeps. Nothing is given up: it is asked
     /// again.
     Refused {

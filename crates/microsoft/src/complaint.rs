@@ -8,7 +8,7 @@ use serde_json::Value;
 const MAX_CHARS: usize = 300;
 
 /// The most bytes of a body that are looked at.
-const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
 
 /// The complaint of the service in its own words; both parts may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

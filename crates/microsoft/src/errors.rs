@@ -13,6 +13,9 @@ use super::{identity::SignInError, link::LinkError};
 /// What the Reporting Web Service says when a query took it too long (reference A.8).
 const TIMED_OUT: &str = "UnifiedReportingTimeout";
 
+/// A window that ends in the service's future is asked for again after so long at most.
+const AHEAD: Duration = Duration::from_secs(30);
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -78,10 +81,13 @@ impl Error {
             Self::Unreadable(what) if what.may_be_the_pages() => ErrorClass::Unreadable,
             Self::Unreadable(_) => ErrorClass::Transient { after: None },
             Self::SignIn(error) => error.class(),
-            Self::Ahead { by } => ErrorClass::Transient { after: Some(*by) },
+            // That time may be wrong itself, and is learnt anew meanwhile.
+            Self::Ahead { by } => ErrorClass::Transient {
+                after: Some((*by).min(AHEAD)),
+            },
             // The rest of the window can be asked for without it.
-            Self::Link(LinkError::TooLong) => ErrorClass::Narrow,
-            Self::Link(_) | Self::Request(_) => ErrorClass::Person,
+            Self::Link(_) => ErrorClass::Narrow,
+            Self::Request(_) => ErrorClass::Person,
         }
     }
 
@@ -94,6 +100,7 @@ impl Error {
             Self::Status {
                 status, sentence, ..
             } => matches!(status.as_u16(), 500 | 504) || sentence.contains(TIMED_OUT),
+            Self::Unreadable(Unreadable::ErrorInside(said)) => said.contains(TIMED_OUT),
             _ => false,
         }
     }

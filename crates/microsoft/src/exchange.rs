@@ -14,7 +14,7 @@ use base::{
     http::{Http, Limits, Response},
 };
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{AGE, AUTHORIZATION, DATE},
@@ -228,7 +228,8 @@ impl Exchange {
             let answer = self.get(&url, Urgency::Now).await;
             let error = match answer {
                 Ok(answer) if answer.response.status() == StatusCode::OK => {
-                    is_page(&answer).map(|()| self.learn_time(answer.sighting()))
+                    let page = self.checked(&url, is_page(&answer));
+                    page.map(|()| self.learn_time(answer.sighting()))
                 }
                 Ok(answer) => Err(refused(&answer)),
                 Err(error) => Err(error),
@@ -258,9 +259,17 @@ impl Exchange {
             link,
             secrets: answer.secrets(),
             by_app: self.sign_in.is_by_app(),
-            now: self.clock.now(),
+            now: self.time().now,
         }
     }
+}
+
+/// A `Date` in one of the three forms of HTTP, or as mails have it.
+fn date_of(text: &str) -> Option<DateTime<Utc>> {
+    let date = httpdate::parse_http_date(text.trim())
+        .ok()
+        .map(DateTime::from);
+    date.or_else(|| Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc()))
 }
 
 impl Answer {
@@ -273,11 +282,11 @@ impl Answer {
     pub(super) fn sighting(&self) -> Sighting {
         let headers = self.response.headers();
         let text = |name| headers.get(name)?.to_str().ok();
-        let date = text(&DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        let date = text(&DATE).and_then(date_of);
         // What comes out of a cache was written at some time before.
         let date = date.filter(|_| !headers.contains_key(AGE));
         Sighting {
-            date: date.map(|date| date.to_utc()),
+            date,
             sent: self.sent,
             received: self.received,
             shown: None,

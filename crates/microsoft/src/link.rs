@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
-/// Longer links are not followed: servers refuse addresses of a quarter of that.
-const MAX_BYTES: usize = 64 * 1024;
+/// Longer links are not followed: servers refuse addresses of a quarter of that, and a client cannot ask for
+/// longer ones.
+const MAX_BYTES: usize = 60_000;
 
 /// Where the next page of a window is: an address on the service's own origin.
 ///
@@ -19,25 +20,30 @@ const MAX_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Link {
     url: Url,
-    /// It was so long that it was not kept; it cannot be followed.
-    is_too_long: bool,
+    /// Why it is not kept, and cannot be followed.
+    refused: Option<LinkError>,
     /// When the last row before it was received, if all rows so far came newest first.
     reached: Option<DateTime<Utc>>,
 }
 
 impl Link {
+    /// The link that stands in the answer to `asked`. One that is refused is an error when it is followed: the
+    /// rows before it are sound.
+    pub(super) fn found(asked: &Url, text: &str) -> Self {
+        Self::resolve(asked, text).unwrap_or_else(|refused| Self {
+            url: asked.clone(),
+            refused: Some(refused),
+            reached: None,
+        })
+    }
+
     /// Resolves the text of a link found in the answer to `asked`.
     ///
     /// # Errors
-    /// When it leaves the origin (scheme, host, port) of `asked`, or carries user information. One that is
-    /// too long is an error when it is followed: the rows before it are sound.
+    /// When it leaves the origin (scheme, host, port) of `asked`, carries user information, or is too long.
     pub(super) fn resolve(asked: &Url, text: &str) -> Result<Self, LinkError> {
         if text.len() > MAX_BYTES {
-            return Ok(Self {
-                url: asked.clone(),
-                is_too_long: true,
-                reached: None,
-            });
+            return Err(LinkError::TooLong);
         }
         let mut url = asked.join(text).map_err(LinkError::Malformed)?;
         if url.origin() != asked.origin() || !asked.origin().is_tuple() {
@@ -50,9 +56,12 @@ impl Link {
             return Err(LinkError::UserInfo);
         }
         url.set_fragment(None);
+        if url.as_str().len() > MAX_BYTES {
+            return Err(LinkError::TooLong);
+        }
         Ok(Self {
             url,
-            is_too_long: false,
+            refused: None,
             reached: None,
         })
     }
@@ -74,8 +83,8 @@ impl Link {
 
     /// The address of the link, refused when it does not lie on the origin of `base`.
     pub(super) fn on_origin_of(&self, base: &Url) -> Result<&Url, LinkError> {
-        if self.is_too_long {
-            Err(LinkError::TooLong)
+        if let Some(refused) = &self.refused {
+            Err(refused.clone())
         } else if self.url.origin() == base.origin() {
             Ok(&self.url)
         } else {
@@ -121,7 +130,10 @@ impl Link {
         let query = parts.collect::<Vec<_>>().join("&");
         let mut url = self.url.clone();
         url.set_query(Some(&query));
-        changed.then_some(Self { url, ..*self })
+        changed.then(|| Self {
+            url,
+            ..self.clone()
+        })
     }
 
     /// How deep into the result the link leads, when it says so as a number.
@@ -150,7 +162,7 @@ fn origin(url: &Url) -> String {
 
 impl PartialEq for Link {
     fn eq(&self, other: &Self) -> bool {
-        self.url == other.url && self.is_too_long == other.is_too_long
+        self.url == other.url && self.refused == other.refused
     }
 }
 
@@ -179,7 +191,7 @@ impl fmt::Debug for Link {
 }
 
 /// Why a link to the next page is not followed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// It leads to another scheme, host or port.
     #[error(
@@ -193,7 +205,7 @@ pub enum LinkError {
         expected: String,
     },
     /// It is longer than any server takes.
-    #[error("it is longer than 64 kB: what is behind it is asked for by time")]
+    #[error("it is longer than 60 kB: what comes after it is asked for by time")]
     TooLong,
     /// It carries a user name or a password.
     #[error("it carries a user name or password; check any proxy in between")]
@@ -268,12 +280,16 @@ mod tests {
         let long = |bytes: usize| format!("?a={}", "x".repeat(bytes - 3));
         let base: Url = ASKED.parse().unwrap();
         assert!(
-            resolve(&long(MAX_BYTES))
+            resolve(&long(MAX_BYTES - ASKED.len()))
                 .unwrap()
                 .on_origin_of(&base)
                 .is_ok()
         );
-        let link = resolve(&long(MAX_BYTES + 1)).unwrap();
+        let quotes = format!("?a={}", "\"".repeat(MAX_BYTES / 2));
+        for text in [long(MAX_BYTES + 1), long(MAX_BYTES), quotes] {
+            assert!(matches!(resolve(&text), Err(LinkError::TooLong)));
+        }
+        let link = Link::found(&base, &long(MAX_BYTES + 1));
         assert!(link.url.as_str().len() < 100);
         assert!(matches!(link.on_origin_of(&base), Err(LinkError::TooLong)));
         assert_ne!(link, resolve("").unwrap());

@@ -115,6 +115,13 @@ impl Envelope {
     }
 }
 
+/// Whether a member of an envelope leads to the next page. Versions of OData spell it in several ways, and
+/// what came after a link that is passed over would be lost.
+fn is_next_link(name: &str) -> bool {
+    let name = name.trim_start_matches("@").trim_start_matches("odata.");
+    name.eq_ignore_ascii_case("nextLink") || name == "__next"
+}
+
 /// What an envelope may hold, at either of its two levels. Where one of its methods gives nothing,
 /// the text is no page.
 struct Parts<'a> {
@@ -149,7 +156,7 @@ impl<'a> Parts<'a> {
                 b'{' => self.inner(scanner),
                 _ => is_null(scanner)?.then_some(()),
             },
-            "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
+            name if is_next_link(name) => self.link(scanner),
             "error" | "odata.error" => {
                 self.error |= !is_null(scanner)?;
                 Some(())
@@ -166,7 +173,7 @@ impl<'a> Parts<'a> {
                 self.has_rows = true;
                 is_null(scanner)?.then_some(())
             }
-            "odata.nextLink" | "@odata.nextLink" | "__next" => self.link(scanner),
+            name if is_next_link(name) => self.link(scanner),
             _ => scanner.value().map(|_| ()),
         })
     }
@@ -253,6 +260,9 @@ mod tests {
             r#"{"@odata.nextLink":"x?y","value":[{"a":1},{ }]}"#,
             r#"{"d":{"results":[{"a":1},{ }],"__next":"x\u003fy"}}"#,
             r#"{"d":{"@odata.nextLink":"x?y","results":[{"a":1},{ }]}}"#,
+            r#"{"value":[{"a":1},{ }],"@nextLink":"x?y"}"#,
+            r#"{"value":[{"a":1},{ }],"@odata.nextlink":"x?y"}"#,
+            r#"{"d":{"results":[{"a":1},{ }],"NextLink":"x?y"}}"#,
             "\u{feff}{\"d\":[{\"a\":1},{ }],\"odata.nextLink\":\"x?y\"}",
         ] {
             assert_eq!(read(text), (rows.clone(), next.clone()), "{text}");

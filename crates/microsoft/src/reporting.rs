@@ -154,8 +154,7 @@ impl ReportingService {
         let (body, Envelope { rows, next }, damage) =
             Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
         let next = next
-            .map(|text| Link::resolve(&answer.url, &text))
-            .transpose()?
+            .map(|text| Link::found(&answer.url, &text))
             // Without it, the next page would be an Atom feed.
             .map(|link| link.with_option("$format", "json"));
         Ok(row::page(body, rows, next, Form::VerboseDates)?.damaged(damage))

@@ -118,8 +118,8 @@ pub(super) struct ServiceClock {
     trust: Trust,
     /// What was trusted before the local clock was set, or the time was doubted.
     before: Option<DateTime<Utc>>,
-    /// The service has said that what seems to be its time lies in its future.
-    is_early: bool,
+    /// How often the service has said that what seems to be its time lies in its future.
+    early: u32,
     /// When an answer last agreed with what is trusted.
     confirmed: Option<Instant>,
     /// Answers with a time since anything was trusted, and answers without.
@@ -136,7 +136,7 @@ impl ServiceClock {
             shown: None,
             trust: Trust::None,
             before: None,
-            is_early: false,
+            early: 0,
             confirmed: None,
             undecided: 0,
             untold: 0,
@@ -163,8 +163,9 @@ impl ServiceClock {
         let date = date.filter(|date| is_clock(date) && !self.contradicts_rows(*date, sent));
         let Some(date) = date else {
             self.untold += 1;
-            if self.untold >= SILENT && self.sightings.is_empty() && self.trust == Trust::None {
-                self.trust = Trust::Local;
+            let is_silent = self.untold >= SILENT && self.sightings.is_empty();
+            if is_silent || self.is_hopeless() {
+                self.goes_by_local();
             }
             return;
         };
@@ -185,14 +186,25 @@ impl ServiceClock {
         match self.trust {
             Trust::None => {
                 self.undecided += 1;
-                if self.undecided >= HOPELESS {
-                    self.trust = Trust::Local;
+                if self.is_hopeless() {
+                    self.goes_by_local();
                 }
             }
             Trust::Service { lower, .. } if Bounds::at(lower).agrees(&seen) => {
                 self.confirmed = Some(received);
             }
             Trust::Service { .. } | Trust::Local => {}
+        }
+    }
+
+    /// Whether so many answers have not told the time that none is expected to.
+    fn is_hopeless(&self) -> bool {
+        self.undecided.saturating_add(self.untold) >= HOPELESS
+    }
+
+    fn goes_by_local(&mut self) {
+        if self.trust == Trust::None {
+            self.trust = Trust::Local;
         }
     }
 
@@ -262,14 +274,14 @@ impl ServiceClock {
     /// The service has refused a window as one that ends in its future, which was not thought so: its
     /// time is earlier than it seems, or its dates lie.
     pub(super) fn is_earlier(&mut self) {
-        self.is_early = true;
+        self.early = self.early.saturating_add(1);
     }
 
     fn forget(&mut self) {
         if let Trust::Service { lower, .. } = self.trust {
             self.before = Some(lower);
         }
-        self.is_early = false;
+        self.early = 0;
         self.trust = Trust::None;
         self.sightings.clear();
         self.confirmed = None;
@@ -298,10 +310,12 @@ impl ServiceClock {
             Trust::Service { lower, likely } => {
                 let told = later(likely);
                 ServiceTime {
-                    now: if self.is_early {
-                        later(lower).min(local)
-                    } else {
-                        told
+                    now: match self.early {
+                        0 => told,
+                        // Its dates may be a little ahead, or lie: a local clock that is far behind is no
+                        // better yet.
+                        1 => later(lower),
+                        _ => later(lower).min(local),
                     },
                     certain: Some(later(lower).min(local)),
                     skew: Some(told - local),

@@ -11,6 +11,7 @@ mod busy;
 mod cuts;
 mod next;
 mod outcome;
+mod rests;
 mod spare;
 mod standing;
 
@@ -19,7 +20,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use rows::Window;
 
-use self::busy::Busy;
+use self::{busy::Busy, rests::Rests};
 use crate::{
     SourceLimits,
     decide::{
@@ -145,6 +146,7 @@ pub struct Schedule {
     cuts: BTreeSet<DateTime<Utc>>,
     /// Times that the source refuses.
     refusals: Refusals,
+    rests: Rests,
     /// What cannot be read lies in these windows: they are searched with settling's part of the quota.
     suspects: Vec<Window>,
     budget: Budget,
@@ -201,6 +203,7 @@ impl Schedule {
             narrowing: Narrowing::default(),
             cuts: BTreeSet::new(),
             refusals: Refusals::new(settings.retention),
+            rests: Rests::default(),
             suspects: Vec::new(),
             budget: Budget::of(settings.share),
             is_spare: false,

@@ -53,6 +53,9 @@ const SLOW: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs
 /// A page that has failed so often while others were answered keeps its own pauses.
 const STUBBORN: u32 = 3;
 
+/// For how long a page rests that fails while others are answered; longer, when many do.
+const RESTS: (Duration, Duration) = (Duration::from_secs(480), Duration::from_secs(600));
+
 /// A failure that a person must mend is critical when it has lasted this long.
 const CRITICAL_AFTER: Duration = Duration::from_secs(15 * 60);
 
@@ -102,6 +105,8 @@ struct Reader {
     seen: Option<u64>,
     /// The same at the last failure that a narrower window may cure.
     suspect: Option<u64>,
+    /// Failures since its last answer.
+    in_a_row: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -145,6 +150,10 @@ pub(crate) struct FailureVerdict {
     pub(crate) pause: Duration,
     /// Whether now is the time to call for help.
     pub(crate) call: bool,
+    /// Whether its page has failed again and again while others were answered.
+    pub(crate) is_stubborn: bool,
+    /// Whether it has failed again and again, be it that nothing else was asked for.
+    pub(crate) is_lasting: bool,
 }
 
 impl Reader {
@@ -159,6 +168,7 @@ impl Reader {
             contrary: 0,
             seen: None,
             suspect: None,
+            in_a_row: 0,
         }
     }
 
@@ -251,7 +261,7 @@ impl ServiceHealth {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.own.reset();
             reader.slow.reset();
-            reader.contrary = 0;
+            (reader.contrary, reader.in_a_row) = (0, 0);
             reader.seen = None;
             if !is_probe {
                 reader.suspect = None;
@@ -280,15 +290,7 @@ impl ServiceHealth {
             // It has answered: it is not gone.
             _ => self.silent = 0,
         }
-        let answers = self.answers;
-        let stubborn = self.readers.get_mut(reader).is_some_and(|reader| {
-            let contradicted = reader
-                .seen
-                .replace(answers)
-                .is_some_and(|seen| answers > seen);
-            reader.contrary += u32::from(contradicted);
-            reader.contrary >= STUBBORN
-        });
+        let (stubborn, is_lasting) = self.persists(reader);
         let own = match class {
             ErrorClass::Transient { after } => self.own_pause(reader, after, now, stubborn),
             // Of a window the reader makes something else; a question for the time comes again.
@@ -320,6 +322,8 @@ impl ServiceHealth {
         FailureVerdict {
             pause: own.max(all),
             call: self.is_time_to_call(now),
+            is_stubborn: stubborn,
+            is_lasting,
         }
     }
 
@@ -356,7 +360,7 @@ impl ServiceHealth {
     pub(crate) fn begun(&mut self, reader: usize) {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.suspect = None;
-            reader.contrary = 0;
+            (reader.contrary, reader.in_a_row) = (0, 0);
             reader.seen = None;
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    CheckpointStore, Event, Lane, Sink, Source, SourceError, Store,
+    CheckpointStore, ErrorClass, Event, Lane, Sink, Source, SourceError, Store,
+    decide::service::FailureVerdict,
     engine::{ALMOST_AT_ONCE, Collector, End},
     order::Trouble,
     reader::WindowRead,
@@ -22,13 +23,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let is_link_given_up = read.failed();
         let too_wide = error.may_be_too_wide && !read.is_probe && self.service.is_too_wide(reader);
-        self.pause_after(reader, error);
-        let source_time = self.time().now;
-        if read.pages == 0 && read.window.end() > source_time {
-            // The clock was ahead when it was made: the windows are made anew.
-            self.schedule.withdraw(read.window, source_time);
+        let verdict = self.pause_after(reader, error);
+        let time = self.time();
+        if read.pages == 0 && read.window.end() > time.now {
+            // The clock was ahead when it was made: the windows are made anew. What lies after a time that
+            // nobody is certain of is not taken back, as only the live edge brings it again.
+            let certain = time.certain.filter(|_| self.schedule.is_collecting());
+            match certain {
+                Some(_) => {
+                    self.schedule.withdraw(read.window, time.now);
+                    self.service.hold(reader, ALMOST_AT_ONCE, Instant::now());
+                }
+                None => self.schedule.give_back(read.window),
+            }
             self.pending.abandon(read.id);
-            self.service.hold(reader, ALMOST_AT_ONCE, Instant::now());
             return Ok(());
         }
         if read.is_probe {
@@ -36,6 +44,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         if too_wide {
             return self.relieve(reader, read, &error.sentence).await;
+        }
+        if read.link.is_none() && is_about_a_window(error.class) {
+            if read.lane != Lane::Live && self.schedule.has_rested(read.window) {
+                return self.rest(reader, read, &error.sentence).await;
+            }
+            if verdict.is_stubborn {
+                return self.stubborn(reader, read, error).await;
+            }
+            if verdict.is_lasting && read.lane == Lane::Live && error.class != ErrorClass::Outage {
+                return self.let_go_of_the_past(reader, read).await;
+            }
         }
         if is_link_given_up {
             return Box::pin(self.link_failed(reader, read, &error.sentence)).await;
@@ -46,8 +65,62 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
+    /// A window fails again and again while others are answered: narrower ones may not, and what only a
+    /// person mends must not hold up the others.
+    async fn stubborn(
+        &mut self,
+        reader: usize,
+        read: WindowRead<S::Link, K::Batch>,
+        error: &SourceError,
+    ) -> Result<(), End> {
+        let rests = error.class.needs_a_person() && read.lane != Lane::Live;
+        match rests {
+            true => self.rest(reader, read, &error.sentence).await,
+            false => self.relieve(reader, read, &error.sentence).await,
+        }
+    }
+
+    /// The live edge fails again and again, and nothing else is asked for that would show whether it is the
+    /// source that fails, or this window. It goes on with its newest part, and is not held up by the past.
+    async fn let_go_of_the_past(
+        &mut self,
+        reader: usize,
+        read: WindowRead<S::Link, K::Batch>,
+    ) -> Result<(), End> {
+        self.schedule.let_go_of_the_past(read.window);
+        self.pending.abandon(read.id);
+        self.service.begun(reader);
+        self.send(read.draft).await
+    }
+
+    /// A window cannot be read now, and others can: it is left alone for a while. When too many are, its
+    /// reader stays with it.
+    pub(super) async fn rest(
+        &mut self,
+        reader: usize,
+        mut read: WindowRead<S::Link, K::Batch>,
+        sentence: &str,
+    ) -> Result<(), End> {
+        let window = read.window;
+        self.send_rest(&mut read).await?;
+        let pause = self.service.rests(reader, self.schedule.resting());
+        if self.schedule.rest(window, Instant::now() + pause) {
+            self.pending.abandon(read.id);
+            self.tell(Event::Rests {
+                window,
+                sentence,
+                pause,
+            });
+        } else {
+            read.begin_anew();
+            let pause = self.service.window_failed(reader, true, Instant::now());
+            self.resume(reader, read, pause);
+        }
+        Ok(())
+    }
+
     /// A reader pauses after a failure, and it is told.
-    pub(super) fn pause_after(&mut self, reader: usize, error: &SourceError) {
+    pub(super) fn pause_after(&mut self, reader: usize, error: &SourceError) -> FailureVerdict {
         self.last_failed = reader;
         let verdict = self.service.failed(reader, error.class, Instant::now());
         let person = error.class.needs_a_person();
@@ -55,6 +128,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.orders_are_in(Some(Trouble { sentence, person }));
         self.tell_failure(error, verdict.pause, person);
         self.call(verdict.call, &error.sentence);
+        verdict
     }
 
     /// Has a window that fails while others are answered read in narrower ones.
@@ -99,13 +173,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         sentence: &str,
     ) -> Result<(), End> {
         let window = read.window;
-        self.send_rest(&mut read).await?;
         let narrowest = !self.schedule.can_narrow(window);
-        // What cannot be read at all keeps one of the readers beside busy, never the live edge.
-        let stays = narrowest && read.lane != Lane::Live;
-        if !stays {
-            self.schedule.narrow(window);
+        if narrowest && read.lane != Lane::Live {
+            return self.rest(reader, read, sentence).await;
         }
+        self.send_rest(&mut read).await?;
+        self.schedule.narrow(window);
         let pause = self
             .service
             .window_failed(reader, narrowest, Instant::now());
@@ -119,14 +192,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         } else {
             self.tell(Event::Narrowed { window, sentence });
         }
-        if stays {
-            read.begin_anew();
-            if let Some(reader) = self.readers.get_mut(reader) {
-                reader.read = Some(read);
-            }
-        } else {
-            self.pending.abandon(read.id);
-        }
+        self.pending.abandon(read.id);
         Ok(())
+    }
+}
+
+/// Whether a failure may be one of this window alone.
+fn is_about_a_window(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Outage | ErrorClass::Person | ErrorClass::Transient { after: None } => true,
+        ErrorClass::Transient { after: Some(_) }
+        | ErrorClass::Throttled { .. }
+        | ErrorClass::Refused { .. }
+        | ErrorClass::Unreadable
+        | ErrorClass::Narrow
+        | ErrorClass::OutOfReach { .. } => false,
     }
 }

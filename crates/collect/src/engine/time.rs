@@ -226,7 +226,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.page_came(reader, true);
                 self.service.hold(reader, ALMOST_AT_ONCE, Instant::now());
             }
-            Err(error) => self.pause_after(reader, &error),
+            Err(error) => _ = self.pause_after(reader, &error),
         }
     }
 

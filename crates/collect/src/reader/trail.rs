@@ -72,8 +72,8 @@ impl Trail {
         }
     }
 
-    /// Whether a page comes forward for certain, as the dates of its first and its last row show; then
-    /// nothing else is to be looked at.
+    /// Whether a page comes forward for certain, as its rows come newest first; then nothing else is to be
+    /// looked at.
     pub(crate) fn advances<L>(&mut self, page: &Page<L>) -> bool {
         self.longest_page = self.longest_page.max(page.len());
         let Some(low) = self.low else {
@@ -83,11 +83,16 @@ impl Trail {
         let Some(first) = inside.next() else {
             return false;
         };
-        let oldest = inside.next_back().unwrap_or(first);
-        if first < oldest {
-            self.loses_order();
+        let mut oldest = first;
+        for received in inside {
+            if received > oldest {
+                // What lies between could not be told from what was read.
+                self.loses_order();
+                return false;
+            }
+            oldest = received;
         }
-        if first < oldest || low <= oldest {
+        if low <= oldest {
             return false;
         }
         self.low = Some(oldest);

@@ -8,6 +8,7 @@ mod mass;
 mod orders;
 mod stops;
 mod strays;
+mod stubborn;
 
 use uuid::Uuid;
 

@@ -16,7 +16,10 @@ pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
     let odd = refusal.odd("graph_url");
     let (class, text) = match (status.as_u16(), odd) {
         (_, Some(odd)) => odd,
-        (status, None) => meaning(status, refusal, &complaint),
+        (status, None) => {
+            let (class, text) = meaning(status, refusal, &complaint);
+            refusal.pause(class).unwrap_or((class, text))
+        }
     };
     Error::Status {
         status,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub(super) use self::{graph::graph, reporting::reporting};
 use super::{
     Concern, Link,
-    complaint::{Complaint, without_mark},
+    complaint::{Complaint, MAX_BODY, without_mark},
     errors, redirect,
 };
 
@@ -81,6 +81,19 @@ impl Refusal<'_> {
         Some((class, text))
     }
 
+    /// What is said when a refusal asks for a pause that would need a person otherwise: it is not about the
+    /// request, but about how many there are.
+    fn pause(&self, class: ErrorClass) -> Option<(ErrorClass, String)> {
+        let is_refused = class == ErrorClass::Person
+            && self.response.status() != StatusCode::UNAUTHORIZED
+            && self.response.status().is_client_error();
+        self.retry_after().filter(|_| is_refused)?;
+        let text = "it asks for a pause, as a gateway does that has had too many requests: asked again \
+                    after it; if it persists, see what else reads the message trace, and any proxy in \
+                    between";
+        Some((self.transient(), text.to_owned()))
+    }
+
     /// What a web page that forbids the request means when the token has the permission: it is not
     /// from the service.
     fn barred(&self) -> Option<String> {
@@ -103,14 +116,18 @@ impl Refusal<'_> {
         let response = self.response;
         let id = response.headers().get(SERVICE_ID);
         let has_id = id.is_some_and(|id| !id.as_bytes().trim_ascii().is_empty());
-        let json = serde_json::from_slice::<Value>(response.body());
+        let body = without_mark(response.body());
+        if !has_id || body.len() > MAX_BODY {
+            return false;
+        }
+        let json = serde_json::from_slice::<Value>(body);
         let text = |path| Some(json.as_ref().ok()?.pointer(path)?.is_string());
         let texts = [
             "/error/message",
             "/error/message/value",
             "/odata.error/message/value",
         ];
-        has_id && texts.into_iter().any(|path| text(path) == Some(true))
+        texts.into_iter().any(|path| text(path) == Some(true))
     }
 
     fn complaint(&self) -> Complaint {

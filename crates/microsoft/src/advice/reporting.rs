@@ -17,7 +17,10 @@ pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
     let odd = refusal.odd("reporting_url");
     let (class, text) = match (status.as_u16(), odd) {
         (_, Some(odd)) => odd,
-        (status, None) => meaning(status, refusal, &complaint),
+        (status, None) => {
+            let (class, text) = meaning(status, refusal, &complaint);
+            refusal.pause(class).unwrap_or((class, text))
+        }
     };
     Error::Status {
         status,

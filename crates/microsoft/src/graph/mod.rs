@@ -273,9 +273,7 @@ impl Graph {
         let body = answer.take_body();
         let (body, Envelope { rows, next }, damage) =
             Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
-        let next = next
-            .map(|text| Link::resolve(&answer.url, &text))
-            .transpose()?;
+        let next = next.map(|text| Link::found(&answer.url, &text));
         let form = match self.format {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,

@@ -238,11 +238,13 @@ async fn no_token_goes_to_a_foreign_link() {
         r#"{"value":[{}],"@odata.nextLink":"https://evil.test/x"}"#,
     );
     let graph = graph(&fake, EventFormat::Graph);
+    let page = graph.page(window(), None, Urgency::Later).await.unwrap();
+    assert_eq!(page.len(), 1, "the rows before it are sound");
     let error = graph
-        .page(window(), None, Urgency::Later)
+        .page(window(), page.next(), Urgency::Later)
         .await
         .unwrap_err();
-    assert_eq!((error.class(), error.label()), (ErrorClass::Person, "link"));
+    assert_eq!((error.class(), error.label()), (ErrorClass::Narrow, "link"));
     let link = Link::resolve(&"https://evil.test/x".parse().unwrap(), "").unwrap();
     assert!(
         graph
@@ -273,7 +275,8 @@ async fn windows_do_not_end_in_the_service_s_future() {
     }
     assert_eq!(graph.time().skew, Some(-TimeDelta::minutes(1)));
     let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
-    let retry_after = Some(Duration::from_secs(60));
+    // That time may be wrong itself.
+    let retry_after = Some(Duration::from_secs(30));
     assert_eq!(
         (error.class(), error.label()),
         (ErrorClass::Transient { after: retry_after }, "ahead")

@@ -36,6 +36,10 @@ const MAX_TOKEN_FILE: usize = 64 * 1024;
 /// The lifetime of a token whose answer does not tell it, in seconds.
 const DEFAULT_LIFETIME: i64 = 300;
 
+/// A token counts for so long at least, in seconds: a lifetime of nothing, or less, would be a sign-in before
+/// each page.
+const SHORTEST_LIFETIME: i64 = 60;
+
 /// Asks for a token and checks that it can serve.
 pub(super) async fn token(
     http: &Http,
@@ -284,6 +288,6 @@ fn read(answer: &Response, asked: DateTime<Utc>) -> Option<(Secret, DateTime<Utc
         let expires = Claims::read(token).and_then(|claims| claims.exp);
         expires.map_or(DEFAULT_LIFETIME, |expires| expires - asked.timestamp())
     });
-    let lifetime = TimeDelta::seconds(seconds.clamp(0, 86_400));
+    let lifetime = TimeDelta::seconds(seconds.clamp(SHORTEST_LIFETIME, 86_400));
     Some((body.access_token, asked + lifetime))
 }

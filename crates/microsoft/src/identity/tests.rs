@@ -173,6 +173,11 @@ async fn a_federated_token_is_read_anew_every_time() {
         std::fs::write(file.path(), text).unwrap();
         give(&fake, 0, "1");
         cache.token().await.unwrap();
+        // What is said to last for no time lasts for a minute, so that not each page is a sign-in.
+        let requests = fake.requests().len();
+        cache.token().await.unwrap();
+        assert_eq!(fake.requests().len(), requests);
+        tokio::time::advance(Duration::from_secs(61)).await;
         let form = form(fake.requests().last().unwrap());
         let expected = pairs(&[
             (

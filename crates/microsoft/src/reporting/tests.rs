@@ -131,15 +131,18 @@ async fn a_link_of_another_service_is_refused_before_any_request() {
         .page(window(), Some(&link))
         .await
         .unwrap_err();
-    assert_eq!((error.class(), error.label()), (ErrorClass::Person, "link"));
+    assert_eq!((error.class(), error.label()), (ErrorClass::Narrow, "link"));
     assert!(fake.requests().is_empty());
 
     fake.answer(
         200,
         r#"{"value":[],"odata.nextLink":"https://evil.test/x"}"#,
     );
-    let error = service(&fake).page(window(), None).await.unwrap_err();
+    let service = service(&fake);
+    let page = service.page(window(), None).await.unwrap();
+    let error = service.page(window(), page.next()).await.unwrap_err();
     assert!(matches!(error, Error::Link(_)), "{error}");
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -285,6 +285,24 @@ fn what_was_confirmed_just_now_is_not_doubted() {
 }
 
 #[test]
+fn answers_that_hardly_ever_tell_the_time_do_not_keep_it_unknown() {
+    for told in 0..3 {
+        let mut site = Site::new(300, 0);
+        for second in 0..told {
+            site.answer(second, 0);
+        }
+        assert_eq!(site.time(told).1, None);
+        let mut answers = told;
+        while site.time(answers).1.is_none() {
+            assert!(answers < u64::from(HOPELESS), "it never ends");
+            site.see(answers, None);
+            answers += 1;
+        }
+        assert_eq!(site.time(answers), (0, Some(0)));
+    }
+}
+
+#[test]
 fn a_service_that_says_that_it_is_earlier_is_believed() {
     // Its dates are ten minutes ahead of what it knows, always.
     let mut site = Site::new(600, 0);
@@ -292,6 +310,9 @@ fn a_service_that_says_that_it_is_earlier_is_believed() {
         site.answer(second, 0);
     });
     assert_eq!(site.time(6), (600, Some(0)));
+    // A local clock that is far behind would be no better: it counts when that does not help.
+    site.clock.is_earlier();
+    assert_eq!(site.time(7), (600, Some(0)));
     site.clock.is_earlier();
     assert_eq!(site.time(7), (0, Some(0)));
     assert_eq!(site.skew(7), Some(600), "what its dates say is still told");

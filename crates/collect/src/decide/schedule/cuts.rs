@@ -1,7 +1,7 @@
 //! Windows that are given back, and windows that are cut: because they are too much, or because
 //! something in them cannot be read.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use super::{Lane, SHORTEST_SPAN, Schedule, whole_seconds};
@@ -37,13 +37,28 @@ impl Schedule {
             return;
         }
         self.release(window);
-        let newest = Window::new(self.asked(), window.end()).map(|unread| self.newest(unread));
-        // It will be longer by the time it is asked for.
-        let alone = newest.map(|newest| newest.span() + self.settings.frequency);
-        let alone = alone.filter(|alone| *alone < window.span());
+        let alone = self.newest_alone(window);
         self.narrowing.live.most = Some(alone.unwrap_or(half));
         // The newest rows do not wait.
         self.tick = None;
+    }
+
+    /// The live edge fails with what is read by the way: it goes on with its newest part alone.
+    pub fn let_go_of_the_past(&mut self, window: Window) {
+        self.release(window);
+        if let Some(alone) = self.newest_alone(window) {
+            self.narrowing.live.most = Some(alone);
+        }
+        self.tick = None;
+    }
+
+    /// How long the newest part of a window of the live edge is, that lies after what was read before; none
+    /// when that is all of it.
+    fn newest_alone(&self, window: Window) -> Option<TimeDelta> {
+        let unread = Window::new(self.asked(), window.end())?;
+        // It will be longer by the time it is asked for.
+        let alone = self.newest(unread).span() + self.settings.frequency;
+        Some(alone).filter(|alone| *alone < window.span())
     }
 
     /// A window cannot be read whole: it is given back, to be asked for in parts that meet at an

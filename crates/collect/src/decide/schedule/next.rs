@@ -16,6 +16,7 @@ use crate::decide::{
 impl Schedule {
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
+        self.wake(instant);
         let settling = self.settling(now).or_else(|| self.search());
         let settling = settling.map(|window| (Lane::Settle, window));
         let next = settling
@@ -212,9 +213,9 @@ impl Schedule {
 
     /// Where the first busy window after this instant begins.
     pub(super) fn next_busy(&self, from: DateTime<Utc>) -> DateTime<Utc> {
-        let later = self.busy.iter().filter(|busy| busy.end() > from);
+        let later = self.occupied().filter(|busy| busy.end() > from);
         later
-            .map(Window::start)
+            .map(|busy| busy.start())
             .min()
             .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
@@ -226,7 +227,8 @@ impl Schedule {
             bridge: self.page() * BRIDGE,
             most_rows: self.page() * SETTLE_PAGES,
         };
-        settling::runs(&self.coverage, &self.lateness, rhythm, &self.busy, now)
+        let occupied: Vec<Window> = self.occupied().collect();
+        settling::runs(&self.coverage, &self.lateness, rhythm, &occupied, now)
     }
 
     /// What was never read, oldest first: what the checkpoint waits for, then what it does not.
@@ -266,7 +268,7 @@ impl Schedule {
 
     /// The oldest part of a gap that nobody is reading, and that is none of `others`.
     pub(super) fn free(&self, gap: Window, others: &[Window]) -> Option<Window> {
-        let busy = self.busy.iter().chain(others).copied();
+        let busy = self.occupied().chain(others.iter().copied());
         let mut busy: Vec<Window> = busy.chain(self.refusals.held()).collect();
         busy.sort_by_key(Window::start);
         let mut start = gap.start();
@@ -278,6 +280,11 @@ impl Schedule {
             start = start.max(window.end());
         }
         Window::new(start, gap.end())
+    }
+
+    /// What nobody begins: it is being read, or rests.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = Window> {
+        self.busy.iter().copied().chain(self.rests.windows())
     }
 
     /// Rows per second of late; none when nothing is known.

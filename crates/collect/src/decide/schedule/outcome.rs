@@ -30,6 +30,7 @@ impl Schedule {
             rows,
         } = completed;
         self.release(window);
+        self.rests.read(window);
         self.suspects = windows::without(&self.suspects, [window]);
         self.cuts
             .retain(|cut| *cut < window.start() || window.end() < *cut);
@@ -52,7 +53,7 @@ impl Schedule {
         if self.worked < settle_time {
             return Vec::new();
         }
-        let oldest_busy = self.busy.iter().map(Window::start).min();
+        let oldest_busy = self.occupied().map(|busy| busy.start()).min();
         let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
         self.coverage.give_up_before(before)
     }

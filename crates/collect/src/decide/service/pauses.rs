@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::retry::drawn;
 use tokio::time::Instant;
 
-use super::{Gate, Kind, PROBING, SINGLE, ServiceHealth};
+use super::{Gate, Kind, PROBING, RESTS, SINGLE, STUBBORN, ServiceHealth};
 
 impl ServiceHealth {
     pub(super) fn own_pause(
@@ -39,6 +39,33 @@ impl ServiceHealth {
         let pause = reader.slow.next_pause(None);
         reader.hold(now + pause, true);
         pause
+    }
+
+    /// Counts a failure of a reader: whether its page has failed again and again while others were answered,
+    /// and whether it has at all.
+    pub(super) fn persists(&mut self, reader: usize) -> (bool, bool) {
+        let answers = self.answers;
+        self.readers
+            .get_mut(reader)
+            .map_or((false, false), |reader| {
+                let before = reader.seen.replace(answers);
+                reader.contrary += u32::from(before.is_some_and(|before| answers > before));
+                reader.in_a_row = reader.in_a_row.saturating_add(1);
+                (reader.contrary >= STUBBORN, reader.in_a_row >= STUBBORN)
+            })
+    }
+
+    /// For how long a window rests that fails while others are answered, when so many rest already. Its
+    /// reader goes on with others at once.
+    pub(crate) fn rests(&mut self, reader: usize, resting: usize) -> Duration {
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.hold = None;
+            reader.own.reset();
+            reader.slow.reset();
+        }
+        self.begun(reader);
+        let more = u32::try_from(resting / 4).unwrap_or(u32::MAX);
+        drawn(RESTS.0, RESTS.1).saturating_mul(more.saturating_add(1))
     }
 
     pub(super) fn outage(&mut self, now: Instant) -> Duration {

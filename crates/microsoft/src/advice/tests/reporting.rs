@@ -168,9 +168,26 @@ fn what_passes_by_itself() {
     says(&ask(429, &[], "", None), throttled, &["`frequency`"]);
     says(
         &ask(429, &[("retry-after", "soon")], "", None),
-        throttled,
+        after(0),
         &[],
     );
+    // A gateway's wish for a pause is none for an administrator, and no reason to probe.
+    for (status, value, seconds) in [
+        (503, "1.5", 1),
+        (503, "-1", 0),
+        (503, "", 0),
+        (500, "30s", 30),
+        (408, "60, 120", 60),
+        (502, "99999999999999999999999", 300),
+        (403, "120", 120),
+        (404, "5", 5),
+        (400, "7", 7),
+    ] {
+        let error = ask(status, &[("retry-after", value)], "", None);
+        says(&error, after(seconds), &[]);
+        let asks = error.1.contains("asks for a pause");
+        assert_eq!(asks, matches!(status, 403 | 404), "{error:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! Windows that fail while others are answered: they rest, and the others are read meanwhile.
+//!
+//! A window that always fails would keep its reader for ever otherwise, and two of them all that is read
+//! beside the live edge. None is skipped: each is asked for again, in halves, until it was read.
+
+use rows::Window;
+use tokio::time::Instant;
+
+use super::{SHORTEST_SPAN, Schedule, whole_seconds};
+use crate::decide::coverage::windows::{with, without};
+
+/// So many windows rest at once, at most: each costs a few requests now and then.
+const MOST: usize = 16;
+
+/// The windows that rest, and until when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rests {
+    resting: Vec<(Window, Instant)>,
+    /// Those that have rested, and were not read since.
+    rested: Vec<Window>,
+}
+
+impl Rests {
+    /// Whether there is room for this window, in which case it rests.
+    fn add(&mut self, window: Window, until: Instant) -> bool {
+        if self.resting.len() >= MOST {
+            self.join();
+        }
+        let has_room = self.resting.len() < MOST;
+        if has_room {
+            self.resting.push((window, until));
+        }
+        has_room
+    }
+
+    /// Makes one of those that follow each other.
+    fn join(&mut self) {
+        self.resting.sort_by_key(|(window, _)| window.start());
+        let mut joined: Vec<(Window, Instant)> = Vec::new();
+        for (window, until) in self.resting.drain(..) {
+            match joined.last_mut() {
+                Some((last, last_until)) if last.end() == window.start() => {
+                    *last = Window::new(last.start(), window.end()).unwrap_or(*last);
+                    *last_until = until.max(*last_until);
+                }
+                _ => joined.push((window, until)),
+            }
+        }
+        self.resting = joined;
+    }
+
+    pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
+        self.resting.iter().map(|(window, _)| *window)
+    }
+
+    /// A window was read.
+    pub(super) fn read(&mut self, window: Window) {
+        self.rested = without(&self.rested, [window]);
+    }
+}
+
+impl Schedule {
+    /// A window fails while others are answered. It is given back, and nobody asks for it until then.
+    /// Whether it rests: when too many do, nothing has changed.
+    pub fn rest(&mut self, window: Window, until: Instant) -> bool {
+        let rests = self.rests.add(window, until);
+        if rests {
+            self.give_back(window);
+            // Nobody reads it by the way, and what lies beside it is asked for without it.
+            self.cuts.extend([window.start(), window.end()]);
+        }
+        rests
+    }
+
+    /// How many windows rest.
+    pub fn resting(&self) -> usize {
+        self.rests.resting.len()
+    }
+
+    /// Whether all of a window has rested, and was not read since: one more failure is enough.
+    pub fn has_rested(&self, window: Window) -> bool {
+        let mut rested = self.rests.rested.iter();
+        rested.any(|one| one.intersection(window) == Some(window))
+    }
+
+    /// What has rested long enough is asked for again, in halves: what fails may be in one of them only.
+    pub(super) fn wake(&mut self, now: Instant) {
+        let due = self
+            .rests
+            .resting
+            .extract_if(.., |(_, until)| *until <= now);
+        for (window, _) in due {
+            self.rests.rested = with(&self.rests.rested, window);
+            let half = whole_seconds(window.span() / 2);
+            if half >= SHORTEST_SPAN {
+                self.cuts.insert(window.start() + half);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+    }
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(at(start), at(end)).unwrap()
+    }
+
+    #[test]
+    fn windows_that_follow_each_other_are_joined_when_there_is_no_room() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut rests = Rests::default();
+        for n in 0..MOST {
+            let start = 10 * i64::try_from(n).unwrap();
+            assert!(rests.add(window(start, start + 5), now));
+        }
+        assert!(!rests.add(window(1000, 1001), now), "none follows another");
+        rests.resting.pop();
+        assert!(rests.add(window(5, 10), later));
+        assert!(rests.add(window(1000, 1001), now));
+        assert_eq!(rests.resting.first(), Some(&(window(0, 15), later)));
+        assert_eq!(rests.windows().count(), MOST - 1);
+    }
+}

@@ -1,0 +1,64 @@
+//! Windows that always fail while others are answered hold nobody up: neither the live edge, nor what lies
+//! beside them.
+
+use super::*;
+
+/// Three instants whose windows fail for ever with this class, of rows that were received before the start.
+const POISON: [i64; 3] = [30, 150, 271];
+
+/// What is delivered of each hour while they fail, and how often the source was asked in the last hour.
+async fn delivered(class: ErrorClass) -> (Vec<Vec<usize>>, usize) {
+    let bench = Bench::new(60);
+    let poison = POISON.map(|minute| bench.start + TimeDelta::minutes(minute) + SECOND);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (clock, times) = (bench.clock.clone(), Arc::clone(&asked));
+    *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
+        times.lock().unwrap().push(clock.now());
+        match poison.iter().any(|instant| window.contains(*instant)) {
+            true => Err(class),
+            false => Ok(()),
+        }
+    }));
+    let clock = bench.clock.clone();
+    let script = async {
+        for _ in 0..240 {
+            bench.rows.lock().unwrap().push((clock.now(), false));
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let late = |row: usize| !bench.sent.lock().unwrap().contains_key(&row);
+            let rows = bench.rows.lock().unwrap().len();
+            assert!(!late(rows - 3), "the live edge is held up by {class:?}");
+        }
+    };
+    bench.lives(End::Stop, script).await;
+    let hours = (0..HOURS).map(|hour| bench.times_of(hour)).collect();
+    let asked = asked.lock().unwrap();
+    let last = bench.clock.now() - TimeDelta::hours(1);
+    (hours, asked.iter().filter(|at| **at > last).count())
+}
+
+const SECOND: TimeDelta = TimeDelta::seconds(1);
+
+#[test]
+fn windows_that_always_fail_keep_no_other_row_back() {
+    on_virtual_time(async {
+        for class in [
+            ErrorClass::Person,
+            ErrorClass::Outage,
+            ErrorClass::Transient { after: None },
+            ErrorClass::Narrow,
+        ] {
+            let (hours, asked) = delivered(class).await;
+            let missing: usize = hours
+                .iter()
+                .map(|hour| hour.iter().filter(|times| **times == 0).count())
+                .sum();
+            let twice = hours.iter().flatten().any(|times| *times > 1);
+            println!("{class:?}: {missing} missing, {asked} requests");
+            assert!(
+                missing <= POISON.len() + 60 && !twice,
+                "{class:?}: {hours:?}"
+            );
+            assert!(asked < 200, "{class:?}: {asked} requests in an hour");
+        }
+    });
+}
