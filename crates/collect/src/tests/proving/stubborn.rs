@@ -62,3 +62,22 @@ fn windows_that_always_fail_keep_no_other_row_back() {
         }
     });
 }
+
+#[test]
+fn hours_that_the_source_refuses_as_too_old_are_not_proven_and_end_a_verification() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        *bench.hook.lock().unwrap() = Some(Box::new(|lane, _, _| match lane {
+            Lane::Verify => Err(ErrorClass::OutOfReach { days: None }),
+            _ => Ok(()),
+        }));
+        let order = verification(&bench, 1, ALL, false);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, verified(&bench, &order)).await;
+        assert_eq!(
+            findings(&bench, 1).await,
+            [Finding::Unprovable; HOURS as usize]
+        );
+        assert_eq!(bench.times(), [1]);
+    });
+}
