@@ -88,6 +88,9 @@ pub struct Coverage {
     /// What somebody has skipped by moving the position on, oldest first; the newest of it.
     #[serde(default)]
     skipped: Vec<Window>,
+    /// What was read before a backfill asked for it again, as it stood: so it stands when that is given up.
+    #[serde(default)]
+    again: Vec<Stretch>,
     /// Rows received before it may have been delivered and forgotten, although the floor is lower.
     #[serde(default)]
     memory: DateTime<Utc>,
@@ -111,6 +114,7 @@ impl Coverage {
             losses: Vec::new(),
             unasked: Vec::new(),
             skipped: Vec::new(),
+            again: Vec::new(),
             memory: start,
             begun: true,
         }
@@ -199,6 +203,8 @@ impl Coverage {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let rows = rows as f64;
         self.reach(window.end());
+        self.skipped = without(&self.skipped, [window]);
+        self.found(window);
         self.paint(window, Phase::Settling(at), rows);
     }
 
@@ -234,8 +240,7 @@ impl Coverage {
         self.skipped.drain(..excess);
     }
 
-    /// What somebody has skipped by moving the position on, and no backfill has asked for since,
-    /// oldest first.
+    /// What somebody has skipped by moving the position on, and nobody has read since, oldest first.
     pub fn skipped(&self) -> &[Window] {
         &self.skipped
     }
@@ -286,8 +291,11 @@ impl Coverage {
             self.skip_to(window.start());
         }
         self.unasked = without(&self.unasked, [window]);
-        self.skipped = without(&self.skipped, [window]);
-        self.found(window);
+        // A backfill may be given up: until it has read them, rows are lost or skipped.
+        if phase != Phase::Wanted {
+            self.skipped = without(&self.skipped, [window]);
+            self.found(window);
+        }
         self.reach(window.end());
         self.paint(window, phase, 0.0);
     }

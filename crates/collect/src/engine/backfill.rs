@@ -227,7 +227,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         backfill.cancelled = true;
         let known = &self.known;
-        self.schedule.give_up_backfill(|hour| known.holds(hour));
+        let given_up = self.schedule.give_up_backfill(|hour| known.holds(hour));
+        self.ledger.proof.close(&given_up);
         self.persist().await?;
         self.settle_backfill().await
     }

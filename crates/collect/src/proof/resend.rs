@@ -7,11 +7,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use rows::RowKey;
+use rows::{RowKey, Window};
 use serde::{Deserialize, Serialize};
 
 use super::{DAY, Proof, Replayed, day::CountedIn, window_of};
-use crate::Store;
+use crate::{Store, decide::coverage::windows::without, known::hour};
 
 /// Hours of which rows are sent once more.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -115,6 +115,22 @@ impl Proof {
     pub(crate) fn renews(&mut self, hour: u32, position: CountedIn) {
         self.again.renewed.insert(hour, position);
         self.is_reopened = true;
+    }
+
+    /// These parts of hours are not read again after all: what they have, this process does not know.
+    pub(crate) fn close(&mut self, given_up: &[Window]) {
+        for window in given_up {
+            let hour = hour(window.start());
+            let Some(parts) = self.partly.get_mut(&hour) else {
+                continue;
+            };
+            *parts = without(parts, [*window]);
+            if parts.is_empty() {
+                self.partly.remove(&hour);
+                self.reopened.remove(&hour);
+            }
+            self.is_reopened = true;
+        }
     }
 
     /// Of an hour that is being sent once more, a start knows only the rows that were sent since that was

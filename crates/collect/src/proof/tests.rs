@@ -396,6 +396,26 @@ async fn what_a_backfill_had_read_counts_although_a_start_gives_it_up() {
     assert_eq!(one.rows(HOUR - 4).await, 1);
 }
 
+#[tokio::test]
+async fn an_hour_that_is_not_sent_again_after_all_gets_no_record_of_what_nobody_has_read() {
+    let mut one = Collection::new().await;
+    for row in [HOUR, HOUR + 1] {
+        one.delivers(row, 7);
+    }
+    one.finishes(HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    one.proof.forget_record(&one.files, HOUR).await.unwrap();
+    let both = Window::new(at(HOUR), at(HOUR + 2)).unwrap();
+    one.coverage.backfill(both, true);
+    one.proof.reopen(&one.coverage, one.coverage.floor());
+    let given_up = one.coverage.give_up_backfill(|_| false);
+    one.proof.close(&given_up);
+    one.finishes(HOUR + 3);
+    one.keeps(HOUR + 3).await;
+    assert!(why(one.finds(HOUR).await).contains("has no record in"));
+    assert_eq!(one.rows(HOUR + 1).await, 1);
+}
+
 proptest! {
     #[test]
     fn rows_with_several_statuses_keep_their_order(

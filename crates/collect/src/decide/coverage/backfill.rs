@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rows::Window;
 
 use crate::decide::coverage::{
-    Coverage, Phase,
+    Coverage, Phase, Stage, Stretch,
     windows::{hours, with, within, without},
 };
 
@@ -54,20 +54,53 @@ impl Coverage {
         } else {
             wanted.extend(ahead);
         }
+        if again {
+            for window in &wanted {
+                self.again.extend(self.read_within(*window));
+            }
+        }
         for window in wanted {
             self.ask(window, Phase::Wanted);
         }
     }
 
-    /// The backfill is given up, but for the hours that `keeps` names.
-    pub fn give_up_backfill(&mut self, keeps: impl Fn(Window) -> bool) {
+    /// What of a window was read, as it stands.
+    fn read_within(&self, window: Window) -> Vec<Stretch> {
+        let is_settling = |one: &&Stretch| matches!(one.phase, Phase::Settling(_));
+        let settling = self.stretches.iter().filter(is_settling).copied();
+        let done = self.intervals().into_iter();
+        let done = done.filter(|(_, stage)| *stage == Stage::Final);
+        let done = done.map(|(window, _)| Stretch {
+            window,
+            phase: Phase::Final,
+            rows: 0.0,
+        });
+        let read = done.chain(settling);
+        read.filter_map(|one| one.within(window)).collect()
+    }
+
+    /// The backfill is given up, but for the hours that `keeps` names: all else of it stands as it did before.
+    /// What that is.
+    pub fn give_up_backfill(&mut self, keeps: impl Fn(Window) -> bool) -> Vec<Window> {
         let wanted: Vec<Window> = self.wanted().collect();
-        for window in wanted.into_iter().flat_map(hours) {
-            if !keeps(window) {
-                self.paint(window, Phase::Final, 0.0);
-                self.unasked = with(&self.unasked, window);
+        let given_up = wanted.into_iter().flat_map(hours);
+        let given_up: Vec<Window> = given_up.filter(|window| !keeps(*window)).collect();
+        for window in &given_up {
+            let again = self.again.iter();
+            let read: Vec<Stretch> = again.filter_map(|one| one.within(*window)).collect();
+            for part in &read {
+                self.paint(part.window, part.phase, part.rows);
+            }
+            let unread = without(&[*window], read.iter().map(|part| part.window));
+            for part in &unread {
+                self.paint(*part, Phase::Final, 0.0);
+            }
+            let named = self.lost.iter().chain(&self.skipped).copied();
+            for part in without(&unread, named) {
+                self.unasked = with(&self.unasked, part);
             }
         }
+        given_up
     }
 
     /// The collection begins to read from `start` on, as it does when there is nothing yet. What

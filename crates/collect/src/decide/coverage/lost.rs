@@ -35,6 +35,9 @@ impl Coverage {
     pub fn lose(&mut self, loss: Loss) {
         let Loss { window, .. } = loss;
         self.reach(window.end());
+        self.skipped = without(&self.skipped, [window]);
+        // A backfill may have asked for what was lost before.
+        self.found(window);
         self.paint(window, Phase::Final, 0.0);
         self.lost = with(&self.lost, window);
         let excess = self.lost.len().saturating_sub(MOST_LOSSES);
@@ -59,8 +62,10 @@ impl Coverage {
             // A clock that was set back must not put it off.
             asked.is_none_or(|asked| (now - asked).abs() >= ASKED_AGAIN)
         };
-        let lost = self.lost.iter().find(is_due)?;
-        Window::new(lost.start().max(lost.end() - PART), lost.end())
+        let due = self.lost.iter().filter(is_due);
+        let mut parts =
+            due.filter_map(|lost| Window::new(lost.start().max(lost.end() - PART), lost.end()));
+        parts.find(|part| !self.is_wanted(*part))
     }
 
     /// A lost time is being asked for.
@@ -88,12 +93,19 @@ impl Coverage {
     }
 
     /// A page of a window came. The lost time that it is part of is missing again, as it was not lost;
-    /// none when it is no part of one.
+    /// none when it is no part of one, or a backfill asks for it.
     pub fn find_again(&mut self, window: Window) -> Option<Window> {
         let lost = self.lost.iter().find(|lost| is_part(window, **lost));
-        let again = *lost?;
-        self.want(again);
+        let again = *lost.filter(|_| !self.is_wanted(window))?;
+        for part in without(&[again], self.wanted()) {
+            self.want(part);
+        }
         Some(again)
+    }
+
+    /// Whether a backfill asks for some of a window.
+    fn is_wanted(&self, window: Window) -> bool {
+        self.wanted().any(|one| one.intersection(window).is_some())
     }
 
     fn note(&mut self, loss: Loss) {

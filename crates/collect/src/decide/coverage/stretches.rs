@@ -2,7 +2,7 @@
 
 use rows::Window;
 
-use super::{Coverage, MOST_STRETCHES, Phase, Stretch};
+use super::{Coverage, MOST_STRETCHES, Phase, Stretch, windows::without};
 
 impl Coverage {
     /// Gives a window a phase of its own.
@@ -17,6 +17,9 @@ impl Coverage {
             let parts = self.stretches.iter();
             parts.filter_map(move |one| one.within(side?))
         };
+        if phase != Phase::Wanted {
+            self.again = outside(&self.again, window);
+        }
         let mut painted: Vec<Stretch> = side(before).collect();
         painted.push(Stretch {
             window,
@@ -48,6 +51,17 @@ impl Coverage {
         }
         self.stretches = merged;
     }
+}
+
+/// Stretches without what lies in a window.
+fn outside(stretches: &[Stretch], window: Window) -> Vec<Stretch> {
+    let sides = |one: &Stretch| {
+        let sides = without(&[one.window], [window]).into_iter();
+        sides
+            .filter_map(|side| one.within(side))
+            .collect::<Vec<_>>()
+    };
+    stretches.iter().flat_map(sides).collect()
 }
 
 /// Merges pairs of settling neighbors, which are then read again as early as the earlier of them.

@@ -206,9 +206,16 @@ fn what_is_lost_is_asked_for_once_more() {
     coverage.lose(loss(window(0, 50)));
     coverage.backfill(window(20, 60), false);
     assert_eq!(wanted(&coverage), [window(20, 50)]);
-    assert_eq!(coverage.lost(), [window(0, 20)]);
+    assert_eq!(coverage.lost(), [window(0, 50)], "until it is read");
+    assert_eq!(coverage.lost_to_ask(at(10_000)), None, "it is asked for");
+    assert_eq!(coverage.find_again(window(20, 30)), None, "by a backfill");
     coverage.lose(loss(window(20, 30)));
+    assert_eq!(wanted(&coverage), [window(30, 50)]);
+    coverage.read(window(30, 50), at(10_000), 1);
     assert_eq!(coverage.lost(), [window(0, 30)]);
+    // Each is noted once.
+    coverage.lose(loss(window(20, 30)));
+    assert_eq!(coverage.losses().len(), 2);
 }
 
 #[test]
@@ -258,6 +265,53 @@ fn a_backfill_is_given_up_but_for_hours_that_are_begun() {
 }
 
 #[test]
+fn what_a_backfill_that_is_given_up_had_asked_for_stands_as_before() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(300), 9);
+    coverage.settle(HOUR, at(10_000));
+    coverage.read(window(100, 110), at(110), 1);
+    coverage.reach(at(120));
+    coverage.skip_by_position(at(130));
+    coverage.reach(at(140));
+    coverage.lose(loss(window(130, 140)));
+    coverage.read(window(140, 150), at(150), 1);
+    let before = (phases(&coverage), coverage.intervals());
+    for again in [true, false] {
+        let mut coverage = coverage.clone();
+        coverage.backfill(window(-30, 150), again);
+        let kept = serde_json::to_string(&coverage).unwrap();
+        coverage = serde_json::from_str(&kept).unwrap();
+        assert!(!coverage.give_up_backfill(|_| false).is_empty());
+        assert_eq!((phases(&coverage), coverage.intervals()), before);
+        assert_eq!(coverage.read_at(at(145)), Some(at(150)));
+        assert_eq!(coverage.skipped(), [window(110, 130)]);
+        assert_eq!(coverage.lost(), [window(130, 140)]);
+        assert_eq!(coverage.losses().len(), 1);
+        coverage.backfill(window(-30, 100), false);
+        assert_eq!(wanted(&coverage), [window(-30, 0)], "the rest is delivered");
+    }
+    // What it has read meanwhile is read.
+    coverage.backfill(window(0, 150), true);
+    coverage.read(window(140, 145), at(200), 2);
+    coverage.give_up_backfill(|_| false);
+    let read = [141, 146].map(|minute| coverage.read_at(at(minute)));
+    assert_eq!(read, [Some(at(200)), Some(at(150))]);
+}
+
+/// An earlier version did not keep what was delivered before.
+#[test]
+fn what_an_earlier_version_s_backfill_had_asked_for_is_asked_for_once_more() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(300), 9);
+    coverage.settle(HOUR, at(10_000));
+    coverage.backfill(window(0, 50), true);
+    coverage.again.clear();
+    coverage.give_up_backfill(|_| false);
+    coverage.backfill(window(0, 50), false);
+    assert_eq!(wanted(&coverage), [window(0, 50)]);
+}
+
+#[test]
 fn another_module_s_work_leaves_a_backfill_as_it_is() {
     let mut coverage = Coverage::new(at(0));
     coverage.read(window(0, 10), at(10), 1);
@@ -281,6 +335,9 @@ fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
     assert_eq!(coverage.skipped(), [window(10, 20), window(30, 60)]);
     coverage.backfill(window(0, 40), false);
     assert_eq!(wanted(&coverage), [window(10, 20), window(30, 40)]);
+    assert_eq!(coverage.skipped(), [window(10, 20), window(30, 60)]);
+    coverage.read(window(10, 20), at(300), 1);
+    coverage.lose(loss(window(30, 40)));
     assert_eq!(coverage.skipped(), [window(40, 60)], "the rest is left");
     coverage.want(window(45, 60));
     assert_eq!(coverage.skipped(), [window(40, 45)]);

@@ -100,3 +100,35 @@ fn hours_of_a_backfill_that_is_given_up_keep_their_records() {
         assert_eq!(finds(&bench, 2).await, PROVEN);
     });
 }
+
+#[test]
+fn hours_of_a_backfill_that_is_given_up_were_delivered_and_are_left_alone() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.forgets().await;
+        let mut order = again(&bench, 1, (0, 240));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let never = Duration::from_secs(600);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            order.cancelled = true;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            delivers(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let times = || {
+            (0..HOURS)
+                .map(|hour| bench.times_of(hour))
+                .collect::<Vec<_>>()
+        };
+        let before = times();
+        assert!(before.contains(&vec![1; 60]), "not all is begun");
+        let mut plain = again(&bench, 2, (0, 240));
+        plain.work.again = false;
+        plain.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, delivers(&bench, &plain)).await;
+        assert_eq!(times(), before);
+        assert_eq!(finds(&bench, 3).await, PROVEN);
+    });
+}
