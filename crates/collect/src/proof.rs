@@ -23,9 +23,8 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rows::{RowKey, Window, sums::Sums};
-use serde::{Deserialize, Serialize};
 
-use self::{day::Day, replay::several, resend::Again};
+use self::{day::Day, resend::Again};
 pub use self::{
     day::{HourRecord, Notes},
     provable::Provable,
@@ -79,23 +78,6 @@ fn day_of(name: &str) -> Option<u32> {
     u32::try_from(date.to_epoch_days()).ok()
 }
 
-/// The notes of hours without a record, as they are kept.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Kept {
-    version: u64,
-    /// All hours before it were folded once.
-    until: u32,
-    /// Hours before it that are read again.
-    #[serde(default)]
-    reopened: BTreeSet<u32>,
-    /// The parts of them that are; those of which all is are not in it.
-    #[serde(default)]
-    partly: BTreeMap<u32, Vec<Window>>,
-    #[serde(default)]
-    again: Again,
-    hours: BTreeMap<u32, Notes>,
-}
-
 /// The records of the hours that were read for the last time.
 #[derive(Debug, Default)]
 pub struct Proof {
@@ -113,6 +95,7 @@ pub struct Proof {
     notes: BTreeMap<u32, Notes>,
     notes_kept: Option<DateTime<Utc>>,
     notes_changed: bool,
+    notes_damaged: bool,
     /// Hours before it are folded; none until the collection has begun.
     until: Option<u32>,
     /// All hours before it were folded once, by this process or an earlier one: their rows are forgotten,
@@ -142,14 +125,7 @@ impl Proof {
             days: days.collect(),
             ..Self::default()
         };
-        let kept = read(store, NOTES_FILE).await?.unwrap_or_default();
-        if let Ok(kept) = serde_json::from_slice::<Kept>(&kept) {
-            proof.notes = kept.hours;
-            proof.once = Some(kept.until);
-            proof.reopened = kept.reopened;
-            proof.partly = kept.partly;
-            proof.again = kept.again;
-        }
+        proof.find_notes(store).await?;
         Ok(proof)
     }
 
@@ -206,8 +182,10 @@ impl Proof {
     /// The collection begins: what was received before `horizon` has been folded, or never will be.
     pub(crate) fn begin(&mut self, coverage: &Coverage, horizon: DateTime<Utc>) {
         let first = hour(horizon);
-        // What is done and was not folded before the last stop is folded at once.
-        let once = *self.once.get_or_insert(first);
+        // What is done and was not folded before the last stop is folded at once. When that is not known, what
+        // was forgotten before a backfill led back makes no record.
+        let forgotten = hour(coverage.memory());
+        let once = *self.once.get_or_insert(first.max(forgotten));
         // So is what was read again for somebody who has given that up since: the rows are in the journal.
         let until = self.reopened.first().map_or(once, |hour| once.min(*hour));
         self.until = Some(until);

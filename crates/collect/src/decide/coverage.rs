@@ -130,6 +130,11 @@ impl Coverage {
         self.floor
     }
 
+    /// What was received before it may have been delivered and forgotten, although the floor is lower.
+    pub fn memory(&self) -> DateTime<Utc> {
+        self.memory
+    }
+
     /// Nothing from it on has been asked for yet.
     pub fn edge(&self) -> DateTime<Utc> {
         self.stretches

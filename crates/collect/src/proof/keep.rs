@@ -1,14 +1,22 @@
 //! Makes the records safe, and takes away what nobody needs any more.
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::sums::Sums;
+use rows::{Window, sums::Sums};
+use serde::{Deserialize, Serialize};
 
 use super::{
-    DAY, Kept, NOTES_FILE, Proof, VERSION,
-    day::{CountedIn, Day},
-    name_of, several,
+    DAY, NOTES_FILE, Proof, VERSION,
+    day::{CountedIn, Day, Notes},
+    name_of,
+    replay::several,
+    resend::Again,
 };
 use crate::{Store, known::hour};
 
@@ -18,7 +26,52 @@ const KEEPING_NOTES: TimeDelta = TimeDelta::minutes(1);
 /// Days are kept for so much longer than the source keeps rows.
 const SPARE_DAYS: u32 = 2;
 
+/// The notes of hours without a record, as they are kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    version: u64,
+    /// All hours before it were folded once.
+    until: u32,
+    /// Hours before it that are read again.
+    #[serde(default)]
+    reopened: BTreeSet<u32>,
+    /// The parts of them that are; those of which all is are not in it.
+    #[serde(default)]
+    partly: BTreeMap<u32, Vec<Window>>,
+    #[serde(default)]
+    again: Again,
+    hours: BTreeMap<u32, Notes>,
+}
+
 impl Proof {
+    /// Finds the notes, and which hours were folded.
+    pub(super) async fn find_notes(&mut self, store: &impl Store) -> io::Result<()> {
+        let text = match store.read(NOTES_FILE).await {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Bytes::new(),
+            Err(error) => return Err(error),
+        };
+        match serde_json::from_slice::<Kept>(&text) {
+            Ok(kept) => {
+                self.notes = kept.hours;
+                self.once = Some(kept.until);
+                self.reopened = kept.reopened;
+                self.partly = kept.partly;
+                self.again = kept.again;
+            }
+            Err(_) => self.notes_damaged = true,
+        }
+        Ok(())
+    }
+
+    /// Which of its files cannot be used, as a part of a sentence.
+    pub(crate) fn damage(&self) -> Option<String> {
+        let damaged =
+            || format!("{NOTES_FILE} is damaged: which hours were sent again is not known");
+        self.notes_damaged.then(damaged)
+    }
+
     /// Makes the records safe. All that was journaled is synced, and counted in up to `position`.
     ///
     /// # Errors

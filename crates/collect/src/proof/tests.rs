@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rows::RowKeyer;
 
-use super::{day::CountedIn, *};
+use super::{day::CountedIn, replay::several, *};
 use crate::known::{BatchId, KnownRows};
 
 /// An hour of 2026, and the first one of its day.
@@ -414,6 +414,32 @@ async fn an_hour_that_is_not_sent_again_after_all_gets_no_record_of_what_nobody_
     one.keeps(HOUR + 3).await;
     assert!(why(one.finds(HOUR).await).contains("has no record in"));
     assert_eq!(one.rows(HOUR + 1).await, 1);
+}
+
+#[tokio::test]
+async fn a_start_that_does_not_know_what_was_folded_makes_no_record_of_what_is_forgotten() {
+    for text in [None, Some("{")] {
+        let mut one = Collection::new().await;
+        one.delivers(HOUR + 1, 7);
+        one.finishes(HOUR + 4);
+        let asked = Window::new(at(HOUR - 4), at(HOUR - 3)).unwrap();
+        one.coverage.backfill(asked, false);
+        one.files = Files::default();
+        if let Some(text) = text {
+            let text = Bytes::from_static(text.as_bytes());
+            one.files.write(NOTES_FILE, text).await.unwrap();
+        }
+        one.starts().await;
+        assert_eq!(one.proof.damage().is_some(), text.is_some());
+        one.delivers(HOUR - 4, 8);
+        one.coverage.read(asked, at(HOUR + 4), 1);
+        one.coverage.settle(TimeDelta::zero(), at(HOUR + 4));
+        one.finishes(HOUR + 5);
+        one.keeps(HOUR + 5).await;
+        assert!(why(one.finds(HOUR + 1).await).contains("has no record in"));
+        let rows = (one.rows(HOUR - 4).await, one.rows(HOUR + 4).await);
+        assert_eq!(rows, (1, 0));
+    }
 }
 
 proptest! {

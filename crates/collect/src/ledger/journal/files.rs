@@ -37,6 +37,7 @@ impl JournalFiles {
     ) -> io::Result<Self> {
         let mut damage = Vec::new();
         let mut proof = Proof::open(store).await?;
+        damage.extend(proof.damage());
         let files = store.list(FOLDER).await?;
         let (earlier, files): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|name| is_version_1(name));
