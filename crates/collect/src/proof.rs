@@ -349,6 +349,11 @@ impl Proof {
         self.changed.retain(|hour, _| *hour >= end);
     }
 
+    /// Whether an hour was folded once: its rows are forgotten, unless they are asked for again.
+    pub(crate) fn was_folded(&self, hour: u32) -> bool {
+        self.once.is_some_and(|once| hour < once)
+    }
+
     /// What was received before it is folded: the journal of it may be deleted once that is
     /// [kept](Self::keep).
     pub(crate) fn floor(&self) -> DateTime<Utc> {

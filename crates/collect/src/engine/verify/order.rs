@@ -140,11 +140,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let parts = timeline.iter().filter(move |(_, stage)| *stage == wanted);
             parts.filter_map(|(part, _)| part.intersection(window_of(hour)?))
         };
-        let is_open = stages(Stage::Settling)
-            .chain(stages(Stage::Missing))
-            .count()
-            > 0;
         let parts: Vec<Window> = stages(Stage::Final).collect();
+        // Before its rows are forgotten it has no record that could be made anew.
+        let is_remembered = !parts.is_empty() && !self.ledger.proof.was_folded(hour);
+        let mut open = stages(Stage::Settling).chain(stages(Stage::Missing));
+        let is_open = is_remembered || open.next().is_some();
         let Some(verification) = &mut self.verification else {
             return Ok(());
         };

@@ -34,6 +34,18 @@ fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
 }
 
 #[test]
+fn an_hour_whose_rows_are_remembered_is_open_and_not_sent_again() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let hour = HOURS + 1;
+        let order = verification(&bench, 1, (hour * 60, hour * 60 + 60), true);
+        bench.lives(End::Stop, verifies(&bench, &order)).await;
+        assert_eq!(findings(&bench, 1).await, [Finding::Open]);
+        assert_eq!(bench.times_of(hour), [1; 60]);
+    });
+}
+
+#[test]
 fn a_resend_that_was_interrupted_before_that_was_said_is_not_begun_anew() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
