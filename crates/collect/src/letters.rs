@@ -181,11 +181,13 @@ impl Letters {
     ) -> io::Result<()> {
         // Half of a line may be there, of an addition that has failed.
         let mut text = vec![b'\n'];
-        for id in ids {
-            let id = id.clone();
+        let filed = none_instead(notes(store).await)?;
+        for id in ids.difference(&filed).cloned() {
             text.extend_from_slice(&line(&Note { id, became, time })?);
         }
-        store.append(SETTLED, text.into()).await?;
+        if text.len() > 1 {
+            store.append(SETTLED, text.into()).await?;
+        }
         store.sync(SETTLED).await?;
         self.take_out(store, ids).await
     }
@@ -216,6 +218,33 @@ impl Letters {
         }
         self.places.retain(|id, _| !ids.contains(id));
         store.delete(SETTLED).await
+    }
+
+    /// Those of these letters in the place of whose file something else is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn unreadable(
+        &self,
+        store: &impl Store,
+        ids: &[String],
+    ) -> io::Result<BTreeSet<String>> {
+        let mut of_file = BTreeMap::<u64, Vec<&String>>::new();
+        for id in ids {
+            if let Some((number, _)) = self.places.get(id) {
+                of_file.entry(*number).or_default().push(id);
+            }
+        }
+        let mut unreadable = BTreeSet::new();
+        for (number, ids) in of_file {
+            match store.read(&file_name(number)).await {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    unreadable.extend(ids.into_iter().cloned());
+                }
+                read => _ = read?,
+            }
+        }
+        Ok(unreadable)
     }
 
     /// The letters with these ids, as far as they are there.
@@ -281,6 +310,15 @@ pub async fn stock(store: &impl Store) -> io::Result<Stock> {
 /// Tells an intake key from others without telling it.
 pub fn fingerprint(key: &str) -> String {
     hex(key.as_bytes(), &[])
+}
+
+/// What was read; the default when something else is in the place of the file, which the next writing puts
+/// aside.
+fn none_instead<R: Default>(read: io::Result<R>) -> io::Result<R> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(R::default()),
+        read => read,
+    }
 }
 
 /// The ids that are being taken out.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    letters::{Content, Letter, Letters, Settled},
+    letters::{Content, Letter, Letters, Settled, none_instead},
     order::{OrderFile, OrderVersion},
 };
 
@@ -85,7 +85,21 @@ impl LettersOrder {
     }
 }
 
+/// Why a letter stays in whose file's place something else is.
+const UNREADABLE: &str = "its file cannot be read";
+
 impl LettersOutcome {
+    fn new(id: Uuid) -> Self {
+        Self {
+            version: OrderVersion,
+            id,
+            done: false,
+            accepted: Vec::new(),
+            dropped: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+
     fn stays(&mut self, id: &str, reason: &str) {
         self.left.push(Left {
             id: id.to_owned(),
@@ -115,35 +129,66 @@ impl Work {
         store: &impl Store,
         now: DateTime<Utc>,
     ) -> io::Result<Self> {
-        let known = letters.ids();
-        let wanted = order.letters.clone().unwrap_or_else(|| known.clone());
-        let mut outcome = LettersOutcome {
-            version: OrderVersion,
-            id: order.id,
-            done: false,
-            accepted: Vec::new(),
-            dropped: Vec::new(),
-            left: Vec::new(),
-        };
-        let known: BTreeSet<String> = known.into_iter().collect();
-        let (there, gone): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|id| known.contains(id));
-        for id in gone {
-            outcome.stays(&id, "there is no such letter");
-        }
-        let mut queue = VecDeque::new();
-        match order.act {
-            Act::Drop => {
-                let ids = there.iter().cloned().collect();
-                letters.settle(store, &ids, Settled::Dropped, now).await?;
-                outcome.dropped = there;
-            }
-            Act::Retry => queue.extend(there),
-        }
-        Ok(Self {
+        let before = none_instead(LettersOutcome::load(store).await)?;
+        let before = before.filter(|before| before.id == order.id);
+        let mut work = Self {
+            outcome: before.unwrap_or_else(|| LettersOutcome::new(order.id)),
+            queue: VecDeque::new(),
             order,
-            queue,
-            outcome,
-        })
+        };
+        if work.outcome.done {
+            return Ok(work);
+        }
+        // What stayed before a stop is tried again.
+        work.outcome.left.clear();
+        let gone = work.outcome.accepted.iter().chain(&work.outcome.dropped);
+        let gone: BTreeSet<String> = gone.cloned().collect();
+        let known = letters.ids();
+        let wanted = work.order.letters.clone().unwrap_or_else(|| known.clone());
+        let known: BTreeSet<String> = known.into_iter().collect();
+        let (there, others): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|id| known.contains(id));
+        for id in others.iter().filter(|id| !gone.contains(*id)) {
+            work.outcome.stays(id, "there is no such letter");
+        }
+        let (halfway, there): (Vec<_>, Vec<_>) =
+            there.into_iter().partition(|id| gone.contains(id));
+        // A stop came after that was told, and before they went.
+        work.settle(letters, store, now, halfway).await?;
+        match work.order.act {
+            Act::Drop => {
+                let unreadable = letters.unreadable(store, &there).await?;
+                let (unreadable, there): (Vec<_>, Vec<_>) =
+                    there.into_iter().partition(|id| unreadable.contains(id));
+                for id in unreadable {
+                    work.outcome.stays(&id, UNREADABLE);
+                }
+                work.outcome.dropped.extend(there.iter().cloned());
+                work.settle(letters, store, now, there).await?;
+            }
+            Act::Retry => work.queue.extend(there),
+        }
+        Ok(work)
+    }
+
+    /// Letters leave. That they do is told first: after a stop nobody else knows.
+    async fn settle(
+        &self,
+        letters: &mut Letters,
+        store: &impl Store,
+        now: DateTime<Utc>,
+        ids: Vec<String>,
+    ) -> io::Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.outcome.save(store).await?;
+        let became = match self.order.act {
+            Act::Retry => Settled::Accepted,
+            Act::Drop => Settled::Dropped,
+        };
+        let ids = ids.into_iter().collect();
+        letters.settle(store, &ids, became, now).await
     }
 
     /// The next event to send, with the id of its letter; none when there is none left.
@@ -160,7 +205,7 @@ impl Work {
                 // Nobody waits until a person has taken away what is in its place.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     self.queue.pop_front();
-                    self.outcome.stays(&id, "its file cannot be read");
+                    self.outcome.stays(&id, UNREADABLE);
                     continue;
                 }
                 found => found?,
@@ -208,9 +253,11 @@ impl Work {
     ) -> io::Result<()> {
         match answer {
             Ok(()) => {
-                let ids = [id.to_owned()].into();
-                letters.settle(store, &ids, Settled::Accepted, now).await?;
-                self.outcome.accepted.push(id.to_owned());
+                let id = id.to_owned();
+                if self.outcome.accepted.last() != Some(&id) {
+                    self.outcome.accepted.push(id.clone());
+                }
+                self.settle(letters, store, now, vec![id]).await?;
             }
             Err(reason) => self.outcome.stays(id, reason),
         }

@@ -2,11 +2,19 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::*;
+use uuid::Uuid;
+
+use super::{
+    order::{Act, LettersOrder, LettersOutcome, Work},
+    *,
+};
+use crate::order::OrderFile;
 
 /// Files in memory; after so many operations every other one fails, the first after doing half of it.
 #[derive(Debug, Default)]
 struct Files {
+    /// In the place of this one is something else.
+    no_file: Mutex<Option<String>>,
     content: Mutex<BTreeMap<String, Vec<u8>>>,
     left: Mutex<Option<usize>>,
 }
@@ -41,6 +49,9 @@ impl Files {
 #[async_trait]
 impl Store for Files {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        if self.no_file.lock().unwrap().as_deref() == Some(name) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let content = self.content.lock().unwrap();
         Ok(content.get(name).cloned().map(Bytes::from))
     }
@@ -284,4 +295,115 @@ async fn a_note_that_was_cut_short_takes_no_other_with_it() {
     files.breaks_after(None);
     let letters = Letters::open(&files, owner("f00d"), Room::WIDE).await;
     assert_eq!(letters.unwrap().stock().letters, 0);
+}
+
+fn order(act: Act, ids: &[&String]) -> LettersOrder {
+    let ids = ids.iter().map(|id| (*id).clone()).collect();
+    LettersOrder::new(Uuid::from_u128(7), act, Some(ids), false)
+}
+
+async fn carry_out(files: &Files, order: &LettersOrder, most: usize) -> Option<LettersOutcome> {
+    let mut letters = open(files).await;
+    let begun = Work::begin(order.clone(), &mut letters, files, at(9)).await;
+    let mut work = begun.ok()?;
+    for _ in 0..most {
+        let next = work.next(&letters, files).await.unwrap();
+        work.tell(files).await.ok()?;
+        let Some((id, _)) = next else {
+            return Some(work.outcome);
+        };
+        let answer = match id == files.refused() {
+            true => Err("no".to_owned()),
+            false => Ok(()),
+        };
+        let said = work.offered(&mut letters, files, at(9), &id, &answer);
+        said.await.ok()?;
+    }
+    None
+}
+
+impl Files {
+    /// The letter that is refused: the one that was kept second.
+    fn refused(&self) -> String {
+        super::id("f00d", &undelivered("second").content)
+    }
+}
+
+/// A stop may come between any two writes: what was accepted or thrown away before it is told after it.
+#[tokio::test]
+async fn what_came_of_an_order_before_a_stop_is_told_after_it() {
+    for act in [Act::Retry, Act::Drop] {
+        for operations in 0..30 {
+            let files = Files::default();
+            let mut letters = open(&files).await;
+            let mut ids = Vec::new();
+            for text in ["first", "second", "third"] {
+                ids.push(keep(&mut letters, &files, 0, text).await);
+            }
+            let [first, second, third] = &ids[..] else {
+                panic!()
+            };
+            let order = order(act, &[first, second, third]);
+            order.save(&files).await.unwrap();
+            files.breaks_after(Some(operations));
+            _ = carry_out(&files, &order, 9).await;
+            files.breaks_after(None);
+            let outcome = carry_out(&files, &order, 9).await.unwrap();
+            assert!(outcome.done);
+            let mut accepted = outcome.accepted.clone();
+            accepted.sort();
+            let mut gone = match act {
+                Act::Retry => vec![first.clone(), third.clone()],
+                Act::Drop => ids.clone(),
+            };
+            gone.sort();
+            let left: Vec<_> = outcome.left.iter().map(|left| left.id.clone()).collect();
+            match act {
+                Act::Retry => {
+                    assert_eq!((accepted, left), (gone, vec![second.clone()]));
+                    assert_eq!(open(&files).await.ids(), std::slice::from_ref(second));
+                }
+                Act::Drop => {
+                    let mut dropped = outcome.dropped.clone();
+                    dropped.sort();
+                    assert_eq!((dropped, left.len()), (gone, 0), "{operations}");
+                    assert_eq!(texts(&files).await.len(), 0);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let first = keep(&mut letters, &files, 0, "first").await;
+    let mut letters = open(&files).await;
+    let second = keep(&mut letters, &files, 0, "second").await;
+    *files.no_file.lock().unwrap() = Some(file_name(1));
+    let order = order(Act::Drop, &[&first, &second]);
+    let work = Work::begin(order, &mut letters, &files, at(9))
+        .await
+        .unwrap();
+    assert_eq!(work.outcome.dropped, [second]);
+    assert_eq!(work.outcome.left.len(), 1);
+    assert_eq!(work.outcome.left[0].reason, "its file cannot be read");
+    *files.no_file.lock().unwrap() = None;
+    assert_eq!(open(&files).await.ids(), [first]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_out_is_filed_once() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let ids: BTreeSet<String> = [keep(&mut letters, &files, 0, "gone").await].into();
+    *files.no_file.lock().unwrap() = Some(file_name(1));
+    let mut lengths = Vec::new();
+    for _ in 0..3 {
+        let settled = letters.settle(&files, &ids, Settled::Dropped, at(1)).await;
+        assert!(settled.is_err());
+        lengths.push(files.text().len());
+    }
+    assert_eq!(lengths, [lengths[0]; 3]);
 }
