@@ -34,6 +34,7 @@ impl Coverage {
             }
             let taken_back = Window::new(now, edge);
             self.unasked = without(&self.unasked, taken_back);
+            self.skipped = without(&self.skipped, taken_back);
             return Window::new(doubted.map_or(now, |doubted| doubted.min(now)), edge);
         }
         let doubted = doubted?;

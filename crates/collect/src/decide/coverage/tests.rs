@@ -366,6 +366,15 @@ fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
 }
 
 #[test]
+fn what_has_not_happened_yet_was_not_skipped() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 10), at(10), 1);
+    coverage.skip_by_position(at(50));
+    coverage.retract_all(at(40), None);
+    assert_eq!(coverage.skipped(), [window(10, 40)]);
+}
+
+#[test]
 fn what_lies_around_an_instant_was_never_read_or_is_nothing() {
     let mut coverage = Coverage::new(at(0));
     coverage.reach(at(10));
