@@ -151,6 +151,7 @@ impl Ledger {
         let Accepted { rows, batches, .. } = &mut self.accepted;
         if !rows.is_empty() {
             let proven = self.proof.among(store, rows).await?;
+            self.journal.go_on_from(self.proof.counted_in());
             self.journal.append(store, rows).await?;
             self.proof.add(proven);
             self.unsynced.add(batches.len());
@@ -166,6 +167,7 @@ impl Ledger {
     ) -> io::Result<()> {
         if !rows.is_empty() {
             let proven = self.proof.among(store, rows).await?;
+            self.journal.go_on_from(self.proof.counted_in());
             self.journal.append(store, rows).await?;
             self.proof.add(proven);
             self.unsynced.add(1);

@@ -111,6 +111,8 @@ pub struct Proof {
     is_reopened: bool,
     /// No hour from it on has a record.
     frontier: u32,
+    /// Segments of the journal before it are counted in, as far as was read.
+    counted_in: u64,
 }
 
 impl Proof {
@@ -157,6 +159,7 @@ impl Proof {
         let Some(found) = Day::parse(&text) else {
             return Ok(None);
         };
+        self.counted_in = self.counted_in.max(found.head.position.next);
         let found = Arc::new(found);
         self.put(day, Arc::clone(&found));
         Ok(Some(found))
@@ -171,6 +174,11 @@ impl Proof {
         for place in oldest.take(at_hand.saturating_sub(AT_HAND)) {
             *place = None;
         }
+    }
+
+    /// Segments of the journal before it are counted in, as far as was read.
+    pub(crate) fn counted_in(&self) -> u64 {
+        self.counted_in
     }
 
     /// Whether an hour has a record. Its day must be at hand.

@@ -143,6 +143,15 @@ impl Journal {
         }
     }
 
+    /// Rows go to segments from this number on: earlier ones count as counted in, also when they are gone, and
+    /// nothing else says how far their numbers went.
+    pub(crate) fn go_on_from(&mut self, number: u64) {
+        if self.next < number {
+            (self.recent, self.older) = (None, None);
+            self.next = number;
+        }
+    }
+
     /// How many rows each segment has at least that is kept when rows received before `horizon` are
     /// forgotten. Once all of it is synced, no crash leaves fewer.
     pub fn inventory(&self, horizon: DateTime<Utc>) -> Inventory {

@@ -59,6 +59,7 @@ impl Proof {
                 self.reopened = kept.reopened;
                 self.partly = kept.partly;
                 self.again = kept.again;
+                self.counted_in = self.again.counted_in();
             }
             Err(_) => self.notes_damaged = true,
         }

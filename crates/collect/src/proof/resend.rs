@@ -28,6 +28,12 @@ pub(super) struct Again {
 }
 
 impl Again {
+    /// Segments of the journal before it were counted in when sending an hour once more was begun.
+    pub(super) fn counted_in(&self) -> u64 {
+        let positions = self.resends.values().chain(self.renewed.values());
+        positions.map(|position| position.next).max().unwrap_or(0)
+    }
+
     /// An hour is folded. Whether it gets no record.
     pub(super) fn folds(&mut self, hour: u32) -> bool {
         self.renewed.remove(&hour);

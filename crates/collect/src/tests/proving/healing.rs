@@ -129,6 +129,39 @@ fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
     });
 }
 
+/// A start finds no segment of the journal, and begins with the number of the first one again.
+#[test]
+fn rows_that_were_missing_are_sent_once_also_after_a_time_without_rows() {
+    on_virtual_time(async {
+        for end in [End::Kill, End::Stop] {
+            let bench = Bench::collected(60).await;
+            // The hours that are done meanwhile are of another day: its file is written, and not that of the rows.
+            let quiet = SETTLE.to_std().unwrap() + Duration::from_secs(24 * 3600);
+            bench.lives(End::Stop, tokio::time::sleep(quiet)).await;
+            let names = bench.disk.list("known-rows/").await.unwrap();
+            assert!(!names.iter().any(|name| name.ends_with(".keys")));
+            slows_down(&bench);
+            let first = bench.rows.lock().unwrap().len();
+            bench.surfaces(2, 1);
+            bench.surfaces(2, 58);
+            let order = verification(&bench, 1, ALL, false);
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let script = async {
+                let sent = async || bench.sent.lock().unwrap().contains_key(&first);
+                bench.until("one is sent", sent).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            };
+            bench.lives(end, script).await;
+            bench.lives(End::Stop, verified(&bench, &order)).await;
+            let mut expected = PROVEN;
+            expected[2] = Finding::Delivered;
+            assert_eq!(findings(&bench, 1).await, expected);
+            assert_eq!(bench.times(), [1]);
+            assert_eq!(finds(&bench, 2).await, PROVEN);
+        }
+    });
+}
+
 #[test]
 fn a_row_that_was_not_accepted_before_a_kill_and_is_hidden_since_is_not_called_delivered() {
     on_virtual_time(async {
