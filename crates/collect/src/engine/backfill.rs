@@ -47,6 +47,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         let known = known.filter(|known| known.id == order.id);
+        if order.work.again && self.ledger.proof.has_ended(order.id) {
+            return self.was_sent_again(&order, known).await;
+        }
         let under_way = self.backfill.as_ref().map(|one| one.work.order.id);
         if under_way != Some(order.id) {
             self.take_order(order.clone(), known).await?;
@@ -64,6 +67,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             Some(backfill) => Box::pin(self.end_before_begin(backfill)).await,
             None => Ok(()),
+        }
+    }
+
+    /// A range was delivered once more, and what told that is lost: it is not delivered a third time.
+    async fn was_sent_again(
+        &mut self,
+        order: &BackfillOrder,
+        known: Option<BackfillProgress>,
+    ) -> Result<(), End> {
+        self.orders.ended_backfill = Some(order.id);
+        let now = self.time().now;
+        let counts = BackfillCounts::new(order.range);
+        let mut progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
+        progress.phase = match order.cancelled {
+            true => OrderPhase::Cancelled,
+            false => OrderPhase::Done,
+        };
+        self.save(&progress).await?;
+        match self.schedule.is_collecting() {
+            true => Ok(()),
+            false => Err(End::Stopped),
         }
     }
 
@@ -262,7 +286,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The backfill has come to its end.
     async fn ends(&mut self, phase: OrderPhase) -> Result<(), End> {
-        // Whoever reads that it has ended must find that kept.
+        let order = self.backfill.as_ref().map(|one| &one.work.order);
+        if let Some(order) = order.filter(|order| order.work.again) {
+            self.ledger.proof.ends_order(order.id);
+            self.ledger.timeline_changes();
+        }
+        // Who reads that it has ended must find that kept.
         self.persist_changes().await?;
         let Some(backfill) = &mut self.backfill else {
             return Ok(());

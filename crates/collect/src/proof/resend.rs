@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use rows::{RowKey, Window};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{DAY, Proof, Replayed, day::CountedIn, window_of};
 use crate::{Store, decide::coverage::windows::without, known::hour};
@@ -25,7 +26,13 @@ pub(super) struct Again {
     broken_off: BTreeSet<u32>,
     /// Those of which a part is, and up to where the journal has what was sent of them before.
     renewed: BTreeMap<u32, CountedIn>,
+    /// The orders to send rows once more that have ended, the last one at the end.
+    #[serde(default)]
+    ended: Vec<Uuid>,
 }
+
+/// As many orders are remembered: there is one file of orders for each kind.
+const MOST_ENDED: usize = 8;
 
 impl Again {
     /// Segments of the journal before it were counted in when sending an hour once more was begun.
@@ -42,6 +49,20 @@ impl Again {
 }
 
 impl Proof {
+    /// An order to send rows once more has ended. To be kept before its progress says so, as that may be lost.
+    pub(crate) fn ends_order(&mut self, id: Uuid) {
+        let ended = &mut self.again.ended;
+        ended.retain(|one| *one != id);
+        ended.push(id);
+        ended.drain(..ended.len().saturating_sub(MOST_ENDED));
+        self.is_reopened = true;
+    }
+
+    /// Whether such an order has ended.
+    pub(crate) fn has_ended(&self, id: Uuid) -> bool {
+        self.again.ended.contains(&id)
+    }
+
     /// The record of an hour is taken away: all of its rows are to be sent once more, and make another. What
     /// the journal has of it up to this position was sent before.
     ///

@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use self::bench::{Bench, End, HOURS};
 use super::*;
-use crate::verify::{Finding, Verdict, VerifyOrder, VerifyWork};
+use crate::{
+    order::OrderFile as _,
+    verify::{Finding, Verdict, VerifyOrder, VerifyProgress, VerifyWork},
+};
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)

@@ -20,6 +20,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         let known = known.filter(|known| known.id == order.id);
+        if order.work.resend && self.ledger.proof.has_ended(order.id) {
+            return self.was_resent(&order, known).await;
+        }
         let under_way = self.verification.as_ref().map(|one| one.work.order.id);
         if under_way.is_some_and(|id| id != order.id) {
             // A person's own order goes before what is done every day.
@@ -32,6 +35,36 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         match under_way == Some(order.id) {
             true => Ok(()),
             false => self.begin_verification(order, known).await,
+        }
+    }
+
+    /// All rows of an hour were sent once more, and what told that is lost: they are not sent a third time.
+    async fn was_resent(
+        &mut self,
+        order: &VerifyOrder,
+        known: Option<VerifyProgress>,
+    ) -> Result<(), End> {
+        self.orders.ended_verification = Some(order.id);
+        if self.verification.is_some() {
+            // There is one file for what is told.
+            return Ok(());
+        }
+        let now = self.time().now;
+        let hours = hours_of(order.range).count() as u64;
+        let counts = VerifyCounts {
+            hours,
+            judged: hours,
+            ..VerifyCounts::default()
+        };
+        let mut progress = known.unwrap_or_else(|| VerifyProgress::new(order.id, counts, now));
+        progress.phase = match order.cancelled {
+            true => OrderPhase::Cancelled,
+            false => OrderPhase::Done,
+        };
+        self.save(&progress).await?;
+        match self.schedule.is_collecting() {
+            true => Ok(()),
+            false => Err(End::Stopped),
         }
     }
 
@@ -228,6 +261,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         self.schedule.set_audits(Vec::new());
+        if verification.work.order.work.resend {
+            self.ledger.proof.ends_order(verification.work.order.id);
+            self.ledger.timeline_changes();
+        }
         self.persist_changes().await?;
         let Some(verification) = &mut self.verification else {
             return Ok(());

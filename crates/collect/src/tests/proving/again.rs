@@ -54,6 +54,24 @@ fn hours_that_are_sent_again_are_proven() {
     });
 }
 
+#[test]
+fn a_backfill_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.forgets().await;
+        let order = again(&bench, 1, (60, 120));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        assert_eq!(bench.times_of(1), [2; 60]);
+        let name = crate::backfill::BackfillProgress::NAME;
+        bench.disk.write(name, "{".into()).await.unwrap();
+        bench.forgets().await;
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        assert_eq!(bench.times_of(1), [2; 60]);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
+
 /// The journal still has the rows of the whole hour.
 #[test]
 fn what_is_not_sent_again_of_an_hour_is_not_in_its_new_record_after_a_kill_either() {

@@ -68,6 +68,28 @@ fn a_resend_that_was_interrupted_before_that_was_said_is_not_begun_anew() {
     });
 }
 
+/// Its order lies there for ever, and what came of it is in another file.
+#[test]
+fn a_resend_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
+    on_virtual_time(async {
+        for progress in [None, Some("{")] {
+            let bench = Bench::collected(60).await;
+            let order = verification(&bench, 1, (120, 180), true);
+            bench.lives(End::Stop, verifies(&bench, &order)).await;
+            let name = VerifyProgress::NAME;
+            match progress {
+                Some(text) => bench.disk.write(name, text.into()).await.unwrap(),
+                None => bench.disk.delete(name).await.unwrap(),
+            }
+            bench.forgets().await;
+            bench.lives(End::Stop, verified(&bench, &order)).await;
+            assert_eq!(bench.times_of(2), [2; 60]);
+            assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
+            assert_eq!(finds(&bench, 2).await, PROVEN);
+        }
+    });
+}
+
 #[test]
 fn a_resend_that_is_never_finished_leaves_no_record() {
     on_virtual_time(async {
