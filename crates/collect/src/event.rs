@@ -278,7 +278,7 @@ pub enum Event<'a> {
     },
     /// A standing order for verifications is followed, or none any more.
     StandingOrder(Option<&'a Nights>),
-    /// A verification of a standing order has come to its end, or was given up.
+    /// A verification of a standing order has come to its end.
     NightEnded(&'a Nights),
     /// The data directory could not be written; tried again after the pause.
     StoreFailed {

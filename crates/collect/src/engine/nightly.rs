@@ -240,14 +240,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let store = Arc::clone(&self.parts.store);
         let now = self.time().now;
         nights.quiet = self.quiet_hours(now).await?;
-        if progress.phase == OrderPhase::Done {
+        let is_done = progress.phase == OrderPhase::Done;
+        if is_done {
             let verdicts = Verdict::of_order(store.as_ref(), order.id).await?;
             nights.ended(order, [progress.begun, now], &verdicts);
         } else {
             nights.wait_a_day(progress.begun, now);
         }
         self.keep_nights(&nights).await?;
-        self.tell(Event::NightEnded(&nights));
+        // What an earlier one has found is no news.
+        if is_done {
+            self.tell(Event::NightEnded(&nights));
+        }
         Ok(())
     }
 }

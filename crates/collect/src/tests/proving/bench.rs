@@ -43,6 +43,9 @@ pub(super) struct Bench {
     pub(super) hook: Mutex<Option<Hook>>,
     /// New rows that a question for a message has brought.
     pub(super) by_id: Mutex<Vec<u64>>,
+    /// How often it was told that a night has ended, and that the store has failed.
+    pub(super) nights: AtomicUsize,
+    pub(super) failures: AtomicUsize,
 }
 
 impl fmt::Debug for Bench {
@@ -80,6 +83,8 @@ impl Bench {
             time: Mutex::new((true, skew)),
             hook: Mutex::default(),
             by_id: Mutex::default(),
+            nights: AtomicUsize::default(),
+            failures: AtomicUsize::default(),
         })
     }
 
@@ -256,8 +261,11 @@ fn bench_settings() -> ScheduleSettings {
 
 impl Observer for Bench {
     fn on(&self, event: Event<'_>) {
-        if let Event::MassMail { new, .. } = event {
-            self.by_id.lock().unwrap().push(new);
+        match event {
+            Event::MassMail { new, .. } => self.by_id.lock().unwrap().push(new),
+            Event::NightEnded(_) => _ = self.nights.fetch_add(1, Ordering::Relaxed),
+            Event::StoreFailed { .. } => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            _ => {}
         }
         if std::env::var_os("BENCH").is_some()
             && !matches!(event, Event::Turning { .. } | Event::Standing(_))

@@ -1,6 +1,7 @@
 //! Other orders come while a verification reads.
 
 use super::*;
+use crate::nightly::{Nights, StandingOrder};
 
 /// A verification that has read some pages of a window.
 async fn reading() -> Arc<Bench> {
@@ -84,6 +85,34 @@ fn an_hour_of_which_more_is_collected_meanwhile_is_open_and_holds_nothing_up() {
         let findings = findings(&bench, 1).await;
         assert_eq!(findings[0], Finding::Open);
         assert_eq!(findings[1..], PROVEN);
+    });
+}
+
+#[test]
+fn a_night_that_is_given_up_tells_nothing_of_an_earlier_one() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        let nights = async || Nights::load(bench.disk.as_ref()).await.unwrap();
+        let standing = StandingOrder::new(id(7), 24);
+        standing.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+            let has_ended = async || nights().await.is_some_and(|nights| nights.last.is_some());
+            tokio::time::sleep(days(1) - Duration::from_secs(6 * 3600)).await;
+            bench.until("the first night has ended", has_ended).await;
+            bench.takes.lock().unwrap().insert(Lane::Verify, days(30));
+            let next = nights().await.unwrap().next - bench.clock.now();
+            tokio::time::sleep(next.to_std().unwrap()).await;
+            let is_under_way = async || nights().await.is_some_and(|nights| nights.order.is_some());
+            bench.until("the second is under way", is_under_way).await;
+            let mut order = nights().await.unwrap().order.unwrap();
+            order.cancelled = true;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let is_over = async || nights().await.is_some_and(|nights| nights.order.is_none());
+            bench.until("it is given up", is_over).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.nights.load(Ordering::Relaxed), 1);
     });
 }
 
