@@ -33,6 +33,9 @@ const OVERDUE: TimeDelta = TimeDelta::hours(24);
 /// Two verifications begin at least so long after each other, also when other hours are quiet now.
 const APART: TimeDelta = TimeDelta::hours(6);
 
+/// The next one is never named further ahead.
+const FARTHEST: TimeDelta = TimeDelta::hours(48);
+
 /// No verification reaches further back, in hours: no source keeps rows for so long.
 const FURTHEST: u32 = 100 * 24;
 
@@ -207,7 +210,12 @@ impl Nights {
     pub(crate) fn is_due(&self, now: DateTime<Utc>) -> bool {
         let waited = now - self.next;
         let is_quiet = waited < TimeDelta::hours(QUIET.into());
-        waited >= TimeDelta::zero() && is_quiet || waited >= OVERDUE
+        waited >= TimeDelta::zero() && is_quiet || waited >= OVERDUE || self.is_far(now)
+    }
+
+    /// Whether the next one lies so far ahead that a clock which ran ahead has named it.
+    fn is_far(&self, now: DateTime<Utc>) -> bool {
+        self.next - now > FARTHEST
     }
 
     /// When one will be begun, if the collection runs then.
@@ -215,6 +223,7 @@ impl Nights {
         let waited = now - self.next;
         match waited >= TimeDelta::hours(QUIET.into()) && waited < OVERDUE {
             true => self.next + OVERDUE,
+            false if self.is_far(now) => now,
             false => self.next.max(now),
         }
     }

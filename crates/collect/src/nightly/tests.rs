@@ -64,6 +64,9 @@ fn one_is_due_in_the_quiet_hours_or_when_a_day_has_passed() {
         ("11T02:00", false, "11T23:00"),
         ("11T22:59", false, "11T23:00"),
         ("11T23:00", true, "11T23:00"),
+        // A clock that ran ahead has named it.
+        ("08T22:59", true, "08T22:59"),
+        ("08T23:00", false, "10T23:00"),
         // It was not running at night, again and again.
         ("12T12:00", true, "12T12:00"),
     ] {
