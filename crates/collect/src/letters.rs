@@ -143,17 +143,20 @@ impl Letters {
         };
         let line = line(&letter)?;
         let length = line.len() as u64;
-        let Stock { letters, bytes, .. } = self.stock();
-        if letters >= self.room.letters || bytes + length > self.room.bytes {
+        let stock = self.stock();
+        if stock.letters >= self.room.letters || stock.bytes + length > self.room.bytes {
             return Ok(Keeping::Full);
         }
         let number = self.file_for(length);
         // While it is written to, no file is open: a failure may leave half a line in it.
         self.open = None;
-        *self.files.entry(number).or_default() += length;
+        let bytes = self.files.get(&number).copied().unwrap_or(0);
+        // Also when that fails, the next one goes to another file.
+        self.files.insert(number, bytes);
         let name = file_name(number);
         store.append(&name, line).await?;
         store.sync(&name).await?;
+        self.files.insert(number, bytes + length);
         self.open = Some(number);
         self.places.insert(id.clone(), (number, now));
         Ok(Keeping::Kept(id))

@@ -273,6 +273,23 @@ async fn a_crash_at_any_moment_loses_no_letter_and_brings_none_back() {
     }
 }
 
+#[tokio::test]
+async fn what_could_not_be_kept_takes_no_room() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    keep(&mut letters, &files, 0, "kept").await;
+    let stock = letters.stock();
+    for operations in [0, 1] {
+        files.breaks_after(Some(operations));
+        let kept = letters.keep(&files, at(1), undelivered("more")).await;
+        assert!(kept.is_err());
+    }
+    files.breaks_after(None);
+    assert_eq!(letters.stock(), stock);
+    keep(&mut letters, &files, 2, "more").await;
+    assert_eq!(texts(&files).await, ["kept", "more"]);
+}
+
 #[test]
 fn a_fingerprint_tells_keys_apart_and_not_what_they_are() {
     let (one, other) = (fingerprint("key-1"), fingerprint("key-2"));
