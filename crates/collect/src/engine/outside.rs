@@ -151,7 +151,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if rows > 0 {
             self.tell(Event::Outside { window, rows });
         }
-        let Some(until) = self.strays.until.filter(|_| !self.strays.is_hearsay) else {
+        let now = self.time().now;
+        let is_to_come = |until: &DateTime<Utc>| !self.strays.is_hearsay && now < *until;
+        let Some(until) = self.strays.until.filter(is_to_come) else {
             return Ok(());
         };
         if self

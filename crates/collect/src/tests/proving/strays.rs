@@ -45,6 +45,26 @@ fn a_clock_that_is_wrong_does_not_judge_it() {
 }
 
 #[test]
+fn what_need_not_be_kept_any_more_is_not_tried() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        *bench.disk.unwritable.lock().unwrap() = Some(FILE);
+        let failures = || bench.failures.load(Ordering::Relaxed);
+        let script = async {
+            bench.is_unbounded.store(true, Ordering::Relaxed);
+            let tried = async || failures() > 0;
+            bench.until("it is tried", tried).await;
+            bench.is_unbounded.store(false, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
+            let before = failures();
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            assert_eq!(failures(), before);
+        };
+        bench.lives(End::Stop, script).await;
+    });
+}
+
+#[test]
 fn they_are_not_looked_out_for_for_ever() {
     on_virtual_time(async {
         let bench = Bench::new(20);
