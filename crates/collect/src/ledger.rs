@@ -18,6 +18,7 @@ use self::{
 };
 use crate::{
     Store,
+    decide::evidence::SourceTime,
     known::{BatchId, KeyRef},
     proof::Proof,
 };
@@ -186,11 +187,11 @@ impl Ledger {
     pub(crate) async fn prove(
         &mut self,
         store: &impl Store,
-        now: DateTime<Utc>,
+        time: SourceTime,
         retention: TimeDelta,
     ) -> io::Result<()> {
         let position = self.journal.position();
-        self.proof.keep(store, &position, now, retention).await
+        self.proof.keep(store, &position, time, retention).await
     }
 
     /// All rows of an hour are to be sent once more. All that is journaled must be synced.

@@ -150,8 +150,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     async fn prove(&mut self) -> Result<(), End> {
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
-        let (now, retention) = (self.time().now, self.source.limits.retention);
-        while let Err(error) = self.ledger.prove(store.as_ref(), now, retention).await {
+        let (time, retention) = (self.time(), self.source.limits.retention);
+        while let Err(error) = self.ledger.prove(store.as_ref(), time, retention).await {
             self.store_failed(&error, &mut backoff).await?;
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::{
     replay::several,
     resend::Again,
 };
-use crate::{Store, known::hour};
+use crate::{Store, decide::evidence::SourceTime, known::hour};
 
 /// Notes are kept at most this often: a kill costs what was noticed since.
 const KEEPING_NOTES: TimeDelta = TimeDelta::minutes(1);
@@ -81,7 +81,7 @@ impl Proof {
         &mut self,
         store: &impl Store,
         position: &CountedIn,
-        now: DateTime<Utc>,
+        time: SourceTime,
         retention: TimeDelta,
     ) -> io::Result<()> {
         // Before the timeline says that they are done.
@@ -122,8 +122,11 @@ impl Proof {
             self.folded.retain(|hour, _| !hours.contains(hour));
             self.additions.retain(|hour, _| !hours.contains(hour));
         }
-        self.keep_notes(store, now, at_once).await?;
-        self.forget(store, now, retention).await
+        self.keep_notes(store, time.now, at_once).await?;
+        match time.certain {
+            Some(certain) => self.forget(store, certain, retention).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether hours were folded whose records are not safe.
@@ -175,14 +178,14 @@ impl Proof {
         Ok(())
     }
 
-    /// Deletes days of which the source keeps no rows.
+    /// Deletes days of which the source keeps no rows, as both clocks say.
     async fn forget(
         &mut self,
         store: &impl Store,
-        now: DateTime<Utc>,
+        certain: DateTime<Utc>,
         retention: TimeDelta,
     ) -> io::Result<()> {
-        let first = (hour(now - retention) / DAY).saturating_sub(SPARE_DAYS);
+        let first = (hour(certain - retention) / DAY).saturating_sub(SPARE_DAYS);
         while let Some((day, _)) = self.days.first_key_value().filter(|(day, _)| **day < first) {
             let day = *day;
             store.delete(&name_of(day)).await?;

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use rows::RowKeyer;
 
 use super::{day::CountedIn, replay::several, *};
-use crate::known::{BatchId, KnownRows};
+use crate::{
+    decide::evidence::SourceTime,
+    known::{BatchId, KnownRows},
+};
 
 /// An hour of 2026, and the first one of its day.
 const HOUR: u32 = 494_000 / DAY * DAY;
@@ -106,7 +109,8 @@ impl Collection {
 
     async fn keeps(&mut self, now: u32) {
         let position = CountedIn::default();
-        let kept = self.proof.keep(&self.files, &position, at(now), RETENTION);
+        let time = SourceTime::local(at(now));
+        let kept = self.proof.keep(&self.files, &position, time, RETENTION);
         kept.await.unwrap();
     }
 
@@ -187,7 +191,7 @@ async fn a_start_counts_what_the_journal_has_beyond() {
                 next: 9,
                 open: [(8, 3), (7, 1)].into(),
             },
-            at(HOUR + 2),
+            SourceTime::local(at(HOUR + 2)),
             RETENTION,
         )
         .await
@@ -288,6 +292,27 @@ async fn days_that_the_source_has_forgotten_are_deleted_and_few_are_in_memory() 
     assert_eq!(one.proof.days.values().flatten().count(), AT_HAND);
     assert_eq!(one.rows(HOUR + 24 * 35).await, 0);
     assert_eq!(one.proof.days.values().flatten().count(), AT_HAND);
+}
+
+#[tokio::test]
+async fn days_are_deleted_when_both_clocks_say_so() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    let names = one.files.names();
+    let later = at(HOUR + 24 * 60);
+    for certain in [None, Some(at(HOUR + 2))] {
+        let time = SourceTime {
+            certain,
+            ..SourceTime::local(later)
+        };
+        let position = CountedIn::default();
+        let kept = one.proof.keep(&one.files, &position, time, RETENTION);
+        kept.await.unwrap();
+        assert_eq!(one.files.names(), names);
+    }
+    one.keeps(HOUR + 24 * 60).await;
+    assert_eq!(one.files.names().len(), names.len() - 1);
 }
 
 #[tokio::test]
