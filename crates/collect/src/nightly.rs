@@ -251,17 +251,27 @@ impl Nights {
         }
     }
 
-    /// One has come to its end with these verdicts, oldest first.
+    /// One of so many hours has come to its end with these verdicts, oldest first.
     pub(crate) fn ended(
         &mut self,
         order: &VerifyOrder,
         [begun, now]: [DateTime<Utc>; 2],
+        judged: u64,
         verdicts: &[Verdict],
     ) {
         let mut open = verdicts.iter();
         let open = open.find(|verdict| verdict.finding == Finding::Open);
-        self.until = Some(open.map_or(order.range.end(), |verdict| verdict.hour));
+        let lost = judged.saturating_sub(verdicts.len() as u64);
+        self.until = Some(match open {
+            // Nobody knows which hours they are of.
+            _ if lost > 0 => order.range.start(),
+            Some(verdict) => verdict.hour,
+            None => order.range.end(),
+        });
         let mut hours = BTreeMap::new();
+        if lost > 0 {
+            hours.insert(Finding::Unprovable, lost);
+        }
         for verdict in verdicts {
             *hours.entry(verdict.finding).or_default() += 1;
         }

@@ -14,16 +14,34 @@ const DELIVERED: u8 = 6;
 /// The exit code when of some hours nothing is proven.
 const UNPROVEN: u8 = 7;
 
+/// Of how many hours the verdict is lost.
+pub(super) fn lost(range: Window, progress: Option<&VerifyProgress>, verdicts: &[Verdict]) -> u64 {
+    match progress.is_none_or(VerifyProgress::has_ended) {
+        true => hours(range, progress).saturating_sub(verdicts.len() as u64),
+        false => 0,
+    }
+}
+
+/// How many hours a verification is about.
+pub(super) fn hours(range: Window, progress: Option<&VerifyProgress>) -> u64 {
+    let of_range = || range.span().num_hours().cast_unsigned();
+    progress.map_or_else(of_range, |progress| progress.counts.hours)
+}
+
 /// The exit code of a verification, from those that `--help` lists, and its word for machines. Once it is
-/// done, its verdicts say how it came out.
-pub(super) fn came_out(outcome: OrderOutcome, verdicts: &[Verdict]) -> (u8, &'static str) {
+/// done, its verdicts say how it came out, when none is lost.
+pub(super) fn came_out(
+    outcome: OrderOutcome,
+    lost: u64,
+    verdicts: &[Verdict],
+) -> (u8, &'static str) {
     let has = |findings: &[Finding]| {
         let mut verdicts = verdicts.iter();
         verdicts.any(|verdict| findings.contains(&verdict.finding))
     };
     if outcome != OrderOutcome::Done {
         (outcome.exit_code(), outcome.word())
-    } else if has(&[Finding::Many, Finding::Gone, Finding::Unprovable]) {
+    } else if lost > 0 || has(&[Finding::Many, Finding::Gone, Finding::Unprovable]) {
         (UNPROVEN, "unproven")
     } else if has(&[Finding::Delivered]) {
         (DELIVERED, "delivered")
@@ -148,7 +166,8 @@ pub(super) fn json(
         .into_iter()
         .map(|(finding, count)| (finding.word(), count))
         .collect();
-    let (exit_code, word) = came_out(outcome, verdicts);
+    let lost = lost(range, progress, verdicts);
+    let (exit_code, word) = came_out(outcome, lost, verdicts);
     json!({
         "trigger": trigger,
         "outcome": word,
@@ -230,6 +249,10 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+    use collect::{order::OrderPhase, verify::VerifyCounts};
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -239,6 +262,24 @@ mod tests {
             let line = format!("\n   {code}  ");
             assert!(exit_codes().contains(&line), "{code}");
         }
+    }
+
+    #[test]
+    fn a_verification_whose_verdicts_are_lost_has_proven_nothing() {
+        let at = |hours: i64| DateTime::from_timestamp(1_800_000_000 + hours * 3600, 0).unwrap();
+        let range = Window::new(at(0), at(3)).unwrap();
+        let counts = VerifyCounts {
+            hours: 3,
+            judged: 3,
+            ..VerifyCounts::default()
+        };
+        let mut progress = VerifyProgress::new(Uuid::nil(), counts, at(3));
+        assert_eq!(lost(range, Some(&progress), &[]), 0, "it is not finished");
+        progress.phase = OrderPhase::Done;
+        assert_eq!(lost(range, Some(&progress), &[]), 3);
+        assert_eq!(lost(range, None, &[]), 3);
+        let came_out = |lost| came_out(OrderOutcome::Done, lost, &[]);
+        assert_eq!((came_out(0), came_out(1)), ((0, "proven"), (7, "unproven")));
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl RangeCommand for VerifyWish {
         } else {
             summary::tell(order, outcome, progress, &verdicts)?;
         }
-        let (exit_code, _) = outcome::came_out(outcome, &verdicts);
+        let lost = outcome::lost(range, progress, &verdicts);
+        let (exit_code, _) = outcome::came_out(outcome, lost, &verdicts);
         Ok(exit_code.into())
     }
 }

@@ -38,15 +38,20 @@ pub(super) fn tell(
             &format!("{others} more are listed with --json and --csv."),
         )?;
     }
-    let counts: Vec<String> = outcome::counts(verdicts)
+    let mut counts: Vec<String> = outcome::counts(verdicts)
         .into_iter()
         .map(|(finding, count)| format!("{count} {}", outcome::title(finding)))
         .collect();
-    let rows = progress.map_or(0, |progress| progress.counts.rows);
+    let lost = outcome::lost(order.range, progress, verdicts);
+    if outcome == OrderOutcome::Done && lost > 0 {
+        counts.push(format!("{lost} whose verdict is lost"));
+    }
+    let rows = progress.map(|progress| progress.counts.rows);
+    let rows = rows.map_or_else(String::new, |rows| format!(" {rows} rows were read."));
     let text = format!(
-        "{}: of the {} hours from {}, {}. {rows} rows were read.",
+        "{}: of the {} hours from {}, {}.{rows}",
         outcome.head(),
-        progress.map_or(0, |progress| progress.counts.hours),
+        outcome::hours(order.range, progress),
         order.range,
         match counts.as_slice() {
             [] => "none has a verdict".to_owned(),

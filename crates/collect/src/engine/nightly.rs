@@ -243,7 +243,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let is_done = progress.phase == OrderPhase::Done;
         if is_done {
             let verdicts = Verdict::of_order(store.as_ref(), order.id).await?;
-            nights.ended(order, [progress.begun, now], &verdicts);
+            nights.ended(
+                order,
+                [progress.begun, now],
+                progress.counts.hours,
+                &verdicts,
+            );
         } else {
             nights.wait_a_day(progress.begun, now);
         }

@@ -115,7 +115,7 @@ fn what_was_not_final_is_verified_by_the_next_one() {
         (String::new(), String::new()),
         VerifyWork { resend: false },
     );
-    nights.ended(&order, [at("10T02:30"), at("10T02:40")], &verdicts);
+    nights.ended(&order, [at("10T02:30"), at("10T02:40")], 4, &verdicts);
     let last = nights.last.clone().unwrap();
     assert_eq!((last.unproven(), last.hours[&Finding::Proven]), (1, 2));
     assert_eq!(nights.next, at("11T02:00"));
@@ -124,10 +124,14 @@ fn what_was_not_final_is_verified_by_the_next_one() {
     let kept = nights.range(24, at("09T20:30"), at("20T01:00"), at("20T02:30"));
     assert_eq!(kept.unwrap().start(), at("09T20:00"));
     // Once more what the last one has verified: a row may have been added since.
-    nights.ended(&order, [at("10T02:30"), at("10T02:40")], &verdicts[..2]);
+    nights.ended(&order, [at("10T02:30"), at("10T02:40")], 2, &verdicts[..2]);
     assert_eq!(range(&nights, "10T08:30").start(), at("09T08:00"));
     let nothing = nights.range(24, at("01T00:00"), at("09T08:00"), at("10T08:30"));
     assert_eq!(nothing, None);
+    // Verdicts were lost to damage: of their hours nothing is said, and they are verified once more.
+    nights.ended(&order, [at("10T02:30"), at("10T02:40")], 4, &verdicts[..1]);
+    assert_eq!(nights.last.as_ref().unwrap().unproven(), 3);
+    assert_eq!(nights.until, Some(first.start()));
 }
 
 #[test]
