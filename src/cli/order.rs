@@ -309,12 +309,12 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             {
                 self.say(text);
             }
-            if let Some(progress) = self.progress(&files, order).await? {
+            let last = RangeProgress::<C::Work>::load(&files).await;
+            let last = last.context(C::WORDS.unreadable)?;
+            let outcome = OrderOutcome::of_order(order, last.as_ref());
+            if let Some(progress) = last.filter(|last| last.id == order.id) {
                 untaken = None;
                 self.show(&progress);
-                if progress.has_ended() {
-                    return Ok(OrderOutcome::of(Some(progress.phase)));
-                }
                 if trouble != progress.trouble {
                     if let Some(trouble) = &progress.trouble {
                         let sentence = self.session.masked(&trouble.sentence);
@@ -322,6 +322,9 @@ impl<C: RangeCommand> OrderSession<'_, C> {
                     }
                     trouble = progress.trouble;
                 }
+            }
+            if outcome != OrderOutcome::Unfinished {
+                return Ok(outcome);
             }
             if looked.elapsed() >= PRESENCE {
                 looked = Instant::now();

@@ -1,6 +1,6 @@
 //! How an order came out.
 
-use collect::order::OrderPhase;
+use collect::order::{OrderPhase, RangeOrder, RangeProgress, RangeWork};
 
 /// How an order came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,19 @@ impl OrderOutcome {
         }
     }
 
+    /// How an order stands by the last progress there is. That of a later one only says that it has ended.
+    pub(in crate::cli) fn of_order<W: RangeWork>(
+        order: &RangeOrder<W>,
+        last: Option<&RangeProgress<W>>,
+    ) -> Self {
+        match last {
+            Some(own) if own.id == order.id => Self::of(Some(own.phase)),
+            later if !order.has_ended(later) => Self::Unfinished,
+            _ if order.cancelled => Self::Cancelled,
+            _ => Self::Done,
+        }
+    }
+
     /// The exit code, from those that `--help` lists.
     pub(in crate::cli) fn exit_code(self) -> u8 {
         match self {
@@ -63,5 +76,48 @@ impl OrderOutcome {
             Self::GivenUp | Self::Cancelled => "Cancelled",
             Self::Unfinished | Self::Refused => "Not finished",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use collect::verify::{VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork};
+    use rows::Window;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A night may begin as soon as a verification has ended, and there is one file for what is told.
+    #[test]
+    fn an_order_has_ended_also_when_another_one_has_begun_since() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let range = Window::new(now - TimeDelta::hours(1), now).unwrap();
+        let (id, work) = (Uuid::from_u128(1), VerifyWork { resend: false });
+        let order = VerifyOrder::new(id, range, Default::default(), work);
+        let mut later = VerifyProgress::new(Uuid::from_u128(2), VerifyCounts::default(), now);
+        assert_eq!(
+            OrderOutcome::of_order(&order, None),
+            OrderOutcome::Unfinished
+        );
+        assert_eq!(
+            OrderOutcome::of_order(&order, Some(&later)),
+            OrderOutcome::Unfinished
+        );
+        later.after = Some(id);
+        assert_eq!(
+            OrderOutcome::of_order(&order, Some(&later)),
+            OrderOutcome::Done
+        );
+        let mut own = VerifyProgress::new(id, VerifyCounts::default(), now);
+        assert_eq!(
+            OrderOutcome::of_order(&order, Some(&own)),
+            OrderOutcome::Unfinished
+        );
+        own.phase = OrderPhase::Cancelled;
+        assert_eq!(
+            OrderOutcome::of_order(&order, Some(&own)),
+            OrderOutcome::Cancelled
+        );
     }
 }
