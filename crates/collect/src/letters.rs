@@ -111,6 +111,12 @@ impl Letters {
         }
     }
 
+    /// Whether there is no room for another one.
+    pub(crate) fn are_full(&self) -> bool {
+        let Stock { letters, bytes, .. } = self.stock();
+        letters >= self.room.letters || bytes >= self.room.bytes
+    }
+
     /// Keeps what cannot be delivered: on return it is safe on the disk, unless there is no room. The
     /// same content is kept once.
     ///

@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, persist},
+    engine::{Collector, End, persist, privacy::Withheld},
     letters::{
         Keeping, UNHIDDEN, Undelivered,
         order::{LettersOrder, Work},
@@ -54,6 +54,8 @@ pub(super) struct LetterWork {
     work: Option<Work>,
     /// The event that is on its way, with the id of its letter.
     pub(super) offers: JoinSet<Offered>,
+    /// Rows that wait for room.
+    pub(super) withheld: Vec<Withheld>,
 }
 
 /// What the intake said to the event of a letter; none at a stop.
@@ -97,6 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         };
         self.tell(Event::Letters(self.parts.letters.stock()));
+        Box::pin(self.keep_withheld()).await?;
         let Some((id, event)) = next else {
             self.letter_work.work = None;
             return Ok(());

@@ -8,10 +8,20 @@ use rows::{
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
     engine::{Collector, End, WindowRead},
-    known::KeyRef,
+    known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     verify::RowName,
 };
+
+/// A row that cannot be hidden, and for which there is no room.
+#[derive(Debug)]
+pub(super) struct Withheld {
+    undelivered: Undelivered,
+    row: KeyRef,
+    /// What its window waits for.
+    id: BatchId,
+    for_backfill: bool,
+}
 
 /// The text of the row that is to leave, where it is not the one that came.
 #[derive(Debug, Default)]
@@ -69,16 +79,36 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             copy_sent: false,
             content: Content::withheld(row.json.len(), row.key),
         };
-        if self.keep_undelivered(undelivered).await? {
+        if self.keep_undelivered(undelivered.clone()).await? {
             self.known.give_up(key_ref, read.draft.id);
             self.count_for_backfill(read.draft.for_backfill, 0, 1);
             return self.remember(vec![key_ref]).await;
         }
-        // There is no room for it, and nothing to try meanwhile: its window stays open until the next
-        // start, which reads it again.
+        // There is no room for it: its window stays open until there is.
         let id = self.outflow.next_id();
         self.known.carry_instead(key_ref, read.draft.id, id);
         self.pending.carried_by(read.id, id);
+        self.letter_work.withheld.push(Withheld {
+            undelivered,
+            row: key_ref,
+            id,
+            for_backfill: read.draft.for_backfill,
+        });
+        Ok(())
+    }
+
+    /// A person may have made room for rows that cannot be hidden.
+    pub(super) async fn keep_withheld(&mut self) -> Result<(), End> {
+        while !self.parts.letters.are_full()
+            && let Some(withheld) = self.letter_work.withheld.pop()
+        {
+            if !self.keep_undelivered(withheld.undelivered.clone()).await? {
+                self.letter_work.withheld.push(withheld);
+                break;
+            }
+            self.count_for_backfill(withheld.for_backfill, 0, 1);
+            self.ledger.accepted(withheld.id, vec![withheld.row]);
+        }
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! A collection whose source and sink do exactly what a test says.
 
+use rows::privacy::{Addresses, Exposure, Privacy, Subjects};
+
 use super::*;
 
 /// So many hours of the collection have a record.
@@ -35,6 +37,8 @@ pub(super) struct Bench {
     pub(super) refuses: AtomicBool,
     /// Whether no batch has an answer.
     pub(super) is_silent: AtomicBool,
+    /// Whether rows are bare numbers, in which nothing can be hidden.
+    pub(super) is_bare: AtomicBool,
     /// Whether all rows are of one message, and whether its status changes as soon as it is asked for.
     pub(super) is_mass: AtomicBool,
     pub(super) changes: AtomicBool,
@@ -78,6 +82,7 @@ impl Bench {
             is_unbounded: AtomicBool::default(),
             refuses: AtomicBool::default(),
             is_silent: AtomicBool::default(),
+            is_bare: AtomicBool::default(),
             is_mass: AtomicBool::default(),
             changes: AtomicBool::default(),
             time: Mutex::new((true, skew)),
@@ -188,7 +193,10 @@ impl Bench {
             checkpoints: Checkpoint(Arc::clone(&self.disk)),
             letters,
             excluded: Excluded::default(),
-            privacy: None,
+            privacy: match self.is_bare.load(Ordering::Relaxed) {
+                true => Privacy::new(|_| Exposure::Plain, Subjects::Drop, Addresses::Keep, None),
+                false => None,
+            },
             details: None,
             observer: Arc::clone(self) as Arc<dyn Observer>,
             clock: self.clock.clone(),
@@ -316,7 +324,10 @@ impl Source for Benched {
         for (n, (received, has_changed)) in rows.into_iter().skip(from).take(size) {
             let event = if has_changed { n + CHANGED } else { n };
             let start = all.len();
-            all.extend_from_slice(text(event).as_bytes());
+            all.extend(match bench.is_bare.load(Ordering::Relaxed) {
+                true => event.to_string().into_bytes(),
+                false => text(event).into_bytes(),
+            });
             let span = RowSpan::new(start..all.len(), key(keyer, event), Some(received));
             spans.push(span.unwrap().of_mail(mail));
         }

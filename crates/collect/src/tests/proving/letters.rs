@@ -6,33 +6,36 @@ use crate::letters::order::{Act, LettersOrder, LettersOutcome};
 #[test]
 fn room_is_made_while_the_hand_is_full() {
     on_virtual_time(async {
-        let bench = Bench::new(20);
-        bench.refuses.store(true, Ordering::Relaxed);
-        let owner = Owner {
-            intake: "f00d".to_owned(),
-            identify: |_| None,
-        };
-        let room = Room {
-            letters: 3,
-            bytes: 1 << 20,
-        };
-        let letters = Letters::open(bench.disk.as_ref(), owner, room)
-            .await
-            .unwrap();
-        let script = async {
-            tokio::time::sleep(Duration::from_secs(300)).await;
-            let order = LettersOrder::new(id(1), Act::Drop, None, false);
-            order.save(bench.disk.as_ref()).await.unwrap();
-            let is_done = async || {
-                let outcome = LettersOutcome::load(bench.disk.as_ref()).await.unwrap();
-                outcome.is_some_and(|outcome| outcome.done && outcome.dropped.len() == 3)
+        for is_bare in [false, true] {
+            let bench = Bench::new(20);
+            bench.refuses.store(true, Ordering::Relaxed);
+            bench.is_bare.store(is_bare, Ordering::Relaxed);
+            let owner = Owner {
+                intake: "f00d".to_owned(),
+                identify: |_| None,
             };
-            bench.until("they are dropped", is_done).await;
-            // Their places are taken by others.
-            let are_full = async || undelivered_files(&bench).await == 3;
-            bench.until("others take their places", are_full).await;
-        };
-        bench.lives_in(End::Kill, letters, script).await;
+            let room = Room {
+                letters: 3,
+                bytes: 1 << 20,
+            };
+            let letters = Letters::open(bench.disk.as_ref(), owner, room)
+                .await
+                .unwrap();
+            let script = async {
+                tokio::time::sleep(Duration::from_secs(300)).await;
+                let order = LettersOrder::new(id(1), Act::Drop, None, false);
+                order.save(bench.disk.as_ref()).await.unwrap();
+                let is_done = async || {
+                    let outcome = LettersOutcome::load(bench.disk.as_ref()).await.unwrap();
+                    outcome.is_some_and(|outcome| outcome.done && outcome.dropped.len() == 3)
+                };
+                bench.until("they are dropped", is_done).await;
+                // Their places are taken by others.
+                let are_full = async || undelivered_files(&bench).await == 3;
+                bench.until("others take their places", are_full).await;
+            };
+            bench.lives_in(End::Kill, letters, script).await;
+        }
     });
 }
 
