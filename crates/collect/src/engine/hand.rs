@@ -53,6 +53,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     refused += 1;
                     let dead = |notes: &mut Notes| notes.dead_letters += 1;
                     self.ledger.proof.note(row.hour, dead);
+                    self.was_refused_for_verification(row.hour);
                     left.push(Some(row));
                 }
                 Away::InHand(other) => {

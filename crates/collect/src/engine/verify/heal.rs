@@ -107,6 +107,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.judge(hour, verdict).await
     }
 
+    /// A row of an hour became a dead letter instead of being delivered.
+    pub(in crate::engine) fn was_refused_for_verification(&mut self, hour: u32) {
+        let verification = self.verification.as_mut();
+        if let Some(healing) = verification.and_then(|one| one.healing.get_mut(&hour)) {
+            healing.verdict.notes.dead_letters += 1;
+        }
+    }
+
     /// These of the rows were found, and are about to be sent: from then on they count as accepted.
     pub(super) async fn keep_found(
         &mut self,

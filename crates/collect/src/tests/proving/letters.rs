@@ -39,6 +39,25 @@ fn room_is_made_while_the_hand_is_full() {
     });
 }
 
+#[test]
+fn a_missing_row_that_the_intake_refuses_is_said_to_be_a_dead_letter() {
+    on_virtual_time(async {
+        for is_bare in [false, true] {
+            let bench = Bench::collected(20).await;
+            bench.refuses.store(true, Ordering::Relaxed);
+            bench.is_bare.store(is_bare, Ordering::Relaxed);
+            bench.surfaces(2, 1);
+            let mut expected = PROVEN;
+            expected[2] = Finding::Delivered;
+            assert_eq!(finds(&bench, 1).await, expected);
+            let verdicts = verdicts(&bench, 1).await;
+            let dead = verdicts.iter().map(|verdict| verdict.notes.dead_letters);
+            assert_eq!(dead.collect::<Vec<_>>(), [0, 0, 1, 0, 0]);
+            assert_eq!(undelivered_files(&bench).await, 1);
+        }
+    });
+}
+
 async fn undelivered_files(bench: &Bench) -> usize {
     let mut letters = 0;
     crate::letters::each(bench.disk.as_ref(), |_| letters += 1)
