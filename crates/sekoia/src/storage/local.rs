@@ -481,20 +481,17 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
             assert!(backend.sync(name).await.is_err(), "{name}");
         }
-        let kinds: [(&str, fn(&Path)); 3] = [
-            ("state", |path| {
-                fs::create_dir_all(path.join("inside")).unwrap();
-            }),
-            ("pipe", |path| {
+        let stands_in = |name: &str, path: &Path| match name {
+            "state" => fs::create_dir_all(path.join("inside")).unwrap(),
+            "pipe" => {
                 let made = std::process::Command::new("mkfifo").arg(path).status();
                 assert!(made.unwrap().success());
-            }),
-            ("endless", |path| {
-                std::os::unix::fs::symlink("/dev/zero", path).unwrap();
-            }),
-        ];
-        for (name, make) in kinds {
+            }
+            _ => std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        };
+        for name in ["state", "pipe", "endless"] {
             let path = root.join(name);
+            let make = |path: &Path| stands_in(name, path);
             backend.append(name, "more".into()).await.unwrap();
             backend.sync(name).await.unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "more");

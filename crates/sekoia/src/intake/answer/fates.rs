@@ -87,7 +87,8 @@ impl<'de> Deserialize<'de> for NamesOnce {
                 let mut fields = Map::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if fields.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name stands twice"));
+                        // Nobody sees which.
+                        return Err(A::Error::duplicate_field("of an answer"));
                     }
                 }
                 Ok(NamesOnce(fields))

@@ -1,0 +1,103 @@
+//! What is said of an hour.
+
+use super::*;
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// All of an hour was read: says whether it is what was accepted.
+    pub(super) async fn compare(&mut self, hour: u32) -> Result<(), End> {
+        if self.ledger.proof.has_news() {
+            // What was accepted meanwhile counts.
+            self.persist().await?;
+        }
+        let found = self.provable(hour).await?;
+        let now = self.time().now;
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        let Some(audit) = verification.audits.remove(&hour) else {
+            return Ok(());
+        };
+        let Audit {
+            parts,
+            shown,
+            unseen,
+            ..
+        } = audit;
+        let record = match found {
+            Provable::Yes(record) if record.parts == parts => record,
+            Provable::No(reason) => return self.cannot_prove(hour, reason).await,
+            Provable::Yes(_) | Provable::Open => {
+                let verdict = verification.verdict(hour, now, Finding::Open);
+                return self.judge(hour, verdict).await;
+            }
+        };
+        let HourRecord { sums, notes, .. } = *record;
+        let mut verdict = Verdict {
+            parts,
+            accepted: sums.rows(),
+            shown: shown.rows(),
+            digest: Some(sums.digest()),
+            notes,
+            ..verification.verdict(hour, now, Finding::Proven)
+        };
+        let Difference::Of { first, second } = sums.difference(&shown) else {
+            verdict.finding = Finding::Many;
+            return self.judge(hour, verdict).await;
+        };
+        verdict.not_shown = first.len() as u64;
+        if let Some(missing) = verification.missing.get_mut(&hour) {
+            // Neither accepted before the stop nor shown since: nobody can send it any more.
+            missing.lose(unseen.iter().filter(|row| !first.contains(row)));
+        }
+        if sums.has_messages_of(&shown) {
+            verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));
+        }
+        if second.is_empty() {
+            return self.judge_healed(hour, verdict).await;
+        }
+        let wanted: BTreeSet<Message> = second.into_iter().collect();
+        let missing = Missing {
+            wanted: wanted.clone(),
+            found: BTreeMap::new(),
+        };
+        let healing = Healing {
+            wanted: Some(wanted),
+            left: verdict.parts.clone(),
+            verdict,
+        };
+        verification.healing.insert(hour, healing);
+        // What the journal still has of it, the ledger does not know: it is sent.
+        self.known.forget_hour(hour);
+        self.keep_missing(hour, missing).await
+    }
+
+    pub(super) async fn cannot_prove(&mut self, hour: u32, reason: String) -> Result<(), End> {
+        let now = self.time().now;
+        let Some(verification) = &mut self.verification else {
+            return Ok(());
+        };
+        let verdict = Verdict {
+            reason: Some(reason),
+            ..verification.verdict(hour, now, Finding::Unprovable)
+        };
+        self.judge(hour, verdict).await
+    }
+
+    /// An hour has its verdict.
+    pub(super) async fn judge(&mut self, hour: u32, verdict: Verdict) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = verdict.save(store.as_ref()).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        if verdict.finding != Finding::Open {
+            self.tell(Event::Verified { verdict: &verdict });
+        }
+        if let Some(verification) = &mut self.verification {
+            verification.left.remove(&hour);
+            verification.missing.remove(&hour);
+            verification.work.changed().judged += 1;
+        }
+        Ok(())
+    }
+}
