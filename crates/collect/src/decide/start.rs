@@ -21,6 +21,9 @@ use crate::{
 /// A position may lie after now by this: another machine's clock has written it.
 const LEEWAY: TimeDelta = TimeDelta::minutes(5);
 
+/// A position that lies back further is no wish, but damage: nobody keeps mail's traces for so long.
+const LONG_AGO: TimeDelta = TimeDelta::days(3650);
+
 /// What the file with the position tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Position {
@@ -116,6 +119,7 @@ impl StartDecision {
             mut timeline,
             newest_known,
         } = witnesses;
+        copy = copy.filter(|copy| *copy >= terms.now - LONG_AGO);
         let written = [copy, kept(&timeline)];
         let mut position = plausible(position, &written, terms.now);
         let ahead = match &mut timeline {
@@ -365,7 +369,7 @@ fn kept(timeline: &Found) -> Option<DateTime<Utc>> {
 }
 
 /// Nobody can have delivered the future: a position in it is no wish, unless this module wrote it,
-/// so that the clock was set back since.
+/// so that the clock was set back since. One bit of a year makes a position of the distant past.
 fn plausible(
     position: Position,
     written: &[Option<DateTime<Utc>>],
@@ -374,6 +378,9 @@ fn plausible(
     match position {
         Position::At(at) if at > now + LEEWAY && !written.contains(&Some(comparable(at))) => {
             Position::Unusable(format!("{at} is in the future: check the clock"))
+        }
+        Position::At(at) if at < now - LONG_AGO => {
+            Position::Unusable(format!("{at} lies further back than rows are kept anywhere"))
         }
         position => position,
     }

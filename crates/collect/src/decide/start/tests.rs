@@ -91,8 +91,10 @@ fn it_goes_on_where_it_stopped() {
 
 #[test]
 fn without_a_usable_position_the_timeline_counts() {
-    for position in [Position::Absent, unusable(), Position::At(at(206))] {
-        for copy in [None, Some(at(0)), Some(at(300))] {
+    let long_ago = at(200) - LONG_AGO - TimeDelta::seconds(1);
+    let positions = [at(206), long_ago].map(Position::At);
+    for position in positions.into_iter().chain([Position::Absent, unusable()]) {
+        for copy in [None, Some(at(0)), Some(at(300)), Some(long_ago)] {
             let witnesses = Witnesses {
                 position: position.clone(),
                 copy,
