@@ -379,9 +379,9 @@ fn plausible(
         Position::At(at) if at > now + LEEWAY && !written.contains(&Some(comparable(at))) => {
             Position::Unusable(format!("{at} is in the future: check the clock"))
         }
-        Position::At(at) if at < now - LONG_AGO => {
-            Position::Unusable(format!("{at} lies further back than rows are kept anywhere"))
-        }
+        Position::At(at) if at < now - LONG_AGO => Position::Unusable(format!(
+            "{at} lies further back than rows are kept anywhere"
+        )),
         position => position,
     }
 }

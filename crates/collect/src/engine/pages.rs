@@ -116,6 +116,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => WalkStep::Forward,
             false => read.step(&page, is_news),
         };
+        // It may be the last one all the same: then one more request says so.
+        let may_lack_a_link =
+            page.len() >= self.source.limits.rows_per_page as usize && !is_completing;
         drop(page);
         if goes_on {
             return Box::pin(self.walk_on(reader, read, step)).await;
@@ -129,6 +132,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Ok(())
             }
             Some(sentence) => Box::pin(self.cut(reader, read, &sentence)).await,
+            None if may_lack_a_link && read.goes_by_time() => {
+                self.resume(reader, read, Duration::ZERO);
+                Ok(())
+            }
             None => Box::pin(self.walked(reader, read)).await,
         }
     }

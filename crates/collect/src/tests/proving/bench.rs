@@ -35,6 +35,8 @@ pub(super) struct Bench {
     pub(super) is_unbounded: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
+    /// Whether pages have no links to the next ones.
+    pub(super) hides_links: AtomicBool,
     /// Whether no batch has an answer.
     pub(super) is_silent: AtomicBool,
     /// Whether rows are bare numbers, in which nothing can be hidden.
@@ -81,6 +83,7 @@ impl Bench {
             takes: Mutex::default(),
             is_unbounded: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            hides_links: AtomicBool::default(),
             is_silent: AtomicBool::default(),
             is_bare: AtomicBool::default(),
             is_mass: AtomicBool::default(),
@@ -315,9 +318,14 @@ impl Source for Benched {
             .filter(|(_, (received, _))| is_unbounded || window.contains(*received))
             .map(|(n, mail)| (n, *mail))
             .collect();
+        let hides_links = bench.hides_links.load(Ordering::Relaxed);
         rows.sort_by_key(|(_, (received, _))| *received);
+        if hides_links {
+            rows.reverse();
+        }
         let from = link.map_or(0, |link| link.0);
-        let next = (from + size < rows.len()).then_some(Offset(from + size));
+        let has_more = from + size < rows.len() && !hides_links;
+        let next = has_more.then_some(Offset(from + size));
         let mail = u32::from(bench.is_mass.load(Ordering::Relaxed));
         let mut all = Vec::new();
         let mut spans = Vec::new();

@@ -81,3 +81,17 @@ fn hours_that_the_source_refuses_as_too_old_are_not_proven_and_end_a_verificatio
         assert_eq!(bench.times(), [1]);
     });
 }
+
+#[test]
+fn a_full_page_without_a_link_is_not_taken_for_the_last_one() {
+    on_virtual_time(async {
+        let bench = Bench::new(600);
+        bench.hides_links.store(true, Ordering::Relaxed);
+        let rows = bench.rows.lock().unwrap().len();
+        assert!(rows > 4000, "several pages");
+        let life = tokio::time::sleep(Duration::from_secs(3600));
+        bench.lives(End::Stop, life).await;
+        assert_eq!(bench.sent.lock().unwrap().len(), rows);
+        assert_eq!(bench.times(), [1]);
+    });
+}
