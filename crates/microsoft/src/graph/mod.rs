@@ -122,13 +122,13 @@ impl Graph {
         };
         let window = question.window;
         let mut result = self.linked_page(window, link, urgency).await;
-        if is_narrow(&result)
+        if is_refused(&result)
             && let Some(sound) = repair::unwrapped(link)
         {
             self.repaired.fetch_add(1, Ordering::Relaxed);
             result = self.linked_page(window, &sound, urgency).await;
         }
-        if is_narrow(&result)
+        if is_refused(&result)
             && let Some(reached) = link.reached()
             && let Some(rest) = repair::remainder(window, reached)
         {
@@ -284,10 +284,12 @@ impl Graph {
     }
 }
 
-fn is_narrow(result: &Result<Page<Link>, Error>) -> bool {
-    result
-        .as_ref()
-        .is_err_and(|error| error.class() == ErrorClass::Narrow)
+/// Whether the service has refused a link of its own. One that is not followed is a person's to know of.
+fn is_refused(result: &Result<Page<Link>, Error>) -> bool {
+    let error = result.as_ref().err();
+    error.is_some_and(|error| {
+        !matches!(error, Error::Link(_)) && error.class() == ErrorClass::Narrow
+    })
 }
 
 /// The address of the first page of what is asked for, with at most so many rows.
