@@ -26,6 +26,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.go_on_reading();
         }
         let now = self.time().now;
+        self.schedule.wake(Instant::now());
         if self.is_restrained() {
             self.schedule.restrain(now);
         }

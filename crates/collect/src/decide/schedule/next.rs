@@ -16,7 +16,6 @@ use crate::decide::{
 impl Schedule {
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
-        self.wake(instant);
         let settling = self.settling(now).or_else(|| self.search());
         let settling = settling.map(|window| (Lane::Settle, window));
         let next = settling

@@ -84,7 +84,7 @@ impl Schedule {
     }
 
     /// What has rested long enough is asked for again, in halves: what fails may be in one of them only.
-    pub(super) fn wake(&mut self, now: Instant) {
+    pub fn wake(&mut self, now: Instant) {
         let due = self
             .rests
             .resting
