@@ -77,18 +77,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         known: Option<BackfillProgress>,
     ) -> Result<(), End> {
         self.orders.ended_backfill = Some(order.id);
-        let now = self.time().now;
         let counts = BackfillCounts::new(order.range);
-        let mut progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
-        progress.phase = match order.cancelled {
-            true => OrderPhase::Cancelled,
-            false => OrderPhase::Done,
-        };
-        self.save(&progress).await?;
-        match self.schedule.is_collecting() {
-            true => Ok(()),
-            false => Err(End::Stopped),
-        }
+        self.tell_ended(order, known, counts).await
     }
 
     /// So many rows of a batch were accepted, or will not be.

@@ -19,7 +19,7 @@ use crate::{
         persist,
     },
     letters::order::LettersOrder,
-    order::{OrderFile, RangeOrder, RangeProgress, RangeWork, Trouble},
+    order::{OrderFile, OrderPhase, RangeOrder, RangeProgress, RangeWork, Trouble},
     verify::VerifyWork,
 };
 
@@ -305,6 +305,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         // A stop does not wait for a store that cannot be written.
         _ = self.tell_progress().await;
+    }
+
+    /// An order to send rows once more has ended, and what told that is lost: it is told again, and not carried
+    /// out again.
+    pub(super) async fn tell_ended<W: RangeWork>(
+        &self,
+        order: &RangeOrder<W>,
+        known: Option<RangeProgress<W>>,
+        counts: W::Counts,
+    ) -> Result<(), End> {
+        let now = self.time().now;
+        let mut progress = known.unwrap_or_else(|| RangeProgress::new(order.id, counts, now));
+        progress.phase = match order.cancelled {
+            true => OrderPhase::Cancelled,
+            false => OrderPhase::Done,
+        };
+        self.save(&progress).await?;
+        match self.schedule.is_collecting() {
+            true => Ok(()),
+            false => Err(End::Stopped),
+        }
     }
 
     /// Writes what is told of an order.

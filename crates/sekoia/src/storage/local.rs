@@ -1,9 +1,11 @@
 //! Keeps files in a directory of the local file system.
 
+mod steps;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,26 +20,13 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::steps::{is_there, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
     lock::{Held, Lock},
     owner,
 };
 use crate::log::Log;
-
-/// Files whose names begin like this hold what is in mails, or quote answers of servers: they are for the
-/// user of this process alone.
-const PRIVATE: [&str; 6] = [
-    "dead-letters",
-    "verify-hours",
-    "verify-progress",
-    "backfill-progress",
-    "service.json",
-    "last_error",
-];
-
-/// So are files of this kind.
-const LOGS: &str = ".log";
 
 /// Files below a directory that this process has for itself.
 #[derive(Clone, Debug)]
@@ -329,55 +318,6 @@ impl Store for LocalBackend {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// Whether an open file is still to be found in some directory: others may have deleted it.
-fn is_there(file: &File) -> bool {
-    file.metadata().is_ok_and(|file| file.nlink() > 0)
-}
-
-/// The directory of a file, created when absent.
-fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
-    let directory = path.parent().unwrap_or(root);
-    if !directory.is_dir() {
-        fs::create_dir_all(directory)?;
-        sync_directory(directory.parent().unwrap_or(root))?;
-    }
-    Ok(directory.to_owned())
-}
-
-/// With which permissions a file is created, less what the user's mask takes away.
-fn mode(name: &str) -> u32 {
-    let is_private = |start| name.starts_with(start) || name.contains(&format!("/{start}"));
-    if PRIVATE.into_iter().any(is_private) || name.ends_with(LOGS) {
-        0o600
-    } else {
-        0o666
-    }
-}
-
-fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true).mode(mode);
-    let mut file = files::open(&options, path)?;
-    file.write_all(content)?;
-    Ok(file)
-}
-
-/// Gives what stands in the place of a file and is none, a folder, a pipe, a device, a name of its own: with
-/// it in the way nothing could be written any more.
-fn put_aside(path: &Path) -> io::Result<()> {
-    if !path.metadata().is_ok_and(|found| !found.is_file()) {
-        return Ok(());
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!("{name}.aside-{}", Uuid::new_v4().simple()));
-    fs::rename(path, aside)
-}
-
-/// Makes a rename or a new name in this directory survive a crash.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// All files below `directory` as relative names; those that begin with a dot are ours.

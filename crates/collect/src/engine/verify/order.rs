@@ -49,23 +49,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // There is one file for what is told.
             return Ok(());
         }
-        let now = self.time().now;
         let hours = hours_of(order.range).count() as u64;
         let counts = VerifyCounts {
             hours,
             judged: hours,
             ..VerifyCounts::default()
         };
-        let mut progress = known.unwrap_or_else(|| VerifyProgress::new(order.id, counts, now));
-        progress.phase = match order.cancelled {
-            true => OrderPhase::Cancelled,
-            false => OrderPhase::Done,
-        };
-        self.save(&progress).await?;
-        match self.schedule.is_collecting() {
-            true => Ok(()),
-            false => Err(End::Stopped),
-        }
+        self.tell_ended(order, known, counts).await
     }
 
     /// Begins, or goes on with what has no verdict yet.

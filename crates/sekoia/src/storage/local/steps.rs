@@ -1,0 +1,74 @@
+//! The single steps that file work is made of.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use base::files;
+use uuid::Uuid;
+
+/// Files whose names begin like this hold what is in mails, or quote answers of servers: they are for the
+/// user of this process alone.
+const PRIVATE: [&str; 6] = [
+    "dead-letters",
+    "verify-hours",
+    "verify-progress",
+    "backfill-progress",
+    "service.json",
+    "last_error",
+];
+
+/// So are files of this kind.
+const LOGS: &str = ".log";
+
+/// Whether an open file is still to be found in some directory: others may have deleted it.
+pub(super) fn is_there(file: &File) -> bool {
+    file.metadata().is_ok_and(|file| file.nlink() > 0)
+}
+
+/// The directory of a file, created when absent.
+pub(super) fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let directory = path.parent().unwrap_or(root);
+    if !directory.is_dir() {
+        fs::create_dir_all(directory)?;
+        sync_directory(directory.parent().unwrap_or(root))?;
+    }
+    Ok(directory.to_owned())
+}
+
+/// With which permissions a file is created, less what the user's mask takes away.
+pub(super) fn mode(name: &str) -> u32 {
+    let is_private = |start| name.starts_with(start) || name.contains(&format!("/{start}"));
+    if PRIVATE.into_iter().any(is_private) || name.ends_with(LOGS) {
+        0o600
+    } else {
+        0o666
+    }
+}
+
+pub(super) fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(mode);
+    let mut file = files::open(&options, path)?;
+    file.write_all(content)?;
+    Ok(file)
+}
+
+/// Gives what stands in the place of a file and is none, a folder, a pipe, a device, a name of its own: with
+/// it in the way nothing could be written any more.
+pub(super) fn put_aside(path: &Path) -> io::Result<()> {
+    if !path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("{name}.aside-{}", Uuid::new_v4().simple()));
+    fs::rename(path, aside)
+}
+
+/// Makes a rename or a new name in this directory survive a crash.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
