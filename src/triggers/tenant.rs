@@ -11,7 +11,7 @@ mod subject;
 
 use chrono::{DateTime, Utc};
 use collect::{journal, timeline::TIMELINE_FILE};
-use sekoia::{Log, RunError, Storage, StorageError};
+use sekoia::{Log, RunError, StateFile, Storage, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -305,10 +305,9 @@ async fn begin_with(
     let other = storage.inside(&from.folder);
     let mut names = other.list(journal::FOLDER).await?;
     if taken == Taken::All {
-        let copy = StateNames::of(STATE_FILE);
         names.extend([
             STATE_FILE.to_owned(),
-            copy.previous,
+            StateFile::copy_of(STATE_FILE),
             TIMELINE_FILE.to_owned(),
         ]);
     }
@@ -341,19 +340,6 @@ async fn begin_with(
         "it cannot be told whether both are the same tenant, so that it goes on at {since}, and does \
          not send again what is known to that one{without}"
     ))
-}
-
-/// The names of a state file and its copy.
-struct StateNames {
-    previous: String,
-}
-
-impl StateNames {
-    fn of(name: &str) -> Self {
-        Self {
-            previous: format!("{name}.previous"),
-        }
-    }
 }
 
 async fn write(storage: &Storage, binding: &Binding) -> Result<(), RunError> {

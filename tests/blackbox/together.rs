@@ -51,7 +51,7 @@ async fn world(trigger: Trigger) -> World {
     world
 }
 
-/// A row of the fourth hour before now, of which nothing may leave.
+/// A row of the fourth hour before the test, of which nothing may leave.
 fn old(world: &World, seconds: i64) -> NewRow {
     let mut row = canary(world, 0);
     row.row.received = hour(world, 4) + TimeDelta::seconds(seconds);

@@ -94,7 +94,8 @@ pub(crate) struct World {
     trigger: Trigger,
     folder: TempDir,
     oldest: DateTime<Utc>,
-    begun: DateTime<Utc>,
+    /// When the test began, by the emulator's clock.
+    pub(crate) begun: DateTime<Utc>,
 }
 
 impl World {

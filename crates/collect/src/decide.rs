@@ -13,6 +13,7 @@ pub(crate) mod mass;
 pub(crate) mod narrowing;
 pub(crate) mod pending;
 pub(crate) mod service;
+pub(crate) mod spans;
 pub(crate) mod width;
 
 mod budget;

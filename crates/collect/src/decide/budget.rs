@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::decide::coverage::seconds;
+use crate::decide::spans::seconds;
 
 /// The part of our share that is settling's own: 25 of 90 requests, where the tenant may make 100.
 const OWN: f64 = 25.0 / 90.0;

@@ -57,7 +57,7 @@ impl Stretch {
     /// The part of it inside `window`, with its share of the rows.
     pub fn within(&self, window: Window) -> Option<Self> {
         let window = self.window.intersection(window)?;
-        let share = seconds(window.span()) / seconds(self.window.span());
+        let share = window.span().as_seconds_f64() / self.window.span().as_seconds_f64();
         Some(Self {
             window,
             rows: self.rows * share,
@@ -348,22 +348,6 @@ impl Coverage {
         }
         given_up
     }
-}
-
-/// A span in seconds, with their fraction.
-pub(crate) fn seconds(span: TimeDelta) -> f64 {
-    span.as_seconds_f64()
-}
-
-/// A span so many times as long.
-pub(crate) fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "bounded by the longest window, and fractions of a millisecond do not matter"
-    )]
-    let milliseconds = (span.num_milliseconds() as f64 * factor) as i64;
-    TimeDelta::milliseconds(milliseconds)
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use crate::decide::spans::whole_second;
 
 /// Two refusals closer to one another are one.
 const APART: Duration = Duration::from_secs(600);
@@ -336,12 +338,6 @@ impl Held {
             asked: time.now,
         })
     }
-}
-
-fn whole_second(instant: DateTime<Utc>) -> DateTime<Utc> {
-    instant
-        .duration_trunc(TimeDelta::seconds(1))
-        .unwrap_or(instant)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::coverage::seconds;
+use crate::decide::spans::seconds;
 
 /// The upper end of the first zone of age; each further zone reaches to twice the age.
 const FIRST_ZONE: TimeDelta = TimeDelta::minutes(1);

@@ -11,12 +11,7 @@
 //! when it has done so twice, ten minutes apart, and has answered for a window between. A failure that
 //! may pass is no answer: it is asked again.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use rows::Message;
 use tokio::time::Instant;
@@ -61,30 +56,8 @@ pub(crate) struct MassMessage {
 #[derive(Debug)]
 pub(crate) struct Recipients {
     most: u64,
-    counts: Generations<u32, u64, BuildHasherDefault<Spread>>,
+    counts: Generations<u32, u64>,
     found: Vec<MassMessage>,
-}
-
-/// Hashes a number that nobody outside of the service chooses, in one step.
-#[derive(Debug, Default)]
-pub(crate) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write_u32(&mut self, number: u32) {
-        /// An odd number with bits of all kinds.
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        self.0 = u64::from(number).wrapping_mul(SPREAD);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Recipients {
@@ -103,14 +76,20 @@ impl Recipients {
         usize::try_from(self.most).ok().filter(|most| *most > 0)
     }
 
-    /// One more row of a message. `id` looks for the id of its message; none when that cannot be asked
-    /// for.
-    pub(crate) fn add(&mut self, mail: u32, row: Message, id: impl FnOnce() -> Option<Arc<str>>) {
+    /// So many more rows of a message, of which one is the `witness`. `id` looks for the id of the message;
+    /// none when that cannot be asked for.
+    pub(crate) fn add(
+        &mut self,
+        mail: u32,
+        rows: u64,
+        witness: Message,
+        id: impl FnOnce() -> Option<Arc<str>>,
+    ) {
         if mail == 0 || self.most == 0 {
             return;
         }
         let count = self.counts.entry(mail);
-        *count += 1;
+        *count += rows;
         let shown = *count;
         if shown < self.most / SUSPECT {
             return;
@@ -124,7 +103,7 @@ impl Recipients {
             None => self.found.push(MassMessage {
                 id,
                 mail,
-                witness: row,
+                witness,
                 shown,
                 useless: None,
             }),
@@ -202,13 +181,13 @@ impl MassMail {
 
 /// A map that forgets what was not looked up for long, so that it stays small.
 #[derive(Debug)]
-struct Generations<K, V, S = RandomState> {
+struct Generations<K, V> {
     most: usize,
-    young: HashMap<K, V, S>,
-    old: HashMap<K, V, S>,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
-impl<K: Hash + Eq, V: Default, S: BuildHasher + Default> Generations<K, V, S> {
+impl<K: Hash + Eq, V: Default> Generations<K, V> {
     fn new(most: usize) -> Self {
         Self {
             most,
@@ -257,15 +236,15 @@ mod tests {
         let counted = || {
             let mut recipients = Recipients::new(4);
             for number in 0..1000 {
-                recipients.add(1000 + number, row(u64::from(number)), || {
+                recipients.add(1000 + number, 1, row(u64::from(number)), || {
                     panic!("looked at")
                 });
                 match number {
-                    0 => recipients.add(7, row(1), || panic!("looked at")),
-                    500 => recipients.add(7, row(2), || Some(id("seven"))),
-                    900 | 999 => recipients.add(7, row(3), || Some(id("seven"))),
-                    300 => recipients.add(8, row(4), || panic!("looked at")),
-                    600 => recipients.add(8, row(5), || Some(id("eight"))),
+                    0 => recipients.add(7, 1, row(1), || panic!("looked at")),
+                    500 => recipients.add(7, 1, row(2), || Some(id("seven"))),
+                    900 | 999 => recipients.add(7, 1, row(3), || Some(id("seven"))),
+                    300 => recipients.add(8, 1, row(4), || panic!("looked at")),
+                    600 => recipients.add(8, 1, row(5), || Some(id("eight"))),
                     _ => {}
                 }
             }
@@ -289,22 +268,27 @@ mod tests {
         other.sort_by_key(|message| message.mail);
         assert_eq!(one, other);
         assert_eq!(recipients.take(0), []);
+
+        // A page has several of them side by side.
+        recipients.add(7, 3, row(1), || Some(id("seven")));
+        recipients.add(7, 2, row(2), || Some(id("seven")));
+        assert_eq!(recipients.take(0), [expected("seven", 7, 1, 5)]);
     }
 
     #[test]
     fn messages_that_share_a_number_are_told_apart_and_counting_stays_small() {
         let mut recipients = Recipients::new(2);
-        recipients.add(7, row(1), || Some(id("one")));
-        recipients.add(7, row(2), || Some(id("two")));
-        recipients.add(7, row(3), || Some(id("one")));
-        recipients.add(7, row(3), || None);
-        recipients.add(0, row(1), || panic!("it names no message"));
-        recipients.add(0, row(1), || panic!("it names no message"));
+        recipients.add(7, 1, row(1), || Some(id("one")));
+        recipients.add(7, 1, row(2), || Some(id("two")));
+        recipients.add(7, 1, row(3), || Some(id("one")));
+        recipients.add(7, 1, row(3), || None);
+        recipients.add(0, 1, row(1), || panic!("it names no message"));
+        recipients.add(0, 1, row(1), || panic!("it names no message"));
         let ids: Vec<_> = recipients.take(0).into_iter().map(|one| one.id).collect();
         assert_eq!(ids, [id("one"), id("two")]);
 
         for mail in 1..=3 * COUNTED as u32 {
-            recipients.add(mail, row(1), || None);
+            recipients.add(mail, 1, row(1), || None);
         }
         let counts = &recipients.counts;
         assert!(counts.young.len() + counts.old.len() <= 2 * COUNTED);

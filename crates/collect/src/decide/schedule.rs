@@ -17,7 +17,7 @@ mod standing;
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use self::{busy::Busy, rests::Rests};
@@ -29,6 +29,7 @@ use crate::{
         evidence::Refusals,
         lateness::Lateness,
         narrowing::Narrowing,
+        spans::{whole_second, whole_seconds},
         width::{Newest, Width},
     },
 };
@@ -378,16 +379,6 @@ impl Schedule {
     pub fn reads_again(&self, window: Window, began: DateTime<Utc>) -> bool {
         began - window.start() < self.settings.settle_time
     }
-}
-
-fn whole_second(instant: DateTime<Utc>) -> DateTime<Utc> {
-    instant
-        .duration_trunc(TimeDelta::seconds(1))
-        .unwrap_or(instant)
-}
-
-fn whole_seconds(span: TimeDelta) -> TimeDelta {
-    TimeDelta::seconds(span.num_seconds())
 }
 
 #[cfg(test)]

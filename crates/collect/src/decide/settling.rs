@@ -9,8 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use crate::decide::{
-    coverage::{Coverage, Phase, Stretch, seconds},
+    coverage::{Coverage, Phase, Stretch},
     lateness::{Lateness, ZONES, begin},
+    spans::{scaled, seconds},
 };
 
 /// Reading again is due when this part of the age at the last reading has passed.
@@ -101,8 +102,8 @@ impl Run {
         if self.rows <= rows {
             return self.window;
         }
-        let part = TimeDelta::try_milliseconds(whole_milliseconds(span, rows / self.rows));
-        let part = part.unwrap_or(span).max(TimeDelta::seconds(1)).min(span);
+        let part = scaled(span, rows / self.rows);
+        let part = part.max(TimeDelta::seconds(1)).min(span);
         let (start, end) = (self.window.start(), self.window.end());
         let cut = if self.last {
             Window::new(start, start + part)
@@ -282,18 +283,4 @@ fn without(run: Run, busy: &[Window]) -> Vec<Run> {
             .collect();
     }
     parts
-}
-
-fn scaled(span: TimeDelta, factor: f64) -> TimeDelta {
-    TimeDelta::try_milliseconds(whole_milliseconds(span, factor)).unwrap_or(TimeDelta::MAX)
-}
-
-fn whole_milliseconds(span: TimeDelta, factor: f64) -> i64 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        reason = "a fraction of a millisecond does not matter"
-    )]
-    let milliseconds = (span.num_milliseconds() as f64 * factor) as i64;
-    milliseconds
 }

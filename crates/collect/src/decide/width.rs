@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
-use crate::decide::coverage::{scaled, seconds};
+use crate::decide::spans::{scaled, seconds};
 
 /// The span of the first window, when nothing is known of the tenant's traffic.
 const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);

@@ -72,8 +72,6 @@ impl Completion {
         window: Window,
         id: impl Fn(&RowRef<'_>) -> Option<Arc<str>>,
     ) {
-        let is_inside =
-            |received: Option<DateTime<Utc>>| received.is_some_and(|at| window.contains(at));
         let Some(asked) = &mut self.asked else {
             let Some(fewest) = self.recipients.fewest() else {
                 return;
@@ -89,17 +87,9 @@ impl Completion {
                 early.extend_from_slice(page.spans());
                 return;
             }
-            for row in self.early.take().into_iter().flatten() {
-                if is_inside(row.received) {
-                    self.recipients.add(row.mail, row.key.message(), || None);
-                }
-            }
-            for row in page.rows() {
-                if is_inside(row.received) {
-                    let looked = || id(&row);
-                    self.recipients.add(row.mail, row.key.message(), looked);
-                }
-            }
+            let early = self.early.take().unwrap_or_default();
+            self.count(&early, window, |_| None);
+            self.count(page.spans(), window, |at| id(&page.rows().nth(at)?));
             return;
         };
         self.retries.reset();
@@ -107,7 +97,24 @@ impl Completion {
             asked.rows += 1;
             asked.has_witness |= row.key.message() == asked.message.witness;
             // Services show rows from outside of a window that nobody has asked for.
-            asked.is_foreign |= is_inside(row.received) && row.mail != asked.message.mail;
+            asked.is_foreign |= is_inside(window, row.received) && row.mail != asked.message.mail;
+        }
+    }
+
+    /// Counts the rows of each message that lie in the window. `id` looks for the id of the message of the
+    /// row at a place.
+    fn count(&mut self, rows: &[RowSpan], window: Window, id: impl Fn(usize) -> Option<Arc<str>>) {
+        let mut at = 0;
+        // The rows of a message mostly lie side by side, and are then counted at once.
+        for run in rows.chunk_by(|one, next| one.mail == next.mail) {
+            let places = run.iter().zip(at..);
+            let mut inside = places.filter(|(row, _)| is_inside(window, row.received));
+            if let Some((row, place)) = inside.next() {
+                let rows = 1 + inside.count() as u64;
+                let witness = row.key.message();
+                self.recipients.add(row.mail, rows, witness, || id(place));
+            }
+            at += run.len();
         }
     }
 
@@ -157,4 +164,8 @@ impl Completion {
     pub(crate) fn pause(&mut self) -> Duration {
         self.retries.next_pause(None)
     }
+}
+
+fn is_inside(window: Window, received: Option<DateTime<Utc>>) -> bool {
+    received.is_some_and(|at| window.contains(at))
 }

@@ -64,7 +64,7 @@ impl StateFile {
     /// When the storage fails.
     pub async fn peek(storage: &Storage, name: &str) -> Result<Peek, StorageError> {
         let current = read(storage, name).await?;
-        let copy = read(storage, &copy_of(name)).await?;
+        let copy = read(storage, &Self::copy_of(name)).await?;
         Ok(Peek {
             current: current.map(|content| parse(&content?)),
             copy: copy.and_then(|content| parse(&content.ok()?).ok()),
@@ -101,12 +101,15 @@ impl StateFile {
         })?;
         let content = Bytes::from(content);
         self.storage.write(&self.name, content.clone()).await?;
-        self.storage.write(&copy_of(&self.name), content).await
+        self.storage
+            .write(&Self::copy_of(&self.name), content)
+            .await
     }
-}
 
-fn copy_of(name: &str) -> String {
-    format!("{name}.previous")
+    /// The name of the copy of a state file.
+    pub fn copy_of(name: &str) -> String {
+        format!("{name}.previous")
+    }
 }
 
 /// The content of a file, or why it can have none; none where there is no file.
@@ -151,7 +154,9 @@ async fn recover(
         }
         None => String::new(),
     };
-    let copy = read(storage, &copy_of(name)).await?.and_then(Result::ok);
+    let copy = read(storage, &StateFile::copy_of(name))
+        .await?
+        .and_then(Result::ok);
     let copied = copy.as_deref().map(parse);
     let (object, instead) = match copied {
         Some(Ok(object)) => (object, "the last good copy is used instead"),

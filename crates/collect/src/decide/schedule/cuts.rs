@@ -4,8 +4,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
-use super::{Lane, SHORTEST_SPAN, Schedule, whole_seconds};
+use super::{Lane, SHORTEST_SPAN, Schedule};
 use crate::decide::coverage::windows;
+use crate::decide::spans::whole_seconds;
 
 impl Schedule {
     /// A window was not read, and will be asked for in another way.

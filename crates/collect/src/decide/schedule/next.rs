@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::{
     BEHIND, BRIDGE, FILL, FULL, Lane, OF_LATE, SETTLE_PAGES, SHORTEST_SPAN, Schedule, Scope,
-    whole_second,
 };
 use crate::decide::{
-    coverage::{Phase, scaled, seconds},
+    coverage::Phase,
     settling::{self, Rhythm},
+    spans::{scaled, seconds, whole_second},
 };
 
 impl Schedule {

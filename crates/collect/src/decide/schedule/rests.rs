@@ -6,8 +6,9 @@
 use rows::Window;
 use tokio::time::Instant;
 
-use super::{SHORTEST_SPAN, Schedule, whole_seconds};
+use super::{SHORTEST_SPAN, Schedule};
 use crate::decide::coverage::windows::{with, without};
+use crate::decide::spans::whole_seconds;
 
 /// So many windows rest at once, at most: each costs a few requests now and then.
 const MOST: usize = 16;

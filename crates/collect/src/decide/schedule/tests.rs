@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::decide::{
-    coverage::seconds,
     evidence::{Judgement, Loss, SourceTime},
+    spans::seconds,
 };
 
 pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use crate::decide::{
-    coverage::{scaled, seconds},
     schedule::{
         tests::{SETTINGS, at, complete},
         *,
     },
+    spans::{scaled, seconds},
 };
 
 const PAGE: f64 = 5000.0;
