@@ -12,6 +12,7 @@ use collect::{
 };
 use sekoia::{
     Console, Directories, Environment, Level, OfflineSession, Registry, StartError, StorageError,
+    Topic,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use super::{
     offline_session,
+    order::{PRESENCE, UNUSABLE, refuse},
     screen::{Screen, say},
 };
 use crate::triggers;
@@ -57,7 +59,10 @@ pub(super) fn command() -> Command {
              itself when it is told so; else this command does it.",
         )
         .after_help(format!(
-            "Exit codes:\n   0  done\n   1  it cannot be done\n   {STAY}  letters stay that were to go"
+            "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
+             or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
+             done with them yet\n  {}  the settings do not fit the trigger",
+            Topic::SETTINGS.exit_code()
         ))
         .arg(trigger())
         .arg(super::json().global(true))
@@ -168,6 +173,7 @@ async fn perform(
     session: &OfflineSession<'_>,
     order: &LettersOrder,
 ) -> anyhow::Result<LettersOutcome> {
+    let files = session.storage();
     if !session.is_in_use().await {
         let here = session
             .with_files(async |files| {
@@ -183,27 +189,40 @@ async fn perform(
             }
         }
     }
+    if triggers::letters::is_another_unfinished(&files, order).await? {
+        return refuse(
+            "the trigger is not done yet with what it was asked for before: give the command again when it is",
+        );
+    }
     say("The running trigger does it. Ctrl-C leaves it at that.");
     session
         .leave(LettersOrder::NAME, order.to_json()?.into())
         .await?;
-    let mut seen = None;
-    let mut since = Instant::now();
+    let mut seen = LettersOutcome::new(order.id);
+    let (mut since, mut looked) = (Instant::now(), Instant::now());
     loop {
-        let outcome = triggers::letters::outcome(&session.storage(), order).await?;
-        if let Some(outcome) = outcome.as_ref().filter(|outcome| outcome.done) {
-            return Ok(outcome.clone());
-        }
-        if outcome != seen {
+        let outcome = triggers::letters::outcome(&files, order).await?;
+        if let Some(outcome) = outcome.filter(|outcome| *outcome != seen) {
             seen = outcome;
             since = Instant::now();
         }
+        if seen.done {
+            return Ok(seen);
+        }
         let stopped = tokio::time::timeout(LOOK, session.stop().cancelled()).await;
+        if looked.elapsed() >= PRESENCE {
+            looked = Instant::now();
+            if !session.is_in_use().await {
+                say("The trigger has stopped; once it is started again, it goes on.");
+                return Ok(seen);
+            }
+        }
         if stopped.is_ok() || since.elapsed() >= PATIENCE {
-            anyhow::bail!(
-                "the trigger has not finished it yet, and goes on with it: `message-trace \
-                 dead-letters` lists what is left"
+            say(
+                "The trigger has not finished it yet, and goes on with it: `message-trace dead-letters` lists \
+                 what is left.",
             );
+            return Ok(seen);
         }
     }
 }
@@ -229,7 +248,9 @@ fn tell(outcome: &LettersOutcome, as_json: bool) -> anyhow::Result<ExitCode> {
                 &format!("stays: {}", left.reason),
             )?;
         }
-        if outcome.accepted.is_empty() && outcome.dropped.is_empty() && outcome.left.is_empty() {
+        let is_none =
+            outcome.accepted.is_empty() && outcome.dropped.is_empty() && outcome.left.is_empty();
+        if outcome.done && is_none {
             say("There are no dead letters.");
         }
     }

@@ -22,13 +22,13 @@ use super::offline_session::{self, CommandError};
 use crate::triggers::backfill::{self, Task};
 
 /// The exit code for dates that cannot be used.
-const UNUSABLE: u8 = 2;
+pub(super) const UNUSABLE: u8 = 2;
 
 /// How often the progress is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the trigger is still running.
-const PRESENCE: Duration = Duration::from_secs(5);
+pub(super) const PRESENCE: Duration = Duration::from_secs(5);
 
 /// A trigger that is gone for so long is not being restarted.
 const GONE: Duration = Duration::from_secs(60);

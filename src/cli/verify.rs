@@ -3,6 +3,7 @@
 mod known;
 mod outcome;
 mod page;
+mod report;
 mod schedule;
 mod session;
 mod summary;
@@ -12,6 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
 use sekoia::{Directories, Registry};
 
+use self::report::Report;
 use super::order::{self, date, flag};
 
 /// The command's place on the command line.
@@ -81,21 +83,22 @@ struct VerifyWish {
     last: bool,
     /// Whether it is to be done every day; none when that stays as it is.
     schedule: Option<bool>,
-    report: Option<PathBuf>,
+    report: Option<Report>,
     csv: bool,
 }
 
 impl VerifyWish {
-    fn read(arguments: &ArgMatches) -> Self {
+    fn read(arguments: &ArgMatches) -> anyhow::Result<Self> {
+        let report = arguments.get_one::<PathBuf>("report");
         let text = |name| arguments.get_one::<String>(name).cloned();
-        Self {
+        Ok(Self {
             words: text("from").zip(text("to")),
             resend: text("resend"),
             last: arguments.get_flag("last"),
             schedule: text("schedule").map(|word| word == "on"),
-            report: arguments.get_one::<PathBuf>("report").cloned(),
+            report: report.map(|path| Report::open(path)).transpose()?,
             csv: arguments.get_flag("csv"),
-        }
+        })
     }
 }
 
@@ -105,6 +108,6 @@ pub(super) async fn run(
     directories: Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let wish = VerifyWish::read(arguments);
+    let wish = VerifyWish::read(arguments)?;
     order::run(registry, directories, arguments, wish).await
 }

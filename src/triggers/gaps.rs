@@ -10,7 +10,7 @@ use rows::Window;
 use sekoia::{Storage, StorageError};
 use serde_json::{Value, json};
 
-use super::words::{moment, span};
+use super::words::{counted, moment, span};
 
 /// What the timeline tells beside the position.
 #[derive(Debug, Default)]
@@ -73,9 +73,9 @@ impl Gaps {
         }
         let (first, count) = (self.missing.first()?, self.missing.len());
         let all = self.missing.iter().map(Window::span).sum();
-        let intervals = if count == 1 { "interval" } else { "intervals" };
         Some(format!(
-            "{count} {intervals} of {} in all, the oldest from {}: read while the trigger runs",
+            "{} of {} in all, the oldest from {}: read while the trigger runs",
+            counted(count as u64, "interval"),
             span(all),
             moment(first.start())
         ))
@@ -95,9 +95,10 @@ impl Gaps {
         let (last, count) = (self.lost.last()?, self.lost.len());
         let all: TimeDelta = self.lost.iter().map(Window::span).sum();
         Some(format!(
-            "{} of mail in {count} intervals, the newest until {}: Microsoft did not keep the \
-             rows until they were asked for; asked for once more a day{}",
+            "{} of mail in {}, the newest until {}: Microsoft did not keep the rows until they were asked \
+             for; asked for once more a day{}",
             span(all),
+            counted(count as u64, "interval"),
             moment(last.end()),
             self.proof()
         ))
@@ -238,7 +239,7 @@ mod tests {
              trigger runs"
         );
         let lost = gaps.lost().unwrap();
-        assert!(lost.starts_with("10 min of mail in 1 intervals"), "{lost}");
+        assert!(lost.starts_with("10 min of mail in 1 interval,"), "{lost}");
         let proof = "; 2026-11-18T11:15:40Z to 2026-11-18T11:16:40Z was refused at 2026-11-18 \
                      12:16:40 UTC and 2026-11-18 12:26:40 UTC, and 2026-11-18T12:16:40Z to \
                      2026-11-18T12:17:40Z answered between";

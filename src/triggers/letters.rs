@@ -18,7 +18,7 @@ use super::{
     collection::Collection,
     event,
     sink::Delivery,
-    words::{moment, span},
+    words::{counted, moment, span},
 };
 
 /// The letters in these files. Another process may write there.
@@ -35,8 +35,8 @@ pub(crate) async fn stock(storage: &Storage) -> io::Result<Stock> {
 pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {
     let oldest = stock.oldest?;
     Some(format!(
-        "{} dead letters, the oldest of {} ({} ago): `message-trace dead-letters` lists them",
-        stock.letters,
+        "{}, the oldest of {} ({} ago): `message-trace dead-letters` lists them",
+        counted(stock.letters as u64, "dead letter"),
         moment(oldest),
         span(now - oldest)
     ))
@@ -49,6 +49,18 @@ pub(crate) async fn outcome(
 ) -> io::Result<Option<LettersOutcome>> {
     let outcome = LettersOutcome::load(storage).await?;
     Ok(outcome.filter(|outcome| outcome.id == order.id))
+}
+
+/// Whether the store holds another order than this one that is not finished.
+pub(crate) async fn is_another_unfinished(
+    storage: &Storage,
+    order: &LettersOrder,
+) -> io::Result<bool> {
+    let Some(left) = LettersOrder::load(storage).await? else {
+        return Ok(false);
+    };
+    let outcome = outcome(storage, &left).await?;
+    Ok(left.id != order.id && !outcome.is_some_and(|outcome| outcome.done))
 }
 
 /// Carries out an order, as no trigger is running on these files.

@@ -28,7 +28,7 @@ mod status;
 mod summary;
 mod tenant;
 mod unwanted;
-mod words;
+pub(crate) mod words;
 mod working;
 
 #[cfg(test)]

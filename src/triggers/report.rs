@@ -375,6 +375,9 @@ impl Observer for Report {
                 verification_ended(&self.log, range, &progress.counts);
             }
             Event::StandingOrder(_) | Event::NightEnded(_) => self.nights(&event),
+            Event::OrderUnreadable(error) => self.log.warning(format!(
+                "What was left for this trigger to do cannot be read, and is looked for again: {error}"
+            )),
             Event::StoreFailed { error, .. } => {
                 self.heartbeat.failed(Side::Checkpoint);
                 self.log

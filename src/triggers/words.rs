@@ -7,9 +7,15 @@ pub(super) fn moment(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// A span, roughly.
+/// So many things, of which `one` is the word for a single one.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{plural}")
+}
+
+/// A span, roughly. One that is over before it begins, as a clock was set back, is none.
 pub(super) fn span(span: TimeDelta) -> String {
-    match span.num_seconds() {
+    match span.num_seconds().max(0) {
         seconds @ ..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
         seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
@@ -25,5 +31,10 @@ mod tests {
     fn spans_are_told_roughly() {
         let told = [119, 120, 7199, 7200, 172_800].map(|seconds| span(TimeDelta::seconds(seconds)));
         assert_eq!(told, ["119 s", "2 min", "120 min", "2 h", "2 days"]);
+        assert_eq!(span(TimeDelta::seconds(-7200)), "0 s");
+        assert_eq!(
+            [0, 1, 2].map(|count| counted(count, "row")),
+            ["0 rows", "1 row", "2 rows"]
+        );
     }
 }

@@ -92,6 +92,25 @@ async fn the_platform_s_intake_and_wrong_settings_are_told() {
     );
 }
 
+/// What fits the manifest setting by setting, and yet no run can begin with.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_do_not_go_together_are_told() {
+    for (change, named) in [
+        (json!({"addresses": "hash"}), "hash_key"),
+        (json!({"quota": 10, "details_quota": 9, "details": ["failed"]}), "details_quota"),
+        (json!({"credential": "certificate"}), "certificate"),
+    ] {
+        let world = World::graph(0).await;
+        world.configure(change.clone());
+        let said = world.says(&["config"]).await;
+        assert_eq!(said.code, Some(10), "{change}: {said}");
+        assert!(said.stderr.contains(named), "{change}: {said}");
+        let said = world.says(&["config", "--json"]).await;
+        let document: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_ne!(document["problems"], json!([]), "{change}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_get_one_object() {
     let world = World::graph(0).await;

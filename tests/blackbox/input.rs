@@ -60,7 +60,11 @@ async fn settings_are_named_with_what_is_allowed() {
         process.prints("Configuration error").await;
         world.platform_log("error", said).await;
         world.platform_log("critical", "Configuration error").await;
-        assert_eq!(process.health().await.0, 200, "it waits for a person");
+        let (code, health) = process.health().await;
+        assert_eq!(code, 200, "it waits for a person");
+        assert!(health["error_count"].as_u64() >= Some(1), "{health:#}");
+        let said = world.says(&["status"]).await;
+        assert_eq!(said.code, Some(5), "it collects nothing: {said}");
         process.stop().await;
         assert_eq!(world.count(emulator::Endpoint::Report), 0, "{change}");
     }

@@ -283,6 +283,8 @@ pub enum Event<'a> {
     StandingOrder(Option<&'a Nights>),
     /// A verification of a standing order has come to its end.
     NightEnded(&'a Nights),
+    /// What a person has left for the collection cannot be read, or not be begun with; looked for again.
+    OrderUnreadable(&'a std::io::Error),
     /// The data directory could not be written; tried again after the pause.
     StoreFailed {
         /// What happened.

@@ -137,7 +137,7 @@ pub struct Verdict {
     /// The digest of what was accepted; none when there is no record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// The rows that were missing. They are delivered now.
+    /// The rows that were missing. They are delivered now, but for those that were refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<RowName>,
     /// Rows that were missing, and are not shown any more.
@@ -146,6 +146,9 @@ pub struct Verdict {
     /// Rows that were accepted, and are not shown any more, or were accepted twice.
     #[serde(default)]
     pub not_shown: u64,
+    /// Of the rows that were missing, those that became dead letters instead of being delivered.
+    #[serde(default)]
+    pub refused: u64,
     /// Whether rows have another status now than the last one that was accepted; none where that was not
     /// found out.
     pub statuses_differ: Option<bool>,
@@ -154,6 +157,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// How many of the rows that were missing are delivered now.
+    pub fn delivered(&self) -> u64 {
+        (self.missing.len() as u64).saturating_sub(self.refused)
+    }
+
     /// Adds it to the file.
     ///
     /// # Errors

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use base::{Clock, http::chain};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Directories, Environment, StartError,
+    Directories, Environment, RunError, StartError,
     config::{ConfigError, Configuration, Place, SettingsMap},
     log::{Console, Log},
     platform::Platform,
-    registry::Registry,
+    registry::{Item, Registry},
+    runtime::{Host, Start},
     schema::{ModuleManifest, Schema},
     settings::{self, MODULE, SERVER, Settings},
+    storage::{MemoryBackend, Storage},
 };
 
 /// The platform's keys that are texts (section C of the contract), and whether they are secret.
@@ -94,7 +97,7 @@ pub fn effective(
 ) -> Result<Judged, StartError> {
     let item = registry.find(command)?;
     let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest())?;
-    let configuration = Configuration::open(&directories.config, environment)?;
+    let configuration = Configuration::open(&directories.config, environment.clone())?;
     let mut values = Vec::new();
     let mut problems = Vec::new();
     let key = settings::of_trigger(&configuration)?;
@@ -114,8 +117,16 @@ pub fn effective(
         let log = Log::new(command, Clock::system(), Console::new(|_| {}));
         let read = Settings::read(item, &module, None, &configuration, &log);
         match read {
-            Ok(settings) => suspicions = settings.suspicions,
-            Err(error) => problems.extend(chain(&error).lines().map(str::to_owned)),
+            Ok(settings) => {
+                suspicions.clone_from(&settings.suspicions);
+                // What the platform may still fill in is not judged.
+                if !settings::waits_for_secrets(item, &module, &configuration) {
+                    let host = (directories.clone(), environment);
+                    let usable = validate(registry, item, host, settings);
+                    problems.extend(usable.err().iter().flat_map(lines));
+                }
+            }
+            Err(error) => problems.extend(lines(&error)),
         }
     }
     Ok(Judged {
@@ -123,6 +134,29 @@ pub fn effective(
         problems,
         suspicions,
     })
+}
+
+/// Whether a run could begin with these settings, which fit the manifests.
+fn validate(
+    registry: &Registry,
+    item: &Item,
+    (directories, environment): (Directories, Environment),
+    settings: Settings,
+) -> Result<(), RunError> {
+    let silent = Console::new(|_| {});
+    let host = Host::process(directories, environment, silent, CancellationToken::new());
+    let host = host.map_err(RunError::failed)?;
+    let command = &item.manifest.command;
+    let log = Log::new(command, host.clock.clone(), host.console.clone());
+    let start = Start::open(registry, command, host, log).map_err(RunError::failed)?;
+    let storage = Storage::new(MemoryBackend::default());
+    let context = start.look_context(storage, settings.module);
+    item.validate(&settings.trigger, &context)
+}
+
+/// What an error says, line by line.
+fn lines(error: &RunError) -> Vec<String> {
+    chain(error).lines().map(str::to_owned).collect()
 }
 
 /// The settings in an object of the configuration, with the defaults of its schema.

@@ -292,6 +292,8 @@ impl<'a> RunLoop<'a> {
         } = &self.context;
         match error {
             RunError::Configuration(_) => {
+                // It waits for a person, and collects nothing: nobody may call that well.
+                heartbeat.failed(Side::Run);
                 log.error(error.to_string());
                 log.critical("Configuration error");
             }

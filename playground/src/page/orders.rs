@@ -204,7 +204,7 @@ impl Engine<'_> {
                 at: now,
                 lag: None,
                 accepted: self.state.accepted,
-                lanes: [0.0; 4],
+                lanes: Default::default(),
             });
         }
         self.state.pid = process.pid;

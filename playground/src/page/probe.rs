@@ -10,7 +10,7 @@ use super::asked::Asked;
 const OWN: &str = "symphony_module_common_";
 
 /// The lanes of a collection.
-pub(crate) const LANES: [&str; 4] = ["live", "settle", "backlog", "backfill"];
+pub(crate) const LANES: [&str; 5] = ["live", "settle", "backlog", "backfill", "verify"];
 
 /// The bounds of the histogram of lateness, in seconds, and their names.
 pub(crate) const LATENESS: [(&str, &str); 10] = [
@@ -60,7 +60,7 @@ impl Metrics {
     }
 
     /// Pages that were read, by lane.
-    pub(crate) fn lanes(&self) -> [f64; 4] {
+    pub(crate) fn lanes(&self) -> [f64; LANES.len()] {
         LANES.map(|lane| self.get(&format!("lane_requests_total{{lane=\"{lane}\"}}")))
     }
 
@@ -120,7 +120,7 @@ mod tests {
              symphony_module_common_lateness_seconds_count 9\n\
              ",
         );
-        assert_eq!(metrics.lanes(), [3.0, 0.0, 0.0, 0.0]);
+        assert_eq!(metrics.lanes(), [3.0, 0.0, 0.0, 0.0, 0.0]);
         let lateness = metrics.lateness();
         assert_eq!((lateness[0], lateness[1], lateness[10]), (2.0, 3.0, 4.0));
     }

@@ -10,7 +10,7 @@ use super::{
     asked::{Finding, Problem},
     board::Board,
     manifest::{Kind, Manifest},
-    probe::Metrics,
+    probe::{LANES, Metrics},
     rows::Rows,
     tour::Tour,
     verdict::{Judgement, Stretch},
@@ -193,7 +193,7 @@ pub(crate) struct Sample {
     /// Rows that the intake has accepted so far.
     pub(crate) accepted: u64,
     /// Requests so far, by lane; of this process.
-    pub(crate) lanes: [f64; 4],
+    pub(crate) lanes: [f64; LANES.len()],
 }
 
 /// A lane at work: what it reads, or read last.
@@ -349,12 +349,12 @@ impl State {
     }
 
     /// Requests of the last five minutes, by lane.
-    pub(crate) fn requests(&self) -> [f64; 4] {
+    pub(crate) fn requests(&self) -> [f64; LANES.len()] {
         let Some(last) = self.samples.back() else {
-            return [0.0; 4];
+            return [0.0; LANES.len()];
         };
         let since = last.at - TimeDelta::minutes(5);
-        let mut sums = [0.0; 4];
+        let mut sums = [0.0; LANES.len()];
         let mut before: Option<&Sample> = None;
         for sample in &self.samples {
             if let Some(before) = before

@@ -43,6 +43,7 @@ impl Engine<'_> {
                 let lane = one.get("lane")?.as_str()?;
                 let lane = match lane {
                     "settling" => "settle",
+                    "verification" => "verify",
                     other => other,
                 };
                 let date = |key: &str| {

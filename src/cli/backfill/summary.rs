@@ -31,8 +31,10 @@ pub(super) fn text(outcome: OrderOutcome, progress: &BackfillProgress, dry_run: 
         if *refused > 0 {
             became.push_str(&format!(", {refused} refused and kept as dead letters"));
         }
+        // After a kill, what was on its way is read and counted once more; once all is done, nothing is open.
+        let is_under_way = matches!(outcome, OrderOutcome::Unfinished | OrderOutcome::Refused);
         let open = new.saturating_sub(accepted + refused);
-        if open > 0 {
+        if is_under_way && open > 0 {
             became.push_str(&format!(", {open} not accepted yet"));
         }
         became

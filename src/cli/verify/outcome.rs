@@ -6,7 +6,7 @@ use collect::verify::{Finding, Verdict, VerifyProgress};
 use rows::Window;
 use serde_json::{Value, json};
 
-use crate::cli::order::OrderOutcome;
+use crate::{cli::order::OrderOutcome, triggers::words::counted};
 
 /// The exit code when rows were missing, and are delivered now.
 const DELIVERED: u8 = 6;
@@ -47,8 +47,11 @@ pub(super) fn came_out(
         (DELIVERED, "delivered")
     } else if has(&[Finding::Resent]) {
         (0, "resent")
-    } else {
+    } else if has(&[Finding::Proven]) {
         (0, "proven")
+    } else {
+        // All that was asked for is still read again by the collection.
+        (0, "open")
     }
 }
 
@@ -113,11 +116,18 @@ pub(super) fn hour(verdict: &Verdict) -> String {
             verdict.hour.format("%Y-%m-%dT%H:%MZ")
         ),
         Finding::Resent => format!("sent again: {accepted} rows were accepted"),
-        Finding::Proven => format!("proven: {shown} rows"),
+        Finding::Proven => format!("proven: {}", counted(*shown, "row")),
         Finding::Delivered | Finding::Gone => {
-            let missing = verdict.missing.len() as u64;
-            let are = if missing == 1 { "is" } else { "are" };
-            format!("{} missing, and {are} delivered now", rows_were(missing))
+            let missing = rows_were(verdict.missing.len() as u64);
+            let are = |count| if count == 1 { "is" } else { "are" };
+            let delivered = verdict.delivered();
+            match verdict.refused {
+                0 => format!("{missing} missing, and {} delivered now", are(delivered)),
+                refused => format!(
+                    "{missing} missing: {delivered} {} delivered now, {refused} became dead letters",
+                    are(delivered)
+                ),
+            }
         }
     };
     if verdict.vanished > 0 {
@@ -279,7 +289,7 @@ mod tests {
         assert_eq!(lost(range, Some(&progress), &[]), 3);
         assert_eq!(lost(range, None, &[]), 3);
         let came_out = |lost| came_out(OrderOutcome::Done, lost, &[]);
-        assert_eq!((came_out(0), came_out(1)), ((0, "proven"), (7, "unproven")));
+        assert_eq!((came_out(0), came_out(1)), ((0, "open"), (7, "unproven")));
     }
 
     #[test]

@@ -275,6 +275,7 @@ mod tests {
             missing: Vec::new(),
             vanished: 0,
             not_shown: 0,
+            refused: 0,
             statuses_differ: None,
             notes: Notes::default(),
         }

@@ -21,6 +21,9 @@ const USUALLY: &str = "-3d";
 impl OrderSession<'_, VerifyWish> {
     /// Has the trigger verify every day, or not any more.
     pub(super) async fn set_schedule(&self, on: bool) -> anyhow::Result<ExitCode> {
+        if !on && self.wish.words.is_some() {
+            return refuse("--schedule off ends it: leave out --from");
+        }
         let stands = StandingOrder::in_force(&self.session.storage()).await;
         let stands = stands.context("cannot look at the standing order")?;
         let hours_back = match on {

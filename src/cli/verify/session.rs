@@ -106,19 +106,18 @@ impl RangeCommand for VerifyWish {
         let verdicts = verdicts.context("cannot read the verdicts")?;
         let trigger = session.session.command();
         let (range, progress) = (order.range, progress.as_ref());
-        if let Some(path) = &session.wish.report {
-            let now = session.session.clock().now();
-            let text = page::page(trigger, range, &verdicts, now);
-            std::fs::write(path, text.into_string())
-                .with_context(|| format!("cannot write the report {}", path.display()))?;
-            session.say(&format!("The report is in {}.", path.display()));
-        }
         if session.json {
             session.print(&outcome::json(trigger, outcome, range, progress, &verdicts))?;
         } else if session.wish.csv {
             write!(anstream::stdout(), "{}", outcome::csv(&verdicts))?;
         } else {
             summary::tell(order, outcome, progress, &verdicts)?;
+        }
+        if let Some(report) = &session.wish.report {
+            let now = session.session.clock().now();
+            let text = page::page(trigger, range, &verdicts, now);
+            let path = report.write(&text.into_string())?;
+            session.say(&format!("The report is in {path}."));
         }
         let lost = outcome::lost(range, progress, &verdicts);
         let (exit_code, _) = outcome::came_out(outcome, lost, &verdicts);
@@ -138,6 +137,7 @@ impl OrderSession<'_, VerifyWish> {
             }
             (None, Some(hour)) => {
                 let range = dates::range((hour, "now"), now, reach, &Local);
+                let range = range.map_err(|sentence| sentence.replace("--from", "--resend"));
                 let range = range.map(|range| {
                     let start = range.start();
                     Window::new(start, start + TimeDelta::seconds(1)).unwrap_or(range)

@@ -3,7 +3,10 @@
 use collect::verify::{Finding, Verdict, VerifyOrder, VerifyProgress};
 
 use super::outcome;
-use crate::cli::{order::OrderOutcome, screen::Screen};
+use crate::{
+    cli::{order::OrderOutcome, screen::Screen},
+    triggers::words::counted,
+};
 
 /// So many hours are listed for people; all of them are in the answers for machines and in the page.
 const LISTED: usize = 50;
@@ -49,9 +52,9 @@ pub(super) fn tell(
     let rows = progress.map(|progress| progress.counts.rows);
     let rows = rows.map_or_else(String::new, |rows| format!(" {rows} rows were read."));
     let text = format!(
-        "{}: of the {} hours from {}, {}.{rows}",
+        "{}: of the {} from {}, {}.{rows}",
         outcome.head(),
-        outcome::hours(order.range, progress),
+        counted(outcome::hours(order.range, progress), "hour"),
         order.range,
         match counts.as_slice() {
             [] => "none has a verdict".to_owned(),

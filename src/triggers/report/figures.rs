@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use collect::{letters::Stock, verify::Finding};
+use collect::{Lane, letters::Stock, verify::Finding};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -117,6 +117,14 @@ impl Figures {
             let finding = finding.word();
             _ = verified.get_or_create(&Found { finding });
         }
+        let lanes: Family<InLane, Counter> = metrics.register(
+            "lane_requests",
+            "Pages of the message trace that were read, by what for: live, settle, backlog, backfill or verify",
+            Family::default(),
+        );
+        for lane in Lane::ALL.map(Lane::word) {
+            _ = lanes.get_or_create(&InLane { lane });
+        }
         Self {
             requests: metrics.register(
                 "source_requests",
@@ -173,11 +181,7 @@ impl Figures {
                 "Everything received before this instant has been read and accepted by the intake",
                 Gauge::default(),
             ),
-            lanes: metrics.register(
-                "lane_requests",
-                "Pages of the message trace that were read, by what for: live, settle, backlog or backfill",
-                Family::default(),
-            ),
+            lanes,
             lateness: metrics.register(
                 "lateness_seconds",
                 "Time from the reception of a message to the first query that showed its row",

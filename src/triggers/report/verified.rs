@@ -22,10 +22,14 @@ pub(super) fn verified(log: &Log, verdict: &Verdict) {
                 0 => String::new(),
                 count => format!("; of these Microsoft does not show {count} any more"),
             };
-            let delivered = verdict.missing.len();
+            let refused = match verdict.refused {
+                0 => String::new(),
+                count => format!("; {count} became dead letters instead"),
+            };
+            let delivered = verdict.delivered();
             log.warning(format!(
                 "Rows of the hour from {hour} were missing: {rows}. Delivered now: \
-                 {delivered}{names}{vanished}."
+                 {delivered}{refused}{names}{vanished}."
             ));
         }
         Finding::Many => log.warning(format!(

@@ -110,6 +110,15 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Live,
+        Self::Settle,
+        Self::Backlog,
+        Self::Backfill,
+        Self::Verify,
+    ];
+
     /// The word for logs and metrics.
     pub const fn word(self) -> &'static str {
         match self {

@@ -14,7 +14,6 @@ use crate::{
     event::{Novelty, PageCount},
     known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
-    proof::Notes,
 };
 
 /// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
@@ -252,8 +251,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         match Box::pin(self.put_away(given_up)).await? {
             Away::Kept => {
-                let dead = |notes: &mut Notes| notes.dead_letters += 1;
-                self.ledger.proof.note(key_ref.hour, dead);
+                self.became_letter(key_ref.hour);
                 self.known.give_up(key_ref, read.draft.id);
                 self.count_for_backfill(read.draft.for_backfill, 0, 1);
                 self.remember(vec![key_ref]).await

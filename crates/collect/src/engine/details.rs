@@ -20,7 +20,6 @@ use crate::{
     engine::{Collector, End, WindowRead, delivery::TOO_LONG, hand::Away, privacy::Leaving},
     known::{BatchId, KeyRef},
     outflow::Draft,
-    proof::Notes,
     verify::RowName,
 };
 
@@ -294,8 +293,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         match self.put_away(given_up).await? {
             Away::Kept => {
-                let dead = |notes: &mut Notes| notes.dead_letters += 1;
-                self.ledger.proof.note(row.hour, dead);
+                self.became_letter(row.hour);
                 self.count_for_backfill(for_backfill, 0, 1);
                 self.ledger.accepted(id, vec![row]);
             }

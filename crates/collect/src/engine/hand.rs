@@ -7,7 +7,6 @@ use crate::{
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     outflow::Delivery,
-    proof::Notes,
 };
 
 /// Where an event is that will not be accepted.
@@ -51,9 +50,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             match Box::pin(self.put_away(reason)).await? {
                 Away::Kept => {
                     refused += 1;
-                    let dead = |notes: &mut Notes| notes.dead_letters += 1;
-                    self.ledger.proof.note(row.hour, dead);
-                    self.was_refused_for_verification(row.hour);
+                    self.became_letter(row.hour);
                     left.push(Some(row));
                 }
                 Away::InHand(other) => {

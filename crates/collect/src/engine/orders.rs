@@ -26,6 +26,9 @@ use crate::{
 /// New orders are looked for at most this often.
 pub(super) const LOOKING: Duration = Duration::from_secs(5);
 
+/// Why orders cannot be read is told again after this time.
+const REPEATING: Duration = Duration::from_secs(600);
+
 /// Progress is written at most this often.
 const TELLING: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,8 @@ pub(super) struct Orders {
     pub(super) ended_verification: Option<Uuid>,
     /// What a standing order asks for.
     pub(super) nights: NightLooks,
+    /// Why what a person has left could not be read, and when that was told.
+    unreadable: Option<(String, Instant)>,
 }
 
 /// An order with the progress in the store: its own, or that of another one, which may say that this one has
@@ -249,14 +254,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// What was read. What could not be is looked for again soon.
-    pub(super) fn readable<O>(&self, read: io::Result<Option<O>>) -> Option<O> {
+    /// What was read. What could not be is looked for again soon; why is told now and then.
+    pub(super) fn readable<O>(&mut self, read: io::Result<Option<O>>) -> Option<O> {
         read.unwrap_or_else(|error| {
-            let pause = LOOKING;
-            self.tell(Event::StoreFailed {
-                error: &error,
-                pause,
-            });
+            let text = error.to_string();
+            let mut told = self.orders.unreadable.iter();
+            if !told.any(|(one, at)| *one == text && at.elapsed() < REPEATING) {
+                self.tell(Event::OrderUnreadable(&error));
+                self.orders.unreadable = Some((text, Instant::now()));
+            }
             None
         })
     }

@@ -81,7 +81,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         if self.keep_undelivered(undelivered.clone()).await? {
             self.known.give_up(key_ref, read.draft.id);
-            self.was_refused_for_verification(key_ref.hour);
+            self.became_letter(key_ref.hour);
             self.count_for_backfill(read.draft.for_backfill, 0, 1);
             return self.remember(vec![key_ref]).await;
         }
@@ -108,7 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 break;
             }
             self.count_for_backfill(withheld.for_backfill, 0, 1);
-            self.was_refused_for_verification(withheld.row.hour);
+            self.became_letter(withheld.row.hour);
             self.ledger.accepted(withheld.id, vec![withheld.row]);
         }
         Ok(())

@@ -96,6 +96,7 @@ impl Verification {
                 .map_or_else(Vec::new, Missing::names),
             vanished: 0,
             not_shown: 0,
+            refused: 0,
             statuses_differ: None,
             notes: Notes::default(),
         }

@@ -73,8 +73,12 @@ impl OrderFile for LettersOutcome {
 }
 
 impl LettersOrder {
-    /// A new order.
-    pub fn new(id: Uuid, act: Act, letters: Option<Vec<String>>, also_cut: bool) -> Self {
+    /// A new order. A letter that is named twice counts once.
+    pub fn new(id: Uuid, act: Act, mut letters: Option<Vec<String>>, also_cut: bool) -> Self {
+        let mut named = BTreeSet::new();
+        if let Some(letters) = &mut letters {
+            letters.retain(|letter| named.insert(letter.clone()));
+        }
         Self {
             version: OrderVersion,
             id,
@@ -89,7 +93,8 @@ impl LettersOrder {
 const UNREADABLE: &str = "its file cannot be read";
 
 impl LettersOutcome {
-    fn new(id: Uuid) -> Self {
+    /// Of an order of which nothing has come yet.
+    pub fn new(id: Uuid) -> Self {
         Self {
             version: OrderVersion,
             id,
@@ -267,12 +272,17 @@ impl Work {
     /// Tells how far it is; once it is done, the order goes.
     ///
     /// # Errors
-    /// When the store cannot be written: call it again.
+    /// When the store cannot be read or written: call it again.
     pub async fn tell(&self, store: &impl Store) -> io::Result<()> {
         self.outcome.save(store).await?;
-        if self.outcome.done {
-            store.delete(LettersOrder::NAME).await?;
+        if !self.outcome.done {
+            return Ok(());
         }
-        Ok(())
+        // Another order may lie there by now: nobody has read that one.
+        let left = none_instead(LettersOrder::load(store).await)?;
+        match left.is_some_and(|left| left.id == self.order.id) {
+            true => store.delete(LettersOrder::NAME).await,
+            false => Ok(()),
+        }
     }
 }

@@ -226,7 +226,7 @@ fn lane_of(state: &State, lane: usize) -> Markup {
         }
         p.say {
             @match work {
-                None if lane == 3 => "no backfill was asked for",
+                None if matches!(name, "backfill" | "verify") => "none was asked for",
                 None => "at rest",
                 Some(work) if is_fresh(state, work) => {
                     "reads " b { (work.from.format("%H:%M:%S")) } " to " b { (work.to.format("%H:%M:%S")) }

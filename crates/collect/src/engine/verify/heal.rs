@@ -102,16 +102,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 0 => Finding::Delivered,
                 _ => Finding::Gone,
             };
-            verification.work.changed().delivered += verdict.missing.len() as u64;
+            verification.work.changed().delivered += verdict.delivered();
         }
         self.judge(hour, verdict).await
     }
 
     /// A row of an hour became a dead letter instead of being delivered.
-    pub(in crate::engine) fn was_refused_for_verification(&mut self, hour: u32) {
+    pub(in crate::engine) fn became_letter(&mut self, hour: u32) {
+        let dead = |notes: &mut Notes| notes.dead_letters += 1;
+        self.ledger.proof.note(hour, dead);
         let verification = self.verification.as_mut();
         if let Some(healing) = verification.and_then(|one| one.healing.get_mut(&hour)) {
-            healing.verdict.notes.dead_letters += 1;
+            dead(&mut healing.verdict.notes);
+            healing.verdict.refused += 1;
         }
     }
 
