@@ -103,11 +103,6 @@ impl Running {
         self.microsoft.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// The address of the managed identity's token endpoint.
-    pub fn imds_url(&self) -> String {
-        format!("{}metadata/identity/oauth2/token", self.microsoft)
-    }
-
     /// The setting `intake_server`, and the contract's `intake_url`.
     pub fn intake_url(&self) -> String {
         format!("{}intake", self.sekoia)

@@ -60,6 +60,14 @@ impl Report {
         }
     }
 
+    /// An order about a range is begun.
+    fn begun(&self, what: &str, range: Window, resumed: bool) {
+        let how = if resumed { "goes on" } else { "begins" };
+        self.log.info(format!(
+            "A {what} of the rows received from {range} {how}: it uses what the collection leaves of the quota."
+        ));
+    }
+
     fn page_read(&self, lane: Lane, page: PageCount) {
         self.summary.add(page);
         let lane = InLane { lane: lane.word() };
@@ -355,21 +363,9 @@ impl Observer for Report {
                 self.heartbeat.succeeded(Side::Run);
                 self.figures.checkpoint.set(checkpoint.timestamp());
             }
-            Event::BackfillBegun { range, resumed } => {
-                let how = if resumed { "goes on" } else { "begins" };
-                self.log.info(format!(
-                    "A backfill of the rows received from {range} {how}: it uses what the \
-                     collection leaves of the quota."
-                ));
-            }
+            Event::BackfillBegun { range, resumed } => self.begun("backfill", range, resumed),
             Event::BackfillEnded { progress } => self.backfill_ended(progress),
-            Event::VerificationBegun { range, resumed } => {
-                let how = if resumed { "goes on" } else { "begins" };
-                self.log.info(format!(
-                    "A verification of the rows received from {range} {how}: it uses what the \
-                     collection leaves of the quota."
-                ));
-            }
+            Event::VerificationBegun { range, resumed } => self.begun("verification", range, resumed),
             Event::Verified { verdict } => verified(&self.log, verdict),
             Event::VerificationEnded { range, progress } => {
                 verification_ended(&self.log, range, &progress.counts);

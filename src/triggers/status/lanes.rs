@@ -17,21 +17,11 @@ use super::{
 };
 
 /// What a process does.
-#[derive(Debug, Default)]
-pub(super) struct Doing {
-    lanes: Vec<AtWork>,
-    next_query: Option<DateTime<Utc>>,
-    caught_up: Option<DateTime<Utc>>,
-    work: Value,
-    excluded: Vec<TakenOut>,
-    hidden: Option<Hidden>,
-    details: Option<Detailed>,
-    mass_mail: MassWork,
-}
-
-/// The same as it is written.
 #[derive(Debug, Default, Deserialize)]
-struct Written {
+pub(super) struct Doing {
+    /// All of it, as the process has told it.
+    #[serde(skip)]
+    work: Value,
     lanes: Vec<AtWork>,
     next_query: Option<DateTime<Utc>>,
     caught_up: Option<DateTime<Utc>>,
@@ -93,25 +83,8 @@ impl Doing {
     /// What the process has told; nothing when it tells nothing that is understood.
     pub(super) fn of(process: &Answers) -> Self {
         let work = process.errors.work.clone();
-        let Written {
-            lanes,
-            next_query,
-            caught_up,
-            excluded,
-            hidden,
-            details,
-            mass_mail,
-        } = Written::deserialize(&work).unwrap_or_default();
-        Self {
-            lanes,
-            next_query,
-            caught_up,
-            work,
-            excluded,
-            hidden,
-            details,
-            mass_mail,
-        }
+        let told = Self::deserialize(&work).unwrap_or_default();
+        Self { work, ..told }
     }
 
     /// What became of messages with many recipients; none when there were none.
