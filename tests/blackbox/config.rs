@@ -97,7 +97,10 @@ async fn the_platform_s_intake_and_wrong_settings_are_told() {
 async fn settings_that_do_not_go_together_are_told() {
     for (change, named) in [
         (json!({"addresses": "hash"}), "hash_key"),
-        (json!({"quota": 10, "details_quota": 9, "details": ["failed"]}), "details_quota"),
+        (
+            json!({"quota": 10, "details_quota": 9, "details": ["failed"]}),
+            "details_quota",
+        ),
         (json!({"credential": "certificate"}), "certificate"),
     ] {
         let world = World::graph(0).await;

@@ -1,10 +1,10 @@
 //! `dead-letters`: walked through as a person would.
 
 use chrono::TimeDelta;
-use emulator::NewRow;
+use emulator::{Endpoint, Fault, NewRow};
 use serde_json::Value;
 
-use crate::world::{World, until};
+use crate::world::{Process, World, until};
 
 /// The letters, as machines get them.
 async fn listed(world: &World) -> Vec<Value> {
@@ -85,4 +85,47 @@ async fn what_is_too_long_is_listed_sent_again_and_dropped() {
     assert_eq!(said.code, Some(0), "{said}");
     assert!(said.stdout.contains("\"dropped\""), "{said}");
     assert_eq!(listed(&world).await.len(), 0);
+}
+
+/// One order at a time; when the trigger goes away meanwhile, that is said, and the order is not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_order_is_refused_and_a_trigger_that_stops_is_told() {
+    let world = World::with_backlog(1, 5).await;
+    let huge = NewRow::new(world.now() - TimeDelta::minutes(5), "huge@contoso.example");
+    world.emulator.add_row(huge.subject(&"x".repeat(251_000)));
+    let mut process = world.start();
+    process
+        .reaches("symphony_module_common_dead_letters", 1.0)
+        .await;
+    let letters = listed(&world).await;
+    let id = letters[0]["id"].as_str().unwrap();
+    world
+        .emulator
+        .configure(|settings| settings.intake.max_event_bytes = 400_000);
+    world
+        .emulator
+        .fault(Endpoint::Intake, Fault::status(503).times(1_000_000));
+
+    let mut command = world.command_named("dead-letters");
+    command.args(["retry", id, "--also-cut"]);
+    let mut first = Process::start(command);
+    first.prints("The running trigger does it.").await;
+    until("the trigger has taken it up", || {
+        world.data().join("dead-letters-outcome.json").exists()
+    })
+    .await;
+    let said = world.says(&["dead-letters", "drop", id]).await;
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(said.stderr.contains("is not done yet"), "{said}");
+
+    process.stop().await;
+    first.prints("The trigger has stopped;").await;
+    assert_eq!(first.ends().await.code(), Some(3));
+    world.emulator.clear_faults();
+    let mut process = world.start();
+    process
+        .reaches("symphony_module_common_dead_letters", 0.0)
+        .await;
+    process.stop().await;
+    assert_eq!(listed(&world).await.len(), 0, "it has gone on");
 }

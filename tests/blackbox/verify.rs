@@ -369,6 +369,33 @@ async fn what_was_found_is_written_as_lines_of_values_and_as_a_page() {
     assert!(page.contains("late-3@contoso.example"));
 }
 
+/// Before anything is read, as hours may pass until it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_written_is_refused_at_once() {
+    let world = collected(Trigger::Account, 10).await;
+    let before = world.count(emulator::Endpoint::Report);
+    let said = verify(
+        &world,
+        &["--from", "-5h", "--report", "/proc/none/report.html"],
+    )
+    .await;
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(
+        said.stderr
+            .contains("cannot write the report /proc/none/report.html"),
+        "{said}"
+    );
+    let said = verify(&world, &["--resend", "tomorrow"]).await;
+    assert_eq!(said.code, Some(2), "{said}");
+    assert!(
+        said.stderr.contains("--resend \"tomorrow\" is not a date"),
+        "{said}"
+    );
+    let said = verify(&world, &["--schedule", "off", "--from", "-7d"]).await;
+    assert_eq!(said.code, Some(2), "{said}");
+    assert_eq!(world.count(emulator::Endpoint::Report), before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hours_before_the_collection_are_not_proven() {
     let world = collected(Trigger::Account, 100).await;

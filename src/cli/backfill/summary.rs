@@ -140,6 +140,23 @@ mod tests {
         }
     }
 
+    /// What was on its way at a kill is read once more, and counts twice as new.
+    #[test]
+    fn nothing_is_open_once_all_is_done() {
+        let at = |hour: i64| chrono::DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let range = Window::new(at(0), at(1)).unwrap();
+        let counts = BackfillCounts {
+            rows: 9,
+            new: 9,
+            accepted: 7,
+            ..BackfillCounts::new(range)
+        };
+        let progress = BackfillProgress::new(uuid::Uuid::nil(), counts, at(2));
+        let told = |outcome| text(outcome, &progress, false);
+        assert!(told(OrderOutcome::Unfinished).contains("2 not accepted yet"));
+        assert!(!told(OrderOutcome::Done).contains("not accepted"));
+    }
+
     #[test]
     fn spans_have_two_units() {
         let told = [5, 65, 3700, 90_000].map(|seconds| span(TimeDelta::seconds(seconds)));

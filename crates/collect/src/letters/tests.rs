@@ -391,6 +391,38 @@ async fn what_came_of_an_order_before_a_stop_is_told_after_it() {
     }
 }
 
+/// A person may leave another order while this one is under way.
+#[tokio::test]
+async fn an_order_takes_no_other_one_along() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let first = keep(&mut letters, &files, 0, "first").await;
+    let mine = order(Act::Retry, &[&first, &first]);
+    assert_eq!(
+        mine.letters,
+        Some(vec![first]),
+        "named twice, it counts once"
+    );
+    mine.save(&files).await.unwrap();
+    let mut work = Work::begin(mine, &mut letters, &files, at(9))
+        .await
+        .unwrap();
+    let other = LettersOrder::new(Uuid::from_u128(8), Act::Retry, None, false);
+    other.save(&files).await.unwrap();
+    work.outcome.done = true;
+    work.tell(&files).await.unwrap();
+    assert_eq!(
+        LettersOrder::load(&files).await.unwrap(),
+        Some(other.clone())
+    );
+    let mut work = Work::begin(other, &mut letters, &files, at(9))
+        .await
+        .unwrap();
+    work.outcome.done = true;
+    work.tell(&files).await.unwrap();
+    assert_eq!(LettersOrder::load(&files).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away() {
     let files = Files::default();
