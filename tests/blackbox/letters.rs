@@ -121,7 +121,7 @@ async fn a_second_order_is_refused_and_a_trigger_that_stops_is_told() {
     process.stop().await;
     first.prints("The trigger has stopped;").await;
     assert_eq!(first.ends().await.code(), Some(3));
-    world.emulator.clear_faults();
+    world.emulator.clear_faults(Endpoint::Intake);
     let mut process = world.start();
     process
         .reaches("symphony_module_common_dead_letters", 0.0)
