@@ -62,7 +62,7 @@ pub(super) fn command() -> Command {
             "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
              or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
              done with them yet\n  {}  the settings do not fit the trigger",
-            Topic::SETTINGS.exit_code()
+            Topic::SETTINGS.exit_code
         ))
         .arg(trigger())
         .arg(super::json().global(true))
