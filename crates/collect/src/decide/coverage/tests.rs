@@ -231,6 +231,12 @@ fn a_collection_begins_after_backfills_as_if_it_were_the_first() {
     assert_eq!((behind.checkpoint(), behind.edge()), (at(50), at(50)));
     behind.backfill(window(0, 50), false);
     assert_eq!(wanted(&behind), [window(10, 50)]);
+    // Before it: what no backfill has asked for is missing, too.
+    let mut before = coverage.clone();
+    before.begin(at(-50));
+    let unread = [window(-50, 0), window(10, 30)];
+    assert_eq!(before.missing().collect::<Vec<_>>(), unread);
+    assert_eq!((before.origin(), before.checkpoint()), (at(-50), at(-50)));
     // In its midst: what nobody has read is missing.
     coverage.begin(at(15));
     assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(15, 30)]);
