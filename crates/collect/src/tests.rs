@@ -803,8 +803,12 @@ async fn place(disk: &Disk, start: DateTime<Utc>, number: u128, wish: Wish) {
             let from = start - TimeDelta::hours(from);
             let range = Window::new(from, from + TimeDelta::hours(hours)).unwrap();
             let words = (String::new(), String::new());
-            let work = BackfillWork { again: false };
-            BackfillOrder::new(uuid::Uuid::from_u128(number), range, words, work)
+            // What is given up before it begins sends nothing once more.
+            let work = BackfillWork { again: wish.cancel };
+            let id = uuid::Uuid::from_u128(number);
+            let mut order = BackfillOrder::new(id, range, words, work);
+            order.cancelled = wish.cancel;
+            order
         }
         _ => return,
     };
@@ -1007,7 +1011,7 @@ fn collecting(lives: Vec<u32>) -> Vec<(u32, Wish)> {
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
-    let range = prop::option::weighted(0.8, (0_i64..=48, 1_i64..60));
+    let range = prop::option::weighted(0.8, (-3_i64..=48, 1_i64..60));
     let cancel = prop::bool::weighted(0.2);
     (range, cancel, any::<bool>()).prop_map(|(range, cancel, alone)| Wish {
         // Nothing that has not happened yet.

@@ -161,6 +161,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// again, whose rows are known: they must be safe before either says that a window was read.
     pub(super) async fn persist(&mut self) -> Result<(), End> {
         self.sync().await?;
+        if !self.has_begun() {
+            // The files say more than the schedule, which knows nothing of them yet.
+            return Ok(());
+        }
         self.prove().await?;
         let horizon = self.horizon().min(self.ledger.proof.floor());
         let timeline = Timeline::new(

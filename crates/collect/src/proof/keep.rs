@@ -160,12 +160,13 @@ impl Proof {
 
     /// Makes the notes safe that have changed.
     pub(crate) async fn write_notes(&mut self, store: &impl Store) -> io::Result<()> {
-        if !self.notes_changed {
+        // Until the collection has begun, nobody knows which hours were folded: a start would fold them anew.
+        let Some(until) = self.once.filter(|_| self.notes_changed) else {
             return Ok(());
-        }
+        };
         let kept = Kept {
             version: VERSION,
-            until: self.once.unwrap_or_default(),
+            until,
             reopened: self.reopened.clone(),
             partly: self.partly.clone(),
             again: self.again.clone(),
