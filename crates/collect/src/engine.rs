@@ -18,6 +18,7 @@ mod parking;
 mod persist;
 mod plan;
 mod privacy;
+mod room;
 mod time;
 mod verify;
 mod walk;

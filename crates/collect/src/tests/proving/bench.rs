@@ -54,6 +54,8 @@ pub(super) struct Bench {
     /// How often it was told that a night has ended, and that the store has failed.
     pub(super) nights: AtomicUsize,
     pub(super) failures: AtomicUsize,
+    /// How often it was told that there is no room for another dead letter.
+    pub(super) no_room: AtomicUsize,
 }
 
 impl fmt::Debug for Bench {
@@ -96,6 +98,7 @@ impl Bench {
             by_id: Mutex::default(),
             nights: AtomicUsize::default(),
             failures: AtomicUsize::default(),
+            no_room: AtomicUsize::default(),
         })
     }
 
@@ -267,6 +270,7 @@ impl Observer for Bench {
             Event::MassMail { new, .. } => self.by_id.lock().unwrap().push(new),
             Event::NightEnded(_) => _ = self.nights.fetch_add(1, Ordering::Relaxed),
             Event::StoreFailed { .. } => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            Event::NoRoom { .. } => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
             _ => {}
         }
         if std::env::var_os("BENCH").is_some()
