@@ -56,6 +56,8 @@ pub(super) struct Bench {
     pub(super) failures: AtomicUsize,
     /// How often it was told that there is no room for another dead letter.
     pub(super) no_room: AtomicUsize,
+    /// How often it was told how far the collection has come.
+    pub(super) standpoints: AtomicUsize,
 }
 
 impl fmt::Debug for Bench {
@@ -99,6 +101,7 @@ impl Bench {
             nights: AtomicUsize::default(),
             failures: AtomicUsize::default(),
             no_room: AtomicUsize::default(),
+            standpoints: AtomicUsize::default(),
         })
     }
 
@@ -271,6 +274,9 @@ impl Observer for Bench {
             Event::NightEnded(_) => _ = self.nights.fetch_add(1, Ordering::Relaxed),
             Event::StoreFailed { .. } => _ = self.failures.fetch_add(1, Ordering::Relaxed),
             Event::NoRoom { .. } => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
+            Event::Turning {
+                progress: Some(_), ..
+            } => _ = self.standpoints.fetch_add(1, Ordering::Relaxed),
             _ => {}
         }
         if std::env::var_os("BENCH").is_some()
