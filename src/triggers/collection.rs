@@ -193,7 +193,12 @@ pub(super) async fn run<S: Source>(
     let letters = Letters::open(&store, owner, Room::WIDE)
         .await
         .map_err(RunError::failed)?;
-
+    for name in letters.unusable() {
+        log.error(format!(
+            "{name} is no file of dead letters that can be read: it is left as it is, and what lies \
+             there is neither sent nor thrown away."
+        ));
+    }
     let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer)
         .await
         .map_err(RunError::failed)?;
