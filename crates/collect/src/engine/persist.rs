@@ -167,7 +167,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         self.prove().await?;
         let horizon = self.horizon().min(self.ledger.proof.floor());
-        let timeline = Timeline::new(
+        let mut timeline = Timeline::new(
             self.time().now,
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
@@ -175,7 +175,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         .beside(self.ledger.inventory(horizon));
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
-        while let Err(error) = self.ledger.save(store.as_ref(), &timeline).await {
+        while let Err(error) = self.ledger.save(store.as_ref(), &mut timeline).await {
             self.store_failed(&error, &mut backoff).await?;
         }
         if timeline.coverage.has_begun() {
@@ -183,6 +183,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             while let Err(error) = self.parts.checkpoints.save(timeline.checkpoint).await {
                 self.store_failed(&error, &mut backoff).await?;
             }
+            self.ledger.checkpoint_kept(timeline.checkpoint);
             self.tell(Event::CheckpointMoved {
                 checkpoint: timeline.checkpoint,
             });
