@@ -207,6 +207,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let may_rest = read.lane != Lane::Live;
         // Of an answer of which nothing can be read, another one shows no more than the first.
         if may_rest && page.is_none() && self.schedule.has_rested(read.window) {
+            self.tell_unreadable(sentence, Duration::ZERO);
             return self.rest(reader, read, sentence).await;
         }
         let whole_pages = self.parking.whole_pages;
@@ -248,11 +249,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             return self.accept(reader, read, page).await;
         }
-        match may_rest && !can_narrow && others_are_whole {
+        if may_rest && !can_narrow && others_are_whole {
             // It may stay like this for ever, and must not take the place of others.
-            true => self.rest(reader, read, sentence).await,
-            false => self.ask_later(reader, read, long_pause(), sentence).await,
+            self.tell_unreadable(sentence, Duration::ZERO);
+            return self.rest(reader, read, sentence).await;
         }
+        self.ask_later(reader, read, long_pause(), sentence).await
     }
 
     /// Takes in what can be read of a damaged page, and goes on after it.
@@ -277,25 +279,24 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.parking.has_place() {
             self.send_rest(&mut read).await?;
             self.parking.park(read, pause);
-            self.tell(Event::PageFailed {
-                sentence,
-                label: UNREADABLE,
-                pause,
-                person: false,
-            });
+            self.tell_unreadable(sentence, pause);
             return Ok(());
         }
         // All pages come like this: it is as if there were no answer.
         let retry = ErrorClass::Transient { after: None };
         let verdict = self.service.failed(reader, retry, Instant::now());
+        self.tell_unreadable(sentence, verdict.pause);
+        self.resume(reader, read, Duration::ZERO);
+        Ok(())
+    }
+
+    fn tell_unreadable(&self, sentence: &str, pause: Duration) {
         self.tell(Event::PageFailed {
             sentence,
             label: UNREADABLE,
-            pause: verdict.pause,
+            pause,
             person: false,
         });
-        self.resume(reader, read, Duration::ZERO);
-        Ok(())
     }
 
     /// Narrows the search for what cannot be read: everything else of the page is delivered, and the
