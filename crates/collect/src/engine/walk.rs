@@ -205,8 +205,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.accept(reader, read, page).await;
         }
         let may_rest = read.lane != Lane::Live;
-        // Of an answer of which nothing can be read, another one shows no more than the first.
-        if may_rest && page.is_none() && self.schedule.has_rested(read.window) {
+        // Another answer of which nothing can be read shows no more than this one.
+        let is_first = read.link.is_none() && page.is_none();
+        if may_rest && is_first && self.schedule.has_rested(read.window) {
             self.tell_unreadable(sentence, Duration::ZERO);
             return self.rest(reader, read, sentence).await;
         }
