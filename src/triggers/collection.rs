@@ -193,7 +193,12 @@ pub(super) async fn run<S: Source>(
     let letters = Letters::open(&store, owner, Room::WIDE)
         .await
         .map_err(RunError::failed)?;
-
+    for name in letters.unusable() {
+        log.error(format!(
+            "{name} is no file of dead letters that can be read: it is left as it is, and what lies \
+             there is neither sent nor thrown away."
+        ));
+    }
     let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer)
         .await
         .map_err(RunError::failed)?;
@@ -218,6 +223,11 @@ pub(super) async fn run<S: Source>(
         share: limits.share,
     };
     let remarks = log.clone();
+    let scoped = move |schedule: Schedule| match task {
+        Task::Collect => schedule,
+        Task::Verify(_) => schedule.auditing(),
+        Task::Backfill(range) | Task::Count { range, .. } => schedule.only(range),
+    };
     // The state is judged when the service has told the time.
     let begin = move |opening: Opening, known: &KnownRows| {
         let witnesses = Witnesses {
@@ -248,14 +258,10 @@ pub(super) async fn run<S: Source>(
                 Weight::Error => remarks.error(sentence),
             }
         }
-        let schedule = Schedule::new(settings, start.coverage, start.lateness);
-        match task {
-            Task::Collect => schedule,
-            Task::Verify(_) => schedule.auditing(),
-            Task::Backfill(range) | Task::Count { range, .. } => schedule.only(range),
-        }
+        scoped(Schedule::new(settings, start.coverage, start.lateness))
     };
-    let unknown = Schedule::new(settings, Coverage::new(clock.now()), Lateness::default());
+    let nothing = Coverage::new(clock.now());
+    let unknown = scoped(Schedule::new(settings, nothing, Lateness::default()));
     let source = Arc::new(source);
     let working = Working::default();
     working.hides(hidden);

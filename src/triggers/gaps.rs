@@ -4,13 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
     coverage::Stage,
     evidence::{Evidence, Loss},
-    timeline::{Found, TIMELINE_FILE, Timeline},
+    timeline::{Found, TIMELINE_FILE},
 };
 use rows::Window;
 use sekoia::{Storage, StorageError};
 use serde_json::{Value, json};
 
-use super::words::{counted, moment, span};
+use super::{
+    state::timeline_in,
+    words::{counted, moment, span},
+};
 
 /// What the timeline tells beside the position.
 #[derive(Debug, Default)]
@@ -40,14 +43,13 @@ const MOST_INTERVALS: usize = 500;
 
 impl Gaps {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        let found = storage.read(TIMELINE_FILE).await?;
-        Ok(match found.map(|text| Timeline::parse(&text)) {
-            None | Some(Found::Nothing) => Self::default(),
-            Some(Found::Damaged(reason)) => Self {
+        Ok(match timeline_in(storage).await? {
+            Found::Nothing => Self::default(),
+            Found::Damaged(reason) => Self {
                 damage: Some(reason),
                 ..Self::default()
             },
-            Some(Found::Timeline(timeline)) => Self {
+            Found::Timeline(timeline) => Self {
                 missing: timeline.coverage.missing().collect(),
                 lost: timeline.coverage.lost().to_vec(),
                 skipped: timeline.coverage.skipped().to_vec(),
@@ -184,7 +186,7 @@ fn from_to(window: &Window) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use collect::{coverage::Coverage, lateness::Lateness};
+    use collect::{coverage::Coverage, lateness::Lateness, timeline::Timeline};
     use sekoia::MemoryBackend;
 
     fn at(minutes: i64) -> DateTime<Utc> {

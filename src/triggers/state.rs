@@ -40,6 +40,14 @@ pub(super) async fn checkpoint(storage: &Storage) -> io::Result<Option<DateTime<
     })
 }
 
+/// The timeline in these files, for people. As for a run, something else in its place is damage.
+pub(super) async fn timeline_in(storage: &Storage) -> Result<timeline::Found, StorageError> {
+    match storage.read(TIMELINE_FILE).await {
+        Err(error) if let Some(reason) = error.is_damage() => Ok(timeline::Found::Damaged(reason)),
+        read => Ok(read?.map_or(timeline::Found::Nothing, |text| Timeline::parse(&text))),
+    }
+}
+
 /// The position as it stands, and its copy, which only this module writes.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -126,10 +134,9 @@ impl Delivered {
 impl Found {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
         let Kept { position, copy } = Kept::in_storage(storage).await?;
-        let text = storage.read(TIMELINE_FILE).await?;
-        let timeline = match text.map(|text| Timeline::parse(&text)) {
-            Some(timeline::Found::Timeline(timeline)) => Some(timeline),
-            _ => None,
+        let timeline = match timeline_in(storage).await? {
+            timeline::Found::Timeline(timeline) => Some(timeline),
+            timeline::Found::Nothing | timeline::Found::Damaged(_) => None,
         };
         let timeline = timeline.filter(|timeline| timeline.coverage.has_begun());
         let kept = timeline.as_ref().map(|timeline| timeline.checkpoint);
@@ -347,6 +354,25 @@ mod tests {
             assert_eq!(parse(text), Some(date), "{text}");
         }
         assert_eq!(parse("yesterday"), None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_the_place_of_the_timeline_keeps_nobody_from_looking() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::create_dir(data.path().join(TIMELINE_FILE)).unwrap();
+        let storage = Storage::new(sekoia::LocalBackend::open(data.path()).unwrap());
+        let checkpoint = parse("2026-05-04T09:00:00Z").unwrap();
+        let text = with_checkpoint(checkpoint);
+        storage.write(STATE_FILE, text).await.unwrap();
+        let found = Found::in_storage(&storage).await.unwrap();
+        let expected = Found::Checkpoint {
+            checkpoint,
+            by_python: true,
+            known: None,
+        };
+        assert_eq!(found, expected);
+        let damaged = timeline_in(&storage).await.unwrap();
+        assert!(matches!(damaged, timeline::Found::Damaged(_)), "{damaged:?}");
     }
 
     async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {

@@ -18,6 +18,7 @@ mod parking;
 mod persist;
 mod plan;
 mod privacy;
+mod room;
 mod time;
 mod verify;
 mod walk;
@@ -349,7 +350,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell(Event::Turning {
             within,
             request_due: request.map(|request| request.since + request.limit),
-            progress: self.schedule.standpoint(self.time().latest()),
+            progress: self.standpoint(),
             activity: &self.activity(now, blocker),
         });
     }

@@ -66,7 +66,7 @@ impl Excluded {
     ) -> io::Result<Self> {
         let text = rules.as_ref().map(Exclusions::text).unwrap_or_default();
         let fingerprint = format!("{:?}", keyer.opaque(text.as_bytes(), 0));
-        let found = store.read(EXCLUSIONS_FILE).await?;
+        let found = store.read_or_empty(EXCLUSIONS_FILE).await?;
         let is_there = found.is_some();
         let kept = found.and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
         let kept = kept.filter(|kept| kept.version == VERSION && kept.rules == fingerprint);
@@ -167,5 +167,47 @@ impl Excluded {
         store.write(EXCLUSIONS_FILE, text.into()).await?;
         self.kept = Some(kept);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// In the place of its files is something else.
+    #[derive(Debug)]
+    struct Folders;
+
+    #[async_trait]
+    impl Store for Folders {
+        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+
+        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
+            Ok(())
+        }
+
+        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        async fn delete(&self, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_counts_as_one_of_other_rules() {
+        let keyer = RowKeyer::new([3; 16]);
+        let excluded = Excluded::open(&Folders, None, &keyer).await.unwrap();
+        assert!(excluded.is_changed);
     }
 }

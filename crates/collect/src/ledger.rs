@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use self::{
     journal::{Inventory, Journal},
-    timeline::Timeline,
+    timeline::{Found, Timeline},
 };
 use crate::{
     Store,
@@ -49,6 +49,8 @@ pub(crate) struct Ledger {
     /// When the timeline was kept last, and whether it has changed since.
     kept: Option<Instant>,
     is_changed: bool,
+    /// The checkpoint that was kept last, as far as is known.
+    checkpoint: Option<DateTime<Utc>>,
 }
 
 /// Batches that are accepted and not journaled yet.
@@ -93,6 +95,7 @@ impl Ledger {
             unsynced: Unsynced::default(),
             kept: None,
             is_changed: false,
+            checkpoint: None,
         }
     }
 
@@ -217,11 +220,26 @@ impl Ledger {
     }
 
     /// Keeps the timeline. What it counts as read must be synced.
-    pub(crate) async fn save(&mut self, store: &impl Store, timeline: &Timeline) -> io::Result<()> {
+    pub(crate) async fn save(
+        &mut self,
+        store: &impl Store,
+        timeline: &mut Timeline,
+    ) -> io::Result<()> {
+        if self.checkpoint.is_none()
+            && let Found::Timeline(earlier) = Timeline::load(store).await?
+        {
+            self.checkpoint = Some(earlier.checkpoint);
+        }
+        timeline.before = self.checkpoint;
         timeline.save(store).await?;
         self.kept = Some(Instant::now());
         self.is_changed = false;
         Ok(())
+    }
+
+    /// The checkpoint is kept, too.
+    pub(crate) fn checkpoint_kept(&mut self, checkpoint: DateTime<Utc>) {
+        self.checkpoint = Some(checkpoint);
     }
 
     /// How many rows each file of known rows has at least that are not older than `horizon`.

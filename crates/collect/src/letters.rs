@@ -59,6 +59,8 @@ pub struct Letters {
     files: BTreeMap<u64, u64>,
     /// The file that the next letter may go to.
     open: Option<u64>,
+    /// Files in the place of which something else is.
+    unusable: Vec<String>,
 }
 
 impl Letters {
@@ -66,7 +68,8 @@ impl Letters {
     /// `owner`'s.
     ///
     /// # Errors
-    /// When the store cannot be read or written. A line that cannot be read stays where it is.
+    /// When the store cannot be read or written. A line that cannot be read stays where it is, and so does
+    /// a file.
     pub async fn open(store: &impl Store, owner: Owner, room: Room) -> io::Result<Self> {
         let mut letters = Self {
             owner,
@@ -74,12 +77,21 @@ impl Letters {
             places: BTreeMap::new(),
             files: BTreeMap::new(),
             open: None,
+            unusable: Vec::new(),
         };
         for name in store.list(FOLDER).await? {
             let Some(number) = file_number(&name) else {
                 continue;
             };
-            let text = store.read(&name).await?.unwrap_or_default();
+            let text = match store.read(&name).await {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    letters.unusable.push(name);
+                    None
+                }
+                read => read?,
+            };
+            let text = text.unwrap_or_default();
+            // Also when it is no file: no letter goes to its place.
             letters.files.insert(number, text.len() as u64);
             for head in lines(&text).filter_map(|line| serde_json::from_slice::<Head>(line).ok()) {
                 letters.places.insert(head.id, (number, head.time));
@@ -90,6 +102,12 @@ impl Letters {
             letters.take_out(store, &settled).await?;
         }
         Ok(letters)
+    }
+
+    /// Files in the place of which something else was when they were opened: nobody knows which letters lay
+    /// there.
+    pub fn unusable(&self) -> &[String] {
+        &self.unusable
     }
 
     /// The message that something is about, if that can be read.
@@ -190,7 +208,7 @@ impl Letters {
     ) -> io::Result<()> {
         // Half of a line may be there, of an addition that has failed.
         let mut text = vec![b'\n'];
-        let filed = none_instead(notes(store).await)?;
+        let filed = notes(store).await?;
         for id in ids.difference(&filed).cloned() {
             text.extend_from_slice(&line(&Note { id, became, time })?);
         }
@@ -321,18 +339,9 @@ pub fn fingerprint(key: &str) -> String {
     hex(key.as_bytes(), &[])
 }
 
-/// What was read; the default when something else is in the place of the file, which the next writing puts
-/// aside.
-fn none_instead<R: Default>(read: io::Result<R>) -> io::Result<R> {
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(R::default()),
-        read => read,
-    }
-}
-
 /// The ids that are being taken out.
 async fn notes(store: &impl Store) -> io::Result<BTreeSet<String>> {
-    let text = store.read(SETTLED).await?.unwrap_or_default();
+    let text = store.read_or_empty(SETTLED).await?.unwrap_or_default();
     let notes = lines(&text).filter_map(|line| serde_json::from_slice::<Note>(line).ok());
     Ok(notes.map(|note| note.id).collect())
 }

@@ -200,10 +200,8 @@ impl Nights {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn kept(store: &impl Store) -> io::Result<Option<Self>> {
-        match Self::load(store).await {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-            read => read,
-        }
+        let text = store.read_or_empty(Self::NAME).await?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
     /// Whether one is to be begun: in the quiet hours, or when that was not possible for a day.

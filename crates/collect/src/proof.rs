@@ -155,7 +155,8 @@ impl Proof {
         if let Some(found) = place {
             return Ok(Some(Arc::clone(found)));
         }
-        let text = read(store, &name_of(day)).await?.unwrap_or_default();
+        let text = store.read_or_empty(&name_of(day)).await?;
+        let text = text.unwrap_or_default();
         let Some(found) = Day::parse(&text) else {
             return Ok(None);
         };
@@ -367,14 +368,6 @@ impl Proof {
     pub(crate) fn floor(&self) -> DateTime<Utc> {
         let floor = self.until.and_then(window_of);
         floor.map_or(DateTime::UNIX_EPOCH, |hour| hour.start())
-    }
-}
-
-/// A file; none when there is none, or something else is in its place.
-async fn read(store: &impl Store, name: &str) -> io::Result<Option<bytes::Bytes>> {
-    match store.read(name).await {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        read => read,
     }
 }
 

@@ -96,8 +96,9 @@ struct World {
     random: Mutex<StdRng>,
     /// Of a hundred calls, how many fail.
     faults: AtomicU32,
-    /// How often the time was asked for.
+    /// How often the time was asked for, and whether it was told to the process at hand.
     asked_time: AtomicU32,
+    knows_time: AtomicBool,
     clock: Clock,
 }
 
@@ -269,9 +270,21 @@ impl Source for FakeSource {
         Ok(Page::of(text, spans.collect(), next).unwrap())
     }
 
+    fn time(&self, local: DateTime<Utc>) -> SourceTime {
+        let time = SourceTime::local(local);
+        let is_known = self.world.knows_time.load(Ordering::Relaxed);
+        SourceTime {
+            certain: time.certain.filter(|_| is_known),
+            ..time
+        }
+    }
+
     async fn ask_time(&self) -> Result<(), SourceError> {
         self.world.asked_time.fetch_add(1, Ordering::Relaxed);
         self.world.pause(2000).await;
+        // It may take several answers.
+        let is_told = !self.world.chance(self.world.faults());
+        self.world.knows_time.fetch_or(is_told, Ordering::Relaxed);
         Ok(())
     }
 
@@ -699,10 +712,14 @@ async fn run(
         let expected = checkpoint.is_none() || remark.weight == Weight::Info;
         assert!(expected, "{}", remark.sentence);
     }
-    let mut schedule = Schedule::new(settings(), start.coverage, start.lateness);
-    if let Some(range) = alone {
-        schedule = schedule.only(range);
-    }
+    let scoped = |schedule: Schedule| match alone {
+        Some(range) => schedule.only(range),
+        None => schedule,
+    };
+    let schedule = scoped(Schedule::new(settings(), start.coverage, start.lateness));
+    let nothing = coverage::Coverage::new(world.clock.now());
+    let nothing = scoped(Schedule::new(settings(), nothing, lateness::Lateness::default()));
+    world.knows_time.store(false, Ordering::Relaxed);
     // To read what was delivered takes a while, in which the time is asked for.
     let asked = world.asked_time.load(Ordering::Relaxed);
     let recall = async move {
@@ -713,7 +730,8 @@ async fn run(
     };
     // It is large.
     let run = Box::pin(async {
-        let collector = Collector::recalling(parts, schedule, recall).await?;
+        let collector = Collector::recalling(parts, nothing, recall).await?;
+        let collector = collector.beginning(move |_, _| schedule);
         Box::pin(collector.run()).await
     });
     match life {
@@ -803,8 +821,12 @@ async fn place(disk: &Disk, start: DateTime<Utc>, number: u128, wish: Wish) {
             let from = start - TimeDelta::hours(from);
             let range = Window::new(from, from + TimeDelta::hours(hours)).unwrap();
             let words = (String::new(), String::new());
-            let work = BackfillWork { again: false };
-            BackfillOrder::new(uuid::Uuid::from_u128(number), range, words, work)
+            // What is given up before it begins sends nothing once more.
+            let work = BackfillWork { again: wish.cancel };
+            let id = uuid::Uuid::from_u128(number);
+            let mut order = BackfillOrder::new(id, range, words, work);
+            order.cancelled = wish.cancel;
+            order
         }
         _ => return,
     };
@@ -884,6 +906,7 @@ async fn check(
         random: Mutex::new(random),
         faults: faults.into(),
         asked_time: AtomicU32::default(),
+        knows_time: AtomicBool::default(),
         clock,
     });
     let disk = Arc::new(Disk::default());
@@ -1007,7 +1030,7 @@ fn collecting(lives: Vec<u32>) -> Vec<(u32, Wish)> {
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
-    let range = prop::option::weighted(0.8, (0_i64..=48, 1_i64..60));
+    let range = prop::option::weighted(0.8, (-3_i64..=48, 1_i64..60));
     let cancel = prop::bool::weighted(0.2);
     (range, cancel, any::<bool>()).prop_map(|(range, cancel, alone)| Wish {
         // Nothing that has not happened yet.

@@ -24,7 +24,8 @@ use crate::decide::{
 /// More stretches than this are merged, so that the state always stays small.
 const MOST_STRETCHES: usize = 1000;
 
-/// As many windows are remembered that the position was moved over, the newest ones.
+/// As many windows are remembered that the position was moved over, the newest ones. The others are
+/// among those that nobody has asked for: a backfill still does.
 const MOST_SKIPPED: usize = 50;
 
 /// How far a stretch of the timeline has got.
@@ -81,8 +82,8 @@ pub struct Coverage {
     /// Why they count as lost, and when they were asked for last.
     #[serde(default)]
     losses: Vec<Loss>,
-    /// After the origin, what nobody has asked for: it lies between backfills and the rest. Oldest
-    /// first.
+    /// After the origin, what nobody has asked for: it lies between backfills and the rest, or was lost or
+    /// skipped before all that is remembered of that. Oldest first.
     #[serde(default)]
     unasked: Vec<Window>,
     /// What somebody has skipped by moving the position on, oldest first; the newest of it.
@@ -242,7 +243,9 @@ impl Coverage {
             self.skipped = with(&self.skipped, window);
         }
         let excess = self.skipped.len().saturating_sub(MOST_SKIPPED);
-        self.skipped.drain(..excess);
+        for window in self.skipped.drain(..excess) {
+            self.unasked = with(&self.unasked, window);
+        }
     }
 
     /// What somebody has skipped by moving the position on, and nobody has read since, oldest first.

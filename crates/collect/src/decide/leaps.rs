@@ -3,13 +3,22 @@
 //! While a wrong clock is believed that runs ahead, windows are read before they have happened, and
 //! readings count as later than they were. When the time goes back, what was read since it had leapt
 //! ahead is doubted. What another process has read is told by lying in the future alone.
+//!
+//! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When they have for long,
+//! a later step back is another matter.
+
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use super::evidence::Moment;
 
 /// Times that differ by no more are the same: services differ by some seconds.
 const SAME: TimeDelta = TimeDelta::seconds(10);
+
+/// When the source's clock and the local one have agreed for so long, it was no leap of one of them.
+const CONFIRMED: Duration = Duration::from_secs(3600);
 
 /// Notices that the time jumps.
 #[derive(Debug, Default)]
@@ -17,11 +26,14 @@ pub(crate) struct Leaps {
     seen: Option<Moment>,
     /// When the time leapt ahead, by its new clock, and by how much.
     ahead: Option<(DateTime<Utc>, TimeDelta)>,
+    /// Since when both clocks have agreed, and the time has gone on evenly.
+    agreed: Option<Instant>,
 }
 
 impl Leaps {
-    /// It is `now`. When the time had leapt ahead, if it has gone back by most of that.
-    pub(crate) fn look(&mut self, now: Moment) -> Option<DateTime<Utc>> {
+    /// It is `now`, and the source's clock is ahead of the local one by `skew`, if that is known. When the
+    /// time had leapt ahead, if it has gone back by most of that.
+    pub(crate) fn look(&mut self, now: Moment, skew: Option<TimeDelta>) -> Option<DateTime<Utc>> {
         let seen = self.seen.replace(now)?;
         let passed = now.instant.saturating_duration_since(seen.instant);
         let expected = TimeDelta::from_std(passed)
@@ -31,6 +43,14 @@ impl Leaps {
         if jump > SAME {
             let (since, by) = self.ahead.unwrap_or((now.time, TimeDelta::zero()));
             self.ahead = Some((since, by + jump));
+        }
+        let before = self.agreed.filter(|_| jump.abs() <= SAME);
+        let agree = skew.is_some_and(|skew| skew.abs() <= SAME);
+        self.agreed = agree.then(|| before.unwrap_or(now.instant));
+        let is_confirmed =
+            |since: Instant| now.instant.saturating_duration_since(since) >= CONFIRMED;
+        if self.agreed.is_some_and(is_confirmed) {
+            self.ahead = None;
         }
         let (since, _) = self
             .ahead
@@ -42,21 +62,19 @@ impl Leaps {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
     use super::*;
 
-    /// What is doubted after each look: seconds of the source's time and of ours.
-    fn doubted(looks: &[(i64, u64)]) -> Vec<Option<i64>> {
+    /// What is doubted after each look: seconds of the source's time, of ours, and how far both clocks are
+    /// apart.
+    fn doubted(looks: &[(i64, u64, i64)]) -> Vec<Option<i64>> {
         let (mut leaps, start) = (Leaps::default(), Instant::now());
-        let looks = looks.iter().map(|(time, passed)| {
+        let looks = looks.iter().map(|(time, passed, skew)| {
             let now = Moment {
                 time: DateTime::from_timestamp(*time, 0).unwrap(),
                 instant: start + Duration::from_secs(*passed),
             };
-            leaps.look(now).map(|since| since.timestamp())
+            let skew = Some(TimeDelta::seconds(*skew));
+            leaps.look(now, skew).map(|since| since.timestamp())
         });
         looks.collect()
     }
@@ -64,23 +82,46 @@ mod tests {
     #[test]
     fn what_was_read_while_the_time_ran_ahead_is_doubted_when_it_goes_back() {
         let ahead = [
-            (1000, 0),
-            (1060, 60),
-            (4720, 120),
-            (5320, 720),
-            (1780, 780),
-            (1840, 840),
+            (1000, 0, 0),
+            (1060, 60, 0),
+            (4720, 120, 3600),
+            (5320, 720, 3600),
+            (1780, 780, 0),
+            (1840, 840, 0),
         ];
         assert_eq!(doubted(&ahead), [None, None, None, None, Some(4720), None]);
-        let twice = [(1000, 0), (2000, 10), (9000, 20), (1030, 30)];
+        let twice = [(1000, 0, 0), (2000, 10, 990), (9000, 20, 0), (1030, 30, 0)];
         assert_eq!(doubted(&twice), [None, None, None, Some(2000)]);
     }
 
     #[test]
     fn small_jumps_and_those_back_alone_are_no_leaps() {
-        assert_eq!(doubted(&[(1000, 0), (1070, 60), (1120, 120)]), [None; 3]);
-        assert_eq!(doubted(&[(9000, 0), (1000, 60)]), [None; 2]);
+        let small = [(1000, 0, 0), (1070, 60, 0), (1120, 120, 0)];
+        assert_eq!(doubted(&small), [None; 3]);
+        assert_eq!(doubted(&[(9000, 0, 0), (1000, 60, 0)]), [None; 2]);
         // A clock was set right, by an hour, and then goes back by seconds.
-        assert_eq!(doubted(&[(1000, 0), (4600, 0), (4640, 60)]), [None; 3]);
+        let right = [(1000, 0, 0), (4600, 0, 0), (4640, 60, 0)];
+        assert_eq!(doubted(&right), [None; 3]);
+    }
+
+    #[test]
+    fn a_leap_is_forgotten_when_both_clocks_have_agreed_on_it_for_an_hour() {
+        // What comes after a leap by an hour, and a step back at last.
+        let doubts = |skews: [i64; 3], last: u64| {
+            let at = |passed: u64| 4600 + i64::try_from(passed).unwrap();
+            let looks = [
+                (1000, 0, 0),
+                (at(10), 10, skews[0]),
+                (at(2000), 2000, skews[1]),
+                (at(last), last, skews[2]),
+                (at(last) - 3600, last, 0),
+            ];
+            doubted(&looks)[4].is_some()
+        };
+        assert!(!doubts([0; 3], 3610), "the machine has slept");
+        assert!(doubts([0; 3], 3609));
+        assert!(doubts([3600; 3], 90_000), "a lie may last");
+        assert!(doubts([0, 3600, 0], 5600), "both agree, but not for long");
+        assert!(!doubts([3600, 0, 0], 5600));
     }
 }

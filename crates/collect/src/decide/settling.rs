@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 use crate::decide::{
-    coverage::{Coverage, Phase, Stretch},
+    coverage::{Coverage, Phase, Stretch, windows},
     lateness::{Lateness, ZONES, begin},
     spans::{scaled, seconds},
 };
@@ -80,7 +80,7 @@ pub(crate) fn runs(
         let readings = (0..ZONES).rev();
         for reading in readings.filter_map(|zone| Reading::of(zone, lateness, rhythm, read, now)) {
             for part in reading.parts(&stretch) {
-                for piece in without(part, busy) {
+                for piece in outside(&part, busy) {
                     add(&mut runs, piece, coverage, rhythm);
                 }
             }
@@ -261,26 +261,16 @@ pub(crate) fn between(coverage: &Coverage, before: Window, after: Window) -> Opt
 }
 
 /// The parts of a run outside of what is busy.
-fn without(run: Run, busy: &[Window]) -> Vec<Run> {
-    let mut parts = vec![run];
-    for window in busy {
-        parts = parts
-            .into_iter()
-            .flat_map(|part| {
-                let before =
-                    Window::new(part.window.start(), window.start().min(part.window.end()));
-                let after = Window::new(window.end().max(part.window.start()), part.window.end());
-                [before, after].into_iter().flatten().map(move |rest| {
-                    let left = seconds(rest.span()) / seconds(part.window.span());
-                    Run {
-                        window: rest,
-                        rows: part.rows * left,
-                        news: part.news * left,
-                        ..part
-                    }
-                })
-            })
-            .collect();
-    }
-    parts
+fn outside(run: &Run, busy: &[Window]) -> Vec<Run> {
+    let rests = windows::without(&[run.window], busy.iter().copied());
+    let part = |rest: Window| {
+        let share = seconds(rest.span()) / seconds(run.window.span());
+        Run {
+            window: rest,
+            rows: run.rows * share,
+            news: run.news * share,
+            ..*run
+        }
+    };
+    rests.into_iter().map(part).collect()
 }

@@ -120,7 +120,8 @@ impl StartDecision {
             newest_known,
         } = witnesses;
         copy = copy.filter(|copy| *copy >= terms.now - LONG_AGO);
-        let written = [copy, kept(&timeline)];
+        let [last, before] = kept(&timeline);
+        let written = [copy, last, before];
         let mut position = plausible(position, &written, terms.now);
         let ahead = match &mut timeline {
             Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now, None),
@@ -217,7 +218,7 @@ impl StartDecision {
         copy: Option<DateTime<Utc>>,
         terms: Terms,
     ) -> Self {
-        let kept = timeline.checkpoint;
+        let (kept, before) = (timeline.checkpoint, timeline.before);
         let copy = copy.map(comparable);
         let mut start = Self::of(timeline);
         let at = match position {
@@ -244,6 +245,8 @@ impl StartDecision {
                     ),
                 )
             }
+            // The same, when the timeline takes back what counted as read.
+            Moved::On(_) if before == Some(at) => start.going_on(kept),
             Moved::On(_) if is_ours => start.saying(
                 Weight::Error,
                 format!(
@@ -360,11 +363,11 @@ impl Moved {
     }
 }
 
-/// What this module wrote last into the timeline.
-fn kept(timeline: &Found) -> Option<DateTime<Utc>> {
+/// What this module wrote last into the timeline, and before that.
+fn kept(timeline: &Found) -> [Option<DateTime<Utc>>; 2] {
     match timeline {
-        Found::Timeline(timeline) => Some(timeline.checkpoint),
-        Found::Nothing | Found::Damaged(_) => None,
+        Found::Timeline(timeline) => [Some(timeline.checkpoint), timeline.before],
+        Found::Nothing | Found::Damaged(_) => [None; 2],
     }
 }
 

@@ -4,11 +4,19 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, CheckpointStore, Sink, Source, Store, WaitsFor,
+    Activity, Busy, CheckpointStore, Sink, Source, Standpoint, Store, WaitsFor,
     engine::{Collector, Reader},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// How far the collection has come; none until that is known.
+    pub(super) fn standpoint(&self) -> Option<Standpoint> {
+        match self.has_begun() {
+            true => self.schedule.standpoint(self.time().latest()),
+            false => None,
+        }
+    }
+
     /// What is being read, and what that waits for; `blocker` keeps a page from being taken in.
     pub(super) fn activity(&self, now: DateTime<Utc>, blocker: WaitsFor) -> Activity {
         let taken_in = self.taken_in.map(|(lane, window)| Busy {

@@ -271,16 +271,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => OrderPhase::Cancelled,
             false => OrderPhase::Done,
         };
-        self.ends(phase).await
-    }
-
-    /// The backfill has come to its end.
-    async fn ends(&mut self, phase: OrderPhase) -> Result<(), End> {
-        let order = self.backfill.as_ref().map(|one| &one.work.order);
-        if let Some(order) = order.filter(|order| order.work.again) {
+        // One that never began has sent nothing, and needs no note.
+        let order = &backfill.work.order;
+        if order.work.again {
             self.ledger.proof.ends_order(order.id);
             self.ledger.timeline_changes();
         }
+        self.ends(phase).await
+    }
+
+    /// The backfill has come to its end, or will not begin.
+    async fn ends(&mut self, phase: OrderPhase) -> Result<(), End> {
         // Who reads that it has ended must find that kept.
         self.persist_changes().await?;
         let Some(backfill) = &mut self.backfill else {

@@ -7,10 +7,8 @@ use rows::{Page, RowRef, Window, privacy::Unhidden};
 use tokio::{task::JoinError, time::Instant};
 
 use crate::{
-    CheckpointStore, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store, WaitsFor,
-    engine::{
-        Collector, End, Lane, TURN, WindowRead, hand::Away, orders::LOOKING, privacy::Leaving,
-    },
+    CheckpointStore, Event, EventBatch as _, GivenUp, Pushed, Sink, Source, Store,
+    engine::{Collector, End, Lane, WindowRead, hand::Away, privacy::Leaving},
     event::{Novelty, PageCount},
     known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
@@ -325,20 +323,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         while !self.has_room() {
-            self.tell_turning(TURN, WaitsFor::Receiver);
-            let stop = self.parts.stop.clone();
-            // So that the loop is seen to turn, however long the intake is down.
-            let pause = self.ledger.batches_due_in().unwrap_or(LOOKING);
-            // A person may make room for what is in hand.
-            self.look_for_orders();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Err(End::Stopped),
-                Some(done) = self.outflow.next() => self.delivered(done).await?,
-                Some(done) = self.letter_work.offers.join_next() => Box::pin(self.offered(done)).await?,
-                Some(found) = self.orders.next() => Box::pin(self.letters_found(found)).await?,
-                () = tokio::time::sleep(pause) => self.journal_when_due().await?,
-            }
+            self.wait_for_room().await?;
         }
         self.outflow.send(draft);
         // It goes out while the processor still has it at hand, not after the rest of the page.

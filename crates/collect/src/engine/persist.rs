@@ -161,9 +161,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// again, whose rows are known: they must be safe before either says that a window was read.
     pub(super) async fn persist(&mut self) -> Result<(), End> {
         self.sync().await?;
+        if !self.has_begun() {
+            // The files say more than the schedule, which knows nothing of them yet.
+            return Ok(());
+        }
         self.prove().await?;
         let horizon = self.horizon().min(self.ledger.proof.floor());
-        let timeline = Timeline::new(
+        let mut timeline = Timeline::new(
             self.time().now,
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
@@ -171,7 +175,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         .beside(self.ledger.inventory(horizon));
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
-        while let Err(error) = self.ledger.save(store.as_ref(), &timeline).await {
+        while let Err(error) = self.ledger.save(store.as_ref(), &mut timeline).await {
             self.store_failed(&error, &mut backoff).await?;
         }
         if timeline.coverage.has_begun() {
@@ -179,6 +183,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             while let Err(error) = self.parts.checkpoints.save(timeline.checkpoint).await {
                 self.store_failed(&error, &mut backoff).await?;
             }
+            self.ledger.checkpoint_kept(timeline.checkpoint);
             self.tell(Event::CheckpointMoved {
                 checkpoint: timeline.checkpoint,
             });

@@ -13,6 +13,9 @@ use crate::{
     verify::RowName,
 };
 
+/// So many rows that cannot be hidden wait for room, at most: nothing more is taken in then.
+const MOST_WITHHELD: usize = 10_000;
+
 /// A row that cannot be hidden, and for which there is no room.
 #[derive(Debug)]
 pub(super) struct Withheld {
@@ -73,6 +76,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         key_ref: KeyRef,
         read: &WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
+        while self.letter_work.withheld.len() >= MOST_WITHHELD {
+            // It is large, and seldom needed.
+            Box::pin(self.wait_for_room()).await?;
+        }
         let undelivered = Undelivered {
             reason: "it has a member that cannot be hidden as `subject` or `addresses` wishes"
                 .to_owned(),

@@ -140,7 +140,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.persist().await?;
             self.place_backfill().await?;
         }
-        let leapt = self.waiting.leaps.look(self.moment());
+        let leapt = self.waiting.leaps.look(self.moment(), time.skew);
         if let Some(window) = self.schedule.retract(time.now, leapt) {
             self.tell(Event::Retracted { window });
             self.persist().await?;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, Store,
-    engine::{Collector, End, WindowRead},
+    engine::{BESIDE, Collector, End, WindowRead},
     known::DedupDecision,
     letters::Undelivered,
     reader::{
@@ -165,12 +165,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Gives a reader without a window one whose page came damaged and that has waited long enough.
     /// Whether there is one.
     pub(super) fn unpark(&mut self, reader: usize) -> bool {
-        let most = self
-            .parts
-            .source
-            .limits()
-            .readers()
-            .min(crate::engine::BESIDE);
+        let most = self.parts.source.limits().readers().min(BESIDE);
         let may_read = match reader {
             0 => !self.schedule.is_collecting(),
             _ => self.reading_beside() < most,
@@ -191,7 +186,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         reader: usize,
         mut read: WindowRead<S::Link, K::Batch>,
-        page: Option<Page<S::Link>>,
+        mut page: Option<Page<S::Link>>,
         sentence: &str,
     ) -> Result<(), End> {
         if self.is_of_another_order(&read) {
@@ -205,8 +200,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let damage = page.as_ref().and_then(Page::damage).cloned();
         if let Some(damage) = &damage
             && self.is_known(damage)
+            && let Some(page) = page.take()
         {
             return self.accept(reader, read, page).await;
+        }
+        let may_rest = read.lane != Lane::Live;
+        // Another answer of which nothing can be read shows no more than this one.
+        let is_first = read.link.is_none() && page.is_none();
+        if may_rest && is_first && self.schedule.has_rested(read.window) {
+            self.tell_unreadable(sentence, Duration::ZERO);
+            return self.rest(reader, read, sentence).await;
         }
         let whole_pages = self.parking.whole_pages;
         let doubt = read.doubt.get_or_insert_with(|| Doubt::new(whole_pages));
@@ -227,7 +230,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 others_are_whole,
             } => (is_proven, others_are_whole),
         };
-        if let Some(damage) = damage.as_ref().filter(|_| !is_broken) {
+        if !is_broken && let Some((damage, page)) = damage.as_ref().zip(page.take()) {
             self.tell(Event::Mended {
                 window: read.window,
                 rows: damage.mended.len(),
@@ -243,8 +246,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             && let Some(damage) = damage
             // What a verification meets was put aside before, or is for another reading to find.
             && (read.lane == Lane::Verify || self.put_aside(&read, &damage).await?)
+            && let Some(page) = page
         {
             return self.accept(reader, read, page).await;
+        }
+        if may_rest && !can_narrow && others_are_whole {
+            // It may stay like this for ever, and must not take the place of others.
+            self.tell_unreadable(sentence, Duration::ZERO);
+            return self.rest(reader, read, sentence).await;
         }
         self.ask_later(reader, read, long_pause(), sentence).await
     }
@@ -254,13 +263,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         reader: usize,
         mut read: WindowRead<S::Link, K::Batch>,
-        page: Option<Page<S::Link>>,
+        page: Page<S::Link>,
     ) -> Result<(), End> {
         read.doubt = None;
-        match page {
-            Some(page) => self.turn_page(reader, read, page).await,
-            None => Ok(()),
-        }
+        self.turn_page(reader, read, page).await
     }
 
     /// The same page is asked for again after a pause, in which others are read.
@@ -274,25 +280,24 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.parking.has_place() {
             self.send_rest(&mut read).await?;
             self.parking.park(read, pause);
-            self.tell(Event::PageFailed {
-                sentence,
-                label: UNREADABLE,
-                pause,
-                person: false,
-            });
+            self.tell_unreadable(sentence, pause);
             return Ok(());
         }
         // All pages come like this: it is as if there were no answer.
         let retry = ErrorClass::Transient { after: None };
         let verdict = self.service.failed(reader, retry, Instant::now());
+        self.tell_unreadable(sentence, verdict.pause);
+        self.resume(reader, read, Duration::ZERO);
+        Ok(())
+    }
+
+    fn tell_unreadable(&self, sentence: &str, pause: Duration) {
         self.tell(Event::PageFailed {
             sentence,
             label: UNREADABLE,
-            pause: verdict.pause,
+            pause,
             person: false,
         });
-        self.resume(reader, read, Duration::ZERO);
-        Ok(())
     }
 
     /// Narrows the search for what cannot be read: everything else of the page is delivered, and the

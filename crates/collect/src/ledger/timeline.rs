@@ -30,6 +30,10 @@ pub struct Timeline {
     /// The checkpoint that was kept with it: everything received before it was delivered.
     #[serde(rename = "mark")]
     pub checkpoint: DateTime<Utc>,
+    /// The checkpoint that was kept before it, as far as is known: after a crash between the two, the position
+    /// still has that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<DateTime<Utc>>,
     /// What has been read, and when.
     pub coverage: Coverage,
     /// How late rows are.
@@ -58,6 +62,7 @@ impl Timeline {
             version: VERSION,
             kept_at,
             checkpoint: comparable(coverage.checkpoint()),
+            before: None,
             coverage,
             lateness,
             segments: Inventory::new(),

@@ -456,3 +456,19 @@ async fn what_could_not_be_taken_out_is_filed_once() {
     }
     assert_eq!(lengths, [lengths[0]; 3]);
 }
+
+#[tokio::test]
+async fn what_is_no_file_is_told_and_left_alone_and_keeps_nobody_from_the_others() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    keep(&mut letters, &files, 0, "first").await;
+    *files.no_file.lock().unwrap() = Some(file_name(1));
+    let mut letters = open(&files).await;
+    assert_eq!(letters.unusable(), [file_name(1)]);
+    let second = keep(&mut letters, &files, 0, "second").await;
+    assert_eq!(letters.ids(), [second]);
+    assert_eq!(files.names(), [file_name(1), file_name(2)]);
+    *files.no_file.lock().unwrap() = Some(SETTLED.to_owned());
+    let letters = open(&files).await;
+    assert_eq!((letters.ids().len(), letters.unusable().len()), (2, 0));
+}

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Window, sums::Sums};
 use serde::{Deserialize, Serialize};
@@ -46,11 +45,8 @@ struct Kept {
 impl Proof {
     /// Finds the notes, and which hours were folded.
     pub(super) async fn find_notes(&mut self, store: &impl Store) -> io::Result<()> {
-        let text = match store.read(NOTES_FILE).await {
-            Ok(Some(text)) => text,
-            Ok(None) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Bytes::new(),
-            Err(error) => return Err(error),
+        let Some(text) = store.read_or_empty(NOTES_FILE).await? else {
+            return Ok(());
         };
         match serde_json::from_slice::<Kept>(&text) {
             Ok(kept) => {
@@ -160,12 +156,13 @@ impl Proof {
 
     /// Makes the notes safe that have changed.
     pub(crate) async fn write_notes(&mut self, store: &impl Store) -> io::Result<()> {
-        if !self.notes_changed {
+        // Until the collection has begun, nobody knows which hours were folded: a start would fold them anew.
+        let Some(until) = self.once.filter(|_| self.notes_changed) else {
             return Ok(());
-        }
+        };
         let kept = Kept {
             version: VERSION,
-            until: self.once.unwrap_or_default(),
+            until,
             reopened: self.reopened.clone(),
             partly: self.partly.clone(),
             again: self.again.clone(),

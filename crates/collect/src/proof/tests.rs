@@ -484,3 +484,17 @@ proptest! {
         prop_assert_eq!(several(seen.iter().map(|one| key(*one))), expected);
     }
 }
+
+/// Else a start would take all hours for ones that were never folded.
+#[tokio::test]
+async fn no_notes_are_kept_before_it_is_known_what_was_folded() {
+    let files = Files::default();
+    let mut proof = Proof::open(&files).await.unwrap();
+    proof.note(HOUR, |notes| notes.late += 1);
+    proof.write_notes(&files).await.unwrap();
+    assert_eq!(files.names(), Vec::<String>::new());
+    proof.begin(&Coverage::new(at(HOUR)), at(HOUR));
+    proof.note(HOUR, |notes| notes.late += 1);
+    proof.write_notes(&files).await.unwrap();
+    assert_eq!(files.names(), [NOTES_FILE]);
+}

@@ -52,6 +52,7 @@ fn world(details: DetailsWish, faults: u32, stalls: bool) -> (Arc<World>, DateTi
         random: Mutex::new(StdRng::seed_from_u64(7)),
         faults: faults.into(),
         asked_time: AtomicU32::default(),
+        knows_time: AtomicBool::default(),
         clock: Clock::virtual_from(now),
     };
     (Arc::new(world), start)

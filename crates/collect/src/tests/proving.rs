@@ -80,3 +80,18 @@ fn what_was_collected_is_proven() {
         assert_eq!(bench.times(), [1]);
     });
 }
+
+#[test]
+fn how_far_it_has_come_is_not_told_before_that_is_known() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        let told = || bench.standpoints.load(Ordering::Relaxed);
+        let before = told();
+        assert!(before > 0);
+        bench.time.lock().unwrap().0 = false;
+        bench.tells_no_time.store(true, Ordering::Relaxed);
+        let life = tokio::time::sleep(Duration::from_secs(120));
+        bench.lives(End::Stop, life).await;
+        assert_eq!(told(), before);
+    });
+}

@@ -94,10 +94,7 @@ impl Missing {
         store: &impl Store,
         order: Uuid,
     ) -> io::Result<BTreeMap<u32, Self>> {
-        let text = match store.read(VERDICTS_FILE).await {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            read => read?,
-        };
+        let text = store.read_or_empty(VERDICTS_FILE).await?;
         let text = text.unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n');
         let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());

@@ -107,12 +107,16 @@ impl Coverage {
     /// backfills have read is not read for the first time again.
     pub fn begin(&mut self, start: DateTime<Utc>) {
         self.begun = true;
+        // No backfill has asked for it.
+        let before = Window::new(start, self.origin.min(self.edge()));
         self.skip_to(start);
         let Some(live) = Window::new(start, self.edge()) else {
             return;
         };
         let unasked = within(&self.unasked, live);
-        let unread: Vec<Window> = unasked
+        let unread: Vec<Window> = before
+            .into_iter()
+            .chain(unasked)
             .chain(self.wanted().filter_map(|one| one.intersection(live)))
             .collect();
         for window in unread {

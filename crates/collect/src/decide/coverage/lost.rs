@@ -11,7 +11,8 @@ use crate::decide::{
     evidence::Loss,
 };
 
-/// As many losses are remembered, the newest ones.
+/// As many losses are remembered, the newest ones. The others are among those times that nobody has
+/// asked for: a backfill still does.
 const MOST_LOSSES: usize = 50;
 
 /// What counts as lost is asked for once in this time.
@@ -40,17 +41,25 @@ impl Coverage {
         self.found(window);
         self.paint(window, Phase::Final, 0.0);
         self.lost = with(&self.lost, window);
-        let excess = self.lost.len().saturating_sub(MOST_LOSSES);
-        self.lost.drain(..excess);
         self.note(loss);
+        let excess = self.lost.len().saturating_sub(MOST_LOSSES);
+        for window in self.lost.drain(..excess) {
+            self.unasked = with(&self.unasked, window);
+        }
+        self.forget_notes();
     }
 
     /// A window does not count as lost any more.
     pub(super) fn found(&mut self, window: Window) {
         self.lost = without(&self.lost, [window]);
-        let lost = self.lost.clone();
+        self.forget_notes();
+    }
+
+    /// Of what is not lost any more, it is not kept why.
+    fn forget_notes(&mut self) {
+        let lost = &self.lost;
         self.losses
-            .retain(|loss| within(&lost, loss.window).next().is_some());
+            .retain(|loss| within(lost, loss.window).next().is_some());
     }
 
     /// What of the lost times is to be asked for once more: not more often than once a day, in case

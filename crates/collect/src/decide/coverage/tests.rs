@@ -231,6 +231,12 @@ fn a_collection_begins_after_backfills_as_if_it_were_the_first() {
     assert_eq!((behind.checkpoint(), behind.edge()), (at(50), at(50)));
     behind.backfill(window(0, 50), false);
     assert_eq!(wanted(&behind), [window(10, 50)]);
+    // Before it: what no backfill has asked for is missing, too.
+    let mut before = coverage.clone();
+    before.begin(at(-50));
+    let unread = [window(-50, 0), window(10, 30)];
+    assert_eq!(before.missing().collect::<Vec<_>>(), unread);
+    assert_eq!((before.origin(), before.checkpoint()), (at(-50), at(-50)));
     // In its midst: what nobody has read is missing.
     coverage.begin(at(15));
     assert_eq!(coverage.missing().collect::<Vec<_>>(), [window(15, 30)]);
@@ -363,6 +369,30 @@ fn what_the_position_was_moved_over_is_told_and_can_be_asked_for() {
         coverage.skipped().last(),
         Some(&window(100 + 59 * 60, 130 + 59 * 60))
     );
+    // The oldest of them does not count as delivered all the same.
+    let forgotten = window(100, 130);
+    assert_ne!(coverage.skipped().first(), Some(&forgotten));
+    let told = coverage.intervals().into_iter();
+    let told: Vec<Window> = told.map(|(window, _)| window).collect();
+    assert_eq!(without(&[forgotten], told), [forgotten]);
+    coverage.backfill(forgotten, false);
+    assert_eq!(wanted(&coverage), [forgotten]);
+}
+
+#[test]
+fn more_losses_than_are_remembered_are_times_that_a_backfill_still_asks_for() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(1200));
+    for n in 0..60 {
+        coverage.lose(loss(window(20 * n, 20 * n + 10)));
+    }
+    assert_eq!((coverage.lost().len(), coverage.losses().len()), (50, 50));
+    assert_eq!(coverage.lost().first(), Some(&window(200, 210)));
+    let (first, _) = coverage.intervals()[0];
+    assert_eq!(first, window(10, 20), "it does not count as delivered");
+    coverage.backfill(window(0, 50), false);
+    let expected = [window(0, 10), window(20, 30), window(40, 50)];
+    assert_eq!(wanted(&coverage), expected);
 }
 
 #[test]

@@ -151,6 +151,29 @@ fn a_timeline_that_is_older_than_what_was_written_is_the_more_cautious_one() {
 }
 
 #[test]
+fn a_crash_between_a_timeline_that_takes_something_back_and_the_position_is_no_error() {
+    for (position, copy) in [
+        (at(100), Some(at(100))),
+        (at(100), None),
+        // It was kept by a clock that ran ahead.
+        (at(300), Some(at(300))),
+        (at(300), None),
+    ] {
+        let mut timeline = Timeline::new(at(21), coverage(), Lateness::default());
+        timeline.before = Some(position);
+        let witnesses = Witnesses {
+            position: Position::At(position),
+            copy,
+            timeline: Found::Timeline(Box::new(timeline)),
+            ..left()
+        };
+        let start = StartDecision::new(witnesses, terms());
+        assert_eq!(start.coverage, coverage());
+        names(&start, Weight::Info, &[at(0)]);
+    }
+}
+
+#[test]
 fn a_position_that_was_moved_back_is_followed() {
     let witnesses = Witnesses {
         position: Position::At(at(-5)),

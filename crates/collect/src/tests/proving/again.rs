@@ -150,3 +150,41 @@ fn hours_of_a_backfill_that_is_given_up_were_delivered_and_are_left_alone() {
         assert_eq!(finds(&bench, 3).await, PROVEN);
     });
 }
+
+/// Until the time is known, the loop has a timeline of which nothing is so.
+#[test]
+fn what_is_given_up_before_the_time_is_known_moves_neither_timeline_nor_position() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let missed = bench.clock.now();
+        bench.rows.lock().unwrap().push((missed, false));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let stands = async || {
+            let text = bench.disk.read("coverage.json").await.unwrap();
+            (text, *bench.disk.checkpoint.lock().unwrap())
+        };
+        let before = stands().await;
+        bench.time.lock().unwrap().0 = false;
+        bench.tells_no_time.store(true, Ordering::Relaxed);
+        let mut order = again(&bench, 1, SOME);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            order.cancelled = true;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let is_over = async || {
+                let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+                progress.is_some_and(|progress| progress.has_ended())
+            };
+            bench.until("it is given up", is_over).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(stands().await, before);
+        bench.tells_no_time.store(false, Ordering::Relaxed);
+        let life = tokio::time::sleep(Duration::from_secs(300));
+        bench.lives(End::Stop, life).await;
+        let rows = bench.rows.lock().unwrap().len();
+        assert_eq!(bench.sent.lock().unwrap().len(), rows);
+        assert_eq!(bench.times(), [1]);
+    });
+}

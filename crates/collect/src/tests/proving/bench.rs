@@ -46,12 +46,18 @@ pub(super) struct Bench {
     pub(super) changes: AtomicBool,
     /// Whether the source's time is known, and how far it is ahead of the local clock.
     pub(super) time: Mutex<(bool, TimeDelta)>,
+    /// Whether the source does not tell it.
+    pub(super) tells_no_time: AtomicBool,
     pub(super) hook: Mutex<Option<Hook>>,
     /// New rows that a question for a message has brought.
     pub(super) by_id: Mutex<Vec<u64>>,
     /// How often it was told that a night has ended, and that the store has failed.
     pub(super) nights: AtomicUsize,
     pub(super) failures: AtomicUsize,
+    /// How often it was told that there is no room for another dead letter.
+    pub(super) no_room: AtomicUsize,
+    /// How often it was told how far the collection has come.
+    pub(super) standpoints: AtomicUsize,
 }
 
 impl fmt::Debug for Bench {
@@ -89,10 +95,13 @@ impl Bench {
             is_mass: AtomicBool::default(),
             changes: AtomicBool::default(),
             time: Mutex::new((true, skew)),
+            tells_no_time: AtomicBool::default(),
             hook: Mutex::default(),
             by_id: Mutex::default(),
             nights: AtomicUsize::default(),
             failures: AtomicUsize::default(),
+            no_room: AtomicUsize::default(),
+            standpoints: AtomicUsize::default(),
         })
     }
 
@@ -223,20 +232,8 @@ impl Bench {
             let start = StartDecision::new(witnesses, terms);
             Schedule::new(bench_settings(), start.coverage, start.lateness)
         };
-        let nothing = StartDecision::new(
-            Witnesses {
-                position: Position::Absent,
-                copy: None,
-                timeline: Found::Nothing,
-                newest_known: None,
-            },
-            Terms {
-                now: self.clock.now(),
-                first,
-                settle_time: SETTLE,
-            },
-        );
-        let schedule = Schedule::new(bench_settings(), nothing.coverage, nothing.lateness);
+        let nothing = coverage::Coverage::new(self.clock.now());
+        let schedule = Schedule::new(bench_settings(), nothing, lateness::Lateness::default());
         let collector = Collector::new(
             parts,
             schedule,
@@ -276,6 +273,10 @@ impl Observer for Bench {
             Event::MassMail { new, .. } => self.by_id.lock().unwrap().push(new),
             Event::NightEnded(_) => _ = self.nights.fetch_add(1, Ordering::Relaxed),
             Event::StoreFailed { .. } => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            Event::NoRoom { .. } => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
+            Event::Turning {
+                progress: Some(_), ..
+            } => _ = self.standpoints.fetch_add(1, Ordering::Relaxed),
             _ => {}
         }
         if std::env::var_os("BENCH").is_some()
@@ -359,6 +360,9 @@ impl Source for Benched {
 
     async fn ask_time(&self) -> Result<(), SourceError> {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        if self.0.tells_no_time.load(Ordering::Relaxed) {
+            return refuse(ErrorClass::Outage);
+        }
         self.0.time.lock().unwrap().0 = true;
         Ok(())
     }

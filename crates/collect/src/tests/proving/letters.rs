@@ -10,32 +10,56 @@ fn room_is_made_while_the_hand_is_full() {
             let bench = Bench::new(20);
             bench.refuses.store(true, Ordering::Relaxed);
             bench.is_bare.store(is_bare, Ordering::Relaxed);
-            let owner = Owner {
-                intake: "f00d".to_owned(),
-                identify: |_| None,
-            };
-            let room = Room {
-                letters: 3,
-                bytes: 1 << 20,
-            };
-            let letters = Letters::open(bench.disk.as_ref(), owner, room)
-                .await
-                .unwrap();
+            let letters = room_for_three(&bench).await;
             let script = async {
                 tokio::time::sleep(Duration::from_secs(300)).await;
-                let order = LettersOrder::new(id(1), Act::Drop, None, false);
-                order.save(bench.disk.as_ref()).await.unwrap();
-                let is_done = async || {
-                    let outcome = LettersOutcome::load(bench.disk.as_ref()).await.unwrap();
-                    outcome.is_some_and(|outcome| outcome.done && outcome.dropped.len() == 3)
-                };
-                bench.until("they are dropped", is_done).await;
+                drops_three(&bench).await;
                 // Their places are taken by others.
                 let are_full = async || undelivered_files(&bench).await == 3;
                 bench.until("others take their places", are_full).await;
             };
             bench.lives_in(End::Kill, letters, script).await;
         }
+    });
+}
+
+async fn room_for_three(bench: &Bench) -> Letters {
+    let owner = Owner {
+        intake: "f00d".to_owned(),
+        identify: |_| None,
+    };
+    let room = Room {
+        letters: 3,
+        bytes: 1 << 20,
+    };
+    let letters = Letters::open(bench.disk.as_ref(), owner, room).await;
+    letters.unwrap()
+}
+
+async fn drops_three(bench: &Bench) {
+    let order = LettersOrder::new(id(1), Act::Drop, None, false);
+    order.save(bench.disk.as_ref()).await.unwrap();
+    let is_done = async || {
+        let outcome = LettersOutcome::load(bench.disk.as_ref()).await.unwrap();
+        outcome.is_some_and(|outcome| outcome.done && outcome.dropped.len() == 3)
+    };
+    bench.until("they are dropped", is_done).await;
+}
+
+#[test]
+fn rows_that_cannot_be_hidden_wait_for_room_in_bounds() {
+    on_virtual_time(async {
+        let bench = Bench::new(1500);
+        bench.is_bare.store(true, Ordering::Relaxed);
+        let letters = room_for_three(&bench).await;
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            assert_eq!(bench.no_room.load(Ordering::Relaxed), 10_000);
+            drops_three(&bench).await;
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            assert_eq!(bench.no_room.load(Ordering::Relaxed), 10_003);
+        };
+        bench.lives_in(End::Kill, letters, script).await;
     });
 }
 

@@ -21,3 +21,19 @@ fn hours_whose_record_could_not_be_written_before_a_stop_get_it_after_the_next_s
         assert_eq!(bench.times(), [1]);
     });
 }
+
+/// Else a start takes the timeline for one that is older than the position.
+#[test]
+fn a_timeline_tells_which_checkpoint_was_kept_before_it() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        let kept = timeline(&bench.disk).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        // The position takes longer.
+        let life = tokio::time::sleep(Duration::from_millis(200));
+        bench.lives(End::Kill, life).await;
+        let next = timeline(&bench.disk).await.unwrap();
+        assert!(next.kept_at > kept.kept_at);
+        assert_eq!(next.before, Some(kept.checkpoint));
+    });
+}

@@ -6,10 +6,18 @@ use super::*;
 /// Three instants whose windows fail for ever with this class, of rows that were received before the start.
 const POISON: [i64; 3] = [30, 150, 271];
 
+/// More than there are readers and places for them to wait in.
+const MUCH_POISON: [i64; 8] = [30, 71, 110, 150, 192, 230, 271, 290];
+
 /// What is delivered of each hour while they fail, and how often the source was asked in the last hour.
-async fn delivered(class: ErrorClass) -> (Vec<Vec<usize>>, usize) {
+async fn delivered(class: ErrorClass, poison: &[i64]) -> (Vec<Vec<usize>>, usize) {
     let bench = Bench::new(60);
-    let poison = POISON.map(|minute| bench.start + TimeDelta::minutes(minute) + SECOND);
+    let instant = |minute: &i64| bench.start + TimeDelta::minutes(*minute) + SECOND;
+    let poison: Vec<_> = poison.iter().map(instant).collect();
+    let range = minutes(&bench, -60, 0);
+    let work = BackfillWork { again: false };
+    let backfill = BackfillOrder::new(id(1), range, Default::default(), work);
+    backfill.save(bench.disk.as_ref()).await.unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (clock, times) = (bench.clock.clone(), Arc::clone(&asked));
     *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
@@ -28,6 +36,8 @@ async fn delivered(class: ErrorClass) -> (Vec<Vec<usize>>, usize) {
             let rows = bench.rows.lock().unwrap().len();
             assert!(!late(rows - 3), "the live edge is held up by {class:?}");
         }
+        let progress = backfill.progress(bench.disk.as_ref()).await.unwrap();
+        assert!(progress.unwrap().has_ended(), "{class:?} holds a backfill up");
     };
     bench.lives(End::Stop, script).await;
     let hours = (0..HOURS).map(|hour| bench.times_of(hour)).collect();
@@ -41,13 +51,14 @@ const SECOND: TimeDelta = TimeDelta::seconds(1);
 #[test]
 fn windows_that_always_fail_keep_no_other_row_back() {
     on_virtual_time(async {
-        for class in [
-            ErrorClass::Person,
-            ErrorClass::Outage,
-            ErrorClass::Transient { after: None },
-            ErrorClass::Narrow,
+        for (class, poison) in [
+            (ErrorClass::Person, &POISON[..]),
+            (ErrorClass::Outage, &POISON[..]),
+            (ErrorClass::Transient { after: None }, &POISON[..]),
+            (ErrorClass::Narrow, &POISON[..]),
+            (ErrorClass::Unreadable, &MUCH_POISON[..]),
         ] {
-            let (hours, asked) = delivered(class).await;
+            let (hours, asked) = delivered(class, poison).await;
             let missing: usize = hours
                 .iter()
                 .map(|hour| hour.iter().filter(|times| **times == 0).count())
@@ -55,7 +66,7 @@ fn windows_that_always_fail_keep_no_other_row_back() {
             let twice = hours.iter().flatten().any(|times| *times > 1);
             println!("{class:?}: {missing} missing, {asked} requests");
             assert!(
-                missing <= POISON.len() + 60 && !twice,
+                missing <= poison.len() + 60 && !twice,
                 "{class:?}: {hours:?}"
             );
             assert!(asked < 200, "{class:?}: {asked} requests in an hour");

@@ -1,0 +1,26 @@
+//! Waits until there is room for more.
+
+use crate::{
+    CheckpointStore, Sink, Source, Store, WaitsFor,
+    engine::{Collector, End, TURN, orders::LOOKING},
+};
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// Waits for something that may make room.
+    pub(super) async fn wait_for_room(&mut self) -> Result<(), End> {
+        self.tell_turning(TURN, WaitsFor::Receiver);
+        let stop = self.parts.stop.clone();
+        // So that the loop is seen to turn, however long the intake is down.
+        let pause = self.ledger.batches_due_in().unwrap_or(LOOKING);
+        // A person may make room for what is in hand.
+        self.look_for_orders();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(End::Stopped),
+            Some(done) = self.outflow.next() => self.delivered(done).await,
+            Some(done) = self.letter_work.offers.join_next() => Box::pin(self.offered(done)).await,
+            Some(found) = self.orders.next() => Box::pin(self.letters_found(found)).await,
+            () = tokio::time::sleep(pause) => self.journal_when_due().await,
+        }
+    }
+}
