@@ -169,7 +169,8 @@ fn statuses_are_sorted_by_what_may_be_the_reason() {
         other => panic!("{status}: {other:?}"),
     };
     for (status, cause) in [
-        (408, Cause::Busy),
+        (408, Cause::Outage),
+        (425, Cause::Busy),
         (429, Cause::Busy),
         (500, Cause::Outage),
         (503, Cause::Outage),
