@@ -1,5 +1,6 @@
 //! Keeps files in a directory of the local file system.
 
+mod list;
 mod steps;
 
 use std::{
@@ -20,7 +21,8 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::steps::{is_there, mode, parent, put_aside, sync_directory, write};
+pub(super) use self::list::collect;
+use self::steps::{behind_link, is_there, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
     lock::{Held, Lock},
@@ -193,9 +195,15 @@ impl LocalBackend {
         let this = self.clone();
         self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
-            let path = root.join(&name);
+            let own = root.join(&name);
+            let path = behind_link(&own)?;
             let directory = parent(root, &path)?;
-            let temporary = directory.join(format!(".{number}.tmp"));
+            let temporary = match path.file_name() {
+                // Others may have files there.
+                Some(file) if path != own => format!(".{}.{number}.tmp", file.display()),
+                _ => format!(".{number}.tmp"),
+            };
+            let temporary = directory.join(temporary);
             let in_place = || {
                 put_aside(&path)?;
                 fs::rename(&temporary, &path)
@@ -285,12 +293,7 @@ impl Store for LocalBackend {
         let prefix = prefix.to_owned();
         self.blocking(move |root| {
             let mut names = Vec::new();
-            match collect(root, "", &mut names) {
-                // It is made when something is written.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                collected => collected?,
-            }
-            names.retain(|name| name.starts_with(&prefix));
+            collect(root, &prefix, &mut names)?;
             names.sort_unstable();
             Ok(names)
         })
@@ -318,26 +321,6 @@ impl Store for LocalBackend {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// All files below `directory` as relative names; those that begin with a dot are ours.
-pub(super) fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        if name.starts_with('.') {
-            continue;
-        }
-        let name = format!("{prefix}{name}");
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), &format!("{name}/"), names)?;
-        } else {
-            names.push(name);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -466,6 +449,28 @@ mod tests {
             Err(StorageError::Root { .. })
         ));
         assert!(!crate::storage::is_locked(root), "and it is not waited for");
+    }
+
+    #[tokio::test]
+    async fn a_link_stays_and_the_file_that_it_leads_to_is_replaced() {
+        let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let (link, file) = (directory.path().join("state"), other.path().join("file"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for content in ["new", "newer"] {
+            backend.write("state", content.into()).await.unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+            let light = backend.write_lightly("state", "light".into());
+            light.await.unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), "light");
+        }
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+        // One that leads nowhere is no file.
+        fs::remove_file(&file).unwrap();
+        backend.write("state", "here".into()).await.unwrap();
+        assert_eq!(fs::read_to_string(&link).unwrap(), "here");
     }
 
     #[test]
