@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::storage::{
         LocalBackend,
-        owner::tests::{as_nobody, permit},
+        tests::{as_nobody, permit},
     };
 
     #[test]

@@ -89,9 +89,17 @@ impl LocalBackend {
         }
     }
 
-    /// Says in this log when the lock is lost to another process, and ends this one by this token.
+    /// Says in this log when the lock is lost to another process, and ends this one by this token. Says at
+    /// once when it keeps nobody away.
     #[must_use]
     pub(crate) fn watched(self, log: Log, stop: CancellationToken) -> Self {
+        if self.lock.as_deref().is_some_and(|lock| held(lock).is_nominal) {
+            log.warning(format!(
+                "The file system of the data directory {} has no locks: nothing keeps a second process \
+                 from working there, and sending everything twice. Make sure that there is only one.",
+                self.root.display()
+            ));
+        }
         Self {
             watch: Some((log, stop)),
             ..self
@@ -104,11 +112,7 @@ impl LocalBackend {
     /// When another process has taken it.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
-        let lost = lock.is_some_and(|lock| {
-            lock.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_lost()
-        });
+        let lost = lock.is_some_and(|lock| held(lock).is_lost());
         match lost {
             false => Ok(()),
             true => Err(StorageError::Taken {
@@ -122,10 +126,7 @@ impl LocalBackend {
         let Some(lock) = self.lock.clone() else {
             return Held::Ours;
         };
-        let look = self.blocking(move |root| {
-            let mut lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
-            lock.check(root)
-        });
+        let look = self.blocking(move |root| held(&lock).check(root));
         // A directory that cannot be looked at cannot be written either, which is said.
         let held = look.await.unwrap_or(Held::Ours);
         if let Some((log, stop)) = &self.watch {
@@ -223,6 +224,10 @@ impl LocalBackend {
             written
         })
     }
+}
+
+fn held(lock: &Mutex<Lock>) -> MutexGuard<'_, Lock> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -515,6 +520,20 @@ mod tests {
         assert!(first.append("x", Bytes::new()).await.is_err());
         assert!(first.delete("x").await.is_err());
         assert!(first.ensure_ours().is_err());
+    }
+
+    #[test]
+    fn a_lock_that_keeps_nobody_away_is_told() {
+        for is_nominal in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let (log, lines) = crate::log::tests::log();
+            let backend = LocalBackend::open(directory.path()).unwrap();
+            held(backend.lock.as_deref().unwrap()).is_nominal = is_nominal;
+            let _watched = backend.watched(log, CancellationToken::new());
+            let lines = lines.lock().unwrap();
+            let said = lines.iter().any(|line| line.contains("has no locks"));
+            assert_eq!(said, is_nominal, "{lines:?}");
+        }
     }
 
     #[test]

@@ -293,26 +293,8 @@ pub(super) fn unusable_to_keeper(root: &Path, path: &Path) -> Option<io::Error> 
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
+mod tests {
     use super::*;
-
-    /// Does something with the rights on files of a user who has none: also where tests are run by root,
-    /// who has all of them.
-    pub(in crate::storage) fn as_nobody<T: Send + 'static>(
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        let thread = std::thread::spawn(|| {
-            nix::unistd::setfsuid(Uid::from_raw(65_534));
-            work()
-        });
-        thread.join().unwrap()
-    }
-
-    pub(in crate::storage) fn permit(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
 
     #[test]
     fn who_may_work_on_files() {

@@ -79,7 +79,7 @@ fn told(error: io::Error, root: &Path, path: &Path) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::owner::tests::{as_nobody, permit};
+    use crate::storage::tests::{as_nobody, permit};
 
     #[test]
     fn a_folder_that_may_not_be_read_stops_only_what_asks_for_it() {
