@@ -21,6 +21,7 @@ use crate::{
     log::{Keeper, LastLines, Log},
     metrics::Metrics,
     platform::Platform,
+    proxies,
     registry::{Item, Registry},
     run_loop::RunLoop,
     schema::ModuleManifest,
@@ -58,6 +59,7 @@ impl<'a> Start<'a> {
         let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
         let (directory, environment) = (&host.directories.config, host.environment.clone());
         let configuration = Configuration::open(directory, environment)?;
+        proxies::hide(&log, configuration.environment());
         Ok(Self {
             item,
             platform: Platform::read(&configuration)?,

@@ -404,6 +404,28 @@ async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_count
     }
 }
 
+#[test]
+fn the_credentials_of_a_proxy_are_hidden_from_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let variable = ("HTTPS_PROXY", "http://svc:Pa55-word@p:3128");
+    let host = Host {
+        directories: Directories {
+            config: directory.path().to_owned(),
+            data: directory.path().join("data"),
+        },
+        environment: [variable].into_iter().collect(),
+        manifest: directory.path().join("manifest.json"),
+        http: platform().http(),
+        clock: Clock::system(),
+        console: Console::new(|_| {}),
+        stop: CancellationToken::new(),
+    };
+    let log = Log::new("example", Clock::system(), Console::new(|_| {}));
+    let registry = Registry::new(MODULE).register::<Example>();
+    Start::open(&registry, "example", host, log.clone()).unwrap();
+    assert_eq!(log.masked("with Pa55-word"), "with ***");
+}
+
 #[tokio::test(start_paused = true)]
 async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again() {
     for (later, begun) in [("hunter2", 2), ("another one", 3)] {
