@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, header::RETRY_AFTER};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// The longest `Retry-After` that is believed; a server that asks for more is asked again after it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
@@ -20,7 +20,6 @@ pub struct RetryPolicy {
     shortest: Duration,
     longest: Duration,
     tries: Option<u32>,
-    within: Option<Duration>,
 }
 
 impl RetryPolicy {
@@ -31,7 +30,6 @@ impl RetryPolicy {
             shortest,
             longest,
             tries: None,
-            within: None,
         }
     }
 
@@ -39,13 +37,6 @@ impl RetryPolicy {
     #[must_use]
     pub const fn tries(mut self, tries: u32) -> Self {
         self.tries = Some(tries);
-        self
-    }
-
-    /// The same with no try that begins later than this after the first one.
-    #[must_use]
-    pub const fn within(mut self, time: Duration) -> Self {
-        self.within = Some(time);
         self
     }
 
@@ -76,7 +67,6 @@ pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
     judge: impl Fn(&E) -> Again,
     mut waiting: impl FnMut(&E, Duration),
 ) -> Result<T, E> {
-    let begun = Instant::now();
     let mut backoff = policy.backoff();
     let mut tries = 0;
     loop {
@@ -89,11 +79,7 @@ pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
             return Err(error);
         };
         let pause = backoff.next_pause(asked);
-        let over = policy.tries.is_some_and(|most| tries >= most)
-            || policy
-                .within
-                .is_some_and(|time| begun.elapsed() + pause > time);
-        if over {
+        if policy.tries.is_some_and(|most| tries >= most) {
             return Err(error);
         }
         waiting(&error, pause);
@@ -192,6 +178,8 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
 mod tests {
     use std::future::ready;
 
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -237,14 +225,7 @@ mod tests {
         assert_eq!(tried(POLICY, 5, Again::No).await, (1, 0, Err(1)));
         assert_eq!(tried(POLICY.tries(3), 5, after).await, (3, 2, Err(3)));
         let minutes = Again::After(Some(Duration::from_secs(120)));
-        let hour = POLICY.within(Duration::from_secs(3600));
-        assert_eq!(tried(hour, 100, minutes).await, (31, 30, Err(31)));
-        let short = POLICY.within(Duration::from_millis(900));
-        assert_eq!(
-            tried(short, 2, after).await,
-            (1, 0, Err(1)),
-            "it would begin later"
-        );
+        assert_eq!(tried(POLICY, 31, minutes).await, (31, 30, Ok(31)));
     }
 
     #[test]

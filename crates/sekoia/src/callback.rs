@@ -17,6 +17,7 @@ use super::{
     health::Heartbeat,
     log::Log,
     platform::{LIMITS, Platform},
+    redirect::{self, Sent},
 };
 
 /// How often an event is tried (F-02).
@@ -38,9 +39,10 @@ pub enum SendEventError {
     /// No answer in all attempts.
     #[error("Impossible to send event to Sekoia.io API")]
     Http(#[from] HttpError),
-    /// An answer with an error status.
-    #[error("Impossible to send event to Sekoia.io API: it answers {0}")]
-    Status(StatusCode),
+    /// An answer with another status than a success; where it points, if it does, and why that is not
+    /// followed.
+    #[error("Impossible to send event to Sekoia.io API: it answers {0}{1}")]
+    Status(StatusCode, String),
     /// The stop came first.
     #[error("stopped before the event was sent")]
     Stopped,
@@ -51,10 +53,15 @@ impl SendEventError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Http(_) | Self::Stopped => true,
-            Self::Status(status) => is_temporary(*status),
+            Self::Status(status, _) => is_temporary(*status),
             Self::NoAddress | Self::Request(_) | Self::Event(_) => false,
         }
     }
+}
+
+/// A 304 says that the platform has what was sent.
+fn is_success(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::NOT_MODIFIED
 }
 
 fn is_temporary(status: StatusCode) -> bool {
@@ -162,13 +169,14 @@ impl Callback {
             let request = self
                 .platform
                 .request(Method::POST, url, &self.agent, body)?;
-            Ok(self.http.send(request, LIMITS).await?)
+            Ok(redirect::send(&self.http, request, LIMITS).await?)
         };
         match send.await {
-            Ok(answer) if answer.status().as_u16() < 400 => Ok(()),
-            Ok(answer) => {
+            Ok(Sent { answer, .. }) if is_success(answer.status()) => Ok(()),
+            Ok(Sent { answer, astray }) => {
                 let asked = retry_after(answer.headers(), self.clock.now());
-                Err((SendEventError::Status(answer.status()), asked))
+                let astray = astray.unwrap_or_default();
+                Err((SendEventError::Status(answer.status(), astray), asked))
             }
             Err(error) => Err((error, None)),
         }
@@ -230,6 +238,31 @@ mod tests {
             fake.requests()[0].headers()["authorization"],
             "Bearer t0ken"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_redirect_is_followed_as_elsewhere_and_never_a_success_by_itself() {
+        for (status, to, attempts, said) in [
+            (304, "", 1, None),
+            (307, "https://h/v2/callback", 2, None),
+            (302, "https://h/v2/callback", 1, Some("only 307 and 308")),
+            (307, "https://other.test/", 1, Some("it is another host")),
+        ] {
+            let fake = Fake::answering(move |request| match request.uri().scheme_str() {
+                Some("https") => (200, String::new()),
+                _ => (status, format!("header: location={to}\n\n")),
+            });
+            let sent = callback(&fake).send_event("Name", &json!({})).await;
+            assert_eq!(fake.requests().len(), attempts, "{status} {to}");
+            match (sent, said) {
+                (Ok(()), None) => {}
+                (Err(error), Some(said)) => {
+                    assert!(error.to_string().contains(said), "{error}");
+                    assert!(!error.is_outage());
+                }
+                (sent, _) => panic!("{status} {to}: {sent:?}"),
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    config::Configuration,
+    config::{ConfigError, Configuration},
     effective::TEXTS,
     log::Log,
     settings::{CONNECTOR, MODULE, TRIGGER},
@@ -42,11 +42,11 @@ const SETTINGS: [&str; 3] = [TRIGGER, CONNECTOR, MODULE];
 /// The ports, which stay bound for the life of the process.
 const PORTS: [&str; 2] = ["liveness_port", "metrics_port"];
 
-/// What a configuration holds, without holding it: a hash for each key.
+/// What a configuration holds, without holding it: a hash for each key, none for what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Look {
-    settings: Vec<u64>,
-    others: Vec<(&'static str, u64)>,
+    settings: Vec<Option<u64>>,
+    others: Vec<(&'static str, Option<u64>)>,
 }
 
 impl Look {
@@ -55,9 +55,11 @@ impl Look {
             let mut hasher = DefaultHasher::new();
             match configuration.verbatim(key) {
                 Ok(text) => text.hash(&mut hasher),
+                // It may hold what it has held.
+                Err(ConfigError::Directory { .. } | ConfigError::Unreadable { .. }) => return None,
                 Err(error) => error.to_string().hash(&mut hasher),
             }
-            hasher.finish()
+            Some(hasher.finish())
         };
         let texts = TEXTS.iter().map(|(key, _)| *key);
         Self {
@@ -66,10 +68,21 @@ impl Look {
         }
     }
 
+    /// The same, with what was known before in the place of what could not be read.
+    fn completed(mut self, before: &Self) -> Self {
+        for (now, before) in self.settings.iter_mut().zip(&before.settings) {
+            *now = now.or(*before);
+        }
+        for ((_, now), (_, before)) in self.others.iter_mut().zip(&before.others) {
+            *now = now.or(*before);
+        }
+        self
+    }
+
     /// The keys with other values that count from the next start of the process only.
     fn differing(&self, other: &Self) -> BTreeSet<&'static str> {
         let pairs = self.others.iter().zip(&other.others);
-        let differing = pairs.filter(|(one, other)| one != other);
+        let differing = pairs.filter(|((_, one), (_, other))| one.is_some() && one != other);
         differing.map(|((key, _), _)| *key).collect()
     }
 }
@@ -97,6 +110,7 @@ enum Verdict {
 
 impl Judge {
     fn judge(&mut self, look: Look) -> Verdict {
+        let look = look.completed(&self.current);
         if look == self.current {
             self.seen = None;
             return Verdict::Same;
@@ -226,12 +240,53 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::storage::tests::{as_nobody, permit};
 
     fn look(trigger: u64, token: u64) -> Look {
         Look {
-            settings: vec![trigger],
-            others: vec![("token", token)],
+            settings: vec![Some(trigger)],
+            others: vec![("token", Some(token))],
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_has_not_changed() {
+        let unread = || Look {
+            settings: vec![None],
+            others: vec![("token", None)],
+        };
+        let mut judge = Judge {
+            current: look(1, 1),
+            seen: None,
+        };
+        for _ in 0..3 {
+            assert_eq!(judge.judge(unread()), Verdict::Same);
+        }
+        assert_eq!(judge.judge(look(1, 1)), Verdict::Same);
+        // What is read for the first time is no other value, but a run may begin with it.
+        let mut judge = Judge {
+            current: unread(),
+            seen: None,
+        };
+        assert_eq!(judge.judge(look(1, 1)), Verdict::Perhaps);
+        let verdict = judge.judge(look(1, 1));
+        assert_eq!(verdict, Verdict::Changed(true, BTreeSet::new()));
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_gives_no_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        permit(folder.path(), 0o755);
+        let at = |text: &str| {
+            fs::write(folder.path().join("token"), text).unwrap();
+            Configuration::open(folder.path(), Default::default()).unwrap()
+        };
+        let readable = Look::at(&at("t0ken"));
+        let configuration = at("t0ken");
+        permit(&folder.path().join("token"), 0);
+        let unreadable = as_nobody(move || Look::at(&configuration));
+        assert_ne!(readable, unreadable);
+        assert_eq!(readable, unreadable.completed(&readable));
     }
 
     #[test]

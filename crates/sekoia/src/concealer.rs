@@ -10,6 +10,7 @@ use super::{
     config::Configuration,
     effective::TEXTS,
     log::{Console, Log},
+    proxies,
     registry::Registry,
     settings::{CONNECTOR, MODULE, TRIGGER},
 };
@@ -28,6 +29,7 @@ impl Concealer {
     /// name may be misspelled. What cannot be read hides nothing.
     pub fn of(registry: &Registry, directories: &Directories, environment: Environment) -> Self {
         let log = Log::new("", Clock::system(), Console::new(|_| {}));
+        proxies::hide(&log, &environment);
         if let Ok(configuration) = Configuration::open(&directories.config, environment) {
             for (key, _) in TEXTS.into_iter().filter(|(_, is_secret)| *is_secret) {
                 if let Ok(Some(text)) = configuration.filled_text(key) {

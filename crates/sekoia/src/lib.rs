@@ -25,6 +25,7 @@ mod metrics;
 mod offline_session;
 mod platform;
 mod process_probe;
+mod proxies;
 mod redirect;
 mod registry;
 mod run_error;

@@ -14,7 +14,8 @@ use http::{
 
 use super::config::{ConfigError, Configuration};
 
-/// What one request to the platform may cost: 30 s (G-01, D-03, F-02, J-05).
+/// What one request to the platform may cost: 30 s (G-01, D-03, F-02, J-05). One that carries events gets
+/// more, by their bytes.
 pub(super) const LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(30),
     total: Duration::from_secs(30),

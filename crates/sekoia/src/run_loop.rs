@@ -160,11 +160,22 @@ impl<'a> RunLoop<'a> {
     /// The settings that have taken the place of the current ones, if they are usable; says what is
     /// so.
     async fn changed(&mut self) -> Option<Settings> {
-        self.again = None;
+        let was_in_vain = self.again.take().is_some();
         let log = self.context.log.clone();
         let secrets = match self.start.secrets().await {
             Ok(Asked::Got(secrets)) => secrets,
-            Ok(Asked::InVain | Asked::Nobody) => self.secrets.clone(),
+            Ok(Asked::Nobody) => self.secrets.clone(),
+            Ok(Asked::InVain(error)) => {
+                if !was_in_vain {
+                    log.warning(format!(
+                        "The platform's secrets are not to be had at the moment: those that it gave \
+                         before stay, and it is asked again: {}",
+                        chain(&error)
+                    ));
+                }
+                self.again = Some(Instant::now() + ASK_AGAIN);
+                self.secrets.clone()
+            }
             Err(SecretsError::Stopped) => return None,
             Err(error) => {
                 self.again = Some(Instant::now() + ASK_AGAIN);
@@ -178,7 +189,12 @@ impl<'a> RunLoop<'a> {
         let before = self.current.as_ref();
         let differing = before.map(|before| settings.differing(before));
         if differing.as_ref().is_some_and(BTreeSet::is_empty) {
-            log.info("The configuration is again what the trigger runs with.");
+            match self.again {
+                // It is said when they are there.
+                Some(_) => {}
+                None if was_in_vain => log.info("The platform's secrets have come; they change nothing."),
+                None => log.info("The configuration is again what the trigger runs with."),
+            }
             return None;
         }
         let names = Vec::from_iter(differing.unwrap_or_default()).join(", ");
@@ -207,8 +223,11 @@ impl<'a> RunLoop<'a> {
     }
 
     async fn ask_secrets(&mut self) {
-        if let Ok(Asked::Got(secrets)) = self.start.secrets().await {
-            self.secrets = secrets;
+        match self.start.secrets().await {
+            Ok(Asked::Got(secrets)) => self.secrets = secrets,
+            // The next run asks again.
+            Ok(Asked::InVain(_)) => self.again = Some(Instant::now() + ASK_AGAIN),
+            _ => {}
         }
     }
 

@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 pub use self::{
     client::ClientOptions,
     error::{HttpError, HttpErrorKind, SetupError},
-    proxy::Via,
+    proxy::{PROXY_VARIABLES, Via},
     reason::Reason,
 };
 

@@ -13,6 +13,9 @@ const HTTP: [&str; 2] = ["http_proxy", "HTTP_PROXY"];
 const ALL: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 const NONE: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
+/// The variables that may name a proxy.
+pub const PROXY_VARIABLES: [&str; 6] = [HTTPS[0], HTTPS[1], HTTP[0], HTTP[1], ALL[0], ALL[1]];
+
 /// Which requests pass which proxy. `Debug` shows no credentials.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proxies {
@@ -37,8 +40,9 @@ impl Proxies {
                 .map(|(name, value)| Proxy::read(name, value))
                 .transpose()
         };
-        // A leading asterisk is often written, and means what a leading dot means.
-        let none = first(NONE).map_or_else(String::new, |(_, list)| list.replace("*.", "."));
+        let none = first(NONE).map_or("", |(_, list)| list).split(',');
+        let none: Vec<_> = none.map(plain).collect();
+        let none = none.join(",");
         let allowed = Matcher::builder().all("http://any").no(none).build();
         Ok(Self {
             http: proxy(HTTP)?.map(Arc::new),
@@ -65,6 +69,31 @@ impl Proxies {
             let server = server.as_str().parse().ok()?;
             self.on_the_way_to(&server).map(|proxy| proxy.url.clone())
         })
+    }
+}
+
+/// An exception as the matcher knows it: without the brackets of an IPv6 address, without a port, of which it
+/// knows nothing, and with a leading dot in the place of the leading asterisk that is often written.
+fn plain(exception: &str) -> &str {
+    let exception = exception.trim();
+    let host = match exception.rsplit_once(':') {
+        // Where more colons come before it, the last part belongs to an IPv6 address.
+        Some((host, port))
+            if !port.is_empty()
+                && port.bytes().all(|byte| byte.is_ascii_digit())
+                && (!host.contains(':') || host.ends_with(']')) =>
+        {
+            host
+        }
+        _ => exception,
+    };
+    let inside = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host = inside.unwrap_or(host);
+    match host.strip_prefix('*') {
+        Some(domain) if domain.starts_with('.') => domain,
+        _ => host,
     }
 }
 
@@ -169,19 +198,31 @@ mod tests {
 
     #[test]
     fn exceptions_go_directly() {
-        let none = "localhost, 127.0.0.0/8,[::1],*.corp.example,.intern.example,exact.example";
+        let none = "localhost, 127.0.0.0/8,[::1],fd00::5,[fd00::6]:443,fd01::/16,ported.example:8443, \
+                    10.0.0.1:80, *.corp.example,.intern.example,exact.example";
         for variable in ["no_proxy", "NO_PROXY"] {
             let variables = [("HTTPS_PROXY", "http://p:3128"), (variable, none)];
             for direct in [
                 "https://localhost:8443/",
                 "https://127.0.0.1/",
+                "https://[::1]/",
+                "https://[fd00::5]/",
+                "https://[fd00::6]:8443/",
+                "https://[fd01::7]/",
+                "https://ported.example/",
+                "https://10.0.0.1/",
                 "https://a.corp.example/",
                 "https://b.intern.example/",
                 "https://exact.example/",
             ] {
                 assert_eq!(way(&variables, direct), None, "{direct}");
             }
-            for proxied in ["https://128.0.0.1/", "https://notexact.example/"] {
+            for proxied in [
+                "https://128.0.0.1/",
+                "https://notexact.example/",
+                "https://[fd00::7]/",
+                "https://[fd00::]/",
+            ] {
                 assert!(way(&variables, proxied).is_some(), "{proxied}");
             }
         }

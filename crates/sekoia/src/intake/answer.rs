@@ -34,10 +34,10 @@ pub(super) enum Verdict {
 /// What may be the reason that no event of a request is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The intake is down or busy (no answer, 5xx); or something in between breaks off what it does
-    /// not like in one event.
+    /// The intake is down or busy (no answer, 408, 5xx); or something in between breaks off what it does
+    /// not like in one event, or what takes too long to arrive.
     Outage,
-    /// It asks for patience (408, 425, 429), which no event is the reason of.
+    /// It asks for patience (425, 429), which no event is the reason of.
     Busy,
     /// The key or the address (401, 404, 422 with `INTAKE_KEY_ERROR`), which no event is the reason
     /// of.
@@ -78,9 +78,8 @@ pub(super) fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize)
 fn advice(status: StatusCode, said: &str) -> (Cause, &'static str) {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => (Cause::TooLarge, ""),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => {
-            (Cause::Busy, "")
-        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => (Cause::Busy, ""),
+        StatusCode::REQUEST_TIMEOUT => (Cause::Outage, ""),
         _ if status.is_server_error() => (Cause::Outage, ""),
         StatusCode::UNPROCESSABLE_ENTITY if said.contains("INTAKE_KEY_ERROR") => (
             Cause::Barred,

@@ -61,16 +61,6 @@ impl InHand {
             attempts,
         }
     }
-
-    /// How many events there are.
-    pub fn len(&self) -> usize {
-        self.parcel.len()
-    }
-
-    /// Whether there are none, which never happens.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 impl HeldEvents for InHand {
@@ -238,7 +228,7 @@ impl Intake {
         };
         hand.reason = self.0.around.log.masked(&sentence);
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
-        if hand.len() > 1 {
+        if hand.parcel.len() > 1 {
             return match hand.case.failed_together(failure, accepted) {
                 Finding::Nothing => Step::Later(pause(hand)),
                 _ => Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure)),

@@ -26,7 +26,7 @@ use std::{
 use base::{
     Clock, Secret,
     buffers::Buffers,
-    http::{Http, HttpErrorKind},
+    http::{Http, HttpErrorKind, Limits},
     retry::retry_after,
 };
 use bytes::Bytes;
@@ -47,7 +47,7 @@ use self::{
     gate::{Gate, Mood},
     metrics::IntakeMetrics,
     report::Report,
-    sizes::Sizes,
+    sizes::{LARGE_EVENT, Sizes},
 };
 pub use self::{
     batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES},
@@ -64,6 +64,10 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// While it is unclear whether this instance may send, the loop says so often that it turns.
 const HOLDING: Duration = Duration::from_secs(10);
+
+/// Beside the time for any request, one gets a second for each of these bytes that it carries. A line that
+/// carries less is better off with smaller requests.
+const BYTES_A_SECOND: usize = 16 << 10;
 
 /// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
 const KEPT_BUFFERS: usize = 5;
@@ -149,6 +153,16 @@ pub(super) fn address(base: &str) -> Option<Uri> {
     format!("{base}{slash}batch").parse().ok()
 }
 
+/// What a request with a body of so many bytes may cost.
+fn limits(bytes: usize) -> Limits {
+    let upload = Duration::from_secs((bytes / BYTES_A_SECOND) as u64);
+    Limits {
+        first_byte: LIMITS.first_byte + upload,
+        total: LIMITS.total + upload,
+        ..LIMITS
+    }
+}
+
 impl Intake {
     pub(super) fn new(around: Surroundings, url: Uri, key: &Secret, limits: BatchLimits) -> Self {
         around.log.hide(key);
@@ -223,6 +237,9 @@ impl Intake {
             Ok(sent) => sent,
             Err(error) => {
                 metrics.request(error.kind.label());
+                if error.kind == HttpErrorKind::Timeout && parcel.body.len() > LARGE_EVENT {
+                    self.seems_too_large(parcel);
+                }
                 let never_sent =
                     matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
                 return Ok(Outcome::Failed {
@@ -245,8 +262,8 @@ impl Intake {
             Verdict::Short { ids } => Outcome::Short(ids),
             Verdict::Uncertain(what) => Outcome::Uncertain(what),
             Verdict::Failed { cause, sentence } => {
-                if cause == Cause::TooLarge && parcel.len() > 1 {
-                    lock(&self.0.sizes).refused(parcel.body.len());
+                if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
+                    self.seems_too_large(parcel);
                 }
                 Outcome::Failed {
                     cause,
@@ -261,12 +278,20 @@ impl Intake {
         })
     }
 
+    /// The next bodies may have to be smaller.
+    fn seems_too_large(&self, parcel: &Parcel) {
+        if parcel.len() > 1 {
+            lock(&self.0.sizes).refused(parcel.body.len());
+        }
+    }
+
     /// Sends one body.
     async fn exchange(&self, body: Bytes) -> Result<redirect::Sent, base::http::HttpError> {
         let Inner { around, url, .. } = &*self.0;
+        let limits = limits(body.len());
         // An instance that slept may have been replaced meanwhile: it sends nothing before it knows.
         while time::timeout(HOLDING, around.storage.held()).await.is_err() {
-            around.heartbeat.beat(LIMITS.total);
+            around.heartbeat.beat(limits.total);
         }
         let mut request = http::Request::new(body);
         *request.method_mut() = http::Method::POST;
@@ -274,7 +299,7 @@ impl Intake {
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, around.agent.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        redirect::send(&around.http, request, LIMITS).await
+        redirect::send(&around.http, request, limits).await
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {

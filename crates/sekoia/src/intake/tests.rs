@@ -280,6 +280,78 @@ async fn a_request_under_way_at_a_stop_may_still_be_answered() {
     }
 }
 
+/// Carries so many bytes a second.
+#[derive(Debug)]
+struct Line {
+    bytes_a_second: usize,
+    bodies: Arc<Mutex<Vec<usize>>>,
+}
+
+impl base::http::HttpService for Line {
+    fn call(
+        &self,
+        request: base::http::Request,
+        limits: base::http::Limits,
+    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
+    {
+        let bytes = request.body().len();
+        self.bodies.lock().unwrap().push(bytes);
+        let upload = Duration::from_secs((bytes / self.bytes_a_second) as u64);
+        Box::pin(async move {
+            let limit = limits.first_byte.min(limits.total);
+            if time::timeout(limit, time::sleep(upload)).await.is_err() {
+                return Err(base::http::HttpError::new(HttpErrorKind::Timeout, "h"));
+            }
+            let (_, ids) = accepted(&request);
+            Ok(http::Response::new(Bytes::from(ids)))
+        })
+    }
+}
+
+/// Delivers batches of 1.5 MB, or what a batch takes, over such a line. The bodies that each took.
+async fn over_a_line(bytes_a_second: usize, batches: usize) -> Vec<Vec<usize>> {
+    let mut bench = bench(&Fake::answering(accepted));
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let line = Line {
+        bytes_a_second,
+        bodies: Arc::clone(&bodies),
+    };
+    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(line);
+    let row = "x".repeat(15_000);
+    let mut taken = Vec::new();
+    for _ in 0..batches {
+        let mut batch = bench.intake.batch();
+        for _ in 0..100 {
+            if batch.push(&row) == Pushed::Full {
+                break;
+            }
+        }
+        let mut work = vec![bench.intake.push(batch).await.unwrap()];
+        while let Some(receipt) = work.pop() {
+            for (_, hand) in receipt.kept {
+                work.push(bench.intake.insist(hand).await.unwrap());
+            }
+        }
+        taken.push(std::mem::take(&mut *bodies.lock().unwrap()));
+    }
+    taken
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_body_has_the_time_that_a_slow_line_takes() {
+    let bodies = over_a_line(20 << 10, 1).await.concat();
+    assert!(bodies.len() == 1 && bodies[0] > 1_500_000, "{bodies:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_become_smaller_where_the_line_is_too_slow_for_large_ones() {
+    let bodies = over_a_line(8 << 10, 6).await;
+    assert!(bodies[0].len() > 3, "{bodies:?}");
+    let last = bodies.last().unwrap();
+    assert!(last.len() == 1, "it is remembered: {bodies:?}");
+    assert!(last[0] > LARGE_EVENT, "{bodies:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn several_batches_travel_at_once() {
     let mut bench = bench(&Fake::answering(accepted));

@@ -3,11 +3,11 @@
 use std::{collections::VecDeque, time::Duration};
 
 use base::{
-    http::{Http, chain},
+    http::{Http, Response, chain},
     retry::{Backoff, retry_after},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use tokio::{
     task::JoinHandle,
     time::{self, Instant},
@@ -306,7 +306,7 @@ impl Courier {
         let astray = sent.astray.unwrap_or_default();
         let reason = format!("the logs endpoint answers {status}{astray}");
         match status {
-            _ if status.is_success() && is_page(answer.headers()) => {
+            _ if status.is_success() && is_page(&answer) => {
                 let reason = format!("{reason} with a web page: check url_logs and the proxy");
                 Outcome::Later(reason, None)
             }
@@ -325,12 +325,14 @@ impl Courier {
     }
 }
 
-/// Whether something else than the platform has answered: a proxy, or a page to sign in.
-fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.trim_start().starts_with("text/html"))
+/// Whether something else than the platform has answered: a proxy, or a page to sign in. The type alone
+/// does not say so: some frameworks give it to an empty answer, too.
+fn is_page(answer: &Response) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok());
+    let body = String::from_utf8_lossy(answer.body());
+    let body = body.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    kind.is_some_and(|kind| kind.trim_start().starts_with("text/html")) && body.starts_with('<')
 }
 
 #[cfg(test)]
@@ -466,6 +468,29 @@ mod tests {
             }
             let text = lines.lock().unwrap().join("\n");
             assert!(!text.contains("cannot deliver"), "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_accepts_nothing_and_its_type_alone_makes_no_page() {
+        for (status, body, delivered) in [
+            (200, "", true),
+            (204, "", true),
+            (200, "OK", true),
+            (200, " \n<!doctype html><title>Sign in</title>", false),
+            (200, "\u{feff}<html>", false),
+        ] {
+            let answer = format!("header: content-type=text/html; charset=utf-8\n\n{body}");
+            let (fake, (log, lines)) =
+                (Fake::answering(move |_| (status, answer.clone())), log());
+            let shipper = start(&log, &fake);
+            log.info("one");
+            time::sleep(Duration::from_mins(5)).await;
+            shipper.finish(&Deadline::default()).await;
+            let times = fake.requests().len();
+            assert_eq!(times == 1, delivered, "{body}: {times}");
+            let text = lines.lock().unwrap().join("\n");
+            assert_eq!(text.contains("with a web page"), !delivered, "{text}");
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     log::{Keeper, LastLines, Log},
     metrics::Metrics,
     platform::Platform,
+    proxies,
     registry::{Item, Registry},
     run_loop::RunLoop,
     schema::ModuleManifest,
@@ -58,6 +59,7 @@ impl<'a> Start<'a> {
         let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
         let (directory, environment) = (&host.directories.config, host.environment.clone());
         let configuration = Configuration::open(directory, environment)?;
+        proxies::hide(&log, configuration.environment());
         Ok(Self {
             item,
             platform: Platform::read(&configuration)?,
@@ -148,7 +150,12 @@ impl<'a> Start<'a> {
             Err(error) => return Err(error.into()),
             Ok(Asked::Got(found)) => _ = told.send(found),
             Ok(Asked::Nobody) => {}
-            Ok(Asked::InVain) => {
+            Ok(Asked::InVain(error)) => {
+                self.log.warning(format!(
+                    "The platform's secrets are not to be had at the moment, and the configuration \
+                     waits for none: the trigger starts without them: {}",
+                    chain(&error)
+                ));
                 let asking = self.asker().later(self.configuration.clone(), told);
                 tokio::spawn(asking);
             }
@@ -312,14 +319,7 @@ impl<'a> Start<'a> {
         match asker.briefly().await {
             Ok(secrets) => Ok(Asked::Got(secrets)),
             Err(SecretsError::Stopped) => Err(SecretsError::Stopped),
-            Err(error) => {
-                self.log.warning(format!(
-                    "The platform's secrets are not to be had at the moment, and the configuration \
-                     waits for none: the trigger starts without them: {}",
-                    chain(&error)
-                ));
-                Ok(Asked::InVain)
-            }
+            Err(error) => Ok(Asked::InVain(error)),
         }
     }
 }
@@ -328,8 +328,8 @@ impl<'a> Start<'a> {
 pub(crate) enum Asked {
     /// Its answer.
     Got(Secrets),
-    /// No answer, and none is needed.
-    InVain,
+    /// No answer, and none is needed; why there is none.
+    InVain(SecretsError),
     /// There is nobody to ask.
     Nobody,
 }
@@ -338,7 +338,7 @@ impl Asked {
     pub(crate) fn secrets(self) -> Secrets {
         match self {
             Self::Got(secrets) => secrets,
-            Self::InVain | Self::Nobody => Secrets::default(),
+            Self::InVain(_) | Self::Nobody => Secrets::default(),
         }
     }
 }

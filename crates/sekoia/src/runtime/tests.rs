@@ -404,6 +404,66 @@ async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_count
     }
 }
 
+#[test]
+fn the_credentials_of_a_proxy_are_hidden_from_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let variable = ("HTTPS_PROXY", "http://svc:Pa55-word@p:3128");
+    let host = Host {
+        directories: Directories {
+            config: directory.path().to_owned(),
+            data: directory.path().join("data"),
+        },
+        environment: [variable].into_iter().collect(),
+        manifest: directory.path().join("manifest.json"),
+        http: platform().http(),
+        clock: Clock::system(),
+        console: Console::new(|_| {}),
+        stop: CancellationToken::new(),
+    };
+    let log = Log::new("example", Clock::system(), Console::new(|_| {}));
+    let registry = Registry::new(MODULE).register::<Example>();
+    Start::open(&registry, "example", host, log.clone()).unwrap();
+    assert_eq!(log.masked("with Pa55-word"), "with ***");
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again() {
+    for (later, begun) in [("hunter2", 2), ("another one", 3)] {
+        let since = Instant::now();
+        let fake = Fake::answering(move |request| {
+            let down = Duration::from_secs(90)..Duration::from_secs(400);
+            let password = if since.elapsed() < down.start { "hunter2" } else { later };
+            match request.uri().path() {
+                "/secrets" if down.contains(&since.elapsed()) => (503, String::new()),
+                "/secrets" => {
+                    let secrets = json!({"node_value": {"password": password}});
+                    (200, secrets.to_string())
+                }
+                _ => (200, String::new()),
+            }
+        });
+        let files = [
+            ("module_configuration", "{}"),
+            ("trigger_configuration", r#"{"what": "idle", "password": "first"}"#),
+        ];
+        let life = live_as(PLAIN_MODULE, "example", &files, fake);
+        time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(life.said("the password has 7 letters"), 1);
+        let changed = r#"{"frequency": 77, "what": "idle", "password": "first"}"#;
+        life.write("trigger_configuration", changed);
+        time::sleep(Duration::from_secs(200)).await;
+        assert_eq!(life.said("The settings have changed (frequency)"), 1);
+        assert_eq!(life.said("those that it gave before stay"), 1);
+        assert_eq!(life.said("starts without them"), 0);
+        assert_eq!(life.said("the password has 7 letters"), 2);
+        time::sleep(Duration::from_secs(300)).await;
+        assert_eq!(life.said("idle with"), begun, "{later}");
+        assert_eq!(life.said("have come; they change nothing"), 3 - begun);
+        assert_eq!(life.said("is again what the trigger runs with"), 0);
+        life.end().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn placeholders_that_cannot_be_filled_are_the_error() {
     let configuration = r#"{"what": "idle", "password": "*****"}"#;

@@ -62,14 +62,13 @@ fn existing(root: &Path) -> &Path {
 /// written.
 fn unwritable(root: &Path) -> Option<StorageError> {
     let mut names = vec![LOCK.to_owned()];
-    // What cannot be listed is told by what cannot be opened.
-    _ = local::collect(root, "", &mut names);
+    let unlisted = local::collect(root, "", &mut names).err();
     // New files are made in their folders.
     let folders = names.iter().filter_map(|name| name.rsplit_once('/'));
     let folders: BTreeSet<String> = folders.map(|(folder, _)| folder.to_owned()).collect();
     names.truncate(MOST_FILES);
     names.extend(folders);
-    names.into_iter().find_map(|name| {
+    let unwritable = names.into_iter().find_map(|name| {
         let path = root.join(&name);
         let opened = match path.is_dir() {
             true => rustix::fs::access(&path, Access::WRITE_OK).map_err(io::Error::from),
@@ -84,6 +83,13 @@ fn unwritable(root: &Path) -> Option<StorageError> {
         trouble.map(|source| StorageError::Failed {
             operation: "open for writing",
             name,
+            source,
+        })
+    });
+    unwritable.or_else(|| {
+        unlisted.map(|source| StorageError::Failed {
+            operation: "list",
+            name: "all files".to_owned(),
             source,
         })
     })
@@ -111,7 +117,10 @@ fn free(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::LocalBackend;
+    use crate::storage::{
+        LocalBackend,
+        tests::{as_nobody, permit},
+    };
 
     #[test]
     fn a_look_changes_nothing_and_needs_no_lock() {
@@ -129,6 +138,20 @@ mod tests {
         drop(backend);
         assert!(!examine(&root).in_use);
         LocalBackend::open(&root).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        permit(&root, 0o777);
+        let rows = root.join("known-rows");
+        fs::create_dir(&rows).unwrap();
+        permit(&rows, 0);
+        let trouble = as_nobody(move || examine(&root)).trouble.unwrap();
+        let text = base::http::chain(&trouble);
+        assert!(text.contains(&rows.display().to_string()), "{text}");
+        permit(&rows, 0o755);
     }
 
     #[test]

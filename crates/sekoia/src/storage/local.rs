@@ -1,5 +1,6 @@
 //! Keeps files in a directory of the local file system.
 
+mod list;
 mod steps;
 
 use std::{
@@ -20,7 +21,8 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::steps::{is_there, mode, parent, put_aside, sync_directory, write};
+pub(super) use self::list::collect;
+use self::steps::{behind_link, is_there, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
     lock::{Held, Lock},
@@ -87,9 +89,17 @@ impl LocalBackend {
         }
     }
 
-    /// Says in this log when the lock is lost to another process, and ends this one by this token.
+    /// Says in this log when the lock is lost to another process, and ends this one by this token. Says at
+    /// once when it keeps nobody away.
     #[must_use]
     pub(crate) fn watched(self, log: Log, stop: CancellationToken) -> Self {
+        if self.lock.as_deref().is_some_and(|lock| held(lock).is_nominal) {
+            log.warning(format!(
+                "The file system of the data directory {} has no locks: nothing keeps a second process \
+                 from working there, and sending everything twice. Make sure that there is only one.",
+                self.root.display()
+            ));
+        }
         Self {
             watch: Some((log, stop)),
             ..self
@@ -102,11 +112,7 @@ impl LocalBackend {
     /// When another process has taken it.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
-        let lost = lock.is_some_and(|lock| {
-            lock.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_lost()
-        });
+        let lost = lock.is_some_and(|lock| held(lock).is_lost());
         match lost {
             false => Ok(()),
             true => Err(StorageError::Taken {
@@ -120,10 +126,7 @@ impl LocalBackend {
         let Some(lock) = self.lock.clone() else {
             return Held::Ours;
         };
-        let look = self.blocking(move |root| {
-            let mut lock = lock.lock().unwrap_or_else(PoisonError::into_inner);
-            lock.check(root)
-        });
+        let look = self.blocking(move |root| held(&lock).check(root));
         // A directory that cannot be looked at cannot be written either, which is said.
         let held = look.await.unwrap_or(Held::Ours);
         if let Some((log, stop)) = &self.watch {
@@ -193,9 +196,15 @@ impl LocalBackend {
         let this = self.clone();
         self.on_file(name, move |root, name| {
             this.ensure_ours().map_err(io::Error::other)?;
-            let path = root.join(&name);
+            let own = root.join(&name);
+            let path = behind_link(&own)?;
             let directory = parent(root, &path)?;
-            let temporary = directory.join(format!(".{number}.tmp"));
+            let temporary = match path.file_name() {
+                // Others may have files there.
+                Some(file) if path != own => format!(".{}.{number}.tmp", file.display()),
+                _ => format!(".{number}.tmp"),
+            };
+            let temporary = directory.join(temporary);
             let in_place = || {
                 put_aside(&path)?;
                 fs::rename(&temporary, &path)
@@ -215,6 +224,10 @@ impl LocalBackend {
             written
         })
     }
+}
+
+fn held(lock: &Mutex<Lock>) -> MutexGuard<'_, Lock> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -285,12 +298,7 @@ impl Store for LocalBackend {
         let prefix = prefix.to_owned();
         self.blocking(move |root| {
             let mut names = Vec::new();
-            match collect(root, "", &mut names) {
-                // It is made when something is written.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                collected => collected?,
-            }
-            names.retain(|name| name.starts_with(&prefix));
+            collect(root, &prefix, &mut names)?;
             names.sort_unstable();
             Ok(names)
         })
@@ -318,26 +326,6 @@ impl Store for LocalBackend {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// All files below `directory` as relative names; those that begin with a dot are ours.
-pub(super) fn collect(directory: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        if name.starts_with('.') {
-            continue;
-        }
-        let name = format!("{prefix}{name}");
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), &format!("{name}/"), names)?;
-        } else {
-            names.push(name);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -468,6 +456,28 @@ mod tests {
         assert!(!crate::storage::is_locked(root), "and it is not waited for");
     }
 
+    #[tokio::test]
+    async fn a_link_stays_and_the_file_that_it_leads_to_is_replaced() {
+        let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let backend = LocalBackend::open(directory.path()).unwrap();
+        let (link, file) = (directory.path().join("state"), other.path().join("file"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for content in ["new", "newer"] {
+            backend.write("state", content.into()).await.unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+            let light = backend.write_lightly("state", "light".into());
+            light.await.unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), "light");
+        }
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+        // One that leads nowhere is no file.
+        fs::remove_file(&file).unwrap();
+        backend.write("state", "here".into()).await.unwrap();
+        assert_eq!(fs::read_to_string(&link).unwrap(), "here");
+    }
+
     #[test]
     fn one_process_at_a_time() {
         let directory = tempfile::tempdir().unwrap();
@@ -510,6 +520,20 @@ mod tests {
         assert!(first.append("x", Bytes::new()).await.is_err());
         assert!(first.delete("x").await.is_err());
         assert!(first.ensure_ours().is_err());
+    }
+
+    #[test]
+    fn a_lock_that_keeps_nobody_away_is_told() {
+        for is_nominal in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let (log, lines) = crate::log::tests::log();
+            let backend = LocalBackend::open(directory.path()).unwrap();
+            held(backend.lock.as_deref().unwrap()).is_nominal = is_nominal;
+            let _watched = backend.watched(log, CancellationToken::new());
+            let lines = lines.lock().unwrap();
+            let said = lines.iter().any(|line| line.contains("has no locks"));
+            assert_eq!(said, is_nominal, "{lines:?}");
+        }
     }
 
     #[test]

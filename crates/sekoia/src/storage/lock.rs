@@ -8,6 +8,7 @@ use std::{
 };
 
 use base::files;
+use rustix::io::Errno;
 
 use super::{StorageError, owner};
 
@@ -19,6 +20,18 @@ pub(super) const LOCK: &str = ".lock";
 pub(super) struct Lock {
     file: File,
     lost: bool,
+    /// The file system has no locks: nothing keeps another process away.
+    pub(super) is_nominal: bool,
+}
+
+/// What came of a try to take a lock.
+#[derive(Debug)]
+enum Tried {
+    Locked(File),
+    /// The file system has no locks.
+    Nominal(File),
+    /// Another process has it.
+    Taken,
 }
 
 /// What became of a lock.
@@ -35,16 +48,26 @@ pub(super) enum Held {
 impl Lock {
     /// Takes the lock.
     pub(super) fn take(root: &Path) -> Result<Self, StorageError> {
-        match try_lock(root) {
-            Ok(Some(file)) => Ok(Self { file, lost: false }),
-            Ok(None) => Err(StorageError::Locked {
-                path: root.to_owned(),
-            }),
-            Err(source) => Err(StorageError::Root {
-                path: root.to_owned(),
-                source: owner::explained(source, root, &root.join(LOCK)),
-            }),
-        }
+        let (file, is_nominal) = match try_lock(root) {
+            Ok(Tried::Locked(file)) => (file, false),
+            Ok(Tried::Nominal(file)) => (file, true),
+            Ok(Tried::Taken) => {
+                return Err(StorageError::Locked {
+                    path: root.to_owned(),
+                });
+            }
+            Err(source) => {
+                return Err(StorageError::Root {
+                    path: root.to_owned(),
+                    source: owner::explained(source, root, &root.join(LOCK)),
+                });
+            }
+        };
+        Ok(Self {
+            file,
+            lost: false,
+            is_nominal,
+        })
     }
 
     /// Looks whether the file in the directory is still the one that is locked: a process that
@@ -63,11 +86,11 @@ impl Lock {
             Err(error) => return Err(error),
         }
         match try_lock(root)? {
-            Some(file) => {
+            Tried::Locked(file) | Tried::Nominal(file) => {
                 self.file = file;
                 Ok(Held::Anew)
             }
-            None => {
+            Tried::Taken => {
                 self.lost = true;
                 Ok(Held::Lost)
             }
@@ -80,18 +103,42 @@ impl Lock {
     }
 }
 
-/// The file of the lock, locked; none when another process has it.
-fn try_lock(root: &Path) -> io::Result<Option<File>> {
+/// The file of the lock, locked where that is possible.
+fn try_lock(root: &Path) -> io::Result<Tried> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     let file = files::open(&options, &root.join(LOCK))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        // Some network file systems have no locks: go on without, as the Python SDK does.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            Ok(Some(file))
-        }
+        Ok(()) => Ok(Tried::Locked(file)),
+        Err(TryLockError::WouldBlock) => Ok(Tried::Taken),
+        // Go on without, as the Python SDK does.
+        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Tried::Nominal(file)),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether a network file system has no locks, or none at present: NFS without its lock service has no
+/// lock to give.
+fn has_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+        || error.raw_os_error() == Some(Errno::NOLCK.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_are_no_locks_it_goes_on_without() {
+        for (errno, goes_on) in [
+            (Errno::NOLCK, true),
+            (Errno::NOSYS, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::IO, false),
+            (Errno::ACCESS, false),
+        ] {
+            let error = io::Error::from(errno);
+            assert_eq!(has_no_locks(&error), goes_on, "{error}");
+        }
     }
 }

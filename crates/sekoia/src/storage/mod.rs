@@ -248,8 +248,30 @@ fn checked(name: &str) -> Result<&str, StorageError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt as _,
+        path::Path,
+    };
+
     use super::*;
+
+    /// Does something with the rights on files of a user who has none: also where tests are run by root,
+    /// who has all of them.
+    pub(crate) fn as_nobody<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let thread = std::thread::spawn(|| {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            work()
+        });
+        thread.join().unwrap()
+    }
+
+    pub(crate) fn permit(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
 
     #[tokio::test]
     async fn names_stay_inside() {

@@ -83,11 +83,6 @@ impl StateFile {
         self.object.insert(key.to_owned(), value.into());
     }
 
-    /// Takes a key away; [`save`](Self::save) makes it last.
-    pub fn remove(&mut self, key: &str) {
-        self.object.remove(key);
-    }
-
     /// Writes the file, then the copy. A crash between the two leaves a good file and an older
     /// good copy.
     ///
@@ -207,8 +202,6 @@ mod tests {
         );
         assert_eq!(state.get::<u32>("most_recent_date_requested"), None);
         state.set("most_recent_date_requested", "new");
-        state.set("gone", 1);
-        state.remove("gone");
         state.save().await.unwrap();
         assert_eq!(
             storage.read(NAME).await.unwrap().unwrap(),

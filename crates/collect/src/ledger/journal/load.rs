@@ -1,6 +1,9 @@
 //! What a start finds of the journal.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use rows::RowKey;
 
@@ -15,15 +18,18 @@ impl Journal {
     /// Reads all segments, cuts off what is damaged, and has the proof count what it lacks.
     pub(super) async fn load(
         store: &impl Store,
-        segments: Vec<(u64, String)>,
+        mut segments: Vec<(u64, String)>,
         expected: &Inventory,
         damage: &mut Vec<String>,
         proof: &mut Proof,
     ) -> io::Result<(KnownRows, Self)> {
-        let taken = segments.iter().map(|(number, _)| *number);
-        let last = taken.chain(expected.keys().copied()).max();
+        // A list may leave some out. That one is gone, only the look at itself can say.
+        let listed: BTreeSet<u64> = segments.iter().map(|(number, _)| *number).collect();
+        let others = expected.keys().filter(|number| !listed.contains(*number));
+        segments.extend(others.map(|number| (*number, segment_name(*number))));
+        segments.sort_by_key(|(number, _)| *number);
         let mut journal = Self {
-            next: last.map_or(0, |last| last + 1),
+            next: segments.last().map_or(0, |(last, _)| last + 1),
             ..Self::default()
         };
         let mut hours = BTreeMap::<u32, Vec<RowKey>>::new();
@@ -31,7 +37,9 @@ impl Journal {
         let mut places = BTreeMap::<u32, Vec<(u64, u64, usize)>>::new();
         for (number, name) in segments {
             let text = match store.read(&name).await {
-                Ok(text) => text.unwrap_or_default(),
+                Ok(Some(text)) => text,
+                // What is lost with it is told below.
+                Ok(None) => continue,
                 Err(error) if is_damage(&error) => {
                     damage.push(format!("{name} is left alone: {error}"));
                     continue;

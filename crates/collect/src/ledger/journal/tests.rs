@@ -23,6 +23,8 @@ struct Files {
     broken: Mutex<bool>,
     /// Files with something else in their place.
     replaced: Mutex<Vec<String>>,
+    /// Files that a list leaves out.
+    unlisted: Mutex<Vec<String>>,
     /// What a crash of the machine leaves.
     safe: Mutex<BTreeMap<String, Vec<u8>>>,
 }
@@ -128,7 +130,8 @@ impl Store for Files {
 
     async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
         let mut names = self.names();
-        names.retain(|name| name.starts_with(prefix));
+        let unlisted = self.unlisted.lock().unwrap();
+        names.retain(|name| name.starts_with(prefix) && !unlisted.contains(name));
         Ok(names)
     }
 }
@@ -590,6 +593,19 @@ fn a_segment_that_has_lost_rows_is_noticed_and_its_number_not_used_again() {
     let said = expecting(&files, &Inventory::from([(0, 1)])).damage;
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("all known rows are forgotten"), "{said:?}");
+}
+
+#[test]
+fn a_segment_that_a_list_leaves_out_is_not_lost() {
+    let files = Files::default();
+    let kept = two_segments(&files);
+    for name in files.segments() {
+        files.unlisted.lock().unwrap().push(name);
+        let found = expecting(&files, &kept);
+        assert!(found.damage.is_empty(), "{:?}", found.damage);
+        assert_eq!(found.known.len(), 5);
+        assert_eq!(found.journal.inventory(at(0)), kept);
+    }
 }
 
 #[test]

@@ -24,7 +24,10 @@ pub(in crate::intake) struct Fates {
 }
 
 /// Lists that tell of failures alone.
-const FAILURES: [&str; 4] = ["errors", "rejected", "failed", "failures"];
+const FAILURES: [&str; 4] = ["errors", REJECTED, "failed", "failures"];
+
+/// The one of them that may hold positions alone. Of the others a number may be a status.
+const REJECTED: &str = "rejected";
 
 /// Lists that tell of each event.
 const STATUSES: [&str; 6] = [
@@ -105,23 +108,21 @@ fn of_object(fields: &Map<String, Value>, count: usize) -> Option<Verdict> {
         let is_certain = ids.is_some_and(Vec::is_empty);
         return is_certain.then(|| Verdict::Told(Fates::default()));
     }
-    let list = |names: &'static [&str]| {
-        names
-            .iter()
-            .filter_map(|name| fields.get(*name)?.as_array())
-    };
+    let list = |name: &str| fields.get(name).and_then(Value::as_array);
     let mut words: Vec<Option<Word>> = vec![None; count];
     if let Some(ids) = ids.filter(|ids| ids.len() == count) {
         words = ids.iter().map(|id| Some(identifier(id))).collect();
     }
-    for statuses in list(&STATUSES).filter(|items| items.len() == count) {
+    let statuses = STATUSES.into_iter().filter_map(list);
+    for statuses in statuses.filter(|items| items.len() == count) {
         for (known, item) in words.iter_mut().zip(statuses) {
             *known = Some(stronger(known.take(), word(item)));
         }
     }
     let mut failures = BTreeMap::new();
-    for items in list(&FAILURES) {
-        failures.extend(listed(items, count));
+    for name in FAILURES {
+        let items = list(name).map_or(&[][..], Vec::as_slice);
+        failures.extend(listed(name, items, count));
     }
     // Identifiers of all others, and a list of failures that says which have none.
     if let Some(ids) = ids
@@ -253,14 +254,22 @@ fn of_status(status: &Value, item: &Value) -> Word {
 }
 
 /// The failed events of a list of failures: items with an index, or one for each event.
-fn listed(items: &[Value], count: usize) -> BTreeMap<usize, String> {
+fn listed(name: &str, items: &[Value], count: usize) -> BTreeMap<usize, String> {
+    if name == REJECTED
+        && let Some(positions) = bare_positions(items, count)
+    {
+        let unexplained = |index| (index, reason(&Value::Null));
+        return positions.into_iter().map(unexplained).collect();
+    }
     let positions: Vec<_> = items.iter().map(position).collect();
     if positions.iter().any(Option::is_some) {
         let items = positions.into_iter().zip(items);
         let known = items.filter_map(|(index, item)| Some((index?, reason(item))));
         return known.filter(|(index, _)| *index < count).collect();
     }
-    if items.len() != count {
+    // What else a number may be is not certain: a position, a status of one event, or a sum.
+    let is_odd = |item: &Value| item.is_number() && !is_refusal(item);
+    if items.len() != count || items.iter().any(is_odd) {
         return BTreeMap::new();
     }
     let is_failure = |item: &Value| !matches!(item, Value::Null | Value::Bool(false)) && item != "";
@@ -271,14 +280,29 @@ fn listed(items: &[Value], count: usize) -> BTreeMap<usize, String> {
         .collect()
 }
 
+/// The position that an item names.
 fn position(item: &Value) -> Option<usize> {
-    let number = match item {
-        Value::Object(fields) => ["index", "position", "event_index"]
-            .iter()
-            .find_map(|name| fields.get(*name))?,
-        other => other,
-    };
+    let number = ["index", "position", "event_index"]
+        .iter()
+        .find_map(|name| item.get(*name))?;
     usize::try_from(number.as_u64()?).ok()
+}
+
+/// Numbers that can only be positions: each of another event of the request, and none that may be a
+/// status.
+fn bare_positions(items: &[Value], count: usize) -> Option<BTreeSet<usize>> {
+    let positions = items.iter().map(|item| {
+        let number = usize::try_from(item.as_u64()?).ok()?;
+        (number < count && !is_refusal(item)).then_some(number)
+    });
+    let positions: BTreeSet<usize> = positions.collect::<Option<_>>()?;
+    (positions.len() == items.len()).then_some(positions)
+}
+
+/// Whether it may be the status of a refusal.
+fn is_refusal(item: &Value) -> bool {
+    item.as_u64()
+        .is_some_and(|number| (400..600).contains(&number))
 }
 
 fn reason(item: &Value) -> String {

@@ -103,9 +103,31 @@ fn refused_events_in_every_plausible_shape() {
     assert_eq!(refused(&json!({"event_ids": ["a", null]}), 2).len(), 1);
     assert_eq!(refused(&json!({"event_ids": [null, null]}), 2).len(), 2);
     assert_eq!(
-        refused(&json!({"event_ids": ["a"], "failed": [0, 2, 9]}), 3).len(),
+        refused(&json!({"event_ids": ["a"], "rejected": [0, 2]}), 3).len(),
         2
     );
+    let of_each = json!({"event_ids": ["a"], "errors": [null, 413]});
+    assert_eq!(refused(&of_each, 2), [(1, "413".to_owned())]);
+}
+
+#[test]
+fn a_number_that_may_be_a_status_names_no_event() {
+    let ids: Vec<_> = (0..999).map(|n| n.to_string()).collect();
+    for failures in [
+        json!({"errors": [413]}),
+        json!({"failed": [7]}),
+        json!({"rejected": [413]}),
+        json!({"rejected": [7, 7]}),
+        json!({"rejected": [1000]}),
+    ] {
+        let mut body = failures;
+        body["event_ids"] = json!(ids);
+        let answer = read(200, &body.to_string(), 1000);
+        assert_eq!(answer, Verdict::Short { ids: 999 }, "{body}");
+    }
+    // Nor does one that is neither.
+    let body = json!({"event_ids": ["a"], "errors": [0, 1]}).to_string();
+    assert_eq!(read(200, &body, 2), Verdict::Short { ids: 1 });
 }
 
 #[test]
@@ -147,7 +169,8 @@ fn statuses_are_sorted_by_what_may_be_the_reason() {
         other => panic!("{status}: {other:?}"),
     };
     for (status, cause) in [
-        (408, Cause::Busy),
+        (408, Cause::Outage),
+        (425, Cause::Busy),
         (429, Cause::Busy),
         (500, Cause::Outage),
         (503, Cause::Outage),

@@ -283,8 +283,15 @@ async fn where_nothing_is_accepted_no_event_is_given_up_and_no_batch_is_split() 
 
 #[tokio::test(start_paused = true)]
 async fn bodies_become_smaller_where_the_way_takes_no_large_ones_and_nothing_is_given_up() {
-    let (fake, seen) =
-        filter(|request, _| (request.body().len() > 20_000).then(|| (413, "too large".to_owned())));
+    for status in [413, 408] {
+        becoming_smaller(status).await;
+    }
+}
+
+async fn becoming_smaller(status: u16) {
+    let (fake, seen) = filter(move |request, _| {
+        (request.body().len() > 20_000).then(|| (status, "too large".to_owned()))
+    });
     let mut bench = bench(&fake);
     Arc::get_mut(&mut bench.intake.0).unwrap().limits = BatchLimits::events(1000);
     for n in 0..40 {

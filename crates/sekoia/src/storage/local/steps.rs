@@ -68,6 +68,17 @@ pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     fs::rename(path, aside)
 }
 
+/// The file that a symbolic link leads to, in whose place a new one comes: the link is somebody's wish. Any
+/// other path is its own.
+pub(super) fn behind_link(path: &Path) -> io::Result<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if is_link && path.is_file() {
+        fs::canonicalize(path)
+    } else {
+        Ok(path.to_owned())
+    }
+}
+
 /// Makes a rename or a new name in this directory survive a crash.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

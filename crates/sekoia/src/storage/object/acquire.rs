@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     client::{Client, Condition, Head, Put},
     error::{ObjectError, Problem},
-    lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note},
+    lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note, RENEWAL},
 };
 use crate::log::Log;
 
@@ -134,14 +134,16 @@ impl Acquisition<'_> {
         }
     }
 
-    /// Whether nobody holds the lease any more.
+    /// Whether nobody holds the lease any more. The age that the store tells is the word of one header,
+    /// which a proxy may set by a clock of its own: it counts only for a lease that was not renewed under
+    /// our eyes, either.
     fn is_free(&self, head: &Head, note: &Note, watched: Option<&Watched>) -> bool {
         let unchanged = watched
             .filter(|watched| watched.etag == head.etag)
-            .map(|watched| watched.since.elapsed());
-        note.released
-            || note.owner == self.note.owner
-            || head.age.max(unchanged) >= Some(LIFE + MARGIN)
+            .map_or(Duration::ZERO, |watched| watched.since.elapsed());
+        let is_old = head.age >= Some(LIFE + MARGIN);
+        let needed = if is_old { RENEWAL } else { LIFE };
+        note.released || note.owner == self.note.owner || unchanged >= needed + MARGIN
     }
 
     fn tell_of(&self, note: &Note) {
@@ -155,8 +157,8 @@ impl Acquisition<'_> {
 
     fn tell_of_the_wait(&self, note: &Note) {
         self.log.info(format!(
-            "Another instance{} works on {}, or did so until a moment ago: waiting up to {} s for \
-             its end.",
+            "Another instance{} works on {}, or came to no orderly end: waiting up to {} s to find \
+             out.",
             on(note),
             self.client.place(),
             PATIENCE.as_secs()

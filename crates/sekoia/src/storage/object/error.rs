@@ -109,6 +109,17 @@ pub enum Problem {
         /// The store's word for it.
         code: String,
     },
+    /// A success that no store gives: something else has answered.
+    #[error(
+        "a success (status {status}) to the request to {verb} an object that no S3 service gives: check \
+         that no proxy answers in its place, and that aws_s3_endpoint_url is the address of an S3 service"
+    )]
+    Foreign {
+        /// What was tried.
+        verb: &'static str,
+        /// The status of the answer.
+        status: StatusCode,
+    },
     /// An answer that the protocol does not know.
     #[error(
         "an answer of it is not as S3 has it: check that aws_s3_endpoint_url is the address of an S3 service"
@@ -162,7 +173,7 @@ impl Problem {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Exchange(error) => error.kind != HttpErrorKind::Setup,
-            Self::Busy { .. } | Self::Changed => true,
+            Self::Busy { .. } | Self::Foreign { .. } | Self::Changed => true,
             _ => false,
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! The lease is an object that names its owner and is renewed every ten seconds by a write that is
 //! done only when the object is still the version that this owner wrote last. An owner that does
-//! not renew it for thirty seconds has lost it to whoever comes first. How old it is, the store
-//! says, so the clocks of the machines do not matter.
+//! not renew it for thirty seconds has lost it to the first instance that comes. That one goes by its
+//! own watch, so the clocks of the machines do not matter; the age that the store tells makes it wait
+//! less, but never for less than a renewal takes.
 
 use std::{sync::PoisonError, time::Duration};
 

@@ -37,6 +37,8 @@ struct InMemory {
     endless: Arc<AtomicBool>,
     /// Whether it refuses every write with an ETag.
     refusing: Arc<AtomicBool>,
+    /// The page with which a proxy answers the next request of this method.
+    page: Arc<Mutex<Option<(::http::Method, &'static str)>>>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -48,6 +50,9 @@ impl HttpService for InMemory {
             let note = format!("{} {}", request.method(), request.uri().path());
             self.requests.lock().unwrap().push(note);
             let one_less = |left: usize| left.checked_sub(1);
+            if let Some(page) = self.page_for(request.method()) {
+                return Ok(Response::new(Bytes::from(page)));
+            }
             let order = Ordering::Relaxed;
             if self.arriving.fetch_update(order, order, one_less).is_err() {
                 return Err(HttpError::new(HttpErrorKind::Connect, host));
@@ -85,6 +90,14 @@ impl HttpService for InMemory {
             }
         }
         .boxed()
+    }
+}
+
+impl InMemory {
+    fn page_for(&self, asked: &::http::Method) -> Option<&'static str> {
+        let mut page = self.page.lock().unwrap();
+        page.take_if(|(method, _)| method == asked)
+            .map(|(_, page)| page)
     }
 }
 
@@ -128,6 +141,7 @@ impl World {
                 behind: Arc::default(),
                 endless: Arc::default(),
                 refusing: Arc::default(),
+                page: Arc::default(),
                 requests: Arc::default(),
             },
             // Signatures tell the real time.
@@ -290,6 +304,31 @@ async fn a_store_that_has_no_end_is_not_followed() {
     world.net.endless.store(true, Ordering::Relaxed);
     let error = chain(&storage.list("").await.unwrap_err());
     assert!(error.contains("its list of objects has no end"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_no_store_gives_is_asked_for_again() {
+    let world = World::new(ConditionalWrites::Checked);
+    let storage = world.open().await.storage;
+    let login = "<html xmlns=\"http://www.w3.org/1999/xhtml\"><title>Sign in</title></html>";
+    // The older form of the list.
+    let cut = "<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated></ListBucketResult>";
+    for page in [login, cut, ""] {
+        let next = |method| *world.net.page.lock().unwrap() = Some((method, page));
+        let is_used = || world.net.page.lock().unwrap().is_none();
+        next(::http::Method::PUT);
+        storage.write("log", "content").await.unwrap();
+        assert!(is_used());
+        next(::http::Method::GET);
+        assert_eq!(text(&storage, "log").await, "content", "{page}");
+        assert!(is_used());
+        next(::http::Method::GET);
+        assert_eq!(storage.list("").await.unwrap(), ["log"], "{page}");
+        assert!(is_used());
+    }
+    *world.net.page.lock().unwrap() = Some((::http::Method::DELETE, login));
+    storage.delete("log").await.unwrap();
+    assert_eq!(storage.read("log").await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]

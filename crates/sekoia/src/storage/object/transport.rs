@@ -131,11 +131,33 @@ impl Asked {
         if self == Self::Delete && is_absent {
             return Ok(readable(Response::new(Bytes::new())));
         }
+        if status.is_success() && !self.is_of_a_store(&answer) {
+            let verb = self.verb();
+            return Err(failure(Problem::Foreign { verb, status }));
+        }
         if status.is_success() || status == StatusCode::PRECONDITION_FAILED || is_absent {
             return Ok(readable(answer));
         }
         Err(failure(error::explain(self.verb(), &answer, skew)))
     }
+
+    /// Whether a success is one that a store gives: the page of a proxy is one, too, and read as an
+    /// object or an empty list it would replace what is there.
+    fn is_of_a_store(self, answer: &Response) -> bool {
+        match self {
+            Self::Read | Self::Look | Self::Write => answer.headers().contains_key(header::ETAG),
+            Self::List => is_list(answer.body()),
+            Self::Delete => answer.body().is_empty(),
+        }
+    }
+}
+
+/// Whether it is a list of objects that says how it goes on. The older form of this request, which some
+/// servers answer in its place, goes on in another way.
+fn is_list(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    text.contains("<ListBucketResult")
+        && (!text.contains("<IsTruncated>true") || text.contains("<NextContinuationToken>"))
 }
 
 /// A failure that `object_store` tries again when that may help. It need not know whether the store has

@@ -1,6 +1,6 @@
 //! One instance at a time.
 
-use std::fs;
+use std::{fs, sync::atomic::Ordering};
 
 use base::http::chain;
 use emulator::{ConditionalWrites, ObjectStore};
@@ -25,7 +25,7 @@ async fn a_second_instance_waits_says_so_and_stops() {
             refusal.contains("another instance on host-1 works on the same files"),
             "{refusal}"
         );
-        assert!(world.said("waiting up to 34 s for its end"));
+        assert!(world.said("waiting up to 34 s to find out"));
         first.storage.write("context.json", "{}").await.unwrap();
         assert!(!is_lost(&first));
     }
@@ -55,6 +55,24 @@ async fn an_orderly_end_is_followed_at_once_and_a_crash_when_the_lease_has_run_o
     assert!(world.said("ended without giving its lease back"));
     third.storage.write("context.json", "3").await.unwrap();
     assert_eq!(text(&third.storage, "context.json").await, "3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_not_taken_on_the_word_of_one_header() {
+    let world = World::new(ConditionalWrites::Checked);
+    let first = world.open().await;
+    // A proxy has a clock of its own, so that each lease looks old.
+    world.net.behind.store(-10, Ordering::Relaxed);
+    let refusal = world.refusal(&[]).await;
+    assert!(refusal.contains("works on the same files"), "{refusal}");
+    first.storage.write("context.json", "1").await.unwrap();
+    assert!(!is_lost(&first));
+    // Of one that is old and not renewed either, the word counts.
+    drop(first);
+    let begun = Instant::now();
+    world.open().await;
+    assert!(begun.elapsed() > lease::RENEWAL, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < lease::LIFE, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
