@@ -74,6 +74,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
              `Security reader` in Microsoft 365, which take up to an hour to act"
                 .to_owned(),
         ),
+        404 | 410 | 414 if refusal.link.is_some() => refused_link(),
         404 | 410 => (
             ErrorClass::Person,
             "there is no message trace at this address: Microsoft has retired the Reporting Web \
@@ -141,9 +142,7 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, Str
         return out_of_reach;
     }
     if refusal.link.is_some() {
-        let text = "it does not accept its own link to the next page: the window is read anew in \
-                    narrower ones";
-        return (ErrorClass::Narrow, text.to_owned());
+        return refused_link();
     }
     if said.contains("longer than") {
         let text = "the window is too wide for one query: it is read in narrower ones";
@@ -152,4 +151,10 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, Str
     let text = "it does not accept the query: check that `reporting_url` is the address of the \
                 Reporting Web Service, and report it if so";
     (ErrorClass::Person, text.to_owned())
+}
+
+/// A link that is refused says nothing of the service.
+fn refused_link() -> (ErrorClass, String) {
+    let text = "it does not accept its own link to the next page: the window is read anew in narrower ones";
+    (ErrorClass::Narrow, text.to_owned())
 }
