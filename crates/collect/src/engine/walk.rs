@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, Store,
-    engine::{Collector, End, WindowRead},
+    engine::{BESIDE, Collector, End, WindowRead},
     known::DedupDecision,
     letters::Undelivered,
     reader::{
-        DeadEnd,
+        DeadEnd, Reader,
         doubt::{Doubt, PageJudgement, around, long_pause, traces},
         trail::WalkStep,
     },
@@ -165,25 +165,25 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Gives a reader without a window one whose page came damaged and that has waited long enough.
     /// Whether there is one.
     pub(super) fn unpark(&mut self, reader: usize) -> bool {
-        let most = self
-            .parts
-            .source
-            .limits()
-            .readers()
-            .min(crate::engine::BESIDE);
+        if !self.is_free(reader) {
+            return false;
+        }
+        let due = self.parking.take_due();
+        let is_one_due = due.is_some();
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.read = due;
+        }
+        is_one_due
+    }
+
+    /// Whether a reader has no window, and may go on with one that has waited.
+    pub(super) fn is_free(&self, reader: usize) -> bool {
+        let most = self.parts.source.limits().readers().min(BESIDE);
         let may_read = match reader {
             0 => !self.schedule.is_collecting(),
             _ => self.reading_beside() < most,
         };
-        let Some(reader) = self
-            .readers
-            .get_mut(reader)
-            .filter(|reader| may_read && reader.is_idle())
-        else {
-            return false;
-        };
-        reader.read = self.parking.take_due();
-        reader.read.is_some()
+        may_read && self.readers.get(reader).is_some_and(Reader::is_idle)
     }
 
     /// An answer is not readable as a whole. `page` is what can be read of it, if anything can.

@@ -12,25 +12,10 @@ const DEEP: u64 = 990_000;
 
 /// What a refusal of the Reporting Web Service means.
 pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
+    let (class, text) = refusal.judged("reporting_url", meaning);
     let status = refusal.response.status();
-    let complaint = refusal.complaint();
-    let odd = refusal.odd("reporting_url");
-    let (class, text) = match (status.as_u16(), odd) {
-        (_, Some(odd)) => odd,
-        (status, None) => {
-            let (class, text) = meaning(status, refusal, &complaint);
-            refusal.pause(class).unwrap_or((class, text))
-        }
-    };
-    Error::Status {
-        status,
-        class,
-        concern: refusal.concern(),
-        sentence: format!(
-            "the Reporting Web Service answered {status}: {text}{}",
-            complaint.quoted()
-        ),
-    }
+    let sentence = format!("the Reporting Web Service answered {status}: {text}");
+    refusal.error(class, refusal.concern(), sentence)
 }
 
 /// What a status means that tells something about the request.
