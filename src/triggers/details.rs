@@ -90,7 +90,7 @@ pub(super) fn reason(fate: &str) -> &str {
     }
 }
 
-/// Asks a service for details. What it says is not told when it names the recipient.
+/// Asks a service for details.
 pub(super) async fn ask(
     details: &Details,
     name: RowName,
@@ -101,22 +101,7 @@ pub(super) async fn ask(
         return Ok(None);
     };
     let answer = details.ask(&id, &recipient, received).await;
-    answer.map_err(|error| discreet(source_error(&error, log), &recipient))
-}
-
-fn discreet(mut error: SourceError, recipient: &str) -> SourceError {
-    let (said, recipient) = (error.sentence.to_lowercase(), recipient.to_lowercase());
-    // The domain as well: in an address of the web the local part may be written in another way.
-    let (local, domain) = recipient
-        .rsplit_once('@')
-        .unwrap_or((&*recipient, &*recipient));
-    if said.contains(local) || said.contains(domain) {
-        error.sentence = format!(
-            "the answer ({}) names the recipient and is not shown",
-            error.label
-        );
-    }
-    error
+    answer.map_err(|error| source_error(&error, log))
 }
 
 #[cfg(test)]
@@ -144,30 +129,5 @@ mod tests {
             "{text}"
         );
         assert_eq!(facts["details_quota"], 10);
-    }
-
-    #[test]
-    fn no_recipient_is_named() {
-        let error = |sentence: &str| SourceError {
-            class: collect::ErrorClass::Person,
-            sentence: sentence.to_owned(),
-            label: "404",
-            may_be_too_wide: false,
-        };
-        let said = discreet(
-            error("no message for Ada@Contoso.example"),
-            "ada@contoso.EXAMPLE",
-        );
-        assert_eq!(
-            said.sentence,
-            "the answer (404) names the recipient and is not shown"
-        );
-        let echoed = "no resource at /getDetailsByRecipient(recipientAddress='o''neil%2B1%40contoso.example')";
-        let said = discreet(error(echoed), "o'neil+1@contoso.example");
-        assert!(said.sentence.ends_with("is not shown"), "{}", said.sentence);
-        assert_eq!(
-            discreet(error("refused"), "ada@contoso.example").sentence,
-            "refused"
-        );
     }
 }

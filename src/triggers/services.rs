@@ -224,8 +224,13 @@ impl Services {
         Ok(())
     }
 
-    /// What an answer of the Reporting Web Service says of its end.
-    fn judge<T>(&self, result: Result<T, microsoft::Error>) -> Result<T, SourceError> {
+    /// What an answer of the Reporting Web Service says of its end. A refusal says nothing of it unless what
+    /// was asked `shows_the_end`.
+    fn judge<T>(
+        &self,
+        result: Result<T, microsoft::Error>,
+        shows_the_end: bool,
+    ) -> Result<T, SourceError> {
         let reporting = &self.parts.reporting;
         let error = match result {
             Ok(answer) => {
@@ -234,7 +239,8 @@ impl Services {
             }
             Err(error) => error,
         };
-        let ends = self.parts.choice == Choice::Auto && reporting.service.seems_ended(&error);
+        let seems_ended = shows_the_end && reporting.service.seems_ended(&error);
+        let ends = self.parts.choice == Choice::Auto && seems_ended;
         let mut error = source_error(&error, &self.log);
         if ends && self.parts.graph.is_some() {
             let now = self.clock.reading();
@@ -255,8 +261,10 @@ impl Services {
         link: Option<&ServiceLink>,
     ) -> Result<Page<ServiceLink>, SourceError> {
         let link = link.filter(|link| !link.by_graph).map(|link| &link.link);
+        // A link, or the id of a message, may be refused for its own sake.
+        let shows_the_end = link.is_none() && question.message.is_none();
         let page = self.parts.reporting.service.page(question, link).await;
-        let page = self.judge(page);
+        let page = self.judge(page, shows_the_end);
         self.remember().await;
         Ok(page?.map_next(|link| ServiceLink {
             by_graph: false,
@@ -327,7 +335,7 @@ impl Source for Services {
         let graph = match self.successor().await? {
             Some(graph) => graph,
             None => {
-                let told = self.judge(self.parts.reporting.service.ask_time().await);
+                let told = self.judge(self.parts.reporting.service.ask_time().await, true);
                 self.remember().await;
                 match told {
                     Ok(()) => return Ok(()),

@@ -372,7 +372,10 @@ mod tests {
         };
         assert_eq!(found, expected);
         let damaged = timeline_in(&storage).await.unwrap();
-        assert!(matches!(damaged, timeline::Found::Damaged(_)), "{damaged:?}");
+        assert!(
+            matches!(damaged, timeline::Found::Damaged(_)),
+            "{damaged:?}"
+        );
     }
 
     async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {

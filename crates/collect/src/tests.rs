@@ -718,7 +718,11 @@ async fn run(
     };
     let schedule = scoped(Schedule::new(settings(), start.coverage, start.lateness));
     let nothing = coverage::Coverage::new(world.clock.now());
-    let nothing = scoped(Schedule::new(settings(), nothing, lateness::Lateness::default()));
+    let nothing = scoped(Schedule::new(
+        settings(),
+        nothing,
+        lateness::Lateness::default(),
+    ));
     world.knows_time.store(false, Ordering::Relaxed);
     // To read what was delivered takes a while, in which the time is asked for.
     let asked = world.asked_time.load(Ordering::Relaxed);

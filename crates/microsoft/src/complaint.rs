@@ -10,6 +10,12 @@ const MAX_CHARS: usize = 300;
 /// The most bytes of a body that are looked at.
 pub(super) const MAX_BODY: usize = 64 * 1024;
 
+/// What is in an address, as it is and as it is written in an address of the web, once or twice.
+const AT: [&str; 3] = ["@", "%40", "%2540"];
+
+/// What may stand behind an address in a sentence.
+const STOPS: [char; 5] = ['.', ',', ';', ':', ')'];
+
 /// The complaint of the service in its own words; both parts may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaint {
@@ -20,24 +26,33 @@ pub(super) struct Complaint {
 impl Complaint {
     /// Reads either error envelope of the Reporting Web Service, that of Graph, the title of a
     /// page of markup, or else takes the text as it is. `secrets`, which the service may have
-    /// echoed, are blotted out.
+    /// echoed, and addresses are blotted out.
     pub(super) fn read(body: &[u8], secrets: &[&str]) -> Self {
         let body = without_mark(body);
+        let bytes = body.len();
         let body = body.get(..MAX_BODY).unwrap_or(body);
         if let Ok(json) = serde_json::from_slice::<Value>(body) {
             return Self::of_json(&json, secrets);
         }
         let text = String::from_utf8_lossy(body);
+        let is_json = text.trim_ascii_start().starts_with(['{', '[']);
         let text = match title(&text, secrets) {
-            Some(title) => title,
+            Some(title) if !is_json => title,
             // A token that cannot be read, as the answer was cut off or has more behind it, say.
-            None if text.contains("_token") => format!("{} bytes about a token", body.len()),
-            None => one_line(&text, secrets),
+            _ if text.contains("_token") => format!("{bytes} bytes about a token"),
+            // Rows may stand in it.
+            _ if is_json => format!("{bytes} bytes of JSON"),
+            _ => one_line(&text, secrets),
         };
         Self {
             code: String::new(),
             text,
         }
+    }
+
+    /// Of the member of an answer that reports an error.
+    pub(super) fn of_member(json: &str, secrets: &[&str]) -> Self {
+        Self::read(format!("{{\"error\":{json}}}").as_bytes(), secrets)
     }
 
     fn of_json(json: &Value, secrets: &[&str]) -> Self {
@@ -78,6 +93,11 @@ impl fmt::Display for Complaint {
     }
 }
 
+/// Whether a body is a web page or feed.
+pub(super) fn is_markup(body: &[u8]) -> bool {
+    without_mark(body).trim_ascii_start().starts_with(b"<")
+}
+
 /// A text without the byte order mark that some servers put before it.
 pub(super) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
@@ -94,8 +114,8 @@ pub(super) fn title(text: &str, secrets: &[&str]) -> Option<String> {
     (!title.is_empty()).then_some(title)
 }
 
-/// The text without secrets, with its white space and control characters folded into single
-/// blanks, and cut.
+/// The text without secrets and addresses, with its white space and control characters folded into
+/// single blanks, and cut.
 pub(super) fn one_line(text: &str, secrets: &[&str]) -> String {
     let mut text = Cow::Borrowed(text);
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -111,12 +131,21 @@ pub(super) fn one_line(text: &str, secrets: &[&str]) -> String {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&without_address(word));
         if line.len() > MAX_CHARS {
             break;
         }
     }
     base::text::shorten(&line, MAX_CHARS).into_owned()
+}
+
+/// The word, unless it may be somebody's address: people are not to be found in a log.
+fn without_address(word: &str) -> Cow<'_, str> {
+    if !AT.iter().any(|at| word.contains(at)) {
+        return Cow::Borrowed(word);
+    }
+    let inside = word.trim_end_matches(STOPS);
+    format!("…{}", word.get(inside.len()..).unwrap_or_default()).into()
 }
 
 #[cfg(test)]
@@ -176,5 +205,37 @@ mod tests {
             assert_eq!(read(token), format!("{} bytes about a token", token.len()));
         }
         assert_eq!(read(r#"{"Message":"bad hunter\u0032"}"#), "bad ***");
+    }
+
+    #[test]
+    fn json_that_cannot_be_read_is_not_quoted() {
+        let row = r#"{"senderAddress":"ada@a.test","subject":"<title>The offer</title>"},"#;
+        for page in [
+            format!("{{\"value\":[{row}"),
+            format!("\u{feff} [{row}"),
+            format!("{{\"value\":[{}{{}}]}}", row.repeat(2000)),
+        ] {
+            let bytes = page.trim_start_matches('\u{feff}').len();
+            assert_eq!(read(&page), format!("{bytes} bytes of JSON"));
+        }
+        let member = Complaint::of_member(r#"{"code":"Late","message":{"value":"No."}}"#, &[]);
+        assert_eq!(member.to_string(), "Late: No.");
+        let long = format!("{{\"message\":\"{}\"}}", "x".repeat(MAX_BODY));
+        let said = Complaint::of_member(&long, &[]).to_string();
+        assert!(said.ends_with(" bytes of JSON"), "{said}");
+    }
+
+    #[test]
+    fn nobody_is_named() {
+        for (text, said) in [
+            ("No mail for Ada@a.test.", "No mail for …."),
+            ("'ada%40a.test' is unknown", "… is unknown"),
+            ("at /x(a='o''neil%2B1%2540a.test'): no", "at …): no"),
+            ("\u{feff}<title>ada@a.test</title>", "…"),
+            ("{\"Message\":\"ada\\u0040a.test, no\"}", "…, no"),
+            ("at 40 % of it", "at 40 % of it"),
+        ] {
+            assert_eq!(read(text), said, "{text}");
+        }
     }
 }

@@ -10,13 +10,7 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{
-    DETAILS_LIMITS, Error, Limiter, SignIn, Urgency, advice,
-    exchange::{Exchange, Times},
-    oddities::Oddities,
-    pace::Pace,
-    under_way::Requests,
-};
+use super::{DETAILS_LIMITS, Error, Limiter, SignIn, Urgency, advice, exchange::Exchange};
 
 /// What stands as it is in an address.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -62,17 +56,14 @@ impl Details {
     fn new(exchange: &Exchange, base: &Url, service: Service) -> Self {
         Self {
             exchange: Exchange {
-                http: exchange.http.clone(),
-                clock: exchange.clock.clone(),
-                sign_in: exchange.sign_in.clone(),
                 headers: exchange.headers.clone(),
-                limiter: None,
-                pace: Pace::default(),
-                oddities: Oddities::default(),
-                times: Times::default(),
-                requests: Requests::default(),
                 limits: DETAILS_LIMITS,
                 proves_passwords: false,
+                ..Exchange::new(
+                    exchange.http.clone(),
+                    exchange.clock.clone(),
+                    exchange.sign_in.clone(),
+                )
             },
             base: base.clone(),
             service,
@@ -104,16 +95,23 @@ impl Details {
                 reporting_address(&self.base, trace_id, recipient, received, now)
             }
         };
-        let answer = self.exchange.get(&url, Urgency::Now).await?;
-        if answer.response.status() != StatusCode::OK {
+        let mut answer = self.exchange.get(&url, Urgency::Now).await?;
+        let status = answer.response.status();
+        if status != StatusCode::OK {
             let refusal = self.exchange.refusal(&answer, None);
-            return Err(match self.service {
-                Service::Graph(_) => advice::graph(&refusal),
-                Service::Reporting => advice::reporting(&refusal),
-            });
+            // It knows no such message or recipient, and tells it of others.
+            if status == StatusCode::NOT_FOUND && refusal.is_own() {
+                return Ok(None);
+            }
+            let setting = match self.service {
+                Service::Graph(_) => "graph_url",
+                Service::Reporting => "reporting_url",
+            };
+            return Err(advice::details(&refusal, setting));
         }
-        let read = answer::read(answer.response.body());
-        self.exchange.checked(&url, read.map_err(Error::from))
+        self.exchange.read(&url, &mut answer, |answer| {
+            Ok(answer::read(answer.response.body())?)
+        })
     }
 }
 

@@ -221,6 +221,9 @@ pub enum Unreadable {
     /// It reports an error beside or instead of rows.
     #[error("it reports an error with status 200{}", said(.0))]
     ErrorInside(String),
+    /// It has a link to more of what is only told as a whole.
+    #[error("it is only the first of several pages")]
+    NotAll,
     /// One of its rows is not a JSON object.
     #[error("one of its rows is not a JSON object")]
     RowNotAnObject,
@@ -240,7 +243,7 @@ impl Unreadable {
             | Self::NotAPage { .. }
             | Self::RowNotAnObject
             | Self::Swollen => true,
-            Self::Markup { .. } | Self::NoRows(_) | Self::ErrorInside(_) => false,
+            Self::Markup { .. } | Self::NoRows(_) | Self::ErrorInside(_) | Self::NotAll => false,
         }
     }
 }

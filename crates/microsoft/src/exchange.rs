@@ -25,7 +25,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
+    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     oddities::{Oddities, is_odd},
@@ -101,6 +101,23 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
+    /// Asks for pages, without a quota.
+    pub(super) fn new(http: Http, clock: Clock, sign_in: SignIn) -> Self {
+        Self {
+            http,
+            clock,
+            sign_in,
+            headers: HeaderMap::new(),
+            limiter: None,
+            pace: Pace::default(),
+            oddities: Oddities::default(),
+            times: Times::default(),
+            requests: Requests::default(),
+            limits: PAGE_LIMITS,
+            proves_passwords: true,
+        }
+    }
+
     /// Asks for `url`. When a token is refused, asks once more with a new one, unless the refusal
     /// has a reason that no token cures.
     pub(super) async fn get(&self, url: &Url, urgency: Urgency) -> Result<Answer, Error> {
@@ -137,14 +154,25 @@ impl Exchange {
         self.sign_in.authorize().await
     }
 
-    /// An answer that breaks off is followed by a request on a new connection.
-    pub(super) fn checked<T>(&self, url: &Url, read: Result<T, Error>) -> Result<T, Error> {
-        if let Err(Error::Unreadable(Unreadable::Cut { .. })) = read
-            && let Ok(server) = url.as_str().parse()
-        {
-            self.http.renew(&server);
+    /// Reads an answer of `url`. Only one that can be read shows that who asks was accepted; one that
+    /// breaks off is followed by a request on a new connection.
+    pub(super) fn read<T>(
+        &self,
+        url: &Url,
+        answer: &mut Answer,
+        read: impl FnOnce(&mut Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let told = read(answer);
+        match &told {
+            Ok(_) if self.proves_passwords => answer.authorization.accepted(),
+            Err(Error::Unreadable(Unreadable::Cut { .. })) => {
+                if let Ok(server) = url.as_str().parse() {
+                    self.http.renew(&server);
+                }
+            }
+            _ => {}
         }
-        read
+        told
     }
 
     async fn send(&self, url: &Url, mut authorization: Authorization) -> Result<Answer, Error> {
@@ -167,7 +195,7 @@ impl Exchange {
             .await
             .map_err(Error::NoAnswer)?;
         if self.proves_passwords {
-            authorization.answered(response.status());
+            authorization.answered(&response);
         }
         self.pace.learn(asked.elapsed());
         let is_odd = is_odd(&response);
@@ -186,6 +214,15 @@ impl Exchange {
     /// What is known of the service's time.
     pub(super) fn time(&self) -> ServiceTime {
         self.times.clock().time(self.clock.reading())
+    }
+
+    /// That a window does not end in the service's future: Graph refuses such a window, and the Reporting
+    /// Web Service answers as if it were past.
+    pub(super) fn check_end(&self, window: Window) -> Result<(), Error> {
+        match (window.end() - self.time().now).to_std() {
+            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
+            _ => Ok(()),
+        }
     }
 
     /// The service has answered like this with a whole page: only such an answer tells its time.
@@ -227,8 +264,8 @@ impl Exchange {
             let url = address(question(number, self.time().now));
             let answer = self.get(&url, Urgency::Now).await;
             let error = match answer {
-                Ok(answer) if answer.response.status() == StatusCode::OK => {
-                    let page = self.checked(&url, is_page(&answer));
+                Ok(mut answer) if answer.response.status() == StatusCode::OK => {
+                    let page = self.read(&url, &mut answer, |answer| is_page(answer));
                     page.map(|()| self.learn_time(answer.sighting()))
                 }
                 Ok(answer) => Err(refused(&answer)),

@@ -171,6 +171,8 @@ impl Eq for Link {}
 impl Hash for Link {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.url.hash(state);
+        // One that is refused stands at the address of the page that it was found on.
+        self.refused.is_some().hash(state);
     }
 }
 
@@ -217,6 +219,8 @@ pub enum LinkError {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
     use super::*;
 
     const ASKED: &str =
@@ -293,6 +297,15 @@ mod tests {
         assert!(link.url.as_str().len() < 100);
         assert!(matches!(link.on_origin_of(&base), Err(LinkError::TooLong)));
         assert_ne!(link, resolve("").unwrap());
+    }
+
+    #[test]
+    fn a_refused_link_is_not_taken_for_that_of_the_page_it_was_found_on() {
+        let followed = resolve("?$skiptoken=1999").unwrap();
+        let refused = Link::found(&followed.url, "https://elsewhere.test/x");
+        assert_eq!(refused.url, followed.url);
+        let hashes = RandomState::new();
+        assert_ne!(hashes.hash_one(&refused), hashes.hash_one(&followed));
     }
 
     #[test]

@@ -101,12 +101,14 @@ impl Envelope {
         if passed.is_none() || scanner.peek().is_some() {
             return Err(parts.unreadable(text, scanner.position()));
         }
-        let complaint = || Complaint::read(body, secrets).to_string();
-        if parts.error {
-            return Err(Unreadable::ErrorInside(complaint()));
+        if let Some(error) = parts.error {
+            // Of the rest, nothing is told: rows may stand in it.
+            let complaint = Complaint::of_member(error, secrets);
+            return Err(Unreadable::ErrorInside(complaint.to_string()));
         }
         if !parts.has_rows {
-            return Err(Unreadable::NoRows(complaint()));
+            let complaint = Complaint::read(body, secrets);
+            return Err(Unreadable::NoRows(complaint.to_string()));
         }
         Ok(Self {
             rows: parts.reader.into_rows(),
@@ -117,7 +119,7 @@ impl Envelope {
 
 /// Whether a member of an envelope leads to the next page. Versions of OData spell it in several ways, and
 /// what came after a link that is passed over would be lost.
-fn is_next_link(name: &str) -> bool {
+pub(super) fn is_next_link(name: &str) -> bool {
     let name = name.trim_start_matches("@").trim_start_matches("odata.");
     name.eq_ignore_ascii_case("nextLink") || name == "__next"
 }
@@ -129,7 +131,8 @@ struct Parts<'a> {
     /// Whether there is a list of rows.
     has_rows: bool,
     next: Option<String>,
-    error: bool,
+    /// The JSON of the member that reports an error.
+    error: Option<&'a str>,
     /// Whether the last thing read was an element of a list of rows that is no object.
     is_no_row: bool,
 }
@@ -140,13 +143,13 @@ impl<'a> Parts<'a> {
             reader: RowReader::new(text, *keyer, row::field),
             has_rows: false,
             next: None,
-            error: false,
+            error: None,
             is_no_row: false,
         }
     }
 
     /// The outer object.
-    fn outer(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {
+    fn outer(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
         scanner.object(|scanner, name| match name {
             // The rows of the light dialect and of Graph.
             "value" => self.list(scanner),
@@ -158,7 +161,8 @@ impl<'a> Parts<'a> {
             },
             name if is_next_link(name) => self.link(scanner),
             "error" | "odata.error" => {
-                self.error |= !is_null(scanner)?;
+                let error = scanner.value()?.json;
+                self.error = self.error.or((error != "null").then_some(error));
                 Some(())
             }
             _ => scanner.value().map(|_| ()),
@@ -348,6 +352,10 @@ mod tests {
                 matches!(e, Unreadable::ErrorInside(_))
             }),
             (
+                r#"{"error":"sorry","odata.error":null}"#,
+                |e| matches!(e, Unreadable::ErrorInside(m) if m.is_empty()),
+            ),
+            (
                 "<html><title>Sign in</title></html>",
                 |e| matches!(e, Unreadable::Markup { title: Some(t) } if t == "Sign in"),
             ),
@@ -359,6 +367,28 @@ mod tests {
         let body = b"{\"value\":[\"\xff\"]}";
         let read = Envelope::read(body, &RowKeyer::new([3; 16]), &[]);
         assert_eq!(read, Err(Unreadable::NotUtf8));
+    }
+
+    #[test]
+    fn an_error_beside_many_rows_is_told_without_them() {
+        let row = r#"{"senderAddress":"ada@a.test","subject":"hunter2"}"#;
+        let rows = vec![row; 2000].join(",");
+        let error = r#"{"code":"UnifiedReportingTimeout","message":{"value":"Late."}}"#;
+        for text in [
+            format!(r#"{{"value":[{rows}],"odata.error":{error}}}"#),
+            format!(r#"{{"error":{error},"value":[{rows}]}}"#),
+        ] {
+            let error = envelope(&text).unwrap_err();
+            let said = "UnifiedReportingTimeout: Late.".to_owned();
+            assert_eq!(error, Unreadable::ErrorInside(said));
+            assert!(crate::Error::from(error).may_be_too_wide());
+        }
+        let error = envelope(&format!(r#"{{"rows":[{rows}]}}"#)).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains(" bytes of JSON") && !said.contains("ada"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -3,20 +3,17 @@
 use std::time::Duration;
 
 use base::{Clock, http::Http};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
 use super::{
-    Error, Link, PAGE_LIMITS, SignIn, Unreadable, Urgency, advice, bounds,
+    Error, Link, SignIn, Unreadable, Urgency, advice, bounds,
     details::Details,
-    exchange::{Answer, Exchange, Times},
-    oddities::Oddities,
-    pace::Pace,
+    exchange::{Answer, Exchange},
     page::Envelope,
     row::{self, Form},
     service_clock::ServiceTime,
-    under_way::Requests,
 };
 
 /// Reads the report `MessageTrace`, in the verbose JSON dialect that `$format=json` without a JSON
@@ -33,19 +30,7 @@ impl ReportingService {
     /// `https://reports.office365.com/ecp/reportingwebservice/reporting.svc`.
     pub fn new(http: Http, clock: Clock, base: Url, sign_in: SignIn, keyer: RowKeyer) -> Self {
         Self {
-            exchange: Exchange {
-                http,
-                clock,
-                sign_in,
-                headers: HeaderMap::new(),
-                limiter: None,
-                pace: Pace::default(),
-                oddities: Oddities::default(),
-                times: Times::default(),
-                requests: Requests::default(),
-                limits: PAGE_LIMITS,
-                proves_passwords: true,
-            },
+            exchange: Exchange::new(http, clock, sign_in),
             base,
             keyer,
         }
@@ -67,17 +52,17 @@ impl ReportingService {
         let url = match link {
             Some(link) => link.on_origin_of(&self.base)?.clone(),
             None => {
-                // This service answers a window that ends in its future as if it were past.
-                self.check_end(window)?;
+                self.exchange.check_end(window)?;
                 query(&self.base, &question, "")
             }
         };
-        let answer = self.exchange.get(&url, Urgency::Now).await?;
+        let mut answer = self.exchange.get(&url, Urgency::Now).await?;
         if answer.response.status() != StatusCode::OK {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self.exchange.checked(&url, self.read(window, answer))?;
+        let read = |answer: &mut Answer| self.read(window, answer);
+        let page = self.exchange.read(&url, &mut answer, read)?;
         self.exchange.learn_time_with(sighting, &page, window);
         Ok(page)
     }
@@ -126,13 +111,6 @@ impl ReportingService {
         }
     }
 
-    fn check_end(&self, window: Window) -> Result<(), Error> {
-        match (window.end() - self.time().now).to_std() {
-            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
-            _ => Ok(()),
-        }
-    }
-
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
         let error = advice::reporting(&self.exchange.refusal(answer, link));
         self.exchange.sign_in.note(&error);
@@ -149,7 +127,7 @@ impl ReportingService {
         self.exchange.requests.oldest()
     }
 
-    fn read(&self, window: Window, mut answer: Answer) -> Result<Page<Link>, Error> {
+    fn read(&self, window: Window, answer: &mut Answer) -> Result<Page<Link>, Error> {
         let body = answer.take_body();
         let (body, Envelope { rows, next }, damage) =
             Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use base::Secret;
+use base::{Secret, http::Response};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, StatusCode};
 
 use super::{
     Error,
+    complaint::is_markup,
     identity::{Token, TokenCache},
     password::{PasswordGuard, PasswordTry},
 };
@@ -114,16 +115,24 @@ impl Authorization {
         })
     }
 
-    /// The service has answered with this status.
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
-        match status {
-            StatusCode::UNAUTHORIZED => attempt.refused(),
-            // Only those who are signed in may lack a right.
-            StatusCode::OK | StatusCode::FORBIDDEN => attempt.accepted(),
+    /// The service has answered like this. Whether a success is a page is not known yet.
+    pub(super) fn answered(&mut self, response: &Response) {
+        match response.status() {
+            StatusCode::UNAUTHORIZED => {
+                if let Some(attempt) = self.attempt.take() {
+                    attempt.refused();
+                }
+            }
+            // Only those who are signed in may lack a right; but a web page may come from anything on the way.
+            StatusCode::FORBIDDEN if !is_markup(response.body()) => self.accepted(),
             _ => {}
+        }
+    }
+
+    /// The service has answered as it does only to those who are signed in.
+    pub(super) fn accepted(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            attempt.accepted();
         }
     }
 

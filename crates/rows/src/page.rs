@@ -96,16 +96,6 @@ impl<L> Page<L> {
         })
     }
 
-    /// An empty page over `text`, to which rows are added with [`Page::push`].
-    pub fn new(text: impl Into<Bytes>, next: Option<L>) -> Self {
-        Self {
-            text: text.into(),
-            rows: Vec::new(),
-            next,
-            damage: None,
-        }
-    }
-
     /// The same page, read from an answer that was damaged like this.
     #[must_use]
     pub fn damaged(self, damage: Option<Damage>) -> Self {
@@ -118,20 +108,6 @@ impl<L> Page<L> {
     /// What was wrong with the answer; none when it was read strictly.
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_deref()
-    }
-
-    /// Adds the row at `range` of the text. False, and nothing is added, when that is not inside the
-    /// text.
-    pub fn push(
-        &mut self,
-        range: Range<usize>,
-        key: RowKey,
-        received: Option<DateTime<Utc>>,
-    ) -> bool {
-        let valid = self.text.get(range.clone()).is_some();
-        let row = RowSpan::new(range, key, received).filter(|_| valid);
-        self.rows.extend(row);
-        valid
     }
 
     /// The rows in the order of the answer.
@@ -155,6 +131,12 @@ impl<L> Page<L> {
     /// How many rows it has.
     pub fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whether the answer had so many rows, or more. What could not be read as a row counts.
+    pub fn fills(&self, most: u32) -> bool {
+        let broken = self.damage().map_or(0, |damage| damage.broken.len());
+        self.rows.len() + broken >= most as usize
     }
 
     /// Whether it has no row. A page without rows may still have a next page.
@@ -190,11 +172,6 @@ impl<L> Page<L> {
             damage: None,
         }
     }
-
-    /// The page without its rows: the link to the next page.
-    pub fn into_next(self) -> Option<L> {
-        self.next
-    }
 }
 
 impl<'a> RowRef<'a> {
@@ -222,16 +199,38 @@ pub struct RowRef<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RowKeyer;
+
+    fn page(ranges: &[Range<usize>]) -> Option<Page<()>> {
+        let row = |range: &Range<usize>| {
+            RowSpan::new(range.clone(), RowKey::from_bytes([1; 12]), None).unwrap()
+        };
+        Page::of("[{},{\"a\":1}]", ranges.iter().map(row).collect(), None)
+    }
 
     #[test]
     fn rows_are_stretches_of_the_page() {
-        let mut page = Page::<()>::new("[{},{\"a\":1}]".to_owned(), None);
-        let key = RowKeyer::new([7; 16]).key(&[""], "");
-        assert!(page.push(1..3, key, None));
-        assert!(page.push(4..11, key, None));
-        assert!(!page.push(11..99, key, None));
+        let page = page(&[1..3, 4..11]).unwrap();
         let rows: Vec<_> = page.rows().map(|row| row.json.to_owned()).collect();
         assert_eq!(rows, [&b"{}"[..], b"{\"a\":1}"]);
+        assert!(self::page(&[1..3, 11..99]).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_for_a_full_page() {
+        let whole = page(&[1..3, 4..11]).unwrap();
+        assert!(whole.fills(2) && !whole.fills(3));
+        let broken = Broken {
+            bytes: Bytes::new(),
+            key: RowKey::from_bytes([2; 12]),
+            position: 3,
+            newer: None,
+            older: None,
+        };
+        let damaged = whole.damaged(Some(Damage {
+            sentence: String::new(),
+            mended: vec![RowKey::from_bytes([1; 12])],
+            broken: vec![broken],
+        }));
+        assert!(damaged.fills(3) && !damaged.fills(4));
     }
 }

@@ -179,7 +179,7 @@ fn shortened(address: Option<&str>) -> String {
 mod tests {
 
     use super::*;
-    use rows::RowKeyer;
+    use rows::{RowKeyer, RowSpan};
 
     #[test]
     fn addresses_are_shortened() {
@@ -193,14 +193,19 @@ mod tests {
     #[test]
     fn the_newest_row_is_shown_without_its_subject() {
         let text = r#"{"senderAddress":"alice@a.test","recipientAddress":"bob@b.test","status":"delivered","subject":"hunter2"}"#;
-        let mut page = Page::new(format!("{text}{{}}"), Some(()));
-        let key = |message| RowKeyer::new([1; 16]).key(&[message], "");
         let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
-        assert!(page.push(0..text.len(), key("a"), at(40)));
-        assert!(page.push(text.len()..text.len() + 2, key("b"), at(0)));
+        let page = |received: &[Option<DateTime<Utc>>]| {
+            let rows = received.iter().enumerate().map(|(n, received)| {
+                let range = if n == 0 { 0..text.len() } else { 0..2 };
+                let key = RowKeyer::new([1; 16]).key(&[n.to_string()], "");
+                RowSpan::new(range, key, *received).unwrap()
+            });
+            let next = (!received.is_empty()).then_some(());
+            Page::of(text, rows.collect(), next).unwrap()
+        };
         let start = at(-3000).unwrap();
         let hour = Window::new(start, start + TimeDelta::hours(1)).unwrap();
-        let sample = Sample::of(&page, hour, None, None);
+        let sample = Sample::of(&page(&[at(40), at(0)]), hour, None, None);
         assert_eq!(
             sample.to_string(),
             "2 rows and more received in the last hour, the newest at 2026-11-18 11:07:20 UTC: \
@@ -211,11 +216,10 @@ mod tests {
             facts.contains("b…@b.test") && !facts.contains("hunter2"),
             "{facts}"
         );
-        let empty = Sample::of(&Page::<()>::new(String::new(), None), hour, None, None);
+        let empty = Sample::of(&page(&[]), hour, None, None);
         assert_eq!(empty.to_string(), "no row was received in the last hour");
-        assert!(page.push(0..2, key("c"), at(-100_000)));
-        assert!(page.push(0..2, key("d"), None));
-        let odd = Sample::of(&page, hour, None, None);
+        let odd = [at(40), at(0), at(-100_000), None];
+        let odd = Sample::of(&page(&odd), hour, None, None);
         assert!(
             odd.to_string()
                 .contains(": 2 of the rows were not received in it"),

@@ -1,10 +1,12 @@
 //! The Reporting Web Service ends, and Microsoft Graph takes its place: nothing is lost, nothing comes
 //! twice, and no account is locked.
 
+use base::http::{Http, HttpError, HttpService, Limits, Request, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
     Action, Backlog, Canned, Ending, Endpoint, Event, Scenario, Secret, Settings, Traffic,
 };
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{
@@ -202,6 +204,44 @@ fn what_passes_by_itself_changes_nothing() {
         assert_eq!(asked(&site, Endpoint::Graph), 0);
         assert!(site.verdict().doubled.count == 0);
     }
+}
+
+/// Refuses all links to a next page, and hands all else on.
+#[derive(Debug)]
+struct WithoutLinks(Http);
+
+impl HttpService for WithoutLinks {
+    fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
+        let query = request.uri().query().unwrap_or_default();
+        let is_link = query.contains("skiptoken");
+        Box::pin(async move {
+            if !is_link {
+                return self.0.send(request, limits).await;
+            }
+            let mut refusal = Response::default();
+            *refusal.status_mut() = http::StatusCode::NOT_FOUND;
+            Ok(refusal)
+        })
+    }
+}
+
+#[test]
+fn a_link_that_is_refused_says_nothing_of_the_end() {
+    let mut scenario = backlog();
+    scenario.timeline = vec![Event {
+        at: HOUR,
+        action: Action::StopTraffic,
+    }];
+    let mut site = Site::new(ACCOUNT, &scenario);
+    site.http = Http::new(WithoutLinks(site.http.clone()));
+    site.live(life(6 * HOUR, Ending::Stop, 0));
+    let output = site.output();
+    assert!(output.contains("does not accept its own link"), "{output}");
+    assert_eq!(said(&site, "when that is said again minutes later"), 0);
+    assert_eq!(said(&site, CHANGED), 0, "{output}");
+    assert_eq!(asked(&site, Endpoint::Graph), 0);
+    let verdict = site.verdict();
+    assert!(verdict.delivered > 2_000, "{verdict}");
 }
 
 /// Without an answer of Graph nothing is changed: the service may be back, and what is missing is

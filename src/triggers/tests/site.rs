@@ -29,7 +29,7 @@ pub(super) struct Site {
     pub(super) emulator: Emulator,
     pub(super) time: Time,
     pub(super) data: TempDir,
-    http: Http,
+    pub(super) http: Http,
     trigger: &'static str,
     settings: Value,
     output: Arc<Mutex<Vec<String>>>,

@@ -12,8 +12,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, SourceError, Store,
     decide::mass::{MOST_PAST, MassMessage},
-    engine::{BESIDE, Collector, End, WindowRead},
-    reader::Reader,
+    engine::{Collector, End, WindowRead},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
@@ -84,14 +83,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Gives a reader without a window one whose next message is to be asked for. Whether there is one.
     pub(super) fn take_up(&mut self, reader: usize) -> bool {
-        let now = self.time().now;
-        let most = self.parts.source.limits().readers().min(BESIDE);
-        let may_read = match reader {
-            0 => !self.schedule.is_collecting(),
-            _ => self.reading_beside() < most,
-        };
-        let is_idle = self.readers.get(reader).is_some_and(Reader::is_idle);
-        if !may_read || !is_idle || !self.schedule.may_settle(now) {
+        if !self.is_free(reader) || !self.schedule.may_settle(self.time().now) {
             return false;
         }
         let Some(read) = self.completing.take_due() else {

@@ -116,9 +116,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => WalkStep::Forward,
             false => read.step(&page, is_news),
         };
-        // It may be the last one all the same: then one more request says so.
-        let may_lack_a_link =
-            page.len() >= self.source.limits.rows_per_page as usize && !is_completing;
+        // It may be the last one all the same: then more requests say so.
+        let may_lack_a_link = page.fills(self.source.limits.rows_per_page);
         drop(page);
         if goes_on {
             return Box::pin(self.walk_on(reader, read, step)).await;
@@ -132,9 +131,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Ok(())
             }
             Some(sentence) => Box::pin(self.cut(reader, read, &sentence)).await,
+            None if may_lack_a_link && is_completing => {
+                let sentence = "a full answer has no link to the next page";
+                Box::pin(self.message_spoilt(reader, read, sentence)).await
+            }
             None if may_lack_a_link && read.goes_by_time() => {
                 self.resume(reader, read, Duration::ZERO);
                 Ok(())
+            }
+            // The rows come in another order, or all lie in its last second.
+            None if may_lack_a_link && self.schedule.can_narrow(read.window) => {
+                let sentence = "a full page has no link to the next one";
+                Box::pin(self.cut(reader, read, sentence)).await
             }
             None => Box::pin(self.walked(reader, read)).await,
         }

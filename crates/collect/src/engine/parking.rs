@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::{
+    CheckpointStore, Sink, Source, Store,
+    engine::{BESIDE, Collector},
+    reader::Reader,
+};
+
 /// Windows that wait with a page that came damaged, at most. When more pages come so, something
 /// between here and the service damages all of them.
 const MOST_PARKED: usize = 4;
@@ -92,5 +98,31 @@ impl<P> Parking<P> {
         }
         self.at_blind_cut = Some(self.whole_pages);
         true
+    }
+}
+
+impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
+    /// Gives a reader without a window one whose page came damaged and that has waited long enough.
+    /// Whether there is one.
+    pub(super) fn unpark(&mut self, reader: usize) -> bool {
+        if !self.is_free(reader) {
+            return false;
+        }
+        let due = self.parking.take_due();
+        let is_one_due = due.is_some();
+        if let Some(reader) = self.readers.get_mut(reader) {
+            reader.read = due;
+        }
+        is_one_due
+    }
+
+    /// Whether a reader has no window, and may go on with one that has waited.
+    pub(super) fn is_free(&self, reader: usize) -> bool {
+        let most = self.parts.source.limits().readers().min(BESIDE);
+        let may_read = match reader {
+            0 => !self.schedule.is_collecting(),
+            _ => self.reading_beside() < most,
+        };
+        may_read && self.readers.get(reader).is_some_and(Reader::is_idle)
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, Store,
-    engine::{BESIDE, Collector, End, WindowRead},
+    engine::{Collector, End, WindowRead},
     known::DedupDecision,
     letters::Undelivered,
     reader::{
@@ -160,25 +160,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let draft = self.outflow.draft(read.lane, read.window);
         let rest = std::mem::replace(&mut read.draft, draft);
         self.send(rest).await
-    }
-
-    /// Gives a reader without a window one whose page came damaged and that has waited long enough.
-    /// Whether there is one.
-    pub(super) fn unpark(&mut self, reader: usize) -> bool {
-        let most = self.parts.source.limits().readers().min(BESIDE);
-        let may_read = match reader {
-            0 => !self.schedule.is_collecting(),
-            _ => self.reading_beside() < most,
-        };
-        let Some(reader) = self
-            .readers
-            .get_mut(reader)
-            .filter(|reader| may_read && reader.is_idle())
-        else {
-            return false;
-        };
-        reader.read = self.parking.take_due();
-        reader.read.is_some()
     }
 
     /// An answer is not readable as a whole. `page` is what can be read of it, if anything can.

@@ -35,7 +35,7 @@ impl Descent {
 
 #[cfg(test)]
 mod tests {
-    use rows::RowKeyer;
+    use rows::{RowKeyer, RowSpan};
 
     use super::*;
 
@@ -49,10 +49,10 @@ mod tests {
         let mut descent = Descent::of(window);
         let key = RowKeyer::new([7; 16]).key(&["a"], "");
         let read = pages.iter().map(|rows| {
-            let mut page = Page::<()>::new("{}", None);
-            for row in *rows {
-                assert!(page.push(0..2, key, row.map(at)));
-            }
+            let rows = rows
+                .iter()
+                .map(|row| RowSpan::new(0..2, key, row.map(at)).unwrap());
+            let page = Page::<()>::of("{}", rows.collect(), None).unwrap();
             let within = descent.go_on(&page)?;
             assert_eq!(within.end(), window.end());
             Some((within.start() - at(0)).num_seconds())

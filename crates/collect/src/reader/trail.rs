@@ -188,7 +188,7 @@ impl Trail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rows::RowKeyer;
+    use rows::{RowKeyer, RowSpan};
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -196,13 +196,12 @@ mod tests {
 
     /// A page of rows, as second of receipt and name.
     fn page(rows: &[(i64, &str)]) -> Page<()> {
-        let mut page = Page::new("{}", None);
-        for (second, name) in rows {
+        let rows = rows.iter().map(|(second, name)| {
             let key = RowKeyer::new([7; 16]).key(&[name], "");
             let received = Some(*second).filter(|second| *second != -1).map(at);
-            assert!(page.push(0..2, key, received));
-        }
-        page
+            RowSpan::new(0..2, key, received).unwrap()
+        });
+        Page::of("{}", rows.collect(), None).unwrap()
     }
 
     fn window(start: i64, end: i64) -> Window {

@@ -34,9 +34,19 @@ fn run_with(
     settle_time: TimeDelta,
     by_id: impl Fn(&Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync + 'static,
 ) -> (Seen, TimeDelta) {
+    run_of_pages(None, settle_time, by_id)
+}
+
+/// The same when so many rows fill a page.
+fn run_of_pages(
+    full_page: Option<u32>,
+    settle_time: TimeDelta,
+    by_id: impl Fn(&Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync + 'static,
+) -> (Seen, TimeDelta) {
     let soon = Duration::from_millis(300);
     let oddity = Oddity {
         recipients_shown: MOST as u32,
+        full_page,
         ..Oddity::default()
     };
     odd_stage(
@@ -123,4 +133,15 @@ fn an_answer_that_is_no_use_is_believed_after_the_second_time() {
         assert!(missing < TimeDelta::minutes(3), "{missing}");
         assert!(seen.requests < 250, "{}", seen.requests);
     }
+}
+
+/// There may be more recipients than that, of which nobody would ever hear.
+#[test]
+fn a_full_answer_without_a_link_does_not_show_a_message_as_a_whole() {
+    let zero = TimeDelta::zero();
+    let (seen, missing) = run_of_pages(Some(80), zero, |ask| Ok(whole(ask)));
+    assert_eq!(seen.completed, 0, "{seen:?}");
+    assert!(seen.given_up > 0, "{seen:?}");
+    all_once(&seen, Duration::from_secs(60));
+    assert!(missing < TimeDelta::minutes(3), "{missing}");
 }

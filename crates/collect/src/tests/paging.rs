@@ -58,7 +58,12 @@ pub(super) struct Oddity {
     pub(super) recipients_shown: u32,
     /// For how long orders are read before that fails.
     pub(super) orders_hang: Option<Duration>,
+    /// So many rows fill a page.
+    pub(super) full_page: Option<u32>,
 }
+
+/// So many rows fill a page as a rule.
+const FULL_PAGE: u32 = 5000;
 
 /// A world for one run.
 struct Stage {
@@ -66,6 +71,7 @@ struct Stage {
     script: Script,
     /// A message with so many rows may have others; 0 for never.
     recipients_shown: u32,
+    rows_per_page: u32,
     /// How long a page takes, and a delivery.
     takes: (Duration, Duration),
     clock: Clock,
@@ -141,7 +147,7 @@ impl Source for Scripted {
     fn limits(&self) -> SourceLimits {
         SourceLimits {
             rows_per_window: 100_000,
-            rows_per_page: 5000,
+            rows_per_page: self.0.rows_per_page,
             pages_per_window: 300,
             recipients_shown: self.0.recipients_shown,
             ..LIMITS
@@ -253,6 +259,7 @@ pub(super) fn odd_stage(
             rows: ages.map(|age| now - age).collect(),
             script,
             recipients_shown: oddity.recipients_shown,
+            rows_per_page: oddity.full_page.unwrap_or(FULL_PAGE),
             takes,
             clock: Clock::virtual_from(now),
             begun: tokio::time::Instant::now(),
@@ -291,7 +298,7 @@ pub(super) fn odd_stage(
         let settings = ScheduleSettings {
             settle_time,
             rows_per_window: 100_000,
-            rows_per_page: 5000,
+            rows_per_page: stage.rows_per_page,
             ..settings()
         };
         let schedule = Schedule::new(settings, start.coverage, start.lateness);
@@ -511,5 +518,57 @@ fn links_without_end_are_said_and_keep_nothing_back() {
         assert!(seen.dead_ends > 0);
         assert!(missing < TimeDelta::minutes(90), "{missing}");
         assert!(seen.requests < 1500, "{}", seen.requests);
+    }
+}
+
+/// What becomes of rows that are read once, when full pages of 100 have no link to the next one.
+fn without_links(
+    ages: impl Iterator<Item = TimeDelta>,
+    first_page: fn(&[usize]) -> Vec<usize>,
+) -> Seen {
+    let oddity = Oddity {
+        full_page: Some(100),
+        ..Oddity::default()
+    };
+    let (seen, missing) = odd_stage(
+        oddity,
+        ages,
+        MINUTE * 2,
+        TimeDelta::zero(),
+        (SOON, SOON),
+        Duration::from_secs(900),
+        Box::new(move |ask| Ok((first_page(ask.rows), None))),
+    );
+    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+    assert!(missing < MINUTE * 5, "{missing}");
+    seen
+}
+
+#[test]
+fn a_full_page_without_a_link_is_not_the_last_one_in_any_order() {
+    let orders: [fn(&[usize]) -> Vec<usize>; 3] = [
+        |rows| rows.iter().copied().take(100).collect(),
+        |rows| rows.iter().rev().copied().take(100).collect(),
+        |rows| {
+            let (even, odd): (Vec<usize>, Vec<usize>) = rows.iter().partition(|n| *n % 2 == 0);
+            even.into_iter().chain(odd).take(100).collect()
+        },
+    ];
+    for first_page in orders {
+        let ages = (0..1000).map(|n| TimeDelta::milliseconds(1000 + 100 * n));
+        assert_eq!(without_links(ages, first_page).sent.len(), 1000);
+    }
+}
+
+/// Going by time does not help there: as much would be asked for as before.
+#[test]
+fn a_full_page_of_the_last_second_hides_none_of_the_others() {
+    let crowd = (0..150).map(|n| TimeDelta::milliseconds(100 + n));
+    let others = (1..50).map(|n| TimeDelta::seconds(2 * n));
+    let seen = without_links(crowd.chain(others), |rows| {
+        rows.iter().copied().take(100).collect()
+    });
+    for row in 150..199 {
+        assert!(seen.sent.contains_key(&row), "{row}: {seen:?}");
     }
 }

@@ -11,27 +11,14 @@ const CLOCK_PAUSE: Duration = Duration::from_secs(30);
 
 /// What a refusal of Graph means.
 pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
-    let status = refusal.response.status();
-    let complaint = refusal.complaint();
-    let odd = refusal.odd("graph_url");
-    let (class, text) = match (status.as_u16(), odd) {
-        (_, Some(odd)) => odd,
-        (status, None) => {
-            let (class, text) = meaning(status, refusal, &complaint);
-            refusal.pause(class).unwrap_or((class, text))
-        }
-    };
-    Error::Status {
-        status,
-        class,
-        concern: refusal.concern(),
-        sentence: format!(
-            "Microsoft Graph answered {status}: {text}{} (client-request-id {}{})",
-            complaint.quoted(),
-            refusal.request_id,
-            own_id(refusal)
-        ),
-    }
+    let (class, text) = refusal.judged("graph_url", meaning);
+    let sentence = format!(
+        "Microsoft Graph answered {}: {text} (client-request-id {}{})",
+        refusal.response.status(),
+        refusal.request_id,
+        own_id(refusal)
+    );
+    refusal.error(class, refusal.concern(), sentence)
 }
 
 /// What a status means that tells something about the request.

@@ -1,5 +1,6 @@
 //! Refusals of the services as sentences: what happened, what it means, what to do.
 
+mod details;
 mod graph;
 mod reporting;
 
@@ -12,10 +13,10 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-pub(super) use self::{graph::graph, reporting::reporting};
+pub(super) use self::{details::details, graph::graph, reporting::reporting};
 use super::{
-    Concern, Link,
-    complaint::{Complaint, MAX_BODY, without_mark},
+    Concern, Error, Link,
+    complaint::{Complaint, MAX_BODY, is_markup, without_mark},
     errors, redirect,
 };
 
@@ -48,6 +49,30 @@ impl Refusal<'_> {
     /// The pause that the service asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         retry_after(self.response.headers(), self.now)
+    }
+
+    /// What follows from it, in words, and what the service says. `meaning` judges a status that tells
+    /// something about the request; the address of the service is in `setting`.
+    fn judged(
+        &self,
+        setting: &str,
+        meaning: impl FnOnce(u16, &Self, &Complaint) -> (ErrorClass, String),
+    ) -> (ErrorClass, String) {
+        let complaint = self.complaint();
+        let (class, text) = self.odd(setting).unwrap_or_else(|| {
+            let (class, text) = meaning(self.response.status().as_u16(), self, &complaint);
+            self.pause(class).unwrap_or((class, text))
+        });
+        (class, format!("{text}{}", complaint.quoted()))
+    }
+
+    fn error(&self, class: ErrorClass, concern: Concern, sentence: String) -> Error {
+        Error::Status {
+            status: self.response.status(),
+            class,
+            concern,
+            sentence,
+        }
     }
 
     fn concern(&self) -> Concern {
@@ -98,10 +123,8 @@ impl Refusal<'_> {
     /// from the service.
     fn barred(&self) -> Option<String> {
         let permission = self.permitted?;
-        let is_barred = self.response.status() == StatusCode::FORBIDDEN
-            && without_mark(self.response.body())
-                .trim_ascii_start()
-                .starts_with(b"<");
+        let is_barred =
+            self.response.status() == StatusCode::FORBIDDEN && is_markup(self.response.body());
         is_barred.then(|| {
             format!(
                 "a web page forbids the request, although the token has the permission \
@@ -112,7 +135,7 @@ impl Refusal<'_> {
     }
 
     /// Whether the service itself has written it, and no proxy or gateway on the way.
-    fn is_own(&self) -> bool {
+    pub(super) fn is_own(&self) -> bool {
         let response = self.response;
         let id = response.headers().get(SERVICE_ID);
         let has_id = id.is_some_and(|id| !id.as_bytes().trim_ascii().is_empty());

@@ -12,25 +12,10 @@ const DEEP: u64 = 990_000;
 
 /// What a refusal of the Reporting Web Service means.
 pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
+    let (class, text) = refusal.judged("reporting_url", meaning);
     let status = refusal.response.status();
-    let complaint = refusal.complaint();
-    let odd = refusal.odd("reporting_url");
-    let (class, text) = match (status.as_u16(), odd) {
-        (_, Some(odd)) => odd,
-        (status, None) => {
-            let (class, text) = meaning(status, refusal, &complaint);
-            refusal.pause(class).unwrap_or((class, text))
-        }
-    };
-    Error::Status {
-        status,
-        class,
-        concern: refusal.concern(),
-        sentence: format!(
-            "the Reporting Web Service answered {status}: {text}{}",
-            complaint.quoted()
-        ),
-    }
+    let sentence = format!("the Reporting Web Service answered {status}: {text}");
+    refusal.error(class, refusal.concern(), sentence)
 }
 
 /// What a status means that tells something about the request.
@@ -74,6 +59,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
              `Security reader` in Microsoft 365, which take up to an hour to act"
                 .to_owned(),
         ),
+        404 | 410 | 414 if refusal.link.is_some() => refused_link(),
         404 | 410 => (
             ErrorClass::Person,
             "there is no message trace at this address: Microsoft has retired the Reporting Web \
@@ -141,9 +127,7 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, Str
         return out_of_reach;
     }
     if refusal.link.is_some() {
-        let text = "it does not accept its own link to the next page: the window is read anew in \
-                    narrower ones";
-        return (ErrorClass::Narrow, text.to_owned());
+        return refused_link();
     }
     if said.contains("longer than") {
         let text = "the window is too wide for one query: it is read in narrower ones";
@@ -152,4 +136,10 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, Str
     let text = "it does not accept the query: check that `reporting_url` is the address of the \
                 Reporting Web Service, and report it if so";
     (ErrorClass::Person, text.to_owned())
+}
+
+/// A link that is refused says nothing of the service.
+fn refused_link() -> (ErrorClass, String) {
+    let text = "it does not accept its own link to the next page: the window is read anew in narrower ones";
+    (ErrorClass::Narrow, text.to_owned())
 }

@@ -6,8 +6,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use percent_encoding::percent_decode_str;
 use rows::date;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::{Map, Value};
 
-use crate::errors::Unreadable;
+use crate::{errors::Unreadable, page::is_next_link};
 
 /// What is around the events.
 #[derive(Deserialize)]
@@ -16,13 +17,25 @@ struct Envelope {
     d: Option<Verbose>,
     #[serde(alias = "odata.error")]
     error: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Verbose {
     List(Vec<Told>),
-    Results { results: Option<Vec<Told>> },
+    Results {
+        results: Option<Vec<Told>>,
+        #[serde(flatten)]
+        others: Map<String, Value>,
+    },
+}
+
+/// Whether there is a link to more events among these members.
+fn leads_on(members: &Map<String, Value>) -> bool {
+    let mut members = members.iter();
+    members.any(|(name, link)| is_next_link(name) && !link.is_null() && link != "")
 }
 
 /// An event as a service tells it.
@@ -62,7 +75,12 @@ struct Shown {
 pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
     let text = crate::page::text(body)?;
     let text = text.trim_start_matches('\u{feff}');
-    let Envelope { value, d, error } = serde_json::from_str(text).map_err(|error| {
+    let Envelope {
+        value,
+        d,
+        error,
+        others,
+    } = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         match error.classify() {
             serde_json::error::Category::Eof => Unreadable::Cut { bytes: text.len() },
@@ -73,10 +91,17 @@ pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
     if error.is_some() {
         return Err(Unreadable::ErrorInside(String::new()));
     }
+    let mut is_part = leads_on(&others);
     let verbose = d.and_then(|d| match d {
         Verbose::List(events) => Some(events),
-        Verbose::Results { results } => results,
+        Verbose::Results { results, others } => {
+            is_part |= leads_on(&others);
+            results
+        }
     });
+    if is_part {
+        return Err(Unreadable::NotAll);
+    }
     let Some(events) = value.or(verbose) else {
         return Err(Unreadable::NoRows(String::new()));
     };
@@ -144,7 +169,13 @@ mod tests {
         ] {
             assert_eq!(events(&body).unwrap(), expected, "{body}");
         }
-        assert_eq!(events(r#"{"value":[]}"#), None);
+        for none in [
+            r#"{"value":[]}"#,
+            r#"{"value":[],"@odata.nextLink":null}"#,
+            r#"{"d":{"results":[],"__next":""}}"#,
+        ] {
+            assert_eq!(events(none), None);
+        }
         assert_eq!(
             events(r#"{"value":[{"event":"Odd","dateTime":"?"}]}"#).unwrap(),
             r#"[{"dateTime":"?","event":"Odd"}]"#
@@ -160,6 +191,9 @@ mod tests {
             r#"{"value":[],"error":{}}"#,
             "{}",
             r#"{"d":{}}"#,
+            r#"{"value":[],"@odata.nextLink":"x"}"#,
+            r#"{"d":{"results":[],"__next":"x"}}"#,
+            r#"{"d":[],"odata.nextLink":"x"}"#,
             "<html>",
             "[]",
         ] {

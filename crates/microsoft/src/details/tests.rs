@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use base::{Clock, Secret};
+use base::{Clock, ErrorClass, Secret};
 use chrono::TimeZone as _;
 use rows::RowKeyer;
 
@@ -108,9 +108,8 @@ async fn calls_count_in_the_quota_and_do_not_wait_for_it() {
     assert_eq!(graph.oldest_request(), None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_refusal_says_nothing_of_the_password() {
-    let fake = Fake::default();
+/// Those of the Reporting Web Service, for an account whose password is watched over.
+fn of_an_account(fake: &Fake) -> (Details, Arc<PasswordGuard>) {
     let clock = Clock::virtual_from(now());
     let guard = Arc::new(PasswordGuard::new(clock.clone()));
     let sign_in = SignIn::Basic {
@@ -121,7 +120,13 @@ async fn a_refusal_says_nothing_of_the_password() {
     let base = "https://reports.test/reporting.svc".parse().unwrap();
     let keyer = RowKeyer::new([1; 16]);
     let service = ReportingService::new(fake.http(), clock, base, sign_in, keyer);
-    let details = service.details();
+    (service.details(), guard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_nothing_of_the_password() {
+    let fake = Fake::default();
+    let (details, guard) = of_an_account(&fake);
     // Nothing is tried with a password that was not accepted yet.
     let error = details.ask("7", "a@b.test", None).await.unwrap_err();
     assert!(error.is_held() && fake.requests().is_empty());
@@ -133,4 +138,58 @@ async fn a_refusal_says_nothing_of_the_password() {
     fake.answer(200, EVENTS);
     let told = details.ask("7", "a@b.test", None).await.unwrap();
     assert_eq!(told.as_deref(), Some(SHOWN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_the_service_does_not_know_has_no_details() {
+    let fake = Fake::default();
+    let (details, guard) = of_an_account(&fake);
+    guard.admit().unwrap().accepted();
+    let body = r#"{"error":{"code":"NotFound","message":"There is none for ada@b.test."}}"#;
+    fake.answer_with(404, &[("request-id", "1")], body);
+    let told = details.ask("7", "ada@b.test", None).await.unwrap();
+    assert_eq!(told, None);
+    // What stands between may have written these.
+    for id in ["", " "] {
+        fake.answer_with(404, &[("request-id", id)], body);
+        let error = details.ask("7", "ada@b.test", None).await.unwrap_err();
+        assert_eq!(error.label(), "404");
+    }
+}
+
+/// Pages show that the service is there, and that rows may be read.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_as_one_of_details_alone() {
+    let fake = Fake::default();
+    let (details, guard) = of_an_account(&fake);
+    guard.admit().unwrap().accepted();
+    for (status, class, said) in [
+        (401, ErrorClass::Person, "may not read details"),
+        (403, ErrorClass::Person, "may not read details"),
+        (404, ErrorClass::Person, "at its address"),
+        (410, ErrorClass::Person, "at its address"),
+        (400, ErrorClass::Person, "does not accept the question"),
+        (429, ErrorClass::Throttled { after: None }, "for the moment"),
+        (500, ErrorClass::Outage, "for the moment"),
+    ] {
+        fake.answer(status, "no mail for ada@b.test");
+        let error = details.ask("7", "ada@b.test", None).await.unwrap_err();
+        let sentence = error.to_string();
+        assert_eq!(error.class(), class, "{sentence}");
+        let says = |part: &str| sentence.contains(part);
+        assert!(says(said) && says("asked for details"), "{sentence}");
+        assert!(!says("retired") && !says("Reports reader"), "{sentence}");
+        assert!(!says("ada"), "{sentence}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_several_pages_is_not_all_that_happened() {
+    let fake = Fake::default();
+    let (details, guard) = of_an_account(&fake);
+    guard.admit().unwrap().accepted();
+    fake.answer(200, r#"{"d":{"results":[{"Event":"Fail"}],"__next":"x"}}"#);
+    let error = details.ask("7", "a@b.test", None).await.unwrap_err();
+    assert_eq!(error.label(), "unreadable");
+    assert!(error.to_string().contains("several pages"), "{error}");
 }

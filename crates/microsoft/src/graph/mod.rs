@@ -26,17 +26,14 @@ pub use self::{
     quota::{Allowance, Quota, Share, Urgency},
 };
 use super::{
-    Error, Link, PAGE_LIMITS, SignIn, advice,
+    Error, Link, SignIn, advice,
     bounds::{self, START_MARGIN},
     details::Details,
-    exchange::{Answer, Exchange, Times},
+    exchange::{Answer, Exchange},
     identity::TokenCache,
-    oddities::Oddities,
-    pace::Pace,
     page::Envelope,
     row::{self, Form},
     service_clock::ServiceTime,
-    under_way::Requests,
 };
 
 /// Rows on one page; the most that the service allows.
@@ -82,17 +79,9 @@ impl Graph {
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
         Self {
             exchange: Exchange {
-                http,
-                clock,
-                sign_in: SignIn::Bearer(tokens),
                 headers: HeaderMap::from_iter(headers),
-                pace: Pace::default(),
-                oddities: Oddities::default(),
-                times: Times::default(),
-                requests: Requests::default(),
                 limiter: Some(limiter),
-                limits: PAGE_LIMITS,
-                proves_passwords: true,
+                ..Exchange::new(http, clock, SignIn::Bearer(tokens))
             },
             base,
             keyer,
@@ -184,7 +173,7 @@ impl Graph {
 
     async fn first_page(&self, question: &Question, urgency: Urgency) -> Result<Page<Link>, Error> {
         let window = question.window;
-        self.check_end(window)?;
+        self.exchange.check_end(window)?;
         let url = query(&self.base, question, TOP);
         let before = Some(window.end());
         let result = self.ask(&url, window, None, before, urgency).await;
@@ -214,14 +203,6 @@ impl Graph {
             .await
     }
 
-    /// The service refuses windows that end in its future.
-    fn check_end(&self, window: Window) -> Result<(), Error> {
-        match (window.end() - self.time().now).to_std() {
-            Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
-            _ => Ok(()),
-        }
-    }
-
     /// How long an answer takes at present, without waiting for the quota; zero before the first.
     pub fn latency(&self) -> Duration {
         self.exchange.pace.get()
@@ -241,14 +222,13 @@ impl Graph {
         before: Option<DateTime<Utc>>,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
-        let answer = self.exchange.get(url, urgency).await?;
+        let mut answer = self.exchange.get(url, urgency).await?;
         if answer.response.status() != StatusCode::OK {
             return Err(self.refused(&answer, link));
         }
         let sighting = answer.sighting();
-        let page = self
-            .exchange
-            .checked(url, self.read(window, answer, before))?;
+        let read = |answer: &mut Answer| self.read(window, answer, before);
+        let page = self.exchange.read(url, &mut answer, read)?;
         self.exchange.learn_time_with(sighting, &page, window);
         Ok(page)
     }
@@ -267,7 +247,7 @@ impl Graph {
     fn read(
         &self,
         window: Window,
-        mut answer: Answer,
+        answer: &mut Answer,
         before: Option<DateTime<Utc>>,
     ) -> Result<Page<Link>, Error> {
         let body = answer.take_body();

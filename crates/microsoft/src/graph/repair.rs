@@ -79,7 +79,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use rows::RowKey;
+    use rows::{RowKey, RowSpan};
 
     const POISONED: &str = r#"{"StartDate":"\"2026-03-26T15:43:20.2718704Z\"","EndDate":"\"2026-03-28T13:04:13.0580000Z\"","StartingRecipientAddress":"\"o\\\"neil>>>???@example.com\"","ResultSize":"\"1000\""}"#;
     const SOUND: &str = r#"{"StartDate":"2026-03-26T15:43:20.2718704Z","EndDate":"2026-03-28T13:04:13.0580000Z","StartingRecipientAddress":"o\"neil>>>???@example.com","ResultSize":"1000"}"#;
@@ -140,10 +140,11 @@ mod tests {
     fn how_far_rows_reach_is_known_when_they_come_newest_first() {
         let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
         let reached = |received: &[Option<i64>]| {
-            let mut page = Page::<()>::new("{}", None);
-            for received in received {
-                page.push(0..2, RowKey::from_bytes([1; 12]), received.map(at));
-            }
+            let row = |received: &Option<i64>| {
+                RowSpan::new(0..2, RowKey::from_bytes([1; 12]), received.map(at)).unwrap()
+            };
+            let rows = received.iter().map(row).collect();
+            let page = Page::<()>::of("{}", rows, None).unwrap();
             super::reached(&page, at(9)).map(|at| at.timestamp_millis())
         };
         assert_eq!(reached(&[]), Some(9));

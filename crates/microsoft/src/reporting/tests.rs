@@ -4,7 +4,7 @@ use base::{
     ErrorClass, Secret,
     http::{HttpError, HttpErrorKind},
 };
-use chrono::{TimeZone as _, Utc};
+use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 
 use super::*;
 use crate::{
@@ -15,16 +15,26 @@ use crate::{
 const BASE: &str = "https://reports.test/ecp/reportingwebservice/reporting.svc";
 const PASSWORD: &str = "hunter2:é";
 
+fn start() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap()
+}
+
 fn service(fake: &Fake) -> ReportingService {
-    let start = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
+    guarded(
+        fake,
+        PasswordGuard::new(Clock::virtual_from(start())).into(),
+    )
+}
+
+fn guarded(fake: &Fake, guard: Arc<PasswordGuard>) -> ReportingService {
     ReportingService::new(
         fake.http(),
-        Clock::virtual_from(start),
+        Clock::virtual_from(start()),
         BASE.parse().unwrap(),
         SignIn::Basic {
             account: "trace@corp.test".to_owned(),
             password: Secret::new(PASSWORD),
-            guard: Arc::new(PasswordGuard::new(Clock::virtual_from(start))),
+            guard,
         },
         RowKeyer::new([1; 16]),
     )
@@ -192,6 +202,35 @@ async fn no_message_repeats_what_was_sent() {
             !printed.contains("hunter2") && !printed.contains("dHJh"),
             "{printed}"
         );
+    }
+}
+
+/// Anything on the way may answer 200 or 403 by itself, between refusals of the password that are counted.
+#[tokio::test(start_paused = true)]
+async fn only_what_the_service_itself_answers_shows_that_a_password_is_right() {
+    let page = r#"{"value":[]}"#;
+    let forbidden = r#"{"ErrorCode":"","Message":"No permission."}"#;
+    let markup = "\u{feff} <html><title>Blocked</title></html>";
+    for (status, body, accepts) in [
+        (200, page, true),
+        (403, forbidden, true),
+        (200, markup, false),
+        (200, "{}", false),
+        (200, r#"{"value":[{}"#, false),
+        (403, markup, false),
+        (503, "", false),
+    ] {
+        let fake = Fake::default();
+        fake.answer(status, body).answer(200, page);
+        let guard = Arc::new(PasswordGuard::new(Clock::virtual_from(start())));
+        guard.restore([start() - TimeDelta::minutes(10)]);
+        let service = guarded(&fake, Arc::clone(&guard));
+        let told = service.page(window(), None).await;
+        assert_eq!(told.is_ok(), body == page, "{status} {body}");
+        assert_eq!(guard.refused().is_empty(), accepts, "{status} {body}");
+        // What shows nothing keeps nobody from asking again.
+        service.ask_time().await.unwrap();
+        assert!(guard.refused().is_empty(), "{status} {body}");
     }
 }
 

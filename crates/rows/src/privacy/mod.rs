@@ -82,12 +82,26 @@ impl Addresses {
     fn keeps(&self, address: &str) -> bool {
         match self {
             Self::Keep => true,
-            Self::HashExternal(own) => address
-                .rsplit_once('@')
-                .is_some_and(|(_, domain)| own.contains(&*lower(domain))),
+            Self::HashExternal(own) => address.rsplit_once('@').is_some_and(|(local, domain)| {
+                own.contains(&*lower(domain)) && !names_another(local)
+            }),
             Self::Hash => false,
         }
     }
+}
+
+/// Whether an address may stand in the local part of another one: forwarded mail, bounces, guests of a
+/// directory and addresses of other mail systems are written so.
+fn names_another(local: &str) -> bool {
+    let begins = |marker: &str| {
+        let start = local.as_bytes().get(..marker.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(marker.as_bytes()))
+    };
+    let holds = |marker: &str| {
+        let mut parts = local.as_bytes().windows(marker.len());
+        parts.any(|part| part.eq_ignore_ascii_case(marker.as_bytes()))
+    };
+    local.contains(['@', '=', '<', '%', '!']) || holds("#EXT#") || begins("IMCEA")
 }
 
 /// A text in lower case.

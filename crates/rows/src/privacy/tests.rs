@@ -76,6 +76,39 @@ fn what_is_kept_is_kept() {
 }
 
 #[test]
+fn an_external_address_within_an_own_one_is_hashed_with_it() {
+    let own =
+        Addresses::hash_external(&["contoso.test".to_owned(), "c.onmicrosoft.test".to_owned()]);
+    let mut external = privacy(Subjects::Keep, own);
+    for (name, text) in [
+        ("from", "bob+SRS=44ldt=IX=fabrikam.test=alice@contoso.test"),
+        ("from", "bounce+alice=fabrikam.test@contoso.test"),
+        ("to", "alice_fabrikam.test#EXT#@c.onmicrosoft.test"),
+        ("to", "alice_fabrikam.test#ext#@c.onmicrosoft.test"),
+        ("from", "\"alice@fabrikam.test\"@contoso.test"),
+        ("from", "alice%fabrikam.test@contoso.test"),
+        ("from", "fabrikam.test!alice@contoso.test"),
+        ("from", "IMCEASMTP-alice+40fabrikam+2Etest@contoso.test"),
+        ("messageId", "<alice@fabrikam.test> <x@contoso.test>"),
+        ("messageId", "<alice <x@contoso.test>"),
+    ] {
+        let told = hidden(&mut external, &json!({ name: text })).to_string();
+        assert!(
+            !told.contains("alice") && told.contains(".invalid"),
+            "{told}"
+        );
+    }
+    for text in [
+        "ext@contoso.test",
+        "a.b+c_d#e-imcea@contoso.test",
+        "@contoso.test",
+    ] {
+        let row = json!({ "from": text });
+        assert_eq!(hidden(&mut external, &row), row);
+    }
+}
+
+#[test]
 fn odd_values_are_hidden_or_say_nothing() {
     let mut privacy = all();
     let same = json!({"from": "<>", "to": "", "messageId": null, "subject": null});

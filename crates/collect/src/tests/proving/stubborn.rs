@@ -37,7 +37,10 @@ async fn delivered(class: ErrorClass, poison: &[i64]) -> (Vec<Vec<usize>>, usize
             assert!(!late(rows - 3), "the live edge is held up by {class:?}");
         }
         let progress = backfill.progress(bench.disk.as_ref()).await.unwrap();
-        assert!(progress.unwrap().has_ended(), "{class:?} holds a backfill up");
+        assert!(
+            progress.unwrap().has_ended(),
+            "{class:?} holds a backfill up"
+        );
     };
     bench.lives(End::Stop, script).await;
     let hours = (0..HOURS).map(|hour| bench.times_of(hour)).collect();

@@ -117,6 +117,13 @@ fn service_retired_or_elsewhere() {
             &["retired", "`message_trace_graph`", "`reporting_url`"],
         );
     }
+    for status in [404, 410, 414] {
+        says(
+            &ask(status, &[], "", Some(DEEP_LINK)),
+            ErrorClass::Narrow,
+            &["its own link"],
+        );
+    }
     says(
         &ask(
             302,

@@ -1,0 +1,43 @@
+//! Refusals of details. The pages show that who asks may read rows: only what was asked for is refused.
+
+use base::ErrorClass;
+
+use super::Refusal;
+use crate::{Concern, Error, complaint::Complaint};
+
+/// What a refusal of details means, by a service whose address is in `setting`.
+pub(crate) fn details(refusal: &Refusal<'_>, setting: &str) -> Error {
+    let (class, text) = refusal.judged(setting, meaning);
+    let sentence = format!(
+        "it answered {} when it was asked for details: {text} (client-request-id {})",
+        refusal.response.status(),
+        refusal.request_id,
+    );
+    refusal.error(class, Concern::Query, sentence)
+}
+
+/// What a status means that tells something about the request.
+fn meaning(status: u16, refusal: &Refusal<'_>, _: &Complaint) -> (ErrorClass, String) {
+    match status {
+        408 | 429 | 500..=599 => (
+            refusal.transient(),
+            "it has none to give for the moment".to_owned(),
+        ),
+        401 | 403 => (
+            ErrorClass::Person,
+            "who reads rows may not read details, it says; if it persists, look at the permissions, or take \
+             `details` away"
+                .to_owned(),
+        ),
+        404 | 410 => (
+            ErrorClass::Person,
+            "there are none at its address, which this cloud may not have; if it persists, take `details` \
+             away"
+                .to_owned(),
+        ),
+        _ => (
+            ErrorClass::Person,
+            "it does not accept the question; if it persists, take `details` away, and report it".to_owned(),
+        ),
+    }
+}
