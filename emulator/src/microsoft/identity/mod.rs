@@ -244,9 +244,12 @@ fn resource(scope: &str) -> Result<String, Refusal> {
 /// A resource that exists in the tenant: Microsoft's own, or this emulator under its address.
 fn known_resource(resource: &str) -> Option<String> {
     let resource = resource.trim_end_matches('/');
-    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-    let known =
-        RESOURCES.contains(&resource) || local.iter().any(|local| resource.starts_with(local));
+    let is_local = |resource: &str| {
+        let host = resource.split_once("://").map(|(_, host)| host);
+        let local = ["127.0.0.1", "localhost", "[::1]"];
+        host.is_some_and(|host| local.iter().any(|local| host.starts_with(local)))
+    };
+    let known = RESOURCES.contains(&resource) || is_local(resource);
     known.then(|| resource.to_owned())
 }
 
