@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    letters::{Content, Letter, Letters, Settled, none_instead},
+    letters::{Content, Letter, Letters, Settled},
     order::{OrderFile, OrderVersion},
 };
 
@@ -110,6 +110,14 @@ impl LettersOutcome {
             id: id.to_owned(),
             reason: reason.to_owned(),
         });
+    }
+}
+
+/// Something else in the place of a file holds nothing.
+fn none_instead<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        read => read,
     }
 }
 
