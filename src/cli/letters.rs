@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     offline_session,
-    order::{PRESENCE, UNUSABLE, refuse},
+    order::{GONE, PRESENCE, UNUSABLE, refuse},
     screen::{Screen, say},
 };
 use crate::triggers;
@@ -200,6 +200,7 @@ async fn perform(
         .await?;
     let mut seen = LettersOutcome::new(order.id);
     let (mut since, mut looked) = (Instant::now(), Instant::now());
+    let mut gone: Option<Instant> = None;
     loop {
         let outcome = triggers::letters::outcome(&files, order).await?;
         if let Some(outcome) = outcome.filter(|outcome| *outcome != seen) {
@@ -212,10 +213,14 @@ async fn perform(
         let stopped = tokio::time::timeout(LOOK, session.stop().cancelled()).await;
         if looked.elapsed() >= PRESENCE {
             looked = Instant::now();
-            if !session.is_in_use().await {
+            let is_there = session.is_in_use().await;
+            if !is_there && gone.is_none() {
                 say("The trigger has stopped; once it is started again, it goes on.");
-                return Ok(seen);
             }
+            gone = gone.or(Some(looked)).filter(|_| !is_there);
+        }
+        if gone.is_some_and(|gone| gone.elapsed() >= GONE) {
+            return Ok(seen);
         }
         if stopped.is_ok() || since.elapsed() >= PATIENCE {
             say(

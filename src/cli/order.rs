@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(super) const PRESENCE: Duration = Duration::from_secs(5);
 
 /// A trigger that is gone for so long is not being restarted.
-const GONE: Duration = Duration::from_secs(60);
+pub(super) const GONE: Duration = Duration::from_secs(60);
 
 /// An option with a date.
 pub(super) fn date(name: &'static str) -> Arg {

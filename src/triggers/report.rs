@@ -372,7 +372,7 @@ impl Observer for Report {
             }
             Event::StandingOrder(_) | Event::NightEnded(_) => self.nights(&event),
             Event::OrderUnreadable(error) => self.log.warning(format!(
-                "What was left for this trigger to do cannot be read, and is looked for again: {error}"
+                "What was left for this trigger to do cannot be read or begun with, and is looked for again: {error}"
             )),
             Event::StoreFailed { error, .. } => {
                 self.heartbeat.failed(Side::Checkpoint);

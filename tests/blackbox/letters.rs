@@ -104,7 +104,7 @@ async fn a_second_order_is_refused_and_a_trigger_that_stops_is_told() {
         .configure(|settings| settings.intake.max_event_bytes = 400_000);
     world
         .emulator
-        .fault(Endpoint::Intake, Fault::status(503).times(1_000_000));
+        .fault(Endpoint::Intake, Fault::Hang.times(1_000_000));
 
     let mut command = world.command_named("dead-letters");
     command.args(["retry", id, "--also-cut"]);
@@ -120,6 +120,8 @@ async fn a_second_order_is_refused_and_a_trigger_that_stops_is_told() {
 
     process.stop().await;
     first.prints("The trigger has stopped;").await;
+    // It waits for a while, as a trigger may be restarted; Ctrl-C leaves it at that.
+    first.signal("INT");
     assert_eq!(first.ends().await.code(), Some(3));
     world.emulator.clear_faults(Endpoint::Intake);
     let mut process = world.start();

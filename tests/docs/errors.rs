@@ -146,7 +146,9 @@ const NOT_ERRORS: [&str; 97] = [
 ];
 
 /// Texts of commands that tell what is so, and nothing is wrong with it.
-const NO_TROUBLE: [&str; 83] = [
+const NO_TROUBLE: [&str; 85] = [
+    "… missing: … … delivered now, … became dead letters",
+    "; … became dead letters instead",
     "not asked after a refusal",
     "too many rows waited",
     "too long with them",
@@ -206,7 +208,7 @@ const NO_TROUBLE: [&str; 83] = [
     "waits for the answer",
     "waits for its turn",
     "without a title",
-    "with rows that were missing and are delivered now",
+    "with rows that were missing and are delivered now, or with the dead letters",
     "with rows that were missing and that Microsoft does not show any more",
     "with more than 40 rows that differ",
     "not final yet, as the collection still reads them again",
@@ -224,7 +226,7 @@ const NO_TROUBLE: [&str; 83] = [
     "The report is in ….",
     "was missing: … to …",
     "… more are listed with --json and --csv.",
-    "…: of the … hours from …",
+    "…: of the … from …",
     "none has a verdict",
     "… rows were read.",
     "; of these Microsoft does not show … any more",

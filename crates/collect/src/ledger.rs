@@ -228,7 +228,9 @@ impl Ledger {
         if self.checkpoint.is_none()
             && let Found::Timeline(earlier) = Timeline::load(store).await?
         {
-            self.checkpoint = Some(earlier.checkpoint);
+            // After a kill before the position was kept, it still has the one before.
+            let before = earlier.before.unwrap_or(earlier.checkpoint);
+            self.checkpoint = Some(before.max(earlier.checkpoint));
         }
         timeline.before = self.checkpoint;
         timeline.save(store).await?;

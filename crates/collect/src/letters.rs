@@ -309,7 +309,7 @@ pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Resul
     let mut seen = notes(store).await?;
     for name in store.list(FOLDER).await? {
         if file_number(&name).is_some() {
-            let text = store.read(&name).await?.unwrap_or_default();
+            let text = store.read_or_empty(&name).await?.unwrap_or_default();
             letters(&text)
                 .filter(|letter| seen.insert(letter.id.clone()))
                 .for_each(&mut look);

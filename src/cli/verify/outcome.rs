@@ -58,7 +58,7 @@ pub(super) fn came_out(
 /// The exit codes, for `--help`.
 pub(super) fn exit_codes() -> &'static str {
     "Exit codes:\n   0  all hours that are read for the last time are proven (or one was sent again, or it \
-     was given up, as asked)\n   1  it could not begin, or it failed\n   2  the dates cannot be used, or \
+     was given up, as asked), or none is final yet\n   1  it could not begin, or it failed\n   2  the dates cannot be used, or \
      another verification is not finished\n   3  it is not finished: the same command goes on with it, and \
      so does the trigger\n   4  Microsoft refuses, and a person must act: what to do is said\n   5  somebody \
      else has given it up\n   6  rows were missing; they are named, and delivered now\n   7  some hours are \
@@ -78,7 +78,9 @@ pub(super) fn counts(verdicts: &[Verdict]) -> BTreeMap<Finding, usize> {
 pub(super) fn title(finding: Finding) -> &'static str {
     match finding {
         Finding::Proven => "proven",
-        Finding::Delivered => "with rows that were missing and are delivered now",
+        Finding::Delivered => {
+            "with rows that were missing and are delivered now, or with the dead letters"
+        }
         Finding::Gone => "with rows that were missing and that Microsoft does not show any more",
         Finding::Many => "with more than 40 rows that differ",
         Finding::Resent => "sent again",
@@ -144,12 +146,9 @@ pub(super) fn hour(verdict: &Verdict) -> String {
             rows_were(verdict.not_shown)
         );
     }
-    if verdict.notes.dead_letters > 0 {
-        _ = write!(
-            text,
-            "; {} went to the dead letters",
-            verdict.notes.dead_letters
-        );
+    let letters = verdict.notes.dead_letters.saturating_sub(verdict.refused);
+    if letters > 0 {
+        _ = write!(text, "; {letters} went to the dead letters");
     }
     if verdict.statuses_differ == Some(true) {
         text.push_str("; some have another status now than the last one that was accepted");

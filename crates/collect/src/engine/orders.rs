@@ -1,7 +1,12 @@
 //! Looks for what a person has left for the loop, beside it: a store that hangs delays nothing else. And
 //! tells how far that has got.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
@@ -43,7 +48,7 @@ pub(super) struct Orders {
     /// What a standing order asks for.
     pub(super) nights: NightLooks,
     /// Why what a person has left could not be read, and when that was told.
-    unreadable: Option<(String, Instant)>,
+    unreadable: BTreeMap<String, Instant>,
 }
 
 /// An order with the progress in the store: its own, or that of another one, which may say that this one has
@@ -257,11 +262,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// What was read. What could not be is looked for again soon; why is told now and then.
     pub(super) fn readable<O>(&mut self, read: io::Result<Option<O>>) -> Option<O> {
         read.unwrap_or_else(|error| {
+            let told = &mut self.orders.unreadable;
+            told.retain(|_, told| told.elapsed() < REPEATING);
             let text = error.to_string();
-            let mut told = self.orders.unreadable.iter();
-            if !told.any(|(one, at)| *one == text && at.elapsed() < REPEATING) {
+            if let Entry::Vacant(entry) = told.entry(text) {
+                entry.insert(Instant::now());
                 self.tell(Event::OrderUnreadable(&error));
-                self.orders.unreadable = Some((text, Instant::now()));
             }
             None
         })
