@@ -105,10 +105,10 @@ async fn settings_that_do_not_go_together_are_told() {
     ] {
         let world = World::graph(0).await;
         world.configure(change.clone());
-        let said = world.says(&["config"]).await;
+        let said = world.says(&["config", world.name()]).await;
         assert_eq!(said.code, Some(10), "{change}: {said}");
         assert!(said.stderr.contains(named), "{change}: {said}");
-        let said = world.says(&["config", "--json"]).await;
+        let said = world.says(&["config", world.name(), "--json"]).await;
         let document: Value = serde_json::from_str(&said.stdout).unwrap();
         assert_ne!(document["problems"], json!([]), "{change}");
     }

@@ -63,6 +63,7 @@ async fn settings_are_named_with_what_is_allowed() {
         let (code, health) = process.health().await;
         assert_eq!(code, 200, "it waits for a person");
         assert!(health["error_count"].as_u64() >= Some(1), "{health:#}");
+        world.tell_ports(&mut process).await;
         let said = world.says(&["status"]).await;
         assert_eq!(said.code, Some(5), "it collects nothing: {said}");
         process.stop().await;
