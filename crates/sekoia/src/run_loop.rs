@@ -184,6 +184,8 @@ impl<'a> RunLoop<'a> {
         };
         let settings = match self.read(&secrets) {
             Ok(settings) => settings,
+            // That was said before the secrets were asked for again.
+            Err(_) if was_in_vain && self.again.is_some() => return None,
             Err(error) => return self.stay(&error),
         };
         let before = self.current.as_ref();
