@@ -1,5 +1,6 @@
-//! Whose mail a state is about. Each state is bound to a tenant and a service; another tenant, or the
-//! same by another service, has a folder of its own inside the first one's.
+//! Whose mail a state is about. Each state is bound to a tenant; another tenant has a folder of its own
+//! inside the first one's. By another service the mail is the same, and so is the state: two states of one
+//! mail would each send what the other has sent.
 //!
 //! A tenant has many names: a GUID, and any number of domains. Two GUIDs are told apart with
 //! certainty; of a domain, the GUID is known once the app has signed in. Where it is not known
@@ -7,20 +8,22 @@
 //! with what is known of delivered rows, so that none is sent twice, and goes back far enough to skip
 //! none.
 
+mod going_on;
 mod subject;
 
 use chrono::{DateTime, Utc};
-use collect::{journal, timeline::TIMELINE_FILE};
-use sekoia::{Log, RunError, StateFile, Storage, StorageError};
+use collect::{journal, letters, start::Position, timeline};
+use sekoia::{Log, RunError, Storage, StorageError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use self::going_on::{begin_with, go_on};
 pub(super) use self::subject::Origin;
 pub(crate) use self::subject::Subject;
 use super::{
     formats::VERSION,
-    state::{self, STATE_FILE},
+    state::{self, Kept},
 };
 
 /// Tells whose the state is that lies beside it.
@@ -81,6 +84,11 @@ impl Binding {
         }
     }
 
+    /// Whether both are about one tenant, as their GUIDs say; none when these do not tell.
+    fn is_same(&self, other: &Self) -> Option<bool> {
+        self.guid().zip(other.guid()).map(|(one, other)| one == other)
+    }
+
     /// In words.
     fn told(&self) -> String {
         let Self {
@@ -96,6 +104,8 @@ struct Bound {
     /// Empty for the first.
     folder: String,
     binding: Binding,
+    /// Whether nothing was ever collected by it: its tenant may have been a slip of the pen.
+    is_blank: bool,
 }
 
 /// Where the state of the settings is.
@@ -103,8 +113,9 @@ struct Bound {
 enum Place {
     /// It is there.
     Here { folder: String },
-    /// The first state is not bound to anybody yet: it is taken over as it is.
-    Adopted,
+    /// The first state is not bound to anybody yet, or the state in use has nothing of anybody: it is
+    /// taken over as it is.
+    Adopted { folder: String },
     /// It is to be begun in a folder.
     New {
         folder: String,
@@ -116,8 +127,6 @@ enum Place {
 /// What a new state begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
-    /// Everything: it is the same mail.
-    All,
     /// The position and the delivered rows: it may be the same mail.
     Position,
     /// The delivered rows; and what a first collection would read is read, too.
@@ -129,32 +138,39 @@ enum Taken {
 fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
     let like = |one: &&Bound, wanted| one.binding.likeness(subject) == wanted;
     let of_service = |one: &&Bound| one.binding.service == subject.origin;
-    let same = |one: &&Bound| like(one, Likeness::Same);
     let by_name = |one: &&Bound| one.binding.tenant == subject.tenant;
-    let here = bound.iter().filter(of_service).filter(same);
-    let found = here.clone().find(by_name).or_else(|| here.clone().next());
-    if let Some(found) = found {
+    let last = bound.iter().find(|one| one.folder == in_use);
+    let same = bound.iter().filter(|one| like(one, Likeness::Same));
+    let same: Vec<&Bound> = same.collect();
+    let same = || same.iter().copied();
+    let named = same().find(|one| of_service(one) && by_name(one));
+    let own = named.or_else(|| same().find(|one| of_service(one)));
+    let own = own.or_else(|| same().next());
+    // Of two states of one mail the one that was in use last has come further.
+    let furthest = last.filter(|last| {
+        let is_own = |own: &Bound| own.binding.is_same(&last.binding) == Some(true);
+        like(last, Likeness::Same) || own.is_some_and(is_own)
+    });
+    if let Some(found) = furthest.or(own) {
         return Place::Here {
             folder: found.folder.clone(),
         };
     }
     if bound.iter().all(|one| !one.folder.is_empty()) {
-        return Place::Adopted;
+        return Place::Adopted {
+            folder: String::new(),
+        };
     }
-    let was_in_use = |one: &&Bound| one.folder == in_use;
-    let by_another = bound.iter().filter(same);
-    let by_another = by_another
-        .clone()
-        .find(was_in_use)
-        .or_else(|| by_another.clone().next());
-    let maybe = bound.iter().filter(|one| like(one, Likeness::Unknown));
-    let maybe = maybe.clone().find(was_in_use);
-    let from = match (by_another, maybe) {
-        (Some(same), _) => Some((Taken::All, same.clone())),
-        (None, Some(maybe)) if of_service(&maybe) => Some((Taken::Rows, maybe.clone())),
-        (None, Some(maybe)) => Some((Taken::Position, maybe.clone())),
-        (None, None) => None,
-    };
+    if let Some(blank) = last.filter(|last| last.is_blank) {
+        return Place::Adopted {
+            folder: blank.folder.clone(),
+        };
+    }
+    let maybe = last.filter(|last| like(last, Likeness::Unknown));
+    let from = maybe.map(|maybe| match of_service(&maybe) {
+        true => (Taken::Rows, maybe.clone()),
+        false => (Taken::Position, maybe.clone()),
+    });
     Place::New {
         folder: subject.folder(),
         from,
@@ -172,12 +188,34 @@ async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> 
         let folder = file.strip_suffix(TENANT_FILE).unwrap_or_default();
         if let Some(binding) = read(storage, &file).await? {
             let folder = folder.trim_end_matches('/').to_owned();
-            all.push(Bound { folder, binding });
+            all.push(Bound {
+                folder,
+                binding,
+                is_blank: false,
+            });
         }
     }
     let first = all.first().filter(|one| one.folder.is_empty());
     let in_use = first.and_then(|one| one.binding.in_use.clone());
-    Ok((all, in_use.unwrap_or_default()))
+    let in_use = in_use.unwrap_or_default();
+    if let Some(last) = all.iter_mut().find(|one| one.folder == in_use) {
+        let is_named = last.binding.tenant_id.is_some();
+        last.is_blank = !is_named && is_blank(&storage.inside(&in_use)).await?;
+    }
+    Ok((all, in_use))
+}
+
+/// Whether a state tells of no mail: no service has answered to its tenant.
+async fn is_blank(files: &Storage) -> Result<bool, StorageError> {
+    let Kept { position, copy } = Kept::in_storage(files).await?;
+    if position != Position::Absent || copy.is_some() {
+        return Ok(false);
+    }
+    let rows = files.list(journal::FOLDER).await?;
+    let letters = files.list(letters::FOLDER).await?;
+    let timeline = state::timeline_in(files).await?;
+    let is_seed = |name: &String| journal::version(name).is_some();
+    Ok(timeline == timeline::Found::Nothing && letters.is_empty() && rows.iter().all(is_seed))
 }
 
 /// None when the file is missing or damaged.
@@ -245,8 +283,7 @@ pub(super) async fn folder_in_use(storage: &Storage) -> Result<String, StorageEr
 pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String, StorageError> {
     let (bound, in_use) = bound(storage).await?;
     Ok(match place(&bound, &in_use, subject) {
-        Place::Here { folder } | Place::New { folder, .. } => folder,
-        Place::Adopted => String::new(),
+        Place::Here { folder } | Place::Adopted { folder } | Place::New { folder, .. } => folder,
     })
 }
 
@@ -259,17 +296,22 @@ pub(super) async fn take(
     log: &Log,
 ) -> Result<Storage, RunError> {
     let (bound, in_use) = bound(storage).await?;
+    let last = bound.iter().find(|one| one.folder == in_use);
+    let before = last.map_or_else(String::new, |one| one.binding.told());
+    let binding = Binding::new(subject);
+    let told = binding.told();
     let folder = match place(&bound, &in_use, subject) {
-        Place::Here { folder } => folder,
-        Place::Adopted => {
-            write(storage, &Binding::new(subject)).await?;
-            String::new()
+        Place::Here { folder } => {
+            if let Some(found) = bound.iter().find(|one| one.folder == folder) {
+                go_on(storage, found, last, subject, log).await?;
+            }
+            folder
+        }
+        Place::Adopted { folder } => {
+            write(&storage.inside(&folder), &binding).await?;
+            folder
         }
         Place::New { folder, from } => {
-            let before = bound.iter().find(|one| one.folder == in_use);
-            let before = before.map_or_else(String::new, |one| one.binding.told());
-            let binding = Binding::new(subject);
-            let told = binding.told();
             let files = storage.inside(&folder);
             let begins = match &from {
                 None => {
@@ -292,54 +334,6 @@ pub(super) async fn take(
         log.info(format!("The state is in the folder {folder}."));
     }
     Ok(storage.inside(&folder))
-}
-
-/// Begins a state with what another one has; says so.
-async fn begin_with(
-    storage: &Storage,
-    files: &Storage,
-    taken: Taken,
-    from: &Bound,
-    first: DateTime<Utc>,
-) -> Result<String, RunError> {
-    let other = storage.inside(&from.folder);
-    let mut names = other.list(journal::FOLDER).await?;
-    if taken == Taken::All {
-        names.extend([
-            STATE_FILE.to_owned(),
-            StateFile::copy_of(STATE_FILE),
-            TIMELINE_FILE.to_owned(),
-        ]);
-    }
-    let mut without = String::new();
-    for name in names {
-        match other.read(&name).await {
-            Ok(Some(content)) => files.write(&name, content).await?,
-            Ok(None) => {}
-            // This is done once, so that all of it must have been seen.
-            Err(error) => match error.is_damage() {
-                Some(damage) => without += &format!("; {name} is not taken over: {damage}"),
-                None => return Err(error.into()),
-            },
-        }
-    }
-    if taken == Taken::All {
-        return Ok(format!(
-            "it is the same mail, so that it goes on where that one stands{without}"
-        ));
-    }
-    let checkpoint = state::checkpoint(&other).await.map_err(RunError::failed)?;
-    let since = match taken {
-        Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),
-        Taken::All | Taken::Position => checkpoint.unwrap_or(first),
-    };
-    files
-        .write(STATE_FILE, state::with_checkpoint(since))
-        .await?;
-    Ok(format!(
-        "it cannot be told whether both are the same tenant, so that it goes on at {since}, and does \
-         not send again what is known to that one{without}"
-    ))
 }
 
 async fn write(storage: &Storage, binding: &Binding) -> Result<(), RunError> {

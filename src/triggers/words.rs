@@ -1,6 +1,7 @@
-//! Times as people read them.
+//! What is said in several places, as people read it.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use collect::verify::{Finding, Verdict};
 
 /// An instant.
 pub(super) fn moment(instant: DateTime<Utc>) -> String {
@@ -20,6 +21,23 @@ pub(super) fn span(span: TimeDelta) -> String {
         seconds @ 120..7200 => format!("{} min", (seconds + 30) / 60),
         seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
         seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// What rules have to do with rows of an hour that seem to be missing, as a part of a sentence; empty when
+/// that is nothing.
+pub(crate) fn excluded_then(verdict: &Verdict) -> String {
+    let is_about_missing = matches!(
+        verdict.finding,
+        Finding::Delivered | Finding::Gone | Finding::Many
+    );
+    match verdict.notes.excluded {
+        excluded if is_about_missing && excluded > 0 => format!(
+            "; rules left out about {} of it when it was collected, which count as missing where such a \
+             rule is gone",
+            counted(excluded, "row")
+        ),
+        _ => String::new(),
     }
 }
 

@@ -203,7 +203,7 @@ impl Ledger {
         self.proof.take_away(store, hour, position).await
     }
 
-    /// A part of an hour is about to be sent once more. All that is journaled must be synced.
+    /// Rows of an hour are about to be sent once more. All that is journaled must be synced.
     pub(crate) fn renews(&mut self, hour: u32) {
         let position = self.journal.position();
         self.proof.renews(hour, position);

@@ -7,6 +7,7 @@
 
 mod letter;
 pub mod order;
+mod settling;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use self::letter::{Content, Keeping, Letter, Owner, Settled, Stock, UNHIDDEN, Undelivered};
-use self::letter::{Head, Note};
+use self::{letter::Head, settling::notes};
 use crate::Store;
 
 /// Where letters lie in the store.
@@ -61,6 +62,8 @@ pub struct Letters {
     open: Option<u64>,
     /// Files in the place of which something else is.
     unusable: Vec<String>,
+    /// Whether letters are being taken out: that may have failed in its midst.
+    is_settling: bool,
 }
 
 impl Letters {
@@ -78,6 +81,7 @@ impl Letters {
             files: BTreeMap::new(),
             open: None,
             unusable: Vec::new(),
+            is_settling: false,
         };
         for name in store.list(FOLDER).await? {
             let Some(number) = file_number(&name) else {
@@ -171,6 +175,9 @@ impl Letters {
         if stock.letters >= self.room.letters || stock.bytes + length > self.room.bytes {
             return Ok(Keeping::Full);
         }
+        if self.is_settling {
+            self.forget_note(store, &id).await?;
+        }
         let number = self.file_for(length);
         // While it is written to, no file is open: a failure may leave half a line in it.
         self.open = None;
@@ -193,58 +200,6 @@ impl Letters {
         };
         let next = || self.files.last_key_value().map_or(1, |(last, _)| last + 1);
         self.open.filter(has_room).unwrap_or_else(next)
-    }
-
-    /// Letters leave. What became of them is filed before they go.
-    ///
-    /// # Errors
-    /// When it could not be written: call it again.
-    pub async fn settle(
-        &mut self,
-        store: &impl Store,
-        ids: &BTreeSet<String>,
-        became: Settled,
-        time: DateTime<Utc>,
-    ) -> io::Result<()> {
-        // Half of a line may be there, of an addition that has failed.
-        let mut text = vec![b'\n'];
-        let filed = notes(store).await?;
-        for id in ids.difference(&filed).cloned() {
-            text.extend_from_slice(&line(&Note { id, became, time })?);
-        }
-        if text.len() > 1 {
-            store.append(SETTLED, text.into()).await?;
-        }
-        store.sync(SETTLED).await?;
-        self.take_out(store, ids).await
-    }
-
-    /// Writes the files without these letters.
-    async fn take_out(&mut self, store: &impl Store, ids: &BTreeSet<String>) -> io::Result<()> {
-        let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
-        let numbers: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
-        for number in numbers {
-            let name = file_name(number);
-            let text = store.read(&name).await?.unwrap_or_default();
-            let is_settled = |line: &[u8]| {
-                serde_json::from_slice::<Head>(line).is_ok_and(|head| ids.contains(&head.id))
-            };
-            let mut rest = Vec::with_capacity(text.len());
-            for line in lines(&text).filter(|line| !is_settled(line)) {
-                rest.extend_from_slice(line);
-                rest.push(b'\n');
-            }
-            self.open.take_if(|open| *open == number);
-            if rest.is_empty() {
-                store.delete(&name).await?;
-                self.files.remove(&number);
-            } else {
-                self.files.insert(number, rest.len() as u64);
-                store.write(&name, rest.into()).await?;
-            }
-        }
-        self.places.retain(|id, _| !ids.contains(id));
-        store.delete(SETTLED).await
     }
 
     /// Those of these letters in the place of whose file something else is.
@@ -293,6 +248,11 @@ impl Letters {
         Ok(found)
     }
 
+    /// Since when a letter is there.
+    fn since(&self, id: &str) -> Option<DateTime<Utc>> {
+        self.places.get(id).map(|(_, time)| *time)
+    }
+
     /// The ids of all letters, the oldest first.
     pub fn ids(&self) -> Vec<String> {
         let mut ids: Vec<_> = self.places.iter().collect();
@@ -337,13 +297,6 @@ pub async fn stock(store: &impl Store) -> io::Result<Stock> {
 /// Tells an intake key from others without telling it.
 pub fn fingerprint(key: &str) -> String {
     hex(key.as_bytes(), &[])
-}
-
-/// The ids that are being taken out.
-async fn notes(store: &impl Store) -> io::Result<BTreeSet<String>> {
-    let text = store.read_or_empty(SETTLED).await?.unwrap_or_default();
-    let notes = lines(&text).filter_map(|line| serde_json::from_slice::<Note>(line).ok());
-    Ok(notes.map(|note| note.id).collect())
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chrono::Local;
+use chrono::{DateTime, Local, Utc};
 use collect::backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork};
 use rows::Window;
 use sekoia::Storage;
@@ -153,26 +153,33 @@ impl OrderSession<'_, BackfillWish> {
                 self.refuse_beside(&order)
             };
         }
-        let Some((first, others)) = standing.skipped.split_first() else {
+        if standing.skipped.is_empty() {
             return self.nothing("Nothing is skipped: nobody has moved the saved position on.");
+        }
+        let reach = backfill::reach(self.session).await?;
+        let oldest = reach.oldest(self.session.clock().now());
+        let (gone, kept) = gone_and_kept(&standing.skipped, oldest);
+        let told = gone.iter().map(Window::to_string).collect::<Vec<_>>();
+        let Reach { service, kept: span, .. } = reach;
+        let told = format!(
+            "{service} keeps rows for {} days: those received from {} are gone",
+            span.num_days(),
+            told.join(", and from ")
+        );
+        let Some((range, others)) = kept.split_first() else {
+            return refuse(&told);
         };
+        if !gone.is_empty() {
+            self.say(&format!("{told}."));
+        }
         if !others.is_empty() {
             let count = others.len();
             self.say(&format!(
                 "{count} more were skipped: give the command again when this one is done."
             ));
         }
-        let reach = backfill::reach(self.session).await?;
-        let oldest = reach.oldest(self.session.clock().now());
-        let Some(range) = Window::new(first.start().max(oldest), first.end()) else {
-            let Reach { service, kept, .. } = reach;
-            return refuse(&format!(
-                "{service} keeps rows for {} days: those received from {first} are gone",
-                kept.num_days()
-            ));
-        };
         let work = BackfillWork { again: false };
-        let order = BackfillOrder::new(Uuid::new_v4(), range, skipped_words(), work);
+        let order = BackfillOrder::new(Uuid::new_v4(), *range, skipped_words(), work);
         self.deliver_or_count(order, reach).await
     }
 
@@ -200,5 +207,32 @@ impl OrderSession<'_, BackfillWish> {
         let work = backfill::perform(self.session, copy.clone(), task);
         let outcome = self.watch(&copy, &order, work).await?;
         self.end(&order, outcome, &copy).await
+    }
+}
+
+/// Which windows lie before all that is kept, from `oldest` on, and what of the others is kept.
+fn gone_and_kept(windows: &[Window], oldest: DateTime<Utc>) -> (Vec<Window>, Vec<Window>) {
+    let (kept, gone): (Vec<Window>, Vec<Window>) =
+        windows.iter().partition(|window| window.end() > oldest);
+    let kept = kept.into_iter();
+    let kept = kept.filter_map(|one| Window::new(one.start().max(oldest), one.end()));
+    (gone, kept.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_does_not_stand_before_what_is_kept() {
+        let at = |hour: i64| DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let window = |start, end| Window::new(at(start), at(end)).unwrap();
+        let windows = [window(0, 10), window(20, 30), window(40, 50)];
+        let (gone, kept) = gone_and_kept(&windows, at(25));
+        assert_eq!(gone, [window(0, 10)]);
+        assert_eq!(kept, [window(25, 30), window(40, 50)]);
+        let (gone, kept) = gone_and_kept(&windows, at(30));
+        assert_eq!(gone, windows[..2]);
+        assert_eq!(kept, windows[2..]);
     }
 }

@@ -6,7 +6,10 @@ use collect::verify::{Finding, Verdict, VerifyProgress};
 use rows::Window;
 use serde_json::{Value, json};
 
-use crate::{cli::order::OrderOutcome, triggers::words::counted};
+use crate::{
+    cli::order::OrderOutcome,
+    triggers::words::{counted, excluded_then},
+};
 
 /// The exit code when rows were missing, and are delivered now.
 const DELIVERED: u8 = 6;
@@ -150,6 +153,7 @@ pub(super) fn hour(verdict: &Verdict) -> String {
     if letters > 0 {
         _ = write!(text, "; {letters} went to the dead letters");
     }
+    text.push_str(&excluded_then(verdict));
     if verdict.statuses_differ == Some(true) {
         text.push_str("; some have another status now than the last one that was accepted");
     }
@@ -289,6 +293,38 @@ mod tests {
         assert_eq!(lost(range, None, &[]), 3);
         let came_out = |lost| came_out(OrderOutcome::Done, lost, &[]);
         assert_eq!((came_out(0), came_out(1)), ((0, "open"), (7, "unproven")));
+    }
+
+    /// A rule that is taken away must not look like a loss.
+    #[test]
+    fn what_a_rule_had_left_out_is_said_of_an_hour_with_missing_rows() {
+        let verdict = |finding, excluded| Verdict {
+            order: Uuid::nil(),
+            hour: DateTime::UNIX_EPOCH,
+            at: DateTime::UNIX_EPOCH,
+            finding,
+            reason: None,
+            parts: Vec::new(),
+            accepted: 60,
+            shown: 63,
+            digest: None,
+            missing: Vec::new(),
+            vanished: 0,
+            not_shown: 0,
+            refused: 0,
+            statuses_differ: None,
+            notes: collect::proof::Notes {
+                excluded,
+                ..collect::proof::Notes::default()
+            },
+        };
+        let said = |finding, excluded| {
+            hour(&verdict(finding, excluded)).contains("; rules left out about 3 rows of it")
+        };
+        for finding in [Finding::Delivered, Finding::Many, Finding::Gone] {
+            assert!(said(finding, 3) && !said(finding, 0), "{finding:?}");
+        }
+        assert!(!said(Finding::Proven, 3));
     }
 
     #[test]

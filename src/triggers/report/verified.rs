@@ -4,12 +4,15 @@ use collect::verify::{Finding, RowName, Verdict, VerifyCounts};
 use rows::Window;
 use sekoia::Log;
 
+use crate::triggers::words::excluded_then;
+
 /// So many rows are named in the log; all of them are in the answer of `verify`.
 const NAMED: usize = 5;
 
 /// Says what a person should know of an hour.
 pub(super) fn verified(log: &Log, verdict: &Verdict) {
     let hour = verdict.hour.format("%Y-%m-%d %H:%M UTC");
+    let excluded = excluded_then(verdict);
     match verdict.finding {
         Finding::Delivered | Finding::Gone => {
             let rows = verdict.missing.len() + usize::try_from(verdict.vanished).unwrap_or(0);
@@ -29,12 +32,12 @@ pub(super) fn verified(log: &Log, verdict: &Verdict) {
             let delivered = verdict.delivered();
             log.warning(format!(
                 "Rows of the hour from {hour} were missing: {rows}. Delivered now: \
-                 {delivered}{refused}{names}{vanished}."
+                 {delivered}{refused}{names}{vanished}{excluded}."
             ));
         }
         Finding::Many => log.warning(format!(
-            "More than 40 rows of the hour from {hour} differ: {} were accepted, and Microsoft shows {}. \
-             `message-trace verify --resend` sends that hour again.",
+            "More than 40 rows of the hour from {hour} differ: {} were accepted, and Microsoft shows \
+             {}{excluded}. `message-trace verify --resend` sends that hour again.",
             verdict.accepted, verdict.shown
         )),
         Finding::Proven | Finding::Resent | Finding::Open | Finding::Unprovable => {}

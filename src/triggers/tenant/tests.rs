@@ -22,6 +22,13 @@ fn bound(folder: &str, subject: &Subject, tenant_id: Option<&str>) -> Bound {
             tenant_id: tenant_id.map(|id| Uuid::parse_str(id).unwrap()),
             ..Binding::new(subject)
         },
+        is_blank: false,
+    }
+}
+
+fn adopted(folder: &str) -> Place {
+    Place::Adopted {
+        folder: folder.to_owned(),
     }
 }
 
@@ -79,11 +86,11 @@ fn folders_are_plain_and_apart() {
 
 #[test]
 fn a_state_without_a_name_is_adopted() {
-    assert_eq!(place(&[], "", &graph(ONE)), Place::Adopted);
+    assert_eq!(place(&[], "", &graph(ONE)), adopted(""));
     // Also when the first state's file is lost, but for whom has a folder.
     let other = bound("tenants/x/graph", &graph(TWO), None);
     let bound = [other];
-    assert_eq!(place(&bound, "", &graph(ONE)), Place::Adopted);
+    assert_eq!(place(&bound, "", &graph(ONE)), adopted(""));
     assert_eq!(place(&bound, "", &graph(TWO)), here("tenants/x/graph"));
 }
 
@@ -96,11 +103,34 @@ fn the_same_tenant_finds_its_state_by_name_or_by_guid() {
             here("")
         );
     }
-    // By name before by GUID.
+    // By name before by GUID, and the one in use last, when both are about the same mail.
     let second = bound("tenants/b", &graph("b.example"), Some(ONE));
+    let both = [first.clone(), second];
+    assert_eq!(place(&both, "x", &graph("b.example")), here("tenants/b"));
+    for in_use in ["", "tenants/b"] {
+        for name in ["a.example", "b.example", ONE] {
+            assert_eq!(place(&both, in_use, &graph(name)), here(in_use));
+        }
+    }
+    // That is not known of these.
+    let second = bound("tenants/b", &graph("b.example"), None);
     let both = [first, second];
-    assert_eq!(place(&both, "", &graph("b.example")), here("tenants/b"));
     assert_eq!(place(&both, "tenants/b", &graph("a.example")), here(""));
+}
+
+#[test]
+fn a_state_of_nobody_s_mail_is_taken_over_by_whom_the_settings_name() {
+    let first = bound("", &graph(ONE), None);
+    let blank = Bound {
+        is_blank: true,
+        ..bound("tenants/b/graph", &graph("b.example"), None)
+    };
+    let both = [first, blank];
+    let folder = "tenants/b/graph";
+    assert_eq!(place(&both, folder, &graph(TWO)), adopted(folder));
+    assert_eq!(place(&both, folder, &graph(ONE)), here(""));
+    let elsewhere = place(&both, "", &graph(TWO));
+    assert_eq!(elsewhere, begun(&format!("tenants/{TWO}/graph"), None));
 }
 
 #[test]
@@ -115,19 +145,20 @@ fn another_tenant_begins_anew_in_a_folder_of_its_own() {
 }
 
 #[test]
-fn the_same_tenant_by_another_service_goes_on_with_everything() {
+fn the_same_tenant_by_another_service_goes_on_with_the_same_state() {
     let first = bound("", &reporting("a.example"), Some(ONE));
-    let taken = place(std::slice::from_ref(&first), "", &graph(ONE));
-    let expected = Some((Taken::All, &first));
-    assert_eq!(taken, begun(&format!("tenants/{ONE}/graph"), expected));
-    // Of two the one that was in use last.
-    let second = bound("tenants/c", &reporting("c.example"), Some(ONE));
-    let both = [first.clone(), second.clone()];
-    let folder = format!("tenants/{ONE}/graph");
-    let taken = place(&both, "tenants/c", &graph(ONE));
-    assert_eq!(taken, begun(&folder, Some((Taken::All, &second))));
-    let taken = place(&both, "elsewhere", &graph(ONE));
-    assert_eq!(taken, begun(&folder, Some((Taken::All, &first))));
+    let found = place(std::slice::from_ref(&first), "", &graph(ONE));
+    assert_eq!(found, here(""));
+    // An earlier version made two states of it: of these the one that was in use last.
+    let second = bound("tenants/c", &graph("a.example"), Some(ONE));
+    let both = [first, second];
+    for in_use in ["", "tenants/c"] {
+        for subject in [graph(ONE), reporting(ONE), reporting("a.example")] {
+            assert_eq!(place(&both, in_use, &subject), here(in_use));
+        }
+    }
+    assert_eq!(place(&both, "elsewhere", &graph(ONE)), here("tenants/c"));
+    assert_eq!(place(&both, "elsewhere", &reporting(ONE)), here(""));
 }
 
 #[test]
@@ -208,7 +239,7 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
 }
 
 #[tokio::test]
-async fn a_new_service_takes_everything_over_and_a_doubtful_tenant_what_is_safe() {
+async fn a_doubtful_tenant_takes_over_what_is_safe() {
     let all = storage();
     let (first, _) = takes(&all, &reporting("a.example")).await;
     let checkpoint = "2027-01-15T07:00:00.000000+00:00";
@@ -232,22 +263,18 @@ async fn a_new_service_takes_everything_over_and_a_doubtful_tenant_what_is_safe(
     let text = doubtful.read("context.json").await.unwrap().unwrap();
     assert_eq!(text, context);
 
-    let (other, said) = takes(&all, &reporting("a.example")).await;
-    assert!(!said.contains("The settings ask"), "{said}");
-    learn(&other, Uuid::parse_str(TWO).unwrap()).await.unwrap();
-    let (same, said) = takes(&all, &graph(TWO)).await;
-    assert!(said.contains("it is the same mail"), "{said}");
-    let names = same.list("").await.unwrap();
-    assert_eq!(
-        names,
-        [
-            "context.json",
-            "coverage.json",
-            rows[0],
-            rows[1],
-            TENANT_FILE
-        ]
-    );
+    // What it delivers is known to the other, once.
+    let more = "known-rows/0000000001.keys";
+    doubtful.write(more, "more").await.unwrap();
+    for is_news in [true, false] {
+        let (other, said) = takes(&all, &reporting("a.example")).await;
+        assert!(!said.contains("The settings ask"), "{said}");
+        assert_eq!(said.contains("may be about the same mail"), is_news);
+        let text = other.read(more).await.unwrap().unwrap();
+        assert_eq!(text, "more");
+        assert_eq!(other.list("known-rows/").await.unwrap().len(), 3);
+        takes(&all, &graph(ONE)).await;
+    }
 
     // The same service: as far back as a first collection, when that is earlier.
     takes(&all, &reporting("a.example")).await;
@@ -259,6 +286,63 @@ async fn a_new_service_takes_everything_over_and_a_doubtful_tenant_what_is_safe(
         text.starts_with(b"{\"most_recent_date_requested\":\"2027-01-15T08:00:00"),
         "{said}"
     );
+}
+
+/// There and back: what was delivered by one service is not sent again by the other.
+#[tokio::test]
+async fn the_same_mail_has_one_state_by_either_service() {
+    let all = storage();
+    let (first, _) = takes(&all, &reporting("a.example")).await;
+    first.write("context.json", "of day 10").await.unwrap();
+    learn(&first, Uuid::parse_str(ONE).unwrap()).await.unwrap();
+    for (subject, day) in [(graph(ONE), "of day 20"), (reporting(ONE), "of day 30")] {
+        let before = all.read("context.json").await.unwrap().unwrap();
+        assert_eq!(look(&all, &subject).await.unwrap(), "");
+        let (files, said) = takes(&all, &subject).await;
+        assert!(said.contains("it is the same mail"), "{said}");
+        let text = files.read("context.json").await.unwrap().unwrap();
+        assert_eq!(text, before);
+        files.write("context.json", day).await.unwrap();
+        let (_, said) = takes(&all, &subject).await;
+        assert_eq!(said, "", "it is said once");
+    }
+    let text = all.read("context.json").await.unwrap().unwrap();
+    assert_eq!(text, "of day 30");
+    assert_eq!(all.list("tenants/").await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_slip_of_the_pen_at_the_first_start_costs_nothing() {
+    let begun = async || {
+        let all = storage();
+        let (first, _) = takes(&all, &graph(ONE)).await;
+        first.write("first_start.json", "then").await.unwrap();
+        first.write("known-rows/seed-v2", "seed").await.unwrap();
+        all
+    };
+    let all = begun().await;
+    assert_eq!(look(&all, &graph(TWO)).await.unwrap(), "");
+    let (files, said) = takes(&all, &graph(TWO)).await;
+    assert_eq!(said, "");
+    assert!(files.read("first_start.json").await.unwrap().is_some());
+    assert_eq!(look(&all, &graph(TWO)).await.unwrap(), "");
+    // What has mail of somebody is left to that one.
+    let position = "{\"most_recent_date_requested\":\"2027-01-15T07:00:00Z\"}";
+    for (name, text) in [
+        ("context.json", position),
+        ("context.json.previous", position),
+        ("coverage.json", "{"),
+        ("known-rows/0000000000.keys", "keys"),
+        ("dead-letters/0000000001.jsonl", "{}"),
+    ] {
+        let all = begun().await;
+        all.write(name, text).await.unwrap();
+        let folder = format!("tenants/{TWO}/graph");
+        assert_eq!(look(&all, &graph(TWO)).await.unwrap(), folder, "{name}");
+    }
+    let all = begun().await;
+    learn(&all, Uuid::parse_str(ONE).unwrap()).await.unwrap();
+    assert_ne!(look(&all, &graph(TWO)).await.unwrap(), "");
 }
 
 /// Files of which one cannot be read until it is mended.

@@ -166,7 +166,16 @@ impl Coverage {
     /// Whether a row received at this instant is to be looked at only in a window that holds it:
     /// its time is done, and whether it was delivered may be forgotten.
     pub fn is_done_with(&self, instant: DateTime<Utc>) -> bool {
-        instant < self.memory.max(self.origin) && !self.is_open(instant)
+        let is_closed = instant < self.memory.max(self.origin) || self.is_hole(instant);
+        is_closed && !self.is_open(instant)
+    }
+
+    /// Whether an instant was never read: it counts as lost, or nobody asks for it. Who asks for it later
+    /// is sent its rows then.
+    fn is_hole(&self, instant: DateTime<Utc>) -> bool {
+        let holes = [&self.unasked, &self.skipped, &self.lost];
+        let mut holes = holes.into_iter().flatten();
+        holes.any(|hole| hole.contains(instant))
     }
 
     /// Whether an instant is still to be read, or read again.
@@ -231,17 +240,20 @@ impl Coverage {
     }
 
     /// Somebody has moved the position on to `checkpoint`: what was not read before it, and no
-    /// backfill asks for, is not read.
+    /// backfill asks for, is not read. What was read goes on settling: rows that surface late in it are
+    /// nobody's else.
     pub fn skip_by_position(&mut self, checkpoint: DateTime<Utc>) {
         let ahead = Window::new(self.edge(), checkpoint);
         let unread = self.missing().filter(|window| window.start() < checkpoint);
         let unread =
             unread.filter_map(|window| Window::new(window.start(), window.end().min(checkpoint)));
         let skipped: Vec<Window> = unread.chain(ahead).collect();
-        self.delivered_before(checkpoint);
+        self.reach(checkpoint);
         for window in skipped {
+            self.paint(window, Phase::Final, 0.0);
             self.skipped = with(&self.skipped, window);
         }
+        self.memory = self.memory.max(checkpoint);
         let excess = self.skipped.len().saturating_sub(MOST_SKIPPED);
         for window in self.skipped.drain(..excess) {
             self.unasked = with(&self.unasked, window);
@@ -251,18 +263,6 @@ impl Coverage {
     /// What somebody has skipped by moving the position on, and nobody has read since, oldest first.
     pub fn skipped(&self) -> &[Window] {
         &self.skipped
-    }
-
-    /// Another module has delivered everything before `checkpoint` that no backfill asks for.
-    fn delivered_before(&mut self, checkpoint: DateTime<Utc>) {
-        let start = self.floor;
-        self.reach(checkpoint);
-        let all = Window::new(start, checkpoint);
-        let theirs = all.map(|all| without(&[all], self.wanted()));
-        for window in theirs.into_iter().flatten() {
-            self.paint(window, Phase::Final, 0.0);
-        }
-        self.memory = self.memory.max(checkpoint);
     }
 
     /// Nobody asks for what lies between the edge and `start`.

@@ -8,7 +8,6 @@ use rows::{Page, Window};
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork},
-    decide::coverage::windows::without,
     engine::{
         Collector, End,
         orders::{OrderUnderWay, is_over},
@@ -16,7 +15,6 @@ use crate::{
     },
     known::hour,
     order::OrderPhase,
-    proof::window_of,
     reader::WindowRead,
 };
 
@@ -150,7 +148,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let now = self.time().now;
             let end = self.up_to_the_live_edge(order.range.end(), now);
             let Some(range) = Window::new(order.range.start(), end) else {
-                return Ok(());
+                // All of it is left to the live edge, and none of it was delivered before.
+                counts.asked = counts.range.span().num_seconds();
+                self.backfill = Some(backfill);
+                return Box::pin(self.ends(OrderPhase::Done)).await;
             };
             counts.range = range;
             counts.complete_until = range.start();
@@ -192,36 +193,45 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let is_wanted = |received: &DateTime<Utc>| wanted.iter().any(|one| one.contains(*received));
         let received = page.rows().filter_map(|row| row.received);
         let hours: BTreeSet<u32> = received.filter(is_wanted).map(hour).collect();
+        let mut new = Vec::new();
+        for hour in &hours {
+            if self.is_to_be_renewed(*hour).await? {
+                new.push(*hour);
+            }
+        }
+        if !new.is_empty() {
+            // What the journal still has of them is not to be in the new ones, and not to be known: a start
+            // knows all rows of a segment, also those that were forgotten long before.
+            self.sync().await?;
+            for hour in &new {
+                self.ledger.renews(*hour);
+            }
+            self.persist().await?;
+            for hour in new {
+                self.known.forget_hour(hour);
+            }
+        }
+        let store = Arc::clone(&self.parts.store);
         for hour in hours {
-            self.renew_record(hour).await?;
+            let mut backoff = persist::store_backoff();
+            while let Err(error) = self.ledger.proof.forget_record(store.as_ref(), hour).await {
+                self.store_failed(&error, &mut backoff).await?;
+            }
         }
         Ok(())
     }
 
-    async fn renew_record(&mut self, hour: u32) -> Result<(), End> {
+    /// Whether an hour has a record, and rows of it are about to be sent again for the first time.
+    async fn is_to_be_renewed(&mut self, hour: u32) -> Result<bool, End> {
         let store = Arc::clone(&self.parts.store);
         let mut backoff = persist::store_backoff();
-        let is_new = loop {
+        loop {
             let proof = &mut self.ledger.proof;
             match proof.is_to_be_renewed(store.as_ref(), hour).await {
-                Ok(is_new) => break is_new,
+                Ok(is_new) => return Ok(is_new),
                 Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
-        };
-        let wanted = self.schedule.coverage().wanted();
-        let is_whole = |hour: Window| without(&[hour], wanted).is_empty();
-        if is_new && !window_of(hour).is_some_and(is_whole) {
-            // What the journal still has of the rest of it is not to be in the new one.
-            self.sync().await?;
-            self.ledger.renews(hour);
-            self.persist().await?;
-            self.known.forget_hour(hour);
         }
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = self.ledger.proof.forget_record(store.as_ref(), hour).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        Ok(())
     }
 
     /// A collection reads by itself what lies after its live edge.

@@ -16,6 +16,7 @@
 mod files;
 mod load;
 mod segment;
+mod take_over;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +26,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use rows::RowKeyer;
 
-pub use self::files::JournalFiles;
+pub use self::{files::JournalFiles, take_over::take_over};
 use crate::{
     Store,
     known::{KeyRef, KnownRows, hour},

@@ -54,6 +54,9 @@ pub struct LettersOutcome {
     version: OrderVersion,
     /// The order.
     pub id: Uuid,
+    /// When it was begun: what was kept later, it is not about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began: Option<DateTime<Utc>>,
     /// Whether nothing more will come of it.
     pub done: bool,
     /// Letters that the intake has accepted.
@@ -98,6 +101,7 @@ impl LettersOutcome {
         Self {
             version: OrderVersion,
             id,
+            began: None,
             done: false,
             accepted: Vec::new(),
             dropped: Vec::new(),
@@ -156,11 +160,15 @@ impl Work {
         work.outcome.left.clear();
         let gone = work.outcome.accepted.iter().chain(&work.outcome.dropped);
         let gone: BTreeSet<String> = gone.cloned().collect();
-        let known = letters.ids();
+        let began = *work.outcome.began.get_or_insert(now);
+        // A letter that is gone, and came again since, is another one.
+        let is_again =
+            |id: &String| gone.contains(id) && letters.since(id).is_some_and(|since| since > began);
+        let known: Vec<String> = letters.ids();
         let wanted = work.order.letters.clone().unwrap_or_else(|| known.clone());
         let known: BTreeSet<String> = known.into_iter().collect();
-        let (there, others): (Vec<_>, Vec<_>) =
-            wanted.into_iter().partition(|id| known.contains(id));
+        let wanted = wanted.into_iter().filter(|id| !is_again(id));
+        let (there, others): (Vec<_>, Vec<_>) = wanted.partition(|id| known.contains(id));
         for id in others.iter().filter(|id| !gone.contains(*id)) {
             work.outcome.stays(id, "there is no such letter");
         }

@@ -472,3 +472,46 @@ async fn what_is_no_file_is_told_and_left_alone_and_keeps_nobody_from_the_others
     let letters = open(&files).await;
     assert_eq!((letters.ids().len(), letters.unusable().len()), (2, 0));
 }
+
+/// The same event is refused again after its letter was thrown away: what is left of that does not take
+/// the later letter with it.
+#[tokio::test]
+async fn a_letter_that_comes_again_is_not_taken_out_with_an_earlier_one() {
+    for operations in 0..6 {
+        let files = Files::default();
+        let mut letters = open(&files).await;
+        let id = keep(&mut letters, &files, 0, "again").await;
+        let order = order(Act::Drop, &[&id]);
+        files.breaks_after(Some(operations));
+        let begun = Work::begin(order.clone(), &mut letters, &files, at(1)).await;
+        files.breaks_after(None);
+        if !letters.ids().is_empty() {
+            continue;
+        }
+        assert_eq!(keep(&mut letters, &files, 2, "again").await, id);
+        if begun.is_err() {
+            let again = Work::begin(order, &mut letters, &files, at(3)).await;
+            assert_eq!(again.unwrap().outcome.dropped, [id.clone()]);
+        }
+        assert_eq!(letters.ids(), [id.clone()], "{operations}");
+        assert_eq!(texts(&files).await, ["again"], "{operations}");
+        assert_eq!(open(&files).await.ids(), [id], "{operations}");
+    }
+}
+
+#[tokio::test]
+async fn a_letter_that_has_left_its_file_is_kept_anew_before_the_others_have_left() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let first = keep(&mut letters, &files, 0, "first").await;
+    let mut letters = open(&files).await;
+    let second = keep(&mut letters, &files, 0, "second").await;
+    let ids = [first.clone(), second].into();
+    *files.no_file.lock().unwrap() = Some(file_name(2));
+    let settled = letters.settle(&files, &ids, Settled::Dropped, at(1)).await;
+    assert!(settled.is_err());
+    *files.no_file.lock().unwrap() = None;
+    assert_eq!(keep(&mut letters, &files, 2, "first").await, first);
+    assert_eq!(texts(&files).await, ["first"]);
+    assert_eq!(open(&files).await.ids(), [first]);
+}

@@ -22,7 +22,9 @@ use crate::{Store, decide::evidence::SourceTime, known::hour};
 /// Notes are kept at most this often: a kill costs what was noticed since.
 const KEEPING_NOTES: TimeDelta = TimeDelta::minutes(1);
 
-/// Days are kept for so much longer than the source keeps rows.
+/// Days are kept for so long, and for so much longer than the source keeps rows: a source that keeps them
+/// for less may be read for a while only, and the next one shows those days again.
+const KEPT: TimeDelta = TimeDelta::days(90);
 const SPARE_DAYS: u32 = 2;
 
 /// The notes of hours without a record, as they are kept.
@@ -175,14 +177,14 @@ impl Proof {
         Ok(())
     }
 
-    /// Deletes days of which the source keeps no rows, as both clocks say.
+    /// Deletes days of which no source keeps rows, as both clocks say.
     async fn forget(
         &mut self,
         store: &impl Store,
         certain: DateTime<Utc>,
         retention: TimeDelta,
     ) -> io::Result<()> {
-        let first = (hour(certain - retention) / DAY).saturating_sub(SPARE_DAYS);
+        let first = (hour(certain - retention.max(KEPT)) / DAY).saturating_sub(SPARE_DAYS);
         while let Some((day, _)) = self.days.first_key_value().filter(|(day, _)| **day < first) {
             let day = *day;
             store.delete(&name_of(day)).await?;

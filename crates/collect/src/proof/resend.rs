@@ -24,7 +24,8 @@ pub(super) struct Again {
     finished: BTreeSet<u32>,
     /// Those of which that was given up: they get no record.
     broken_off: BTreeSet<u32>,
-    /// Those of which a part is, and up to where the journal has what was sent of them before.
+    /// Those of which a person wants rows sent once more, and up to where the journal has what was sent of
+    /// them before.
     renewed: BTreeMap<u32, CountedIn>,
     /// The orders to send rows once more that have ended, the last one at the end.
     #[serde(default)]
@@ -124,7 +125,7 @@ impl Proof {
         }
     }
 
-    /// Whether an hour has a record, and a part of it is about to be sent once more for the first time.
+    /// Whether an hour has a record, and rows of it are about to be sent once more for the first time.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -137,7 +138,7 @@ impl Proof {
         Ok(self.has_record(hour) && !self.again.renewed.contains_key(&hour))
     }
 
-    /// A part of an hour is about to be sent once more. What the journal has of the hour up to this position
+    /// Rows of an hour are about to be sent once more. What the journal has of the hour up to this position
     /// was sent before, and is not to be in its new record.
     pub(crate) fn renews(&mut self, hour: u32, position: CountedIn) {
         self.again.renewed.insert(hour, position);

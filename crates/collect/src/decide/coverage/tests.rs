@@ -318,14 +318,53 @@ fn what_an_earlier_version_s_backfill_had_asked_for_is_asked_for_once_more() {
 }
 
 #[test]
-fn another_module_s_work_leaves_a_backfill_as_it_is() {
+fn a_position_that_is_moved_on_leaves_a_backfill_as_it_is() {
     let mut coverage = Coverage::new(at(0));
     coverage.read(window(0, 10), at(10), 1);
     coverage.backfill(window(-20, -10), false);
-    coverage.delivered_before(at(50));
+    coverage.skip_by_position(at(50));
     assert_eq!(wanted(&coverage), [window(-20, -10)]);
     assert_eq!((coverage.checkpoint(), coverage.edge()), (at(50), at(50)));
     assert!(coverage.is_done_with(at(49)));
+}
+
+/// Rows surface late in it, and nobody else looks for them.
+#[test]
+fn what_was_read_goes_on_settling_when_the_position_is_moved_on() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 9);
+    coverage.reach(at(110));
+    coverage.read(window(110, 120), at(120), 3);
+    coverage.skip_by_position(at(130));
+    let expected = [
+        (window(0, 100), Phase::Settling(at(100))),
+        (window(100, 110), Phase::Final),
+        (window(110, 120), Phase::Settling(at(120))),
+        (window(120, 130), Phase::Final),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    assert_eq!((coverage.floor(), coverage.checkpoint()), (at(0), at(130)));
+    assert_eq!(coverage.skipped(), [window(100, 110), window(120, 130)]);
+    assert!(!coverage.is_done_with(at(99)) && coverage.is_done_with(at(105)));
+}
+
+/// A query asks for a second more than its window: what it shows of a hole would come twice, once now and
+/// once when somebody asks for the hole.
+#[test]
+fn rows_beside_a_window_are_left_alone_where_nobody_asks_for_them() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 10), at(10), 1);
+    coverage.lose(loss(window(10, 20)));
+    coverage.read(window(20, 30), at(30), 1);
+    assert!(coverage.is_done_with(at(19)));
+    assert!(!coverage.is_done_with(at(9)) && !coverage.is_done_with(at(20)));
+    // Somebody asks for a part of it.
+    coverage.backfill(window(15, 20), false);
+    assert!(coverage.is_done_with(at(14)) && !coverage.is_done_with(at(15)));
+    let mut backfills = Coverage::for_backfills(at(0));
+    backfills.backfill(window(0, 10), false);
+    backfills.backfill(window(20, 30), false);
+    assert!(backfills.is_done_with(at(19)) && !backfills.is_done_with(at(20)));
 }
 
 #[test]

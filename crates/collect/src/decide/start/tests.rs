@@ -125,7 +125,9 @@ fn a_position_that_was_moved_on_is_followed_and_kept_in_mind() {
         };
         let start = StartDecision::new(witnesses, terms());
         let (floor, edge) = (start.coverage.floor(), start.coverage.edge());
-        assert_eq!((floor, edge), (at(100), at(100)));
+        assert_eq!((floor, edge), (at(10), at(100)));
+        assert_eq!(start.coverage.checkpoint(), at(100));
+        assert_eq!(start.coverage.read_at(at(15)), Some(at(20)), "it settles");
         assert_eq!(start.coverage.skipped(), [window(0, 10), window(20, 100)]);
         names(&start, Weight::Warning, &[at(0), at(100)]);
     }

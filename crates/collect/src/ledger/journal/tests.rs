@@ -194,6 +194,30 @@ fn a_torn_segment_costs_only_its_last_frame() {
 }
 
 #[test]
+fn what_another_store_remembers_is_taken_over_once() {
+    let (one, other) = (Files::default(), Files::default());
+    append(&mut open(&one).journal, &one, &[row(1, 0, 50)]);
+    *other.content.lock().unwrap() = one.content.lock().unwrap().clone();
+    // Both go on, each in a segment of its own that has the same name.
+    append(&mut open(&one).journal, &one, &[row(2, 0, 51)]);
+    append(&mut open(&other).journal, &other, &[row(3, 0, 51)]);
+    assert_eq!(one.segments(), other.segments());
+    for expected in [1, 0] {
+        assert_eq!(now(take_over(&one, &other)).unwrap(), expected);
+        let mut known = open(&one).known;
+        for message in 1..4 {
+            assert!(known.knows(row(message, 0, 50).key), "{message}");
+        }
+        assert_eq!(one.segments().len(), 3);
+    }
+    // Keys of another seed say nothing.
+    let third = Files::default();
+    now(Journal::open(&third, [9; 16], &Inventory::new())).unwrap();
+    append(&mut open(&third).journal, &third, &[row(4, 0, 51)]);
+    assert_eq!(now(take_over(&one, &third)).unwrap(), 0);
+}
+
+#[test]
 fn damage_is_found_wherever_it_is() {
     let files = Files::default();
     append(

@@ -54,6 +54,39 @@ fn hours_that_are_sent_again_are_proven() {
     });
 }
 
+/// A start knows all rows of a segment, also those of hours that were done long before.
+#[test]
+fn whole_hours_that_a_start_still_knows_are_sent_again() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let order = again(&bench, 1, (60, 180));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        let times: Vec<_> = (0..4).map(|hour| bench.times_of(hour)).collect();
+        assert_eq!(times, [[1; 60], [2; 60], [2; 60], [1; 60]]);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
+
+/// The collection reads that by itself, and nobody waits for it.
+#[test]
+fn a_backfill_of_what_has_not_happened_yet_ends_at_once() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        let order = again(&bench, 1, (24 * 60, 25 * 60));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let life = tokio::time::sleep(Duration::from_secs(120));
+        bench.lives(End::Stop, life).await;
+        let progress = order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
+        assert_eq!(progress.phase, crate::order::OrderPhase::Done);
+        let counts = progress.counts;
+        assert_eq!((counts.rows, counts.left), (0, 0));
+        // Nor does it say that any of it was delivered before.
+        assert_eq!(counts.asked, order.range.span().num_seconds());
+        assert_eq!(bench.times(), [1]);
+    });
+}
+
 #[test]
 fn a_backfill_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
     on_virtual_time(async {
@@ -95,6 +128,7 @@ fn what_is_not_sent_again_of_an_hour_is_not_in_its_new_record_after_a_kill_eithe
         assert_eq!(verdicts[3].parts, [minutes(&bench, 180, 210)]);
         assert_eq!((verdicts[3].accepted, verdicts[3].not_shown), (30, 0));
         let mut expected = [2; 60];
+        assert_eq!(bench.times_of(2), expected);
         expected[30..].fill(1);
         assert_eq!(bench.times_of(3), expected);
     });

@@ -1,0 +1,86 @@
+//! How a state is gone on with, and how one is begun with what another has.
+
+use chrono::{DateTime, Utc};
+use collect::journal;
+use sekoia::{Log, RunError, Storage};
+
+use super::{Binding, Bound, Likeness, Subject, Taken, write};
+use crate::triggers::state::{self, STATE_FILE};
+
+/// Goes on with a state that is there, also by another service than before. What the state in use last
+/// knows of delivered rows is known to it, too, when that may be about the same mail.
+pub(super) async fn go_on(
+    storage: &Storage,
+    found: &Bound,
+    last: Option<&Bound>,
+    subject: &Subject,
+    log: &Log,
+) -> Result<(), RunError> {
+    let files = storage.inside(&found.folder);
+    let before = found.binding.told();
+    if found.binding.service != subject.origin {
+        let binding = Binding {
+            service: subject.origin,
+            ..found.binding.clone()
+        };
+        write(&files, &binding).await?;
+        log.warning(format!(
+            "The settings ask for the mail of {}, and the state so far is of {before}: it is the same \
+             mail, so that it goes on with the whole state.",
+            binding.told()
+        ));
+    }
+    let maybe = last.filter(|last| {
+        let is_unknown = last.binding.likeness(subject) == Likeness::Unknown;
+        let differs = last.binding.is_same(&found.binding) == Some(false);
+        last.folder != found.folder && is_unknown && !differs
+    });
+    let Some(maybe) = maybe else {
+        return Ok(());
+    };
+    let other = storage.inside(&maybe.folder);
+    let taken = journal::take_over(&files, &other).await;
+    if taken.map_err(RunError::failed)? > 0 {
+        log.info(format!(
+            "The state in use last, of {}, may be about the same mail: what it remembers of delivered rows \
+             is not sent again.",
+            maybe.binding.told()
+        ));
+    }
+    Ok(())
+}
+
+/// Begins a state with what another one has; says so.
+pub(super) async fn begin_with(
+    storage: &Storage,
+    files: &Storage,
+    taken: Taken,
+    from: &Bound,
+    first: DateTime<Utc>,
+) -> Result<String, RunError> {
+    let other = storage.inside(&from.folder);
+    let mut without = String::new();
+    for name in other.list(journal::FOLDER).await? {
+        match other.read(&name).await {
+            Ok(Some(content)) => files.write(&name, content).await?,
+            Ok(None) => {}
+            // This is done once, so that all of it must have been seen.
+            Err(error) => match error.is_damage() {
+                Some(damage) => without += &format!("; {name} is not taken over: {damage}"),
+                None => return Err(error.into()),
+            },
+        }
+    }
+    let checkpoint = state::checkpoint(&other).await.map_err(RunError::failed)?;
+    let since = match taken {
+        Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),
+        Taken::Position => checkpoint.unwrap_or(first),
+    };
+    files
+        .write(STATE_FILE, state::with_checkpoint(since))
+        .await?;
+    Ok(format!(
+        "it cannot be told whether both are the same tenant, so that it goes on at {since}, and does \
+         not send again what is known to that one{without}"
+    ))
+}
