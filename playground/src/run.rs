@@ -272,8 +272,8 @@ impl Watch<'_> {
             }
             if let Some(damage) = life.damage {
                 let Damage { to, harm } = damage;
-                let line = format_args!("-- the state is damaged: {to:?} is {harm:?}");
-                self.screen.line(line);
+                self.screen
+                    .line(format_args!("-- the state is damaged: {to:?} is {harm:?}"));
                 self.world.site.damage(damage)?;
             }
             if self.stay_away(life.away).await == End::Asked {
