@@ -96,6 +96,28 @@ fn the_playground_does_not_know_the_inside_of_the_program() {
     }
 }
 
+/// Only the emulator shows code in its comments; a crate without any has no runner of examples built.
+#[test]
+fn examples_in_comments_are_run_or_there_are_none() {
+    for (folder, _) in ROOMS {
+        let manifest = root().join(folder).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).expect("manifest");
+        let sources = match folder {
+            "." => "src".to_owned(),
+            folder => format!("{folder}/src"),
+        };
+        let mut files = product_files_in(&[sources.as_str()]).into_iter();
+        let example = files.find(|(file, _)| {
+            let text = fs::read_to_string(file).expect("source");
+            let mut lines = text.lines().map(str::trim_start);
+            lines.any(|line| line.starts_with("/// ```") || line.starts_with("//! ```"))
+        });
+        let example = example.map(|(file, _)| file);
+        let runs = !manifest.contains("doctest = false");
+        assert_eq!(example.is_some(), runs, "{folder}: {example:?}");
+    }
+}
+
 #[test]
 fn rows_wait_for_nothing() {
     let manifest = fs::read_to_string(root().join("crates/rows/Cargo.toml")).expect("manifest");

@@ -243,7 +243,8 @@ async fn the_trigger_runs_from_the_image() {
     let mut entry_point = entry_point(image.path());
     entry_point.arg("message_trace").stderr(Stdio::piped());
     let module = entry_point.spawn().expect("unshare starts");
-    let delivered = timeout(Duration::from_secs(30), async {
+    // As long as the other tests wait, however loaded the machine is.
+    let delivered = timeout(Duration::from_secs(100), async {
         while emulator.accepted_count(None) < ROWS {
             sleep(Duration::from_millis(50)).await;
         }

@@ -109,6 +109,8 @@ impl Answer {
 pub(crate) struct Receipt {
     pub(crate) emulator: Emulator,
     pub(crate) key: String,
+    /// Which request it was.
+    pub(crate) request: u64,
     pub(crate) accepted: Vec<Accepted>,
 }
 
@@ -117,6 +119,6 @@ impl Receipt {
         self.emulator
             .world()
             .ledger
-            .acknowledge(&self.key, &self.accepted);
+            .acknowledge((&self.key, self.request), &self.accepted);
     }
 }

@@ -71,7 +71,8 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
     let (number, struck) = record(&emulator, endpoint, &call, connection);
     if let Some(answer) = struck.main.as_ref().and_then(|fault| instead(fault, &call)) {
         let status = answer.status.as_u16();
-        emulator.world().journal.answered(number, status);
+        let at = emulator.clock().now();
+        emulator.world().journal.answered(number, status, at);
         return sent(answer, &struck, &emulator);
     }
     match &struck.main {
@@ -96,10 +97,9 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
     if side == Side::Microsoft {
         compress(&emulator, &call, &mut answer, struck.main.as_ref());
     }
-    emulator
-        .world()
-        .journal
-        .answered(number, answer.status.as_u16());
+    let at = emulator.clock().now();
+    let status = answer.status.as_u16();
+    emulator.world().journal.answered(number, status, at);
     match &struck.main {
         Some(Fault::ResetAfter) => dropped(peer).await,
         fault => {
@@ -166,6 +166,7 @@ fn record(
         size: call.body.len(),
         body,
         status: None,
+        answered: None,
         fault: struck.name(),
     });
     (number, struck)

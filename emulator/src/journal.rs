@@ -35,6 +35,8 @@ pub struct RecordedRequest {
     pub body: Bytes,
     /// The status of the answer; none while there is none.
     pub status: Option<u16>,
+    /// When there was one.
+    pub answered: Option<DateTime<Utc>>,
     /// The fault that struck it.
     pub fault: Option<&'static str>,
 }
@@ -86,11 +88,11 @@ impl Journal {
         self.first + self.requests.len() as u64 - 1
     }
 
-    /// Notes how a request was answered.
-    pub(crate) fn answered(&mut self, number: u64, status: u16) {
+    /// Notes how a request was answered, and when.
+    pub(crate) fn answered(&mut self, number: u64, status: u16, at: DateTime<Utc>) {
         let index = number.checked_sub(self.first).map(|index| index as usize);
         if let Some(request) = index.and_then(|index| self.requests.get_mut(index)) {
-            request.status = Some(status);
+            (request.status, request.answered) = (Some(status), Some(at));
         }
     }
 

@@ -11,7 +11,10 @@ mod support;
 
 use std::io::Write;
 
-use axum::{body::Body, http::Request};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, Response},
+};
 use chrono::TimeDelta;
 use emulator::{
     Backlog, Clock, Emulator, Endpoint, Fault, Lateness, NewRow, Options, RejectionShape, Scope,
@@ -20,6 +23,7 @@ use emulator::{
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use support::{TRACE, deliver, emulator, events, now, post, report, send};
+use tower::ServiceExt;
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer emulated-token");
 
@@ -91,6 +95,59 @@ async fn a_repetition_after_a_lost_answer_is_told_from_a_doubled_row() {
     assert_eq!(verdict.doubled_unacknowledged.count, 10);
     deliver(&emulator, &rows[..1]).await;
     assert_eq!(emulator.verdict(&Scope::default()).doubled.count, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_one_request_has_twice_is_doubled() {
+    let emulator = emulator(3);
+    let rows = page(&emulator).await;
+    let twice = [rows.as_slice(), &rows[..1]].concat();
+    // The loss of the answer is no excuse.
+    emulator.fault(Endpoint::Intake, Fault::ResetAfter.times(1));
+    assert!(deliver(&emulator, &twice).await.dropped);
+    let verdict = emulator.verdict(&Scope::default());
+    let counts = (
+        verdict.doubled.count,
+        verdict.doubled_unacknowledged.count,
+    );
+    assert_eq!(counts, (1, 0), "{verdict}");
+    assert!(!verdict.is_clean());
+}
+
+/// Delivers events. The answer leaves when its body is read.
+async fn begin(emulator: &Emulator, events: &[String]) -> Response<Body> {
+    let body = json!({ "intake_key": "emulated-intake-key", "jsons": events });
+    let request = Request::post("/intake/batch").body(Body::from(body.to_string()));
+    let router = emulator.sekoia_router();
+    router.oneshot(request.unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_row_in_two_requests_at_once_is_doubled_as_soon_as_the_first_is_answered() {
+    let read = async |answer: Response<Body>| {
+        to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    };
+    for second_leaves in [false, true] {
+        let emulator = emulator(3);
+        let counts = || {
+            let verdict = emulator.verdict(&Scope::default());
+            let repeated = &verdict.doubled_unacknowledged;
+            assert_eq!(repeated.examples.len() as u64, repeated.count);
+            (verdict.doubled.count, repeated.count)
+        };
+        let rows = page(&emulator).await;
+        let first = begin(&emulator, &rows).await;
+        let second = begin(&emulator, &rows[..1]).await;
+        assert_eq!(counts(), (0, 1));
+        if second_leaves {
+            read(second).await;
+            assert_eq!(counts(), (0, 1), "the first may be lost still");
+        }
+        read(first).await;
+        assert_eq!(counts(), (1, 0));
+        deliver(&emulator, &rows[..1]).await;
+        assert_eq!(counts(), (2, 0));
+    }
 }
 
 #[tokio::test]
@@ -186,7 +243,7 @@ async fn the_intake_takes_gzip() {
 }
 
 #[tokio::test]
-async fn rejected_events_are_told_in_every_shape_and_not_counted_as_missing() {
+async fn rejected_events_are_told_in_every_shape_and_clean_where_they_are_expected() {
     for (shape, ids, key) in [
         (RejectionShape::NullIds, 3, "event_ids"),
         (RejectionShape::ShortIds, 1, "event_ids"),
@@ -204,9 +261,15 @@ async fn rejected_events_are_told_in_every_shape_and_not_counted_as_missing() {
         let answer = deliver(&emulator, &page(&emulator).await).await.json();
         assert_eq!(answer["event_ids"].as_array().unwrap().len(), ids);
         assert!(answer[key].is_array());
-        let verdict = emulator.verdict(&Scope::default());
-        assert!(verdict.is_clean());
-        assert_eq!((verdict.rejected.count, verdict.delivered), (2, 1));
+        for (rejected, clean) in [(0, false), (1, false), (2, true)] {
+            let verdict = emulator.verdict(&Scope {
+                rejected,
+                ..Scope::default()
+            });
+            assert_eq!(verdict.is_clean(), clean, "{verdict}");
+            assert_eq!((verdict.rejected.count, verdict.missing.count), (2, 0));
+            assert_eq!(verdict.delivered, 1);
+        }
     }
 }
 

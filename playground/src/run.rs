@@ -2,14 +2,19 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Backlog, Ending, ModuleLife, Scenario, Scope, Traffic, Verdict};
+use emulator::{Action, Backlog, Damage, Ending, ModuleLife, Scenario, Scope, Traffic};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{
     arguments::Arguments,
     module::{self, Module},
+    page::{
+        excuse::{Excuse, Past},
+        verdict::{Claim, judge, stretches},
+        view::ledger,
+    },
     screen::Screen,
     signals::Signals,
     site::form,
@@ -47,16 +52,21 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
     let start = || Module::start(&binary, arguments.trigger().command(), &world.site);
     let lived = watch.lives(&world.scenario.lives, start, goal).await?;
 
-    let scope = Scope {
-        received_before: goal.or_else(|| world.site.checkpoint()),
-        ..Scope::default()
+    let claim = Claim {
+        checkpoint: goal.or_else(|| world.site.checkpoint()),
+        reaches: None,
+        timeline: world
+            .site
+            .state("coverage.json")
+            .map_or_else(Vec::new, |coverage| stretches(&coverage)),
     };
-    let verdict = world.emulator.verdict(&scope);
+    let found = judge(&world.emulator, &claim, &lived.excuse);
+    let verdict = &found.verdict;
     screen.close();
-    screen.line(format_args!(
-        "\n{verdict}{}",
-        meaning(&verdict, scope.received_before, lived.kills)
-    ));
+    // The word of the first line goes by the ledger alone, which knows of no kill.
+    let numbers = verdict.to_string();
+    let (_, numbers) = numbers.split_once('\n').unwrap_or_default();
+    screen.line(format_args!("\n{}\n{numbers}", ledger::sentence(&found)));
     if arguments.scenario.is_some() {
         let frequency = world.site.frequency()?;
         screen.line(world.emulator.freshness(None, frequency));
@@ -75,7 +85,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
             "The module did not end as it should: {complaint}."
         ));
     }
-    let clean = lived.complaint.is_none() && is_excused(&verdict, lived.kills);
+    let clean = lived.complaint.is_none() && found.is_clean();
     // Where time or rows were wanting, the folder explains nothing.
     if !clean && verdict.expected > 0 && too_short.is_none() {
         screen.line(format_args!(
@@ -83,7 +93,7 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
             world.site.keep().display()
         ));
     }
-    Ok(clean && verdict.accepted > 0)
+    Ok(clean && verdict.accepted > 0 && found.checkpoint.is_some())
 }
 
 /// The scenario of the file, or the one that the command line describes.
@@ -93,7 +103,14 @@ fn scenario(arguments: &Arguments) -> anyhow::Result<Scenario> {
             let text = fs::read_to_string(file);
             let text = text.with_context(|| format!("cannot read {file:?}"))?;
             let scenario = text.parse::<Scenario>();
-            scenario.with_context(|| format!("{file:?} is no scenario"))?
+            let scenario = scenario.with_context(|| format!("{file:?} is no scenario"))?;
+            let mut events = scenario.timeline.iter();
+            ensure!(
+                !events.any(|event| matches!(event.action, Action::ModuleClock(1.. | ..=-1))),
+                "{file:?} sets the module's clock (`module_clock`), but the module is a process here and \
+                 goes by the clock of this machine"
+            );
+            scenario
         }
         None => Scenario::new(traffic(arguments)),
     };
@@ -182,38 +199,6 @@ fn introduction(arguments: &Arguments, world: &World, binary: &Path) -> String {
     )
 }
 
-/// Whether the module did all that it can: a kill may come between the intake's answer and the note
-/// that is made of it.
-pub(crate) fn is_excused(verdict: &Verdict, kills: u32) -> bool {
-    verdict.missing.count == 0
-        && verdict.unasked.count == 0
-        && (verdict.doubled.count == 0 || kills > 0)
-}
-
-/// What the verdict says, in a sentence.
-pub(crate) fn meaning(verdict: &Verdict, checkpoint: Option<DateTime<Utc>>, kills: u32) -> String {
-    let Some(checkpoint) = checkpoint else {
-        return "The module has not read a single window of time to its end.".to_owned();
-    };
-    if verdict.expected == 0 && verdict.accepted == 0 {
-        return "There was no row to deliver: this says nothing of the module.".to_owned();
-    }
-    let checkpoint = checkpoint.format("%F %T");
-    if verdict.is_clean() {
-        format!("Every row received before {checkpoint} UTC was delivered, and none of them twice.")
-    } else if is_excused(verdict, kills) {
-        format!(
-            "Every row received before {checkpoint} UTC was delivered. Those that came twice are the \
-             work of a kill: the module could not note any more that they were accepted."
-        )
-    } else {
-        format!(
-            "The module says that every row received before {checkpoint} UTC is delivered; the ledger \
-             of the emulator has found otherwise."
-        )
-    }
-}
-
 /// Why a run comes to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -244,7 +229,8 @@ struct Watch<'a> {
 /// How the lives of the module went.
 #[derive(Debug, Default)]
 struct Lived {
-    kills: u32,
+    /// What its kills explain.
+    excuse: Excuse,
     /// Why the last life ended.
     end: Option<End>,
     /// How it ended, where that was not as it should.
@@ -267,10 +253,10 @@ impl Watch<'_> {
             let mut module = start()?;
             let end = self.until_end(&mut module, goal, life.seconds).await?;
             lived.end = Some(end);
-            if (end, life.end) == (End::Time, Ending::Kill) {
+            let killed = (end, life.end) == (End::Time, Ending::Kill);
+            if killed {
                 self.screen.line("-- the time is over: killing the module");
                 module.kill(show).await?;
-                lived.kills += 1;
             } else {
                 self.screen.line(format_args!("-- {end}"));
                 lived.complaint = match module.stop(show).await {
@@ -279,9 +265,16 @@ impl Watch<'_> {
                     Err(error) => Some(format!("{error:#}")),
                 };
             }
+            lived.excuse.end_of_life(self.past(killed));
             let last = index + 1 == lives.len();
             if last || end != End::Time || lived.complaint.is_some() {
                 break;
+            }
+            if let Some(damage) = life.damage {
+                let Damage { to, harm } = damage;
+                self.screen
+                    .line(format_args!("-- the state is damaged: {to:?} is {harm:?}"));
+                self.world.site.damage(damage)?;
             }
             if self.stay_away(life.away).await == End::Asked {
                 lived.end = Some(End::Asked);
@@ -289,6 +282,17 @@ impl Watch<'_> {
             }
         }
         Ok(lived)
+    }
+
+    /// How the life that ends now went.
+    fn past(&self, killed: bool) -> Past {
+        let World { emulator, site, .. } = self.world;
+        Past {
+            at: self.world.now(),
+            checkpoint: site.checkpoint(),
+            doubled: emulator.verdict(&Scope::default()).doubled.count,
+            in_flight: killed.then(|| site.in_flight()),
+        }
     }
 
     /// Waits until the module is to start again.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::{
+    process::getpgrp,
+    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr},
+};
 
 /// Where the playground shows what happens.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Screen {
     /// How often the status should be shown.
     pub(crate) fn interval(&self) -> Duration {
         match self {
-            Self::Terminal(..) => Duration::from_millis(250),
+            Self::Terminal(..) => Duration::from_millis(240),
             Self::Plain => Duration::from_secs(5),
         }
     }
@@ -78,7 +81,7 @@ pub(crate) struct Quiet(Option<Termios>);
 
 impl Quiet {
     fn please() -> Self {
-        let before = tcgetattr(stdin()).ok();
+        let before = tcgetattr(stdin()).ok().filter(|_| !is_background());
         if let Some(before) = &before {
             let mut quiet = before.clone();
             quiet.local_modes.remove(LocalModes::ECHOCTL);
@@ -89,7 +92,7 @@ impl Quiet {
     }
 
     fn no_more(&self) {
-        if let Some(before) = &self.0 {
+        if let Some(before) = self.0.as_ref().filter(|_| !is_background()) {
             // It may have been closed.
             _ = tcsetattr(stdin(), OptionalActions::Now, before);
         }
@@ -100,6 +103,11 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         self.no_more();
     }
+}
+
+/// Whether the terminal belongs to others now: it stops a job that sets it from the background.
+fn is_background() -> bool {
+    tcgetpgrp(stdin()).is_ok_and(|foreground| foreground != getpgrp())
 }
 
 fn write_line(text: &impl Display) {

@@ -1,14 +1,15 @@
 //! The place where the module runs: a fresh directory with a mocked configuration.
 
 use std::{
-    fs, io,
+    fs::{self, DirEntry},
+    io,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Emulator, Running, Scenario, Settings};
+use emulator::{Damage, Emulator, Running, Scenario, Settings, StatePart};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -20,6 +21,12 @@ use crate::{
 
 /// Seconds between two queries: the least that the manifest allows, so that there is much to see.
 const FREQUENCY: u64 = 10;
+
+/// Events in one request to the intake, unless the setting `chunk_size` says otherwise.
+const CHUNK_SIZE: u64 = 1000;
+
+/// Requests to the intake that the module has on their way at most.
+const REQUESTS: u64 = 4;
 
 /// The file of the trigger's settings.
 pub(crate) const SETTINGS_FILE: &str = "trigger_configuration";
@@ -122,6 +129,28 @@ impl Site {
         empty().with_context(|| format!("cannot empty {data:?}"))
     }
 
+    /// Does the harm of a scenario to the module's state. What is not there cannot be harmed.
+    pub(crate) fn damage(&self, Damage { to, harm }: Damage) -> anyhow::Result<()> {
+        let data = self.data();
+        let files: Vec<PathBuf> = match to {
+            StatePart::Position => vec![data.join("context.json")],
+            StatePart::PositionCopy => vec![data.join("context.json.previous")],
+            StatePart::Positions => vec![
+                data.join("context.json"),
+                data.join("context.json.previous"),
+            ],
+            StatePart::Timeline => vec![data.join("coverage.json")],
+            StatePart::Quota => vec![data.join("quota.json")],
+            StatePart::Service => vec![data.join("service.json")],
+            StatePart::KnownRows => newest(&data.join("known-rows")).into_iter().collect(),
+        };
+        for file in files {
+            let harmed = harm.be_done_to(&file);
+            harmed.with_context(|| format!("cannot harm {file:?}"))?;
+        }
+        Ok(())
+    }
+
     /// A file of the module's state, as JSON; none while it is not there.
     pub(crate) fn state(&self, file: &str) -> Option<Value> {
         serde_json::from_slice(&fs::read(self.data().join(file)).ok()?).ok()
@@ -134,10 +163,22 @@ impl Site {
         Some(DateTime::parse_from_rfc3339(checkpoint).ok()?.to_utc())
     }
 
+    /// The settings that the module was started with.
+    fn settings(&self) -> anyhow::Result<Value> {
+        let form = fs::read(self.configuration().join(SETTINGS_FILE))?;
+        Ok(serde_json::from_slice(&form)?)
+    }
+
+    /// How many rows can be on their way to the intake at a moment.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let form = self.settings().unwrap_or_default();
+        let chunk = form.get("chunk_size").and_then(Value::as_u64);
+        REQUESTS * chunk.unwrap_or(CHUNK_SIZE)
+    }
+
     /// How often the module asks.
     pub(crate) fn frequency(&self) -> anyhow::Result<TimeDelta> {
-        let form = fs::read(self.configuration().join(SETTINGS_FILE))?;
-        let form: Value = serde_json::from_slice(&form)?;
+        let form = self.settings()?;
         let seconds = form.get("frequency").and_then(Value::as_i64);
         seconds
             .and_then(TimeDelta::try_seconds)
@@ -148,6 +189,13 @@ impl Site {
     pub(crate) fn keep(self) -> PathBuf {
         self.directory.keep()
     }
+}
+
+/// The file of a folder that was written last.
+fn newest(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let written = |file: &DirEntry| file.metadata().and_then(|found| found.modified()).ok();
+    files.max_by_key(written).map(|file| file.path())
 }
 
 /// The form of the trigger, filled in with what works in the emulated organization.
@@ -244,4 +292,54 @@ fn free_port() -> io::Result<TcpListener> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use emulator::{Harm, Traffic};
+
+    use super::*;
+    use crate::world::World;
+
+    #[tokio::test]
+    async fn harm_is_done_to_what_is_there() {
+        let world = World::begin(Scenario::new(Traffic::default()), None);
+        let site = world.await.unwrap().site;
+        let damage = |to, harm| site.damage(Damage { to, harm }).unwrap();
+        damage(StatePart::KnownRows, Harm::Emptied);
+        damage(StatePart::Positions, Harm::Emptied);
+
+        let (known, place) = (site.data().join("known-rows"), site.data());
+        fs::create_dir(&known).unwrap();
+        for (name, age) in [
+            ("0000000000.keys", 20),
+            ("0000000001.keys", 10),
+            ("seed-v2", 30),
+        ] {
+            fs::write(known.join(name), "rows").unwrap();
+            let file = fs::File::options().append(true).open(known.join(name));
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 - age);
+            file.unwrap().set_modified(written).unwrap();
+        }
+        fs::write(place.join("context.json"), "{}").unwrap();
+        damage(StatePart::KnownRows, Harm::Emptied);
+        damage(StatePart::Positions, Harm::Removed);
+        let text = |name: &str| fs::read_to_string(known.join(name)).unwrap();
+        let texts = ["0000000000.keys", "0000000001.keys", "seed-v2"].map(text);
+        assert_eq!(texts, ["rows", "", "rows"]);
+        assert!(!place.join("context.json").exists());
+    }
+
+    #[tokio::test]
+    async fn as_many_rows_are_on_their_way_as_the_settings_allow() {
+        let world = World::begin(Scenario::new(Traffic::default()), None);
+        let site = world.await.unwrap().site;
+        assert_eq!(site.in_flight(), 4_000);
+        let form = json!({ "chunk_size": 50 });
+        let form = form.as_object().unwrap();
+        site.configure(&site.configuration(), form).unwrap();
+        assert_eq!(site.in_flight(), 200);
+    }
 }

@@ -5,6 +5,8 @@ use std::{collections::VecDeque, fmt, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+use crate::page::view::words::span;
+
 /// Over how much time the rate is taken: rows come in bursts, one for each query.
 const SPAN: Duration = Duration::from_secs(20);
 
@@ -52,15 +54,6 @@ pub(crate) fn thousands(number: u64) -> String {
     match number / 1000 {
         0 => number.to_string(),
         more => format!("{},{:03}", thousands(more), number % 1000),
-    }
-}
-
-fn span(length: TimeDelta) -> String {
-    let seconds = length.num_seconds().max(0);
-    match (seconds / 3600, seconds / 60 % 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min {} s", seconds % 60),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }
 
@@ -122,16 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_numbers_are_for_people() {
-        let spans = [
-            (-3, "0 s"),
-            (59, "59 s"),
-            (60, "1 min 0 s"),
-            (3_725, "1 h 2 min"),
-        ];
-        for (seconds, text) in spans {
-            assert_eq!(span(TimeDelta::seconds(seconds)), text);
-        }
+    fn numbers_are_for_people() {
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_000_005), "1,000,005");
     }

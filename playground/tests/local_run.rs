@@ -32,16 +32,25 @@ fn a_run_with_an_account_ends_with_a_clean_verdict() {
     runs_clean("message_trace");
 }
 
-#[allow(
-    clippy::expect_used,
-    reason = "a test's helper may panic, as the test itself may"
-)]
-fn runs_clean(trigger: &str) {
+/// Says something although the test passes.
+fn skipped(why: &str) {
+    // What `println!` prints is kept from who runs the tests. Nobody may listen.
+    _ = writeln!(std::io::stdout().lock(), "SKIPPED: {why}");
+}
+
+/// The playground with a module beside it; none, said aloud, where there is none.
+fn ready() -> Option<&'static Path> {
     let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
     if !playground.with_file_name("message-trace").exists() {
-        // Only `cargo test --workspace` builds it; building it here would disturb other tests.
-        return;
+        // Building it here would disturb other tests.
+        skipped("no module beside the playground; `cargo test --workspace` builds it");
+        return None;
     }
+    Some(playground)
+}
+
+fn runs_clean(trigger: &str) {
+    let Some(playground) = ready() else { return };
     let run = Command::new(playground)
         .args([
             "--trigger",
@@ -64,7 +73,7 @@ fn runs_clean(trigger: &str) {
         "-- 2,000 rows delivered",
         "all rows are delivered, says the module",
         "verdict: clean",
-        "none of them twice",
+        "and none twice",
     ] {
         assert!(
             screen.contains(text),
@@ -85,17 +94,14 @@ const SCENARIO: &str = r#"{
     ],
     "lives": [
         { "seconds": 2, "end": "kill", "away": 1 },
-        { "seconds": 2, "away": 1 },
+        { "seconds": 2, "away": 1, "damage": { "to": "quota", "harm": "removed" } },
         { "seconds": 13 }
     ]
 }"#;
 
 #[test]
 fn a_scenario_leads_through_the_lives_of_the_module() {
-    let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
-    if !playground.with_file_name("message-trace").exists() {
-        return;
-    }
+    let Some(playground) = ready() else { return };
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("scenario.json");
     std::fs::write(&file, SCENARIO).expect("the scenario is written");
@@ -111,6 +117,7 @@ fn a_scenario_leads_through_the_lives_of_the_module() {
         "0:00:02  the module is killed",
         "killing the module",
         "the module starts again in 1 s",
+        "-- the state is damaged: Quota is Removed",
         "Every row received before",
         "rows by lateness",
     ] {
@@ -132,13 +139,32 @@ fn a_scenario_that_is_none_is_answered_with_a_sentence() {
     assert!(screen.contains("\"/dev/null\" is no scenario"), "{screen}");
 }
 
+#[test]
+fn a_scenario_that_sets_the_clock_of_the_module_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("scenario.json");
+    for (ahead, refused) in [(-60, true), (0, false), (60, true)] {
+        let clock = format!(r#"{{ "at": 1, "do": {{ "module_clock": {ahead} }} }}, {{ "at": 5,"#);
+        let scenario = SCENARIO.replace(r#"{ "at": 5,"#, &clock);
+        assert!(scenario.contains("module_clock"));
+        std::fs::write(&file, scenario).expect("the scenario is written");
+        let run = Command::new(env!("CARGO_BIN_EXE_playground"))
+            .arg("--scenario")
+            .arg(&file)
+            // Where it is not refused, the module is built next, which cannot be.
+            .env("CARGO", "/dev/null")
+            .output()
+            .expect("the playground starts");
+        assert!(!run.status.success());
+        let screen = String::from_utf8_lossy(&run.stdout);
+        let is_said = screen.contains("sets the module's clock (`module_clock`)");
+        assert_eq!(is_said, refused, "{screen}");
+    }
+}
+
 /// A playground that runs until it is asked to end, as by a terminal that is closed.
 fn ends_with(arguments: &[&str], seen: &str, signal: Signal) -> Option<(Option<i32>, String)> {
-    let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
-    if !playground.with_file_name("message-trace").exists() {
-        return None;
-    }
-    let mut run = Command::new(playground)
+    let mut run = Command::new(ready()?)
         .args(arguments)
         .env_remove("CARGO")
         .stdout(Stdio::piped())
@@ -186,6 +212,7 @@ fn a_closed_terminal_ends_the_module_and_leaves_no_folder() {
 #[test]
 fn a_kill_of_the_playground_ends_the_module() {
     if !Path::new("/usr/bin/setpriv").exists() {
+        skipped("no setpriv here, with which the module ends");
         return;
     }
     let Some((code, screen)) = ends_with(&["--no-page"], " s behind now", Signal::KILL) else {
@@ -217,10 +244,7 @@ fn a_kill_of_the_playground_ends_the_module() {
 
 #[test]
 fn a_terminal_is_left_without_half_a_status_line() {
-    let playground = Path::new(env!("CARGO_BIN_EXE_playground"));
-    if !playground.with_file_name("message-trace").exists() {
-        return;
-    }
+    let Some(playground) = ready() else { return };
     let mut master: File = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)
         .expect("a terminal")
         .into();

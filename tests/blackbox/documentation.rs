@@ -47,19 +47,26 @@ fn family(sample: &str) -> &str {
     stripped.unwrap_or(sample)
 }
 
-/// A row of the page: the metric's full name, type and labels, and the alert with its expression.
+/// A row of the page: the metric's full name, type and labels, and the alert.
 struct Row {
     name: String,
     metric: Metric,
     alert: String,
+    rule: Rule,
+}
+
+/// What an alert asks for, and for how long that must be so.
+#[derive(Debug, PartialEq)]
+struct Rule {
     expression: String,
+    lasts: String,
 }
 
 fn rows(page: &str) -> Vec<Row> {
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
-        let [name, kind, _, alert, expression, _] = cells[..] else {
+        let [name, kind, _, alert, expression, lasts] = cells[..] else {
             panic!("{row}")
         };
         let name = spans(name).remove(0);
@@ -75,22 +82,36 @@ fn rows(page: &str) -> Vec<Row> {
                 labels: spans(kind).into_iter().collect(),
             },
             alert: alert.to_owned(),
-            expression: spans(expression).remove(0),
+            rule: Rule {
+                expression: spans(expression).remove(0),
+                lasts: lasts.to_owned(),
+            },
         }
     })
     .collect()
 }
 
-/// Alerts and their expressions.
-fn alerts(rules: &str) -> BTreeMap<String, String> {
+/// The alerts by their names. Each has a severity that people know.
+fn alerts(rules: &str) -> BTreeMap<String, Rule> {
     let rules = rules.split("- alert: ").skip(1);
     rules
         .map(|rule| {
             let (name, rest) = rule.split_once('\n').unwrap();
-            let (expression, _) = rest.split_once("for:").unwrap();
+            let (expression, rest) = rest.split_once("for:").unwrap();
             let expression = expression.trim().strip_prefix("expr:").unwrap();
             let expression = expression.trim().trim_start_matches(">-").trim();
-            (name.to_owned(), expression.to_owned())
+            let (lasts, rest) = rest.split_once('\n').unwrap();
+            let (_, severity) = rest.split_once("severity: ").unwrap();
+            let severity = severity.lines().next().unwrap();
+            assert!(
+                ["critical", "warning", "info"].contains(&severity),
+                "{name}: {severity}"
+            );
+            let rule = Rule {
+                expression: expression.to_owned(),
+                lasts: lasts.trim().to_owned(),
+            };
+            (name.to_owned(), rule)
         })
         .collect()
 }
@@ -122,11 +143,13 @@ async fn each_metric_is_explained_and_has_an_alert() {
     let rules = repository().join("deploy/prometheus/rules.yaml");
     let mut alerts = alerts(&std::fs::read_to_string(rules).unwrap());
     let up = alerts.remove("MessageTraceDown");
+    let up = up.map(|up| up.expression);
     assert_eq!(up.as_deref(), Some("up{job=\"message-trace\"} == 0"));
-    let shown = rows.iter().map(|row| (&row.alert, &row.expression));
+    let shown = rows.iter().map(|row| (&row.alert, &row.rule));
     assert_eq!(shown.collect::<BTreeMap<_, _>>(), alerts.iter().collect());
     for row in &rows {
         let words = row
+            .rule
             .expression
             .split(|c: char| !c.is_alphanumeric() && c != '_');
         let names =

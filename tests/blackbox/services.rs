@@ -1,12 +1,8 @@
 //! The trigger of the service account on both services: the three settings alone, Microsoft Graph from
 //! nothing, the end of the Reporting Web Service, and each refusal of the sign-in.
 
-use std::time::Duration;
-
-use chrono::TimeDelta;
-use emulator::{Backlog, Canned, Endpoint, Options, Settings, Traffic};
+use emulator::{Canned, Endpoint, Settings};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::world::{Trigger, World};
 
@@ -67,67 +63,16 @@ async fn with_one_more_setting_an_account_collects_from_graph() {
             "{entry:?}"
         );
     }
-}
-
-/// In real time, as the refusals are minutes apart: it waits, and works little.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_end_in_mid_collection_is_survived_and_a_restart_goes_on() {
-    let traffic = Traffic {
-        backlog: Backlog::rows(TimeDelta::hours(24), 2_000),
-        ..Traffic::living(1.0)
-    };
-    let options = Options {
-        traffic,
-        ..Options::default()
-    };
-    let world = World::new(Trigger::Account, options).await;
-    let mut settings = with_client(&world);
-    settings["start_time"] = json!(25);
-    world.configure(settings);
-    world.emulator.configure(|settings| {
-        settings.report.page_rows = 100;
-        settings.report.latency_ms = 300;
-    });
-    let mut process = world.start();
-    let begun = Instant::now();
-    while world.emulator.accepted_count(None) < 300 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(100),
-            "{}",
-            process.output()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    world
-        .emulator
-        .configure(|settings| settings.report.retired = Some(Canned::gone()));
-    let changed = "The Reporting Web Service has ended for this organization";
-    while !process.output().contains(changed) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(600),
-            "{}",
-            process.output()
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    assert!(world.count(Endpoint::Report) > 0);
-    process.stop().await;
-    let asked = world.count(Endpoint::Report);
-    let mut process = world.start();
-    process.prints("Microsoft Graph is read since").await;
-    world.emulator.stop_traffic();
-    world.all_delivered().await;
-    assert_eq!(world.count(Endpoint::Report), asked);
+    let check = world.says(&["check", world.name()]).await;
+    let granted = "the account is granted ExchangeMessageTrace.Read.All";
+    assert!(check.stdout.contains(granted), "{check}");
+    // What is kept of a change to Microsoft Graph is told.
+    let at = world.now();
+    let kept =
+        json!({"version": 1, "settings": "", "refusals": [at, at], "said": "gone", "since": at});
+    std::fs::write(world.data().join("service.json"), kept.to_string()).unwrap();
     let status = world.says(&["status"]).await;
     assert!(status.stdout.contains("Microsoft Graph since"), "{status}");
-    let check = world.says(&["check", world.name()]).await;
-    assert!(
-        check
-            .stdout
-            .contains("the account is granted ExchangeMessageTrace.Read.All"),
-        "{check}"
-    );
-    process.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     source::page,
-    world::{Said, World, until},
+    world::{PATIENCE, Said, World, until},
 };
 
 fn line<'a>(said: &'a Said, name: &str) -> &'a str {
@@ -309,8 +309,10 @@ async fn the_timeline_and_what_waits_for_what_are_told() {
     world.configure(json!({"quota": 2, "frequency": 10}));
     let mut process = world.start();
     world.tell_ports(&mut process).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     let status = loop {
         let said = world.says(&["status", "--json"]).await;
+        assert!(tokio::time::Instant::now() < deadline, "{said}");
         let status: Value = serde_json::from_str(&said.stdout).expect(&said.stdout);
         let lanes = status["lanes"].as_array().cloned().unwrap_or_default();
         let waits = lanes.iter().any(|lane| lane["waits_for"] == "quota");

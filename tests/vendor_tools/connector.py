@@ -1,11 +1,12 @@
 """A connector of a few lines on the vendor's SDK, as the other half of a comparison.
 
-It pushes the events of a file, says so in the log, and waits for the stop.
+It waits for a file, pushes its events, says so in the log, and waits for the stop.
 Arguments: `connector` or `trigger`, and the directory with `events.json`.
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from sekoia_automation.connector import Connector
@@ -15,7 +16,10 @@ from sekoia_automation.trigger import Trigger
 
 class OfConnector(Connector):
     def run(self):
-        events = json.loads((self.data_path / "events.json").read_text())
+        path = self.data_path / "events.json"
+        while not path.exists():
+            time.sleep(0.05)
+        events = json.loads(path.read_text())
         self.log(f"Forwarding {len(events)} records", level="info")
         self.push_events_to_intakes(events)
         while self.running:

@@ -2,12 +2,14 @@
 
 mod compare;
 mod freshness;
+mod open;
 mod verdict;
 
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use freshness::Arrival;
+use open::Open;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -29,8 +31,6 @@ struct Checkpoints {
     delivered: u16,
     /// Delivered as far as it could be read.
     forgiven: u16,
-    /// Delivered in a request whose answer did not reach the sender.
-    unacknowledged: u16,
     rejected: u16,
 }
 
@@ -45,6 +45,8 @@ struct Account {
     rows: Vec<Arrival>,
     /// Of statuses that a delivered row had later.
     changes: Vec<Arrival>,
+    /// Deliveries in requests whose answer has not left.
+    open: HashMap<Accepted, Open>,
     doubled: Examples<Version>,
     doubled_unacknowledged: Examples<Version>,
     unasked: Examples<Unasked>,
@@ -54,6 +56,8 @@ struct Account {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accounts: HashMap<String, Account>,
+    /// How many requests have brought events.
+    requests: u64,
     /// Statuses with which a row was shown, by bucket.
     shown: HashMap<u32, Vec<u16>>,
     /// The rows that were not shown as they are.
@@ -131,11 +135,17 @@ impl Ledger {
         self.odd.entry(slot).or_default().misdated = true;
     }
 
-    /// Notes that the intake has accepted an event. It counts as unacknowledged until
+    /// The number of the next request that brings events.
+    pub(crate) fn next_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
+    }
+
+    /// Notes that the intake has accepted an event of a request. It counts as unacknowledged until
     /// [`Ledger::acknowledge`] is told otherwise.
     pub(crate) fn accept(
         &mut self,
-        key: &str,
+        (key, request): (&str, u64),
         event: &str,
         rows: &mut Rows,
         discretion: &Discretion,
@@ -146,7 +156,7 @@ impl Ledger {
         account.accepted += 1;
         match found {
             Ok(found) => {
-                account.deliver(&found, started, now);
+                account.deliver(&found, request, (started, now));
                 Some((found.life.slot, found.status))
             }
             Err(reason) => {
@@ -171,11 +181,11 @@ impl Ledger {
         }
     }
 
-    /// Notes that the answer to a delivery has left.
-    pub(crate) fn acknowledge(&mut self, key: &str, accepted: &[Accepted]) {
+    /// Notes that the answer to a request has left.
+    pub(crate) fn acknowledge(&mut self, (key, request): (&str, u64), accepted: &[Accepted]) {
         if let Some(account) = self.accounts.get_mut(key) {
-            for (slot, status) in accepted {
-                cell(&mut account.checkpoints, *slot).unacknowledged &= !status.bit();
+            for one in accepted {
+                account.acknowledge(request, *one);
             }
         }
     }
@@ -203,26 +213,23 @@ impl Ledger {
 }
 
 impl Account {
-    fn deliver(&mut self, found: &Identified, started: Ticks, now: Ticks) {
+    fn deliver(&mut self, found: &Identified, request: u64, (started, now): (Ticks, Ticks)) {
         let (slot, status) = (found.life.slot, found.status);
         let checkpoints = cell(&mut self.checkpoints, slot);
         let bit = status.bit();
+        let known = *checkpoints;
         if found.forgiven {
             // It is known by its bytes: in another form it is another row.
-            if checkpoints.forgiven & bit != 0 {
-                let doubled = if checkpoints.unacknowledged & bit != 0 {
-                    &mut self.doubled_unacknowledged
-                } else {
-                    &mut self.doubled
-                };
-                doubled.add(found.version.clone());
-            }
-            checkpoints.unacknowledged |= bit;
             checkpoints.forgiven |= bit;
+            self.note(found, request, known.forgiven & bit != 0);
             return;
         }
-        if checkpoints.delivered & bit == 0 {
-            let first = checkpoints.delivered == 0;
+        checkpoints.delivered |= bit;
+        let again = known.delivered & bit != 0;
+        if again {
+            *self.surplus.entry((slot, status)).or_default() += 1;
+        } else {
+            let first = known.delivered == 0;
             let visible = if first {
                 found.life.visible
             } else {
@@ -237,17 +244,7 @@ impl Account {
                 arrivals.push(Arrival::new(found.life.received, visible, now));
             }
         }
-        if checkpoints.delivered & bit != 0 {
-            *self.surplus.entry((slot, status)).or_default() += 1;
-            let doubled = if checkpoints.unacknowledged & bit != 0 {
-                &mut self.doubled_unacknowledged
-            } else {
-                &mut self.doubled
-            };
-            doubled.add(found.version.clone());
-        }
-        checkpoints.delivered |= bit;
-        checkpoints.unacknowledged |= bit;
+        self.note(found, request, again);
     }
 }
 

@@ -73,6 +73,17 @@ impl<T> Examples<T> {
     }
 }
 
+impl<T: PartialEq> Examples<T> {
+    /// Takes back one that was added.
+    pub(super) fn take_back(&mut self, example: &T) {
+        self.count = self.count.saturating_sub(1);
+        let index = self.examples.iter().position(|one| one == example);
+        if let Some(index) = index {
+            self.examples.remove(index);
+        }
+    }
+}
+
 /// Which rows a verdict expects to have been delivered.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
@@ -87,6 +98,9 @@ pub struct Scope {
     /// A status that has been followed by another is expected too if it could be seen for this
     /// long (and since the emulator started); none expects only the present one.
     pub superseded_for: Option<TimeDelta>,
+    /// How many rows the intake may have refused for good. A collector that drops what was refused
+    /// once must not pass for one that tried everything.
+    pub rejected: u64,
 }
 
 /// The result of comparing what was visible with what was delivered.
@@ -100,14 +114,16 @@ pub struct Verdict {
     pub accepted: u64,
     /// Those that were not delivered.
     pub missing: Examples<Version>,
-    /// Those that were not delivered because the intake refused them for good.
+    /// Those that were not delivered, and that the intake has refused.
     pub rejected: Examples<Version>,
+    /// How many of these the scope expects.
+    pub rejected_expected: u64,
     /// Those that were not delivered, and were never shown in a form that can be read. Not a fault.
     pub unreadable: Examples<Version>,
     /// Statuses that were followed by another before anybody had to have seen them, and were not
     /// delivered. Not a fault.
     pub superseded: u64,
-    /// Deliveries of what had been delivered and acknowledged before.
+    /// Deliveries of what the same request had already, or another one whose answer has left.
     pub doubled: Examples<Version>,
     /// Deliveries of what had been accepted before, in a request whose answer got lost. Not a
     /// fault: the sender cannot know.
@@ -117,9 +133,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether nothing is missing, doubled or unasked.
+    /// Whether nothing is missing, doubled or unasked, and no more was refused than was expected.
     pub fn is_clean(&self) -> bool {
-        self.missing.count == 0 && self.doubled.count == 0 && self.unasked.count == 0
+        self.missing.count == 0
+            && self.doubled.count == 0
+            && self.unasked.count == 0
+            && self.rejected.count <= self.rejected_expected
     }
 }
 
@@ -217,6 +236,7 @@ impl Scoped<'_> {
             doubled: account.doubled.clone(),
             doubled_unacknowledged: account.doubled_unacknowledged.clone(),
             unasked: account.unasked.clone(),
+            rejected_expected: scope.rejected,
             ..Verdict::default()
         };
         let texts = match discretion.excludes_nothing() {

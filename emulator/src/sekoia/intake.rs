@@ -165,6 +165,7 @@ fn book(emulator: &Emulator, batch: Batch, rejected: &[bool]) -> Receipt {
     let (at, now) = (emulator.clock().now(), emulator.ticks());
     let key = batch.intake_key;
     let world = &mut *emulator.world();
+    let request = world.ledger.next_request();
     let mut accepted = Vec::with_capacity(batch.jsons.len());
     for (text, rejected) in batch.jsons.into_iter().zip(rejected) {
         if *rejected {
@@ -175,7 +176,7 @@ fn book(emulator: &Emulator, batch: Batch, rejected: &[bool]) -> Receipt {
             continue;
         }
         accepted.extend(world.ledger.accept(
-            &key,
+            (&key, request),
             &text,
             &mut world.rows,
             &world.settings.discretion,
@@ -190,6 +191,7 @@ fn book(emulator: &Emulator, batch: Batch, rejected: &[bool]) -> Receipt {
     Receipt {
         emulator: emulator.clone(),
         key,
+        request,
         accepted,
     }
 }

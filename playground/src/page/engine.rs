@@ -41,6 +41,8 @@ pub(super) struct Engine<'a> {
     /// What is to happen once the process has ended.
     pub(super) then: Then,
     pub(super) meter: Meter,
+    /// When the terminal is to be told how far the module is.
+    pub(super) status_from: Instant,
     pub(super) client: reqwest::Client,
     /// Whether a look at the module is under way.
     pub(super) probing: bool,
@@ -109,6 +111,7 @@ impl<'a> Engine<'a> {
             process: None,
             then: Then::Nothing,
             meter: Meter::start(0),
+            status_from: Instant::now(),
             client: client.context("cannot make an HTTP client")?,
             probing: false,
             looks: 0,
@@ -337,12 +340,7 @@ impl<'a> Engine<'a> {
     /// Asks the ledger at once.
     pub(super) fn judge_now(&mut self) -> Judgement {
         self.read_state();
-        let judgement = judge(
-            &self.world.emulator,
-            self.state.checkpoint,
-            &self.state.timeline,
-            u32::try_from(self.state.kills.len()).unwrap_or(u32::MAX),
-        );
+        let judgement = judge(&self.world.emulator, &self.state.claim, &self.state.excuse);
         self.state.judgement = Some(judgement.clone());
         judgement
     }

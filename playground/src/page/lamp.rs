@@ -85,15 +85,13 @@ impl Lamp {
             let text = latest(body).unwrap_or("It is asked again.");
             return Self::new(Light::Fails, "Failing, asked again", sentence(text));
         }
-        if state.checkpoint.is_none() {
+        if state.claim.checkpoint.is_none() {
             return Self::new(Light::Good, "Starting", "The first window is under way.");
         }
         let mut lamp = Self::new(Light::Good, "Collecting", "");
-        lamp.until = state.checkpoint;
-        let missing = state
-            .timeline
-            .iter()
-            .filter(|one| one.state == Reading::Missing);
+        lamp.until = state.claim.checkpoint;
+        let timeline = state.claim.timeline.iter();
+        let missing = timeline.filter(|one| one.state == Reading::Missing);
         let minutes: i64 = missing.map(|one| (one.to - one.from).num_minutes()).sum();
         if minutes > 0 {
             lamp.text = format!("{minutes} min of the past are still to be read.");

@@ -7,6 +7,7 @@ mod asked;
 mod board;
 mod checking;
 mod engine;
+pub(crate) mod excuse;
 mod full;
 mod hub;
 mod lamp;
@@ -22,8 +23,8 @@ mod state;
 mod switches;
 mod ticks;
 mod tour;
-mod verdict;
-mod view;
+pub(crate) mod verdict;
+pub(crate) mod view;
 mod work;
 
 use std::process::ExitStatus;

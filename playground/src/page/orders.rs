@@ -8,11 +8,13 @@ use emulator::{Discretion, Ending, Event as Planned};
 use super::{
     Order,
     engine::{Engine, Then},
+    excuse::{Excuse, Past},
     manifest::{Kind, Manifest},
     process::{Process, Sign},
     state::{Life, Sample, State},
     switches::Switch,
     tour::Tour,
+    verdict::Claim,
     view,
 };
 use crate::{arguments::Trigger, site, status::Meter, world::World};
@@ -70,18 +72,21 @@ impl Engine<'_> {
                 self.end_scenario();
                 self.sign(Sign::Stop, Then::Start { anew: false });
             }
-            Order::Anew => match &self.process {
-                Some(_) => self.sign(Sign::Stop, Then::Start { anew: true }),
-                None => {
+            Order::Anew => {
+                self.end_scenario();
+                if self.process.is_some() {
+                    self.sign(Sign::Stop, Then::Start { anew: true });
+                } else {
                     self.forget()?;
                     self.start_order()?;
                 }
-            },
+            }
             Order::Switch { name, on } => {
                 let switch = Switch::named(&name);
                 let switch = switch.with_context(|| format!("there is no switch {name:?}"))?;
                 self.turn(switch, on);
             }
+            Order::Mend if self.is_led() => {}
             Order::Mend => {
                 for switch in Switch::ALL {
                     self.turn(switch, false);
@@ -107,6 +112,7 @@ impl Engine<'_> {
             self.say("Stop the module before another trigger is chosen.");
             return Ok(());
         }
+        self.end_scenario();
         let kind = self.state.form.kind;
         let (played, tour) = (self.state.played.take(), Tour::new(self.state.now));
         let tour = std::mem::replace(&mut self.state.tour, tour);
@@ -230,7 +236,10 @@ impl Engine<'_> {
             return;
         };
         process.sign(sign);
-        self.then = then;
+        // Where the playground is to end, nothing else comes after the process.
+        if self.then != Then::End {
+            self.then = then;
+        }
         self.state.life = match sign {
             Sign::Stop => Life::Stopping,
             Sign::Kill => Life::Killing,
@@ -267,6 +276,12 @@ impl Engine<'_> {
             && complaint.is_none()
             && status.is_some_and(|status| status.success());
         let judgement = self.judge_now();
+        self.state.excuse.end_of_life(Past {
+            at: now,
+            checkpoint: judgement.checkpoint,
+            doubled: judgement.verdict.doubled.count,
+            in_flight: (ending == Ending::Kill).then(|| self.world.site.in_flight()),
+        });
         let how = match (&complaint, before, status) {
             (Some(complaint), ..) => format!("It did not end as it should: {complaint}."),
             (None, Life::Killing, _) => {
@@ -304,8 +319,8 @@ impl Engine<'_> {
         self.state.rows = super::rows::Rows::default();
         self.state.accepted = 0;
         self.state.kills.clear();
-        self.state.checkpoint = None;
-        self.state.timeline.clear();
+        self.state.claim = Claim::default();
+        self.state.excuse = Excuse::default();
         self.state.work.clear();
         self.state.judgement = None;
         self.state.samples.clear();
@@ -315,13 +330,7 @@ impl Engine<'_> {
     }
 
     fn turn(&mut self, switch: Switch, on: bool) {
-        if self
-            .state
-            .played
-            .as_ref()
-            .is_some_and(|played| !played.over)
-        {
-            self.say("A scenario is running: its own faults count.");
+        if self.is_led() {
             return;
         }
         let now = self.world.now();

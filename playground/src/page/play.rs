@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use emulator::{Damage, Ending, ModuleLife, Scenario, StatePart};
+use emulator::{Ending, ModuleLife, Scenario};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
@@ -60,6 +60,7 @@ impl Engine<'_> {
         self.taken = Taken::default();
         (self.done, self.lived) = (Vec::new(), Vec::new());
         self.marked.clear();
+        self.surge = 0;
         self.state = State::blank(&self.world, tour);
         self.state.lives = lives;
         self.state.form.kind = kind;
@@ -129,40 +130,24 @@ impl Engine<'_> {
                 }
             }
             Due::Start(damage) => {
-                if let Some(damage) = damage {
-                    self.damage(damage)?;
-                }
+                let harmed = damage.map_or(Ok(()), |damage| self.world.site.damage(damage));
                 self.start()?;
+                // What was not harmed is no reason not to go on.
+                harmed?;
             }
         }
         self.tell_all();
         Ok(())
     }
 
-    /// Does the harm of a scenario to the module's state.
-    fn damage(&self, damage: Damage) -> anyhow::Result<()> {
-        let data = self.world.site.data();
-        let files: &[&str] = match damage.to {
-            StatePart::Position => &["context.json"],
-            StatePart::PositionCopy => &["context.json.previous"],
-            StatePart::Positions => &["context.json", "context.json.previous"],
-            StatePart::Timeline => &["coverage.json"],
-            StatePart::Quota => &["quota.json"],
-            StatePart::Service => &["service.json"],
-            StatePart::KnownRows => &[],
-        };
-        for file in files {
-            damage.harm.be_done_to(&data.join(file))?;
+    /// Whether a scenario is running: then it alone turns switches, and that is said.
+    pub(super) fn is_led(&self) -> bool {
+        let played = self.state.played.as_ref();
+        let is_led = played.is_some_and(|played| !played.over);
+        if is_led {
+            self.say("A scenario is running: its own faults count.");
         }
-        if files.is_empty() {
-            let folder = std::fs::read_dir(data.join("known-rows"))?;
-            let mut all: Vec<_> = folder.flatten().map(|entry| entry.path()).collect();
-            all.sort();
-            if let Some(newest) = all.last() {
-                damage.harm.be_done_to(newest)?;
-            }
-        }
-        Ok(())
+        is_led
     }
 
     pub(super) fn end_scenario(&mut self) {

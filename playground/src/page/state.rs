@@ -9,11 +9,12 @@ use uuid::Uuid;
 use super::{
     asked::{Finding, Problem},
     board::Board,
+    excuse::Excuse,
     manifest::{Kind, Manifest},
     probe::{LANES, Metrics},
     rows::Rows,
     tour::Tour,
-    verdict::{Judgement, Stretch},
+    verdict::{Claim, Judgement},
 };
 use crate::{arguments::Trigger, world::World};
 
@@ -243,8 +244,10 @@ pub(crate) struct State {
     pub(crate) metrics: Option<Metrics>,
     /// What a check has found because something fails.
     pub(crate) diagnosis: Option<Finding>,
-    pub(crate) checkpoint: Option<DateTime<Utc>>,
-    pub(crate) timeline: Vec<Stretch>,
+    /// What it has delivered and read, says the module.
+    pub(crate) claim: Claim,
+    /// What kills explain.
+    pub(crate) excuse: Excuse,
     pub(crate) work: Vec<AtWork>,
     pub(crate) rows: Rows,
     pub(crate) accepted: u64,
@@ -296,8 +299,8 @@ impl State {
             status: None,
             metrics: None,
             diagnosis: None,
-            checkpoint: None,
-            timeline: Vec::new(),
+            claim: Claim::default(),
+            excuse: Excuse::default(),
             work: Vec::new(),
             rows: Rows::default(),
             accepted: 0,

@@ -11,7 +11,7 @@ use super::{
     probe::{Metrics, Probe, look},
     state::{Level, Line, Sample},
     tour,
-    verdict::{judge, stretches},
+    verdict::{Reading, judge, stretches},
     view,
 };
 
@@ -52,7 +52,9 @@ impl Engine<'_> {
         let status = self.world.status(&mut self.meter);
         self.state.accepted = status.delivered;
         self.state.rate = status.rate;
-        if self.state.lives > 0 {
+        let now = Instant::now();
+        if self.state.lives > 0 && now >= self.status_from {
+            self.status_from = now + self.screen.interval();
             self.screen.status(&status);
         }
         if self
@@ -98,6 +100,7 @@ impl Engine<'_> {
                 at: self.state.now,
                 lag: self
                     .state
+                    .claim
                     .checkpoint
                     .map(|checkpoint| self.state.now - checkpoint),
                 accepted: self.state.accepted,
@@ -114,24 +117,30 @@ impl Engine<'_> {
     fn ask_ledger(&mut self) {
         self.judging = true;
         let (emulator, events) = (self.world.emulator.clone(), self.events.clone());
-        let (checkpoint, timeline) = (self.world.site.checkpoint(), self.state.timeline.clone());
-        let kills = u32::try_from(self.state.kills.len()).unwrap_or(u32::MAX);
+        let (claim, excuse) = (self.state.claim.clone(), self.state.excuse.clone());
         let number = self.world_number;
         // It grows with the mail: as long as it took before, so much longer is the pause.
         let rows = self.state.accepted / 100_000;
         self.judge_from = Instant::now() + Duration::from_millis(900 + rows * 2000);
         tokio::task::spawn_blocking(move || {
-            let judgement = judge(&emulator, checkpoint, &timeline, kills);
+            let judgement = judge(&emulator, &claim, &excuse);
             _ = events.blocking_send(Event::Judged(number, Box::new(judgement)));
         });
     }
 
     /// Reads where the module is from its files.
     pub(super) fn read_state(&mut self) {
-        self.state.checkpoint = self.world.site.checkpoint();
+        let claim = &mut self.state.claim;
+        // It is written after the timeline, so that one read after it is no older.
+        claim.checkpoint = self.world.site.checkpoint();
         if let Some(coverage) = self.world.site.state("coverage.json") {
-            self.state.timeline = stretches(&coverage);
+            claim.timeline = stretches(&coverage);
         }
+        // A timeline that begins anew, later, is no excuse for what was to be read before.
+        let mut begun = claim.timeline.iter();
+        let first = begun.find(|stretch| stretch.state != Reading::Wanted);
+        let first = first.map(|stretch| stretch.from);
+        claim.reaches = claim.reaches.into_iter().chain(first).min();
     }
 
     /// What the module says of itself has come.

@@ -186,7 +186,7 @@ fn facts(state: &State) -> Vec<bool> {
                 outage.is_some_and(|(_, to)| state.now > to),
             );
             let end = outage.map(|(_, to)| to);
-            let caught_up = over && state.checkpoint > end && state.errors() == 0;
+            let caught_up = over && state.claim.checkpoint > end && state.errors() == 0;
             vec![
                 began,
                 began && Lamp::of(state).light == Light::Fails,
@@ -202,7 +202,7 @@ fn facts(state: &State) -> Vec<bool> {
                 killed.is_some(),
                 again,
                 again
-                    && state.checkpoint > margin
+                    && state.claim.checkpoint > margin
                     && clean
                     && judgement.map(|one| one.at) > state.since,
             ]

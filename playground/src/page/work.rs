@@ -107,20 +107,20 @@ impl Engine<'_> {
 
     /// The lane that asks for such a window.
     fn lane_of(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> usize {
-        let edge = self.state.timeline.last().map(|stretch| stretch.to);
+        let edge = self.state.claim.timeline.last().map(|stretch| stretch.to);
         let touches = edge.is_none_or(|edge| from > edge - TimeDelta::seconds(90));
         if self.state.now - to < TimeDelta::seconds(8) && touches {
             return 0;
         }
         let middle = from + (to - from) / 2;
-        let mut stretches = self.state.timeline.iter();
+        let mut stretches = self.state.claim.timeline.iter();
         let stretch = stretches.find(|stretch| stretch.from <= middle && middle < stretch.to);
         match stretch.map(|stretch| stretch.state) {
             Some(Reading::Missing) => 2,
             Some(Reading::Wanted) => 3,
             Some(_) => 1,
             // Before the first window is done, the past is backlog.
-            None if self.state.timeline.is_empty() => 2,
+            None if self.state.claim.timeline.is_empty() => 2,
             None => 0,
         }
     }

@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -13,7 +14,10 @@ use fantoccini::{Client, ClientBuilder, wd::Capabilities};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 /// Nothing that a test waits for takes longer, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -32,7 +36,10 @@ pub(crate) struct Playground {
     process: Child,
     /// Its address, with the token.
     pub(crate) address: String,
-    out: Option<BufReader<std::process::ChildStdout>>,
+    /// When it was started.
+    pub(crate) since: Instant,
+    /// Reads what it prints: it stands still when nobody does.
+    screen: Option<JoinHandle<String>>,
 }
 
 impl Playground {
@@ -49,30 +56,30 @@ impl Playground {
         out.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("The page: ");
         let address = address.unwrap_or_else(|| panic!("no address first, but {line:?}"));
+        let address = address.to_owned();
+        let screen = std::thread::spawn(move || {
+            let lines = out.lines().map_while(Result::ok);
+            lines.collect::<Vec<_>>().join("\n")
+        });
         Self {
-            address: address.to_owned(),
+            address,
             process,
-            out: Some(out),
+            since: Instant::now(),
+            screen: Some(screen),
         }
     }
 
     /// Ends it as a terminal does that is closed, and returns what it printed.
     pub(crate) fn hang_up(&mut self) -> (ExitStatus, String) {
-        let out = self.out.take().unwrap();
-        let reader = std::thread::spawn(move || {
-            let lines = out.lines().map_while(Result::ok);
-            lines.collect::<Vec<_>>().join("\n")
-        });
         kill_process(Pid::from_child(&self.process), Signal::HUP).unwrap();
         let status = self.process.wait().unwrap();
-        (status, reader.join().unwrap())
+        let screen = self.screen.take().unwrap();
+        (status, screen.join().unwrap())
     }
 }
 
 impl Drop for Playground {
     fn drop(&mut self) {
-        // It must not wait for a reader.
-        drop(self.out.take());
         // It ends the module in order; killed, it would leave it behind.
         if let Ok(None) = self.process.try_wait() {
             _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
@@ -157,7 +164,7 @@ async fn connect(port: u16, chromium: &Path, profile: &Path) -> Client {
     capabilities.insert("goog:chromeOptions".to_owned(), options);
     capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
     let address = format!("http://127.0.0.1:{port}");
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     loop {
         let mut builder =
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());

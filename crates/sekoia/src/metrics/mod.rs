@@ -34,10 +34,11 @@ struct Inner {
 impl Metrics {
     /// Metrics of the process itself; `clock` tells how old the newest event is.
     pub fn new(clock: Clock) -> Self {
+        let process = process::Process::new(clock.now());
         let freshness = Freshness::new(clock);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(freshness.clone()));
-        registry.register_collector(Box::new(process::Process));
+        registry.register_collector(Box::new(process));
         Self(Arc::new(Mutex::new(Inner {
             registry,
             known: HashMap::new(),

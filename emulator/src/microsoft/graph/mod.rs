@@ -267,14 +267,6 @@ impl Emulator {
         let settings = &world.settings.graph.quota;
         world.quota.consume(settings, requests, now);
     }
-
-    /// How many requests of all clients count against the tenant's quota at present.
-    pub fn quota_used(&self) -> usize {
-        let now = self.ticks();
-        let world = &mut *self.world();
-        let settings = &world.settings.graph.quota;
-        world.quota.used(settings, now)
-    }
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use crate::page::{
 /// The verdict in one line, always in sight.
 pub(crate) fn chip(state: &State) -> Markup {
     let Some(found) = state.judgement.as_ref().filter(|found| !found.is_empty()) else {
-        return html! { a.verdict href="#ledger" { span { "ledger: nothing to judge yet" } } };
+        return html! { a.verdict #to-ledger href="#ledger" { span { "ledger: nothing to judge yet" } } };
     };
     let (symbol, class) = checkpoint(found);
     html! {
-        a class=(format!("verdict {class}")) href="#ledger" {
+        a #to-ledger class=(format!("verdict {class}")) href="#ledger" {
             (words::icon(symbol, ""))
             span {
                 b { (words::number(found.verdict.accepted)) } " delivered, "
@@ -48,16 +48,18 @@ pub(crate) fn meaning(found: &Judgement) -> String {
     if found.missing > 0 || found.verdict.unasked.count > 0 {
         return "The ledger has found what should not be: see its numbers.".to_owned();
     }
-    match (found.verdict.doubled.count, found.kills) {
-        (0, _) if found.awaited > 0 => format!(
+    if found.unexcused > 0 {
+        return "Rows came twice.".to_owned();
+    }
+    match found.verdict.doubled.count {
+        0 if found.awaited > 0 => format!(
             "Every row that was shown of the time before {until} was delivered, and none twice; {} {} \
              surfaced since, and would be read next.",
             found.awaited,
             if found.awaited == 1 { "has" } else { "have" }
         ),
-        (0, _) => format!("Every row received before {until} was delivered, and none twice."),
-        (_, 0) => "Rows came twice.".to_owned(),
-        (count, _) => format!(
+        0 => format!("Every row received before {until} was delivered, and none twice."),
+        count => format!(
             "Every row received before {until} was delivered. {count} came twice: a kill came before \
              the module could note that they were accepted."
         ),
@@ -66,10 +68,11 @@ pub(crate) fn meaning(found: &Judgement) -> String {
 
 /// The same for the terminal.
 pub(crate) fn sentence(found: &Judgement) -> String {
-    let word = match (found.is_empty(), found.is_clean()) {
-        (true, _) => "nothing to judge",
-        (false, true) => "clean",
-        (false, false) => "NOT CLEAN",
+    let claims = found.checkpoint.is_some() && !found.is_empty();
+    let word = match (claims, found.is_clean()) {
+        (_, false) => "NOT CLEAN",
+        (true, true) => "clean",
+        (false, true) => "nothing to judge",
     };
     format!("verdict: {word}. {}", meaning(found))
 }
@@ -85,18 +88,14 @@ pub(crate) fn body(state: &State) -> Markup {
         (
             "Missing",
             found.missing,
-            "could be seen, and did not come",
+            "should have come, and did not",
             if found.missing > 0 { "bad" } else { "" },
         ),
         (
             "Doubled",
             verdict.doubled.count,
             if found.kills > 0 { "after a kill" } else { "" },
-            if verdict.doubled.count > 0 && found.kills == 0 {
-                "bad"
-            } else {
-                ""
-            },
+            if found.unexcused > 0 { "bad" } else { "" },
         ),
         (
             "Unasked",

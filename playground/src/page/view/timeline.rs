@@ -102,8 +102,8 @@ fn joined(timeline: &[Stretch]) -> Vec<(DateTime<Utc>, DateTime<Utc>, &'static s
 
 fn band(state: &State, scale: Scale, height: u32) -> Markup {
     let inner = height - 8;
-    let stretches = joined(&state.timeline);
-    let edge = state.timeline.last().map(|stretch| stretch.to);
+    let stretches = joined(&state.claim.timeline);
+    let edge = state.claim.timeline.last().map(|stretch| stretch.to);
     // What has not been asked for yet is missing while the module runs.
     let rest = edge
         .filter(|_| state.life.is_on())
@@ -158,7 +158,7 @@ fn milliseconds(length: TimeDelta, share: f64) -> i64 {
 
 /// The live edge in words.
 fn edge(state: &State) -> Markup {
-    let edge = state.timeline.last().map(|stretch| stretch.to);
+    let edge = state.claim.timeline.last().map(|stretch| stretch.to);
     html! {
         @match edge {
             None => "nothing is asked for yet",
@@ -251,7 +251,7 @@ fn totals(state: &State, scale: Scale) -> Vec<(TimeDelta, &'static str)> {
         ("p-lost", "lost"),
     ] {
         let mut sum = TimeDelta::zero();
-        for stretch in &state.timeline {
+        for stretch in &state.claim.timeline {
             if class(stretch.state) == look {
                 let (from, to) = (stretch.from.max(scale.from), stretch.to.min(scale.to));
                 sum += (to - from).max(TimeDelta::zero());

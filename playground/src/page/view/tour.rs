@@ -39,7 +39,7 @@ pub(crate) fn body(state: &State) -> Markup {
             div.head { h2 #h-tour { span.no { (tour.step + 1) "/" (STEPS.len()) } " " (step.title) } (close()) }
             p.pad.text { (step.text) }
             ul.todo {
-                @for ((text, place), done) in step.tasks.iter().zip(&tour.done) {
+                @for (number, ((text, place), done)) in step.tasks.iter().zip(&tour.done).enumerate() {
                     @let now = next && done.is_none();
                     @if now { ({ next = false; "" }) }
                     li.now[now] {
@@ -48,7 +48,7 @@ pub(crate) fn body(state: &State) -> Markup {
                             None => (words::sign("todo", if now { "acc" } else { "mut" }, "to do")),
                         }
                         span {
-                            a href=(format!("#{place}")) { (text) }
+                            a id=(format!("task-{number}")) href=(format!("#{place}")) { (text) }
                             @if let Some(at) = done { " " span.s { (words::clock(*at)) } }
                         }
                     }
