@@ -351,9 +351,10 @@ mod tests {
             (r#"{"value":[{}],"odata.error":{}}"#, |e| {
                 matches!(e, Unreadable::ErrorInside(_))
             }),
-            (r#"{"error":"sorry","odata.error":null}"#, |e| {
-                matches!(e, Unreadable::ErrorInside(m) if m.is_empty())
-            }),
+            (
+                r#"{"error":"sorry","odata.error":null}"#,
+                |e| matches!(e, Unreadable::ErrorInside(m) if m.is_empty()),
+            ),
             (
                 "<html><title>Sign in</title></html>",
                 |e| matches!(e, Unreadable::Markup { title: Some(t) } if t == "Sign in"),
@@ -384,7 +385,10 @@ mod tests {
         }
         let error = envelope(&format!(r#"{{"rows":[{rows}]}}"#)).unwrap_err();
         let said = error.to_string();
-        assert!(said.contains(" bytes of JSON") && !said.contains("ada"), "{said}");
+        assert!(
+            said.contains(" bytes of JSON") && !said.contains("ada"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -49,7 +49,9 @@ mod tests {
         let mut descent = Descent::of(window);
         let key = RowKeyer::new([7; 16]).key(&["a"], "");
         let read = pages.iter().map(|rows| {
-            let rows = rows.iter().map(|row| RowSpan::new(0..2, key, row.map(at)).unwrap());
+            let rows = rows
+                .iter()
+                .map(|row| RowSpan::new(0..2, key, row.map(at)).unwrap());
             let page = Page::<()>::of("{}", rows.collect(), None).unwrap();
             let within = descent.go_on(&page)?;
             assert_eq!(within.end(), window.end());

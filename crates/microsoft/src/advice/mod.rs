@@ -123,8 +123,8 @@ impl Refusal<'_> {
     /// from the service.
     fn barred(&self) -> Option<String> {
         let permission = self.permitted?;
-        let is_barred = self.response.status() == StatusCode::FORBIDDEN
-            && is_markup(self.response.body());
+        let is_barred =
+            self.response.status() == StatusCode::FORBIDDEN && is_markup(self.response.body());
         is_barred.then(|| {
             format!(
                 "a web page forbids the request, although the token has the permission \

@@ -20,7 +20,10 @@ fn start() -> DateTime<Utc> {
 }
 
 fn service(fake: &Fake) -> ReportingService {
-    guarded(fake, PasswordGuard::new(Clock::virtual_from(start())).into())
+    guarded(
+        fake,
+        PasswordGuard::new(Clock::virtual_from(start())).into(),
+    )
 }
 
 fn guarded(fake: &Fake, guard: Arc<PasswordGuard>) -> ReportingService {

@@ -77,7 +77,8 @@ fn what_is_kept_is_kept() {
 
 #[test]
 fn an_external_address_within_an_own_one_is_hashed_with_it() {
-    let own = Addresses::hash_external(&["contoso.test".to_owned(), "c.onmicrosoft.test".to_owned()]);
+    let own =
+        Addresses::hash_external(&["contoso.test".to_owned(), "c.onmicrosoft.test".to_owned()]);
     let mut external = privacy(Subjects::Keep, own);
     for (name, text) in [
         ("from", "bob+SRS=44ldt=IX=fabrikam.test=alice@contoso.test"),
@@ -92,9 +93,16 @@ fn an_external_address_within_an_own_one_is_hashed_with_it() {
         ("messageId", "<alice <x@contoso.test>"),
     ] {
         let told = hidden(&mut external, &json!({ name: text })).to_string();
-        assert!(!told.contains("alice") && told.contains(".invalid"), "{told}");
+        assert!(
+            !told.contains("alice") && told.contains(".invalid"),
+            "{told}"
+        );
     }
-    for text in ["ext@contoso.test", "a.b+c_d#e-imcea@contoso.test", "@contoso.test"] {
+    for text in [
+        "ext@contoso.test",
+        "a.b+c_d#e-imcea@contoso.test",
+        "@contoso.test",
+    ] {
         let row = json!({ "from": text });
         assert_eq!(hidden(&mut external, &row), row);
     }
