@@ -70,7 +70,13 @@ mod tests {
         }
         let sent = BASE64_STANDARD.encode("svc:Pa55-w\u{f6}rd");
         let masked = log.masked(&format!("Proxy-Authorization: Basic {sent}"));
-        assert!(masked.starts_with("Proxy-Authorization: Basic ***"), "{masked}");
-        assert_eq!(log.masked("http://p:3128 in-tern svc"), "http://p:3128 in-tern svc");
+        assert!(
+            masked.starts_with("Proxy-Authorization: Basic ***"),
+            "{masked}"
+        );
+        assert_eq!(
+            log.masked("http://p:3128 in-tern svc"),
+            "http://p:3128 in-tern svc"
+        );
     }
 }

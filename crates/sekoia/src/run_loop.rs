@@ -192,7 +192,9 @@ impl<'a> RunLoop<'a> {
             match self.again {
                 // It is said when they are there.
                 Some(_) => {}
-                None if was_in_vain => log.info("The platform's secrets have come; they change nothing."),
+                None if was_in_vain => {
+                    log.info("The platform's secrets have come; they change nothing.")
+                }
                 None => log.info("The configuration is again what the trigger runs with."),
             }
             return None;

@@ -481,8 +481,7 @@ mod tests {
             (200, "\u{feff}<html>", false),
         ] {
             let answer = format!("header: content-type=text/html; charset=utf-8\n\n{body}");
-            let (fake, (log, lines)) =
-                (Fake::answering(move |_| (status, answer.clone())), log());
+            let (fake, (log, lines)) = (Fake::answering(move |_| (status, answer.clone())), log());
             let shipper = start(&log, &fake);
             log.info("one");
             time::sleep(Duration::from_mins(5)).await;

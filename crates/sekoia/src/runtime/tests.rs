@@ -432,7 +432,11 @@ async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again
         let since = Instant::now();
         let fake = Fake::answering(move |request| {
             let down = Duration::from_secs(90)..Duration::from_secs(400);
-            let password = if since.elapsed() < down.start { "hunter2" } else { later };
+            let password = if since.elapsed() < down.start {
+                "hunter2"
+            } else {
+                later
+            };
             match request.uri().path() {
                 "/secrets" if down.contains(&since.elapsed()) => (503, String::new()),
                 "/secrets" => {
@@ -444,7 +448,10 @@ async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again
         });
         let files = [
             ("module_configuration", "{}"),
-            ("trigger_configuration", r#"{"what": "idle", "password": "first"}"#),
+            (
+                "trigger_configuration",
+                r#"{"what": "idle", "password": "first"}"#,
+            ),
         ];
         let life = live_as(PLAIN_MODULE, "example", &files, fake);
         time::sleep(Duration::from_secs(100)).await;

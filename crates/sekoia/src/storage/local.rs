@@ -93,7 +93,11 @@ impl LocalBackend {
     /// once when it keeps nobody away.
     #[must_use]
     pub(crate) fn watched(self, log: Log, stop: CancellationToken) -> Self {
-        if self.lock.as_deref().is_some_and(|lock| held(lock).is_nominal) {
+        if self
+            .lock
+            .as_deref()
+            .is_some_and(|lock| held(lock).is_nominal)
+        {
             log.warning(format!(
                 "The file system of the data directory {} has no locks: nothing keeps a second process \
                  from working there, and sending everything twice. Make sure that there is only one.",

@@ -259,9 +259,7 @@ pub(crate) mod tests {
 
     /// Does something with the rights on files of a user who has none: also where tests are run by root,
     /// who has all of them.
-    pub(crate) fn as_nobody<T: Send + 'static>(
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
+    pub(crate) fn as_nobody<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         let thread = std::thread::spawn(|| {
             nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
             work()

@@ -110,7 +110,10 @@ mod tests {
             let error = list(prefix).unwrap_err().to_string();
             let path = foreign[0].display().to_string();
             assert!(error.contains(&path), "{error}");
-            assert!(error.contains("chown") || error.contains("ls -la"), "{error}");
+            assert!(
+                error.contains("chown") || error.contains("ls -la"),
+                "{error}"
+            );
         }
         permit(&foreign[0], 0o755);
         assert_eq!(list("").unwrap().len(), 2);
