@@ -521,11 +521,11 @@ fn links_without_end_are_said_and_keep_nothing_back() {
     }
 }
 
+/// Which rows of a window are on its first page.
+type FirstPage = fn(&[usize]) -> Vec<usize>;
+
 /// What becomes of rows that are read once, when full pages of 100 have no link to the next one.
-fn without_links(
-    ages: impl Iterator<Item = TimeDelta>,
-    first_page: fn(&[usize]) -> Vec<usize>,
-) -> Seen {
+fn without_links(ages: impl Iterator<Item = TimeDelta>, first_page: FirstPage) -> Seen {
     let oddity = Oddity {
         full_page: Some(100),
         ..Oddity::default()
@@ -546,7 +546,7 @@ fn without_links(
 
 #[test]
 fn a_full_page_without_a_link_is_not_the_last_one_in_any_order() {
-    let orders: [fn(&[usize]) -> Vec<usize>; 3] = [
+    let orders: [FirstPage; 3] = [
         |rows| rows.iter().copied().take(100).collect(),
         |rows| rows.iter().rev().copied().take(100).collect(),
         |rows| {
