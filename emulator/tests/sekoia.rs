@@ -106,10 +106,7 @@ async fn a_row_that_one_request_has_twice_is_doubled() {
     emulator.fault(Endpoint::Intake, Fault::ResetAfter.times(1));
     assert!(deliver(&emulator, &twice).await.dropped);
     let verdict = emulator.verdict(&Scope::default());
-    let counts = (
-        verdict.doubled.count,
-        verdict.doubled_unacknowledged.count,
-    );
+    let counts = (verdict.doubled.count, verdict.doubled_unacknowledged.count);
     assert_eq!(counts, (1, 0), "{verdict}");
     assert!(!verdict.is_clean());
 }

@@ -86,7 +86,9 @@ impl Binding {
 
     /// Whether both are about one tenant, as their GUIDs say; none when these do not tell.
     fn is_same(&self, other: &Self) -> Option<bool> {
-        self.guid().zip(other.guid()).map(|(one, other)| one == other)
+        self.guid()
+            .zip(other.guid())
+            .map(|(one, other)| one == other)
     }
 
     /// In words.

@@ -160,7 +160,11 @@ impl OrderSession<'_, BackfillWish> {
         let oldest = reach.oldest(self.session.clock().now());
         let (gone, kept) = gone_and_kept(&standing.skipped, oldest);
         let told = gone.iter().map(Window::to_string).collect::<Vec<_>>();
-        let Reach { service, kept: span, .. } = reach;
+        let Reach {
+            service,
+            kept: span,
+            ..
+        } = reach;
         let told = format!(
             "{service} keeps rows for {} days: those received from {} are gone",
             span.num_days(),

@@ -38,7 +38,11 @@ impl Letters {
     }
 
     /// Writes the files without these letters.
-    pub(super) async fn take_out(&mut self, store: &impl Store, ids: &BTreeSet<String>) -> io::Result<()> {
+    pub(super) async fn take_out(
+        &mut self,
+        store: &impl Store,
+        ids: &BTreeSet<String>,
+    ) -> io::Result<()> {
         let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
         let numbers: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
         for number in numbers {
@@ -73,7 +77,8 @@ impl Letters {
     /// at the next start.
     pub(super) async fn forget_note(&self, store: &impl Store, id: &str) -> io::Result<()> {
         let text = store.read_or_empty(SETTLED).await?.unwrap_or_default();
-        let is_of = |line: &[u8]| serde_json::from_slice::<Note>(line).is_ok_and(|note| note.id == id);
+        let is_of =
+            |line: &[u8]| serde_json::from_slice::<Note>(line).is_ok_and(|note| note.id == id);
         if !lines(&text).any(is_of) {
             return Ok(());
         }

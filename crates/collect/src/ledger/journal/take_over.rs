@@ -21,7 +21,11 @@ pub async fn take_over(store: &impl Store, other: &impl Store) -> io::Result<usi
     let (own, others) = (segments(store).await?, segments(other).await?);
     let mut there = BTreeSet::new();
     for number in &own {
-        there.extend(read(store, &segment_name(*number)).await?.map(|text| hash(&text)));
+        there.extend(
+            read(store, &segment_name(*number))
+                .await?
+                .map(|text| hash(&text)),
+        );
     }
     // What counts as counted in by the proof is not counted again, and these rows were not.
     let mut proof = Proof::open(store).await?;
@@ -45,7 +49,10 @@ pub async fn take_over(store: &impl Store, other: &impl Store) -> io::Result<usi
 /// The numbers of the segments in a store.
 async fn segments(store: &impl Store) -> io::Result<BTreeSet<u64>> {
     let names = store.list(FOLDER).await?;
-    Ok(names.iter().filter_map(|name| segment_number(name)).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| segment_number(name))
+        .collect())
 }
 
 /// None when there is no such file, or it is damaged.
