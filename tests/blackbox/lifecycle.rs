@@ -186,6 +186,8 @@ async fn kills_at_any_moment_lose_nothing() {
         );
     }
     let mut process = world.start();
+    // Before it says anything, it does not know how to stop.
+    process.prints("Querying timerange").await;
     let scope = emulator::Scope::default();
     until("everything is delivered", || {
         world.emulator.verdict(&scope).missing.count == 0

@@ -32,9 +32,6 @@ const FIRST: Duration = Duration::from_secs(30);
 /// From the first events on. What either does later, it is not asked.
 const WINDOW: Duration = Duration::from_secs(12);
 
-/// From the first line of the log that was accepted on: what is sent again comes sooner.
-const AGAIN_WITHIN: Duration = Duration::from_secs(6);
-
 /// Within that a stop has to be over.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -275,8 +272,7 @@ impl World {
         if begins {
             let end = Instant::now() + WINDOW;
             until(WINDOW, || arrived(&asked("/")) > 0).await;
-            let rest = AGAIN_WITHIN.min(end - Instant::now());
-            until(rest, || asked(INTAKE).len() > 1).await;
+            until(end - Instant::now(), || asked(INTAKE).len() > 1).await;
             let port = port(&output);
             facts.insert("health", health(port).await);
             facts.insert("elsewhere", get(port, "/nothing").await);
