@@ -69,8 +69,8 @@ async fn the_live_edge_is_asked_once_a_frequency() {
         .collect();
     // A window ends when it is asked for, however long the request takes to arrive.
     let ends = bounds.iter().map(|bounds| -> DateTime<Utc> {
-        let dates = bounds.split('\'').filter_map(|word| word.parse().ok());
-        dates.last().unwrap()
+        let mut dates = bounds.split('\'').filter_map(|word| word.parse().ok());
+        dates.next_back().unwrap()
     });
     let ends: Vec<_> = ends.collect();
     let gaps: Vec<_> = ends

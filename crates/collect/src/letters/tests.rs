@@ -491,9 +491,9 @@ async fn a_letter_that_comes_again_is_not_taken_out_with_an_earlier_one() {
         assert_eq!(keep(&mut letters, &files, 2, "again").await, id);
         if begun.is_err() {
             let again = Work::begin(order, &mut letters, &files, at(3)).await;
-            assert_eq!(again.unwrap().outcome.dropped, [id.clone()]);
+            assert_eq!(again.unwrap().outcome.dropped, std::slice::from_ref(&id));
         }
-        assert_eq!(letters.ids(), [id.clone()], "{operations}");
+        assert_eq!(letters.ids(), std::slice::from_ref(&id), "{operations}");
         assert_eq!(texts(&files).await, ["again"], "{operations}");
         assert_eq!(open(&files).await.ids(), [id], "{operations}");
     }
