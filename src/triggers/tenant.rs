@@ -115,8 +115,8 @@ struct Bound {
 enum Place {
     /// It is there.
     Here { folder: String },
-    /// The first state is not bound to anybody yet, or the state in use has nothing of anybody: it is
-    /// taken over as it is.
+    /// The first state is not bound to anybody yet, or is in use and has nothing of anybody: it is taken
+    /// over as it is.
     Adopted { folder: String },
     /// It is to be begun in a folder.
     New {
@@ -163,12 +163,17 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
             folder: String::new(),
         };
     }
-    if let Some(blank) = last.filter(|last| last.is_blank) {
+    // A folder has the name of its tenant: with another one in it, that tenant would find the other's state.
+    if last.is_some_and(|last| last.is_blank && last.folder.is_empty()) {
         return Place::Adopted {
-            folder: blank.folder.clone(),
+            folder: String::new(),
         };
     }
-    let maybe = last.filter(|last| like(last, Likeness::Unknown));
+    let before = match last {
+        Some(blank) if blank.is_blank => bound.iter().find(|one| one.folder != blank.folder),
+        last => last,
+    };
+    let maybe = before.filter(|before| like(before, Likeness::Unknown));
     let from = maybe.map(|maybe| match of_service(&maybe) {
         true => (Taken::Rows, maybe.clone()),
         false => (Taken::Position, maybe.clone()),

@@ -120,17 +120,24 @@ fn the_same_tenant_finds_its_state_by_name_or_by_guid() {
 
 #[test]
 fn a_state_of_nobody_s_mail_is_taken_over_by_whom_the_settings_name() {
-    let first = bound("", &graph(ONE), None);
-    let blank = Bound {
+    let blank = |folder: &str| Bound {
         is_blank: true,
-        ..bound("tenants/b/graph", &graph("b.example"), None)
+        ..bound(folder, &graph("b.example"), None)
     };
-    let both = [first, blank];
+    assert_eq!(place(&[blank("")], "", &graph(TWO)), adopted(""));
+    // A folder has the name of its tenant, who may find it again.
     let folder = "tenants/b/graph";
-    assert_eq!(place(&both, folder, &graph(TWO)), adopted(folder));
+    let (of_two, first) = (format!("tenants/{TWO}/graph"), bound("", &graph(ONE), None));
+    let both = [first, blank(folder)];
+    for in_use in ["", folder] {
+        assert_eq!(place(&both, in_use, &graph(TWO)), begun(&of_two, None));
+    }
     assert_eq!(place(&both, folder, &graph(ONE)), here(""));
-    let elsewhere = place(&both, "", &graph(TWO));
-    assert_eq!(elsewhere, begun(&format!("tenants/{TWO}/graph"), None));
+    // What has something is looked at instead.
+    let first = bound("", &graph("a.example"), None);
+    let both = [first.clone(), blank(folder)];
+    let from = Some((Taken::Rows, &first));
+    assert_eq!(place(&both, folder, &graph(TWO)), begun(&of_two, from));
 }
 
 #[test]

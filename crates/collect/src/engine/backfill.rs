@@ -250,8 +250,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         backfill.cancelled = true;
+        let again = backfill.work.order.work.again;
+        let range = backfill.work.progress.counts.range;
+        let mut untouched = BTreeSet::new();
+        if again {
+            // A start knows rows that were delivered long before: of these hours none was sent once more.
+            for hour in hour(range.start())..=hour(range.end()) {
+                if self.is_to_be_renewed(hour).await? {
+                    untouched.insert(hour);
+                }
+            }
+        }
         let known = &self.known;
-        let given_up = self.schedule.give_up_backfill(|hour| known.holds(hour));
+        let is_begun =
+            |window: Window| known.holds(window) && !untouched.contains(&hour(window.start()));
+        let given_up = self.schedule.give_up_backfill(is_begun);
         self.ledger.proof.close(&given_up);
         self.persist().await?;
         self.settle_backfill().await
