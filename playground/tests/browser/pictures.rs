@@ -33,9 +33,8 @@ async fn take(browser: &Browser, name: &str) {
     browser.window(1440, 1000, false).await;
 }
 
-/// It proves nothing, and takes a minute: for people who want to look.
+/// Each moment comes, and there is a picture of it for people who want to look.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "draws pictures for people; `-- --ignored pictures` runs it"]
 async fn pictures_of_each_view() {
     let Some(browser) = ready().await else { return };
     let mut playground = Playground::start(&[]);
