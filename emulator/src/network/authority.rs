@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{
@@ -28,6 +28,9 @@ impl Authority {
     /// When no key can be generated, which does not happen.
     pub fn new() -> Self {
         let mut parameters = CertificateParams::default();
+        // Else it has the name of the certificates that it signs, which then look signed by themselves.
+        let name = &mut parameters.distinguished_name;
+        name.push(DnType::CommonName, "emulated authority");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().expect("keys can be generated");
