@@ -125,9 +125,10 @@ async fn a_second_order_is_refused_and_a_trigger_that_stops_is_told() {
     assert_eq!(first.ends().await.code(), Some(3));
     world.emulator.clear_faults(Endpoint::Intake);
     let mut process = world.start();
-    process
-        .reaches("symphony_module_common_dead_letters", 0.0)
-        .await;
+    until("the order is done", || {
+        !world.data().join("dead-letters-order.json").exists()
+    })
+    .await;
     process.stop().await;
     assert_eq!(listed(&world).await.len(), 0, "it has gone on");
 }
