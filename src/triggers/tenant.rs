@@ -108,6 +108,8 @@ struct Bound {
     binding: Binding,
     /// Whether nothing was ever collected by it: its tenant may have been a slip of the pen.
     is_blank: bool,
+    /// Up to when it has delivered, as far as it tells.
+    checkpoint: Option<DateTime<Utc>>,
 }
 
 /// Where the state of the settings is.
@@ -148,12 +150,15 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
     let named = same().find(|one| of_service(one) && by_name(one));
     let own = named.or_else(|| same().find(|one| of_service(one)));
     let own = own.or_else(|| same().next());
-    // Of two states of one mail the one that was in use last has come further.
-    let furthest = last.filter(|last| {
-        let is_own = |own: &Bound| own.binding.is_same(&last.binding) == Some(true);
-        like(last, Likeness::Same) || own.is_some_and(is_own)
-    });
-    if let Some(found) = furthest.or(own) {
+    // Of two states of one mail the one that has come further knows what the other has sent.
+    let is_own = |one: &&Bound| {
+        let is_same = |own: &Bound| own.binding.is_same(&one.binding) == Some(true);
+        like(one, Likeness::Same) || own.is_some_and(is_same)
+    };
+    let come_further = |one: &&Bound| own.is_none_or(|own| one.checkpoint > own.checkpoint);
+    let furthest = bound.iter().filter(is_own).filter(come_further);
+    let furthest = furthest.max_by_key(|one| one.checkpoint);
+    if let Some(found) = last.filter(is_own).or(furthest).or(own) {
         return Place::Here {
             folder: found.folder.clone(),
         };
@@ -196,6 +201,7 @@ async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> 
         if let Some(binding) = read(storage, &file).await? {
             let folder = folder.trim_end_matches('/').to_owned();
             all.push(Bound {
+                checkpoint: come_to(&storage.inside(&folder)).await?,
                 folder,
                 binding,
                 is_blank: false,
@@ -210,6 +216,15 @@ async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> 
         last.is_blank = !is_named && is_blank(&storage.inside(&in_use)).await?;
     }
     Ok((all, in_use))
+}
+
+/// Up to when a state has delivered, as far as it tells.
+async fn come_to(files: &Storage) -> Result<Option<DateTime<Utc>>, StorageError> {
+    let Kept { position, copy } = Kept::in_storage(files).await?;
+    Ok(match position {
+        Position::At(checkpoint) => Some(checkpoint),
+        _ => copy,
+    })
 }
 
 /// Whether a state tells of no mail: no service has answered to its tenant.

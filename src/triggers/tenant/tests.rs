@@ -23,6 +23,7 @@ fn bound(folder: &str, subject: &Subject, tenant_id: Option<&str>) -> Bound {
             ..Binding::new(subject)
         },
         is_blank: false,
+        checkpoint: None,
     }
 }
 
@@ -110,6 +111,23 @@ fn the_same_tenant_finds_its_state_by_name_or_by_guid() {
     for in_use in ["", "tenants/b"] {
         for name in ["a.example", "b.example", ONE] {
             assert_eq!(place(&both, in_use, &graph(name)), here(in_use));
+        }
+    }
+    // With another tenant in between the one that has come further.
+    let further = |one: &Bound, hours: i64| Bound {
+        checkpoint: DateTime::from_timestamp(hours * 3600, 0),
+        ..one.clone()
+    };
+    let other = bound("tenants/c", &graph(TWO), None);
+    for (hours, folder) in [([2, 1], ""), ([1, 2], "tenants/b")] {
+        let [one, two] = &both;
+        let all = [
+            further(one, hours[0]),
+            further(two, hours[1]),
+            other.clone(),
+        ];
+        for name in ["a.example", "b.example", ONE] {
+            assert_eq!(place(&all, "tenants/c", &graph(name)), here(folder));
         }
     }
     // That is not known of these.
