@@ -240,8 +240,8 @@ impl Coverage {
     }
 
     /// Somebody has moved the position on to `checkpoint`: what was not read before it, and no
-    /// backfill asks for, is not read. What was read goes on settling: rows that surface late in it are
-    /// nobody's else.
+    /// backfill asks for, is not read. What was read goes on settling: nobody else reads
+    /// rows that surface late in it.
     pub fn skip_by_position(&mut self, checkpoint: DateTime<Utc>) {
         let ahead = Window::new(self.edge(), checkpoint);
         let unread = self.missing().filter(|window| window.start() < checkpoint);

@@ -4,8 +4,8 @@
 //! readings count as later than they were. When the time goes back, what was read since it had leapt
 //! ahead is doubted. What another process has read is told by lying in the future alone.
 //!
-//! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When they have for long,
-//! a later step back is another matter.
+//! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When both have agreed for an
+//! hour, the leap is forgotten.
 
 use std::time::Duration;
 

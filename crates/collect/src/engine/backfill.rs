@@ -294,7 +294,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => OrderPhase::Cancelled,
             false => OrderPhase::Done,
         };
-        // One that never began has sent nothing, and needs no note.
+        // A start must not carry it out once more. One that never began has sent nothing, and ends elsewhere.
         let order = &backfill.work.order;
         if order.work.again {
             self.ledger.proof.ends_order(order.id);

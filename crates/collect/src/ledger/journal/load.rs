@@ -23,7 +23,7 @@ impl Journal {
         damage: &mut Vec<String>,
         proof: &mut Proof,
     ) -> io::Result<(KnownRows, Self)> {
-        // A list may leave some out. That one is gone, only the look at itself can say.
+        // A list may leave some out. Only a read of the file itself shows that it is gone.
         let listed: BTreeSet<u64> = segments.iter().map(|(number, _)| *number).collect();
         let others = expected.keys().filter(|number| !listed.contains(*number));
         segments.extend(others.map(|number| (*number, segment_name(*number))));
