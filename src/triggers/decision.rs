@@ -184,7 +184,7 @@ impl Passwords {
 }
 
 /// Eight bits of a salted hash, as two digits.
-fn bits(salt: Uuid, password: &Secret) -> String {
+pub(super) fn bits(salt: Uuid, password: &Secret) -> String {
     let salted = Secret::new(format!("{salt}{}", password.expose()));
     fingerprint(salted.expose()).chars().take(2).collect()
 }

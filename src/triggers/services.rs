@@ -224,8 +224,8 @@ impl Services {
         Ok(())
     }
 
-    /// What an answer of the Reporting Web Service says of its end. A refusal says nothing of it unless what
-    /// was asked `shows_the_end`.
+    /// What an answer of the Reporting Web Service says of its end. Unless what was asked `shows_the_end`,
+    /// only a refused password says anything of it: that is refused wherever it is shown.
     fn judge<T>(
         &self,
         result: Result<T, microsoft::Error>,
@@ -239,7 +239,9 @@ impl Services {
             }
             Err(error) => error,
         };
-        let seems_ended = shows_the_end && reporting.service.seems_ended(&error);
+        let service = &reporting.service;
+        let seems_ended =
+            service.refuses_passwords(&error) || shows_the_end && service.seems_ended(&error);
         let ends = self.parts.choice == Choice::Auto && seems_ended;
         let mut error = source_error(&error, &self.log);
         if ends && self.parts.graph.is_some() {

@@ -101,14 +101,19 @@ impl ReportingService {
     /// password mistyped.
     pub fn seems_ended(&self, error: &Error) -> bool {
         match error {
-            Error::Status { status, .. } => match status.as_u16() {
-                404 | 410 | 300..=399 => true,
-                401 => matches!(self.exchange.sign_in, SignIn::Basic { .. }),
-                _ => false,
-            },
+            Error::Status { status, .. } if matches!(status.as_u16(), 404 | 410 | 300..=399) => {
+                true
+            }
             Error::Unreadable(Unreadable::Markup { .. }) => true,
-            _ => false,
+            _ => self.refuses_passwords(error),
         }
+    }
+
+    /// Whether an error says that the password was refused. It says so at every address: of a link or of
+    /// a message, too, it is no word.
+    pub fn refuses_passwords(&self, error: &Error) -> bool {
+        let signs_in_with_one = matches!(self.exchange.sign_in, SignIn::Basic { .. });
+        signs_in_with_one && matches!(error, Error::Status { status, .. } if status.as_u16() == 401)
     }
 
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
