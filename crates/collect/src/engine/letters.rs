@@ -1,6 +1,6 @@
 //! What cannot be delivered goes to the dead letters.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use rows::privacy::Unhidden;
 use tokio::task::{JoinError, JoinSet};
@@ -87,17 +87,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let Some(work) = &mut self.letter_work.work else {
                 return Ok(());
             };
-            let letters = &self.parts.letters;
-            let told = async {
-                let next = work.next(letters, store.as_ref()).await?;
-                work.tell(store.as_ref()).await?;
-                io::Result::Ok(next)
-            };
-            match told.await {
+            match work.next(&self.parts.letters, store.as_ref()).await {
                 Ok(next) => break next,
                 Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
         };
+        // It is out of the queue: what fails from here on must not make it forgotten.
+        while let Some(work) = &self.letter_work.work
+            && let Err(error) = work.tell(store.as_ref()).await
+        {
+            self.store_failed(&error, &mut backoff).await?;
+        }
         self.tell(Event::Letters(self.parts.letters.stock()));
         Box::pin(self.keep_withheld()).await?;
         let Some((id, event)) = next else {

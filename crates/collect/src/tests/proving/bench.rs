@@ -54,6 +54,8 @@ pub(super) struct Bench {
     /// How often it was told that a night has ended, and that the store has failed.
     pub(super) nights: AtomicUsize,
     pub(super) failures: AtomicUsize,
+    /// How long the event of a letter takes to be accepted; none when it never is.
+    pub(super) takes_letters: Mutex<Option<Duration>>,
     /// How often it was told that there is no room for another dead letter.
     pub(super) no_room: AtomicUsize,
     /// How often it was told how far the collection has come.
@@ -100,6 +102,7 @@ impl Bench {
             by_id: Mutex::default(),
             nights: AtomicUsize::default(),
             failures: AtomicUsize::default(),
+            takes_letters: Mutex::default(),
             no_room: AtomicUsize::default(),
             standpoints: AtomicUsize::default(),
         })
@@ -463,8 +466,12 @@ impl Sink for Taken {
         })
     }
 
-    async fn offer(&self, _: &[u8]) -> Option<Result<(), String>> {
-        None
+    async fn offer(&self, event: &[u8]) -> Option<Result<(), String>> {
+        let takes = *self.0.takes_letters.lock().unwrap();
+        tokio::time::sleep(takes?).await;
+        let mut sent = self.0.sent.lock().unwrap();
+        *sent.entry(number(event).0).or_default() += 1;
+        Some(Ok(()))
     }
 
     fn alone(&self, event: &[u8]) -> Heavy {

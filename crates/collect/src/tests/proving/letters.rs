@@ -111,3 +111,40 @@ fn what_stands_in_the_place_of_their_file_holds_nothing_up() {
         bench.lives(End::Stop, script).await;
     });
 }
+
+/// Rows surface that the intake refuses, and are sent again as letters while the script runs.
+async fn sends_letters(bench: &Bench, count: usize) {
+    for minute in 0..count {
+        bench.surfaces(HOURS + 2, 30 + i64::try_from(minute).unwrap());
+    }
+    let are_kept = async || undelivered_files(bench).await == count;
+    bench.until("they are kept", are_kept).await;
+    let order = LettersOrder::new(id(1), Act::Retry, None, false);
+    order.save(bench.disk.as_ref()).await.unwrap();
+}
+
+async fn outcome(bench: &Bench) -> Option<LettersOutcome> {
+    LettersOutcome::load(bench.disk.as_ref()).await.unwrap()
+}
+
+#[test]
+fn no_letter_is_passed_over_when_the_store_fails_between() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        bench.refuses.store(true, Ordering::Relaxed);
+        *bench.takes_letters.lock().unwrap() = Some(Duration::from_millis(100));
+        *bench.disk.unwritable.lock().unwrap() = Some(LettersOutcome::NAME);
+        let script = async {
+            sends_letters(&bench, 2).await;
+            let has_failed = async || bench.failures.load(Ordering::Relaxed) > 1;
+            bench.until("the store has failed", has_failed).await;
+            *bench.disk.unwritable.lock().unwrap() = None;
+            let is_done = async || outcome(&bench).await.is_some_and(|outcome| outcome.done);
+            bench.until("it is done", is_done).await;
+            assert_eq!(outcome(&bench).await.unwrap().accepted.len(), 2);
+            assert_eq!(undelivered_files(&bench).await, 0);
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
