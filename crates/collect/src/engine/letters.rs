@@ -118,9 +118,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// The intake has answered to the event of a letter.
     pub(super) async fn offered(&mut self, done: Result<Offered, JoinError>) -> Result<(), End> {
+        match self.file_offered(done).await? {
+            true => self.go_on_with_letters().await,
+            false => Ok(()),
+        }
+    }
+
+    /// Files what the intake has answered to the event of a letter. Whether it has.
+    pub(super) async fn file_offered(
+        &mut self,
+        done: Result<Offered, JoinError>,
+    ) -> Result<bool, End> {
         let (id, answer) = done.map_err(End::Failed)?;
         let Some(answer) = answer else {
-            return Ok(());
+            return Ok(false);
         };
         let store = Arc::clone(&self.parts.store);
         let mut backoff = persist::store_backoff();
@@ -128,16 +139,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let now = self.parts.clock.now();
             let letters = &mut self.parts.letters;
             let Some(work) = &mut self.letter_work.work else {
-                return Ok(());
+                return Ok(false);
             };
             match work
                 .offered(letters, store.as_ref(), now, &id, &answer)
                 .await
             {
-                Ok(()) => break,
+                Ok(()) => return Ok(true),
                 Err(error) => self.store_failed(&error, &mut backoff).await?,
             }
         }
-        self.go_on_with_letters().await
     }
 }

@@ -148,3 +148,26 @@ fn no_letter_is_passed_over_when_the_store_fails_between() {
         assert_eq!(bench.times(), [1]);
     });
 }
+
+#[test]
+fn a_letter_that_is_accepted_shortly_after_a_stop_is_not_sent_again() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        bench.refuses.store(true, Ordering::Relaxed);
+        *bench.takes_letters.lock().unwrap() = Some(Duration::from_secs(2));
+        let script = async {
+            sends_letters(&bench, 1).await;
+            let has_begun = async || outcome(&bench).await.is_some();
+            bench.until("it is on its way", has_begun).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(outcome(&bench).await.unwrap().accepted.len(), 1);
+        assert_eq!(undelivered_files(&bench).await, 0);
+        let script = async {
+            let is_done = async || outcome(&bench).await.is_some_and(|outcome| outcome.done);
+            bench.until("it is done", is_done).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
