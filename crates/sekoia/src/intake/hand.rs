@@ -25,6 +25,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 /// Until what was given up and has no place is tried again.
 const NO_ROOM: Duration = Duration::from_secs(300);
 
+/// What is said of an event that may have been accepted.
+const MAYBE_TWICE: &str = "; it may come twice when it is sent again";
+
 /// Events in hand, part of a batch or one alone.
 pub struct InHand {
     parcel: Parcel,
@@ -119,8 +122,14 @@ impl Intake {
             Outcome::Short(_) => "the answer is not certain".to_owned(),
             Outcome::Uncertain(what) => {
                 self.0.metrics.uncertain.inc();
-                format!("{what}; it may come twice when it is sent again")
+                what + MAYBE_TWICE
             }
+            // The answer was lost, and with it whether the event is accepted.
+            Outcome::Failed {
+                sentence,
+                unsure: true,
+                ..
+            } => sentence + MAYBE_TWICE,
             Outcome::Failed { sentence, .. } => sentence,
         };
         self.gate().failed_beside(Instant::now());

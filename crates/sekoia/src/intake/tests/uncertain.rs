@@ -177,3 +177,21 @@ async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     assert_eq!(fake.requests().len(), 1);
     assert!(!format!("{receipt:?}").contains("\"n\""));
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_an_event_that_may_be_accepted_it_is_said_that_it_may_come_twice() {
+    for (status, may_come_twice) in [
+        (200, true),
+        (0, true),
+        (502, true),
+        (504, true),
+        (503, false),
+        (429, false),
+        (400, false),
+    ] {
+        let bench = bench(&Fake::answering(move |_| (status, String::new())));
+        let said = bench.intake.offer(b"{}").await.unwrap().unwrap_err();
+        let is_said = said.ends_with("; it may come twice when it is sent again");
+        assert_eq!(is_said, may_come_twice, "{status}: {said}");
+    }
+}
