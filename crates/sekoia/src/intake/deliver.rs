@@ -71,7 +71,8 @@ impl Intake {
     /// An empty batch is accepted at once.
     ///
     /// # Errors
-    /// Only when the stop comes first. Parts of the batch may have been accepted then.
+    /// Only when the stop comes before any of its events is accepted. When it comes later, the others
+    /// stay in hand.
     pub async fn push(&self, batch: Batch) -> Result<Receipt, Stopped> {
         let mut receipt = Receipt::default();
         if batch.is_empty() {
@@ -89,6 +90,23 @@ impl Intake {
             last: None,
             attempts: self.0.around.heartbeat.attempts(SIDE),
         };
+        if let Err(stopped) = self.send_all(&mut load, &mut receipt).await {
+            if receipt.accepted == 0 {
+                return Err(stopped);
+            }
+            // Were that not told, what is accepted would be sent again after the next start.
+            for piece in std::mem::take(&mut load.pieces) {
+                self.keep(piece, Case::default(), &stopped.to_string(), &mut receipt);
+            }
+            return Ok(receipt);
+        }
+        let took = started.elapsed().as_secs_f64();
+        self.0.metrics.duration.observe(took);
+        Ok(receipt)
+    }
+
+    /// Makes requests until nothing of a batch is left.
+    async fn send_all(&self, load: &mut Load, receipt: &mut Receipt) -> Result<(), Stopped> {
         let mut turn = None;
         while !load.pieces.is_empty() {
             turn = self.turn(turn).await?;
@@ -96,15 +114,13 @@ impl Intake {
                 let paced = self.gate().due_in(Instant::now());
                 self.pause(paced).await?;
             }
-            self.send_next(&mut load, &mut receipt).await?;
+            self.send_next(load, receipt).await?;
             turn = turn.filter(|_| {
                 let gate = self.gate();
                 gate.mood() == Mood::Doubtful && !gate.doubts_the_event(Instant::now())
             });
         }
-        let took = started.elapsed().as_secs_f64();
-        self.0.metrics.duration.observe(took);
-        Ok(receipt)
+        Ok(())
     }
 
     /// Waits until a request may be made. While one sends after the other, the turn is given, or kept
@@ -163,7 +179,14 @@ impl Intake {
         if load.failures > 0 {
             self.0.metrics.retries.inc();
         }
-        let (failure, sentence, asked, unsure) = match self.attempt(&sent).await? {
+        let outcome = match self.attempt(&sent).await {
+            Ok(outcome) => outcome,
+            Err(stopped) => {
+                load.pieces.push_front(piece);
+                return Err(stopped);
+            }
+        };
+        let (failure, sentence, asked, unsure) = match outcome {
             Outcome::Told(fates) if fates.refused.len() + fates.unclear.len() < sent.len() => {
                 self.take_in(&sent, fates, load, receipt);
                 rest.into_iter()

@@ -280,6 +280,32 @@ async fn a_request_under_way_at_a_stop_may_still_be_answered() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_of_a_batch_is_told_when_a_stop_comes_before_the_rest() {
+    let fake = Fake::answering(|request| {
+        let sent = events(request);
+        if sent.len() == 30 {
+            // Nothing says which one has no identifier: they are sent again by threes.
+            let ids: Vec<String> = (0..29).map(|n| format!("id-{n}")).collect();
+            return (200, json!({ "event_ids": ids }).to_string());
+        }
+        match sent.iter().any(|event| event == r#"{"n":29}"#) {
+            true => (429, String::new()),
+            false => accepted(request),
+        }
+    });
+    let bench = bench(&fake);
+    let (intake, batch) = (bench.intake.clone(), bench.batch(30));
+    let push = tokio::spawn(async move { intake.push(batch).await });
+    time::sleep(Duration::from_secs(60)).await;
+    bench.stop.cancel();
+    let mut receipt = push.await.unwrap().unwrap();
+    assert_eq!((receipt.accepted, receipt.kept.len()), (27, 1));
+    let (range, hand) = receipt.kept.pop().unwrap();
+    assert_eq!(range, 27..30);
+    assert_eq!(bench.intake.insist(hand).await.unwrap_err(), Stopped);
+}
+
 /// Carries so many bytes a second.
 #[derive(Debug)]
 struct Line {
