@@ -88,6 +88,7 @@ impl ReqwestService {
         limits: Limits,
         way: &Way,
         pool: &Pool,
+        head: &mut Option<StatusCode>,
     ) -> Result<Response, HttpError> {
         let request = reqwest::Request::try_from(request)
             .map_err(|error| self.failed(error, way, HttpErrorKind::Setup))?;
@@ -100,6 +101,7 @@ impl ReqwestService {
         if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED && way.via.is_some() {
             return Err(way.because(HttpErrorKind::Connect, Some(Reason::ProxyCredentials)));
         }
+        *head = Some(answer.status());
         let mut response = ::http::Response::new(());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
@@ -178,10 +180,15 @@ impl HttpService for ReqwestService {
                 .connections
                 .to(&server)
                 .map_err(|error| way.because(HttpErrorKind::Setup, None).with_source(error))?;
-            let exchange = self.exchange(request, limits, &way, &pool);
+            let mut head = None;
+            let exchange = self.exchange(request, limits, &way, &pool, &mut head);
             let result = tokio::time::timeout(limits.total, exchange)
                 .await
                 .unwrap_or_else(|_| Err(way.late(Reason::Total(limits.total))));
+            let result = result.map_err(|error| HttpError {
+                status: head,
+                ..error
+            });
             if is_ill(&result) {
                 self.connections.give_up(&server, Some(&pool));
             }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ::http::StatusCode;
+
 use super::{Reason, Via};
 
 /// Why an exchange gave no answer. Never shows the path or query of the URL, nor the credentials
@@ -16,6 +18,8 @@ pub struct HttpError {
     pub via: Option<Via>,
     /// Why, where it is understood.
     pub reason: Option<Reason>,
+    /// The status, when the head of the answer came and the rest of it did not.
+    pub status: Option<StatusCode>,
     /// The failure below, when there is one.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -28,6 +32,7 @@ impl HttpError {
             host: host.into(),
             via: None,
             reason: None,
+            status: None,
             source: None,
         }
     }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ::http::Uri;
+use ::http::{StatusCode, Uri};
 use bytes::Bytes;
 use emulator::{Authority, ConnectProxy, TlsFront};
 use tokio::{
@@ -195,7 +195,10 @@ async fn an_answer_is_whole_or_an_error() {
     let error = get(&ClientOptions::default(), &url, short, SHORT)
         .await
         .unwrap_err();
-    assert_eq!(error.kind, HttpErrorKind::TooLarge);
+    assert_eq!(
+        (error.kind, error.status),
+        (HttpErrorKind::TooLarge, Some(StatusCode::OK))
+    );
 }
 
 #[tokio::test]
@@ -426,6 +429,7 @@ async fn a_stalled_answer_ends() {
         &chain(&error),
         "no answer in time from host: 127.0.0.1: nothing came within 60ms",
     );
+    assert_eq!(error.status, None);
 
     let url = format!(
         "http://{}/",
@@ -444,6 +448,7 @@ async fn a_stalled_answer_ends() {
         (HttpErrorKind::Timeout, Some(late))
     );
     has(&chain(&error), "the answer was not whole within 60ms");
+    assert_eq!(error.status, Some(StatusCode::OK), "its head came");
 }
 
 /// What `docs/network.md` quotes is what errors say.

@@ -26,7 +26,7 @@ use std::{
 use base::{
     Clock, Secret,
     buffers::Buffers,
-    http::{Http, HttpErrorKind, Limits},
+    http::{Http, HttpErrorKind, Limits, chain},
     retry::retry_after,
 };
 use bytes::Bytes;
@@ -239,6 +239,14 @@ impl Intake {
                 metrics.request(error.kind.label());
                 if error.kind == HttpErrorKind::Timeout && parcel.body.len() > LARGE_EVENT {
                     self.seems_too_large(parcel);
+                }
+                // A success whose text is broken off proves as little as one with another text.
+                if let Some(status) = error.status.filter(StatusCode::is_success) {
+                    return Ok(Outcome::Uncertain(format!(
+                        "the intake {} answers {status}, but not to its end: {}",
+                        self.host(),
+                        chain(&error)
+                    )));
                 }
                 let never_sent =
                     matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);

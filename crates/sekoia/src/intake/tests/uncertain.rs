@@ -178,6 +178,58 @@ async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
     assert!(!format!("{receipt:?}").contains("\"n\""));
 }
 
+/// Takes all events, and breaks off its answers until some moment.
+#[derive(Debug)]
+struct BreaksOff {
+    until: Instant,
+    lengths: Arc<Mutex<Vec<usize>>>,
+}
+
+impl base::http::HttpService for BreaksOff {
+    fn call(
+        &self,
+        request: base::http::Request,
+        _: base::http::Limits,
+    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
+    {
+        self.lengths.lock().unwrap().push(events(&request).len());
+        Box::pin(async move {
+            if Instant::now() < self.until {
+                return Err(base::http::HttpError {
+                    status: Some(StatusCode::OK),
+                    ..base::http::HttpError::new(HttpErrorKind::Interrupted, "h")
+                });
+            }
+            let (_, ids) = accepted(&request);
+            Ok(http::Response::new(Bytes::from(ids)))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
+    let mut bench = bench(&Fake::answering(accepted));
+    let lengths = Arc::new(Mutex::new(Vec::new()));
+    let service = BreaksOff {
+        until: Instant::now() + Duration::from_secs(600),
+        lengths: Arc::clone(&lengths),
+    };
+    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    let receipt = bench.intake.push(bench.batch(30)).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.kept.len()), (30, 0));
+    let lengths = lengths.lock().unwrap().clone();
+    let (last, others) = lengths.split_last().unwrap();
+    assert_eq!((others[0], *last), (30, 29));
+    assert!(others[1..].iter().all(|length| *length == 1), "{lengths:?}");
+    assert!(others.len() > 3, "{lengths:?}");
+    let uncertain = bench.metric("intake_uncertain_answers_total") as usize;
+    assert_eq!(uncertain, lengths.len() - 2);
+    assert_eq!(
+        bench.said("the intake h answers 200 OK, but not to its end"),
+        1
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_an_event_that_may_be_accepted_it_is_said_that_it_may_come_twice() {
     for (status, may_come_twice) in [
