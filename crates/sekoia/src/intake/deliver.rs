@@ -127,7 +127,7 @@ impl Intake {
     /// as long as the one who has it does not let go.
     pub(super) async fn turn<'a>(&'a self, mut held: Turn<'a>) -> Result<Turn<'a>, Stopped> {
         loop {
-            if self.gate().mood() == Mood::Open {
+            if self.gate().is_open(Instant::now()) {
                 return Ok(None);
             }
             let turn = match held.take() {
@@ -136,11 +136,11 @@ impl Intake {
             };
             let opened = self.0.opened.notified();
             let due = {
-                let gate = self.gate();
-                if gate.mood() == Mood::Open {
+                let (gate, now) = (self.gate(), Instant::now());
+                if gate.is_open(now) {
                     continue;
                 }
-                gate.due_in(Instant::now())
+                gate.due_in(now)
             };
             if due.is_zero() {
                 return Ok(Some(turn));

@@ -55,6 +55,8 @@ pub(super) struct Gate {
     refusals: u32,
     refused: Option<Instant>,
     next: Option<Instant>,
+    /// Until when the intake has asked for patience: what it accepts meanwhile was on its way before.
+    patience: Option<Instant>,
     /// Since when nothing is certain.
     doubt_since: Option<Instant>,
     quick: Backoff,
@@ -71,6 +73,7 @@ impl Default for Gate {
             refusals: 0,
             refused: None,
             next: None,
+            patience: None,
             doubt_since: None,
             quick: Backoff::new(QUICK.0, QUICK.1),
             slow: Backoff::new(SLOW.0, SLOW.1),
@@ -82,6 +85,16 @@ impl Default for Gate {
 impl Gate {
     pub(super) fn mood(&self) -> Mood {
         self.mood
+    }
+
+    /// Whether each sender may go ahead.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.mood == Mood::Open && self.patience.is_none_or(|until| until <= now)
+    }
+
+    /// The intake asks for patience until then.
+    pub(super) fn waits_until(&mut self, until: Instant) {
+        self.patience = self.patience.max(Some(until));
     }
 
     /// What is accepted so far.
@@ -98,7 +111,7 @@ impl Gate {
     pub(super) fn due_in(&self, now: Instant) -> Duration {
         let next = self.next.filter(|_| self.mood != Mood::Open);
         let paced = self.refused.map(|refused| refused + PACE);
-        let due = next.max(paced).unwrap_or(now);
+        let due = next.max(paced).max(self.patience).unwrap_or(now);
         due.saturating_duration_since(now)
     }
 
@@ -106,9 +119,11 @@ impl Gate {
     pub(super) fn accepted(&mut self, events: usize) {
         self.accepted.0 += events as u64;
         let (accepted, refused) = (self.accepted, self.refused);
+        let patience = self.patience;
         *self = Self {
             accepted,
             refused,
+            patience,
             ..Self::default()
         };
     }
@@ -222,6 +237,19 @@ mod tests {
             (gate.mood(), gate.due_in(now)),
             (Mood::Troubled, seconds(77))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_lasts_also_when_others_are_accepted_meanwhile() {
+        let mut gate = Gate::default();
+        let now = Instant::now();
+        gate.waits_until(now + seconds(60));
+        gate.failed(Cause::Busy, false, Some(seconds(60)), now);
+        gate.accepted(1);
+        assert_eq!((gate.mood(), gate.is_open(now)), (Mood::Open, false));
+        assert_eq!(gate.due_in(now), seconds(60));
+        assert!(gate.is_open(now + seconds(60)));
+        assert_eq!(gate.due_in(now + seconds(60)), seconds(0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -273,10 +273,16 @@ impl Intake {
                 if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
                     self.seems_too_large(parcel);
                 }
+                let asked = retry_after(answer.headers(), around.clock.now());
+                if cause == Cause::Busy
+                    && let Some(asked) = asked
+                {
+                    self.gate().waits_until(Instant::now() + asked);
+                }
                 Outcome::Failed {
                     cause,
                     sentence: sentence + &astray.unwrap_or_default(),
-                    asked: retry_after(answer.headers(), around.clock.now()),
+                    asked,
                     unsure: matches!(
                         status,
                         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT

@@ -306,6 +306,56 @@ async fn what_was_accepted_of_a_batch_is_told_when_a_stop_comes_before_the_rest(
     assert_eq!(bench.intake.insist(hand).await.unwrap_err(), Stopped);
 }
 
+/// Answers after a second for each event: 429 to the first request with two of them.
+#[derive(Debug, Default)]
+struct Busy(Arc<Mutex<Vec<(usize, Instant)>>>);
+
+impl base::http::HttpService for Busy {
+    fn call(
+        &self,
+        request: base::http::Request,
+        _: base::http::Limits,
+    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
+    {
+        let count = events(&request).len();
+        let is_first = {
+            let mut seen = self.0.lock().unwrap();
+            let is_first = seen.iter().all(|(other, _)| *other != count);
+            seen.push((count, Instant::now()));
+            is_first
+        };
+        Box::pin(async move {
+            time::sleep(Duration::from_secs(count as u64)).await;
+            if count == 2 && is_first {
+                let busy = http::Response::builder().status(429);
+                let busy = busy.header("retry-after", "60");
+                return Ok(busy.body(Bytes::new()).unwrap());
+            }
+            let (_, ids) = accepted(&request);
+            Ok(http::Response::new(Bytes::from(ids)))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_heeded_also_when_another_batch_is_accepted_meanwhile() {
+    let mut bench = bench(&Fake::answering(accepted));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let service = Busy(Arc::clone(&seen));
+    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    let begun = Instant::now();
+    let (busy, others) = tokio::join!(
+        bench.intake.push(bench.batch(2)),
+        bench.intake.push(bench.batch(3))
+    );
+    assert_eq!((busy.unwrap().accepted, others.unwrap().accepted), (2, 3));
+    let seen = seen.lock().unwrap().clone();
+    let counts: Vec<usize> = seen.iter().map(|(count, _)| *count).collect();
+    assert_eq!(counts, [2, 3, 2]);
+    let again = seen[2].1 - begun;
+    assert!(again >= Duration::from_secs(62), "{again:?}");
+}
+
 /// Carries so many bytes a second.
 #[derive(Debug)]
 struct Line {
