@@ -159,6 +159,10 @@ impl Gate {
         if self.mood == Mood::Open || is_certain {
             self.mood = Mood::Troubled;
         }
+        if is_certain {
+            // The next doubt is another one.
+            self.doubt_since = None;
+        }
         self.next = Some(now + pause);
         pause
     }
@@ -282,5 +286,9 @@ mod tests {
         assert!(pauses.last().unwrap() <= seconds(600));
         gate.failed(Cause::Refused, false, None, now);
         assert_eq!(gate.mood(), Mood::Troubled);
+        let later = now + seconds(10_800);
+        gate.doubted(later);
+        assert!(!gate.doubts_the_event(later), "it has begun anew");
+        assert!(gate.doubts_the_event(later + seconds(10_800)));
     }
 }
