@@ -1,7 +1,6 @@
 //! How old the newest accepted event is, told at the time of the scrape (I-04, departure).
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,11 +15,12 @@ use prometheus_client::{
 
 use super::NAMESPACE;
 
-/// The date of the newest accepted event of each intake.
+/// The key of the intake that has accepted events last, and the date of the newest of them. A process
+/// has one at a time: the age of what one has accepted that nothing goes to any more would only grow.
 #[derive(Clone, Debug)]
 pub(crate) struct Freshness {
     clock: Clock,
-    newest: Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>,
+    newest: Arc<Mutex<Option<(String, DateTime<Utc>)>>>,
 }
 
 impl Freshness {
@@ -31,37 +31,33 @@ impl Freshness {
         }
     }
 
-    /// Events up to this date were accepted; an older date than before changes nothing.
+    /// Events up to this date were accepted; an older date than before changes nothing, unless another
+    /// intake has accepted that.
     pub(crate) fn accepted(&self, intake_key: &str, newest: DateTime<Utc>) {
-        let mut dates = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        match dates.get_mut(intake_key) {
-            Some(date) => *date = newest.max(*date),
-            None => {
-                dates.insert(intake_key.to_owned(), newest);
-            }
+        let mut kept = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.as_mut() {
+            Some((key, date)) if key.as_str() == intake_key => *date = newest.max(*date),
+            _ => *kept = Some((intake_key.to_owned(), newest)),
         }
     }
 }
 
 impl Collector for Freshness {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let dates = self
+        let kept = self
             .newest
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if dates.is_empty() {
+        let Some((intake_key, date)) = kept else {
             return Ok(());
-        }
+        };
         let name = format!("{NAMESPACE}_events_lags");
         let help = "The delay (seconds) from the date of the last event";
         let mut family = encoder.encode_descriptor(&name, help, None, MetricType::Gauge)?;
-        let now = self.clock.now();
-        for (intake_key, date) in dates {
-            let age = (now - date).to_std().unwrap_or_default();
-            let labels = [("intake_key", intake_key.as_str())];
-            ConstGauge::new(age.as_secs_f64()).encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let age = (self.clock.now() - date).to_std().unwrap_or_default();
+        let labels = [("intake_key", intake_key.as_str())];
+        let encoder = family.encode_family(&labels)?;
+        ConstGauge::new(age.as_secs_f64()).encode(encoder)
     }
 }

@@ -69,7 +69,7 @@ impl Metrics {
         metric
     }
 
-    /// The newest accepted events, by intake.
+    /// The newest event that was accepted.
     pub(super) fn freshness(&self) -> Freshness {
         self.lock().freshness.clone()
     }
@@ -190,5 +190,23 @@ pub(super) mod tests {
         assert_eq!(lag(), Some(0.0));
         tokio::time::advance(std::time::Duration::from_secs(90)).await;
         assert_eq!(lag(), Some(60.0));
+    }
+
+    /// As when the key of the intake is changed while the process runs.
+    #[tokio::test(start_paused = true)]
+    async fn freshness_is_of_the_intake_that_has_accepted_last() {
+        let metrics = metrics();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        metrics.freshness().accepted("old", start);
+        tokio::time::advance(std::time::Duration::from_secs(90)).await;
+        metrics
+            .freshness()
+            .accepted("new", start - TimeDelta::seconds(30));
+        let (_, body) = scrape(&metrics, "");
+        let told: Vec<&str> = body
+            .lines()
+            .filter_map(|line| line.strip_prefix("symphony_module_common_events_lags"))
+            .collect();
+        assert_eq!(told, ["{intake_key=\"new\"} 120.0"]);
     }
 }
