@@ -91,12 +91,15 @@ pub(super) struct ByRule {
 }
 
 impl Figures {
+    /// Of a run that begins. Metrics outlive it: what they say of the settings or of the work of a run
+    /// before, which may have been about another tenant, does not hold any more.
     pub(super) fn new(metrics: &Metrics, hidden: Words) -> Self {
         let privacy: Family<Words, Gauge> = metrics.register(
             "privacy_info",
             "1; what becomes of subjects and of addresses before rows are sent",
             Family::default(),
         );
+        privacy.clear();
         privacy.get_or_create(&hidden).set(1);
         let mass_messages: Family<Outcome, Counter> = metrics.register(
             "mass_messages",
@@ -115,7 +118,7 @@ impl Figures {
         );
         for finding in Finding::ALL {
             let finding = finding.word();
-            _ = verified.get_or_create(&Found { finding });
+            verified.get_or_create(&Found { finding }).set(0);
         }
         let lanes: Family<InLane, Counter> = metrics.register(
             "lane_requests",
@@ -125,6 +128,12 @@ impl Figures {
         for lane in Lane::ALL.map(Lane::word) {
             _ = lanes.get_or_create(&InLane { lane });
         }
+        let in_hand: Gauge = metrics.register(
+            "events_in_hand",
+            "Events that the intake does not accept while it accepts others",
+            Gauge::default(),
+        );
+        in_hand.set(0);
         Self {
             requests: metrics.register(
                 "source_requests",
@@ -222,11 +231,7 @@ impl Figures {
                 "Rows of which details are wanted: added, or why they went without",
                 Family::default(),
             ),
-            in_hand: metrics.register(
-                "events_in_hand",
-                "Events that the intake does not accept while it accepts others",
-                Gauge::default(),
-            ),
+            in_hand,
             mended: metrics.register(
                 "mended_rows",
                 "Rows that came as no strict JSON and were mended",
@@ -268,5 +273,41 @@ impl Figures {
         self.letters_bytes.set(bytes);
         let oldest = stock.oldest.map_or(0, |oldest| oldest.timestamp());
         self.oldest_letter.set(oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Clock;
+
+    use super::*;
+
+    /// As when the settings are changed while the process runs.
+    #[test]
+    fn a_run_says_nothing_of_the_one_before() {
+        let metrics = Metrics::new(Clock::system());
+        let keep = Words {
+            subject: "keep",
+            addresses: "keep",
+        };
+        let found = Found {
+            finding: Finding::Many.word(),
+        };
+        let before = Figures::new(&metrics, keep);
+        before.in_hand.set(3);
+        before.verified.get_or_create(&found).set(2);
+        before.steps.inc();
+        let hash = Words {
+            subject: "hash",
+            ..keep
+        };
+        let figures = Figures::new(&metrics, hash);
+        let privacy = Family::<Words, Gauge>::default();
+        let privacy = metrics.register("privacy_info", "", privacy);
+        let hides = [keep, hash].map(|words| privacy.get_or_create(&words).get());
+        assert_eq!(hides, [0, 1]);
+        assert_eq!(figures.in_hand.get(), 0);
+        assert_eq!(figures.verified.get_or_create(&found).get(), 0);
+        assert_eq!(figures.steps.get(), 1, "a counter goes on");
     }
 }
