@@ -17,7 +17,8 @@ use super::{
     unwanted::{self, Taken},
 };
 
-/// Keeps what the fetch loop has said last; clones share it.
+/// Keeps what the fetch loop has said last, and what a run has come to so far; clones share it. The next
+/// run, e.g. with other settings in the same process, begins with another one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Working(Arc<Mutex<Now>>);
 
@@ -29,14 +30,14 @@ struct Now {
     eta: Eta,
     /// What is hidden of the others.
     hidden: Words,
-    /// Rows that each rule took out since the start.
+    /// Rows that each rule took out since the run began.
     excluded: Taken,
-    /// Of rows with which statuses details are wanted, and how they have gone since the start.
+    /// Of rows with which statuses details are wanted, and how they have gone since the run began.
     details: (Vec<String>, Fates),
     mass_mail: MassCounts,
 }
 
-/// What asking for messages with many recipients has come to since the start.
+/// What asking for messages with many recipients has come to since the run began.
 #[derive(Clone, Copy, Debug, Default)]
 struct MassCounts {
     messages: u64,

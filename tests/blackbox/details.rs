@@ -95,7 +95,7 @@ async fn rows_carry_what_happened(trigger: Trigger, changes: Value) {
     }
     assert!(went(&mut process, "added").await >= FAILED);
     let said = world.says(&["status"]).await;
-    let told = "details    of rows with the status failed: since its start ";
+    let told = "details    of rows with the status failed: since the run began ";
     assert!(said.stdout.contains(told), "{said}");
     let said = world.says(&["status", "--json"]).await;
     let status: Value = serde_json::from_str(&said.stdout).unwrap();

@@ -96,7 +96,7 @@ impl Doing {
             windows_waiting,
         } = self.mass_mail;
         let mut text = format!(
-            "{messages} messages were asked for by their ids since its start, which has shown \
+            "{messages} messages were asked for by their ids since the run began, which has shown \
              {rows_only_by_id} more rows"
         );
         if windows_waiting > 0 {
@@ -138,7 +138,7 @@ impl Doing {
             .map(|(fate, rows)| format!("{rows} {}", reason(fate)));
         let reasons: Vec<String> = reasons.collect();
         let mut text = format!(
-            "of rows with the status {}: since its start {added} with details, {} without",
+            "of rows with the status {}: since the run began {added} with details, {} without",
             statuses.join(", "),
             without.map(|(_, rows)| rows).sum::<u64>(),
         );
@@ -154,7 +154,7 @@ impl Doing {
         let told = rules.map(|one| format!("{} {}: {} rows", one.setting, one.rule, one.rows));
         let told: Vec<String> = told.collect();
         let facts = self.work.get("excluded").cloned().unwrap_or_default();
-        let text = format!("since its start, by {}", told.join(", "));
+        let text = format!("since the run began, by {}", told.join(", "));
         (!told.is_empty()).then(|| line("excluded", text, facts, false))
     }
 
