@@ -89,7 +89,7 @@ impl Report {
         count("excluded", page.excluded);
     }
 
-    fn excluded(&self, rule: Rule, rows: usize) {
+    fn excluded(&self, rule: Rule, rows: usize, again: usize) {
         let Rule { list, number } = rule;
         let label = ByRule {
             setting: unwanted::setting(list),
@@ -98,7 +98,9 @@ impl Report {
         let figure = self.figures.excluded.get_or_create(&label);
         figure.inc_by(rows as u64);
         self.working.excludes(rule, rows as u64);
-        self.summary.excluded(rule, rows as u64);
+        // Beside rows that are sent now, what was counted before would look like most of them.
+        let lately = rows.saturating_sub(again);
+        self.summary.excluded(rule, lately as u64);
     }
 
     fn page_failed(&self, sentence: &str, label: &'static str, pause: Duration, person: bool) {
@@ -232,7 +234,7 @@ impl Observer for Report {
                 plain(window.end())
             )),
             Event::PageRead { lane, count } => self.page_read(lane, count),
-            Event::Excluded { rule, rows } => self.excluded(rule, rows),
+            Event::Excluded { rule, rows, again } => self.excluded(rule, rows, again),
             Event::Details { fate, rows } => self.details(fate, rows),
             Event::DetailsRefused { sentence, pause } => self.details_refused(sentence, pause),
             Event::DetailsRecovered => self.details_recovered(),

@@ -58,12 +58,14 @@ pub enum Event<'a> {
         /// What rows there were on it.
         count: PageCount,
     },
-    /// A rule has taken rows out that were not seen before by this process: they are not sent.
+    /// A rule has taken rows out that were not seen before by this run: they are not sent.
     Excluded {
         /// The rule.
         rule: Rule,
         /// How many.
         rows: usize,
+        /// How many of them are of a time that a run before has read: it has counted them.
+        again: usize,
     },
     /// Rows have gone of which a person wants details.
     Details {

@@ -51,7 +51,16 @@ pub struct Excluded {
     /// Names the page at hand.
     page: BatchId,
     /// Rows of the page at hand that were never seen before.
-    count: BTreeMap<Rule, usize>,
+    count: BTreeMap<Rule, RuleCount>,
+}
+
+/// Rows that a rule took out of a page, and that this run has not seen before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RuleCount {
+    /// All of them.
+    pub(crate) rows: usize,
+    /// Those of a time that a run before has read, which has counted them.
+    pub(crate) again: usize,
 }
 
 impl Excluded {
@@ -94,12 +103,27 @@ impl Excluded {
         self.seen.knows(key)
     }
 
-    /// A rule took this row out, for the first time.
-    pub(crate) fn take_out(&mut self, key: RowKey, received: DateTime<Utc>, rule: Rule) {
+    /// A rule took this row out, for the first time in this run; `again` when it was counted before.
+    pub(crate) fn take_out(
+        &mut self,
+        key: RowKey,
+        received: DateTime<Utc>,
+        rule: Rule,
+        again: bool,
+    ) {
         let decision = self.seen.admit(key, Some(received), received, self.page);
         if matches!(decision, DedupDecision::New(_) | DedupDecision::Changed(_)) {
-            *self.count.entry(rule).or_default() += 1;
+            let count = self.count.entry(rule).or_default();
+            count.rows += 1;
+            count.again += usize::from(again);
         }
+    }
+
+    /// Whether a run before has read a time that was read last at `read`: it has counted what it took out of
+    /// it, of which this one knows nothing.
+    pub(crate) fn was_counted(&self, read: Option<DateTime<Utc>>) -> bool {
+        read.zip(self.begun)
+            .is_some_and(|(read, begun)| read < begun)
     }
 
     /// A page is taken in, which was asked for at this time of the source.
@@ -108,7 +132,7 @@ impl Excluded {
     }
 
     /// The page is taken in: how many rows each rule took out for the first time.
-    pub(crate) fn end_page(&mut self) -> BTreeMap<Rule, usize> {
+    pub(crate) fn end_page(&mut self) -> BTreeMap<Rule, RuleCount> {
         if !self.count.is_empty() {
             self.seen.arrived(self.page);
             self.page = self.page.next();
@@ -174,8 +198,35 @@ impl Excluded {
 mod tests {
     use async_trait::async_trait;
     use bytes::Bytes;
+    use chrono::TimeDelta;
+    use rows::exclude::List;
 
     use super::*;
+
+    /// Else a rule seems to take most rows out after each start, when much of the past is read again.
+    #[test]
+    fn what_a_run_before_has_counted_is_told_apart() {
+        let begun = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let ago = |minutes| begun - TimeDelta::minutes(minutes);
+        let mut excluded = Excluded::default();
+        assert!(!excluded.was_counted(Some(ago(5))), "nothing was read yet");
+        excluded.begin_page(begun);
+        assert!(excluded.was_counted(Some(ago(5))));
+        assert!(!excluded.was_counted(Some(begun)), "by this run");
+        assert!(!excluded.was_counted(None), "by none");
+        let rule = Rule {
+            list: List::Senders,
+            number: 1,
+        };
+        let keyer = RowKeyer::new([3; 16]);
+        for (name, again) in [("a", true), ("b", false), ("b", false)] {
+            let key = keyer.key(&[name], "");
+            excluded.take_out(key, ago(10), rule, again);
+        }
+        let count = RuleCount { rows: 2, again: 1 };
+        assert_eq!(excluded.end_page(), BTreeMap::from([(rule, count)]));
+        assert!(excluded.end_page().is_empty());
+    }
 
     /// In the place of its files is something else.
     #[derive(Debug)]

@@ -9,6 +9,7 @@ use crate::{
     CheckpointStore, Event, Sink, Source, Store,
     engine::{Collector, WindowRead},
     event::{Novelty, PageCount},
+    excluded::RuleCount,
     known::hour,
     proof::Notes,
 };
@@ -34,9 +35,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // Under an hour that is forgotten some day, also when its date is of the far future.
             let received = row.received.unwrap_or(read.began.time);
             let received = received.min(read.began.time);
-            let note = |notes: &mut Notes| notes.excluded += 1;
-            self.ledger.proof.note(hour(received), note);
-            self.parts.excluded.take_out(row.key, received, rule);
+            let last_read = self.schedule.coverage().read_at(received);
+            let again = self.parts.excluded.was_counted(last_read);
+            if !again {
+                let note = |notes: &mut Notes| notes.excluded += 1;
+                self.ledger.proof.note(hour(received), note);
+            }
+            self.parts.excluded.take_out(row.key, received, rule, again);
         }
         true
     }
@@ -52,8 +57,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Tells how many rows of a page each rule took out, and keeps since when the rules are in force.
     pub(super) async fn tell_excluded(&mut self) {
-        for (rule, rows) in self.parts.excluded.end_page() {
-            self.tell(Event::Excluded { rule, rows });
+        for (rule, RuleCount { rows, again }) in self.parts.excluded.end_page() {
+            self.tell(Event::Excluded { rule, rows, again });
         }
         let kept = self.parts.excluded.keep(self.parts.store.as_ref()).await;
         if let Err(error) = kept {
