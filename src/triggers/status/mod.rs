@@ -176,19 +176,12 @@ pub(crate) async fn status(
         lines.extend(doing.hidden());
         lines.extend(doing.details());
     }
-    lines.extend(probe.process.as_ref().map(clock));
-    lines.extend(
-        probe
-            .process
-            .as_ref()
-            .and_then(|process| certificate(process, now)),
-    );
-    lines.extend(
-        probe
-            .process
-            .as_ref()
-            .map(|process| pace::rate(process, now)),
-    );
+    // Without its metrics there would be nothing but zeros, which mean something else.
+    let measured = probe.process.as_ref();
+    let measured = measured.filter(|process| !process.metrics().is_empty());
+    lines.extend(measured.map(clock));
+    lines.extend(measured.and_then(|process| certificate(process, now)));
+    lines.extend(measured.map(|process| pace::rate(process, now)));
     lines.extend(pace::quota(probe, storage, now).await);
     lines.extend(letters(storage, now).await);
     lines.push(errors::errors(probe, now));
