@@ -223,7 +223,7 @@ impl Figures {
             ),
             excluded: metrics.register(
                 "excluded_rows",
-                "Rows that a rule took out, each once since the start, by setting and place in it",
+                "Rows that a rule took out, each once in a run, by setting and place in it",
                 Family::default(),
             ),
             details: metrics.register(
