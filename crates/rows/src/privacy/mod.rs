@@ -276,11 +276,12 @@ impl Privacy {
         let Some(text) = value.text() else {
             return Ok(None);
         };
-        if again && is_hidden(&text) {
-            return Ok(None);
-        }
         if exposure == Exposure::Subject && self.subjects == Subjects::Drop {
             return Ok(Some(Cover::Null));
+        }
+        // Only a hash would be another one the second time.
+        if again && is_hidden(&text) {
+            return Ok(None);
         }
         let hasher = self.hasher.as_mut().ok_or(Unhidden)?;
         Ok(match exposure {

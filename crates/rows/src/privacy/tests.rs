@@ -212,6 +212,17 @@ fn what_is_hidden_already_stays_when_it_is_hidden_again() {
 }
 
 #[test]
+fn a_subject_that_is_to_be_dropped_is_so_also_when_it_looks_like_a_hash() {
+    let mut privacy = privacy(Subjects::Drop, Addresses::Keep);
+    for subject in ["4111111111111111", ADA] {
+        let row = json!({"id": "7", "subject": subject}).to_string();
+        let told = privacy.hidden_again(&row).unwrap();
+        assert_eq!(told, r#"{"id":"7","subject":null}"#);
+        assert_eq!(privacy.hidden_again(&told).unwrap(), told);
+    }
+}
+
+#[test]
 fn a_key_is_told_by_its_fingerprint_alone() {
     let fingerprint = |key: &[u8]| KeyedHasher::new(key).unwrap().fingerprint();
     assert_eq!(fingerprint(b"one"), fingerprint(b"one"));
