@@ -133,7 +133,8 @@ impl Intake {
             Outcome::Failed { sentence, .. } => sentence,
         };
         self.gate().failed_beside(Instant::now());
-        Ok(Err(said))
+        // It is kept in a file, and may echo the key.
+        Ok(Err(self.0.around.log.masked(&said)))
     }
 
     /// Tries events in hand until something is certain: they are accepted, or taken apart, or there

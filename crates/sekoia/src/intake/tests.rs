@@ -136,6 +136,18 @@ async fn a_batch_is_sent_as_the_contract_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_of_an_event_that_is_offered_has_no_key() {
+    let fake = Fake::answering(|request| {
+        let echo = String::from_utf8_lossy(request.body()).into_owned();
+        (400, echo)
+    });
+    let bench = bench(&fake);
+    let said = bench.intake.offer(br#"{"n":0}"#).await.unwrap();
+    let said = said.unwrap_err();
+    assert!(said.contains("***") && !said.contains("ey-1234"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn outages_are_waited_out_and_counted() {
     let mut answers = vec![
         (503, "header: retry-after=77\n\n".to_owned()),
