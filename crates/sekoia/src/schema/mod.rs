@@ -300,11 +300,21 @@ fn is_password(name: &str) -> bool {
     name.ends_with("password")
 }
 
-/// The texts in a text: between commas, semicolons and blanks.
+/// The texts in a text: between commas, semicolons and blanks. Brackets and quotes around them, as of a list
+/// that somebody has made a text, are no part of them: they would be one of a rule that never fits.
 fn list(text: &str) -> Value {
-    let parts = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
-    let parts = parts.filter(|part| !part.is_empty());
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let parts = inside.unwrap_or(text);
+    let parts = parts.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
+    let parts = parts.map(unquoted).filter(|part| !part.is_empty());
     parts.map(Value::from).collect()
+}
+
+fn unquoted(text: &str) -> &str {
+    let inside = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    inside('"').or_else(|| inside('\'')).unwrap_or(text)
 }
 
 /// The number in a text.
@@ -394,6 +404,9 @@ mod tests {
         let rules = |given: Value| with(given).unwrap().settings.0.get("rules").cloned();
         assert_eq!(rules(json!(" a, b ")), Some(json!(["a", "b"])));
         assert_eq!(rules(json!("a;\n")), Some(json!(["a"])));
+        assert_eq!(rules(json!("[\"a\", 'b']")), Some(json!(["a", "b"])));
+        assert_eq!(rules(json!("\"a\"")), Some(json!(["a"])));
+        assert_eq!(rules(json!("[]")), Some(json!([])));
         assert_eq!(rules(json!(["a"])), Some(json!(["a"])));
         assert_eq!(rules(json!("")), None);
         for (given, said) in [
