@@ -21,7 +21,8 @@ pub(super) fn command() -> Command {
         .long_about(
             "Prints the settings that count for a trigger, and where each comes from: a file, an \
              environment variable, a default, or another key. Secrets are not shown, and neither \
-             is the value of a setting that the trigger does not have.",
+             is the value of a setting that the trigger does not have, nor one that may be a secret in \
+             the wrong place.",
         )
         .after_help(format!(
             "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
@@ -98,8 +99,13 @@ fn print(values: &[Effective]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The value, unless it is a secret or may be one.
+fn shown(value: &Effective) -> Option<&Value> {
+    value.value.as_ref().filter(|_| !value.doubtful)
+}
+
 fn text(value: &Effective) -> String {
-    match &value.value {
+    match shown(value) {
         _ if !value.known => "(not a setting of this trigger)".to_owned(),
         None => "***".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -122,11 +128,12 @@ fn as_json(value: &Effective) -> Value {
         Origin::Given(Place::Variable(name)) => Some(name.clone()),
         _ => None,
     };
+    let shown = shown(value);
     json!({
         "object": value.object,
         "name": value.name,
-        "value": value.value,
-        "hidden": value.value.is_none(),
+        "value": shown,
+        "hidden": shown.is_none(),
         "known": value.known,
         "origin": origin(&value.origin),
         "place": place,

@@ -28,6 +28,7 @@ pub(super) fn shown(setting: Effective) -> Value {
         (Some(named), Some((_, instead))) if !texts(Some(&named)).concat().is_empty() => {
             Some(Value::from(*instead))
         }
+        _ if setting.doubtful => None,
         (value, _) => value,
     };
     let origin = match &setting.origin {
@@ -44,4 +45,31 @@ pub(super) fn shown(setting: Effective) -> Value {
         "known": setting.known,
         "origin": origin,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_in_the_wrong_place_is_left_out() {
+        let of = |name: &str, doubtful| {
+            let setting = Effective {
+                object: Some("trigger_configuration"),
+                name: name.to_owned(),
+                value: Some("abc8Q~planted".into()),
+                doubtful,
+                origin: Origin::Default,
+                known: true,
+            };
+            shown(setting)
+        };
+        assert_eq!(of("client_id", false)["value"], "abc8Q~planted");
+        let hidden = of("client_id", true);
+        assert_eq!(
+            (&hidden["value"], &hidden["hidden"]),
+            (&Value::Null, &json!(true))
+        );
+        assert_eq!(of("tenant_id", true)["value"], "<tenant>");
+    }
 }

@@ -92,6 +92,19 @@ async fn the_platform_s_intake_and_wrong_settings_are_told() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_a_secret_in_the_wrong_place_is_not_shown() {
+    let world = World::graph(0).await;
+    world.configure(json!({"client_id": "abc8Q~planted~secret", "frequency": "20s"}));
+    let said = world.says(&["config", world.name()]).await;
+    assert_eq!(said.code, Some(10), "{said}");
+    assert_eq!(line(&said, "client_id"), ["client_id", "file", "***"]);
+    assert_eq!(line(&said, "frequency"), ["frequency", "file", "20s"]);
+    assert!(!said.to_string().contains("planted"), "{said}");
+    let said = world.says(&["config", world.name(), "--json"]).await;
+    assert!(!said.to_string().contains("planted"), "{said}");
+}
+
 /// What fits the manifest setting by setting, and yet no run can begin with.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_do_not_go_together_are_told() {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Directories, Environment, RunError, StartError,
-    config::{ConfigError, Configuration, Place, SettingsMap},
+    config::{ConfigError, Configuration, Place},
     log::{Console, Log},
     platform::Platform,
     registry::{Item, Registry},
@@ -56,6 +56,8 @@ pub struct Effective {
     pub name: String,
     /// The value as it counts; none when it must not be shown.
     pub value: Option<Value>,
+    /// Whether it does not have its form, and may be a secret in the wrong place: it is not shown either.
+    pub doubtful: bool,
     /// Where it comes from.
     pub origin: Origin,
     /// Whether anybody reads it.
@@ -174,6 +176,8 @@ fn object(
     let filled: BTreeSet<String> = filled.map(|(name, _)| name.clone()).collect();
     let takes_intake = key != MODULE && schema.knows(SERVER);
     let placed = takes_intake && settings::place_intake(configuration, &mut given)?;
+    let complete = schema.completed(given);
+    let doubtful = schema.doubtful(&complete);
     let value = |(name, value): (String, Value)| {
         let known = schema.knows(&name);
         let secret = schema.hides(&name);
@@ -187,13 +191,13 @@ fn object(
         Effective {
             object: Some(key),
             value: shown(value, secret || !known),
+            doubtful: doubtful.contains(&name),
             name,
             origin,
             known,
         }
     };
-    let SettingsMap(complete) = schema.completed(given);
-    Ok(complete.into_iter().map(value).collect())
+    Ok(complete.0.into_iter().map(value).collect())
 }
 
 /// The keys that the platform sets.
@@ -204,6 +208,7 @@ fn platform(configuration: &Configuration) -> Result<Vec<Effective>, ConfigError
             object: None,
             name: name.to_owned(),
             value: shown(value, secret),
+            doubtful: false,
             origin,
             known: true,
         });

@@ -170,6 +170,18 @@ impl Schema {
         fits.then_some(strange)
     }
 
+    /// Names of the settings whose value does not have its form, and may be a secret in the wrong place.
+    pub fn doubtful(&self, settings: &SettingsMap) -> BTreeSet<String> {
+        let Ok(validator) = self.validator() else {
+            return BTreeSet::new();
+        };
+        let instance = Value::Object(settings.0.clone());
+        let errors = validator.iter_errors(&instance);
+        errors
+            .filter_map(|error| problem::doubtful(self, &error))
+            .collect()
+    }
+
     /// Whether there is a setting of this name.
     pub fn knows(&self, name: &str) -> bool {
         self.property(name).is_some()

@@ -53,6 +53,22 @@ pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     }
 }
 
+/// The setting that an error is about, when its text is not what people make of its form: it may be a secret
+/// in the wrong place.
+pub(super) fn doubtful(schema: &Schema, error: &ValidationError<'_>) -> Option<String> {
+    let path = error.instance_path().as_str().strip_prefix('/')?;
+    let name = path.split('/').next()?;
+    let property = schema.property(name)?;
+    let of_text = match name == path {
+        true => Some(property),
+        false => property.get("items"),
+    };
+    let text = error.instance().as_str()?;
+    let may_be_shown = of_text
+        .is_some_and(|property| words::may_be_shown(text, Form::of(property), &options(property)));
+    (!may_be_shown).then(|| name.to_owned())
+}
+
 /// What is odd about a value, beside that it is not allowed.
 fn odd(value: &Value, property: &Value) -> Option<String> {
     words::oddity(value.as_str()?, Form::of(property), &options(property))
