@@ -12,6 +12,7 @@ use base64::{
 };
 
 use super::spelling::spelled;
+use crate::config::text::bare;
 
 /// Shorter values are not hidden: they would tear ordinary words apart.
 const SHORTEST: usize = 4;
@@ -41,7 +42,8 @@ impl Masks {
     /// Hides a value from now on, also [as it is spelled](spelled) inside JSON, URLs and HTML, and in base64.
     pub(super) fn hide(&self, value: &str) {
         let mut hidden = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let value = value.trim();
+        // As it is used: a byte order mark may have been pasted with it.
+        let value = bare(value);
         let texts = std::iter::once(value.to_owned()).chain(in_base64(value));
         for text in texts {
             let known = hidden.iter().any(|known| known.text.expose() == text);
@@ -180,6 +182,15 @@ mod tests {
             assert_eq!(masks.apply(text), "x *** y", "{text}");
         }
         assert_eq!(masks.apply("a monkey"), "a monkey");
+    }
+
+    #[test]
+    fn hides_a_value_without_the_marks_that_were_pasted_with_it() {
+        let masks = Masks::default();
+        masks.hide("\u{feff}planted-secret\u{200b}\n");
+        assert_eq!(masks.apply("x planted-secret y"), "x *** y");
+        let sent = base64::prelude::BASE64_STANDARD.encode("svc:planted-secret");
+        assert!(masks.apply(&sent).contains("***"));
     }
 
     #[test]
