@@ -34,26 +34,18 @@ pub struct Schema {
     document: Value,
     /// Compiled when it is needed first: with its regular expressions that takes half a millisecond.
     validator: OnceLock<Result<Validator, String>>,
-    required: BTreeSet<String>,
     secrets: BTreeSet<String>,
 }
 
 impl Schema {
     fn new(name: &str, document: Map<String, Value>) -> Self {
-        let names = |key: &str| -> BTreeSet<String> {
-            let list = document.get(key).and_then(Value::as_array);
-            list.into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        };
-        let (required, secrets) = (names("required"), names("secrets"));
+        let secrets = document.get("secrets").and_then(Value::as_array);
+        let secrets = secrets.into_iter().flatten().filter_map(Value::as_str);
+        let secrets = secrets.map(str::to_owned).collect();
         Self {
             name: name.to_owned(),
             document: Value::Object(document),
             validator: OnceLock::new(),
-            required,
             secrets,
         }
     }
@@ -150,14 +142,18 @@ impl Schema {
         }
     }
 
-    /// Whether there are placeholders, or secrets are missing that are required.
+    /// Whether there are placeholders, or secrets are missing that are required, also by a rule over several
+    /// settings.
     pub fn lacks_secrets(&self, settings: &SettingsMap) -> bool {
-        let is_filled = |name: &String| {
-            let value = settings.0.get(name);
-            value.is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
+        if !self.placeholders(&settings.0).is_empty() {
+            return true;
+        }
+        let Ok(validator) = self.validator() else {
+            return false;
         };
-        let mut needed = self.secrets.intersection(&self.required);
-        !self.placeholders(&settings.0).is_empty() || needed.any(|name| !is_filled(name))
+        let instance = Value::Object(self.prepare(settings.0.clone()));
+        let mut errors = validator.iter_errors(&instance);
+        errors.any(|error| problem::missing(&error).is_some_and(|name| self.secrets.contains(name)))
     }
 
     /// How many settings are not in the schema, when the others fit it.
@@ -565,6 +561,33 @@ mod tests {
         ] {
             let map = SettingsMap(settings.as_object().unwrap().clone());
             assert_eq!(schema().lacks_secrets(&map), lacks, "{settings}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_other_settings_ask_for_is_lacking_too() {
+        let document = json!({
+            "properties": {
+                "credential": {"type": "string", "default": "client_secret"},
+                "client_secret": {"type": "string"},
+                "client_id": {"type": "string"},
+            },
+            "required": ["client_id"],
+            "secrets": ["client_secret"],
+            "allOf": [{
+                "if": {"properties": {"credential": {"const": "client_secret"}}},
+                "then": {"required": ["client_secret"]},
+            }],
+        });
+        let schema = Schema::new("test", document.as_object().unwrap().clone());
+        for (settings, lacks) in [
+            (json!({"client_id": "c"}), true),
+            (json!({"client_id": "c", "client_secret": null}), true),
+            (json!({"client_secret": "x"}), false),
+            (json!({"credential": "managed_identity"}), false),
+        ] {
+            let map = SettingsMap(settings.as_object().unwrap().clone());
+            assert_eq!(schema.lacks_secrets(&map), lacks, "{settings}");
         }
     }
 

@@ -53,6 +53,14 @@ pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     }
 }
 
+/// The setting that an error misses.
+pub(super) fn missing<'a>(error: &'a ValidationError<'_>) -> Option<&'a str> {
+    match error.kind() {
+        ValidationErrorKind::Required { property } => property.as_str(),
+        _ => None,
+    }
+}
+
 /// The setting that an error is about, when its text is not what people make of its form: it may be a secret
 /// in the wrong place.
 pub(super) fn doubtful(schema: &Schema, error: &ValidationError<'_>) -> Option<String> {
