@@ -85,6 +85,8 @@ impl Trigger for MessageTrace {
             ..
         } = settings;
         let subject = async {
+            // A run asks for it also where it has no app for Graph.
+            graph.share(Task::Collect, &collection.inquiry)?;
             let reporting = Service::reporting(&context, url, sign_in, None, None);
             let successor = match tokens {
                 None => None,

@@ -329,6 +329,16 @@ async fn bad_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_account_without_an_app_is_refused_for() {
+    let world = World::of(Trigger::Account, 1, 0).await;
+    world.configure(json!({
+        "client_id": null, "quota": 10, "details_quota": 9, "details": ["failed"],
+    }));
+    let text = "details_quota is 9, which leaves too little of `quota` 10";
+    fails(&world, 10, "settings", &[text]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_trigger_the_one_that_fits_is_meant() {
     let world = World::graph(0).await;
     world.configure(json!({"graph_url": null}));
