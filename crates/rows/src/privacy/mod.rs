@@ -197,6 +197,22 @@ impl Privacy {
         String::from_utf8(text).map_err(|_| Unhidden)
     }
 
+    /// An address of a row of which this or other settings may have hidden something before, as
+    /// [`hide_again`](Self::hide_again) leaves it. None when it cannot be hidden.
+    pub fn hidden_address(&mut self, address: &str) -> Option<String> {
+        let json = serde_json::to_string(address).ok()?;
+        let value = Raw {
+            json: &json,
+            is_escaped: true,
+        };
+        let Some(cover) = self.cover(Exposure::Address, value, true).ok()? else {
+            return Some(address.to_owned());
+        };
+        let mut hidden = Vec::new();
+        cover.write(&mut hidden);
+        serde_json::from_slice(&hidden).ok()
+    }
+
     /// The names of members that were left out as nobody knows them, since this was asked last.
     pub fn take_unknown(&mut self) -> BTreeSet<String> {
         std::mem::take(&mut self.unknown)

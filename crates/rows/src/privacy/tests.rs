@@ -223,6 +223,19 @@ fn a_subject_that_is_to_be_dropped_is_so_also_when_it_looks_like_a_hash() {
 }
 
 #[test]
+fn an_address_alone_is_hidden_as_that_of_a_row() {
+    let mut privacy = all();
+    let hidden = format!("{ADA}@{CONTOSO}.invalid");
+    for address in ["Ada@Contoso.test", hidden.as_str()] {
+        assert_eq!(privacy.hidden_address(address).unwrap(), hidden);
+    }
+    assert_eq!(privacy.hidden_address("<>").unwrap(), "<>");
+    assert_eq!(privacy.hidden_address("").unwrap(), "");
+    let quoted = privacy.hidden_address("\"a b\"@contoso.test").unwrap();
+    assert!(quoted.ends_with(&format!("@{CONTOSO}.invalid")), "{quoted}");
+}
+
+#[test]
 fn a_key_is_told_by_its_fingerprint_alone() {
     let fingerprint = |key: &[u8]| KeyedHasher::new(key).unwrap().fingerprint();
     assert_eq!(fingerprint(b"one"), fingerprint(b"one"));
