@@ -565,6 +565,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nothing_like_its_form_may_be_a_secret() {
+        let settings = json!({
+            "name": "abc", "password": "x", "format": "hunter2", "frequency": "5 s", "rules": ["hunter2"],
+        });
+        let map = SettingsMap(settings.as_object().unwrap().clone());
+        let doubtful = Vec::from_iter(schema().doubtful(&map));
+        assert_eq!(doubtful, ["format", "rules"]);
+    }
+
+    #[test]
     fn a_secret_that_other_settings_ask_for_is_lacking_too() {
         let document = json!({
             "properties": {
