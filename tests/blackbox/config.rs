@@ -95,7 +95,10 @@ async fn the_platform_s_intake_and_wrong_settings_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_a_secret_in_the_wrong_place_is_not_shown() {
     let world = World::graph(0).await;
-    world.configure(json!({"client_id": "abc8Q~planted~secret", "frequency": "20s"}));
+    let token = format!("planted-{}", "7e1f".repeat(10));
+    world.configure(json!({
+        "client_id": "abc8Q~planted~secret", "tenant_id": ["planted"], "frequency": "20s", token: 1,
+    }));
     let said = world.says(&["config", world.name()]).await;
     assert_eq!(said.code, Some(10), "{said}");
     assert_eq!(line(&said, "client_id"), ["client_id", "file", "***"]);

@@ -13,7 +13,7 @@ use super::{
     platform::Platform,
     registry::{Item, Registry},
     runtime::{Host, Start},
-    schema::{ModuleManifest, Schema},
+    schema::{ModuleManifest, Schema, shown_name},
     settings::{self, MODULE, SERVER, Settings},
     storage::{MemoryBackend, Storage},
 };
@@ -192,7 +192,7 @@ fn object(
             object: Some(key),
             value: shown(value, secret || !known),
             doubtful: doubtful.contains(&name),
-            name,
+            name: shown_name(&name).to_owned(),
             origin,
             known,
         }

@@ -7,7 +7,7 @@ use super::{
     config::{ConfigError, Configuration, SettingsMap},
     log::Log,
     registry::Item,
-    schema::{Checked, ModuleManifest, Schema},
+    schema::{Checked, ModuleManifest, Schema, shown_name},
     secrets::Secrets,
 };
 
@@ -92,7 +92,8 @@ impl Settings {
 }
 
 impl Settings {
-    /// The names of the settings that have another value in others, or are in one of both only.
+    /// The names of the settings that have another value in others, or are in one of both only, as they may
+    /// be told.
     pub(super) fn differing(&self, other: &Self) -> BTreeSet<String> {
         let pairs = [
             (&self.module, &other.module),
@@ -102,7 +103,7 @@ impl Settings {
             let names = one.0.keys().chain(other.0.keys());
             names.filter(|name| one.0.get(*name) != other.0.get(*name))
         });
-        names.cloned().collect()
+        names.map(|name| shown_name(name).to_owned()).collect()
     }
 }
 

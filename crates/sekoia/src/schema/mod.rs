@@ -273,12 +273,7 @@ impl Schema {
         let strange = settings.keys().filter(|name| !self.knows(name));
         let sentence = |name: &String| {
             let names = self.properties().map(|(name, _)| name.as_str());
-            // What is long is no name, and may be anything.
-            let shown = if name.chars().count() <= 40 {
-                name
-            } else {
-                "one of the names"
-            };
+            let shown = shown_name(name);
             match words::nearest(name, names) {
                 Some(nearest) => format!(
                     "{shown} is no setting of this trigger, so it counts for nothing: did you mean \
@@ -300,6 +295,14 @@ impl Schema {
 
     fn property(&self, name: &str) -> Option<&Value> {
         self.document.get("properties")?.get(name)
+    }
+}
+
+/// The name of a setting as it may be told: what is long is no name, and may be anything.
+pub(super) fn shown_name(name: &str) -> &str {
+    match name.chars().count() <= 40 {
+        true => name,
+        false => "one of the names",
     }
 }
 
@@ -567,11 +570,15 @@ mod tests {
     #[test]
     fn what_is_nothing_like_its_form_may_be_a_secret() {
         let settings = json!({
-            "name": "abc", "password": "x", "format": "hunter2", "frequency": "5 s", "rules": ["hunter2"],
+            "name": ["hunter2"], "password": "x", "format": "hunter2", "frequency": "5 s",
+            "rules": ["hunter2"], "server": ["hunter2"],
         });
         let map = SettingsMap(settings.as_object().unwrap().clone());
         let doubtful = Vec::from_iter(schema().doubtful(&map));
-        assert_eq!(doubtful, ["format", "rules"]);
+        assert_eq!(doubtful, ["format", "name", "rules", "server"]);
+        let many = json!({"name": "abc", "password": "x", "rules": ["a", "b", "c"]});
+        let map = SettingsMap(many.as_object().unwrap().clone());
+        assert!(schema().doubtful(&map).is_empty());
     }
 
     #[test]

@@ -71,9 +71,14 @@ pub(super) fn doubtful(schema: &Schema, error: &ValidationError<'_>) -> Option<S
         true => Some(property),
         false => property.get("items"),
     };
-    let text = error.instance().as_str()?;
-    let may_be_shown = of_text
-        .is_some_and(|property| words::may_be_shown(text, Form::of(property), &options(property)));
+    let may_be_shown = match &**error.instance() {
+        Value::String(text) => of_text.is_some_and(|property| {
+            words::may_be_shown(text, Form::of(property), &options(property))
+        }),
+        // Where a list belongs, each of its items has its own error.
+        Value::Array(_) => property.get("type").and_then(Value::as_str) == Some("array"),
+        _ => true,
+    };
     (!may_be_shown).then(|| name.to_owned())
 }
 
