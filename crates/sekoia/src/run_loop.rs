@@ -117,6 +117,7 @@ impl<'a> RunLoop<'a> {
                 () = time::sleep(pause) => {}
                 // What was wrong may have been set right.
                 () = next(&mut self.changes) => self.ask_secrets().await,
+                () = next(&mut self.told) => self.secrets = self.told.borrow().clone(),
             }
         }
         Ok(())

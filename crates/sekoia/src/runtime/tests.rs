@@ -427,6 +427,33 @@ fn the_credentials_of_a_proxy_are_hidden_from_the_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn secrets_that_come_late_set_right_at_once_what_was_wrong_without_them() {
+    let since = Instant::now();
+    let fake = Fake::answering(move |request| match request.uri().path() {
+        "/secrets" if since.elapsed() < Duration::from_secs(20) => (503, String::new()),
+        "/secrets" => {
+            let secrets = json!({"node_value": {"password": "hunter2"}});
+            (200, secrets.to_string())
+        }
+        _ => (200, String::new()),
+    });
+    let files = [
+        ("module_configuration", "{}"),
+        (
+            "trigger_configuration",
+            r#"{"what": "idle", "password": "abc"}"#,
+        ),
+    ];
+    let life = live_as(PLAIN_MODULE, "example", &files, fake);
+    time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(life.said("CRITICAL - Configuration error"), 1);
+    // Else it is looked again after two minutes.
+    time::sleep(Duration::from_secs(90)).await;
+    assert_eq!(life.said("idle with ***"), 1);
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again() {
     for (later, begun) in [("hunter2", 2), ("another one", 3)] {
         let since = Instant::now();
