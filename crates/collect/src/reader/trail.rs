@@ -42,10 +42,13 @@ pub(crate) enum WalkStep {
 pub(crate) struct Trail {
     /// What is asked for, and a little beyond: rows outside of it say nothing about the way.
     around: Option<Window>,
+    /// Where that ends: rows received later do not belong to it.
+    end: DateTime<Utc>,
     /// The oldest row so far; none when pages have turned out not to come newest first.
     low: Option<DateTime<Utc>>,
     /// Rows as old as that one, or, when pages come in any order, all since that turned out.
     seen: HashSet<RowKey>,
+    /// Whether any row was one of what is asked for: that there are others says nothing of it.
     has_rows: bool,
     longest_page: usize,
     barren: u32,
@@ -60,6 +63,7 @@ impl Trail {
     pub(crate) fn of(window: Window) -> Self {
         Self {
             around: Window::new(window.start() - MARGIN, window.end() + MARGIN),
+            end: window.end(),
             // Services look a little beyond a window.
             low: Some(window.end() + MARGIN),
             seen: HashSet::new(),
@@ -96,6 +100,7 @@ impl Trail {
             return false;
         }
         self.low = Some(oldest);
+        self.has_rows |= oldest < self.end;
         self.seen.clear();
         let as_old = page.rows().rev();
         let as_old = as_old.skip_while(|row| row.received != Some(oldest));
@@ -114,7 +119,9 @@ impl Trail {
         }
         let mut is_new = is_news;
         for row in page.rows() {
-            let passed = self.low.zip(self.inside(row.received));
+            let inside = self.inside(row.received);
+            self.has_rows |= inside.is_some_and(|received| received < self.end);
+            let passed = self.low.zip(inside);
             if passed.is_none_or(|(low, received)| received <= low) {
                 is_new |= self.seen.len() < MOST_KEYS && self.seen.insert(row.key);
             }
@@ -159,13 +166,12 @@ impl Trail {
         self.longest_page
     }
 
-    /// Whether it has led to any row.
+    /// Whether it has led to any row of what is asked for.
     pub(crate) fn has_rows(&self) -> bool {
         self.has_rows
     }
 
     fn forward(&mut self) {
-        self.has_rows = true;
         (self.barren, self.empty) = (0, 0);
         self.pauses.reset();
     }
@@ -267,6 +273,24 @@ mod tests {
         assert_eq!(trail.rest(window(0, 100)), Some(window(0, 71)));
         let strays: &[_] = &[(-1, "none"), (-500, "old")];
         assert_eq!(walk(&[strays, strays, strays]).0, "+.!");
+    }
+
+    #[test]
+    fn rows_that_do_not_belong_to_what_is_asked_for_do_not_show_that_it_has_any() {
+        let (later, odd): (&[_], &[_]) = (
+            // Services include the end.
+            &[(101, "next"), (100, "end")],
+            &[(-1, "none"), (-500, "old")],
+        );
+        for strays in [later, odd] {
+            let (steps, trail) = walk(&[strays, strays, &[]]);
+            assert!(steps.ends_with(".."), "{steps}");
+            assert!(!trail.has_rows() && trail.lowest_second().is_none());
+            assert_eq!(trail.rest(window(0, 100)), None);
+        }
+        let (row, both): (&[_], &[_]) = (&[(99, "a")], &[(99, "a"), (100, "end")]);
+        assert!(walk(&[later, row]).1.has_rows());
+        assert!(walk(&[both]).1.has_rows(), "in any order");
     }
 
     #[test]
