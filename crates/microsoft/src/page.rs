@@ -120,8 +120,10 @@ impl Envelope {
 /// Whether a member of an envelope leads to the next page. Versions of OData spell it in several ways, and
 /// what came after a link that is passed over would be lost.
 pub(super) fn is_next_link(name: &str) -> bool {
-    let name = name.trim_start_matches("@").trim_start_matches("odata.");
-    name.eq_ignore_ascii_case("nextLink") || name == "__next"
+    let name = name.trim_start_matches('@');
+    let spellings = ["nextLink", "odata.nextLink", "__next"];
+    let mut spellings = spellings.iter();
+    spellings.any(|spelling| name.eq_ignore_ascii_case(spelling))
 }
 
 /// What an envelope may hold, at either of its two levels. Where one of its methods gives nothing,
@@ -266,6 +268,7 @@ mod tests {
             r#"{"d":{"@odata.nextLink":"x?y","results":[{"a":1},{ }]}}"#,
             r#"{"value":[{"a":1},{ }],"@nextLink":"x?y"}"#,
             r#"{"value":[{"a":1},{ }],"@odata.nextlink":"x?y"}"#,
+            r#"{"value":[{"a":1},{ }],"@OData.NextLink":"x?y"}"#,
             r#"{"d":{"results":[{"a":1},{ }],"NextLink":"x?y"}}"#,
             "\u{feff}{\"d\":[{\"a\":1},{ }],\"odata.nextLink\":\"x?y\"}",
         ] {
