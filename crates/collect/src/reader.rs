@@ -344,7 +344,8 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
         let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
         let shows_one_second =
             second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
-        let seems_read = shows_one_second && is_short;
+        // The rows of the last second of a window are no more than those before when they were shown before.
+        let seems_read = shows_one_second && is_short && self.asked != self.window;
         let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
         let is_quiet =
             second.is_none() && !self.trail.has_rows() && self.window.span() <= QUIET_SPAN;

@@ -521,6 +521,33 @@ fn links_without_end_are_said_and_keep_nothing_back() {
     }
 }
 
+/// It is the only one that is shown of a window that ends with it: what comes before it is asked for alone.
+#[test]
+fn a_row_of_the_last_second_does_not_stand_for_all_before_it() {
+    let hours = TimeDelta::hours(2);
+    let before = [TimeDelta::milliseconds(500), MINUTE * 30, MINUTE * 31];
+    let (seen, missing) = stage(
+        before.into_iter().map(|before| hours + before),
+        // The first window of a backlog has an hour.
+        hours + TimeDelta::hours(1),
+        TimeDelta::zero(),
+        (SOON, SOON),
+        Duration::from_secs(1800),
+        Box::new(|ask| {
+            let at = ask.link.unwrap_or(0);
+            Ok(match ask.rows {
+                [0, ..] if at == 0 => (vec![0], Some(1)),
+                [0, others @ ..] if at > 40 => (others.to_vec(), None),
+                [0, ..] => (Vec::new(), Some(at + 1)),
+                others => (others.to_vec(), None),
+            })
+        }),
+    );
+    assert_eq!(seen.sent.len(), 3, "{seen:?}");
+    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+    assert!(missing < MINUTE * 5, "{missing}");
+}
+
 /// Which rows of a window are on its first page.
 type FirstPage = fn(&[usize]) -> Vec<usize>;
 
