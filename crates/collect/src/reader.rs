@@ -344,8 +344,10 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
         let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
         let shows_one_second =
             second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
-        // The rows of the last second of a window are no more than those before when they were shown before.
-        let seems_read = shows_one_second && is_short && self.asked != self.window;
+        let is_hurried = self.lane == Lane::Live && is_read_again;
+        // Only a walk before tells that a window has nothing before its last second.
+        let is_second_walk = self.asked != self.window;
+        let seems_read = shows_one_second && is_short && (is_second_walk || is_hurried);
         let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
         let is_quiet =
             second.is_none() && !self.trail.has_rows() && self.window.span() <= QUIET_SPAN;
@@ -353,7 +355,6 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
         if can_narrow && !seems_read && !is_quiet && !is_lowest {
             return DeadEnd::Apart(cut);
         }
-        let is_hurried = self.lane == Lane::Live && is_read_again;
         if !is_hurried && !std::mem::replace(&mut self.was_patient, true) {
             return DeadEnd::On(self.trail.be_patient());
         }
