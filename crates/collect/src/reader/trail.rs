@@ -44,6 +44,8 @@ pub(crate) struct Trail {
     around: Option<Window>,
     /// Where that ends: rows received later do not belong to it.
     end: DateTime<Utc>,
+    /// The newest row of the first page: no later page has a newer one, when they come newest first.
+    high: Option<DateTime<Utc>>,
     /// The oldest row so far; none when pages have turned out not to come newest first.
     low: Option<DateTime<Utc>>,
     /// Rows as old as that one, or, when pages come in any order, all since that turned out.
@@ -64,6 +66,7 @@ impl Trail {
         Self {
             around: Window::new(window.start() - MARGIN, window.end() + MARGIN),
             end: window.end(),
+            high: None,
             // Services look a little beyond a window.
             low: Some(window.end() + MARGIN),
             seen: HashSet::new(),
@@ -87,6 +90,12 @@ impl Trail {
         let Some(first) = inside.next() else {
             return false;
         };
+        let high = self.high.unwrap_or(first);
+        if first > high {
+            // What was read lies below, not above.
+            self.loses_order();
+            return false;
+        }
         let mut oldest = first;
         for received in inside {
             if received > oldest {
@@ -96,6 +105,7 @@ impl Trail {
             }
             oldest = received;
         }
+        self.high = Some(high);
         if low <= oldest {
             return false;
         }
@@ -142,12 +152,15 @@ impl Trail {
     }
 
     /// What of the asked window has not been read, when its rows came newest first down to one that is
-    /// older than its end. Rows as old as that one come again.
+    /// older than its end. Rows as old as that one come again. Rows of one instant do not tell in which
+    /// order they come, unless several pages after them have shown no others.
     pub(crate) fn rest(&self, asked: Window) -> Option<Window> {
         let low = self.low.filter(|_| self.has_rows)?;
+        let is_lost = self.barren >= BARREN || self.empty >= EMPTY;
+        let is_ordered = is_lost || self.high.is_some_and(|high| low < high);
         let second = TimeDelta::seconds(1);
         let end = low.duration_trunc(second).ok()? + second;
-        Window::new(asked.start(), end).filter(|rest| rest.end() < asked.end())
+        Window::new(asked.start(), end).filter(|rest| is_ordered && rest.end() < asked.end())
     }
 
     /// The second that the oldest row was received in, when rows came newest first.
@@ -291,6 +304,25 @@ mod tests {
         let (row, both): (&[_], &[_]) = (&[(99, "a")], &[(99, "a"), (100, "end")]);
         assert!(walk(&[later, row]).1.has_rows());
         assert!(walk(&[both]).1.has_rows(), "in any order");
+    }
+
+    #[test]
+    fn rows_of_one_instant_do_not_tell_in_which_order_pages_come() {
+        let page = |second, name| [(second, name)];
+        let pages = [page(10, "a"), page(20, "b"), page(30, "c"), page(40, "d")];
+        let pages: Vec<&[_]> = pages.iter().map(|page| &page[..]).collect();
+        let (steps, trail) = walk(&pages[..1]);
+        assert_eq!(steps, ">");
+        assert_eq!(trail.rest(window(0, 100)), None, "it may lie above");
+        assert_eq!(trail.lowest_second(), Some(at(10)));
+        let (steps, trail) = walk(&[pages[0]; 3]);
+        assert_eq!(steps, ">.!");
+        let below = Some(window(0, 11));
+        assert_eq!(trail.rest(window(0, 100)), below, "nothing else is shown");
+        assert_eq!(walk(&pages).0, ">+++", "oldest first");
+        let (steps, trail) = walk(&[pages[3], pages[0]]);
+        assert_eq!(steps, ">>");
+        assert_eq!(trail.rest(window(0, 100)), below);
     }
 
     #[test]

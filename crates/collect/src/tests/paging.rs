@@ -548,6 +548,32 @@ fn a_row_of_the_last_second_does_not_stand_for_all_before_it() {
     assert!(missing < MINUTE * 5, "{missing}");
 }
 
+/// What is left of a window that begins with one may lie on either side of it.
+#[test]
+fn a_page_of_one_instant_does_not_tell_that_rows_come_newest_first() {
+    // The oldest first, one on a page, and no link is accepted.
+    let script = |ask: Ask<'_>| {
+        if ask.link.is_some() {
+            return Err(ErrorClass::Narrow);
+        }
+        let rows: Vec<usize> = ask.rows.last().copied().into_iter().collect();
+        let answer: Answer = (rows, (ask.rows.len() > 1).then_some(1));
+        Ok(answer)
+    };
+    let ages = (0..5).map(|n| TimeDelta::milliseconds(30_500 + 10_000 * n));
+    let (seen, missing) = stage(
+        ages,
+        MINUTE * 2,
+        TimeDelta::zero(),
+        (SOON, SOON),
+        Duration::from_secs(900),
+        Box::new(script),
+    );
+    assert_eq!(seen.sent.len(), 5, "{seen:?}");
+    assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
+    assert!(missing < MINUTE * 5, "{missing}");
+}
+
 /// Which rows of a window are on its first page.
 type FirstPage = fn(&[usize]) -> Vec<usize>;
 
