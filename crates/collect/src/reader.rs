@@ -349,8 +349,8 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
         let is_second_walk = self.asked != self.window;
         let seems_read = shows_one_second && is_short && (is_second_walk || is_hurried);
         let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
-        let is_quiet =
-            second.is_none() && !self.trail.has_rows() && self.window.span() <= QUIET_SPAN;
+        let seems_empty = second.is_none() && !self.trail.has_rows() && is_short;
+        let is_quiet = seems_empty && self.window.span() <= QUIET_SPAN;
         let is_lowest = second.is_some() && cut.is_none();
         if can_narrow && !seems_read && !is_quiet && !is_lowest {
             return DeadEnd::Apart(cut);
