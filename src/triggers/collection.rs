@@ -208,10 +208,13 @@ pub(super) async fn run<S: Source>(
     let reach = limits.retention - BRINK;
     let start_time = settings.start_time().min(reach);
     let has_position = kept.position != Position::Absent || kept.copy.is_some();
-    let begun = match task {
-        Task::Collect if !has_position => Some(first_start(storage, clock.now()).await?),
+    let local = clock.now();
+    let first = match task {
+        Task::Collect if !has_position => Some(first_start(storage, local).await?),
         _ => None,
     };
+    // When this process was started, the service's clock tells.
+    let begun = first.filter(|first| *first < local);
     let settings = ScheduleSettings {
         frequency: TimeDelta::seconds(settings.frequency.into()),
         delay: TimeDelta::minutes(settings.timedelta.into()),
@@ -283,7 +286,7 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoints: ContextFile::new(state, whose.tokens, storage.clone(), begun.is_some()),
+        checkpoints: ContextFile::new(state, whose.tokens, storage.clone(), first.is_some()),
         letters,
         excluded,
         privacy,

@@ -213,6 +213,29 @@ fn the_very_first_start_with_a_wrong_clock_begins_where_it_should() {
     }
 }
 
+/// The service's clock says when the first start was, and nobody has asked for what lies further back.
+#[test]
+fn a_clock_that_is_behind_at_the_very_first_start_asks_for_no_more_of_the_past() {
+    for trigger in ALL {
+        let mut scenario = Scenario::new(Traffic::default());
+        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+        let trigger_settings = json!({ "start_time": 24 });
+        scenario.trigger = trigger_settings.as_object().cloned().unwrap();
+        scenario.timeline = vec![at(0, Action::ModuleClock(-2 * DAY))];
+        let site = Site::new(trigger, &scenario);
+        let now = site.emulator.clock().now();
+        for hours in [30, 20] {
+            let row = NewRow::new(
+                now - TimeDelta::hours(hours),
+                &format!("h{hours}@contoso.example"),
+            );
+            site.emulator.add_row(row);
+        }
+        site.live(life(20 * MINUTE, Ending::Stop, 0));
+        assert_eq!(site.emulator.accepted_count(None), 1, "{trigger}");
+    }
+}
+
 #[test]
 fn a_reach_that_is_a_lie_loses_nothing() {
     for trigger in ALL {
