@@ -47,6 +47,16 @@ const NO_CLOCK: TimeDelta = TimeDelta::days(36_500);
 /// A time that was confirmed as lately is not doubted again.
 const FRESH: TimeDelta = TimeDelta::minutes(1);
 
+/// When the service has said twice that its time is earlier, the local clock counts as far as it is behind
+/// by no more: it may be wrong itself, and what lies after now is taken back.
+const BACK: TimeDelta = TimeDelta::minutes(15);
+
+/// It counts as far as four times as much with each further time,
+const FURTHER: i32 = 4;
+
+/// up to so often.
+const MOST_FURTHER: u32 = 12;
+
 /// What is known of the service's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceTime {
@@ -315,7 +325,12 @@ impl ServiceClock {
                         // Its dates may be a little ahead, or lie: a local clock that is far behind is no
                         // better yet.
                         1 => later(lower),
-                        _ => later(lower).min(local),
+                        early => {
+                            let further = early.saturating_sub(2).min(MOST_FURTHER);
+                            let back = BACK * FURTHER.saturating_pow(further);
+                            let least = later(lower).checked_sub_signed(back);
+                            later(lower).min(least.map_or(local, |least| least.max(local)))
+                        }
                     },
                     certain: Some(later(lower).min(local)),
                     skew: Some(told - local),

@@ -316,6 +316,21 @@ fn a_service_that_says_that_it_is_earlier_is_believed() {
     site.clock.is_earlier();
     assert_eq!(site.time(7), (0, Some(0)));
     assert_eq!(site.skew(7), Some(600), "what its dates say is still told");
+    // One that is a hundred days behind counts no further than the service insists.
+    let mut site = Site::new(0, -100 * 86_400);
+    (1..6).for_each(|second| {
+        site.answer(second, 0);
+    });
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        site.clock.is_earlier();
+        told.push(site.time(7).0);
+    }
+    assert_eq!(told, [0, -900, -3600, -14_400]);
+    for _ in 0..100 {
+        site.clock.is_earlier();
+    }
+    assert_eq!(site.time(7).0, -100 * 86_400);
     // Within the second that a date has, it is the earlier end.
     let mut site = Site::new(-2, 0);
     assert_eq!(site.answer(1, 0).time(1), (-1, Some(-2)));
