@@ -39,7 +39,9 @@ impl Schedule {
         let (lane, window) = if self.is_collecting() {
             let end = whole_second(now - self.settings.delay);
             let busy = self.busy.iter().map(Window::end);
-            let free = busy.fold(self.coverage.floor(), DateTime::max);
+            // What the position was moved over is somebody else's, or delivered and forgotten.
+            let done = self.coverage.floor().max(self.coverage.memory());
+            let free = busy.fold(done, DateTime::max);
             let window = Window::new(free.max(end - span), end)?;
             self.tick = Some(now);
             self.coverage.reach(window.start());

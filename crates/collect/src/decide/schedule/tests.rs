@@ -916,6 +916,20 @@ fn a_probe_asks_for_the_newest_minute_alone() {
     );
 }
 
+/// Another module has delivered it.
+#[test]
+fn a_probe_leaves_alone_what_the_position_was_moved_over() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 9);
+    coverage.skip_by_position(at(1000));
+    assert_eq!(coverage.floor(), at(0), "what was read is settling");
+    let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+    let minute = TimeDelta::seconds(60);
+    assert_eq!(schedule.probe(at(1000), minute), None);
+    let rest = window(1000, 1010);
+    assert_eq!(schedule.probe(at(1010), minute), Some((Lane::Live, rest)));
+}
+
 /// The limits of the settings, with a share of the quota.
 fn limits(share: u32) -> crate::SourceLimits {
     crate::SourceLimits {
