@@ -152,7 +152,7 @@ impl Schedule {
                 break;
             };
             rows += between + run.rows;
-            let start = whole_second(run.window.start()).max(self.coverage.floor());
+            let start = self.second_of(run.window.start());
             let Some(wider) = Window::new(start, newest.end()) else {
                 break;
             };
@@ -177,9 +177,17 @@ impl Schedule {
         };
         let run = runs.iter().max_by(more_urgent)?;
         let window = self.filled(run.at_most(self.page() * SETTLE_PAGES));
-        let start = whole_second(window.start()).max(self.coverage.floor());
+        let start = self.second_of(window.start());
         let window = Window::new(start, window.end())?;
         Some(self.narrowing.past.start_of(self.uncut(window)))
+    }
+
+    /// The beginning of the second of an instant that is read again, where that is read again, too: what was
+    /// skipped is somebody else's.
+    fn second_of(&self, instant: DateTime<Utc>) -> DateTime<Utc> {
+        let second = whole_second(instant).max(self.coverage.floor());
+        let read = self.coverage.read_at(second);
+        read.map_or(instant, |_| second)
     }
 
     /// The window with as much of what follows it as its last page holds anyway.

@@ -930,6 +930,21 @@ fn a_probe_leaves_alone_what_the_position_was_moved_over() {
     assert_eq!(schedule.probe(at(1010), minute), Some((Lane::Live, rest)));
 }
 
+/// A position of the Python module has a fraction of a second.
+#[test]
+fn what_is_read_again_begins_where_the_position_was_moved_to() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 9);
+    let moved = at(1000) + TimeDelta::milliseconds(500);
+    coverage.skip_by_position(moved);
+    let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+    let first = schedule.live(at(1060)).unwrap();
+    assert_eq!(first, Window::new(moved, at(1060)).unwrap());
+    complete(&mut schedule, first, at(1060), 9, at(1060));
+    let again = schedule.live(at(1120)).unwrap();
+    assert_eq!(again, Window::new(moved, at(1120)).unwrap());
+}
+
 /// The limits of the settings, with a share of the quota.
 fn limits(share: u32) -> crate::SourceLimits {
     crate::SourceLimits {
