@@ -441,6 +441,12 @@ fn the_borders_of_now_are_kept() {
         let stands = (start.coverage.checkpoint(), start.coverage.edge());
         assert_eq!(stands, (at(200) - SETTLE, at(200)));
     }
+    // How far it had come by a clock that ran ahead, only its rows tell.
+    let (ahead, newest) = (at(300), Some(at(60)));
+    let ahead = without_timeline(Position::At(ahead), Some(ahead), newest);
+    let start = StartDecision::new(ahead, terms());
+    let stands = (start.coverage.checkpoint(), start.coverage.edge());
+    assert_eq!(stands, (at(60) - SETTLE, at(60)));
     let start = StartDecision::new(without_timeline(unusable(), None, Some(at(200))), terms());
     assert_eq!(start.coverage.checkpoint(), at(200) - SETTLE);
 }

@@ -27,7 +27,11 @@ impl StartDecision {
         let Some(checkpoint) = told else {
             return Self::without_position(damage, &position, newest_known, terms);
         };
-        let checkpoint = checkpoint.min(terms.now);
+        let checkpoint = match newest_known {
+            // A clock that ran ahead has written it: how far the collection had come, its rows tell.
+            Some(newest) if checkpoint > terms.now + LEEWAY => newest.min(terms.now),
+            _ => checkpoint.min(terms.now),
+        };
         let mut start = match damage {
             None => Self::fresh(Coverage::new(checkpoint)).going_on(checkpoint),
             Some(reason) => {
