@@ -24,6 +24,10 @@ use crate::{
 /// The pause between two questions for the end of the source's reach.
 const SOON: Duration = Duration::from_secs(1);
 
+/// The source's time is known to the second or so: what was received later than this after its page was
+/// asked for is not on it.
+const AHEAD: TimeDelta = TimeDelta::seconds(10);
+
 /// Makes the schedule of a collection, once the time is known.
 type Begin = Box<dyn FnOnce(Opening, &KnownRows) -> Schedule + Send + Sync>;
 
@@ -171,10 +175,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Box::pin(self.healed(window)).await?;
                 continue;
             }
+            let began = began.at_the_earliest(now);
+            // What had not happened when it was asked for is not read, however long that has taken.
+            let until = read.until.at_the_earliest(now).min(began + AHEAD);
             let completed = Completed {
                 window,
-                began: began.at_the_earliest(now),
-                until: read.until.at_the_earliest(now),
+                began,
+                until,
                 rows: read.rows,
             };
             self.ledger.proof.read(window, completed.began);
