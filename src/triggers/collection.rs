@@ -203,6 +203,11 @@ pub(super) async fn run<S: Source>(
         .await
         .map_err(RunError::failed)?;
     let source = source(keyer, storage.clone()).await?;
+    if let Found::Timeline(timeline) = &found
+        && let Some(passed) = timeline.coverage.passed()
+    {
+        source.has_passed(passed);
+    }
     let limits = source.limits();
     let settle_time = TimeDelta::hours(settings.settle_time.into());
     let reach = limits.retention - BRINK;

@@ -333,6 +333,13 @@ impl Source for Services {
         }
     }
 
+    fn has_passed(&self, at: DateTime<Utc>) {
+        self.parts.reporting.service.has_passed(at);
+        if let Some(graph) = &self.parts.graph {
+            graph.has_passed(at);
+        }
+    }
+
     async fn ask_time(&self) -> Result<(), SourceError> {
         let graph = match self.successor().await? {
             Some(graph) => graph,

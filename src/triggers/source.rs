@@ -347,6 +347,10 @@ impl Source for GraphSource {
         source_time(self.graph.time())
     }
 
+    fn has_passed(&self, at: DateTime<Utc>) {
+        self.graph.has_passed(at);
+    }
+
     async fn ask_time(&self) -> Result<(), SourceError> {
         self.ask()
             .await

@@ -85,6 +85,9 @@ pub trait Source: Send + Sync + 'static {
         SourceTime::local(local)
     }
 
+    /// This time has surely passed, as an earlier process has kept: who says that it is earlier is not believed.
+    fn has_passed(&self, _at: DateTime<Utc>) {}
+
     /// Asks the source for its time, also with a wrong local clock; what it answers is
     /// [`time`](Self::time)'s. It may take several answers until that is certain.
     fn ask_time(&self) -> impl Future<Output = Result<(), SourceError>> + Send {

@@ -216,6 +216,11 @@ impl Exchange {
         self.times.clock().time(self.clock.reading())
     }
 
+    /// This time has surely passed.
+    pub(super) fn has_passed(&self, at: DateTime<Utc>) {
+        self.times.clock().has_passed(at);
+    }
+
     /// That a window does not end in the service's future: Graph refuses such a window, and the Reporting
     /// Web Service answers as if it were past.
     pub(super) fn check_end(&self, window: Window) -> Result<(), Error> {

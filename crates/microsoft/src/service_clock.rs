@@ -153,6 +153,11 @@ impl ServiceClock {
         }
     }
 
+    /// This time has surely passed, as an earlier process has kept: as if a row of it had been shown.
+    pub(super) fn has_passed(&mut self, at: DateTime<Utc>) {
+        self.shown = self.shown.max(Some(at));
+    }
+
     /// The service has answered with a whole page.
     pub(super) fn see(&mut self, sighting: Sighting) {
         let Sighting {
@@ -170,9 +175,11 @@ impl ServiceClock {
         self.shown = self.shown.max(shown);
         // A clock that was never set tells no time.
         let is_clock = |date: &DateTime<Utc>| (*date - local).abs() <= NO_CLOCK;
-        let date = date.filter(|date| is_clock(date) && !self.contradicts_rows(*date, sent));
-        let Some(date) = date else {
-            self.untold += 1;
+        let told = date.filter(is_clock);
+        let Some(date) = told.filter(|date| !self.contradicts_rows(*date, sent)) else {
+            // A time that cannot be is no sign that none is told.
+            self.undecided += u32::from(told.is_some());
+            self.untold += u32::from(told.is_none());
             let is_silent = self.untold >= SILENT && self.sightings.is_empty();
             if is_silent || self.is_hopeless() {
                 self.goes_by_local();

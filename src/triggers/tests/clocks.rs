@@ -305,6 +305,34 @@ fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
     }
 }
 
+/// What is taken back would come twice, as its rows are forgotten.
+#[test]
+fn dates_of_last_year_at_a_start_take_nothing_back() {
+    for trigger in ALL {
+        let mut scenario = Scenario::new(Traffic {
+            rate: 0.01,
+            backlog: Backlog::span(TimeDelta::hours(1)),
+            ..Traffic::default()
+        });
+        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+        let settings = json!({ "start_time": 2, "frequency": 240, "settle_time": 1 });
+        scenario.trigger = settings.as_object().cloned().unwrap();
+        let lie = FaultRule::from(Fault::date_ahead(-365 * DAY)).times(12);
+        scenario.timeline = vec![
+            strikes(4 * HOUR + 30, trigger, lie),
+            at(5 * HOUR, Action::StopTraffic),
+        ];
+        scenario.lives = vec![
+            life(4 * HOUR, Ending::Stop, MINUTE),
+            life(4 * HOUR, Ending::Stop, 0),
+        ];
+        let site = is_unharmed(trigger, &scenario, "last year");
+        let output = site.output();
+        assert!(!output.contains("counted as read"), "{output}");
+        assert!(!output.contains("has not come yet"), "{output}");
+    }
+}
+
 /// While the clock of this machine is a day ahead, a proxy writes the same `Date` of last year on
 /// answer after answer.
 #[test]

@@ -131,6 +131,11 @@ impl Coverage {
         self.floor
     }
 
+    /// What has surely passed, as all before it was read for the last time by both clocks; none when nothing was.
+    pub fn passed(&self) -> Option<DateTime<Utc>> {
+        Some(self.floor).filter(|floor| *floor > self.origin)
+    }
+
     /// What was received before it may have been delivered and forgotten, although the floor is lower.
     pub fn memory(&self) -> DateTime<Utc> {
         self.memory

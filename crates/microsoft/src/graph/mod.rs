@@ -136,6 +136,12 @@ impl Graph {
         self.exchange.time()
     }
 
+    /// This time has surely passed, as an earlier process has kept: no answer that tells an earlier one is
+    /// believed.
+    pub fn has_passed(&self, at: DateTime<Utc>) {
+        self.exchange.has_passed(at);
+    }
+
     /// Asks the service for its time, with a question that any clock may ask: what it answers is
     /// [`time`](Self::time)'s. Several answers may be needed.
     ///

@@ -409,6 +409,26 @@ fn a_date_that_is_earlier_than_a_row_is_nobody_s() {
 }
 
 #[test]
+fn a_date_that_is_earlier_than_what_has_surely_passed_is_nobody_s() {
+    const YEAR: i64 = 365 * 86_400;
+    let mut site = Site::new(0, 0);
+    site.clock.has_passed(at(-3600));
+    for second in 0..6 {
+        site.answer(second, -YEAR);
+    }
+    assert_eq!(site.time(6).1, None, "nor a sign that no time is told");
+    assert_eq!(site.answer(7, 0).time(7), (0, Some(0)));
+    let mut site = Site::new(0, 0);
+    site.clock.has_passed(at(-3600));
+    for second in 0..u64::from(HOPELESS) {
+        assert_eq!(site.time(second).1, None, "{second}");
+        site.answer(second, -YEAR);
+    }
+    assert_eq!(site.time(30), (0, Some(0)), "the local clock is left");
+    assert_eq!(site.skew(30), None);
+}
+
+#[test]
 fn a_clock_that_was_never_set_tells_no_time() {
     for date in [
         "1900-01-01T00:00:00Z",

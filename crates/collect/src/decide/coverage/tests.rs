@@ -258,6 +258,15 @@ fn rows_beside_a_window_are_left_alone_where_they_may_be_forgotten() {
 }
 
 #[test]
+fn what_was_read_for_the_last_time_has_passed() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(300), 9);
+    assert_eq!(coverage.passed(), None, "it may have begun by any clock");
+    coverage.settle(HOUR, at(10_000));
+    assert_eq!(coverage.passed(), Some(at(100)));
+}
+
+#[test]
 fn a_backfill_is_given_up_but_for_hours_that_are_begun() {
     // `at` counts from a full hour.
     let start = 30;
