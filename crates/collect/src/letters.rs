@@ -60,6 +60,9 @@ pub struct Letters {
     files: BTreeMap<u64, u64>,
     /// The file that the next letter may go to.
     open: Option<u64>,
+    /// Files with letters, perhaps, that lie in another one, too: an addition may have failed when all of it
+    /// was there.
+    doubled: BTreeSet<u64>,
     /// Files in the place of which something else is.
     unusable: Vec<String>,
     /// Whether letters are being taken out: that may have failed in its midst.
@@ -80,6 +83,7 @@ impl Letters {
             places: BTreeMap::new(),
             files: BTreeMap::new(),
             open: None,
+            doubled: BTreeSet::new(),
             unusable: Vec::new(),
             is_settling: false,
         };
@@ -98,7 +102,11 @@ impl Letters {
             // Also when it is no file: no letter goes to its place.
             letters.files.insert(number, text.len() as u64);
             for head in lines(&text).filter_map(|line| serde_json::from_slice::<Head>(line).ok()) {
-                letters.places.insert(head.id, (number, head.time));
+                let before = letters.places.insert(head.id, (number, head.time));
+                let other = before.map(|(other, _)| other);
+                letters
+                    .doubled
+                    .extend(other.filter(|other| *other != number));
             }
         }
         let settled = notes(store).await?;
@@ -185,8 +193,11 @@ impl Letters {
         // Also when that fails, the next one goes to another file.
         self.files.insert(number, bytes);
         let name = file_name(number);
+        // Until that is certain: the next call keeps it in another file.
+        self.doubled.insert(number);
         store.append(&name, line).await?;
         store.sync(&name).await?;
+        self.doubled.remove(&number);
         self.files.insert(number, bytes + length);
         self.open = Some(number);
         self.places.insert(id.clone(), (number, now));

@@ -44,15 +44,25 @@ impl Letters {
         ids: &BTreeSet<String>,
     ) -> io::Result<()> {
         let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
-        let numbers: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
+        let own: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
+        let numbers: BTreeSet<u64> = own.union(&self.doubled).copied().collect();
         for number in numbers {
+            let is_own = own.contains(&number);
             let name = file_name(number);
-            let text = store.read(&name).await?.unwrap_or_default();
-            let is_settled = |line: &[u8]| {
+            let text = match store.read(&name).await {
+                // None of them is known to lie there.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData && !is_own => continue,
+                read => read?.unwrap_or_default(),
+            };
+            let is_settled = |line: &&[u8]| {
                 serde_json::from_slice::<Head>(line).is_ok_and(|head| ids.contains(&head.id))
             };
+            let (gone, stay): (Vec<_>, Vec<_>) = lines(&text).partition(is_settled);
+            if gone.is_empty() && !is_own {
+                continue;
+            }
             let mut rest = Vec::with_capacity(text.len());
-            for line in lines(&text).filter(|line| !is_settled(line)) {
+            for line in stay {
                 rest.extend_from_slice(line);
                 rest.push(b'\n');
             }
@@ -60,6 +70,7 @@ impl Letters {
             if rest.is_empty() {
                 store.delete(&name).await?;
                 self.files.remove(&number);
+                self.doubled.remove(&number);
             } else {
                 self.files.insert(number, rest.len() as u64);
                 store.write(&name, rest.into()).await?;

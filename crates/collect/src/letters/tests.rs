@@ -290,6 +290,32 @@ async fn what_could_not_be_kept_takes_no_room() {
     assert_eq!(texts(&files).await, ["kept", "more"]);
 }
 
+/// The disk has a letter and cannot say so, which makes another file have it, too.
+#[tokio::test]
+async fn a_letter_that_lies_in_two_files_leaves_both() {
+    for restarts in [false, true] {
+        let files = Files::default();
+        let mut letters = open(&files).await;
+        let stays = keep(&mut letters, &files, 0, "stays").await;
+        files.breaks_after(Some(1));
+        let kept = letters.keep(&files, at(1), undelivered("goes")).await;
+        assert!(kept.is_err());
+        files.breaks_after(None);
+        let goes = keep(&mut letters, &files, 2, "goes").await;
+        assert_eq!(files.names(), [file_name(1), file_name(2)]);
+        assert_eq!(files.text().matches(goes.as_str()).count(), 2);
+        if restarts {
+            letters = open(&files).await;
+        }
+        letters
+            .settle(&files, &[goes].into(), Settled::Accepted, at(3))
+            .await
+            .unwrap();
+        assert_eq!(texts(&files).await, ["stays"], "{restarts}");
+        assert_eq!(open(&files).await.ids(), [stays], "{restarts}");
+    }
+}
+
 #[test]
 fn a_fingerprint_tells_keys_apart_and_not_what_they_are() {
     let (one, other) = (fingerprint("key-1"), fingerprint("key-2"));
