@@ -109,6 +109,31 @@ impl LettersOutcome {
         }
     }
 
+    /// Of an order that another one has taken the place of: letters of which it was told that they leave, and
+    /// a stop came before they did, leave now. Nobody else knows that they were sent.
+    async fn finish(
+        &self,
+        letters: &mut Letters,
+        store: &impl Store,
+        now: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let Some(began) = self.began.filter(|_| !self.done) else {
+            return Ok(());
+        };
+        // What was kept since is another letter.
+        let left = |ids: &[String]| -> BTreeSet<String> {
+            let is_of_it = |id: &&String| letters.since(id).is_some_and(|since| since <= began);
+            ids.iter().filter(is_of_it).cloned().collect()
+        };
+        let (accepted, dropped) = (left(&self.accepted), left(&self.dropped));
+        for (ids, became) in [(accepted, Settled::Accepted), (dropped, Settled::Dropped)] {
+            if !ids.is_empty() {
+                letters.settle(store, &ids, became, now).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn stays(&mut self, id: &str, reason: &str) {
         self.left.push(Left {
             id: id.to_owned(),
@@ -147,6 +172,9 @@ impl Work {
         now: DateTime<Utc>,
     ) -> io::Result<Self> {
         let before = none_instead(LettersOutcome::load(store).await)?;
+        if let Some(other) = before.as_ref().filter(|before| before.id != order.id) {
+            other.finish(letters, store, now).await?;
+        }
         let before = before.filter(|before| before.id == order.id);
         let mut work = Self {
             outcome: before.unwrap_or_else(|| LettersOutcome::new(order.id)),

@@ -449,6 +449,35 @@ async fn an_order_takes_no_other_one_along() {
     assert_eq!(LettersOrder::load(&files).await.unwrap(), None);
 }
 
+/// A command fails when it has sent a letter, and is given again: that is another order.
+#[tokio::test]
+async fn what_an_order_has_sent_the_next_one_does_not_send() {
+    let files = Files::default();
+    let mut letters = open(&files).await;
+    let sent = keep(&mut letters, &files, 0, "sent").await;
+    let all = |number| LettersOrder::new(Uuid::from_u128(number), Act::Retry, None, false);
+    let begun = Work::begin(all(7), &mut letters, &files, at(9)).await;
+    let mut work = begun.unwrap();
+    let next = work.next(&letters, &files).await.unwrap();
+    assert_eq!(next.unwrap().0, sent);
+    // There is room for what came of it, and none for the note.
+    files.breaks_after(Some(1));
+    let said = work.offered(&mut letters, &files, at(9), &sent, &Ok(()));
+    assert!(said.await.is_err());
+    files.breaks_after(None);
+    let mut letters = open(&files).await;
+    assert_eq!(letters.ids(), std::slice::from_ref(&sent));
+    let begun = Work::begin(all(8), &mut letters, &files, at(20)).await;
+    let next = begun.unwrap().next(&letters, &files).await;
+    assert_eq!(next.unwrap(), None);
+    assert!(open(&files).await.ids().is_empty());
+    // The same event is refused again: that is another letter, of which nothing has come yet.
+    assert_eq!(keep(&mut letters, &files, 30, "sent").await, sent);
+    let begun = Work::begin(all(9), &mut letters, &files, at(40)).await;
+    let next = begun.unwrap().next(&letters, &files).await;
+    assert_eq!(next.unwrap().unwrap().0, sent);
+}
+
 #[tokio::test]
 async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away() {
     let files = Files::default();
