@@ -8,12 +8,14 @@ use rows::{Page, Window};
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork},
+    coverage::Coverage,
     engine::{
         Collector, End,
         orders::{OrderUnderWay, is_over},
         persist,
     },
     known::hour,
+    ledger::timeline::{Found, Timeline},
     order::OrderPhase,
     reader::WindowRead,
 };
@@ -58,13 +60,32 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.has_begun() {
             return self.cancel().await;
         }
-        // Nothing of it is in the timeline.
+        if self.is_placed().await? {
+            // It is given up when the time is known.
+            return Ok(());
+        }
         match self
             .backfill
             .take_if(|one| one.work.progress.counts.asked == 0)
         {
             Some(backfill) => Box::pin(self.end_before_begin(backfill)).await,
             None => Ok(()),
+        }
+    }
+
+    /// Whether a backfill is in the timeline: a kill may have come before its progress could say so.
+    async fn is_placed(&self) -> Result<bool, End> {
+        let is_in = |coverage: &Coverage| coverage.wanted().next().is_some();
+        if self.has_begun() {
+            return Ok(is_in(self.schedule.coverage()));
+        }
+        let mut backoff = persist::store_backoff();
+        loop {
+            match Timeline::load(self.parts.store.as_ref()).await {
+                Ok(Found::Timeline(timeline)) => return Ok(is_in(&timeline.coverage)),
+                Ok(Found::Nothing | Found::Damaged(_)) => return Ok(false),
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
         }
     }
 
@@ -118,7 +139,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let now = self.time().now;
         let counts = BackfillCounts::new(order.range);
         let progress = known.unwrap_or_else(|| BackfillProgress::new(order.id, counts, now));
-        let ends = order.cancelled && progress.counts.asked == 0;
+        let ends = order.cancelled && progress.counts.asked == 0 && !self.is_placed().await?;
         let backfill = Backfill {
             work: OrderUnderWay::new(order, progress),
             cancelled: false,

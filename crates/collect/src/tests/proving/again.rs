@@ -225,3 +225,40 @@ fn what_is_given_up_before_the_time_is_known_moves_neither_timeline_nor_position
         assert_eq!(bench.times(), [1]);
     });
 }
+
+/// A kill came when the timeline was kept, and nothing told yet that the backfill was begun.
+#[test]
+fn a_backfill_that_only_the_timeline_knows_of_is_given_up_all_the_same() {
+    on_virtual_time(async {
+        for waits_for_the_time in [false, true] {
+            let bench = Bench::collected(60).await;
+            bench.forgets().await;
+            let mut order = again(&bench, 1, (0, 240));
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let never = Duration::from_secs(600);
+            bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+            let soon = tokio::time::sleep(Duration::from_secs(60));
+            bench.lives(End::Kill, soon).await;
+            let timeline = timeline(&bench.disk).await.unwrap();
+            assert!(timeline.coverage.wanted().next().is_some());
+            let name = crate::backfill::BackfillProgress::NAME;
+            bench.disk.delete(name).await.unwrap();
+            order.cancelled = true;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            bench.time.lock().unwrap().0 = !waits_for_the_time;
+            let no_time = &bench.tells_no_time;
+            no_time.store(waits_for_the_time, Ordering::Relaxed);
+            let script = async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                no_time.store(false, Ordering::Relaxed);
+                delivers(&bench, &order).await;
+            };
+            bench.lives(End::Stop, script).await;
+            let progress = order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
+            assert_eq!(progress.phase, crate::order::OrderPhase::Cancelled);
+            // What was being asked for by then is read to its end.
+            let once = (0..HOURS).filter(|hour| bench.times_of(*hour) == vec![1; 60]);
+            assert!(once.count() >= 2, "what was given up is not sent");
+        }
+    });
+}
