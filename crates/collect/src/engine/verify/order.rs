@@ -102,6 +102,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         }
         counts.judged = counts.hours - left.len() as u64;
+        // A kill may have come between the last verdict and the progress.
+        let healed = |one: &&Verdict| matches!(one.finding, Finding::Delivered | Finding::Gone);
+        let delivered = judged.iter().filter(healed).map(Verdict::delivered).sum();
+        counts.delivered = counts.delivered.max(delivered);
         self.tell(Event::VerificationBegun {
             range: order.range,
             resumed,

@@ -144,6 +144,14 @@ fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
             assert_eq!(named, [first.to_string(), (first + 1).to_string()]);
             assert_eq!(verdict.vanished, 0);
             let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+            let mut progress = progress.unwrap();
+            assert_eq!(progress.counts.delivered, 2);
+            // The same as a kill between the last verdict and this would have left it.
+            progress.phase = crate::order::OrderPhase::Running;
+            progress.counts.delivered = 0;
+            progress.save(bench.disk.as_ref()).await.unwrap();
+            bench.lives(End::Stop, verified(&bench, &order)).await;
+            let progress = order.progress(bench.disk.as_ref()).await.unwrap();
             assert_eq!(progress.unwrap().counts.delivered, 2);
             assert_eq!(bench.times(), [1]);
             assert_eq!(finds(&bench, 2).await, PROVEN);
