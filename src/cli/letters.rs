@@ -189,10 +189,18 @@ async fn perform(
             }
         }
     }
-    if triggers::letters::is_another_unfinished(&files, order).await? {
-        return refuse(
-            "the trigger is not done yet with what it was asked for before: give the command again when it is",
-        );
+    let begun = Instant::now();
+    loop {
+        match triggers::letters::is_another_finished(&files, order).await? {
+            Some(false) => {
+                return refuse(
+                    "the trigger is not done yet with what it was asked for before: give the command again when it is",
+                );
+            }
+            // The trigger is about to take it away, and would take away what lies in its place by then.
+            Some(true) if begun.elapsed() < PRESENCE => tokio::time::sleep(LOOK).await,
+            Some(true) | None => break,
+        }
     }
     say("The running trigger does it. Ctrl-C leaves it at that.");
     session

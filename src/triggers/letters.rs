@@ -51,16 +51,17 @@ pub(crate) async fn outcome(
     Ok(outcome.filter(|outcome| outcome.id == order.id))
 }
 
-/// Whether the store holds another order than this one that is not finished.
-pub(crate) async fn is_another_unfinished(
+/// Whether another order than this one that the store holds is finished; none when it holds none.
+pub(crate) async fn is_another_finished(
     storage: &Storage,
     order: &LettersOrder,
-) -> io::Result<bool> {
-    let Some(left) = LettersOrder::load(storage).await? else {
-        return Ok(false);
+) -> io::Result<Option<bool>> {
+    let left = LettersOrder::load(storage).await?;
+    let Some(left) = left.filter(|left| left.id != order.id) else {
+        return Ok(None);
     };
     let outcome = outcome(storage, &left).await?;
-    Ok(left.id != order.id && !outcome.is_some_and(|outcome| outcome.done))
+    Ok(Some(outcome.is_some_and(|outcome| outcome.done)))
 }
 
 /// Carries out an order, as no trigger is running on these files.
