@@ -140,11 +140,11 @@ async fn recover(
     clock: &Clock,
     log: &Log,
 ) -> Result<Map<String, Value>, StorageError> {
+    let is_file = broken.is_some();
     let aside = match broken {
         Some(broken) => {
             let aside = format!("{name}.broken-{}", clock.now().format("%Y%m%dT%H%M%S%3fZ"));
             storage.write(&aside, broken).await?;
-            storage.delete(name).await?;
             format!(" and was put aside as {aside}")
         }
         None => String::new(),
@@ -158,8 +158,11 @@ async fn recover(
         Some(Err(_)) => (Map::new(), "its copy is broken too: nothing of it is used"),
         None => (Map::new(), "there is no copy of it: nothing of it is used"),
     };
-    if let Some(copy) = copy.filter(|_| !object.is_empty()) {
-        storage.write(name, copy).await?;
+    match copy.filter(|_| !object.is_empty()) {
+        // At once: without a file the next start would take nothing from the copy.
+        Some(copy) => storage.write(name, copy).await?,
+        None if is_file => storage.delete(name).await?,
+        None => {}
     }
     log.error(format!(
         "the state file {name} is broken ({reason}){aside}; {instead}"
@@ -169,6 +172,10 @@ async fn recover(
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use async_trait::async_trait;
+    use base::Store;
     use chrono::DateTime;
     use serde_json::json;
 
@@ -227,6 +234,53 @@ mod tests {
             let (_, lines) = load(&storage).await;
             assert!(lines.is_empty(), "the file is whole again");
         }
+    }
+
+    /// The file itself cannot be written, as the disk is full by then.
+    #[derive(Debug)]
+    struct Full(MemoryBackend);
+
+    #[async_trait]
+    impl Store for Full {
+        async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+            self.0.read(name).await
+        }
+
+        async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+            match name {
+                NAME => Err(io::ErrorKind::StorageFull.into()),
+                _ => self.0.write(name, content).await,
+            }
+        }
+
+        async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+            self.0.append(name, content).await
+        }
+
+        async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+            self.0.list(prefix).await
+        }
+
+        async fn delete(&self, name: &str) -> io::Result<()> {
+            self.0.delete(name).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_file_stays_until_the_copy_takes_its_place() {
+        let files = MemoryBackend::default();
+        let storage = Storage::new(files.clone());
+        let (mut state, _) = load(&storage).await;
+        state.set("foreign", 7);
+        state.save().await.unwrap();
+        storage.write(NAME, "{").await.unwrap();
+        let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
+        let full = Storage::new(Full(files));
+        let loaded = StateFile::load(&full, NAME, &clock, &log().0).await;
+        assert!(loaded.is_err());
+        let (state, lines) = load(&storage).await;
+        assert_eq!(state.get::<u32>("foreign"), Some(7));
+        assert!(lines[0].contains("the last good copy is used"), "{lines:?}");
     }
 
     #[tokio::test(start_paused = true)]
