@@ -311,7 +311,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if left > 0 {
             return self.tell_progress().await;
         }
-        let phase = match backfill.cancelled {
+        // What was given up before a kill is not wanted any more either.
+        let phase = match backfill.cancelled || backfill.work.order.cancelled {
             true => OrderPhase::Cancelled,
             false => OrderPhase::Done,
         };

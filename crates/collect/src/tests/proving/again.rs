@@ -262,3 +262,30 @@ fn a_backfill_that_only_the_timeline_knows_of_is_given_up_all_the_same() {
         }
     });
 }
+
+/// A kill came when a backfill was given up, and that was not told yet.
+#[test]
+fn a_backfill_that_was_given_up_before_a_kill_is_not_called_done() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        let mut order = again(&bench, 1, (-600, 0));
+        order.work.again = false;
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let slow = Duration::from_secs(600);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            order.cancelled = true;
+            order.save(bench.disk.as_ref()).await.unwrap();
+            delivers(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let told = async || order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
+        let mut progress = told().await;
+        assert_eq!(progress.phase, crate::order::OrderPhase::Cancelled);
+        progress.phase = crate::order::OrderPhase::Running;
+        progress.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        assert_eq!(told().await.phase, crate::order::OrderPhase::Cancelled);
+    });
+}
