@@ -184,7 +184,8 @@ async fn a_question_for_which_there_is_no_quota_is_asked_when_there_is() {
     waits(&mut process).await;
     world.emulator.configure(|settings| {
         settings.graph.by_id = ById::Answered;
-        settings.graph.quota.seconds = 15;
+        // For longer than the pause that a failure has left may last.
+        settings.graph.quota.seconds = 45;
     });
     world.emulator.consume_quota(100);
     process.prints("(100 in 5 minutes) is used up").await;

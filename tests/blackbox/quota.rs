@@ -20,6 +20,11 @@ async fn stops_while_it_waits_for_the_quota_which_survives_a_restart() {
     world.configure(json!({"quota": 2}));
     let mut process = world.start();
     begun(&process, 2).await;
+    // A window is begun a moment before it is asked for.
+    until("both requests have come", || {
+        world.count(Endpoint::Graph) >= 2
+    })
+    .await;
     process.stop().await;
     assert_eq!(world.count(Endpoint::Graph), 2);
 
@@ -38,9 +43,10 @@ async fn steps_back_when_others_use_the_quota_and_loses_nothing() {
     world.begin_with_the_backlog();
     // One window is all there is to read.
     world.configure(json!({"frequency": 3600}));
+    // It is used up for as long as a start may take.
     world
         .emulator
-        .configure(|settings| settings.graph.quota.seconds = 3);
+        .configure(|settings| settings.graph.quota.seconds = 20);
     world.emulator.consume_quota(100);
     let mut process = world.start();
     process.prints("(100 in 5 minutes) is used up").await;
@@ -59,7 +65,8 @@ async fn stops_in_the_pause_after_a_refusal_that_does_not_say_how_long() {
     let world = World::graph(300).await;
     world.begin_with_the_backlog();
     world.emulator.configure(|settings| {
-        settings.graph.quota.seconds = 1;
+        // For longer than a start may take.
+        settings.graph.quota.seconds = 60;
         settings.graph.quota.retry_after = RetryAfter::Absent;
     });
     world.emulator.consume_quota(100);
