@@ -155,9 +155,9 @@ async fn a_token_that_expires_between_pages_is_renewed() {
     let world = three_pages().await;
     world
         .emulator
-        .configure(|settings| settings.identity.token_seconds = 2);
-    // The second page is asked for with a token that expires on its way.
-    let slow = Fault::DelayRequest { ms: 2_500 };
+        .configure(|settings| settings.identity.token_seconds = 10);
+    // The second page is asked for with a token that expires on its way, and not before.
+    let slow = Fault::DelayRequest { ms: 11_000 };
     world
         .emulator
         .fault(Endpoint::Graph, slow.after(2).times(1));
