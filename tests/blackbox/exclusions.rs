@@ -150,7 +150,9 @@ async fn a_row_is_sent_once_it_has_another_status() {
     let row = NewRow::new(now - TimeDelta::minutes(2), "slow@contoso.example");
     let row = row.status(Status::Pending);
     let trace_id = row.row.trace_id;
-    let changes = now + TimeDelta::seconds(8);
+    // Later than the first reading, however long a start takes, and before the second one, which is due
+    // when a quarter of the row's age has passed.
+    let changes = now + TimeDelta::seconds(25);
     world.emulator.add_row(row.then(changes, Status::Delivered));
     configure(&world, &json!({"exclude_statuses": ["pending"]}));
     let mut process = world.start();
