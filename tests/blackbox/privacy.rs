@@ -66,8 +66,12 @@ fn files(folder: &Path, all: &mut String) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, all);
-        } else {
-            all.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
+            continue;
+        }
+        match std::fs::read(path) {
+            // A file that is written anew has another name for a moment.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            content => all.push_str(&String::from_utf8_lossy(&content.unwrap())),
         }
     }
 }
