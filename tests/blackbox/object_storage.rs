@@ -10,7 +10,7 @@ use emulator::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{Process, STOP, World, until};
+use crate::world::{Process, STOP, World, free_ports, until};
 
 /// A world whose state is kept in a bucket.
 struct Stored {
@@ -27,7 +27,9 @@ impl Stored {
     async fn with(hours: i64, rows: u64, conditional_writes: ConditionalWrites) -> Self {
         let world = World::with_backlog(hours, rows).await;
         let store = ObjectStore::new(conditional_writes).unwrap();
-        let running = store.serve_on(0).await.unwrap();
+        // After an outage it is served there again: nobody else may get the port meanwhile.
+        let [port] = free_ports();
+        let running = store.serve_on(port).await.unwrap();
         for (key, value) in [
             ("file_backend", "s3\n"),
             ("sub_folder", "playbook/7"),

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -10,6 +11,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Backlog, Emulator, Endpoint, Options, Running, Scope, Traffic, Verdict};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -525,6 +527,20 @@ pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, body.to_owned())
+}
+
+/// Ports that nobody listens on. They lie below those that a system gives out by itself: one of these
+/// could be gone before it is taken. All are held while they are chosen, so that they differ.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let mut random = StdRng::from_os_rng();
+    let mut draw = || {
+        let mut ports =
+            std::iter::repeat_with(|| random.random_range(20_000_u16..30_000)).take(100);
+        let listener = ports.find_map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok());
+        listener.expect("a free port")
+    };
+    let sockets = [(); N].map(|()| draw());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
 /// The repository.

@@ -18,6 +18,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::Instant,
 };
+use uuid::Uuid;
 
 /// Nothing that a test waits for takes longer, however loaded the machine is.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -105,6 +106,15 @@ fn program(names: &[&str]) -> Option<PathBuf> {
     all.into_iter().find(|file| file.exists())
 }
 
+/// A port that nobody listens on. It lies below those that a system gives out by itself: one of these
+/// could be gone before the driver takes it.
+fn free_port() -> u16 {
+    let drawn = || 20_000 + u16::try_from(Uuid::new_v4().as_u128() % 10_000).unwrap();
+    let mut ports = std::iter::repeat_with(drawn).take(100);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).unwrap()
+}
+
 /// What a test needs; none, said aloud, where it is not there.
 pub(crate) async fn ready() -> Option<Browser> {
     let place = PLACES.acquire().await.unwrap();
@@ -117,11 +127,7 @@ pub(crate) async fn ready() -> Option<Browser> {
         say("SKIPPED: no chromium with chromedriver, or no module beside the playground");
         return None;
     };
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let profile = tempfile::tempdir().unwrap();
     let driver = Command::new(driver)
         .arg(format!("--port={port}"))

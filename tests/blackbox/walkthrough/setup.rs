@@ -1,9 +1,6 @@
 //! `docs/setup.md`: the commands alone lead from an empty directory to events at the intake.
 
-use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -11,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{
     source::{blocks, page},
-    world::{Said, Trigger, World, shape},
+    world::{Said, Trigger, World, free_ports, shape},
 };
 
 /// The emulator's binary. `cargo test --workspace` has built it.
@@ -25,12 +22,6 @@ async fn emulator() -> PathBuf {
         assert!(built.success() && binary.exists());
     }
     binary
-}
-
-/// Ports that are free for the moment.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
 /// What the page's commands say, in a directory of their own.
