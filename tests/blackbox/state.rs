@@ -337,6 +337,9 @@ async fn a_federated_token_without_end_is_said() {
     }
 }
 
+/// The number of the signal that asks for a stop.
+const TERM: u32 = 15;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_that_hangs_does_not_hold_up_a_stop() {
     // The authorities of the system are read before anything else, also from a pipe.
@@ -347,8 +350,10 @@ async fn a_thread_that_hangs_does_not_hold_up_a_stop() {
     command.env("SSL_CERT_FILE", &authorities);
     let mut process = Process::start(command);
     until("the signals are listened for", || {
-        let threads = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-        threads.count() > 1
+        let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+        caught & (1 << (TERM - 1)) != 0
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
