@@ -14,7 +14,7 @@ use bytes::Bytes;
 use emulator::{Authority, ConnectProxy, TlsFront};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 
 use super::{
@@ -135,10 +135,11 @@ async fn after_an_answer_of_an_ill_connection_the_next_try_is_on_a_new_one() {
     }
 }
 
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// An address where nobody listens, and what keeps others from doing it.
+fn nobody() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    (socket.local_addr().unwrap(), socket)
 }
 
 fn options(ca_cert: Option<&str>, variables: &[(&str, &str)]) -> ClientOptions {
@@ -181,7 +182,7 @@ fn has(text: &str, part: &str) {
 #[tokio::test]
 async fn an_answer_is_whole_or_an_error() {
     let url = format!("http://{}/", server(OK).await);
-    let answer = get(&ClientOptions::default(), &url, PATIENT, SHORT)
+    let answer = get(&ClientOptions::default(), &url, PATIENT, PATIENT.total)
         .await
         .unwrap();
     assert_eq!(
@@ -192,7 +193,7 @@ async fn an_answer_is_whole_or_an_error() {
         max_body: 1,
         ..PATIENT
     };
-    let error = get(&ClientOptions::default(), &url, short, SHORT)
+    let error = get(&ClientOptions::default(), &url, short, PATIENT.total)
         .await
         .unwrap_err();
     assert_eq!(
@@ -282,7 +283,8 @@ async fn a_server_without_tls_is_told_apart() {
 
 #[tokio::test]
 async fn a_host_that_is_not_there_is_told() {
-    let url = format!("http://{}/", nobody().await);
+    let (address, _taken) = nobody();
+    let url = format!("http://{address}/");
     let text = refusal(&ClientOptions::default(), &url, Reason::Refused).await;
     has(
         &text,
@@ -362,7 +364,7 @@ async fn a_proxy_wants_credentials() {
 
 #[tokio::test]
 async fn a_proxy_out_of_reach_is_named() {
-    let address = nobody().await;
+    let (address, _taken) = nobody();
     let proxied = |proxy: &str| options(None, &[("HTTPS_PROXY", proxy)]);
     let gone = proxied(&address.to_string());
     let text = refusal(&gone, "https://login.test/", Reason::ProxyUnreachable).await;
