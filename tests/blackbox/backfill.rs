@@ -39,9 +39,9 @@ async fn backfill(world: &World, arguments: &[&str]) -> Said {
     Said::of(command(world, arguments)).await
 }
 
-/// A moment ago, as an argument.
+/// So many hours before the test began, as an argument: two of them differ by whole hours.
 fn ago(world: &World, hours: i64) -> (String, DateTime<Utc>) {
-    let at = world.now() - TimeDelta::hours(hours);
+    let at = world.begun - TimeDelta::hours(hours);
     let text = at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let at = text.parse().unwrap();
     (text, at)
@@ -118,6 +118,10 @@ async fn beside_a_running_trigger_both_get_every_row_once() {
     let mut process = world.start();
     up_to_date(&world).await;
     let checkpoint = world.checkpoint();
+    // It takes longer than the live edge waits for its next window.
+    world
+        .emulator
+        .configure(|settings| settings.report.latency_ms = 1_500);
     let work = backfill(&world, &["--from", "-3d"]);
     let watch = async {
         process.prints("A backfill of the rows received from").await;
@@ -125,7 +129,13 @@ async fn beside_a_running_trigger_both_get_every_row_once() {
             .emulator
             .add_row(NewRow::new(world.now(), "new@contoso.example"));
         until("the newest rows come", || world.checkpoint() > checkpoint).await;
-        assert_eq!(progress(&world)["phase"], "running", "beside it");
+        until("it is under way beside it", || {
+            progress(&world)["phase"] == "running"
+        })
+        .await;
+        world
+            .emulator
+            .configure(|settings| settings.report.latency_ms = 60);
     };
     let (said, ()) = tokio::join!(work, watch);
     assert_eq!(said.code, Some(0), "{said}");
