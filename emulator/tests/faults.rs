@@ -226,7 +226,7 @@ async fn connections_are_really_dropped() {
     assert!(!part.ends_with("]}}"));
     let port = running.microsoft().port().unwrap();
     drop(running);
-    for _ in 0..100 {
+    for _ in 0..6_000 {
         if TcpStream::connect(("127.0.0.1", port)).is_err() {
             return;
         }

@@ -294,7 +294,7 @@ async fn stops_while_the_intake_is_slow_and_takes_a_late_answer_in() {
     let world = World::with_backlog(1, 10).await;
     world
         .emulator
-        .fault(Endpoint::Intake, Fault::DelayAnswer { ms: 1_500 });
+        .fault(Endpoint::Intake, Fault::DelayAnswer { ms: 1_000 });
     stops_while(&world, async |_| {
         until("a batch is on its way", || {
             world.count(Endpoint::Intake) == 1
