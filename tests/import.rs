@@ -295,6 +295,7 @@ async fn main_becomes_the_trigger() {
         .env("URL_CALLBACK", running.callback_url())
         .env("LIVENESS_PORT", "0")
         .env("METRICS_PORT", "0")
+        .env("no_proxy", "127.0.0.1")
         .stderr(Stdio::null())
         .spawn()
         .expect("python starts");

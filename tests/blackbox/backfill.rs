@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::{
-    terminal::in_terminal,
+    terminal::{colorful, in_terminal},
     world::{Process, Said, Trigger, World, repository, until},
 };
 
@@ -425,7 +425,7 @@ async fn a_terminal_shows_a_bar() {
         .emulator
         .configure(|settings| settings.report.latency_ms = 500);
     let mut command = command(&world, &["--from", "-3d"]);
-    command.env_remove("NO_COLOR");
+    colorful(&mut command);
     let text = in_terminal(command, 80).await;
     assert!(text.contains(" %  ") && text.contains("=>"), "{text:?}");
     assert!(text.contains(" accepted, 0 known, until "), "{text:?}");

@@ -572,7 +572,7 @@ async fn ports_are_free_or_our_own() {
     assert_eq!(own, 2, "{said}");
     // Another folder: the ports are not its own.
     let other = tempfile::tempdir().unwrap();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    let mut command = crate::world::program();
     command.arg("check").arg("--config-dir").arg(world.config());
     command.arg("--data-dir").arg(other.path());
     let said = Said::of(command).await;

@@ -203,7 +203,7 @@ async fn a_folder_that_is_not_there_is_said_as_that() {
         "the configuration directory {} does not exist",
         nowhere.display()
     );
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    let mut command = crate::world::program();
     command.args([world.name(), "--config-dir"]).arg(&nowhere);
     command.arg("--data-dir").arg(world.data());
     command.env("LIVENESS_PORT", "0").env("METRICS_PORT", "0");

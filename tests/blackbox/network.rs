@@ -61,16 +61,8 @@ fn configure(world: &World) {
     }));
 }
 
-/// Without what the environment of the test itself says.
-fn clean(mut command: Command) -> Command {
-    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
-        command.env_remove(name).env_remove(name.to_uppercase());
-    }
-    command
-}
-
 fn proxied(world: &World, credentials: &str, proxy: &ConnectProxy) -> Command {
-    let mut command = clean(world.command());
+    let mut command = world.command();
     command.env(
         "HTTPS_PROXY",
         format!("http://{credentials}@{}", proxy.address()),
@@ -132,7 +124,7 @@ async fn exceptions_pass_no_proxy() {
     let proxy = ConnectProxy::start([], None).await.unwrap();
     for (proxies, exceptions) in [("HTTP_PROXY", "NO_PROXY"), ("all_proxy", "no_proxy")] {
         let world = World::with_backlog(1, 100).await;
-        let mut command = clean(world.command());
+        let mut command = world.command();
         command
             .env(proxies, proxy.address().to_string())
             .env(exceptions, "127.0.0.0/8");
@@ -184,7 +176,7 @@ async fn a_proxy_that_refuses_is_explained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unusable_network_setting_ends_the_start() {
     let world = World::with_backlog(1, 1).await;
-    let mut command = clean(world.command());
+    let mut command = world.command();
     command.env("HTTPS_PROXY", format!("socks5://{CREDENTIALS}@proxy.test"));
     let mut process = Process::start(command);
     assert_eq!(process.ends().await.code(), Some(1));
@@ -196,7 +188,7 @@ async fn an_unusable_network_setting_ends_the_start() {
     assert!(!output.contains("hunter2"), "{output}");
 
     world.write("ca_cert", "no certificate");
-    let mut process = Process::start(clean(world.command()));
+    let mut process = world.start();
     assert_eq!(process.ends().await.code(), Some(1));
     let output = process.output();
     assert!(

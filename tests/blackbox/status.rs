@@ -6,12 +6,11 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
-    process::Command,
 };
 
 use crate::{
     source::page,
-    world::{PATIENCE, Said, World, until},
+    world::{PATIENCE, Said, World, program, until},
 };
 
 fn line<'a>(said: &'a Said, name: &str) -> &'a str {
@@ -411,7 +410,7 @@ async fn a_process_on_other_files_is_not_believed() {
     let mut process = world.start();
     world.tell_ports(&mut process).await;
     for data in [other.path(), &absent, &copy] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+        let mut command = program();
         command
             .arg("status")
             .arg("--config-dir")
@@ -444,7 +443,7 @@ async fn a_process_that_collects_another_tenant_is_told() {
     let mut settings: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     settings["tenant_id"] = "22222222-aaaa-4aaa-8aaa-222222222222".into();
     std::fs::write(&file, settings.to_string()).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    let mut command = program();
     command.args(["status", "message_trace_graph", "--config-dir"]);
     command
         .arg(config.path())

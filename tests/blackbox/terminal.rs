@@ -18,7 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::world::{PATIENCE, Said, World, until};
+use crate::world::{self, PATIENCE, Said, World, until};
 
 /// What a command shows in a terminal of this width.
 pub(crate) async fn in_terminal(command: Command, columns: u16) -> String {
@@ -83,17 +83,15 @@ impl Shown {
 }
 
 fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    let mut command = world::program();
     command.args(arguments);
     colorful(&mut command);
     command
 }
 
 /// Nothing but the terminal decides on colors.
-fn colorful(command: &mut Command) {
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "CI"] {
-        command.env_remove(name);
-    }
+pub(crate) fn colorful(command: &mut Command) {
+    command.env_remove("CI");
     command.env("TERM", "xterm-256color");
 }
 

@@ -1,8 +1,6 @@
 //! A command line that says too little or something wrong: what a person reads.
 
-use tokio::process::Command;
-
-use crate::world::Said;
+use crate::world::{Said, program};
 
 /// All that can be given, other names included.
 const COMMANDS: [&str; 12] = [
@@ -21,7 +19,7 @@ const COMMANDS: [&str; 12] = [
 ];
 
 async fn said(arguments: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    let mut command = program();
     command.args(arguments).env_remove("URL_CALLBACK");
     Said::of(command).await
 }

@@ -28,6 +28,41 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 /// A stop takes no longer (departure E-11).
 pub(crate) const STOP: Duration = Duration::from_secs(5);
 
+/// What a process would take from the environment of the test itself: ways to a network that no test
+/// leaves, other identities, and how a terminal is to look.
+const AMBIENT: [&str; 17] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+];
+
+/// The program, without what the environment of the test itself says.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+    clean(&mut command);
+    command
+}
+
+pub(crate) fn clean(command: &mut Command) {
+    for name in AMBIENT {
+        command.env_remove(name);
+    }
+}
+
 /// Which trigger a world is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trigger {
@@ -231,7 +266,7 @@ impl World {
 
     /// The command line that starts the trigger here by another name.
     pub(crate) fn command_named(&self, name: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_message-trace"));
+        let mut command = program();
         command
             .arg(name)
             .arg("--config-dir")

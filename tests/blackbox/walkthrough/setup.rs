@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{
     source::{blocks, page},
-    world::{Said, Trigger, World, free_ports, shape},
+    world::{Said, Trigger, World, clean, free_ports, shape},
 };
 
 /// The emulator's binary. `cargo test --workspace` has built it.
@@ -45,6 +45,7 @@ async fn followed(folder: &Path, page: &str) -> Said {
     shell
         .args(["90", "bash", "-c", &script])
         .current_dir(folder);
+    clean(&mut shell);
     shell.env("PATH", path);
     shell.env("LIVENESS_PORT", health.to_string());
     shell.env("METRICS_PORT", metrics.to_string());
