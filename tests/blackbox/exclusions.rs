@@ -74,9 +74,7 @@ async fn are_left_out_counted_and_delivered_without_the_rule(trigger: Trigger) {
     }
     // They are read again and again, and counted once.
     let before = process.metric(EXCLUDED_READINGS).await.unwrap();
-    while process.metric(EXCLUDED_READINGS).await.unwrap() <= before {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    process.comes_to(EXCLUDED_READINGS, before + 1.0).await;
     assert_eq!(process.metric(BY_SECOND_SENDER).await, Some(6.0));
     process.kill().await;
     let files = std::fs::read_to_string(world.data().join("exclusions.json")).unwrap();

@@ -16,7 +16,9 @@ async fn what_the_intake_refuses_is_seen_while_everything_else_works() {
     let mut process = world.start();
     process.prints("503 Service Unavailable").await;
     // The position is saved meanwhile, and windows without rows are read.
+    let begun = tokio::time::Instant::now();
     while world.count(Endpoint::Intake) < 3 {
+        assert!(begun.elapsed() < PATIENCE, "{}", process.output());
         let (status, body) = process.health().await;
         assert_eq!(status, 200, "the loop turns");
         assert!(body["errors"]["intake"].as_u64() >= Some(1), "{body}");

@@ -153,9 +153,7 @@ async fn switched_on_it_sends_nothing_again() {
     configure(&world, &settings);
     let mut process = world.start();
     let known = "symphony_module_common_source_rows_total{kind=\"known\"}";
-    while process.metric(known).await.unwrap_or(0.0) < 1.0 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    process.comes_to(known, 1.0).await;
     assert_eq!(
         world.emulator.accepted_count(None),
         before,

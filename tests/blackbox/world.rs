@@ -556,6 +556,18 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Waits until a metric has at least this value.
+    pub(crate) async fn comes_to(&mut self, name: &str, value: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.metric(name).await.is_none_or(|found| found < value) {
+            let waited = Instant::now() < deadline;
+            assert!(waited, "{name} is less than {value}:\n{}", self.output());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 /// A GET without any HTTP library, as a probe makes it.
 pub(crate) async fn get(port: u16, path: &str) -> (u16, String) {
     let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port))
