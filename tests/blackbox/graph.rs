@@ -44,7 +44,8 @@ async fn first_start_delivers_what_is_there_and_what_comes() {
         .collect();
     assert_eq!(ids.len(), requests.len(), "every request has its own id");
     for request in &requests {
-        assert_eq!(request.status, Some(200), "{}", request.url);
+        // What is under way at the stop has no answer.
+        assert!(matches!(request.status, None | Some(200)), "{request:#?}");
         assert!(request.header("accept-encoding").unwrap().contains("gzip"));
         let prefer = request.header("prefer").unwrap();
         assert_eq!(prefer, "include-unknown-enum-members");
@@ -174,7 +175,11 @@ async fn no_window_ends_in_the_future_of_the_service() {
         process.stop().await;
         // The first answer tells the service's time.
         for request in world.emulator.requests(Endpoint::Graph).iter().skip(1) {
-            assert_eq!(request.status, Some(200), "{ahead}: {}", request.url);
+            // What is under way at the stop has no answer.
+            assert!(
+                matches!(request.status, None | Some(200)),
+                "{ahead}: {request:#?}"
+            );
         }
     }))
     .await;
