@@ -159,7 +159,7 @@ async fn batches_keep_to_the_chunk_size_and_go_side_by_side() {
     world.configure(json!({"chunk_size": 100, "frequency": 3600}));
     world
         .emulator
-        .configure(|settings| settings.intake.latency_ms = 1_000);
+        .configure(|settings| settings.intake.latency_ms = 3_000);
     let mut process = world.start();
     world.all_delivered().await;
     process.stop().await;
