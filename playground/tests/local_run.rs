@@ -95,7 +95,7 @@ const SCENARIO: &str = r#"{
     "lives": [
         { "seconds": 2, "end": "kill", "away": 1 },
         { "seconds": 2, "away": 1, "damage": { "to": "quota", "harm": "removed" } },
-        { "seconds": 13 }
+        { "seconds": 30 }
     ]
 }"#;
 
