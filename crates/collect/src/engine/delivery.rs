@@ -367,14 +367,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         }
         self.outflow.abort();
+        // A store that fails now is not waited for.
+        if self.journal_accepted().await.is_ok() && self.persist_changes().await.is_ok() {
+            _ = self.sync().await;
+        }
         // The event of a letter has as long: accepted and not filed, it would be sent again.
         let offered = self.letter_work.offers.join_next();
         if let Ok(Some(done)) = tokio::time::timeout_at(deadline, offered).await {
             _ = Box::pin(self.file_offered(done)).await;
-        }
-        // A store that fails now is not waited for.
-        if self.journal_accepted().await.is_ok() && self.persist_changes().await.is_ok() {
-            _ = self.sync().await;
         }
         // They say that hours are folded, which would never get a record that is not safe.
         if !self.ledger.proof.has_folded() {
