@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::{Clock, http::Http};
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
