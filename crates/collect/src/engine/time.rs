@@ -258,12 +258,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.schedule.put_back(read.window);
             return Ok(());
         }
-        if read.lane == Lane::Verify {
-            return Box::pin(self.audit_refused(read.window)).await;
-        }
         let (time, now) = (self.time(), Instant::now());
         let days = days.map(|days| TimeDelta::days(days.into()));
         let oldest = days.and_then(|days| time.now.checked_sub_signed(days));
+        if read.lane == Lane::Verify {
+            let kept = time.now - self.source.limits.retention;
+            return Box::pin(self.audit_refused(read.window, oldest.unwrap_or(kept))).await;
+        }
         let judgement = self.schedule.refuse(read.window, oldest, time, now);
         if judgement.is_none() {
             self.pause_after(reader, error);

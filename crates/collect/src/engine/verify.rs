@@ -290,13 +290,26 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// The source does not keep any more what a window asks for.
-    pub(super) async fn audit_refused(&mut self, window: Window) -> Result<(), End> {
-        self.schedule.audited(window);
+    /// The source does not keep any more what a window begins with, and nothing from before `oldest`. Its other
+    /// hours are asked for without that.
+    pub(super) async fn audit_refused(
+        &mut self,
+        window: Window,
+        oldest: DateTime<Utc>,
+    ) -> Result<(), End> {
+        self.schedule.put_back(window);
+        let first = *hours_of(window).start();
         for hour in hours_of(window) {
             let Some(verification) = &mut self.verification else {
                 break;
             };
+            let whole = window_of(hour);
+            if hour > first && whole.is_none_or(|hour| hour.end() > oldest) {
+                break;
+            }
+            if let Some(part) = whole.and_then(|hour| hour.intersection(window)) {
+                self.schedule.audited(part);
+            }
             verification.audits.remove(&hour);
             verification.healing.remove(&hour);
             self.ledger.proof.break_off(hour);

@@ -96,6 +96,30 @@ fn hours_that_the_source_refuses_as_too_old_are_not_proven_and_end_a_verificatio
     });
 }
 
+/// A window may be two days long, and its first hour alone too old.
+#[test]
+fn hours_that_the_source_keeps_are_proven_also_when_one_before_them_is_too_old() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let oldest = bench.start + TimeDelta::minutes(30);
+        let script = async {
+            // Windows are wider after some were read.
+            verifies(&bench, &verification(&bench, 1, ALL, false)).await;
+            *bench.hook.lock().unwrap() = Some(Box::new(move |lane, window, _| {
+                match lane == Lane::Verify && window.start() < oldest {
+                    true => Err(ErrorClass::OutOfReach { days: None }),
+                    false => Ok(()),
+                }
+            }));
+            verifies(&bench, &verification(&bench, 2, ALL, false)).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let mut expected = PROVEN;
+        expected[0] = Finding::Unprovable;
+        assert_eq!(findings(&bench, 2).await, expected);
+    });
+}
+
 #[test]
 fn a_full_page_without_a_link_is_not_taken_for_the_last_one() {
     on_virtual_time(async {
