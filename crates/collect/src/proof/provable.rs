@@ -34,7 +34,8 @@ impl Proof {
             let mut parts = timeline.iter().filter(|(_, stage)| stages.contains(stage));
             parts.any(|(part, _)| window.is_some_and(|hour| part.intersection(hour).is_some()))
         };
-        if is(&[Stage::Settling, Stage::Missing]) {
+        // What was read again of an hour counts in its sums at once, and in its parts when it is folded.
+        if is(&[Stage::Settling, Stage::Missing]) || self.reopened.contains(&hour) {
             return Ok(Provable::Open);
         }
         let day = self.day(store, hour / DAY).await?;

@@ -107,6 +107,16 @@ impl Collection {
         self.proof.fold(&self.coverage, at(hour), forgotten);
     }
 
+    /// A part of the past that is asked for is read for the last time.
+    fn reads(&mut self, window: Window, now: u32) {
+        self.proof.reopen(&self.coverage, self.coverage.floor());
+        self.coverage.read(window, at(now), 1);
+        self.coverage.settle(TimeDelta::zero(), at(now));
+        let horizon = self.coverage.floor();
+        let forgotten = self.known.forget_before(horizon);
+        self.proof.fold(&self.coverage, horizon, forgotten);
+    }
+
     async fn keeps(&mut self, now: u32) {
         let position = CountedIn::default();
         let time = SourceTime::local(at(now));
@@ -382,6 +392,44 @@ async fn an_hour_that_is_asked_for_before_an_earlier_one_is_folded_gets_a_record
     one.proof.fold(&one.coverage, at(HOUR + 2), forgotten);
     one.keeps(HOUR + 2).await;
     assert_eq!((one.rows(HOUR - 4).await, one.rows(HOUR - 2).await), (1, 1));
+}
+
+/// Else the rows of that would be told as accepted and not shown.
+#[tokio::test]
+async fn an_hour_of_which_more_was_read_is_open_until_its_record_says_so() {
+    let mut one = Collection::new().await;
+    one.finishes(HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    let half = TimeDelta::minutes(30);
+    let [first, second] =
+        [at(HOUR - 4), at(HOUR - 4) + half].map(|start| Window::new(start, start + half).unwrap());
+    one.coverage.backfill(first, false);
+    one.delivers(HOUR - 4, 7);
+    one.reads(first, HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    assert_eq!(one.rows(HOUR - 4).await, 1);
+    // An older one of these fails for now.
+    let older = Window::new(at(HOUR - 6), at(HOUR - 5)).unwrap();
+    one.coverage.backfill(older, false);
+    one.coverage.backfill(second, false);
+    one.delivers(HOUR - 4, 40);
+    let late = [KeyRef {
+        hour: HOUR - 4,
+        key: key(40),
+    }];
+    let found = one.proof.among(&one.files, &late).await.unwrap();
+    one.proof.add(found);
+    one.reads(second, HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    assert_eq!(one.finds(HOUR - 4).await, Provable::Open);
+    one.reads(older, HOUR + 2);
+    one.keeps(HOUR + 2).await;
+    let Provable::Yes(record) = one.finds(HOUR - 4).await else {
+        panic!("a record");
+    };
+    assert_eq!(record.sums.rows(), 2);
+    let whole = Window::new(at(HOUR - 4), at(HOUR - 3)).unwrap();
+    assert_eq!(record.parts, [whole]);
 }
 
 #[tokio::test]
