@@ -207,10 +207,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if read.lane == Lane::Verify || !self.backfill.as_ref().is_some_and(is_again) {
             return Ok(());
         }
-        let wanted = self.schedule.coverage().wanted();
-        let wanted: Vec<Window> = wanted
-            .filter_map(|one| one.intersection(read.window))
-            .collect();
+        // Also outside of the window: a row of a time that is still to be read is sent with any.
+        let wanted: Vec<Window> = self.schedule.coverage().wanted().collect();
         let is_wanted = |received: &DateTime<Utc>| wanted.iter().any(|one| one.contains(*received));
         let received = page.rows().filter_map(|row| row.received);
         let hours: BTreeSet<u32> = received.filter(is_wanted).map(hour).collect();

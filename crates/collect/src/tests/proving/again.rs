@@ -68,6 +68,25 @@ fn whole_hours_that_a_start_still_knows_are_sent_again() {
     });
 }
 
+/// It is sent with the window before, and its hour is begun after that.
+#[test]
+fn a_row_that_is_shown_beyond_its_window_is_sent_again_once() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.forgets().await;
+        bench.looks_beyond.store(true, Ordering::Relaxed);
+        let slow = Duration::from_secs(10);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
+        let order = again(&bench, 1, (0, 300));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        for hour in 0..HOURS {
+            assert_eq!(bench.times_of(hour), [2; 60], "{hour}");
+        }
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
+
 /// The collection reads that by itself, and nobody waits for it.
 #[test]
 fn a_backfill_of_what_has_not_happened_yet_ends_at_once() {

@@ -33,6 +33,8 @@ pub(super) struct Bench {
     pub(super) takes: Mutex<HashMap<Lane, Duration>>,
     /// Whether pages have all rows there are, also those that were not asked for.
     pub(super) is_unbounded: AtomicBool,
+    /// Whether they have what was received a second after their window, too.
+    pub(super) looks_beyond: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
     /// Whether pages have no links to the next ones.
@@ -90,6 +92,7 @@ impl Bench {
             page: Mutex::new(1000),
             takes: Mutex::default(),
             is_unbounded: AtomicBool::default(),
+            looks_beyond: AtomicBool::default(),
             refuses: AtomicBool::default(),
             hides_links: AtomicBool::default(),
             is_silent: AtomicBool::default(),
@@ -313,13 +316,18 @@ impl Source for Benched {
         let window = question.window;
         let size = *bench.page.lock().unwrap();
         let is_unbounded = bench.is_unbounded.load(Ordering::Relaxed);
+        let beyond = match bench.looks_beyond.load(Ordering::Relaxed) {
+            true => TimeDelta::seconds(2),
+            false => TimeDelta::zero(),
+        };
+        let shown = Window::new(window.start(), window.end() + beyond).unwrap();
         let mut all_rows = bench.rows.lock().unwrap();
         if question.message.is_some() && bench.changes.load(Ordering::Relaxed) {
             all_rows.iter_mut().for_each(|row| row.1 = true);
         }
         let rows = all_rows.iter().enumerate();
         let mut rows: Vec<(usize, Mail)> = rows
-            .filter(|(_, (received, _))| is_unbounded || window.contains(*received))
+            .filter(|(_, (received, _))| is_unbounded || shown.contains(*received))
             .map(|(n, mail)| (n, *mail))
             .collect();
         let hides_links = bench.hides_links.load(Ordering::Relaxed);
