@@ -17,6 +17,7 @@ use crate::{
     known::hour,
     ledger::timeline::{Found, Timeline},
     order::OrderPhase,
+    proof::window_of,
     reader::WindowRead,
 };
 
@@ -203,15 +204,22 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         page: &Page<S::Link>,
         read: &WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
+        let coverage = self.schedule.coverage();
         let is_again = |one: &Backfill| one.work.order.work.again;
-        if read.lane == Lane::Verify || !self.backfill.as_ref().is_some_and(is_again) {
+        let is_ordered = self.backfill.as_ref().is_some_and(is_again);
+        if read.lane == Lane::Verify || !is_ordered && !coverage.is_sending_again() {
             return Ok(());
         }
         // Also outside of the window: a row of a time that is still to be read is sent with any.
-        let wanted: Vec<Window> = self.schedule.coverage().wanted().collect();
+        let wanted: Vec<Window> = coverage.wanted().collect();
         let is_wanted = |received: &DateTime<Utc>| wanted.iter().any(|one| one.contains(*received));
+        // After a start what is wanted is read, also before its order was found.
+        let is_sent = |hour: &u32| {
+            is_ordered || window_of(*hour).is_some_and(|hour| coverage.sends_again(hour))
+        };
         let received = page.rows().filter_map(|row| row.received);
         let hours: BTreeSet<u32> = received.filter(is_wanted).map(hour).collect();
+        let hours: Vec<u32> = hours.into_iter().filter(is_sent).collect();
         let mut new = Vec::new();
         for hour in &hours {
             if self.is_to_be_renewed(*hour).await? {

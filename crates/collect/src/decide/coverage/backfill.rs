@@ -64,6 +64,17 @@ impl Coverage {
         }
     }
 
+    /// Whether a backfill asks for something again that was read, and that was not read again yet.
+    pub fn is_sending_again(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Whether some of that lies in a window.
+    pub fn sends_again(&self, window: Window) -> bool {
+        let mut again = self.again.iter();
+        again.any(|one| one.window.intersection(window).is_some())
+    }
+
     /// What of a window was read, as it stands.
     fn read_within(&self, window: Window) -> Vec<Stretch> {
         let is_settling = |one: &&Stretch| matches!(one.phase, Phase::Settling(_));

@@ -124,6 +124,37 @@ fn a_backfill_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
     });
 }
 
+/// A store that fails for a moment, or is slow, shows the order later than the source its pages.
+#[test]
+fn what_is_sent_again_makes_a_new_record_also_while_its_order_is_not_found() {
+    on_virtual_time(async {
+        for forgotten in [false, true] {
+            let bench = Bench::collected(60).await;
+            if forgotten {
+                bench.forgets().await;
+            }
+            let order = again(&bench, 1, (60, 180));
+            order.save(bench.disk.as_ref()).await.unwrap();
+            let never = Duration::from_secs(600);
+            bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+            let soon = tokio::time::sleep(Duration::from_secs(60));
+            bench.lives(End::Kill, soon).await;
+            assert_eq!(bench.times_of(1), [1; 60]);
+            bench.takes.lock().unwrap().remove(&Lane::Backfill);
+            bench.disk.delete(BackfillOrder::NAME).await.unwrap();
+            let script = async {
+                let sent = async || bench.times_of(1) == [2; 60] && bench.times_of(2) == [2; 60];
+                bench.until("it is sent again", sent).await;
+                bench.collects().await;
+                tokio::time::sleep(Duration::from_secs(120)).await;
+            };
+            bench.lives(End::Stop, script).await;
+            assert_eq!(finds(&bench, 2).await, PROVEN);
+            assert_eq!(bench.times_of(0), [1; 60]);
+        }
+    });
+}
+
 /// The journal still has the rows of the whole hour.
 #[test]
 fn what_is_not_sent_again_of_an_hour_is_not_in_its_new_record_after_a_kill_either() {
