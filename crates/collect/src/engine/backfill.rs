@@ -288,9 +288,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 }
             }
         }
-        let known = &self.known;
-        let is_begun =
-            |window: Window| known.holds(window) && !untouched.contains(&hour(window.start()));
+        let (known, proof) = (&self.known, &self.ledger.proof);
+        let is_begun = |window: Window| {
+            let hour = hour(window.start());
+            // Its record is gone, also when a kill has left nothing of what was on its way.
+            let is_renewed = again && proof.is_renewed(hour);
+            is_renewed || known.holds(window) && !untouched.contains(&hour)
+        };
         let given_up = self.schedule.give_up_backfill(is_begun);
         self.ledger.proof.close(&given_up);
         self.persist().await?;

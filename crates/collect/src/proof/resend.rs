@@ -145,6 +145,11 @@ impl Proof {
         self.is_reopened = true;
     }
 
+    /// Whether sending rows of an hour once more was begun, and it was not folded since.
+    pub(crate) fn is_renewed(&self, hour: u32) -> bool {
+        self.again.renewed.contains_key(&hour)
+    }
+
     /// These parts of hours are not read again after all: what they have, this process does not know.
     pub(crate) fn close(&mut self, given_up: &[Window]) {
         for window in given_up {

@@ -238,6 +238,29 @@ fn hours_of_a_backfill_that_is_given_up_were_delivered_and_are_left_alone() {
     });
 }
 
+/// The record of an hour goes before the first of its rows is sent.
+#[test]
+fn an_hour_that_was_begun_is_sent_again_also_when_nothing_of_it_was_accepted_before_a_kill() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.is_silent.store(true, Ordering::Relaxed);
+        let mut order = again(&bench, 1, (0, 240));
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let soon = tokio::time::sleep(Duration::from_secs(60));
+        bench.lives(End::Kill, soon).await;
+        assert_eq!(bench.times(), [1]);
+        order.cancelled = true;
+        order.save(bench.disk.as_ref()).await.unwrap();
+        bench.is_silent.store(false, Ordering::Relaxed);
+        let never = Duration::from_secs(600);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        bench.lives(End::Stop, delivers(&bench, &order)).await;
+        let mut hours = (0..4).map(|hour| bench.times_of(hour));
+        assert!(hours.any(|times| times == vec![2; 60]), "one was begun");
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+    });
+}
+
 /// Until the time is known, the loop has a timeline of which nothing is so.
 #[test]
 fn what_is_given_up_before_the_time_is_known_moves_neither_timeline_nor_position() {
