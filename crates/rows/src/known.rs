@@ -4,12 +4,12 @@ mod by_message;
 mod key_set;
 mod under_way;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{by_message::Found, key_set::KeySet, under_way::UnderWay};
-use crate::{RowKey, Window};
+use crate::{Message, RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
 /// an hour at a time.
@@ -330,6 +330,13 @@ impl KnownRows {
         let hours = hour(window.start())..=hour(window.end() - TimeDelta::nanoseconds(1));
         let mut there = self.hours.all().filter(|(_, keys)| keys.len() > 0);
         there.any(|(hour, _)| hours.contains(&hour))
+    }
+
+    /// How many messages of an hour are remembered, or on their way.
+    pub fn messages_of(&self, hour: u32) -> usize {
+        let there = self.hours.all().filter(|(one, _)| *one == hour);
+        let messages = there.flat_map(|(_, keys)| keys.iter().map(RowKey::message));
+        messages.collect::<BTreeSet<Message>>().len()
     }
 
     /// The beginning of the newest hour, not after `now`, of which rows are remembered; none when

@@ -77,10 +77,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         if let Provable::Yes(record) = self.provable(hour).await? {
             verdict.accepted = record.sums.rows();
-            verdict.shown = verdict.accepted;
             verdict.digest = Some(record.sums.digest());
             verdict.parts = record.parts;
+        } else {
+            // While something older is still to be read, its rows are remembered, and its record comes later.
+            verdict.accepted = self.known.messages_of(hour) as u64;
         }
+        verdict.shown = verdict.accepted;
         self.judge(hour, verdict).await?;
         self.ledger.proof.is_resent(hour);
         self.ledger.timeline_changes();

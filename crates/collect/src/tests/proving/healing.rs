@@ -33,6 +33,29 @@ fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
     });
 }
 
+/// Its rows are remembered until that was read, and make its record then.
+#[test]
+fn an_hour_that_is_sent_again_while_something_older_is_missing_has_its_rows() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        let never = Duration::from_secs(24 * 3600);
+        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        let work = BackfillWork { again: false };
+        let older = minutes(&bench, -30, 0);
+        let backfill = BackfillOrder::new(id(9), older, Default::default(), work);
+        backfill.save(bench.disk.as_ref()).await.unwrap();
+        let order = verification(&bench, 1, (120, 180), true);
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            verifies(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
+        assert_eq!(verdicts(&bench, 1).await[0].accepted, 60);
+        assert_eq!(bench.times_of(2), [2; 60]);
+    });
+}
+
 #[test]
 fn an_hour_whose_rows_are_remembered_is_open_and_not_sent_again() {
     on_virtual_time(async {
