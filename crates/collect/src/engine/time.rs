@@ -16,9 +16,10 @@ use crate::{
         schedule::{Completed, Schedule},
         service::Asking,
     },
-    engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, Reader, WindowRead},
+    engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, Reader, WindowRead, verify::hours_of},
     journal::Remembered,
     known::KnownRows,
+    proof::window_of,
 };
 
 /// The pause between two questions for the end of the source's reach.
@@ -275,7 +276,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         match judgement {
             Some(Judgement::Begun(window)) => self.tell(Event::Refused { window }),
             Some(Judgement::Lost(loss)) => {
-                self.tell(Event::Lost { loss: &loss });
+                let parts = hours_of(loss.window);
+                let parts = parts.filter_map(|hour| window_of(hour)?.intersection(loss.window));
+                // Of that, nothing more is read.
+                self.ledger.proof.close(&parts.collect::<Vec<_>>());
+                // What was delivered, and asked for again, is not lost.
+                if self.schedule.coverage().has_lost(loss.window) {
+                    self.tell(Event::Lost { loss: &loss });
+                }
                 if let Some(backfill) = &mut self.backfill {
                     backfill.lost(loss.window);
                 }

@@ -104,7 +104,7 @@ impl Verification {
 }
 
 /// The hours that a window touches.
-fn hours_of(window: Window) -> std::ops::RangeInclusive<u32> {
+pub(super) fn hours_of(window: Window) -> std::ops::RangeInclusive<u32> {
     hour(window.start())..=hour(window.end() - chrono::TimeDelta::nanoseconds(1))
 }
 

@@ -5,7 +5,7 @@ use rows::Window;
 
 use crate::decide::{
     coverage::{
-        Coverage, Phase,
+        Coverage, Phase, Stretch,
         windows::{with, within, without},
     },
     evidence::Loss,
@@ -32,16 +32,28 @@ impl Coverage {
         &self.losses
     }
 
-    /// A time counts as lost.
+    /// Whether some of a window counts as lost.
+    pub fn has_lost(&self, window: Window) -> bool {
+        within(&self.lost, window).next().is_some()
+    }
+
+    /// A time counts as lost, but for what was read before a backfill asked for it again: that stands as it did.
     pub fn lose(&mut self, loss: Loss) {
         let Loss { window, .. } = loss;
         self.reach(window.end());
         self.skipped = without(&self.skipped, [window]);
         // A backfill may have asked for what was lost before.
         self.found(window);
-        self.paint(window, Phase::Final, 0.0);
-        self.lost = with(&self.lost, window);
-        self.note(loss);
+        let again = self.again.iter();
+        let read: Vec<Stretch> = again.filter_map(|one| one.within(window)).collect();
+        for part in &read {
+            self.paint(part.window, part.phase, part.rows);
+        }
+        for window in without(&[window], read.iter().map(|part| part.window)) {
+            self.paint(window, Phase::Final, 0.0);
+            self.lost = with(&self.lost, window);
+            self.note(Loss { window, ..loss });
+        }
         let excess = self.lost.len().saturating_sub(MOST_LOSSES);
         for window in self.lost.drain(..excess) {
             self.unasked = with(&self.unasked, window);

@@ -82,6 +82,28 @@ fn what_has_not_happened_yet_is_not_missing() {
     assert_eq!(coverage.edge(), at(40), "what was read has happened");
 }
 
+/// It was delivered then, and stays so when the service keeps it no more.
+#[test]
+fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(1000), 9);
+    coverage.settle(HOUR, at(10_000));
+    coverage.backfill(window(-10, 50), true);
+    coverage.lose(loss(window(-10, 30)));
+    assert_eq!(coverage.lost(), [window(-10, 0)]);
+    assert!(coverage.has_lost(window(-10, 30)) && !coverage.has_lost(window(0, 30)));
+    assert_eq!(coverage.losses().len(), 1);
+    let wanted: Vec<_> = coverage.wanted().collect();
+    assert_eq!(wanted, [window(30, 50)]);
+    let expected = [
+        (window(-10, 0), Stage::Lost),
+        (window(0, 30), Stage::Final),
+        (window(30, 50), Stage::Missing),
+        (window(50, 100), Stage::Final),
+    ];
+    assert_eq!(coverage.intervals(), expected);
+}
+
 #[test]
 fn losses_that_meet_are_one() {
     let mut coverage = Coverage::new(at(0));
