@@ -167,7 +167,15 @@ impl Verdict {
     /// # Errors
     /// When the store cannot be written.
     pub(crate) async fn save(&self, store: &impl Store) -> io::Result<()> {
-        append(store, self).await
+        Self::save_all(std::slice::from_ref(self), store).await
+    }
+
+    /// Adds several to the file, at once.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) async fn save_all(verdicts: &[Self], store: &impl Store) -> io::Result<()> {
+        append(store, verdicts).await
     }
 
     /// The verdicts of an order, oldest hour first. What a crash has cut short is not there.
@@ -194,11 +202,14 @@ impl Verdict {
     }
 }
 
-/// Adds a line to the file of the verdicts. Half of one may be there, of an addition that has failed.
-async fn append(store: &impl Store, line: &impl Serialize) -> io::Result<()> {
-    let mut text = vec![b'\n'];
-    serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
-    text.push(b'\n');
+/// Adds lines to the file of the verdicts. Half of one may be there, of an addition that has failed.
+async fn append(store: &impl Store, lines: &[impl Serialize]) -> io::Result<()> {
+    let mut text = Vec::new();
+    for line in lines {
+        text.push(b'\n');
+        serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
+        text.push(b'\n');
+    }
     store.append(VERDICTS_FILE, text.into()).await?;
     store.sync(VERDICTS_FILE).await
 }
@@ -244,14 +255,33 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_verdict_that_was_cut_short_takes_no_other_with_it() {
-        let verdict: Verdict = serde_json::from_value(serde_json::json!({
-            "order": Uuid::nil(), "hour": "2026-11-10T02:00:00Z", "at": "2026-11-11T02:00:00Z",
+    fn verdict(hour: &str) -> Verdict {
+        serde_json::from_value(serde_json::json!({
+            "order": Uuid::nil(), "hour": hour, "at": "2026-11-11T02:00:00Z",
             "finding": "proven", "parts": [], "accepted": 0, "shown": 0, "statuses_differ": null,
             "notes": {"late": 0, "dead_letters": 0, "first_read": null, "last_read": null},
         }))
-        .unwrap();
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn verdicts_that_are_kept_together_come_once_also_when_that_has_failed_before() {
+        let hours = [
+            "2026-11-10T02:00:00Z",
+            "2026-11-10T03:00:00Z",
+            "2026-11-10T04:00:00Z",
+        ];
+        let verdicts = hours.map(verdict);
+        let full = Full::default();
+        assert!(Verdict::save_all(&verdicts, &full).await.is_err());
+        Verdict::save_all(&verdicts, &full).await.unwrap();
+        let found = Verdict::of_order(&full, Uuid::nil()).await.unwrap();
+        assert_eq!(found, verdicts);
+    }
+
+    #[tokio::test]
+    async fn a_verdict_that_was_cut_short_takes_no_other_with_it() {
+        let verdict = verdict("2026-11-10T02:00:00Z");
         let full = Full::default();
         assert!(verdict.save(&full).await.is_err());
         verdict.save(&full).await.unwrap();

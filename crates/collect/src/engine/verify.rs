@@ -101,6 +101,13 @@ impl Verification {
             notes: Notes::default(),
         }
     }
+
+    fn unprovable(&self, hour: u32, at: DateTime<Utc>, reason: String) -> Verdict {
+        Verdict {
+            reason: Some(reason),
+            ..self.verdict(hour, at, Finding::Unprovable)
+        }
+    }
 }
 
 /// The hours that a window touches.

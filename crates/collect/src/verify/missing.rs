@@ -83,7 +83,7 @@ impl Missing {
             missing: self.wanted.iter().copied().map(hex).collect(),
             found: found.map(|(row, name)| (hex(*row), name.clone())).collect(),
         };
-        append(store, &line).await
+        append(store, &[line]).await
     }
 
     /// Those of all hours of an order.

@@ -73,13 +73,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     pub(super) async fn cannot_prove(&mut self, hour: u32, reason: String) -> Result<(), End> {
         let now = self.time().now;
-        let Some(verification) = &mut self.verification else {
+        let Some(verification) = &self.verification else {
             return Ok(());
         };
-        let verdict = Verdict {
-            reason: Some(reason),
-            ..verification.verdict(hour, now, Finding::Unprovable)
-        };
+        let verdict = verification.unprovable(hour, now, reason);
         self.judge(hour, verdict).await
     }
 
@@ -90,14 +87,35 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         while let Err(error) = verdict.save(store.as_ref()).await {
             self.store_failed(&error, &mut backoff).await?;
         }
+        self.judged(hour, &verdict);
+        Ok(())
+    }
+
+    /// Many hours have their verdicts at once: to keep each by itself would hold all else up.
+    pub(super) async fn judge_all(&mut self, verdicts: Vec<Verdict>) -> Result<(), End> {
+        if verdicts.is_empty() {
+            return Ok(());
+        }
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Err(error) = Verdict::save_all(&verdicts, store.as_ref()).await {
+            self.store_failed(&error, &mut backoff).await?;
+        }
+        for verdict in &verdicts {
+            self.judged(hour(verdict.hour), verdict);
+        }
+        Ok(())
+    }
+
+    /// The verdict of an hour is kept.
+    fn judged(&mut self, hour: u32, verdict: &Verdict) {
         if verdict.finding != Finding::Open {
-            self.tell(Event::Verified { verdict: &verdict });
+            self.tell(Event::Verified { verdict });
         }
         if let Some(verification) = &mut self.verification {
             verification.left.remove(&hour);
             verification.missing.remove(&hour);
             verification.work.changed().judged += 1;
         }
-        Ok(())
     }
 }

@@ -9,6 +9,14 @@ use super::*;
 /// No order is about more hours: as many as any service keeps.
 const MOST_HOURS: u32 = 100 * 24;
 
+/// What becomes of an hour at the beginning.
+enum Placed {
+    /// These parts of it are to be read; none when its rows are sent again.
+    ToRead(Vec<Window>),
+    /// It has its verdict.
+    Judged(Box<Verdict>),
+}
+
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// There is an order to verify a range: a new one, one under way, or one that has ended.
     pub(in crate::engine) async fn verification_found(
@@ -122,46 +130,49 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
         // Rows that were added to their hours count.
         self.persist().await?;
-        let mut windows = Vec::new();
+        let (mut windows, mut judged) = (Vec::new(), Vec::new());
         for hour in hours {
-            windows.extend(self.place_hour(hour, resumed).await?);
+            match self.place_hour(hour, resumed).await? {
+                Placed::ToRead(parts) => windows.extend(parts),
+                Placed::Judged(verdict) => judged.push(*verdict),
+            }
         }
+        self.judge_all(judged).await?;
         self.schedule.set_audits(windows);
         self.settle_verification().await
     }
 
     /// What of an hour is to be read. An hour of which nothing can be proven has its verdict at once.
-    async fn place_hour(&mut self, hour: u32, resumed: bool) -> Result<Vec<Window>, End> {
+    async fn place_hour(&mut self, hour: u32, resumed: bool) -> Result<Placed, End> {
         let is_resend = self
             .verification
             .as_ref()
             .is_some_and(|one| one.work.order.work.resend);
-        match self.provable(hour).await? {
+        let nothing = Placed::ToRead(Vec::new());
+        let found = self.provable(hour).await?;
+        let now = self.time().now;
+        let Some(verification) = &self.verification else {
+            return Ok(nothing);
+        };
+        match found {
             Provable::Yes(_) if is_resend && resumed && self.ledger.proof.is_resending(hour) => {
                 // A stop came before that was said.
-                let now = self.time().now;
-                if let Some(verification) = &self.verification {
-                    let verdict = verification.verdict(hour, now, Finding::Resent);
-                    self.judge_resent(hour, verdict).await?;
-                }
-                Ok(Vec::new())
+                let verdict = verification.verdict(hour, now, Finding::Resent);
+                self.judge_resent(hour, verdict).await?;
+                Ok(nothing)
             }
             _ if is_resend => {
                 self.place_again(hour, resumed).await?;
-                Ok(Vec::new())
+                Ok(nothing)
             }
-            Provable::Yes(record) => Ok(record.parts),
+            Provable::Yes(record) => Ok(Placed::ToRead(record.parts)),
             Provable::No(reason) => {
-                self.cannot_prove(hour, reason).await?;
-                Ok(Vec::new())
+                let verdict = verification.unprovable(hour, now, reason);
+                Ok(Placed::Judged(Box::new(verdict)))
             }
             Provable::Open => {
-                let now = self.time().now;
-                if let Some(verification) = &self.verification {
-                    let verdict = verification.verdict(hour, now, Finding::Open);
-                    self.judge(hour, verdict).await?;
-                }
-                Ok(Vec::new())
+                let verdict = verification.verdict(hour, now, Finding::Open);
+                Ok(Placed::Judged(Box::new(verdict)))
             }
         }
     }
