@@ -3,6 +3,7 @@
 mod backfill;
 mod details;
 mod figures;
+mod hand;
 mod mass;
 mod nightly;
 mod verified;
@@ -347,6 +348,7 @@ impl Observer for Report {
             Event::InHand { events } => {
                 self.figures.in_hand.set(number(events));
             }
+            Event::HandFull => self.hand_full(),
             Event::NoRoom { stock } => self.log.error(format!(
                 "There is no room for another dead letter: {} with {} MiB are kept. What is refused \
                  stays in hand and holds up its window; all else goes on. Send letters again with \

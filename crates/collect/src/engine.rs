@@ -345,6 +345,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Says that the loop turns, and what the page waits for that is being taken in.
     fn tell_turning(&self, within: Duration, blocker: WaitsFor) {
+        self.tell_standstill();
         let request = self.parts.source.oldest_request();
         let now = self.time().now;
         self.tell(Event::Turning {

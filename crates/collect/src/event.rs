@@ -236,6 +236,9 @@ pub enum Event<'a> {
         /// How many.
         events: usize,
     },
+    /// So many events are in hand that nothing more is sent, as none is accepted that would show that
+    /// the reason is in them.
+    HandFull,
     /// There is no room for a dead letter: it stays in hand, and its window open.
     NoRoom {
         /// How much there is already.

@@ -211,7 +211,8 @@ pub trait Sink: Send + Sync + 'static {
     /// What is delivered at once.
     type Batch: EventBatch;
 
-    /// Events that the receiver does not accept while it accepts others.
+    /// Events that the receiver does not accept while it accepts others, or that others are to be
+    /// sent before.
     type InHand: HeldEvents;
 
     /// An empty batch.

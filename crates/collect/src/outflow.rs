@@ -16,8 +16,20 @@ use tokio::{
 
 use crate::{Lane, Sink, ledger::IN_FLIGHT};
 
-/// So many events in hand, or bytes of them, at most: no more batches are sent then.
+/// So many events in hand, or bytes of them, are a full hand. Beside it one batch leaves at a time: were
+/// none accepted any more, no refusal would count, and the hand stay full without end.
 const MOST_HELD: (usize, usize) = (10_000, 64 << 20);
+
+/// So many times as much is in hand at most, with what was on its way when that was reached: nothing
+/// leaves then.
+const BOUND: usize = 2;
+
+/// Beside a full hand the next batch leaves when the hand has had the time to judge what the last one
+/// has added: three refusals of each event, one in a second.
+const JUDGED: Duration = Duration::from_secs(3);
+
+/// It waits so long at most: what it brings may be the evidence that the hand waits for.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// A batch that is not full leaves so long after its last row, when the next page has not come:
 /// rows in hand do not wait for a service that fails, nor for its quota.
@@ -90,6 +102,10 @@ pub(crate) struct Outflow<K: Sink> {
     in_hand: JoinSet<Delivery<K::InHand>>,
     /// How many events are in hand, and their bytes.
     held: (usize, usize),
+    /// So many fill the hand.
+    most_held: (usize, usize),
+    /// From when on a batch may leave beside a full hand.
+    beside: Option<Instant>,
     last: BatchId,
 }
 
@@ -109,8 +125,16 @@ impl<K: Sink> Outflow<K> {
             batches: JoinSet::new(),
             in_hand: JoinSet::new(),
             held: (0, 0),
+            most_held: MOST_HELD,
+            beside: None,
             last: BatchId(0),
         }
+    }
+
+    /// So many events fill the hand.
+    #[cfg(test)]
+    pub(crate) fn hold_at_most(&mut self, events: usize) {
+        self.most_held.0 = events;
     }
 
     /// A name for the next batch.
@@ -147,10 +171,29 @@ impl<K: Sink> Outflow<K> {
         self.held.0
     }
 
-    /// Whether one more batch may leave, while so many are accepted and `waiting` to be journaled.
-    pub(crate) fn has_room(&self, waiting: usize) -> bool {
-        let is_hand_full = self.held.0 >= MOST_HELD.0 || self.held.1 >= MOST_HELD.1;
-        self.batches.len() + waiting < IN_FLIGHT && !is_hand_full
+    /// How long until one more batch may leave, while so many are accepted and `waiting` to be
+    /// journaled; none when something must come to its end before.
+    pub(crate) fn room_in(&self, waiting: usize) -> Option<Duration> {
+        if self.batches.len() + waiting >= IN_FLIGHT || self.stands_still() {
+            return None;
+        }
+        if !self.holds_times(1) {
+            return Some(Duration::ZERO);
+        }
+        let due = self.beside.map_or(Duration::ZERO, |beside| {
+            beside.saturating_duration_since(Instant::now())
+        });
+        self.batches.is_empty().then_some(due)
+    }
+
+    /// Whether so much is in hand that nothing leaves any more.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.holds_times(BOUND)
+    }
+
+    fn holds_times(&self, times: usize) -> bool {
+        let (events, bytes) = self.most_held;
+        self.held.0 >= events.saturating_mul(times) || self.held.1 >= bytes.saturating_mul(times)
     }
 
     /// Sends a batch on its way. A draft without rows is dropped.
@@ -231,8 +274,21 @@ impl<K: Sink> Outflow<K> {
         if let Some(Ok(delivery)) = &next {
             self.held.0 = self.held.0.saturating_sub(delivery.held.0);
             self.held.1 = self.held.1.saturating_sub(delivery.held.1);
+            if delivery.held.0 == 0 {
+                self.pace(delivery);
+            }
         }
         next
+    }
+
+    /// A batch has an answer: what of it stays in hand takes its time before the next leaves beside a
+    /// full hand. One that was accepted takes none.
+    fn pace(&mut self, batch: &Delivery<K::InHand>) {
+        let kept = batch.receipt.iter().flat_map(|receipt| &receipt.kept);
+        let kept: usize = kept.map(|(range, _)| range.len()).sum();
+        let pause = JUDGED.saturating_mul(u32::try_from(kept).unwrap_or(u32::MAX));
+        let next = Instant::now() + pause.min(LONGEST);
+        self.beside = self.beside.max(Some(next));
     }
 
     /// Gives up what is on its way.

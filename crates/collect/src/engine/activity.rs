@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, CheckpointStore, Sink, Source, Standpoint, Store, WaitsFor,
+    Activity, Busy, CheckpointStore, Event, Sink, Source, Standpoint, Store, WaitsFor,
     engine::{Collector, Reader},
 };
 
@@ -14,6 +14,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         match self.has_begun() {
             true => self.schedule.standpoint(self.time().latest()),
             false => None,
+        }
+    }
+
+    /// Says so while nothing leaves as there is too much in hand: it may last until a person acts.
+    pub(super) fn tell_standstill(&self) {
+        if self.outflow.stands_still() {
+            self.tell(Event::HandFull);
         }
     }
 

@@ -284,14 +284,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// How long until a batch that is not full is to leave; none when there is none, or no room for
     /// one more on its way.
     pub(super) fn until_lingering(&self) -> Option<Duration> {
-        if !self.has_room() {
-            return None;
-        }
+        let room = self.room_in()?;
         let reads = self
             .readers
             .iter()
             .filter_map(|reader| reader.read.as_ref());
-        reads.filter_map(|read| read.draft.leaves_in()).min()
+        let due = reads.filter_map(|read| read.draft.leaves_in()).min()?;
+        Some(due.max(room))
     }
 
     /// Sends batches that are not full and whose next page has not come, as far as there is room: the
@@ -313,8 +312,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.outflow.has_room(self.ledger.waiting())
+    /// How long until one more batch may leave; none when something must come to its end before.
+    pub(super) fn room_in(&self) -> Option<Duration> {
+        self.outflow.room_in(self.ledger.waiting())
     }
 
     /// Sends a batch on its way, when there is room for one more.
@@ -322,7 +322,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if draft.is_empty() {
             return Ok(());
         }
-        while !self.has_room() {
+        while self.room_in() != Some(Duration::ZERO) {
             self.wait_for_room().await?;
         }
         self.outflow.send(draft);

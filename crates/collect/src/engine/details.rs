@@ -139,7 +139,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn until_details(&self) -> Option<std::time::Duration> {
         let details = self.details.as_ref()?;
         let due = details.queue.due_in(Instant::now())?;
-        self.has_room().then_some(due)
+        let room = self.room_in()?;
+        Some(due.max(room))
     }
 
     /// Sends the rows that wait no longer, and asks for the details of others.

@@ -12,6 +12,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let stop = self.parts.stop.clone();
         // So that the loop is seen to turn, however long the intake is down.
         let pause = self.ledger.batches_due_in().unwrap_or(LOOKING);
+        // Beside a full hand the next one may leave after a while. Who waits for something else has room.
+        let room = self.room_in().filter(|room| !room.is_zero());
+        let pause = room.map_or(pause, |room| pause.min(room));
         // A person may make room for what is in hand.
         self.look_for_orders();
         tokio::select! {

@@ -2,6 +2,7 @@
 
 mod again;
 mod bench;
+mod hand;
 mod healing;
 mod letters;
 mod mass;

@@ -21,6 +21,10 @@ pub(super) const SIDE: Side = Side::Intake;
 /// After so many requests without an answer one event is tried alone.
 const OUTAGES: u32 = 3;
 
+/// After so many refusals in a row, over so long, of all that is left of a batch and of single events
+/// of it, others are let past: the reason may be in each of its events.
+const ASIDE: (u32, Duration) = (4, Duration::from_secs(300));
+
 /// A batch on its way.
 struct Load {
     /// What is not accepted yet, in this order.
@@ -29,6 +33,9 @@ struct Load {
     /// Requests in a row that accepted nothing, and why the last did not.
     failures: u32,
     last: Option<Failure>,
+    /// Since when, and how often, it was refused without another answer between, as may be for its
+    /// events.
+    refused: Option<(Instant, u32)>,
     attempts: Attempts,
 }
 
@@ -66,7 +73,8 @@ pub(super) type Turn<'a> = Option<MutexGuard<'a, ()>>;
 
 impl Intake {
     /// Delivers a batch: again and again, until each of its events is accepted, or is in hand as the
-    /// intake does not take it while it accepts others.
+    /// intake does not take it while it accepts others, or while it accepts nothing and is to be tried
+    /// with others.
     ///
     /// An empty batch is accepted at once.
     ///
@@ -88,6 +96,7 @@ impl Intake {
             case: Case::default(),
             failures: 0,
             last: None,
+            refused: None,
             attempts: self.0.around.heartbeat.attempts(SIDE),
         };
         if let Err(stopped) = self.send_all(&mut load, &mut receipt).await {
@@ -197,7 +206,7 @@ impl Intake {
                 // What fails from now on fails while others are accepted.
                 load.case = Case::since(self.gate().acceptances());
                 self.accepted(ids);
-                load.failures = 0;
+                (load.failures, load.refused) = (0, None);
                 let parts = sent.cut().into_iter().map(|mut part| {
                     part.unsure = true;
                     part
@@ -232,7 +241,7 @@ impl Intake {
         let acceptances = self.gate().acceptances();
         self.accepted(accepted);
         receipt.accepted += accepted;
-        load.failures = 0;
+        (load.failures, load.refused) = (0, None);
         let unclear = fates.unclear.into_iter();
         let unclear = unclear.map(|index| (index, "its answer is not understood".to_owned(), true));
         let refused = fates.refused.into_iter();
@@ -289,6 +298,25 @@ impl Intake {
                 (gate.mood() == Mood::Open).then_some(pause)
             }
         };
+        load.refused = match failure {
+            Failure::Failed(Cause::Refused | Cause::TooLarge) => {
+                let (since, times) = load.refused.unwrap_or((now, 0));
+                Some((since, times + 1))
+            }
+            _ => None,
+        };
+        let goes_aside = load.refused.is_some_and(|(since, times)| {
+            times >= ASIDE.0 && now.saturating_duration_since(since) >= ASIDE.1
+        });
+        if goes_aside {
+            // It says nothing of the events yet. But did they keep their place, and were all batches on
+            // their way of such events, no other could ever be accepted.
+            Report::set_aside(log, load.len(), sentence);
+            for piece in std::mem::take(&mut load.pieces) {
+                self.keep(piece, load.case.clone(), sentence, receipt);
+            }
+            return Ok(());
+        }
         match pause {
             // The gate has its own pauses for those who wait at it.
             None => Ok(()),

@@ -1,5 +1,5 @@
 //! Events in hand: not accepted while others are, tried beside the batches until their fate is
-//! certain.
+//! certain. So are those of a batch that was refused several times while nothing is accepted.
 
 use std::{fmt, time::Duration};
 
@@ -15,6 +15,7 @@ use super::{
     batch::Parcel,
     case::{Case, Failure, Finding},
     deliver::refused_by_word,
+    lock,
     sizes::LARGE_EVENT,
 };
 use crate::health::Attempts;
@@ -34,6 +35,10 @@ pub struct InHand {
     case: Case,
     backoff: Backoff,
     due: Option<Instant>,
+    /// While nothing is accepted: so many of them were refused, each alone, and whether the one that
+    /// is tried now may be accepted.
+    tried: usize,
+    doubted: bool,
     /// Why they are not accepted.
     reason: String,
     /// The event will not be accepted.
@@ -58,11 +63,23 @@ impl InHand {
             case,
             backoff: Backoff::new(PAUSES.0, PAUSES.1),
             due: None,
+            tried: 0,
+            doubted: false,
             reason,
             hopeless: false,
             fits: None,
             attempts,
         }
+    }
+
+    /// The one of several events to try while nothing is accepted: each time another one, in the end
+    /// all of them. One whose answer is not certain is tried again.
+    fn choice(&self) -> Option<usize> {
+        let events = self.parcel.len();
+        let stride = (events * 5 / 8).max(1);
+        // A stride may come back to where it began after eight steps.
+        let next = self.tried * stride + self.tried / 8;
+        (events > 1).then(|| next % events)
     }
 }
 
@@ -177,7 +194,16 @@ impl Intake {
         let paced = self.gate().due_in(Instant::now());
         self.pause(paced).await?;
         self.0.metrics.retries.inc();
-        let parcel = hand.parcel.clone();
+        let others_accepted = {
+            let gate = self.gate();
+            let acceptances = hand.case.acceptances();
+            acceptances.is_some_and(|acceptances| gate.has_accepted_since(acceptances))
+        };
+        // Until then one event speaks for all: if its answer is not certain, no other comes twice.
+        let alone = hand.choice().filter(|_| !others_accepted || hand.doubted);
+        let alone = alone.and_then(|choice| hand.parcel.take_out(choice));
+        let (mut parcel, rest) = alone.unwrap_or_else(|| (hand.parcel.clone(), Vec::new()));
+        parcel.unsure |= hand.doubted;
         let (failure, sentence, asked, unsure) = match self.attempt(&parcel).await? {
             Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
                 let mut receipt = Receipt::default();
@@ -195,6 +221,9 @@ impl Intake {
                         true,
                         &mut receipt,
                     );
+                }
+                for part in rest {
+                    self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
                 }
                 return Ok(Step::Done(receipt));
             }
@@ -218,7 +247,11 @@ impl Intake {
                 unsure,
             } => (Failure::Failed(cause), sentence, asked, unsure),
         };
-        hand.parcel.unsure |= unsure;
+        if rest.is_empty() {
+            hand.parcel.unsure |= unsure;
+        } else {
+            hand.doubted |= unsure;
+        }
         hand.attempts.failed();
         Ok(self.failed_in_hand(hand, failure, sentence, asked))
     }
@@ -238,13 +271,34 @@ impl Intake {
         };
         hand.reason = self.0.around.log.masked(&sentence);
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
+        let refused = match failure {
+            Failure::Failed(cause @ (Cause::Refused | Cause::TooLarge)) => Some(cause),
+            _ => None,
+        };
         if hand.parcel.len() > 1 {
-            return match hand.case.failed_together(failure, accepted) {
-                Finding::Nothing => Step::Later(pause(hand)),
-                _ => Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure)),
-            };
+            let finding = hand.case.failed_together(failure, accepted);
+            if let Some(cause) = refused.filter(|_| finding == Finding::Nothing) {
+                self.still_refused(hand, cause, &sentence);
+                let mut gate = self.gate();
+                if gate.mood() == Mood::Troubled {
+                    // It is asked as slowly as by a batch on its way.
+                    _ = gate.failed(cause, false, asked, now);
+                }
+            }
+            let is_certain = finding != Finding::Nothing || refused.is_some();
+            if hand.doubted && is_certain {
+                return Step::Done(self.without_doubted(hand));
+            }
+            if finding != Finding::Nothing {
+                return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
+            }
+            hand.tried += usize::from(refused.is_some());
+            return Step::Later(pause(hand));
         }
         let finding = hand.case.failed_alone(failure, accepted, now);
+        if let Some(cause) = refused.filter(|_| finding == Finding::Nothing) {
+            self.still_refused(hand, cause, &sentence);
+        }
         if finding == Finding::Hopeless {
             let bytes = hand.parcel.event(0).map_or(0, |event| event.len());
             let is_too_large = failure == Failure::Failed(Cause::TooLarge);
@@ -255,6 +309,30 @@ impl Intake {
             return Step::Done(Receipt::default());
         }
         Step::Later(Case::pause_alone(finding, failure, pause(hand)))
+    }
+
+    /// Says so while nothing is accepted: there may be no batch on its way that would.
+    fn still_refused(&self, hand: &InHand, cause: Cause, sentence: &str) {
+        let mood = self.gate().mood();
+        if mood == Mood::Troubled {
+            let log = &self.0.around.log;
+            lock(&self.0.report).failed(log, cause, hand.parcel.len(), sentence);
+        }
+    }
+
+    /// The event that may be accepted goes on by itself: of the others nothing has become less certain.
+    fn without_doubted(&self, hand: &InHand) -> Receipt {
+        let choice = hand.choice();
+        let Some((mut single, rest)) = choice.and_then(|choice| hand.parcel.take_out(choice))
+        else {
+            return self.taken_apart(hand, 0, true);
+        };
+        single.unsure = true;
+        let mut receipt = Receipt::default();
+        for part in rest.into_iter().chain([single]) {
+            self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
+        }
+        receipt
     }
 
     /// The events in smaller parts.

@@ -144,6 +144,14 @@ impl Report {
         ));
     }
 
+    /// Nothing is accepted, and events of a batch were refused several times: others go before them.
+    pub(super) fn set_aside(log: &Log, events: usize, why: &str) {
+        log.warning(format!(
+            "{events} events of a batch were refused again and again: others are sent before them, which \
+             shows whether the reason is in these ({why})"
+        ));
+    }
+
     /// Events are sent that may be accepted already.
     pub(super) fn sent_again(&mut self, events: usize) {
         self.again += events;

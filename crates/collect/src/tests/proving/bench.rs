@@ -37,6 +37,14 @@ pub(super) struct Bench {
     pub(super) looks_beyond: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
+    /// Rows that are refused as long as others are accepted, and so many accepted events.
+    pub(super) refused: Mutex<std::ops::Range<usize>>,
+    accepted: AtomicUsize,
+    /// So many events fill the hand, unless 0.
+    pub(super) holds: AtomicUsize,
+    /// The most events that were in hand, and how often it was told that nothing is sent for that.
+    pub(super) most_held: AtomicUsize,
+    pub(super) standstills: AtomicUsize,
     /// Whether pages have no links to the next ones.
     pub(super) hides_links: AtomicBool,
     /// Whether no batch has an answer.
@@ -94,6 +102,11 @@ impl Bench {
             is_unbounded: AtomicBool::default(),
             looks_beyond: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            refused: Mutex::default(),
+            accepted: AtomicUsize::default(),
+            holds: AtomicUsize::default(),
+            most_held: AtomicUsize::default(),
+            standstills: AtomicUsize::default(),
             hides_links: AtomicBool::default(),
             is_silent: AtomicBool::default(),
             is_bare: AtomicBool::default(),
@@ -240,13 +253,17 @@ impl Bench {
         };
         let nothing = coverage::Coverage::new(self.clock.now());
         let schedule = Schedule::new(bench_settings(), nothing, lateness::Lateness::default());
-        let collector = Collector::new(
+        let mut collector = Collector::new(
             parts,
             schedule,
             remembered.known,
             remembered.journal,
             remembered.proof,
         );
+        match self.holds.load(Ordering::Relaxed) {
+            0 => {}
+            events => collector.hold_at_most(events),
+        }
         let run = Box::pin(collector.beginning(begin).run());
         let script = async {
             script.await;
@@ -279,6 +296,8 @@ impl Observer for Bench {
             Event::MassMail { new, .. } => self.by_id.lock().unwrap().push(new),
             Event::NightEnded(_) => _ = self.nights.fetch_add(1, Ordering::Relaxed),
             Event::StoreFailed { .. } => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            Event::InHand { events } => _ = self.most_held.fetch_max(events, Ordering::Relaxed),
+            Event::HandFull => _ = self.standstills.fetch_add(1, Ordering::Relaxed),
             Event::NoRoom { .. } => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
             Event::Turning {
                 progress: Some(_), ..
@@ -414,18 +433,39 @@ impl EventBatch for Few {
     }
 }
 
-/// An event that fills the hand.
+/// So many refusals are enough.
+const REFUSALS: u32 = 3;
+
+/// An event in hand.
 #[derive(Debug)]
-struct Heavy(usize);
+struct Heavy {
+    event: usize,
+    bytes: usize,
+    /// Its refusals that count, and what was accepted at the last one.
+    refusals: u32,
+    accepted: usize,
+}
+
+impl Heavy {
+    /// One that fills the hand, and was given up.
+    fn hopeless(event: usize) -> Self {
+        Self {
+            event,
+            bytes: 64 << 20,
+            refusals: REFUSALS,
+            accepted: 0,
+        }
+    }
+}
 
 impl HeldEvents for Heavy {
     fn bytes(&self) -> usize {
-        64 << 20
+        self.bytes
     }
 
     fn given_up(&self) -> Option<GivenUp> {
-        Some(GivenUp {
-            event: text(self.0),
+        (self.refusals >= REFUSALS).then(|| GivenUp {
+            event: text(self.event),
             reason: "no".to_owned(),
             fits: None,
         })
@@ -434,6 +474,17 @@ impl HeldEvents for Heavy {
 
 #[derive(Debug)]
 struct Taken(Arc<Bench>);
+
+impl Taken {
+    fn accepts(&self, event: usize) {
+        *self.0.sent.lock().unwrap().entry(event).or_default() += 1;
+        self.0.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn refuses(&self, event: usize) -> bool {
+        self.0.refused.lock().unwrap().contains(&event)
+    }
+}
 
 impl Sink for Taken {
     type Batch = Few;
@@ -450,24 +501,51 @@ impl Sink for Taken {
         }
         if self.0.refuses.load(Ordering::Relaxed) {
             let kept = batch.0.iter().enumerate();
-            let kept = kept.map(|(at, event)| (at..at + 1, Heavy(*event)));
+            let kept = kept.map(|(at, event)| (at..at + 1, Heavy::hopeless(*event)));
             return Some(Receipt {
                 accepted: 0,
                 kept: kept.collect(),
             });
         }
-        let mut sent = self.0.sent.lock().unwrap();
-        for event in &batch.0 {
-            *sent.entry(*event).or_default() += 1;
+        if batch.0.iter().all(|event| self.refuses(*event)) {
+            // Until others go before it.
+            tokio::time::sleep(Duration::from_secs(60)).await;
         }
-        Some(Receipt {
-            accepted: batch.0.len(),
-            kept: Vec::new(),
-        })
+        let accepted = self.0.accepted.load(Ordering::Relaxed);
+        let mut receipt = Receipt::default();
+        for (at, event) in batch.0.into_iter().enumerate() {
+            if self.refuses(event) {
+                let held = Heavy {
+                    event,
+                    bytes: 8,
+                    refusals: 0,
+                    accepted,
+                };
+                receipt.kept.push((at..at + 1, held));
+            } else {
+                self.accepts(event);
+                receipt.accepted += 1;
+            }
+        }
+        Some(receipt)
     }
 
-    async fn insist(&self, held: Heavy) -> Option<Receipt<Heavy>> {
+    async fn insist(&self, mut held: Heavy) -> Option<Receipt<Heavy>> {
         tokio::time::sleep(Duration::from_secs(10)).await;
+        while held.refusals < REFUSALS {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            if !self.refuses(held.event) {
+                self.accepts(held.event);
+                return Some(Receipt {
+                    accepted: 1,
+                    kept: Vec::new(),
+                });
+            }
+            // It counts when others were accepted between.
+            let accepted = self.0.accepted.load(Ordering::Relaxed);
+            held.refusals += u32::from(accepted > held.accepted);
+            held.accepted = accepted;
+        }
         Some(Receipt {
             accepted: 0,
             kept: vec![(0..1, held)],
@@ -483,7 +561,7 @@ impl Sink for Taken {
     }
 
     fn alone(&self, event: &[u8]) -> Heavy {
-        Heavy(number(event).0)
+        Heavy::hopeless(number(event).0)
     }
 
     fn longest_event(&self) -> usize {

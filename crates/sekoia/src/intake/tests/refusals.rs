@@ -393,3 +393,58 @@ async fn an_event_that_was_given_up_and_has_no_place_stays_in_hand() {
     assert!(started.elapsed() >= Duration::from_secs(600 + 3 * 300));
     assert!(seen.lock().unwrap().refused.len() < 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn batches_of_refused_events_alone_do_not_keep_others_from_being_sent() {
+    let refusals = SHAPES.into_iter();
+    for (status, body) in refusals.filter(|(status, _)| (300..500).contains(status)) {
+        let (fake, seen) =
+            filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
+        let bench = bench(&fake);
+        let all: Vec<usize> = (0..40).collect();
+        let refused = (0..4).map(|n| (0, rows(n, 40, &all)));
+        let live = (4..400).map(|n| (n * 30, rows(n as usize, 3, &[])));
+        let given_up = collect(&bench, refused.chain(live).collect(), 4 * 3600).await;
+        assert_eq!(given_up.len(), 160, "{status} {:?}", bench.lines);
+        let first = given_up.iter().map(|(after, _)| *after).min().unwrap();
+        assert!(first >= Duration::from_secs(600), "{status}: {first:?}");
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.accepted.len(), 396 * 3, "{status}");
+        assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
+        assert!(bench.said("were refused again and again") > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_that_was_set_aside_one_event_alone_meets_a_doubt() {
+    let begun = Instant::now();
+    let fake = Fake::answering(move |request| match begun.elapsed().as_secs() {
+        0..1200 => (403, String::new()),
+        1200..4800 => (200, String::new()),
+        _ => accepted(request),
+    });
+    let bench = bench(&fake);
+    let receipt = bench.intake.push(bench.batch(40)).await.unwrap();
+    assert_eq!((receipt.accepted, receipt.kept.len()), (0, 1));
+    assert!(begun.elapsed() >= Duration::from_secs(300));
+    let mut kept: Vec<_> = receipt.kept.into_iter().map(|(_, hand)| hand).collect();
+    let mut taken = 0;
+    while let Some(hand) = kept.pop() {
+        assert!(hand.given_up().is_none());
+        let receipt = bench.intake.insist(hand).await.unwrap();
+        taken += receipt.accepted;
+        kept.extend(receipt.kept.into_iter().map(|(_, hand)| hand));
+    }
+    assert_eq!(taken, 40);
+    let mut alone = BTreeMap::<String, usize>::new();
+    for events in fake.requests().iter().map(events) {
+        if let [event] = events.as_slice() {
+            *alone.entry(event.clone()).or_default() += 1;
+        }
+    }
+    let doubts = bench.metric("intake_uncertain_answers_total") as usize;
+    assert!(doubts > 3, "{doubts}");
+    assert!(alone.values().any(|times| *times > doubts), "{alone:?}");
+    let doubled = bench.metric("intake_maybe_doubled_events_total") as usize;
+    assert_eq!(doubled, doubts, "nothing else may have come twice");
+}
