@@ -33,9 +33,9 @@ async fn a_token_that_expires_between_pages_is_renewed() {
     world.begin_with_the_backlog();
     world
         .emulator
-        .configure(|settings| settings.identity.token_seconds = 10);
-    // It expires on the way of the second page, and not before.
-    let slow = Fault::DelayRequest { ms: 11_000 };
+        .configure(|settings| settings.identity.token_seconds = 6);
+    // It expires on the way of the second page, not before, and not on that of the live edge after 10 s.
+    let slow = Fault::DelayRequest { ms: 7_000 };
     world
         .emulator
         .fault(Endpoint::Report, slow.after(2).times(1));
