@@ -10,7 +10,7 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     CheckpointStore, Event, Lane, Parts, Sink, Source, SourceError, Store,
     decide::{
-        evidence::{Judgement, Moment, SourceTime},
+        evidence::{Judgement, Loss, Moment, SourceTime},
         leaps::Leaps,
         pending::Done,
         schedule::{Completed, Schedule},
@@ -281,7 +281,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 // Of that, nothing more is read.
                 self.ledger.proof.close(&parts.collect::<Vec<_>>());
                 // What was delivered, and asked for again, is not lost.
-                if self.schedule.coverage().has_lost(loss.window) {
+                for window in self.schedule.coverage().lost_within(loss.window) {
+                    let loss = Loss { window, ..loss };
                     self.tell(Event::Lost { loss: &loss });
                 }
                 if let Some(backfill) = &mut self.backfill {

@@ -32,9 +32,12 @@ impl Coverage {
         &self.losses
     }
 
-    /// Whether some of a window counts as lost.
-    pub fn has_lost(&self, window: Window) -> bool {
-        within(&self.lost, window).next().is_some()
+    /// What of a window counts as lost, also when that is more than is remembered.
+    pub fn lost_within(&self, window: Window) -> Vec<Window> {
+        let mut lost: Vec<Window> = within(&self.lost, window).collect();
+        let unasked: Vec<Window> = within(&self.unasked, window).collect();
+        lost.extend(without(&unasked, self.lost.iter().copied()));
+        lost
     }
 
     /// A time counts as lost, but for what was read before a backfill asked for it again: that stands as it did.

@@ -91,7 +91,8 @@ fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
     coverage.backfill(window(-10, 50), true);
     coverage.lose(loss(window(-10, 30)));
     assert_eq!(coverage.lost(), [window(-10, 0)]);
-    assert!(coverage.has_lost(window(-10, 30)) && !coverage.has_lost(window(0, 30)));
+    assert_eq!(coverage.lost_within(window(-10, 30)), [window(-10, 0)]);
+    assert!(coverage.lost_within(window(0, 30)).is_empty());
     assert_eq!(coverage.losses().len(), 1);
     let wanted: Vec<_> = coverage.wanted().collect();
     assert_eq!(wanted, [window(30, 50)]);
@@ -102,6 +103,20 @@ fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
         (window(50, 100), Stage::Final),
     ];
     assert_eq!(coverage.intervals(), expected);
+}
+
+/// A person is told of each, also of one that is older than all that are remembered.
+#[test]
+fn what_is_lost_beside_too_many_others_is_lost_all_the_same() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.reach(at(1000));
+    for n in 1..=50 {
+        coverage.lose(loss(window(10 * n, 10 * n + 5)));
+    }
+    coverage.lose(loss(window(0, 5)));
+    assert_eq!(coverage.lost().len(), 50);
+    assert!(!coverage.lost().contains(&window(0, 5)));
+    assert_eq!(coverage.lost_within(window(0, 7)), [window(0, 5)]);
 }
 
 #[test]
