@@ -42,8 +42,8 @@ pub(crate) enum WalkStep {
 pub(crate) struct Trail {
     /// What is asked for, and a little beyond: rows outside of it say nothing about the way.
     around: Option<Window>,
-    /// Where that ends: rows received later do not belong to it.
-    end: DateTime<Utc>,
+    /// That itself: services look a little beyond it on both sides.
+    asked: Window,
     /// The newest row of the first page: no later page has a newer one, when they come newest first.
     high: Option<DateTime<Utc>>,
     /// The oldest row so far; none when pages have turned out not to come newest first.
@@ -65,9 +65,8 @@ impl Trail {
     pub(crate) fn of(window: Window) -> Self {
         Self {
             around: Window::new(window.start() - MARGIN, window.end() + MARGIN),
-            end: window.end(),
+            asked: window,
             high: None,
-            // Services look a little beyond a window.
             low: Some(window.end() + MARGIN),
             seen: HashSet::new(),
             has_rows: false,
@@ -97,6 +96,7 @@ impl Trail {
             return false;
         }
         let mut oldest = first;
+        let mut has_rows = self.asked.contains(first);
         for received in inside {
             if received > oldest {
                 // What lies between could not be told from what was read.
@@ -104,13 +104,14 @@ impl Trail {
                 return false;
             }
             oldest = received;
+            has_rows |= self.asked.contains(received);
         }
         self.high = Some(high);
         if low <= oldest {
             return false;
         }
         self.low = Some(oldest);
-        self.has_rows |= oldest < self.end;
+        self.has_rows |= has_rows;
         self.seen.clear();
         let as_old = page.rows().rev();
         let as_old = as_old.skip_while(|row| row.received != Some(oldest));
@@ -130,7 +131,7 @@ impl Trail {
         let mut is_new = is_news;
         for row in page.rows() {
             let inside = self.inside(row.received);
-            self.has_rows |= inside.is_some_and(|received| received < self.end);
+            self.has_rows |= inside.is_some_and(|received| self.asked.contains(received));
             let passed = self.low.zip(inside);
             if passed.is_none_or(|(low, received)| received <= low) {
                 is_new |= self.seen.len() < MOST_KEYS && self.seen.insert(row.key);
@@ -213,7 +214,7 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
     }
 
-    /// A page of rows, as second of receipt and name.
+    /// A page of rows, as second of receipt and name; one of the second -1 has no date.
     fn page(rows: &[(i64, &str)]) -> Page<()> {
         let rows = rows.iter().map(|(second, name)| {
             let key = RowKeyer::new([7; 16]).key(&[name], "");
@@ -290,12 +291,13 @@ mod tests {
 
     #[test]
     fn rows_that_do_not_belong_to_what_is_asked_for_do_not_show_that_it_has_any() {
-        let (later, odd): (&[_], &[_]) = (
+        let (later, odd, earlier): (&[_], &[_], &[_]) = (
             // Services include the end.
             &[(101, "next"), (100, "end")],
             &[(-1, "none"), (-500, "old")],
+            &[(-2, "before")],
         );
-        for strays in [later, odd] {
+        for strays in [later, odd, earlier] {
             let (steps, trail) = walk(&[strays, strays, &[]]);
             assert!(steps.ends_with(".."), "{steps}");
             assert!(!trail.has_rows() && trail.lowest_second().is_none());
