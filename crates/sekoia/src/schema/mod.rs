@@ -576,6 +576,14 @@ mod tests {
         let map = SettingsMap(settings.as_object().unwrap().clone());
         let doubtful = Vec::from_iter(schema().doubtful(&map));
         assert_eq!(doubtful, ["format", "name", "rules", "server"]);
+        for inside in [json!({"value": "hunter2"}), json!(["hunter2"])] {
+            let settings = json!({
+                "name": inside, "password": "x", "rules": ["a", inside], "server": inside,
+            });
+            let map = SettingsMap(settings.as_object().unwrap().clone());
+            let doubtful = Vec::from_iter(schema().doubtful(&map));
+            assert_eq!(doubtful, ["name", "rules", "server"]);
+        }
         let many = json!({"name": "abc", "password": "x", "rules": ["a", "b", "c"]});
         let map = SettingsMap(many.as_object().unwrap().clone());
         assert!(schema().doubtful(&map).is_empty());

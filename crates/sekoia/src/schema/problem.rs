@@ -76,7 +76,11 @@ pub(super) fn doubtful(schema: &Schema, error: &ValidationError<'_>) -> Option<S
             words::may_be_shown(text, Form::of(property), &options(property))
         }),
         // Where a list belongs, each of its items has its own error.
-        Value::Array(_) => property.get("type").and_then(Value::as_str) == Some("array"),
+        Value::Array(_) => {
+            name == path && property.get("type").and_then(Value::as_str) == Some("array")
+        }
+        // Nothing is told of what is in it.
+        Value::Object(_) => false,
         _ => true,
     };
     (!may_be_shown).then(|| name.to_owned())
