@@ -114,7 +114,7 @@ impl<'a> RunLoop<'a> {
             };
             tokio::select! {
                 () = self.context.stop.cancelled() => {}
-                () = time::sleep(pause) => {}
+                () = time::sleep(pause) => self.ask_when_due().await,
                 // What was wrong may have been set right.
                 () = next(&mut self.changes) => self.ask_secrets().await,
                 () = next(&mut self.told) => self.secrets = self.told.borrow().clone(),
@@ -228,11 +228,19 @@ impl<'a> RunLoop<'a> {
     }
 
     async fn ask_secrets(&mut self) {
+        self.again = None;
         match self.start.secrets().await {
             Ok(Asked::Got(secrets)) => self.secrets = secrets,
-            // The next run asks again.
-            Ok(Asked::InVain(_)) => self.again = Some(Instant::now() + ASK_AGAIN),
-            _ => {}
+            Ok(Asked::Nobody) | Err(SecretsError::Stopped) => {}
+            // The next run asks again, or who waits for one that cannot begin without them.
+            Ok(Asked::InVain(_)) | Err(_) => self.again = Some(Instant::now() + ASK_AGAIN),
+        }
+    }
+
+    /// Asks again for secrets that could not be had when the configuration had changed.
+    async fn ask_when_due(&mut self) {
+        if self.again.is_some_and(|again| again <= Instant::now()) {
+            self.ask_secrets().await;
         }
     }
 

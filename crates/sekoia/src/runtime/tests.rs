@@ -454,6 +454,34 @@ async fn secrets_that_come_late_set_right_at_once_what_was_wrong_without_them() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn secrets_that_are_not_to_be_had_between_two_runs_are_asked_for_again() {
+    let since = Instant::now();
+    let fake = Fake::answering(move |request| match request.uri().path() {
+        // So long that who asks beside the run has given up.
+        "/secrets" if since.elapsed() < Duration::from_secs(900) => (503, String::new()),
+        "/secrets" => {
+            let secrets = json!({"node_value": {"password": "hunter2"}});
+            (200, secrets.to_string())
+        }
+        _ => (200, String::new()),
+    });
+    let files = [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", r#"{"password": "first"}"#),
+    ];
+    let life = live_as(PLAIN_MODULE, "example", &files, fake);
+    time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(life.said("CRITICAL - Configuration error"), 1);
+    let changed = r#"{"what": "idle", "password": "*****"}"#;
+    life.write("trigger_configuration", changed);
+    time::sleep(Duration::from_secs(700)).await;
+    assert_eq!(life.said("idle with"), 0);
+    time::sleep(Duration::from_secs(500)).await;
+    assert_eq!(life.said("idle with ***"), 1);
+    life.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again() {
     for (later, begun) in [("hunter2", 2), ("another one", 3)] {
         let since = Instant::now();
