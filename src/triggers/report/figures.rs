@@ -130,7 +130,7 @@ impl Figures {
         }
         let in_hand: Gauge = metrics.register(
             "events_in_hand",
-            "Events that the intake does not accept while it accepts others",
+            "Events that the intake does not accept while it accepts others, or that others go before",
             Gauge::default(),
         );
         in_hand.set(0);
