@@ -56,9 +56,10 @@ pub(super) struct Strays {
 }
 
 impl Strays {
-    /// For how long before the floor of the timeline delivered rows are remembered at `now`.
-    pub(super) fn memory(&self, now: DateTime<Utc>) -> TimeDelta {
-        if self.are_about(now) {
+    /// For how long before the floor of the timeline delivered rows are remembered. To forget them cannot be
+    /// taken back: until both clocks say so, the lookout is not over.
+    pub(super) fn memory(&self, certain: Option<DateTime<Utc>>) -> TimeDelta {
+        if certain.is_none_or(|now| self.are_about(now)) {
             UNBOUNDED
         } else {
             persist::REMEMBER
@@ -173,5 +174,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_remembered_for_longer_until_both_clocks_say_that_the_lookout_is_over() {
+        let at = |hours: i64| DateTime::from_timestamp(1_800_000_000 + hours * 3600, 0).unwrap();
+        let mut strays = Strays::default();
+        assert_eq!(strays.memory(Some(at(0))), persist::REMEMBER);
+        strays.seen(at(0));
+        assert_eq!(strays.memory(Some(at(23))), UNBOUNDED);
+        assert_eq!(strays.memory(None), UNBOUNDED, "nobody knows the time");
+        assert_eq!(strays.memory(Some(at(24))), persist::REMEMBER);
     }
 }

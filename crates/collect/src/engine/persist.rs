@@ -116,8 +116,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Nobody will show rows again that were received before it.
     pub(super) fn horizon(&self) -> DateTime<Utc> {
-        let now = self.time().now;
-        let horizon = self.schedule.coverage().floor() - self.strays.memory(now);
+        let certain = self.time().certain;
+        let horizon = self.schedule.coverage().floor() - self.strays.memory(certain);
         let healing = self.verification.as_ref();
         let healing = healing.and_then(Verification::healing_since);
         // Also before a start has found the order of it.
