@@ -24,7 +24,7 @@ use super::{
     message_trace_oauth::OauthSettings,
     source::QUOTA_FILE,
     state,
-    tenant::{self, Origin, Subject},
+    tenant::{self, First, Origin, Subject},
 };
 
 /// How far back a service keeps rows.
@@ -139,7 +139,10 @@ pub(crate) async fn own_files(
     files: &Storage,
 ) -> Result<Storage, RunError> {
     let settings = TriggerSettings::of(session)?;
-    let first = session.clock().now() - settings.collection().start_time();
+    let first = First {
+        now: session.clock().now(),
+        start_time: settings.collection().start_time(),
+    };
     let log = session.context(files.clone()).log;
     tenant::take(files, &settings.subject(), first, &log).await
 }

@@ -31,7 +31,7 @@ use super::{
     report::Report,
     sink::Delivery,
     state::{self, ContextFile, STATE_FILE},
-    tenant::{self, Subject},
+    tenant::{self, First, Subject},
     unwanted::Unwanted,
     working::Working,
 };
@@ -169,7 +169,8 @@ pub(super) async fn run<S: Source>(
     let storage = &match task {
         Task::Collect => {
             Later::ensure_none(&context.storage).await?;
-            let first = clock.now() - settings.start_time();
+            let (now, start_time) = (clock.now(), settings.start_time());
+            let first = First { now, start_time };
             tenant::take(&context.storage, &whose.subject, first, log).await?
         }
         // They were looked for before.

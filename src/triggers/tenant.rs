@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::going_on::{begin_with, go_on};
-pub(super) use self::subject::Origin;
 pub(crate) use self::subject::Subject;
+pub(super) use self::{going_on::First, subject::Origin};
 use super::{
     formats::VERSION,
     state::{self, Kept},
@@ -309,12 +309,12 @@ pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String,
     })
 }
 
-/// The subject's state, which is bound to it and begun if need be. A first collection would begin at
-/// `first`.
+/// The subject's state, which is bound to it and begun if need be. Where a first collection
+/// would begin, `first` tells.
 pub(super) async fn take(
     storage: &Storage,
     subject: &Subject,
-    first: DateTime<Utc>,
+    first: First,
     log: &Log,
 ) -> Result<Storage, RunError> {
     let (bound, in_use) = bound(storage).await?;

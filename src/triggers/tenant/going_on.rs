@@ -1,11 +1,28 @@
 //! How a state is gone on with, and how one is begun with what another has.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use collect::journal;
 use sekoia::{Log, RunError, Storage};
 
 use super::{Binding, Bound, Likeness, Subject, Taken, write};
 use crate::triggers::state::{self, STATE_FILE};
+
+/// Where a first collection would begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    /// Now, by the clock of this machine.
+    pub(crate) now: DateTime<Utc>,
+    /// So long before.
+    pub(crate) start_time: TimeDelta,
+}
+
+impl First {
+    /// The same beside a state that has delivered up to `checkpoint`: a clock that shows an earlier time is
+    /// wrong, and would lead back to rows that are delivered and forgotten.
+    fn beside(self, checkpoint: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        checkpoint.map_or(self.now, |at| at.max(self.now)) - self.start_time
+    }
+}
 
 /// Goes on with a state that is there, also by another service than before. What the state in use last
 /// knows of delivered rows is known to it, too, when that may be about the same mail.
@@ -56,7 +73,7 @@ pub(super) async fn begin_with(
     files: &Storage,
     taken: Taken,
     from: &Bound,
-    first: DateTime<Utc>,
+    first: First,
 ) -> Result<String, RunError> {
     let other = storage.inside(&from.folder);
     let mut without = String::new();
@@ -72,6 +89,7 @@ pub(super) async fn begin_with(
         }
     }
     let checkpoint = state::checkpoint(&other).await.map_err(RunError::failed)?;
+    let first = first.beside(checkpoint);
     let since = match taken {
         Taken::Rows => checkpoint.map_or(first, |checkpoint| checkpoint.min(first)),
         Taken::Position => checkpoint.unwrap_or(first),

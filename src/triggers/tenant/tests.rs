@@ -204,13 +204,22 @@ fn storage() -> Storage {
     Storage::new(sekoia::MemoryBackend::default())
 }
 
+/// A first collection begins at 8:00, two hours before now.
+fn beginning() -> First {
+    let start_time = chrono::TimeDelta::hours(2);
+    let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    First {
+        now: at + start_time,
+        start_time,
+    }
+}
+
 async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
     let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let printed = std::sync::Arc::clone(&lines);
     let console = sekoia::Console::new(move |line| printed.lock().unwrap().push(line.to_owned()));
     let log = Log::new("x", base::Clock::system(), console);
-    let first = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    let files = take(storage, subject, first, &log).await.unwrap();
+    let files = take(storage, subject, beginning(), &log).await.unwrap();
     let said = lines.lock().unwrap().join("\n");
     (files, said)
 }
@@ -309,6 +318,21 @@ async fn a_doubtful_tenant_takes_over_what_is_safe() {
     let text = doubtful.read("context.json").await.unwrap().unwrap();
     assert!(
         text.starts_with(b"{\"most_recent_date_requested\":\"2027-01-15T08:00:00"),
+        "{said}"
+    );
+}
+
+/// What was delivered and forgotten since would come twice.
+#[tokio::test]
+async fn a_clock_that_is_behind_what_was_delivered_leads_back_no_further_than_a_right_one() {
+    let all = storage();
+    let (before, _) = takes(&all, &reporting("a.example")).await;
+    let context = "{\"most_recent_date_requested\":\"2027-04-25T09:00:00.000000+00:00\"}";
+    before.write("context.json", context).await.unwrap();
+    let (renamed, said) = takes(&all, &reporting("b.example")).await;
+    let text = renamed.read("context.json").await.unwrap().unwrap();
+    assert!(
+        text.starts_with(b"{\"most_recent_date_requested\":\"2027-04-25T07:00:00"),
         "{said}"
     );
 }
@@ -413,8 +437,7 @@ async fn what_cannot_be_read_now_is_taken_over_later_and_damage_is_said() {
 
     *error.lock().unwrap() = Some(TimedOut);
     let log = Log::new("x", base::Clock::system(), sekoia::Console::new(|_| {}));
-    let at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    let failed = take(&all, &graph(ONE), at, &log).await;
+    let failed = take(&all, &graph(ONE), beginning(), &log).await;
     assert!(failed.is_err(), "it is not begun without them");
 
     *error.lock().unwrap() = Some(InvalidData);
