@@ -174,6 +174,29 @@ fn dates_that_run_ahead_for_a_while_lose_nothing_when_they_are_right_again() {
     }
 }
 
+/// The Reporting Web Service answers for windows in its future, and nothing is read again.
+#[test]
+fn dates_that_are_minutes_ahead_from_the_first_on_lose_nothing_that_is_read_once() {
+    for trigger in [OAUTH, ACCOUNT] {
+        let mut scenario = Scenario::new(Traffic {
+            rate: 0.05,
+            backlog: Backlog::span(TimeDelta::hours(1)),
+            ..Traffic::default()
+        });
+        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+        let settings = json!({ "start_time": 2, "frequency": 60, "settle_time": 0 });
+        scenario.trigger = settings.as_object().cloned().unwrap();
+        let lie = Action::Fault {
+            endpoint: endpoint(trigger),
+            seconds: Some(HOUR),
+            rule: Fault::date_ahead(240).into(),
+        };
+        scenario.timeline = vec![at(0, lie), at(2 * HOUR, Action::StopTraffic)];
+        scenario.lives = vec![life(2 * HOUR + 20 * MINUTE, Ending::Stop, 0)];
+        is_unharmed(trigger, &scenario, "four minutes ahead");
+    }
+}
+
 #[test]
 fn a_start_with_a_wrong_clock_loses_and_doubles_nothing() {
     for trigger in ALL {

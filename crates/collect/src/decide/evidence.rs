@@ -60,6 +60,18 @@ impl SourceTime {
             .unwrap_or(self.now)
     }
 
+    /// The same, and nothing is asked for before it has come by both clocks, where they are so near to one
+    /// another that either may be right.
+    pub(crate) fn by_both(self) -> Self {
+        let ahead = self.skew.filter(|skew| *skew > TimeDelta::zero());
+        let is_near = ahead.is_some_and(|ahead| ahead <= DISAGREEING);
+        let both = self.certain.filter(|_| is_near);
+        Self {
+            now: both.map_or(self.now, |both| both.min(self.now)),
+            ..self
+        }
+    }
+
     /// What both clocks say is older than `retention`, up to this instant; none when one of them is
     /// not known.
     fn kept_since(&self, retention: TimeDelta) -> Option<DateTime<Utc>> {

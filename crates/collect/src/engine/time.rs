@@ -106,8 +106,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.waiting.begin.is_none()
     }
 
-    /// What is known of the time.
+    /// What is known of the time, as windows are made by it.
     pub(super) fn time(&self) -> SourceTime {
+        let told = self.told();
+        match self.schedule.reads_once() {
+            true => told.by_both(),
+            false => told,
+        }
+    }
+
+    /// What the source and the local clock tell.
+    fn told(&self) -> SourceTime {
         self.parts.source.time(self.parts.clock.now())
     }
 
@@ -259,7 +268,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.schedule.put_back(read.window);
             return Ok(());
         }
-        let (time, now) = (self.time(), Instant::now());
+        let (time, now) = (self.told(), Instant::now());
         let days = days.map(|days| TimeDelta::days(days.into()));
         let oldest = days.and_then(|days| time.now.checked_sub_signed(days));
         if read.lane == Lane::Verify {

@@ -435,3 +435,31 @@ fn what_lies_between_clocks_that_disagree_counts_for_the_later() {
         assert_eq!(time.latest() - now, TimeDelta::seconds(ahead), "{skew:?}");
     }
 }
+
+#[test]
+fn what_is_read_once_is_read_when_it_has_come_by_both_clocks() {
+    let now = at(0);
+    for (skew, expected) in [
+        (Some(240), -240),
+        (Some(300), -300),
+        // A person is told, and rows do not wait for the local clock.
+        (Some(301), 0),
+        (Some(0), 0),
+        (Some(-240), 0),
+        (None, 0),
+    ] {
+        let skew = skew.map(TimeDelta::seconds);
+        let certain = Some(now - skew.unwrap_or_default().max(TimeDelta::zero()));
+        let time = SourceTime { now, certain, skew };
+        let expected = SourceTime {
+            now: at(expected),
+            ..time
+        };
+        assert_eq!(time.by_both(), expected, "{skew:?}");
+        let unknown = SourceTime {
+            certain: None,
+            ..time
+        };
+        assert_eq!(unknown.by_both(), unknown, "{skew:?}");
+    }
+}

@@ -14,6 +14,11 @@ use crate::decide::{
 };
 
 impl Schedule {
+    /// Whether nothing is read again: what is read too early is never seen.
+    pub fn reads_once(&self) -> bool {
+        self.settings.settle_time.is_zero()
+    }
+
     /// What to read beside the live edge.
     pub fn beside(&mut self, now: DateTime<Utc>, instant: Instant) -> Option<(Lane, Window)> {
         let settling = self.settling(now).or_else(|| self.search());
