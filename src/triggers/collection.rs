@@ -242,7 +242,7 @@ pub(super) async fn run<S: Source>(
         let witnesses = Witnesses {
             position: kept.position,
             copy: kept.copy,
-            timeline: found,
+            timeline: found.settled_by(settle_time),
             newest_known: known.newest_hour(opening.now),
         };
         let terms = Terms {

@@ -8,6 +8,7 @@ mod backfill;
 mod intervals;
 mod lost;
 mod retraction;
+mod shortened;
 mod stretches;
 pub(crate) mod windows;
 

@@ -172,7 +172,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
         )
-        .beside(self.ledger.inventory(horizon));
+        .beside(self.ledger.inventory(horizon))
+        .settling_for(self.schedule.settle_time());
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
         while let Err(error) = self.ledger.save(store.as_ref(), &mut timeline).await {

@@ -109,7 +109,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// What is known of the time, as windows are made by it.
     pub(super) fn time(&self) -> SourceTime {
         let told = self.told();
-        match self.schedule.reads_once() {
+        // What is read only once, and too early, is never seen.
+        match self.schedule.settle_time().is_zero() {
             true => told.by_both(),
             false => told,
         }

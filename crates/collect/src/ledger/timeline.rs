@@ -2,7 +2,7 @@
 
 use std::io;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -42,6 +42,9 @@ pub struct Timeline {
     /// that are not named.
     #[serde(default)]
     pub segments: Inventory,
+    /// For how many seconds after their reception rows were looked for; none when an earlier version has kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settle_seconds: Option<i64>,
 }
 
 /// What is found at a start.
@@ -66,6 +69,7 @@ impl Timeline {
             coverage,
             lateness,
             segments: Inventory::new(),
+            settle_seconds: None,
         }
     }
 
@@ -73,6 +77,16 @@ impl Timeline {
     #[must_use]
     pub fn beside(self, segments: Inventory) -> Self {
         Self { segments, ..self }
+    }
+
+    /// The same, where rows are looked for until so long after their reception.
+    #[must_use]
+    pub fn settling_for(self, settle_time: TimeDelta) -> Self {
+        let settle_seconds = Some(settle_time.num_seconds());
+        Self {
+            settle_seconds,
+            ..self
+        }
     }
 
     /// Reads the file.
@@ -112,6 +126,20 @@ impl Timeline {
     pub async fn save(&self, store: &impl Store) -> io::Result<()> {
         let text = serde_json::to_vec(self).map_err(io::Error::other)?;
         store.write(TIMELINE_FILE, text.into()).await
+    }
+}
+
+impl Found {
+    /// The same, where rows are looked for until `settle_time` after their reception from now on: what a longer
+    /// one would have read again is read for the last time.
+    #[must_use]
+    pub fn settled_by(mut self, settle_time: TimeDelta) -> Self {
+        if let Self::Timeline(timeline) = &mut self
+            && let Some(before) = timeline.settle_seconds.and_then(TimeDelta::try_seconds)
+        {
+            timeline.coverage.shorten(before, settle_time);
+        }
+        self
     }
 }
 
@@ -190,6 +218,50 @@ mod tests {
         let segments = Inventory::from([(3, 70)]);
         let kept = timeline().beside(segments.clone());
         assert_eq!(kept.segments, segments);
+    }
+
+    /// Else it would be final without the questions that belong to the last reading.
+    #[test]
+    fn what_a_longer_settle_time_would_have_read_again_is_read_once_more() {
+        let hours = TimeDelta::hours;
+        let mut coverage = Coverage::new(at(0));
+        coverage.read(window(0, 600), at(600), 0);
+        coverage.reach(at(610));
+        let found = |settle_time: Option<TimeDelta>| {
+            let timeline = Timeline::new(at(610), coverage.clone(), Lateness::default());
+            Found::Timeline(Box::new(match settle_time {
+                Some(settle_time) => timeline.settling_for(settle_time),
+                None => timeline,
+            }))
+        };
+        let kept = |found: Found, settle_time| {
+            let Found::Timeline(timeline) = found else {
+                panic!("it is whole");
+            };
+            let found = Timeline::parse(&serde_json::to_vec(&timeline).unwrap());
+            match found.settled_by(settle_time) {
+                Found::Timeline(timeline) => timeline.coverage,
+                other => panic!("{other:?}"),
+            }
+        };
+        let floor = |found: Found, settle_time| {
+            let mut coverage = kept(found, settle_time);
+            coverage.settle(settle_time, at(610));
+            coverage.floor()
+        };
+        // Of ten hours, eight were read for the last time.
+        for settle_time in [2, 1, 0] {
+            let settle_time = hours(settle_time);
+            assert_eq!(floor(found(Some(hours(2))), settle_time), at(480));
+        }
+        assert_eq!(floor(found(Some(hours(2))), hours(3)), at(420));
+        assert_eq!(floor(found(None), hours(1)), at(540), "it was not kept");
+        // Read once more, the ninth is final.
+        let mut coverage = kept(found(Some(hours(2))), hours(1));
+        coverage.read(window(480, 540), at(612), 0);
+        coverage.settle(hours(1), at(612));
+        assert_eq!(coverage.floor(), at(540));
+        assert_eq!(coverage.missing().next(), Some(window(600, 610)));
     }
 
     /// Nothing can be done with its files, for this reason.

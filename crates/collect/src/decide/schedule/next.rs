@@ -14,9 +14,9 @@ use crate::decide::{
 };
 
 impl Schedule {
-    /// Whether nothing is read again: what is read too early is never seen.
-    pub fn reads_once(&self) -> bool {
-        self.settings.settle_time.is_zero()
+    /// For how long after their reception rows are looked for; zero when everything is read once.
+    pub fn settle_time(&self) -> TimeDelta {
+        self.settings.settle_time
     }
 
     /// What to read beside the live edge.

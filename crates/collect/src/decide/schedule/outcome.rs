@@ -10,6 +10,9 @@ use crate::decide::{
     evidence::{Judgement, Refusal, SourceTime},
 };
 
+/// Also when everything is read once, what a longer settle time has left has the time that belongs to this one.
+const LEAST: TimeDelta = TimeDelta::hours(1);
+
 /// A reading that takes this part of the settle time keeps others from reading its window in time.
 const HELD: i32 = 4;
 
@@ -44,7 +47,10 @@ impl Schedule {
     /// Gives up what the quota has not allowed for. What was out of reach because of a stop, or because a
     /// reading of it did not end, has its time first, and what is being read is not overdue.
     pub(super) fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
-        let settle_time = self.settings.settle_time;
+        let settle_time = match self.settings.settle_time {
+            zero if zero.is_zero() => LEAST,
+            settle_time => settle_time,
+        };
         let patience = certain - settle_time * PATIENCE;
         // Else it would be given up as soon as it is free, although nobody could read it.
         if self.busy.has_held(patience, certain, settle_time / HELD) {

@@ -527,6 +527,27 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
 }
 
 #[test]
+fn what_a_longer_settle_time_has_left_has_its_last_reading() {
+    for settle_time in [TimeDelta::zero(), TimeDelta::hours(1)] {
+        let settings = ScheduleSettings {
+            settle_time,
+            ..SETTINGS
+        };
+        let mut coverage = Coverage::new(at(0));
+        coverage.read(window(0, 4 * 3600), at(4 * 3600), 10);
+        coverage.shorten(TimeDelta::hours(3), settle_time);
+        let mut schedule = Schedule::new(settings, coverage, Lateness::default());
+        let now = at(4 * 3600 + 60);
+        assert_eq!(turn(&mut schedule, 241, now), [], "it is not given up");
+        assert_eq!(schedule.coverage().floor(), at(3600));
+        let runs = schedule.runs(now);
+        let first = runs.first().unwrap();
+        assert!(first.last, "{first:?}");
+        assert_eq!(first.window.start(), at(3600));
+    }
+}
+
+#[test]
 fn nothing_is_final_before_the_time_is_certain_and_nothing_is_read_once_more_for_that() {
     let settings = ScheduleSettings {
         settle_time: TimeDelta::hours(1),
