@@ -239,6 +239,10 @@ impl Services {
             }
             Err(error) => error,
         };
+        if matches!(error, microsoft::Error::Behind { .. }) {
+            // It has answered, and only the time is not known by that.
+            self.change().answered();
+        }
         let service = &reporting.service;
         let seems_ended =
             service.refuses_passwords(&error) || shows_the_end && service.seems_ended(&error);

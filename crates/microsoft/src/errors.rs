@@ -6,6 +6,7 @@ use base::{
     ErrorClass,
     http::{HttpError, HttpErrorKind},
 };
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 
 use super::{identity::SignInError, link::LinkError};
@@ -52,6 +53,15 @@ pub enum Error {
         /// How far.
         by: Duration,
     },
+    /// No answer tells the time, and the local clock cannot be right.
+    #[error(
+        "no answer tells the time, and the clock of this machine shows one before {passed}, up to when \
+         rows were delivered: set it right (NTP); until then, or for a day, nothing is asked for"
+    )]
+    Behind {
+        /// What has passed.
+        passed: DateTime<Utc>,
+    },
     /// The request could not be built.
     #[error("request cannot be made; check the address of the service and the credentials")]
     Request(#[source] http::Error),
@@ -87,7 +97,7 @@ impl Error {
             },
             // The rest of the window can be asked for without it.
             Self::Link(_) => ErrorClass::Narrow,
-            Self::Request(_) => ErrorClass::Person,
+            Self::Behind { .. } | Self::Request(_) => ErrorClass::Person,
         }
     }
 
@@ -128,6 +138,7 @@ impl Error {
             Self::Link(_) => "link",
             Self::SignIn(_) => "sign_in",
             Self::Ahead { .. } => "ahead",
+            Self::Behind { .. } => "behind",
             Self::Request(_) => "request",
         }
     }

@@ -256,7 +256,8 @@ impl Exchange {
     /// none.
     ///
     /// # Errors
-    /// When no question is answered that can be asked now; the next call asks another one.
+    /// When no question is answered that can be asked now; the next call asks another one. When no answer tells
+    /// the time, and the local clock cannot be right.
     pub(super) async fn ask_time(
         &self,
         address: impl Fn(Option<Window>) -> Url,
@@ -277,7 +278,8 @@ impl Exchange {
                 Err(error) => Err(error),
             };
             let Err(error) = error else {
-                return Ok(());
+                let passed = self.times.clock().contradiction(Instant::now());
+                return passed.map_or(Ok(()), |passed| Err(Error::Behind { passed }));
             };
             self.times
                 .question

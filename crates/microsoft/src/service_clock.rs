@@ -6,12 +6,16 @@
 //! than a row that the service has shown is nobody's. Between answers time goes
 //! on by the monotonic clock, so a step of the local clock changes nothing until answers judge it.
 
+mod alone;
+mod questions;
+
 use std::collections::VecDeque;
 
 use base::clock::{Reading, StepWatch};
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::Window;
 use tokio::time::Instant;
+
+pub(super) use self::questions::{QUESTIONS, question};
 
 /// The resolution of the `Date` header.
 const TICK: TimeDelta = TimeDelta::seconds(1);
@@ -132,6 +136,8 @@ pub(super) struct ServiceClock {
     early: u32,
     /// When an answer last agreed with what is trusted.
     confirmed: Option<Instant>,
+    /// Since when the local clock is all there is, and earlier than what has passed.
+    behind: Option<Instant>,
     /// Answers with a time since anything was trusted, and answers without.
     undecided: u32,
     untold: u32,
@@ -148,6 +154,7 @@ impl ServiceClock {
             before: None,
             early: 0,
             confirmed: None,
+            behind: None,
             undecided: 0,
             untold: 0,
         }
@@ -182,7 +189,7 @@ impl ServiceClock {
             self.untold += u32::from(told.is_none());
             let is_silent = self.untold >= SILENT && self.sightings.is_empty();
             if is_silent || self.is_hopeless() {
-                self.goes_by_local();
+                self.goes_by_local_alone(local, received);
             }
             return;
         };
@@ -302,6 +309,7 @@ impl ServiceClock {
         self.trust = Trust::None;
         self.sightings.clear();
         self.confirmed = None;
+        self.behind = None;
         self.undecided = 0;
         self.untold = 0;
     }
@@ -369,25 +377,6 @@ impl ServiceClock {
 fn since(now: Instant, then: Instant) -> TimeDelta {
     let passed = now.saturating_duration_since(then);
     TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX)
-}
-
-/// How many questions for the time there are.
-pub(super) const QUESTIONS: u32 = 6;
-
-/// A window whose page tells the service's time, none for the query without a window, which any clock
-/// may ask. Which of them a service answers depends on how wrong the clock is, and on how much there
-/// is to look through: each is the next when the one before was refused.
-pub(super) fn question(number: u32, now: DateTime<Utc>) -> Option<Window> {
-    let back = match number % QUESTIONS {
-        0 => TimeDelta::minutes(1),
-        1 => return None,
-        2 => TimeDelta::hours(1),
-        3 => TimeDelta::days(1),
-        4 => TimeDelta::days(9),
-        _ => TimeDelta::days(28),
-    };
-    let end = now.checked_sub_signed(back)?;
-    Window::new(end - TimeDelta::minutes(1), end)
 }
 
 #[cfg(test)]

@@ -447,3 +447,47 @@ fn a_clock_that_was_never_set_tells_no_time() {
         );
     }
 }
+
+/// What lies between would be taken back, and come twice.
+#[test]
+fn a_local_clock_that_is_earlier_than_what_has_passed_is_waited_for() {
+    const DAY: u64 = 86_400;
+    let mut site = Site::new(0, -100 * DAY as i64);
+    site.clock.has_passed(at(-3600));
+    for second in 0..30 {
+        assert_eq!(site.see(second, None).time(second).1, None, "{second}");
+    }
+    let now = site.reading(30).instant;
+    assert_eq!(site.clock.contradiction(now), Some(at(30 - 3600)));
+    // It is set right.
+    site.local = 0;
+    for second in 31..33 {
+        assert_eq!(site.see(second, None).time(second).1, None, "{second}");
+    }
+    assert_eq!(site.see(33, None).time(33), (0, Some(0)));
+    assert_eq!(site.clock.contradiction(now), None);
+
+    // It stays so: what is kept may be wrong itself.
+    let mut site = Site::new(0, -7200);
+    site.clock.has_passed(at(-3600));
+    for second in [1, 2, 3, DAY, DAY + 2] {
+        assert_eq!(site.see(second, None).time(second).1, None, "{second}");
+    }
+    let second = DAY + 3;
+    assert_eq!(site.see(second, None).time(second), (-7200, Some(-7200)));
+
+    // An answer that tells the time is listened to meanwhile, and what is earlier by minutes is right.
+    let mut site = Site::new(0, -7200);
+    site.clock.has_passed(at(-3600));
+    site.see(1, None).see(2, None).see(3, None);
+    for second in 4..9 {
+        site.answer(second, 0);
+    }
+    assert_eq!(site.time(9), (0, Some(-7200)));
+    let now = site.reading(9).instant;
+    assert_eq!(site.clock.contradiction(now), None);
+    let mut site = Site::new(0, -3600 - 299);
+    site.clock.has_passed(at(-3600));
+    site.see(1, None).see(1, None).see(1, None);
+    assert_eq!(site.time(1), (-3899, Some(-3899)));
+}

@@ -1,0 +1,30 @@
+//! The local clock where no answer tells the time.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use super::{SILENT, ServiceClock, Trust, since};
+
+/// Where no answer tells the time, a local clock that is earlier than what has passed counts after so long
+/// nevertheless: what is kept may be of a clock that ran ahead.
+const PATIENCE: TimeDelta = TimeDelta::days(1);
+
+impl ServiceClock {
+    /// Hardly any answer tells the time: the local clock counts, but for one that cannot be right. What has
+    /// passed by it would be taken back, and come twice.
+    pub(super) fn goes_by_local_alone(&mut self, local: DateTime<Utc>, at: Instant) {
+        let is_behind = self.undecided < SILENT && self.contradicts_rows(local, at);
+        self.behind = is_behind.then(|| self.behind.unwrap_or(at));
+        if self.behind.is_none_or(|then| since(at, then) >= PATIENCE) {
+            self.goes_by_local();
+        }
+    }
+
+    /// What has surely passed, where only a local clock that is earlier tells the time.
+    pub(crate) fn contradiction(&self, now: Instant) -> Option<DateTime<Utc>> {
+        let is_waiting = self.behind.is_some() && self.trust == Trust::None;
+        let passed = self.shown.filter(|_| is_waiting)?;
+        let passed = passed.checked_add_signed(since(now, self.origin))?;
+        Some(passed.trunc_subsecs(0))
+    }
+}
