@@ -197,6 +197,29 @@ fn dates_that_are_minutes_ahead_from_the_first_on_lose_nothing_that_is_read_once
     }
 }
 
+/// What was read in that time is final by the local clock before the dates are right again.
+#[test]
+fn dates_that_run_ahead_for_longer_than_rows_settle_lose_nothing() {
+    for trigger in [OAUTH, ACCOUNT] {
+        let mut scenario = Scenario::new(Traffic {
+            rate: 0.02,
+            backlog: Backlog::span(TimeDelta::hours(1)),
+            ..Traffic::default()
+        });
+        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+        let settings = json!({ "start_time": 2, "frequency": 60, "settle_time": 1 });
+        scenario.trigger = settings.as_object().cloned().unwrap();
+        let lie = Action::Fault {
+            endpoint: endpoint(trigger),
+            seconds: Some(3 * HOUR),
+            rule: Fault::date_ahead(7200).into(),
+        };
+        scenario.timeline = vec![at(HOUR, lie), at(5 * HOUR, Action::StopTraffic)];
+        scenario.lives = vec![life(8 * HOUR, Ending::Stop, 0)];
+        is_unharmed(trigger, &scenario, "two hours ahead");
+    }
+}
+
 #[test]
 fn a_start_with_a_wrong_clock_loses_and_doubles_nothing() {
     for trigger in ALL {

@@ -5,7 +5,8 @@
 //! ahead is doubted. What another process has read is told by lying in the future alone.
 //!
 //! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When both have agreed for an
-//! hour, the leap is forgotten.
+//! hour, the leap is forgotten. Until then nothing becomes final that was read since: what is final cannot be
+//! doubted any more.
 
 use std::time::Duration;
 
@@ -20,17 +21,38 @@ const SAME: TimeDelta = TimeDelta::seconds(10);
 /// When the source's clock and the local one have agreed for so long, it was no leap of one of them.
 const CONFIRMED: Duration = Duration::from_secs(3600);
 
+/// Nothing becomes final for so long at most, where the clocks never agree: what is remembered stays bounded.
+const HELD: Duration = Duration::from_secs(86_400);
+
 /// Notices that the time jumps.
 #[derive(Debug, Default)]
 pub(crate) struct Leaps {
     seen: Option<Moment>,
-    /// When the time leapt ahead, by its new clock, and by how much.
-    ahead: Option<(DateTime<Utc>, TimeDelta)>,
+    ahead: Option<Leap>,
     /// Since when both clocks have agreed, and the time has gone on evenly.
     agreed: Option<Instant>,
 }
 
+/// The time leapt ahead.
+#[derive(Clone, Copy, Debug)]
+struct Leap {
+    /// When, by its new clock.
+    since: DateTime<Utc>,
+    /// By how much.
+    by: TimeDelta,
+    /// When, by the monotonic clock.
+    instant: Instant,
+}
+
 impl Leaps {
+    /// What of the time that has passed for `certain` has passed also if the leap ahead was wrong.
+    pub(crate) fn surely(&self, certain: DateTime<Utc>, now: Instant) -> DateTime<Utc> {
+        let is_held = |leap: &Leap| now.saturating_duration_since(leap.instant) < HELD;
+        let held = self.ahead.filter(is_held);
+        let before = held.and_then(|leap| leap.since.checked_sub_signed(leap.by));
+        before.map_or(certain, |before| before.min(certain))
+    }
+
     /// It is `now`, and the source's clock is ahead of the local one by `skew`, if that is known. When the
     /// time had leapt ahead, if it has gone back by most of that.
     pub(crate) fn look(&mut self, now: Moment, skew: Option<TimeDelta>) -> Option<DateTime<Utc>> {
@@ -41,8 +63,15 @@ impl Leaps {
             .and_then(|passed| seen.time.checked_add_signed(passed))?;
         let jump = now.time - expected;
         if jump > SAME {
-            let (since, by) = self.ahead.unwrap_or((now.time, TimeDelta::zero()));
-            self.ahead = Some((since, by + jump));
+            let leap = self.ahead.unwrap_or(Leap {
+                since: now.time,
+                by: TimeDelta::zero(),
+                instant: now.instant,
+            });
+            self.ahead = Some(Leap {
+                by: leap.by + jump,
+                ..leap
+            });
         }
         let before = self.agreed.filter(|_| jump.abs() <= SAME);
         let agree = skew.is_some_and(|skew| skew.abs() <= SAME);
@@ -52,11 +81,11 @@ impl Leaps {
         if self.agreed.is_some_and(is_confirmed) {
             self.ahead = None;
         }
-        let (since, _) = self
+        let leap = self
             .ahead
-            .filter(|(_, by)| -jump > SAME && -jump * 2 >= *by)?;
+            .filter(|leap| -jump > SAME && -jump * 2 >= leap.by)?;
         self.ahead = None;
-        Some(since)
+        Some(leap.since)
     }
 }
 
@@ -92,6 +121,32 @@ mod tests {
         assert_eq!(doubted(&ahead), [None, None, None, None, Some(4720), None]);
         let twice = [(1000, 0, 0), (2000, 10, 990), (9000, 20, 0), (1030, 30, 0)];
         assert_eq!(doubted(&twice), [None, None, None, Some(2000)]);
+    }
+
+    /// What is final is not doubted any more when the time goes back.
+    #[test]
+    fn nothing_that_was_read_since_a_leap_is_final_until_both_clocks_agree_or_for_a_day() {
+        // What is sure after so many seconds, when the local clock says that all of them have passed.
+        let sure = |skew: i64, last: u64| {
+            let (mut leaps, start) = (Leaps::default(), Instant::now());
+            let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
+            for (ahead, passed) in [(0, 0), (7200, 60), (7200, last)] {
+                let now = Moment {
+                    time: at(1000 + ahead + i64::try_from(passed).unwrap()),
+                    instant: start + Duration::from_secs(passed),
+                };
+                let skew = Some(TimeDelta::seconds(skew));
+                assert_eq!(leaps.look(now, skew), None);
+            }
+            let local = at(1000 + i64::try_from(last).unwrap());
+            let now = start + Duration::from_secs(last);
+            leaps.surely(local, now).timestamp() - 1000
+        };
+        assert_eq!(sure(7200, 10_000), 60);
+        assert_eq!(sure(7200, 60 + 86_399), 60);
+        assert_eq!(sure(7200, 60 + 86_400), 60 + 86_400);
+        assert_eq!(sure(0, 60 + 3599), 60);
+        assert_eq!(sure(0, 60 + 3600), 60 + 3600, "the machine has slept");
     }
 
     #[test]

@@ -174,6 +174,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         let (now, horizon) = (self.moment(), self.horizon());
+        let certain = self.waiting.leaps.surely(certain, now.instant);
         self.ledger.proof.reopen(self.schedule.coverage(), horizon);
         for Done {
             lane,
