@@ -1,5 +1,6 @@
 //! Which rows are known: delivered already, or on their way.
 
+mod aside;
 mod by_message;
 mod key_set;
 mod under_way;
@@ -8,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::{by_message::Found, key_set::KeySet, under_way::UnderWay};
+pub use self::aside::age_of;
+use self::{aside::aside, by_message::Found, key_set::KeySet, under_way::UnderWay};
 use crate::{Message, RowKey, Window};
 
 /// Rows are filed by the hour in which the service received them, so that old ones are forgotten
@@ -17,9 +19,6 @@ const HOUR_SECONDS: i64 = 3600;
 
 /// Rows that may lie in the tables of hours that are not at hand, where each costs twice as much.
 const LOOSE: usize = if cfg!(test) { 20 } else { 20_000 };
-
-/// A row that is shown again and again is filed anew after so many hours.
-const REFILED: u32 = 6;
 
 /// Names a batch that carries rows on their way. It is kept with each row of a table, hence short;
 /// at a thousand batches a second, names last for seven weeks without a restart.
@@ -37,7 +36,7 @@ impl BatchId {
 /// A row as it is remembered: its key, filed under an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyRef {
-    /// Hours since 1970 of its receipt.
+    /// Hours since 1970 of its receipt; one of long ago when it belongs to no hour ([`age_of`]).
     pub hour: u32,
     /// What tells it from other rows.
     pub key: RowKey,
@@ -70,6 +69,8 @@ pub struct KnownRows {
     under_way: UnderWay,
     /// Whether rows may be filed under another hour than theirs.
     looks_everywhere: bool,
+    /// Rows that have arrived under another hour than theirs, and are filed under theirs, too.
+    adopted: Vec<KeyRef>,
 }
 
 /// The rows of each hour. Those of the hour that was asked for last are at hand, as most rows are
@@ -145,11 +146,11 @@ impl Hours {
         others.chain(last)
     }
 
-    /// Takes out the hours before one.
+    /// Takes out what is older than an hour.
     fn take_before(&mut self, hour: u32, under_way: &UnderWay) -> BTreeMap<u32, KeySet> {
         self.leave(under_way);
-        let kept = self.others.split_off(&hour);
-        let old = std::mem::replace(&mut self.others, kept);
+        let old = self.others.extract_if(.., |other, _| age_of(*other) < hour);
+        let old: BTreeMap<u32, KeySet> = old.collect();
         self.loose -= old.values().map(KeySet::loose).sum::<usize>();
         if !old.is_empty() {
             self.expected = old.values().map(KeySet::len).sum::<usize>() / old.len();
@@ -168,8 +169,8 @@ impl KnownRows {
 
     /// Decides about a row that `batch` would carry.
     ///
-    /// A row that does not say when it was received is looked for everywhere, and filed under
-    /// `otherwise`.
+    /// A row that does not say when it was received is looked for everywhere, and filed as one that
+    /// belongs to no hour and was seen at `otherwise`.
     pub fn admit(
         &mut self,
         key: RowKey,
@@ -178,7 +179,7 @@ impl KnownRows {
         batch: BatchId,
     ) -> DedupDecision {
         let key_ref = KeyRef {
-            hour: hour(received.unwrap_or(otherwise)),
+            hour: received.map_or_else(|| aside(hour(otherwise)), hour),
             key,
         };
         let under_way = &self.under_way;
@@ -227,44 +228,6 @@ impl KnownRows {
         self.looks_everywhere = everywhere;
     }
 
-    /// The row, when it is filed under another hour.
-    #[cold]
-    fn elsewhere(&mut self, row: KeyRef) -> Option<Found> {
-        let others = self.hours.all_mut().filter(|(hour, _)| *hour != row.hour);
-        let mut found = others.map(|(_, keys)| keys.find(row.key));
-        found.find(|found| matches!(found, Found::Row(_)))
-    }
-
-    /// Decides about a row that lies outside of all that is asked for, or does not say when it was
-    /// received: its own hour is forgotten, or never will be. It is looked for everywhere, and
-    /// filed under the hour in which it is first `seen`.
-    ///
-    /// When it is seen again after a while, it is filed anew, so that it is remembered for as long
-    /// as it is shown: what is to be remembered on the disk, too, comes back.
-    pub fn admit_stray(
-        &mut self,
-        key: RowKey,
-        seen: DateTime<Utc>,
-        batch: BatchId,
-    ) -> (DedupDecision, Option<KeyRef>) {
-        let decision = self.admit(key, None, seen, batch);
-        let again = (decision == DedupDecision::Delivered).then(|| {
-            let all = self.hours.all_mut();
-            let there = all.filter_map(|(hour, keys)| {
-                let found = keys.find(key);
-                matches!(found, Found::Row(_)).then_some(hour)
-            });
-            there.max()
-        });
-        let hour = hour(seen);
-        let is_old = again.flatten().is_some_and(|last| last + REFILED < hour);
-        let key_ref = KeyRef { hour, key };
-        if is_old {
-            self.file(key_ref, ARRIVED);
-        }
-        (decision, is_old.then_some(key_ref))
-    }
-
     /// Whether a row is known under any hour.
     pub fn knows(&mut self, key: RowKey) -> bool {
         let mut all = self.hours.all_mut();
@@ -304,7 +267,7 @@ impl KnownRows {
     }
 
     /// Forgets delivered rows that were received in the hours before that of `horizon`: they are handed
-    /// out for the last time.
+    /// out for the last time. So are those that belong to no hour and were seen then.
     pub fn forget_before(&mut self, horizon: DateTime<Utc>) -> Vec<Forgotten> {
         let old = self.hours.take_before(hour(horizon), &self.under_way);
         let old = old.into_iter().map(|(hour, mut keys)| {
@@ -339,11 +302,12 @@ impl KnownRows {
         messages.collect::<BTreeSet<Message>>().len()
     }
 
-    /// The beginning of the newest hour, not after `now`, of which rows are remembered; none when
-    /// there are none.
+    /// The beginning of the newest hour, not after `now`, in which remembered rows were received, or seen
+    /// when they belong to none; none when there are none.
     pub fn newest_hour(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let there = self.hours.all().filter(|(_, keys)| keys.len() > 0);
-        let newest = there.map(|(hour, _)| hour).filter(|one| *one <= hour(now));
+        let newest = there.map(|(hour, _)| age_of(hour));
+        let newest = newest.filter(|one| *one <= hour(now));
         DateTime::from_timestamp(i64::from(newest.max()?) * HOUR_SECONDS, 0)
     }
 

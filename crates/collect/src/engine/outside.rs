@@ -89,7 +89,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// at.
     ///
     /// A row of a time that is still to be read, or read again, is remembered with that time. Any
-    /// other is filed under now, and its date says nothing.
+    /// other is filed as seen now, and its date says nothing: it belongs to no hour, and counts in no record.
     #[cold]
     pub(super) fn admit_outside(
         &mut self,
@@ -146,7 +146,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Remembers rows for longer that are shown again and again, and tells of all of a page.
     pub(super) async fn remember_strays(&mut self, window: Window) -> Result<(), End> {
-        let again = std::mem::take(&mut self.strays.again);
+        let mut again = std::mem::take(&mut self.strays.again);
+        again.extend(self.known.take_adopted());
         self.remember(again).await?;
         let rows = std::mem::take(&mut self.strays.count);
         if rows > 0 {

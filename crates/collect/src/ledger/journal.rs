@@ -3,7 +3,7 @@
 //! A segment is a sequence of frames. A frame holds the delivered rows of one batch and one hour
 //! of receipt: the hour, the number of rows and a CRC-32 of all else in the frame (each a `u32`,
 //! little endian), then the keys of [`RowKey::BYTES`](rows::RowKey::BYTES) bytes. So a row costs little more than its
-//! key.
+//! key. Rows that belong to no hour have one of long ago ([`age_of`]).
 //!
 //! A frame that a crash cut short ends the segment; after a start a new segment is begun, so
 //! nothing is ever written behind a damaged place. A segment is deleted when its newest row is
@@ -29,7 +29,7 @@ use rows::RowKeyer;
 pub use self::{files::JournalFiles, take_over::take_over};
 use crate::{
     Store,
-    known::{KeyRef, KnownRows, hour},
+    known::{KeyRef, KnownRows, age_of, hour},
     proof::{Proof, day::CountedIn},
 };
 
@@ -170,7 +170,7 @@ impl Journal {
     /// When they could not be written; they are left then. The next call begins a new segment.
     pub async fn append(&mut self, store: &impl Store, rows: &mut Vec<KeyRef>) -> io::Result<()> {
         // Those of an hour stay in their order: of two statuses the later one counts.
-        rows.sort_by_key(|row| row.hour);
+        sort(rows);
         self.write(store, rows).await?;
         self.unsynced.rows.push(std::mem::take(rows));
         Ok(())
@@ -184,7 +184,7 @@ impl Journal {
     pub async fn sync(&mut self, store: &impl Store) -> io::Result<()> {
         if self.unsynced.is_doubtful {
             let mut all = self.unsynced.rows.concat();
-            all.sort_by_key(|row| row.hour);
+            sort(&mut all);
             self.write(store, &all).await?;
             self.unsynced.is_doubtful = false;
         }
@@ -206,9 +206,9 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends rows, sorted by hour.
+    /// Appends rows, sorted by age.
     async fn write(&mut self, store: &impl Store, rows: &[KeyRef]) -> io::Result<()> {
-        let newest = rows.last().map(|row| row.hour);
+        let newest = rows.last().map(|row| age_of(row.hour));
         let newest = newest.max(self.segments.values().map(|segment| segment.newest).max());
         let since = newest.unwrap_or(0).saturating_sub(RECENT_HOURS);
         if since > self.since {
@@ -217,7 +217,7 @@ impl Journal {
             self.older = None;
             self.since = since;
         }
-        let (older, recent) = rows.split_at(rows.partition_point(|row| row.hour < since));
+        let (older, recent) = rows.split_at(rows.partition_point(|row| age_of(row.hour) < since));
         // While it is written to, a segment is not open: it stays closed after a failure.
         let open = self.older.take();
         self.older = self.append_to(open, store, older).await?;
@@ -226,7 +226,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends rows, sorted by hour, to a segment or to a new one; the one to go on with.
+    /// Appends rows, sorted by age, to a segment or to a new one; the one to go on with.
     async fn append_to(
         &mut self,
         open: Option<Open>,
@@ -242,7 +242,7 @@ impl Journal {
         });
         self.next = self.next.max(number + 1);
         let segment = self.segments.entry(number).or_default();
-        segment.newest = newest.hour.max(segment.newest);
+        segment.newest = age_of(newest.hour).max(segment.newest);
         let frames = segment::frames(rows);
         let length = frames.len();
         if let Err(error) = store.append(&segment_name(number), frames).await {
@@ -283,6 +283,11 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// Sorts rows by their age, those that belong to no hour beside the others.
+fn sort(rows: &mut [KeyRef]) {
+    rows.sort_by_key(|row| (age_of(row.hour), row.hour));
 }
 
 /// Whether something else is in the place of a file, or it is far too long.

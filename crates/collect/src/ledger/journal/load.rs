@@ -10,7 +10,7 @@ use rows::RowKey;
 use super::{Inventory, Journal, Segment, is_damage, segment, segment_name};
 use crate::{
     Store,
-    known::KnownRows,
+    known::{KnownRows, age_of},
     proof::{Proof, Replayed, keys_of},
 };
 
@@ -48,7 +48,7 @@ impl Journal {
             };
             let mut found = Segment::default();
             let damaged = segment::replay(&text, |hour, keys| {
-                found.newest = found.newest.max(hour);
+                found.newest = found.newest.max(age_of(hour));
                 let place = (number, found.rows, keys.len());
                 places.entry(hour).or_default().push(place);
                 found.rows += keys.len() as u64;

@@ -77,3 +77,29 @@ fn they_are_not_looked_out_for_for_ever() {
         assert_eq!(journal.unwrap().known.len(), 0);
     });
 }
+
+#[test]
+fn rows_of_no_hour_do_not_count_in_the_one_in_which_they_are_seen() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        let long_ago = bench.start - TimeDelta::days(400);
+        let of_no_hour = (0..60).map(|n| (long_ago + TimeDelta::minutes(n), false));
+        bench.rows.lock().unwrap().extend(of_no_hour);
+        let seen = (HOURS + 3) * 60;
+        let order = verification(&bench, 1, (seen, seen + 60), false);
+        let script = async {
+            bench.is_unbounded.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            bench.is_unbounded.store(false, Ordering::Relaxed);
+            // Until the hour has a record: they are looked out for for a day.
+            tokio::time::sleep(Duration::from_secs(30 * 3600)).await;
+            verifies(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let rows = bench.rows.lock().unwrap().len();
+        assert_eq!(bench.sent.lock().unwrap().len(), rows);
+        assert_eq!(bench.times(), [1]);
+        assert_eq!(findings(&bench, 1).await, [Finding::Proven]);
+        assert_eq!(verdicts(&bench, 1).await[0].accepted, 0);
+    });
+}

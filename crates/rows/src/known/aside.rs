@@ -1,0 +1,176 @@
+//! Rows that belong to no hour of reception: without a date, of a time far outside of what was asked for, or
+//! not readable at all. They are filed aside of the hours, so that whoever adds up the rows of an hour, or
+//! forgets them to send them again, does not meet them there.
+//!
+//! What is filed says so by its hour alone, which lies before there was a message trace: the files in which it
+//! is kept are as they were, and an earlier version takes the row for one of that time, which it forgets.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+
+use super::{ARRIVED, BatchId, DedupDecision, KeyRef, KnownRows, by_message::Found, hour};
+use crate::RowKey;
+
+/// Hours since 1970 under which such rows are filed: those of 1971 to 1999.
+const ASIDE: Range<u32> = 10_000..260_000;
+
+/// They were seen so many hours later.
+const LATER: u32 = 400_000;
+
+/// A row that is shown again and again is filed anew after so many hours.
+const REFILED: u32 = 6;
+
+/// The hour under which a row is filed that was seen in this one, and belongs to none.
+pub(super) fn aside(seen: u32) -> u32 {
+    let aside = seen.saturating_sub(LATER);
+    if ASIDE.contains(&aside) { aside } else { seen }
+}
+
+/// As old as this hour are the rows that are filed under an hour: the hour itself, or that in which rows were
+/// seen that belong to none.
+pub fn age_of(hour: u32) -> u32 {
+    if ASIDE.contains(&hour) {
+        hour + LATER
+    } else {
+        hour
+    }
+}
+
+impl KnownRows {
+    /// The row, when it is filed under another hour. It is under its own now, too, where it counts.
+    #[cold]
+    pub(super) fn elsewhere(&mut self, row: KeyRef) -> Option<Found> {
+        let others = self.hours.all_mut().filter(|(hour, _)| *hour != row.hour);
+        let mut found = others.map(|(_, keys)| keys.find(row.key));
+        let found = found.find(|found| matches!(found, Found::Row(_)))?;
+        // What is on its way is not safe yet.
+        if !matches!(found, Found::Row(Some(batch)) if self.under_way.has(batch)) {
+            self.adopted.push(row);
+        }
+        Some(found)
+    }
+
+    /// Rows that were found under another hour than theirs since this was asked last: to be remembered on the
+    /// disk under theirs, too.
+    pub fn take_adopted(&mut self) -> Vec<KeyRef> {
+        std::mem::take(&mut self.adopted)
+    }
+
+    /// Decides about a row that lies outside of all that is asked for, or does not say when it was
+    /// received: its own hour is forgotten, or never will be. It is looked for everywhere, and
+    /// filed as one that belongs to no hour and was first `seen` then.
+    ///
+    /// When it is seen again after a while, it is filed anew, so that it is remembered for as long
+    /// as it is shown: what is to be remembered on the disk, too, comes back.
+    pub fn admit_stray(
+        &mut self,
+        key: RowKey,
+        seen: DateTime<Utc>,
+        batch: BatchId,
+    ) -> (DedupDecision, Option<KeyRef>) {
+        let decision = self.admit(key, None, seen, batch);
+        // The same page may have it with its date, too.
+        self.looks_everywhere = true;
+        let again = (decision == DedupDecision::Delivered).then(|| {
+            let all = self.hours.all_mut();
+            let there = all.filter_map(|(hour, keys)| {
+                let found = keys.find(key);
+                matches!(found, Found::Row(_)).then_some(age_of(hour))
+            });
+            there.max()
+        });
+        let now = hour(seen);
+        let is_old = again.flatten().is_some_and(|last| last + REFILED < now);
+        let hour = aside(now);
+        let key_ref = KeyRef { hour, key };
+        if is_old {
+            self.file(key_ref, ARRIVED);
+        }
+        (decision, is_old.then_some(key_ref))
+    }
+
+    /// What cannot be read as a row, and was dealt with: it is remembered for as long as a row of this
+    /// instant, and belongs to no hour.
+    pub fn put_aside(&mut self, key: RowKey, instant: DateTime<Utc>) -> KeyRef {
+        let row = KeyRef {
+            hour: aside(hour(instant)),
+            key,
+        };
+        self.file(row, ARRIVED);
+        row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RowKeyer;
+
+    const HOUR: u32 = 494_000;
+
+    fn at(hour: u32) -> DateTime<Utc> {
+        DateTime::from_timestamp(i64::from(hour) * 3600, 0).unwrap()
+    }
+
+    fn key(row: u32) -> RowKey {
+        RowKeyer::new([7; 16]).key(&[row.to_string()], "")
+    }
+
+    #[test]
+    fn what_belongs_to_no_hour_is_not_among_the_rows_of_one() {
+        let mut known = KnownRows::default();
+        _ = known.admit_stray(key(1), at(HOUR), BatchId(1));
+        _ = known.put_aside(key(2), at(HOUR));
+        _ = known.admit(key(3), Some(at(HOUR)), at(0), BatchId(1));
+        known.arrived(BatchId(1));
+        assert_eq!((known.messages_of(HOUR), known.len()), (1, 3));
+        assert_eq!(known.newest_hour(at(HOUR + 1)), Some(at(HOUR)));
+        known.forget_hour(HOUR);
+        assert!(!known.knows(key(3)), "it is to be sent again");
+        assert_eq!(known.newest_hour(at(HOUR + 1)), Some(at(HOUR)));
+        assert!(known.forget_before(at(HOUR)).is_empty());
+        assert!(known.knows(key(1)) && known.knows(key(2)));
+        let forgotten = known.forget_before(at(HOUR + 1));
+        assert!(forgotten.iter().all(|one| one.hour != HOUR));
+        assert!(known.is_empty());
+    }
+
+    #[test]
+    fn a_row_that_comes_with_its_date_later_is_filed_under_its_hour_too() {
+        for has_arrived in [false, true] {
+            let mut known = KnownRows::default();
+            _ = known.admit_stray(key(1), at(HOUR), BatchId(1));
+            let mut expected = DedupDecision::OnItsWay(BatchId(1));
+            if has_arrived {
+                known.arrived(BatchId(1));
+                expected = DedupDecision::Delivered;
+            }
+            let decision = known.admit(key(1), Some(at(HOUR)), at(0), BatchId(2));
+            assert_eq!(decision, expected);
+            let row = KeyRef {
+                hour: HOUR,
+                key: key(1),
+            };
+            let adopted = [row].into_iter().filter(|_| has_arrived);
+            assert_eq!(known.take_adopted(), adopted.collect::<Vec<_>>());
+            assert_eq!(known.messages_of(HOUR), 1);
+            _ = known.admit(key(1), Some(at(HOUR)), at(0), BatchId(2));
+            assert_eq!(known.take_adopted(), []);
+        }
+    }
+
+    #[test]
+    fn what_is_filed_aside_is_as_old_as_when_it_was_seen() {
+        // From the autumn of 2016 to the spring of 2045.
+        for seen in [410_000, 494_000, 659_999] {
+            assert!(aside(seen) < 260_000);
+            assert_eq!(age_of(aside(seen)), seen);
+            assert_eq!(age_of(seen), seen);
+        }
+        // Any other clock is wrong.
+        for seen in [0, 100, 5_000, 300_000, 409_999, 660_000, u32::MAX] {
+            assert_eq!((aside(seen), age_of(aside(seen))), (seen, seen));
+        }
+    }
+}
