@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Sink, Source, Store,
     engine::{Collector, End, WindowRead},
-    known::DedupDecision,
+    known::hour,
     letters::Undelivered,
+    proof::Notes,
     reader::{
         DeadEnd,
         doubt::{Doubt, PageJudgement, around, long_pause, traces},
@@ -345,14 +346,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             if !self.keep_undelivered(undelivered).await? {
                 return Ok(false);
             }
-            let batch = read.draft.id();
-            let decision = self
-                .known
-                .admit(*key, Some(window.start()), window.start(), batch);
-            if let DedupDecision::New(key_ref) | DedupDecision::Changed(key_ref) = decision {
-                self.known.give_up(key_ref, batch);
-                self.remember(vec![key_ref]).await?;
-            }
+            let note = |notes: &mut Notes| notes.dead_letters += 1;
+            self.ledger.proof.note(hour(window.start()), note);
+            // A verification does not find it among the rows of the hour, so that it is none of them here.
+            let row = self.known.put_aside(*key, window.start());
+            self.remember(vec![row]).await?;
         }
         Ok(true)
     }
