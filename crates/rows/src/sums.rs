@@ -25,6 +25,9 @@ const PARTS: usize = 5;
 /// Cells of each part.
 const PART: usize = 32;
 
+/// A message that is there more often is not found: nothing makes it count so often.
+const MOST_TIMES: usize = 4;
+
 /// So many bits of a message choose its cell in one part.
 const PART_BITS: u32 = PART.trailing_zeros();
 
@@ -115,6 +118,14 @@ fn cells(number: u128) -> [usize; PARTS] {
         place += 1;
         cell
     })
+}
+
+/// The message of the content of a cell, and how often it is there; none when it is not that of one message
+/// alone.
+fn alone(sum: u128) -> Option<(Message, usize)> {
+    let times = (1..=MOST_TIMES).zip(1_u128..);
+    let mut times = times.filter(|(_, times)| sum.is_multiple_of(*times));
+    times.find_map(|(count, times)| Some((message_of(sum / times)?, count)))
 }
 
 /// The message of a number; none when it is not that of one message.
@@ -218,12 +229,12 @@ impl Sums {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         // A cell in which one message is left tells which; without it, others have one left.
         while first.len() + second.len() <= MOST_DIFFERENT {
-            let mut alone = rest.sketch.iter().filter(|cell| **cell != 0);
-            let found = alone.find_map(|cell| {
-                let there = message_of(*cell).map(|message| (message, true));
-                there.or_else(|| Some((message_of(cell.wrapping_neg())?, false)))
+            let mut cells_left = rest.sketch.iter().filter(|cell| **cell != 0);
+            let found = cells_left.find_map(|cell| {
+                let there = alone(*cell).map(|found| (found, true));
+                there.or_else(|| Some((alone(cell.wrapping_neg())?, false)))
             });
-            let Some((message, is_first)) = found else {
+            let Some(((message, times), is_first)) = found else {
                 break;
             };
             let number = number(message);
@@ -231,11 +242,13 @@ impl Sums {
                 true => (&mut first, number.wrapping_neg()),
                 false => (&mut second, number),
             };
-            side.push(message);
-            rest.messages = rest.messages.wrapping_add(left);
-            for cell in cells(number) {
-                if let Some(cell) = rest.sketch.get_mut(cell) {
-                    *cell = cell.wrapping_add(left);
+            for _ in 0..times {
+                side.push(message);
+                rest.messages = rest.messages.wrapping_add(left);
+                for cell in cells(number) {
+                    if let Some(cell) = rest.sketch.get_mut(cell) {
+                        *cell = cell.wrapping_add(left);
+                    }
                 }
             }
         }
@@ -380,6 +393,34 @@ mod tests {
                 second
             }
         );
+    }
+
+    /// It was accepted twice, and is not shown any more.
+    #[test]
+    fn a_message_that_is_there_several_times_is_found_among_others() {
+        for times in 2..=4 {
+            let (mut one, other) = (sums(0..30), sums(10..35));
+            for _ in 1..times {
+                one.add(key(7, 0));
+            }
+            let first = messages((0..10).chain((1..times).map(|_| 7)));
+            let second = messages(30..35);
+            let expected = Difference::Of { first, second };
+            assert_eq!(sorted(one.difference(&other)), expected);
+            let Difference::Of { first, second } = expected else {
+                continue;
+            };
+            let reverse = Difference::Of {
+                first: second,
+                second: first,
+            };
+            assert_eq!(sorted(other.difference(&one)), reverse);
+        }
+        let mut often = Sums::default();
+        for _ in 0..MOST_TIMES + 1 {
+            often.add(key(7, 0));
+        }
+        assert_eq!(often.difference(&Sums::default()), Difference::Many);
     }
 
     #[test]
