@@ -145,7 +145,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             };
             let wanted = &healing.wanted;
             let (source, privacy) = (&self.parts.source, &mut self.parts.privacy);
-            let window = read.window;
+            let (window, excluded) = (read.window, &self.parts.excluded);
             let mut found = BTreeMap::new();
             let chosen = page.only(|row| {
                 let message = row.key.message();
@@ -156,7 +156,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && wanted
                         .as_ref()
                         .is_none_or(|wanted| wanted.contains(&message));
-                if is_chosen && wanted.is_some() {
+                // Its status may have changed since it was found missing, to one that is not wanted.
+                if is_chosen && wanted.is_some() && excluded.rule(row.json).is_none() {
                     found
                         .entry(message)
                         .or_insert_with(|| named(source.as_ref(), privacy, row.json));

@@ -1,6 +1,10 @@
 //! A collection whose source and sink do exactly what a test says.
 
-use rows::privacy::{Addresses, Exposure, Privacy, Subjects};
+use rows::{
+    exclude::Exclusions,
+    privacy::{Addresses, Exposure, Privacy, Subjects},
+    reader::{Field, Known},
+};
 
 use super::*;
 
@@ -51,6 +55,8 @@ pub(super) struct Bench {
     pub(super) is_silent: AtomicBool,
     /// Whether rows are bare numbers, in which nothing can be hidden.
     pub(super) is_bare: AtomicBool,
+    /// Whether rows are not wanted whose status has changed.
+    pub(super) excludes: AtomicBool,
     /// Whether all rows are of one message, and whether its status changes as soon as it is asked for.
     pub(super) is_mass: AtomicBool,
     pub(super) changes: AtomicBool,
@@ -110,6 +116,7 @@ impl Bench {
             hides_links: AtomicBool::default(),
             is_silent: AtomicBool::default(),
             is_bare: AtomicBool::default(),
+            excludes: AtomicBool::default(),
             is_mass: AtomicBool::default(),
             changes: AtomicBool::default(),
             time: Mutex::new((true, skew)),
@@ -186,6 +193,14 @@ impl Bench {
         self.rows.lock().unwrap().push((received, false));
     }
 
+    /// What is not wanted.
+    async fn excluded(&self, keyer: &RowKeyer) -> Excluded {
+        let excludes = self.excludes.load(Ordering::Relaxed);
+        let rules = excludes.then(|| Exclusions::new(naming, &[], &[], &["changed".to_owned()]));
+        let excluded = Excluded::open(self.disk.as_ref(), rules.flatten(), keyer).await;
+        excluded.unwrap()
+    }
+
     /// A collection runs until the script has ended.
     pub(super) async fn lives(self: &Arc<Self>, end: End, script: impl Future<Output = ()>) {
         self.lives_in(
@@ -223,7 +238,7 @@ impl Bench {
             store: Arc::clone(&self.disk),
             checkpoints: Checkpoint(Arc::clone(&self.disk)),
             letters,
-            excluded: Excluded::default(),
+            excluded: self.excluded(&remembered.keyer).await,
             privacy: match self.is_bare.load(Ordering::Relaxed) {
                 true => Privacy::new(|_| Exposure::Plain, Subjects::Drop, Addresses::Keep, None),
                 false => None,
@@ -279,6 +294,13 @@ impl Bench {
             }
             () = script => {}
         }
+    }
+}
+
+fn naming(name: &str) -> Field {
+    match name {
+        "status" => Field::Known(Known::Status),
+        _ => Field::Other,
     }
 }
 

@@ -244,3 +244,30 @@ fn a_row_that_was_not_accepted_before_a_kill_and_is_hidden_since_is_not_called_d
         assert_eq!(bench.times(), [1]);
     });
 }
+
+#[test]
+fn a_missing_row_that_is_not_wanted_any_more_when_it_is_read_again_is_not_called_delivered() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        bench.excludes.store(true, Ordering::Relaxed);
+        let row = bench.rows.lock().unwrap().len();
+        bench.surfaces(2, 1);
+        let (mut looks, state) = (0, Arc::clone(&bench));
+        *bench.hook.lock().unwrap() = Some(Box::new(move |lane, window, _| {
+            let mut rows = state.rows.lock().unwrap();
+            if lane == Lane::Verify && window.contains(rows[row].0) {
+                looks += 1;
+                // The second time to deliver it.
+                rows[row].1 = looks > 1;
+            }
+            Ok(())
+        }));
+        let mut expected = PROVEN;
+        expected[2] = Finding::Gone;
+        assert_eq!(finds(&bench, 1).await, expected);
+        let verdict = verdicts(&bench, 1).await.swap_remove(2);
+        assert_eq!((verdict.vanished, verdict.missing.len()), (1, 0));
+        assert_eq!(bench.sent.lock().unwrap().len(), row);
+        assert_eq!(bench.times(), [1]);
+    });
+}
