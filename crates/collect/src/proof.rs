@@ -86,6 +86,9 @@ pub struct Proof {
     days: BTreeMap<u32, Option<Arc<Day>>>,
     /// Hours that were folded and are not kept yet.
     folded: BTreeMap<u32, HourRecord>,
+    /// Those of them of which this process knows what was read again, with the rows that were added to their
+    /// records before, and not kept.
+    reread: BTreeMap<u32, Vec<RowKey>>,
     /// Accepted rows of hours that have a record, which are not in it yet.
     additions: BTreeMap<u32, Vec<RowKey>>,
     /// Rows of messages that are known with another status, in the order in which they were seen, of hours
@@ -349,9 +352,21 @@ impl Proof {
             };
             record.has_read(&parts, notes.unwrap_or_default());
             match self.folded.get_mut(&hour) {
-                // Its rows came since, and are counted one by one.
-                Some(folded) => folded.has_read(&record.parts, record.notes),
-                None => _ = self.folded.insert(hour, record),
+                // Its rows came since, and are counted one by one, as those before them are.
+                Some(folded) => {
+                    folded.has_read(&record.parts, record.notes);
+                    if let Some(mut rows) = self.reread.remove(&hour) {
+                        rows.extend(self.additions.remove(&hour).unwrap_or_default());
+                        self.additions.insert(hour, rows);
+                    }
+                }
+                None => {
+                    if only.is_some() {
+                        let before = self.additions.remove(&hour).unwrap_or_default();
+                        self.reread.insert(hour, before);
+                    }
+                    self.folded.insert(hour, record);
+                }
             }
         }
         self.notes.retain(|hour, _| *hour >= end);

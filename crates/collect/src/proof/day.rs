@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use rows::{Window, sums::Sums};
+use rows::{RowKey, Window, sums::Sums};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::replay::several;
 use crate::decide::coverage::windows::with;
 
 /// Up to where the journal is counted in: all of its segments before `next`, but of those that are named only
@@ -81,6 +82,12 @@ impl HourRecord {
             self.parts = with(&self.parts, *part);
         }
         self.notes.join(notes);
+    }
+
+    /// These rows are not in it, and were accepted in this order.
+    pub(crate) fn add(&mut self, keys: &[RowKey]) {
+        let changed = several(keys.iter().copied());
+        self.sums.merge(&Sums::of(keys.iter().copied(), &changed));
     }
 }
 

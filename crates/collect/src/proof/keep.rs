@@ -7,17 +7,20 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::{Window, sums::Sums};
+use rows::Window;
 use serde::{Deserialize, Serialize};
 
 use super::{
     DAY, NOTES_FILE, Proof, VERSION,
     day::{CountedIn, Day, Notes},
     name_of,
-    replay::several,
     resend::Again,
 };
-use crate::{Store, decide::evidence::SourceTime, known::hour};
+use crate::{
+    Store,
+    decide::{coverage::windows::without, evidence::SourceTime},
+    known::hour,
+};
 
 /// Notes are kept at most this often: a kill costs what was noticed since.
 const KEEPING_NOTES: TimeDelta = TimeDelta::minutes(1);
@@ -103,21 +106,31 @@ impl Proof {
             }
             let hours = day * DAY..(day + 1) * DAY;
             for (hour, folded) in self.folded.range(hours.clone()) {
-                match content.hours.get_mut(hour) {
-                    Some(record) => record.has_read(&folded.parts, folded.notes),
-                    None => _ = content.hours.insert(*hour, folded.clone()),
+                let Some(record) = content.hours.get_mut(hour) else {
+                    content.hours.insert(*hour, folded.clone());
+                    continue;
+                };
+                let reread = folded.parts.iter().copied();
+                match self.reread.get(hour) {
+                    // What was forgotten of it has come once more, and counts once.
+                    Some(_) if without(&record.parts, reread).is_empty() => {
+                        record.sums = folded.sums.clone();
+                    }
+                    Some(before) => record.add(before),
+                    None => {}
                 }
+                record.has_read(&folded.parts, folded.notes);
             }
             for (hour, keys) in self.additions.range(hours.clone()) {
                 if let Some(record) = content.hours.get_mut(hour) {
-                    let changed = several(keys.iter().copied());
-                    record.sums.merge(&Sums::of(keys.iter().copied(), &changed));
+                    record.add(keys);
                 }
             }
             content.head.position = position.clone();
             store.write(&name_of(day), content.to_bytes()).await?;
             self.put(day, Arc::new(content));
             self.folded.retain(|hour, _| !hours.contains(hour));
+            self.reread.retain(|hour, _| !hours.contains(hour));
             self.additions.retain(|hour, _| !hours.contains(hour));
         }
         self.keep_notes(store, time.now, at_once).await?;
@@ -208,6 +221,7 @@ impl Proof {
             self.put(day, Arc::new(content));
         }
         self.additions.remove(&hour);
+        self.reread.remove(&hour);
         self.folded.remove(&hour);
         Ok(())
     }

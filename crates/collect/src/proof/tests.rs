@@ -98,6 +98,16 @@ impl Collection {
         self.known.arrived(BatchId(1));
     }
 
+    /// A row is journaled, and counts when its hour has a record.
+    async fn adds(&mut self, hour: u32, row: u32) {
+        let row = [KeyRef {
+            hour,
+            key: key(row),
+        }];
+        let found = self.proof.among(&self.files, &row).await.unwrap();
+        self.proof.add(found);
+    }
+
     /// Everything before the hour was read for the last time.
     fn finishes(&mut self, hour: u32) {
         let window = Window::new(self.coverage.edge(), at(hour)).unwrap();
@@ -430,6 +440,36 @@ async fn an_hour_of_which_more_was_read_is_open_until_its_record_says_so() {
     assert_eq!(record.sums.rows(), 2);
     let whole = Window::new(at(HOUR - 4), at(HOUR - 3)).unwrap();
     assert_eq!(record.parts, [whole]);
+}
+
+/// Else its rows, which were forgotten, would count twice.
+#[tokio::test]
+async fn an_hour_all_of_which_is_read_again_has_its_record_made_anew() {
+    let mut one = Collection::new().await;
+    let rows = [(HOUR, 7), (HOUR, 8), (HOUR + 1, 9)];
+    for (hour, row) in rows {
+        one.delivers(hour, row);
+    }
+    one.finishes(HOUR + 3);
+    one.keeps(HOUR + 3).await;
+    // The position is moved back.
+    let back = Window::new(at(HOUR), at(HOUR + 2)).unwrap();
+    one.coverage.want(back);
+    one.starts().await;
+    for (hour, row) in rows {
+        one.delivers(hour, row);
+        one.adds(hour, row).await;
+        if row == 7 {
+            one.keeps(HOUR + 3).await;
+        }
+    }
+    assert_eq!(one.finds(HOUR).await, Provable::Open);
+    one.reads(back, HOUR + 3);
+    one.adds(HOUR + 1, 10).await;
+    one.keeps(HOUR + 3).await;
+    assert_eq!((one.rows(HOUR).await, one.rows(HOUR + 1).await), (2, 2));
+    one.starts().await;
+    assert_eq!((one.rows(HOUR).await, one.rows(HOUR + 2).await), (2, 0));
 }
 
 #[tokio::test]

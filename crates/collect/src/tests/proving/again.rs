@@ -362,3 +362,24 @@ fn a_backfill_that_was_given_up_before_a_kill_is_not_called_done() {
         assert_eq!(told().await.phase, crate::order::OrderPhase::Cancelled);
     });
 }
+
+/// Their rows are forgotten, so that they come again, and are in their records already.
+#[test]
+fn hours_that_are_read_again_since_the_position_was_moved_back_are_proven() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.forgets().await;
+        let back = bench.start + TimeDelta::hours(1);
+        *bench.disk.checkpoint.lock().unwrap() = Some(back);
+        let script = async {
+            let sent = async || bench.times_of(HOURS - 1) == [2; 60];
+            bench.until("they are sent again", sent).await;
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            bench.collects().await;
+        };
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times_of(0), [1; 60]);
+        assert_eq!(bench.times_of(1), [2; 60]);
+        assert_eq!(finds(&bench, 1).await, PROVEN);
+    });
+}
