@@ -79,8 +79,9 @@ pub(crate) struct WindowRead<L, B> {
     pub(crate) order: Option<Uuid>,
     /// Whether what it shows for a verification is delivered.
     pub(crate) heals: bool,
-    /// Rows that it showed, when they are only looked at.
+    /// Rows that it showed, when they are only looked at, and those that a rule leaves out.
     pub(crate) shown: Vec<KeyRef>,
+    pub(crate) unwanted: Vec<KeyRef>,
     /// Whether it only finds out if the source answers.
     pub(crate) is_probe: bool,
     descent: Descent,
@@ -211,6 +212,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
             order: None,
             heals: false,
             shown: Vec::new(),
+            unwanted: Vec::new(),
             is_probe: false,
             descent: Descent::of(window),
             trail: Trail::of(window),

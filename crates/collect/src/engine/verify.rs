@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use rows::{
-    Message, Page, Window,
+    Message, Page, RowKey, Window,
     sums::{Difference, Sums},
 };
 
@@ -50,8 +50,9 @@ struct Audit {
     /// The parts of it that are compared, and those of them that are still to be read.
     parts: Vec<Window>,
     left: Vec<Window>,
-    /// What was read so far.
+    /// What was read so far, and the rows of it that a rule leaves out.
     shown: Sums,
+    unwanted: Vec<RowKey>,
     /// The rows that were about to be sent at a stop, and that were not read yet since.
     unseen: BTreeSet<Message>,
 }
@@ -171,14 +172,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut excluded = 0;
         for row in page.rows() {
             // What is not wanted is not sent, so that it is not missing.
-            if excludes && self.parts.excluded.rule(row.json).is_some() {
-                excluded += 1;
-                continue;
-            }
+            let is_unwanted = excludes && self.parts.excluded.rule(row.json).is_some();
+            excluded += usize::from(is_unwanted);
             if let Some(received) = row.received
                 && read.window.contains(received)
             {
-                read.shown.push(KeyRef {
+                let rows = match is_unwanted {
+                    true => &mut read.unwanted,
+                    false => &mut read.shown,
+                };
+                rows.push(KeyRef {
                     hour: hour(received),
                     key: row.key,
                 });
@@ -220,6 +223,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             while later.next_if(is_same).is_some() {}
         }
         last.reverse();
+        let unwanted = std::mem::take(&mut read.unwanted);
         let mut rows = last.as_slice();
         for hour in hours_of(window) {
             let (of_hour, rest) = rows.split_at(rows.partition_point(|row| row.hour <= hour));
@@ -227,6 +231,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let sums = Sums::of(of_hour.iter().map(|row| row.key), &[]);
             if let Some(audit) = self.audit_of_hour(hour).await? {
                 audit.shown.merge(&sums);
+                let unwanted = unwanted.iter().filter(|row| row.hour == hour);
+                // One that was shown with a status that is wanted, too, is.
+                let unwanted = unwanted.filter(|row| {
+                    let message = row.key.message();
+                    let found = of_hour.binary_search_by_key(&message, |one| one.key.message());
+                    found.is_err()
+                });
+                audit.unwanted.extend(unwanted.map(|row| row.key));
                 for row in of_hour {
                     audit.unseen.remove(&row.key.message());
                 }
@@ -275,6 +287,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     left: parts.clone(),
                     parts,
                     shown: Sums::default(),
+                    unwanted: Vec::new(),
                     unseen: found.map_or_else(BTreeSet::new, Missing::found),
                 };
                 verification.audits.insert(hour, audit);

@@ -2,6 +2,26 @@
 
 use super::*;
 
+/// How what was accepted differs from what is shown, when most of the rows that a rule leaves out now were
+/// accepted before there was the rule: these count as not shown, and the others of them are not missing.
+fn before_the_rule(accepted: &Sums, shown: &Sums, mut unwanted: Vec<RowKey>) -> Difference {
+    unwanted.sort_unstable();
+    unwanted.dedup_by_key(|row| row.message());
+    let mut all = shown.clone();
+    all.merge(&Sums::of(unwanted.iter().copied(), &[]));
+    let Difference::Of { mut first, second } = accepted.difference(&all) else {
+        return Difference::Many;
+    };
+    let is_unwanted = |row: &Message| {
+        let found = unwanted.binary_search_by_key(row, |unwanted| unwanted.message());
+        found.is_ok()
+    };
+    let (never, second): (Vec<Message>, Vec<Message>) = second.into_iter().partition(is_unwanted);
+    let before = unwanted.iter().map(|row| row.message());
+    first.extend(before.filter(|row| !never.contains(row)));
+    Difference::Of { first, second }
+}
+
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// All of an hour was read: says whether it is what was accepted.
     pub(super) async fn compare(&mut self, hour: u32) -> Result<(), End> {
@@ -20,6 +40,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Audit {
             parts,
             shown,
+            unwanted,
             unseen,
             ..
         } = audit;
@@ -40,7 +61,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             notes,
             ..verification.verdict(hour, now, Finding::Proven)
         };
-        let Difference::Of { first, second } = sums.difference(&shown) else {
+        let mut difference = sums.difference(&shown);
+        if difference == Difference::Many && !unwanted.is_empty() {
+            difference = before_the_rule(&sums, &shown, unwanted);
+        }
+        let Difference::Of { first, second } = difference else {
             verdict.finding = Finding::Many;
             return self.judge(hour, verdict).await;
         };

@@ -271,3 +271,29 @@ fn a_missing_row_that_is_not_wanted_any_more_when_it_is_read_again_is_not_called
         assert_eq!(bench.times(), [1]);
     });
 }
+
+/// Else a new rule makes all hours before it such of which more than 40 rows differ.
+#[test]
+fn rows_that_were_accepted_before_there_was_a_rule_do_not_hide_what_is_missing() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        let under_the_rule = minutes(&bench, 120, 180);
+        for row in bench.rows.lock().unwrap().iter_mut() {
+            row.1 = under_the_rule.contains(row.0);
+        }
+        bench.lives(End::Stop, bench.collects()).await;
+        bench.excludes.store(true, Ordering::Relaxed);
+        let row = bench.rows.lock().unwrap().len();
+        bench.surfaces(2, 1);
+        let mut expected = PROVEN;
+        expected[2] = Finding::Delivered;
+        assert_eq!(finds(&bench, 1).await, expected);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        for (order, missing) in [(1, 1), (2, 0)] {
+            let verdict = verdicts(&bench, order).await.swap_remove(2);
+            assert_eq!((verdict.not_shown, verdict.missing.len()), (60, missing));
+        }
+        assert!(bench.sent.lock().unwrap().contains_key(&row));
+        assert_eq!(bench.times(), [1]);
+    });
+}
