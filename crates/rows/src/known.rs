@@ -167,7 +167,7 @@ impl KnownRows {
         known
     }
 
-    /// Decides about a row that `batch` would carry.
+    /// Decides about a row that `batch` would carry. It may have come without its date before.
     ///
     /// A row that does not say when it was received is looked for everywhere, and filed as one that
     /// belongs to no hour and was seen at `otherwise`.
@@ -201,7 +201,9 @@ impl KnownRows {
             }
         };
         let found = match found {
-            Found::Nothing | Found::Message if self.looks_everywhere && received.is_some() => {
+            Found::Nothing | Found::Message
+                if received.is_some() && (self.looks_everywhere || self.hours.have_aside()) =>
+            {
                 self.elsewhere(key_ref).unwrap_or(found)
             }
             _ => found,

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 
-use super::{ARRIVED, BatchId, DedupDecision, KeyRef, KnownRows, by_message::Found, hour};
+use super::{ARRIVED, BatchId, DedupDecision, Hours, KeyRef, KnownRows, by_message::Found, hour};
 use crate::RowKey;
 
 /// Hours since 1970 under which such rows are filed: those of 1971 to 1999.
@@ -37,11 +37,25 @@ pub fn age_of(hour: u32) -> u32 {
     }
 }
 
+impl Hours {
+    /// Whether there are rows that belong to no hour.
+    pub(super) fn have_aside(&self) -> bool {
+        let last = self.last.as_ref();
+        let is_last = last.is_some_and(|(hour, _)| ASIDE.contains(hour));
+        is_last || self.others.range(ASIDE).next().is_some()
+    }
+}
+
 impl KnownRows {
-    /// The row, when it is filed under another hour. It is under its own now, too, where it counts.
+    /// The row, when it is filed under another hour, or under none. It is under its own now, too, where it
+    /// counts.
     #[cold]
     pub(super) fn elsewhere(&mut self, row: KeyRef) -> Option<Found> {
-        let others = self.hours.all_mut().filter(|(hour, _)| *hour != row.hour);
+        let everywhere = self.looks_everywhere;
+        let others = self.hours.all_mut().filter(|(hour, _)| {
+            let is_looked_at = everywhere || ASIDE.contains(hour);
+            is_looked_at && *hour != row.hour
+        });
         let mut found = others.map(|(_, keys)| keys.find(row.key));
         let found = found.find(|found| matches!(found, Found::Row(_)))?;
         // What is on its way is not safe yet.
@@ -70,8 +84,6 @@ impl KnownRows {
         batch: BatchId,
     ) -> (DedupDecision, Option<KeyRef>) {
         let decision = self.admit(key, None, seen, batch);
-        // The same page may have it with its date, too.
-        self.looks_everywhere = true;
         let again = (decision == DedupDecision::Delivered).then(|| {
             let all = self.hours.all_mut();
             let there = all.filter_map(|(hour, keys)| {
