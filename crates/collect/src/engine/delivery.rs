@@ -247,7 +247,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             reason: TOO_LONG.to_owned(),
             fits: Some(self.parts.sink.longest_event()),
         };
-        match Box::pin(self.put_away(given_up)).await? {
+        match Box::pin(self.put_away(given_up, None)).await? {
             Away::Kept => {
                 self.became_letter(key_ref.hour);
                 self.known.give_up(key_ref, read.draft.id);

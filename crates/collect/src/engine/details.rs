@@ -292,7 +292,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             reason: TOO_LONG.to_owned(),
             fits: Some(self.parts.sink.longest_event()),
         };
-        match self.put_away(given_up).await? {
+        match self.put_away(given_up, None).await? {
             Away::Kept => {
                 self.became_letter(row.hour);
                 self.count_for_backfill(for_backfill, 0, 1);

@@ -47,15 +47,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let accepted = left.iter().flatten().count();
         let mut refused = 0;
         for (row, events, reason) in given_up {
-            match Box::pin(self.put_away(reason)).await? {
+            match Box::pin(self.put_away(reason, Some(events))).await? {
                 Away::Kept => {
                     refused += 1;
                     self.became_letter(row.hour);
                     left.push(Some(row));
                 }
-                Away::InHand(other) => {
-                    drop(events);
-                    self.stays_in_hand(id, vec![row], other, for_backfill);
+                Away::InHand(event) => {
+                    self.stays_in_hand(id, vec![row], event, for_backfill);
                 }
             }
         }
@@ -98,8 +97,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.outflow.insist(id, rows, events, for_backfill);
     }
 
-    /// Puts an event with the dead letters that will not be accepted.
-    pub(super) async fn put_away(&mut self, event: GivenUp) -> Result<Away<K::InHand>, End> {
+    /// Puts an event with the dead letters that will not be accepted. Where there is no room for it, it
+    /// stays in hand as it is `held`: what is known of it is not forgotten.
+    pub(super) async fn put_away(
+        &mut self,
+        event: GivenUp,
+        held: Option<K::InHand>,
+    ) -> Result<Away<K::InHand>, End> {
         let GivenUp {
             event,
             reason,
@@ -116,7 +120,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .await?;
         let sink = &self.parts.sink;
         Ok(match copy {
-            _ if !is_kept => Away::InHand(sink.alone(event.as_bytes())),
+            _ if !is_kept => Away::InHand(held.unwrap_or_else(|| sink.alone(event.as_bytes()))),
             Some(copy) => Away::InHand(sink.alone(copy.as_bytes())),
             None => Away::Kept,
         })

@@ -43,6 +43,8 @@ pub struct InHand {
     reason: String,
     /// The event will not be accepted.
     hopeless: bool,
+    /// It was counted as one that the intake does not take.
+    is_counted: bool,
     /// One of so many bytes might be.
     fits: Option<usize>,
     attempts: Attempts,
@@ -67,6 +69,7 @@ impl InHand {
             doubted: false,
             reason,
             hopeless: false,
+            is_counted: false,
             fits: None,
             attempts,
         }
@@ -117,7 +120,11 @@ impl Intake {
         let parcel = self.batch().seal_alone(event);
         let case = Case::since(self.gate().acceptances());
         let attempts = self.0.around.heartbeat.attempts(super::deliver::SIDE);
-        InHand::new(parcel, case, String::new(), attempts)
+        InHand {
+            // The batch has counted what was too long for it.
+            is_counted: event.len() > MAX_EVENT_BYTES,
+            ..InHand::new(parcel, case, String::new(), attempts)
+        }
     }
 
     /// Sends one event alone, once: whether it is accepted, or why not.
@@ -305,7 +312,10 @@ impl Intake {
             let is_too_large = is_too_large && bytes >= LARGE_EVENT;
             hand.fits = is_too_large.then_some(LARGE_EVENT - 1);
             hand.hopeless = true;
-            self.0.metrics.discarded.inc();
+            // While there is no place for it, it is given up again and again.
+            if !std::mem::replace(&mut hand.is_counted, true) {
+                self.0.metrics.discarded.inc();
+            }
             return Step::Done(Receipt::default());
         }
         Step::Later(Case::pause_alone(finding, failure, pause(hand)))

@@ -202,6 +202,37 @@ async fn one_event_that_is_refused_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_without_a_place_among_the_dead_letters_is_counted_once() {
+    let short = r#"{"subject":"casino"}"#.to_owned();
+    for event in [short, "casino".repeat(MAX_EVENT_BYTES / 6 + 1)] {
+        let (fake, _) = filter(|_, events| is_poison(events).then(|| (400, "bad".to_owned())));
+        let bench = bench(&fake);
+        // It is counted when no batch takes it, or when it is given up.
+        let is_long = bench.intake.batch().push(&event) == Pushed::TooLong;
+        assert_eq!(is_long, event.len() > MAX_EVENT_BYTES);
+        let others = async {
+            for n in 1.. {
+                time::sleep(Duration::from_secs(30)).await;
+                _ = push(&bench, rows(n, 3, &[])).await;
+            }
+        };
+        let refused = async {
+            let mut hand = bench.intake.alone(event.as_bytes());
+            for _ in 0..3 {
+                let receipt = bench.intake.insist(hand).await.unwrap();
+                hand = receipt.kept.into_iter().next().unwrap().1;
+                assert!(hand.given_up().is_some());
+                assert_eq!(bench.metric("discarded_events_total"), 1.0);
+            }
+        };
+        tokio::select! {
+            () = others => {}
+            () = refused => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_is_all_there_is_goes_on_without_the_event_that_is_refused() {
     for (status, body) in SHAPES {
         let (fake, seen) =
