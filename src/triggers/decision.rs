@@ -150,13 +150,10 @@ impl Passwords {
 
     /// Keeps what has changed.
     pub(super) async fn keep(&self) {
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.guard.changes();
-        {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if *kept == changes {
-                return;
-            }
-            *kept = changes;
+        if *kept() == changes {
+            return;
         }
         let salt = self.salt;
         let refused = RefusedPassword {
@@ -174,11 +171,13 @@ impl Passwords {
         let Ok(text) = serde_json::to_vec(&refused) else {
             return;
         };
-        if let Err(error) = self.storage.write(SIGN_IN_FILE, text).await {
-            self.log.exception(
+        match self.storage.write(SIGN_IN_FILE, text).await {
+            // Not before: what a full disk or a stop has kept from the file is written with the next answer.
+            Ok(()) => *kept() = changes,
+            Err(error) => self.log.exception(
                 "It cannot be kept when the password was refused, so that a restart tries it at once",
                 &error,
-            );
+            ),
         }
     }
 }
@@ -191,10 +190,47 @@ pub(super) fn bits(salt: Uuid, password: &Secret) -> String {
 
 #[cfg(test)]
 mod tests {
-    use base::Clock;
+    use std::{
+        io,
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+    };
+
+    use async_trait::async_trait;
+    use base::{Clock, Store};
+    use bytes::Bytes;
     use sekoia::{Console, MemoryBackend};
 
     use super::*;
+
+    /// A disk that is full at first.
+    #[derive(Debug, Default)]
+    struct FullOnce(MemoryBackend, AtomicBool);
+
+    #[async_trait]
+    impl Store for FullOnce {
+        async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+            self.0.read(name).await
+        }
+
+        async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+            match self.1.swap(true, Relaxed) {
+                false => Err(io::ErrorKind::StorageFull.into()),
+                true => self.0.write(name, content).await,
+            }
+        }
+
+        async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+            self.0.append(name, content).await
+        }
+
+        async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+            self.0.list(prefix).await
+        }
+
+        async fn delete(&self, name: &str) -> io::Result<()> {
+            self.0.delete(name).await
+        }
+    }
 
     fn log() -> Log {
         Log::new("test", Clock::system(), Console::new(|_| {}))
@@ -279,6 +315,27 @@ mod tests {
         }
         storage.write(SIGN_IN_FILE, "{").await.unwrap();
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_not_kept_yet() {
+        let storage = Storage::new(FullOnce::default());
+        let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
+        let guard = Arc::new(PasswordGuard::new(Clock::system()));
+        let passwords = Passwords::restore(
+            Arc::clone(&guard),
+            terms.clone(),
+            Secret::new("hunter2"),
+            storage.clone(),
+            log(),
+        )
+        .await
+        .unwrap();
+        guard.restore([Clock::system().now()]);
+        passwords.keep().await;
+        assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
+        passwords.keep().await;
+        assert_eq!(refused_under(&storage, &terms, "hunter2").await, 1);
     }
 
     #[tokio::test]
