@@ -65,6 +65,12 @@ pub(super) fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize)
             ))
         });
     }
+    let (cause, sentence) = refusal(host, status, body);
+    Verdict::Failed { cause, sentence }
+}
+
+/// What an answer means that is no success, and what to do.
+pub(super) fn refusal(host: &str, status: StatusCode, body: &[u8]) -> (Cause, String) {
     let said = String::from_utf8_lossy(body);
     let detail = match said.trim() {
         "" => String::new(),
@@ -72,7 +78,7 @@ pub(super) fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize)
     };
     let (cause, advice) = advice(status, &said);
     let sentence = format!("the intake {host} answers {status}{detail}{advice}");
-    Verdict::Failed { cause, sentence }
+    (cause, sentence)
 }
 
 fn advice(status: StatusCode, said: &str) -> (Cause, &'static str) {

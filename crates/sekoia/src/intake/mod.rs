@@ -42,7 +42,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    answer::{Cause, Fates, Verdict, verdict},
+    answer::{Cause, Fates, Verdict, refusal, verdict},
     batch::Parcel,
     gate::{Gate, Mood},
     metrics::IntakeMetrics,
@@ -236,7 +236,9 @@ impl Intake {
         let sent = match result {
             Ok(sent) => sent,
             Err(error) => {
-                metrics.request(error.kind.label());
+                let refused = error.status.filter(StatusCode::is_client_error);
+                let label = refused.as_ref().map(StatusCode::as_str);
+                metrics.request(label.unwrap_or(error.kind.label()));
                 if error.kind == HttpErrorKind::Timeout && parcel.body.len() > LARGE_EVENT {
                     self.seems_too_large(parcel);
                 }
@@ -247,6 +249,19 @@ impl Intake {
                         self.host(),
                         chain(&error)
                     )));
+                }
+                // A refusal is one without its text, too: nothing is accepted.
+                if let Some(status) = refused {
+                    let (cause, sentence) = refusal(self.host(), status, &[]);
+                    if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
+                        self.seems_too_large(parcel);
+                    }
+                    return Ok(Outcome::Failed {
+                        cause,
+                        sentence: format!("{sentence} (not to its end: {})", chain(&error)),
+                        asked: None,
+                        unsure: false,
+                    });
                 }
                 let never_sent =
                     matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);

@@ -181,6 +181,7 @@ async fn what_an_answer_does_not_say_of_single_events_stays_in_hand() {
 /// Takes all events, and breaks off its answers until some moment.
 #[derive(Debug)]
 struct BreaksOff {
+    status: StatusCode,
     until: Instant,
     lengths: Arc<Mutex<Vec<usize>>>,
 }
@@ -196,7 +197,7 @@ impl base::http::HttpService for BreaksOff {
         Box::pin(async move {
             if Instant::now() < self.until {
                 return Err(base::http::HttpError {
-                    status: Some(StatusCode::OK),
+                    status: Some(self.status),
                     ..base::http::HttpError::new(HttpErrorKind::Interrupted, "h")
                 });
             }
@@ -211,6 +212,7 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
     let mut bench = bench(&Fake::answering(accepted));
     let lengths = Arc::new(Mutex::new(Vec::new()));
     let service = BreaksOff {
+        status: StatusCode::OK,
         until: Instant::now() + Duration::from_secs(600),
         lengths: Arc::clone(&lengths),
     };
@@ -228,6 +230,30 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
         bench.said("the intake h answers 200 OK, but not to its end"),
         1
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_broken_off_is_one_all_the_same() {
+    for (status, words) in [
+        (401, "it refuses the intake key"),
+        (413, "answers 413 Payload Too Large"),
+        (429, "answers 429 Too Many Requests"),
+    ] {
+        let mut bench = bench(&Fake::answering(accepted));
+        let service = BreaksOff {
+            status: StatusCode::from_u16(status).unwrap(),
+            until: Instant::now() + Duration::from_secs(600),
+            lengths: Arc::default(),
+        };
+        Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+        let said = bench.intake.offer(b"{}").await.unwrap().unwrap_err();
+        assert!(said.contains(words) && !said.contains("twice"), "{said}");
+        let (_, body) = scrape(&bench.metrics, "");
+        assert!(body.contains(&format!("status=\"{status}\"")), "{body}");
+        bench.intake.push(bench.batch(3)).await.unwrap();
+        let doubled = bench.metric("intake_maybe_doubled_events_total");
+        assert_eq!(doubled, 0.0, "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
