@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(30);
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// The keys that each run reads anew.
-const SETTINGS: [&str; 3] = [TRIGGER, CONNECTOR, MODULE];
+const SETTINGS: [&str; 4] = [TRIGGER, CONNECTOR, MODULE, "intake_url"];
 
 /// The ports, which stay bound for the life of the process.
 const PORTS: [&str; 2] = ["liveness_port", "metrics_port"];
@@ -62,6 +62,7 @@ impl Look {
             Some(hasher.finish())
         };
         let texts = TEXTS.iter().map(|(key, _)| *key);
+        let texts = texts.filter(|key| !SETTINGS.contains(key));
         Self {
             settings: SETTINGS.map(hash).to_vec(),
             others: texts.chain(PORTS).map(|key| (key, hash(key))).collect(),
@@ -287,6 +288,19 @@ mod tests {
         let unreadable = as_nobody(move || Look::at(&configuration));
         assert_ne!(readable, unreadable);
         assert_eq!(readable, unreadable.completed(&readable));
+    }
+
+    /// Where no setting names a server, the next run takes it.
+    #[test]
+    fn another_intake_url_is_another_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |url: &str| {
+            fs::write(folder.path().join("intake_url"), url).unwrap();
+            Look::at(&Configuration::open(folder.path(), Default::default()).unwrap())
+        };
+        let (before, after) = (at("https://one.test"), at("https://two.test"));
+        assert_ne!(before.settings, after.settings);
+        assert!(before.differing(&after).is_empty());
     }
 
     #[test]
