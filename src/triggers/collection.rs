@@ -28,6 +28,7 @@ use super::{
     first_start::first_start,
     formats::Later,
     hiding::Hiding,
+    quota::QuotaFigures,
     report::Report,
     sink::Delivery,
     state::{self, ContextFile, STATE_FILE},
@@ -203,6 +204,7 @@ pub(super) async fn run<S: Source>(
     let excluded = Excluded::open(&store, settings.unwanted.rules(), &keyer)
         .await
         .map_err(RunError::failed)?;
+    QuotaFigures::new(&context.metrics).forget();
     let source = source(keyer, storage.clone()).await?;
     if let Found::Timeline(timeline) = &found
         && let Some(passed) = timeline.coverage.passed()

@@ -18,13 +18,13 @@ use collect::{
 use microsoft::{
     Allowance, Details, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share, Urgency,
 };
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use prometheus_client::metrics::counter::Counter;
 use rows::{Page, Question};
 use sekoia::{Log, Metrics, RunError, Storage};
 use serde::{Deserialize, Serialize};
 use tokio::{task, time::Instant};
 
-use super::{details, event, formats::VERSION, words::moment};
+use super::{details, event, formats::VERSION, quota::QuotaFigures, words::moment};
 
 /// How far back the Reporting Web Service keeps rows (reference A.6).
 pub(super) const REPORTING_RETENTION: TimeDelta = TimeDelta::days(30);
@@ -101,8 +101,7 @@ pub(super) struct GraphSource {
     repairs: Counter,
     /// Whether it was said that less than our share is allowed.
     restrained: AtomicBool,
-    allowed: Gauge,
-    allowed_until: Gauge,
+    figures: QuotaFigures,
 }
 
 /// Where the instants of requests are kept that count for the quota, as milliseconds since 1970.
@@ -137,20 +136,9 @@ impl GraphSource {
         log: Log,
         metrics: &Metrics,
     ) -> Self {
-        let allowed: Gauge = metrics.register(
-            "quota_allowed_requests",
-            "Requests to the message trace in 5 minutes that are allowed at present",
-            Gauge::default(),
-        );
-        allowed.set(limiter.allowed().into());
         Self {
             restrained: AtomicBool::new(false),
-            allowed,
-            allowed_until: metrics.register(
-                "quota_restored_timestamp_seconds",
-                "When all of `quota` is allowed again; 0 when it is",
-                Gauge::default(),
-            ),
+            figures: QuotaFigures::new(metrics),
             details: graph.details(),
             graph,
             limiter,
@@ -170,6 +158,7 @@ impl GraphSource {
     pub(super) async fn ask(&self) -> Result<(), microsoft::Error> {
         let told = self.graph.ask_time().await;
         self.remember_quota().await;
+        self.say_allowance();
         told
     }
 
@@ -235,9 +224,8 @@ impl GraphSource {
     /// Says, once until that is over, that less than our share is allowed.
     fn say_allowance(&self) {
         let allowance = self.limiter.allowance();
-        self.allowed.set(self.limiter.allowed().into());
-        let until = allowance.map_or(0, |one| one.until.timestamp());
-        self.allowed_until.set(until);
+        let until = allowance.as_ref().map(|one| one.until);
+        self.figures.tell(self.limiter.allowed(), until);
         let before = self.restrained.swap(allowance.is_some(), Relaxed);
         if let Some(Allowance {
             allowed,
