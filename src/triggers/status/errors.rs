@@ -62,3 +62,46 @@ fn flat(text: &str) -> String {
     let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
     parts.join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use sekoia::{LogLine, MemoryBackend, Storage};
+
+    use super::*;
+    use crate::triggers::{Subject, status, tenant::Origin};
+
+    #[tokio::test]
+    async fn a_tenant_that_is_not_collected_has_no_error_of_another_one() {
+        let (one, other) = (
+            "11111111-aaaa-4aaa-8aaa-111111111111",
+            "22222222-aaaa-4aaa-8aaa-222222222222",
+        );
+        let storage = Storage::new(MemoryBackend::default());
+        let binding = json!({"version": 1, "tenant": one, "tenant_id": one, "service": "graph"});
+        storage
+            .write("tenant.json", binding.to_string())
+            .await
+            .unwrap();
+        let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let probe = ProcessProbe {
+            storage,
+            place: "here".to_owned(),
+            root: None,
+            in_use: true,
+            port: 8000,
+            process: None,
+            other_answers: false,
+            kept_error: Some(LogLine {
+                time: now.naive_utc(),
+                text: "its secret has expired".to_owned(),
+            }),
+        };
+        for (tenant, is_told) in [(one, true), (other, false)] {
+            let subject = Subject::new(tenant, Origin::Graph);
+            let report = status(&probe, Some(&subject), now).await;
+            let line = report.lines.iter().find(|line| line.name == "errors");
+            let text = &line.unwrap().text;
+            assert_eq!(text.contains("has expired"), is_told, "{text}");
+        }
+    }
+}

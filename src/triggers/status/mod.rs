@@ -150,7 +150,8 @@ pub(crate) async fn status(
         root: probe.root.clone(),
         in_use: false,
         process: None,
-        kept_error: probe.kept_error.clone(),
+        // It may be about the tenant that is collected.
+        kept_error: None,
         ..*probe
     });
     let is_elsewhere = elsewhere.is_some();
