@@ -144,7 +144,8 @@ pub(crate) async fn own_files(
         start_time: settings.collection().start_time(),
     };
     let log = session.context(files.clone()).log;
-    tenant::take(files, &settings.subject(), first, &log).await
+    let folder = tenant::take(files, &settings.subject(), first, &log).await?;
+    Ok(files.inside(&folder))
 }
 
 /// Carries out what was ordered with dead letters, in the files of a trigger that is not running.

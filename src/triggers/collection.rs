@@ -172,7 +172,11 @@ pub(super) async fn run<S: Source>(
             Later::ensure_none(&context.storage).await?;
             let (now, start_time) = (clock.now(), settings.start_time());
             let first = First { now, start_time };
-            tenant::take(&context.storage, &whose.subject, first, log).await?
+            let folder = tenant::take(&context.storage, &whose.subject, first, log).await?;
+            if context.heartbeat.turns_to(&folder) {
+                Report::turns_to_another(&context.metrics, hidden);
+            }
+            context.storage.inside(&folder)
         }
         // They were looked for before.
         Task::Backfill(_) | Task::Verify(_) | Task::Count { .. } => context.storage.clone(),

@@ -6,13 +6,14 @@ mod figures;
 mod hand;
 mod mass;
 mod nightly;
+mod standing;
 mod verified;
 
 use std::time::Duration;
 
 use base::{Clock, clock::Step};
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{Event, Lane, Observer, PageCount, Standing, Standpoint, evidence::Loss};
+use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
 use sekoia::{Heartbeat, Intake, Log, Metrics, Side};
 
@@ -20,13 +21,7 @@ use self::{
     figures::{ByRule, Figures, InLane, Novelty, Status},
     verified::{verification_ended, verified},
 };
-use super::{
-    hiding::Words,
-    summary::{Line, Summary},
-    unwanted,
-    words::moment,
-    working::Working,
-};
+use super::{hiding::Words, summary::Summary, unwanted, words::moment, working::Working};
 
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
 #[derive(Debug)]
@@ -117,38 +112,6 @@ impl Report {
             self.log.error(sentence);
         } else {
             self.log.warning(sentence);
-        }
-    }
-
-    fn progress(&self, progress: Standpoint) {
-        let Standpoint {
-            missing,
-            age,
-            behind_from,
-        } = progress;
-        self.heartbeat.progress(missing, age, behind_from);
-        self.figures.behind.set((age > behind_from).into());
-    }
-
-    fn standing(&self, standing: &Standing) {
-        let now = self.clock.now();
-        let age = standing
-            .oldest_missing
-            .map_or(0, |at| (now - at).num_seconds());
-        self.figures.oldest_missing.set(age);
-        self.figures.missing.set(standing.missing.num_seconds());
-        self.figures.gaps.set(number(standing.gaps));
-        self.figures.known.set(number(standing.known));
-        let skew = standing.skew.unwrap_or_default();
-        self.figures.skew.set(seconds(skew));
-        self.figures.refused.set(standing.refused.num_seconds());
-        let caught_up = self.working.lacks(standing.missing, now);
-        for line in self.summary.lines(standing, caught_up, now) {
-            match line {
-                Line::Info(text) => self.log.info(text),
-                Line::Warning(text) => self.log.warning(text),
-                Line::Error(text) => self.log.error(text),
-            }
         }
     }
 

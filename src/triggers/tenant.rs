@@ -309,14 +309,14 @@ pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String,
     })
 }
 
-/// The subject's state, which is bound to it and begun if need be. Where a first collection
+/// The folder of the subject's state, which is bound to it and begun if need be. Where a first collection
 /// would begin, `first` tells.
 pub(super) async fn take(
     storage: &Storage,
     subject: &Subject,
     first: First,
     log: &Log,
-) -> Result<Storage, RunError> {
+) -> Result<String, RunError> {
     let (bound, in_use) = bound(storage).await?;
     let last = bound.iter().find(|one| one.folder == in_use);
     let before = last.map_or_else(String::new, |one| one.binding.told());
@@ -355,7 +355,7 @@ pub(super) async fn take(
     if !folder.is_empty() {
         log.info(format!("The state is in the folder {folder}."));
     }
-    Ok(storage.inside(&folder))
+    Ok(folder)
 }
 
 async fn write(storage: &Storage, binding: &Binding) -> Result<(), RunError> {

@@ -97,6 +97,8 @@ struct State {
     /// When a request that is being answered must have ended.
     request_due: Option<Instant>,
     progress: Option<Progress>,
+    /// The files that the work is about, of those that this process has.
+    folder: Option<String>,
     /// Failures since the last success of each side that fails.
     errors: BTreeMap<Side, u32>,
     /// What could not be delivered and waits for a person.
@@ -158,6 +160,7 @@ impl Heartbeat {
             last_success: Instant::now(),
             request_due: None,
             progress: None,
+            folder: None,
             errors: BTreeMap::new(),
             dead_letters: 0,
             stuck: false,
@@ -200,6 +203,18 @@ impl Heartbeat {
             behind_from,
             told: Instant::now(),
         });
+    }
+
+    /// The work is about the files in this folder from now on. Whether it was about others before: how far
+    /// that had come does not hold any more.
+    pub fn turns_to(&self, folder: &str) -> bool {
+        let mut state = self.lock();
+        let before = state.folder.replace(folder.to_owned());
+        let is_other = before.is_some_and(|before| before != folder);
+        if is_other {
+            state.progress = None;
+        }
+        is_other
     }
 
     /// Something that was tried failed. `error_count` of `/health` shows how often since the last
@@ -523,6 +538,20 @@ mod tests {
         assert_eq!((status, &body["behind"]), (200, &behind));
         heartbeat.progress(start, minutes(1), minutes(11));
         assert_eq!(ask(&heartbeat, "/health").1.get("behind"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_on_other_files_is_not_behind_with_those_before() {
+        let (heartbeat, _) = heartbeat();
+        let start = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let is_behind = || ask(&heartbeat, "/health").1.get("behind").is_some();
+        assert!(!heartbeat.turns_to(""), "the first");
+        heartbeat.progress(start, TimeDelta::minutes(12), TimeDelta::minutes(11));
+        heartbeat.rest();
+        assert!(!heartbeat.turns_to(""), "the same, with other settings");
+        assert!(is_behind());
+        assert!(heartbeat.turns_to("tenants/other/graph"));
+        assert!(!is_behind());
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,6 +46,7 @@ pub(super) struct Figures {
     pub(super) details: Family<Outcome, Counter>,
     pub(super) in_hand: Gauge,
     pub(super) behind: Gauge,
+    pub(super) behind_from: Gauge,
     pub(super) mended: Counter,
     pub(super) outside: Counter,
     pub(super) mass_messages: Family<Outcome, Counter>,
@@ -216,6 +217,11 @@ impl Figures {
                 "1 when something is missing for longer than `timedelta`, `frequency` and five minutes, else 0",
                 Gauge::default(),
             ),
+            behind_from: metrics.register(
+                "behind_from_seconds",
+                "From which age of what is complete on the collection is behind; 0 while that is not known",
+                Gauge::default(),
+            ),
             known: metrics.register(
                 "known_rows",
                 "Delivered rows that are remembered",
@@ -267,6 +273,24 @@ impl Figures {
         }
     }
 
+    /// How far a run before has come does not hold any more.
+    pub(super) fn forget_standing(&self) {
+        self.skew.set(0.0);
+        for figure in [
+            &self.checkpoint,
+            &self.oldest_missing,
+            &self.missing,
+            &self.gaps,
+            &self.behind,
+            &self.behind_from,
+            &self.known,
+            &self.refused,
+            &self.mass_waiting,
+        ] {
+            figure.set(0);
+        }
+    }
+
     pub(super) fn letters(&self, stock: Stock) {
         let bytes = i64::try_from(stock.bytes).unwrap_or(i64::MAX);
         self.letters.set(number(stock.letters));
@@ -297,6 +321,8 @@ mod tests {
         before.in_hand.set(3);
         before.verified.get_or_create(&found).set(2);
         before.steps.inc();
+        before.behind.set(1);
+        before.skew.set(400.0);
         let hash = Words {
             subject: "hash",
             ..keep
@@ -309,5 +335,8 @@ mod tests {
         assert_eq!(figures.in_hand.get(), 0);
         assert_eq!(figures.verified.get_or_create(&found).get(), 0);
         assert_eq!(figures.steps.get(), 1, "a counter goes on");
+        assert_eq!(figures.behind.get(), 1, "the tenant is the same");
+        figures.forget_standing();
+        assert_eq!((figures.behind.get(), figures.skew.get()), (0, 0.0));
     }
 }

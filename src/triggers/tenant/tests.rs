@@ -219,7 +219,8 @@ async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
     let printed = std::sync::Arc::clone(&lines);
     let console = sekoia::Console::new(move |line| printed.lock().unwrap().push(line.to_owned()));
     let log = Log::new("x", base::Clock::system(), console);
-    let files = take(storage, subject, beginning(), &log).await.unwrap();
+    let folder = take(storage, subject, beginning(), &log).await.unwrap();
+    let files = storage.inside(&folder);
     let said = lines.lock().unwrap().join("\n");
     (files, said)
 }

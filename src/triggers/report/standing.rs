@@ -1,0 +1,48 @@
+//! How far the collection has come.
+
+use collect::{Standing, Standpoint};
+
+use sekoia::Metrics;
+
+use super::{Report, figures::Figures, number, seconds};
+use crate::triggers::{hiding::Words, summary::Line};
+
+impl Report {
+    /// The mail of another tenant is collected than before: how far that is, is not known yet.
+    pub(in crate::triggers) fn turns_to_another(metrics: &Metrics, hidden: Words) {
+        Figures::new(metrics, hidden).forget_standing();
+    }
+
+    pub(super) fn progress(&self, progress: Standpoint) {
+        let Standpoint {
+            missing,
+            age,
+            behind_from,
+        } = progress;
+        self.heartbeat.progress(missing, age, behind_from);
+        self.figures.behind.set((age > behind_from).into());
+        self.figures.behind_from.set(behind_from.num_seconds());
+    }
+
+    pub(super) fn standing(&self, standing: &Standing) {
+        let now = self.clock.now();
+        let age = standing
+            .oldest_missing
+            .map_or(0, |at| (now - at).num_seconds());
+        self.figures.oldest_missing.set(age);
+        self.figures.missing.set(standing.missing.num_seconds());
+        self.figures.gaps.set(number(standing.gaps));
+        self.figures.known.set(number(standing.known));
+        let skew = standing.skew.unwrap_or_default();
+        self.figures.skew.set(seconds(skew));
+        self.figures.refused.set(standing.refused.num_seconds());
+        let caught_up = self.working.lacks(standing.missing, now);
+        for line in self.summary.lines(standing, caught_up, now) {
+            match line {
+                Line::Info(text) => self.log.info(text),
+                Line::Warning(text) => self.log.warning(text),
+                Line::Error(text) => self.log.error(text),
+            }
+        }
+    }
+}
