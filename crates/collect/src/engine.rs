@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{details::DetailsWish, time::Opening};
 use crate::{
     CheckpointStore, Event, Lane, Observer, PendingRequest, Sink, Source, SourceError,
-    SourceLimits, Standing, Store, WaitsFor,
+    SourceLimits, Store, WaitsFor,
     decide::{
         mass::MassMail,
         pending::PendingWindows,
@@ -145,6 +145,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     waiting: Waiting,
     /// Since when the request has been under way that was said to hang.
     hanging: Option<Instant>,
+    /// When it was said last how much is missing.
+    told_lack: Option<Instant>,
     /// What the page that is being taken in is of.
     taken_in: Option<(Lane, Window)>,
     /// What the source can do.
@@ -237,6 +239,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             last_failed: BESIDE,
             waiting: Waiting::default(),
             hanging: None,
+            told_lack: None,
             taken_in: None,
         }
     }
@@ -277,6 +280,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.journal_when_due().await?;
             self.persist_when_due().await?;
             self.tell_progress().await?;
+            self.tell_lack();
             match self.wait().await? {
                 Turn::Answered(answer) => {
                     self.answered(answer.map_err(End::Failed)?).await?;
@@ -365,22 +369,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             self.tell(Event::Hanging { limit });
         }
-    }
-
-    fn tell_standing(&self) {
-        let coverage = self.schedule.coverage();
-        self.tell(Event::Standing(Standing {
-            checkpoint: coverage.checkpoint(),
-            oldest_missing: coverage.missing().next().map(|window| window.start()),
-            missing: self.schedule.missing(),
-            gaps: coverage.missing().count(),
-            settling_since: coverage.settling_since(),
-            known: self.known.len(),
-            coarseness: self.schedule.coarseness(),
-            better_settle_time: self.schedule.better_settle_time(),
-            skew: self.time().skew,
-            refused: self.schedule.refused().map(|window| window.span()).sum(),
-        }));
     }
 
     fn tell(&self, event: Event<'_>) {

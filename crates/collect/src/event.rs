@@ -253,6 +253,8 @@ pub enum Event<'a> {
     },
     /// Where the collection stands, told when the live edge is read.
     Standing(Standing),
+    /// So much is missing: told at least once a minute.
+    Lacks(Lack),
     /// A backfill is taken up.
     BackfillBegun {
         /// From when to when.
@@ -349,6 +351,17 @@ pub struct Standpoint {
     pub age: TimeDelta,
     /// From which age on the collection is behind.
     pub behind_from: TimeDelta,
+}
+
+/// What a collection has never read by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// Its oldest instant.
+    pub since: Option<DateTime<Utc>>,
+    /// How much it is.
+    pub span: TimeDelta,
+    /// In how many pieces.
+    pub gaps: usize,
 }
 
 /// Where a collection stands.

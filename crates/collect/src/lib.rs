@@ -52,7 +52,9 @@ pub use self::{
         width::Newest,
     },
     engine::{Collector, DetailsWish, Opening, Parts},
-    event::{Activity, Busy, Event, Novelty, Observer, PageCount, Standing, Standpoint, WaitsFor},
+    event::{
+        Activity, Busy, Event, Lack, Novelty, Observer, PageCount, Standing, Standpoint, WaitsFor,
+    },
     excluded::{EXCLUSIONS_FILE, Excluded},
     ledger::{journal, timeline},
 };

@@ -1,6 +1,6 @@
 //! How far the collection has come.
 
-use collect::{Standing, Standpoint};
+use collect::{Lack, Standing, Standpoint};
 
 use sekoia::Metrics;
 
@@ -24,14 +24,21 @@ impl Report {
         self.figures.behind_from.set(behind_from.num_seconds());
     }
 
+    pub(super) fn lacks(&self, lack: Lack) {
+        let Lack { since, span, gaps } = lack;
+        let age = since.map_or(0, |at| (self.clock.now() - at).num_seconds());
+        self.figures.oldest_missing.set(age);
+        self.figures.missing.set(span.num_seconds());
+        self.figures.gaps.set(number(gaps));
+    }
+
     pub(super) fn standing(&self, standing: &Standing) {
         let now = self.clock.now();
-        let age = standing
-            .oldest_missing
-            .map_or(0, |at| (now - at).num_seconds());
-        self.figures.oldest_missing.set(age);
-        self.figures.missing.set(standing.missing.num_seconds());
-        self.figures.gaps.set(number(standing.gaps));
+        self.lacks(Lack {
+            since: standing.oldest_missing,
+            span: standing.missing,
+            gaps: standing.gaps,
+        });
         self.figures.known.set(number(standing.known));
         let skew = standing.skew.unwrap_or_default();
         self.figures.skew.set(seconds(skew));

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, CheckpointStore, Event, Sink, Source, Standpoint, Store, WaitsFor,
-    engine::{Collector, Reader},
+    Activity, Busy, CheckpointStore, Event, Sink, Source, Standing, Standpoint, Store, WaitsFor,
+    engine::{Collector, Reader, TURN},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
@@ -21,6 +21,33 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn tell_standstill(&self) {
         if self.outflow.stands_still() {
             self.tell(Event::HandFull);
+        }
+    }
+
+    /// Says where the collection stands.
+    pub(super) fn tell_standing(&mut self) {
+        self.told_lack = Some(Instant::now());
+        let coverage = self.schedule.coverage();
+        self.tell(Event::Standing(Standing {
+            checkpoint: coverage.checkpoint(),
+            oldest_missing: coverage.missing().next().map(|window| window.start()),
+            missing: self.schedule.missing(),
+            gaps: coverage.missing().count(),
+            settling_since: coverage.settling_since(),
+            known: self.known.len(),
+            coarseness: self.schedule.coarseness(),
+            better_settle_time: self.schedule.better_settle_time(),
+            skew: self.time().skew,
+            refused: self.schedule.refused().map(|window| window.span()).sum(),
+        }));
+    }
+
+    /// Says once a minute how much is missing, also while no window of the live edge begins.
+    pub(super) fn tell_lack(&mut self) {
+        let is_due = self.told_lack.is_none_or(|told| told.elapsed() >= TURN);
+        if is_due && self.has_begun() && self.schedule.is_collecting() {
+            self.told_lack = Some(Instant::now());
+            self.tell(Event::Lacks(self.schedule.lack(self.time().now)));
         }
     }
 

@@ -1,9 +1,10 @@
 //! How far it has come, and whether it keeps up.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
 
 use super::{COARSE, LATE, LONGEST_SETTLE_TIME, NEAR_THE_END, Schedule, ScheduleSettings};
-use crate::Standpoint;
+use crate::{Lack, Standpoint};
 
 impl Schedule {
     /// How many times later than it should the past is read again, when that is worth a word.
@@ -36,6 +37,27 @@ impl Schedule {
             age: now - missing,
             behind_from: delay + frequency + LATE,
         })
+    }
+
+    /// What was never read, with what nobody could ask for since the live edge was due, as while the source
+    /// refuses its window.
+    pub fn lack(&self, now: DateTime<Utc>) -> Lack {
+        let mut lack = Lack {
+            since: self.coverage.missing().next().map(|gap| gap.start()),
+            span: self.missing(),
+            gaps: self.coverage.missing().count(),
+        };
+        let edge = self.coverage.edge();
+        let is_late = |point: Standpoint| now - edge > point.behind_from;
+        if self.standpoint(now).is_some_and(is_late)
+            && let Some(late) = Window::new(edge, now - self.settings.delay)
+        {
+            lack.since.get_or_insert(edge);
+            lack.span += late.span();
+            let last = self.coverage.missing().last();
+            lack.gaps += usize::from(last.is_none_or(|gap| gap.end() < edge));
+        }
+        lack
     }
 
     /// How much of the timeline has never been read to its end.

@@ -3,6 +3,7 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 use super::*;
+use crate::Lack;
 use crate::decide::{
     evidence::{Judgement, Loss, SourceTime},
     spans::seconds,
@@ -96,6 +97,28 @@ impl Tenant {
     fn requests(&self, lane: Lane) -> u64 {
         self.requests.get(&lane).copied().unwrap_or(0)
     }
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_missing_when_that_has_lasted() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let read = schedule.live(at(60)).unwrap();
+    complete(&mut schedule, read, at(60), 0, at(60));
+    assert_eq!(schedule.live(at(120)), Some(window(60, 120)));
+    // Its service refuses it from now on.
+    let lack = |now| schedule.lack(at(now));
+    let none = Lack {
+        since: None,
+        span: TimeDelta::zero(),
+        gaps: 0,
+    };
+    assert_eq!(lack(420), none, "as late as the settings explain");
+    let lately = Lack {
+        since: Some(at(60)),
+        span: TimeDelta::seconds(361),
+        gaps: 1,
+    };
+    assert_eq!(lack(421), lately);
 }
 
 #[test]
