@@ -9,8 +9,6 @@ mod nightly;
 mod standing;
 mod verified;
 
-use std::time::Duration;
-
 use base::{Clock, clock::Step};
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
@@ -99,13 +97,12 @@ impl Report {
         self.summary.excluded(rule, lately as u64);
     }
 
-    fn page_failed(&self, sentence: &str, label: &'static str, pause: Duration, person: bool) {
+    fn page_failed(&self, sentence: &str, label: &'static str, person: bool) {
         self.figures
             .requests
             .get_or_create(&Status { status: label })
             .inc();
         self.figures.retries.inc();
-        self.figures.waited.inc_by(pause.as_secs_f64());
         self.heartbeat.failed(Side::Source);
         // Without the pause, which changes: equal lines are shown once a minute.
         if person {
@@ -226,11 +223,10 @@ impl Observer for Report {
             Event::PageFailed {
                 sentence,
                 label,
-                pause,
                 person,
-            } => {
-                self.page_failed(sentence, label, pause, person);
-            }
+                ..
+            } => self.page_failed(sentence, label, person),
+            Event::Paused(pause) => _ = self.figures.waited.inc_by(pause.as_secs_f64()),
             Event::Persisting { sentence } => self.log.critical(sentence),
             Event::Recovered { failures } => {
                 self.heartbeat.succeeded(Side::Source);

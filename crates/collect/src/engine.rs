@@ -304,7 +304,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell_turning(pause, WaitsFor::Turn);
         let stop = self.parts.stop.clone();
         let mut time = pin!(tokio::time::sleep(pause));
-        tokio::select! {
+        let paused = self.is_paused().then(Instant::now);
+        let turn = tokio::select! {
             biased;
             () = stop.cancelled() => Err(End::Stopped),
             Some(done) = self.outflow.next() => Ok(Turn::Delivered(done)),
@@ -313,7 +314,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Some(found) = self.orders.next() => Ok(Turn::Looked(found)),
             Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
             () = &mut time => Ok(Turn::Time),
+        };
+        if let Some(since) = paused {
+            self.tell(Event::Paused(since.elapsed()));
         }
+        turn
     }
 
     /// How long until the live edge or a paused reader is due.

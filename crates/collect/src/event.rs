@@ -251,6 +251,8 @@ pub enum Event<'a> {
         /// The checkpoint.
         checkpoint: DateTime<Utc>,
     },
+    /// For so long nothing was asked for, as there was a pause after a failed request.
+    Paused(Duration),
     /// Where the collection stands, told when the live edge is read.
     Standing(Standing),
     /// So much is missing: told at least once a minute.

@@ -148,7 +148,7 @@ impl Figures {
             ),
             waited: metrics.register(
                 "source_wait_seconds",
-                "Time spent waiting after failed requests to the message trace",
+                "Time in which nothing was asked for, as there was a pause after a failed request to the message trace",
                 Counter::default(),
             ),
             rows: metrics.register(

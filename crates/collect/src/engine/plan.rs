@@ -179,6 +179,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .any(|reader| reader.asking_since().is_some())
     }
 
+    /// Whether nothing is asked for as the reader of the live edge pauses.
+    pub(super) fn is_paused(&self) -> bool {
+        !self.is_asking() && !self.may_ask(0)
+    }
+
     /// How many of the readers beside that of the live edge are reading, and do not pause.
     pub(super) fn reading_beside(&self) -> usize {
         let readers = self.readers.iter().enumerate().skip(1);

@@ -136,7 +136,7 @@ impl Intake {
         let _one = self.until_stopped(self.0.hand.lock()).await?;
         let _turn = self.turn(None).await?;
         let paced = self.gate().due_in(Instant::now());
-        self.pause(paced).await?;
+        self.pause_beside(paced).await?;
         let said = match self.attempt(&parcel).await? {
             Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
                 self.accepted(1);
@@ -177,7 +177,7 @@ impl Intake {
             let due = hand
                 .due
                 .map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
-            self.pause(due).await?;
+            self.pause_beside(due).await?;
             match self.try_in_hand(&mut hand).await? {
                 Step::Later(pause) => hand.due = Some(Instant::now() + pause),
                 Step::Done(mut receipt) => {
@@ -199,7 +199,7 @@ impl Intake {
             return Ok(Step::Later(PAUSES.0));
         }
         let paced = self.gate().due_in(Instant::now());
-        self.pause(paced).await?;
+        self.pause_beside(paced).await?;
         self.0.metrics.retries.inc();
         let others_accepted = {
             let gate = self.gate();

@@ -353,6 +353,11 @@ impl Intake {
         done.ok_or(Stopped)
     }
 
+    /// Waits beside the batches: it is no time in which the collection waits for the intake.
+    async fn pause_beside(&self, pause: Duration) -> Result<(), Stopped> {
+        self.until_stopped(time::sleep(pause)).await
+    }
+
     async fn pause(&self, pause: Duration) -> Result<(), Stopped> {
         let started = Instant::now();
         let done = self.until_stopped(time::sleep(pause)).await;

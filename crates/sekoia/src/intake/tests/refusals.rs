@@ -229,6 +229,8 @@ async fn an_event_without_a_place_among_the_dead_letters_is_counted_once() {
             () = others => {}
             () = refused => {}
         }
+        let waited = bench.metric("intake_waiting_seconds_total");
+        assert_eq!(waited, 0.0, "its own pauses hold up nothing");
     }
 }
 
