@@ -22,6 +22,10 @@ const PERIOD: Duration = Duration::from_secs(300);
 /// Rows that wait, and their bytes, at most.
 const MOST_WAITING: (usize, usize) = (1000, 8 << 20);
 
+/// Bytes of details that have come and wait to leave with their rows, at most: while the intake accepts
+/// nothing, none leaves.
+const MOST_DETAILS: usize = 8 << 20;
+
 /// Calls under way, at most.
 const MOST_CALLS: usize = 4;
 
@@ -53,7 +57,7 @@ pub enum DetailsFate {
     Quota,
     /// Without: the source has refused details, and is left alone for a while.
     Paused,
-    /// Without: too many rows wait.
+    /// Without: too many rows wait, or too much of what was told of them.
     Crowded,
     /// Without: with them it would be too long.
     TooLong,
@@ -115,6 +119,8 @@ pub(crate) struct DetailsQueue<P> {
     terms: DetailsTerms,
     waiting: BTreeMap<BatchId, Waiting<P>>,
     bytes: usize,
+    /// Bytes of details that have come.
+    come: usize,
     /// Those of which nothing was asked yet, the newest message last.
     unasked: BTreeSet<(Option<DateTime<Utc>>, BatchId)>,
     /// Those of which it is being asked.
@@ -140,6 +146,7 @@ impl<P> DetailsQueue<P> {
             terms,
             waiting: BTreeMap::new(),
             bytes: 0,
+            come: 0,
             unasked: BTreeSet::new(),
             asking: BTreeSet::new(),
             ended: VecDeque::new(),
@@ -207,9 +214,10 @@ impl<P> DetailsQueue<P> {
 
     /// The source has answered. Whether it had refused before.
     pub(crate) fn answered(&mut self, id: BatchId, details: Option<String>) -> bool {
-        let fate = match details {
-            Some(_) => DetailsFate::Added,
-            None => DetailsFate::Unknown,
+        let (fate, details) = match details {
+            Some(text) if self.come + text.len() > MOST_DETAILS => (DetailsFate::Crowded, None),
+            Some(text) => (DetailsFate::Added, Some(text)),
+            None => (DetailsFate::Unknown, None),
         };
         self.end(id, fate, details);
         self.breaker.until = None;
@@ -279,6 +287,8 @@ impl<P> DetailsQueue<P> {
         } = self.waiting.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(bytes);
         let (fate, details) = end?;
+        let come = details.as_ref().map_or(0, String::len);
+        self.come = self.come.saturating_sub(come);
         Some(Released {
             id,
             row,
@@ -296,6 +306,7 @@ impl<P> DetailsQueue<P> {
         };
         self.unasked.remove(&(waiting.received, id));
         if waiting.end.is_none() {
+            self.come += details.as_ref().map_or(0, String::len);
             waiting.end = Some((fate, details));
             self.ended.push_back(id);
         }

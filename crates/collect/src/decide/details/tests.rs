@@ -169,6 +169,26 @@ fn what_waits_is_bounded() {
     assert_eq!(queue.turned_away(4 << 20, now), Some(DetailsFate::Crowded));
     assert_eq!(released(&mut queue, after(now, 60)).len(), 1);
     assert_eq!(queue.turned_away(4 << 20, after(now, 60)), None);
+    // What has come waits, too, as long as the intake accepts nothing.
+    let mut queue = self::queue(100);
+    let long = || Some("x".repeat(3 << 20));
+    for n in 1..4 {
+        add(&mut queue, n, n, now);
+    }
+    assert_eq!(asked(&mut queue, now), [3, 2, 1]);
+    for n in [3, 2, 1] {
+        queue.answered(BatchId(n), long());
+    }
+    let fates = [
+        (3, DetailsFate::Added),
+        (2, DetailsFate::Added),
+        (1, DetailsFate::Crowded),
+    ];
+    assert_eq!(released(&mut queue, now), fates);
+    add(&mut queue, 4, 4, now);
+    assert_eq!(asked(&mut queue, now), [4]);
+    queue.answered(BatchId(4), long());
+    assert_eq!(released(&mut queue, now), [(4, DetailsFate::Added)]);
 }
 
 #[derive(Clone, Copy, Debug)]
