@@ -72,7 +72,7 @@ pub(super) fn command() -> Command {
                 .arg(ids().required_unless_present("all"))
                 .arg(flag("all").conflicts_with("id").help("All letters"))
                 .arg(flag("also-cut").help(
-                    "Also those of which a copy with the subject cut was delivered",
+                    "Also those in whose place a copy with the subject cut goes",
                 )),
         )
         .subcommand(
@@ -141,7 +141,7 @@ async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<Exi
             (_, id) => format!("message id {id}"),
         };
         let copy = match letter.get("copy_sent") {
-            Some(Value::Bool(true)) => "; a copy with the subject cut was delivered",
+            Some(Value::Bool(true)) => "; a copy with the subject cut goes in its place",
             _ => "",
         };
         let head = format!("{}  {}  ", text("id"), text("time"));

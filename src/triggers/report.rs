@@ -114,7 +114,7 @@ impl Report {
 
     fn undeliverable(&self, id: &str, message_id: Option<&str>, reason: &str, copy_sent: bool) {
         let copy = if copy_sent {
-            " A copy with its subject cut is delivered instead."
+            " A copy with its subject cut goes in its place."
         } else {
             ""
         };

@@ -176,7 +176,7 @@ const NO_TROUBLE: [&str; 85] = [
     "… reads … to … and …",
     "There are no dead letters.",
     "bytes of an answer",
-    "; a copy with the subject cut was delivered",
+    "; a copy with the subject cut goes in its place",
     "Ctrl-C leaves it at that.",
     "Files of the configuration, one for each key",
     "What must survive a restart",

@@ -228,7 +228,7 @@ pub enum Event<'a> {
         message_id: Option<&'a str>,
         /// Why.
         reason: &'a str,
-        /// Whether a copy with its subject cut is delivered instead.
+        /// Whether a copy with its subject cut goes in its place.
         copy_sent: bool,
     },
     /// So many events are in hand now: not accepted while others are.

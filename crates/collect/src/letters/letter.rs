@@ -19,7 +19,7 @@ pub struct Letter {
     /// The message that it is about; none when that cannot be read.
     #[serde(default)]
     pub message_id: Option<String>,
-    /// Whether a copy of the event with its subject cut was delivered instead.
+    /// Whether a copy of the event with its subject cut goes in its place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub copy_sent: bool,
     /// What cannot be delivered.
@@ -72,7 +72,7 @@ impl Content {
 pub struct Undelivered {
     /// Why it cannot be delivered.
     pub reason: String,
-    /// Whether a copy of the event with its subject cut is delivered instead.
+    /// Whether a copy of the event with its subject cut goes in its place.
     pub copy_sent: bool,
     /// The thing itself.
     pub content: Content,

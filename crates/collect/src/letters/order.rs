@@ -35,7 +35,7 @@ pub struct LettersOrder {
     pub act: Act,
     /// With which letters; none for all.
     pub letters: Option<Vec<String>>,
-    /// Also those of which a copy with the subject cut was delivered.
+    /// Also those in whose place a copy with the subject cut goes.
     pub also_cut: bool,
 }
 
@@ -278,9 +278,9 @@ impl Work {
         match letter.content {
             Content::Bytes(_) => Err("it is no event, but bytes of an answer"),
             Content::Withheld { .. } => Err("only its length and a hash of it were kept"),
-            _ if letter.copy_sent && !self.order.also_cut => {
-                Err("a copy with its subject cut was delivered; --also-cut sends the whole of it")
-            }
+            _ if letter.copy_sent && !self.order.also_cut => Err(
+                "a copy with its subject cut goes in its place; --also-cut sends the whole of it",
+            ),
             _ if letter.intake != letters.intake() && !is_named => {
                 Err("it is for an intake with another key; it is sent when it is named")
             }
