@@ -258,7 +258,7 @@ impl Intake {
                     }
                     return Ok(Outcome::Failed {
                         cause,
-                        sentence: format!("{sentence} (not to its end: {})", chain(&error)),
+                        sentence: format!("{sentence} ({})", chain(&error)),
                         asked: None,
                         unsure: false,
                     });
