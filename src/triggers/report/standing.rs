@@ -1,5 +1,6 @@
 //! How far the collection has come.
 
+use chrono::{DateTime, Utc};
 use collect::{Lack, Standing, Standpoint};
 
 use sekoia::Metrics;
@@ -24,17 +25,19 @@ impl Report {
         self.figures.behind_from.set(behind_from.num_seconds());
     }
 
-    pub(super) fn lacks(&self, lack: Lack) {
+    /// So much is missing. When it will be read, as far as the pace tells.
+    pub(super) fn lacks(&self, lack: Lack) -> Option<DateTime<Utc>> {
         let Lack { since, span, gaps } = lack;
-        let age = since.map_or(0, |at| (self.clock.now() - at).num_seconds());
+        let now = self.clock.now();
+        let age = since.map_or(0, |at| (now - at).num_seconds());
         self.figures.oldest_missing.set(age);
         self.figures.missing.set(span.num_seconds());
         self.figures.gaps.set(number(gaps));
+        self.working.lacks(span, now)
     }
 
     pub(super) fn standing(&self, standing: &Standing) {
-        let now = self.clock.now();
-        self.lacks(Lack {
+        let caught_up = self.lacks(Lack {
             since: standing.oldest_missing,
             span: standing.missing,
             gaps: standing.gaps,
@@ -43,7 +46,7 @@ impl Report {
         let skew = standing.skew.unwrap_or_default();
         self.figures.skew.set(seconds(skew));
         self.figures.refused.set(standing.refused.num_seconds());
-        let caught_up = self.working.lacks(standing.missing, now);
+        let now = self.clock.now();
         for line in self.summary.lines(standing, caught_up, now) {
             match line {
                 Line::Info(text) => self.log.info(text),
