@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use collect::{Lack, Standing, Standpoint};
-
 use sekoia::Metrics;
 
 use super::{Report, figures::Figures, number, seconds};
@@ -29,7 +28,8 @@ impl Report {
     pub(super) fn lacks(&self, lack: Lack) -> Option<DateTime<Utc>> {
         let Lack { since, span, gaps } = lack;
         let now = self.clock.now();
-        let age = since.map_or(0, |at| (now - at).num_seconds());
+        // The service's clock may be ahead.
+        let age = since.map_or(0, |at| (now - at).num_seconds().max(0));
         self.figures.oldest_missing.set(age);
         self.figures.missing.set(span.num_seconds());
         self.figures.gaps.set(number(gaps));
