@@ -80,7 +80,7 @@ pub(super) fn facts(statuses: &[String], fates: &Fates) -> Value {
 pub(super) fn reason(fate: &str) -> &str {
     match fate {
         "unknown" => "Microsoft knows none",
-        "failed" => "refused",
+        "failed" => "refused or failed",
         "late" => "not in time",
         "quota" => "details_quota used up",
         "paused" => "not asked after a refusal",
