@@ -7,7 +7,6 @@ mod as_store;
 #[cfg(test)]
 mod conformance;
 mod examine;
-mod inside;
 mod local;
 mod location;
 mod lock;
@@ -121,22 +120,35 @@ impl StorageError {
 
 /// Handle on a [`Store`] of files, which gets only names that are allowed; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Storage(Arc<dyn Store>);
+pub struct Storage {
+    store: Arc<dyn Store>,
+    /// What stands before each name: nothing, or a folder and a slash.
+    prefix: String,
+}
 
 impl Storage {
     /// A handle on any store.
     pub fn new(backend: impl Store) -> Self {
-        Self(Arc::new(backend))
+        Self {
+            store: Arc::new(backend),
+            prefix: String::new(),
+        }
     }
 
     /// The files in a folder of these; all of them when its name is empty.
     #[must_use]
     pub fn inside(&self, folder: &str) -> Self {
-        if folder.is_empty() {
-            self.clone()
-        } else {
-            Self::new(inside::Inside::new(Arc::clone(&self.0), folder))
+        let mut inside = self.clone();
+        if !folder.is_empty() {
+            inside.prefix.push_str(folder);
+            inside.prefix.push('/');
         }
+        inside
+    }
+
+    /// A name as the store has it.
+    fn full(&self, name: &str) -> Result<String, StorageError> {
+        Ok(format!("{}{}", self.prefix, checked(name)?))
     }
 
     /// The whole file; None when there is none.
@@ -144,7 +156,7 @@ impl Storage {
     /// # Errors
     /// When the name is not allowed or the store fails.
     pub async fn read(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
-        let result = self.0.read(checked(name)?).await;
+        let result = self.store.read(&self.full(name)?).await;
         result.map_err(failed("read", name))
     }
 
@@ -153,7 +165,7 @@ impl Storage {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn write(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
-        let result = self.0.write(checked(name)?, content.into()).await;
+        let result = self.store.write(&self.full(name)?, content.into()).await;
         result.map_err(failed("write", name))
     }
 
@@ -166,7 +178,10 @@ impl Storage {
         name: &str,
         content: impl Into<Bytes>,
     ) -> Result<(), StorageError> {
-        let result = self.0.write_lightly(checked(name)?, content.into()).await;
+        let result = self
+            .store
+            .write_lightly(&self.full(name)?, content.into())
+            .await;
         result.map_err(failed("write", name))
     }
 
@@ -176,7 +191,7 @@ impl Storage {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn append(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
-        let result = self.0.append(checked(name)?, content.into()).await;
+        let result = self.store.append(&self.full(name)?, content.into()).await;
         result.map_err(failed("append to", name))
     }
 
@@ -185,7 +200,7 @@ impl Storage {
     /// # Errors
     /// As [`read`](Self::read); some of what was appended may be lost then, whatever a later call says.
     pub async fn sync(&self, name: &str) -> Result<(), StorageError> {
-        let result = self.0.sync(checked(name)?).await;
+        let result = self.store.sync(&self.full(name)?).await;
         result.map_err(failed("sync", name))
     }
 
@@ -194,15 +209,17 @@ impl Storage {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
-        let result = self.0.list(prefix).await;
-        result.map_err(failed("list", prefix))
+        let result = self.store.list(&format!("{}{prefix}", self.prefix)).await;
+        let names = result.map_err(failed("list", prefix))?.into_iter();
+        let inside = names.filter_map(|name| Some(name.strip_prefix(&self.prefix)?.to_owned()));
+        Ok(inside.collect())
     }
 
     /// Waits until this instance is certain to be the only one that works with the files: what is
     /// to be done once must be done by one instance. It never comes back when another one has them:
     /// this one is being stopped then.
     pub async fn held(&self) {
-        self.0.held().await;
+        self.store.held().await;
     }
 
     /// Takes the file away; no error when it is not there.
@@ -210,7 +227,7 @@ impl Storage {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn delete(&self, name: &str) -> Result<(), StorageError> {
-        let result = self.0.delete(checked(name)?).await;
+        let result = self.store.delete(&self.full(name)?).await;
         result.map_err(failed("delete", name))
     }
 }
@@ -288,5 +305,17 @@ pub(crate) mod tests {
             assert!(matches!(result, Err(StorageError::Name(_))), "{name:?}");
         }
         storage.write("a/b..c", "x").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_conforms_and_leaves_the_others_alone() {
+        let all = Storage::new(MemoryBackend::default());
+        all.write("a/c", "x").await.unwrap();
+        all.write("other", "x").await.unwrap();
+        conformance::check(all.inside("a/b")).await;
+        assert_eq!(all.read("a/c").await.unwrap().unwrap(), "x");
+        let names = all.list("").await.unwrap();
+        assert!(names.contains(&"a/b/context.json".to_owned()), "{names:?}");
+        assert_eq!(all.inside("").list("").await.unwrap(), names);
     }
 }
