@@ -8,7 +8,7 @@ use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 pub(crate) use self::missing::Missing;
@@ -183,14 +183,8 @@ impl Verdict {
     /// # Errors
     /// When the store cannot be read.
     pub async fn of_order(store: &impl Store, order: Uuid) -> io::Result<Vec<Self>> {
-        let text = match store.read(VERDICTS_FILE).await {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
-            read => read?,
-        };
-        let text = text.unwrap_or_default();
-        let lines = text.split(|byte| *byte == b'\n');
-        let verdicts = lines.filter_map(|line| serde_json::from_slice::<Self>(line).ok());
-        let mut verdicts: Vec<Self> = verdicts.filter(|verdict| verdict.order == order).collect();
+        let mut verdicts: Vec<Self> = lines_of(store).await?;
+        verdicts.retain(|verdict| verdict.order == order);
         verdicts.sort_by_key(|verdict| verdict.hour);
         verdicts.dedup_by_key(|verdict| verdict.hour);
         Ok(verdicts)
@@ -200,6 +194,17 @@ impl Verdict {
     pub fn window(&self) -> Option<Window> {
         Window::new(self.hour, self.hour + TimeDelta::hours(1))
     }
+}
+
+/// The lines of one kind in the file of the verdicts.
+async fn lines_of<T: DeserializeOwned>(store: &impl Store) -> io::Result<Vec<T>> {
+    let text = store
+        .read_or_empty(VERDICTS_FILE)
+        .await?
+        .unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n');
+    let kind = lines.filter_map(|line| serde_json::from_slice(line).ok());
+    Ok(kind.collect())
 }
 
 /// Adds lines to the file of the verdicts. Half of one may be there, of an addition that has failed.

@@ -14,7 +14,7 @@ use rows::{Message, RowKey};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RowName, VERDICTS_FILE, append};
+use super::{RowName, append, lines_of};
 use crate::{Store, known::hour};
 
 /// What is known of the rows of an hour that were missing.
@@ -94,12 +94,9 @@ impl Missing {
         store: &impl Store,
         order: Uuid,
     ) -> io::Result<BTreeMap<u32, Self>> {
-        let text = store.read_or_empty(VERDICTS_FILE).await?;
-        let text = text.unwrap_or_default();
-        let lines = text.split(|byte| *byte == b'\n');
-        let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+        let lines: Vec<Line> = lines_of(store).await?;
         let mut hours = BTreeMap::<u32, Self>::new();
-        for line in lines.filter(|line| line.order == order) {
+        for line in lines.into_iter().filter(|line| line.order == order) {
             let found = line.found.into_iter();
             hours.entry(hour(line.hour)).or_default().add(Self {
                 wanted: line.missing.iter().filter_map(|row| unhex(row)).collect(),
