@@ -193,7 +193,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.service.window_read(reader);
         if self.is_of_another_order(read) {
             self.pending.abandon(read.id);
-            self.schedule.put_back(read.window);
+            self.schedule.release(read.window);
             return Ok(());
         }
         let WindowRead {

@@ -162,7 +162,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         read: WindowRead<S::Link, K::Batch>,
     ) -> Result<(), End> {
-        self.schedule.put_back(read.window);
+        self.schedule.release(read.window);
         self.pending.abandon(read.id);
         self.send(read.draft).await
     }

@@ -267,7 +267,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         self.pending.abandon(read.id);
         if self.is_of_another_order(&read) {
-            self.schedule.put_back(read.window);
+            self.schedule.release(read.window);
             return Ok(());
         }
         let (time, now) = (self.told(), Instant::now());

@@ -318,7 +318,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         window: Window,
         oldest: DateTime<Utc>,
     ) -> Result<(), End> {
-        self.schedule.put_back(window);
+        self.schedule.release(window);
         let first = *hours_of(window).start();
         for hour in hours_of(window) {
             let Some(verification) = &mut self.verification else {

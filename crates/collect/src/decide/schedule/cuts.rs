@@ -9,11 +9,6 @@ use crate::decide::coverage::windows;
 use crate::decide::spans::whole_seconds;
 
 impl Schedule {
-    /// A window was not read, and will be asked for in another way.
-    pub fn put_back(&mut self, window: Window) {
-        self.release(window);
-    }
-
     /// Whether a window can be cut.
     pub fn can_narrow(&self, window: Window) -> bool {
         window.span() > SHORTEST_SPAN
@@ -100,7 +95,8 @@ impl Schedule {
             .any(|busy| busy.intersection(window).is_some())
     }
 
-    pub(super) fn release(&mut self, window: Window) {
+    /// A window is not being read any more: what of it is missing is asked for again.
+    pub fn release(&mut self, window: Window) {
         self.busy.release(window);
     }
 

@@ -942,7 +942,7 @@ fn a_probe_asks_for_the_newest_minute_alone() {
     let newest = Window::new(later - minute, later).unwrap();
     assert_eq!(schedule.probe(later, minute), Some((Lane::Live, newest)));
     assert_eq!(schedule.probe(later, minute), None, "it is being read");
-    schedule.put_back(newest);
+    schedule.release(newest);
     let later = later + TimeDelta::seconds(12);
     let newest = Window::new(later - minute, later).unwrap();
     assert_eq!(schedule.probe(later, minute), Some((Lane::Live, newest)));
