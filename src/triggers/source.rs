@@ -90,7 +90,7 @@ pub(super) fn source_error(error: &microsoft::Error, log: &Log) -> SourceError {
 #[derive(Debug)]
 pub(super) struct GraphSource {
     graph: Graph,
-    details: Option<Details>,
+    details: Details,
     limiter: Limiter,
     storage: Storage,
     log: Log,
@@ -315,10 +315,7 @@ impl Source for GraphSource {
                 may_be_too_wide: false,
             });
         }
-        let Some(details) = &self.details else {
-            return Ok(None);
-        };
-        let told = details::ask(details, name, received, &self.log).await;
+        let told = details::ask(&self.details, name, received, &self.log).await;
         self.remember_quota().await;
         told
     }

@@ -72,7 +72,7 @@ async fn calls_count_in_the_quota_and_do_not_wait_for_it() {
         EventFormat::Graph,
         limiter.clone(),
     );
-    let details = graph.details().unwrap();
+    let details = graph.details();
     let token = token(
         "https://graph.test",
         &["ExchangeMessageTrace.Read.All"],

@@ -43,6 +43,7 @@ const TOP: u32 = 5000;
 #[derive(Debug)]
 pub struct Graph {
     exchange: Exchange,
+    limiter: Limiter,
     base: Url,
     keyer: RowKeyer,
     format: EventFormat,
@@ -80,9 +81,10 @@ impl Graph {
         Self {
             exchange: Exchange {
                 headers: HeaderMap::from_iter(headers),
-                limiter: Some(limiter),
+                limiter: Some(limiter.clone()),
                 ..Exchange::new(http, clock, SignIn::Bearer(tokens))
             },
+            limiter,
             base,
             keyer,
             format,
@@ -167,9 +169,8 @@ impl Graph {
     }
 
     /// Asks for details of messages, beside pages.
-    pub fn details(&self) -> Option<Details> {
-        let limiter = self.exchange.limiter.clone()?;
-        Some(Details::of_graph(&self.exchange, &self.base, limiter))
+    pub fn details(&self) -> Details {
+        Details::of_graph(&self.exchange, &self.base, self.limiter.clone())
     }
 
     /// How many links had to be repaired or replaced.
@@ -242,10 +243,8 @@ impl Graph {
     /// What an answer without a page means.
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
         let refusal = self.exchange.refusal(answer, link);
-        if answer.response.status() == StatusCode::TOO_MANY_REQUESTS
-            && let Some(limiter) = &self.exchange.limiter
-        {
-            limiter.refused(refusal.retry_after());
+        if answer.response.status() == StatusCode::TOO_MANY_REQUESTS {
+            self.limiter.refused(refusal.retry_after());
         }
         advice::graph(&refusal)
     }

@@ -362,10 +362,9 @@ async fn a_refusal_for_the_quota_s_sake_makes_the_next_request_wait() {
     );
     assert!(graph.page(window(), None, Urgency::Later).await.is_ok());
     assert_eq!(start.elapsed(), Duration::from_secs(17));
-    let limiter = graph.exchange.limiter.as_ref().unwrap();
-    assert_eq!(limiter.stamps().len(), 2);
+    assert_eq!(graph.limiter.stamps().len(), 2);
     // One request was not too much.
-    assert_eq!(limiter.allowed(), 89);
+    assert_eq!(graph.limiter.allowed(), 89);
 }
 
 #[tokio::test(start_paused = true)]
