@@ -1,4 +1,4 @@
-//! Events that start playbook runs, sent to the platform's callback (F-01 to F-03).
+//! Events that start playbook runs, sent to the platform's callback (F-01, F-02).
 
 use std::time::Duration;
 
@@ -89,8 +89,6 @@ struct Body<'a, T> {
     name: &'a str,
     event: &'a T,
     request_id: Uuid,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    directory: Option<&'a str>,
 }
 
 impl Callback {
@@ -104,34 +102,10 @@ impl Callback {
         name: &str,
         event: &impl Serialize,
     ) -> Result<(), SendEventError> {
-        self.send(name, event, None).await
-    }
-
-    /// The same with files: `directory` is a path in the data storage that the playbook reads
-    /// from (F-03).
-    ///
-    /// # Errors
-    /// As [`send_event`](Self::send_event).
-    pub async fn send_event_with_directory(
-        &self,
-        name: &str,
-        event: &impl Serialize,
-        directory: &str,
-    ) -> Result<(), SendEventError> {
-        self.send(name, event, Some(directory)).await
-    }
-
-    async fn send(
-        &self,
-        name: &str,
-        event: &impl Serialize,
-        directory: Option<&str>,
-    ) -> Result<(), SendEventError> {
         let body = Body {
             name,
             event,
             request_id: Uuid::new_v4(),
-            directory,
         };
         let body = Bytes::from(serde_json::to_vec(&body)?);
         let sending = retry(
@@ -217,14 +191,10 @@ mod tests {
         let callback = callback(&fake);
         callback.heartbeat.failed(Side::Run);
         let started = Instant::now();
-        callback
-            .send_event_with_directory("Name", &json!({"a": 1}), "files/1")
-            .await
-            .unwrap();
+        callback.send_event("Name", &json!({"a": 1})).await.unwrap();
         let bodies = fake.bodies("/callback");
         assert_eq!(bodies.len(), 4);
         assert!(bodies.iter().all(|body| *body == bodies[0]));
-        assert_eq!(bodies[0]["directory"], "files/1");
         assert!(
             started.elapsed() >= Duration::from_secs(106),
             "2, 4 and the asked 100 s"
