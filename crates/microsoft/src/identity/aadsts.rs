@@ -363,11 +363,7 @@ fn passing(answer: &Response, now: DateTime<Utc>) -> ErrorClass {
 }
 
 /// What a refusal of the machine's metadata service means.
-pub(super) fn metadata_refusal(
-    answer: &Response,
-    secrets: &[&str],
-    now: DateTime<Utc>,
-) -> SignInError {
+pub(super) fn metadata_refusal(answer: &Response, now: DateTime<Utc>) -> SignInError {
     let status = answer.status();
     let body = Body::read(answer.body());
     let is_odd = is_odd(answer) && body.is_empty();
@@ -393,7 +389,7 @@ pub(super) fn metadata_refusal(
         is_odd,
         sentence: format!(
             "the metadata service of the machine answered {status}: {text}{}",
-            details(&body, answer, secrets)
+            details(&body, answer, &[])
         ),
     }
 }

@@ -117,11 +117,11 @@ pub(super) async fn token(
                 .await
                 .map_err(SignInError::NoMetadata)?;
             if !answer.status().is_success() {
-                return Err(aadsts::metadata_refusal(&answer, &[], clock.now()));
+                return Err(aadsts::metadata_refusal(&answer, clock.now()));
             }
             read(&answer, asked).ok_or_else(|| {
                 if aadsts::is_refusal(&answer) {
-                    aadsts::metadata_refusal(&answer, &[], clock.now())
+                    aadsts::metadata_refusal(&answer, clock.now())
                 } else {
                     no_token(&answer, &[])
                 }
