@@ -23,7 +23,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let is_certain = self.look_at_clocks().await?;
         if !is_certain {
             self.ask_time().await?;
-            return self.go_on_reading();
+            self.go_on_reading();
+            return Ok(());
         }
         let now = self.time().now;
         self.schedule.wake(Instant::now());
@@ -43,14 +44,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Has the readers go on with the windows that they are reading, and begin no others.
-    pub(super) fn go_on_reading(&mut self) -> Result<(), End> {
+    fn go_on_reading(&mut self) {
         for reader in 0..self.readers.len() {
             let may = self.service.asking(Instant::now()) == Asking::All && self.may_ask(reader);
             if may && self.readers.get(reader).is_some_and(Reader::waits) {
                 self.ask(reader);
             }
         }
-        Ok(())
     }
 
     /// Has a reader ask for a page, when it may and there is something to ask for.
