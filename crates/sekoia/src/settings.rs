@@ -140,12 +140,8 @@ pub(super) fn waits_for_secrets(
     let Ok(Some(of_trigger)) = configuration.object(TRIGGER) else {
         return false;
     };
-    let counts = of_trigger_is(configuration, TRIGGER);
+    let counts = self::of_trigger(configuration).is_ok_and(|counts| counts == TRIGGER);
     counts && item.manifest.arguments.lacks_secrets(&of_trigger)
-}
-
-fn of_trigger_is(configuration: &Configuration, key: &str) -> bool {
-    of_trigger(configuration).is_ok_and(|counts| counts == key)
 }
 
 fn checked(

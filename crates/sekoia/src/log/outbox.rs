@@ -142,9 +142,9 @@ impl Outbox {
         }
     }
 
-    /// Notes entries that were given up.
-    pub(super) fn drop_entries(&self, count: usize) {
-        self.lock().dropped += count as u64;
+    /// Notes that an entry was given up.
+    pub(super) fn drop_entry(&self) {
+        self.lock().dropped += 1;
     }
 
     /// How many entries were lost since the last call.

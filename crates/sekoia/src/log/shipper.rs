@@ -252,7 +252,7 @@ impl Courier {
                 not_before: Instant::now() + CRITICAL_PAUSE,
             });
         } else {
-            self.log.0.outbox.drop_entries(1);
+            self.log.0.outbox.drop_entry();
         }
     }
 
