@@ -219,18 +219,11 @@ impl Emulator {
         }
     }
 
-    /// How often a row was delivered with a status to an intake key (none for the first of the
-    /// settings).
-    pub fn times_delivered(
-        &self,
-        intake_key: Option<&str>,
-        trace_id: Uuid,
-        recipient: &str,
-        status: Status,
-    ) -> u32 {
+    /// How often a row was delivered with a status to the first intake key of the settings.
+    pub fn times_delivered(&self, trace_id: Uuid, recipient: &str, status: Status) -> u32 {
         let now = self.ticks();
         let world = &mut *self.world();
-        let key = world.key(intake_key);
+        let key = world.key(None);
         let found = world.rows.find(trace_id, recipient, now);
         found.map_or(0, |(life, _)| world.ledger.times(&key, life.slot, status))
     }

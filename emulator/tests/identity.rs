@@ -268,11 +268,11 @@ async fn federated_assertions_are_verified() {
         let answer = ask(&emulator, &fields).await;
         answer.json()["error_codes"][0].as_u64().unwrap_or(0)
     };
-    let good = emulator.workload_token(&subject, 3600);
+    let good = emulator.workload_token(&subject);
     assert_eq!(code(&good).await, 0);
-    let foreign = self::emulator(0).workload_token(&subject, 3600);
+    let foreign = self::emulator(0).workload_token(&subject);
     assert_eq!(code(&foreign).await, 700_211);
-    assert_eq!(code(&emulator.workload_token("else", 3600)).await, 700_213);
+    assert_eq!(code(&emulator.workload_token("else")).await, 700_213);
 }
 
 #[tokio::test]

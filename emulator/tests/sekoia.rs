@@ -74,7 +74,6 @@ async fn the_ledger_finds_what_is_doubled_altered_or_invented() {
     assert!(reasons[2].starts_with("no JSON object"));
     let row: Value = serde_json::from_str(&rows[0]).unwrap();
     let times = emulator.times_delivered(
-        None,
         row["MessageTraceId"].as_str().unwrap().parse().unwrap(),
         row["RecipientAddress"].as_str().unwrap(),
         Status::parse(row["Status"].as_str().unwrap()).unwrap(),

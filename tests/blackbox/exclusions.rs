@@ -157,7 +157,7 @@ async fn a_row_is_sent_once_it_has_another_status() {
     process.reaches(BY_STATUS, 1.0).await;
     let times = |status| {
         let emulator = &world.emulator;
-        emulator.times_delivered(None, trace_id, "slow@contoso.example", status)
+        emulator.times_delivered(trace_id, "slow@contoso.example", status)
     };
     until("its last status is delivered", || {
         times(Status::Delivered) == 1

@@ -345,7 +345,7 @@ async fn a_mail_to_many_gives_an_event_for_each() {
         let recipient = format!("r{n}@contoso.example");
         world
             .emulator
-            .times_delivered(None, id, &recipient, Status::Delivered)
+            .times_delivered(id, &recipient, Status::Delivered)
     };
     assert!((0..1_500).all(|n| delivered(n) == 1));
 }

@@ -109,7 +109,7 @@ fn token_file(world: &World) -> PathBuf {
 
 /// The platform gives the workload another identity, and so another token.
 fn rotate(world: &World, subject: &str) {
-    let token = world.emulator.workload_token(subject, 3600);
+    let token = world.emulator.workload_token(subject);
     std::fs::write(token_file(world), token + "\n").unwrap();
     world.emulator.configure(|settings| {
         settings.identity.apps[0].federated_subject = Some(subject.to_owned());

@@ -276,9 +276,9 @@ fn the_smallest_quota_serves_settling() {
             tokio::time::sleep(5 * hour).await;
             id
         });
-        let times =
-            site.emulator
-                .times_delivered(None, id, "late@contoso.example", Status::Delivered);
+        let times = site
+            .emulator
+            .times_delivered(id, "late@contoso.example", Status::Delivered);
         assert_eq!(times, 1, "{quota}: {}", site.output());
         assert!(!site.output().contains(HANGS), "{}", site.output());
     }

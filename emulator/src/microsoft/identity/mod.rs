@@ -357,8 +357,8 @@ pub(super) fn admit(
 
 impl Emulator {
     /// What a workload outside of Azure gets from its own platform and exchanges for a token: to
-    /// be written to the file that `AZURE_FEDERATED_TOKEN_FILE` names. Valid for `seconds`.
-    pub fn workload_token(&self, subject: &str, seconds: u32) -> String {
+    /// be written to the file that `AZURE_FEDERATED_TOKEN_FILE` names. Valid for an hour.
+    pub fn workload_token(&self, subject: &str) -> String {
         let now = self.clock().now().timestamp();
         self.world().key.issue(&json!({
             "iss": ISSUER,
@@ -366,7 +366,7 @@ impl Emulator {
             "aud": "api://AzureADTokenExchange",
             "iat": now,
             "nbf": now,
-            "exp": now + i64::from(seconds),
+            "exp": now + 3600,
         }))
     }
 }
