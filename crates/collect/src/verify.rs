@@ -162,15 +162,7 @@ impl Verdict {
         (self.missing.len() as u64).saturating_sub(self.refused)
     }
 
-    /// Adds it to the file.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub(crate) async fn save(&self, store: &impl Store) -> io::Result<()> {
-        Self::save_all(std::slice::from_ref(self), store).await
-    }
-
-    /// Adds several to the file, at once.
+    /// Adds some to the file, at once.
     ///
     /// # Errors
     /// When the store cannot be written.
@@ -286,11 +278,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_verdict_that_was_cut_short_takes_no_other_with_it() {
-        let verdict = verdict("2026-11-10T02:00:00Z");
+        let verdict = [verdict("2026-11-10T02:00:00Z")];
         let full = Full::default();
-        assert!(verdict.save(&full).await.is_err());
-        verdict.save(&full).await.unwrap();
+        assert!(Verdict::save_all(&verdict, &full).await.is_err());
+        Verdict::save_all(&verdict, &full).await.unwrap();
         let found = Verdict::of_order(&full, Uuid::nil()).await.unwrap();
-        assert_eq!(found, [verdict]);
+        assert_eq!(found, verdict);
     }
 }

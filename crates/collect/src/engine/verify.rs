@@ -265,7 +265,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Provable::No(reason) => self.cannot_prove(hour, reason).await?,
             Provable::Open => {
                 let verdict = verification.verdict(hour, now, Finding::Open);
-                self.judge(hour, verdict).await?;
+                self.judge(verdict).await?;
             }
         }
         Ok(None)

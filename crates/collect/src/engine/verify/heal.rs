@@ -84,7 +84,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             verdict.accepted = self.known.messages_of(hour) as u64;
         }
         verdict.shown = verdict.accepted;
-        self.judge(hour, verdict).await?;
+        self.judge(verdict).await?;
         self.ledger.proof.is_resent(hour);
         self.ledger.timeline_changes();
         Ok(())
@@ -107,7 +107,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             };
             verification.work.changed().delivered += verdict.delivered();
         }
-        self.judge(hour, verdict).await
+        self.judge(verdict).await
     }
 
     /// A row of an hour became a dead letter instead of being delivered.

@@ -49,7 +49,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Provable::No(reason) => return self.cannot_prove(hour, reason).await,
             Provable::Yes(_) | Provable::Open => {
                 let verdict = verification.verdict(hour, now, Finding::Open);
-                return self.judge(hour, verdict).await;
+                return self.judge(verdict).await;
             }
         };
         let HourRecord { sums, notes, .. } = *record;
@@ -67,7 +67,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let Difference::Of { first, second } = difference else {
             verdict.finding = Finding::Many;
-            return self.judge(hour, verdict).await;
+            return self.judge(verdict).await;
         };
         verdict.not_shown = first.len() as u64;
         if let Some(missing) = verification.missing.get_mut(&hour) {
@@ -102,18 +102,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         let verdict = verification.unprovable(hour, now, reason);
-        self.judge(hour, verdict).await
+        self.judge(verdict).await
     }
 
     /// An hour has its verdict.
-    pub(super) async fn judge(&mut self, hour: u32, verdict: Verdict) -> Result<(), End> {
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = verdict.save(store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
-        self.judged(hour, &verdict);
-        Ok(())
+    pub(super) async fn judge(&mut self, verdict: Verdict) -> Result<(), End> {
+        self.judge_all(vec![verdict]).await
     }
 
     /// Many hours have their verdicts at once: to keep each by itself would hold all else up.
@@ -127,20 +121,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.store_failed(&error, &mut backoff).await?;
         }
         for verdict in &verdicts {
-            self.judged(hour(verdict.hour), verdict);
+            if verdict.finding != Finding::Open {
+                self.tell(Event::Verified { verdict });
+            }
+            if let Some(verification) = &mut self.verification {
+                let hour = hour(verdict.hour);
+                verification.left.remove(&hour);
+                verification.missing.remove(&hour);
+                verification.work.changed().judged += 1;
+            }
         }
         Ok(())
-    }
-
-    /// The verdict of an hour is kept.
-    fn judged(&mut self, hour: u32, verdict: &Verdict) {
-        if verdict.finding != Finding::Open {
-            self.tell(Event::Verified { verdict });
-        }
-        if let Some(verification) = &mut self.verification {
-            verification.left.remove(&hour);
-            verification.missing.remove(&hour);
-            verification.work.changed().judged += 1;
-        }
     }
 }

@@ -199,7 +199,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 verdict.finding = Finding::Unprovable;
                 verdict.reason = Some("this module has not collected it".to_owned());
             }
-            return self.judge(hour, verdict).await;
+            return self.judge(verdict).await;
         }
         let verdict = verification.verdict(hour, now, Finding::Resent);
         let healing = Healing {
@@ -257,7 +257,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             && let Some(hour) = verification.left.first().copied()
         {
             let verdict = verification.verdict(hour, now, Finding::Open);
-            self.judge(hour, verdict).await?;
+            self.judge(verdict).await?;
         }
         Ok(())
     }
