@@ -19,6 +19,20 @@ async fn delivers(bench: &Bench, order: &BackfillOrder) {
     tokio::time::sleep(Duration::from_secs(120)).await;
 }
 
+/// Begins an order, and gives it up while its first windows are being read.
+async fn gives_up(bench: &Arc<Bench>, order: &mut BackfillOrder) {
+    order.save(bench.disk.as_ref()).await.unwrap();
+    let never = Duration::from_secs(600);
+    bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+    let script = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        order.cancelled = true;
+        order.save(bench.disk.as_ref()).await.unwrap();
+        delivers(bench, order).await;
+    };
+    bench.lives(End::Stop, script).await;
+}
+
 /// Hours 1 and 2, and a half of hour 3.
 const SOME: (i64, i64) = (60, 210);
 
@@ -189,16 +203,7 @@ fn hours_of_a_backfill_that_is_given_up_keep_their_records() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
         let mut order = again(&bench, 1, (0, 240));
-        order.save(bench.disk.as_ref()).await.unwrap();
-        let never = Duration::from_secs(600);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
-        let script = async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            order.cancelled = true;
-            order.save(bench.disk.as_ref()).await.unwrap();
-            delivers(&bench, &order).await;
-        };
-        bench.lives(End::Stop, script).await;
+        gives_up(&bench, &mut order).await;
         // The start knows the rows of all hours. That one was begun is no reason to send the others.
         let once = (0..HOURS).filter(|hour| bench.times_of(*hour) == vec![1; 60]);
         assert!(once.count() >= 2, "what was given up is not sent");
@@ -212,16 +217,7 @@ fn hours_of_a_backfill_that_is_given_up_were_delivered_and_are_left_alone() {
         let bench = Bench::collected(60).await;
         bench.forgets().await;
         let mut order = again(&bench, 1, (0, 240));
-        order.save(bench.disk.as_ref()).await.unwrap();
-        let never = Duration::from_secs(600);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
-        let script = async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            order.cancelled = true;
-            order.save(bench.disk.as_ref()).await.unwrap();
-            delivers(&bench, &order).await;
-        };
-        bench.lives(End::Stop, script).await;
+        gives_up(&bench, &mut order).await;
         let times = || {
             (0..HOURS)
                 .map(|hour| bench.times_of(hour))
@@ -343,16 +339,7 @@ fn a_backfill_that_was_given_up_before_a_kill_is_not_called_done() {
         let bench = Bench::collected(20).await;
         let mut order = again(&bench, 1, (-600, 0));
         order.work.again = false;
-        order.save(bench.disk.as_ref()).await.unwrap();
-        let slow = Duration::from_secs(600);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
-        let script = async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            order.cancelled = true;
-            order.save(bench.disk.as_ref()).await.unwrap();
-            delivers(&bench, &order).await;
-        };
-        bench.lives(End::Stop, script).await;
+        gives_up(&bench, &mut order).await;
         let told = async || order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
         let mut progress = told().await;
         assert_eq!(progress.phase, crate::order::OrderPhase::Cancelled);
