@@ -1,15 +1,14 @@
 //! The place where the module runs: a fresh directory with a mocked configuration.
 
 use std::{
-    fs::{self, DirEntry},
-    io,
+    fs, io,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Damage, Emulator, Running, Scenario, Settings, StatePart};
+use emulator::{Damage, Emulator, Running, Scenario, Settings};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -131,20 +130,7 @@ impl Site {
 
     /// Does the harm of a scenario to the module's state. What is not there cannot be harmed.
     pub(crate) fn damage(&self, Damage { to, harm }: Damage) -> anyhow::Result<()> {
-        let data = self.data();
-        let files: Vec<PathBuf> = match to {
-            StatePart::Position => vec![data.join("context.json")],
-            StatePart::PositionCopy => vec![data.join("context.json.previous")],
-            StatePart::Positions => vec![
-                data.join("context.json"),
-                data.join("context.json.previous"),
-            ],
-            StatePart::Timeline => vec![data.join("coverage.json")],
-            StatePart::Quota => vec![data.join("quota.json")],
-            StatePart::Service => vec![data.join("service.json")],
-            StatePart::KnownRows => newest(&data.join("known-rows")).into_iter().collect(),
-        };
-        for file in files {
+        for file in to.files(&self.data()) {
             let harmed = harm.be_done_to(&file);
             harmed.with_context(|| format!("cannot harm {file:?}"))?;
         }
@@ -189,13 +175,6 @@ impl Site {
     pub(crate) fn keep(self) -> PathBuf {
         self.directory.keep()
     }
-}
-
-/// The file of a folder that was written last.
-fn newest(folder: &Path) -> Option<PathBuf> {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let written = |file: &DirEntry| file.metadata().and_then(|found| found.modified()).ok();
-    files.max_by_key(written).map(|file| file.path())
 }
 
 /// The form of the trigger, filled in with what works in the emulated organization.
@@ -298,7 +277,7 @@ fn free_port() -> io::Result<TcpListener> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use emulator::{Harm, Traffic};
+    use emulator::{Harm, StatePart, Traffic};
 
     use super::*;
     use crate::world::World;

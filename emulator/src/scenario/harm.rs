@@ -1,6 +1,10 @@
 //! Harm that is done to the module's state between two of its lives.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, DirEntry},
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +36,30 @@ pub enum StatePart {
     Quota,
     /// Which of two services is read.
     Service,
+}
+
+impl StatePart {
+    /// Its files in the module's data directory, whether they are there or not; of the known rows only one
+    /// that is.
+    pub fn files(self, data: &Path) -> Vec<PathBuf> {
+        let names: &[&str] = match self {
+            Self::Position => &["context.json"],
+            Self::PositionCopy => &["context.json.previous"],
+            Self::Positions => &["context.json", "context.json.previous"],
+            Self::Timeline => &["coverage.json"],
+            Self::KnownRows => return newest(&data.join("known-rows")).into_iter().collect(),
+            Self::Quota => &["quota.json"],
+            Self::Service => &["service.json"],
+        };
+        names.iter().map(|name| data.join(name)).collect()
+    }
+}
+
+/// The file of a folder that was written last.
+fn newest(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let written = |file: &DirEntry| file.metadata().and_then(|found| found.modified()).ok();
+    files.max_by_key(written).map(|file| file.path())
 }
 
 /// What is done to a file.

@@ -134,26 +134,7 @@ impl Site {
 
     /// Does harm to the state.
     fn damage(&self, Damage { to, harm }: Damage) {
-        let data = self.data.path().join("data");
-        let known = data.join("known-rows");
-        let newest = || {
-            let files = fs::read_dir(&known).into_iter().flatten().flatten();
-            let files = files.map(|entry| entry.path());
-            files.max_by_key(|file| fs::metadata(file).unwrap().modified().unwrap())
-        };
-        let files = match to {
-            StatePart::Position => vec![data.join("context.json")],
-            StatePart::PositionCopy => vec![data.join("context.json.previous")],
-            StatePart::Positions => vec![
-                data.join("context.json"),
-                data.join("context.json.previous"),
-            ],
-            StatePart::Timeline => vec![data.join("coverage.json")],
-            StatePart::KnownRows => newest().into_iter().collect(),
-            StatePart::Quota => vec![data.join("quota.json")],
-            StatePart::Service => vec![data.join("service.json")],
-        };
-        for file in files {
+        for file in to.files(&self.data.path().join("data")) {
             harm.be_done_to(&file).unwrap();
         }
     }
