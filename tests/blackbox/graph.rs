@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     events::{Normalized, assert_same, normalize},
+    lifecycle::restarts,
     world::{Process, Trigger, World, until},
 };
 
@@ -61,18 +62,7 @@ async fn first_start_delivers_what_is_there_and_what_comes() {
 async fn a_restart_sends_nothing_twice_and_misses_nothing() {
     let world = World::graph(3_000).await;
     world.begin_with_the_backlog();
-    let mut first = world.start();
-    world.all_delivered().await;
-    first.stop_by("INT").await;
-    assert_eq!(world.emulator.accepted_count(None), 3_000);
-
-    world
-        .emulator
-        .add_row(NewRow::new(world.now(), "meanwhile@contoso.example"));
-    let mut second = world.start();
-    world.all_delivered().await;
-    second.stop().await;
-    assert_eq!(world.emulator.accepted_count(None), 3_001);
+    restarts(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
