@@ -6,11 +6,16 @@ use std::{
     time::Duration,
 };
 
-use base::http::{Http, HttpError, HttpService, Limits, Request, Response};
+use base::{
+    Clock, Secret,
+    http::{Http, HttpError, HttpService, Limits, Request, Response},
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde_json::json;
+
+use crate::{Credential, Identity, Resource, TokenCache};
 
 /// Gives one prepared answer after the other, and keeps what it was asked.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +74,17 @@ impl HttpService for Fake {
             answer
         })
     }
+}
+
+/// Tokens of an app for a resource, each fetched from `fake`.
+pub(super) fn tokens_of_an_app(fake: &Fake, clock: Clock, resource: Resource) -> Arc<TokenCache> {
+    let identity = Identity::App {
+        login: "https://login.test".parse().unwrap(),
+        tenant: "corp.test".to_owned(),
+        client: "app".to_owned(),
+        credential: Credential::ClientSecret(Secret::new("hunter2")),
+    };
+    Arc::new(TokenCache::new(fake.http(), clock, identity, resource))
 }
 
 /// A token for `audience` with these roles, told from others by `id`.

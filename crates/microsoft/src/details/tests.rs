@@ -6,9 +6,8 @@ use rows::RowKeyer;
 
 use super::*;
 use crate::{
-    Credential, EventFormat, Graph, Identity, PasswordGuard, Quota, ReportingService, Resource,
-    Share, TokenCache,
-    testing::{Fake, token},
+    EventFormat, Graph, PasswordGuard, Quota, ReportingService, Resource, Share,
+    testing::{Fake, token, tokens_of_an_app},
 };
 
 fn now() -> DateTime<Utc> {
@@ -54,20 +53,13 @@ async fn calls_count_in_the_quota_and_do_not_wait_for_it() {
     let fake = Fake::default();
     let clock = Clock::virtual_from(now());
     let base: Url = "https://graph.test/v1.0".parse().unwrap();
-    let identity = Identity::App {
-        login: "https://login.test".parse().unwrap(),
-        tenant: "corp.test".to_owned(),
-        client: "app".to_owned(),
-        credential: Credential::ClientSecret(Secret::new("hunter2")),
-    };
-    let resource = Resource::graph(&base);
-    let tokens = TokenCache::new(fake.http(), clock.clone(), identity, resource);
+    let tokens = tokens_of_an_app(&fake, clock.clone(), Resource::graph(&base));
     let limiter = Limiter::new(Quota::new(Share::new(1).unwrap()), clock.clone());
     let graph = Graph::new(
         fake.http(),
         clock,
         base,
-        Arc::new(tokens),
+        tokens,
         RowKeyer::new([1; 16]),
         EventFormat::Graph,
         limiter.clone(),

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-use base::{ErrorClass, Secret};
+use base::ErrorClass;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeZone as _;
 
 use super::*;
 use crate::{
-    Credential, Identity, Resource,
-    testing::{Fake, token},
+    Resource,
+    testing::{Fake, token, tokens_of_an_app},
 };
 
 const BASE: &str = "https://graph.test/v1.0";
@@ -19,19 +19,7 @@ fn now() -> DateTime<Utc> {
 fn graph(fake: &Fake, format: EventFormat) -> Graph {
     let clock = Clock::virtual_from(now());
     let base: Url = BASE.parse().unwrap();
-    let identity = Identity::App {
-        login: "https://login.test".parse().unwrap(),
-        tenant: "corp.test".to_owned(),
-        client: "app".to_owned(),
-        credential: Credential::ClientSecret(Secret::new("hunter2")),
-    };
-    let resource = Resource::graph(&base);
-    let tokens = Arc::new(TokenCache::new(
-        fake.http(),
-        clock.clone(),
-        identity,
-        resource,
-    ));
+    let tokens = tokens_of_an_app(fake, clock.clone(), Resource::graph(&base));
     let limiter = Limiter::new(Quota::new(Share::default()), clock.clone());
     let keyer = RowKeyer::new([1; 16]);
     Graph::new(fake.http(), clock, base, tokens, keyer, format, limiter)

@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, TimeZone as _, Utc};
 
 use super::*;
 use crate::{
-    Credential, Identity, PasswordGuard, Resource, TokenCache,
-    testing::{Fake, token},
+    PasswordGuard, Resource,
+    testing::{Fake, token, tokens_of_an_app},
 };
 
 const BASE: &str = "https://reports.test/ecp/reportingwebservice/reporting.svc";
@@ -117,15 +117,8 @@ async fn an_app_signs_in_with_a_token_that_is_renewed_once() {
     fake.answer(200, r#"{"d":[]}"#);
     let base: Url = BASE.parse().unwrap();
     let clock = Clock::system();
-    let identity = Identity::App {
-        login: "https://login.test".parse().unwrap(),
-        tenant: "corp.test".to_owned(),
-        client: "app".to_owned(),
-        credential: Credential::ClientSecret(Secret::new(PASSWORD)),
-    };
-    let resource = Resource::reporting(&base);
-    let tokens = TokenCache::new(fake.http(), clock.clone(), identity, resource);
-    let sign_in = SignIn::Bearer(Arc::new(tokens));
+    let tokens = tokens_of_an_app(&fake, clock.clone(), Resource::reporting(&base));
+    let sign_in = SignIn::Bearer(tokens);
     let service = ReportingService::new(fake.http(), clock, base, sign_in, RowKeyer::new([1; 16]));
     assert!(service.page(window(), None).await.unwrap().is_empty());
     let requests = fake.requests();
