@@ -8,10 +8,13 @@ use chrono::{DateTime, Utc};
 use collect::letters::fingerprint;
 use microsoft::PasswordGuard;
 use sekoia::{Log, RunError, Storage, StorageError};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{change::EndEvidence, formats::VERSION};
+use super::{
+    change::EndEvidence,
+    formats::{VERSION, read},
+};
 
 /// Where the change to Microsoft Graph is kept.
 pub(super) const SERVICE_FILE: &str = "service.json";
@@ -77,18 +80,6 @@ impl Decision {
     pub(super) fn reason(&self) -> String {
         let [first, last] = self.refusals.map(super::words::moment);
         format!("at {first} and at {last} {}", self.said)
-    }
-}
-
-/// None when the file is missing or damaged.
-async fn read<T: DeserializeOwned>(
-    storage: &Storage,
-    name: &str,
-) -> Result<Option<T>, StorageError> {
-    match storage.read(name).await {
-        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
-        Err(error) if error.is_damage().is_some() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

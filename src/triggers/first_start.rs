@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use sekoia::{Storage, StorageError};
 use serde::{Deserialize, Serialize};
 
+use super::formats::{VERSION, read};
+
 /// The file; it is gone once there is a position.
 pub(super) const FIRST_START_FILE: &str = "first_start.json";
 
@@ -28,16 +30,12 @@ pub(super) async fn first_start(
     storage: &Storage,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, StorageError> {
-    let kept = match storage.read(FIRST_START_FILE).await {
-        Ok(text) => text.and_then(|text| serde_json::from_slice::<FirstStart>(&text).ok()),
-        Err(error) if error.is_damage().is_some() => None,
-        Err(error) => return Err(error),
-    };
+    let kept: Option<FirstStart> = read(storage, FIRST_START_FILE).await?;
     if let Some(kept) = kept.filter(|kept| kept.started <= now) {
         return Ok(kept.started);
     }
     let first = FirstStart {
-        version: super::formats::VERSION,
+        version: VERSION,
         started: now,
     };
     let text = serde_json::to_vec(&first).unwrap_or_default();

@@ -12,6 +12,7 @@ use collect::{
     verify::{VerifyOrder, VerifyProgress},
 };
 use sekoia::{RunError, Storage, StorageError};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
@@ -109,6 +110,18 @@ impl Later {
             }
         }
         Ok(None)
+    }
+}
+
+/// The content of a file; none when it is missing or damaged.
+pub(super) async fn read<T: DeserializeOwned>(
+    storage: &Storage,
+    name: &str,
+) -> Result<Option<T>, StorageError> {
+    match storage.read(name).await {
+        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
+        Err(error) if error.is_damage().is_some() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -22,7 +22,7 @@ use self::going_on::{begin_with, go_on};
 pub(crate) use self::subject::Subject;
 pub(super) use self::{going_on::First, subject::Origin};
 use super::{
-    formats::VERSION,
+    formats::{VERSION, read},
     state::{self, Kept},
 };
 
@@ -198,7 +198,7 @@ async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> 
     let mut all = Vec::new();
     for file in files {
         let folder = file.strip_suffix(TENANT_FILE).unwrap_or_default();
-        if let Some(binding) = read(storage, &file).await? {
+        if let Some(binding) = read::<Binding>(storage, &file).await? {
             let folder = folder.trim_end_matches('/').to_owned();
             all.push(Bound {
                 checkpoint: come_to(&storage.inside(&folder)).await?,
@@ -238,15 +238,6 @@ async fn is_blank(files: &Storage) -> Result<bool, StorageError> {
     let timeline = state::timeline_in(files).await?;
     let is_seed = |name: &String| journal::version(name).is_some();
     Ok(timeline == timeline::Found::Nothing && letters.is_empty() && rows.iter().all(is_seed))
-}
-
-/// None when the file is missing or damaged.
-async fn read(storage: &Storage, name: &str) -> Result<Option<Binding>, StorageError> {
-    match storage.read(name).await {
-        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
-        Err(error) if error.is_damage().is_some() => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// All states, for people.
@@ -365,7 +356,7 @@ async fn write(storage: &Storage, binding: &Binding) -> Result<(), RunError> {
 
 /// Remembers the folder in use in the first state's file, when it is another one than before.
 async fn note_use(storage: &Storage, folder: &str) -> Result<(), RunError> {
-    let Some(first) = read(storage, TENANT_FILE).await? else {
+    let Some(first) = read::<Binding>(storage, TENANT_FILE).await? else {
         return Ok(());
     };
     let in_use = Some(folder.to_owned()).filter(|folder| !folder.is_empty());
@@ -377,7 +368,7 @@ async fn note_use(storage: &Storage, folder: &str) -> Result<(), RunError> {
 
 /// Keeps the tenant's GUID, which a token has told, with its state.
 pub(super) async fn learn(storage: &Storage, tenant_id: Uuid) -> Result<(), RunError> {
-    match read(storage, TENANT_FILE).await? {
+    match read::<Binding>(storage, TENANT_FILE).await? {
         Some(binding) if binding.tenant_id != Some(tenant_id) => {
             let tenant_id = Some(tenant_id);
             write(
