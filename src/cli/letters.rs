@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use collect::{
     letters::{
         Content, Letter,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     offline_session,
-    order::{GONE, PRESENCE, UNUSABLE, refuse},
+    order::{GONE, LOOK, PRESENCE, UNUSABLE, flag, refuse},
     screen::{Screen, say},
 };
 use crate::triggers;
@@ -28,28 +28,17 @@ use crate::triggers;
 /// The exit code when letters stay that were to go.
 const STAY: u8 = 3;
 
-/// How often it is looked how far a running trigger is.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// A running trigger takes an order up within seconds; it is not waited for longer than this for
 /// the next bit of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The command's place on the command line.
 pub(super) fn command() -> Command {
-    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     let ids = || {
         Arg::new("id")
             .value_name("ID")
             .num_args(0..)
             .help("The letters")
-    };
-    let trigger = || {
-        Arg::new("trigger")
-            .long("trigger")
-            .value_name("TRIGGER")
-            .global(true)
-            .help("The trigger; may be left out when the configuration fits one only")
     };
     Command::new("dead-letters")
         .about("Lists what could not be delivered, sends it again, or throws it away")
@@ -64,7 +53,7 @@ pub(super) fn command() -> Command {
              done with them yet\n  {}  the settings do not fit the trigger",
             Topic::SETTINGS.exit_code
         ))
-        .arg(trigger())
+        .arg(super::trigger().long("trigger").global(true))
         .arg(super::json().global(true))
         .subcommand(
             Command::new("retry")

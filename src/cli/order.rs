@@ -25,7 +25,7 @@ use crate::triggers::backfill::{self, Task};
 pub(super) const UNUSABLE: u8 = 2;
 
 /// How often the progress is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the trigger is still running.
 pub(super) const PRESENCE: Duration = Duration::from_secs(5);
