@@ -209,7 +209,7 @@ pub(super) async fn run<S: Source>(
         .await
         .map_err(RunError::failed)?;
     QuotaFigures::new(&context.metrics).forget();
-    let source = source(keyer, storage.clone()).await?;
+    let source = Box::pin(source(keyer, storage.clone())).await?;
     if let Found::Timeline(timeline) = &found
         && let Some(passed) = timeline.coverage.passed()
     {

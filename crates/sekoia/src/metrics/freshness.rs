@@ -15,12 +15,15 @@ use prometheus_client::{
 
 use super::NAMESPACE;
 
+/// The key of an intake, and the date of the newest event that it has accepted.
+type Newest = (String, DateTime<Utc>);
+
 /// The key of the intake that has accepted events last, and the date of the newest of them. A process
 /// has one at a time: the age of what one has accepted that nothing goes to any more would only grow.
 #[derive(Clone, Debug)]
 pub(crate) struct Freshness {
     clock: Clock,
-    newest: Arc<Mutex<Option<(String, DateTime<Utc>)>>>,
+    newest: Arc<Mutex<Option<Newest>>>,
 }
 
 impl Freshness {
