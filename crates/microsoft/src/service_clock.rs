@@ -193,7 +193,7 @@ impl ServiceClock {
             }
             return;
         };
-        let Some(local) = self.at_origin(local, received) else {
+        let Some(witness) = self.at_origin(local, received) else {
             return;
         };
         let (lower, upper) = (self.at_origin(date, received), self.at_origin(date, sent));
@@ -206,12 +206,12 @@ impl ServiceClock {
             self.sightings.pop_front();
         }
         self.sightings.push_back(seen);
-        self.judge(Bounds::at(local));
+        self.judge(Bounds::at(witness));
         match self.trust {
             Trust::None => {
                 self.undecided += 1;
                 if self.is_hopeless() {
-                    self.goes_by_local();
+                    self.goes_by_local_alone(local, received);
                 }
             }
             Trust::Service { lower, .. } if Bounds::at(lower).agrees(&seen) => {

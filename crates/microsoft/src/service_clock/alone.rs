@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
-use super::{SILENT, ServiceClock, Trust, since};
+use super::{HOPELESS, SILENT, ServiceClock, Trust, since};
 
 /// Where no answer tells the time, a local clock that is earlier than what has passed counts after so long
 /// nevertheless: what is kept may be of a clock that ran ahead.
@@ -13,7 +13,12 @@ impl ServiceClock {
     /// Hardly any answer tells the time: the local clock counts, but for one that cannot be right. What has
     /// passed by it would be taken back, and come twice.
     pub(super) fn goes_by_local_alone(&mut self, local: DateTime<Utc>, at: Instant) {
-        let is_behind = self.undecided < SILENT && self.contradicts_rows(local, at);
+        // Dates that may be right have their time to agree.
+        let enough = match self.sightings.is_empty() {
+            true => SILENT,
+            false => HOPELESS,
+        };
+        let is_behind = self.undecided < enough && self.contradicts_rows(local, at);
         self.behind = is_behind.then(|| self.behind.unwrap_or(at));
         if self.behind.is_none_or(|then| since(at, then) >= PATIENCE) {
             self.goes_by_local();

@@ -491,3 +491,18 @@ fn a_local_clock_that_is_earlier_than_what_has_passed_is_waited_for() {
     site.see(1, None).see(1, None).see(1, None);
     assert_eq!(site.time(1), (-3899, Some(-3899)));
 }
+
+/// Else the one answer that tells the time would have a wrong clock believed.
+#[test]
+fn dates_that_may_be_right_are_waited_for_where_the_local_clock_cannot_be() {
+    let mut site = Site::new(0, -7200);
+    site.clock.has_passed(at(-3600));
+    for second in 0..u64::from(HOPELESS) {
+        site.see(second, None);
+    }
+    for second in 30..34 {
+        site.answer(second, 0).see(second, None);
+        assert_eq!(site.time(second).1, None, "{second}");
+    }
+    assert_eq!(site.answer(34, 0).time(34), (0, Some(-7200)));
+}
