@@ -136,7 +136,8 @@ pub(super) struct ServiceClock {
     early: u32,
     /// When an answer last agreed with what is trusted.
     confirmed: Option<Instant>,
-    /// Since when the local clock is all there is, and earlier than what has passed.
+    /// Since when the local clock is all there is, and earlier than what has passed; a step of it does not
+    /// begin that anew.
     behind: Option<Instant>,
     /// Answers with a time since anything was trusted, and answers without.
     undecided: u32,
@@ -282,6 +283,7 @@ impl ServiceClock {
             };
             self.trust = Trust::Service { lower, likely };
             self.before = None;
+            self.behind = None;
             self.undecided = 0;
         }
     }
@@ -309,7 +311,6 @@ impl ServiceClock {
         self.trust = Trust::None;
         self.sightings.clear();
         self.confirmed = None;
-        self.behind = None;
         self.undecided = 0;
         self.untold = 0;
     }

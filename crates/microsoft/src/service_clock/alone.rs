@@ -13,6 +13,9 @@ impl ServiceClock {
     /// Hardly any answer tells the time: the local clock counts, but for one that cannot be right. What has
     /// passed by it would be taken back, and come twice.
     pub(super) fn goes_by_local_alone(&mut self, local: DateTime<Utc>, at: Instant) {
+        if self.trust != Trust::None {
+            return;
+        }
         // Dates that may be right have their time to agree.
         let enough = match self.sightings.is_empty() {
             true => SILENT,
@@ -21,13 +24,16 @@ impl ServiceClock {
         let is_behind = self.undecided < enough && self.contradicts_rows(local, at);
         self.behind = is_behind.then(|| self.behind.unwrap_or(at));
         if self.behind.is_none_or(|then| since(at, then) >= PATIENCE) {
+            self.behind = None;
             self.goes_by_local();
         }
     }
 
     /// What has surely passed, where only a local clock that is earlier tells the time.
     pub(crate) fn contradiction(&self, now: Instant) -> Option<DateTime<Utc>> {
-        let is_waiting = self.behind.is_some() && self.trust == Trust::None;
+        // After a step it is judged anew, which does not wait.
+        let is_judged = self.untold.saturating_add(self.undecided) >= SILENT;
+        let is_waiting = self.behind.is_some() && self.trust == Trust::None && is_judged;
         let passed = self.shown.filter(|_| is_waiting)?;
         let passed = passed.checked_add_signed(since(now, self.origin))?;
         Some(passed.trunc_subsecs(0))

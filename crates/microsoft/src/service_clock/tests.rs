@@ -506,3 +506,35 @@ fn dates_that_may_be_right_are_waited_for_where_the_local_clock_cannot_be() {
     }
     assert_eq!(site.answer(34, 0).time(34), (0, Some(-7200)));
 }
+
+/// Else a machine that sleeps once a day would wait for ever.
+#[test]
+fn a_step_of_a_clock_that_stays_wrong_begins_no_new_wait() {
+    const DAY: u64 = 86_400;
+    let mut site = Site::new(0, -7200);
+    site.clock.has_passed(at(-3600));
+    site.see(1, None).see(2, None).see(3, None);
+    site.local = -9000;
+    for second in [DAY, DAY + 2] {
+        assert_eq!(site.see(second, None).time(second).1, None, "{second}");
+        let now = site.reading(second).instant;
+        assert_eq!(site.clock.contradiction(now), None, "it is asked for anew");
+    }
+    let second = DAY + 3;
+    assert_eq!(site.see(second, None).time(second), (-9000, Some(-9000)));
+
+    // An answer that tells the time ends it.
+    let mut site = Site::new(0, -7200);
+    site.clock.has_passed(at(-3600));
+    site.see(1, None).see(2, None).see(3, None);
+    for second in 4..9 {
+        site.answer(second, 0);
+    }
+    for second in 10..40 {
+        assert_eq!(site.see(second, None).time(second), (0, Some(-7200)));
+    }
+    site.local = -9000;
+    for second in [DAY, DAY + 1, DAY + 2] {
+        assert_eq!(site.see(second, None).time(second).1, None, "{second}");
+    }
+}
