@@ -9,6 +9,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Waits for something that may make room.
     pub(super) async fn wait_for_room(&mut self) -> Result<(), End> {
         self.tell_turning(TURN, WaitsFor::Receiver);
+        // Whoever waits may not come back to the loop for hours.
+        self.tell_lack();
         let stop = self.parts.stop.clone();
         // So that the loop is seen to turn, however long the intake is down.
         let pause = self.ledger.batches_due_in().unwrap_or(LOOKING);

@@ -74,8 +74,9 @@ pub(super) struct Bench {
     pub(super) takes_letters: Mutex<Option<Duration>>,
     /// How often it was told that there is no room for another dead letter.
     pub(super) no_room: AtomicUsize,
-    /// How often it was told how far the collection has come.
+    /// How often it was told how far the collection has come, and how much is missing.
     pub(super) standpoints: AtomicUsize,
+    pub(super) lacks: AtomicUsize,
 }
 
 impl fmt::Debug for Bench {
@@ -128,6 +129,7 @@ impl Bench {
             takes_letters: Mutex::default(),
             no_room: AtomicUsize::default(),
             standpoints: AtomicUsize::default(),
+            lacks: AtomicUsize::default(),
         })
     }
 
@@ -321,6 +323,7 @@ impl Observer for Bench {
             Event::InHand { events } => _ = self.most_held.fetch_max(events, Ordering::Relaxed),
             Event::HandFull => _ = self.standstills.fetch_add(1, Ordering::Relaxed),
             Event::NoRoom { .. } => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
+            Event::Lacks(_) => _ = self.lacks.fetch_add(1, Ordering::Relaxed),
             Event::Turning {
                 progress: Some(_), ..
             } => _ = self.standpoints.fetch_add(1, Ordering::Relaxed),
