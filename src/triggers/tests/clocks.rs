@@ -215,8 +215,22 @@ fn dates_that_run_ahead_for_longer_than_rows_settle_lose_nothing() {
             rule: Fault::date_ahead(7200).into(),
         };
         scenario.timeline = vec![at(HOUR, lie), at(5 * HOUR, Action::StopTraffic)];
-        scenario.lives = vec![life(8 * HOUR, Ending::Stop, 0)];
-        is_unharmed(trigger, &scenario, "two hours ahead");
+        // Also with a restart while they run ahead, and just when they are right again.
+        let (early, late) = (HOUR + 30 * MINUTE, 4 * HOUR + MINUTE);
+        for lives in [
+            vec![life(8 * HOUR, Ending::Stop, 0)],
+            vec![
+                life(early, Ending::Kill, MINUTE),
+                life(7 * HOUR, Ending::Stop, 0),
+            ],
+            vec![
+                life(late, Ending::Stop, MINUTE),
+                life(4 * HOUR, Ending::Stop, 0),
+            ],
+        ] {
+            scenario.lives = lives;
+            is_unharmed(trigger, &scenario, "two hours ahead");
+        }
     }
 }
 

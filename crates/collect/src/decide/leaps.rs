@@ -2,7 +2,8 @@
 //!
 //! While a wrong clock is believed that runs ahead, windows are read before they have happened, and
 //! readings count as later than they were. When the time goes back, what was read since it had leapt
-//! ahead is doubted. What another process has read is told by lying in the future alone.
+//! ahead is doubted. So that a restart does not end that, the leap is kept with the timeline; what has passed
+//! while nothing ran, the local clock tells.
 //!
 //! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When both have agreed for an
 //! hour, the leap is forgotten. Until then nothing becomes final that was read since: what is final cannot be
@@ -10,7 +11,9 @@
 
 use std::time::Duration;
 
+use base::clock::Reading;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::evidence::Moment;
@@ -44,7 +47,53 @@ struct Leap {
     instant: Instant,
 }
 
+/// A leap ahead that is not confirmed, for the next process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptLeap {
+    /// When, by its new clock.
+    since: DateTime<Utc>,
+    /// By how many seconds.
+    by_seconds: i64,
+    /// When, by the local clock.
+    at: DateTime<Utc>,
+    /// The last time that was seen, and when that was by the local clock.
+    seen: DateTime<Utc>,
+    seen_at: DateTime<Utc>,
+}
+
 impl Leaps {
+    /// What a process before has kept, as it is `now`.
+    pub(crate) fn restored(kept: KeptLeap, now: Reading) -> Self {
+        let passed = |since: DateTime<Utc>| (now.wall - since).max(TimeDelta::zero());
+        let time = kept.seen.checked_add_signed(passed(kept.seen_at));
+        let age = passed(kept.at).to_std().unwrap_or_default();
+        Self {
+            seen: time.map(|time| Moment {
+                time,
+                instant: now.instant,
+            }),
+            ahead: Some(Leap {
+                since: kept.since,
+                by: TimeDelta::try_seconds(kept.by_seconds).unwrap_or_default(),
+                instant: now.instant.checked_sub(age).unwrap_or(now.instant),
+            }),
+            agreed: None,
+        }
+    }
+
+    /// What the next process is to know, as it is `now`; none when there is no leap to be doubted.
+    pub(crate) fn kept(&self, now: Reading) -> Option<KeptLeap> {
+        let (leap, seen) = (self.ahead?, self.seen?);
+        let wall = |instant| now.wall.checked_sub_signed(now.since(instant));
+        Some(KeptLeap {
+            since: leap.since,
+            by_seconds: leap.by.num_seconds(),
+            at: wall(leap.instant)?,
+            seen: seen.time,
+            seen_at: wall(seen.instant)?,
+        })
+    }
+
     /// What of the time that has passed for `certain` has passed also if the leap ahead was wrong.
     pub(crate) fn surely(&self, certain: DateTime<Utc>, now: Instant) -> DateTime<Utc> {
         let is_held = |leap: &Leap| now.saturating_duration_since(leap.instant) < HELD;
@@ -147,6 +196,45 @@ mod tests {
         assert_eq!(sure(7200, 60 + 86_400), 60 + 86_400);
         assert_eq!(sure(0, 60 + 3599), 60);
         assert_eq!(sure(0, 60 + 3600), 60 + 3600, "the machine has slept");
+    }
+
+    /// Else what was read while the time ran ahead is final after a restart, however early that was.
+    #[test]
+    fn a_leap_is_doubted_over_a_restart() {
+        let at = |seconds: i64| DateTime::from_timestamp(seconds, 0).unwrap();
+        let (start, skew) = (Instant::now(), Some(TimeDelta::seconds(3600)));
+        let reading = |passed: u64| Reading {
+            wall: at(1000 + i64::try_from(passed).unwrap()),
+            instant: start + Duration::from_secs(passed),
+        };
+        let moment = |ahead: i64, passed: u64| Moment {
+            time: reading(passed).wall + TimeDelta::seconds(ahead),
+            instant: reading(passed).instant,
+        };
+        let mut leaps = Leaps::default();
+        assert_eq!(leaps.kept(reading(0)), None);
+        assert_eq!(leaps.look(moment(0, 0), Some(TimeDelta::zero())), None);
+        assert_eq!(leaps.look(moment(3600, 60), skew), None);
+        assert_eq!(leaps.look(moment(3600, 600), skew), None);
+        let kept = leaps.kept(reading(900)).unwrap();
+        let kept: KeptLeap = serde_json::from_value(serde_json::to_value(kept).unwrap()).unwrap();
+        let restored = || Leaps::restored(kept, reading(2000));
+        let sure = restored().surely(at(9000), reading(2000).instant);
+        assert_eq!(sure, at(1060), "nothing later is final");
+        let since = Some(at(1060 + 3600));
+        assert_eq!(
+            restored().look(moment(0, 2010), Some(TimeDelta::zero())),
+            since
+        );
+        let mut still_ahead = restored();
+        assert_eq!(still_ahead.look(moment(3600, 2010), skew), None);
+        assert_eq!(
+            still_ahead.look(moment(0, 3000), Some(TimeDelta::zero())),
+            since
+        );
+        let day = 60 + HELD.as_secs();
+        let later = Leaps::restored(kept, reading(day));
+        assert_eq!(later.surely(at(9000), reading(day).instant), at(9000));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     CheckpointStore, Event, Lane, Parts, Sink, Source, SourceError, Store,
     decide::{
         evidence::{Judgement, Loss, Moment, SourceTime},
-        leaps::Leaps,
+        leaps::{KeptLeap, Leaps},
         pending::Done,
         schedule::{Completed, Schedule},
         service::Asking,
@@ -99,6 +99,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Self {
         self.waiting.begin = Some(Box::new(begin));
         self
+    }
+
+    /// A process before has seen the time leap ahead, and could not tell whether rightly.
+    #[must_use]
+    pub fn after_leap(mut self, leap: Option<KeptLeap>) -> Self {
+        if let Some(leap) = leap {
+            self.waiting.leaps = Leaps::restored(leap, self.parts.clock.reading());
+        }
+        self
+    }
+
+    /// A leap of the time that is not confirmed, for the next process.
+    pub(super) fn leap(&self) -> Option<KeptLeap> {
+        self.waiting.leaps.kept(self.parts.clock.reading())
     }
 
     /// Whether what was found at the start has been judged.

@@ -10,6 +10,7 @@ use crate::{
     decide::{
         coverage::{Coverage, Phase},
         lateness::Lateness,
+        leaps::KeptLeap,
         start::comparable,
     },
     ledger::journal::Inventory,
@@ -45,6 +46,9 @@ pub struct Timeline {
     /// For how many seconds after their reception rows were looked for; none when an earlier version has kept it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settle_seconds: Option<i64>,
+    /// The time leapt ahead, and nobody knows yet whether rightly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leap: Option<KeptLeap>,
 }
 
 /// What is found at a start.
@@ -70,6 +74,7 @@ impl Timeline {
             lateness,
             segments: Inventory::new(),
             settle_seconds: None,
+            leap: None,
         }
     }
 
@@ -87,6 +92,17 @@ impl Timeline {
             settle_seconds,
             ..self
         }
+    }
+
+    /// The same, with a leap of the time that is not confirmed.
+    #[must_use]
+    pub(crate) fn leaping(self, leap: Option<KeptLeap>) -> Self {
+        Self { leap, ..self }
+    }
+
+    /// A leap of the time that was not confirmed when this was kept.
+    pub fn leap(&self) -> Option<KeptLeap> {
+        self.leap
     }
 
     /// Reads the file.
