@@ -84,20 +84,40 @@ async fn arrive(world: &World, situation: Situation) -> Process {
 
 /// Compares what is said of this moment.
 async fn compare(world: &World, process: &mut Process, is_running: bool, told: &str) {
-    let before = match is_running {
+    let moment = async |process: &mut Process| match is_running {
         true => Some((process.health().await, process.metrics().await)),
         false => None,
     };
-    let accepted_before = world.emulator.accepted_count(None);
-    let said = world.says(&["status", "--json"]).await;
-    let status = parsed(&said.stdout);
-    let checked = world.says(&["check", "--json"]).await;
+    let is_behind = |told: &Value| told.get("behind").is_some();
+    let mut tries = 0;
+    let (before, accepted_before, said, status, checked, after, accepted_after) = loop {
+        let before = moment(process).await;
+        let accepted_before = world.emulator.accepted_count(None);
+        let said = world.says(&["status", "--json"]).await;
+        let status = parsed(&said.stdout);
+        let checked = world.says(&["check", "--json"]).await;
+        let after = moment(process).await;
+        let accepted_after = world.emulator.accepted_count(None);
+        // At its beginning a process is behind for a moment that may lie between two questions.
+        let both = [&before, &after].map(|one| one.as_ref().map(|((_, told), _)| is_behind(told)));
+        let agree = both
+            .iter()
+            .flatten()
+            .all(|told| *told == is_behind(&status));
+        tries += 1;
+        if agree || tries == 10 {
+            break (
+                before,
+                accepted_before,
+                said,
+                status,
+                checked,
+                after,
+                accepted_after,
+            );
+        }
+    };
     let check = parsed(&checked.stdout);
-    let after = match is_running {
-        true => Some((process.health().await, process.metrics().await)),
-        false => None,
-    };
-    let accepted_after = world.emulator.accepted_count(None);
     let context = format!("{told}\n{status:#}\n{check:#}\n{}", process.output());
 
     assert_eq!(status["process"]["running"], is_running, "{context}");
@@ -116,7 +136,7 @@ async fn compare(world: &World, process: &mut Process, is_running: bool, told: &
         let bounds = [first, last].map(|health| health["error_count"].as_u64().unwrap());
         let is_between = (bounds[0].min(bounds[1])..=bounds[0].max(bounds[1])).contains(&count);
         assert!(is_between, "{count} of {bounds:?}: {context}");
-        let is_behind = status.get("behind").is_some();
+        let is_behind = is_behind(&status);
         let said = [first, last].map(|health| health.get("behind").is_some());
         assert!(said.contains(&is_behind), "{context}");
         let verdict = status["verdict"].as_str().unwrap();
