@@ -281,8 +281,8 @@ impl<K: Sink> Outflow<K> {
         next
     }
 
-    /// A batch has an answer: what of it stays in hand takes its time before the next leaves beside a
-    /// full hand. One that was accepted takes none.
+    /// A batch has an answer. Beside a full hand the next one waits, the longer the more events of this
+    /// one stay in hand. An accepted batch makes nobody wait.
     fn pace(&mut self, batch: &Delivery<K::InHand>) {
         let kept = batch.receipt.iter().flat_map(|receipt| &receipt.kept);
         let kept: usize = kept.map(|(range, _)| range.len()).sum();

@@ -1,6 +1,6 @@
 //! Rows that belong to no hour of reception: without a date, of a time far outside of what was asked for, or
-//! not readable at all. They are filed aside of the hours, so that whoever adds up the rows of an hour, or
-//! forgets them to send them again, does not meet them there.
+//! not readable at all. They have a place beside the hours: the sums of an hour leave them out, and so does
+//! an hour that is forgotten to be sent again.
 //!
 //! What is filed says so by its hour alone, which lies before there was a message trace: the files in which it
 //! is kept are as they were, and an earlier version takes the row for one of that time, which it forgets.

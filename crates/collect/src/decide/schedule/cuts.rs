@@ -95,7 +95,7 @@ impl Schedule {
             .any(|busy| busy.intersection(window).is_some())
     }
 
-    /// A window is not being read any more: what of it is missing is asked for again.
+    /// Nobody reads this window any more. Its missing parts are asked for again.
     pub fn release(&mut self, window: Window) {
         self.busy.release(window);
     }
