@@ -11,10 +11,11 @@ use url::Url;
 
 use super::{
     check::{self, Service},
+    choice::{Choice, without_client},
     collection::{self, Collection, Task, Whose},
     decision::{DecidedUnder, Passwords},
     graph::GraphSettings,
-    services::{Choice, Services, TwoServices, without_client},
+    services::{Services, TwoServices},
     source::Reporting,
     tenant::Subject,
 };

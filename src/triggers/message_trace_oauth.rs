@@ -11,10 +11,11 @@ use url::Url;
 use super::{
     app::App,
     check::{self, Service},
+    choice::Choice,
     collection::{self, Collection, Task, Whose},
     decision::DecidedUnder,
     graph::GraphSettings,
-    services::{Choice, Services, TwoServices},
+    services::{Services, TwoServices},
     source::Reporting,
     tenant::{Origin, Subject},
 };

@@ -4,6 +4,7 @@ mod app;
 pub(crate) mod backfill;
 mod change;
 mod check;
+mod choice;
 mod collection;
 mod decision;
 mod details;

@@ -11,67 +11,28 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use base::{Clock, http::chain};
 use chrono::{DateTime, Utc};
 use collect::{
-    ErrorClass, Lane, PendingRequest, Source, SourceError, SourceLimits, SourceTime,
+    ErrorClass, Lane, PendingRequest, QuotaUse, Source, SourceError, SourceLimits, SourceTime,
     verify::RowName,
 };
 use rows::{Page, Question};
 use sekoia::{Context, Log, RunError, Storage};
-use serde::Deserialize;
+use tokio::task;
 
 use super::{
     change::Change,
+    choice::Choice,
     decision::{DecidedUnder, Decision, Passwords, SERVICE_FILE},
     details, event,
     source::{GraphSource, Reporting, source_error},
     tenant::Origin,
     words::moment,
 };
-/// Which service a person wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Choice {
-    /// The Reporting Web Service while there is one, and Microsoft Graph from then on.
-    #[default]
-    Auto,
-    /// The Reporting Web Service, also when it says that it has ended.
-    Reporting,
-    /// Microsoft Graph.
-    Graph,
-}
-
-impl Choice {
-    /// Its word in the settings.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Reporting => "reporting",
-            Self::Graph => "graph",
-        }
-    }
-
-    /// What is read now, by what a run before has decided under these settings.
-    pub(super) fn current(self, decided: Option<&Decision>, terms: &DecidedUnder) -> Origin {
-        let decided = decided.is_some_and(|decision| decision.is_under(terms));
-        match self {
-            Self::Graph => Origin::Graph,
-            Self::Auto if decided => Origin::Graph,
-            Self::Auto | Self::Reporting => Origin::Reporting,
-        }
-    }
-}
-
-/// Microsoft Graph is wanted, and there is no app to sign in through.
-pub(super) fn without_client() -> RunError {
-    RunError::configuration(
-        "client_id is missing, which the service `graph` needs: the id of an app registration that \
-         allows public client flows (docs/setup.md#the-app-of-a-service-account)",
-    )
-}
 
 /// What two services are put together of.
 pub(super) struct TwoServices {
@@ -359,6 +320,15 @@ impl Source for Services {
         let told = graph.ask_time().await;
         self.remember().await;
         told
+    }
+
+    fn leave_in(&self, task: task::Id) -> Option<Duration> {
+        // Its quota is waited for already when it is asked whether it answers.
+        self.parts.graph.as_ref()?.leave_in(task)
+    }
+
+    fn quota_use(&self) -> Option<QuotaUse> {
+        self.graph()?.quota_use()
     }
 
     async fn close(&self) {

@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     source::page,
-    world::{PATIENCE, Said, World, program, until},
+    world::{PATIENCE, Said, Trigger, World, program, until},
 };
 
 fn line<'a>(said: &'a Said, name: &str) -> &'a str {
@@ -319,8 +319,30 @@ fn timeline(status: &Value) -> Vec<(DateTime<Utc>, DateTime<Utc>, String)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_timeline_and_what_waits_for_what_are_told() {
     let world = World::graph(3).await;
+    tells_what_waits(&world, json!({})).await;
+}
+
+/// The triggers with two services have the quota of Microsoft Graph, too, when that is the one they read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_the_quota_is_told_by_the_triggers_with_two_services() {
+    for trigger in [Trigger::Account, Trigger::Oauth] {
+        let world = World::of(trigger, 1, 3).await;
+        let settings = json!({
+            "service": "graph",
+            "client_id": world.emulator.settings().identity.apps[0].client_id,
+            "login_url": world.running.login_url(),
+            "graph_url": world.running.graph_url(),
+            "start_time": 3,
+        });
+        tells_what_waits(&world, settings).await;
+    }
+}
+
+async fn tells_what_waits(world: &World, mut settings: Value) {
     // Two requests: one tells the time, one reads the first window.
-    world.configure(json!({"quota": 2, "frequency": 10}));
+    settings["quota"] = json!(2);
+    settings["frequency"] = json!(10);
+    world.configure(settings);
     let mut process = world.start();
     world.tell_ports(&mut process).await;
     let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -15,6 +15,7 @@ use url::Url;
 use self::network::Reached;
 use super::{
     backfill::BackfillStanding,
+    choice::{Choice, without_client},
     collection::{Collection, Task},
     decision::{DecidedUnder, Decision},
     details::Inquiry,
@@ -22,7 +23,6 @@ use super::{
     formats::Later,
     gaps::Gaps,
     graph::GraphSettings,
-    services::{Choice, without_client},
     source::GraphSource,
     state::Found,
     tenant::{self, Origin},
