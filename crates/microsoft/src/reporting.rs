@@ -111,6 +111,7 @@ impl ReportingService {
             Error::Status { status, .. } if matches!(status.as_u16(), 404 | 410 | 300..=399) => {
                 true
             }
+            Error::Status { sentence, .. } if sentence.contains(advice::NAMES_SUCCESSOR) => true,
             Error::Unreadable(Unreadable::Markup { .. }) => true,
             _ => self.refuses_passwords(error),
         }

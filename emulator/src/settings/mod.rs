@@ -110,6 +110,18 @@ impl Canned {
         }
     }
 
+    /// Status 400, in the words of a command that has a successor.
+    pub fn superseded() -> Self {
+        Self {
+            status: 400,
+            content_type: String::from("application/json"),
+            body: String::from(
+                r#"{"error":{"code":"","message":{"lang":"en-US","value":"|ValidationException|Get-MessageTrace has ended. Use Get-MessageTraceV2."}}}"#,
+            ),
+            location: None,
+        }
+    }
+
     /// Status 200 with a page for people.
     pub fn page(title: &str) -> Self {
         Self {

@@ -67,6 +67,7 @@ fn ending() -> BoxedStrategy<Option<(u32, Value)>> {
         Just(retired(Canned::missing_page())),
         Just(retired(Canned::moved("https://learn.example/retired"))),
         Just(retired(Canned::page("Retired"))),
+        Just(retired(Canned::superseded())),
     ];
     prop_oneof![1 => Just(None), 1 => (0_u32..=100, how).prop_map(Some)].boxed()
 }

@@ -33,6 +33,7 @@ fn endings(trigger: &str) -> Vec<Value> {
         retired(Canned::missing_page()),
         retired(Canned::moved("https://learn.example/retired")),
         retired(Canned::page("Retired")),
+        retired(Canned::superseded()),
     ];
     if trigger == ACCOUNT {
         endings.push(json!({ "report": { "basic_sign_in": false } }));

@@ -13,7 +13,11 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-pub(super) use self::{details::details, graph::graph, reporting::reporting};
+pub(super) use self::{
+    details::details,
+    graph::graph,
+    reporting::{NAMES_SUCCESSOR, reporting},
+};
 use super::{
     Concern, Error, Link,
     complaint::{Complaint, MAX_BODY, is_markup, without_mark},
@@ -160,8 +164,13 @@ impl Refusal<'_> {
 
 /// Whether the tenant lacks the service principal; a new token does not help then.
 pub(super) fn lacks_service_principal(body: &[u8]) -> bool {
-    body.windows(SERVICE_PRINCIPAL.len())
-        .any(|part| part.eq_ignore_ascii_case(SERVICE_PRINCIPAL.as_bytes()))
+    names(body, SERVICE_PRINCIPAL)
+}
+
+/// Whether a word stands in an answer, in any case.
+fn names(body: &[u8], word: &str) -> bool {
+    body.windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// What a redirect means that is not followed, of a service whose address is in `setting`.

@@ -3,12 +3,19 @@
 use base::ErrorClass;
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-use super::{Refusal, reach, redirect};
+use super::{Refusal, names, reach, redirect};
 use crate::{Error, Link, complaint::Complaint};
 
 /// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
 /// it fails for ever at `$skiptoken=999999`, about one million rows into a result.
 const DEEP: u64 = 990_000;
+
+/// The command that has taken the place of the one behind this report. What has ended is refused with
+/// its name (reference A.9): no other query names it.
+const SUCCESSOR: &str = "MessageTraceV2";
+
+/// How the sentence of such a refusal begins, whatever its status is.
+pub(crate) const NAMES_SUCCESSOR: &str = "it names `Get-MessageTraceV2`";
 
 /// What a refusal of the Reporting Web Service means.
 pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
@@ -31,6 +38,19 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
             ErrorClass::Person,
             redirect(refusal.asked, refusal.response, "reporting_url"),
         ),
+        // Of a link or of too many requests it would say nothing.
+        400..
+            if status != 429
+                && refusal.link.is_none()
+                && names(refusal.response.body(), SUCCESSOR) =>
+        {
+            let text = format!(
+                "{NAMES_SUCCESSOR}, the successor of its own source: Microsoft seems to have \
+                 retired the Reporting Web Service for this organization; use the trigger \
+                 `message_trace_graph`"
+            );
+            (ErrorClass::Person, text)
+        }
         400 => bad_request(refusal, complaint),
         401 if refusal.by_app => (
             ErrorClass::Person,

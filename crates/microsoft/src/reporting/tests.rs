@@ -241,6 +241,7 @@ async fn redirects_on_the_origin_are_followed_with_the_password() {
 #[tokio::test(start_paused = true)]
 async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
     let page = "<html><head><title>Retired</title></head></html>";
+    let superseded = r#"{"error":{"code":"","message":{"value":"|ValidationException|Use get-messagetracev2."}}}"#;
     for (status, body, ended) in [
         (410, "gone", true),
         (404, page, true),
@@ -253,6 +254,10 @@ async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
             r#"{"error":{"code":"","message":{"value":"No."}}}"#,
             false,
         ),
+        (400, superseded, true),
+        (403, superseded, true),
+        (500, superseded, true),
+        (429, superseded, false),
         (429, "", false),
         (500, page, false),
         (503, "", false),

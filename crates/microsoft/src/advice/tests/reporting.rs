@@ -124,6 +124,24 @@ fn service_retired_or_elsewhere() {
             &["its own link"],
         );
     }
+    let superseded = r#"{"odata.error":{"code":"","message":{"lang":"en-US","value":"This is deprecated, use Get-MessageTraceV2."}}}"#;
+    for status in [400, 500, 503] {
+        says(
+            &ask(status, &[], superseded, None),
+            ErrorClass::Person,
+            &[
+                "it names `Get-MessageTraceV2`",
+                "retired",
+                "`message_trace_graph`",
+                "deprecated",
+            ],
+        );
+    }
+    says(
+        &ask(400, &[], superseded, Some(DEEP_LINK)),
+        ErrorClass::Narrow,
+        &["its own link"],
+    );
     says(
         &ask(
             302,
