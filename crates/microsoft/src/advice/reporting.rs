@@ -38,12 +38,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
             ErrorClass::Person,
             redirect(refusal.asked, refusal.response, "reporting_url"),
         ),
-        // Of a link or of too many requests it would say nothing.
-        400..
-            if status != 429
-                && refusal.link.is_none()
-                && names(refusal.response.body(), SUCCESSOR) =>
-        {
+        400.. if names_successor(status, refusal, complaint) => {
             let text = format!(
                 "{NAMES_SUCCESSOR}, the successor of its own source: Microsoft seems to have \
                  retired the Reporting Web Service for this organization; use the trigger \
@@ -112,6 +107,15 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
                 .to_owned(),
         ),
     }
+}
+
+/// Whether it names what has taken the place of this service, for a reason that is not in the request: not in
+/// its link, in how many there are, or in how far back it looks.
+fn names_successor(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> bool {
+    let is_of_the_request = status == 429
+        || refusal.link.is_some()
+        || complaint.text.to_ascii_lowercase().contains("older than");
+    !is_of_the_request && names(refusal.response.body(), SUCCESSOR)
 }
 
 /// What a 401 to a name and password means, from the ways to sign in that the service offers.

@@ -242,6 +242,8 @@ async fn redirects_on_the_origin_are_followed_with_the_password() {
 async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
     let page = "<html><head><title>Retired</title></head></html>";
     let superseded = r#"{"error":{"code":"","message":{"value":"|ValidationException|Use get-messagetracev2."}}}"#;
+    let too_old =
+        r#"{"Message":"It can't be older than 10 days from today, use Get-MessageTraceV2."}"#;
     for (status, body, ended) in [
         (410, "gone", true),
         (404, page, true),
@@ -258,6 +260,7 @@ async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
         (403, superseded, true),
         (500, superseded, true),
         (429, superseded, false),
+        (400, too_old, false),
         (429, "", false),
         (500, page, false),
         (503, "", false),
