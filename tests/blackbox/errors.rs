@@ -228,7 +228,7 @@ async fn a_window_near_the_service_s_cap_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_the_service_may_work_is_understood() {
     type Switch = fn(&mut emulator::ReportSettings);
-    let switches: [(&str, Switch); 8] = [
+    let switches: [(&str, Switch); 10] = [
         ("bounds excluded", |r| {
             (r.start_included, r.end_included) = (false, false)
         }),
@@ -239,6 +239,9 @@ async fn every_way_the_service_may_work_is_understood() {
         ("plain slashes", |r| r.escaped_slashes = false),
         ("the light dialect", |r| r.always = Some(Dialect::Light)),
         ("short pages", |r| r.page_rows = 97),
+        // The first page is full, and nothing says that there is another.
+        ("no links", |r| r.next_in_verbose = false),
+        ("rows in an object", |r| r.array_with_top = false),
     ];
     for (name, switch) in switches {
         let world = World::with_backlog(2, 2_500).await;
