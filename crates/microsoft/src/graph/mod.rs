@@ -190,9 +190,13 @@ impl Graph {
             && question.message.is_none()
         {
             match error.class() {
-                ErrorClass::OutOfReach { .. } | ErrorClass::Narrow => {}
-                // It says that the window ends in its future.
-                ErrorClass::Transient { .. } => self.exchange.is_earlier(),
+                // It says that the window ends in its future, and when to ask again.
+                ErrorClass::Transient { after: Some(_) } => self.exchange.is_earlier(),
+                // Of its time it says nothing.
+                ErrorClass::OutOfReach { .. }
+                | ErrorClass::Narrow
+                | ErrorClass::Throttled { .. }
+                | ErrorClass::Transient { after: None } => {}
                 _ => self.exchange.doubt_time(),
             }
         }

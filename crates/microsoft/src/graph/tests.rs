@@ -275,6 +275,26 @@ async fn windows_do_not_end_in_the_service_s_future() {
     assert!(graph.page(window, None, Urgency::Later).await.is_ok());
 }
 
+/// The service's time is an hour ahead of a local clock that is wrong.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_says_nothing_of_the_time_does_not_move_it() {
+    let fake = signed_in();
+    let graph = graph(&fake, EventFormat::Graph);
+    for _ in 0..5 {
+        fake.answer_with(200, &[("date", "Sun, 22 Nov 2026 13:00:00 GMT")], EMPTY);
+        assert!(graph.ask_time().await.is_ok());
+    }
+    let told = now() + TimeDelta::hours(1);
+    assert_eq!(graph.time().now, told);
+    for _ in 0..3 {
+        // As of a proxy.
+        fake.answer(400, "");
+        let error = graph.page(window(), None, Urgency::Now).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Transient { after: None });
+        assert_eq!(graph.time().now, told);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_a_page_of_the_service_itself_tells_the_time() {
     let fake = signed_in();
