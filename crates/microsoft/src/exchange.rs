@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::{
-    Clock,
+    Clock, ErrorClass,
     clock::Reading,
     http::{Http, Limits, Response},
 };
@@ -286,7 +286,9 @@ impl Exchange {
                 .store((number + 1) % QUESTIONS, Ordering::Relaxed);
             // A clock that is wrong makes a question one that is refused: another may be answered.
             tries += 1;
-            if error.label() != "400" || tries == QUESTIONS {
+            let is_of_the_question =
+                error.label() == "400" && !matches!(error.class(), ErrorClass::Throttled { .. });
+            if !is_of_the_question || tries == QUESTIONS {
                 return Err(error);
             }
         }

@@ -28,6 +28,9 @@ use super::{
 /// before Graph answers for its message traces. The words around it in the refusal vary.
 const SERVICE_PRINCIPAL: &str = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
 
+/// What the commands behind both services say when they are asked for too much (reference A.8 and B.8).
+const PATIENCE: [&str; 2] = ["try again later", "a few minutes"];
+
 /// The header with the id that the service gives to a request.
 const SERVICE_ID: &str = "request-id";
 
@@ -63,7 +66,8 @@ impl Refusal<'_> {
         meaning: impl FnOnce(u16, &Self, &Complaint) -> (ErrorClass, String),
     ) -> (ErrorClass, String) {
         let complaint = self.complaint();
-        let (class, text) = self.odd(setting).unwrap_or_else(|| {
+        let passes = self.odd(setting).or_else(|| self.patience(&complaint));
+        let (class, text) = passes.unwrap_or_else(|| {
             let (class, text) = meaning(self.response.status().as_u16(), self, &complaint);
             self.pause(class).unwrap_or((class, text))
         });
@@ -108,6 +112,17 @@ impl Refusal<'_> {
              again later; if it persists, check `{setting}` and any proxy in between"
         );
         Some((class, text))
+    }
+
+    /// What a 400 means that asks for patience in words: it is about how many requests there are.
+    fn patience(&self, complaint: &Complaint) -> Option<(ErrorClass, String)> {
+        let said = complaint.text.to_ascii_lowercase();
+        let asks = self.response.status() == StatusCode::BAD_REQUEST
+            && PATIENCE.iter().any(|words| said.contains(words));
+        let after = self.retry_after();
+        let text = "it asks for patience in its own words: asked again later; if it persists, see what else \
+                    reads the message trace";
+        asks.then(|| (ErrorClass::Throttled { after }, text.to_owned()))
     }
 
     /// What is said when a refusal asks for a pause that would need a person otherwise: it is not about the

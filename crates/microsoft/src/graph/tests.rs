@@ -293,6 +293,16 @@ async fn a_refusal_that_says_nothing_of_the_time_does_not_move_it() {
         assert_eq!(error.class(), ErrorClass::Transient { after: None });
         assert_eq!(graph.time().now, told);
     }
+    // Each request more would prolong it.
+    let said = r#"{"error":{"code":"BadRequest","message":"Too many, please try again later."}}"#;
+    let asked = fake.requests().len();
+    fake.answer(400, said).answer(400, said);
+    let throttled = ErrorClass::Throttled { after: None };
+    let error = graph.page(window(), None, Urgency::Now).await.unwrap_err();
+    assert_eq!(error.class(), throttled);
+    assert_eq!(graph.time().now, told);
+    assert_eq!(graph.ask_time().await.unwrap_err().class(), throttled);
+    assert_eq!(fake.requests().len(), asked + 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,6 +164,22 @@ fn windows_and_links_that_cannot_be_read() {
         ErrorClass::Person,
         &["ResultSize"],
     );
+    for (said, link) in [
+        (
+            "|Exception|Your recent queries have surpassed the permitted limit, please try again later.",
+            None,
+        ),
+        (
+            "We cannot currently process your request, please wait a few minutes and try again",
+            link,
+        ),
+    ] {
+        says(
+            &ask(400, &[], &bad(said), link),
+            ErrorClass::Throttled { after: None },
+            &["asks for patience", "asked again later", said],
+        );
+    }
 }
 
 /// A status with nothing that tells about the request.
