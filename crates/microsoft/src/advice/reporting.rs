@@ -14,7 +14,7 @@ const DEEP: u64 = 990_000;
 /// its name (reference A.9): no other query names it.
 const SUCCESSOR: &str = "MessageTraceV2";
 
-/// How the sentence of such a refusal begins, whatever its status is.
+/// How the sentence of such a refusal of any status begins.
 pub(crate) const NAMES_SUCCESSOR: &str = "it names `Get-MessageTraceV2`";
 
 /// What a refusal of the Reporting Web Service means.
