@@ -2,7 +2,7 @@
 //!
 //! A batch is suspected only when it fails although others are accepted, and taken apart then. An
 //! event is given up only after it *alone* was refused three times over at least ten minutes while
-//! others were accepted in between.
+//! others were accepted in between. What says little of it counts a quarter as much.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ const OVER: Duration = Duration::from_secs(600);
 /// The pause between two of them.
 const BETWEEN: Duration = Duration::from_secs(300);
 
-/// A request without an answer, or with a 5xx, says little: so many of them count as one refusal.
+/// A request without an answer, or with a 5xx, says little, and so does a success of an event alone
+/// that proves nothing: so many of them count as one refusal.
 const OUTAGES: u32 = 4;
 
 /// How a request ended that accepted nothing.
@@ -83,7 +84,12 @@ impl Case {
         accepted: Acceptances,
         now: Instant,
     ) -> Finding {
-        if failure == Failure::Uncertain || !self.counts(failure, accepted) {
+        // It was sent again often enough: each time it may come once more.
+        let failure = match failure {
+            Failure::Uncertain => Failure::Failed(Cause::Outage),
+            failed => failed,
+        };
+        if !self.counts(failure, accepted) {
             return Finding::Nothing;
         }
         self.acceptances = Some(accepted);
@@ -213,22 +219,27 @@ mod tests {
         let barred = [Cause::Barred, Cause::Busy].map(Failure::Failed);
         for n in 0..99 {
             gate.accepted(1);
-            for failure in [Failure::Uncertain, barred[0], barred[1]] {
+            for failure in barred {
                 let finding = case.failed_alone(failure, gate.acceptances(), after(now, n * 100));
                 assert_eq!(finding, Finding::Nothing);
             }
         }
-        // Of requests without an answer it takes many.
-        let mut hopeless = 0;
-        for n in 0.. {
-            gate.accepted(1);
-            hopeless += 1;
-            if case.failed_alone(OUTAGE, gate.acceptances(), after(now, n * 300))
-                == Finding::Hopeless
-            {
-                break;
+        // Of requests without an answer, or with one that proves nothing, it takes many.
+        for failure in [OUTAGE, Failure::Uncertain] {
+            let mut case = Case::default();
+            let mut ask = |seconds: u64, accepted: usize| {
+                gate.accepted(accepted);
+                case.failed_alone(failure, gate.acceptances(), after(now, seconds))
+            };
+            let mut asked = 0;
+            while ask(asked * 300, 1) != Finding::Hopeless {
+                asked += 1;
             }
+            assert!(asked >= 3 * u64::from(OUTAGES), "{failure:?} {asked}");
+            let mut case = Case::default();
+            let mut alone = (0..99)
+                .map(|n| case.failed_alone(failure, gate.acceptances(), after(now, n * 300)));
+            assert!(alone.all(|finding| finding == Finding::Nothing));
         }
-        assert!(hopeless >= 3 * OUTAGES, "{hopeless}");
     }
 }

@@ -5,10 +5,12 @@ use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration
 use tokio::{sync::MutexGuard, time::Instant};
 
 use super::{
-    Batch, Intake, Mood, Outcome, Receipt, Stopped,
+    Batch, Intake, Mood, Outcome, Probed, Receipt, Stopped,
     answer::{Cause, Fates},
+    aside::{Streak, Yielding},
     batch::Parcel,
     case::{Case, Failure, Finding},
+    gate::PACE,
     hand::InHand,
     lock,
     report::Report,
@@ -21,10 +23,6 @@ pub(super) const SIDE: Side = Side::Intake;
 /// After so many requests without an answer one event is tried alone.
 const OUTAGES: u32 = 3;
 
-/// After so many refusals in a row, over so long, of all that is left of a batch and of single events
-/// of it, others are let past: the reason may be in each of its events.
-const ASIDE: (u32, Duration) = (4, Duration::from_secs(300));
-
 /// A batch on its way.
 struct Load {
     /// What is not accepted yet, in this order.
@@ -33,9 +31,8 @@ struct Load {
     /// Requests in a row that accepted nothing, and why the last did not.
     failures: u32,
     last: Option<Failure>,
-    /// Since when, and how often, it was refused without another answer between, as may be for its
-    /// events.
-    refused: Option<(Instant, u32)>,
+    /// Failures in a row that may be for its events.
+    streak: Streak,
     attempts: Attempts,
 }
 
@@ -44,14 +41,15 @@ impl Load {
         self.pieces.iter().map(Parcel::len).sum()
     }
 
-    /// Whether one event is to be tried alone: so it is found out whether the reason is in others.
-    fn goes_alone(&self, mood: Mood, others_accepted: bool) -> bool {
+    /// Whether one event is to be tried alone: so it is found out whether the reason is in others. Of
+    /// events that may be accepted already (`unsure`) not all come again each second time.
+    fn goes_alone(&self, mood: Mood, others_accepted: bool, unsure: bool) -> bool {
         let is_odd = self.failures % 2 == 1;
         match self.last {
             _ if mood == Mood::Doubtful => true,
             _ if mood == Mood::Open || others_accepted => false,
             Some(Failure::Failed(Cause::Refused | Cause::TooLarge)) => is_odd,
-            Some(Failure::Failed(Cause::Outage)) => is_odd && self.failures >= OUTAGES,
+            Some(Failure::Failed(Cause::Outage)) => (is_odd || unsure) && self.failures >= OUTAGES,
             _ => false,
         }
     }
@@ -64,7 +62,8 @@ impl Load {
         if mood == Mood::Doubtful && !is_long {
             return 0;
         }
-        tried * stride % events.max(1)
+        // A stride may come back to where it began after eight steps.
+        (tried * stride + tried / 8) % events.max(1)
     }
 }
 
@@ -96,7 +95,7 @@ impl Intake {
             case: Case::default(),
             failures: 0,
             last: None,
-            refused: None,
+            streak: Streak::default(),
             attempts: self.0.around.heartbeat.attempts(SIDE),
         };
         if let Err(stopped) = self.send_all(&mut load, &mut receipt).await {
@@ -178,7 +177,7 @@ impl Intake {
         };
         let choice = load.choice(mood, is_long, piece.len());
         let alone = load
-            .goes_alone(mood, others_accepted)
+            .goes_alone(mood, others_accepted, piece.unsure)
             .then(|| piece.take_out(choice))
             .flatten();
         let (sent, rest) = match alone {
@@ -206,7 +205,7 @@ impl Intake {
                 // What fails from now on fails while others are accepted.
                 load.case = Case::since(self.gate().acceptances());
                 self.accepted(ids);
-                (load.failures, load.refused) = (0, None);
+                (load.failures, load.streak) = (0, Streak::default());
                 let parts = sent.cut().into_iter().map(|mut part| {
                     part.unsure = true;
                     part
@@ -241,7 +240,7 @@ impl Intake {
         let acceptances = self.gate().acceptances();
         self.accepted(accepted);
         receipt.accepted += accepted;
-        (load.failures, load.refused) = (0, None);
+        (load.failures, load.streak) = (0, Streak::default());
         let unclear = fates.unclear.into_iter();
         let unclear = unclear.map(|index| (index, "its answer is not understood".to_owned(), true));
         let refused = fates.refused.into_iter();
@@ -298,19 +297,24 @@ impl Intake {
                 (gate.mood() == Mood::Open).then_some(pause)
             }
         };
-        load.refused = match failure {
-            Failure::Failed(Cause::Refused | Cause::TooLarge) => {
-                let (since, times) = load.refused.unwrap_or((now, 0));
-                Some((since, times + 1))
-            }
-            _ => None,
+        let (mood, is_long) = {
+            let gate = self.gate();
+            (gate.mood(), gate.doubts_the_event(now))
         };
-        let goes_aside = load.refused.is_some_and(|(since, times)| {
-            times >= ASIDE.0 && now.saturating_duration_since(since) >= ASIDE.1
-        });
+        let goes_aside = match load.streak.failed(failure, now) {
+            Yielding::Yes => true,
+            Yielding::IfAnswered if mood == Mood::Troubled => {
+                // Which of them it may be, another one shows.
+                load.pieces.rotate_left(1);
+                !matches!(self.ask_without_events().await?, Probed::Refused(_))
+            }
+            // No other proves the doubt to be in the events.
+            _ if failure == Failure::Uncertain && is_long => {
+                self.ask_without_events().await? == Probed::Accepted
+            }
+            _ => false,
+        };
         if goes_aside {
-            // It says nothing of the events yet. But did they keep their place, and were all batches on
-            // their way of such events, no other could ever be accepted.
             Report::set_aside(log, load.len(), sentence);
             for piece in std::mem::take(&mut load.pieces) {
                 self.keep(piece, load.case.clone(), sentence, receipt);
@@ -322,6 +326,13 @@ impl Intake {
             None => Ok(()),
             Some(pause) => self.pause(pause).await,
         }
+    }
+
+    /// What the intake answers to a request without events. If it takes that, the reason why it does not
+    /// take others may be in their events; else nothing speaks against these.
+    async fn ask_without_events(&self) -> Result<Probed, Stopped> {
+        self.pause(PACE).await?;
+        self.until_stopped(self.probe()).await
     }
 
     /// Events stay in hand.
@@ -339,7 +350,7 @@ impl Intake {
 impl Load {
     /// What was sent was not accepted.
     fn put_back(&mut self, mut piece: Parcel, mut sent: Parcel, rest: Vec<Parcel>, unsure: bool) {
-        if !unsure || rest.is_empty() {
+        if !unsure || piece.unsure || rest.is_empty() {
             piece.unsure |= unsure;
             self.pieces.push_front(piece);
             return;

@@ -26,7 +26,7 @@ const SLOW: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs
 const DOUBT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
 /// After so long it may be the one event that is tried that no answer is certain of.
-const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
+pub(super) const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
 
 /// How many events an intake has accepted so far. What was accepted since some count is evidence
 /// that the intake, its key and the way there are well.

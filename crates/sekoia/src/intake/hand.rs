@@ -7,7 +7,7 @@ use base::{
     delivery::{GivenUp, HeldEvents},
     retry::Backoff,
 };
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 use super::{
     Intake, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped,
@@ -15,7 +15,9 @@ use super::{
     batch::Parcel,
     case::{Case, Failure, Finding},
     deliver::refused_by_word,
+    gate::{Acceptances, LONG_DOUBT},
     lock,
+    offer::MAYBE_TWICE,
     sizes::LARGE_EVENT,
 };
 use crate::health::Attempts;
@@ -26,8 +28,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_sec
 /// Until what was given up and has no place is tried again.
 const NO_ROOM: Duration = Duration::from_secs(300);
 
-/// What is said of an event that may have been accepted.
-const MAYBE_TWICE: &str = "; it may come twice when it is sent again";
+/// No answer, or a 5xx.
+const OUTAGE: Failure = Failure::Failed(Cause::Outage);
 
 /// Events in hand, part of a batch or one alone.
 pub struct InHand {
@@ -35,10 +37,11 @@ pub struct InHand {
     case: Case,
     backoff: Backoff,
     due: Option<Instant>,
-    /// While nothing is accepted: so many of them were refused, each alone, and whether the one that
-    /// is tried now may be accepted.
+    /// While nothing is accepted: so many of them failed, each alone; whether the one that is tried now
+    /// may be accepted, while the others are not; and since when nothing is certain of it.
     tried: usize,
     doubted: bool,
+    doubted_since: Option<Instant>,
     /// Why they are not accepted.
     reason: String,
     /// The event will not be accepted.
@@ -67,6 +70,7 @@ impl InHand {
             due: None,
             tried: 0,
             doubted: false,
+            doubted_since: None,
             reason,
             hopeless: false,
             is_counted: false,
@@ -76,13 +80,28 @@ impl InHand {
     }
 
     /// The one of several events to try while nothing is accepted: each time another one, in the end
-    /// all of them. One whose answer is not certain is tried again.
+    /// all of them. One whose answer is not certain is tried again for hours.
     fn choice(&self) -> Option<usize> {
         let events = self.parcel.len();
         let stride = (events * 5 / 8).max(1);
         // A stride may come back to where it began after eight steps.
         let next = self.tried * stride + self.tried / 8;
         (events > 1).then(|| next % events)
+    }
+
+    /// Whether it is another one's turn: what failed has failed for certain, or nothing has been certain
+    /// of the one that is tried for hours.
+    fn is_done_with(&mut self, is_certain: bool, now: Instant) -> bool {
+        if is_certain && !self.doubted {
+            self.doubted_since = None;
+            return true;
+        }
+        let since = *self.doubted_since.get_or_insert(now);
+        let is_long = now.saturating_duration_since(since) >= LONG_DOUBT;
+        if is_long {
+            self.doubted_since = None;
+        }
+        is_long
     }
 }
 
@@ -127,40 +146,6 @@ impl Intake {
         }
     }
 
-    /// Sends one event alone, once: whether it is accepted, or why not.
-    ///
-    /// # Errors
-    /// Only when the stop comes first.
-    pub async fn offer(&self, event: &[u8]) -> Result<Result<(), String>, Stopped> {
-        let parcel = self.batch().seal_alone(event);
-        let _one = self.until_stopped(self.0.hand.lock()).await?;
-        let _turn = self.turn(None).await?;
-        let paced = self.gate().due_in(Instant::now());
-        self.pause_beside(paced).await?;
-        let said = match self.attempt(&parcel).await? {
-            Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
-                self.accepted(1);
-                return Ok(Ok(()));
-            }
-            Outcome::Told(fates) => refused_by_word(&fates),
-            Outcome::Short(_) => "the answer is not certain".to_owned(),
-            Outcome::Uncertain(what) => {
-                self.0.metrics.uncertain.inc();
-                what + MAYBE_TWICE
-            }
-            // The answer was lost, and with it whether the event is accepted.
-            Outcome::Failed {
-                sentence,
-                unsure: true,
-                ..
-            } => sentence + MAYBE_TWICE,
-            Outcome::Failed { sentence, .. } => sentence,
-        };
-        self.gate().failed_beside(Instant::now());
-        // It is kept in a file, and may echo the key.
-        Ok(Err(self.0.around.log.masked(&said)))
-    }
-
     /// Tries events in hand until something is certain: they are accepted, or taken apart, or there
     /// is one that will not be accepted ([`InHand::given_up`]). What is kept then is to be insisted on
     /// again.
@@ -177,7 +162,9 @@ impl Intake {
             let due = hand
                 .due
                 .map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
-            self.pause_beside(due).await?;
+            let accepted = hand.case.acceptances();
+            let accepted = accepted.filter(|_| hand.parcel.len() > 1);
+            self.until_due(due, accepted).await?;
             match self.try_in_hand(&mut hand).await? {
                 Step::Later(pause) => hand.due = Some(Instant::now() + pause),
                 Step::Done(mut receipt) => {
@@ -188,6 +175,23 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// Waits until events in hand are due. Those that failed while nothing was accepted since (so much
+    /// had been before) are due as soon as something is.
+    async fn until_due(&self, due: Duration, accepted: Option<Acceptances>) -> Result<(), Stopped> {
+        let opened = self.0.opened.notified();
+        let waits = accepted.is_some_and(|before| !self.gate().has_accepted_since(before));
+        if !waits {
+            return self.pause_beside(due).await;
+        }
+        let first = async {
+            tokio::select! {
+                () = opened => {}
+                () = time::sleep(due) => {}
+            }
+        };
+        self.until_stopped(first).await
     }
 
     /// One request with events in hand: one at a time, and after all others have had their turn.
@@ -254,7 +258,7 @@ impl Intake {
                 unsure,
             } => (Failure::Failed(cause), sentence, asked, unsure),
         };
-        if rest.is_empty() {
+        if rest.is_empty() || hand.parcel.unsure {
             hand.parcel.unsure |= unsure;
         } else {
             hand.doubted |= unsure;
@@ -284,8 +288,10 @@ impl Intake {
         };
         if hand.parcel.len() > 1 {
             let finding = hand.case.failed_together(failure, accepted);
+            if finding == Finding::Nothing {
+                self.still_fails(hand, failure, &sentence);
+            }
             if let Some(cause) = refused.filter(|_| finding == Finding::Nothing) {
-                self.still_refused(hand, cause, &sentence);
                 let mut gate = self.gate();
                 if gate.mood() == Mood::Troubled {
                     // It is asked as slowly as by a batch on its way.
@@ -299,12 +305,16 @@ impl Intake {
             if finding != Finding::Nothing {
                 return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
             }
-            hand.tried += usize::from(refused.is_some());
+            let is_done = hand.is_done_with(refused.is_some() || failure == OUTAGE, now);
+            if hand.doubted && is_done {
+                return Step::Done(self.without_doubted(hand));
+            }
+            hand.tried += usize::from(is_done);
             return Step::Later(pause(hand));
         }
         let finding = hand.case.failed_alone(failure, accepted, now);
-        if let Some(cause) = refused.filter(|_| finding == Finding::Nothing) {
-            self.still_refused(hand, cause, &sentence);
+        if finding == Finding::Nothing {
+            self.still_fails(hand, failure, &sentence);
         }
         if finding == Finding::Hopeless {
             let bytes = hand.parcel.event(0).map_or(0, |event| event.len());
@@ -312,6 +322,9 @@ impl Intake {
             let is_too_large = is_too_large && bytes >= LARGE_EVENT;
             hand.fits = is_too_large.then_some(LARGE_EVENT - 1);
             hand.hopeless = true;
+            if hand.parcel.unsure {
+                hand.reason.push_str(MAYBE_TWICE);
+            }
             // While there is no place for it, it is given up again and again.
             if !std::mem::replace(&mut hand.is_counted, true) {
                 self.0.metrics.discarded.inc();
@@ -322,9 +335,11 @@ impl Intake {
     }
 
     /// Says so while nothing is accepted: there may be no batch on its way that would.
-    fn still_refused(&self, hand: &InHand, cause: Cause, sentence: &str) {
+    fn still_fails(&self, hand: &InHand, failure: Failure, sentence: &str) {
         let mood = self.gate().mood();
-        if mood == Mood::Troubled {
+        if let Failure::Failed(cause) = failure
+            && mood == Mood::Troubled
+        {
             let log = &self.0.around.log;
             lock(&self.0.report).failed(log, cause, hand.parcel.len(), sentence);
         }
@@ -373,6 +388,6 @@ impl Intake {
     }
 }
 
-fn is_any_accepted(fates: &Fates, parcel: &Parcel) -> bool {
+pub(super) fn is_any_accepted(fates: &Fates, parcel: &Parcel) -> bool {
     fates.refused.len() + fates.unclear.len() < parcel.len()
 }

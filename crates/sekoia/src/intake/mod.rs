@@ -1,15 +1,18 @@
 //! Delivery of events to an intake, for as long as it takes (section J of the contract).
 //!
-//! [`answer`] says what an answer proves, [`gate`] who may send at present, and [`case`] what speaks
-//! against single events. [`deliver`] and [`hand`] are the shell around these decisions.
+//! [`answer`] says what an answer proves, [`gate`] who may send at present, [`case`] what speaks
+//! against single events, and [`aside`] when a batch lets others past. [`deliver`] and [`hand`] are the
+//! shell around these decisions.
 
 mod answer;
+mod aside;
 mod batch;
 mod case;
 mod deliver;
 mod gate;
 mod hand;
 mod metrics;
+mod offer;
 mod probe;
 mod report;
 mod sizes;

@@ -144,11 +144,11 @@ impl Report {
         ));
     }
 
-    /// Nothing is accepted, and events of a batch were refused several times: others go before them.
+    /// Nothing is accepted, and events of a batch failed several times: others go before them.
     pub(super) fn set_aside(log: &Log, events: usize, why: &str) {
         log.warning(format!(
-            "{events} events of a batch were refused again and again: others are sent before them, which \
-             shows whether the reason is in these ({why})"
+            "{events} events of a batch failed again and again: others are sent before them, which shows \
+             whether the reason is in these ({why})"
         ));
     }
 

@@ -288,7 +288,7 @@ async fn where_nothing_is_accepted_no_event_is_given_up_and_no_batch_is_split() 
             .map(|(_, events)| events.len())
             .collect();
         assert!(
-            lengths.iter().all(|length| [1, 40].contains(length)),
+            lengths.iter().all(|length| [0, 1, 40].contains(length)),
             "{status}: {lengths:?}"
         );
         assert!(
@@ -307,6 +307,10 @@ async fn where_nothing_is_accepted_no_event_is_given_up_and_no_batch_is_split() 
             );
             assert_eq!(seen.most_refusals(), 1, "{status}");
         }
+        // An outage that a request without events meets, too, lets no other batch past.
+        let is_refusal = [400, 403, 406, 413].contains(&status);
+        let aside = bench.said("failed again and again");
+        assert_eq!(aside > 0, is_refusal, "{status}: {aside}");
         assert!(bench.said("ERROR - Failed to forward") > 0);
         assert_eq!(bench.said("CRITICAL"), 0);
         // One line a minute.
@@ -429,8 +433,7 @@ async fn an_event_that_was_given_up_and_has_no_place_stays_in_hand() {
 
 #[tokio::test(start_paused = true)]
 async fn batches_of_refused_events_alone_do_not_keep_others_from_being_sent() {
-    let refusals = SHAPES.into_iter();
-    for (status, body) in refusals.filter(|(status, _)| (300..500).contains(status)) {
+    for (status, body) in SHAPES {
         let (fake, seen) =
             filter(move |_, events| is_poison(events).then(|| (status, body.to_owned())));
         let bench = bench(&fake);
@@ -444,7 +447,86 @@ async fn batches_of_refused_events_alone_do_not_keep_others_from_being_sent() {
         let seen = seen.lock().unwrap();
         assert_eq!(seen.accepted.len(), 396 * 3, "{status}");
         assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
-        assert!(bench.said("were refused again and again") > 0);
+        assert!(bench.said("failed again and again") > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_of_events_that_no_answer_is_certain_of_do_not_keep_others_from_being_sent() {
+    let page = "<title>Blocked</title>";
+    let (fake, seen) = filter(move |_, events| is_poison(events).then(|| (200, page.to_owned())));
+    let bench = bench(&fake);
+    let all: Vec<usize> = (0..40).collect();
+    let doubted = (0..4).map(|n| (0, rows(n, 40, &all)));
+    let live = (4..600).map(|n| (n * 60, rows(n as usize, 3, &[])));
+    let given_up = collect(&bench, doubted.chain(live).collect(), 12 * 3600).await;
+    assert_eq!(given_up.len(), 160, "{:?}", bench.lines);
+    let maybe_twice = "; it may come twice when it is sent again";
+    for (after, event) in given_up {
+        assert!(after >= Duration::from_hours(3), "{after:?}");
+        assert!(event.reason.ends_with(maybe_twice), "{}", event.reason);
+    }
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.accepted.len(), 596 * 3);
+    assert!(seen.accepted.values().all(|times| *times == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_never_answered_keeps_none_of_its_batch_from_being_sent() {
+    let (fake, seen) = filter(|_, events| match events {
+        [_, _, ..] => Some((403, String::new())),
+        alone => is_poison(alone).then(|| (0, String::new())),
+    });
+    let bench = bench(&fake);
+    let given_up = collect(&bench, vec![(0, rows(0, 40, &[0]))], 1800).await;
+    assert_eq!(given_up.len(), 0);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.accepted.len(), 39, "{:?}", bench.lines);
+    assert!(seen.accepted.values().all(|times| *times == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_that_was_set_aside_another_event_is_tried_when_one_is_never_answered() {
+    let begun = Instant::now();
+    let victim = Mutex::new(None);
+    let (fake, seen) = filter(move |_, events| {
+        if begun.elapsed() < Duration::from_secs(900) || events.len() != 1 {
+            return Some((403, String::new()));
+        }
+        let mut victim = victim.lock().unwrap();
+        let victim = victim.get_or_insert_with(|| events.to_vec());
+        (victim.as_slice() == events).then(|| (0, String::new()))
+    });
+    let bench = bench(&fake);
+    let given_up = collect(&bench, vec![(0, rows(0, 40, &[]))], 5 * 3600).await;
+    assert_eq!(given_up.len(), 0);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.accepted.len(), 39, "{:?}", bench.lines);
+    assert!(seen.accepted.values().all(|times| *times == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_set_aside_is_sent_as_soon_as_anything_is_accepted() {
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let heals = Duration::from_secs(5000);
+        let (fake, _) = filter(move |_, _| (begun.elapsed() < heals).then(|| (403, String::new())));
+        let bench = bench(&fake);
+        let receipt = bench.intake.push(bench.batch(40)).await.unwrap();
+        let (_, hand) = receipt.kept.into_iter().next().unwrap();
+        let set_aside = async {
+            let receipt = bench.intake.insist(hand).await.unwrap();
+            assert!(receipt.accepted > 0);
+            Instant::now()
+        };
+        let other = async {
+            time::sleep_until(begun + heals).await;
+            bench.intake.push(bench.batch(1)).await.unwrap();
+            Instant::now()
+        };
+        let (set_aside, other) = tokio::join!(set_aside, other);
+        let after = set_aside.saturating_duration_since(other);
+        assert!(after < Duration::from_secs(10), "{after:?}");
     }
 }
 

@@ -1,0 +1,113 @@
+//! When a batch of which nothing is accepted lets others past: a pure state machine that is told the
+//! time.
+//!
+//! The reason may be in each of its events. Were all batches on their way of such events, no other
+//! could ever be accepted. To let others past is no evidence and can be taken back: the batch stays in
+//! hand.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{answer::Cause, case::Failure};
+
+/// After so many failures in a row, over so long, of all that is left of a batch and of single events
+/// of it.
+const AFTER: (u32, Duration) = (4, Duration::from_secs(300));
+
+/// Whether a batch lets others past after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Yielding {
+    /// It is tried again.
+    No,
+    /// If the intake answers a request without events.
+    IfAnswered,
+    /// The reason may be in its events.
+    Yes,
+}
+
+/// Failures in a row that may be for the events, without another answer between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Streak {
+    since: Option<Instant>,
+    times: u32,
+    /// One of them was no answer, or a 5xx, which says little of the events.
+    is_unsaid: bool,
+}
+
+impl Streak {
+    /// A request of the batch accepted nothing. After [`Yielding::IfAnswered`] it begins anew.
+    pub(super) fn failed(&mut self, failure: Failure, now: Instant) -> Yielding {
+        match failure {
+            Failure::Failed(Cause::Refused | Cause::TooLarge) => {}
+            Failure::Failed(Cause::Outage) => self.is_unsaid = true,
+            Failure::Failed(Cause::Busy | Cause::Barred) | Failure::Uncertain => {
+                *self = Self::default();
+                return Yielding::No;
+            }
+        }
+        self.times += 1;
+        let since = *self.since.get_or_insert(now);
+        if self.times < AFTER.0 || now.saturating_duration_since(since) < AFTER.1 {
+            return Yielding::No;
+        }
+        if !self.is_unsaid {
+            return Yielding::Yes;
+        }
+        *self = Self::default();
+        Yielding::IfAnswered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Failure = Failure::Failed(Cause::Refused);
+    const OUTAGE: Failure = Failure::Failed(Cause::Outage);
+
+    /// What follows from these failures, one every so many seconds.
+    fn follows(seconds: u64, failures: &[Failure]) -> Vec<Yielding> {
+        let (mut streak, begun) = (Streak::default(), Instant::now());
+        let times = (0..).map(|n| begun + Duration::from_secs(n * seconds));
+        let failures = times.zip(failures);
+        failures
+            .map(|(now, failure)| streak.failed(*failure, now))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_lets_others_past_after_four_failures_over_five_minutes() {
+        use Yielding::{IfAnswered, No, Yes};
+        let too_large = Failure::Failed(Cause::TooLarge);
+        assert_eq!(
+            follows(100, &[REFUSED, too_large, REFUSED, REFUSED]),
+            [No, No, No, Yes]
+        );
+        assert!(
+            follows(99, &[REFUSED; 4])
+                .iter()
+                .all(|yielding| *yielding == No)
+        );
+        assert_eq!(follows(300, &[REFUSED; 3]), [No; 3]);
+        // What is no answer of the intake needs one without events.
+        for unsaid in 0..4 {
+            let mut failures = [REFUSED; 4];
+            failures[unsaid] = OUTAGE;
+            assert_eq!(follows(100, &failures), [No, No, No, IfAnswered]);
+        }
+        assert_eq!(
+            follows(100, &[OUTAGE; 8]),
+            [No, No, No, IfAnswered, No, No, No, IfAnswered],
+            "it is asked seldom"
+        );
+        for other in [
+            Failure::Failed(Cause::Busy),
+            Failure::Failed(Cause::Barred),
+            Failure::Uncertain,
+        ] {
+            let failures = [REFUSED, OUTAGE, REFUSED, other, REFUSED, REFUSED, REFUSED];
+            assert_eq!(follows(300, &failures), [No; 7], "{other:?}");
+        }
+    }
+}
