@@ -271,7 +271,15 @@ impl Intake {
             .case
             .acceptances()
             .is_some_and(|acceptances| accepted > acceptances);
-        let finding = load.case.failed_together(failure, accepted);
+        let mut finding = load.case.failed_together(failure, accepted);
+        if finding == Finding::Suspect
+            && failure == Failure::Failed(Cause::Outage)
+            && matches!(self.ask_without_events().await?, Probed::Refused(_))
+        {
+            // An outage has begun: what was accepted since was on its way before, or proves no more.
+            load.case = Case::default();
+            finding = Finding::Nothing;
+        }
         let now = Instant::now();
         if finding == Finding::Suspect {
             self.gate().failed_beside(now);

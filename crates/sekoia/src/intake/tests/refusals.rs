@@ -505,6 +505,61 @@ async fn of_a_batch_that_was_set_aside_another_event_is_tried_when_one_is_never_
     assert!(seen.accepted.values().all(|times| *times == 1));
 }
 
+/// Answers 503 until some moment, but for a request with two events that was on its way before.
+#[derive(Debug)]
+struct Down {
+    until: Instant,
+    lengths: Arc<Mutex<Vec<usize>>>,
+}
+
+impl base::http::HttpService for Down {
+    fn call(
+        &self,
+        request: base::http::Request,
+        _: base::http::Limits,
+    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
+    {
+        let count = events(&request).len();
+        self.lengths.lock().unwrap().push(count);
+        Box::pin(async move {
+            if count == 2 {
+                time::sleep(Duration::from_secs(1)).await;
+            } else if Instant::now() < self.until {
+                let down = http::Response::builder().status(503);
+                return Ok(down.body(Bytes::new()).unwrap());
+            }
+            let (_, ids) = accepted(&request);
+            Ok(http::Response::new(Bytes::from(ids)))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() {
+    let mut bench = bench(&Fake::answering(accepted));
+    let lengths = Arc::new(Mutex::new(Vec::new()));
+    let service = Down {
+        until: Instant::now() + Duration::from_secs(1800),
+        lengths: Arc::clone(&lengths),
+    };
+    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    let (down, other) = tokio::join!(
+        bench.intake.push(bench.batch(30)),
+        bench.intake.push(bench.batch(2))
+    );
+    let down = down.unwrap();
+    assert_eq!((down.accepted, down.kept.len()), (30, 0));
+    assert_eq!(other.unwrap().accepted, 2);
+    let lengths = lengths.lock().unwrap().clone();
+    assert!(
+        lengths[..20]
+            .iter()
+            .all(|length| [0, 1, 2, 30].contains(length)),
+        "{lengths:?}"
+    );
+    assert_eq!(bench.said("are not accepted while others are"), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_set_aside_is_sent_as_soon_as_anything_is_accepted() {
     for _ in 0..5 {
