@@ -265,6 +265,9 @@ impl Intake {
         load.failures += 1;
         load.last = Some(failure);
         load.attempts.failed();
+        if failure == Failure::Uncertain {
+            self.0.metrics.uncertain.inc();
+        }
         let log = &self.0.around.log;
         let accepted = self.gate().acceptances();
         let known = load
@@ -293,7 +296,6 @@ impl Intake {
         }
         let pause = match failure {
             Failure::Uncertain => {
-                self.0.metrics.uncertain.inc();
                 self.gate().doubted(now);
                 lock(&self.0.report).doubted(log, sentence);
                 None

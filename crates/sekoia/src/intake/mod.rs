@@ -242,11 +242,14 @@ impl Intake {
                 let refused = error.status.filter(StatusCode::is_client_error);
                 let label = refused.as_ref().map(StatusCode::as_str);
                 metrics.request(label.unwrap_or(error.kind.label()));
-                if error.kind == HttpErrorKind::Timeout && parcel.body.len() > LARGE_EVENT {
+                let broken_off = error.status.filter(StatusCode::is_success);
+                let is_slow = error.kind == HttpErrorKind::Timeout;
+                // The answer to fewer events is shorter: it may come to its end.
+                if is_slow && parcel.body.len() > LARGE_EVENT || broken_off.is_some() {
                     self.seems_too_large(parcel);
                 }
                 // A success whose text is broken off proves as little as one with another text.
-                if let Some(status) = error.status.filter(StatusCode::is_success) {
+                if let Some(status) = broken_off {
                     return Ok(Outcome::Uncertain(format!(
                         "the intake {} answers {status}, but not to its end: {}",
                         self.host(),

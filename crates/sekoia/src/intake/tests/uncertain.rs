@@ -232,6 +232,66 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
     );
 }
 
+/// Takes all events, and carries no answers to so many of them or more.
+#[derive(Debug)]
+struct CarriesFew {
+    most: usize,
+    lengths: Arc<Mutex<Vec<usize>>>,
+}
+
+impl base::http::HttpService for CarriesFew {
+    fn call(
+        &self,
+        request: base::http::Request,
+        _: base::http::Limits,
+    ) -> futures_util::future::BoxFuture<'_, Result<base::http::Response, base::http::HttpError>>
+    {
+        let length = events(&request).len();
+        self.lengths.lock().unwrap().push(length);
+        Box::pin(async move {
+            if length > self.most {
+                return Err(base::http::HttpError {
+                    status: Some(StatusCode::OK),
+                    ..base::http::HttpError::new(HttpErrorKind::TooLarge, "h")
+                });
+            }
+            let (_, ids) = accepted(&request);
+            Ok(http::Response::new(Bytes::from(ids)))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_become_smaller_where_no_long_answers_come_through() {
+    let mut bench = bench(&Fake::answering(accepted));
+    let lengths = Arc::new(Mutex::new(Vec::new()));
+    let service = CarriesFew {
+        most: 60,
+        lengths: Arc::clone(&lengths),
+    };
+    Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    for _ in 0..20 {
+        let mut batch = bench.intake.batch();
+        for n in 100..200 {
+            // As much as a batch takes, as a collection does it.
+            if batch.push(format!(r#"{{"number":"{n}"}}"#)) != Pushed::Added {
+                break;
+            }
+        }
+        let mut work = vec![bench.intake.push(batch).await.unwrap()];
+        while let Some(receipt) = work.pop() {
+            for (_, hand) in receipt.kept {
+                work.push(bench.intake.insist(hand).await.unwrap());
+            }
+        }
+    }
+    let lengths = lengths.lock().unwrap().clone();
+    let broken = lengths.iter().filter(|length| **length > 60).count();
+    assert!((2..6).contains(&broken), "it is remembered: {lengths:?}");
+    let uncertain = bench.metric("intake_uncertain_answers_total") as usize;
+    assert_eq!(uncertain, broken);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_is_broken_off_is_one_all_the_same() {
     for (status, words) in [
