@@ -5,7 +5,8 @@
 
 mod fates;
 
-use http::StatusCode;
+use base::http::Response;
+use http::{StatusCode, header::AGE};
 use rows::json::Scanner;
 
 pub(super) use self::fates::Fates;
@@ -51,8 +52,22 @@ pub(super) enum Cause {
 /// How much of a foreign text is shown.
 const SHOWN: usize = 200;
 
-/// Reads an answer to a request with `count` events.
-pub(super) fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize) -> Verdict {
+/// Reads an answer to a request with `count` events. One that a cache has kept for a while was given to
+/// others, and says nothing of these.
+pub(super) fn judge(host: &str, answer: &Response, count: usize) -> Verdict {
+    let status = answer.status();
+    let age = answer.headers().get(AGE).and_then(|age| age.to_str().ok());
+    let is_kept = age.is_some_and(|age| age.trim().parse::<u64>().is_ok_and(|age| age > 0));
+    if status.is_success() && is_kept {
+        return Verdict::Uncertain(format!(
+            "the intake {host} answers {status} from a cache, which does not say that these events \
+             are accepted"
+        ));
+    }
+    verdict(host, status, answer.body(), count)
+}
+
+fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize) -> Verdict {
     if status.is_success() {
         if identifiers_alone(body) == Some(count) {
             return Verdict::Told(Fates::default());

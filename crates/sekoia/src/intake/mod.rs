@@ -45,7 +45,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    answer::{Cause, Fates, Verdict, refusal, verdict},
+    answer::{Cause, Fates, Verdict, judge, refusal},
     batch::Parcel,
     gate::{Gate, Mood},
     metrics::IntakeMetrics,
@@ -283,7 +283,7 @@ impl Intake {
         let status = answer.status();
         metrics.request(status.as_str());
         let host = url.host().unwrap_or_default();
-        Ok(match verdict(host, status, answer.body(), parcel.len()) {
+        Ok(match judge(host, &answer, parcel.len()) {
             Verdict::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
                 Outcome::Told(fates)

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     Intake,
-    answer::{Cause, Verdict, verdict},
+    answer::{Cause, Verdict, judge},
     batch::HEAD,
 };
 
@@ -42,7 +42,7 @@ impl Intake {
                 | StatusCode::UNPROCESSABLE_ENTITY
                 | StatusCode::PAYLOAD_TOO_LARGE
         );
-        match verdict(self.host(), status, answer.body(), 0) {
+        match judge(self.host(), &answer, 0) {
             Verdict::Told(_) | Verdict::Short { .. } => Probed::Accepted,
             Verdict::Failed { cause, .. } if is_untold && cause != Cause::Barred => {
                 Probed::Untold { status }

@@ -85,6 +85,23 @@ fn an_answer_that_proves_nothing_is_not_certain() {
 }
 
 #[test]
+fn what_a_cache_has_kept_says_nothing_of_these_events() {
+    let answer = |status: u16, age: &str| {
+        let answer = http::Response::builder().status(status).header("age", age);
+        let body = bytes::Bytes::from_static(br#"{"event_ids":["a"]}"#);
+        judge("h", &answer.body(body).unwrap(), 1)
+    };
+    for age in ["0", "", "young", "-1"] {
+        assert_eq!(answer(200, age), Verdict::Told(Fates::default()), "{age}");
+    }
+    let Verdict::Uncertain(what) = answer(200, " 600") else {
+        panic!()
+    };
+    assert!(what.contains("answers 200 OK from a cache"), "{what}");
+    assert!(matches!(answer(503, "600"), Verdict::Failed { .. }));
+}
+
+#[test]
 fn refused_events_in_every_plausible_shape() {
     let big = "too large".to_owned();
     for body in [
