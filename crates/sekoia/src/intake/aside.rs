@@ -15,6 +15,9 @@ use super::{answer::Cause, case::Failure};
 /// of it.
 const AFTER: (u32, Duration) = (4, Duration::from_secs(300));
 
+/// The same of a key or address that is refused, which no event should be the reason of.
+const BARRED: (u32, Duration) = (4, Duration::from_secs(3600));
+
 /// Whether a batch lets others past after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Yielding {
@@ -22,6 +25,8 @@ pub(super) enum Yielding {
     No,
     /// If the intake answers a request without events.
     IfAnswered,
+    /// If the intake accepts a request without events, and so the key and the address.
+    IfAccepted,
     /// The reason may be in its events.
     Yes,
 }
@@ -33,29 +38,41 @@ pub(super) struct Streak {
     times: u32,
     /// One of them was no answer, or a 5xx, which says little of the events.
     is_unsaid: bool,
+    /// All of them were of the key or the address.
+    is_barred: bool,
 }
 
 impl Streak {
-    /// A request of the batch accepted nothing. After [`Yielding::IfAnswered`] it begins anew.
+    /// A request of the batch accepted nothing. After a condition it begins anew.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant) -> Yielding {
+        let is_barred = failure == Failure::Failed(Cause::Barred);
+        if self.is_barred != is_barred {
+            *self = Self::default();
+        }
         match failure {
             Failure::Failed(Cause::Refused | Cause::TooLarge) => {}
             Failure::Failed(Cause::Outage) => self.is_unsaid = true,
-            Failure::Failed(Cause::Busy | Cause::Barred) | Failure::Uncertain => {
+            Failure::Failed(Cause::Barred) => self.is_barred = true,
+            Failure::Failed(Cause::Busy) | Failure::Uncertain => {
                 *self = Self::default();
                 return Yielding::No;
             }
         }
         self.times += 1;
         let since = *self.since.get_or_insert(now);
-        if self.times < AFTER.0 || now.saturating_duration_since(since) < AFTER.1 {
+        let (times, over) = if is_barred { BARRED } else { AFTER };
+        if self.times < times || now.saturating_duration_since(since) < over {
             return Yielding::No;
         }
-        if !self.is_unsaid {
-            return Yielding::Yes;
+        match std::mem::take(self) {
+            Self {
+                is_barred: true, ..
+            } => Yielding::IfAccepted,
+            Self {
+                is_unsaid: true, ..
+            } => Yielding::IfAnswered,
+            _ => Yielding::Yes,
         }
-        *self = Self::default();
-        Yielding::IfAnswered
     }
 }
 
@@ -78,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_lets_others_past_after_four_failures_over_five_minutes() {
-        use Yielding::{IfAnswered, No, Yes};
+        use Yielding::{IfAccepted, IfAnswered, No, Yes};
         let too_large = Failure::Failed(Cause::TooLarge);
         assert_eq!(
             follows(100, &[REFUSED, too_large, REFUSED, REFUSED]),
@@ -109,5 +126,11 @@ mod tests {
             let failures = [REFUSED, OUTAGE, REFUSED, other, REFUSED, REFUSED, REFUSED];
             assert_eq!(follows(300, &failures), [No; 7], "{other:?}");
         }
+        let barred = Failure::Failed(Cause::Barred);
+        assert_eq!(
+            follows(1200, &[REFUSED, barred, barred, barred, barred, barred]),
+            [No, No, No, No, IfAccepted, No]
+        );
+        assert_eq!(follows(1199, &[barred; 4]), [No; 4]);
     }
 }

@@ -318,16 +318,18 @@ impl Intake {
                 load.pieces.rotate_left(1);
                 !matches!(self.ask_without_events().await?, Probed::Refused(_))
             }
-            // No other proves the doubt to be in the events.
+            Yielding::IfAccepted => self.ask_without_events().await? == Probed::Accepted,
             _ if failure == Failure::Uncertain && is_long => {
                 self.ask_without_events().await? == Probed::Accepted
             }
-            _ => false,
+            Yielding::IfAnswered | Yielding::No => false,
         };
         if goes_aside {
             Report::set_aside(log, load.len(), sentence);
+            let known = load.case.acceptances().map(|_| load.case.clone());
+            let case = known.unwrap_or_else(|| Case::since(accepted));
             for piece in std::mem::take(&mut load.pieces) {
-                self.keep(piece, load.case.clone(), sentence, receipt);
+                self.keep(piece, case.clone(), sentence, receipt);
             }
             return Ok(());
         }

@@ -42,6 +42,8 @@ pub struct InHand {
     tried: usize,
     doubted: bool,
     doubted_since: Option<Instant>,
+    /// Whether the last answer was of the key or the address.
+    barred: bool,
     /// Why they are not accepted.
     reason: String,
     /// The event will not be accepted.
@@ -71,6 +73,7 @@ impl InHand {
             tried: 0,
             doubted: false,
             doubted_since: None,
+            barred: false,
             reason,
             hopeless: false,
             is_counted: false,
@@ -210,8 +213,10 @@ impl Intake {
             let acceptances = hand.case.acceptances();
             acceptances.is_some_and(|acceptances| gate.has_accepted_since(acceptances))
         };
-        // Until then one event speaks for all: if its answer is not certain, no other comes twice.
-        let alone = hand.choice().filter(|_| !others_accepted || hand.doubted);
+        // Until then one event speaks for all: if its answer is not certain, no other comes twice. So it does
+        // where the key is refused to all of them, and not to others.
+        let speaks = !others_accepted || hand.doubted || hand.barred;
+        let alone = hand.choice().filter(|_| speaks);
         let alone = alone.and_then(|choice| hand.parcel.take_out(choice));
         let (mut parcel, rest) = alone.unwrap_or_else(|| (hand.parcel.clone(), Vec::new()));
         parcel.unsure |= hand.doubted;
@@ -305,7 +310,9 @@ impl Intake {
             if finding != Finding::Nothing {
                 return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
             }
-            let is_done = hand.is_done_with(refused.is_some() || failure == OUTAGE, now);
+            hand.barred = failure == Failure::Failed(Cause::Barred);
+            let is_certain = refused.is_some() || failure == OUTAGE || hand.barred;
+            let is_done = hand.is_done_with(is_certain, now);
             if hand.doubted && is_done {
                 return Step::Done(self.without_doubted(hand));
             }

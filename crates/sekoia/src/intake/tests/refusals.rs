@@ -452,6 +452,34 @@ async fn batches_of_refused_events_alone_do_not_keep_others_from_being_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_firewall_that_speaks_of_the_key_or_the_address_keeps_no_others_from_being_sent() {
+    for status in [401, 404] {
+        let (fake, seen) =
+            filter(move |_, events| is_poison(events).then(|| (status, String::new())));
+        let bench = bench(&fake);
+        let all: Vec<usize> = (0..40).collect();
+        let refused = (0..3).map(|n| (0, rows(n, 40, &all)));
+        let refused = refused.chain([(0, rows(3, 40, &[0]))]);
+        let live = (4..400).map(|n| (n * 30, rows(n as usize, 3, &[])));
+        let given_up = collect(&bench, refused.chain(live).collect(), 4 * 3600).await;
+        assert_eq!(
+            given_up.len(),
+            0,
+            "{status}: it may be the key all the same"
+        );
+        let seen = seen.lock().unwrap();
+        assert_eq!(
+            seen.accepted.len(),
+            396 * 3 + 39,
+            "{status} {:?}",
+            bench.lines
+        );
+        assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
+        assert!(bench.said("failed again and again") > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn batches_of_events_that_no_answer_is_certain_of_do_not_keep_others_from_being_sent() {
     let page = "<title>Blocked</title>";
     let (fake, seen) = filter(move |_, events| is_poison(events).then(|| (200, page.to_owned())));
