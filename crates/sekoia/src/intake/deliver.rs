@@ -344,7 +344,8 @@ impl Intake {
     /// take others may be in their events; else nothing speaks against these.
     async fn ask_without_events(&self) -> Result<Probed, Stopped> {
         self.pause(PACE).await?;
-        self.until_stopped(self.probe()).await
+        // It is large, and seldom needed.
+        self.until_stopped(Box::pin(self.probe())).await
     }
 
     /// Events stay in hand.

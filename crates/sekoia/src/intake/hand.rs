@@ -1,5 +1,5 @@
 //! Events in hand: not accepted while others are, tried beside the batches until their fate is
-//! certain. So are those of a batch that was refused several times while nothing is accepted.
+//! certain. So are those of a batch that failed several times while nothing is accepted.
 
 use std::{fmt, time::Duration};
 

@@ -232,7 +232,7 @@ async fn a_success_that_is_broken_off_has_one_event_alone_sent_again() {
     );
 }
 
-/// Takes all events, and carries no answers to so many of them or more.
+/// Takes all events, and carries no answers to more of them than this.
 #[derive(Debug)]
 struct CarriesFew {
     most: usize,
