@@ -85,15 +85,17 @@ impl Discretion {
         row.sender = self.address(&row.sender);
         row.recipient = self.address(&row.recipient);
         row.message_id = row.message_id.map(|id| self.message_id(&id));
-        row.subject = match self.subject {
-            HiddenSubject::Keep => row.subject,
-            HiddenSubject::Drop => None,
-            HiddenSubject::Hash => row.subject.map(|subject| match subject.is_empty() {
-                true => subject,
-                false => self.hash(&subject),
-            }),
-        };
+        row.subject = row.subject.and_then(|subject| self.subject(&subject));
         row
+    }
+
+    /// A subject as it is to be delivered, if it is.
+    pub(crate) fn subject(&self, subject: &str) -> Option<String> {
+        match self.subject {
+            HiddenSubject::Drop => None,
+            HiddenSubject::Hash if !subject.is_empty() => Some(self.hash(subject)),
+            HiddenSubject::Keep | HiddenSubject::Hash => Some(subject.to_owned()),
+        }
     }
 
     /// An address as it is to be delivered.

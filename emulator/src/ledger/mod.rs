@@ -315,7 +315,8 @@ impl Ledger {
         let odd = self.odd.get(&life.slot);
         let mut row = row;
         let name = if graph { "subject" } else { "Subject" };
-        let forgiven = odd.and_then(|odd| odd.subject(&row, event.get(name)?.as_str()?));
+        let forgiven =
+            odd.and_then(|odd| odd.subject(&row, event.get(name)?.as_str()?, discretion));
         let is_forgiven = forgiven.is_some();
         if let Some(subject) = forgiven {
             row.subject = Some(subject);
@@ -346,10 +347,10 @@ impl Ledger {
 }
 
 impl Odd {
-    /// The subject of `row` as it seemed to be, if that is the one given.
-    fn subject(&self, row: &TraceRow, given: &str) -> Option<String> {
+    /// The subject of `row` as it seemed to be, if the one given is that, or what it is hidden as.
+    fn subject(&self, row: &TraceRow, given: &str, discretion: &Discretion) -> Option<String> {
         let own = row.subject.as_deref().unwrap_or_default();
         let mut shown = self.begins.iter().map(|begins| format!("{begins}{own}"));
-        shown.find(|shown| shown == given)
+        shown.find(|shown| discretion.subject(shown).as_deref() == Some(given))
     }
 }

@@ -108,6 +108,25 @@ fn rows_that_can_be_mended_are_delivered() {
     }
 }
 
+/// The hash of a subject that was mended is that of what was read.
+#[test]
+fn rows_that_can_be_mended_are_hidden_as_others_are() {
+    for (trigger, format) in ALL {
+        let mut scenario = scenario(format);
+        let hiding = json!({ "subject": "hash", "hash_key": "a key that nobody else knows" });
+        scenario.trigger.extend(hiding.as_object().unwrap().clone());
+        let site = Site::new(trigger, &scenario);
+        let fault = some_rows(Unreadable::RawNewline, None);
+        site.emulator.fault(endpoint(trigger), fault);
+        site.live(life(7800, Ending::Stop, 0));
+        let verdict = site.verdict();
+        let name = format!("{trigger} {format:?}");
+        assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
+        let mended = "are no JSON as Microsoft sends them";
+        assert!(site.output().contains(mended), "{name}");
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_put_aside_and_nothing_else() {
     for (number, form) in [
