@@ -22,6 +22,10 @@ pub const TIMELINE_FILE: &str = "coverage.json";
 /// The version of its format.
 const VERSION: u32 = 1;
 
+/// The last member of the file: a CRC-32 of all that stands before it. A flipped bit makes one date of
+/// another, and what was never read would count as read.
+const CHECKSUM: &str = ",\"crc32\":";
+
 /// What is kept of the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
@@ -120,10 +124,13 @@ impl Timeline {
         }
     }
 
-    /// Reads the content of the file.
+    /// Reads the content of the file. One without a checksum is of an earlier version, or of a person.
     pub fn parse(text: &[u8]) -> Found {
         match serde_json::from_slice::<Self>(text) {
             Err(error) => Found::Damaged(error.to_string()),
+            Ok(_) if !is_intact(text) => {
+                Found::Damaged("its checksum is not that of its content".to_owned())
+            }
             Ok(timeline) if timeline.version != VERSION => Found::Damaged(format!(
                 "it has the format version {}, and this program knows {VERSION}",
                 timeline.version
@@ -140,9 +147,33 @@ impl Timeline {
     /// # Errors
     /// When the store cannot be written.
     pub async fn save(&self, store: &impl Store) -> io::Result<()> {
-        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
-        store.write(TIMELINE_FILE, text.into()).await
+        store.write(TIMELINE_FILE, self.text()?.into()).await
     }
+
+    /// The content of the file.
+    fn text(&self) -> io::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self).map_err(io::Error::other)?;
+        // The last brace stands behind the checksum.
+        text.pop();
+        let checksum = checksum(&text);
+        text.extend(checksum);
+        Ok(text)
+    }
+}
+
+/// Whether the content is what was written, as far as the file tells.
+fn is_intact(text: &[u8]) -> bool {
+    let mark = CHECKSUM.as_bytes();
+    let Some(at) = text.windows(mark.len()).rposition(|part| part == mark) else {
+        return true;
+    };
+    let (content, end) = text.split_at(at);
+    end.trim_ascii_end() == checksum(content)
+}
+
+/// How a file ends that begins so.
+fn checksum(content: &[u8]) -> Vec<u8> {
+    format!("{CHECKSUM}{}}}", crc32fast::hash(content)).into_bytes()
 }
 
 impl Found {
@@ -209,6 +240,33 @@ mod tests {
     #[test]
     fn is_found_as_it_was_kept() {
         assert_eq!(reloaded(), Found::Timeline(Box::new(timeline())));
+    }
+
+    /// Else what was never read would count as read.
+    #[test]
+    fn a_flipped_bit_is_damage() {
+        let text = timeline().text().unwrap();
+        let whole = Found::Timeline(Box::new(timeline()));
+        assert_eq!(Timeline::parse(&text), whole);
+        assert_eq!(Timeline::parse(&[&text[..], b"\n"].concat()), whole);
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                let mut flipped = text.clone();
+                flipped[at] ^= 1 << bit;
+                let found = Timeline::parse(&flipped);
+                let is_harmless = found == whole || matches!(found, Found::Damaged(_));
+                assert!(is_harmless, "bit {bit} of byte {at}: {found:?}");
+            }
+        }
+        let text = str::from_utf8(&text).unwrap();
+        let moved = text.replace("08:20:00", "09:20:00");
+        assert_ne!(moved, text);
+        let damaged = Found::Damaged("its checksum is not that of its content".to_owned());
+        assert_eq!(Timeline::parse(moved.as_bytes()), damaged);
+        // A person who changes it takes the checksum away.
+        let (content, _) = moved.rsplit_once(CHECKSUM).unwrap();
+        let found = Timeline::parse(format!("{content}}}").as_bytes());
+        assert!(matches!(found, Found::Timeline(_)), "{found:?}");
     }
 
     /// Else its rows would be skipped, as those before a first collection are.
