@@ -325,11 +325,11 @@ pub(super) async fn run<S: Source>(
 /// Reads the delivered rows from the files of the journal. Damaged files are logged as warnings.
 async fn recall(journal: JournalFiles, store: &Storage, log: &Log) -> Result<Remembered, RunError> {
     let remembered = journal.read(store).await.map_err(RunError::failed)?;
-    if remembered.seed_taken_back {
-        log.warning(
+    if let Some(place) = remembered.seed_taken_back {
+        log.warning(format!(
             "The key of the row hashes was missing or damaged in known-rows/, and is taken back from \
-             proof/: rows that are known stay known.",
-        );
+             {place}: rows that are known stay known."
+        ));
     }
     for place in &remembered.damage {
         log.warning(format!(

@@ -236,8 +236,8 @@ async fn is_blank(files: &Storage) -> Result<bool, StorageError> {
     let rows = files.list(journal::FOLDER).await?;
     let letters = files.list(letters::FOLDER).await?;
     let timeline = state::timeline_in(files).await?;
-    let is_seed = |name: &String| journal::version(name).is_some();
-    Ok(timeline == timeline::Found::Nothing && letters.is_empty() && rows.iter().all(is_seed))
+    let only_seeds = rows.iter().all(|name| journal::is_seed(name));
+    Ok(timeline == timeline::Found::Nothing && letters.is_empty() && only_seeds)
 }
 
 /// All states, for people.

@@ -263,6 +263,7 @@ async fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
         "last_error.json",
         "tenant.json",
         "known-rows/seed-v2",
+        "known-rows/seed-v2.copy",
         "proof/open.json",
     ];
     for (which, name) in files.into_iter().enumerate() {

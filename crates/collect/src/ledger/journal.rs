@@ -39,6 +39,9 @@ pub const FOLDER: &str = "known-rows/";
 /// The file with the seed of the keys and its CRC-32; its name carries the version of the format.
 const SEED: &str = "known-rows/seed-v2";
 
+/// A copy of it: without a seed all rows are forgotten.
+const SEED_COPY: &str = "known-rows/seed-v2.copy";
+
 /// The version that this program writes.
 pub const VERSION: u64 = 2;
 
@@ -46,6 +49,11 @@ pub const VERSION: u64 = 2;
 pub fn version(name: &str) -> Option<u64> {
     let version = name.strip_prefix(FOLDER)?.strip_prefix("seed-v")?;
     version.parse().ok()
+}
+
+/// Whether a file holds a seed, which tells of no row.
+pub fn is_seed(name: &str) -> bool {
+    version(name).is_some() || name == SEED_COPY
 }
 
 /// A segment is closed when it is longer than this.
@@ -110,8 +118,8 @@ pub struct Remembered {
     pub proof: Proof,
     /// Makes keys that agree with the remembered ones.
     pub keyer: RowKeyer,
-    /// Whether the seed of the keys was missing or damaged and came from the proof's ledger.
-    pub seed_taken_back: bool,
+    /// From where the seed of the keys came, when it was missing or damaged and was taken back.
+    pub seed_taken_back: Option<&'static str>,
     /// What could not be read, one sentence each; rows in it may be sent a second time.
     pub damage: Vec<String>,
 }

@@ -5,10 +5,13 @@ use std::io;
 use rows::RowKeyer;
 
 use super::{
-    FOLDER, Inventory, Journal, Remembered, SEED, delete_all, is_damage, is_version_1, segment,
-    segment_number,
+    FOLDER, Inventory, Journal, Remembered, SEED, SEED_COPY, delete_all, is_damage, is_version_1,
+    segment, segment_number,
 };
-use crate::{Store, proof::Proof};
+use crate::{
+    Store,
+    proof::{self, Proof},
+};
 
 /// The files of a journal, found and not read yet.
 ///
@@ -17,7 +20,7 @@ use crate::{Store, proof::Proof};
 #[derive(Debug)]
 pub struct JournalFiles {
     seed: [u8; 16],
-    seed_taken_back: bool,
+    seed_taken_back: Option<&'static str>,
     segments: Vec<(u64, String)>,
     expected: Inventory,
     proof: Proof,
@@ -50,23 +53,17 @@ impl JournalFiles {
             .into_iter()
             .filter_map(|name| Some((segment_number(&name)?, name)))
             .collect();
-        let seed = match store.read(SEED).await {
-            Ok(Some(text)) => segment::parse_seed(&text),
-            Ok(None) => None,
-            Err(error) if is_damage(&error) => None,
-            Err(error) => return Err(error),
-        };
+        let (first, copy) = (
+            seed_in(store, SEED).await?,
+            seed_in(store, SEED_COPY).await?,
+        );
         let mut expected = expected.clone();
-        let mut seed_taken_back = false;
-        let seed = match seed {
-            Some(seed) => Some(seed),
-            None => {
+        let (seed, seed_taken_back) = match (first, copy) {
+            (Some(_), _) => (first, None),
+            (None, Some(_)) => (copy, Some(SEED_COPY)),
+            (None, None) => {
                 let kept = proof.kept_seed(store).await?;
-                if let Some(kept) = kept {
-                    store.write(SEED, segment::seed(kept)).await?;
-                    seed_taken_back = true;
-                }
-                kept
+                (kept, kept.map(|_| proof::FOLDER))
             }
         };
         if seed.is_none() {
@@ -77,10 +74,16 @@ impl JournalFiles {
                     "{SEED}: missing or damaged, all known rows are forgotten"
                 ));
             }
-            store.write(SEED, segment::seed(fresh_seed)).await?;
             expected.clear();
         }
         let seed = seed.unwrap_or(fresh_seed);
+        if first.is_none() {
+            store.write(SEED, segment::seed(seed)).await?;
+        }
+        if copy != Some(seed) {
+            // On a full disk it goes on without, until the next start.
+            _ = store.write(SEED_COPY, segment::seed(seed)).await;
+        }
         proof.set_seed(seed);
         Ok(Self {
             seed,
@@ -121,5 +124,14 @@ impl JournalFiles {
             seed_taken_back,
             damage,
         })
+    }
+}
+
+/// The seed in a file; none when it is missing or damaged.
+async fn seed_in(store: &impl Store, name: &str) -> io::Result<Option<[u8; 16]>> {
+    match store.read(name).await {
+        Ok(text) => Ok(text.and_then(|text| segment::parse_seed(&text))),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(error),
     }
 }

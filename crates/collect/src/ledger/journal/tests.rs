@@ -249,8 +249,9 @@ fn a_seed_that_is_lost_forgets_everything_and_says_so() {
         let files = Files::default();
         append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
         files.change(SEED, damage);
+        files.change(SEED_COPY, damage);
         let remembered = now(Journal::open(&files, [9; 16], &Inventory::new())).unwrap();
-        assert!(remembered.known.is_empty());
+        assert!(remembered.known.is_empty() && remembered.seed_taken_back.is_none());
         assert_eq!(
             remembered.damage,
             ["known-rows/seed-v2: missing or damaged, all known rows are forgotten"]
@@ -262,6 +263,33 @@ fn a_seed_that_is_lost_forgets_everything_and_says_so() {
         );
         assert!(again.damage.is_empty() && again.known.is_empty());
     }
+}
+
+/// Else one damaged file of twenty bytes has everything sent a second time that is read again.
+#[test]
+fn a_seed_or_its_copy_may_be_lost() {
+    let harms: [fn(&Files, &str); 3] = [
+        |files, name| files.change(name, |content| content[3] ^= 1),
+        |files, name| _ = files.content.lock().unwrap().remove(name),
+        |files, name| files.replaced.lock().unwrap().push(name.to_owned()),
+    ];
+    for harm in harms {
+        for (name, from) in [(SEED, Some(SEED_COPY)), (SEED_COPY, None)] {
+            let files = Files::default();
+            append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
+            harm(&files, name);
+            let mut found = now(Journal::open(&files, [9; 16], &Inventory::new())).unwrap();
+            assert_eq!(found.seed_taken_back, from);
+            assert!(found.known.knows(row(1, 0, 50).key));
+            assert!(found.damage.is_empty(), "{:?}", found.damage);
+            files.replaced.lock().unwrap().clear();
+            let content = files.content.lock().unwrap().clone();
+            assert_eq!(content[SEED], content[SEED_COPY]);
+            let again = now(Journal::open(&files, [9; 16], &Inventory::new())).unwrap();
+            assert_eq!((again.seed_taken_back, again.known.len()), (None, 1));
+        }
+    }
+    assert!(is_seed(SEED) && is_seed(SEED_COPY) && !is_seed(&segment_name(0)));
 }
 
 #[test]
@@ -277,7 +305,7 @@ fn files_of_the_first_version_are_deleted_and_said() {
     let damage = open(&files).damage;
     assert_eq!(damage.len(), 1);
     assert!(damage[0].contains("earlier version"), "{damage:?}");
-    assert_eq!(files.names(), ["context.json", SEED]);
+    assert_eq!(files.names(), ["context.json", SEED, SEED_COPY]);
     assert!(open(&files).damage.is_empty());
 }
 
@@ -675,7 +703,8 @@ fn what_is_no_file_is_damage_and_is_left_alone() {
     assert_eq!(found.known.len(), 2);
     append(&mut found.journal, &files, &[row(6, 0, 103)]);
     assert_eq!(files.segments().len(), 3);
-    files.replaced.lock().unwrap().push(SEED.to_owned());
+    let seeds = [SEED, SEED_COPY].map(str::to_owned);
+    files.replaced.lock().unwrap().extend(seeds);
     let found = expecting(&files, &kept);
     assert!(found.damage[0].contains("all known rows are forgotten"));
     assert!(found.known.is_empty());
