@@ -210,8 +210,8 @@ pub(super) async fn run<S: Source>(
         .map_err(RunError::failed)?;
     QuotaFigures::new(&context.metrics).forget();
     let source = Box::pin(source(keyer, storage.clone())).await?;
-    let leap = match &found {
-        Found::Timeline(timeline) => timeline.leap(),
+    let leaps = match &found {
+        Found::Timeline(timeline) => timeline.leaps(),
         _ => None,
     };
     if let Found::Timeline(timeline) = &found
@@ -313,7 +313,7 @@ pub(super) async fn run<S: Source>(
     };
     let recall = recall(journal, &memory, log);
     let collector = Box::pin(Collector::recalling(parts, unknown, recall)).await?;
-    Box::pin(collector.beginning(begin).after_leap(leap).run())
+    Box::pin(collector.beginning(begin).after_leaps(leaps).run())
         .await
         .map_err(RunError::failed)?;
     if let Task::Collect = task {

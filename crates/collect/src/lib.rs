@@ -47,7 +47,7 @@ pub use self::{
         evidence,
         evidence::SourceTime,
         lateness,
-        leaps::KeptLeap,
+        leaps::KeptLeaps,
         schedule,
         schedule::Lane,
         start,

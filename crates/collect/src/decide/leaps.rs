@@ -7,7 +7,8 @@
 //!
 //! A machine that has slept leaps ahead, too, and rightly: both clocks agree then. When both have agreed for an
 //! hour, the leap is forgotten. Until then nothing becomes final that was read since: what is final cannot be
-//! doubted any more.
+//! doubted any more. Where the source tells no time, nothing tells a sleep from a wrong clock: each leap is
+//! remembered by itself, and one that is as long as the step back is doubted, however often the machine has slept.
 
 use std::time::Duration;
 
@@ -27,11 +28,15 @@ const CONFIRMED: Duration = Duration::from_secs(3600);
 /// Nothing becomes final for so long at most, where the clocks never agree: what is remembered stays bounded.
 const HELD: Duration = Duration::from_secs(86_400);
 
+/// So many leaps are remembered one by one; of more, the two oldest count as one.
+const MOST: usize = 64;
+
 /// Notices that the time jumps.
 #[derive(Debug, Default)]
 pub(crate) struct Leaps {
     seen: Option<Moment>,
-    ahead: Option<Leap>,
+    /// Those that are not confirmed, oldest first.
+    ahead: Vec<Leap>,
     /// Since when both clocks have agreed, and the time has gone on evenly.
     agreed: Option<Instant>,
 }
@@ -47,63 +52,79 @@ struct Leap {
     instant: Instant,
 }
 
-/// A leap ahead that is not confirmed, for the next process.
+/// Leaps ahead that are not confirmed, for the next process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptLeaps {
+    /// Oldest first.
+    ahead: Vec<KeptLeap>,
+    /// The last time that was seen, and when that was by the local clock.
+    seen: DateTime<Utc>,
+    seen_at: DateTime<Utc>,
+}
+
+/// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptLeap {
+struct KeptLeap {
     /// When, by its new clock.
     since: DateTime<Utc>,
     /// By how many seconds.
     by_seconds: i64,
     /// When, by the local clock.
     at: DateTime<Utc>,
-    /// The last time that was seen, and when that was by the local clock.
-    seen: DateTime<Utc>,
-    seen_at: DateTime<Utc>,
 }
 
 impl Leaps {
     /// What a process before has kept, as it is `now`.
-    pub(crate) fn restored(kept: KeptLeap, now: Reading) -> Self {
+    pub(crate) fn restored(kept: KeptLeaps, now: Reading) -> Self {
         let passed = |since: DateTime<Utc>| (now.wall - since).max(TimeDelta::zero());
         let time = kept.seen.checked_add_signed(passed(kept.seen_at));
-        let age = passed(kept.at).to_std().unwrap_or_default();
+        let leap = |kept: KeptLeap| {
+            let age = passed(kept.at).to_std().unwrap_or_default();
+            Leap {
+                since: kept.since,
+                by: TimeDelta::try_seconds(kept.by_seconds).unwrap_or_default(),
+                instant: now.instant.checked_sub(age).unwrap_or(now.instant),
+            }
+        };
         Self {
             seen: time.map(|time| Moment {
                 time,
                 instant: now.instant,
             }),
-            ahead: Some(Leap {
-                since: kept.since,
-                by: TimeDelta::try_seconds(kept.by_seconds).unwrap_or_default(),
-                instant: now.instant.checked_sub(age).unwrap_or(now.instant),
-            }),
+            ahead: kept.ahead.into_iter().map(leap).collect(),
             agreed: None,
         }
     }
 
     /// What the next process is to know, as it is `now`; none when there is no leap to be doubted.
-    pub(crate) fn kept(&self, now: Reading) -> Option<KeptLeap> {
-        let (leap, seen) = (self.ahead?, self.seen?);
+    pub(crate) fn kept(&self, now: Reading) -> Option<KeptLeaps> {
+        let seen = self.seen.filter(|_| !self.ahead.is_empty())?;
         let wall = |instant| now.wall.checked_sub_signed(now.since(instant));
-        Some(KeptLeap {
-            since: leap.since,
-            by_seconds: leap.by.num_seconds(),
-            at: wall(leap.instant)?,
+        let leap = |leap: &Leap| {
+            Some(KeptLeap {
+                since: leap.since,
+                by_seconds: leap.by.num_seconds(),
+                at: wall(leap.instant)?,
+            })
+        };
+        Some(KeptLeaps {
+            ahead: self.ahead.iter().filter_map(leap).collect(),
             seen: seen.time,
             seen_at: wall(seen.instant)?,
         })
     }
 
-    /// What of the time that has passed for `certain` has passed also if the leap ahead was wrong.
+    /// What of the time that has passed for `certain` has passed also if a leap ahead was wrong.
     pub(crate) fn surely(&self, certain: DateTime<Utc>, now: Instant) -> DateTime<Utc> {
-        let is_held = |leap: &Leap| now.saturating_duration_since(leap.instant) < HELD;
-        let held = self.ahead.filter(is_held);
-        let before = held.and_then(|leap| leap.since.checked_sub_signed(leap.by));
-        before.map_or(certain, |before| before.min(certain))
+        let is_held = |leap: &&Leap| now.saturating_duration_since(leap.instant) < HELD;
+        let held = self.ahead.iter().filter(is_held);
+        let before = held.filter_map(|leap| leap.since.checked_sub_signed(leap.by));
+        before.fold(certain, DateTime::min)
     }
 
     /// It is `now`, and the source's clock is ahead of the local one by `skew`, if that is known. When the
-    /// time had leapt ahead, if it has gone back by most of that.
+    /// time had leapt ahead, if it has gone back by most of that: of several such leaps the first, as nobody
+    /// knows which of them is undone.
     pub(crate) fn look(&mut self, now: Moment, skew: Option<TimeDelta>) -> Option<DateTime<Utc>> {
         let seen = self.seen.replace(now)?;
         let passed = now.instant.saturating_duration_since(seen.instant);
@@ -112,14 +133,10 @@ impl Leaps {
             .and_then(|passed| seen.time.checked_add_signed(passed))?;
         let jump = now.time - expected;
         if jump > SAME {
-            let leap = self.ahead.unwrap_or(Leap {
+            self.leapt(Leap {
                 since: now.time,
-                by: TimeDelta::zero(),
+                by: jump,
                 instant: now.instant,
-            });
-            self.ahead = Some(Leap {
-                by: leap.by + jump,
-                ..leap
             });
         }
         let before = self.agreed.filter(|_| jump.abs() <= SAME);
@@ -128,13 +145,27 @@ impl Leaps {
         let is_confirmed =
             |since: Instant| now.instant.saturating_duration_since(since) >= CONFIRMED;
         if self.agreed.is_some_and(is_confirmed) {
-            self.ahead = None;
+            self.ahead.clear();
         }
-        let leap = self
-            .ahead
-            .filter(|leap| -jump > SAME && -jump * 2 >= leap.by)?;
-        self.ahead = None;
-        Some(leap.since)
+        let back = -jump;
+        let is_undone = |leap: &Leap| back > SAME && back * 2 >= leap.by;
+        let first = self.ahead.iter().find(|leap| is_undone(leap))?.since;
+        self.ahead.retain(|leap| !is_undone(leap));
+        Some(first)
+    }
+
+    fn leapt(&mut self, leap: Leap) {
+        self.ahead.push(leap);
+        if self.ahead.len() > MOST {
+            let oldest = self.ahead.remove(0);
+            if let Some(next) = self.ahead.first_mut() {
+                *next = Leap {
+                    since: oldest.since,
+                    by: oldest.by.max(next.by),
+                    ..*next
+                };
+            }
+        }
     }
 }
 
@@ -217,8 +248,8 @@ mod tests {
         assert_eq!(leaps.look(moment(3600, 60), skew), None);
         assert_eq!(leaps.look(moment(3600, 600), skew), None);
         let kept = leaps.kept(reading(900)).unwrap();
-        let kept: KeptLeap = serde_json::from_value(serde_json::to_value(kept).unwrap()).unwrap();
-        let restored = || Leaps::restored(kept, reading(2000));
+        let kept: KeptLeaps = serde_json::from_value(serde_json::to_value(kept).unwrap()).unwrap();
+        let restored = || Leaps::restored(kept.clone(), reading(2000));
         let sure = restored().surely(at(9000), reading(2000).instant);
         assert_eq!(sure, at(1060), "nothing later is final");
         let since = Some(at(1060 + 3600));
@@ -233,8 +264,58 @@ mod tests {
             since
         );
         let day = 60 + HELD.as_secs();
-        let later = Leaps::restored(kept, reading(day));
+        let later = Leaps::restored(kept.clone(), reading(day));
         assert_eq!(later.surely(at(9000), reading(day).instant), at(9000));
+    }
+
+    /// Where no answer tells the time, it is not known of a machine that it has only slept.
+    #[test]
+    fn a_wrong_leap_is_doubted_and_held_however_often_the_machine_has_slept() {
+        let start = Instant::now();
+        let hour = 3600;
+        let look = |leaps: &mut Leaps, time: i64, passed: u64| {
+            let now = Moment {
+                time: DateTime::from_timestamp(time, 0).unwrap(),
+                instant: start + Duration::from_secs(passed),
+            };
+            leaps.look(now, None).map(|since| since.timestamp())
+        };
+        let sure = |leaps: &Leaps, passed: u64| {
+            let now = start + Duration::from_secs(passed);
+            let certain = DateTime::from_timestamp(10_000_000, 0).unwrap();
+            leaps.surely(certain, now).timestamp()
+        };
+        let mut leaps = Leaps::default();
+        let mut at = 0;
+        assert_eq!(look(&mut leaps, at, 0), None);
+        // Each day it works for sixteen hours and sleeps for eight.
+        let work = 16 * 3600;
+        for day in 1..=3 {
+            at += 24 * hour;
+            assert_eq!(look(&mut leaps, at, day * work), None);
+        }
+        // What was read before the last two of them is final: these came in the last day of work.
+        assert_eq!(sure(&leaps, 3 * work), 40 * hour);
+        assert_eq!(sure(&leaps, 3 * work + work), 64 * hour);
+        // A clock that is ahead by an hour, and is put right.
+        assert_eq!(look(&mut leaps, at + hour + 60, 3 * work + 60), None);
+        let undone = look(&mut leaps, at + 7200, 3 * work + 7200);
+        assert_eq!(undone, Some(at + hour + 60));
+        assert_eq!(look(&mut leaps, at + 7260, 3 * work + 7260), None);
+        assert_eq!(leaps.ahead.len(), 3, "nothing tells of the others");
+        // As many as there may be.
+        for leap in 0..100 {
+            let (time, passed) = (at + 10_000 + leap * hour, 3 * work + 7300);
+            look(&mut leaps, time, passed);
+            assert!(leaps.ahead.len() <= MOST);
+        }
+        assert_eq!(
+            sure(&leaps, 3 * work + 7300),
+            16 * hour,
+            "the oldest is remembered"
+        );
+        let back = look(&mut leaps, at + 10_000, 3 * work + 7300);
+        assert_eq!(back, Some(24 * hour));
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         )
         .beside(self.ledger.inventory(horizon))
         .settling_for(self.schedule.settle_time())
-        .leaping(self.leap());
+        .leaping(self.leaps());
         let mut backoff = store_backoff();
         let store = Arc::clone(&self.parts.store);
         while let Err(error) = self.ledger.save(store.as_ref(), &mut timeline).await {

@@ -11,7 +11,7 @@ use crate::{
     CheckpointStore, Event, Lane, Parts, Sink, Source, SourceError, Store,
     decide::{
         evidence::{Judgement, Loss, Moment, SourceTime},
-        leaps::{KeptLeap, Leaps},
+        leaps::{KeptLeaps, Leaps},
         pending::Done,
         schedule::{Completed, Schedule},
         service::Asking,
@@ -103,15 +103,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A process before has seen the time leap ahead, and could not tell whether rightly.
     #[must_use]
-    pub fn after_leap(mut self, leap: Option<KeptLeap>) -> Self {
-        if let Some(leap) = leap {
-            self.waiting.leaps = Leaps::restored(leap, self.parts.clock.reading());
+    pub fn after_leaps(mut self, leaps: Option<KeptLeaps>) -> Self {
+        if let Some(leaps) = leaps {
+            self.waiting.leaps = Leaps::restored(leaps, self.parts.clock.reading());
         }
         self
     }
 
-    /// A leap of the time that is not confirmed, for the next process.
-    pub(super) fn leap(&self) -> Option<KeptLeap> {
+    /// Leaps of the time that are not confirmed, for the next process.
+    pub(super) fn leaps(&self) -> Option<KeptLeaps> {
         self.waiting.leaps.kept(self.parts.clock.reading())
     }
 

@@ -10,7 +10,7 @@ use crate::{
     decide::{
         coverage::{Coverage, Phase},
         lateness::Lateness,
-        leaps::KeptLeap,
+        leaps::KeptLeaps,
         start::comparable,
     },
     ledger::journal::Inventory,
@@ -52,7 +52,7 @@ pub struct Timeline {
     settle_seconds: Option<i64>,
     /// The time leapt ahead, and nobody knows yet whether rightly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    leap: Option<KeptLeap>,
+    leaps: Option<KeptLeaps>,
 }
 
 /// What is found at a start.
@@ -78,7 +78,7 @@ impl Timeline {
             lateness,
             segments: Inventory::new(),
             settle_seconds: None,
-            leap: None,
+            leaps: None,
         }
     }
 
@@ -98,15 +98,15 @@ impl Timeline {
         }
     }
 
-    /// The same, with a leap of the time that is not confirmed.
+    /// The same, with leaps of the time that are not confirmed.
     #[must_use]
-    pub(crate) fn leaping(self, leap: Option<KeptLeap>) -> Self {
-        Self { leap, ..self }
+    pub(crate) fn leaping(self, leaps: Option<KeptLeaps>) -> Self {
+        Self { leaps, ..self }
     }
 
-    /// A leap of the time that was not confirmed when this was kept.
-    pub fn leap(&self) -> Option<KeptLeap> {
-        self.leap
+    /// Leaps of the time that were not confirmed when this was kept.
+    pub fn leaps(&self) -> Option<KeptLeaps> {
+        self.leaps.clone()
     }
 
     /// Reads the file.
