@@ -10,6 +10,7 @@ mod lost;
 mod retraction;
 mod shortened;
 mod stretches;
+mod unasked;
 pub(crate) mod windows;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -261,8 +262,8 @@ impl Coverage {
         }
         self.memory = self.memory.max(checkpoint);
         let excess = self.skipped.len().saturating_sub(MOST_SKIPPED);
-        for window in self.skipped.drain(..excess) {
-            self.unasked = with(&self.unasked, window);
+        for window in self.skipped.drain(..excess).collect::<Vec<_>>() {
+            self.nobody_asks(window);
         }
     }
 
@@ -276,7 +277,7 @@ impl Coverage {
         if let Some(skipped) = Window::new(self.edge(), start) {
             self.reach(start);
             self.paint(skipped, Phase::Final, 0.0);
-            self.unasked = with(&self.unasked, skipped);
+            self.nobody_asks(skipped);
         }
     }
 
@@ -296,7 +297,7 @@ impl Coverage {
             self.floor = before.start();
         }
         if let Some(older) = Window::new(window.start(), self.origin) {
-            self.unasked = with(&self.unasked, older);
+            self.nobody_asks(older);
             self.origin = older.start();
         }
         if self.begun {

@@ -5,7 +5,7 @@ use rows::Window;
 
 use crate::decide::coverage::{
     Coverage, Phase, Stage, Stretch,
-    windows::{hours, with, within, without},
+    windows::{hours, within, without},
 };
 
 impl Coverage {
@@ -108,7 +108,7 @@ impl Coverage {
             }
             let named = self.lost.iter().chain(&self.skipped).copied();
             for part in without(&unread, named) {
-                self.unasked = with(&self.unasked, part);
+                self.nobody_asks(part);
             }
         }
         given_up

@@ -58,8 +58,8 @@ impl Coverage {
             self.note(Loss { window, ..loss });
         }
         let excess = self.lost.len().saturating_sub(MOST_LOSSES);
-        for window in self.lost.drain(..excess) {
-            self.unasked = with(&self.unasked, window);
+        for window in self.lost.drain(..excess).collect::<Vec<_>>() {
+            self.nobody_asks(window);
         }
         self.forget_notes();
     }
