@@ -223,7 +223,7 @@ pub(super) async fn run<S: Source>(
     let settle_time = TimeDelta::hours(settings.settle_time.into());
     let reach = limits.retention - BRINK;
     let start_time = settings.start_time().min(reach);
-    let has_position = kept.position != Position::Absent || kept.copy.is_some();
+    let has_position = matches!(kept.position, Position::At(_)) || kept.copy.is_some();
     let local = clock.now();
     let first = match task {
         Task::Collect if !has_position => Some(first_start(storage, local).await?),
@@ -302,7 +302,7 @@ pub(super) async fn run<S: Source>(
             pretended: matches!(task, Task::Count { .. }),
         }),
         store: Arc::new(store),
-        checkpoints: ContextFile::new(state, whose.tokens, storage.clone(), first.is_some()),
+        checkpoints: ContextFile::new(state, whose.tokens, storage.clone()),
         letters,
         excluded,
         privacy,

@@ -297,22 +297,17 @@ pub(super) struct ContextFile {
     /// Taken away when one of them has told.
     tokens: Vec<Arc<TokenCache>>,
     storage: Storage,
-    /// Whether there has been no position before.
+    /// Whether this process has kept no position before.
     is_first: bool,
 }
 
 impl ContextFile {
-    pub(super) fn new(
-        state: StateFile,
-        tokens: Vec<Arc<TokenCache>>,
-        storage: Storage,
-        is_first: bool,
-    ) -> Self {
+    pub(super) fn new(state: StateFile, tokens: Vec<Arc<TokenCache>>, storage: Storage) -> Self {
         Self {
             state,
             tokens,
             storage,
-            is_first,
+            is_first: true,
         }
     }
 }
@@ -322,6 +317,7 @@ impl CheckpointStore for ContextFile {
         self.state.set(CHECKPOINT, text(checkpoint));
         self.state.set(STATE_VERSION, VERSION);
         self.state.save().await.map_err(io::Error::other)?;
+        // A kill may have come before that in an earlier process.
         if self.is_first {
             first_start::is_over(&self.storage).await?;
             self.is_first = false;
@@ -376,6 +372,24 @@ mod tests {
             matches!(damaged, timeline::Found::Damaged(_)),
             "{damaged:?}"
         );
+    }
+
+    /// Else a state that is lost long after would begin where the very first one did.
+    #[tokio::test]
+    async fn with_the_first_position_of_a_process_the_first_start_is_over() {
+        let storage = Storage::new(sekoia::MemoryBackend::default());
+        let clock = base::Clock::system();
+        let log = sekoia::Log::new("x", clock.clone(), sekoia::Console::new(|_| {}));
+        let left = || storage.read(first_start::FIRST_START_FILE);
+        for _ in 0..2 {
+            let begun = clock.now();
+            first_start::first_start(&storage, begun).await.unwrap();
+            let state = StateFile::load(&storage, STATE_FILE, &clock, &log).await;
+            let mut file = ContextFile::new(state.unwrap(), Vec::new(), storage.clone());
+            assert!(left().await.unwrap().is_some());
+            file.save(begun).await.unwrap();
+            assert_eq!(left().await.unwrap(), None);
+        }
     }
 
     async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {

@@ -3,7 +3,7 @@
 //! `PROPTEST_CASES` sets how many scenarios are drawn for each trigger. A failing test prints the
 //! smallest scenario that it has found, with the command that replays it.
 
-use std::env;
+use std::{env, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{Clock, Scenario, TraceRow};
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::{
     ACCOUNT, GRAPH, OAUTH,
     draw::{Drawn, scenario},
-    site::every_row_once,
+    site::{Site, every_row_once},
 };
 
 /// Scenarios drawn for each trigger, unless `PROPTEST_CASES` says otherwise.
@@ -125,6 +125,28 @@ fn a_service_that_is_down_at_the_first_start_costs_no_row() {
                 Err(finding) => panic!("{trigger} {end}: {finding}"),
             }
         }
+    }
+}
+
+/// The first of two starts puts it aside, so that the second finds none.
+#[test]
+fn a_position_that_is_lost_while_a_service_is_down_costs_no_row() {
+    let scenario: Scenario = DOWN_AT_FIRST.replace("END", "stop").parse().unwrap();
+    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+        let site = Site::new(trigger, &scenario);
+        let data = site.data.path().join("data");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("context.json"), "null").unwrap();
+        for life in &scenario.lives {
+            site.live(*life);
+        }
+        let verdict = site.verdict();
+        let bad = verdict.missing.count + verdict.doubled.count;
+        assert!(
+            bad == 0 && verdict.expected >= 40,
+            "{trigger}: {verdict}\n{}",
+            site.output()
+        );
     }
 }
 
