@@ -252,6 +252,31 @@ async fn a_segment_of_delivered_rows_that_is_gone_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_the_place_of_the_known_rows_is_said_and_makes_way() {
+    let puts = [make_pipe, endless, |path: &std::path::Path| {
+        fs::write(path, "x").unwrap();
+    }];
+    for (trigger, put) in ALL.into_iter().zip(puts) {
+        let world = stopped_for_three_hours(trigger).await;
+        let folder = file(&world, "known-rows");
+        fs::remove_dir_all(&folder).unwrap();
+        put(&folder);
+        let mut process = world.start();
+        process
+            .prints("The memory of delivered rows is damaged")
+            .await;
+        let row = NewRow::new(world.now(), "after@contoso.example");
+        world.emulator.add_row(row);
+        until("the new row is delivered", || {
+            world.emulator.verdict(&Default::default()).missing.count == 0
+        })
+        .await;
+        process.stop().await;
+        assert!(!segments(&world).is_empty(), "with {}", world.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
     let files = [
         "context.json",

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(super) use self::list::collect;
+use self::list::is_absent;
 use self::steps::{behind_link, is_there, mode, parent, put_aside, sync_directory, write};
 use super::{
     LONGEST, StorageError,
@@ -240,7 +241,7 @@ impl Store for LocalBackend {
         self.on_file(name.to_owned(), move |root, name| {
             match files::read(&root.join(name), LONGEST) {
                 Ok(content) => Ok(Some(Bytes::from(content))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) if is_absent(&error) => Ok(None),
                 Err(error) => Err(error),
             }
         })
@@ -318,7 +319,7 @@ impl Store for LocalBackend {
             put_aside(&path)?;
             match fs::remove_file(&path) {
                 Ok(()) => sync_directory(&parent(root, &path)?),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) if is_absent(&error) => Ok(()),
                 Err(error) => Err(error),
             }
         })
@@ -372,6 +373,36 @@ mod tests {
         assert!(backend.appended().is_some(), "it is another file");
         backend.delete("a/b").await.unwrap();
         assert!(backend.appended().is_none(), "nobody keeps what is deleted");
+    }
+
+    /// Else no start would succeed, and nothing would be written.
+    #[tokio::test]
+    async fn what_stands_in_the_place_of_a_folder_makes_way_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let backend = LocalBackend::open(root).unwrap();
+        fs::write(root.join("a"), "a file").unwrap();
+        assert_eq!(backend.read("a/b/c").await.unwrap(), None);
+        backend.delete("a/b/c").await.unwrap();
+        assert_eq!(fs::read_to_string(root.join("a")).unwrap(), "a file");
+        backend.append("a/b/c", "new".into()).await.unwrap();
+        fs::remove_dir_all(root.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", root.join("a/b")).unwrap();
+        assert_eq!(backend.read("a/b/c").await.unwrap(), None);
+        backend.write("a/b/c", "newer".into()).await.unwrap();
+        assert_eq!(backend.read("a/b/c").await.unwrap().unwrap(), "newer");
+        let aside = |folder: &Path, start: &str| {
+            let names = fs::read_dir(folder).unwrap();
+            let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.find(|name| name.starts_with(start)).unwrap()
+        };
+        let kept = root.join(aside(root, "a.aside-"));
+        assert_eq!(fs::read_to_string(kept).unwrap(), "a file");
+        aside(&root.join("a"), "b.aside-");
+        // A link whose volume is missing: what is behind it comes back.
+        std::os::unix::fs::symlink(root.join("none"), root.join("volume")).unwrap();
+        assert!(backend.write("volume/x", "x".into()).await.is_err());
+        assert!(root.join("volume").is_symlink());
     }
 
     #[tokio::test]

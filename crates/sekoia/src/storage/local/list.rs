@@ -60,8 +60,8 @@ fn walk(root: &Path, folder: &str, prefix: &str, names: &mut Vec<String>) -> io:
     Ok(())
 }
 
-/// Whether there is no folder of this name.
-fn is_absent(error: &io::Error) -> bool {
+/// Whether there is no file or folder of this name.
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory

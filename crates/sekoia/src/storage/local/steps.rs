@@ -33,10 +33,23 @@ pub(super) fn is_there(file: &File) -> bool {
 pub(super) fn parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let directory = path.parent().unwrap_or(root);
     if !directory.is_dir() {
+        make_way(root, directory)?;
         fs::create_dir_all(directory)?;
         sync_directory(directory.parent().unwrap_or(root))?;
     }
     Ok(directory.to_owned())
+}
+
+/// Gives what stands in the place of a folder below the root, and is none, a name of its own.
+fn make_way(root: &Path, directory: &Path) -> io::Result<()> {
+    let below_root = |path: &&Path| *path != root && path.starts_with(root);
+    // Only one of them is there and no folder.
+    for path in directory.ancestors().take_while(below_root) {
+        if path.metadata().is_ok_and(|found| !found.is_dir()) {
+            return rename_aside(path);
+        }
+    }
+    Ok(())
 }
 
 /// With which permissions a file is created, less what the user's mask takes away.
@@ -60,9 +73,13 @@ pub(super) fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> 
 /// Gives what stands in the place of a file and is none, a folder, a pipe, a device, a name of its own: with
 /// it in the way nothing could be written any more.
 pub(super) fn put_aside(path: &Path) -> io::Result<()> {
-    if !path.metadata().is_ok_and(|found| !found.is_file()) {
-        return Ok(());
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        rename_aside(path)?;
     }
+    Ok(())
+}
+
+fn rename_aside(path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!("{name}.aside-{}", Uuid::new_v4().simple()));
     fs::rename(path, aside)
