@@ -7,7 +7,11 @@ use std::{
 
 use rows::RowKey;
 
-use super::{Inventory, Journal, Segment, is_damage, segment, segment_name};
+use super::{
+    Inventory, Journal, Segment, is_damage,
+    segment::{self, Damage},
+    segment_name,
+};
 use crate::{
     Store,
     known::{KnownRows, age_of},
@@ -15,7 +19,7 @@ use crate::{
 };
 
 impl Journal {
-    /// Reads all segments, cuts off what is damaged, and has the proof count what it lacks.
+    /// Reads all segments, takes out what is damaged, and has the proof count what it lacks.
     pub(super) async fn load(
         store: &impl Store,
         mut segments: Vec<(u64, String)>,
@@ -48,20 +52,24 @@ impl Journal {
             };
             let mut found = Segment::default();
             let damaged = segment::replay(&text, |hour, keys| {
-                found.newest = found.newest.max(age_of(hour));
-                let place = (number, found.rows, keys.len());
-                places.entry(hour).or_default().push(place);
+                let before = found.rows;
                 found.rows += keys.len() as u64;
+                if hour == segment::GAP {
+                    return;
+                }
+                found.newest = found.newest.max(age_of(hour));
+                places
+                    .entry(hour)
+                    .or_default()
+                    .push((number, before, keys.len()));
                 let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
                 hours.entry(hour).or_default().extend(keys);
             });
-            if damaged > 0 {
+            if let Some(Damage { bytes, mended }) = damaged {
                 let all = text.len();
-                damage.push(format!(
-                    "{name}: the last {damaged} of {all} bytes are damaged"
-                ));
+                damage.push(format!("{name}: {bytes} of {all} bytes are damaged"));
                 // So that it is said once.
-                store.write(&name, text.slice(..all - damaged)).await?;
+                store.write(&name, mended).await?;
             }
             journal.segments.insert(number, found);
             // What is found may be there because the machine went on after a kill.

@@ -5,8 +5,17 @@ use rows::RowKey;
 
 use crate::ledger::journal::KeyRef;
 
-/// Bytes of each of the three numbers at the head of a frame.
+/// Bytes of each of the three numbers at the head of a frame. Together they are as long as a key, so that each
+/// frame begins at a multiple of that.
 const NUMBER: usize = 4;
+
+/// The hour of a frame that stands in the place of damaged ones: what comes behind it keeps its number, by
+/// which the proof tells what it has counted.
+pub(super) const GAP: u32 = u32::MAX;
+
+/// To find where rows go on behind a damaged place, at most so many times the length of a segment is added up:
+/// each damaged head may claim that most of the segment is one frame.
+const EFFORT: usize = 64;
 
 /// Rows, sorted by hour, as frames.
 pub(super) fn frames(rows: &[KeyRef]) -> Bytes {
@@ -24,13 +33,79 @@ pub(super) fn frames(rows: &[KeyRef]) -> Bytes {
     text.into()
 }
 
-/// Hands out hour and keys of all whole frames; returns how many bytes at the end are damaged.
-pub(super) fn replay(mut text: &[u8], mut each: impl FnMut(u32, &[[u8; RowKey::BYTES]])) -> usize {
-    while let Some(frame) = Frame::split_from(text) {
-        each(frame.hour, frame.keys);
-        text = frame.rest;
+/// What is to be said and done about a damaged segment.
+pub(super) struct Damage {
+    /// So many bytes of it are damaged.
+    pub(super) bytes: usize,
+    /// The segment without them.
+    pub(super) mended: Bytes,
+}
+
+/// Hands out hour and keys of all whole frames. Some when there is anything else.
+pub(super) fn replay(
+    text: &[u8],
+    mut each: impl FnMut(u32, &[[u8; RowKey::BYTES]]),
+) -> Option<Damage> {
+    let (mut rest, mut damaged) = (text, 0);
+    let mut mended: Option<Vec<u8>> = None;
+    while !rest.is_empty() {
+        if let Some(frame) = Frame::split_from(rest) {
+            each(frame.hour, frame.keys);
+            let (whole, behind) = rest.split_at(rest.len() - frame.rest.len());
+            if let Some(mended) = &mut mended {
+                mended.extend(whole);
+            }
+            rest = behind;
+            continue;
+        }
+        let (before, _) = text.split_at(text.len() - rest.len());
+        let mended = mended.get_or_insert_with(|| before.to_vec());
+        let (lost, behind) = rest.split_at(next_frame(rest).unwrap_or(rest.len()));
+        damaged += lost.len();
+        // At the end there is nothing that must keep its number.
+        if !behind.is_empty() {
+            let gap = gap(lost.len());
+            each(GAP, gap.as_chunks().0.get(1..).unwrap_or_default());
+            mended.extend(gap);
+        }
+        rest = behind;
     }
-    text.len()
+    Some(Damage {
+        bytes: damaged,
+        mended: mended?.into(),
+    })
+}
+
+/// How many bytes there are to the next whole frame; none when there is none, or it takes too long to find.
+fn next_frame(text: &[u8]) -> Option<usize> {
+    let mut effort = EFFORT * text.len();
+    for at in (RowKey::BYTES..text.len()).step_by(RowKey::BYTES) {
+        let behind = text.get(at..)?;
+        if Frame::split_from(behind).is_some_and(|frame| !frame.keys.is_empty()) {
+            return Some(at);
+        }
+        effort = effort.checked_sub(claimed(behind))?;
+    }
+    None
+}
+
+/// As many bytes had to be added up to see that no frame begins here.
+fn claimed(text: &[u8]) -> usize {
+    let count = text.get(NUMBER..).and_then(<[u8]>::first_chunk::<NUMBER>);
+    let count = count.map_or(0, |count| u32::from_le_bytes(*count));
+    let bytes = usize::try_from(count).unwrap_or(usize::MAX);
+    let bytes = bytes.saturating_mul(RowKey::BYTES);
+    if bytes <= text.len() { bytes } else { 0 }
+}
+
+/// A frame in the place of damaged bytes, which were one frame most likely; nothing where they were none.
+fn gap(bytes: usize) -> Vec<u8> {
+    let row = KeyRef {
+        hour: GAP,
+        key: RowKey::from_bytes([0; RowKey::BYTES]),
+    };
+    let rows = (bytes / RowKey::BYTES).saturating_sub(1);
+    frames(&vec![row; rows]).to_vec()
 }
 
 /// The seed as it is stored.
