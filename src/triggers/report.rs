@@ -9,7 +9,10 @@ mod nightly;
 mod standing;
 mod verified;
 
-use base::{Clock, clock::Step};
+use base::{
+    Clock,
+    clock::{Reading, Step},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
@@ -26,6 +29,7 @@ use super::{hiding::Words, summary::Summary, unwanted, words::moment, working::W
 pub(super) struct Report {
     log: Log,
     clock: Clock,
+    began: Reading,
     heartbeat: Heartbeat,
     intake: Intake,
     figures: Figures,
@@ -45,6 +49,7 @@ impl Report {
     ) -> Self {
         Self {
             log,
+            began: clock.reading(),
             clock,
             heartbeat,
             intake: intake.clone(),
@@ -52,6 +57,13 @@ impl Report {
             summary: Summary::default(),
             working,
         }
+    }
+
+    /// The time as it goes on, also when the clock is set: the summary waits by it.
+    fn steady_time(&self) -> DateTime<Utc> {
+        let passed = self.clock.reading().since(self.began.instant);
+        let time = self.began.wall.checked_add_signed(passed);
+        time.unwrap_or(self.began.wall)
     }
 
     /// An order about a range is begun.
@@ -136,7 +148,7 @@ impl Report {
 
     fn outside(&self, window: Window, rows: usize) {
         self.figures.outside.inc_by(rows as u64);
-        if let Some(rows) = self.summary.outside(rows, self.clock.now()) {
+        if let Some(rows) = self.summary.outside(rows, self.steady_time()) {
             self.log.warning(format!(
                 "Microsoft does not keep to the window that it is asked for: {rows} rows were \
                  received outside of it, the last of them shown for {window}. Each is delivered \

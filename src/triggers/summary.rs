@@ -106,15 +106,16 @@ impl Summary {
     }
 
     /// What there is to say now.
-    /// What is missing will be read by `caught_up`, as far as that is known.
+    /// What is missing will be read in the time `left`, as far as that is known. The time must go on evenly,
+    /// also when the clock is set.
     pub(super) fn lines(
         &self,
         standing: &Standing,
-        caught_up: Option<DateTime<Utc>>,
+        left: Option<TimeDelta>,
         now: DateTime<Utc>,
     ) -> Vec<Line> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = state.progress(standing, caught_up, now).map(Line::Info);
+        let progress = state.progress(standing, left, now).map(Line::Info);
         let coarse = standing
             .coarseness
             .filter(|_| due(&mut state.said_coarse, now));
@@ -186,7 +187,7 @@ impl State {
     fn progress(
         &mut self,
         standing: &Standing,
-        caught_up: Option<DateTime<Utc>>,
+        left: Option<TimeDelta>,
         now: DateTime<Utc>,
     ) -> Option<String> {
         // The first moment has nothing to tell yet.
@@ -225,8 +226,8 @@ impl State {
         let backlog = match standing.oldest_missing {
             None => "0".to_owned(),
             Some(oldest) => {
-                let left = caught_up.map_or_else(String::new, |at| {
-                    format!(", done in about {}", words::span(at - now))
+                let left = left.map_or_else(String::new, |left| {
+                    format!(", done in about {}", words::span(left))
                 });
                 format!(
                     "{} from {} on{left}",
@@ -287,6 +288,7 @@ mod tests {
         Standing {
             checkpoint: at(0),
             oldest_missing: None,
+            age: TimeDelta::zero(),
             missing: TimeDelta::zero(),
             gaps: 0,
             settling_since: None,
@@ -383,7 +385,7 @@ mod tests {
             matches!(first.as_slice(), [Line::Info(_), Line::Warning(a), Line::Warning(b)]
             if a.contains("3 times later") && b.contains("set it to 36"))
         );
-        let later = summary.lines(&standing, Some(at(13)), at(1));
+        let later = summary.lines(&standing, Some(TimeDelta::minutes(12)), at(1));
         let expected = "Catching up: 0 rows in the last minute, 0 late, 0 with a changed status, \
                         backlog 1 d 1 h from 2027-01-14 05:20:00 UTC on, done in about 12 min.";
         assert_eq!(

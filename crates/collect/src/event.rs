@@ -358,8 +358,8 @@ pub struct Standpoint {
 /// What a collection has never read by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// Its oldest instant.
-    pub since: Option<DateTime<Utc>>,
+    /// How old its oldest instant is by the source's clock; zero when there is none.
+    pub age: TimeDelta,
     /// How much it is.
     pub span: TimeDelta,
     /// In how many pieces.
@@ -373,6 +373,8 @@ pub struct Standing {
     pub checkpoint: DateTime<Utc>,
     /// The oldest instant before the live edge that was never read.
     pub oldest_missing: Option<DateTime<Utc>>,
+    /// How old that is by the source's clock; zero when there is none.
+    pub age: TimeDelta,
     /// How much of the timeline before the live edge was never read.
     pub missing: TimeDelta,
     /// In how many pieces.

@@ -26,19 +26,18 @@ impl Report {
 
     /// So much is missing. When it will be read, as far as the pace tells.
     pub(super) fn lacks(&self, lack: Lack) -> Option<DateTime<Utc>> {
-        let Lack { since, span, gaps } = lack;
+        let Lack { age, span, gaps } = lack;
         let now = self.clock.now();
-        // The service's clock may be ahead.
-        let age = since.map_or(0, |at| (now - at).num_seconds().max(0));
-        self.figures.oldest_missing.set(age);
+        self.figures.oldest_missing.set(age.num_seconds());
         self.figures.missing.set(span.num_seconds());
         self.figures.gaps.set(number(gaps));
         self.working.lacks(span, now)
     }
 
     pub(super) fn standing(&self, standing: &Standing) {
+        let now = self.clock.now();
         let caught_up = self.lacks(Lack {
-            since: standing.oldest_missing,
+            age: standing.age,
             span: standing.missing,
             gaps: standing.gaps,
         });
@@ -46,8 +45,8 @@ impl Report {
         let skew = standing.skew.unwrap_or_default();
         self.figures.skew.set(seconds(skew));
         self.figures.refused.set(standing.refused.num_seconds());
-        let now = self.clock.now();
-        for line in self.summary.lines(standing, caught_up, now) {
+        let left = caught_up.map(|at| at - now);
+        for line in self.summary.lines(standing, left, self.steady_time()) {
             match line {
                 Line::Info(text) => self.log.info(text),
                 Line::Warning(text) => self.log.warning(text),

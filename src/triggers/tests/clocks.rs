@@ -123,6 +123,12 @@ fn a_clock_that_is_ahead_for_a_moment_costs_nothing() {
             let site = is_unharmed(trigger, &scenario, &case);
             let output = site.output();
             assert!(output.contains("was due: it was set"), "{case}: it is said");
+            // How it goes on is said all the time, and of the time that has passed.
+            let (_, since) = output.rsplit_once("was due: it was set").unwrap();
+            let lines = since.matches(" rows in the last ").count();
+            assert!(lines > 50, "{case}: {lines} lines");
+            assert!(!output.contains(" rows in the last 100 d"), "{case}");
+            assert!(!output.contains(" rows in the last 2 h"), "{case}");
             let times: Vec<_> = site
                 .emulator
                 .requests(endpoint(trigger))

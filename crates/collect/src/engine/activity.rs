@@ -1,6 +1,6 @@
 //! What is being done at the moment, for people.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::{
@@ -27,17 +27,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Says where the collection stands.
     pub(super) fn tell_standing(&mut self) {
         self.told_lack = Some(Instant::now());
-        let coverage = self.schedule.coverage();
+        let (coverage, time) = (self.schedule.coverage(), self.time());
+        let oldest_missing = coverage.missing().next().map(|window| window.start());
+        let age = oldest_missing.map(|at| time.now - at).unwrap_or_default();
         self.tell(Event::Standing(Standing {
             checkpoint: coverage.checkpoint(),
-            oldest_missing: coverage.missing().next().map(|window| window.start()),
+            oldest_missing,
+            age: age.max(TimeDelta::zero()),
             missing: self.schedule.missing(),
             gaps: coverage.missing().count(),
             settling_since: coverage.settling_since(),
             known: self.known.len(),
             coarseness: self.schedule.coarseness(),
             better_settle_time: self.schedule.better_settle_time(),
-            skew: self.time().skew,
+            skew: time.skew,
             refused: self.schedule.refused().map(|window| window.span()).sum(),
         }));
     }

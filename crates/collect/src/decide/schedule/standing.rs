@@ -42,8 +42,9 @@ impl Schedule {
     /// What was never read, with what nobody could ask for since the live edge was due, as while the source
     /// refuses its window.
     pub fn lack(&self, now: DateTime<Utc>) -> Lack {
+        let mut since = self.coverage.missing().next().map(|gap| gap.start());
         let mut lack = Lack {
-            since: self.coverage.missing().next().map(|gap| gap.start()),
+            age: TimeDelta::zero(),
             span: self.missing(),
             gaps: self.coverage.missing().count(),
         };
@@ -52,11 +53,13 @@ impl Schedule {
         if self.standpoint(now).is_some_and(is_late)
             && let Some(late) = Window::new(edge, now - self.settings.delay)
         {
-            lack.since.get_or_insert(edge);
+            since.get_or_insert(edge);
             lack.span += late.span();
             let last = self.coverage.missing().last();
             lack.gaps += usize::from(last.is_none_or(|gap| gap.end() < edge));
         }
+        let age = since.map(|since| now - since);
+        lack.age = lack.age.max(age.unwrap_or_default());
         lack
     }
 

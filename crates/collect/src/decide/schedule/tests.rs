@@ -109,13 +109,13 @@ fn what_cannot_be_asked_for_is_missing_when_that_has_lasted() {
     // Its service refuses it from now on.
     let lack = |now| schedule.lack(at(now));
     let none = Lack {
-        since: None,
+        age: TimeDelta::zero(),
         span: TimeDelta::zero(),
         gaps: 0,
     };
     assert_eq!(lack(420), none, "as late as the settings explain");
     let lately = Lack {
-        since: Some(at(60)),
+        age: TimeDelta::seconds(361),
         span: TimeDelta::seconds(361),
         gaps: 1,
     };
