@@ -29,6 +29,9 @@ const CHECKPOINT: &str = "most_recent_date_requested";
 /// The longest text of a position that is shown.
 const SHOWN: usize = 80;
 
+/// A position goes by the service's clock, which may be ahead of ours by so much without a word.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
+
 /// The position in these files, for people.
 pub(super) async fn checkpoint(storage: &Storage) -> io::Result<Option<DateTime<Utc>>> {
     let found = Found::in_storage(storage).await;
@@ -196,7 +199,7 @@ impl Found {
                     ("this module", "message-trace")
                 };
                 let age = now - *checkpoint;
-                let is_past = age >= TimeDelta::zero();
+                let is_past = age >= -AHEAD;
                 let until = format!("{} ({} ago)", moment(*checkpoint), span(age));
                 let text = if is_past {
                     match known {
@@ -390,6 +393,24 @@ mod tests {
             file.save(begun).await.unwrap();
             assert_eq!(left().await.unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_position_is_not_in_the_future_as_the_service_is_seconds_ahead() {
+        let checkpoint = parse("2026-05-04T09:00:00Z").unwrap();
+        let found = Found::Checkpoint {
+            checkpoint,
+            by_python: false,
+            known: None,
+        };
+        let told = |ahead| found.tell(checkpoint - TimeDelta::seconds(ahead), "");
+        let (is_well, text, _) = told(60);
+        assert!(
+            is_well && text.ends_with("09:00:00 UTC (0 s ago)"),
+            "{text}"
+        );
+        let (is_well, text, _) = told(61);
+        assert!(!is_well && text.contains("is in the future, at"), "{text}");
     }
 
     async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {
