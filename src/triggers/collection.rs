@@ -224,13 +224,11 @@ pub(super) async fn run<S: Source>(
     let reach = limits.retention - BRINK;
     let start_time = settings.start_time().min(reach);
     let has_position = matches!(kept.position, Position::At(_)) || kept.copy.is_some();
-    let local = clock.now();
-    let first = match task {
-        Task::Collect if !has_position => Some(first_start(storage, local).await?),
+    // When this process was started, the service's clock tells.
+    let begun = match task {
+        Task::Collect if !has_position => first_start(storage, clock.now()).await?,
         _ => None,
     };
-    // When this process was started, the service's clock tells.
-    let begun = first.filter(|first| *first < local);
     let settings = ScheduleSettings {
         frequency: TimeDelta::seconds(settings.frequency.into()),
         delay: TimeDelta::minutes(settings.timedelta.into()),

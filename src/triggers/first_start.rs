@@ -21,18 +21,22 @@ struct FirstStart {
     started: DateTime<Utc>,
 }
 
-/// The first start of a collection that has kept no position yet: that of an earlier process, or this
-/// one's, which is kept. A file that cannot be read is replaced.
+/// The first start of a collection that has kept no position yet; none when it is this one, which is kept. A
+/// file that cannot be read is replaced.
+///
+/// One that is still to come is told, too, as nobody knows which clock was wrong. For the next start this one is
+/// kept in its place.
 ///
 /// # Errors
 /// When the storage cannot be read or written.
 pub(super) async fn first_start(
     storage: &Storage,
     now: DateTime<Utc>,
-) -> Result<DateTime<Utc>, StorageError> {
+) -> Result<Option<DateTime<Utc>>, StorageError> {
     let kept: Option<FirstStart> = read(storage, FIRST_START_FILE).await?;
-    if let Some(kept) = kept.filter(|kept| kept.started <= now) {
-        return Ok(kept.started);
+    let kept = kept.map(|kept| kept.started);
+    if kept.is_some_and(|started| started <= now) {
+        return Ok(kept);
     }
     let first = FirstStart {
         version: VERSION,
@@ -40,7 +44,7 @@ pub(super) async fn first_start(
     };
     let text = serde_json::to_vec(&first).unwrap_or_default();
     storage.write(FIRST_START_FILE, text).await?;
-    Ok(now)
+    Ok(kept)
 }
 
 /// There is a position: where the first start would have begun is settled.
@@ -63,14 +67,17 @@ mod tests {
     async fn the_first_start_is_kept_until_there_is_a_position() {
         let storage = Storage::new(MemoryBackend::default());
         let at = |hours| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hours);
-        assert_eq!(first_start(&storage, at(10)).await.unwrap(), at(10));
-        assert_eq!(first_start(&storage, at(12)).await.unwrap(), at(10));
-        // A clock that was ahead then is not believed.
-        assert_eq!(first_start(&storage, at(9)).await.unwrap(), at(9));
+        let first = async |hours| first_start(&storage, at(hours)).await.unwrap();
+        assert_eq!(first(10).await, None);
+        assert_eq!(first(12).await, Some(at(10)));
+        // The clock was ahead then, or is behind now.
+        assert_eq!(first(9).await, Some(at(10)));
+        assert_eq!(first(11).await, Some(at(9)));
         is_over(&storage).await.unwrap();
-        assert_eq!(first_start(&storage, at(20)).await.unwrap(), at(20));
+        assert_eq!(first(20).await, None);
         storage.write(FIRST_START_FILE, "{").await.unwrap();
-        assert_eq!(first_start(&storage, at(21)).await.unwrap(), at(21));
+        assert_eq!(first(21).await, None);
+        assert_eq!(first(22).await, Some(at(21)));
         is_over(&storage).await.unwrap();
         is_over(&storage).await.unwrap();
     }

@@ -6,7 +6,7 @@
 use std::{env, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Clock, Scenario, TraceRow};
+use emulator::{Action, Clock, Event, Scenario, TraceRow};
 use proptest::prelude::*;
 
 use super::{
@@ -124,6 +124,20 @@ fn a_service_that_is_down_at_the_first_start_costs_no_row() {
                 Ok(_) => {}
                 Err(finding) => panic!("{trigger} {end}: {finding}"),
             }
+        }
+    }
+}
+
+/// By that clock the first start lies in the future.
+#[test]
+fn a_clock_that_is_behind_at_the_second_start_costs_no_row_either() {
+    let mut scenario: Scenario = DOWN_AT_FIRST.replace("END", "stop").parse().unwrap();
+    let action = Action::ModuleClock(-2 * 86_400);
+    scenario.timeline.push(Event { at: 4000, action });
+    scenario.timeline.sort_by_key(|event| event.at);
+    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+        if let Err(finding) = every_row_once(trigger, &scenario) {
+            panic!("{trigger}: {finding}");
         }
     }
 }
