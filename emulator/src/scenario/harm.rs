@@ -76,6 +76,8 @@ pub enum Harm {
     Zeroed,
     /// The highest bit of the byte in its middle is flipped.
     Flipped,
+    /// The lowest bit of the first digit behind its middle is flipped: it says another number, or date.
+    Redated,
     /// It is an empty JSON object.
     Replaced,
     /// There is a folder in its place.
@@ -110,6 +112,12 @@ impl Harm {
                     .skip(middle)
                     .take(1)
                     .for_each(|byte| *byte ^= 0x80);
+            }
+            Self::Redated => {
+                let middle = content.len() / 2;
+                let behind = content.iter_mut().skip(middle);
+                let digits = behind.filter(|byte| byte.is_ascii_digit());
+                digits.take(1).for_each(|byte| *byte ^= 1);
             }
             Self::Replaced => content = b"{}".to_vec(),
         }

@@ -305,7 +305,13 @@ fn damage() -> impl Strategy<Value = Damage> {
         Just(Harm::Flipped),
         Just(Harm::Replaced),
     ];
-    (to, harm).prop_map(|(to, harm)| Damage { to, harm })
+    // A position with another date is a person's wish.
+    let redated = Damage {
+        to: StatePart::Timeline,
+        harm: Harm::Redated,
+    };
+    let any = (to, harm).prop_map(|(to, harm)| Damage { to, harm });
+    prop_oneof![6 => any, 1 => Just(redated)]
 }
 
 /// Something that goes wrong, and after which share of the time before the last life, in percent.
