@@ -6,9 +6,10 @@
 //! key. Rows that belong to no hour have one of long ago ([`age_of`]).
 //!
 //! A frame that a crash cut short ends the segment; after a start a new segment is begun, so
-//! nothing is ever written behind a damaged place. Rows behind damage in the midst of a segment stay known. A segment is deleted when its newest row is
-//! forgotten. Rows of the last day and older ones, of which a backlog may have very many, go to
-//! segments of their own: a new row must not keep thousands of old ones on the disk.
+//! nothing is ever written behind a damaged place. Rows behind damage in the midst of a segment stay
+//! known. A segment is deleted when its newest row is forgotten. Rows of the last day and older ones, of
+//! which a backlog may have very many, go to segments of their own: a new row must not keep thousands
+//! of old ones on the disk.
 //!
 //! What is appended survives a kill of the process at once, and a crash of the machine once it is
 //! synced, which costs as much as hundreds of rows and is done for many at a time.
