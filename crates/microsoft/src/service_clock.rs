@@ -55,7 +55,11 @@ const FRESH: TimeDelta = TimeDelta::minutes(1);
 /// by no more: it may be wrong itself, and what lies after now is taken back.
 const BACK: TimeDelta = TimeDelta::minutes(15);
 
-/// It counts as far as four times as much with each further time,
+/// Where only the local clock tells the time, and the service says that its time is earlier, it is taken to
+/// be earlier by so much.
+const EARLIER: TimeDelta = TimeDelta::minutes(1);
+
+/// Each of them is four times as much with each further time,
 const FURTHER: i32 = 4;
 
 /// up to so often.
@@ -352,11 +356,20 @@ impl ServiceClock {
                     skew: Some(told - local),
                 }
             }
-            Trust::Local => ServiceTime {
-                now: local,
-                certain: Some(local),
-                skew: None,
-            },
+            Trust::Local => {
+                let now = match self.early.checked_sub(1) {
+                    None => local,
+                    Some(further) => {
+                        let by = EARLIER * FURTHER.saturating_pow(further.min(MOST_FURTHER));
+                        local.checked_sub_signed(by).unwrap_or(local)
+                    }
+                };
+                ServiceTime {
+                    now,
+                    certain: Some(now),
+                    skew: None,
+                }
+            }
             Trust::None => {
                 let seen = self.sightings.back().map(|seen| seen.lower);
                 let others = [self.before, seen].into_iter().flatten().map(later);

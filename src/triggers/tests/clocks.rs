@@ -240,6 +240,25 @@ fn dates_that_run_ahead_for_longer_than_rows_settle_lose_nothing() {
     }
 }
 
+/// Graph refuses windows that end in its future.
+#[test]
+fn without_dates_a_clock_that_is_ahead_asks_for_what_has_passed() {
+    let mut scenario = mail();
+    let silent = Fault::Date {
+        ahead: 0,
+        at: None,
+        empty: true,
+    };
+    scenario.timeline = vec![at(0, Action::ModuleClock(600)), strikes(0, GRAPH, silent)];
+    hours(&mut scenario, 1);
+    let site = is_unharmed(GRAPH, &scenario, "ten minutes ahead");
+    let refused = site
+        .output()
+        .matches("ends in the service's future")
+        .count();
+    assert!(refused < 20, "{refused} windows were refused");
+}
+
 #[test]
 fn a_start_with_a_wrong_clock_loses_and_doubles_nothing() {
     for trigger in ALL {

@@ -338,6 +338,31 @@ fn a_service_that_says_that_it_is_earlier_is_believed() {
     assert_eq!(site.time(2), (-2, Some(-2)));
 }
 
+/// Else each window is asked for until the service's clock has come to its end.
+#[test]
+fn without_dates_a_service_that_says_that_it_is_earlier_is_believed_too() {
+    let mut site = Site::new(0, 120);
+    (1..4).for_each(|second| {
+        site.see(second, None);
+    });
+    assert_eq!(site.time(4), (120, Some(120)));
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        site.clock.is_earlier();
+        told.push(site.time(4));
+    }
+    let expected = [60, -120, 120 - 960].map(|ahead| (ahead, Some(ahead)));
+    assert_eq!(told, expected);
+    assert_eq!(site.skew(4), None);
+    // The clock is set right.
+    site.local = 0;
+    assert_eq!(site.time(5), (0, None));
+    (5..8).for_each(|second| {
+        site.see(second, None);
+    });
+    assert_eq!(site.time(8), (0, Some(0)));
+}
+
 #[test]
 fn dates_at_the_end_of_time_are_no_dates() {
     let mut site = Site::new(0, 0);
