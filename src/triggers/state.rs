@@ -56,16 +56,20 @@ pub(super) async fn timeline_in(storage: &Storage) -> Result<timeline::Found, St
 pub(super) struct Kept {
     pub(super) position: Position,
     pub(super) copy: Option<DateTime<Utc>>,
+    /// Whether this module has ever written the file.
+    is_ours: bool,
 }
 
 impl Kept {
     /// What the files hold; nothing is mended.
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
         let Peek { current, copy } = StateFile::peek(storage, STATE_FILE).await?;
+        let has_version = |object: &Map<String, Value>| object.contains_key(STATE_VERSION);
+        let is_ours = matches!(&current, Some(Ok(object)) if has_version(object));
         let without = |reason: &str| match copy {
             // The Python module keeps no copy, and writes a file without a position at first.
-            None => Position::Absent,
-            Some(_) => Position::Unusable(format!("{STATE_FILE} {reason}")),
+            None if !is_ours => Position::Absent,
+            _ => Position::Unusable(format!("{STATE_FILE} {reason}")),
         };
         let position = match current {
             None => without("is missing"),
@@ -77,7 +81,11 @@ impl Kept {
             },
         };
         let copy = copy.and_then(|object| checkpoint_in(&object)?.ok());
-        Ok(Self { position, copy })
+        Ok(Self {
+            position,
+            copy,
+            is_ours,
+        })
     }
 }
 
@@ -136,7 +144,11 @@ impl Delivered {
 
 impl Found {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        let Kept { position, copy } = Kept::in_storage(storage).await?;
+        let Kept {
+            position,
+            copy,
+            is_ours,
+        } = Kept::in_storage(storage).await?;
         let timeline = match timeline_in(storage).await? {
             timeline::Found::Timeline(timeline) => Some(timeline),
             timeline::Found::Nothing | timeline::Found::Damaged(_) => None,
@@ -147,8 +159,8 @@ impl Found {
             Position::At(checkpoint) => {
                 return Ok(Self::Checkpoint {
                     checkpoint,
-                    // This module keeps a copy, and the Python module does not.
-                    by_python: copy.is_none(),
+                    // This module keeps a copy, which may be damaged, and the Python module does not.
+                    by_python: copy.is_none() && !is_ours,
                     known: timeline.as_deref().map(Delivered::of),
                 });
             }
@@ -413,6 +425,21 @@ mod tests {
         assert!(!is_well && text.contains("is in the future, at"), "{text}");
     }
 
+    /// Else a copy that is damaged makes it the Python module's.
+    #[tokio::test]
+    async fn who_has_written_a_position_is_told_without_its_copy() {
+        let storage = Storage::new(sekoia::MemoryBackend::default());
+        for (version, expected) in [("", true), (r#","message_trace_format":1"#, false)] {
+            let position = r#"{"most_recent_date_requested":"2026-05-04T09:00:00Z""#;
+            let text = format!("{position}{version}}}");
+            storage.write(STATE_FILE, text).await.unwrap();
+            let found = Found::in_storage(&storage).await.unwrap();
+            let is_expected =
+                matches!(found, Found::Checkpoint { by_python, .. } if by_python == expected);
+            assert!(is_expected, "{found:?}");
+        }
+    }
+
     async fn kept(current: Option<&str>, copy: Option<&str>) -> (Position, bool) {
         let storage = Storage::new(sekoia::MemoryBackend::default());
         for (name, text) in [("", current), (".previous", copy)] {
@@ -421,7 +448,7 @@ mod tests {
                 storage.write(&name, text.to_owned()).await.unwrap();
             }
         }
-        let Kept { position, copy } = Kept::in_storage(&storage).await.unwrap();
+        let Kept { position, copy, .. } = Kept::in_storage(&storage).await.unwrap();
         (position, copy.is_some())
     }
 
@@ -439,6 +466,11 @@ mod tests {
             (None, Some(good), "context.json is missing"),
             (Some("{}"), Some(good), "context.json has none"),
             (Some("{}"), Some("{}"), "context.json has none"),
+            (
+                Some(r#"{"message_trace_format":1}"#),
+                None,
+                "context.json has none",
+            ),
             (Some("null"), None, "context.json is broken"),
             (Some("{"), Some(good), "context.json is broken"),
             (

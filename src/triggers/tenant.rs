@@ -220,7 +220,7 @@ async fn bound(storage: &Storage) -> Result<(Vec<Bound>, String), StorageError> 
 
 /// Up to when a state has delivered, as far as it tells.
 async fn come_to(files: &Storage) -> Result<Option<DateTime<Utc>>, StorageError> {
-    let Kept { position, copy } = Kept::in_storage(files).await?;
+    let Kept { position, copy, .. } = Kept::in_storage(files).await?;
     Ok(match position {
         Position::At(checkpoint) => Some(checkpoint),
         _ => copy,
@@ -229,7 +229,7 @@ async fn come_to(files: &Storage) -> Result<Option<DateTime<Utc>>, StorageError>
 
 /// Whether a state tells of no mail: no service has answered to its tenant.
 async fn is_blank(files: &Storage) -> Result<bool, StorageError> {
-    let Kept { position, copy } = Kept::in_storage(files).await?;
+    let Kept { position, copy, .. } = Kept::in_storage(files).await?;
     if position != Position::Absent || copy.is_some() {
         return Ok(false);
     }
