@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use collect::{
     CheckpointStore,
     coverage::Stage,
-    start::Position,
+    start::{Position, is_long_ago},
     timeline::{self, TIMELINE_FILE, Timeline},
 };
 use microsoft::TokenCache;
@@ -212,6 +212,14 @@ impl Found {
                 };
                 let age = now - *checkpoint;
                 let is_past = age >= -AHEAD;
+                if is_long_ago(*checkpoint, now) {
+                    let text = format!(
+                        "the position {} lies further back than rows are kept anywhere: a run goes on \
+                         by what else is kept, or {begins}",
+                        moment(*checkpoint)
+                    );
+                    return (false, text, facts(None, None));
+                }
                 let until = format!("{} ({} ago)", moment(*checkpoint), span(age));
                 let text = if is_past {
                     match known {
@@ -423,6 +431,12 @@ mod tests {
         );
         let (is_well, text, _) = told(61);
         assert!(!is_well && text.contains("is in the future, at"), "{text}");
+        // No run goes by a position of the distant past.
+        let told = |days| found.tell(checkpoint + TimeDelta::days(days), "begins anew");
+        let (is_well, text, _) = told(3650);
+        assert!(is_well && text.contains("goes on at 2026"), "{text}");
+        let (is_well, text, _) = told(3651);
+        assert!(!is_well && text.ends_with("or begins anew"), "{text}");
     }
 
     /// Else a copy that is damaged makes it the Python module's.

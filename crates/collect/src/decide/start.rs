@@ -119,7 +119,7 @@ impl StartDecision {
             mut timeline,
             newest_known,
         } = witnesses;
-        copy = copy.filter(|copy| *copy >= terms.now - LONG_AGO);
+        copy = copy.filter(|copy| !is_long_ago(*copy, terms.now));
         let [last, before] = kept(&timeline);
         let written = [copy, last, before];
         let mut position = plausible(position, &written, terms.now);
@@ -382,11 +382,16 @@ fn plausible(
         Position::At(at) if at > now + LEEWAY && !written.contains(&Some(comparable(at))) => {
             Position::Unusable(format!("{at} is in the future: check the clock"))
         }
-        Position::At(at) if at < now - LONG_AGO => Position::Unusable(format!(
+        Position::At(at) if is_long_ago(at, now) => Position::Unusable(format!(
             "{at} lies further back than rows are kept anywhere"
         )),
         position => position,
     }
+}
+
+/// Whether a position lies back further than rows are kept anywhere: no start goes by it.
+pub fn is_long_ago(position: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - position > LONG_AGO
 }
 
 /// The checkpoint with the digits that are kept of it.
