@@ -120,8 +120,10 @@ impl StartDecision {
             newest_known,
         } = witnesses;
         copy = copy.filter(|copy| !is_long_ago(*copy, terms.now));
-        let [last, before] = kept(&timeline);
-        let written = [copy, last, before];
+        let written = match &timeline {
+            Found::Timeline(timeline) => [copy, Some(timeline.checkpoint), timeline.before],
+            Found::Nothing | Found::Damaged(_) => [copy, None, None],
+        };
         let mut position = plausible(position, &written, terms.now);
         let ahead = match &mut timeline {
             Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now, None),
@@ -360,14 +362,6 @@ impl Moved {
     fn between(kept: DateTime<Utc>, at: DateTime<Utc>) -> Option<Self> {
         let on = Window::new(kept, at).map(Self::On);
         on.or_else(|| Window::new(at, kept).map(Self::Back))
-    }
-}
-
-/// What this module wrote last into the timeline, and before that.
-fn kept(timeline: &Found) -> [Option<DateTime<Utc>>; 2] {
-    match timeline {
-        Found::Timeline(timeline) => [Some(timeline.checkpoint), timeline.before],
-        Found::Nothing | Found::Damaged(_) => [None; 2],
     }
 }
 
