@@ -57,7 +57,7 @@ const BACK: TimeDelta = TimeDelta::minutes(15);
 
 /// Where only the local clock tells the time, and the service says that its time is earlier, it is taken to
 /// be earlier by so much.
-const EARLIER: TimeDelta = TimeDelta::minutes(1);
+const EARLIER: TimeDelta = TimeDelta::seconds(2);
 
 /// Each of them is four times as much with each further time,
 const FURTHER: i32 = 4;
