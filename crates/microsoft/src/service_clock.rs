@@ -55,11 +55,7 @@ const FRESH: TimeDelta = TimeDelta::minutes(1);
 /// by no more: it may be wrong itself, and what lies after now is taken back.
 const BACK: TimeDelta = TimeDelta::minutes(15);
 
-/// Where only the local clock tells the time, and the service says that its time is earlier, it is taken to
-/// be earlier by so much.
-const EARLIER: TimeDelta = TimeDelta::seconds(2);
-
-/// Each of them is four times as much with each further time,
+/// It counts as far as four times as much with each further time,
 const FURTHER: i32 = 4;
 
 /// up to so often.
@@ -336,6 +332,9 @@ impl ServiceClock {
         } = reading;
         let passed = since(now, self.origin);
         let later = |at: DateTime<Utc>| at.checked_add_signed(passed).unwrap_or(at);
+        // However earlier the service says that it is: what has passed would be taken back, and come twice.
+        let shown = self.shown.map(later);
+        let at_least = |at: DateTime<Utc>| shown.map_or(at, |shown| shown.max(at));
         match self.trust {
             Trust::Service { lower, likely } => {
                 let told = later(likely);
@@ -349,7 +348,8 @@ impl ServiceClock {
                             let further = early.saturating_sub(2).min(MOST_FURTHER);
                             let back = BACK * FURTHER.saturating_pow(further);
                             let least = later(lower).checked_sub_signed(back);
-                            later(lower).min(least.map_or(local, |least| least.max(local)))
+                            let least = least.map_or(local, |least| least.max(local));
+                            later(lower).min(at_least(least))
                         }
                     },
                     certain: Some(later(lower).min(local)),
@@ -357,13 +357,7 @@ impl ServiceClock {
                 }
             }
             Trust::Local => {
-                let now = match self.early.checked_sub(1) {
-                    None => local,
-                    Some(further) => {
-                        let by = EARLIER * FURTHER.saturating_pow(further.min(MOST_FURTHER));
-                        local.checked_sub_signed(by).unwrap_or(local)
-                    }
-                };
+                let now = self.earlier_alone(local).map_or(local, at_least).min(local);
                 ServiceTime {
                     now,
                     certain: Some(now),
