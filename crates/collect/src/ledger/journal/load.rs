@@ -9,7 +9,7 @@ use rows::RowKey;
 
 use super::{
     Inventory, Journal, Segment, is_damage,
-    segment::{self, Damage},
+    segment::{self, Mended},
     segment_name,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl Journal {
                 Err(error) => return Err(error),
             };
             let mut found = Segment::default();
-            let damaged = segment::replay(&text, |hour, keys| {
+            let mended = segment::replay(&text, |hour, keys| {
                 let before = found.rows;
                 found.rows += keys.len() as u64;
                 if hour == segment::GAP {
@@ -65,11 +65,15 @@ impl Journal {
                 let keys = keys.iter().map(|key| RowKey::from_bytes(*key));
                 hours.entry(hour).or_default().extend(keys);
             });
-            if let Some(Damage { bytes, mended }) = damaged {
+            if let Some(Mended {
+                damaged,
+                text: rest,
+            }) = mended
+            {
                 let all = text.len();
-                damage.push(format!("{name}: {bytes} of {all} bytes are damaged"));
+                damage.push(format!("{name}: {damaged} of {all} bytes are damaged"));
                 // So that it is said once.
-                store.write(&name, mended).await?;
+                store.write(&name, rest).await?;
             }
             journal.segments.insert(number, found);
             // What is found may be there because the machine went on after a kill.

@@ -33,19 +33,18 @@ pub(super) fn frames(rows: &[KeyRef]) -> Bytes {
     text.into()
 }
 
-/// What is to be said and done about a damaged segment.
-pub(super) struct Damage {
-    /// So many bytes of it are damaged.
-    pub(super) bytes: usize,
-    /// The segment without them.
-    pub(super) mended: Bytes,
+/// A segment without what was damaged of it.
+pub(super) struct Mended {
+    /// So many bytes were damaged.
+    pub(super) damaged: usize,
+    pub(super) text: Bytes,
 }
 
 /// Hands out hour and keys of all whole frames. Some when there is anything else.
 pub(super) fn replay(
     text: &[u8],
     mut each: impl FnMut(u32, &[[u8; RowKey::BYTES]]),
-) -> Option<Damage> {
+) -> Option<Mended> {
     let (mut rest, mut damaged) = (text, 0);
     let mut mended: Option<Vec<u8>> = None;
     while !rest.is_empty() {
@@ -70,9 +69,9 @@ pub(super) fn replay(
         }
         rest = behind;
     }
-    Some(Damage {
-        bytes: damaged,
-        mended: mended?.into(),
+    Some(Mended {
+        damaged,
+        text: mended?.into(),
     })
 }
 
