@@ -10,9 +10,9 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     Arguments, Part, backlog,
     circumstances::Circumstances,
-    day, freshness, huge, idle, ledger, programs, quota, recovery,
+    freshness, huge, ledger, programs, recovery,
     report::{Report, say},
-    settling, size, start, tenant, tenants,
+    settling, size, start, tenants,
 };
 
 /// What all parts share.
@@ -55,11 +55,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     for (place, part) in order {
         let outcome = match part {
             Part::Backlog => backlog::measure(&bench).await?,
-            Part::Day => day::measure(&bench).await?,
             Part::Start => start::measure(&bench).await?,
-            Part::Idle => idle::measure(&bench).await?,
-            Part::Tenant => tenant::measure(&bench).await?,
-            Part::Quota => quota::measure(&bench).await?,
             Part::Ledger => ledger::measure(&bench).await?,
             Part::Huge => huge::measure(&bench).await?,
             Part::Freshness => freshness::measure().await?,

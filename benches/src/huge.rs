@@ -114,8 +114,10 @@ fn outcome(huge: Huge) -> Outcome {
         }],
         section: format!(
             "## (h) 10 million rows a day\n\n`message_trace_graph`; a tenth of the rows change \
-             their status. As in (b), and the binary that goes on opens the memory of a day's rows. A run \
-             delivers {:.1} million rows, so there is one only.\n\n{table}",
+             their status. In accelerated time, by a process that holds more programs than the module: of \
+             its memory counts what is allocated, and what the binary has of its own file, which goes \
+             on for half a minute where the course has ended, and opens the memory of a day's rows. A \
+             run delivers {:.1} million rows, so there is one only.\n\n{table}",
             number(accepted) / 1e6
         ),
         ..Outcome::default()

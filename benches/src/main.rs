@@ -5,14 +5,11 @@ mod backlog;
 mod bench;
 mod chart;
 mod circumstances;
-mod day;
 mod freshness;
 mod huge;
-mod idle;
 mod ledger;
 mod paced;
 mod programs;
-mod quota;
 mod recovery;
 mod relay;
 mod report;
@@ -20,7 +17,6 @@ mod settling;
 mod size;
 mod stage;
 mod start;
-mod tenant;
 mod tenants;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -65,16 +61,8 @@ struct Arguments {
 enum Part {
     /// (a) A backlog, as fast as it goes.
     Backlog,
-    /// (b) A day of a tenant, late rows and changing statuses included, in accelerated time.
-    Day,
     /// (c) From the start to the first request.
     Start,
-    /// (d) A minute without mail.
-    Idle,
-    /// (e) 90 days of a small tenant.
-    Tenant,
-    /// (f) The full quota, with slow answers.
-    Quota,
     /// (g) The memory of 10 million delivered rows.
     Ledger,
     /// (h) A tenant of 10 million rows a day, in accelerated time.

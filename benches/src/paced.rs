@@ -69,8 +69,3 @@ pub(crate) fn memory(course: Usage, binary: Usage) -> u64 {
 pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(Utc::now().timestamp(), 0).unwrap_or_default()
 }
-
-/// When a course begins that nothing goes on from: 2026-06-01T00:00:00Z.
-pub(crate) fn june() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_780_272_000, 0).unwrap_or_default()
-}

@@ -1,7 +1,6 @@
 //! The services that contestants talk to: pages from a supply, everything else from the emulator.
 
 mod pages;
-mod timeline;
 mod wire;
 
 use std::{
@@ -33,7 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub use self::{timeline::Timeline, wire::Wire};
+pub use self::wire::Wire;
 use crate::stock::Supply;
 
 /// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
@@ -78,10 +77,6 @@ pub struct Seen {
     pub bytes_out: AtomicU64,
     /// Bytes of the batches.
     pub bytes_in: AtomicU64,
-    /// Accepted rows in the contestant's time.
-    pub acceptance: Timeline,
-    /// Requests for pages in the contestant's time.
-    pub requests: Timeline,
 }
 
 /// The services, on free ports of the loopback interface, until dropped.
@@ -289,7 +284,6 @@ impl Inner {
         let now = time(&self.now);
         if is_page || relayed.is_some() {
             self.seen.pages.fetch_add(1, Relaxed);
-            self.seen.requests.add(now.timestamp_millis(), 1);
         }
         let page = match (&self.supply, relayed) {
             (Some(supply), Some(rows)) => pages::relayed(supply.as_ref(), rows, now),
@@ -332,8 +326,6 @@ impl Inner {
     }
 
     fn accept(&self, rows: u64) {
-        let now = time(&self.now).timestamp_millis();
-        self.seen.acceptance.add(now, rows);
         let accepted = self.seen.accepted.fetch_add(rows, Relaxed) + rows;
         self.progress
             .send_modify(|progress| *progress = accepted.max(*progress));
