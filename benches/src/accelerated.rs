@@ -3,12 +3,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::site::NOW;
 use anyhow::Context as _;
 use base::{
     Clock,
     http::{ClientOptions, Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
 };
-use benchmark::site::NOW;
 use chrono::DateTime;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method};

@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, thread::available_parallelism};
 
-use benchmark::contestant::Programs;
+use crate::contestant::Programs;
 use clap::ValueEnum as _;
 use futures_util::future::try_join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};

@@ -112,33 +112,3 @@ fn machine(processors: &str, kernel: &str) -> String {
     let kernel = kernel.split('-').next().unwrap_or_default().trim();
     format!("{} cores of {name}, Linux {kernel}", names().count())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_profile_does_not_go_unsaid() {
-        let said = |name: &str, profile| {
-            let variables = [(name, "off"), ("HOME", "/")];
-            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let circumstances = Circumstances {
-                departures: departures(variables.into_iter(), profile),
-                ..Circumstances::default()
-            };
-            circumstances.to_string()
-        };
-        assert!(!said("PATH", SHIPPED).contains("Not the release"));
-        let text = said("CARGO_PROFILE_DIST_LTO", "debug");
-        let expected = "**Not the release:** built with `CARGO_PROFILE_DIST_LTO=off`; the \
-                        benchmark itself is a debug build.\n";
-        assert!(text.ends_with(expected), "{text}");
-    }
-
-    #[test]
-    fn a_machine_is_its_processors_and_its_kernel() {
-        let processors = "processor\t: 0\nmodel name\t: Fast One\nmodel name\t: Fast One\n";
-        let text = machine(processors, "6.1.0-28-cloud\n");
-        assert_eq!(text, "2 cores of Fast One, Linux 6.1.0");
-    }
-}

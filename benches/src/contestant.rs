@@ -14,7 +14,7 @@ use crate::{process::Process, site::Site, stock::Dialect};
 
 /// A program that moves rows from pages to the intake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contestant {
+pub(crate) enum Contestant {
     /// The module with one of its triggers.
     Module(Trigger),
     /// The module with a service account, hiding subjects and addresses.
@@ -29,7 +29,7 @@ pub enum Contestant {
 
 /// The triggers of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
+pub(crate) enum Trigger {
     /// A service account that reads the Reporting Web Service.
     Account,
     /// An app that reads the Reporting Web Service.
@@ -40,7 +40,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// The module's command.
-    pub const fn command(self) -> &'static str {
+    pub(crate) const fn command(self) -> &'static str {
         match self {
             Self::Account => "message_trace",
             Self::Oauth => "message_trace_oauth",
@@ -49,7 +49,7 @@ impl Trigger {
     }
 
     /// The form of its rows.
-    pub const fn dialect(self) -> Dialect {
+    pub(crate) const fn dialect(self) -> Dialect {
         match self {
             Self::Account | Self::Oauth => Dialect::Reporting,
             Self::Graph => Dialect::Graph,
@@ -59,14 +59,14 @@ impl Trigger {
 
 impl Contestant {
     /// The module with each of its triggers.
-    pub const MODULES: [Self; 3] = [
+    pub(crate) const MODULES: [Self; 3] = [
         Self::Module(Trigger::Account),
         Self::Module(Trigger::Oauth),
         Self::Module(Trigger::Graph),
     ];
 
     /// Whose settings it gets.
-    pub const fn trigger(self) -> Trigger {
+    pub(crate) const fn trigger(self) -> Trigger {
         match self {
             Self::Module(trigger) => trigger,
             Self::Hiding | Self::Relay(_) | Self::PacedRelay | Self::Python => Trigger::Account,
@@ -74,7 +74,7 @@ impl Contestant {
     }
 
     /// Its name in tables.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
             Self::Hiding => format!("`{}`, all hashed", self.trigger().command()),
@@ -88,18 +88,18 @@ impl Contestant {
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
-pub struct Programs {
+pub(crate) struct Programs {
     /// The module's binary.
-    pub module: PathBuf,
+    pub(crate) module: PathBuf,
     /// This program, which holds the relay.
-    pub own: PathBuf,
+    pub(crate) own: PathBuf,
     /// A Python that has the vendor's SDK.
-    pub python: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
 }
 
 impl Programs {
     /// The module with each of its triggers, and the loop on the vendor's SDK if it is there.
-    pub fn collectors(&self) -> Vec<Contestant> {
+    pub(crate) fn collectors(&self) -> Vec<Contestant> {
         let python = self.python.iter().map(|_| Contestant::Python);
         Contestant::MODULES.into_iter().chain(python).collect()
     }
@@ -107,17 +107,14 @@ impl Programs {
 
 /// A place to run in, with a configuration; it is gone when dropped.
 #[derive(Debug)]
-pub struct Seat {
+pub(crate) struct Seat {
     folder: TempDir,
 }
 
 impl Seat {
     /// A fresh place whose trigger configuration has these `settings` beside those that `trigger`
     /// needs to talk to `site`.
-    ///
-    /// # Errors
-    /// When files cannot be written.
-    pub fn new(trigger: Trigger, site: &Site, settings: &Value) -> io::Result<Self> {
+    pub(crate) fn new(trigger: Trigger, site: &Site, settings: &Value) -> io::Result<Self> {
         let seat = Self {
             folder: TempDir::with_prefix("benchmark-")?,
         };
@@ -153,12 +150,12 @@ impl Seat {
     }
 
     /// Stands for `/symphony`.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("symphony")
     }
 
     /// Stands for `/symphony_data`.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("symphony_data")
     }
 
@@ -168,7 +165,7 @@ impl Seat {
     }
 
     /// What was printed on standard error.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
@@ -186,10 +183,11 @@ impl Seat {
     }
 
     /// Starts a contestant here that collects by itself.
-    ///
-    /// # Errors
-    /// When its program is missing. The relay is none of them.
-    pub fn collector(&self, programs: &Programs, contestant: Contestant) -> io::Result<Process> {
+    pub(crate) fn collector(
+        &self,
+        programs: &Programs,
+        contestant: Contestant,
+    ) -> io::Result<Process> {
         match (contestant, &programs.python) {
             (Contestant::Module(_) | Contestant::Hiding, _) => {
                 self.module(&programs.module, contestant.trigger())
@@ -200,10 +198,7 @@ impl Seat {
     }
 
     /// Starts the module here.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn module(&self, binary: &Path, trigger: Trigger) -> io::Result<Process> {
+    pub(crate) fn module(&self, binary: &Path, trigger: Trigger) -> io::Result<Process> {
         let mut command = Command::new(binary);
         command.arg(trigger.command()).env_clear();
         command.arg("--config-dir").arg(self.config());
@@ -212,10 +207,7 @@ impl Seat {
     }
 
     /// Starts the module's library inside of this program, on a time of its own.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn accelerated(
+    pub(crate) fn accelerated(
         &self,
         own: &Path,
         trigger: Trigger,
@@ -231,10 +223,7 @@ impl Seat {
     }
 
     /// Starts the relay here, which moves this many rows, under a quota of pages if there is one.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn relay(
+    pub(crate) fn relay(
         &self,
         own: &Path,
         site: &Site,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use benchmark::{
+use crate::{
     contestant::Trigger,
     statistics::{median, quantile},
 };
@@ -294,55 +294,4 @@ fn picture(found: &[Freshness]) -> String {
         }
     });
     draw(&panels)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CASE: Case = Case {
-        trigger: Trigger::Graph,
-        rows_per_day: 1e5,
-        frequency: 60,
-        trouble: Trouble::None,
-    };
-
-    #[test]
-    fn what_is_wanted_of_slow_answers_counts_their_pages() {
-        let slow = Case {
-            trouble: Trouble::Slow,
-            ..CASE
-        };
-        assert_eq!(CASE.wanted(), (31.0, 63.0));
-        assert_eq!(slow.wanted(), (34.0, 66.0));
-        let large = Case {
-            rows_per_day: 1e7,
-            ..slow
-        };
-        assert_eq!(large.wanted(), (37.0, 69.0));
-    }
-
-    #[test]
-    fn a_late_row_misses_the_figure_and_is_in_the_picture() {
-        let of = |most| Freshness {
-            case: CASE,
-            rows: 400,
-            median: 30.0,
-            most,
-        };
-        let good = outcome(&[of(62.0)]);
-        assert!(good.figures[0].met && !good.section.contains("missed"));
-        let bad = outcome(&[of(63.5)]);
-        assert!(!bad.figures[0].met && bad.section.contains("| 63.5 | missed |"));
-        assert!(bad.pictures[0].1.contains("Every 60 s"));
-    }
-
-    #[test]
-    fn rows_of_both_services_are_accepted_within_their_frequency() {
-        for trigger in [Trigger::Graph, Trigger::Account] {
-            let found = watch(&Case { trigger, ..CASE }).unwrap();
-            assert!(found.rows > 1000, "{found:?}");
-            assert!(found.is_as_wanted(), "{found:?}");
-        }
-    }
 }

@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::ensure;
-use benchmark::{
+use crate::{
     contestant::Trigger,
     process::Usage,
     site::{Shown, Site},
     stock::Mail,
     stream::Stream,
 };
+use anyhow::ensure;
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -121,31 +121,5 @@ fn outcome(huge: Huge) -> Outcome {
             number(accepted) / 1e6
         ),
         ..Outcome::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_bounds_count() {
-        let usage = |mib: u64| Usage {
-            cpu: Duration::from_secs(90),
-            peak: mib << 20,
-            anonymous: mib << 20,
-        };
-        let met = |accelerated, binary, state: u64| {
-            let huge = Huge {
-                usage: usage(accelerated),
-                binary: usage(binary),
-                state: state << 20,
-                requests: 10_000,
-                accepted: 11_000_000,
-            };
-            outcome(huge).figures.iter().all(|figure| figure.met)
-        };
-        assert!(met(255, 255, 199));
-        assert!(!met(256, 200, 100) && !met(200, 256, 100) && !met(200, 200, 200));
     }
 }

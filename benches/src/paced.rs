@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use benchmark::{
+use crate::{
     contestant::{Seat, Trigger},
     process::Usage,
     site::Site,
 };
+use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 

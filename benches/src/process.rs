@@ -18,31 +18,28 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// A started process. Dropped before somebody waits for its end, it is killed.
 #[derive(Debug)]
-pub struct Process {
+pub(crate) struct Process {
     id: u32,
     /// None once somebody waits for its end.
     child: Option<Child>,
     /// When it was started.
-    pub started: Instant,
+    pub(crate) started: Instant,
 }
 
 /// What a process has cost from its start to its end.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// CPU time, user and system, of all its threads.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// The most memory that was resident, in bytes.
-    pub peak: u64,
+    pub(crate) peak: u64,
     /// The same without that of files, which is the program itself.
-    pub anonymous: u64,
+    pub(crate) anonymous: u64,
 }
 
 impl Process {
     /// Starts it.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let started = Instant::now();
         let child = command.spawn()?;
         Ok(Self {
@@ -54,22 +51,22 @@ impl Process {
 
     /// The most memory that was resident so far, in bytes. Unlike what `wait4` tells, this begins
     /// with the program itself, and not with the parent it was forked from.
-    pub fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
     /// The memory that is resident now, in bytes.
-    pub fn resident(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
     /// The memory that is resident now and not of a file, in bytes.
-    pub fn anonymous(&self) -> u64 {
+    pub(crate) fn anonymous(&self) -> u64 {
         self.memory("RssAnon:")
     }
 
     /// The memory that is resident now, of which what others have, too, counts in parts, in bytes.
-    pub fn proportional(&self) -> u64 {
+    pub(crate) fn proportional(&self) -> u64 {
         self.field("smaps_rollup", "Pss:")
     }
 
@@ -86,7 +83,7 @@ impl Process {
     }
 
     /// The CPU time of its threads over a while from now on, to the nanosecond.
-    pub async fn cpu_over(&self, span: Duration) -> Duration {
+    pub(crate) async fn cpu_over(&self, span: Duration) -> Duration {
         let before = self.threads();
         let mut latest = HashMap::new();
         let end = Instant::now() + span;
@@ -115,16 +112,13 @@ impl Process {
     }
 
     /// Whether it has ended by itself.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         !fs::read_to_string(format!("/proc/{}/stat", self.id))
             .is_ok_and(|stat| !stat.contains(") Z "))
     }
 
     /// Asks it to stop, waits for the end and says what it has cost.
-    ///
-    /// # Errors
-    /// When it ended with a failure.
-    pub async fn stop(self) -> io::Result<Usage> {
+    pub(crate) async fn stop(self) -> io::Result<Usage> {
         let (peak, anonymous) = (self.peak(), self.anonymous());
         if let Some(id) = Pid::from_raw(self.id.cast_signed()) {
             kill_process(id, Signal::TERM)?;
@@ -133,10 +127,7 @@ impl Process {
     }
 
     /// Waits until it ends by itself, looking at its memory every now and then.
-    ///
-    /// # Errors
-    /// When it ended with a failure.
-    pub async fn end(self) -> io::Result<Usage> {
+    pub(crate) async fn end(self) -> io::Result<Usage> {
         let (mut peak, mut anonymous) = (0, 0);
         while !self.has_ended() {
             peak = self.peak().max(peak);

@@ -6,8 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::contestant::Programs;
 use anyhow::{Context as _, ensure};
-use benchmark::contestant::Programs;
 
 use crate::{Arguments, report::say};
 

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use benchmark::{contestant::Trigger, statistics::median};
+use crate::{contestant::Trigger, statistics::median};
 use emulator::{Endpoint, Fault};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
@@ -263,50 +263,6 @@ fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_seed_draws_the_same_outages_again() {
-        let drawn = outages(7);
-        assert_eq!(drawn, outages(7));
-        assert_ne!(drawn, outages(8));
-        for side in Side::ALL {
-            let of = drawn.iter().filter(|outage| outage.side == side);
-            assert_eq!(of.count(), ENDS);
-        }
-    }
-
-    #[test]
-    fn the_slowest_end_and_the_slowest_trigger_count() {
-        let recovery = |side| {
-            move |(trigger, seconds)| Recovery {
-                side,
-                trigger,
-                seconds,
-            }
-        };
-        let times = |seconds: [f64; 3]| TRIGGERS.into_iter().zip(seconds);
-        let quick = times([10.0, 15.0, 30.0]).map(recovery(Side::Microsoft));
-        let slow = times([10.0, 11.0, 30.1]).map(recovery(Side::Intake));
-        let recoveries: Vec<_> = quick.chain(slow).collect();
-        let pace = |(trigger, failing)| Pace {
-            trigger,
-            requests: 80,
-            failing,
-            well: 30.0,
-        };
-        let paces: Vec<_> = times([60.0, 100.0, 30.0]).map(pace).collect();
-        let outcome = outcome(7, &recoveries, &paces);
-        let met: Vec<_> = outcome.figures.iter().map(|figure| figure.met).collect();
-        assert_eq!(met, [true, false, false]);
-        assert_eq!(outcome.figures[0].measured, "15.0 s; 30.0 s");
-        for row in [
-            "| intake, `message_trace_graph` | 1 | 30.1 | 30.1 |",
-            "| `message_trace_oauth` | 80 | 100 | 30 | 3.3 | 3.3 |",
-            "(seed 7)",
-        ] {
-            assert!(outcome.section.contains(row), "{}", outcome.section);
-        }
-    }
 
     #[test]
     fn a_row_is_accepted_after_an_outage_of_either_side() {

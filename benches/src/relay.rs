@@ -10,7 +10,7 @@ use chrono::Utc;
 use microsoft::{Quota, Share, Urgency};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use benchmark::site::{RELAY_PAGE, ROWS};
+use crate::site::{RELAY_PAGE, ROWS};
 
 const LIMITS: Limits = Limits {
     first_byte: Duration::from_secs(60),

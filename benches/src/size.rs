@@ -49,24 +49,3 @@ pub(crate) fn bytes_below(folder: &Path) -> io::Result<u64> {
     }
     Ok(bytes)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_count_with_all_their_bytes_whatever_folder_they_are_in() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("a/b")).unwrap();
-        fs::write(folder.path().join("one"), [0; 100]).unwrap();
-        fs::write(folder.path().join("a/b/two"), [0; 23]).unwrap();
-        assert_eq!(bytes_below(folder.path()).unwrap(), 123);
-    }
-
-    #[test]
-    fn both_sizes_count() {
-        let met = |binary, image| outcome(binary, image).figures.iter().all(|one| one.met);
-        assert!(met(11 << 20, 12 << 20));
-        assert!(!met((11 << 20) + 1, 1) && !met(1, (12 << 20) + 1));
-    }
-}

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
+use crate::contestant::Trigger;
 use anyhow::{Context as _, bail};
 use axum::{Router, body};
 use base::{
     Clock,
     http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
 };
-use benchmark::contestant::Trigger;
 use chrono::{DateTime, TimeDelta};
 use emulator::{Backlog, Emulator, Endpoint, Fault, Scenario, Secret, Traffic};
 use futures_util::future::BoxFuture;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use benchmark::{
+use crate::{
     contestant::{Contestant, Seat},
     site::{Shown, Site},
     statistics::median,
 };
+use anyhow::Context as _;
 use serde_json::json;
 
 use crate::{
@@ -69,27 +69,5 @@ fn outcome(starts: &[(Contestant, f64)]) -> Outcome {
         figures: figure.into_iter().collect(),
         section: format!("## (c) Start to first request\n\n{table}"),
         ..Outcome::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slowest_trigger_counts() {
-        let [account, oauth, graph] = Contestant::MODULES;
-        let starts = [
-            (account, 20.0),
-            (oauth, 31.0),
-            (graph, 25.0),
-            (oauth, 35.0),
-            (Contestant::Python, 1234.0),
-        ];
-        let outcome = outcome(&starts);
-        let [figure] = outcome.figures.try_into().unwrap();
-        assert_eq!(figure.measured, "33.0 ms (Python SDK: 1234 ms)");
-        assert!(!figure.met);
-        assert!(outcome.section.ends_with("| Python SDK | 1234.0 |\n"));
     }
 }

@@ -9,18 +9,18 @@ use serde::Serialize;
 
 /// The mail of a tenant. Rows are evenly spread over the time before `newest`.
 #[derive(Clone, Copy, Debug)]
-pub struct Mail {
+pub(crate) struct Mail {
     /// How many rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// How far they reach back.
-    pub span: TimeDelta,
+    pub(crate) span: TimeDelta,
     /// All of them were received before this instant.
-    pub until: DateTime<Utc>,
+    pub(crate) until: DateTime<Utc>,
 }
 
 /// In which service's form rows are rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// The Reporting Web Service's verbose JSON.
     Reporting,
     /// Microsoft Graph's.
@@ -29,7 +29,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// Rows on a full page.
-    pub const fn page_rows(self) -> usize {
+    pub(crate) const fn page_rows(self) -> usize {
         match self {
             Self::Reporting => 2000,
             Self::Graph => 5000,
@@ -38,7 +38,7 @@ impl Dialect {
 }
 
 /// What pages are made of: rows as JSON, numbered from the newest to the oldest.
-pub trait Supply: Debug + Send + Sync {
+pub(crate) trait Supply: Debug + Send + Sync {
     /// The service whose form the rows have.
     fn dialect(&self) -> Dialect;
 
@@ -51,7 +51,7 @@ pub trait Supply: Debug + Send + Sync {
 
 /// The rows of a tenant as JSON, newest first, so that any page is one stretch of one text.
 #[derive(Clone, Debug)]
-pub struct Stock {
+pub(crate) struct Stock {
     text: Bytes,
     /// Where each row begins in the text, with a comma before it but for the first; then the end.
     begins: Vec<usize>,
@@ -61,10 +61,7 @@ pub struct Stock {
 
 impl Stock {
     /// Renders the mail that the emulator generates.
-    ///
-    /// # Errors
-    /// When a row has no JSON form, which is never.
-    pub fn new(mail: Mail, dialect: Dialect) -> Result<Self, serde_json::Error> {
+    pub(crate) fn new(mail: Mail, dialect: Dialect) -> Result<Self, serde_json::Error> {
         let clock = emulator::Clock::new(move || mail.until);
         let emulator = Emulator::new(Options {
             clock,
@@ -99,22 +96,17 @@ impl Stock {
     }
 
     /// How many rows there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.received.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.received.is_empty()
-    }
-
     /// Bytes of all rows.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 
     /// The text of these rows, with commas between them.
-    pub fn rows(&self, rows: Range<usize>) -> Bytes {
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Bytes {
         let at = |index: usize| self.begins.get(index).copied().unwrap_or(self.text.len());
         if rows.is_empty() {
             return Bytes::new();

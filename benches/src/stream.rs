@@ -20,7 +20,7 @@ const CHANGES_WITHIN: u64 = 6 * 60 * MINUTE.unsigned_abs();
 /// Rows in Graph's form. There are more of them by day than by night, and each is told from all
 /// others by its identifier and its time only.
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     /// Milliseconds since 1970.
     begin: i64,
     /// How many rows were received before each minute since then; all of them at last.
@@ -30,7 +30,7 @@ pub struct Stream {
 
 impl Stream {
     /// As many rows as `mail` has, in the time that it reaches back.
-    pub fn new(mail: Mail) -> Self {
+    pub(crate) fn new(mail: Mail) -> Self {
         let begin = (mail.until - mail.span).timestamp_millis();
         let minutes = mail.span.num_minutes().max(1);
         let weights = (0..minutes).scan(0.0, |sum, minute| {
@@ -55,7 +55,7 @@ impl Stream {
 
     /// The same with a tenth of the rows whose status changes once, within six hours.
     #[must_use]
-    pub fn changing(self) -> Self {
+    pub(crate) fn changing(self) -> Self {
         Self {
             changing: true,
             ..self
@@ -63,7 +63,7 @@ impl Stream {
     }
 
     /// How many rows were received before an instant.
-    pub fn rows_before(&self, instant: DateTime<Utc>) -> u64 {
+    pub(crate) fn rows_before(&self, instant: DateTime<Utc>) -> u64 {
         // Rows are received at whole milliseconds.
         let nanos = i64::from(!instant.timestamp_subsec_nanos().is_multiple_of(1_000_000));
         let offset = instant.timestamp_millis() + nanos - self.begin;
@@ -171,7 +171,7 @@ fn weight(millis: i64) -> f64 {
 }
 
 /// As evenly spread as a hash: the finalizer of SplitMix64.
-pub const fn spread(number: u64) -> u64 {
+pub(crate) const fn spread(number: u64) -> u64 {
     let n = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

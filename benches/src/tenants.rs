@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context as _;
-use benchmark::{
+use crate::{
     contestant::{Seat, Trigger},
     process::Process,
     site::{Shown, Site, Wire},
     stock::{Dialect, Mail, Stock},
 };
+use anyhow::Context as _;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -117,26 +117,5 @@ fn outcome(samples: &[Sample], share: f64) -> Outcome {
              once.\n\n![Memory by the number of tenants]({PICTURE})\n\n{table}"
         ),
         pictures: vec![(PICTURE, draw(&[panel]))],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_most_tenants_count() {
-        let sample = |tenants, mib: u64| Sample {
-            tenants,
-            memory: mib << 20,
-        };
-        let outcome = outcome(&[sample(1, 12), sample(200, 700)], 0.0152);
-        let [figure] = outcome.figures.try_into().unwrap();
-        assert_eq!(
-            (figure.measured.as_str(), figure.met),
-            ("700 MiB; 1.52 % of a core", true)
-        );
-        assert!(outcome.section.contains("| 200 | 700 | 3.50 |"));
-        assert!(outcome.pictures[0].1.contains("<svg"));
     }
 }

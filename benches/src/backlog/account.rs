@@ -1,6 +1,6 @@
 //! The figures of a backlog.
 
-use benchmark::{
+use crate::{
     contestant::{Contestant, Trigger},
     site::Wire,
     statistics::median,
@@ -248,74 +248,5 @@ impl Account {
 impl Sample {
     fn cpu_per_row(&self) -> f64 {
         self.cpu / number(self.rows)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(contestant: Contestant, cpu: f64) -> Sample {
-        Sample {
-            contestant,
-            wire: Wire::Plain,
-            rows: 1_000_000,
-            cpu,
-            peak: 20 << 20,
-            wall: 2.0,
-            bytes: (1, 1),
-            requests: (1, 1),
-        }
-    }
-
-    #[test]
-    fn a_ratio_is_the_median_of_those_within_a_turn() {
-        let relay = Contestant::Relay(Dialect::Reporting);
-        let module = Contestant::Module(Trigger::Account);
-        // A slow turn is slow for both.
-        let turns = [(1.0, 1.9), (10.0, 19.0), (1.0, 3.0)];
-        let samples = turns
-            .iter()
-            .flat_map(|(theirs, ours)| [sample(relay, *theirs), sample(module, *ours)]);
-        let account = Account {
-            samples: samples.collect(),
-            row_bytes: [700.0, 400.0],
-        };
-        let outcome = account.outcome();
-        let names: Vec<_> = outcome.figures.iter().map(|figure| figure.name).collect();
-        assert_eq!(names.len(), 3, "Python has not run: {names:?}");
-        let [ratio, more, peak] = outcome.figures.try_into().unwrap();
-        assert_eq!(
-            (ratio.measured.as_str(), ratio.met),
-            ("1.90x `message_trace`", true)
-        );
-        assert_eq!(
-            (more.measured.as_str(), more.met),
-            ("2.00 s `message_trace`", false)
-        );
-        assert_eq!((peak.measured.as_str(), peak.met), ("20.0 MiB", true));
-        let row = "| `message_trace` | plain HTTP | 1000000 | 3.00 | 20.0 | 500000 |";
-        assert!(outcome.section.contains(row), "{}", outcome.section);
-    }
-
-    #[test]
-    fn graph_is_compared_under_its_quota() {
-        let samples = [
-            (Contestant::Module(Trigger::Graph), 1.5),
-            (Contestant::PacedRelay, 1.0),
-            (Contestant::Relay(Dialect::Graph), 0.5),
-        ];
-        let account = Account {
-            samples: samples
-                .map(|(contestant, cpu)| sample(contestant, cpu))
-                .into(),
-            row_bytes: [700.0, 400.0],
-        };
-        let figure = account.against_relay().unwrap();
-        assert_eq!(
-            figure.measured,
-            "1.50x `message_trace_graph` (3.00x one that has no quota)"
-        );
-        assert!(figure.met);
     }
 }

@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
-use benchmark::{
+use crate::{
     contestant::{Contestant, Programs, Seat, Trigger},
     site::{Shown, Site, Wire},
     stock::{Dialect, Mail, Stock},
 };
+use anyhow::{Context as _, ensure};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 

@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
+use crate::statistics::median;
 use anyhow::{Context as _, Result, ensure};
-use benchmark::statistics::median;
 use clap::ValueEnum;
 use serde::de::DeserializeOwned;
 
@@ -156,50 +156,4 @@ fn millis(time: Duration) -> String {
 fn time(taken: Taken) -> String {
     let (passed, processor) = (millis(taken.passed), millis(taken.processor));
     format!("{passed} ms (processor {processor} ms)")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn used(disk: u64, open: u64) -> Used {
-        let open = Duration::from_millis(open);
-        Used {
-            disk: disk << 20,
-            open: Taken {
-                passed: open,
-                processor: open / 2,
-            },
-            ..Used::default()
-        }
-    }
-
-    #[test]
-    fn the_figures_are_those_that_were_measured() {
-        let outcome = |disk, open, start| {
-            super::outcome(&Filled::default(), &used(disk, open), &[9.0, start, 2000.0])
-        };
-        let good = outcome(150, 600, 100.0);
-        assert!(good.figures.iter().all(|figure| figure.met));
-        let row = "| to open | 600.0 ms (processor 300.0 ms) |";
-        assert!(good.section.contains(row), "{}", good.section);
-        let met = |outcome: Outcome| {
-            outcome
-                .figures
-                .iter()
-                .map(|one| one.met)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(met(outcome(200, 600, 9.0)), [false, true]);
-        assert_eq!(met(outcome(150, 1000, 9.0)), [false, false]);
-        assert_eq!(met(outcome(150, 600, 101.0)), [true, false]);
-    }
-
-    #[test]
-    fn a_small_ledger_is_filled_and_used() {
-        let directory = tempfile::tempdir().unwrap();
-        steps::fill(directory.path(), 20_000, FIRST_HOUR).unwrap();
-        let used = steps::open_and_use(directory.path(), 20_000, FIRST_HOUR).unwrap();
-        assert!(used.disk > 20_000 * 12 && used.peak > 0, "{used:?}");
-    }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use benchmark::{
+use crate::{
     contestant::{Seat, Trigger},
     process::Process,
     site::{Shown, Site},
 };
+use anyhow::{Context as _, Result, ensure};
 use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};

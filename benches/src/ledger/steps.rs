@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::segments::Segments;
 use crate::size::bytes_below;
-use benchmark::stream::spread;
+use crate::stream::spread;
 
 const PAGE: u64 = 5000;
 pub(super) const HOURS: u64 = 24;

@@ -145,33 +145,3 @@ fn outcome(cases: &[Case]) -> Outcome {
         ..Outcome::default()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_promise_is_for_tenants_of_up_to_a_million_rows_a_day() {
-        let [service, _] = SERVICES;
-        let case = |rows_per_day, in_time, settling| Case {
-            service,
-            rows_per_day,
-            live: 1440,
-            settling,
-            readings: 30.0,
-            in_time,
-            slowest: 1.9,
-            never_seen: 0,
-            intervals: 80,
-        };
-        let met = |case| outcome(&[case]).figures.iter().all(|figure| figure.met);
-        assert!(met(case(1e6, 0.99, 7200)));
-        assert!(!met(case(1e6, 0.98, 7200)) && !met(case(1e6, 0.99, 7201)));
-        assert!(met(case(3e6, 0.5, 7300)), "coarser by itself");
-        let lost = Case {
-            never_seen: 1,
-            ..case(3e6, 0.5, 7300)
-        };
-        assert!(!met(lost));
-    }
-}

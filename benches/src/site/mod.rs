@@ -32,25 +32,25 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub use self::wire::Wire;
+pub(crate) use self::wire::Wire;
 use crate::stock::Supply;
 
 /// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
-pub const NOW: &str = "x-benchmark-now";
+pub(crate) const NOW: &str = "x-benchmark-now";
 
 /// Tells how many rows are in a body that is no batch of events.
-pub const ROWS: &str = "x-benchmark-rows";
+pub(crate) const ROWS: &str = "x-benchmark-rows";
 
 /// Where the relay finds its pages: the number of the first row and of the one behind the last
 /// follow, as `0-2000`.
-pub const RELAY_PAGE: &str = "/relay/";
+pub(crate) const RELAY_PAGE: &str = "/relay/";
 
 /// More bytes than any body has.
 const MOST_BYTES: usize = 64 << 20;
 
 /// What a site shows.
 #[derive(Clone, Debug)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// Rows that are rendered already; the intake's answers are, too.
     Supply(Arc<dyn Supply>),
     /// What the emulator makes of it.
@@ -59,29 +59,29 @@ pub enum Shown {
 
 impl Shown {
     /// No mail at all.
-    pub fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self::Traffic(Box::default())
     }
 }
 
 /// What was seen of a contestant.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Rows that the intake has accepted.
-    pub accepted: AtomicU64,
+    pub(crate) accepted: AtomicU64,
     /// Requests for pages.
-    pub pages: AtomicU64,
+    pub(crate) pages: AtomicU64,
     /// Requests to the intake.
-    pub batches: AtomicU64,
+    pub(crate) batches: AtomicU64,
     /// Bytes of the pages.
-    pub bytes_out: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
     /// Bytes of the batches.
-    pub bytes_in: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
 }
 
 /// The services, on free ports of the loopback interface, until dropped.
 #[derive(Debug)]
-pub struct Site {
+pub(crate) struct Site {
     inner: Arc<Inner>,
     microsoft: SocketAddr,
     sekoia: SocketAddr,
@@ -109,26 +109,17 @@ struct Inner {
 
 impl Site {
     /// Shows this at the machine's time.
-    ///
-    /// # Errors
-    /// When no port is free.
-    pub async fn open(shown: Shown) -> io::Result<Self> {
+    pub(crate) async fn open(shown: Shown) -> io::Result<Self> {
         Self::open_over(shown, Wire::Plain).await
     }
 
     /// The same, talked to in such a way.
-    ///
-    /// # Errors
-    /// When no port is free.
-    pub async fn open_over(shown: Shown, wire: Wire) -> io::Result<Self> {
+    pub(crate) async fn open_over(shown: Shown, wire: Wire) -> io::Result<Self> {
         Self::open_with(shown, 0, wire).await
     }
 
     /// The same for a contestant for whom it is `now`, and then what it tells itself.
-    ///
-    /// # Errors
-    /// When no port is free.
-    pub async fn open_at(shown: Shown, now: DateTime<Utc>) -> io::Result<Self> {
+    pub(crate) async fn open_at(shown: Shown, now: DateTime<Utc>) -> io::Result<Self> {
         Self::open_with(shown, now.timestamp_millis(), Wire::Plain).await
     }
 
@@ -183,49 +174,49 @@ impl Site {
     }
 
     /// From here on the machine's time counts.
-    pub fn follow_the_machine(&self) {
+    pub(crate) fn follow_the_machine(&self) {
         self.inner.now.store(0, Relaxed);
     }
 
     /// The emulator behind it.
-    pub fn emulator(&self) -> &Emulator {
+    pub(crate) fn emulator(&self) -> &Emulator {
         &self.inner.emulator
     }
 
     /// What was seen so far.
-    pub fn seen(&self) -> &Seen {
+    pub(crate) fn seen(&self) -> &Seen {
         &self.inner.seen
     }
 
     /// The root of Microsoft's services.
-    pub fn microsoft(&self) -> String {
+    pub(crate) fn microsoft(&self) -> String {
         format!("{}://{}", self.inner.wire.scheme(), self.microsoft)
     }
 
     /// The root of Sekoia.io's services.
-    pub fn sekoia(&self) -> String {
+    pub(crate) fn sekoia(&self) -> String {
         format!("{}://{}", self.inner.wire.scheme(), self.sekoia)
     }
 
     /// The certificate authority that contestants are to trust, as PEM text; none without TLS.
-    pub fn authority(&self) -> Option<&str> {
+    pub(crate) fn authority(&self) -> Option<&str> {
         self.authority.as_ref().map(Authority::pem)
     }
 
     /// When the first request came; none when it did not come in time.
-    pub async fn first_request(&self, patience: Duration) -> Option<Instant> {
+    pub(crate) async fn first_request(&self, patience: Duration) -> Option<Instant> {
         let mut first = self.inner.first.subscribe();
         let found = timeout(patience, first.wait_for(Option::is_some)).await;
         found.ok()?.ok()?.as_ref().copied()
     }
 
     /// The next request counts as the first.
-    pub fn forget_first_request(&self) {
+    pub(crate) fn forget_first_request(&self) {
         self.inner.first.send_replace(None);
     }
 
     /// When so many rows were accepted; none when that took too long.
-    pub async fn accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
+    pub(crate) async fn accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
         let mut progress = self.inner.progress.subscribe();
         let found = timeout(patience, progress.wait_for(|accepted| *accepted >= rows)).await;
         found.ok()?.ok().map(|_| Instant::now())

@@ -2,7 +2,7 @@
 
 /// How contestants and services talk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wire {
+pub(crate) enum Wire {
     /// Plain HTTP; pages are not compressed.
     #[default]
     Plain,
@@ -14,7 +14,7 @@ pub enum Wire {
 
 impl Wire {
     /// Its name in tables.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain HTTP",
             Self::Tls => "TLS",
