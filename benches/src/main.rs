@@ -9,7 +9,6 @@ mod contestant;
 mod freshness;
 mod huge;
 mod ledger;
-mod paced;
 mod process;
 mod programs;
 mod recovery;

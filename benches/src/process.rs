@@ -33,8 +33,6 @@ pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// The most memory that was resident, in bytes.
     pub(crate) peak: u64,
-    /// The same without that of files, which is the program itself.
-    pub(crate) anonymous: u64,
 }
 
 impl Process {
@@ -58,11 +56,6 @@ impl Process {
     /// The memory that is resident now, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
-    }
-
-    /// The memory that is resident now and not of a file, in bytes.
-    pub(crate) fn anonymous(&self) -> u64 {
-        self.memory("RssAnon:")
     }
 
     /// The memory that is resident now, of which what others have, too, counts in parts, in bytes.
@@ -119,25 +112,24 @@ impl Process {
 
     /// Asks it to stop, waits for the end and says what it has cost.
     pub(crate) async fn stop(self) -> io::Result<Usage> {
-        let (peak, anonymous) = (self.peak(), self.anonymous());
+        let peak = self.peak();
         if let Some(id) = Pid::from_raw(self.id.cast_signed()) {
             kill_process(id, Signal::TERM)?;
         }
-        self.ended(peak, anonymous).await
+        self.ended(peak).await
     }
 
     /// Waits until it ends by itself, looking at its memory every now and then.
     pub(crate) async fn end(self) -> io::Result<Usage> {
-        let (mut peak, mut anonymous) = (0, 0);
+        let mut peak = 0;
         while !self.has_ended() {
             peak = self.peak().max(peak);
-            anonymous = self.anonymous().max(anonymous);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.ended(peak, anonymous).await
+        self.ended(peak).await
     }
 
-    async fn ended(mut self, peak: u64, anonymous: u64) -> io::Result<Usage> {
+    async fn ended(mut self, peak: u64) -> io::Result<Usage> {
         let child = self.child.take().ok_or(io::ErrorKind::NotFound)?;
         let ended = tokio::task::spawn_blocking(move || child.wait4());
         let ended = ended.await.map_err(io::Error::other)??;
@@ -148,7 +140,6 @@ impl Process {
         Ok(Usage {
             cpu: ended.rusage.utime + ended.rusage.stime,
             peak,
-            anonymous,
         })
     }
 }

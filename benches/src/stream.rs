@@ -11,7 +11,7 @@ use crate::stock::{Dialect, Mail, Supply};
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1440 * MINUTE;
 
-/// One in so many rows changes its status, as [`Stream::changing`] says.
+/// One in so many rows changes its status, once.
 const CHANGING: u64 = 10;
 
 /// The longest time until a status changes.
@@ -25,7 +25,6 @@ pub(crate) struct Stream {
     begin: i64,
     /// How many rows were received before each minute since then; all of them at last.
     before: Vec<u64>,
-    changing: bool,
 }
 
 impl Stream {
@@ -49,16 +48,6 @@ impl Stream {
         Self {
             begin,
             before: [0].into_iter().chain(sums.iter().map(rows)).collect(),
-            changing: false,
-        }
-    }
-
-    /// The same with a tenth of the rows whose status changes once, within six hours.
-    #[must_use]
-    pub(crate) fn changing(self) -> Self {
-        Self {
-            changing: true,
-            ..self
         }
     }
 
@@ -91,8 +80,8 @@ impl Stream {
         self.begin + (minute as u64 * MINUTE.unsigned_abs() + within).cast_signed()
     }
 
-    fn status(&self, row: u64, age: i64) -> &'static str {
-        let changes = self.changing && row.is_multiple_of(CHANGING);
+    fn status(row: u64, age: i64) -> &'static str {
+        let changes = row.is_multiple_of(CHANGING);
         if changes && age < (spread(row) % CHANGES_WITHIN).cast_signed() {
             "gettingStatus"
         } else {
@@ -120,7 +109,7 @@ impl Supply for Stream {
         for number in rows {
             let row = self.rows().saturating_sub(number as u64 + 1);
             let received = self.received(row);
-            let status = self.status(row, now - received);
+            let status = Self::status(row, now - received);
             if !text.is_empty() {
                 text.push(b',');
             }
@@ -238,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_tenth_changes_its_status_once() {
-        let stream = stream(5000).changing();
+        let stream = stream(5000);
         let pending = |now| {
             let rows = rows(&stream, 0..5000, now);
             let pending = rows.iter().filter(|row| row["status"] == "gettingStatus");
