@@ -10,7 +10,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use crate::{
     Arguments, Part, backlog,
     circumstances::Circumstances,
-    freshness, huge, ledger, programs, recovery,
+    freshness, huge, ledger, recovery,
     report::{Report, say},
     settling, size, start, tenants,
 };
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let bench = Bench {
-        programs: programs::prepare(arguments)?,
+        programs: Programs::prepare(arguments.module.as_deref(), arguments.no_python)?,
         rows: arguments.rows,
         runs: arguments.runs.max(1),
         no_graph: arguments.no_graph,

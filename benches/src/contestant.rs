@@ -1,16 +1,19 @@
 //! Who is measured, and how each is started.
 
 use std::{
+    env,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
+use anyhow::{Context as _, bail, ensure};
+use emulator::{Emulator, Secret};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{process::Process, site::Site, stock::Dialect};
+use crate::{process::Process, report::say, site::Site, stock::Dialect};
 
 /// A program that moves rows from pages to the intake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +22,8 @@ pub(crate) enum Contestant {
     Module(Trigger),
     /// The module with a service account, hiding subjects and addresses.
     Hiding,
-    /// What moves the bytes and looks at none of them.
+    /// What moves the bytes and looks at none of them; under Graph's quota it waits as the module does.
     Relay(Dialect),
-    /// The same with Graph's rows, under Graph's quota: it waits as the module does.
-    PacedRelay,
     /// The vendor's SDK for Python.
     Python,
 }
@@ -39,6 +40,8 @@ pub(crate) enum Trigger {
 }
 
 impl Trigger {
+    pub(crate) const ALL: [Self; 3] = [Self::Account, Self::Oauth, Self::Graph];
+
     /// The module's command.
     pub(crate) const fn command(self) -> &'static str {
         match self {
@@ -58,33 +61,20 @@ impl Trigger {
 }
 
 impl Contestant {
-    /// The module with each of its triggers.
-    pub(crate) const MODULES: [Self; 3] = [
-        Self::Module(Trigger::Account),
-        Self::Module(Trigger::Oauth),
-        Self::Module(Trigger::Graph),
-    ];
-
-    /// Whose settings it gets.
-    pub(crate) const fn trigger(self) -> Trigger {
-        match self {
-            Self::Module(trigger) => trigger,
-            Self::Hiding | Self::Relay(_) | Self::PacedRelay | Self::Python => Trigger::Account,
-        }
-    }
-
     /// Its name in tables.
     pub(crate) fn name(self) -> String {
         match self {
             Self::Module(trigger) => format!("`{}`", trigger.command()),
-            Self::Hiding => format!("`{}`, all hashed", self.trigger().command()),
+            Self::Hiding => format!("`{}`, all hashed", Trigger::Account.command()),
             Self::Relay(Dialect::Reporting) => "relay".to_owned(),
-            Self::Relay(Dialect::Graph) => "relay (Graph, no quota)".to_owned(),
-            Self::PacedRelay => "relay (Graph)".to_owned(),
+            Self::Relay(Dialect::Graph) => "relay (Graph)".to_owned(),
             Self::Python => "Python SDK".to_owned(),
         }
     }
 }
+
+/// The version of the vendor's SDK.
+const SDK: &str = "sekoia-automation-sdk==1.27.0";
 
 /// Where the programs are.
 #[derive(Clone, Debug)]
@@ -92,55 +82,127 @@ pub(crate) struct Programs {
     /// The module's binary.
     pub(crate) module: PathBuf,
     /// This program, which holds the relay.
-    pub(crate) own: PathBuf,
+    own: PathBuf,
     /// A Python that has the vendor's SDK.
     pub(crate) python: Option<PathBuf>,
 }
 
 impl Programs {
-    /// The module with each of its triggers, and the loop on the vendor's SDK if it is there.
-    pub(crate) fn collectors(&self) -> Vec<Contestant> {
-        let python = self.python.iter().map(|_| Contestant::Python);
-        Contestant::MODULES.into_iter().chain(python).collect()
+    /// Builds what is not given.
+    pub(crate) fn prepare(module: Option<&Path>, no_python: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            module: match module {
+                Some(file) => file.canonicalize().context("cannot find the binary")?,
+                None => build()?,
+            },
+            own: env::current_exe()?,
+            python: if no_python { None } else { python() },
+        })
     }
+
+    /// This program, to be told what to do instead of measuring.
+    pub(crate) fn inside(&self) -> Command {
+        let mut command = Command::new(&self.own);
+        command.env_clear();
+        command
+    }
+}
+
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Builds the binary that the image holds.
+fn build() -> anyhow::Result<PathBuf> {
+    say("Building the static release binary of the module ...");
+    let built = Command::new(repository().join(".ci/build-static"))
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start .ci/build-static")?;
+    ensure!(
+        built.status.success(),
+        "the module could not be built; --module names a binary instead"
+    );
+    let path = String::from_utf8(built.stdout)?;
+    Ok(repository().join(path.trim()))
+}
+
+/// A Python with the vendor's SDK, in an environment of its own; none where it cannot be had.
+fn python() -> Option<PathBuf> {
+    let folder = repository().join("target/benchmark-python");
+    let python = folder.join("bin/python");
+    let succeeds = |command: &mut Command| {
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let mut venv = Command::new("python3");
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", SDK]);
+    let is_there = python.exists() || succeeds(venv.args(["-m", "venv"]).arg(&folder));
+    if !is_there || !succeeds(&mut install) {
+        say(format_args!(
+            "Python with {SDK} cannot be had: its contestant is skipped."
+        ));
+        return None;
+    }
+    Some(python)
+}
+
+/// What the platform hands over to a trigger, by the names of its files: all that any trigger needs to
+/// talk to the emulated services at these roots, and more `settings`.
+pub(crate) fn inputs(
+    emulator: &Emulator,
+    microsoft: &str,
+    sekoia: &str,
+    settings: &Value,
+) -> [(&'static str, String); 6] {
+    let world = emulator.settings();
+    let account = world.report.accounts.first();
+    let app = world.identity.apps.first();
+    let secret = app.and_then(|app| app.secrets.first());
+    let mut trigger = json!({
+        "account_name": account.map(|account| &account.name),
+        "account_password": account.map(|account| account.password.expose()),
+        "tenant_id": world.identity.tenant_id,
+        "client_id": app.map(|app| &app.client_id),
+        "client_secret": secret.map(|secret| secret.value.expose()),
+        "intake_key": world.intake.keys.first().map(Secret::expose),
+        "intake_server": format!("{sekoia}/intake"),
+        "reporting_url": format!("{microsoft}/ecp/reportingwebservice/reporting.svc"),
+        "graph_url": format!("{microsoft}/v1.0"),
+        "login_url": microsoft,
+    });
+    if let (Some(all), Some(more)) = (trigger.as_object_mut(), settings.as_object()) {
+        all.extend(more.clone());
+    }
+    [
+        ("module_configuration", "{}".to_owned()),
+        ("trigger_configuration", trigger.to_string()),
+        ("token", world.platform.token.expose().to_owned()),
+        ("url_callback", format!("{sekoia}/api/callback")),
+        ("liveness_port", "0".to_owned()),
+        ("metrics_port", "0".to_owned()),
+    ]
 }
 
 /// A place to run in, with a configuration; it is gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     folder: TempDir,
+    inputs: [(&'static str, String); 6],
 }
 
 impl Seat {
-    /// A fresh place whose trigger configuration has these `settings` beside those that `trigger`
-    /// needs to talk to `site`.
-    pub(crate) fn new(trigger: Trigger, site: &Site, settings: &Value) -> io::Result<Self> {
+    /// A fresh place whose trigger talks to `site`, with these `settings` beside.
+    pub(crate) fn new(site: &Site, settings: &Value) -> io::Result<Self> {
         let seat = Self {
             folder: TempDir::with_prefix("benchmark-")?,
+            inputs: inputs(site.emulator(), site.microsoft(), site.sekoia(), settings),
         };
         for folder in [seat.config(), seat.data()] {
             fs::create_dir(folder)?;
         }
-        let files = [
-            ("module_configuration", "{}".to_owned()),
-            (
-                "trigger_configuration",
-                merged([shared(site), own(trigger, site), settings.clone()]).to_string(),
-            ),
-            (
-                "token",
-                site.emulator()
-                    .settings()
-                    .platform
-                    .token
-                    .expose()
-                    .to_owned(),
-            ),
-            ("url_callback", format!("{}/api/callback", site.sekoia())),
-            ("liveness_port", "0".to_owned()),
-            ("metrics_port", "0".to_owned()),
-        ];
-        for (name, content) in files {
+        for (name, content) in &seat.inputs {
             fs::write(seat.config().join(name), content)?;
         }
         if let Some(authority) = site.authority() {
@@ -169,7 +231,8 @@ impl Seat {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn start(&self, command: &mut Command) -> io::Result<Process> {
+    /// Starts a program here.
+    pub(crate) fn start(&self, command: &mut Command) -> io::Result<Process> {
         let log = File::create(self.folder.path().join("log"))?;
         if self.authority().exists() {
             command.env("REQUESTS_CA_BUNDLE", self.authority());
@@ -187,135 +250,36 @@ impl Seat {
         &self,
         programs: &Programs,
         contestant: Contestant,
-    ) -> io::Result<Process> {
-        match (contestant, &programs.python) {
-            (Contestant::Module(_) | Contestant::Hiding, _) => {
-                self.module(&programs.module, contestant.trigger())
-            }
-            (Contestant::Python, Some(python)) => self.python(python),
-            _ => Err(io::Error::from(io::ErrorKind::NotFound)),
-        }
+    ) -> anyhow::Result<Process> {
+        Ok(match contestant {
+            Contestant::Module(trigger) => self.module(programs, trigger)?,
+            Contestant::Hiding => self.module(programs, Trigger::Account)?,
+            Contestant::Python => self.python(programs.python.as_deref().context("no Python")?)?,
+            Contestant::Relay(_) => bail!("the relay has to be told what to move"),
+        })
     }
 
     /// Starts the module here.
-    pub(crate) fn module(&self, binary: &Path, trigger: Trigger) -> io::Result<Process> {
-        let mut command = Command::new(binary);
+    pub(crate) fn module(&self, programs: &Programs, trigger: Trigger) -> io::Result<Process> {
+        let mut command = Command::new(&programs.module);
         command.arg(trigger.command()).env_clear();
         command.arg("--config-dir").arg(self.config());
         command.arg("--data-dir").arg(self.data());
         self.start(&mut command)
     }
 
-    /// Starts the module's library inside of this program, on a time of its own.
-    pub(crate) fn accelerated(
-        &self,
-        own: &Path,
-        trigger: Trigger,
-        arguments: &[String],
-    ) -> io::Result<Process> {
-        let mut command = Command::new(own);
-        command
-            .arg("accelerated")
-            .arg(trigger.command())
-            .env_clear();
-        command.arg(self.config()).arg(self.data()).args(arguments);
-        self.start(&mut command)
-    }
-
-    /// Starts the relay here, which moves this many rows, under a quota of pages if there is one.
-    pub(crate) fn relay(
-        &self,
-        own: &Path,
-        site: &Site,
-        rows: u64,
-        page_rows: usize,
-        quota: Option<u64>,
-    ) -> io::Result<Process> {
-        let mut command = Command::new(own);
-        command.arg("relay").env_clear();
-        command.args([site.microsoft(), format!("{}/intake/batch", site.sekoia())]);
-        command.args([rows.to_string(), page_rows.to_string()]);
-        if let Some(quota) = quota {
-            command.arg("--quota").arg(quota.to_string());
-        }
-        self.start(&mut command)
-    }
-
     /// Starts the loop on the vendor's SDK here, as its container would be started.
     fn python(&self, python: &Path) -> io::Result<Process> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        fs::copy(
-            repository.join("../manifest.json"),
-            self.folder.path().join("manifest.json"),
-        )?;
+        let manifest = self.folder.path().join("manifest.json");
+        fs::copy(repository().join("manifest.json"), manifest)?;
         let mut command = Command::new(python);
-        command
-            .arg(repository.join("python/message_trace.py"))
-            .arg("message_trace");
-        command.env_clear();
-        for file in fs::read_dir(self.config())? {
-            let file = file?;
-            // The SDK reads variables where the platform's folder is missing.
-            let name = file.file_name().to_string_lossy().to_uppercase();
-            command.env(name, fs::read_to_string(file.path())?);
-        }
-        command
-            .env("URL_LOGS", "")
-            .env("BENCHMARK_DATA", self.data());
+        command.arg(repository().join("benches/python/message_trace.py"));
+        command.arg("message_trace").env_clear();
+        // The SDK reads variables where the platform's folder is missing.
+        let variables = self.inputs.iter();
+        command.envs(variables.map(|(name, content)| (name.to_uppercase(), content)));
+        command.env("URL_LOGS", "");
+        command.env("BENCHMARK_DATA", self.data());
         self.start(&mut command)
     }
-}
-
-/// The settings that all triggers have.
-fn shared(site: &Site) -> Value {
-    let settings = site.emulator().settings();
-    let key = settings.intake.keys.first().map(emulator::Secret::expose);
-    json!({
-        "intake_key": key,
-        "intake_server": format!("{}/intake", site.sekoia()),
-        "timedelta": 0,
-    })
-}
-
-fn own(trigger: Trigger, site: &Site) -> Value {
-    let reporting = json!({
-        "reporting_url": format!("{}/ecp/reportingwebservice/reporting.svc", site.microsoft()),
-    });
-    match trigger {
-        Trigger::Account => {
-            let settings = site.emulator().settings();
-            let account = settings.report.accounts.first();
-            let sign_in = json!({
-                "account_name": account.map(|account| &account.name),
-                "account_password": account.map(|account| account.password.expose()),
-            });
-            merged([reporting, sign_in])
-        }
-        Trigger::Oauth => merged([reporting, app(site)]),
-        Trigger::Graph => merged([
-            json!({"graph_url": format!("{}/v1.0", site.microsoft())}),
-            app(site),
-        ]),
-    }
-}
-
-/// An app registration of the emulated organization.
-fn app(site: &Site) -> Value {
-    let identity = site.emulator().settings().identity;
-    let app = identity.apps.first();
-    let secret = app.and_then(|app| app.secrets.first());
-    json!({
-        "tenant_id": identity.tenant_id,
-        "client_id": app.map(|app| &app.client_id),
-        "client_secret": secret.map(|secret| secret.value.expose()),
-        "login_url": site.microsoft(),
-    })
-}
-
-fn merged(parts: impl IntoIterator<Item = Value>) -> Value {
-    let objects = parts.into_iter().filter_map(|part| match part {
-        Value::Object(object) => Some(object),
-        _ => None,
-    });
-    objects.flatten().collect::<serde_json::Map<_, _>>().into()
 }

@@ -147,8 +147,8 @@ pub(crate) async fn measure() -> anyhow::Result<Outcome> {
 fn watch(case: &Case) -> anyhow::Result<Freshness> {
     let play = Play {
         rate: case.rate(),
-        latency: Duration::from_secs_f64(case.trouble.latency()),
-        page_rows: case.rows_of_a_page(),
+        latency: (case.trouble.latency() * 1000.0) as u64,
+        page_rows: case.rows_of_a_page() as usize,
         frequency: case.frequency,
         ..Play::default()
     };

@@ -10,9 +10,9 @@ use crate::{
     bench::Bench,
     contestant::{Seat, Trigger},
     report::{Figure, Outcome, Table, mib, number, say},
-    site::{Shown, Site},
+    site::{Site, Wire},
     size::bytes_below,
-    stock::Mail,
+    stock::{Mail, Supply},
     stream::Stream,
 };
 
@@ -35,18 +35,20 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
         span: LENGTH,
         until: start + LENGTH,
     }));
-    let shown = Shown::Supply(Arc::<Stream>::clone(&stream));
-    let site = Site::open_at(shown, start).await?;
-    let seat = Seat::new(Trigger::Graph, &site, &json!({"start_time": 1}))?;
+    let supply = Some(Arc::<Stream>::clone(&stream) as Arc<dyn Supply>);
+    let site = Site::open_at(supply, Wire::Plain, start.timestamp_millis()).await?;
+    let seat = Seat::new(&site, &json!({"start_time": 1}))?;
     let numbers = [
         start.timestamp_millis().to_string(),
         LENGTH.num_seconds().to_string(),
         PAGE_TAKES.to_string(),
     ];
-    let process = seat.accelerated(&bench.programs.own, Trigger::Graph, &numbers)?;
-    let usage = process.end().await;
+    let mut command = bench.programs.inside();
+    command.args(["accelerated", Trigger::Graph.command()]);
+    command.arg(seat.config()).arg(seat.data()).args(numbers);
+    let usage = seat.start(&mut command)?.end().await;
     let usage = usage.with_context(|| format!("the log:\n{}", seat.log()))?;
-    let accepted = site.seen().accepted.load(Relaxed);
+    let accepted = site.accepted();
     let rows = stream.rows_before(start + LENGTH - TimeDelta::minutes(2));
     ensure!(
         accepted >= rows,

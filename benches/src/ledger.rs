@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -20,10 +19,10 @@ use tokio::{runtime::Builder, time::sleep};
 
 use crate::{
     bench::Bench,
-    contestant::{Contestant, Seat, Trigger},
+    contestant::{Contestant, Programs, Seat, Trigger},
     process::Process,
     report::{Figure, Outcome, Table, mib, say},
-    site::{Shown, Site},
+    site::{Site, Wire},
     size::bytes_below,
     start::first_request,
     statistics::median,
@@ -90,8 +89,13 @@ fn key(n: u64) -> RowKey {
     RowKey::from_bytes([a, b, c, d, e, f, g, h, i, 1, 2, 3])
 }
 
-fn in_a_process(own: &Path, step: &str, directory: &Path, first_hour: u64) -> Result<Process> {
-    let mut command = Command::new(own);
+fn in_a_process(
+    programs: &Programs,
+    step: &str,
+    directory: &Path,
+    first_hour: u64,
+) -> Result<Process> {
+    let mut command = programs.inside();
     command.args(["ledger-step", step]).arg(directory);
     Ok(Process::start(command.arg(first_hour.to_string()))?)
 }
@@ -99,10 +103,10 @@ fn in_a_process(own: &Path, step: &str, directory: &Path, first_hour: u64) -> Re
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 pub(crate) async fn measure(bench: &Bench) -> Result<Outcome> {
     say("(g) 10 million delivered rows ...");
-    let own = &bench.programs.own;
-    let site = Site::open(Shown::nothing()).await?;
+    let programs = &bench.programs;
+    let site = Site::open(None, Wire::Plain).await?;
     let settings = json!({"start_time": HOURS, "settle_time": HOURS});
-    let seat = Seat::new(Trigger::Graph, &site, &settings)?;
+    let seat = Seat::new(&site, &settings)?;
     let graph = Contestant::Module(Trigger::Graph);
     // The first start makes the state that the rows belong to.
     let (_, process) = first_request(bench, graph, &site, &seat).await?;
@@ -110,13 +114,13 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Outcome> {
     process.stop().await?;
     let first_hour = u64::try_from(Utc::now().timestamp())? / 3600 - HOURS;
     let before = bytes_below(&seat.data())?;
-    in_a_process(own, "fill", &seat.data(), first_hour)?
+    in_a_process(programs, "fill", &seat.data(), first_hour)?
         .end()
         .await?;
     let disk = mib(bytes_below(&seat.data())? - before);
     let (mut opened, mut starts) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let usage = in_a_process(own, "open", &seat.data(), first_hour)?;
+        let usage = in_a_process(programs, "open", &seat.data(), first_hour)?;
         opened.push(usage.end().await?.cpu.as_secs_f64() * 1000.0);
         let (millis, process) = first_request(bench, graph, &site, &seat).await?;
         starts.push(millis);

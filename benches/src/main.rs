@@ -10,7 +10,6 @@ mod freshness;
 mod huge;
 mod ledger;
 mod process;
-mod programs;
 mod recovery;
 mod relay;
 mod report;

@@ -144,7 +144,7 @@ fn recover(outage: &Outage) -> anyhow::Result<Recovery> {
     Ok(Recovery {
         side: outage.side,
         trigger: outage.trigger,
-        seconds: taken.as_secs_f64(),
+        seconds: taken,
     })
 }
 
@@ -165,8 +165,8 @@ fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
     Ok(Pace {
         trigger,
         requests,
-        failing: failing.as_secs_f64(),
-        well: well.as_secs_f64(),
+        failing,
+        well,
     })
 }
 

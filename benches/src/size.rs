@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use crate::{
     bench::Bench,
-    programs::repository,
+    contestant::repository,
     report::{Figure, Outcome, mib},
 };
 

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use crate::contestant::Trigger;
 use anyhow::{Context as _, bail};
 use axum::{Router, body};
 use base::{
@@ -13,11 +12,11 @@ use base::{
     http::{Http, HttpError, HttpErrorKind, HttpService, Limits, Request, Response},
 };
 use chrono::{DateTime, TimeDelta};
-use emulator::{Backlog, Emulator, Endpoint, Fault, Scenario, Secret, Traffic};
+use emulator::{Backlog, ConnectionDropped, Emulator, Endpoint, Fault, Scenario, Traffic};
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, header::HOST};
 use message_trace::registry;
-use sekoia::{Console, Directories, Environment, Host, run_on};
+use sekoia::{Console, Directories, Host, run_on};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -26,6 +25,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use crate::contestant::{Trigger, inputs};
 
 /// The host of the platform; every other one is Microsoft's.
 const PLATFORM: &str = "sekoia.test";
@@ -49,10 +50,10 @@ pub(crate) struct Play {
     pub(crate) backlog: u64,
     /// New rows per second.
     pub(crate) rate: f64,
-    /// How long a page takes.
-    pub(crate) latency: Duration,
+    /// How long a page takes, in milliseconds.
+    pub(crate) latency: u64,
     /// Rows of a page.
-    pub(crate) page_rows: u32,
+    pub(crate) page_rows: usize,
     /// The setting `frequency`, in seconds.
     pub(crate) frequency: u32,
 }
@@ -62,7 +63,7 @@ impl Default for Play {
         Self {
             backlog: 0,
             rate: 0.0,
-            latency: Duration::from_millis(700),
+            latency: 700,
             page_rows: 500,
             frequency: 60,
         }
@@ -73,11 +74,7 @@ impl Default for Play {
 #[derive(Debug)]
 pub(crate) struct Stage {
     trigger: Trigger,
-    frequency: u32,
     pub(crate) emulator: Emulator,
-    clock: Clock,
-    data: TempDir,
-    output: Arc<Mutex<Vec<String>>>,
 }
 
 /// Runs the module until the script is over.
@@ -91,8 +88,18 @@ pub(crate) fn perform<O>(
         .start_paused(true)
         .build()?;
     runtime.block_on(async {
-        let stage = Stage::new(trigger, play)?;
-        let module = Box::pin(stage.module());
+        let clock = Clock::virtual_from(DateTime::from_timestamp(BEGIN, 0).unwrap_or_default());
+        let stage = Stage {
+            trigger,
+            emulator: emulator(play, clock.clone())?,
+        };
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let lines = Arc::clone(&said);
+        let console = Console::new(move |line| {
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.push(line.to_owned());
+        });
+        let module = Box::pin(stage.module(play.frequency, clock, console));
         let outcome = tokio::select! {
             outcome = script(&stage) => outcome,
             ended = module => match ended {
@@ -100,40 +107,30 @@ pub(crate) fn perform<O>(
                 Err(error) => Err(error),
             },
         };
-        outcome.with_context(|| format!("{}:\n{}", trigger.command(), stage.said()))
+        outcome.with_context(|| {
+            let lines = said.lock().unwrap_or_else(PoisonError::into_inner);
+            format!("{}:\n{}", trigger.command(), lines.join("\n"))
+        })
     })
 }
 
-impl Stage {
-    fn new(trigger: Trigger, play: Play) -> anyhow::Result<Self> {
-        let clock = Clock::virtual_from(DateTime::from_timestamp(BEGIN, 0).unwrap_or_default());
-        let mut scenario = Scenario::new(Traffic {
-            rate: play.rate,
-            backlog: Backlog::rows(TimeDelta::hours(5), play.backlog),
-            ..Traffic::default()
-        });
-        let pages = json!({
-            "page_rows": play.page_rows,
-            "latency_ms": u64::try_from(play.latency.as_millis())?,
-        });
-        scenario.settings = json!({
-            "report": pages,
-            "graph": pages,
-            "intake": { "latency_ms": 150 },
-        })
-        .try_into()?;
-        let theirs = clock.clone();
-        Ok(Self {
-            trigger,
-            frequency: play.frequency,
-            emulator: scenario.begin(emulator::Clock::new(move || theirs.now())),
-            clock,
-            // In memory, where there is such a place.
-            data: TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?,
-            output: Arc::default(),
-        })
-    }
+fn emulator(play: Play, clock: Clock) -> anyhow::Result<Emulator> {
+    let mut scenario = Scenario::new(Traffic {
+        rate: play.rate,
+        backlog: Backlog::rows(TimeDelta::hours(5), play.backlog),
+        ..Traffic::default()
+    });
+    let pages = json!({ "page_rows": play.page_rows, "latency_ms": play.latency });
+    scenario.settings = json!({
+        "report": pages,
+        "graph": pages,
+        "intake": { "latency_ms": 150 },
+    })
+    .try_into()?;
+    Ok(scenario.begin(emulator::Clock::new(move || clock.now())))
+}
 
+impl Stage {
     /// Where the rows come from.
     pub(crate) fn service(&self) -> Endpoint {
         match self.trigger {
@@ -156,91 +153,53 @@ impl Stage {
         }
     }
 
-    /// Waits until the intake has accepted so many rows. How long that took.
-    pub(crate) async fn accepted(&self, rows: u64) -> anyhow::Result<Duration> {
-        self.until("the rows are accepted", || {
-            self.emulator.accepted_count(None) >= rows
-        })
-        .await
-    }
-
-    /// Waits until the service was asked so often. How long that took.
-    pub(crate) async fn asked(&self, requests: usize) -> anyhow::Result<Duration> {
-        self.until("the requests are made", || self.requests() >= requests)
+    /// Waits until the intake has accepted so many rows. How many seconds that took.
+    pub(crate) async fn accepted(&self, rows: u64) -> anyhow::Result<f64> {
+        self.until(|| self.emulator.accepted_count(None) >= rows)
             .await
     }
 
-    async fn until(&self, what: &str, has_come: impl Fn() -> bool) -> anyhow::Result<Duration> {
+    /// Waits until the service was asked so often. How many seconds that took.
+    pub(crate) async fn asked(&self, requests: usize) -> anyhow::Result<f64> {
+        self.until(|| self.requests() >= requests).await
+    }
+
+    async fn until(&self, has_come: impl Fn() -> bool) -> anyhow::Result<f64> {
         let begun = Instant::now();
         while !has_come() {
             sleep(LOOK).await;
             if begun.elapsed() > PATIENCE {
-                bail!("it takes more than {PATIENCE:?} until {what}");
+                bail!("what is waited for takes more than {PATIENCE:?}");
             }
         }
-        Ok(begun.elapsed())
+        Ok(begun.elapsed().as_secs_f64())
     }
 
-    async fn module(&self) -> anyhow::Result<()> {
-        let lines = Arc::clone(&self.output);
-        let nowhere = self.data.path().join("none");
+    async fn module(&self, frequency: u32, clock: Clock, console: Console) -> anyhow::Result<()> {
+        // In memory, where there is such a place.
+        let data = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new())?;
+        let nowhere = data.path().join("none");
+        let settings = json!({ "start_time": 6, "frequency": frequency });
+        let sekoia = format!("https://{PLATFORM}");
+        let inputs = inputs(&self.emulator, "http://127.0.0.1", &sekoia, &settings);
+        let variables = inputs.map(|(name, content)| (name.to_uppercase(), content));
         let host = Host {
             directories: Directories {
                 config: nowhere.clone(),
-                data: self.data.path().join("data"),
+                data: data.path().join("data"),
             },
-            environment: self.environment(),
+            environment: variables.into_iter().collect(),
             manifest: nowhere,
             http: Http::new(InMemory {
                 microsoft: self.emulator.microsoft_router(),
                 sekoia: self.emulator.sekoia_router(),
             }),
-            clock: self.clock.clone(),
-            console: Console::new(move |line| {
-                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                lines.push(line.to_owned());
-            }),
+            clock,
+            console,
             stop: CancellationToken::new(),
         };
         run_on(&registry(), self.trigger.command(), host).await?;
         Ok(())
-    }
-
-    /// The configuration, all of it in the environment.
-    fn environment(&self) -> Environment {
-        let settings = self.emulator.settings();
-        let account = settings.report.accounts.first();
-        let app = settings.identity.apps.first();
-        let secret = app.and_then(|app| app.secrets.first());
-        let trigger = json!({
-            "account_name": account.map(|account| &account.name),
-            "account_password": account.map(|account| account.password.expose()),
-            "tenant_id": settings.identity.tenant_id,
-            "client_id": app.map(|app| &app.client_id),
-            "client_secret": secret.map(|secret| secret.value.expose()),
-            "intake_key": settings.intake.keys.first().map(Secret::expose),
-            "intake_server": format!("https://{PLATFORM}/intake"),
-            "reporting_url": "http://127.0.0.1/ecp/reportingwebservice/reporting.svc",
-            "graph_url": "http://127.0.0.1/v1.0",
-            "login_url": "http://127.0.0.1",
-            "start_time": 6,
-            "frequency": self.frequency,
-        });
-        [
-            ("MODULE_CONFIGURATION", "{}".to_owned()),
-            ("TRIGGER_CONFIGURATION", trigger.to_string()),
-            ("TOKEN", settings.platform.token.expose().to_owned()),
-            ("URL_CALLBACK", format!("http://{PLATFORM}/api/callback")),
-            ("LIVENESS_PORT", "0".to_owned()),
-            ("METRICS_PORT", "0".to_owned()),
-        ]
-        .into_iter()
-        .collect()
-    }
-
-    fn said(&self) -> String {
-        let lines = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.join("\n")
     }
 }
 
@@ -278,11 +237,7 @@ async fn exchange(router: Router, request: Request, host: &str) -> Option<Respon
         Ok(answer) => answer.into_parts(),
         Err(never) => match never {},
     };
-    if head
-        .extensions
-        .get::<emulator::ConnectionDropped>()
-        .is_some()
-    {
+    if head.extensions.get::<ConnectionDropped>().is_some() {
         return None;
     }
     let body = body::to_bytes(body, MOST_BYTES).await.ok()?;

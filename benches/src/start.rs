@@ -7,10 +7,10 @@ use serde_json::json;
 
 use crate::{
     bench::Bench,
-    contestant::{Contestant, Seat},
+    contestant::{Contestant, Seat, Trigger},
     process::Process,
     report::{Figure, Outcome, Table, say},
-    site::{Shown, Site},
+    site::{Site, Wire},
     statistics::median,
 };
 
@@ -22,12 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(c) Start to first request ...");
-    let contestants = bench.programs.collectors();
+    let python = bench.programs.python.iter().map(|_| Contestant::Python);
+    let modules = Trigger::ALL.into_iter().map(Contestant::Module);
+    let contestants: Vec<_> = modules.chain(python).collect();
     let mut starts = vec![Vec::new(); contestants.len()];
     for _ in 0..bench.runs * STARTS_PER_RUN {
         for (contestant, starts) in contestants.iter().zip(&mut starts) {
-            let site = Site::open(Shown::nothing()).await?;
-            let seat = Seat::new(contestant.trigger(), &site, &json!({"start_time": 1}))?;
+            let site = Site::open(None, Wire::Plain).await?;
+            let seat = Seat::new(&site, &json!({"start_time": 1}))?;
             let (millis, process) = first_request(bench, *contestant, &site, &seat).await?;
             starts.push(millis);
             process.stop().await?;

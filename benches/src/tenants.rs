@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     contestant::{Seat, Trigger},
     process::Process,
-    site::{Shown, Site, Wire},
+    site::{Site, Wire},
     stock::{Dialect, Mail, Stock},
 };
 use anyhow::Context as _;
@@ -52,15 +52,15 @@ fn mail() -> Mail {
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     say("(j) Many tenants ...");
-    let stock = Arc::new(Stock::new(mail(), Dialect::Graph)?);
-    let site = Site::open_over(Shown::Supply(stock), Wire::Tls).await?;
+    let stock = Arc::new(Stock::new(mail(), Dialect::Graph));
+    let site = Site::open(Some(stock), Wire::Tls).await?;
     let settings = json!({"start_time": 25});
     let mut running: Vec<(Seat, Process)> = Vec::new();
     let mut samples = Vec::new();
     for tenants in STEPS {
         while running.len() < tenants {
-            let seat = Seat::new(Trigger::Graph, &site, &settings)?;
-            let process = seat.module(&bench.programs.module, Trigger::Graph)?;
+            let seat = Seat::new(&site, &settings)?;
+            let process = seat.module(&bench.programs, Trigger::Graph)?;
             running.push((seat, process));
         }
         tokio::time::sleep(SETTLED).await;

@@ -1,11 +1,11 @@
 //! The services that contestants talk to: pages from a supply, everything else from the emulator.
 
 mod pages;
-mod wire;
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -21,7 +21,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use emulator::{Authority, Emulator, Options, TlsFront, Traffic};
+use emulator::{Authority, Emulator, Options, TlsFront};
 use memchr::memmem;
 use tokio::{
     net::TcpListener,
@@ -32,7 +32,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-pub(crate) use self::wire::Wire;
 use crate::stock::Supply;
 
 /// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
@@ -48,19 +47,32 @@ pub(crate) const RELAY_PAGE: &str = "/relay/";
 /// More bytes than any body has.
 const MOST_BYTES: usize = 64 << 20;
 
-/// What a site shows.
-#[derive(Clone, Debug)]
-pub(crate) enum Shown {
-    /// Rows that are rendered already; the intake's answers are, too.
-    Supply(Arc<dyn Supply>),
-    /// What the emulator makes of it.
-    Traffic(Box<Traffic>),
+/// How contestants and services talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Plain HTTP; pages are not compressed.
+    Plain,
+    /// TLS with both services; pages are not compressed.
+    Tls,
+    /// As in production: TLS with both services, and compressed pages.
+    Production,
 }
 
-impl Shown {
-    /// No mail at all.
-    pub(crate) fn nothing() -> Self {
-        Self::Traffic(Box::default())
+impl Wire {
+    /// Its name in tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain HTTP",
+            Self::Tls => "TLS",
+            Self::Production => "TLS and gzip",
+        }
+    }
+
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls | Self::Production => "https",
+        }
     }
 }
 
@@ -68,7 +80,7 @@ impl Shown {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Rows that the intake has accepted.
-    pub(crate) accepted: AtomicU64,
+    pub(crate) accepted: watch::Sender<u64>,
     /// Requests for pages.
     pub(crate) pages: AtomicU64,
     /// Requests to the intake.
@@ -83,8 +95,8 @@ pub(crate) struct Seen {
 #[derive(Debug)]
 pub(crate) struct Site {
     inner: Arc<Inner>,
-    microsoft: SocketAddr,
-    sekoia: SocketAddr,
+    microsoft: String,
+    sekoia: String,
     /// What ends TLS before both, and the authority that contestants are to trust.
     _fronts: Vec<TlsFront>,
     authority: Option<Authority>,
@@ -104,35 +116,25 @@ struct Inner {
     /// The contestant's time, in milliseconds since 1970; 0 for the machine's.
     now: Arc<AtomicI64>,
     first: watch::Sender<Option<Instant>>,
-    progress: watch::Sender<u64>,
 }
 
 impl Site {
-    /// Shows this at the machine's time.
-    pub(crate) async fn open(shown: Shown) -> io::Result<Self> {
-        Self::open_over(shown, Wire::Plain).await
+    /// Shows this mail at the machine's time, or none.
+    pub(crate) async fn open(supply: Option<Arc<dyn Supply>>, wire: Wire) -> io::Result<Self> {
+        Self::open_at(supply, wire, 0).await
     }
 
-    /// The same, talked to in such a way.
-    pub(crate) async fn open_over(shown: Shown, wire: Wire) -> io::Result<Self> {
-        Self::open_with(shown, 0, wire).await
-    }
-
-    /// The same for a contestant for whom it is `now`, and then what it tells itself.
-    pub(crate) async fn open_at(shown: Shown, now: DateTime<Utc>) -> io::Result<Self> {
-        Self::open_with(shown, now.timestamp_millis(), Wire::Plain).await
-    }
-
-    async fn open_with(shown: Shown, now: i64, wire: Wire) -> io::Result<Self> {
+    /// The same for a contestant for whom it is `now`, in milliseconds since 1970, and then what it
+    /// tells itself.
+    pub(crate) async fn open_at(
+        supply: Option<Arc<dyn Supply>>,
+        wire: Wire,
+        now: i64,
+    ) -> io::Result<Self> {
         let now = Arc::new(AtomicI64::new(now));
         let told = Arc::clone(&now);
-        let (supply, traffic) = match shown {
-            Shown::Supply(supply) => (Some(supply), Traffic::default()),
-            Shown::Traffic(traffic) => (None, *traffic),
-        };
         let emulator = Emulator::new(Options {
             clock: emulator::Clock::new(move || time(&told)),
-            traffic,
             ..Options::default()
         });
         let inner = Arc::new(Inner {
@@ -145,7 +147,6 @@ impl Site {
             seen: Seen::default(),
             now,
             first: watch::Sender::new(None),
-            progress: watch::Sender::new(0),
         });
         let closing = CancellationToken::new();
         let mut addresses = [
@@ -162,7 +163,7 @@ impl Site {
                 fronts.push(front);
             }
         }
-        let [microsoft, sekoia] = addresses;
+        let [microsoft, sekoia] = addresses.map(|address| format!("{}://{address}", wire.scheme()));
         Ok(Self {
             inner,
             microsoft,
@@ -184,13 +185,13 @@ impl Site {
     }
 
     /// The root of Microsoft's services.
-    pub(crate) fn microsoft(&self) -> String {
-        format!("{}://{}", self.inner.wire.scheme(), self.microsoft)
+    pub(crate) fn microsoft(&self) -> &str {
+        &self.microsoft
     }
 
     /// The root of Sekoia.io's services.
-    pub(crate) fn sekoia(&self) -> String {
-        format!("{}://{}", self.inner.wire.scheme(), self.sekoia)
+    pub(crate) fn sekoia(&self) -> &str {
+        &self.sekoia
     }
 
     /// The certificate authority that contestants are to trust, as PEM text; none without TLS.
@@ -210,9 +211,14 @@ impl Site {
         self.inner.first.send_replace(None);
     }
 
+    /// How many rows were accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        *self.seen().accepted.borrow()
+    }
+
     /// When so many rows were accepted; none when that took too long.
-    pub(crate) async fn accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
-        let mut progress = self.inner.progress.subscribe();
+    pub(crate) async fn has_accepted(&self, rows: u64, patience: Duration) -> Option<Instant> {
+        let mut progress = self.seen().accepted.subscribe();
         let found = timeout(patience, progress.wait_for(|accepted| *accepted >= rows)).await;
         found.ok()?.ok().map(|_| Instant::now())
     }
@@ -238,11 +244,7 @@ where
     let address = listener.local_addr()?;
     let inner = Arc::clone(inner);
     let router = Router::new().fallback(move |request: Request| {
-        let told = request
-            .headers()
-            .get(NOW)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        if let Some(told) = told {
+        if let Some(told) = header(request.headers(), NOW) {
             inner.now.fetch_max(told, Relaxed);
         }
         answer(Arc::clone(&inner), request)
@@ -257,6 +259,11 @@ where
     Ok(address)
 }
 
+/// The number in a header.
+fn header<T: FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
 impl Inner {
     async fn microsoft(self: Arc<Self>, request: Request) -> Response {
         self.first.send_if_modified(|first| {
@@ -264,30 +271,21 @@ impl Inner {
             first.get_or_insert_with(Instant::now);
             is_first
         });
-        let path = request.uri().path();
-        let relayed = path.strip_prefix(RELAY_PAGE);
-        let is_page = path.ends_with("essageTraces") || path.ends_with("/MessageTrace");
+        let supply = self.supply.as_deref();
         let now = time(&self.now);
-        if is_page || relayed.is_some() {
-            self.seen.pages.fetch_add(1, Relaxed);
-        }
-        let page = match (&self.supply, relayed) {
-            (Some(supply), Some(rows)) => pages::relayed(supply.as_ref(), rows, now),
-            (Some(supply), None) if is_page => {
-                pages::asked(supply.as_ref(), &request, self.wire, now)
-            }
-            _ => return forward(&self.microsoft, request).await,
+        let Some(page) = supply.and_then(|supply| pages::asked(supply, &request, self.wire, now))
+        else {
+            return forward(&self.microsoft, request).await;
         };
-        let Some(page) = page else {
-            return pages::status(StatusCode::BAD_REQUEST);
-        };
+        self.seen.pages.fetch_add(1, Relaxed);
         self.seen.bytes_out.fetch_add(page.bytes() as u64, Relaxed);
         match self.wire {
             Wire::Plain | Wire::Tls => page.plain(),
-            Wire::Production => {
-                let compressed = page.compressed().await;
-                compressed.unwrap_or_else(|_| pages::status(StatusCode::INTERNAL_SERVER_ERROR))
-            }
+            Wire::Production => page.compressed().await.unwrap_or_else(|_| {
+                let mut failed = Response::new(Body::empty());
+                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                failed
+            }),
         }
     }
 
@@ -297,42 +295,21 @@ impl Inner {
         }
         let (parts, body) = request.into_parts();
         let body = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
+        let rows = header(&parts.headers, ROWS).unwrap_or_else(|| rows_in(&body));
         self.seen.batches.fetch_add(1, Relaxed);
         self.seen.bytes_in.fetch_add(body.len() as u64, Relaxed);
-        let rows = rows_in(&parts.headers, &body);
-        let answer = if self.supply.is_some() {
-            text(self.confirmation(rows))
-        } else {
-            forward(&self.sekoia, Request::from_parts(parts, Body::from(body))).await
-        };
-        if answer.status().is_success() {
-            self.accept(rows as u64);
-        }
-        answer
-    }
-
-    fn accept(&self, rows: u64) {
-        let accepted = self.seen.accepted.fetch_add(rows, Relaxed) + rows;
-        self.progress
-            .send_modify(|progress| *progress = accepted.max(*progress));
-    }
-
-    fn confirmation(&self, rows: usize) -> String {
+        self.seen
+            .accepted
+            .send_modify(|accepted| *accepted += rows as u64);
         let ids = self.ids.get(..rows).unwrap_or(&self.ids);
-        format!("{{\"event_ids\":[\"{}\"]}}", ids.join("\",\""))
+        let answer = format!("{{\"event_ids\":[\"{}\"]}}", ids.join("\",\""));
+        Response::new(Body::from(answer))
     }
 }
 
 /// How many events a batch holds. Inside of an event every quote is escaped, so the end of one and
 /// the beginning of the next are seen nowhere else.
-fn rows_in(headers: &HeaderMap, body: &[u8]) -> usize {
-    if let Some(told) = headers.get(ROWS) {
-        return told
-            .to_str()
-            .ok()
-            .and_then(|told| told.parse().ok())
-            .unwrap_or(0);
-    }
+fn rows_in(body: &[u8]) -> usize {
     let dense = memmem::find_iter(body, b"}\",\"{").count();
     let spaced = if dense == 0 {
         memmem::find_iter(body, b"}\", \"{").count()
@@ -349,10 +326,6 @@ async fn forward(router: &Router, request: Request) -> Response {
     }
 }
 
-fn text(body: String) -> Response {
-    Response::new(Body::from(body))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,12 +335,9 @@ mod tests {
         let events = [r#"{"a":"}\",\"{"}"#, r#"{"b":[{},{}]}"#, "{}"];
         for count in 0..=3 {
             let body = serde_json::json!({"jsons": events.get(..count), "intake_key": "k"});
-            assert_eq!(
-                rows_in(&HeaderMap::new(), body.to_string().as_bytes()),
-                count
-            );
+            assert_eq!(rows_in(body.to_string().as_bytes()), count);
         }
         let spaced = br#"{"intake_key": "k", "jsons": ["{\"a\": 1}", "{}"]}"#;
-        assert_eq!(rows_in(&HeaderMap::new(), spaced), 2);
+        assert_eq!(rows_in(spaced), 2);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use percent_encoding::percent_decode_str;
 
-use super::Wire;
+use super::{RELAY_PAGE, Wire};
 use crate::stock::{Dialect, Supply};
 
 /// What is sent at once of a compressed page.
@@ -73,14 +73,23 @@ where
     response
 }
 
-/// The page that a query asks for: as many rows of its window as a page has, from where its token
-/// says. None when it is no such query.
+/// The page that a request asks for: of a query as many rows of its window as a page has, from where its
+/// token says; for the relay the rows that its path names. None when it asks for no page.
 pub(super) fn asked(
     supply: &dyn Supply,
     request: &Request,
     wire: Wire,
     now: DateTime<Utc>,
 ) -> Option<Rendered> {
+    let path = request.uri().path();
+    if let Some(rows) = path.strip_prefix(RELAY_PAGE) {
+        let (first, after) = rows.split_once('-')?;
+        let rows = first.parse().ok()?..after.parse().ok()?;
+        return Some(rendered(supply, rows, None, now));
+    }
+    if !path.ends_with("essageTraces") && !path.ends_with("/MessageTrace") {
+        return None;
+    }
     let query = request.uri().query().unwrap_or_default();
     let plain = percent_decode_str(query).decode_utf8_lossy();
     let mut instants = plain
@@ -124,17 +133,6 @@ fn rows_of(
     first..after.unwrap_or(window.end)
 }
 
-/// The page that the relay asks for, as in `0-2000`. None when it is no such page.
-pub(super) fn relayed(supply: &dyn Supply, rows: &str, now: DateTime<Utc>) -> Option<Rendered> {
-    let (first, after) = rows.split_once('-')?;
-    Some(rendered(
-        supply,
-        first.parse().ok()?..after.parse().ok()?,
-        None,
-        now,
-    ))
-}
-
 fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String {
     let others = query
         .split('&')
@@ -150,24 +148,18 @@ fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String
 }
 
 /// A page with these rows.
-pub(super) fn rendered(
+fn rendered(
     supply: &dyn Supply,
     rows: Range<usize>,
     next: Option<&str>,
     now: DateTime<Utc>,
 ) -> Rendered {
-    let (head, tail) = match (supply.dialect(), next) {
-        (Dialect::Reporting, None) => ("{\"d\":{\"results\":[", "]}}".to_owned()),
-        (Dialect::Reporting, Some(next)) => (
-            "{\"d\":{\"results\":[",
-            format!("],\"__next\":\"{next}\"}}}}"),
-        ),
-        (Dialect::Graph, None) => ("{\"value\":[", "]}".to_owned()),
-        (Dialect::Graph, Some(next)) => (
-            "{\"value\":[",
-            format!("],\"@odata.nextLink\":\"{next}\"}}"),
-        ),
+    let (head, link, tail) = match supply.dialect() {
+        Dialect::Reporting => ("{\"d\":{\"results\":[", "__next", "}}"),
+        Dialect::Graph => ("{\"value\":[", "@odata.nextLink", "}"),
     };
+    let link = next.map(|next| format!(",\"{link}\":\"{next}\""));
+    let tail = format!("]{}{tail}", link.unwrap_or_default());
     Rendered {
         parts: [Bytes::from(head), supply.text(rows, now), Bytes::from(tail)],
         date: now,
@@ -186,13 +178,6 @@ fn headers(now: DateTime<Utc>) -> HeaderMap {
     headers
 }
 
-/// An answer that is a status only.
-pub(super) fn status(status: StatusCode) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,7 +192,7 @@ mod tests {
             span: TimeDelta::hours(10),
             until,
         };
-        let stock = Stock::new(mail, Dialect::Graph).unwrap();
+        let stock = Stock::new(mail, Dialect::Graph);
         let id_of = |row: usize| {
             let row: serde_json::Value =
                 serde_json::from_slice(&stock.text(row..row + 1, until)).unwrap();
