@@ -1,114 +1,65 @@
 //! When, where and with what was measured.
 
-use std::{
-    env,
-    fmt::{self, Display},
-    fs,
-    path::Path,
-    process::Command,
-};
+use std::{env, fs, path::Path, process::Command};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 use crate::Arguments;
-
-/// What else the figures depend on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Circumstances {
-    begun: DateTime<Utc>,
-    commit: String,
-    machine: String,
-    runs: usize,
-    /// In what this differs from what the figures are meant for.
-    departures: Vec<String>,
-}
-
-impl Circumstances {
-    #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
-    pub(crate) fn of(arguments: &Arguments) -> Self {
-        let mut departures = departures(env::vars(), &profile());
-        if arguments.module.is_some() {
-            departures.push("the module's binary was not built here but given".to_owned());
-        }
-        Self {
-            begun: Utc::now(),
-            commit: commit(),
-            machine: machine(&read("/proc/cpuinfo"), &read("/proc/sys/kernel/osrelease")),
-            runs: arguments.runs,
-            departures,
-        }
-    }
-}
-
-impl Display for Circumstances {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            begun,
-            commit,
-            machine,
-            runs,
-            departures,
-        } = self;
-        let begun = begun.format("%Y-%m-%d %H:%M UTC");
-        writeln!(f, "{begun}, commit {commit}, {machine}.\n")?;
-        writeln!(
-            f,
-            "Medians of {runs} runs, contestants in turn; ratios are those of one run. `README.md` \
-             beside this file says what is measured and how."
-        )?;
-        if !departures.is_empty() {
-            writeln!(f, "\n**Not the release:** {}.", departures.join("; "))?;
-        }
-        Ok(())
-    }
-}
 
 /// The profile of what is shipped.
 const SHIPPED: &str = "dist";
 
-/// The profile that this program was built with, which names the folder where it lies.
-fn profile() -> String {
-    let program = env::current_exe().unwrap_or_default();
-    let folder = program.parent().and_then(Path::file_name);
-    folder.unwrap_or_default().to_string_lossy().into_owned()
+/// What else the figures depend on, for the head of the report.
+#[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
+pub(crate) fn circumstances(arguments: &Arguments) -> String {
+    let begun = Utc::now().format("%Y-%m-%d %H:%M UTC");
+    let mut git = Command::new("git");
+    git.args(["-C", env!("CARGO_MANIFEST_DIR")]);
+    let commit = git.args(["describe", "--always", "--dirty"]).output();
+    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let names = processors.lines();
+    let names: Vec<&str> = names
+        .filter_map(|line| line.strip_prefix("model name"))
+        .collect();
+    let name = names.first().copied().unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let mut text = format!(
+        "{begun}, commit {}, {} cores of {}, Linux {}.\n\nMedians of {} runs, contestants in turn; \
+         ratios are those of one run. `README.md` beside this file says what is measured and how.\n",
+        commit.unwrap_or_default(),
+        names.len(),
+        name.trim_start_matches([' ', '\t', ':']),
+        kernel.split('-').next().unwrap_or_default().trim(),
+        arguments.runs,
+    );
+    let departures = departures(arguments.module.is_some());
+    if !departures.is_empty() {
+        text += &format!("\n**Not the release:** {}.\n", departures.join("; "));
+    }
+    text
 }
 
-/// In what the programs differ from the release, as far as that can be told: cargo is told another
-/// profile by variables, which whoever starts it passes on.
-fn departures(variables: impl Iterator<Item = (String, String)>, profile: &str) -> Vec<String> {
-    let mut departures: Vec<String> = variables
+/// In what the programs differ from the release, as far as that can be told: variables tell cargo of
+/// another profile, and the folder where this program lies has the name of its own.
+fn departures(is_given: bool) -> Vec<String> {
+    let mut departures: Vec<String> = env::vars()
         .filter(|(name, _)| name.starts_with("CARGO_PROFILE_DIST_") || name == "RUSTFLAGS")
         .map(|(name, value)| format!("built with `{name}={value}`"))
         .collect();
     departures.sort();
+    let program = env::current_exe().unwrap_or_default();
+    let profile = program
+        .parent()
+        .and_then(Path::file_name)
+        .unwrap_or_default();
     if profile != SHIPPED {
+        let profile = profile.display();
         departures.push(format!("the benchmark itself is a {profile} build"));
     }
+    if is_given {
+        departures.push("the module's binary was not built here but given".to_owned());
+    }
     departures
-}
-
-fn commit() -> String {
-    let mut git = Command::new("git");
-    git.args(["-C", env!("CARGO_MANIFEST_DIR")]);
-    let output = git.args(["describe", "--always", "--dirty"]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.unwrap_or_default()
-}
-
-fn read(file: &str) -> String {
-    fs::read_to_string(file).unwrap_or_default()
-}
-
-fn machine(processors: &str, kernel: &str) -> String {
-    let names = || {
-        processors
-            .lines()
-            .filter_map(|line| line.strip_prefix("model name"))
-    };
-    let name = names()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches([' ', '\t', ':']);
-    let kernel = kernel.split('-').next().unwrap_or_default().trim();
-    format!("{} cores of {name}, Linux {kernel}", names().count())
 }

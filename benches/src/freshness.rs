@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
-use crate::{
-    contestant::Trigger,
-    statistics::{median, quantile},
-};
-use emulator::AcceptedEvent;
-use serde_json::Value;
+use anyhow::Context as _;
+use chrono::TimeDelta;
 use tokio::time::sleep;
 
 use crate::{
-    bench::side_by_side,
     chart::{Line, Panel, draw},
-    report::{Figure, Outcome, Table, say},
+    contestant::Trigger,
+    report::{Figure, Outcome, say, table},
+    side_by_side,
     stage::{Play, perform},
 };
 
 /// Rows a day.
-const TENANTS: [f64; 5] = [1e3, 1e4, 1e5, 1e6, 1e7];
+const TENANTS: [u32; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
 /// The setting `frequency`, in seconds.
 const FREQUENCIES: [u32; 2] = [60, 10];
@@ -52,20 +49,13 @@ impl Trouble {
             Self::Slow => "answers of 3 s",
         }
     }
-
-    const fn latency(self) -> f64 {
-        match self {
-            Self::None | Self::Failing => 0.2,
-            Self::Slow => 3.0,
-        }
-    }
 }
 
 /// A tenant that is watched.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     trigger: Trigger,
-    rows_per_day: f64,
+    rows_per_day: u32,
     frequency: u32,
     trouble: Trouble,
 }
@@ -83,32 +73,24 @@ struct Freshness {
 impl Case {
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for trouble in Trouble::ALL {
-            for frequency in FREQUENCIES {
-                for rows_per_day in TENANTS {
-                    for trigger in [Trigger::Graph, Trigger::Account] {
-                        all.push(Self {
-                            trigger,
-                            rows_per_day,
-                            frequency,
-                            trouble,
-                        });
-                    }
+        for rows_per_day in TENANTS {
+            for trouble in Trouble::ALL {
+                for frequency in FREQUENCIES {
+                    all.extend([Trigger::Graph, Trigger::Account].map(|trigger| Self {
+                        trigger,
+                        rows_per_day,
+                        frequency,
+                        trouble,
+                    }));
                 }
             }
         }
         all
     }
 
+    /// New rows per second.
     fn rate(&self) -> f64 {
-        self.rows_per_day / 86_400.0
-    }
-
-    const fn rows_of_a_page(&self) -> u32 {
-        match self.trigger {
-            Trigger::Graph => 5000,
-            Trigger::Account | Trigger::Oauth => 2000,
-        }
+        f64::from(self.rows_per_day) / 86_400.0
     }
 
     /// The median and the 99th percentile that are wanted, in seconds.
@@ -119,8 +101,8 @@ impl Case {
             // Of the median with faults nothing is promised.
             Trouble::Failing => (f64::INFINITY, frequency + 15.0),
             Trouble::Slow => {
-                let pages = self.rate() * frequency / f64::from(self.rows_of_a_page());
-                let pages = self.trouble.latency() * (pages.floor() + 1.0);
+                let pages = self.rate() * frequency / self.trigger.dialect().page_rows() as f64;
+                let pages = 3.0 * (pages.floor() + 1.0);
                 (frequency / 2.0 + 1.0 + pages, frequency + 3.0 + pages)
             }
         }
@@ -136,64 +118,48 @@ impl Freshness {
 
 pub(crate) async fn measure() -> anyhow::Result<Outcome> {
     say("Freshness ...");
-    let mut cases = Case::all();
-    // Large ones take longer: each hand gets as many.
-    cases.sort_by(|one, other| one.rows_per_day.total_cmp(&other.rows_per_day));
-    let (even, odd): (Vec<_>, Vec<_>) = cases.iter().enumerate().partition(|(n, _)| n % 2 == 0);
-    let cases: Vec<Case> = even.into_iter().chain(odd).map(|(_, case)| *case).collect();
-    Ok(outcome(&side_by_side(&cases, watch).await?))
+    let mut found = side_by_side(&Case::all(), watch).await?;
+    found.sort_by_key(|one| (one.case.trigger == Trigger::Account, one.case.rows_per_day));
+    Ok(outcome(&found))
 }
 
 fn watch(case: &Case) -> anyhow::Result<Freshness> {
     let play = Play {
         rate: case.rate(),
-        latency: (case.trouble.latency() * 1000.0) as u64,
-        page_rows: case.rows_of_a_page() as usize,
+        latency: match case.trouble {
+            Trouble::None | Trouble::Failing => 200,
+            Trouble::Slow => 3000,
+        },
+        page_rows: case.trigger.dialect().page_rows(),
         frequency: case.frequency,
         ..Play::default()
     };
-    let late = perform(case.trigger, play, async |stage| {
+    let delays = perform(case.trigger, play, async |stage| {
         if case.trouble == Trouble::Failing {
             stage.fails(0.2);
         }
         sleep(BEGINNING).await;
-        let mut late = Vec::new();
-        let mut seen = stage.emulator.accepted_since(0, 0).number;
-        let mut left = (ROWS / case.rate()).max(LEAST);
-        while left > 0.0 {
-            sleep(Duration::from_secs(5)).await;
-            left -= 5.0;
-            let since = stage.emulator.accepted_since(seen, usize::MAX);
-            seen = since.number;
-            late.extend(since.items.iter().filter_map(lateness));
-        }
-        Ok(late)
+        stage.emulator.forget_deliveries();
+        sleep(Duration::from_secs_f64((ROWS / case.rate()).max(LEAST))).await;
+        let period = TimeDelta::seconds(case.frequency.into());
+        let mut bands = stage.emulator.freshness(None, period).rows;
+        // All rows can be seen as soon as they are received.
+        bands.pop().context("no row")
     })?;
     Ok(Freshness {
         case: *case,
-        rows: late.len(),
-        median: median(late.iter().copied()),
-        most: quantile(late, 0.99),
+        rows: delays.count,
+        median: delays.median,
+        most: delays.p99,
     })
-}
-
-/// Seconds from the reception of a row, when it can be seen, to its acceptance.
-fn lateness(event: &AcceptedEvent) -> Option<f64> {
-    let row: Value = serde_json::from_str(&event.text).ok()?;
-    let received = row.get("receivedDateTime").or_else(|| row.get("Received"));
-    let received = rows::date::instant(received?.as_str()?.as_bytes())?;
-    Some((event.at - received).as_seconds_f64())
 }
 
 fn outcome(found: &[Freshness]) -> Outcome {
     let figures = Trouble::ALL.map(|trouble| {
-        let of: Vec<_> = found
-            .iter()
-            .filter(|one| one.case.trouble == trouble)
-            .collect();
+        let of = || found.iter().filter(move |one| one.case.trouble == trouble);
         let worst = |frequency: u32, value: fn(&Freshness) -> f64| {
-            let of = of.iter().filter(|one| one.case.frequency == frequency);
-            of.map(|one| value(one)).fold(0.0, f64::max)
+            let of = of().filter(|one| one.case.frequency == frequency);
+            of.map(value).fold(0.0, f64::max)
         };
         let of_each = FREQUENCIES.map(|frequency| {
             format!(
@@ -220,35 +186,25 @@ fn outcome(found: &[Freshness]) -> Outcome {
             name,
             target,
             measured: of_each.join(", "),
-            met: !of.is_empty() && of.iter().all(|one| one.is_as_wanted()),
+            met: of().all(Freshness::is_as_wanted),
         }
     });
-    let mut table = Table::new([
-        "Case",
-        "`frequency`, s",
-        "rows a day",
-        "rows",
-        "median, s",
-        "99 of 100, s",
-        "",
-    ]);
-    for one in found {
-        let Case {
-            trigger,
-            rows_per_day,
-            frequency,
-            trouble,
-        } = one.case;
-        table.row([
-            format!("`{}`, {}", trigger.command(), trouble.name()),
-            frequency.to_string(),
-            format!("{rows_per_day:.0}"),
-            one.rows.to_string(),
-            format!("{:.1}", one.median),
-            format!("{:.1}", one.most),
-            (if one.is_as_wanted() { "" } else { "missed" }).to_owned(),
-        ]);
-    }
+    let table = table(
+        found,
+        &[
+            ("Case", &|Freshness { case, .. }| {
+                format!("`{}`, {}", case.trigger.command(), case.trouble.name())
+            }),
+            ("`frequency`, s", &|one| one.case.frequency.to_string()),
+            ("rows a day", &|one| one.case.rows_per_day.to_string()),
+            ("rows", &|one| one.rows.to_string()),
+            ("median, s", &|one| format!("{:.1}", one.median)),
+            ("99 of 100, s", &|one| format!("{:.1}", one.most)),
+            ("", &|one| {
+                (if one.is_as_wanted() { "" } else { "missed" }).to_owned()
+            }),
+        ],
+    );
     Outcome {
         figures: figures.into(),
         section: format!(
@@ -257,7 +213,7 @@ fn outcome(found: &[Freshness]) -> Outcome {
              the intake takes 0.15 s.\n\n![Lateness of rows by the size of the tenant]({PICTURE})\n\n\
              The latest of both triggers.\n\n{table}"
         ),
-        pictures: vec![(PICTURE, picture(found))],
+        picture: Some((PICTURE, picture(found))),
     }
 }
 
@@ -267,18 +223,18 @@ type Seconds = fn(&Freshness) -> f64;
 /// A panel for each frequency, in which each trouble has a line for the median and one for the 99th
 /// percentile, of the trigger whose rows are later.
 fn picture(found: &[Freshness]) -> String {
+    let values: [(&str, Seconds); 2] =
+        [("median", |one| one.median), ("99 of 100", |one| one.most)];
     let panels = FREQUENCIES.map(|frequency| {
         let mut lines = Vec::new();
         for trouble in Trouble::ALL {
-            let values: [(&str, Seconds); 2] =
-                [("median", |one| one.median), ("99 of 100", |one| one.most)];
             for (name, value) in values {
                 let points = TENANTS.map(|rows| {
                     let of = found.iter().filter(|Freshness { case, .. }| {
-                        let is_tenant = (case.rows_per_day / rows - 1.0).abs() < 0.01;
-                        is_tenant && case.frequency == frequency && case.trouble == trouble
+                        (case.rows_per_day, case.frequency, case.trouble)
+                            == (rows, frequency, trouble)
                     });
-                    (rows, of.map(value).fold(0.0, f64::max))
+                    (f64::from(rows), of.map(value).fold(0.0, f64::max))
                 });
                 lines.push(Line {
                     name: format!("{name}, {}", trouble.name()),

@@ -18,15 +18,13 @@ use serde_json::json;
 use tokio::{runtime::Builder, time::sleep};
 
 use crate::{
-    bench::Bench,
+    Bench,
     contestant::{Contestant, Programs, Seat, Trigger},
     process::Process,
-    report::{Figure, Outcome, Table, mib, say},
+    report::{Figure, Outcome, facts, median, mib, say},
     site::{Site, Wire},
     size::bytes_below,
     start::first_request,
-    statistics::median,
-    stream::spread,
 };
 
 const ROWS: u64 = 10_000_000;
@@ -82,7 +80,15 @@ async fn work(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// As evenly spread as a hash; the status is the same for all.
+/// As evenly spread as a hash: the finalizer of SplitMix64.
+const fn spread(number: u64) -> u64 {
+    let n = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+/// The status is the same for all.
 fn key(n: u64) -> RowKey {
     let [a, b, c, d, e, f, g, h] = spread(n).to_le_bytes();
     let [i, ..] = spread(!n).to_le_bytes();
@@ -133,11 +139,17 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Outcome> {
         process.stop().await?;
     }
     let (open, start) = (median(opened), median(starts));
-    let mut table = Table::new(["10 000 000 rows of 24 hours", ""]);
-    table.row(["on disk", &format!("{disk:.0} MiB")]);
-    table.row(["to open, of the processor", &format!("{open:.1} ms")]);
-    let label = "the module's start to its first request, median";
-    table.row([label, &format!("{start:.1} ms")]);
+    let table = facts(
+        "10 000 000 rows of 24 hours",
+        &[
+            ("on disk", format!("{disk:.0} MiB")),
+            ("to open, of the processor", format!("{open:.1} ms")),
+            (
+                "the module's start to its first request, median",
+                format!("{start:.1} ms"),
+            ),
+        ],
+    );
     Ok(Outcome {
         figures: vec![
             Figure {

@@ -2,7 +2,6 @@
 
 mod accelerated;
 mod backlog;
-mod bench;
 mod chart;
 mod circumstances;
 mod contestant;
@@ -18,14 +17,20 @@ mod site;
 mod size;
 mod stage;
 mod start;
-mod statistics;
 mod stock;
-mod stream;
 mod tenants;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{num::NonZero, path::PathBuf, process::ExitCode, thread::available_parallelism};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use futures_util::future::try_join_all;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    circumstances::circumstances,
+    contestant::Programs,
+    report::{markdown, say, write},
+};
 
 /// Measures the message trace module as whole processes: CPU, memory, time and requests, against a
 /// relay that looks at nothing and against a loop on the vendor's SDK for Python.
@@ -39,8 +44,8 @@ struct Arguments {
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
     /// Runs of each contestant, of which the median counts.
-    #[arg(long, default_value_t = 5)]
-    runs: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
     /// The module's binary; without it, the static release binary is built.
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
@@ -60,14 +65,15 @@ struct Arguments {
     inside: Option<Inside>,
 }
 
-/// The parts of the benchmark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// The parts of the benchmark, in the order in which they are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Part {
+    /// (c) From the start to the first request. It comes first: a process that has held a backlog takes
+    /// tens of milliseconds to start others.
+    Start,
     /// (a) A backlog, as fast as it goes.
     Backlog,
-    /// (c) From the start to the first request.
-    Start,
-    /// (g) The memory of 10 million delivered rows.
+    /// (g) A restart with 10 million delivered rows.
     Ledger,
     /// (h) A tenant of 10 million rows a day, in accelerated time.
     Huge,
@@ -92,24 +98,99 @@ enum Inside {
     /// The module on a time of its own.
     #[command(hide = true)]
     Accelerated(accelerated::Arguments),
-    /// One step of filling and using a memory of delivered rows.
+    /// One step of filling and opening a journal of delivered rows.
     #[command(hide = true)]
     LedgerStep(ledger::Arguments),
 }
 
+/// What all parts share.
+#[derive(Debug)]
+struct Bench {
+    programs: Programs,
+    rows: u64,
+    runs: usize,
+    no_graph: bool,
+    seed: u64,
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = match arguments.inside {
+    let mut arguments = Arguments::parse();
+    let result = match arguments.inside.take() {
         Some(Inside::Relay(inside)) => relay::run(&inside),
         Some(Inside::Accelerated(inside)) => accelerated::run(inside),
         Some(Inside::LedgerStep(inside)) => ledger::step(&inside),
-        None => bench::run(&arguments),
+        None => run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report::say(format_args!("The benchmark failed: {error:#}"));
+            say(format_args!("The benchmark failed: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(measure(arguments))
+}
+
+async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let bench = Bench {
+        programs: Programs::prepare(arguments.module.as_deref(), arguments.no_python)?,
+        rows: arguments.rows,
+        runs: arguments.runs.try_into()?,
+        no_graph: arguments.no_graph,
+        seed: arguments
+            .seed
+            .unwrap_or_else(|| StdRng::from_os_rng().random()),
+    };
+    let mut parts = match arguments.parts.as_slice() {
+        [] => Part::value_variants().to_vec(),
+        parts => parts.to_vec(),
+    };
+    parts.sort_unstable();
+    let head = circumstances(arguments);
+    let mut outcomes = Vec::new();
+    for part in parts {
+        outcomes.push(match part {
+            Part::Start => start::measure(&bench).await?,
+            Part::Backlog => backlog::measure(&bench).await?,
+            Part::Ledger => ledger::measure(&bench).await?,
+            Part::Huge => huge::measure(&bench).await?,
+            Part::Freshness => freshness::measure().await?,
+            Part::Recovery => recovery::measure(&bench).await?,
+            Part::Tenants => tenants::measure(&bench).await?,
+            Part::Settling => settling::measure(),
+            Part::Size => size::measure(&bench)?,
+        });
+    }
+    say(format_args!("\n{}", markdown(&head, &outcomes, false)));
+    match &arguments.write {
+        Some(folder) => write(folder, &head, &outcomes),
+        None => Ok(()),
+    }
+}
+
+/// Does work on all processors; each piece has a time of its own.
+async fn side_by_side<T, R>(
+    pieces: &[T],
+    work: fn(&T) -> anyhow::Result<R>,
+) -> anyhow::Result<Vec<R>>
+where
+    T: Clone + Send + 'static,
+    R: Send + 'static,
+{
+    let hands = available_parallelism().map_or(1, NonZero::get);
+    // Neighbours are alike: each hand gets as many of them.
+    let shares = (0..hands).map(|hand| {
+        let share: Vec<T> = pieces.iter().skip(hand).step_by(hands).cloned().collect();
+        tokio::task::spawn_blocking(move || share.iter().map(work).collect())
+    });
+    let done: Vec<anyhow::Result<Vec<R>>> = try_join_all(shares).await?;
+    let done: anyhow::Result<Vec<Vec<R>>> = done.into_iter().collect();
+    Ok(done?.into_iter().flatten().collect())
 }

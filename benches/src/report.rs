@@ -7,8 +7,6 @@ use std::{
     path::Path,
 };
 
-use crate::circumstances::Circumstances;
-
 /// What the profile says of a target that is missed, and what was tried; kept by hand.
 const NOTES: &str = "NOTES.md";
 
@@ -21,15 +19,24 @@ pub(crate) fn say(text: impl Display) {
 }
 
 /// Bytes in MiB.
-#[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) fn mib(bytes: u64) -> f64 {
-    bytes as f64 / MIB
+    number(bytes) / MIB
 }
 
 /// A count for tables.
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64
+}
+
+/// The middle of the values; of an even number of them, the mean of the two in the middle.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    let upper = values.len() / 2;
+    let lower = values.len().saturating_sub(1) / 2;
+    f64::midpoint(middle(lower), middle(upper))
 }
 
 /// A figure that has a target.
@@ -47,93 +54,69 @@ pub(crate) struct Outcome {
     pub(crate) figures: Vec<Figure>,
     /// Beside the figures, in Markdown.
     pub(crate) section: String,
-    /// Pictures that the section shows: names of files, and SVG.
-    pub(crate) pictures: Vec<(&'static str, String)>,
+    /// A picture that the section shows: the name of its file, and SVG.
+    pub(crate) picture: Option<(&'static str, String)>,
 }
 
-/// Everything that was measured.
-#[derive(Debug)]
-pub(crate) struct Report {
-    circumstances: Circumstances,
-    outcomes: Vec<Outcome>,
+/// Writes everything that was measured.
+pub(crate) fn write(folder: &Path, head: &str, outcomes: &[Outcome]) -> anyhow::Result<()> {
+    for (name, picture) in outcomes.iter().filter_map(|one| one.picture.as_ref()) {
+        fs::write(folder.join(name), picture)?;
+    }
+    let notes = folder.join(NOTES).is_file();
+    fs::write(folder.join("RESULTS.md"), markdown(head, outcomes, notes))?;
+    Ok(())
 }
 
-impl Report {
-    pub(crate) fn new(circumstances: Circumstances) -> Self {
-        Self {
-            circumstances,
-            outcomes: Vec::new(),
-        }
+/// The report; the notes are named where a target is missed, if there are `notes`.
+pub(crate) fn markdown(head: &str, outcomes: &[Outcome], notes: bool) -> String {
+    let missed = if notes {
+        format!("**missed** ([why]({NOTES}))")
+    } else {
+        "**missed**".to_owned()
+    };
+    let figures: Vec<&Figure> = outcomes.iter().flat_map(|one| &one.figures).collect();
+    let figures = table(
+        &figures,
+        &[
+            ("Figure", &|figure| figure.name.to_owned()),
+            ("Target", &|figure| figure.target.to_owned()),
+            ("Measured", &|figure| figure.measured.clone()),
+            ("", &|figure| {
+                (if figure.met { "met" } else { &missed }).to_owned()
+            }),
+        ],
+    );
+    let figures = figures.replacen("--:|", "---|", 3);
+    let mut text = format!("# Results\n\n{head}\n{figures}");
+    for outcome in outcomes.iter().filter(|one| !one.section.is_empty()) {
+        _ = write!(text, "\n{}", outcome.section);
     }
-
-    pub(crate) fn add(&mut self, outcome: Outcome) {
-        self.outcomes.push(outcome);
-    }
-
-    /// Writes the report.
-    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        for (name, picture) in self.outcomes.iter().flat_map(|outcome| &outcome.pictures) {
-            fs::write(folder.join(name), picture)?;
-        }
-        fs::write(folder.join("RESULTS.md"), self.markdown(Some(folder)))?;
-        Ok(())
-    }
-
-    /// The report; the notes that lie in `folder` are named where a target is missed.
-    pub(crate) fn markdown(&self, folder: Option<&Path>) -> String {
-        let notes = folder.is_some_and(|folder| folder.join(NOTES).is_file());
-        let missed = if notes {
-            format!("**missed** ([why]({NOTES}))")
-        } else {
-            "**missed**".to_owned()
-        };
-        let mut figures = Table::new(["Figure", "Target", "Measured", ""]).of_words();
-        for figure in self.outcomes.iter().flat_map(|outcome| &outcome.figures) {
-            let verdict = if figure.met { "met" } else { &missed };
-            figures.row([figure.name, figure.target, &figure.measured, verdict]);
-        }
-        let mut text = format!("# Results\n\n{}\n{figures}", self.circumstances);
-        for outcome in self.outcomes.iter().filter(|one| !one.section.is_empty()) {
-            _ = write!(text, "\n{}", outcome.section);
-        }
-        text
-    }
+    text
 }
+
+/// A column of a table: its head, and what stands there of each item.
+pub(crate) type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
 
 /// A table of Markdown: words in the first column, numbers in the others.
-#[derive(Clone, Debug)]
-pub(crate) struct Table {
-    text: String,
-    columns: usize,
+pub(crate) fn table<T>(items: &[T], columns: &[Column<'_, T>]) -> String {
+    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    let numbers = "--:|".repeat(columns.len().saturating_sub(1));
+    let mut text = format!("| {} |\n|---|{numbers}\n", heads.join(" | "));
+    for item in items {
+        let cells: Vec<String> = columns.iter().map(|(_, cell)| cell(item)).collect();
+        _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
 }
 
-impl Table {
-    pub(crate) fn new<const N: usize>(heads: [&str; N]) -> Self {
-        let text = format!("| {} |\n|---|{}\n", heads.join(" | "), "--:|".repeat(N - 1));
-        Self { text, columns: N }
-    }
-
-    /// The same with words in all columns.
-    pub(crate) fn of_words(self) -> Self {
-        Self {
-            text: self.text.replace("--:|", "---|"),
-            ..self
-        }
-    }
-
-    pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        let mut cells = cells.into_iter();
-        for _ in 0..self.columns {
-            let cell = cells.next();
-            let cell = cell.as_ref().map_or("", AsRef::as_ref);
-            _ = write!(self.text, "| {cell} ");
-        }
-        self.text.push_str("|\n");
-    }
-}
-
-impl Display for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
-    }
+/// A table of names and what was measured of each.
+pub(crate) fn facts(head: &str, facts: &[(&str, String)]) -> String {
+    table(
+        facts,
+        &[
+            (head, &|(name, _)| (*name).to_owned()),
+            ("", &|(_, value)| value.clone()),
+        ],
+    )
 }

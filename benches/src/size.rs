@@ -5,7 +5,7 @@ use std::{fs, io, path::Path, process::Command};
 use anyhow::ensure;
 
 use crate::{
-    bench::Bench,
+    Bench,
     contestant::repository,
     report::{Figure, Outcome, mib},
 };

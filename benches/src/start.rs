@@ -6,12 +6,11 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::{
-    bench::Bench,
+    Bench,
     contestant::{Contestant, Seat, Trigger},
     process::Process,
-    report::{Figure, Outcome, Table, say},
+    report::{Figure, Outcome, median, say, table},
     site::{Site, Wire},
-    statistics::median,
 };
 
 /// A start is short, so there are more of them than runs.
@@ -35,16 +34,22 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
             process.stop().await?;
         }
     }
-    let mut table = Table::new(["", "ms"]);
+    let starts = contestants.into_iter().zip(starts.into_iter().map(median));
+    let starts: Vec<(Contestant, f64)> = starts.collect();
     let (mut slowest, mut python) = (0.0, String::new());
-    for (contestant, starts) in contestants.iter().zip(starts) {
-        let millis = median(starts);
-        table.row([contestant.name(), format!("{millis:.1}")]);
+    for (contestant, millis) in &starts {
         match contestant {
             Contestant::Python => python = format!(" (Python SDK: {millis:.0} ms)"),
-            _ => slowest = f64::max(slowest, millis),
+            _ => slowest = f64::max(slowest, *millis),
         }
     }
+    let table = table(
+        &starts,
+        &[
+            ("", &|(contestant, _)| contestant.name()),
+            ("ms", &|(_, millis)| format!("{millis:.1}")),
+        ],
+    );
     Ok(Outcome {
         figures: vec![Figure {
             name: "(c) start to first request, the slowest trigger",

@@ -1,6 +1,6 @@
 //! A tenant's mail, rendered before anything is measured.
 
-use std::{fmt::Debug, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -37,18 +37,6 @@ impl Dialect {
     }
 }
 
-/// What pages are made of: rows as JSON, numbered from the newest to the oldest.
-pub(crate) trait Supply: Debug + Send + Sync {
-    /// The service whose form the rows have.
-    fn dialect(&self) -> Dialect;
-
-    /// The rows received from `start` to `end`, both included.
-    fn window(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Range<usize>;
-
-    /// The text of these rows as they are `now`, with commas between them.
-    fn text(&self, rows: Range<usize>, now: DateTime<Utc>) -> Bytes;
-}
-
 /// The rows of a tenant as JSON, newest first, so that any page is one stretch of one text.
 #[derive(Clone, Debug)]
 pub(crate) struct Stock {
@@ -56,7 +44,8 @@ pub(crate) struct Stock {
     /// Where each row begins in the text, with a comma before it but for the first; then the end.
     begins: Vec<usize>,
     received: Vec<DateTime<Utc>>,
-    dialect: Dialect,
+    /// The service whose form the rows have.
+    pub(crate) dialect: Dialect,
 }
 
 impl Stock {
@@ -103,20 +92,16 @@ impl Stock {
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
-}
 
-impl Supply for Stock {
-    fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    fn window(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Range<usize> {
+    /// The rows received from `start` to `end`, both included.
+    pub(crate) fn window(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> Range<usize> {
         let first = self.received.partition_point(|received| *received > end);
         let after = self.received.partition_point(|received| *received >= start);
         first..after.max(first)
     }
 
-    fn text(&self, rows: Range<usize>, _now: DateTime<Utc>) -> Bytes {
+    /// The text of these rows, with commas between them.
+    pub(crate) fn text(&self, rows: Range<usize>) -> Bytes {
         let at = |index: usize| self.begins.get(index).copied().unwrap_or(self.text.len());
         if rows.is_empty() {
             return Bytes::new();
@@ -209,11 +194,11 @@ mod tests {
             let older = stock.window(until - mail.span, until - TimeDelta::hours(2));
             assert!(older.start > 0 && older.end == 500, "{older:?}");
             for range in [0..500, older.clone(), 7..9] {
-                let text = [b"[", &*stock.text(range.clone(), until), b"]"].concat();
+                let text = [b"[", &*stock.text(range.clone()), b"]"].concat();
                 let rows: Vec<Value> = serde_json::from_slice(&text).unwrap();
                 assert_eq!(rows.len(), range.len());
             }
-            assert!(stock.text(5..5, until).is_empty());
+            assert!(stock.text(5..5).is_empty());
         }
     }
 }

@@ -2,21 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    contestant::{Seat, Trigger},
-    process::Process,
-    site::{Site, Wire},
-    stock::{Dialect, Mail, Stock},
-};
 use anyhow::Context as _;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{
-    bench::Bench,
+    Bench,
     chart::{Line, Panel, draw},
-    report::{Figure, Outcome, Table, mib, say},
+    contestant::{Seat, Trigger},
+    process::Process,
+    report::{Figure, Outcome, mib, say, table},
+    site::{Site, Wire},
+    stock::{Dialect, Mail, Stock},
 };
 
 /// How many processes there are when memory is looked at.
@@ -32,14 +30,6 @@ const SETTLED: Duration = Duration::from_secs(20);
 const SPAN: Duration = Duration::from_secs(120);
 
 const PICTURE: &str = "tenants.svg";
-
-/// What all processes take together.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    tenants: usize,
-    /// Bytes: what they share counts once.
-    memory: u64,
-}
 
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
 fn mail() -> Mail {
@@ -65,8 +55,8 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
         }
         tokio::time::sleep(SETTLED).await;
         let memory = running.iter().map(|(_, process)| process.proportional());
-        let memory = memory.sum();
-        samples.push(Sample { tenants, memory });
+        let memory: u64 = memory.sum();
+        samples.push((u32::try_from(tenants)?, mib(memory)));
     }
     let used = running.iter().map(|(_, process)| process.cpu_over(SPAN));
     let used: Duration = join_all(used).await.into_iter().sum();
@@ -77,36 +67,35 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     Ok(outcome(&samples, used.as_secs_f64() / SPAN.as_secs_f64()))
 }
 
-/// What was found, with the share of a core that the most tenants take while nothing comes.
-fn outcome(samples: &[Sample], share: f64) -> Outcome {
-    let mut table = Table::new(["tenants", "MiB of all", "MiB of each"]);
-    let mut points = Vec::new();
-    for Sample { tenants, memory } in samples {
-        let count = u32::try_from(*tenants).map_or(f64::NAN, f64::from);
-        let all = mib(*memory);
-        table.row([
-            tenants.to_string(),
-            format!("{all:.0}"),
-            format!("{:.2}", all / count),
-        ]);
-        points.push((count, all));
-    }
-    let figure = samples.last().map(|last| {
-        let all = mib(last.memory);
-        Figure {
-            name: "(j) 200 tenants of 1000 rows a day: proportional set size of all; processor while nothing comes",
-            target: "at most 800 MiB; 2 % of a core",
-            measured: format!("{all:.0} MiB; {:.2} % of a core", share * 100.0),
-            met: all <= 800.0 && share <= 0.02,
-        }
+/// What was found, as tenants and MiB of all, with the share of a core that the most tenants take while
+/// nothing comes.
+fn outcome(samples: &[(u32, f64)], share: f64) -> Outcome {
+    let table = table(
+        samples,
+        &[
+            ("tenants", &|(tenants, _)| tenants.to_string()),
+            ("MiB of all", &|(_, all)| format!("{all:.0}")),
+            ("MiB of each", &|(tenants, all)| {
+                format!("{:.2}", all / f64::from(*tenants))
+            }),
+        ],
+    );
+    let figure = samples.last().map(|(_, all)| Figure {
+        name: "(j) 200 tenants of 1000 rows a day: proportional set size of all; processor while nothing comes",
+        target: "at most 800 MiB; 2 % of a core",
+        measured: format!("{all:.0} MiB; {:.2} % of a core", share * 100.0),
+        met: *all <= 800.0 && share <= 0.02,
     });
+    let points = samples.iter();
     let panel = Panel {
         title: "Many tenants".to_owned(),
         across: "tenants",
         up: "MiB of all",
         lines: vec![Line {
             name: "proportional set size".to_owned(),
-            points,
+            points: points
+                .map(|(tenants, all)| (f64::from(*tenants), *all))
+                .collect(),
         }],
     };
     Outcome {
@@ -116,6 +105,6 @@ fn outcome(samples: &[Sample], share: f64) -> Outcome {
              {ROWS} rows of its day delivered. What they share, which is the program's file, counts \
              once.\n\n![Memory by the number of tenants]({PICTURE})\n\n{table}"
         ),
-        pictures: vec![(PICTURE, draw(&[panel]))],
+        picture: Some((PICTURE, draw(&[panel]))),
     }
 }

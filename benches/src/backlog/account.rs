@@ -3,9 +3,8 @@
 use super::{Sample, WIRES};
 use crate::{
     contestant::{Contestant, Trigger},
-    report::{Figure, Outcome, Table, number},
+    report::{Figure, Outcome, median, number, table},
     site::Wire,
-    statistics::median,
     stock::Stock,
 };
 
@@ -144,41 +143,41 @@ impl Account<'_> {
     }
 
     fn section(&self, stocks: [&Stock; 2]) -> String {
-        let mut table = Table::new([
-            "",
-            "services",
-            "rows",
-            "CPU s per million rows",
-            "peak MiB",
-            "rows per s",
-            "MB in",
-            "MB out",
-            "pages",
-            "batches",
-        ]);
-        let mut seen = Vec::new();
+        let mut runs: Vec<(Contestant, Wire)> = Vec::new();
         for Sample {
             contestant, wire, ..
         } in self.0
         {
-            if seen.contains(&(contestant, wire)) {
-                continue;
+            if !runs.contains(&(*contestant, *wire)) {
+                runs.push((*contestant, *wire));
             }
-            seen.push((contestant, wire));
-            let of = |value: fn(&Sample) -> f64| median(self.of(*contestant, *wire).map(value));
-            table.row([
-                contestant.name(),
-                wire.name().to_owned(),
-                format!("{:.0}", of(|sample| number(sample.rows))),
-                format!("{:.2}", of(|sample| sample.cpu)),
-                format!("{:.1}", of(|sample| sample.peak)),
-                format!("{:.0}", of(|sample| number(sample.rows) / sample.wall)),
-                format!("{:.0}", of(|sample| number(sample.bytes[0]) / 1e6)),
-                format!("{:.0}", of(|sample| number(sample.bytes[1]) / 1e6)),
-                format!("{:.0}", of(|sample| number(sample.requests[0]))),
-                format!("{:.0}", of(|sample| number(sample.requests[1]))),
-            ]);
         }
+        let of = |(contestant, wire): &(Contestant, Wire), value: fn(&Sample) -> f64| {
+            median(self.of(*contestant, *wire).map(value))
+        };
+        let whole =
+            |run: &(Contestant, Wire), value: fn(&Sample) -> f64| format!("{:.0}", of(run, value));
+        let table = table(
+            &runs,
+            &[
+                ("", &|run| run.0.name()),
+                ("services", &|run| run.1.name().to_owned()),
+                ("rows", &|run| whole(run, |one| number(one.rows))),
+                ("CPU s per million rows", &|run| {
+                    format!("{:.2}", of(run, |one| one.cpu))
+                }),
+                ("peak MiB", &|run| format!("{:.1}", of(run, |one| one.peak))),
+                ("rows per s", &|run| {
+                    whole(run, |one| number(one.rows) / one.wall)
+                }),
+                ("MB in", &|run| whole(run, |one| number(one.bytes[0]) / 1e6)),
+                ("MB out", &|run| {
+                    whole(run, |one| number(one.bytes[1]) / 1e6)
+                }),
+                ("pages", &|run| whole(run, |one| number(one.requests[0]))),
+                ("batches", &|run| whole(run, |one| number(one.requests[1]))),
+            ],
+        );
         let [reporting, graph] =
             stocks.map(|stock| number(stock.bytes() as u64) / number(stock.len() as u64));
         format!(

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use self::account::outcome;
 use crate::{
-    bench::Bench,
+    Bench,
     contestant::{Contestant, Programs, Seat, Trigger},
     report::{Outcome, mib, number, say},
     site::{Site, Wire},

@@ -7,7 +7,7 @@ use std::{collections::HashMap, thread};
 use collect::Lane;
 
 use self::model::{DAY, Service, Tenant, at};
-use crate::report::{Figure, Outcome, Table, number, say};
+use crate::report::{Figure, Outcome, number, say, table};
 
 /// The two services with their quota; the Reporting Web Service's is an estimate.
 const SERVICES: [Service; 2] = [
@@ -104,32 +104,29 @@ impl Case {
 }
 
 fn outcome(cases: &[Case]) -> Outcome {
-    let mut table = Table::new([
-        "Service",
-        "Rows a day",
-        "Live requests a day",
-        "Settling requests a day",
-        "of all that may be made",
-        "An instant is read",
-        "Late rows in time",
-        "Slowest",
-        "Never seen",
-        "Intervals",
-    ]);
-    for case in cases {
-        table.row([
-            case.service.name.to_owned(),
-            case.rows_per_day.to_string(),
-            case.live.to_string(),
-            case.settling.to_string(),
-            format!("{:.1} %", case.part() * 100.0),
-            format!("{:.0} times", case.readings),
-            format!("{:.2} %", case.in_time * 100.0),
-            format!("{:.1} times the promise", case.slowest),
-            case.never_seen.to_string(),
-            case.intervals.to_string(),
-        ]);
-    }
+    let table = table(
+        cases,
+        &[
+            ("Service", &|case| case.service.name.to_owned()),
+            ("Rows a day", &|case| case.rows_per_day.to_string()),
+            ("Live requests a day", &|case| case.live.to_string()),
+            ("Settling requests a day", &|case| case.settling.to_string()),
+            ("of all that may be made", &|case| {
+                format!("{:.1} %", case.part() * 100.0)
+            }),
+            ("An instant is read", &|case| {
+                format!("{:.0} times", case.readings)
+            }),
+            ("Late rows in time", &|case| {
+                format!("{:.2} %", case.in_time * 100.0)
+            }),
+            ("Slowest", &|case| {
+                format!("{:.1} times the promise", case.slowest)
+            }),
+            ("Never seen", &|case| case.never_seen.to_string()),
+            ("Intervals", &|case| case.intervals.to_string()),
+        ],
+    );
     let promised = || cases.iter().filter(|case| case.rows_per_day <= PROMISED);
     let in_time = promised().map(|case| case.in_time).fold(1.0, f64::min);
     let part = promised().map(Case::part).fold(0.0, f64::max);

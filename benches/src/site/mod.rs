@@ -1,4 +1,4 @@
-//! The services that contestants talk to: pages from a supply, everything else from the emulator.
+//! The services that contestants talk to: pages from a stock, everything else from the emulator.
 
 mod pages;
 
@@ -21,7 +21,7 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use emulator::{Authority, Emulator, Options, TlsFront};
+use emulator::{Authority, Emulator, Options, TlsFront, Traffic};
 use memchr::memmem;
 use tokio::{
     net::TcpListener,
@@ -32,7 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::stock::Supply;
+use crate::stock::Stock;
 
 /// Tells the time of a contestant whose time is not the machine's, in milliseconds since 1970.
 pub(crate) const NOW: &str = "x-benchmark-now";
@@ -106,7 +106,7 @@ pub(crate) struct Site {
 #[derive(Debug)]
 struct Inner {
     wire: Wire,
-    supply: Option<Arc<dyn Supply>>,
+    stock: Option<Arc<Stock>>,
     emulator: Emulator,
     microsoft: Router,
     sekoia: Router,
@@ -120,26 +120,32 @@ struct Inner {
 
 impl Site {
     /// Shows this mail at the machine's time, or none.
-    pub(crate) async fn open(supply: Option<Arc<dyn Supply>>, wire: Wire) -> io::Result<Self> {
-        Self::open_at(supply, wire, 0).await
+    pub(crate) async fn open(stock: Option<Arc<Stock>>, wire: Wire) -> io::Result<Self> {
+        Self::open_with(stock, wire, Traffic::default(), 0).await
     }
 
-    /// The same for a contestant for whom it is `now`, in milliseconds since 1970, and then what it
-    /// tells itself.
-    pub(crate) async fn open_at(
-        supply: Option<Arc<dyn Supply>>,
+    /// Shows what the emulator makes of this traffic, over plain HTTP, to a contestant for whom it is
+    /// `now`, and then what it tells itself.
+    pub(crate) async fn living(traffic: Traffic, now: DateTime<Utc>) -> io::Result<Self> {
+        Self::open_with(None, Wire::Plain, traffic, now.timestamp_millis()).await
+    }
+
+    async fn open_with(
+        stock: Option<Arc<Stock>>,
         wire: Wire,
+        traffic: Traffic,
         now: i64,
     ) -> io::Result<Self> {
         let now = Arc::new(AtomicI64::new(now));
         let told = Arc::clone(&now);
         let emulator = Emulator::new(Options {
             clock: emulator::Clock::new(move || time(&told)),
+            traffic,
             ..Options::default()
         });
         let inner = Arc::new(Inner {
             wire,
-            supply,
+            stock,
             microsoft: emulator.microsoft_router(),
             sekoia: emulator.sekoia_router(),
             emulator,
@@ -271,9 +277,9 @@ impl Inner {
             first.get_or_insert_with(Instant::now);
             is_first
         });
-        let supply = self.supply.as_deref();
         let now = time(&self.now);
-        let Some(page) = supply.and_then(|supply| pages::asked(supply, &request, self.wire, now))
+        let page = self.stock.as_deref();
+        let Some(page) = page.and_then(|stock| pages::asked(stock, &request, self.wire, now))
         else {
             return forward(&self.microsoft, request).await;
         };
@@ -290,7 +296,7 @@ impl Inner {
     }
 
     async fn sekoia(self: Arc<Self>, request: Request) -> Response {
-        if !request.uri().path().ends_with("/batch") {
+        if self.stock.is_none() || !request.uri().path().ends_with("/batch") {
             return forward(&self.sekoia, request).await;
         }
         let (parts, body) = request.into_parts();

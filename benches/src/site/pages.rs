@@ -18,7 +18,7 @@ use futures_util::stream;
 use percent_encoding::percent_decode_str;
 
 use super::{RELAY_PAGE, Wire};
-use crate::stock::{Dialect, Supply};
+use crate::stock::{Dialect, Stock};
 
 /// What is sent at once of a compressed page.
 const PIECE: usize = 16 << 10;
@@ -76,7 +76,7 @@ where
 /// The page that a request asks for: of a query as many rows of its window as a page has, from where its
 /// token says; for the relay the rows that its path names. None when it asks for no page.
 pub(super) fn asked(
-    supply: &dyn Supply,
+    stock: &Stock,
     request: &Request,
     wire: Wire,
     now: DateTime<Utc>,
@@ -85,7 +85,7 @@ pub(super) fn asked(
     if let Some(rows) = path.strip_prefix(RELAY_PAGE) {
         let (first, after) = rows.split_once('-')?;
         let rows = first.parse().ok()?..after.parse().ok()?;
-        return Some(rendered(supply, rows, None, now));
+        return Some(rendered(stock, rows, None, now));
     }
     if !path.ends_with("essageTraces") && !path.ends_with("/MessageTrace") {
         return None;
@@ -95,18 +95,18 @@ pub(super) fn asked(
     let mut instants = plain
         .split([' ', '\'', '&', '='])
         .filter_map(|word| word.parse::<DateTime<Utc>>().ok());
-    let window = supply.window(instants.next()?, instants.next()?);
+    let window = stock.window(instants.next()?, instants.next()?);
     let window = match message(&plain) {
-        Some(id) => rows_of(supply, window, id, now),
+        Some(id) => rows_of(stock, window, id),
         None => window,
     };
     let skip = plain
         .split('&')
         .find_map(|option| option.strip_prefix("$skiptoken=")?.parse().ok());
     let first = window.start.max(skip.unwrap_or(0)).min(window.end);
-    let last = (first + supply.dialect().page_rows()).min(window.end);
+    let last = (first + stock.dialect.page_rows()).min(window.end);
     let next = (last < window.end).then(|| next_link(request, query, wire, last));
-    Some(rendered(supply, first..last, next.as_deref(), now))
+    Some(rendered(stock, first..last, next.as_deref(), now))
 }
 
 /// The id of the message that a query asks for; none when it asks for all.
@@ -118,14 +118,9 @@ fn message(query: &str) -> Option<&str> {
 }
 
 /// The rows of a message in a window: they follow each other.
-fn rows_of(
-    supply: &dyn Supply,
-    window: Range<usize>,
-    id: &str,
-    now: DateTime<Utc>,
-) -> Range<usize> {
+fn rows_of(stock: &Stock, window: Range<usize>, id: &str) -> Range<usize> {
     let is_of = |row: &usize| {
-        let text = supply.text(*row..row + 1, now);
+        let text = stock.text(*row..row + 1);
         text.windows(id.len()).any(|part| part == id.as_bytes())
     };
     let first = window.clone().find(is_of).unwrap_or(window.end);
@@ -148,20 +143,15 @@ fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String
 }
 
 /// A page with these rows.
-fn rendered(
-    supply: &dyn Supply,
-    rows: Range<usize>,
-    next: Option<&str>,
-    now: DateTime<Utc>,
-) -> Rendered {
-    let (head, link, tail) = match supply.dialect() {
+fn rendered(stock: &Stock, rows: Range<usize>, next: Option<&str>, now: DateTime<Utc>) -> Rendered {
+    let (head, link, tail) = match stock.dialect {
         Dialect::Reporting => ("{\"d\":{\"results\":[", "__next", "}}"),
         Dialect::Graph => ("{\"value\":[", "@odata.nextLink", "}"),
     };
     let link = next.map(|next| format!(",\"{link}\":\"{next}\""));
     let tail = format!("]{}{tail}", link.unwrap_or_default());
     Rendered {
-        parts: [Bytes::from(head), supply.text(rows, now), Bytes::from(tail)],
+        parts: [Bytes::from(head), stock.text(rows), Bytes::from(tail)],
         date: now,
     }
 }
@@ -181,7 +171,7 @@ fn headers(now: DateTime<Utc>) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stock::{Mail, Stock};
+    use crate::stock::Mail;
     use chrono::TimeDelta;
 
     #[test]
@@ -194,13 +184,12 @@ mod tests {
         };
         let stock = Stock::new(mail, Dialect::Graph);
         let id_of = |row: usize| {
-            let row: serde_json::Value =
-                serde_json::from_slice(&stock.text(row..row + 1, until)).unwrap();
+            let row: serde_json::Value = serde_json::from_slice(&stock.text(row..row + 1)).unwrap();
             row["id"].as_str().unwrap().to_owned()
         };
         let id = id_of(200);
         let query = format!("$filter=receivedDateTime ge a and id eq '{id}'&$top=1000");
-        let found = rows_of(&stock, 0..500, message(&query).unwrap(), until);
+        let found = rows_of(&stock, 0..500, message(&query).unwrap());
         let all: Vec<usize> = (0..500).filter(|row| id_of(*row) == id).collect();
         assert_eq!(found.collect::<Vec<_>>(), all);
         assert_eq!(message("$filter=receivedDateTime ge a"), None);
