@@ -172,33 +172,3 @@ fn object(members: &[(&str, String)]) -> String {
         .collect();
     format!("{{{}}}", members.join(","))
 }
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    #[test]
-    fn windows_and_pages_are_stretches_of_the_text() {
-        let until = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let mail = Mail {
-            rows: 500,
-            span: TimeDelta::hours(5),
-            until,
-        };
-        for dialect in [Dialect::Reporting, Dialect::Graph] {
-            let stock = Stock::new(mail, dialect);
-            assert_eq!(stock.len(), 500);
-            assert_eq!(stock.window(until - mail.span, until), 0..500);
-            let older = stock.window(until - mail.span, until - TimeDelta::hours(2));
-            assert!(older.start > 0 && older.end == 500, "{older:?}");
-            for range in [0..500, older.clone(), 7..9] {
-                let text = [b"[", &*stock.text(range.clone()), b"]"].concat();
-                let rows: Vec<Value> = serde_json::from_slice(&text).unwrap();
-                assert_eq!(rows.len(), range.len());
-            }
-            assert!(stock.text(5..5).is_empty());
-        }
-    }
-}

@@ -187,33 +187,3 @@ impl Account<'_> {
         )
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stock::Dialect;
-
-    #[test]
-    fn a_ratio_is_the_median_of_those_within_a_turn() {
-        let sample = |contestant, cpu| Sample {
-            contestant,
-            wire: Wire::Plain,
-            rows: 1_000_000,
-            cpu,
-            peak: 20.0,
-            wall: 2.0,
-            bytes: [1, 1],
-            requests: [1, 1],
-        };
-        let relay = Contestant::Relay(Dialect::Reporting);
-        // A slow turn is slow for both.
-        let turns = [(1.0, 1.9), (10.0, 19.0), (1.0, 3.0)];
-        let samples: Vec<_> = turns
-            .iter()
-            .flat_map(|(theirs, ours)| [sample(relay, *theirs), sample(ACCOUNT, *ours)])
-            .collect();
-        let ratio =
-            Account(&samples).compared([ACCOUNT, relay], Wire::Plain, |one, other| one / other);
-        assert_eq!(ratio, Some(1.9));
-    }
-}

@@ -331,19 +331,3 @@ async fn forward(router: &Router, request: Request) -> Response {
         Err(never) => match never {},
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_of_a_batch_are_counted_whatever_they_hold() {
-        let events = [r#"{"a":"}\",\"{"}"#, r#"{"b":[{},{}]}"#, "{}"];
-        for count in 0..=3 {
-            let body = serde_json::json!({"jsons": events.get(..count), "intake_key": "k"});
-            assert_eq!(rows_in(body.to_string().as_bytes()), count);
-        }
-        let spaced = br#"{"intake_key": "k", "jsons": ["{\"a\": 1}", "{}"]}"#;
-        assert_eq!(rows_in(spaced), 2);
-    }
-}

@@ -167,31 +167,3 @@ fn headers(now: DateTime<Utc>) -> HeaderMap {
     }
     headers
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stock::Mail;
-    use chrono::TimeDelta;
-
-    #[test]
-    fn a_message_is_found_by_its_id() {
-        let until = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let mail = Mail {
-            rows: 500,
-            span: TimeDelta::hours(10),
-            until,
-        };
-        let stock = Stock::new(mail, Dialect::Graph);
-        let id_of = |row: usize| {
-            let row: serde_json::Value = serde_json::from_slice(&stock.text(row..row + 1)).unwrap();
-            row["id"].as_str().unwrap().to_owned()
-        };
-        let id = id_of(200);
-        let query = format!("$filter=receivedDateTime ge a and id eq '{id}'&$top=1000");
-        let found = rows_of(&stock, 0..500, message(&query).unwrap());
-        let all: Vec<usize> = (0..500).filter(|row| id_of(*row) == id).collect();
-        assert_eq!(found.collect::<Vec<_>>(), all);
-        assert_eq!(message("$filter=receivedDateTime ge a"), None);
-    }
-}

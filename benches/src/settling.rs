@@ -1,0 +1,308 @@
+//! The schedule of settling, over six simulated days: what it costs, and when late rows are seen. It is
+//! the real [`Schedule`], with a service that answers at once and a tenant whose rows surface late.
+
+use std::{collections::HashMap, thread};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use collect::{
+    Lane,
+    coverage::Coverage,
+    lateness::Lateness,
+    schedule::{Completed, Schedule, ScheduleSettings},
+};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rows::Window;
+use tokio::time::Instant;
+
+use crate::report::{Figure, Outcome, number, say, table};
+
+/// A source, as far as the schedule knows it.
+#[derive(Clone, Copy, Debug)]
+struct Service {
+    name: &'static str,
+    rows_per_page: u32,
+    /// Requests in five minutes.
+    share: u32,
+}
+
+/// The two services with nine tenths of their quota; the Reporting Web Service's is an estimate.
+const SERVICES: [Service; 2] = [
+    Service {
+        name: "Graph",
+        rows_per_page: 5000,
+        share: 90,
+    },
+    Service {
+        name: "Reporting Web Service",
+        rows_per_page: 2000,
+        share: 270,
+    },
+];
+
+/// Rows a day.
+const TENANTS: [f64; 6] = [1e3, 1e5, 3e5, 1e6, 3e6, 1e7];
+
+/// For tenants of as many rows a day the promise must be kept.
+const PROMISED: f64 = 1e6;
+
+/// In seconds.
+const DAY: i64 = 86_400;
+
+/// Late rows that are watched, spread over the second and third day.
+const WATCHED: usize = 60_000;
+
+/// How late rows are: the share of rows, and the seconds within which it is visible.
+const LATENESS: [(f64, f64); 6] = [
+    (0.0, 20.0),
+    (0.5, 120.0),
+    (0.9, 600.0),
+    (0.99, 3600.0),
+    (0.999, 6.0 * 3600.0),
+    (1.0, 86_400.0),
+];
+
+/// What is found out about a tenant.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    service: Service,
+    rows_per_day: f64,
+    /// Requests on the second day.
+    live: u64,
+    settling: u64,
+    /// How often an instant is read.
+    readings: f64,
+    /// The share of late rows that are seen within a quarter of their lateness and one `frequency`.
+    in_time: f64,
+    /// How many times later than that the last one is seen.
+    slowest: f64,
+    never_seen: usize,
+    /// The most intervals that the timeline had.
+    intervals: usize,
+}
+
+impl Case {
+    fn of(service: Service, rows_per_day: f64) -> Self {
+        let mut tenant = Tenant::new(rows_per_day, service);
+        let (mut before, mut day) = (Read::default(), Read::default());
+        let mut intervals = 0;
+        for minute in 0..6 * DAY / 60 {
+            match minute * 60 / DAY {
+                0 => before = tenant.read.clone(),
+                1 => day = tenant.read.clone(),
+                _ => {}
+            }
+            tenant.turn(at(minute * 60));
+            intervals = intervals.max(tenant.schedule.coverage().stretches().len());
+        }
+        let requests = |lane| {
+            let count = |read: &Read| read.requests.get(&lane).copied().unwrap_or(0);
+            count(&day) - count(&before)
+        };
+        let seen: Vec<f64> = tenant.late.iter().filter_map(Late::delay).collect();
+        let in_time = seen.iter().filter(|delay| **delay <= 1.0).count();
+        Self {
+            service,
+            rows_per_day,
+            live: requests(Lane::Live),
+            settling: requests(Lane::Settle),
+            readings: (day.rows - before.rows) / rows_per_day,
+            in_time: number(in_time as u64) / number(seen.len() as u64),
+            slowest: seen.iter().copied().fold(0.0, f64::max),
+            never_seen: tenant.late.len() - seen.len(),
+            intervals,
+        }
+    }
+
+    /// The part of all requests that may be made.
+    fn part(&self) -> f64 {
+        let a_day = f64::from(self.service.share) / 0.9 * DAY as f64 / 300.0;
+        number(self.settling) / a_day
+    }
+}
+
+pub(crate) fn measure() -> Outcome {
+    say("The schedule of settling ...");
+    let cases: Vec<Case> = thread::scope(|scope| {
+        let of = |service: Service| move || TENANTS.map(|rows| Case::of(service, rows));
+        let threads = SERVICES.map(|service| scope.spawn(of(service)));
+        let cases = threads.into_iter().flat_map(|thread| thread.join().ok());
+        cases.flatten().collect()
+    });
+    let table = table(
+        &cases,
+        &[
+            ("Service", &|case| case.service.name.to_owned()),
+            ("Rows a day", &|case| case.rows_per_day.to_string()),
+            ("Live requests a day", &|case| case.live.to_string()),
+            ("Settling requests a day", &|case| case.settling.to_string()),
+            ("of all that may be made", &|case| {
+                format!("{:.1} %", case.part() * 100.0)
+            }),
+            ("An instant is read", &|case| {
+                format!("{:.0} times", case.readings)
+            }),
+            ("Late rows in time", &|case| {
+                format!("{:.2} %", case.in_time * 100.0)
+            }),
+            ("Slowest", &|case| {
+                format!("{:.1} times the promise", case.slowest)
+            }),
+            ("Never seen", &|case| case.never_seen.to_string()),
+            ("Intervals", &|case| case.intervals.to_string()),
+        ],
+    );
+    let promised = || cases.iter().filter(|case| case.rows_per_day <= PROMISED);
+    let in_time = promised().map(|case| case.in_time).fold(1.0, f64::min);
+    let part = promised().map(Case::part).fold(0.0, f64::max);
+    let never_seen: usize = cases.iter().map(|case| case.never_seen).sum();
+    let of = |rows: f64| {
+        let of = cases.iter().filter(|case| case.rows_per_day == rows);
+        of.map(|case| case.in_time).fold(1.0, f64::min)
+    };
+    let (three, ten) = (of(3e6), of(1e7));
+    Outcome {
+        figures: vec![
+            Figure {
+                name: "settling, up to a million rows a day: late rows in time; part of the quota",
+                target: "at least 99 %; at most 25 %",
+                measured: format!("{:.2} %; {:.1} %", in_time * 100.0, part * 100.0),
+                met: in_time >= 0.99 && part <= 0.25 && never_seen == 0,
+            },
+            Figure {
+                name: "settling, 3 and 10 million rows a day: late rows in time",
+                target: "at least 98 %; 50 %",
+                measured: format!("{:.2} %; {:.2} %", three * 100.0, ten * 100.0),
+                met: three >= 0.98 && ten >= 0.5,
+            },
+        ],
+        section: format!("## Settling\n\n`docs/settling.md` explains it.\n\n{table}"),
+        ..Outcome::default()
+    }
+}
+
+/// What was read so far.
+#[derive(Clone, Default)]
+struct Read {
+    requests: HashMap<Lane, u64>,
+    rows: f64,
+}
+
+/// A row that is watched.
+struct Late {
+    received: DateTime<Utc>,
+    visible: DateTime<Utc>,
+    seen: Option<DateTime<Utc>>,
+}
+
+impl Late {
+    /// How many times later than promised it was seen; none when it never was.
+    fn delay(&self) -> Option<f64> {
+        let delay = (self.seen? - self.visible).as_seconds_f64();
+        let lateness = (self.visible - self.received).as_seconds_f64();
+        Some(delay / (0.25 * lateness + 60.0))
+    }
+}
+
+/// A tenant and its collection.
+struct Tenant {
+    rows_per_day: f64,
+    page: f64,
+    late: Vec<Late>,
+    schedule: Schedule,
+    read: Read,
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(1_800_000_000 + second)
+}
+
+impl Tenant {
+    fn new(rows_per_day: f64, service: Service) -> Self {
+        let settings = ScheduleSettings {
+            frequency: TimeDelta::seconds(60),
+            delay: TimeDelta::zero(),
+            settle_time: TimeDelta::hours(24),
+            longest: TimeDelta::days(10),
+            retention: TimeDelta::days(30),
+            rows_per_window: 20 * service.rows_per_page,
+            rows_per_page: service.rows_per_page,
+            share: service.share,
+        };
+        let coverage = Coverage::new(at(-3600));
+        Self {
+            rows_per_day,
+            page: f64::from(service.rows_per_page),
+            late: late_rows(),
+            schedule: Schedule::new(settings, coverage, Lateness::default()),
+            read: Read::default(),
+        }
+    }
+
+    /// More mail by day than by night.
+    fn rows(&self, window: Window) -> f64 {
+        let middle = window.start() + window.span() / 2 - at(0);
+        let turn = middle.as_seconds_f64() / DAY as f64 * std::f64::consts::TAU;
+        self.rows_per_day * window.span().as_seconds_f64() / DAY as f64 * (1.0 + 0.5 * turn.sin())
+    }
+
+    fn read(&mut self, lane: Lane, window: Window, now: DateTime<Utc>) {
+        let rows = self.rows(window);
+        let pages = (rows / self.page).ceil().max(1.0) as u64;
+        *self.read.requests.entry(lane).or_default() += pages;
+        self.read.rows += rows;
+        (0..pages).for_each(|_| self.schedule.paged(lane));
+        let first = self
+            .late
+            .partition_point(|row| row.received < window.start());
+        let rest = self.late.iter_mut().skip(first);
+        for row in rest.take_while(|row| row.received < window.end()) {
+            if row.seen.is_none() && row.visible <= now {
+                row.seen = Some(now);
+                self.schedule.first_seen(row.received, now);
+            }
+        }
+        self.schedule.learn(lane, window, rows as u64);
+        let completed = Completed {
+            window,
+            began: now,
+            until: now,
+            rows: rows as u64,
+        };
+        _ = self.schedule.complete(completed, now);
+    }
+
+    fn turn(&mut self, now: DateTime<Utc>) {
+        if let Some(window) = self.schedule.live(now) {
+            self.read(Lane::Live, window, now);
+        }
+        while let Some((lane, window)) = self.schedule.beside(now, Instant::now()) {
+            self.read(lane, window, now);
+        }
+    }
+}
+
+/// The same rows in every run.
+fn late_rows() -> Vec<Late> {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut row = || {
+        let received = at(random.random_range(DAY..3 * DAY));
+        let late = lateness(random.random());
+        Late {
+            received,
+            visible: received + TimeDelta::milliseconds((late * 1000.0) as i64),
+            seen: None,
+        }
+    };
+    let mut rows: Vec<Late> = (0..WATCHED).map(|_| row()).collect();
+    rows.sort_by_key(|row| row.received);
+    rows
+}
+
+/// The seconds within which this share of the rows is visible.
+fn lateness(share: f64) -> f64 {
+    let pairs = LATENESS.iter().zip(LATENESS.iter().skip(1));
+    let mut around = pairs.filter(|(_, (to, _))| share <= *to);
+    around.next().map_or(0.0, |((from, short), (to, long))| {
+        short * (long / short).powf((share - from) / (to - from))
+    })
+}
