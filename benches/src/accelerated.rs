@@ -3,7 +3,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::site::NOW;
 use anyhow::Context as _;
 use base::{
     Clock,
@@ -16,6 +15,8 @@ use message_trace::registry;
 use sekoia::{Console, Directories, Environment, Host, run_on};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
+
+use crate::site::NOW;
 
 /// What the process is told.
 #[derive(Debug, clap::Args)]

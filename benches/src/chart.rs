@@ -1,5 +1,7 @@
 //! Pictures of what was measured, as SVG.
 
+use std::io;
+
 use plotters::{
     coord::Shift,
     prelude::{
@@ -8,12 +10,8 @@ use plotters::{
     },
 };
 
-/// A line and its points.
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) name: String,
-    pub(crate) points: Vec<(f64, f64)>,
-}
+/// A line: its name and its points.
+pub(crate) type Line = (String, Vec<(f64, f64)>);
 
 /// Lines over an axis whose steps multiply by ten.
 #[derive(Clone, Debug)]
@@ -24,7 +22,7 @@ pub(crate) struct Panel {
     pub(crate) lines: Vec<Line>,
 }
 
-/// Told apart by all kinds of eyes (Okabe and Ito), in pairs: the second of each pair is paler.
+/// Told apart by all kinds of eyes (Okabe and Ito); each has a paler and a darker line.
 const COLORS: [RGBColor; 3] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -34,14 +32,13 @@ const COLORS: [RGBColor; 3] = [
 const PANEL: (u32, u32) = (520, 420);
 
 /// Panels side by side. What cannot be drawn is left out of the picture.
-pub(crate) fn draw(panels: &[Panel]) -> String {
+pub(crate) fn draw<const N: usize>(panels: [Panel; N]) -> String {
     let mut text = String::new();
-    let columns = panels.len().max(1);
-    let width = PANEL.0 * u32::try_from(columns).unwrap_or(1);
     {
-        let area = SVGBackend::with_string(&mut text, (width, PANEL.1)).into_drawing_area();
+        let size = (PANEL.0 * N as u32, PANEL.1);
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
         _ = area.fill(&WHITE);
-        for (area, panel) in area.split_evenly((1, columns)).iter().zip(panels) {
+        for (area, panel) in area.split_evenly((1, N)).iter().zip(panels) {
             _ = draw_panel(area, panel);
         }
         _ = area.present();
@@ -49,11 +46,11 @@ pub(crate) fn draw(panels: &[Panel]) -> String {
     text
 }
 
-fn draw_panel<'a>(
-    area: &DrawingArea<SVGBackend<'a>, Shift>,
-    panel: &Panel,
-) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    let points = || panel.lines.iter().flat_map(|line| &line.points);
+fn draw_panel(
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+    panel: Panel,
+) -> Result<(), DrawingAreaErrorKind<io::Error>> {
+    let points = || panel.lines.iter().flat_map(|(_, points)| points);
     let least = points().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
     let most = points().map(|(x, _)| *x).fold(0.0, f64::max);
     let highest = points().map(|(_, y)| *y).fold(0.0, f64::max);
@@ -70,15 +67,14 @@ fn draw_panel<'a>(
         .x_label_formatter(&|x| format!("{x:.0}"))
         .light_line_style(WHITE)
         .draw()?;
-    for (place, line) in panel.lines.iter().enumerate() {
-        let color = COLORS.get(place / 2 % COLORS.len()).copied();
-        let color = color.unwrap_or(RGBColor(0, 0, 0));
-        let style = color
-            .mix(if place % 2 == 0 { 0.45 } else { 1.0 })
-            .stroke_width(2);
+    let styles = COLORS
+        .iter()
+        .flat_map(|color| [0.45, 1.0].map(|share| color.mix(share)));
+    for ((name, points), color) in panel.lines.into_iter().zip(styles) {
+        let style = color.stroke_width(2);
         chart
-            .draw_series(LineSeries::new(line.points.iter().copied(), style))?
-            .label(&line.name)
+            .draw_series(LineSeries::new(points, style))?
+            .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
     chart

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
+use emulator::Delays;
 use tokio::time::sleep;
 
 use crate::{
-    chart::{Line, Panel, draw},
+    chart::{Panel, draw},
     contestant::Trigger,
     report::{Figure, Outcome, say, table},
     side_by_side,
@@ -60,15 +61,8 @@ struct Case {
     trouble: Trouble,
 }
 
-/// How late its rows were, in seconds.
-#[derive(Clone, Copy, Debug)]
-struct Freshness {
-    case: Case,
-    rows: usize,
-    median: f64,
-    /// 99 of 100 rows are not later.
-    most: f64,
-}
+/// A case, and how late its rows were, in seconds.
+type Found = (Case, Delays);
 
 impl Case {
     fn all() -> Vec<Self> {
@@ -109,21 +103,19 @@ impl Case {
     }
 }
 
-impl Freshness {
-    fn is_as_wanted(&self) -> bool {
-        let (middle, most) = self.case.wanted();
-        self.median <= middle && self.most <= most
-    }
+fn is_as_wanted((case, delays): &Found) -> bool {
+    let (middle, most) = case.wanted();
+    delays.median <= middle && delays.p99 <= most
 }
 
 pub(crate) async fn measure() -> anyhow::Result<Outcome> {
     say("Freshness ...");
     let mut found = side_by_side(&Case::all(), watch).await?;
-    found.sort_by_key(|one| (one.case.trigger == Trigger::Account, one.case.rows_per_day));
+    found.sort_by_key(|(case, _)| (case.trigger == Trigger::Account, case.rows_per_day));
     Ok(outcome(&found))
 }
 
-fn watch(case: &Case) -> anyhow::Result<Freshness> {
+fn watch(case: &Case) -> anyhow::Result<Found> {
     let play = Play {
         rate: case.rate(),
         latency: match case.trouble {
@@ -146,27 +138,21 @@ fn watch(case: &Case) -> anyhow::Result<Freshness> {
         // All rows can be seen as soon as they are received.
         bands.pop().context("no row")
     })?;
-    Ok(Freshness {
-        case: *case,
-        rows: delays.count,
-        median: delays.median,
-        most: delays.p99,
-    })
+    Ok((*case, delays))
 }
 
-fn outcome(found: &[Freshness]) -> Outcome {
+fn outcome(found: &[Found]) -> Outcome {
     let figures = Trouble::ALL.map(|trouble| {
-        let of = || found.iter().filter(move |one| one.case.trouble == trouble);
-        let worst = |frequency: u32, value: fn(&Freshness) -> f64| {
-            let of = of().filter(|one| one.case.frequency == frequency);
-            of.map(value).fold(0.0, f64::max)
+        let of = || {
+            found
+                .iter()
+                .filter(move |(case, _)| case.trouble == trouble)
         };
         let of_each = FREQUENCIES.map(|frequency| {
-            format!(
-                "{:.1} s; {:.1} s at {frequency} s",
-                worst(frequency, |one| one.median),
-                worst(frequency, |one| one.most)
-            )
+            let of = || of().filter(move |(case, _)| case.frequency == frequency);
+            let median = of().map(|(_, delays)| delays.median).fold(0.0, f64::max);
+            let most = of().map(|(_, delays)| delays.p99).fold(0.0, f64::max);
+            format!("{median:.1} s; {most:.1} s at {frequency} s")
         });
         let (name, target) = match trouble {
             Trouble::None => (
@@ -186,22 +172,22 @@ fn outcome(found: &[Freshness]) -> Outcome {
             name,
             target,
             measured: of_each.join(", "),
-            met: of().all(Freshness::is_as_wanted),
+            met: of().all(is_as_wanted),
         }
     });
     let table = table(
         found,
         &[
-            ("Case", &|Freshness { case, .. }| {
+            ("Case", &|(case, _)| {
                 format!("`{}`, {}", case.trigger.command(), case.trouble.name())
             }),
-            ("`frequency`, s", &|one| one.case.frequency.to_string()),
-            ("rows a day", &|one| one.case.rows_per_day.to_string()),
-            ("rows", &|one| one.rows.to_string()),
-            ("median, s", &|one| format!("{:.1}", one.median)),
-            ("99 of 100, s", &|one| format!("{:.1}", one.most)),
-            ("", &|one| {
-                (if one.is_as_wanted() { "" } else { "missed" }).to_owned()
+            ("`frequency`, s", &|(case, _)| case.frequency.to_string()),
+            ("rows a day", &|(case, _)| case.rows_per_day.to_string()),
+            ("rows", &|(_, delays)| delays.count.to_string()),
+            ("median, s", &|(_, delays)| format!("{:.1}", delays.median)),
+            ("99 of 100, s", &|(_, delays)| format!("{:.1}", delays.p99)),
+            ("", &|found| {
+                (if is_as_wanted(found) { "" } else { "missed" }).to_owned()
             }),
         ],
     );
@@ -217,37 +203,29 @@ fn outcome(found: &[Freshness]) -> Outcome {
     }
 }
 
-/// What is drawn of a tenant.
-type Seconds = fn(&Freshness) -> f64;
-
 /// A panel for each frequency, in which each trouble has a line for the median and one for the 99th
 /// percentile, of the trigger whose rows are later.
-fn picture(found: &[Freshness]) -> String {
-    let values: [(&str, Seconds); 2] =
-        [("median", |one| one.median), ("99 of 100", |one| one.most)];
-    let panels = FREQUENCIES.map(|frequency| {
-        let mut lines = Vec::new();
-        for trouble in Trouble::ALL {
-            for (name, value) in values {
-                let points = TENANTS.map(|rows| {
-                    let of = found.iter().filter(|Freshness { case, .. }| {
-                        (case.rows_per_day, case.frequency, case.trouble)
-                            == (rows, frequency, trouble)
-                    });
-                    (f64::from(rows), of.map(value).fold(0.0, f64::max))
+fn picture(found: &[Found]) -> String {
+    draw(FREQUENCIES.map(|frequency| {
+        let line = |trouble: Trouble, name: &str, value: fn(&Delays) -> f64| {
+            let points = TENANTS.map(|rows| {
+                let of = found.iter().filter(|(case, _)| {
+                    (case.rows_per_day, case.frequency, case.trouble) == (rows, frequency, trouble)
                 });
-                lines.push(Line {
-                    name: format!("{name}, {}", trouble.name()),
-                    points: points.into(),
-                });
-            }
-        }
+                let latest = of.map(|(_, delays)| value(delays)).fold(0.0, f64::max);
+                (f64::from(rows), latest)
+            });
+            (format!("{name}, {}", trouble.name()), points.to_vec())
+        };
+        let lines = Trouble::ALL.map(|trouble| {
+            let median = line(trouble, "median", |delays| delays.median);
+            [median, line(trouble, "99 of 100", |delays| delays.p99)]
+        });
         Panel {
             title: format!("Every {frequency} s"),
             across: "rows a day",
             up: "s until accepted",
-            lines,
+            lines: lines.into_iter().flatten().collect(),
         }
-    });
-    draw(&panels)
+    }))
 }

@@ -15,7 +15,7 @@ use collect::{
 use rows::RowKey;
 use sekoia::{LocalBackend, Storage};
 use serde_json::json;
-use tokio::{runtime::Builder, time::sleep};
+use tokio::time::sleep;
 
 use crate::{
     Bench,
@@ -53,12 +53,7 @@ enum Step {
 }
 
 /// Fills a journal with the rows of 24 hours, page by page, or opens it.
-pub(crate) fn step(arguments: &Arguments) -> Result<()> {
-    let runtime = Builder::new_current_thread().build()?;
-    runtime.block_on(work(arguments))
-}
-
-async fn work(arguments: &Arguments) -> Result<()> {
+pub(crate) async fn step(arguments: &Arguments) -> Result<()> {
     let store = Storage::new(LocalBackend::open(&arguments.directory)?);
     let mut remembered = Journal::open(&store, [7; 16], &Inventory::new()).await?;
     ensure!(remembered.damage.is_empty(), "{:?}", remembered.damage);

@@ -25,6 +25,7 @@ use std::{num::NonZero, path::PathBuf, process::ExitCode, thread::available_para
 use clap::{Parser, Subcommand, ValueEnum};
 use futures_util::future::try_join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tokio::runtime::Builder;
 
 use crate::{
     circumstances::circumstances,
@@ -114,14 +115,7 @@ struct Bench {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::parse();
-    let result = match arguments.inside.take() {
-        Some(Inside::Relay(inside)) => relay::run(&inside),
-        Some(Inside::Accelerated(inside)) => accelerated::run(inside),
-        Some(Inside::LedgerStep(inside)) => ledger::step(&inside),
-        None => run(&arguments),
-    };
-    match result {
+    match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("The benchmark failed: {error:#}"));
@@ -130,12 +124,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn run(mut arguments: Arguments) -> anyhow::Result<()> {
+    let inside = arguments.inside.take();
+    if let Some(Inside::Accelerated(inside)) = inside {
+        return accelerated::run(inside);
+    }
+    let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(measure(arguments))
+    runtime.block_on(async {
+        match inside {
+            Some(Inside::Relay(inside)) => relay::run(&inside).await,
+            Some(Inside::LedgerStep(inside)) => ledger::step(&inside).await,
+            _ => Box::pin(measure(&arguments)).await,
+        }
+    })
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {

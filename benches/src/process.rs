@@ -10,7 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 use wait4::Wait4 as _;
 
 /// How often the threads of a process are looked at.
@@ -27,16 +27,16 @@ pub(crate) struct Process {
 }
 
 /// What a process has cost from its start to its end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// CPU time, user and system, of all its threads.
     pub(crate) cpu: Duration,
-    /// The most memory that was resident, in bytes.
+    /// The most memory that was resident, in bytes. Unlike what `wait4` tells, this begins with the
+    /// program itself, and not with the parent it was forked from.
     pub(crate) peak: u64,
 }
 
 impl Process {
-    /// Starts it.
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let started = Instant::now();
         let child = command.spawn()?;
@@ -47,32 +47,29 @@ impl Process {
         })
     }
 
-    /// The most memory that was resident so far, in bytes. Unlike what `wait4` tells, this begins
-    /// with the program itself, and not with the parent it was forked from.
-    pub(crate) fn peak(&self) -> u64 {
-        self.memory("VmHWM:")
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.id)).unwrap_or_default()
+    }
+
+    fn memory(&self, file: &str, field: &str) -> u64 {
+        let text = self.read(file);
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kibibytes.unwrap_or(0) * 1024
+    }
+
+    fn peak(&self) -> u64 {
+        self.memory("status", "VmHWM:")
     }
 
     /// The memory that is resident now, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        self.memory("VmRSS:")
+        self.memory("status", "VmRSS:")
     }
 
     /// The memory that is resident now, of which what others have, too, counts in parts, in bytes.
     pub(crate) fn proportional(&self) -> u64 {
-        self.field("smaps_rollup", "Pss:")
-    }
-
-    fn memory(&self, field: &str) -> u64 {
-        self.field("status", field)
-    }
-
-    fn field(&self, file: &str, field: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/{file}", self.id));
-        let status = status.unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kibibytes.unwrap_or(0) * 1024
+        self.memory("smaps_rollup", "Pss:")
     }
 
     /// The CPU time of its threads over a while from now on, to the nanosecond.
@@ -82,7 +79,7 @@ impl Process {
         let end = Instant::now() + span;
         // A thread that is about to end is idle before, so nothing of it is overlooked.
         while Instant::now() < end {
-            tokio::time::sleep_until(end.min(Instant::now() + LOOK)).await;
+            sleep_until(end.min(Instant::now() + LOOK)).await;
             latest.extend(self.threads());
         }
         let used = latest.iter().map(|(thread, cpu)| {
@@ -104,12 +101,6 @@ impl Process {
         cpu.collect()
     }
 
-    /// Whether it has ended by itself.
-    pub(crate) fn has_ended(&self) -> bool {
-        !fs::read_to_string(format!("/proc/{}/stat", self.id))
-            .is_ok_and(|stat| !stat.contains(") Z "))
-    }
-
     /// Asks it to stop, waits for the end and says what it has cost.
     pub(crate) async fn stop(self) -> io::Result<Usage> {
         let peak = self.peak();
@@ -122,9 +113,10 @@ impl Process {
     /// Waits until it ends by itself, looking at its memory every now and then.
     pub(crate) async fn end(self) -> io::Result<Usage> {
         let mut peak = 0;
-        while !self.has_ended() {
+        let is_there = |stat: String| !stat.is_empty() && !stat.contains(") Z ");
+        while is_there(self.read("stat")) {
             peak = self.peak().max(peak);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         self.ended(peak).await
     }
@@ -151,29 +143,5 @@ impl Drop for Process {
             _ = child.kill();
             _ = child.wait();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_there(id: u32) -> bool {
-        fs::exists(format!("/proc/{id}")).unwrap()
-    }
-
-    #[tokio::test]
-    async fn nothing_outlives_a_benchmark_that_fails() {
-        let start = || Process::start(Command::new("sleep").arg("1000")).unwrap();
-        let process = start();
-        let id = process.id;
-        assert!(is_there(id));
-        drop(process);
-        assert!(!is_there(id));
-
-        let process = start();
-        let id = process.id;
-        process.stop().await.unwrap();
-        assert!(!is_there(id));
     }
 }

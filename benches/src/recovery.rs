@@ -39,13 +39,6 @@ enum Side {
 
 impl Side {
     const ALL: [Self; 2] = [Self::Microsoft, Self::Intake];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Microsoft => "Microsoft",
-            Self::Intake => "intake",
-        }
-    }
 }
 
 /// An outage.
@@ -149,94 +142,80 @@ fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
     })
 }
 
-fn most(values: impl IntoIterator<Item = f64>) -> f64 {
-    values.into_iter().fold(0.0, f64::max)
+fn most(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
 }
 
 fn outcome(seed: u64, recoveries: &[Recovery], paces: &[Pace]) -> Outcome {
-    let of = |side: Side, trigger: Option<Trigger>| {
-        let of = recoveries.iter();
-        let of = of.filter(|one| one.side == side && trigger.is_none_or(|it| one.trigger == it));
-        of.map(|one| one.seconds).collect::<Vec<f64>>()
+    let ends = |side: Side, trigger: Option<Trigger>| {
+        let of = recoveries.iter().filter(|one| one.side == side);
+        let of = of.filter(|one| trigger.is_none_or(|trigger| one.trigger == trigger));
+        let seconds: Vec<f64> = of.map(|one| one.seconds).collect();
+        (most(&seconds), median(seconds))
     };
-    let cases = Side::ALL.map(|side| Trigger::ALL.map(|trigger| (side, trigger)));
-    let ends = table(
-        cases.as_flattened(),
+    let end = |side, trigger: &Trigger| {
+        let (slowest, middle) = ends(side, Some(*trigger));
+        format!("{middle:.1}; {slowest:.1}")
+    };
+    let paces = |trigger: &Trigger, value: fn(&Pace) -> f64| {
+        let of = paces.iter().filter(|pace| pace.trigger == *trigger);
+        of.map(value).collect::<Vec<f64>>()
+    };
+    let pace = |trigger: &Trigger, value: fn(&Pace) -> f64| {
+        format!("{:.0}", median(paces(trigger, value)))
+    };
+    let slower: fn(&Pace) -> f64 = |pace| pace.failing / pace.well;
+    let table = table(
+        &Trigger::ALL,
         &[
-            ("ten minutes without", &|(side, trigger)| {
-                format!("{}, `{}`", side.name(), trigger.command())
+            ("", &|trigger| format!("`{}`", trigger.command())),
+            ("without Microsoft", &|it| end(Side::Microsoft, it)),
+            ("without the intake", &|it| end(Side::Intake, it)),
+            ("requests for the backlog", &|it| {
+                pace(it, |pace| number(pace.requests as u64))
             }),
-            ("ends", &|(side, trigger)| {
-                of(*side, Some(*trigger)).len().to_string()
+            ("s while 40 % fail", &|it| pace(it, |pace| pace.failing)),
+            ("s without faults", &|it| pace(it, |pace| pace.well)),
+            ("times as long", &|it| {
+                format!("{:.1}", median(paces(it, slower)))
             }),
-            ("first new row, s, median", &|(side, trigger)| {
-                format!("{:.1}", median(of(*side, Some(*trigger))))
-            }),
-            ("slowest", &|(side, trigger)| {
-                format!("{:.1}", most(of(*side, Some(*trigger))))
+            ("the worst run", &|it| {
+                format!("{:.1}", most(&paces(it, slower)))
             }),
         ],
     );
-    let mut figures = Vec::new();
-    for (side, name) in Side::ALL.into_iter().zip([
+    let names = [
         "(i) first new row after ten minutes without Microsoft",
         "(i) first new row after ten minutes without the intake",
-    ]) {
-        let (middle, slowest) = (median(of(side, None)), most(of(side, None)));
-        figures.push(Figure {
+    ];
+    let figures = names.into_iter().zip(Side::ALL).map(|(name, side)| {
+        let (slowest, middle) = ends(side, None);
+        Figure {
             name,
             target: "within 15 s in the median; 30 s at most",
             measured: format!("{middle:.1} s; {slowest:.1} s"),
             met: middle <= 15.0 && slowest <= 30.0,
-        });
-    }
-    let of = |trigger: Trigger, value: fn(&Pace) -> f64| {
-        let of = paces.iter().filter(|pace| pace.trigger == trigger);
-        of.map(value).collect::<Vec<f64>>()
-    };
-    let slower: fn(&Pace) -> f64 = |pace| pace.failing / pace.well;
-    let backlog = table(
-        &Trigger::ALL,
-        &[
-            ("40 % of requests fail", &|trigger| {
-                format!("`{}`", trigger.command())
-            }),
-            ("requests for pages", &|trigger| {
-                let requests = of(*trigger, |pace| number(pace.requests as u64));
-                format!("{:.0}", median(requests))
-            }),
-            ("s", &|trigger| {
-                format!("{:.0}", median(of(*trigger, |pace| pace.failing)))
-            }),
-            ("s without faults", &|trigger| {
-                format!("{:.0}", median(of(*trigger, |pace| pace.well)))
-            }),
-            ("times as long", &|trigger| {
-                format!("{:.1}", median(of(*trigger, slower)))
-            }),
-            ("the worst run", &|trigger| {
-                format!("{:.1}", most(of(*trigger, slower)))
-            }),
-        ],
-    );
-    let slowest = most(Trigger::ALL.map(|trigger| median(of(trigger, slower))));
-    figures.push(Figure {
+        }
+    });
+    let slowest = most(&Trigger::ALL.map(|trigger| median(paces(&trigger, slower))));
+    let backlog = Figure {
         name: "(i) a backlog with 40 % of requests failing, against as many requests without faults",
         target: "at most 3.0x as long",
         measured: format!("{slowest:.1}x, the slowest trigger"),
         met: slowest <= 3.0,
-    });
+    };
     Outcome {
-        figures,
+        figures: figures.chain([backlog]).collect(),
         section: format!(
             "## (i) Recovery\n\nIn virtual time, with the services in memory, so that the machine \
              has no part in it; pages take 0.7 s and batches 0.15 s. A tenant with a row every two \
              seconds; the side answers nothing but 500, 502, 503 or 504, or cuts every connection, \
-             for ten minutes. What fails and when is drawn (seed {seed}). Not measured here: 429 \
-             and `Retry-After`, which set the pause themselves, and requests that hang.\n\n{ends}\n\
-             A backlog of {ROWS} rows in pages of 500 while requests fail (503, 500, cut), until \
-             its last row is accepted. Beside it how long the first as many requests take of a \
-             larger backlog without faults.\n\n{backlog}"
+             for ten minutes, {ENDS} times: seconds until the first new row, in the median and at \
+             most. What fails and when is drawn (seed {seed}). Not measured here: 429 and \
+             `Retry-After`, which set the pause themselves, and requests that hang.\n\nThen a \
+             backlog of {ROWS} rows in pages of 500 while requests fail (503, 500, cut), until its \
+             last row is accepted. Beside it how long the first as many requests take of a larger \
+             backlog without faults.\n\n{table}"
         ),
         ..Outcome::default()
     }

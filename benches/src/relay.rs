@@ -41,15 +41,7 @@ pub(crate) struct Arguments {
 }
 
 /// Moves all pages, then waits to be ended.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(relay(arguments))
-}
-
-async fn relay(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let environment: HashMap<_, _> = std::env::vars().collect();
     let variable = |name: &str| environment.get(name).map(String::as_str);
     let http = Http::client(&ClientOptions::read(None, variable)?)?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     Bench,
-    chart::{Line, Panel, draw},
+    chart::{Panel, draw},
     contestant::{Seat, Trigger},
     process::Process,
     report::{Figure, Outcome, mib, say, table},
@@ -87,16 +87,12 @@ fn outcome(samples: &[(u32, f64)], share: f64) -> Outcome {
         met: *all <= 800.0 && share <= 0.02,
     });
     let points = samples.iter();
+    let points = points.map(|(tenants, all)| (f64::from(*tenants), *all));
     let panel = Panel {
         title: "Many tenants".to_owned(),
         across: "tenants",
         up: "MiB of all",
-        lines: vec![Line {
-            name: "proportional set size".to_owned(),
-            points: points
-                .map(|(tenants, all)| (f64::from(*tenants), *all))
-                .collect(),
-        }],
+        lines: vec![("proportional set size".to_owned(), points.collect())],
     };
     Outcome {
         figures: figure.into_iter().collect(),
@@ -105,6 +101,6 @@ fn outcome(samples: &[(u32, f64)], share: f64) -> Outcome {
              {ROWS} rows of its day delivered. What they share, which is the program's file, counts \
              once.\n\n![Memory by the number of tenants]({PICTURE})\n\n{table}"
         ),
-        picture: Some((PICTURE, draw(&[panel]))),
+        picture: Some((PICTURE, draw([panel]))),
     }
 }
