@@ -7,7 +7,6 @@ mod circumstances;
 mod contestant;
 mod freshness;
 mod huge;
-mod ledger;
 mod process;
 mod recovery;
 mod relay;
@@ -74,9 +73,7 @@ enum Part {
     Start,
     /// (a) A backlog, as fast as it goes.
     Backlog,
-    /// (g) A restart with 10 million delivered rows.
-    Ledger,
-    /// (h) A tenant of 10 million rows a day, in accelerated time.
+    /// (h) A tenant of 10 million rows a day, in accelerated time, and (g) a restart with its state.
     Huge,
     /// From the moment when a row can be seen to its acceptance, in virtual time.
     Freshness,
@@ -99,9 +96,9 @@ enum Inside {
     /// The module on a time of its own.
     #[command(hide = true)]
     Accelerated(accelerated::Arguments),
-    /// One step of filling and opening a journal of delivered rows.
+    /// What opens the memory of delivered rows.
     #[command(hide = true)]
-    LedgerStep(ledger::Arguments),
+    Open(huge::Arguments),
 }
 
 /// What all parts share.
@@ -136,7 +133,7 @@ fn run(mut arguments: Arguments) -> anyhow::Result<()> {
     runtime.block_on(async {
         match inside {
             Some(Inside::Relay(inside)) => relay::run(&inside).await,
-            Some(Inside::LedgerStep(inside)) => ledger::step(&inside).await,
+            Some(Inside::Open(inside)) => huge::open(&inside).await,
             _ => Box::pin(measure(&arguments)).await,
         }
     })
@@ -163,7 +160,6 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         outcomes.push(match part {
             Part::Start => start::measure(&bench).await?,
             Part::Backlog => backlog::measure(&bench).await?,
-            Part::Ledger => ledger::measure(&bench).await?,
             Part::Huge => huge::measure(&bench).await?,
             Part::Freshness => freshness::measure().await?,
             Part::Recovery => recovery::measure(&bench).await?,

@@ -180,6 +180,11 @@ impl Site {
         })
     }
 
+    /// From here on the machine's time counts.
+    pub(crate) fn follow_the_machine(&self) {
+        self.inner.now.store(0, Relaxed);
+    }
+
     /// The emulator behind it.
     pub(crate) fn emulator(&self) -> &Emulator {
         &self.inner.emulator
