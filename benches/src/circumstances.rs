@@ -34,7 +34,7 @@ pub(crate) fn circumstances(arguments: &Arguments) -> String {
         kernel.split('-').next().unwrap_or_default().trim(),
         arguments.runs,
     );
-    let departures = departures(arguments.module.is_some());
+    let departures = departures(arguments);
     if !departures.is_empty() {
         text += &format!("\n**Not the release:** {}.\n", departures.join("; "));
     }
@@ -43,7 +43,7 @@ pub(crate) fn circumstances(arguments: &Arguments) -> String {
 
 /// In what the programs differ from the release, as far as that can be told: variables tell cargo of
 /// another profile, and the folder where this program lies has the name of its own.
-fn departures(is_given: bool) -> Vec<String> {
+fn departures(arguments: &Arguments) -> Vec<String> {
     let mut departures: Vec<String> = env::vars()
         .filter(|(name, _)| name.starts_with("CARGO_PROFILE_DIST_") || name == "RUSTFLAGS")
         .map(|(name, value)| format!("built with `{name}={value}`"))
@@ -58,7 +58,7 @@ fn departures(is_given: bool) -> Vec<String> {
         let profile = profile.display();
         departures.push(format!("the benchmark itself is a {profile} build"));
     }
-    if is_given {
+    if arguments.module.is_some() {
         departures.push("the module's binary was not built here but given".to_owned());
     }
     departures

@@ -197,7 +197,7 @@ impl Seat {
     pub(crate) fn new(site: &Site, settings: &Value) -> io::Result<Self> {
         let seat = Self {
             folder: TempDir::with_prefix("benchmark-")?,
-            inputs: inputs(site.emulator(), site.microsoft(), site.sekoia(), settings),
+            inputs: inputs(&site.emulator, &site.microsoft, &site.sekoia, settings),
         };
         for folder in [seat.config(), seat.data()] {
             fs::create_dir(folder)?;
@@ -205,8 +205,8 @@ impl Seat {
         for (name, content) in &seat.inputs {
             fs::write(seat.config().join(name), content)?;
         }
-        if let Some(authority) = site.authority() {
-            fs::write(seat.authority(), authority)?;
+        if let Some(authority) = &site.authority {
+            fs::write(seat.authority(), authority.pem())?;
         }
         Ok(seat)
     }

@@ -60,12 +60,12 @@ pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
     };
     let site = Site::living(traffic, start).await?;
     // To compress pages would take longer than all else.
-    let emulator = site.emulator();
-    emulator.configure(|settings| settings.transport.gzip = false);
+    site.emulator
+        .configure(|settings| settings.transport.gzip = false);
     let seat = Seat::new(&site, &json!({"start_time": 1}))?;
     let usage = course(bench, &seat, start).await?;
     // Each row counts with the status that it has for so long.
-    let verdict = emulator.verdict(&Scope {
+    let verdict = site.emulator.verdict(&Scope {
         visible_for: TimeDelta::minutes(10),
         ..Scope::default()
     });

@@ -110,9 +110,9 @@ fn recover(outage: &Outage) -> anyhow::Result<Recovery> {
         };
         stage.emulator.fault(endpoint, outage.fault.clone());
         sleep(OUTAGE).await;
-        let before = stage.emulator.accepted_count(None);
+        let before = stage.accepted();
         stage.emulator.clear_all_faults();
-        stage.accepted(before + 1).await
+        stage.until(|stage| stage.accepted() > before).await
     })?;
     Ok(Recovery {
         side: outage.side,
@@ -128,11 +128,11 @@ fn pace(trigger: &Trigger) -> anyhow::Result<Pace> {
     };
     let (failing, requests) = perform(*trigger, mail(ROWS), async |stage| {
         stage.fails(FAILING);
-        let taken = stage.accepted(ROWS).await?;
+        let taken = stage.until(|stage| stage.accepted() >= ROWS).await?;
         Ok((taken, stage.requests()))
     })?;
     let well = perform(*trigger, mail(MORE_ROWS), async |stage| {
-        stage.asked(requests).await
+        stage.until(|stage| stage.requests() >= requests).await
     })?;
     Ok(Pace {
         trigger: *trigger,

@@ -139,6 +139,11 @@ impl Stage {
         }
     }
 
+    /// How many rows the intake has accepted.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.emulator.accepted_count(None)
+    }
+
     /// How often the service was asked for rows.
     pub(crate) fn requests(&self) -> usize {
         self.emulator.requests(self.service()).len()
@@ -153,20 +158,10 @@ impl Stage {
         }
     }
 
-    /// Waits until the intake has accepted so many rows. How many seconds that took.
-    pub(crate) async fn accepted(&self, rows: u64) -> anyhow::Result<f64> {
-        self.until(|| self.emulator.accepted_count(None) >= rows)
-            .await
-    }
-
-    /// Waits until the service was asked so often. How many seconds that took.
-    pub(crate) async fn asked(&self, requests: usize) -> anyhow::Result<f64> {
-        self.until(|| self.requests() >= requests).await
-    }
-
-    async fn until(&self, has_come: impl Fn() -> bool) -> anyhow::Result<f64> {
+    /// Waits until something has come to pass. How many seconds that took.
+    pub(crate) async fn until(&self, has_come: impl Fn(&Self) -> bool) -> anyhow::Result<f64> {
         let begun = Instant::now();
-        while !has_come() {
+        while !has_come(self) {
             sleep(LOOK).await;
             if begun.elapsed() > PATIENCE {
                 bail!("what is waited for takes more than {PATIENCE:?}");

@@ -140,8 +140,8 @@ async fn run(
     let process = match contestant {
         Contestant::Relay(dialect) => {
             let mut command = programs.inside();
-            let intake = format!("{}/intake/batch", site.sekoia());
-            command.args(["relay", site.microsoft(), &intake]);
+            let intake = format!("{}/intake/batch", site.sekoia);
+            command.args(["relay", &site.microsoft, &intake]);
             command.args([rows.to_string(), dialect.page_rows().to_string()]);
             if dialect == Dialect::Graph {
                 command.args(["--quota", &QUOTA.to_string()]);

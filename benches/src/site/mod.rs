@@ -94,12 +94,14 @@ pub(crate) struct Seen {
 /// The services, on free ports of the loopback interface, until dropped.
 #[derive(Debug)]
 pub(crate) struct Site {
+    pub(crate) emulator: Emulator,
+    /// The root of Microsoft's services, and that of Sekoia.io's.
+    pub(crate) microsoft: String,
+    pub(crate) sekoia: String,
+    /// Whom contestants are to trust; none without TLS.
+    pub(crate) authority: Option<Authority>,
     inner: Arc<Inner>,
-    microsoft: String,
-    sekoia: String,
-    /// What ends TLS before both, and the authority that contestants are to trust.
     _fronts: Vec<TlsFront>,
-    authority: Option<Authority>,
     _closing: DropGuard,
 }
 
@@ -107,7 +109,6 @@ pub(crate) struct Site {
 struct Inner {
     wire: Wire,
     stock: Option<Arc<Stock>>,
-    emulator: Emulator,
     microsoft: Router,
     sekoia: Router,
     /// Identifiers for the intake's answers; as long as the longest batch.
@@ -148,7 +149,6 @@ impl Site {
             stock,
             microsoft: emulator.microsoft_router(),
             sekoia: emulator.sekoia_router(),
-            emulator,
             ids: (0..20_000).map(|_| Uuid::new_v4().to_string()).collect(),
             seen: Seen::default(),
             now,
@@ -171,11 +171,12 @@ impl Site {
         }
         let [microsoft, sekoia] = addresses.map(|address| format!("{}://{address}", wire.scheme()));
         Ok(Self {
-            inner,
+            emulator,
             microsoft,
             sekoia,
-            _fronts: fronts,
             authority,
+            inner,
+            _fronts: fronts,
             _closing: closing.drop_guard(),
         })
     }
@@ -185,29 +186,9 @@ impl Site {
         self.inner.now.store(0, Relaxed);
     }
 
-    /// The emulator behind it.
-    pub(crate) fn emulator(&self) -> &Emulator {
-        &self.inner.emulator
-    }
-
     /// What was seen so far.
     pub(crate) fn seen(&self) -> &Seen {
         &self.inner.seen
-    }
-
-    /// The root of Microsoft's services.
-    pub(crate) fn microsoft(&self) -> &str {
-        &self.microsoft
-    }
-
-    /// The root of Sekoia.io's services.
-    pub(crate) fn sekoia(&self) -> &str {
-        &self.sekoia
-    }
-
-    /// The certificate authority that contestants are to trust, as PEM text; none without TLS.
-    pub(crate) fn authority(&self) -> Option<&str> {
-        self.authority.as_ref().map(Authority::pem)
     }
 
     /// When the first request came; none when it did not come in time.
