@@ -32,17 +32,14 @@ const SPAN: Duration = Duration::from_secs(120);
 const PICTURE: &str = "tenants.svg";
 
 #[allow(clippy::disallowed_methods, reason = "the machine's time is meant")]
-fn mail() -> Mail {
-    Mail {
+pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
+    say("(j) Many tenants ...");
+    let mail = Mail {
         rows: ROWS,
         span: TimeDelta::days(1),
         until: Utc::now() - TimeDelta::minutes(10),
-    }
-}
-
-pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Outcome> {
-    say("(j) Many tenants ...");
-    let stock = Arc::new(Stock::new(mail(), Dialect::Graph));
+    };
+    let stock = Arc::new(Stock::new(mail, Dialect::Graph));
     let site = Site::open(Some(stock), Wire::Tls).await?;
     let settings = json!({"start_time": 25});
     let mut running: Vec<(Seat, Process)> = Vec::new();

@@ -112,20 +112,16 @@ async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>>
 }
 
 fn settings(contestant: Contestant) -> Value {
-    let (start_time, frequency) = (24 * 29, 600);
-    match contestant {
-        Contestant::Module(Trigger::Graph) => {
-            json!({"start_time": start_time, "frequency": frequency, "quota": QUOTA})
-        }
-        Contestant::Hiding => json!({
-            "start_time": start_time,
-            "frequency": frequency,
-            "subject": "hash",
-            "addresses": "hash",
-            "hash_key": "a key that nobody else knows",
-        }),
-        _ => json!({"start_time": start_time, "frequency": frequency}),
+    let mut settings = json!({"start_time": 24 * 29, "frequency": 600});
+    if contestant == Contestant::Module(Trigger::Graph) {
+        settings["quota"] = QUOTA.into();
     }
+    if contestant == Contestant::Hiding {
+        settings["subject"] = "hash".into();
+        settings["addresses"] = "hash".into();
+        settings["hash_key"] = "a key that nobody else knows".into();
+    }
+    settings
 }
 
 async fn run(
