@@ -168,7 +168,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             Part::Size => size::measure(&bench)?,
         });
     }
-    say(format_args!("\n{}", markdown(&head, &outcomes, false)));
+    say(format_args!("\n{}", markdown(&head, &outcomes)));
     match &arguments.write {
         Some(folder) => write(folder, &head, &outcomes),
         None => Ok(()),

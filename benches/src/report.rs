@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// What the profile says of a target that is missed, and what was tried; kept by hand.
-const NOTES: &str = "NOTES.md";
+/// The notes, kept by hand, say why a target is missed, and what was tried.
+const MISSED: &str = "**missed** ([why](NOTES.md))";
 
 const MIB: f64 = 1_048_576.0;
 
@@ -63,18 +63,12 @@ pub(crate) fn write(folder: &Path, head: &str, outcomes: &[Outcome]) -> anyhow::
     for (name, picture) in outcomes.iter().filter_map(|one| one.picture.as_ref()) {
         fs::write(folder.join(name), picture)?;
     }
-    let notes = folder.join(NOTES).is_file();
-    fs::write(folder.join("RESULTS.md"), markdown(head, outcomes, notes))?;
+    fs::write(folder.join("RESULTS.md"), markdown(head, outcomes))?;
     Ok(())
 }
 
-/// The report; the notes are named where a target is missed, if there are `notes`.
-pub(crate) fn markdown(head: &str, outcomes: &[Outcome], notes: bool) -> String {
-    let missed = if notes {
-        format!("**missed** ([why]({NOTES}))")
-    } else {
-        "**missed**".to_owned()
-    };
+/// The report.
+pub(crate) fn markdown(head: &str, outcomes: &[Outcome]) -> String {
     let figures: Vec<&Figure> = outcomes.iter().flat_map(|one| &one.figures).collect();
     let figures = table(
         &figures,
@@ -83,7 +77,7 @@ pub(crate) fn markdown(head: &str, outcomes: &[Outcome], notes: bool) -> String 
             ("Target", &|figure| figure.target.to_owned()),
             ("Measured", &|figure| figure.measured.clone()),
             ("", &|figure| {
-                (if figure.met { "met" } else { &missed }).to_owned()
+                (if figure.met { "met" } else { MISSED }).to_owned()
             }),
         ],
     );

@@ -17,7 +17,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::Response,
 };
 use chrono::{DateTime, Utc};
@@ -263,22 +263,15 @@ impl Inner {
             first.get_or_insert_with(Instant::now);
             is_first
         });
-        let now = time(&self.now);
-        let page = self.stock.as_deref();
-        let Some(page) = page.and_then(|stock| pages::asked(stock, &request, self.wire, now))
-        else {
+        let stock = self.stock.as_deref();
+        let page = stock.and_then(|stock| pages::asked(stock, &request, self.wire));
+        let Some(page) = page else {
             return forward(&self.microsoft, request).await;
         };
         self.seen.pages.fetch_add(1, Relaxed);
-        self.seen.bytes_out.fetch_add(page.bytes() as u64, Relaxed);
-        match self.wire {
-            Wire::Plain | Wire::Tls => page.plain(),
-            Wire::Production => page.compressed().await.unwrap_or_else(|_| {
-                let mut failed = Response::new(Body::empty());
-                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                failed
-            }),
-        }
+        self.seen.bytes_out.fetch_add(page.len() as u64, Relaxed);
+        let answer = pages::answer(page, self.wire, time(&self.now)).await;
+        answer.unwrap_or_default()
     }
 
     async fn sekoia(self: Arc<Self>, request: Request) -> Response {

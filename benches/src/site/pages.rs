@@ -8,7 +8,7 @@ use std::{
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, header},
+    http::{Error, header},
     response::Response,
 };
 use bytes::Bytes;
@@ -23,69 +23,44 @@ use crate::stock::{Dialect, Stock};
 /// What is sent at once of a compressed page.
 const PIECE: usize = 16 << 10;
 
-/// A page.
-pub(super) struct Rendered {
-    parts: [Bytes; 3],
-    date: DateTime<Utc>,
-}
-
-impl Rendered {
-    /// How many bytes it has.
-    pub(super) fn bytes(&self) -> usize {
-        self.parts.iter().map(Bytes::len).sum()
+/// The answer with a page; in production compressed, as a server does it that makes its answers on the
+/// way: fast, and in pieces.
+pub(super) async fn answer(page: Bytes, wire: Wire, now: DateTime<Utc>) -> Result<Response, Error> {
+    let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let head = Response::builder()
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::DATE, date);
+    if wire != Wire::Production {
+        return head.body(Body::from(page));
     }
-
-    /// The page as it is.
-    pub(super) fn plain(self) -> Response {
-        let mut headers = headers(self.date);
-        headers.insert(header::CONTENT_LENGTH, self.bytes().into());
-        respond(headers, self.parts)
-    }
-
-    /// The page compressed, as a server does it that makes its answers on the way: fast, and in pieces.
-    pub(super) async fn compressed(self) -> io::Result<Response> {
-        let mut headers = headers(self.date);
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        let compress = move || {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            self.parts
-                .iter()
-                .try_for_each(|part| encoder.write_all(part))?;
-            encoder.finish()
-        };
-        let whole = Bytes::from(tokio::task::spawn_blocking(compress).await??);
-        let starts = (0..whole.len()).step_by(PIECE);
-        let pieces: Vec<_> = starts
-            .map(|start| whole.slice(start..whole.len().min(start + PIECE)))
-            .collect();
-        Ok(respond(headers, pieces))
-    }
-}
-
-fn respond<P>(headers: HeaderMap, parts: P) -> Response
-where
-    P: IntoIterator<Item = Bytes, IntoIter: Send + 'static>,
-{
-    let parts = parts.into_iter().filter(|part| !part.is_empty());
-    let parts = parts.map(Ok::<_, io::Error>);
-    let mut response = Response::new(Body::from_stream(stream::iter(parts)));
-    *response.headers_mut() = headers;
-    response
+    let compress = move || {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        // Writing to memory cannot fail.
+        encoder.write_all(&page).and_then(|()| encoder.finish())
+    };
+    let whole = tokio::task::spawn_blocking(compress).await;
+    let whole = Bytes::from(
+        whole
+            .map_err(io::Error::other)
+            .flatten()
+            .unwrap_or_default(),
+    );
+    let pieces: Vec<_> = (0..whole.len())
+        .step_by(PIECE)
+        .map(|start| Ok::<_, io::Error>(whole.slice(start..whole.len().min(start + PIECE))))
+        .collect();
+    let head = head.header(header::CONTENT_ENCODING, "gzip");
+    head.body(Body::from_stream(stream::iter(pieces)))
 }
 
 /// The page that a request asks for: of a query as many rows of its window as a page has, from where its
 /// token says; for the relay the rows that its path names. None when it asks for no page.
-pub(super) fn asked(
-    stock: &Stock,
-    request: &Request,
-    wire: Wire,
-    now: DateTime<Utc>,
-) -> Option<Rendered> {
+pub(super) fn asked(stock: &Stock, request: &Request, wire: Wire) -> Option<Bytes> {
     let path = request.uri().path();
     if let Some(rows) = path.strip_prefix(RELAY_PAGE) {
         let (first, after) = rows.split_once('-')?;
         let rows = first.parse().ok()?..after.parse().ok()?;
-        return Some(rendered(stock, rows, None, now));
+        return Some(rendered(stock, rows, None));
     }
     if !path.ends_with("essageTraces") && !path.ends_with("/MessageTrace") {
         return None;
@@ -106,7 +81,7 @@ pub(super) fn asked(
     let first = window.start.max(skip.unwrap_or(0)).min(window.end);
     let last = (first + stock.dialect.page_rows()).min(window.end);
     let next = (last < window.end).then(|| next_link(request, query, wire, last));
-    Some(rendered(stock, first..last, next.as_deref(), now))
+    Some(rendered(stock, first..last, next.as_deref()))
 }
 
 /// The id of the message that a query asks for; none when it asks for all.
@@ -143,27 +118,21 @@ fn next_link(request: &Request, query: &str, wire: Wire, token: usize) -> String
 }
 
 /// A page with these rows.
-fn rendered(stock: &Stock, rows: Range<usize>, next: Option<&str>, now: DateTime<Utc>) -> Rendered {
+fn rendered(stock: &Stock, rows: Range<usize>, next: Option<&str>) -> Bytes {
     let (head, link, tail) = match stock.dialect {
         Dialect::Reporting => ("{\"d\":{\"results\":[", "__next", "}}"),
         Dialect::Graph => ("{\"value\":[", "@odata.nextLink", "}"),
     };
     let link = next.map(|next| format!(",\"{link}\":\"{next}\""));
-    let tail = format!("]{}{tail}", link.unwrap_or_default());
-    Rendered {
-        parts: [Bytes::from(head), stock.text(rows), Bytes::from(tail)],
-        date: now,
-    }
-}
-
-fn headers(now: DateTime<Utc>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    if let Ok(date) = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
-        headers.insert(header::DATE, date);
-    }
-    headers
+    let link = link.unwrap_or_default();
+    let rows = stock.text(rows);
+    [
+        head.as_bytes(),
+        &rows,
+        b"]",
+        link.as_bytes(),
+        tail.as_bytes(),
+    ]
+    .concat()
+    .into()
 }
