@@ -122,10 +122,10 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: Arguments) -> anyhow::Result<()> {
-    let inside = arguments.inside.take();
-    if let Some(Inside::Accelerated(inside)) = inside {
-        return accelerated::run(inside);
-    }
+    let inside = match arguments.inside.take() {
+        Some(Inside::Accelerated(inside)) => return accelerated::run(inside),
+        inside => inside,
+    };
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -90,7 +90,7 @@ pub(crate) fn markdown(head: &str, outcomes: &[Outcome]) -> String {
 }
 
 /// A column of a table: its head, and what stands there of each item.
-pub(crate) type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
+type Column<'a, T> = (&'a str, &'a dyn Fn(&T) -> String);
 
 /// A table of Markdown: words in the first column, numbers in the others.
 pub(crate) fn table<T>(items: &[T], columns: &[Column<'_, T>]) -> String {
