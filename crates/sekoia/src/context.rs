@@ -4,11 +4,11 @@ use base::{
     Clock, Secret,
     http::{Http, chain},
 };
+use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     RunError,
-    callback::Callback,
     config::{Configuration, SettingsMap},
     health::Heartbeat,
     intake::{self, BatchLimits, Intake},
@@ -34,11 +34,11 @@ pub struct Context {
     pub metrics: Metrics,
     /// Tells the liveness server that the loop turns.
     pub heartbeat: Heartbeat,
-    /// Starts playbook runs.
-    pub callback: Callback,
     /// The module configuration with its secrets.
     pub module_configuration: SettingsMap,
     pub(super) configuration: Configuration,
+    /// How requests of this module introduce themselves.
+    pub(super) agent: HeaderValue,
 }
 
 impl Context {
@@ -80,7 +80,7 @@ impl Context {
             heartbeat: self.heartbeat.clone(),
             storage: self.storage.clone(),
             stop: self.stop.clone(),
-            agent: self.callback.agent.clone(),
+            agent: self.agent.clone(),
             metrics: self.metrics.clone(),
         };
         let key = Secret::new(key.expose().trim());

@@ -240,8 +240,7 @@ impl Heartbeat {
         }
     }
 
-    /// Events were delivered: a run that does so works. The callback and the intake say this by
-    /// themselves.
+    /// Events were delivered: a run that does so works. The intake says this by itself.
     pub fn delivered(&self) {
         let mut state = self.lock();
         state.errors.remove(&Side::Run);

@@ -3,14 +3,11 @@
 //! This layer knows the platform, not what a trigger is about. A [`Trigger`] brings its manifest,
 //! its settings and its [`run`](Trigger::run); a [`Registry`] maps commands to triggers; [`run`]
 //! is the whole life of a process: configuration from files and environment, validation against
-//! the manifest, secrets, logs, callback, intake, storage, liveness and metrics servers, Sentry,
+//! the manifest, secrets, logs, intake, storage, liveness and metrics servers, Sentry,
 //! stop on SIGTERM and SIGINT. A run gets all of it as a [`Context`].
-//!
-//! `examples/watch_url.rs` is a complete trigger of another purpose in one file.
 //!
 //! Marks like `J-05` in the documentation name rows of the contract that this layer follows.
 
-mod callback;
 mod changes;
 mod check;
 mod concealer;
@@ -42,7 +39,6 @@ mod storage;
 mod testing;
 
 pub use self::{
-    callback::{Callback, SendEventError},
     check::{CheckFinding, Findings, Outcome, Topic, Unclear, check, only_fitting},
     concealer::Concealer,
     config::{ConfigError, Configuration, Environment, Place, SettingsMap},

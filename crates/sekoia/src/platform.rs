@@ -1,4 +1,4 @@
-//! Addresses and token of the platform: callback, logs and secrets (C-04 to C-07).
+//! Addresses and token of the platform: logs and secrets (C-04 to C-07).
 
 use std::time::Duration;
 
@@ -27,8 +27,6 @@ pub(super) const LIMITS: Limits = Limits {
 pub(super) struct Platform {
     /// The bearer token of this trigger.
     pub(super) token: Option<Secret>,
-    /// Takes events that start playbooks.
-    pub(super) callback: Option<String>,
     /// Takes log lines.
     pub(super) logs: Option<String>,
     /// Gives the module's secrets.
@@ -50,7 +48,6 @@ impl Platform {
             secrets: configuration
                 .url("url_secrets")?
                 .or_else(|| beside("/secrets")),
-            callback,
         })
     }
 

@@ -1,6 +1,6 @@
 //! How a run may end badly (E-03).
 
-use super::{callback::SendEventError, intake::Stopped, storage::StorageError};
+use super::{intake::Stopped, storage::StorageError};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,16 +41,6 @@ impl RunError {
     /// Anything else.
     pub fn failed(cause: impl Into<Cause>) -> Self {
         Self::Failed(cause.into())
-    }
-}
-
-impl From<SendEventError> for RunError {
-    fn from(error: SendEventError) -> Self {
-        if error.is_outage() {
-            Self::unavailable(error)
-        } else {
-            Self::failed(error)
-        }
     }
 }
 

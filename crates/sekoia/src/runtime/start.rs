@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    callback::Callback,
     changes::Watching,
     config::{Configuration, SettingsMap},
     context::Context,
@@ -187,15 +186,6 @@ impl<'a> Start<'a> {
         let Host {
             http, clock, stop, ..
         } = self.host.clone();
-        let callback = Callback {
-            platform: self.platform.clone(),
-            http: http.clone(),
-            agent: self.agent.clone(),
-            clock: clock.clone(),
-            log: self.log.clone(),
-            heartbeat: heartbeat.clone(),
-            stop: stop.clone(),
-        };
         Context {
             clock,
             http,
@@ -204,9 +194,9 @@ impl<'a> Start<'a> {
             storage,
             metrics,
             heartbeat,
-            callback,
             module_configuration: SettingsMap::default(),
             configuration: self.configuration.clone(),
+            agent: self.agent.clone(),
         }
     }
 

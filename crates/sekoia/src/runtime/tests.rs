@@ -28,7 +28,6 @@ struct Example;
 #[derive(Deserialize)]
 struct Settings {
     what: String,
-    frequency: u64,
     password: base::Secret,
 }
 
@@ -48,12 +47,6 @@ impl Trigger for Example {
             "fail" => Err(RunError::failed(format!("no luck with {password}"))),
             "panic" => panic!("lost {password}"),
             "hang" => std::future::pending().await,
-            "send" => {
-                let event = json!({"frequency": settings.frequency});
-                context.callback.send_event("Found", &event).await?;
-                context.stop.cancelled().await;
-                Ok(())
-            }
             _ => {
                 let key = context.module_configuration.get::<String>("api_key");
                 context
@@ -207,25 +200,6 @@ async fn a_quiet_life() {
         life.directory.path().join("data").is_dir(),
         "made on demand"
     );
-    life.end().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_reaches_the_callback_with_defaults_filled_in() {
-    let configuration = r#"{"what": "send", "password": "hunter2", "frequency": "30"}"#;
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", "{}"),
-        ("connector_configuration", configuration),
-    ];
-    let life = live("example", &files, platform());
-    time::sleep(Duration::from_secs(1)).await;
-    let bodies = life.fake.bodies("/callback");
-    assert_eq!(
-        (&bodies[0]["name"], &bodies[0]["event"]),
-        (&json!("Found"), &json!({"frequency": 30}))
-    );
-    assert!(bodies[0]["request_id"].is_string() && bodies[0].get("directory").is_none());
     life.end().await.unwrap();
 }
 
