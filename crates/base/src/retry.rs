@@ -1,91 +1,16 @@
-//! Trying again: how often, how long, and with which pauses. What fails is tried again by [`retry`];
-//! state machines that decide when to ask next have a [`Backoff`] of their own.
+//! Trying again: with which pauses, and what a server asks for.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, header::RETRY_AFTER};
-use tokio::time::sleep;
 
 /// The longest `Retry-After` that is believed; a server that asks for more is asked again after it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// The shortest pause after a first failure, even when the server asks for none.
 const SHORTEST: Duration = Duration::from_secs(1);
-
-/// How long something is tried again, and with which pauses between.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    shortest: Duration,
-    longest: Duration,
-    tries: Option<u32>,
-}
-
-impl RetryPolicy {
-    /// Without end, with pauses that grow from `shortest` to `longest`, which none exceeds but when
-    /// the server asks for it.
-    pub const fn pauses(shortest: Duration, longest: Duration) -> Self {
-        Self {
-            shortest,
-            longest,
-            tries: None,
-        }
-    }
-
-    /// The same with so many tries in all.
-    #[must_use]
-    pub const fn tries(mut self, tries: u32) -> Self {
-        self.tries = Some(tries);
-        self
-    }
-
-    /// Its pauses, for what is no single operation.
-    pub fn backoff(&self) -> Backoff {
-        Backoff::new(self.shortest, self.longest)
-    }
-}
-
-/// Whether a failure is worth another try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// No: the next try would fail alike.
-    No,
-    /// Yes, after the pause that the server asked for, if it did.
-    After(Option<Duration>),
-}
-
-/// Tries `operation` until it succeeds, until `judge` says that another try is of no use, or until the
-/// policy allows none. `judge` is told each failure. `waiting` is told each failure that is followed by
-/// another try, with the pause before it. It is stopped by being dropped.
-///
-/// # Errors
-/// The last failure.
-pub async fn retry<T, E, F: Future<Output = Result<T, E>>>(
-    policy: RetryPolicy,
-    mut operation: impl FnMut() -> F,
-    judge: impl Fn(&E) -> Again,
-    mut waiting: impl FnMut(&E, Duration),
-) -> Result<T, E> {
-    let mut backoff = policy.backoff();
-    let mut tries = 0;
-    loop {
-        let error = match operation().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        tries += 1;
-        let Again::After(asked) = judge(&error) else {
-            return Err(error);
-        };
-        let pause = backoff.next_pause(asked);
-        if policy.tries.is_some_and(|most| tries >= most) {
-            return Err(error);
-        }
-        waiting(&error, pause);
-        sleep(pause).await;
-    }
-}
 
 /// Growing, jittered pauses without end, none of which is longer than `max`: each is drawn between a
 /// length that doubles until it is half of `max`, and twice that length, so that many clients do not
@@ -176,10 +101,6 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
-
-    use tokio::time::Instant;
-
     use super::*;
 
     #[test]
@@ -196,36 +117,6 @@ mod tests {
         }
         let mut short = Backoff::new(max, max);
         assert!(short.next_pause(None) <= max, "the limit counts");
-    }
-
-    const POLICY: RetryPolicy =
-        RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(60));
-
-    /// The tries that were made, the pauses that were told, and the outcome.
-    async fn tried(policy: RetryPolicy, good: u32, again: Again) -> (u32, usize, Result<u32, u32>) {
-        let (mut tries, mut pauses) = (0, Vec::new());
-        let operation = || {
-            tries += 1;
-            ready(if tries == good { Ok(tries) } else { Err(tries) })
-        };
-        let begun = Instant::now();
-        let waiting = |_: &u32, pause| pauses.push(pause);
-        let outcome = retry(policy, operation, |_| again, waiting).await;
-        // The timer counts whole milliseconds.
-        let least = pauses.iter().sum::<Duration>();
-        let most = least + Duration::from_millis(1) * tries;
-        assert!((least..=most).contains(&begun.elapsed()), "as told");
-        (tries, pauses.len(), outcome)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_fails_is_tried_as_the_policy_says() {
-        let after = Again::After(None);
-        assert_eq!(tried(POLICY, 5, after).await, (5, 4, Ok(5)));
-        assert_eq!(tried(POLICY, 5, Again::No).await, (1, 0, Err(1)));
-        assert_eq!(tried(POLICY.tries(3), 5, after).await, (3, 2, Err(3)));
-        let minutes = Again::After(Some(Duration::from_secs(120)));
-        assert_eq!(tried(POLICY, 31, minutes).await, (31, 30, Ok(31)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::{
     http::{Http, HttpError, chain},
-    retry::{Again, RetryPolicy, retry},
+    retry::Backoff,
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method};
@@ -26,12 +26,6 @@ use super::{
 
 /// How often the endpoint is asked (D-05).
 const ATTEMPTS: u32 = 10;
-
-/// Nine pauses before the run: 65 s or so.
-const AT_ONCE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(14));
-
-/// The pauses beside the run.
-const LATER: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(2), Duration::from_secs(60));
 
 /// How long a start waits that does not need the answer.
 const SHORT: Duration = Duration::from_secs(5);
@@ -155,17 +149,27 @@ impl Asker {
     }
 
     async fn times(&self, attempts: u32) -> Result<Secrets, SecretsError> {
-        let asking = retry(
-            AT_ONCE.tries(attempts),
-            || self.ask(),
-            |_| Again::After(None),
-            |error, _| self.log.exception("An exception occurred", error),
-        );
         // After a stop nothing more is asked.
-        let secrets = self.stop.run_until_cancelled(asking).await;
+        let secrets = self
+            .stop
+            .run_until_cancelled(self.ask_again(attempts))
+            .await;
         let secrets = secrets.unwrap_or(Err(SecretsError::Stopped))?;
         secrets.texts().for_each(|text| self.log.hide_text(text));
         Ok(secrets)
+    }
+
+    async fn ask_again(&self, attempts: u32) -> Result<Secrets, SecretsError> {
+        // Nine pauses take 65 s or so.
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(14));
+        for _ in 1..attempts {
+            match self.ask().await {
+                Ok(secrets) => return Ok(secrets),
+                Err(error) => self.log.exception("An exception occurred", &error),
+            }
+            time::sleep(backoff.next_pause(None)).await;
+        }
+        self.ask().await
     }
 
     async fn ask(&self) -> Result<Secrets, SecretsError> {
@@ -184,7 +188,7 @@ impl Asker {
     /// Goes on asking while the trigger runs without the answer. When it comes and has other values
     /// than the configuration, the run has to begin anew with them.
     pub(super) async fn later(self, configuration: Configuration, told: watch::Sender<Secrets>) {
-        let mut backoff = LATER.backoff();
+        let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
         for _ in 1..ATTEMPTS {
             let pause = backoff.next_pause(None);
             let stopped = time::timeout(pause, self.stop.cancelled()).await.is_ok();

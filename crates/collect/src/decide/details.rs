@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use base::retry::{Backoff, RetryPolicy};
+use base::retry::Backoff;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
@@ -28,10 +28,6 @@ const MOST_DETAILS: usize = 8 << 20;
 
 /// Calls under way, at most.
 const MOST_CALLS: usize = 4;
-
-/// How long a source that refuses details is left alone.
-const BREAKER: RetryPolicy =
-    RetryPolicy::pauses(Duration::from_secs(60), Duration::from_secs(3600));
 
 /// What a row may cost that waits for details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +148,8 @@ impl<P> DetailsQueue<P> {
             ended: VecDeque::new(),
             calls: VecDeque::new(),
             breaker: Breaker {
-                backoff: BREAKER.backoff(),
+                // How long a source that refuses details is left alone.
+                backoff: Backoff::new(Duration::from_secs(60), Duration::from_secs(3600)),
                 until: None,
                 doubts: false,
             },

@@ -4,7 +4,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use base::retry::{Backoff, RetryPolicy};
+use base::retry::Backoff;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -18,9 +18,6 @@ use crate::{
 /// again that lie before the window that it was asked for. How far, nobody has written down. An hour of
 /// keys costs little; a row whose key is forgotten comes twice.
 pub(super) const REMEMBER: TimeDelta = TimeDelta::hours(1);
-
-/// The store is tried again until the stop.
-const STORE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(30));
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Journals accepted rows when they have waited for others long enough, or stand in the way of
@@ -207,5 +204,5 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 }
 
 pub(super) fn store_backoff() -> Backoff {
-    STORE.backoff()
+    Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::{Clock, http::chain, retry::RetryPolicy};
+use base::{Clock, http::chain, retry::Backoff};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,9 +19,6 @@ pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// A lease of somebody else is waited for so long: an owner that is alive renews it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(LIFE.as_secs() + MARGIN.as_secs() + LOOK.as_secs());
-
-/// An outage is waited out.
-const OUTAGE: RetryPolicy = RetryPolicy::pauses(Duration::from_secs(1), Duration::from_secs(30));
 
 /// A write is refused so often at most before that counts as an outage: others may be faster, but not always.
 const REFUSALS: u32 = 3;
@@ -82,7 +79,7 @@ enum Attempt {
 impl Acquisition<'_> {
     /// Waits an outage out.
     async fn patiently(mut self) -> Result<Lease, ObjectError> {
-        let mut backoff = OUTAGE.backoff();
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
         loop {
             match self.take().await {
                 Err(error) if error.is_transient() => {

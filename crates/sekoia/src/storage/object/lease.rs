@@ -8,7 +8,7 @@
 
 use std::{sync::PoisonError, time::Duration};
 
-use base::{Clock, retry::RetryPolicy};
+use base::{Clock, retry::Backoff};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,7 @@ impl Lease {
     /// Waits until the lease is certain to be ours: at once, unless it ran out while this process
     /// slept or the store did not answer. Never, when another instance has it.
     pub(super) async fn certain(&self) {
-        let mut backoff = RetryPolicy::pauses(Duration::from_secs(1), RENEWAL).backoff();
+        let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
         loop {
             let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
             if since.elapsed(&self.clock) + MARGIN < LIFE {
