@@ -1,11 +1,15 @@
-//! One deadline for all steps of a stop (E-11).
+//! One deadline for all steps of a stop (E-11), and the work that is ended by it.
 
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// The steps of a stop, one after the other.
@@ -57,6 +61,49 @@ impl Deadline {
         let begun = *self.0.get_or_init(|| now);
         (now + most).min(begun + step.over())
     }
+}
+
+/// Work beside the runs. When it is told that the process ends, it gets a moment for what is left.
+#[derive(Debug)]
+pub(super) struct Background {
+    ended: CancellationToken,
+    task: JoinHandle<()>,
+    step: Step,
+    most: Duration,
+}
+
+impl Background {
+    /// Starts what `work` makes of the token that says that the end has come. In that step of a stop
+    /// it may go on for so long at most.
+    pub(super) fn start<F: Future<Output = ()> + Send + 'static>(
+        step: Step,
+        most: Duration,
+        work: impl FnOnce(CancellationToken) -> F,
+    ) -> Self {
+        let ended = CancellationToken::new();
+        Self {
+            task: tokio::spawn(work(ended.clone())),
+            ended,
+            step,
+            most,
+        }
+    }
+
+    /// Tells it that the end has come, and waits for it. What hangs is left behind.
+    pub(super) async fn finish(self, deadline: &Deadline) {
+        self.ended.cancel();
+        let end = deadline.end(self.step, self.most);
+        _ = timeout_at(end, self.task).await;
+    }
+}
+
+/// Finishes all of them at the same time.
+pub(super) async fn finish_all(
+    all: impl IntoIterator<Item = Option<Background>>,
+    deadline: &Deadline,
+) {
+    let present = all.into_iter().flatten();
+    join_all(present.map(|one| one.finish(deadline))).await;
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{ConfigError, Configuration, Environment, text},
-    deadline::Deadline,
+    deadline::{Deadline, finish_all},
     health::Heartbeat,
-    log::{Console, Log, Shipper},
+    log::{Console, Log, ship},
     registry::Registry,
     run_error::RunError,
     schema::{ManifestError, ModuleManifest},
     secrets::SecretsError,
-    sentry::Sentry,
+    sentry::Reporter,
     stop,
     storage::{Stamp, Storage, StorageError, StorageLocation, StorageReader},
 };
@@ -238,29 +238,21 @@ pub async fn run_on(registry: &Registry, command: &str, host: Host) -> Result<()
 
 async fn live(registry: &Registry, command: &str, host: Host, log: Log) -> Result<(), StartError> {
     let start = Start::open(registry, command, host, log.clone())?;
-    let sentry = Sentry::start(
-        &start.configuration,
-        &start.module,
-        command,
-        &start.host.http,
-    )?;
-    if let Some(sentry) = &sentry {
-        log.report_to(sentry.reporter());
-    }
-    let (http, platform) = (start.host.http.clone(), start.platform.clone());
-    let shipper = Shipper::start(&log, http, platform, start.agent.clone());
+    let (configuration, http) = (&start.configuration, &start.host.http);
+    let sentry = Reporter::start(configuration, &start.module, command, http)?;
+    let reports = sentry.map(|(reporter, reports)| {
+        log.report_to(reporter);
+        reports
+    });
+    let platform = start.platform.clone();
+    let lines = ship(&log, http.clone(), platform, start.agent.clone());
 
     let deadline = Deadline::of(&start.host.stop);
     let result = start.until_stop(&deadline).await;
     if let Err(error) = &result {
         log.post_error(&chain(error));
     }
-    let reports = async {
-        if let Some(sentry) = sentry {
-            sentry.finish(&deadline).await;
-        }
-    };
-    tokio::join!(shipper.finish(&deadline), reports);
+    finish_all([Some(lines), reports], &deadline).await;
     result
 }
 

@@ -12,12 +12,12 @@ use sentry::{
     Client, ClientOptions, Envelope, Scope, Transport, TransportFactory, protocol::Event,
     types::Dsn,
 };
-use tokio::{sync::mpsc, task::JoinHandle, time};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{ConfigError, Configuration},
-    deadline::{Deadline, Step},
+    deadline::{Background, Step},
     log::Level,
     platform::LIMITS,
     schema::ModuleManifest,
@@ -43,29 +43,21 @@ const TAGS: [(&str, &str); 7] = [
     ("environment", "environment"),
 ];
 
-/// The reporter and the task that delivers what it reports.
+/// Reports what goes wrong.
 #[derive(Debug)]
-pub(super) struct Sentry {
-    reporter: Reporter,
-    finish: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-/// Handle on the reporter; cheap to clone.
-#[derive(Clone, Debug)]
 pub(super) struct Reporter {
     client: Arc<Client>,
     scope: Scope,
 }
 
-impl Sentry {
-    /// Starts the reporter when the key `sentry_dsn` is set.
+impl Reporter {
+    /// Starts the reporter, and the delivery of what it reports, when the key `sentry_dsn` is set.
     pub(super) fn start(
         configuration: &Configuration,
         module: &ModuleManifest,
         item: &str,
         http: &Http,
-    ) -> Result<Option<Self>, ConfigError> {
+    ) -> Result<Option<(Self, Background)>, ConfigError> {
         let dsn = configuration.parsed("sentry_dsn", "a Sentry DSN", |text| {
             text.parse::<Dsn>().ok()
         });
@@ -73,14 +65,11 @@ impl Sentry {
             return Ok(None);
         };
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        let finish = CancellationToken::new();
-        let task = deliver(dsn.clone(), http.clone(), receiver, finish.clone());
-        let task = tokio::spawn(task);
         let mut options = ClientOptions::new()
             .release(format!("{}@{}", module.slug, module.version))
             .add_integration(sentry::integrations::contexts::ContextIntegration::default())
             .transport(Queue(sender));
-        options.dsn = Some(dsn);
+        options.dsn = Some(dsn.clone());
         options.environment = configuration.filled_text("environment")?.map(Into::into);
         let mut scope = Scope::default();
         scope.set_tag("module", &module.name);
@@ -91,28 +80,14 @@ impl Sentry {
                 scope.set_tag(tag, value);
             }
         }
+        let http = http.clone();
+        let delivery = Background::start(Step::Reports, LAST_REPORTS, |finish| {
+            deliver(dsn, http, receiver, finish)
+        });
         let client = Arc::new(Client::with_options(options));
-        let reporter = Reporter { client, scope };
-        Ok(Some(Self {
-            reporter,
-            finish,
-            task,
-        }))
+        Ok(Some((Self { client, scope }, delivery)))
     }
 
-    pub(super) fn reporter(&self) -> Reporter {
-        self.reporter.clone()
-    }
-
-    /// Gives the last reports a moment.
-    pub(super) async fn finish(self, deadline: &Deadline) {
-        self.finish.cancel();
-        let end = deadline.end(Step::Reports, LAST_REPORTS);
-        _ = time::timeout_at(end, self.task).await;
-    }
-}
-
-impl Reporter {
     /// Queues a report; never blocks.
     pub(super) fn report(&self, level: Level, message: &str) {
         let level = match level {

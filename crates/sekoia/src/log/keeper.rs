@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::{
-    task::JoinHandle,
-    time::{sleep, timeout_at},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
 use super::{Log, naive};
 use crate::{
     Storage,
-    deadline::{Deadline, Step},
+    deadline::{Background, Step},
 };
 
 /// Where it is kept in the data storage, in the form of `/health`.
@@ -29,34 +25,16 @@ const PAUSE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Keeps the last error in the background, at once and then at most once a minute.
-#[derive(Debug)]
-pub(crate) struct Keeper {
-    task: JoinHandle<()>,
-    end: CancellationToken,
-}
-
-impl Keeper {
-    pub(crate) fn start(log: Log, storage: Storage) -> Self {
-        let end = CancellationToken::new();
-        let ended = end.clone();
-        let task = tokio::spawn(async move {
-            let mut kept = None;
-            while ended.run_until_cancelled(log.erred()).await.is_some() {
-                keep(&log, &storage, &mut kept).await;
-                _ = ended.run_until_cancelled(sleep(PAUSE)).await;
-            }
+pub(crate) fn keep_last_error(log: Log, storage: Storage) -> Background {
+    Background::start(Step::LastError, PATIENCE, |ended| async move {
+        let mut kept = None;
+        while ended.run_until_cancelled(log.erred()).await.is_some() {
             keep(&log, &storage, &mut kept).await;
-        });
-        Self { task, end }
-    }
-
-    /// Keeps what was said since.
-    pub(crate) async fn finish(self, deadline: &Deadline) {
-        self.end.cancel();
-        let end = deadline.end(Step::LastError, PATIENCE);
-        // Without it, one has to look into the log.
-        _ = timeout_at(end, self.task).await;
-    }
+            _ = ended.run_until_cancelled(sleep(PAUSE)).await;
+        }
+        // What was said since. If this takes too long, one has to look into the log.
+        keep(&log, &storage, &mut kept).await;
+    })
 }
 
 /// Writes the last error, unless it is the one that was `kept`.
@@ -96,7 +74,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{log::tests::log, storage::MemoryBackend};
+    use crate::{deadline::Deadline, log::tests::log, storage::MemoryBackend};
     use base::{Secret, Store};
 
     async fn kept(storage: &Storage) -> Option<String> {
@@ -113,7 +91,7 @@ mod tests {
         let storage = Storage::new(MemoryBackend::default());
         let (log, _) = log();
         log.hide(&Secret::new("hunter2"));
-        let keeper = Keeper::start(log.clone(), storage.clone());
+        let keeper = keep_last_error(log.clone(), storage.clone());
         log.warning("unusual");
         assert_eq!(
             kept(&storage).await,
@@ -141,7 +119,7 @@ mod tests {
             let storage = Storage::new(MemoryBackend::default());
             storage.write(LAST_ERROR_FILE, found).await.unwrap();
             let (log, _) = log();
-            let keeper = Keeper::start(log.clone(), storage.clone());
+            let keeper = keep_last_error(log.clone(), storage.clone());
             log.error("one");
             keeper.finish(&Deadline::default()).await;
             let text = storage.read(LAST_ERROR_FILE).await.unwrap().unwrap();
@@ -178,7 +156,7 @@ mod tests {
     async fn a_storage_that_hangs_holds_nobody_up() {
         let backend = Hanging::default();
         let (log, lines) = log();
-        let keeper = Keeper::start(log.clone(), Storage::new(backend.clone()));
+        let keeper = keep_last_error(log.clone(), Storage::new(backend.clone()));
         for _ in 0..3 {
             log.error("again");
             sleep(Duration::from_secs(100)).await;

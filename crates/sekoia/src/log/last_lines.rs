@@ -6,17 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::Notify,
-    task::JoinHandle,
-    time::{sleep, timeout_at},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Notify, time::sleep};
 
 use super::Log;
 use crate::{
     Storage,
-    deadline::{Deadline, Step},
+    deadline::{Background, Step},
 };
 
 /// The files in the data directory, older lines first. Together they hold `LONGEST` bytes twice at
@@ -76,39 +71,21 @@ impl Waiting {
 }
 
 /// Writes the lines in the background.
-#[derive(Debug)]
-pub(crate) struct LastLines {
-    task: JoinHandle<()>,
-    end: CancellationToken,
-}
-
-impl LastLines {
-    pub(crate) fn start(log: Log, storage: Storage) -> Self {
-        let end = CancellationToken::new();
-        let ended = end.clone();
-        let task = tokio::spawn(async move {
-            let mut file = File::open(storage).await;
-            let waiting = &log.0.waiting;
-            while ended
-                .run_until_cancelled(waiting.come.notified())
-                .await
-                .is_some()
-            {
-                _ = ended.run_until_cancelled(sleep(PAUSE)).await;
-                file.add(waiting).await;
-            }
+pub(crate) fn keep_last_lines(log: Log, storage: Storage) -> Background {
+    Background::start(Step::LastError, PATIENCE, |ended| async move {
+        let mut file = File::open(storage).await;
+        let waiting = &log.0.waiting;
+        while ended
+            .run_until_cancelled(waiting.come.notified())
+            .await
+            .is_some()
+        {
+            _ = ended.run_until_cancelled(sleep(PAUSE)).await;
             file.add(waiting).await;
-        });
-        Self { task, end }
-    }
-
-    /// Writes what was said since.
-    pub(crate) async fn finish(self, deadline: &Deadline) {
-        self.end.cancel();
-        let end = deadline.end(Step::LastError, PATIENCE);
-        // Without them, one has to look into the log.
-        _ = timeout_at(end, self.task).await;
-    }
+        }
+        // What was said since. If this takes too long, one has to look into the log.
+        file.add(waiting).await;
+    })
 }
 
 struct File {
@@ -162,7 +139,7 @@ impl File {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{log::tests::log, storage::MemoryBackend};
+    use crate::{deadline::Deadline, log::tests::log, storage::MemoryBackend};
     use base::Secret;
 
     async fn kept(storage: &Storage) -> [String; 2] {
@@ -181,7 +158,7 @@ mod tests {
             let (log, _) = log();
             log.hide(&Secret::new("hunter2"));
             log.info(format!("{run} before the files are there"));
-            let lines = LastLines::start(log.clone(), storage.clone());
+            let lines = keep_last_lines(log.clone(), storage.clone());
             log.debug("a hint with hunter2");
             sleep(2 * PAUSE).await;
             let [_, text] = kept(&storage).await;
@@ -200,7 +177,7 @@ mod tests {
     async fn files_and_what_waits_are_bounded_and_what_is_missing_is_counted() {
         let storage = Storage::new(MemoryBackend::default());
         let (log, _) = log();
-        let lines = LastLines::start(log.clone(), storage.clone());
+        let lines = keep_last_lines(log.clone(), storage.clone());
         let long = "x".repeat(1000);
         for _ in 0..40 {
             for _ in 0..10 {

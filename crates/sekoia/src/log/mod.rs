@@ -26,11 +26,11 @@ use tokio::sync::Notify;
 
 pub use self::{console::Console, last_lines::LAST_LINES_FILES};
 pub(super) use self::{
-    keeper::{Keeper, LAST_ERROR_FILE},
-    last_lines::LastLines,
+    keeper::{LAST_ERROR_FILE, keep_last_error},
+    last_lines::keep_last_lines,
     latest::Latest,
     outbox::naive,
-    shipper::Shipper,
+    shipper::ship,
 };
 use self::{
     last_lines::Waiting,

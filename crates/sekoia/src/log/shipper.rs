@@ -8,10 +8,7 @@ use base::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
-use tokio::{
-    task::JoinHandle,
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,7 +17,7 @@ use super::{
     refusals::{Next, Refusals},
 };
 use crate::{
-    deadline::{Deadline, Step},
+    deadline::{Background, Step},
     platform::{LIMITS, Platform},
     redirect,
 };
@@ -40,50 +37,33 @@ const CRITICAL_PAUSE: Duration = Duration::from_secs(60);
 /// How many refusals the last delivery takes before it gives up.
 const LAST_REFUSALS: u32 = 12;
 
-/// The task that delivers log entries.
-#[derive(Debug)]
-pub(crate) struct Shipper {
-    finish: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Shipper {
-    /// Starts delivering; without an address of the logs endpoint everything stays on stderr.
-    pub(crate) fn start(log: &Log, http: Http, platform: Platform, agent: HeaderValue) -> Self {
-        let finish = CancellationToken::new();
-        if let Some(token) = &platform.token {
-            log.hide(token);
-        }
-        let courier = platform.logs.clone().map(|url| Courier {
-            log: log.clone(),
+/// Starts delivering; without an address of the logs endpoint everything stays on stderr.
+pub(crate) fn ship(log: &Log, http: Http, platform: Platform, agent: HeaderValue) -> Background {
+    if let Some(token) = &platform.token {
+        log.hide(token);
+    }
+    let url = platform.logs.clone();
+    if url.is_none() {
+        log.warning("neither url_logs nor url_callback is set: log lines stay on stderr");
+    }
+    let log = log.clone();
+    // What is left after the time is on stderr.
+    Background::start(Step::Reports, LAST_DELIVERY, |finish| async move {
+        let Some(url) = url else { return };
+        let courier = Courier {
+            log,
             http,
             platform,
             agent,
             url,
-            finish: finish.clone(),
+            finish,
             backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(60)),
             refusals: Refusals::new(),
             aside: VecDeque::new(),
             failing: false,
-        });
-        if courier.is_none() {
-            log.warning("neither url_logs nor url_callback is set: log lines stay on stderr");
-        }
-        let task = tokio::spawn(async move {
-            if let Some(courier) = courier {
-                courier.run().await;
-            }
-        });
-        Self { finish, task }
-    }
-
-    /// Delivers what is left, within a time that does not delay the end of the process.
-    pub(crate) async fn finish(self, deadline: &Deadline) {
-        self.finish.cancel();
-        let end = deadline.end(Step::Reports, LAST_DELIVERY);
-        // Whatever is left after the time is on stderr.
-        _ = time::timeout_at(end, self.task).await;
-    }
+        };
+        courier.run().await;
+    })
 }
 
 struct Courier {
@@ -341,14 +321,14 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::{config::Configuration, log::tests::log, testing::Fake};
+    use crate::{config::Configuration, deadline::Deadline, log::tests::log, testing::Fake};
 
-    fn start(log: &Log, fake: &Fake) -> Shipper {
+    fn start(log: &Log, fake: &Fake) -> Background {
         let environment = [("TOKEN", "t0ken"), ("URL_LOGS", "http://h/logs")];
         let configuration =
             Configuration::open("/nowhere", environment.into_iter().collect()).unwrap();
         let platform = Platform::read(&configuration).unwrap();
-        Shipper::start(
+        ship(
             log,
             fake.http(),
             platform,

@@ -15,9 +15,9 @@ use crate::{
     changes::Watching,
     config::{Configuration, SettingsMap},
     context::Context,
-    deadline::Deadline,
+    deadline::{Deadline, finish_all},
     health::Heartbeat,
-    log::{Keeper, LastLines, Log},
+    log::{Log, keep_last_error, keep_last_lines},
     metrics::Metrics,
     platform::Platform,
     proxies,
@@ -97,9 +97,9 @@ impl<'a> Start<'a> {
         };
         let storage = opened.storage();
         let log = self.log.clone();
-        let keeper = Keeper::start(log.clone(), storage.clone());
+        let error = keep_last_error(log.clone(), storage.clone());
         let lines = opened.for_lines();
-        let lines = lines.map(|storage| LastLines::start(log.clone(), storage));
+        let lines = lines.map(|storage| keep_last_lines(log.clone(), storage));
         let _watch = AbortOnDropHandle::new(tokio::spawn(watch_files(
             storage.clone(),
             heartbeat.clone(),
@@ -108,12 +108,7 @@ impl<'a> Start<'a> {
         if let Err(error) = &result {
             log.remember(&chain(error));
         }
-        let keeping = async {
-            if let Some(lines) = lines {
-                lines.finish(deadline).await;
-            }
-        };
-        tokio::join!(keeper.finish(deadline), keeping);
+        finish_all([Some(error), lines], deadline).await;
         result.and(opened.close(deadline).await.map_err(StartError::from))
     }
 
