@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    config::{ConfigError, Configuration},
+    config::{ConfigError, Configuration, PORTS},
     effective::TEXTS,
     log::Log,
     settings::{CONNECTOR, MODULE, TRIGGER},
@@ -38,9 +38,6 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// The keys that each run reads anew.
 const SETTINGS: [&str; 4] = [TRIGGER, CONNECTOR, MODULE, "intake_url"];
-
-/// The ports, which stay bound for the life of the process.
-const PORTS: [&str; 2] = ["liveness_port", "metrics_port"];
 
 /// What a configuration holds, without holding it: a hash for each key, none for what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,9 +60,11 @@ impl Look {
         };
         let texts = TEXTS.iter().map(|(key, _)| *key);
         let texts = texts.filter(|key| !SETTINGS.contains(key));
+        // They stay bound for the life of the process.
+        let ports = PORTS.map(|(key, _)| key);
         Self {
             settings: SETTINGS.map(hash).to_vec(),
-            others: texts.chain(PORTS).map(|key| (key, hash(key))).collect(),
+            others: texts.chain(ports).map(|key| (key, hash(key))).collect(),
         }
     }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context, Directories, Environment, RunError, StartError,
-    config::{Configuration, SettingsMap},
+    config::{Configuration, PORTS, SettingsMap},
     health::Heartbeat,
     log::{Console, Log},
     metrics::Metrics,
@@ -313,10 +313,8 @@ pub enum Unclear {
 
 impl Start<'_> {
     pub(super) async fn settings(&self) -> Result<Settings, RunError> {
-        for (key, default) in [("liveness_port", 8000), ("metrics_port", 8020)] {
-            self.configuration
-                .port(key, default)
-                .map_err(RunError::failed)?;
+        for key in PORTS {
+            self.configuration.port(key).map_err(RunError::failed)?;
         }
         let secrets = self.secrets().await.map_err(RunError::failed)?.secrets();
         Settings::read(

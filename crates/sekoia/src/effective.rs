@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Directories, Environment, RunError, StartError,
-    config::{ConfigError, Configuration, Place},
+    config::{ConfigError, Configuration, PORTS, Place},
     log::{Console, Log},
     platform::Platform,
     registry::{Item, Registry},
@@ -219,8 +219,8 @@ fn platform(configuration: &Configuration) -> Result<Vec<Effective>, ConfigError
             add(key, text.into(), secret, Origin::Given(place));
         }
     }
-    for (key, default) in [("liveness_port", 8000), ("metrics_port", 8020)] {
-        let port = configuration.port(key, default)?;
+    for (key, default) in PORTS {
+        let port = configuration.port((key, default))?;
         let filled = configuration.filled_text(key)?.is_some();
         let place = configuration.place(key)?.filter(|_| filled);
         add(

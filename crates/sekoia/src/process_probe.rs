@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Directories, Environment, StartError,
-    config::Configuration,
+    config::{Configuration, LIVENESS_PORT, METRICS_PORT},
     log::LAST_ERROR_FILE,
     runtime::{http_client, reader},
     storage::{Stamp, Storage, StorageReader},
@@ -127,8 +127,8 @@ impl ProcessProbe {
         let http = http_client(&configuration)?;
         let reader = reader(&configuration, &directories.data, &http, Clock::system())?;
         let seen = reader.presence().await;
-        let port = configuration.port("liveness_port", 8000)?;
-        let metrics_port = configuration.port("metrics_port", 8020)?;
+        let port = configuration.port(LIVENESS_PORT)?;
+        let metrics_port = configuration.port(METRICS_PORT)?;
         let storage = reader.storage();
         let answer = Answers::from(port, metrics_port).await?;
         let is_other = answer.is_some();

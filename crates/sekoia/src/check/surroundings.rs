@@ -8,14 +8,12 @@ use tokio::net::TcpListener;
 
 use super::{CheckFinding, Outcome, Topic, members};
 use crate::{
+    config::{LIVENESS_PORT, PORTS},
     process_probe,
     runtime::Start,
     secrets::SecretsError,
     storage::{Stamp, StorageReader},
 };
-
-/// The keys of the ports, and what they are without.
-const PORTS: [(&str, u16); 2] = [("liveness_port", 8000), ("metrics_port", 8020)];
 
 impl Start<'_> {
     /// Whether the ports can be listened on; `in_use` when a trigger works on these files, whose ports
@@ -28,8 +26,8 @@ impl Start<'_> {
         let mut free = Vec::new();
         let mut findings = Vec::new();
         let mut own = None;
-        for (key, default) in PORTS {
-            let Ok(port) = self.configuration.port(key, default) else {
+        for key in PORTS {
+            let Ok(port) = self.configuration.port(key) else {
                 return Vec::new();
             };
             match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await {
@@ -40,7 +38,7 @@ impl Start<'_> {
                         None => in_use && self.is_own_process(reader).await,
                     };
                     own = Some(is_own);
-                    findings.push(of_port(key, port, &error, is_own));
+                    findings.push(of_port(key.0, port, &error, is_own));
                 }
             }
         }
@@ -55,7 +53,7 @@ impl Start<'_> {
     /// Whether the process that answers at the port for liveness works on these files.
     async fn is_own_process(&self, reader: &StorageReader) -> bool {
         let stamp = Stamp::find(&reader.storage()).await;
-        let Ok(port) = self.configuration.port("liveness_port", 8000) else {
+        let Ok(port) = self.configuration.port(LIVENESS_PORT) else {
             return false;
         };
         match stamp {

@@ -20,6 +20,15 @@ use serde_json::{Map, Value};
 
 pub use self::error::{ConfigError, Place};
 
+/// The port for liveness, and what it is without a value.
+pub(super) const LIVENESS_PORT: (&str, u16) = ("liveness_port", 8000);
+
+/// The port for metrics, and what it is without a value.
+pub(super) const METRICS_PORT: (&str, u16) = ("metrics_port", 8020);
+
+/// The ports that a process listens on.
+pub(super) const PORTS: [(&str, u16); 2] = [LIVENESS_PORT, METRICS_PORT];
+
 /// The named values a process is started with. `Debug` shows names only: values may be secrets.
 #[derive(Clone, Default)]
 pub struct Environment(Arc<BTreeMap<String, String>>);
@@ -147,11 +156,11 @@ impl Configuration {
         Ok(self.filled_text(key)?.map(Secret::new))
     }
 
-    /// A TCP port; `default` when absent or empty.
+    /// The TCP port with this key; `default` when absent or empty.
     ///
     /// # Errors
     /// As [`text`](Self::text), and when it is not a number from 0 to 65535.
-    pub fn port(&self, key: &str, default: u16) -> Result<u16, ConfigError> {
+    pub fn port(&self, (key, default): (&str, u16)) -> Result<u16, ConfigError> {
         let expected = "a port, which is a number from 0 to 65535";
         let port = self.parsed(key, expected, |text| text.parse().ok())?;
         Ok(port.unwrap_or(default))
@@ -433,12 +442,9 @@ mod tests {
             ],
             &[],
         );
-        assert_eq!(configuration.port("liveness_port", 1).unwrap(), 8001);
-        assert_eq!(configuration.port("empty", 8000).unwrap(), 8000);
-        let error = configuration
-            .port("metrics_port", 1)
-            .unwrap_err()
-            .to_string();
+        assert_eq!(configuration.port(LIVENESS_PORT).unwrap(), 8001);
+        assert_eq!(configuration.port(("empty", 8000)).unwrap(), 8000);
+        let error = configuration.port(METRICS_PORT).unwrap_err().to_string();
         assert!(
             error.ends_with("is not a port, which is a number from 0 to 65535"),
             "{error}"

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     changes::Watching,
-    config::{Configuration, SettingsMap},
+    config::{Configuration, LIVENESS_PORT, METRICS_PORT, SettingsMap},
     context::Context,
     deadline::{Deadline, finish_all},
     health::Heartbeat,
@@ -82,12 +82,12 @@ impl<'a> Start<'a> {
         self.introduce(&metrics);
         let (health, scraped) = (heartbeat.clone(), metrics.clone());
         let _liveness = self
-            .listen("liveness_port", 8000, "Liveness", move |request| {
+            .listen(LIVENESS_PORT, "Liveness", move |request| {
                 health.answer(request)
             })
             .await?;
         let scrapes = self
-            .listen("metrics_port", 8020, "Metrics", move |request| {
+            .listen(METRICS_PORT, "Metrics", move |request| {
                 scraped.answer(request)
             })
             .await?;
@@ -197,12 +197,12 @@ impl<'a> Start<'a> {
 
     async fn listen(
         &self,
-        key: &'static str,
-        default: u16,
+        key: (&'static str, u16),
         purpose: &'static str,
         answer: impl Fn(&Parts) -> Response<String> + Send + Sync + 'static,
     ) -> Result<Server, StartError> {
-        let port = self.configuration.port(key, default)?;
+        let port = self.configuration.port(key)?;
+        let (key, _) = key;
         let server = serve(port, answer)
             .await
             .map_err(|source| StartError::Port { port, key, source })?;
