@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use base::{Clock, http::chain, retry::Backoff};
+use object_store::PutMode;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    client::{Client, Condition, Head, Put},
-    error::{ObjectError, Problem},
+    client::{Client, Head, in_place_of},
+    error::{ObjectError, Problem, on},
     lease::{self, KEY, LIFE, Lease, MARGIN, Moment, Note, RENEWAL},
 };
 use crate::log::Log;
@@ -68,14 +69,6 @@ struct Watched {
     since: Instant,
 }
 
-/// What became of a write with a condition.
-enum Attempt {
-    Done(String),
-    Refused,
-    /// The store does not know conditions.
-    Unknown,
-}
-
 impl Acquisition<'_> {
     /// Waits an outage out.
     async fn patiently(mut self) -> Result<Lease, ObjectError> {
@@ -101,11 +94,11 @@ impl Acquisition<'_> {
         let mut watched = None;
         let mut refusals = 0;
         loop {
-            let condition = match lease::read(self.client).await? {
-                None => Condition::Absent,
+            let mode = match lease::read(self.client).await? {
+                None => PutMode::Create,
                 Some((head, note)) if self.is_free(&head, &note, watched.as_ref()) => {
                     self.tell_of(&note);
-                    Condition::Matches(head.etag)
+                    in_place_of(&head.etag)
                 }
                 Some((_, note)) if begun.elapsed() >= PATIENCE => {
                     let host = note.host;
@@ -120,7 +113,7 @@ impl Acquisition<'_> {
                     continue;
                 }
             };
-            if let Some(lease) = self.write(&condition).await? {
+            if let Some(lease) = self.write(mode).await? {
                 return Ok(lease);
             }
             refusals += 1;
@@ -147,7 +140,7 @@ impl Acquisition<'_> {
         if !note.released && note.owner != self.note.owner {
             self.log.info(format!(
                 "The instance before this one{} ended without giving its lease back.",
-                on(note)
+                on(&note.host)
             ));
         }
     }
@@ -156,60 +149,54 @@ impl Acquisition<'_> {
         self.log.info(format!(
             "Another instance{} works on {}, or came to no orderly end: waiting up to {} s to find \
              out.",
-            on(note),
+            on(&note.host),
             self.client.place(),
             PATIENCE.as_secs()
         ));
     }
 
     /// Writes the lease. None when somebody else was faster.
-    async fn write(&mut self, condition: &Condition) -> Result<Option<Lease>, ObjectError> {
+    async fn write(&mut self, mode: PutMode) -> Result<Option<Lease>, ObjectError> {
         let since = Moment::now(self.clock);
         self.note.renewal += 1;
-        let (etag, fenced) = match self.put(condition).await? {
-            Attempt::Refused => return Ok(None),
-            Attempt::Done(etag) => self.probe(etag).await?,
-            Attempt::Unknown => match self.put(&Condition::None).await? {
-                Attempt::Done(etag) => (etag, false),
-                Attempt::Refused | Attempt::Unknown => {
-                    return Err(self.client.error(Problem::Unconditional));
-                }
-            },
+        let (written, mut fenced) = match self.put(mode).await {
+            Err(error) if error.is_unconditional() => (self.put(PutMode::Overwrite).await?, false),
+            written => (written?, true),
         };
-        let (client, clock, note) = (self.client.clone(), self.clock.clone(), self.note.clone());
-        let lease = Lease::new(client, clock, note, etag, since);
+        let Some(mut etag) = written else {
+            return Ok(None);
+        };
         if fenced {
-            return Ok(Some(lease));
+            (etag, fenced) = self.probe(etag).await?;
         }
-        self.log.warning(format!(
-            "The object store has no conditional writes ({}): nothing but the lease keeps a second \
-             instance from writing to the same files. Make sure that there is only one.",
-            self.client.place()
-        ));
-        Ok(Some(lease.unfenced()))
+        if !fenced {
+            self.log.warning(format!(
+                "The object store has no conditional writes ({}): nothing but the lease keeps a second \
+                 instance from writing to the same files. Make sure that there is only one.",
+                self.client.place()
+            ));
+        }
+        let (client, clock, note) = (self.client.clone(), self.clock.clone(), self.note.clone());
+        let lease = Lease::new(client, clock, note, etag, since, fenced);
+        Ok(Some(lease))
     }
 
     /// Whether the store looks at conditions: some take them for granted. The lease's ETag then.
     async fn probe(&self, mut etag: String) -> Result<(String, bool), ObjectError> {
         let mut fenced = true;
-        for impossible in [Condition::Matches(NO_VERSION.to_owned()), Condition::Absent] {
-            match self.put(&impossible).await? {
-                Attempt::Refused => {}
-                Attempt::Unknown => fenced = false,
-                Attempt::Done(new) => (etag, fenced) = (new, false),
+        for impossible in [in_place_of(NO_VERSION), PutMode::Create] {
+            match self.put(impossible).await {
+                Ok(None) => {}
+                Ok(Some(new)) => (etag, fenced) = (new, false),
+                Err(error) if error.is_unconditional() => fenced = false,
+                Err(error) => return Err(error),
             }
         }
         Ok((etag, fenced))
     }
 
-    async fn put(&self, condition: &Condition) -> Result<Attempt, ObjectError> {
-        let written = self.client.put(KEY, self.note.to_json(), condition, None);
-        match written.await {
-            Ok(Put::Done(etag)) => Ok(Attempt::Done(etag)),
-            Ok(Put::Refused) => Ok(Attempt::Refused),
-            Err(error) if matches!(*error.problem, Problem::Unconditional) => Ok(Attempt::Unknown),
-            Err(error) => Err(error),
-        }
+    async fn put(&self, mode: PutMode) -> Result<Option<String>, ObjectError> {
+        self.client.put(KEY, self.note.to_json(), mode, None).await
     }
 }
 
@@ -219,12 +206,4 @@ fn watch(before: Option<Watched>, etag: String) -> Watched {
         etag,
         since: Instant::now(),
     })
-}
-
-fn on(note: &Note) -> String {
-    if note.host.is_empty() {
-        String::new()
-    } else {
-        format!(" on {}", note.host)
-    }
 }

@@ -18,22 +18,27 @@ use super::{
     transport::{Age, Failure, Transport},
 };
 
-/// The pause after the first try of a request. It doubles at most, up to [`LONGEST`].
-const SHORTEST: Duration = Duration::from_millis(200);
+/// How a request is tried again. All pauses together are at most twelve seconds long: a lease is renewed
+/// in time for all that.
+pub(super) const PATIENTLY: RetryConfig = RetryConfig {
+    backoff: PAUSES,
+    max_retries: 7,
+    retry_timeout: Duration::from_secs(9),
+};
 
-/// The longest pause between two tries.
-const LONGEST: Duration = Duration::from_secs(3);
+/// The same for a look: somebody waits for the answer at a screen.
+pub(super) const BRIEFLY: RetryConfig = RetryConfig {
+    backoff: PAUSES,
+    max_retries: 3,
+    retry_timeout: Duration::from_secs(1),
+};
 
-/// How often a request is tried again. All pauses together are at most twelve seconds long: a lease is
-/// renewed in time for all that.
-const TRIES: usize = 7;
-
-/// No pause begins later than this after the first try.
-const TRYING: Duration = Duration::from_secs(9);
-
-/// The same for somebody who waits for an answer at a screen.
-const TRIES_BRIEFLY: usize = 3;
-const TRYING_BRIEFLY: Duration = Duration::from_secs(1);
+/// The pauses double at most.
+const PAUSES: BackoffConfig = BackoffConfig {
+    init_backoff: Duration::from_millis(200),
+    max_backoff: Duration::from_secs(3),
+    base: 2.0,
+};
 
 /// A folder has no more objects: a state has some hundred, and a long journal some thousand.
 const MOST_KEYS: usize = 100_000;
@@ -41,37 +46,12 @@ const MOST_KEYS: usize = 100_000;
 /// Carries the [generation](super::files) of an object.
 const GENERATION: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("generation"));
 
-/// What must be true of an object for a write to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
-    /// Nothing.
-    None,
-    /// There is no such object.
-    Absent,
-    /// It is the version with this ETag.
-    Matches(String),
-}
-
-impl From<&Condition> for PutMode {
-    fn from(condition: &Condition) -> Self {
-        match condition {
-            Condition::None => Self::Overwrite,
-            Condition::Absent => Self::Create,
-            Condition::Matches(etag) => Self::Update(UpdateVersion {
-                e_tag: Some(etag.clone()),
-                version: None,
-            }),
-        }
-    }
-}
-
-/// What became of a write.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Put {
-    /// Done; the ETag of the new version.
-    Done(String),
-    /// The condition was not met.
-    Refused,
+/// A write that takes the place of the version with this ETag, and of no other.
+pub(super) fn in_place_of(etag: &str) -> PutMode {
+    PutMode::Update(UpdateVersion {
+        e_tag: Some(etag.to_owned()),
+        version: None,
+    })
 }
 
 /// What is known of an object without its content.
@@ -119,25 +99,7 @@ impl Client {
         settings: ObjectSettings,
         http: Http,
         clock: Clock,
-    ) -> Result<Self, ObjectError> {
-        Self::patient(settings, http, clock, TRIES, TRYING)
-    }
-
-    /// The same for a look: it says soon that the store does not answer.
-    pub(super) fn brief(
-        settings: ObjectSettings,
-        http: Http,
-        clock: Clock,
-    ) -> Result<Self, ObjectError> {
-        Self::patient(settings, http, clock, TRIES_BRIEFLY, TRYING_BRIEFLY)
-    }
-
-    fn patient(
-        settings: ObjectSettings,
-        http: Http,
-        clock: Clock,
-        tries: usize,
-        trying: Duration,
+        retries: RetryConfig,
     ) -> Result<Self, ObjectError> {
         let place = settings.place();
         let store = AmazonS3Builder::new()
@@ -150,15 +112,7 @@ impl Client {
             .with_region(settings.region)
             // Some stores cannot delete many at once.
             .with_disable_bulk_delete(true)
-            .with_retry(RetryConfig {
-                backoff: BackoffConfig {
-                    init_backoff: SHORTEST,
-                    max_backoff: LONGEST,
-                    base: 2.0,
-                },
-                max_retries: tries,
-                retry_timeout: trying,
-            })
+            .with_retry(retries)
             .build();
         match store {
             Ok(store) => Ok(Self {
@@ -209,27 +163,28 @@ impl Client {
         }
     }
 
-    /// Writes an object when the condition is met.
+    /// Writes an object when the condition of `mode` is met. The ETag of the new version; None when it is
+    /// not met.
     pub(super) async fn put(
         &self,
         key: &str,
         content: Bytes,
-        condition: &Condition,
+        mode: PutMode,
         generation: Option<&str>,
-    ) -> Result<Put, ObjectError> {
+    ) -> Result<Option<String>, ObjectError> {
         let generation = generation.map(|text| (GENERATION, AttributeValue::from(text.to_owned())));
         let options = PutOptions {
-            mode: condition.into(),
+            mode,
             attributes: generation.into_iter().collect(),
             ..PutOptions::default()
         };
         let path = self.path(key)?;
         match self.store.put_opts(&path, content.into(), options).await {
-            Ok(done) => Ok(Put::Done(done.e_tag.unwrap_or_default())),
+            Ok(done) => Ok(Some(done.e_tag.unwrap_or_default())),
             Err(
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
-            ) => Ok(Put::Refused),
+            ) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }

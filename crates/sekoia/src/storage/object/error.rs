@@ -27,6 +27,11 @@ impl ObjectError {
         self.problem.is_transient()
     }
 
+    /// Whether the store has no conditional writes.
+    pub(super) fn is_unconditional(&self) -> bool {
+        matches!(*self.problem, Problem::Unconditional)
+    }
+
     /// Whether a part of a file was not found.
     pub(super) fn is_part(&self) -> bool {
         matches!(*self.problem, Problem::Part { .. })
@@ -187,7 +192,8 @@ fn with(code: &str) -> String {
     }
 }
 
-fn on(host: &str) -> String {
+/// The name of a machine, where it is known, as the middle of a sentence.
+pub(super) fn on(host: &str) -> String {
     if host.is_empty() {
         String::new()
     } else {

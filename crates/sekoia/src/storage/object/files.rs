@@ -15,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::PutMode;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use self::{
 };
 use super::{
     super::LONGEST,
-    client::{Client, Condition, Head, Put},
+    client::{Client, Head, in_place_of},
     error::{ObjectError, Problem},
     lease::Lease,
 };
@@ -147,16 +148,18 @@ impl Files {
         };
         for _ in 0..ATTEMPTS {
             let generation = fresh();
-            let condition = match &before {
-                _ if !lease.is_fenced() => Condition::None,
-                None => Condition::Absent,
-                Some(head) => Condition::Matches(head.etag.clone()),
+            let mode = match &before {
+                None => PutMode::Create,
+                Some(head) => in_place_of(&head.etag),
             };
             let length = content.len() as u64;
-            let put = self
-                .client
-                .put(name, content.clone(), &condition, Some(&generation));
-            if let Put::Done(etag) = put.await? {
+            let put = self.client.put(
+                name,
+                content.clone(),
+                lease.guarded(mode),
+                Some(&generation),
+            );
+            if let Some(etag) = put.await? {
                 if let Some(generation) = before.as_ref().and_then(may_have_parts) {
                     // Nothing refers to them. What stays is taken away when the file is.
                     _ = self.delete_all(&folder(name, generation)).await;
@@ -192,7 +195,7 @@ impl Files {
             let (nothing, generation) = (Bytes::new(), fresh());
             let emptied = self
                 .client
-                .put(name, nothing, &Condition::None, Some(&generation));
+                .put(name, nothing, PutMode::Overwrite, Some(&generation));
             emptied.await?;
             self.delete_all(&parts).await?;
         }
@@ -233,6 +236,10 @@ impl Files {
 
     async fn delete_all(&self, prefix: &str) -> Result<(), ObjectError> {
         let keys = self.client.list(prefix).await?;
+        self.delete_each(keys).await
+    }
+
+    async fn delete_each(&self, keys: Vec<String>) -> Result<(), ObjectError> {
         let deleted =
             stream::iter(keys).map(|key| Ok(async move { self.client.delete(&key).await }));
         deleted.try_buffer_unordered(AT_ONCE).try_collect().await

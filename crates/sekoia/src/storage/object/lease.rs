@@ -11,6 +11,7 @@ use std::{sync::PoisonError, time::Duration};
 use base::{Clock, retry::Backoff};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use object_store::PutMode;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Mutex, Notify},
@@ -18,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    client::{Client, Condition, Head, Put},
+    client::{Client, Head, in_place_of},
     error::{ObjectError, Problem},
 };
 
@@ -73,7 +74,6 @@ struct Held {
     note: Note,
     /// None when somebody took the object away.
     etag: Option<String>,
-    since: Moment,
     end: Option<End>,
 }
 
@@ -109,41 +109,39 @@ impl Lease {
         note: Note,
         etag: String,
         since: Moment,
+        fenced: bool,
     ) -> Self {
         Self {
             client,
             clock,
-            fenced: true,
+            fenced,
             since: std::sync::Mutex::new(since),
             lost: Notify::new(),
             held: Mutex::new(Held {
                 note,
                 etag: Some(etag),
-                since,
                 end: None,
             }),
         }
     }
 
-    /// The same on a store without conditional writes.
-    #[must_use]
-    pub(super) fn unfenced(self) -> Self {
-        Self {
-            fenced: false,
-            ..self
+    /// The condition of a write, where the store looks at conditions.
+    pub(super) fn guarded(&self, mode: PutMode) -> PutMode {
+        match self.fenced {
+            true => mode,
+            false => PutMode::Overwrite,
         }
     }
 
-    /// Whether the store does conditional writes.
-    pub(super) fn is_fenced(&self) -> bool {
-        self.fenced
+    fn since(&self) -> Moment {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// That there is time for a write.
     pub(super) async fn ensure(&self) -> Result<(), ObjectError> {
         let mut held = self.held.lock().await;
         self.check(&held)?;
-        if held.since.elapsed(&self.clock) + RESERVE > LIFE {
+        if self.since().elapsed(&self.clock) + RESERVE > LIFE {
             self.renew_held(&mut held).await?;
         }
         Ok(())
@@ -154,8 +152,7 @@ impl Lease {
     pub(super) async fn certain(&self) {
         let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
         loop {
-            let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
-            if since.elapsed(&self.clock) + MARGIN < LIFE {
+            if self.since().elapsed(&self.clock) + MARGIN < LIFE {
                 return;
             }
             match self.renew().await {
@@ -190,8 +187,8 @@ impl Lease {
             released: true,
             ..held.note.clone()
         };
-        let condition = self.condition(&held);
-        let written = self.client.put(KEY, note.to_json(), &condition, None);
+        let mode = self.mode(&held);
+        let written = self.client.put(KEY, note.to_json(), mode, None);
         written.await.map(|_| ())
     }
 
@@ -210,11 +207,10 @@ impl Lease {
         for _ in 0..ATTEMPTS {
             let since = Moment::now(&self.clock);
             held.note.renewal += 1;
-            let condition = self.condition(held);
-            let written = self.client.put(KEY, held.note.to_json(), &condition, None);
-            if let Put::Done(etag) = written.await? {
+            let mode = self.mode(held);
+            let written = self.client.put(KEY, held.note.to_json(), mode, None);
+            if let Some(etag) = written.await? {
                 held.etag = Some(etag);
-                held.since = since;
                 *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
                 return Ok(());
             }
@@ -236,12 +232,8 @@ impl Lease {
         Ok(())
     }
 
-    fn condition(&self, held: &Held) -> Condition {
-        match &held.etag {
-            _ if !self.fenced => Condition::None,
-            None => Condition::Absent,
-            Some(etag) => Condition::Matches(etag.clone()),
-        }
+    fn mode(&self, held: &Held) -> PutMode {
+        self.guarded(held.etag.as_deref().map_or(PutMode::Create, in_place_of))
     }
 }
 

@@ -26,7 +26,12 @@ use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::error::{ObjectError, Problem as ObjectProblem};
-use self::{client::Client, error::Problem, files::Files, lease::Lease};
+use self::{
+    client::{Client, PATIENTLY},
+    error::Problem,
+    files::Files,
+    lease::Lease,
+};
 pub(crate) use self::{reader::ObjectReader, settings::ObjectSettings};
 use crate::{
     deadline::{Deadline, Step},
@@ -85,7 +90,7 @@ impl ObjectBackend {
             .secrets()
             .into_iter()
             .for_each(|secret| log.hide_text(secret));
-        let client = Client::new(settings, http, clock.clone())?;
+        let client = Client::new(settings, http, clock.clone(), PATIENTLY)?;
         let taken = acquire::take(&client, host, clock, log, stop).await?;
         let Some(lease) = taken.map(Arc::new) else {
             return Ok(None);

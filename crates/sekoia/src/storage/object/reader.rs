@@ -5,10 +5,11 @@ use std::{io, sync::Arc};
 use async_trait::async_trait;
 use base::{Clock, Store, http::Http};
 use bytes::Bytes;
+use object_store::PutMode;
 
 use super::{
     ObjectSettings,
-    client::{Client, Condition},
+    client::{BRIEFLY, Client},
     error::ObjectError,
     files::Files,
     lease,
@@ -28,7 +29,7 @@ impl ObjectReader {
         http: Http,
         clock: Clock,
     ) -> Result<Self, ObjectError> {
-        let client = Client::brief(settings, http, clock)?;
+        let client = Client::new(settings, http, clock, BRIEFLY)?;
         Ok(Self {
             files: Arc::new(Files::new(client.clone())),
             client,
@@ -55,7 +56,7 @@ impl ObjectReader {
 
     /// Writes an object that nobody else writes.
     pub(crate) async fn leave(&self, name: &str, content: Bytes) -> Result<(), ObjectError> {
-        let put = self.client.put(name, content, &Condition::None, None);
+        let put = self.client.put(name, content, PutMode::Overwrite, None);
         put.await.map(|_| ())
     }
 
@@ -63,7 +64,7 @@ impl ObjectReader {
     async fn probe(&self) -> Result<bool, ObjectError> {
         let key = format!(".check-{}", uuid::Uuid::new_v4().simple());
         self.client
-            .put(&key, Bytes::new(), &Condition::None, None)
+            .put(&key, Bytes::new(), PutMode::Overwrite, None)
             .await?;
         self.client.delete(&key).await?;
         lease::is_held(&self.client).await

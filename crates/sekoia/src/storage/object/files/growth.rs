@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::PutMode;
 
 use super::{
     AT_ONCE, ATTEMPTS, Files, GROWS, PART, fresh, may_have_parts, part_key,
     parts::{Parts, Span},
 };
 use crate::storage::object::{
-    client::{Condition, Put},
+    client::in_place_of,
     error::{ObjectError, Problem},
     lease::Lease,
 };
@@ -21,10 +22,7 @@ pub(super) const LOOSE: usize = 32;
 #[derive(Debug)]
 pub(super) enum Tail {
     /// Into the object of the name: there is none, or one after which there cannot be parts.
-    Name {
-        content: Bytes,
-        condition: Condition,
-    },
+    Name { content: Bytes, mode: PutMode },
     /// Into a part.
     Part {
         generation: String,
@@ -70,15 +68,15 @@ impl Files {
         addition: &Bytes,
     ) -> Result<Option<Tail>, ObjectError> {
         match tail {
-            Tail::Name { content, condition } => {
+            Tail::Name { content, mode } => {
                 let generation = format!("{GROWS}{}", fresh());
                 let whole = Bytes::from([content.as_ref(), addition].concat());
-                let condition = fenced(lease, condition);
-                let put = self.client.put(name, whole, &condition, Some(&generation));
+                let mode = lease.guarded(mode);
+                let put = self.client.put(name, whole, mode, Some(&generation));
                 let is_done = match put.await? {
-                    Put::Done(_) => true,
+                    Some(_) => true,
                     // It may have been written, and the answer got lost.
-                    Put::Refused => {
+                    None => {
                         let found = self.look_up(lease, name).await?;
                         found.and_then(|head| head.generation).as_ref() == Some(&generation)
                     }
@@ -117,9 +115,9 @@ impl Files {
         key: &str,
         content: &Bytes,
     ) -> Result<bool, ObjectError> {
-        let condition = fenced(lease, Condition::Absent);
-        let put = self.client.put(key, content.clone(), &condition, None);
-        if let Put::Done(_) = put.await? {
+        let mode = lease.guarded(PutMode::Create);
+        let put = self.client.put(key, content.clone(), mode, None);
+        if put.await?.is_some() {
             return Ok(true);
         }
         let found = self.client.get(key).await?;
@@ -169,11 +167,10 @@ impl Files {
         generation: &str,
         parts: Vec<Span>,
     ) -> Result<(), ObjectError> {
-        let deleted = stream::iter(parts).map(|span| {
-            let key = part_key(name, generation, span);
-            Ok(async move { self.client.delete(&key).await })
-        });
-        deleted.try_buffer_unordered(AT_ONCE).try_collect().await
+        let keys = parts
+            .into_iter()
+            .map(|span| part_key(name, generation, span));
+        self.delete_each(keys.collect()).await
     }
 
     /// What the store has now. The lease is ours after that, so nobody else has written it since.
@@ -181,14 +178,14 @@ impl Files {
         let Some((head, content)) = self.client.get(name).await? else {
             return Ok(Tail::Name {
                 content: Bytes::new(),
-                condition: Condition::Absent,
+                mode: PutMode::Create,
             });
         };
         lease.renew().await?;
         let Some(generation) = may_have_parts(&head) else {
             return Ok(Tail::Name {
                 content,
-                condition: Condition::Matches(head.etag),
+                mode: in_place_of(&head.etag),
             });
         };
         let parts = self.parts(name, generation).await?;
@@ -211,13 +208,5 @@ impl Files {
             number,
             loose,
         })
-    }
-}
-
-/// The condition, where the store looks at it.
-fn fenced(lease: &Lease, condition: Condition) -> Condition {
-    match lease.is_fenced() {
-        true => condition,
-        false => Condition::None,
     }
 }

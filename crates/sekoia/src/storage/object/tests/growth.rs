@@ -6,6 +6,7 @@ use base::{Clock, http::Http};
 use bytes::Bytes;
 use emulator::ConditionalWrites;
 use futures_util::future::join;
+use object_store::PutMode;
 
 use super::{World, text};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         Storage,
         object::{
             ObjectReader,
-            client::{Client, Condition},
+            client::{Client, PATIENTLY},
             files::PART,
         },
     },
@@ -32,6 +33,7 @@ impl World {
             Self::settings(&[]),
             Http::new(self.net.clone()),
             Clock::system(),
+            PATIENTLY,
         )
         .unwrap()
     }
@@ -82,7 +84,7 @@ async fn a_file_of_an_earlier_version_is_read_and_goes_on() {
     let client = world.client();
     let put = async |key: &str, content: &str, generation: &str| {
         let content = Bytes::from(content.to_owned());
-        let put = client.put(key, content, &Condition::None, Some(generation));
+        let put = client.put(key, content, PutMode::Overwrite, Some(generation));
         put.await.unwrap();
     };
     let generation = "0123456789abcdef0123456789abcdef";
@@ -147,7 +149,7 @@ async fn what_a_crash_left_of_a_join_is_taken_away() {
     let client = world.client();
     let parts = client.list(".parts/log/").await.unwrap();
     let joined = parts[0].replace("00000001", "00000001-00000002");
-    let put = client.put(&joined, Bytes::from("12"), &Condition::Absent, None);
+    let put = client.put(&joined, Bytes::from("12"), PutMode::Create, None);
     put.await.unwrap();
 
     let second = world.open().await;
