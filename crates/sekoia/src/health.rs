@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    log::{Latest, Log, naive},
+    log::{Latest, Log, Said, naive},
     serve::text,
 };
 
@@ -324,6 +324,12 @@ impl Heartbeat {
         let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
         let overdue = state.overdue();
         let alive = silence <= GRACE && overdue <= GRACE;
+        let behind = state.progress.and_then(|progress| {
+            let age = progress.behind()?.num_seconds();
+            Some(json!({"missing_since": naive(progress.missing), "seconds": age}))
+        });
+        let said = |said: Said| json!({"time": naive(said.at), "text": said.text});
+        let Latest { error, warning } = self.log.latest();
         let errors = state.errors.iter();
         let errors: Map<_, _> = errors
             .map(|(side, count)| (side.word().to_owned(), (*count).into()))
@@ -335,37 +341,25 @@ impl Heartbeat {
             "last_heartbeat_threshold": (state.promised + GRACE).as_secs(),
             "error_count": state.error_count(),
         });
-        if let Some(body) = body.as_object_mut().filter(|_| !errors.is_empty()) {
-            body.insert("errors".to_owned(), errors.into());
-        }
-        let own = [
-            ("data", state.data.map(|id| Value::from(id.to_string()))),
+        // What there is nothing to tell of is left out.
+        let more: [(&str, Option<Value>); 8] = [
+            ("errors", (!errors.is_empty()).then(|| errors.into())),
+            ("data", state.data.map(|id| id.to_string().into())),
             ("metrics_port", state.metrics_port.map(Value::from)),
+            ("behind", behind),
+            (
+                "dead_letters",
+                (state.dead_letters > 0).then(|| state.dead_letters.into()),
+            ),
+            ("work", work),
+            ("last_error", error.map(said)),
+            ("last_warning", warning.map(said)),
         ];
-        for (name, value) in own {
-            if let (Some(body), Some(value)) = (body.as_object_mut(), value) {
-                body.insert(name.to_owned(), value);
-            }
-        }
-        let behind = state.progress.and_then(|progress| {
-            let age = progress.behind()?.num_seconds();
-            Some(json!({"missing_since": naive(progress.missing), "seconds": age}))
-        });
-        if let (Some(body), Some(behind)) = (body.as_object_mut(), behind) {
-            body.insert("behind".to_owned(), behind);
-        }
-        if let Some(body) = body.as_object_mut().filter(|_| state.dead_letters > 0) {
-            body.insert("dead_letters".to_owned(), state.dead_letters.into());
-        }
-        if let (Some(body), Some(work)) = (body.as_object_mut(), work) {
-            body.insert("work".to_owned(), work);
-        }
-        let Latest { error, warning } = self.log.latest();
-        for (name, said) in [("last_error", error), ("last_warning", warning)] {
-            if let (Some(body), Some(said)) = (body.as_object_mut(), said) {
-                let said = json!({"time": naive(said.at), "text": said.text});
-                body.insert(name.to_owned(), said);
-            }
+        let present = more
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        if let Some(body) = body.as_object_mut() {
+            body.extend(present);
         }
         let newly_stuck = !alive && !std::mem::replace(&mut state.stuck, !alive);
         let seconds = (state.promised + silence).as_secs();

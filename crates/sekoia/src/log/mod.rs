@@ -28,7 +28,7 @@ pub use self::{console::Console, last_lines::LAST_LINES_FILES};
 pub(super) use self::{
     keeper::{LAST_ERROR_FILE, keep_last_error},
     last_lines::keep_last_lines,
-    latest::Latest,
+    latest::{Latest, Said},
     outbox::naive,
     shipper::ship,
 };
