@@ -105,6 +105,20 @@ pub struct CheckFinding {
     pub facts: Map<String, Value>,
 }
 
+impl CheckFinding {
+    fn new(topic: Topic, outcome: Outcome, text: impl AsRef<str>, facts: Value) -> Self {
+        Self {
+            topic,
+            outcome,
+            text: text.as_ref().to_owned(),
+            facts: match facts {
+                Value::Object(facts) => facts,
+                _ => Map::new(),
+            },
+        }
+    }
+}
+
 /// Takes the findings of a check as they come.
 pub struct Findings<'a> {
     report: &'a mut (dyn FnMut(CheckFinding) + Send),
@@ -128,22 +142,27 @@ impl fmt::Debug for Findings<'_> {
 impl Findings<'_> {
     /// It is as it should be.
     pub fn pass(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
-        self.push(topic, Outcome::Pass, text.as_ref(), facts);
+        self.tell(CheckFinding::new(topic, Outcome::Pass, text, facts));
     }
 
     /// A run would go on with it, but a person should know.
     pub fn warn(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
-        self.push(topic, Outcome::Warn, text.as_ref(), facts);
+        self.tell(CheckFinding::new(topic, Outcome::Warn, text, facts));
     }
 
     /// It is not as it should be; the text says what to do.
     pub fn fail(&mut self, topic: Topic, text: impl AsRef<str>, facts: Value) {
-        self.push(topic, Outcome::Fail, text.as_ref(), facts);
+        self.tell(CheckFinding::new(topic, Outcome::Fail, text, facts));
     }
 
     /// It was not tried; the text says why.
     pub fn skip(&mut self, topic: Topic, text: impl AsRef<str>) {
-        self.push(topic, Outcome::Skipped, text.as_ref(), Value::Null);
+        self.tell(CheckFinding::new(
+            topic,
+            Outcome::Skipped,
+            text,
+            Value::Null,
+        ));
     }
 
     /// A check soon after this one would do harm: the next may come after `pause`.
@@ -172,22 +191,13 @@ impl Findings<'_> {
     /// Tells what was found around the trigger: data directory, ports and platform.
     pub fn surroundings(&mut self) {
         for finding in std::mem::take(&mut self.around) {
-            self.push(
-                finding.topic,
-                finding.outcome,
-                &finding.text,
-                Value::Object(finding.facts),
-            );
+            self.tell(finding);
         }
     }
 
-    fn push(&mut self, topic: Topic, outcome: Outcome, text: &str, facts: Value) {
-        (self.report)(CheckFinding {
-            topic,
-            outcome,
-            text: self.log.masked(text),
-            facts: members(facts),
-        });
+    fn tell(&mut self, mut finding: CheckFinding) {
+        finding.text = self.log.masked(&finding.text);
+        (self.report)(finding);
     }
 }
 
@@ -242,10 +252,7 @@ pub async fn check(
             findings.summary = format!("all {count} fit {}", start.item.manifest.command);
             findings.suspicions = settings.suspicions;
             let context = start.look_context(reader.storage(), settings.module);
-            start
-                .item
-                .check(settings.trigger, context, &mut findings)
-                .await;
+            (start.item.check)(settings.trigger, context, &mut findings).await;
         }
         Err(error) => {
             findings.settings(Err(error));
@@ -365,19 +372,7 @@ fn of_data(examined: Examined) -> CheckFinding {
         "free_bytes": examined.free,
         "in_use": examined.in_use,
     });
-    CheckFinding {
-        topic: Topic::DATA,
-        outcome,
-        text,
-        facts: members(facts),
-    }
-}
-
-fn members(facts: Value) -> Map<String, Value> {
-    match facts {
-        Value::Object(facts) => facts,
-        _ => Map::new(),
-    }
+    CheckFinding::new(Topic::DATA, outcome, text, facts)
 }
 
 /// A number of bytes for people.

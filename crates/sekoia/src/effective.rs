@@ -153,7 +153,7 @@ fn validate(
     let start = Start::open(registry, command, host, log).map_err(RunError::failed)?;
     let storage = Storage::new(MemoryBackend::default());
     let context = start.look_context(storage, settings.module);
-    item.validate(&settings.trigger, &context)
+    (item.validate)(settings.trigger, &context)
 }
 
 /// What an error says, line by line.

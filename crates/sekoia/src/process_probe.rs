@@ -60,7 +60,7 @@ pub struct Answers {
 }
 
 /// What a process tells of its errors at `/health`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Errors {
     /// How many there were since the last success.
     #[serde(rename = "error_count")]
@@ -258,13 +258,9 @@ mod tests {
         let last = |count, last_error, last_warning| {
             let errors = Errors {
                 count,
-                sides: BTreeMap::new(),
-                behind: None,
-                data: None,
-                metrics_port: None,
-                work: Value::Null,
                 last_error,
                 last_warning,
+                ..Errors::default()
             };
             errors.last().map(|line| line.text.clone())
         };
@@ -289,16 +285,7 @@ mod tests {
             "# HELP a b\na_total{k=\"x} 7\"} 2\na_total{k=\"y\"} 3.5 1700000000\na_totals 9\nb 4\n";
         let answers = Answers {
             alive: true,
-            errors: Errors {
-                count: 0,
-                sides: BTreeMap::new(),
-                behind: None,
-                data: None,
-                metrics_port: None,
-                work: Value::Null,
-                last_error: None,
-                last_warning: None,
-            },
+            errors: Errors::default(),
             metrics: metrics.to_owned(),
         };
         assert_eq!(answers.metric("a_total"), Some(5.5));

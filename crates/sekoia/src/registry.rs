@@ -101,9 +101,12 @@ pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
     signs: &'static [&'static str],
-    start: fn(SettingsMap, Context) -> Run,
-    check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
-    validate: fn(SettingsMap, &Context) -> Result<(), RunError>,
+    /// Its [`run`](Trigger::run).
+    pub(super) run: fn(SettingsMap, Context) -> Run,
+    /// Its [`check`](Trigger::check).
+    pub(super) check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
+    /// Its [`validate`](Trigger::validate).
+    pub(super) validate: fn(SettingsMap, &Context) -> Result<(), RunError>,
     pub(super) topics: &'static [Topic],
 }
 
@@ -126,7 +129,7 @@ impl Registry {
                 manifest,
                 aliases: T::ALIASES,
                 signs: T::SIGNS,
-                start: start::<T>,
+                run: run::<T>,
                 check: check::<T>,
                 validate: validate::<T>,
                 topics: T::TOPICS,
@@ -206,33 +209,7 @@ impl Registry {
     }
 }
 
-impl Item {
-    /// The run of one instance.
-    pub(super) fn start(&self, settings: SettingsMap, context: Context) -> Run {
-        (self.start)(settings, context)
-    }
-
-    /// Whether a run could begin with these settings.
-    pub(super) fn validate(
-        &self,
-        settings: &SettingsMap,
-        context: &Context,
-    ) -> Result<(), RunError> {
-        (self.validate)(settings.clone(), context)
-    }
-
-    /// Tries out what a run of one instance needs.
-    pub(super) async fn check(
-        &self,
-        settings: SettingsMap,
-        context: Context,
-        findings: &mut Findings<'_>,
-    ) {
-        (self.check)(settings, context, findings).await;
-    }
-}
-
-fn start<T: Trigger>(settings: SettingsMap, context: Context) -> Run {
+fn run<T: Trigger>(settings: SettingsMap, context: Context) -> Run {
     Box::pin(async move { T::run(settings.typed()?, context).await })
 }
 

@@ -128,7 +128,7 @@ impl<'a> RunLoop<'a> {
     async fn run_once(&mut self) -> Result<End, RunError> {
         let (settings, context) = self.configured()?;
         let over = context.stop.clone();
-        let mut task = tokio::spawn(self.start.item.start(settings, context));
+        let mut task = tokio::spawn((self.start.item.run)(settings, context));
         loop {
             let again = self.again;
             let again = async {
@@ -266,7 +266,7 @@ impl<'a> RunLoop<'a> {
     fn read(&self, secrets: &Secrets) -> Result<Settings, RunError> {
         let settings = self.fitting(secrets)?;
         let item = self.start.item;
-        item.validate(&settings.trigger, &self.context)?;
+        (item.validate)(settings.trigger.clone(), &self.context)?;
         Ok(settings)
     }
 

@@ -6,7 +6,7 @@ use base::http::chain;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{CheckFinding, Outcome, Topic, members};
+use super::{CheckFinding, Outcome, Topic};
 use crate::{
     config::{LIVENESS_PORT, PORTS},
     process_probe,
@@ -45,7 +45,12 @@ impl Start<'_> {
         if findings.is_empty() {
             let free: Vec<String> = free.iter().map(u16::to_string).collect();
             let text = format!("{} are free for health and metrics", free.join(" and "));
-            findings.push(finding(Topic::PORTS, Outcome::Pass, text, json!({})));
+            findings.push(CheckFinding::new(
+                Topic::PORTS,
+                Outcome::Pass,
+                text,
+                json!({}),
+            ));
         }
         findings
     }
@@ -67,12 +72,7 @@ impl Start<'_> {
         let asker = self.asker();
         if !asker.has_address() {
             let text = "no `url_callback` is set, so that the log goes to standard error only";
-            return finding(
-                Topic::PLATFORM,
-                Outcome::Skipped,
-                text.to_owned(),
-                Value::Null,
-            );
+            return CheckFinding::new(Topic::PLATFORM, Outcome::Skipped, text, Value::Null);
         }
         let (outcome, text) = match asker.briefly().await {
             Ok(_) => (
@@ -92,7 +92,7 @@ impl Start<'_> {
                 ),
             ),
         };
-        finding(Topic::PLATFORM, outcome, text, json!({}))
+        CheckFinding::new(Topic::PLATFORM, outcome, text, json!({}))
     }
 }
 
@@ -100,19 +100,10 @@ fn of_port(key: &str, port: u16, error: &io::Error, is_own: bool) -> CheckFindin
     let facts = json!({"port": port, "key": key});
     if is_own {
         let text = format!("{port} is the running trigger's");
-        return finding(Topic::PORTS, Outcome::Pass, text, facts);
+        return CheckFinding::new(Topic::PORTS, Outcome::Pass, text, facts);
     }
     let text = format!(
         "port {port} cannot be listened on ({error}): choose a free one with the key {key}"
     );
-    finding(Topic::PORTS, Outcome::Fail, text, facts)
-}
-
-fn finding(topic: Topic, outcome: Outcome, text: String, facts: Value) -> CheckFinding {
-    CheckFinding {
-        topic,
-        outcome,
-        text,
-        facts: members(facts),
-    }
+    CheckFinding::new(Topic::PORTS, Outcome::Fail, text, facts)
 }

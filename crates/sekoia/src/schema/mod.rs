@@ -378,17 +378,15 @@ mod tests {
                 "not": {"required": ["debug"], "properties": {"server": {"const": "none"}}}
             }]
         });
-        let Value::Object(document) = document else {
-            unreachable!()
-        };
-        Schema::new("test", document)
+        Schema::new("test", settings(document).0)
     }
 
-    fn check(settings: Value) -> Result<Checked, Vec<String>> {
-        let Value::Object(settings) = settings else {
-            unreachable!()
-        };
-        schema().check(SettingsMap(settings), true)
+    fn settings(object: Value) -> SettingsMap {
+        SettingsMap(object.as_object().unwrap().clone())
+    }
+
+    fn check(given: Value) -> Result<Checked, Vec<String>> {
+        schema().check(settings(given), true)
     }
 
     #[test]
@@ -470,12 +468,9 @@ mod tests {
             },
             "secrets": ["client_secret", "certificate"],
         });
-        let Value::Object(document) = schema else {
-            unreachable!()
-        };
-        let schema = Schema::new("test", document);
+        let schema = Schema::new("test", settings(schema).0);
         let guid = "7f1d5a3c-2b8e-4c60-9d14-0a6be35c8f21";
-        for (settings, said) in [
+        for (given, said) in [
             (json!({"client_secret": guid}), "client_secret is a GUID"),
             (
                 json!({"client_secret": "“value”"}),
@@ -488,10 +483,7 @@ mod tests {
             (json!({"intake_key": "{value}"}), "it stands in brackets"),
             (json!({"intake_key": "the value"}), "there is a blank in it"),
         ] {
-            let Value::Object(settings) = settings else {
-                unreachable!()
-            };
-            let checked = schema.check(SettingsMap(settings), true).unwrap();
+            let checked = schema.check(settings(given), true).unwrap();
             let found = checked.suspicions.concat();
             assert!(
                 found.contains(said) && !found.contains("value”") && !found.contains(guid),
@@ -499,8 +491,13 @@ mod tests {
             );
         }
         let fine = json!({"client_secret": "a~b", "intake_key": "k", "certificate": "a\nb"});
-        let fine = SettingsMap(fine.as_object().unwrap().clone());
-        assert!(schema.check(fine, true).unwrap().suspicions.is_empty());
+        assert!(
+            schema
+                .check(settings(fine), true)
+                .unwrap()
+                .suspicions
+                .is_empty()
+        );
     }
 
     #[test]
@@ -551,42 +548,37 @@ mod tests {
         assert!(checked.suspicions[0].starts_with("server consists of asterisks only"));
         assert!(!checked.settings.0.contains_key("server"));
         // Before the platform was asked, it may still be filled.
-        let settings = json!({"name": "abc", "password": "*****"});
-        let settings = || SettingsMap(settings.as_object().unwrap().clone());
-        let checked = schema().check(settings(), false).unwrap();
+        let given = settings(json!({"name": "abc", "password": "*****"}));
+        assert!(schema().lacks_secrets(&given));
+        let checked = schema().check(given, false).unwrap();
         assert!(checked.suspicions[0].ends_with("the platform is to fill at the start"));
-        assert!(schema().lacks_secrets(&settings()));
-        for (settings, lacks) in [
+        for (given, lacks) in [
             (json!({"name": "abc", "password": "x"}), false),
             (json!({"name": "abc", "password": ""}), true),
             (json!({"name": "abc"}), true),
             (json!({"name": "***", "password": "x"}), true),
         ] {
-            let map = SettingsMap(settings.as_object().unwrap().clone());
-            assert_eq!(schema().lacks_secrets(&map), lacks, "{settings}");
+            let lacking = schema().lacks_secrets(&settings(given.clone()));
+            assert_eq!(lacking, lacks, "{given}");
         }
     }
 
     #[test]
     fn what_is_nothing_like_its_form_may_be_a_secret() {
-        let settings = json!({
+        let doubtful = |given: Value| Vec::from_iter(schema().doubtful(&settings(given)));
+        let given = json!({
             "name": ["hunter2"], "password": "x", "format": "hunter2", "frequency": "5 s",
             "rules": ["hunter2"], "server": ["hunter2"],
         });
-        let map = SettingsMap(settings.as_object().unwrap().clone());
-        let doubtful = Vec::from_iter(schema().doubtful(&map));
-        assert_eq!(doubtful, ["format", "name", "rules", "server"]);
+        assert_eq!(doubtful(given), ["format", "name", "rules", "server"]);
         for inside in [json!({"value": "hunter2"}), json!(["hunter2"])] {
-            let settings = json!({
+            let given = json!({
                 "name": inside, "password": "x", "rules": ["a", inside], "server": inside,
             });
-            let map = SettingsMap(settings.as_object().unwrap().clone());
-            let doubtful = Vec::from_iter(schema().doubtful(&map));
-            assert_eq!(doubtful, ["name", "rules", "server"]);
+            assert_eq!(doubtful(given), ["name", "rules", "server"]);
         }
         let many = json!({"name": "abc", "password": "x", "rules": ["a", "b", "c"]});
-        let map = SettingsMap(many.as_object().unwrap().clone());
-        assert!(schema().doubtful(&map).is_empty());
+        assert!(doubtful(many).is_empty());
     }
 
     #[test]
@@ -604,15 +596,15 @@ mod tests {
                 "then": {"required": ["client_secret"]},
             }],
         });
-        let schema = Schema::new("test", document.as_object().unwrap().clone());
-        for (settings, lacks) in [
+        let schema = Schema::new("test", settings(document).0);
+        for (given, lacks) in [
             (json!({"client_id": "c"}), true),
             (json!({"client_id": "c", "client_secret": null}), true),
             (json!({"client_secret": "x"}), false),
             (json!({"credential": "managed_identity"}), false),
         ] {
-            let map = SettingsMap(settings.as_object().unwrap().clone());
-            assert_eq!(schema.lacks_secrets(&map), lacks, "{settings}");
+            let lacking = schema.lacks_secrets(&settings(given.clone()));
+            assert_eq!(lacking, lacks, "{given}");
         }
     }
 
