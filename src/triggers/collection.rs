@@ -31,7 +31,7 @@ use super::{
     quota::QuotaFigures,
     report::Report,
     sink::Delivery,
-    state::{self, ContextFile, STATE_FILE},
+    state::{self, ContextFile},
     tenant::{self, First, Subject},
     unwanted::Unwanted,
     working::Working,
@@ -183,7 +183,7 @@ pub(super) async fn run<S: Source>(
     };
     Later::ensure_none(storage).await?;
     let kept = state::Kept::in_storage(storage).await?;
-    let state = StateFile::load(storage, STATE_FILE, clock, log).await?;
+    let state = StateFile::load(storage, clock, log).await?;
     let store = storage.clone();
     let memory = storage.clone();
     let seed = Uuid::new_v4().into_bytes();

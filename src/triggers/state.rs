@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The state file (contract O-05).
-pub(super) const STATE_FILE: &str = "context.json";
+pub(super) const STATE_FILE: &str = StateFile::NAME;
 
 /// Its key for the checkpoint: everything received before it has been delivered.
 const CHECKPOINT: &str = "most_recent_date_requested";
@@ -63,7 +63,7 @@ pub(super) struct Kept {
 impl Kept {
     /// What the files hold; nothing is mended.
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        let Peek { current, copy } = StateFile::peek(storage, STATE_FILE).await?;
+        let Peek { current, copy } = StateFile::peek(storage).await?;
         let has_version = |object: &Map<String, Value>| object.contains_key(STATE_VERSION);
         let is_ours = matches!(&current, Some(Ok(object)) if has_version(object));
         let without = |reason: &str| match copy {

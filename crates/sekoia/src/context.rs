@@ -14,7 +14,7 @@ use super::{
     intake::{self, BatchLimits, Intake},
     log::Log,
     metrics::Metrics,
-    storage::{StateFile, Storage},
+    storage::Storage,
 };
 
 /// Everything around a run; cheap to clone.
@@ -95,25 +95,6 @@ impl Context {
     /// An environment variable that is not a key of the contract, e.g. one that the platform below
     /// sets; none when it is absent or empty.
     pub fn environment(&self, name: &str) -> Option<&str> {
-        self.configuration
-            .environment()
-            .get(name)
-            .filter(|value| !value.is_empty())
-    }
-
-    /// The state file with this name, `context.json` by convention (L-02).
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub async fn state_file(&self, name: &str) -> Result<StateFile, RunError> {
-        Ok(StateFile::load(&self.storage, name, &self.clock, &self.log).await?)
-    }
-
-    /// Waits, with a promise to the liveness server; false when the stop came first.
-    pub async fn pause(&self, time: std::time::Duration) -> bool {
-        self.heartbeat.beat(time);
-        tokio::time::timeout(time, self.stop.cancelled())
-            .await
-            .is_err()
+        self.configuration.environment().get(name)
     }
 }

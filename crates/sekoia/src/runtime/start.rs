@@ -266,8 +266,8 @@ impl<'a> Start<'a> {
         let below = self.configuration.filled_text("sub_folder");
         let left = data
             .join(below.ok().flatten().unwrap_or_default())
-            .join(StateFile::USUAL_NAME);
-        if left.is_file() && matches!(objects.read(StateFile::USUAL_NAME).await, Ok(None)) {
+            .join(StateFile::NAME);
+        if left.is_file() && matches!(objects.read(StateFile::NAME).await, Ok(None)) {
             self.log.warning(format!(
                 "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
                  to go on from there, stop the trigger, copy the folder's files into the bucket, \

@@ -1,4 +1,4 @@
-//! The contract's state file: one JSON object, `context.json` by convention (L-02, L-03).
+//! The contract's state file: one JSON object, `context.json` (L-02, L-03).
 
 use base::Clock;
 use bytes::Bytes;
@@ -25,35 +25,31 @@ pub struct Peek {
 #[derive(Debug)]
 pub struct StateFile {
     storage: Storage,
-    name: String,
     object: Map<String, Value>,
 }
 
 impl StateFile {
-    /// The name by convention (L-02).
-    pub const USUAL_NAME: &str = "context.json";
+    /// Its name (L-02).
+    pub const NAME: &str = "context.json";
+
+    /// The name of its copy.
+    const COPY: &str = "context.json.previous";
 
     /// Reads the file, or starts with an empty object where there is none.
     ///
     /// # Errors
     /// When the storage fails; a broken file is no error.
-    pub async fn load(
-        storage: &Storage,
-        name: &str,
-        clock: &Clock,
-        log: &Log,
-    ) -> Result<Self, StorageError> {
-        let object = match read(storage, name).await? {
+    pub async fn load(storage: &Storage, clock: &Clock, log: &Log) -> Result<Self, StorageError> {
+        let object = match read(storage, Self::NAME).await? {
             None => Map::new(),
             Some(Ok(content)) => match parse(&content) {
                 Ok(object) => object,
-                Err(reason) => recover(storage, name, Some(content), &reason, clock, log).await?,
+                Err(reason) => recover(storage, Some(content), &reason, clock, log).await?,
             },
-            Some(Err(reason)) => recover(storage, name, None, &reason, clock, log).await?,
+            Some(Err(reason)) => recover(storage, None, &reason, clock, log).await?,
         };
         Ok(Self {
             storage: storage.clone(),
-            name: name.to_owned(),
             object,
         })
     }
@@ -62,9 +58,9 @@ impl StateFile {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn peek(storage: &Storage, name: &str) -> Result<Peek, StorageError> {
-        let current = read(storage, name).await?;
-        let copy = read(storage, &Self::copy_of(name)).await?;
+    pub async fn peek(storage: &Storage) -> Result<Peek, StorageError> {
+        let current = read(storage, Self::NAME).await?;
+        let copy = read(storage, Self::COPY).await?;
         Ok(Peek {
             current: current.map(|content| parse(&content?)),
             copy: copy.and_then(|content| parse(&content.ok()?).ok()),
@@ -91,19 +87,12 @@ impl StateFile {
     pub async fn save(&self) -> Result<(), StorageError> {
         let content = serde_json::to_vec(&self.object).map_err(|error| StorageError::Failed {
             operation: "write",
-            name: self.name.clone(),
+            name: Self::NAME.to_owned(),
             source: error.into(),
         })?;
         let content = Bytes::from(content);
-        self.storage.write(&self.name, content.clone()).await?;
-        self.storage
-            .write(&Self::copy_of(&self.name), content)
-            .await
-    }
-
-    /// The name of the copy of a state file.
-    pub fn copy_of(name: &str) -> String {
-        format!("{name}.previous")
+        self.storage.write(Self::NAME, content.clone()).await?;
+        self.storage.write(Self::COPY, content).await
     }
 }
 
@@ -134,12 +123,12 @@ fn parse(content: &[u8]) -> Result<Map<String, Value>, String> {
 
 async fn recover(
     storage: &Storage,
-    name: &str,
     broken: Option<Bytes>,
     reason: &str,
     clock: &Clock,
     log: &Log,
 ) -> Result<Map<String, Value>, StorageError> {
+    let name = StateFile::NAME;
     let is_file = broken.is_some();
     let aside = match broken {
         Some(broken) => {
@@ -149,9 +138,7 @@ async fn recover(
         }
         None => String::new(),
     };
-    let copy = read(storage, &StateFile::copy_of(name))
-        .await?
-        .and_then(Result::ok);
+    let copy = read(storage, StateFile::COPY).await?.and_then(Result::ok);
     let copied = copy.as_deref().map(parse);
     let (object, instead) = match copied {
         Some(Ok(object)) => (object, "the last good copy is used instead"),
@@ -182,12 +169,12 @@ mod tests {
     use super::*;
     use crate::{log::tests::log, storage::MemoryBackend};
 
-    const NAME: &str = "context.json";
+    const NAME: &str = StateFile::NAME;
 
     async fn load(storage: &Storage) -> (StateFile, Vec<String>) {
         let (log, lines) = log();
         let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
-        let state = StateFile::load(storage, NAME, &clock, &log).await.unwrap();
+        let state = StateFile::load(storage, &clock, &log).await.unwrap();
         let lines = lines.lock().unwrap().clone();
         (state, lines)
     }
@@ -276,7 +263,7 @@ mod tests {
         storage.write(NAME, "{").await.unwrap();
         let clock = Clock::virtual_from(DateTime::from_timestamp(1_795_000_000, 0).unwrap());
         let full = Storage::new(Full(files));
-        let loaded = StateFile::load(&full, NAME, &clock, &log().0).await;
+        let loaded = StateFile::load(&full, &clock, &log().0).await;
         assert!(loaded.is_err());
         let (state, lines) = load(&storage).await;
         assert_eq!(state.get::<u32>("foreign"), Some(7));
