@@ -127,13 +127,14 @@ mod tests {
         let mut request = http::Request::new(Bytes::from_static(b"body"));
         *request.uri_mut() = first.parse().unwrap();
         *request.method_mut() = http::Method::POST;
+        let token = http::HeaderValue::from_static("Bearer t0ken");
+        request.headers_mut().insert("authorization", token);
         let sent = send(&fake.http(), request, LIMITS).await.unwrap();
         let requests = fake.requests();
-        assert!(
-            requests
-                .iter()
-                .all(|one| one.body() == "body" && one.method() == "POST")
-        );
+        for one in &requests {
+            assert!(one.body() == "body" && one.method() == "POST");
+            assert_eq!(one.headers()["authorization"], "Bearer t0ken");
+        }
         let asked = requests.iter().map(|one| one.uri().to_string());
         (asked.collect(), sent)
     }

@@ -423,35 +423,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_logs_endpoint_may_point_to_another_address_each_time() {
-        for status in [307, 308] {
-            let fake = Fake::answering(move |request| {
-                let is_secure = request.uri().scheme_str() == Some("https");
-                match is_secure {
-                    true => (200, String::new()),
-                    false => (status, "header: location=https://h/v2/logs\n\n".to_owned()),
-                }
-            });
-            let (log, lines) = log();
-            let shipper = start(&log, &fake);
-            log.error("one");
-            time::sleep(Duration::from_secs(6)).await;
-            log.error("two");
-            shipper.finish(&Deadline::default()).await;
-            let asked = fake.requests();
-            let asked = asked.iter().map(|one| one.uri().to_string());
-            let asked: Vec<_> = asked.collect();
-            let pair = ["http://h/logs", "https://h/v2/logs"];
-            assert_eq!(asked, [pair, pair].concat(), "it is never remembered");
-            for request in fake.requests() {
-                assert_eq!(request.headers()["authorization"], "Bearer t0ken");
-            }
-            let text = lines.lock().unwrap().join("\n");
-            assert!(!text.contains("cannot deliver"), "{text}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_page_accepts_nothing_and_its_type_alone_makes_no_page() {
         for (status, body, delivered) in [
             (200, "", true),

@@ -294,62 +294,9 @@ async fn a_stop_ends_even_a_hanging_run() {
     life.end().await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn log_lines_are_kept_while_the_platform_is_down() {
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", IDLE),
-    ];
-    let since = Instant::now();
-    let fake = Fake::answering(move |request| match request.uri().path() {
-        "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
-        _ if since.elapsed() < Duration::from_secs(300) => (500, String::new()),
-        _ => (200, String::new()),
-    });
-    let life = live("example", &files, fake);
-    time::sleep(Duration::from_secs(500)).await;
-    let last = life.fake.bodies("/logs").pop().unwrap();
-    let messages: Vec<&str> = last["logs"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["message"].as_str().unwrap())
-        .collect();
-    assert!(
-        messages[0].starts_with("Liveness server"),
-        "in their order: {messages:?}"
-    );
-    assert!(messages.len() >= 3);
-    life.end().await.unwrap();
-}
-
 /// A module without secrets of its own, as this one is.
 const PLAIN_MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.3",
     "configuration": {"type": "object", "properties": {}, "required": [], "secrets": []}}"#;
-
-#[tokio::test(start_paused = true)]
-async fn placeholders_are_filled_before_the_start() {
-    let fake = Fake::answering(|request| match request.uri().path() {
-        "/secrets" => {
-            let secrets = json!({"node_value": {"password": "from the platform", "what": null}});
-            (200, secrets.to_string())
-        }
-        _ => (200, String::new()),
-    });
-    for (key, filled) in [
-        ("trigger_configuration", true),
-        ("connector_configuration", false),
-    ] {
-        let configuration = r#"{"what": "idle", "password": "*****"}"#;
-        let files = [("module_configuration", "{}"), (key, configuration)];
-        let life = live_as(PLAIN_MODULE, "example", &files, fake.clone());
-        time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(life.said("idle with ***") == 1, filled, "{key}");
-        let unfilled = life.said("password consists of asterisks only, a placeholder");
-        assert_eq!(unfilled > 0, !filled, "{key}");
-        life.end().await.unwrap();
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_counts() {
