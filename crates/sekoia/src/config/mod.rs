@@ -123,27 +123,21 @@ impl Configuration {
         }
     }
 
-    /// A text value without surrounding blanks (B-02, departure). An empty file gives an empty
-    /// text; directories are passed over.
+    /// A text value without surrounding blanks (B-02, departure); absent when nothing is left of it.
+    /// Directories are passed over.
     ///
     /// # Errors
     /// When the file is unreadable or not UTF-8.
-    pub fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        Ok(self.verbatim(key)?.map(|text| text::bare(&text).to_owned()))
-    }
-
-    /// A text value that is not empty.
-    ///
-    /// # Errors
-    /// As [`text`](Self::text).
     pub fn filled_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        Ok(self.text(key)?.filter(|text| !text.is_empty()))
+        let text = self.verbatim(key)?;
+        let text = text.map(|text| text::bare(&text).to_owned());
+        Ok(text.filter(|text| !text.is_empty()))
     }
 
-    /// A text value as it stands, e.g. a certificate.
+    /// A text value as it stands, e.g. a certificate. An empty file gives an empty text.
     ///
     /// # Errors
-    /// As [`text`](Self::text).
+    /// As [`filled_text`](Self::filled_text).
     pub fn verbatim(&self, key: &str) -> Result<Option<String>, ConfigError> {
         Ok(self.find(key)?.map(|(_, text)| text))
     }
@@ -151,7 +145,7 @@ impl Configuration {
     /// A text value that must not be printed.
     ///
     /// # Errors
-    /// As [`text`](Self::text).
+    /// As [`filled_text`](Self::filled_text).
     pub fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
         Ok(self.filled_text(key)?.map(Secret::new))
     }
@@ -159,7 +153,7 @@ impl Configuration {
     /// The TCP port with this key; `default` when absent or empty.
     ///
     /// # Errors
-    /// As [`text`](Self::text), and when it is not a number from 0 to 65535.
+    /// As [`filled_text`](Self::filled_text), and when it is not a number from 0 to 65535.
     pub fn port(&self, (key, default): (&str, u16)) -> Result<u16, ConfigError> {
         let expected = "a port, which is a number from 0 to 65535";
         let port = self.parsed(key, expected, |text| text.parse().ok())?;
@@ -169,7 +163,7 @@ impl Configuration {
     /// An http or https URL, kept as text; absent when empty.
     ///
     /// # Errors
-    /// As [`text`](Self::text), and when it is not such a URL.
+    /// As [`filled_text`](Self::filled_text), and when it is not such a URL.
     pub fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
         self.parsed(key, "a URL that starts with https:// or http://", |text| {
             let url = url::Url::parse(text).ok()?;
@@ -181,7 +175,7 @@ impl Configuration {
     /// be.
     ///
     /// # Errors
-    /// As [`text`](Self::text), and when `parse` gives nothing.
+    /// As [`filled_text`](Self::filled_text), and when `parse` gives nothing.
     pub fn parsed<T>(
         &self,
         key: &str,
@@ -209,7 +203,7 @@ impl Configuration {
     /// A JSON object (B-03): a file is JSON, a variable is JSON or base64 of JSON.
     ///
     /// # Errors
-    /// As [`text`](Self::text), and when it is not valid JSON or no object.
+    /// As [`filled_text`](Self::filled_text), and when it is not valid JSON or no object.
     pub fn object(&self, key: &str) -> Result<Option<SettingsMap>, ConfigError> {
         let Some((place, text)) = self.find(key)? else {
             return Ok(None);
@@ -233,7 +227,7 @@ impl Configuration {
     /// Where the value of a key stands; none when there is no value.
     ///
     /// # Errors
-    /// As [`text`](Self::text).
+    /// As [`filled_text`](Self::filled_text).
     pub fn place(&self, key: &str) -> Result<Option<Place>, ConfigError> {
         Ok(self.find(key)?.map(|(place, _)| place))
     }
@@ -364,10 +358,11 @@ mod tests {
                 ("NONE", ""),
             ],
         );
-        let text = |key| configuration.text(key).unwrap();
+        let text = |key| configuration.filled_text(key).unwrap();
         assert_eq!(text("token").as_deref(), Some("from file"));
-        assert_eq!(text("empty").as_deref(), Some(""), "an empty file wins");
-        assert_eq!(configuration.filled_text("empty").unwrap(), None);
+        assert_eq!(text("empty"), None, "an empty file wins");
+        let verbatim = configuration.verbatim("empty").unwrap();
+        assert_eq!(verbatim.as_deref(), Some(""));
         assert_eq!(text("url_logs").as_deref(), Some("http://h/"));
         assert_eq!(text("none"), None, "an empty variable is absent");
         assert_eq!(

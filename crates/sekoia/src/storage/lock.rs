@@ -24,16 +24,6 @@ pub(super) struct Lock {
     pub(super) is_nominal: bool,
 }
 
-/// What came of a try to take a lock.
-#[derive(Debug)]
-enum Tried {
-    Locked(File),
-    /// The file system has no locks.
-    Nominal(File),
-    /// Another process has it.
-    Taken,
-}
-
 /// What became of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
@@ -48,26 +38,35 @@ pub(super) enum Held {
 impl Lock {
     /// Takes the lock.
     pub(super) fn take(root: &Path) -> Result<Self, StorageError> {
-        let (file, is_nominal) = match try_lock(root) {
-            Ok(Tried::Locked(file)) => (file, false),
-            Ok(Tried::Nominal(file)) => (file, true),
-            Ok(Tried::Taken) => {
-                return Err(StorageError::Locked {
-                    path: root.to_owned(),
-                });
-            }
-            Err(source) => {
-                return Err(StorageError::Root {
-                    path: root.to_owned(),
-                    source: owner::explained(source, root, &root.join(LOCK)),
-                });
-            }
+        match Self::try_take(root) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(StorageError::Locked {
+                path: root.to_owned(),
+            }),
+            Err(source) => Err(StorageError::Root {
+                path: root.to_owned(),
+                source: owner::explained(source, root, &root.join(LOCK)),
+            }),
+        }
+    }
+
+    /// The same; none when another process has it.
+    fn try_take(root: &Path) -> io::Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let file = files::open(&options, &root.join(LOCK))?;
+        let is_nominal = match file.try_lock() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // Go on without, as the Python SDK does.
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => true,
+            Err(TryLockError::Error(error)) => return Err(error),
         };
-        Ok(Self {
+        Ok(Some(Self {
             file,
             lost: false,
             is_nominal,
-        })
+        }))
     }
 
     /// Looks whether the file in the directory is still the one that is locked: a process that
@@ -85,12 +84,12 @@ impl Lock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        match try_lock(root)? {
-            Tried::Locked(file) | Tried::Nominal(file) => {
-                self.file = file;
+        match Self::try_take(root)? {
+            Some(lock) => {
+                *self = lock;
                 Ok(Held::Anew)
             }
-            Tried::Taken => {
+            None => {
                 self.lost = true;
                 Ok(Held::Lost)
             }
@@ -100,20 +99,6 @@ impl Lock {
     /// Whether another process has it.
     pub(super) fn is_lost(&self) -> bool {
         self.lost
-    }
-}
-
-/// The file of the lock, locked where that is possible.
-fn try_lock(root: &Path) -> io::Result<Tried> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
-    let file = files::open(&options, &root.join(LOCK))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Tried::Locked(file)),
-        Err(TryLockError::WouldBlock) => Ok(Tried::Taken),
-        // Go on without, as the Python SDK does.
-        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(Tried::Nominal(file)),
-        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
