@@ -6,7 +6,7 @@
 //! two looks agree, so that a file that is being written is not taken at its half.
 
 use std::{
-    collections::{BTreeSet, hash_map::DefaultHasher},
+    collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
     path::Path,
     sync::Arc,
@@ -41,10 +41,7 @@ const SETTINGS: [&str; 4] = [TRIGGER, CONNECTOR, MODULE, "intake_url"];
 
 /// What a configuration holds, without holding it: a hash for each key, none for what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Look {
-    settings: Vec<Option<u64>>,
-    others: Vec<(&'static str, Option<u64>)>,
-}
+struct Look(BTreeMap<&'static str, Option<u64>>);
 
 impl Look {
     fn at(configuration: &Configuration) -> Self {
@@ -59,31 +56,24 @@ impl Look {
             Some(hasher.finish())
         };
         let texts = TEXTS.iter().map(|(key, _)| *key);
-        let texts = texts.filter(|key| !SETTINGS.contains(key));
         // They stay bound for the life of the process.
         let ports = PORTS.map(|(key, _)| key);
-        Self {
-            settings: SETTINGS.map(hash).to_vec(),
-            others: texts.chain(ports).map(|key| (key, hash(key))).collect(),
-        }
+        let keys = SETTINGS.into_iter().chain(texts).chain(ports);
+        Self(keys.map(|key| (key, hash(key))).collect())
     }
 
     /// The same, with what was known before in the place of what could not be read.
     fn completed(mut self, before: &Self) -> Self {
-        for (now, before) in self.settings.iter_mut().zip(&before.settings) {
-            *now = now.or(*before);
-        }
-        for ((_, now), (_, before)) in self.others.iter_mut().zip(&before.others) {
-            *now = now.or(*before);
+        for (key, now) in &mut self.0 {
+            *now = now.or(before.0.get(key).copied().flatten());
         }
         self
     }
 
-    /// The keys with other values that count from the next start of the process only.
-    fn differing(&self, other: &Self) -> BTreeSet<&'static str> {
-        let pairs = self.others.iter().zip(&other.others);
-        let differing = pairs.filter(|((_, one), (_, other))| one.is_some() && one != other);
-        differing.map(|((key, _), _)| *key).collect()
+    /// The keys that another look finds otherwise, with what they were.
+    fn differing(&self, other: &Self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+        let keys = self.0.iter().map(|(key, before)| (*key, *before));
+        keys.filter(move |(key, before)| other.0.get(key) != Some(before))
     }
 }
 
@@ -120,10 +110,13 @@ impl Judge {
             return Verdict::Perhaps;
         }
         self.seen = None;
-        let settings = look.settings != self.current.settings;
-        let others = self.current.differing(&look);
+        let differing = self.current.differing(&look);
+        let (settings, others): (Vec<_>, Vec<_>) =
+            differing.partition(|(key, _)| SETTINGS.contains(key));
         self.current = look;
-        Verdict::Changed(settings, others)
+        // What was read for the first time is no other value.
+        let others = others.into_iter().filter(|(_, before)| before.is_some());
+        Verdict::Changed(!settings.is_empty(), others.map(|(key, _)| key).collect())
     }
 }
 
@@ -243,18 +236,15 @@ mod tests {
     use crate::storage::tests::{as_nobody, permit};
 
     fn look(trigger: u64, token: u64) -> Look {
-        Look {
-            settings: vec![Some(trigger)],
-            others: vec![("token", Some(token))],
-        }
+        Look(BTreeMap::from([
+            (TRIGGER, Some(trigger)),
+            ("token", Some(token)),
+        ]))
     }
 
     #[test]
     fn what_could_not_be_read_has_not_changed() {
-        let unread = || Look {
-            settings: vec![None],
-            others: vec![("token", None)],
-        };
+        let unread = || Look(BTreeMap::from([(TRIGGER, None), ("token", None)]));
         let mut judge = Judge {
             current: look(1, 1),
             seen: None,
@@ -298,8 +288,11 @@ mod tests {
             Look::at(&Configuration::open(folder.path(), Default::default()).unwrap())
         };
         let (before, after) = (at("https://one.test"), at("https://two.test"));
-        assert_ne!(before.settings, after.settings);
-        assert!(before.differing(&after).is_empty());
+        let mut judge = Judge {
+            current: before,
+            seen: Some(after.clone()),
+        };
+        assert_eq!(judge.judge(after), Verdict::Changed(true, BTreeSet::new()));
     }
 
     #[test]
