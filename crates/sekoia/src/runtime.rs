@@ -27,7 +27,9 @@ use super::{
     secrets::SecretsError,
     sentry::Reporter,
     stop,
-    storage::{Stamp, Storage, StorageError, StorageLocation, StorageReader},
+    storage::{
+        ObjectReader, ObjectSettings, Stamp, Storage, StorageError, StorageReader, directory,
+    },
 };
 
 pub(super) use self::start::{Asked, Start};
@@ -219,12 +221,12 @@ pub(super) fn reader(
     http: &Http,
     clock: Clock,
 ) -> Result<StorageReader, StartError> {
-    let location = StorageLocation::read(configuration, data)?;
-    let http = match location {
-        StorageLocation::Directory(_) => http.clone(),
-        StorageLocation::Objects(_) => object_client(configuration, http)?,
+    let Some(settings) = ObjectSettings::read(configuration)? else {
+        return Ok(StorageReader::Directory(directory(configuration, data)?));
     };
-    Ok(location.reader(http, clock)?)
+    let http = object_client(configuration, http)?;
+    let reader = ObjectReader::new(settings, http, clock).map_err(StorageError::from)?;
+    Ok(StorageReader::Objects(Box::new(reader)))
 }
 
 /// As [`run`], on a given host.

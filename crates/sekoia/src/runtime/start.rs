@@ -28,8 +28,7 @@ use crate::{
     serve::{Server, serve},
     settings,
     storage::{
-        Around, ObjectSettings, Opened, StateFile, Storage, StorageError, StorageLocation,
-        go_on_as_owner,
+        Around, ObjectSettings, Opened, StateFile, Storage, StorageError, directory, go_on_as_owner,
     },
 };
 
@@ -215,9 +214,12 @@ impl<'a> Start<'a> {
 
     /// Takes the place of the files into use. None when the stop came while it was waited for.
     pub(crate) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
-        match StorageLocation::read(&self.configuration, data)? {
-            StorageLocation::Directory(root) => self.open_directory(root).await,
-            StorageLocation::Objects(settings) => self.open_objects(*settings, data).await,
+        match ObjectSettings::read(&self.configuration)? {
+            None => {
+                let root = directory(&self.configuration, data)?;
+                self.open_directory(root).await
+            }
+            Some(settings) => self.open_objects(settings, data).await,
         }
     }
 

@@ -1,58 +1,27 @@
-//! Where the files of a process are, as its configuration says.
+//! Where the files of a process are, as its configuration says, and a look at them.
 
 use std::path::{Path, PathBuf};
 
-use base::{Clock, http::Http};
 use bytes::Bytes;
 
 use super::{
-    Examined, LocalBackend, ObjectReader, ObjectSettings, Storage, StorageError, examine,
-    is_locked, work_as_owner,
+    Examined, LocalBackend, ObjectReader, Storage, StorageError, examine, is_locked, work_as_owner,
 };
 use crate::config::{ConfigError, Configuration};
 
-/// The place of the files (C-19, C-20).
-#[derive(Debug)]
-pub(crate) enum StorageLocation {
-    /// The data directory, or what `sub_folder` makes of it.
-    Directory(PathBuf),
-    /// A folder of an object store.
-    Objects(Box<ObjectSettings>),
-}
-
-impl StorageLocation {
-    /// Reads where files are, when the data directory is `data`.
-    ///
-    /// # Errors
-    /// When a key is missing or not usable.
-    pub(crate) fn read(configuration: &Configuration, data: &Path) -> Result<Self, ConfigError> {
-        let backend = configuration.filled_text("file_backend")?;
-        if backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
-            return ObjectSettings::read(configuration)
-                .map(Box::new)
-                .map(Self::Objects);
-        }
-        Ok(Self::Directory(
-            match configuration.filled_text("sub_folder")? {
-                Some(below) => data.join(below),
-                None => data.to_owned(),
-            },
-        ))
-    }
-
-    /// The files for reading only, whoever works on them.
-    ///
-    /// # Errors
-    /// When there can be no client with these settings.
-    pub(crate) fn reader(self, http: Http, clock: Clock) -> Result<StorageReader, StorageError> {
-        match self {
-            Self::Directory(root) => Ok(StorageReader::Directory(root)),
-            Self::Objects(settings) => {
-                let reader = ObjectReader::new(*settings, http, clock)?;
-                Ok(StorageReader::Objects(Box::new(reader)))
-            }
-        }
-    }
+/// The directory of the files, where they are in none of an object store: the data directory, or what
+/// `sub_folder` makes of it (C-20).
+///
+/// # Errors
+/// When the key is not usable.
+pub(crate) fn directory(
+    configuration: &Configuration,
+    data: &Path,
+) -> Result<PathBuf, ConfigError> {
+    Ok(match configuration.filled_text("sub_folder")? {
+        Some(below) => data.join(below),
+        None => data.to_owned(),
+    })
 }
 
 /// Files that another process may be working on.

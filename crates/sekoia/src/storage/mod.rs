@@ -25,7 +25,7 @@ use bytes::Bytes;
 use self::examine::{examine, is_locked};
 pub(super) use self::{
     examine::Examined,
-    location::{StorageLocation, StorageReader},
+    location::{StorageReader, directory},
     object::{Around, ObjectReader, ObjectSettings},
     opened::Opened,
     owner::{go_on_as_owner, work_as_owner},

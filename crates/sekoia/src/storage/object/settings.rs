@@ -24,11 +24,16 @@ pub(crate) struct ObjectSettings {
 }
 
 impl ObjectSettings {
-    /// Reads the keys, which have the Python SDK's names and meanings (M-01 to M-04).
+    /// Reads the keys, which have the Python SDK's names and meanings (M-01 to M-04); none when files
+    /// are kept in a directory (C-19).
     ///
     /// # Errors
     /// When a key is missing or not usable.
-    pub(crate) fn read(configuration: &Configuration) -> Result<Self, ConfigError> {
+    pub(crate) fn read(configuration: &Configuration) -> Result<Option<Self>, ConfigError> {
+        let backend = configuration.filled_text("file_backend")?;
+        if !backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
+            return Ok(None);
+        }
         let must = |key, expected, parse: fn(&str) -> Option<String>| {
             let found = configuration.parsed(key, expected, parse)?;
             found.ok_or_else(|| configuration.missing(key))
@@ -43,7 +48,7 @@ impl ObjectSettings {
         let token = configuration.parsed("aws_session_token", PLAIN, plain)?;
         let expected = "a relative path without `..`, which an object store needs";
         let folder = configuration.parsed("sub_folder", expected, folder)?;
-        Ok(Self {
+        Ok(Some(Self {
             bucket,
             region,
             endpoint,
@@ -53,7 +58,7 @@ impl ObjectSettings {
                 secret_key,
                 token,
             },
-        })
+        }))
     }
 
     /// What must not be printed.

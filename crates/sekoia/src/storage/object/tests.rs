@@ -153,6 +153,7 @@ impl World {
 
     fn settings(changes: &[(&str, &str)]) -> ObjectSettings {
         let mut keys = vec![
+            ("FILE_BACKEND", "S3"),
             ("AWS_BUCKET_NAME", ObjectStore::BUCKET),
             ("AWS_ACCESS_KEY_ID", ObjectStore::ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", ObjectStore::SECRET_KEY),
@@ -163,7 +164,7 @@ impl World {
         keys.extend(changes);
         let keys = keys.into_iter().collect();
         let configuration = Configuration::open("/nowhere", keys).unwrap();
-        ObjectSettings::read(&configuration).unwrap()
+        ObjectSettings::read(&configuration).unwrap().unwrap()
     }
 
     async fn try_open(&self, changes: &[(&str, &str)]) -> Result<Option<Instance>, ObjectError> {
@@ -565,7 +566,8 @@ fn settings_are_checked_and_named() {
         ("AWS_DEFAULT_REGION", "r"),
         ("AWS_S3_ENDPOINT_URL", "https://store/s3"),
     ];
-    let read = |keys: Vec<(&str, &str)>| {
+    let read = |mut keys: Vec<(&str, &str)>| {
+        keys.push(("FILE_BACKEND", "s3"));
         let configuration = Configuration::open("/nowhere", keys.into_iter().collect()).unwrap();
         ObjectSettings::read(&configuration)
     };
@@ -586,7 +588,7 @@ fn settings_are_checked_and_named() {
         assert!(error.to_string().contains(key), "{error}");
         assert!(!error.to_string().contains("s3cr"), "{error}");
     }
-    let settings = read(all.to_vec()).unwrap();
+    let settings = read(all.to_vec()).unwrap().unwrap();
     assert_eq!(settings.place(), "bucket b at https://store");
     assert!(!format!("{settings:?}").contains("s3cret"));
 }
