@@ -248,8 +248,10 @@ pub async fn check(
     };
     match prepared {
         Ok((start, reader, settings)) => {
-            let count = settings.trigger.0.len() - settings.strangers;
-            findings.summary = format!("all {count} fit {}", start.item.manifest.command);
+            let manifest = &start.item.manifest;
+            let names = settings.trigger.0.keys();
+            let count = names.filter(|name| manifest.arguments.knows(name)).count();
+            findings.summary = format!("all {count} fit {}", manifest.command);
             findings.suspicions = settings.suspicions;
             let context = start.look_context(reader.storage(), settings.module);
             (start.item.check)(settings.trigger, context, &mut findings).await;

@@ -28,8 +28,6 @@ pub(super) const SERVER: &str = "intake_server";
 pub(super) struct Settings {
     pub(super) module: SettingsMap,
     pub(super) trigger: SettingsMap,
-    /// How many settings of the trigger nothing reads.
-    pub(super) strangers: usize,
     /// Sentences about what fits but looks wrong.
     pub(super) suspicions: Vec<String>,
 }
@@ -74,10 +72,7 @@ impl Settings {
         match (of_module, of_trigger) {
             (Ok(module), Ok(mut trigger)) => {
                 trigger.0.extend(intake.map(|url| (SERVER.to_owned(), url)));
-                let arguments = &item.manifest.arguments;
-                let strange = trigger.0.keys().filter(|name| !arguments.knows(name));
                 Ok(Self {
-                    strangers: strange.count(),
                     module,
                     trigger,
                     suspicions,
@@ -89,9 +84,7 @@ impl Settings {
             }
         }
     }
-}
 
-impl Settings {
     /// The names of the settings that have another value in others, or are in one of both only, as they may
     /// be told.
     pub(super) fn differing(&self, other: &Self) -> BTreeSet<String> {

@@ -8,6 +8,7 @@ use base::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use serde_json::json;
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -266,10 +267,7 @@ impl Courier {
     }
 
     async fn post(&self, batch: &[Entry]) -> Outcome {
-        let body = match serde_json::to_vec(&serde_json::json!({ "logs": batch })) {
-            Ok(body) => Bytes::from(body),
-            Err(error) => return Outcome::Later(error.to_string(), None),
-        };
+        let body = Bytes::from(json!({ "logs": batch }).to_string());
         let request = match self
             .platform
             .request(Method::POST, &self.url, &self.agent, body)

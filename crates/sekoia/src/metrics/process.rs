@@ -5,8 +5,8 @@ use std::{fmt, fs, path::PathBuf};
 use chrono::{DateTime, Utc};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
 /// Clock ticks per second in proc files; fixed for user space on Linux.
@@ -51,64 +51,47 @@ impl Collector for Process {
         let start = start.unwrap_or_else(|| self.began.timestamp_millis() as f64 / 1000.0);
         let status = self.read("self/status");
         let limits = self.read("self/limits");
-        let open = fs::read_dir(self.proc.join("self/fd"))
-            .map(|files| files.count() as f64)
-            .ok();
-        let gauge = |value: Option<f64>| value.map(ConstGauge::new);
-
-        let mut put = Put(&mut encoder);
-        let name = "process_cpu_seconds";
-        put.one(
-            name,
-            "Total user and system CPU time spent in seconds",
-            cpu.map(ConstCounter::new),
-        )?;
-        let name = "process_start_time_seconds";
-        put.one(
-            name,
-            "Start time of the process since unix epoch in seconds",
-            gauge(Some(start)),
-        )?;
-        let name = "process_virtual_memory_bytes";
-        put.one(
-            name,
-            "Virtual memory size in bytes",
-            gauge(kilobytes(&status, "VmSize:")),
-        )?;
-        let name = "process_resident_memory_bytes";
-        put.one(
-            name,
-            "Resident memory size in bytes",
-            gauge(kilobytes(&status, "VmRSS:")),
-        )?;
-        put.one(
-            "process_open_fds",
-            "Number of open file descriptors",
-            gauge(open),
-        )?;
         let most = value_after(&limits, "Max open files").and_then(|text| text.parse().ok());
-        put.one(
-            "process_max_fds",
-            "Maximum number of open file descriptors",
-            gauge(most),
-        )
-    }
-}
+        let open = fs::read_dir(self.proc.join("self/fd")).ok();
+        let open = open.map(|files| files.count() as f64);
 
-struct Put<'a, 'b>(&'a mut DescriptorEncoder<'b>);
-
-impl Put<'_, '_> {
-    fn one(
-        &mut self,
-        name: &str,
-        help: &str,
-        metric: Option<impl EncodeMetric>,
-    ) -> Result<(), fmt::Error> {
-        let Some(metric) = metric else { return Ok(()) };
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, metric.metric_type())?;
-        metric.encode(encoder)
+        if let Some(cpu) = cpu {
+            let (name, help) = (
+                "process_cpu_seconds",
+                "Total user and system CPU time spent in seconds",
+            );
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(cpu).encode(encoder)?;
+        }
+        for (name, help, value) in [
+            (
+                "process_start_time_seconds",
+                "Start time of the process since unix epoch in seconds",
+                Some(start),
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "Virtual memory size in bytes",
+                kilobytes(&status, "VmSize:"),
+            ),
+            (
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes",
+                kilobytes(&status, "VmRSS:"),
+            ),
+            ("process_open_fds", "Number of open file descriptors", open),
+            (
+                "process_max_fds",
+                "Maximum number of open file descriptors",
+                most,
+            ),
+        ] {
+            if let Some(value) = value {
+                let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+                ConstGauge::new(value).encode(encoder)?;
+            }
+        }
+        Ok(())
     }
 }
 

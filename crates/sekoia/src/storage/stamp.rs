@@ -1,6 +1,7 @@
 //! Tells which process works on the files, so that nobody takes another one for it.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Storage, StorageError};
@@ -13,9 +14,8 @@ const VERSION: u32 = 1;
 
 /// The life of a process that works on the files. Each start has a new one, so that a copy of the
 /// files, or a folder that another process had before, is not taken for its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Stamp {
-    version: u32,
     /// Told by `/health`, too.
     pub(crate) id: Uuid,
 }
@@ -23,19 +23,12 @@ pub(crate) struct Stamp {
 impl Stamp {
     /// A new one.
     pub(crate) fn new() -> Self {
-        Self {
-            version: VERSION,
-            id: Uuid::new_v4(),
-        }
+        Self { id: Uuid::new_v4() }
     }
 
     /// Puts it among the files.
     pub(crate) async fn leave(self, storage: &Storage) -> Result<(), StorageError> {
-        let text = serde_json::to_vec(&self).map_err(|error| StorageError::Failed {
-            operation: "write",
-            name: FILE.to_owned(),
-            source: error.into(),
-        })?;
+        let text = json!({"version": VERSION, "id": self.id}).to_string();
         storage.write_lightly(FILE, text).await
     }
 

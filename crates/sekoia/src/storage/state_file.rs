@@ -85,12 +85,7 @@ impl StateFile {
     /// # Errors
     /// When the storage fails; the old file is then still there.
     pub async fn save(&self) -> Result<(), StorageError> {
-        let content = serde_json::to_vec(&self.object).map_err(|error| StorageError::Failed {
-            operation: "write",
-            name: Self::NAME.to_owned(),
-            source: error.into(),
-        })?;
-        let content = Bytes::from(content);
+        let content = Bytes::from(Value::Object(self.object.clone()).to_string());
         self.storage.write(Self::NAME, content.clone()).await?;
         self.storage.write(Self::COPY, content).await
     }
