@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -71,6 +72,14 @@ struct Life {
     process: JoinHandle<Result<(), StartError>>,
 }
 
+/// The files of a configuration with these settings.
+fn with(trigger: &str) -> [(&str, &str); 2] {
+    [
+        ("module_configuration", "{}"),
+        ("trigger_configuration", trigger),
+    ]
+}
+
 /// Starts a process with these files; ports are free ones.
 fn live(command: &'static str, files: &[(&str, &str)], fake: Fake) -> Life {
     live_as(MODULE, command, files, fake)
@@ -131,6 +140,17 @@ fn platform() -> Fake {
     })
 }
 
+/// Gives no secrets in these seconds, and else this password.
+fn platform_down(seconds: Range<u64>, password: &str) -> Fake {
+    let since = Instant::now();
+    let secrets = json!({"node_value": {"password": password}}).to_string();
+    Fake::answering(move |request| match request.uri().path() {
+        "/secrets" if seconds.contains(&since.elapsed().as_secs()) => (503, String::new()),
+        "/secrets" => (200, secrets.clone()),
+        _ => (200, String::new()),
+    })
+}
+
 impl Life {
     fn said(&self, text: &str) -> usize {
         self.lines
@@ -179,10 +199,7 @@ const IDLE: &str = r#"{"what": "idle", "password": "hunter2"}"#;
 
 #[tokio::test(start_paused = true)]
 async fn a_quiet_life() {
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", IDLE),
-    ];
+    let files = with(IDLE);
     let life = live("example_alias", &files, platform());
     time::sleep(Duration::from_secs(6)).await;
     assert_eq!(life.said("INFO - Liveness server listening on port "), 1);
@@ -206,10 +223,7 @@ async fn a_quiet_life() {
 #[tokio::test(start_paused = true)]
 async fn a_rejected_configuration_is_told_and_read_again() {
     let rejected = r#"{"password": "*", "frequency": 5}"#;
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", rejected),
-    ];
+    let files = with(rejected);
     let life = live("example", &files, platform());
     time::sleep(Duration::from_secs(500)).await;
     let posted = life.posted();
@@ -258,10 +272,7 @@ async fn an_absent_or_broken_configuration_is_an_error_that_may_pass() {
 async fn failing_runs_back_off_and_become_critical_after_half_an_hour() {
     for what in ["fail", "panic"] {
         let configuration = json!({"what": what, "password": "hunter2"}).to_string();
-        let files = [
-            ("module_configuration", "{}"),
-            ("trigger_configuration", &configuration),
-        ];
+        let files = with(&configuration);
         let life = live("example", &files, platform());
         time::sleep(Duration::from_secs(1790)).await;
         let runs = life.said("An exception occurred");
@@ -276,10 +287,7 @@ async fn failing_runs_back_off_and_become_critical_after_half_an_hour() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_even_a_hanging_run() {
     let configuration = r#"{"what": "hang", "password": "hunter2"}"#;
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", configuration),
-    ];
+    let files = with(configuration);
     let down = Fake::answering(|request| match request.uri().path() {
         "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
         _ => (503, String::new()),
@@ -301,18 +309,8 @@ const PLAIN_MODULE: &str = r#"{"name": "Module", "slug": "mod", "version": "1.2.
 #[tokio::test(start_paused = true)]
 async fn a_start_without_placeholders_waits_five_seconds_and_a_late_answer_counts() {
     for (late, begun) in [("hunter2", 1), ("another one", 2)] {
-        let since = Instant::now();
-        let secrets = json!({"node_value": {"password": late}}).to_string();
-        let fake = Fake::answering(move |request| match request.uri().path() {
-            "/secrets" if since.elapsed() < Duration::from_secs(60) => (503, String::new()),
-            "/secrets" => (200, secrets.clone()),
-            _ => (200, String::new()),
-        });
-        let files = [
-            ("module_configuration", "{}"),
-            ("trigger_configuration", IDLE),
-        ];
-        let life = live_as(PLAIN_MODULE, "example", &files, fake);
+        let files = with(IDLE);
+        let life = live_as(PLAIN_MODULE, "example", &files, platform_down(0..60, late));
         time::sleep(Duration::from_secs(6)).await;
         assert_eq!(life.said("idle with ***"), 1, "it does not wait");
         assert_eq!(life.said("the trigger starts without them"), 1);
@@ -349,22 +347,8 @@ fn the_credentials_of_a_proxy_are_hidden_from_the_start() {
 
 #[tokio::test(start_paused = true)]
 async fn secrets_that_come_late_set_right_at_once_what_was_wrong_without_them() {
-    let since = Instant::now();
-    let fake = Fake::answering(move |request| match request.uri().path() {
-        "/secrets" if since.elapsed() < Duration::from_secs(20) => (503, String::new()),
-        "/secrets" => {
-            let secrets = json!({"node_value": {"password": "hunter2"}});
-            (200, secrets.to_string())
-        }
-        _ => (200, String::new()),
-    });
-    let files = [
-        ("module_configuration", "{}"),
-        (
-            "trigger_configuration",
-            r#"{"what": "idle", "password": "abc"}"#,
-        ),
-    ];
+    let fake = platform_down(0..20, "hunter2");
+    let files = with(r#"{"what": "idle", "password": "abc"}"#);
     let life = live_as(PLAIN_MODULE, "example", &files, fake);
     time::sleep(Duration::from_secs(10)).await;
     assert_eq!(life.said("CRITICAL - Configuration error"), 1);
@@ -376,20 +360,9 @@ async fn secrets_that_come_late_set_right_at_once_what_was_wrong_without_them() 
 
 #[tokio::test(start_paused = true)]
 async fn secrets_that_are_not_to_be_had_between_two_runs_are_asked_for_again() {
-    let since = Instant::now();
-    let fake = Fake::answering(move |request| match request.uri().path() {
-        // So long that who asks beside the run has given up.
-        "/secrets" if since.elapsed() < Duration::from_secs(900) => (503, String::new()),
-        "/secrets" => {
-            let secrets = json!({"node_value": {"password": "hunter2"}});
-            (200, secrets.to_string())
-        }
-        _ => (200, String::new()),
-    });
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", r#"{"password": "first"}"#),
-    ];
+    // So long that who asks beside the run has given up.
+    let fake = platform_down(0..900, "hunter2");
+    let files = with(r#"{"password": "first"}"#);
     let life = live_as(PLAIN_MODULE, "example", &files, fake);
     time::sleep(Duration::from_secs(100)).await;
     assert_eq!(life.said("CRITICAL - Configuration error"), 1);
@@ -422,13 +395,7 @@ async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again
                 _ => (200, String::new()),
             }
         });
-        let files = [
-            ("module_configuration", "{}"),
-            (
-                "trigger_configuration",
-                r#"{"what": "idle", "password": "first"}"#,
-            ),
-        ];
+        let files = with(r#"{"what": "idle", "password": "first"}"#);
         let life = live_as(PLAIN_MODULE, "example", &files, fake);
         time::sleep(Duration::from_secs(100)).await;
         assert_eq!(life.said("the password has 7 letters"), 1);
@@ -450,10 +417,7 @@ async fn secrets_that_are_not_to_be_had_at_a_change_stay_and_are_asked_for_again
 #[tokio::test(start_paused = true)]
 async fn placeholders_that_cannot_be_filled_are_the_error() {
     let configuration = r#"{"what": "idle", "password": "*****"}"#;
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", configuration),
-    ];
+    let files = with(configuration);
     let down = Fake::answering(|_| (503, String::new()));
     let life = live_as(PLAIN_MODULE, "example", &files, down);
     time::sleep(Duration::from_secs(200)).await;
@@ -564,10 +528,7 @@ async fn a_changed_configuration_is_used_with_secrets_asked_for_again() {
         }
         _ => (200, String::new()),
     });
-    let files = [
-        ("module_configuration", "{}"),
-        ("trigger_configuration", IDLE),
-    ];
+    let files = with(IDLE);
     let life = live("example", &files, fake);
     let file = life
         .directory
