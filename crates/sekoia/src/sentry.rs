@@ -8,10 +8,7 @@ use std::{sync::Arc, time::Duration};
 use base::http::Http;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use sentry::{
-    Client, ClientOptions, Envelope, Scope, Transport, TransportFactory, protocol::Event,
-    types::Dsn,
-};
+use sentry::{Client, ClientOptions, Envelope, Scope, Transport, protocol::Event, types::Dsn};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +65,7 @@ impl Reporter {
         let mut options = ClientOptions::new()
             .release(format!("{}@{}", module.slug, module.version))
             .add_integration(sentry::integrations::contexts::ContextIntegration::default())
-            .transport(Queue(sender));
+            .transport(Arc::new(Queue(sender)));
         options.dsn = Some(dsn.clone());
         options.environment = configuration.filled_text("environment")?.map(Into::into);
         let mut scope = Scope::default();
@@ -104,12 +101,6 @@ impl Reporter {
 }
 
 struct Queue(mpsc::Sender<Envelope>);
-
-impl TransportFactory for Queue {
-    fn create_transport(&self, _: &ClientOptions) -> Arc<dyn Transport> {
-        Arc::new(Self(self.0.clone()))
-    }
-}
 
 impl Transport for Queue {
     fn send_envelope(&self, envelope: Envelope) {

@@ -210,18 +210,17 @@ impl LocalBackend {
                 _ => format!(".{number}.tmp"),
             };
             let temporary = directory.join(temporary);
-            let in_place = || {
+            let written = write(&temporary, mode(&name), &content).and_then(|file| {
+                if !is_light {
+                    file.sync_all()?;
+                }
                 put_aside(&path)?;
-                fs::rename(&temporary, &path)
-            };
-            let written = if is_light {
-                write(&temporary, mode(&name), &content).and_then(|_| in_place())
-            } else {
-                write(&temporary, mode(&name), &content)
-                    .and_then(|file| file.sync_all())
-                    .and_then(|()| in_place())
-                    .and_then(|()| sync_directory(&directory))
-            };
+                fs::rename(&temporary, &path)?;
+                match is_light {
+                    true => Ok(()),
+                    false => sync_directory(&directory),
+                }
+            });
             if written.is_err() {
                 // The first error is the one to tell.
                 _ = fs::remove_file(&temporary);
@@ -428,16 +427,18 @@ mod tests {
         }
     }
 
+    fn make_pipe(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    }
+
     #[tokio::test]
     async fn what_is_no_file_is_told_and_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let backend = LocalBackend::open(root).unwrap();
         fs::create_dir_all(root.join("state/inside")).unwrap();
-        let pipe = std::process::Command::new("mkfifo")
-            .arg(root.join("pipe"))
-            .status();
-        assert!(pipe.unwrap().success());
+        make_pipe(&root.join("pipe"));
         std::os::unix::fs::symlink("/dev/zero", root.join("endless")).unwrap();
         for name in ["state", "pipe", "endless"] {
             let error = backend.read(name).await.unwrap_err();
@@ -446,10 +447,7 @@ mod tests {
         }
         let stands_in = |name: &str, path: &Path| match name {
             "state" => fs::create_dir_all(path.join("inside")).unwrap(),
-            "pipe" => {
-                let made = std::process::Command::new("mkfifo").arg(path).status();
-                assert!(made.unwrap().success());
-            }
+            "pipe" => make_pipe(path),
             _ => std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
         };
         for name in ["state", "pipe", "endless"] {
@@ -480,10 +478,7 @@ mod tests {
         drop(backend);
         fs::remove_file(root.join(LOCK)).unwrap();
         fs::rename(root.join("state"), root.join("other")).unwrap();
-        let pipe = std::process::Command::new("mkfifo")
-            .arg(root.join(LOCK))
-            .status();
-        assert!(pipe.unwrap().success());
+        make_pipe(&root.join(LOCK));
         assert!(matches!(
             LocalBackend::open(root),
             Err(StorageError::Root { .. })
