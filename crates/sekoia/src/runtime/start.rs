@@ -28,7 +28,8 @@ use crate::{
     serve::{Server, serve},
     settings,
     storage::{
-        Around, ObjectSettings, Opened, StateFile, Storage, StorageError, directory, go_on_as_owner,
+        LocalBackend, ObjectBackend, ObjectSettings, Opened, StateFile, Storage, StorageError,
+        directory, go_on_as_owner,
     },
 };
 
@@ -230,7 +231,8 @@ impl<'a> Start<'a> {
         let configuration = self.host.directories.config.clone();
         let opening = tokio::task::spawn_blocking(move || {
             go_on_as_owner(&root, &configuration, &log)?;
-            Opened::directory(root, log, stop)
+            // When another process takes it, because the lock was deleted, `stop` is cancelled.
+            Ok::<_, StorageError>(LocalBackend::open(root)?.watched(log, stop))
         });
         let Some(opened) = self.host.stop.run_until_cancelled(opening).await else {
             return Ok(None);
@@ -239,7 +241,7 @@ impl<'a> Start<'a> {
             path,
             source: io::Error::other(error),
         })?;
-        Ok(Some(opened?))
+        Ok(Some(Opened::Directory(opened?)))
     }
 
     async fn open_objects(
@@ -247,20 +249,23 @@ impl<'a> Start<'a> {
         settings: ObjectSettings,
         data: &Path,
     ) -> Result<Option<Opened>, StartError> {
-        let around = Around {
-            http: object_client(&self.configuration, &self.host.http)?,
-            clock: &self.host.clock,
-            log: &self.log,
-            stop: &self.host.stop,
-            host: self.host.environment.get("HOSTNAME").unwrap_or_default(),
+        let http = object_client(&self.configuration, &self.host.http)?;
+        let Host {
+            clock,
+            stop,
+            environment,
+            ..
+        } = &self.host;
+        let host = environment.get("HOSTNAME").unwrap_or_default();
+        let opened = ObjectBackend::open(settings, http, clock, &self.log, stop, host).await;
+        let Some(objects) = opened.map_err(StorageError::from)? else {
+            return Ok(None);
         };
-        let opened = Opened::objects(settings, around).await?;
-        if let Some(opened) = &opened {
-            let storage = opened.storage();
-            let telling = self.tell_of_left_state(&storage, data);
-            _ = self.host.stop.run_until_cancelled(telling).await;
-        }
-        Ok(opened)
+        let opened = Opened::Objects(objects);
+        let storage = opened.storage();
+        let telling = self.tell_of_left_state(&storage, data);
+        _ = stop.run_until_cancelled(telling).await;
+        Ok(Some(opened))
     }
 
     /// The data directory is not used beside an object store; a position in it would be missed.

@@ -26,7 +26,7 @@ use self::examine::{examine, is_locked};
 pub(super) use self::{
     examine::Examined,
     location::{StorageReader, directory},
-    object::{Around, ObjectReader, ObjectSettings},
+    object::{ObjectReader, ObjectSettings},
     opened::Opened,
     owner::{go_on_as_owner, work_as_owner},
     stamp::Stamp,

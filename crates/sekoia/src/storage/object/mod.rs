@@ -53,39 +53,22 @@ struct Shared {
     _renewing: DropGuard,
 }
 
-/// What an object store is used with.
-#[derive(Debug)]
-pub(crate) struct Around<'a> {
-    /// The way out.
-    pub(crate) http: Http,
-    /// Wall time.
-    pub(crate) clock: &'a Clock,
-    /// Hears of waits, warnings and the loss of the lease.
-    pub(crate) log: &'a Log,
-    /// Ends the wait for the lease, and is cancelled when the lease is lost.
-    pub(crate) stop: &'a CancellationToken,
-    /// The name of this machine, which another instance tells when it finds ours.
-    pub(crate) host: &'a str,
-}
-
 impl ObjectBackend {
     /// Takes the folder into use: waits until no other instance does, and until the store answers.
-    /// None when the stop came first.
+    /// None when the stop came first. `log` hears of waits, warnings and the loss of the lease, which
+    /// cancels `stop`. `host` is the name of this machine, which another instance tells when it finds ours.
     ///
     /// # Errors
     /// When another instance uses it and goes on doing so, or the store refuses for a reason that
     /// waiting does not cure.
     pub(crate) async fn open(
         settings: ObjectSettings,
-        around: Around<'_>,
+        http: Http,
+        clock: &Clock,
+        log: &Log,
+        stop: &CancellationToken,
+        host: &str,
     ) -> Result<Option<Self>, ObjectError> {
-        let Around {
-            http,
-            clock,
-            log,
-            stop,
-            host,
-        } = around;
         settings
             .secrets()
             .into_iter()
