@@ -7,6 +7,7 @@ pub mod delivery;
 mod error_class;
 pub mod files;
 pub mod http;
+mod locks;
 pub mod pem;
 mod pending_request;
 pub mod retry;
@@ -16,6 +17,7 @@ pub mod text;
 
 pub use clock::Clock;
 pub use error_class::ErrorClass;
+pub use locks::lock;
 pub use pending_request::PendingRequest;
 pub use secret::Secret;
 pub use store::Store;

@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use base::Clock;
+use base::{Clock, lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{Response, StatusCode, request::Parts};
 use serde_json::{Map, Value, json};
@@ -175,7 +175,7 @@ impl Heartbeat {
     /// A trigger that never beats always counts as alive.
     pub fn beat(&self, next_within: Duration) {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let due = now + next_within;
         if state.due.is_none_or(|earlier| earlier < due) {
             state.due = Some(due);
@@ -188,13 +188,13 @@ impl Heartbeat {
     /// A request is under way that ends at this instant by its own limits; none when there is none.
     /// When it has not ended a minute later, the trigger counts as stuck.
     pub fn awaits(&self, request_due: Option<Instant>) {
-        self.lock().request_due = request_due;
+        lock(&self.state).request_due = request_due;
     }
 
     /// The oldest instant that is missing has this age, and from `behind_from` on the work is behind,
     /// which the body of `/health` tells. It never makes a trigger count as stuck.
     pub fn progress(&self, missing: DateTime<Utc>, age: TimeDelta, behind_from: TimeDelta) {
-        self.lock().progress = Some(Progress {
+        lock(&self.state).progress = Some(Progress {
             missing,
             age,
             behind_from,
@@ -205,7 +205,7 @@ impl Heartbeat {
     /// The work is about the files in this folder from now on. Whether it was about others before: how far
     /// that had come does not hold any more.
     pub fn turns_to(&self, folder: &str) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let before = state.folder.replace(folder.to_owned());
         let is_other = before.is_some_and(|before| before != folder);
         if is_other {
@@ -217,7 +217,7 @@ impl Heartbeat {
     /// Something that was tried failed. `error_count` of `/health` shows how often since the last
     /// success of that side, and `errors` shows it for each side.
     pub fn failed(&self, side: Side) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let errors = state.errors.entry(side).or_default();
         *errors = errors.saturating_add(1);
     }
@@ -225,7 +225,7 @@ impl Heartbeat {
     /// Something that was tried on this side is done, even if there was nothing to deliver: its error
     /// count starts over, and that of no other side.
     pub fn succeeded(&self, side: Side) {
-        self.lock().errors.remove(&side);
+        lock(&self.state).errors.remove(&side);
     }
 
     /// Something begins that will be tried until it works.
@@ -239,7 +239,7 @@ impl Heartbeat {
 
     /// Events were delivered: a run that does so works. The intake says this by itself.
     pub fn delivered(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.errors.remove(&Side::Run);
         state.last_events = self.clock.now();
         state.last_success = Instant::now();
@@ -247,7 +247,7 @@ impl Heartbeat {
 
     /// These failures are over.
     fn forget(&self, side: Side, failures: u32) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let left = state
             .errors
             .get(&side)
@@ -260,39 +260,39 @@ impl Heartbeat {
 
     /// Failures of a side since its last success.
     pub(super) fn errors(&self, side: Side) -> u32 {
-        self.lock().errors.get(&side).copied().unwrap_or(0)
+        lock(&self.state).errors.get(&side).copied().unwrap_or(0)
     }
 
     /// Time since events were last delivered, or since the start.
     pub(super) fn since_delivery(&self) -> Duration {
-        self.lock().last_success.elapsed()
+        lock(&self.state).last_success.elapsed()
     }
 
     /// So much could not be delivered and waits for a person: the body of `/health` says so.
     pub fn dead_letters(&self, count: usize) {
-        self.lock().dead_letters = count;
+        lock(&self.state).dead_letters = count;
     }
 
     /// The body of `/health` tells this id as `data`, which lies among the files that this process
     /// works on, so that it is not taken for another one.
     pub(super) fn works_on(&self, data: Uuid) {
-        self.lock().data = Some(data);
+        lock(&self.state).data = Some(data);
     }
 
     /// The body of `/health` tells as `metrics_port` where the metrics of this process are.
     pub(super) fn serves_metrics_on(&self, port: u16) {
-        self.lock().metrics_port = Some(port);
+        lock(&self.state).metrics_port = Some(port);
     }
 
     /// The body of `/health` has what this tells as `work`, until the run ends. It must be small, hold
     /// no secret, and be told at once.
     pub fn works(&self, told: impl Fn() -> Value + Send + Sync + 'static) {
-        self.lock().work = Some(Arc::new(told));
+        lock(&self.state).work = Some(Arc::new(told));
     }
 
     /// Takes back every promise: nothing runs that could beat.
     pub(super) fn rest(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.work = None;
         state.due = None;
         state.request_due = None;
@@ -315,9 +315,9 @@ impl Heartbeat {
 
     fn report(&self) -> (bool, String) {
         // It may have locks of its own.
-        let work = self.lock().work.clone();
+        let work = lock(&self.state).work.clone();
         let work = work.map(|told| told());
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let silence = state.due.map_or(Duration::ZERO, |due| due.elapsed());
         let overdue = state.overdue();
         let alive = silence <= GRACE && overdue <= GRACE;
@@ -372,10 +372,6 @@ impl Heartbeat {
             ));
         }
         (alive, body.to_string())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

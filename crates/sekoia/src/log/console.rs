@@ -4,10 +4,10 @@ use std::{
     fmt,
     io::{self, Write},
     os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use base::Clock;
+use base::{Clock, lock};
 use chrono::SecondsFormat;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -104,7 +104,7 @@ where
 
     /// Writes what `line` makes: of nothing, the line; of a remark about missing lines, a line with that.
     fn write(&self, line: impl Fn(Option<String>) -> String) {
-        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = lock(&self.missing);
         let lines = missing.lines;
         let remark = (lines > 0)
             .then(|| format!("{lines} lines are missing here: nobody read standard error"));

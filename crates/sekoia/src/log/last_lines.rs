@@ -1,10 +1,8 @@
 //! The last lines of the log outlive the process, for a bug report.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
+use base::lock;
 use bytes::Bytes;
 use tokio::{sync::Notify, time::sleep};
 
@@ -47,7 +45,7 @@ struct Lines {
 impl Waiting {
     /// A line of the log, which has no secret. It never waits for the disk.
     pub(super) fn put(&self, line: &str) {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(&self.lines);
         if lines.text.len() + line.len() < WAITING {
             lines.text.push_str(line);
             lines.text.push('\n');
@@ -59,14 +57,12 @@ impl Waiting {
     }
 
     fn take(&self) -> Lines {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *lines)
+        std::mem::take(&mut *lock(&self.lines))
     }
 
     /// These could not be written.
     fn lost(&self, lines: u64) {
-        let mut waiting = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.missing += lines;
+        lock(&self.lines).missing += lines;
     }
 }
 

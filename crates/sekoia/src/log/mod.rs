@@ -14,12 +14,12 @@ mod spelling;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use base::{Clock, Secret, http::chain};
+use base::{Clock, Secret, http::chain, lock};
 use chrono::{DateTime, Utc};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
@@ -176,11 +176,7 @@ impl Log {
 
     /// The last error and the last warning.
     pub(super) fn latest(&self) -> Latest {
-        self.0
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.0.latest).clone()
     }
 
     /// Waits until there has been an error since it was last waited for.
@@ -196,11 +192,7 @@ impl Log {
     }
 
     fn enter(&self, at: DateTime<Utc>, level: Level, message: &str) {
-        self.0
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(at, level, message);
+        lock(&self.0.latest).keep(at, level, message);
         if level == Level::Error {
             self.0.erred.notify_one();
         }
@@ -242,13 +234,7 @@ impl Log {
     }
 
     fn post(&self, level: Level, message: String) {
-        let fresh = self
-            .0
-            .limiter
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_fresh(level, &message);
-        if !fresh {
+        if !lock(&self.0.limiter).is_fresh(level, &message) {
             return;
         }
         if let Some(sentry) = self.0.sentry.get().filter(|_| level >= Level::Error) {

@@ -1,10 +1,8 @@
 //! Log entries that wait for the platform, in bounded memory.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
 
+use base::lock;
 use chrono::{DateTime, Timelike as _, Utc};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use tokio::sync::Notify;
@@ -98,14 +96,10 @@ impl State {
 }
 
 impl Outbox {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds an entry, in place of a less important one when there is no room, and wakes the shipper
     /// when it should leave at once (G-02).
     pub(super) fn put(&self, entry: Entry) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let urgent = entry.level >= Level::Error;
         if state.entries.is_empty() {
             self.filled.notify_one();
@@ -119,7 +113,7 @@ impl Outbox {
 
     /// Takes the critical entry, which tells the platform to stop us.
     pub(super) fn take_critical(&self) -> Option<Entry> {
-        let entries = &mut self.lock().entries;
+        let entries = &mut lock(&self.state).entries;
         let at = entries
             .iter()
             .position(|entry| entry.level == Level::Critical)?;
@@ -128,14 +122,14 @@ impl Outbox {
 
     /// Takes up to `most` of the oldest entries.
     pub(super) fn take(&self, most: usize) -> Vec<Entry> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let count = most.min(state.entries.len());
         state.entries.drain(..count).collect()
     }
 
     /// Puts back what [`take`](Self::take) gave, as far as there is room.
     pub(super) fn put_back(&self, entries: Vec<Entry>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         for entry in entries.into_iter().rev() {
             state.make_room();
             state.entries.push_front(entry);
@@ -144,12 +138,12 @@ impl Outbox {
 
     /// Notes that an entry was given up.
     pub(super) fn drop_entry(&self) {
-        self.lock().dropped += 1;
+        lock(&self.state).dropped += 1;
     }
 
     /// How many entries were lost since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
-        std::mem::take(&mut self.lock().dropped)
+        std::mem::take(&mut lock(&self.state).dropped)
     }
 
     /// Waits until there is an entry that was not there when [`take`](Self::take) gave nothing.

@@ -2,10 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use base::Clock;
+use base::{Clock, lock};
 use chrono::{DateTime, Utc};
 use prometheus_client::{
     collector::Collector,
@@ -37,7 +37,7 @@ impl Freshness {
     /// Events up to this date were accepted; an older date than before changes nothing, unless another
     /// intake has accepted that.
     pub(crate) fn accepted(&self, intake_key: &str, newest: DateTime<Utc>) {
-        let mut kept = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.newest);
         match kept.as_mut() {
             Some((key, date)) if key.as_str() == intake_key => *date = newest.max(*date),
             _ => *kept = Some((intake_key.to_owned(), newest)),
@@ -47,12 +47,7 @@ impl Freshness {
 
 impl Collector for Freshness {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let kept = self
-            .newest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some((intake_key, date)) = kept else {
+        let Some((intake_key, date)) = lock(&self.newest).clone() else {
             return Ok(());
         };
         let name = format!("{NAMESPACE}_events_lags");

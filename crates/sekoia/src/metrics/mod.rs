@@ -8,10 +8,10 @@ use std::{
     any::Any,
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use base::Clock;
+use base::{Clock, lock};
 use http::{Response, StatusCode, header::ACCEPT, request::Parts};
 use prometheus_client::registry::{Metric, Registry};
 
@@ -51,7 +51,7 @@ impl Metrics {
     /// The metric that was first registered under a name stays: it is what every later call gives
     /// back, so that a trigger that is run again goes on counting where it was.
     pub fn register<M: Metric + Clone>(&self, name: &'static str, help: &str, metric: M) -> M {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.0);
         let known = inner
             .known
             .get(name)
@@ -71,7 +71,7 @@ impl Metrics {
 
     /// The newest event that was accepted.
     pub(super) fn freshness(&self) -> Freshness {
-        self.lock().freshness.clone()
+        lock(&self.0).freshness.clone()
     }
 
     /// The answer of the metrics server, whatever the path (I-01).
@@ -81,7 +81,7 @@ impl Metrics {
             .get(ACCEPT)
             .and_then(|value| value.to_str().ok());
         let format = exposition::Format::accepted(accept.unwrap_or(""));
-        match exposition::render(&self.lock().registry, format) {
+        match exposition::render(&lock(&self.0).registry, format) {
             Ok(body) => text(StatusCode::OK, format.content_type(), body),
             Err(fmt::Error) => text(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -89,10 +89,6 @@ impl Metrics {
                 "cannot encode the metrics\n".to_owned(),
             ),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

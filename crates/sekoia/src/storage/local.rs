@@ -9,13 +9,13 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
-use base::{Store, files};
+use base::{Store, files, lock};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +97,7 @@ impl LocalBackend {
         if self
             .lock
             .as_deref()
-            .is_some_and(|lock| held(lock).is_nominal)
+            .is_some_and(|lock| base::lock(lock).is_nominal)
         {
             log.warning(format!(
                 "The file system of the data directory {} has no locks: nothing keeps a second process \
@@ -117,7 +117,7 @@ impl LocalBackend {
     /// When another process has taken it.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
-        let lost = lock.is_some_and(|lock| held(lock).is_lost());
+        let lost = lock.is_some_and(|lock| base::lock(lock).is_lost());
         match lost {
             false => Ok(()),
             true => Err(StorageError::Taken {
@@ -131,7 +131,7 @@ impl LocalBackend {
         let Some(lock) = self.lock.clone() else {
             return Held::Ours;
         };
-        let look = self.blocking(move |root| held(&lock).check(root));
+        let look = self.blocking(move |root| base::lock(&lock).check(root));
         // A directory that cannot be looked at cannot be written either, which is said.
         let held = look.await.unwrap_or(Held::Ours);
         if let Some((log, stop)) = &self.watch {
@@ -155,13 +155,9 @@ impl LocalBackend {
         held
     }
 
-    fn appended(&self) -> MutexGuard<'_, Option<(String, File)>> {
-        self.appended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes the open file, when it has this name.
     fn take_appended(&self, name: &str) -> Option<File> {
-        let taken = self.appended().take_if(|(other, _)| other == name);
+        let taken = lock(&self.appended).take_if(|(other, _)| other == name);
         taken.map(|(_, file)| file)
     }
 
@@ -230,10 +226,6 @@ impl LocalBackend {
     }
 }
 
-fn held(lock: &Mutex<Lock>) -> MutexGuard<'_, Lock> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[async_trait]
 impl Store for LocalBackend {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
@@ -277,7 +269,7 @@ impl Store for LocalBackend {
             if let Some(directory) = new_in {
                 sync_directory(&directory)?;
             }
-            *this.appended() = Some((name, file));
+            *lock(&this.appended) = Some((name, file));
             Ok(())
         })
         .await
@@ -292,7 +284,7 @@ impl Store for LocalBackend {
                 None => files::open(OpenOptions::new().append(true), &root.join(&name))?,
             };
             file.sync_data()?;
-            *this.appended() = Some((name, file));
+            *lock(&this.appended) = Some((name, file));
             Ok(())
         })
         .await
@@ -369,9 +361,12 @@ mod tests {
         assert_eq!(content().unwrap(), "new,four", "not to the one replaced");
         let write = |name: &'static str| backend.write(name, "x".into());
         write("a/other").await.unwrap();
-        assert!(backend.appended().is_some(), "it is another file");
+        assert!(lock(&backend.appended).is_some(), "it is another file");
         backend.delete("a/b").await.unwrap();
-        assert!(backend.appended().is_none(), "nobody keeps what is deleted");
+        assert!(
+            lock(&backend.appended).is_none(),
+            "nobody keeps what is deleted"
+        );
     }
 
     /// Else no start would succeed, and nothing would be written.
@@ -563,7 +558,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let (log, lines) = crate::log::tests::log();
             let backend = LocalBackend::open(directory.path()).unwrap();
-            held(backend.lock.as_deref().unwrap()).is_nominal = is_nominal;
+            lock(backend.lock.as_deref().unwrap()).is_nominal = is_nominal;
             let _watched = backend.watched(log, CancellationToken::new());
             let lines = lines.lock().unwrap();
             let said = lines.iter().any(|line| line.contains("has no locks"));

@@ -6,9 +6,9 @@
 //! own watch, so the clocks of the machines do not matter; the age that the store tells makes it wait
 //! less, but never for less than a renewal takes.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
-use base::{Clock, retry::Backoff};
+use base::{Clock, lock, retry::Backoff};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::PutMode;
@@ -134,7 +134,7 @@ impl Lease {
     }
 
     fn since(&self) -> Moment {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.since)
     }
 
     /// That there is time for a write.
@@ -211,7 +211,7 @@ impl Lease {
             let written = self.client.put(KEY, held.note.to_json(), mode, None);
             if let Some(etag) = written.await? {
                 held.etag = Some(etag);
-                *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+                *lock(&self.since) = since;
                 return Ok(());
             }
             self.find(held).await?;
