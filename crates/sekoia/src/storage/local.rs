@@ -503,19 +503,6 @@ mod tests {
         assert_eq!(fs::read_to_string(&link).unwrap(), "here");
     }
 
-    #[test]
-    fn one_process_at_a_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = LocalBackend::open(directory.path()).unwrap();
-        let error = LocalBackend::open(directory.path()).unwrap_err();
-        assert!(
-            error.to_string().contains("in use by another process"),
-            "{error}"
-        );
-        drop(first);
-        LocalBackend::open(directory.path()).unwrap();
-    }
-
     #[tokio::test]
     async fn a_lock_that_was_deleted_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
@@ -564,17 +551,5 @@ mod tests {
             let said = lines.iter().any(|line| line.contains("has no locks"));
             assert_eq!(said, is_nominal, "{lines:?}");
         }
-    }
-
-    #[test]
-    fn a_file_in_the_way_is_an_error() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let error = LocalBackend::open(file.path().join("x")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot use the data directory"),
-            "{error}"
-        );
     }
 }

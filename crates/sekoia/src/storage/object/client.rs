@@ -6,7 +6,7 @@ use base::{Clock, http::Http};
 use bytes::Bytes;
 use object_store::{
     Attribute, AttributeValue, BackoffConfig, GetOptions, GetResult, ObjectStore as _,
-    ObjectStoreExt as _, PutMode, PutOptions, RetryConfig, UpdateVersion,
+    ObjectStoreExt as _, PutMode, PutOptions, RetryConfig, StaticCredentialProvider, UpdateVersion,
     aws::{AmazonS3, AmazonS3Builder},
     list::{PaginatedListOptions, PaginatedListStore as _},
     path::Path,
@@ -104,7 +104,7 @@ impl Client {
         let place = settings.place();
         let store = AmazonS3Builder::new()
             .with_http_connector(Transport { http, clock })
-            .with_credentials(settings.credentials())
+            .with_credentials(Arc::new(StaticCredentialProvider::new(settings.credential)))
             // With an endpoint of its own, the Python SDK puts the bucket in the path.
             .with_virtual_hosted_style_request(false)
             .with_endpoint(settings.endpoint.as_str())

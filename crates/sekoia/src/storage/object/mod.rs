@@ -69,10 +69,9 @@ impl ObjectBackend {
         stop: &CancellationToken,
         host: &str,
     ) -> Result<Option<Self>, ObjectError> {
-        settings
-            .secrets()
-            .into_iter()
-            .for_each(|secret| log.hide_text(secret));
+        for secret in settings.secrets() {
+            log.hide_text(secret);
+        }
         let client = Client::new(settings, http, clock.clone(), PATIENTLY)?;
         let taken = acquire::take(&client, host, clock, log, stop).await?;
         let Some(lease) = taken.map(Arc::new) else {

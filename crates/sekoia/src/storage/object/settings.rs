@@ -1,11 +1,6 @@
 //! The keys of the contract that name a bucket (C-20 to C-26).
 
-use std::sync::Arc;
-
-use object_store::{
-    StaticCredentialProvider,
-    aws::{AwsCredential, AwsCredentialProvider},
-};
+use object_store::aws::AwsCredential;
 use url::Url;
 
 use crate::config::{ConfigError, Configuration};
@@ -19,8 +14,8 @@ pub(crate) struct ObjectSettings {
     pub(super) endpoint: Url,
     /// Before every key: empty, or with a slash at the end.
     pub(super) folder: String,
-    /// Shows no secret.
-    credential: AwsCredential,
+    /// Signs requests; shows no secret.
+    pub(super) credential: AwsCredential,
 }
 
 impl ObjectSettings {
@@ -62,25 +57,11 @@ impl ObjectSettings {
     }
 
     /// What must not be printed.
-    pub(super) fn secrets(&self) -> impl IntoIterator<Item = &str> {
+    pub(super) fn secrets(&self) -> impl IntoIterator<Item = &String> {
         let AwsCredential {
             secret_key, token, ..
         } = &self.credential;
-        std::iter::once(secret_key.as_str()).chain(token.as_deref())
-    }
-
-    /// What signs requests.
-    pub(super) fn credentials(&self) -> AwsCredentialProvider {
-        let AwsCredential {
-            key_id,
-            secret_key,
-            token,
-        } = &self.credential;
-        Arc::new(StaticCredentialProvider::new(AwsCredential {
-            key_id: key_id.clone(),
-            secret_key: secret_key.clone(),
-            token: token.clone(),
-        }))
+        std::iter::once(secret_key).chain(token)
     }
 
     /// Bucket, folder and endpoint in words.
