@@ -126,34 +126,29 @@ impl ProcessProbe {
         let configuration = Configuration::open(&directories.config, environment)?;
         let http = http_client(&configuration)?;
         let reader = reader(&configuration, &directories.data, &http, Clock::system())?;
-        let seen = reader.presence().await;
         let port = configuration.port(LIVENESS_PORT)?;
         let metrics_port = configuration.port(METRICS_PORT)?;
-        let storage = reader.storage();
         let answer = Answers::from(port, metrics_port).await?;
         let is_other = answer.is_some();
-        let stamp = Stamp::find(&storage).await.map(|stamp| stamp.id);
+        let stamp = Stamp::find(&reader.storage()).await.map(|stamp| stamp.id);
         // Without an id it may work on any files.
         let process = answer
             .flatten()
             .filter(|process| process.errors.data.is_some() && process.errors.data == stamp);
         Ok(Self {
-            kept_error: kept_error(&storage).await,
-            storage,
-            place: seen.0,
-            root: reader.root(),
-            in_use: seen.1,
             port,
             other_answers: is_other && process.is_none(),
             process,
+            ..Self::of(&reader).await
         })
     }
-}
 
-impl ProcessProbe {
     /// The files in a directory, when the configuration cannot be read: no process is asked.
     pub async fn of_directory(root: PathBuf) -> Self {
-        let reader = StorageReader::Directory(root);
+        Self::of(&StorageReader::Directory(root)).await
+    }
+
+    async fn of(reader: &StorageReader) -> Self {
         let (place, in_use) = reader.presence().await;
         let storage = reader.storage();
         Self {
