@@ -10,7 +10,6 @@ use axum::Router;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -97,7 +96,6 @@ impl Emulator {
             accepted_bytes: 0,
             accepted_number: 0,
             logs: Bounded::default(),
-            callbacks: Bounded::default(),
             envelopes: Bounded::default(),
             key: SigningKey::new(),
             quota: Quota::default(),
@@ -297,11 +295,6 @@ impl Emulator {
     /// The latest log entries that the platform has received.
     pub fn logs(&self) -> Vec<LogEntry> {
         self.world().logs.to_vec()
-    }
-
-    /// The latest bodies that the platform's callback has received.
-    pub fn callbacks(&self) -> Vec<Value> {
-        self.world().callbacks.to_vec()
     }
 
     /// The latest envelopes that the stand-in of Sentry has received.

@@ -149,7 +149,7 @@ fn record(
     let connection = connection.map(|ConnectionNumber(number)| number);
     let struck = world.faults.next(endpoint, connection, world.seed);
     let body = match endpoint {
-        Endpoint::Logs | Endpoint::Callback | Endpoint::Sentry => call.body.clone(),
+        Endpoint::Logs | Endpoint::Sentry => call.body.clone(),
         Endpoint::Token => masked_form(&call.body),
         _ => Bytes::new(),
     };

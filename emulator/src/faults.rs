@@ -31,8 +31,6 @@ pub enum Endpoint {
     Intake,
     /// The platform's logs.
     Logs,
-    /// The platform's callback.
-    Callback,
     /// The platform's secrets.
     Secrets,
     /// A stand-in of Sentry that takes envelopes.
@@ -53,7 +51,6 @@ impl fmt::Display for Endpoint {
             Self::Imds => "imds",
             Self::Intake => "intake",
             Self::Logs => "logs",
-            Self::Callback => "callback",
             Self::Secrets => "secrets",
             Self::Sentry => "sentry",
             Self::Other => "other",

@@ -29,7 +29,7 @@ pub struct RecordedRequest {
     pub headers: Vec<(String, String)>,
     /// Bytes of the body, as they were sent.
     pub size: usize,
-    /// The body of logs, callbacks, envelopes and (without its secrets) of token requests, when it
+    /// The body of logs, envelopes and (without its secrets) of token requests, when it
     /// is not too old; otherwise empty.
     #[serde(skip)]
     pub body: Bytes,

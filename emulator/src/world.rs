@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use crate::{
     AcceptedEvent, LogEntry, Settings, Since,
@@ -17,7 +16,7 @@ use crate::{
     time::Ticks,
 };
 
-/// Log entries, callbacks and envelopes that are remembered, of each.
+/// Log entries and envelopes that are remembered, of each.
 const KEPT: usize = 20_000;
 
 /// The state of the emulated services.
@@ -41,7 +40,6 @@ pub(crate) struct World {
     /// How many events were accepted so far, by any key.
     pub(crate) accepted_number: u64,
     pub(crate) logs: Bounded<LogEntry>,
-    pub(crate) callbacks: Bounded<Value>,
     pub(crate) envelopes: Bounded<Bytes>,
     /// Signs the tokens that are issued.
     pub(crate) key: SigningKey,

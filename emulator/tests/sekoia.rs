@@ -270,7 +270,7 @@ async fn rejected_events_are_told_in_every_shape_and_clean_where_they_are_expect
 }
 
 #[tokio::test]
-async fn logs_callback_and_secrets_want_the_token() {
+async fn logs_and_secrets_want_the_token() {
     let emulator = emulator(0);
     emulator.configure(|settings| {
         settings
@@ -295,24 +295,6 @@ async fn logs_callback_and_secrets_want_the_token() {
         200
     );
     assert_eq!(emulator.logs()[0].message, "hello");
-    let event = json!({
-        "name": "New indicator",
-        "event": { "score": 80 },
-        "request_id": "0b9f6f0e-5d1c-4c57-9d6e-0e6a3f5b7c21",
-    });
-    let body = event.to_string().into_bytes();
-    assert_eq!(
-        post(&emulator, "/api/callback", body, &[TOKEN])
-            .await
-            .status,
-        200
-    );
-    assert_eq!(emulator.callbacks(), [event]);
-    let bad = b"{}".to_vec();
-    assert_eq!(
-        post(&emulator, "/api/callback", bad, &[TOKEN]).await.status,
-        400
-    );
     let request = Request::get("/api/secrets").header(TOKEN.0, TOKEN.1);
     let answer = send(
         emulator.sekoia_router(),

@@ -38,7 +38,6 @@ pub(crate) fn endpoint(call: &Call) -> Endpoint {
     match path.rsplit('/').next().unwrap_or_default() {
         "batch" => Endpoint::Intake,
         "logs" => Endpoint::Logs,
-        "callback" => Endpoint::Callback,
         "secrets" => Endpoint::Secrets,
         "envelope" | "store" => Endpoint::Sentry,
         _ => Endpoint::Other,
@@ -55,7 +54,6 @@ pub(crate) fn answer(
     match endpoint {
         Endpoint::Intake => intake::batch(emulator, call, fault),
         Endpoint::Logs => platform::logs(emulator, call),
-        Endpoint::Callback => platform::callback(emulator, call),
         Endpoint::Secrets => platform::secrets(emulator, call),
         Endpoint::Sentry => platform::envelope(emulator, call),
         _ => Answer::new(404, "text/plain", "nothing is here"),

@@ -1,4 +1,4 @@
-//! Callback, logs and secrets of the platform, and a stand-in of Sentry.
+//! Logs and secrets of the platform, and a stand-in of Sentry.
 
 use axum::http::Method;
 use serde::Deserialize;
@@ -54,27 +54,6 @@ pub(super) fn logs(emulator: &Emulator, call: &Call) -> Answer {
             logs.into_iter().for_each(|entry| world.logs.push(entry));
             Answer::json(200, &json!({}))
         }
-        Err(error) => refused(400, &error.to_string()),
-    }
-}
-
-/// `POST url_callback` (contract row F-01).
-pub(super) fn callback(emulator: &Emulator, call: &Call) -> Answer {
-    if let Err(refused) = check(emulator, call, &Method::POST) {
-        return *refused;
-    }
-    match serde_json::from_slice::<Value>(&call.body) {
-        Ok(body)
-            if body["name"].is_string()
-                && body["event"].is_object()
-                && body["request_id"]
-                    .as_str()
-                    .is_some_and(|id| Uuid::parse_str(id).is_ok()) =>
-        {
-            emulator.world().callbacks.push(body);
-            Answer::json(200, &json!({}))
-        }
-        Ok(_) => refused(400, "name, event and request_id are required"),
         Err(error) => refused(400, &error.to_string()),
     }
 }

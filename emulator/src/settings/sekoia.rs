@@ -40,7 +40,7 @@ impl Default for IntakeSettings {
     }
 }
 
-/// The switches of the platform's callback, logs and secrets endpoints.
+/// The switches of the platform's logs and secrets endpoints.
 ///
 /// `Debug` shows no secret.
 #[derive(Clone, Serialize, Deserialize)]
