@@ -58,34 +58,29 @@ impl Secrets {
         })
     }
 
-    /// Lays the module's secrets over its configuration; all keys, not only the declared ones.
-    pub(super) fn complete_module(&self, configuration: &mut SettingsMap) {
-        configuration.0.extend(self.value.clone());
-    }
-
-    /// Lays the trigger's secrets over the configuration that stands under this key: a connector's
-    /// holds its own.
-    pub(super) fn complete_trigger(&self, key: &str, configuration: &mut SettingsMap) {
-        if key == TRIGGER {
-            configuration.0.extend(self.node_value.clone());
+    /// Lays the secrets over the configuration that stands under this key; all of them, not only the
+    /// declared ones. A connector's holds its own.
+    pub(super) fn complete(&self, key: &str, configuration: &mut SettingsMap) {
+        match key {
+            MODULE => configuration.0.extend(self.value.clone()),
+            TRIGGER => configuration.0.extend(self.node_value.clone()),
+            _ => {}
         }
     }
 
     /// Whether the configuration has other values than these. One that cannot be read has.
     fn differ_from(&self, configuration: &Configuration) -> bool {
-        let differs = |key: &str, complete: &dyn Fn(&mut SettingsMap)| {
+        let Ok(key) = settings::of_trigger(configuration) else {
+            return true;
+        };
+        [MODULE, key].into_iter().any(|key| {
             let Ok(Some(found)) = configuration.object(key) else {
                 return true;
             };
             let mut completed = found.clone();
-            complete(&mut completed);
+            self.complete(key, &mut completed);
             completed.0 != found.0
-        };
-        let Ok(key) = settings::of_trigger(configuration) else {
-            return true;
-        };
-        differs(MODULE, &|found| self.complete_module(found))
-            || differs(key, &|found| self.complete_trigger(key, found))
+        })
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
@@ -260,9 +255,9 @@ mod tests {
         module.0.insert("api_key".to_owned(), "***".into());
         trigger.0.insert("other".to_owned(), "kept".into());
         let mut connector = trigger.clone();
-        secrets.complete_module(&mut module);
-        secrets.complete_trigger(TRIGGER, &mut trigger);
-        secrets.complete_trigger(settings::CONNECTOR, &mut connector);
+        secrets.complete(MODULE, &mut module);
+        secrets.complete(TRIGGER, &mut trigger);
+        secrets.complete(settings::CONNECTOR, &mut connector);
         assert_eq!(
             Value::Object(module.0),
             json!({"api_key": "resolved", "n": 1})

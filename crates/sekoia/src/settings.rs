@@ -42,20 +42,18 @@ impl Settings {
         configuration: &Configuration,
         log: &Log,
     ) -> Result<Self, RunError> {
-        let required = |key: &str| match configuration.object(key) {
-            Ok(Some(object)) => Ok(object),
-            Ok(None) => Err(RunError::failed(configuration.missing(key))),
-            Err(error) => Err(RunError::failed(error)),
+        let required = |key: &str| {
+            let object = configuration.object(key).map_err(RunError::failed)?;
+            let object = object.ok_or_else(|| RunError::failed(configuration.missing(key)));
+            let mut object = object?;
+            if let Some(secrets) = secrets {
+                secrets.complete(key, &mut object);
+            }
+            Ok::<_, RunError>(object)
         };
-        let mut of_module = required(MODULE)?;
-        if let Some(secrets) = secrets {
-            secrets.complete_module(&mut of_module);
-        }
+        let of_module = required(MODULE)?;
         let key = of_trigger(configuration).map_err(RunError::failed)?;
         let mut of_trigger = required(key)?;
-        if let Some(secrets) = secrets {
-            secrets.complete_trigger(key, &mut of_trigger);
-        }
         // Where the platform is, it knows best: its address need not be https, a person's must.
         let placed = place_intake(configuration, &mut of_trigger).map_err(RunError::failed)?;
         let intake = placed.then(|| of_trigger.0.remove(SERVER)).flatten();

@@ -16,7 +16,8 @@ type Answer = dyn Fn(&Request) -> (u16, String) + Send + Sync;
 #[derive(Clone)]
 pub(crate) struct Fake {
     answer: Arc<Answer>,
-    requests: Arc<Mutex<Vec<Request>>>,
+    /// Each with the status of its answer.
+    requests: Arc<Mutex<Vec<(Request, u16)>>>,
 }
 
 impl Fake {
@@ -45,7 +46,19 @@ impl Fake {
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+        let requests = self.requests.lock().unwrap();
+        requests.iter().map(|(one, _)| one.clone()).collect()
+    }
+
+    /// The bodies of the requests that were answered with a success, as JSON.
+    pub(crate) fn accepted(&self) -> Vec<serde_json::Value> {
+        let requests = self.requests.lock().unwrap();
+        let accepted = requests
+            .iter()
+            .filter(|(_, status)| (200..300).contains(status));
+        accepted
+            .map(|(one, _)| serde_json::from_slice(one.body()).unwrap())
+            .collect()
     }
 
     /// The bodies of the requests to paths with this end, as JSON.
@@ -69,7 +82,7 @@ impl fmt::Debug for Fake {
 impl HttpService for Fake {
     fn call(&self, request: Request, _: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         let (status, body) = (self.answer)(&request);
-        self.requests.lock().unwrap().push(request);
+        self.requests.lock().unwrap().push((request, status));
         Box::pin(async move {
             if status == 0 {
                 return Err(HttpError::new(HttpErrorKind::Interrupted, "h"));

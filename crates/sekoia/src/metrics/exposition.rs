@@ -1,6 +1,9 @@
 //! The two text formats of Prometheus.
 
-use std::fmt;
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
@@ -39,40 +42,26 @@ impl Format {
 pub(super) fn render(registry: &Registry, format: Format) -> Result<String, fmt::Error> {
     let mut encoded = String::new();
     encode(&mut encoded, registry)?;
+    let is_plain = format == Format::Text;
+    let counters = encoded.lines();
+    let counters: HashSet<&str> = counters
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
     let mut text = String::with_capacity(encoded.len());
-    let mut lines = encoded.lines().peekable();
-    while let Some(line) = lines.next() {
-        let total = match format {
-            Format::OpenMetrics => "",
-            Format::Text if line == "# EOF" => continue,
-            Format::Text => {
-                let is_counter =
-                    |kind: &str| kind.starts_with("# TYPE ") && kind.ends_with(" counter");
-                let kind = lines.peek().filter(|_| line.starts_with("# HELP "));
-                if is_counter(kind.unwrap_or(&line)) {
-                    "_total"
-                } else {
-                    ""
-                }
-            }
-        };
-        match line.strip_prefix("# ").and_then(|rest| {
-            let (keyword, rest) = rest.split_once(' ')?;
-            let (name, rest) = rest.split_once(' ')?;
-            Some((keyword, name, rest))
-        }) {
-            Some((keyword, name, rest)) => {
-                let rest = if keyword == "HELP" {
-                    rest.trim_end_matches('.')
-                } else {
-                    rest
+    for line in encoded.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match *words {
+            ["#", "EOF"] if is_plain => {}
+            ["#", keyword, name, rest] => {
+                let is_renamed = is_plain && counters.contains(name);
+                let total = if is_renamed { "_total" } else { "" };
+                let rest = match keyword {
+                    "HELP" => rest.trim_end_matches('.'),
+                    _ => rest,
                 };
-                text.push_str(&format!("# {keyword} {name}{total} {rest}\n"));
+                writeln!(text, "# {keyword} {name}{total} {rest}")?;
             }
-            None => {
-                text.push_str(line);
-                text.push('\n');
-            }
+            _ => writeln!(text, "{line}")?,
         }
     }
     Ok(text)
