@@ -185,9 +185,8 @@ impl Asker {
     pub(super) async fn later(self, configuration: Configuration, told: watch::Sender<Secrets>) {
         let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
         for _ in 1..ATTEMPTS {
-            let pause = backoff.next_pause(None);
-            let stopped = time::timeout(pause, self.stop.cancelled()).await.is_ok();
-            if stopped {
+            let pause = time::sleep(backoff.next_pause(None));
+            if self.stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }
             match self.times(1).await {

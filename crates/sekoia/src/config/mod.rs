@@ -182,21 +182,19 @@ impl Configuration {
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        match self.find(key)? {
-            Some((place, text)) if !text.trim_ascii().is_empty() => {
-                match parse(text.trim_ascii()) {
-                    Some(value) => Ok(Some(value)),
-                    None => Err(ConfigError::Form {
-                        place,
-                        found: match key.ends_with("_port") {
-                            true => shown(text.trim_ascii()),
-                            false => String::new(),
-                        },
-                        expected,
-                    }),
-                }
-            }
-            _ => Ok(None),
+        let Some((place, text)) = self.find(key)? else {
+            return Ok(None);
+        };
+        match text.trim_ascii() {
+            "" => Ok(None),
+            text => parse(text).map(Some).ok_or_else(|| ConfigError::Form {
+                place,
+                found: match key.ends_with("_port") {
+                    true => shown(text),
+                    false => String::new(),
+                },
+                expected,
+            }),
         }
     }
 
@@ -283,26 +281,16 @@ const LONGEST: usize = 4 << 20;
 
 /// The content of a regular file; symbolic links are followed, and folders are passed over.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Ok(None),
-        Ok(_) => files::read(path, LONGEST).map(Some).map_err(|error| {
-            if error.kind() == io::ErrorKind::InvalidData {
-                ConfigError::NoFile {
-                    path: path.to_owned(),
-                    source: error,
-                }
-            } else {
-                unreadable(error)
-            }
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
-        Err(error) => Err(unreadable(error)),
-    }
+    let read = std::fs::metadata(path).and_then(|found| match found.is_dir() {
+        true => Ok(None),
+        false => files::read(path, LONGEST).map(Some),
+    });
+    let path = path.to_owned();
+    read.or_else(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+        io::ErrorKind::InvalidData => Err(ConfigError::NoFile { path, source }),
+        _ => Err(ConfigError::Unreadable { path, source }),
+    })
 }
 
 /// Base64 of JSON in any encoding of Unicode; characters outside the alphabet are passed over,

@@ -208,7 +208,9 @@ impl Log {
     fn print(&self, level: Level, message: &str) {
         let line = self.line(level, message);
         self.0.waiting.put(&line);
-        self.0.console.write(level, message, &line);
+        if level > Level::Debug {
+            self.0.console.write(level, message, &line);
+        }
     }
 
     /// A message with its date, as it stands in the log.
@@ -225,11 +227,7 @@ impl Log {
             gauge.set(now.timestamp());
         }
         self.enter(now, level, &message);
-        if level > Level::Debug {
-            self.print(level, &message);
-        } else {
-            self.0.waiting.put(&self.line(level, &message));
-        }
+        self.print(level, &message);
         self.post(level, message);
     }
 

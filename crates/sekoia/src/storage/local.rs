@@ -117,12 +117,15 @@ impl LocalBackend {
     /// When another process has taken it.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
-        let lost = lock.is_some_and(|lock| base::lock(lock).is_lost());
-        match lost {
+        match lock.is_some_and(|lock| base::lock(lock).is_lost()) {
             false => Ok(()),
-            true => Err(StorageError::Taken {
-                path: self.root.to_path_buf(),
-            }),
+            true => Err(self.taken()),
+        }
+    }
+
+    fn taken(&self) -> StorageError {
+        StorageError::Taken {
+            path: self.root.to_path_buf(),
         }
     }
 
@@ -145,9 +148,7 @@ impl LocalBackend {
                 )),
                 Held::Lost if stop.is_cancelled() => {}
                 Held::Lost => {
-                    let error = self.ensure_ours();
-                    let error = error.err().map(|error| error.to_string());
-                    log.error(format!("Stopping: {}", error.unwrap_or_default()));
+                    log.error(format!("Stopping: {}", self.taken()));
                     stop.cancel();
                 }
             }
