@@ -7,12 +7,14 @@
 use std::{
     fmt,
     ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::time::Instant;
+
+use crate::lock;
 
 /// Smaller buffers are left to the allocator.
 const SMALLEST: usize = 64 << 10;
@@ -84,7 +86,7 @@ impl Buffers {
         &self,
         choose: impl Fn(&mut dyn Iterator<Item = (usize, usize)>) -> Option<(usize, usize)>,
     ) -> Option<Memory> {
-        let mut free = self.free();
+        let mut free = lock(&self.0.free);
         // The one that was used last comes first: it may still be near the processor.
         let sizes = free.iter().map(|(one, _)| one.len()).enumerate().rev();
         let (index, _) = choose(&mut { sizes })?;
@@ -92,7 +94,7 @@ impl Buffers {
     }
 
     fn give_back(&self, memory: Memory) {
-        let mut free = self.free();
+        let mut free = lock(&self.0.free);
         let now = Instant::now();
         free.retain(|(_, since)| now - *since < IDLE);
         if !(SMALLEST..=LARGEST).contains(&memory.len()) {
@@ -105,10 +107,6 @@ impl Buffers {
         {
             *smallest = (memory, now);
         }
-    }
-
-    fn free(&self) -> MutexGuard<'_, Vec<(Memory, Instant)>> {
-        self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,7 +121,12 @@ fn size((_, size): &(usize, usize)) -> usize {
 
 impl fmt::Debug for Buffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Buffers({} of {})", self.free().len(), self.0.most)
+        write!(
+            f,
+            "Buffers({} of {})",
+            lock(&self.0.free).len(),
+            self.0.most
+        )
     }
 }
 
@@ -230,7 +233,7 @@ mod tests {
     const NONE: [usize; 0] = [];
 
     fn capacities(buffers: &Buffers) -> Vec<usize> {
-        let free = buffers.free();
+        let free = lock(&buffers.0.free);
         free.iter().map(|(memory, _)| memory.len()).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::{
     mem,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -12,6 +12,7 @@ use base::{
     Clock, ErrorClass,
     clock::Reading,
     http::{Http, Limits, Response},
+    lock,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -76,12 +77,6 @@ impl Default for Times {
             clock: Mutex::new(ServiceClock::new(Instant::now())),
             question: AtomicU32::new(0),
         }
-    }
-}
-
-impl Times {
-    fn clock(&self) -> MutexGuard<'_, ServiceClock> {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -213,12 +208,12 @@ impl Exchange {
 
     /// What is known of the service's time.
     pub(super) fn time(&self) -> ServiceTime {
-        self.times.clock().time(self.clock.reading())
+        lock(&self.times.clock).time(self.clock.reading())
     }
 
     /// This time has surely passed.
     pub(super) fn has_passed(&self, at: DateTime<Utc>) {
-        self.times.clock().has_passed(at);
+        lock(&self.times.clock).has_passed(at);
     }
 
     /// That a window does not end in the service's future: Graph refuses such a window, and the Reporting
@@ -232,7 +227,7 @@ impl Exchange {
 
     /// The service has answered like this with a whole page: only such an answer tells its time.
     pub(super) fn learn_time(&self, sighting: Sighting) {
-        self.times.clock().see(sighting);
+        lock(&self.times.clock).see(sighting);
     }
 
     /// The same, and the page has these rows of the window that was asked for.
@@ -244,12 +239,12 @@ impl Exchange {
 
     /// The service has refused a query that it would have answered if its time were known.
     pub(super) fn doubt_time(&self) {
-        self.times.clock().doubt(Instant::now());
+        lock(&self.times.clock).doubt(Instant::now());
     }
 
     /// The service has refused a window as one that ends in its future.
     pub(super) fn is_earlier(&self) {
-        self.times.clock().is_earlier();
+        lock(&self.times.clock).is_earlier();
     }
 
     /// Asks for the time with a page of one row, whose address `address` makes: of a window, or of
@@ -278,7 +273,7 @@ impl Exchange {
                 Err(error) => Err(error),
             };
             let Err(error) = error else {
-                let passed = self.times.clock().contradiction(Instant::now());
+                let passed = lock(&self.times.clock).contradiction(Instant::now());
                 return passed.map_or(Ok(()), |passed| Err(Error::Behind { passed }));
             };
             self.times

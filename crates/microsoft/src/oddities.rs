@@ -7,11 +7,11 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
-use base::http::Response;
+use base::{http::Response, lock};
 use tokio::time::Instant;
 
 /// Such answers are for a person to look at when they have lasted this long.
@@ -45,7 +45,7 @@ impl Oddities {
         let mut hasher = DefaultHasher::new();
         request.hash(&mut hasher);
         let request = hasher.finish();
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut since = lock(&self.0);
         if !is_odd {
             since.all = None;
             since.own.remove(&request);

@@ -1,9 +1,8 @@
 //! How long answers take.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
+
+use base::lock;
 
 /// The weight of all answers before the last, of four parts.
 const MEMORY: u32 = 3;
@@ -15,18 +14,14 @@ pub(super) struct Pace(Mutex<Option<Duration>>);
 impl Pace {
     /// An answer took as long.
     pub(super) fn learn(&self, taken: Duration) {
-        let mut mean = self.mean();
+        let mut mean = lock(&self.0);
         let before = mean.unwrap_or(taken);
         *mean = Some((before * MEMORY + taken) / (MEMORY + 1));
     }
 
     /// The mean; zero before the first answer.
     pub(super) fn get(&self) -> Duration {
-        self.mean().unwrap_or_default()
-    }
-
-    fn mean(&self) -> MutexGuard<'_, Option<Duration>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).unwrap_or_default()
     }
 }
 

@@ -7,11 +7,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use base::clock::{Clock, Reading};
+use base::{
+    clock::{Clock, Reading},
+    lock,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
@@ -94,7 +97,7 @@ impl PasswordGuard {
         });
         let mut at = Vec::from_iter(at);
         at.sort_unstable();
-        let mut refusals = self.refusals();
+        let mut refusals = lock(&self.refusals);
         for at in at {
             refusals.refused(at);
         }
@@ -102,14 +105,14 @@ impl PasswordGuard {
 
     /// A number that is another one after each change of what is to be kept.
     pub fn changes(&self) -> u64 {
-        self.refusals().changes
+        lock(&self.refusals).changes
     }
 
     /// The refusals since the last success, as many as count, for the next start.
     pub fn refused(&self) -> Vec<DateTime<Utc>> {
         let now = self.clock.reading();
         let wall = |at: &Instant| now.wall.checked_sub_signed(now.since(*at));
-        self.refusals().at.iter().filter_map(wall).collect()
+        lock(&self.refusals).at.iter().filter_map(wall).collect()
     }
 
     /// Leave to try the name and password now.
@@ -118,7 +121,7 @@ impl PasswordGuard {
     /// When it is too early.
     pub(super) fn admit(self: &Arc<Self>) -> Result<PasswordTry, SignInError> {
         let now = self.clock.reading();
-        let mut refusals = self.refusals();
+        let mut refusals = lock(&self.refusals);
         let Some(until) = refusals.not_before(now.instant) else {
             refusals.under_way += 1;
             return Ok(PasswordTry {
@@ -139,7 +142,7 @@ impl PasswordGuard {
     /// # Errors
     /// When they were not.
     pub(super) fn ensure_proven(&self) -> Result<(), SignInError> {
-        let refusals = self.refusals();
+        let refusals = lock(&self.refusals);
         if refusals.proven {
             return Ok(());
         }
@@ -151,11 +154,7 @@ impl PasswordGuard {
 
     /// What the last refusal means, for those who are held back.
     pub(super) fn note(&self, said: String) {
-        self.refusals().said = Some(said);
-    }
-
-    fn refusals(&self) -> MutexGuard<'_, InARow> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.refusals).said = Some(said);
     }
 }
 
@@ -169,18 +168,18 @@ impl PasswordTry {
     /// The service has refused it.
     pub(super) fn refused(self) {
         let now = self.guard.clock.reading();
-        self.guard.refusals().refused(now.instant);
+        lock(&self.guard.refusals).refused(now.instant);
     }
 
     /// The service has accepted it.
     pub(super) fn accepted(self) {
-        self.guard.refusals().accepted();
+        lock(&self.guard.refusals).accepted();
     }
 }
 
 impl Drop for PasswordTry {
     fn drop(&mut self) {
-        let mut refusals = self.guard.refusals();
+        let mut refusals = lock(&self.guard.refusals);
         refusals.under_way = refusals.under_way.saturating_sub(1);
     }
 }

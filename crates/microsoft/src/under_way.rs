@@ -1,12 +1,8 @@
 //! The requests that are under way.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
-use base::PendingRequest;
+use base::{PendingRequest, lock};
 use tokio::time::Instant;
 
 /// All of them.
@@ -29,7 +25,7 @@ pub(super) struct Ending<'a> {
 impl Requests {
     /// A request that may take as long is sent now.
     pub(super) fn begin(&self, limit: Duration) -> Ending<'_> {
-        let mut known = self.known();
+        let mut known = lock(&self.0);
         known.last += 1;
         let number = known.last;
         let since = Instant::now();
@@ -44,18 +40,14 @@ impl Requests {
 
     /// The one that was sent first.
     pub(super) fn oldest(&self) -> Option<PendingRequest> {
-        let known = self.known();
+        let known = lock(&self.0);
         known.under_way.first_key_value().map(|(_, one)| *one)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.requests.known().under_way.remove(&self.number);
+        lock(&self.requests.0).under_way.remove(&self.number);
     }
 }
 

@@ -4,15 +4,12 @@
 //! answers 503 or breaks its answers off may do so for as long as it is used, while a new connection
 //! leads to another machine. Requests under way on the old ones go on.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use ::http::Uri;
 
 use super::{SetupError, proxy::Proxies};
+use crate::lock;
 
 /// How long an unused connection is kept; below the idle limits of common load balancers.
 const POOL_IDLE: Duration = Duration::from_secs(90);
@@ -60,7 +57,7 @@ impl Connections {
     /// # Errors
     /// When no client can be made.
     pub(super) fn to(&self, server: &Uri) -> Result<Pool, SetupError> {
-        let mut pools = self.pools();
+        let mut pools = lock(&self.pools);
         let name = name(server);
         if let Some(pool) = pools.get(&name) {
             return Ok(pool.clone());
@@ -78,7 +75,7 @@ impl Connections {
 
     /// Gives up the connections to a server, unless that has been done since `pool` was had.
     pub(super) fn give_up(&self, server: &Uri, pool: Option<&Pool>) {
-        let mut pools = self.pools();
+        let mut pools = lock(&self.pools);
         let Some(known) = pools.get_mut(&name(server)) else {
             return;
         };
@@ -104,10 +101,6 @@ impl Connections {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| SetupError::Client(error.without_url()))
-    }
-
-    fn pools(&self) -> MutexGuard<'_, HashMap<String, Pool>> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use base::Clock;
+use base::{Clock, lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{task, time::Instant};
 
@@ -149,10 +149,6 @@ impl Limiter {
     fn quota(&self) -> MutexGuard<'_, Quota> {
         lock(&self.quota)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod sizes;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -30,6 +30,7 @@ use base::{
     Clock, Secret,
     buffers::Buffers,
     http::{Http, HttpErrorKind, Limits, chain},
+    lock,
     retry::retry_after,
 };
 use bytes::Bytes;
@@ -140,10 +141,6 @@ enum Outcome {
         /// The events may have been accepted nevertheless: the answer was lost.
         unsure: bool,
     },
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The address of an intake: base and `/batch`, with one slash between them (J-01).
