@@ -15,7 +15,7 @@ use super::{
     log::{Console, Log},
     metrics::Metrics,
     registry::Registry,
-    runtime::{Host, Start, reader},
+    runtime::{Host, Start},
     settings::{self, Settings},
     storage::{Examined, Storage},
 };
@@ -226,13 +226,9 @@ pub async fn check(
         around: Vec::new(),
         pause: Duration::ZERO,
     };
-    let data = directories.data.clone();
     let started = Host::process(directories, environment, quiet, CancellationToken::new())
         .and_then(|host| Start::open(registry, command, host, log))
-        .and_then(|start| {
-            let Host { http, clock, .. } = start.host.clone();
-            Ok((reader(&start.configuration, &data, &http, clock)?, start))
-        });
+        .and_then(|start| Ok((start.reader()?, start)));
     let prepared = match started {
         Ok((reader, start)) => {
             let examined = reader.examine().await;

@@ -12,10 +12,10 @@ use super::{
     deadline::Deadline,
     log::{Console, Log},
     registry::Registry,
-    runtime::{Host, Start, reader},
+    runtime::{Host, Start},
     settings::Settings,
     stop,
-    storage::{Opened, Storage, StorageError, StorageReader},
+    storage::{Storage, StorageError, StorageReader},
 };
 
 /// Why an offline session cannot begin.
@@ -59,16 +59,13 @@ impl<'a> OfflineSession<'a> {
     ) -> Result<Self, OfflineSessionError> {
         let stop = stop::on_signals(1).map_err(StartError::Signals)?;
         let log = Log::new(command, Clock::system(), console.clone());
-        let data = directories.data.clone();
         let host = Host::process(directories, environment, console, stop)?;
         let start = Start::open(registry, command, host, log)?;
         let settings = start.settings().await?;
-        let clock = start.host.clock.clone();
-        let reader = reader(&start.configuration, &data, &start.host.http, clock)?;
         Ok(Self {
+            reader: start.reader()?,
             start,
             settings,
-            reader,
             folder: String::new(),
         })
     }
@@ -135,8 +132,7 @@ impl<'a> OfflineSession<'a> {
     }
 
     /// Takes all files into use, also those of other folders, does some work on them, and lets the
-    /// next have them. None when the
-    /// stop came while they were waited for.
+    /// next have them. None when the stop came while they were waited for.
     ///
     /// # Errors
     /// When they cannot be used, e.g. as a process has them for itself.
@@ -144,11 +140,7 @@ impl<'a> OfflineSession<'a> {
         &self,
         work: impl AsyncFnOnce(Storage) -> T,
     ) -> Result<Option<T>, StartError> {
-        let opened: Option<Opened> = self
-            .start
-            .open_storage(&self.start.host.directories.data)
-            .await?;
-        let Some(opened) = opened else {
+        let Some(opened) = self.start.open_storage().await? else {
             return Ok(None);
         };
         let done = work(opened.storage()).await;

@@ -1,9 +1,6 @@
 //! A start, step by step: what has to stand before the first run.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use base::http::chain;
 use http::{HeaderValue, Response, request::Parts};
@@ -29,11 +26,11 @@ use crate::{
     settings,
     storage::{
         LocalBackend, ObjectBackend, ObjectSettings, Opened, StateFile, Storage, StorageError,
-        directory, go_on_as_owner,
+        StorageReader, directory, go_on_as_owner,
     },
 };
 
-use super::{Host, StartError, agent, object_client, watch_files};
+use super::{Host, StartError, agent, object_client, reader, watch_files};
 
 /// What stands after the first steps of a start.
 pub(crate) struct Start<'a> {
@@ -92,7 +89,7 @@ impl<'a> Start<'a> {
             })
             .await?;
         heartbeat.serves_metrics_on(scrapes.port);
-        let Some(opened) = self.open_storage(&self.host.directories.data).await? else {
+        let Some(opened) = self.open_storage().await? else {
             return Ok(());
         };
         let storage = opened.storage();
@@ -214,14 +211,25 @@ impl<'a> Start<'a> {
     }
 
     /// Takes the place of the files into use. None when the stop came while it was waited for.
-    pub(crate) async fn open_storage(&self, data: &Path) -> Result<Option<Opened>, StartError> {
+    pub(crate) async fn open_storage(&self) -> Result<Option<Opened>, StartError> {
         match ObjectSettings::read(&self.configuration)? {
             None => {
-                let root = directory(&self.configuration, data)?;
+                let root = directory(&self.configuration, &self.host.directories.data)?;
                 self.open_directory(root).await
             }
-            Some(settings) => self.open_objects(settings, data).await,
+            Some(settings) => self.open_objects(settings).await,
         }
+    }
+
+    /// The files for reading only, by the way that a run goes to them.
+    pub(crate) fn reader(&self) -> Result<StorageReader, StartError> {
+        let Host {
+            directories,
+            http,
+            clock,
+            ..
+        } = &self.host;
+        reader(&self.configuration, &directories.data, http, clock.clone())
     }
 
     /// A disk may hang, which must not hold up a stop.
@@ -244,11 +252,7 @@ impl<'a> Start<'a> {
         Ok(Some(Opened::Directory(opened?)))
     }
 
-    async fn open_objects(
-        &self,
-        settings: ObjectSettings,
-        data: &Path,
-    ) -> Result<Option<Opened>, StartError> {
+    async fn open_objects(&self, settings: ObjectSettings) -> Result<Option<Opened>, StartError> {
         let http = object_client(&self.configuration, &self.host.http)?;
         let Host {
             clock,
@@ -263,17 +267,17 @@ impl<'a> Start<'a> {
         };
         let opened = Opened::Objects(objects);
         let storage = opened.storage();
-        let telling = self.tell_of_left_state(&storage, data);
+        let telling = self.tell_of_left_state(&storage);
         _ = stop.run_until_cancelled(telling).await;
         Ok(Some(opened))
     }
 
     /// The data directory is not used beside an object store; a position in it would be missed.
-    async fn tell_of_left_state(&self, objects: &Storage, data: &Path) {
-        let below = self.configuration.filled_text("sub_folder");
-        let left = data
-            .join(below.ok().flatten().unwrap_or_default())
-            .join(StateFile::NAME);
+    async fn tell_of_left_state(&self, objects: &Storage) {
+        let Ok(left) = directory(&self.configuration, &self.host.directories.data) else {
+            return;
+        };
+        let left = left.join(StateFile::NAME);
         if left.is_file() && matches!(objects.read(StateFile::NAME).await, Ok(None)) {
             self.log.warning(format!(
                 "The state in {} is not used, as file_backend is S3, and the bucket has none yet: \
