@@ -439,26 +439,17 @@ async fn a_start_that_is_not_possible_says_why() {
         let error = chain(&life.end().await.unwrap_err());
         assert!(error.contains(sentence), "{error}");
     };
-    expect(
-        "exampl",
-        &[],
-        r#"there is no command "exampl"; the commands are: example"#,
-    )
-    .await;
-    expect(
-        "example",
-        &[],
-        "module_configuration is missing: write `{}` to the file",
-    )
-    .await;
-    expect(
-        "example",
-        &[("module_configuration", "[]")],
-        "must hold a JSON object, found a list",
-    )
-    .await;
-    expect("example", &[("liveness_port", "x")], "is not a port").await;
-    expect("example", &[("url_callback", "x")], "is not a URL").await;
+    let unknown = r#"there is no command "exampl"; the commands are: example"#;
+    expect("exampl", &[], unknown).await;
+    let missing = "module_configuration is missing: write `{}` to the file";
+    expect("example", &[], missing).await;
+    for (key, value, sentence) in [
+        ("module_configuration", "[]", "found a list"),
+        ("liveness_port", "x", "is not a port"),
+        ("url_callback", "x", "is not a URL"),
+    ] {
+        expect("example", &[(key, value)], sentence).await;
+    }
 
     let taken = serve(0, |_| Response::new(String::new())).await.unwrap();
     let port = taken.port.to_string();
