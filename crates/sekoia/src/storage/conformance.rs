@@ -3,47 +3,36 @@
 use super::Storage;
 
 pub(super) async fn check(storage: Storage) {
+    let text = async |name: &str| storage.read(name).await.unwrap().unwrap();
     assert_eq!(storage.read("absent").await.unwrap(), None);
     assert!(storage.list("").await.unwrap().is_empty());
     storage.delete("absent").await.unwrap();
 
     storage.write("context.json", "{}").await.unwrap();
     storage.write("context.json", r#"{"a":1}"#).await.unwrap();
-    assert_eq!(
-        storage.read("context.json").await.unwrap().unwrap(),
-        r#"{"a":1}"#
-    );
+    assert_eq!(text("context.json").await, r#"{"a":1}"#);
     for content in ["light", "lighter"] {
         storage
             .write_lightly("context.json", content)
             .await
             .unwrap();
-        assert_eq!(
-            storage.read("context.json").await.unwrap().unwrap(),
-            content
-        );
+        assert_eq!(text("context.json").await, content);
     }
     storage.write("empty", "").await.unwrap();
-    assert_eq!(storage.read("empty").await.unwrap().unwrap(), "");
+    assert_eq!(text("empty").await, "");
 
     storage.append("deep/er/log", "one ").await.unwrap();
     storage.append("deep/er/log", "two").await.unwrap();
-    assert_eq!(
-        storage.read("deep/er/log").await.unwrap().unwrap(),
-        "one two"
-    );
+    assert_eq!(text("deep/er/log").await, "one two");
     storage.sync("deep/er/log").await.unwrap();
     storage.write("deep/er/log", "one two").await.unwrap();
     storage.sync("deep/er/log").await.unwrap();
     storage.append("deep/er/log", " three").await.unwrap();
     storage.sync("deep/er/log").await.unwrap();
-    assert_eq!(
-        storage.read("deep/er/log").await.unwrap().unwrap(),
-        "one two three"
-    );
+    assert_eq!(text("deep/er/log").await, "one two three");
     storage.write("deep/er/log", "new").await.unwrap();
     storage.append("deep/er/log", "er").await.unwrap();
-    assert_eq!(storage.read("deep/er/log").await.unwrap().unwrap(), "newer");
+    assert_eq!(text("deep/er/log").await, "newer");
 
     storage.write("deep/a", "x").await.unwrap();
     assert_eq!(
@@ -63,6 +52,6 @@ pub(super) async fn check(storage: Storage) {
     for result in futures_util::future::join_all(many).await {
         result.unwrap();
     }
-    let raced = storage.read("raced").await.unwrap().unwrap();
+    let raced = text("raced").await;
     assert!(raced.len() == 1000 && raced.iter().all(|byte| *byte == raced[0]));
 }
