@@ -407,7 +407,7 @@ mod tests {
         for _ in 0..2 {
             let begun = clock.now();
             first_start::first_start(&storage, begun).await.unwrap();
-            let state = StateFile::load(&storage, STATE_FILE, &clock, &log).await;
+            let state = StateFile::load(&storage, &clock, &log).await;
             let mut file = ContextFile::new(state.unwrap(), Vec::new(), storage.clone());
             assert!(left().await.unwrap().is_some());
             file.save(begun).await.unwrap();
