@@ -5,21 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use emulator::{
-    Backlog, Ending, Endpoint, Fault, FaultRule, NewRow, Scenario, Status, TooWide, Traffic,
-    Trouble, Wide,
+    Backlog, Ending, Endpoint, Fault, FaultRule, NewRow, Status, TooWide, Traffic, Trouble, Wide,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{ACCOUNT, GRAPH, OAUTH, site::Site};
-
-const TRIGGERS: [&str; 3] = [GRAPH, OAUTH, ACCOUNT];
-
-fn endpoint(trigger: &str) -> Endpoint {
-    match trigger {
-        GRAPH => Endpoint::Graph,
-        _ => Endpoint::Report,
-    }
-}
+use super::{
+    ALL, GRAPH, OAUTH, endpoint,
+    site::{Site, scenario},
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -27,20 +20,17 @@ fn seconds(seconds: u64) -> Duration {
 
 /// A tenant with so many rows in the last hours, and a few more every minute.
 fn tenant(trigger: &'static str, backlog: u64, rate: f64) -> Site {
-    let mut scenario = Scenario::new(Traffic {
+    let traffic = Traffic {
         rate,
         backlog: Backlog::rows(TimeDelta::hours(5), backlog),
         ..Traffic::default()
-    });
-    let settings = json!({
+    };
+    let switches = json!({
         "report": { "page_rows": 500, "latency_ms": 700 },
         "graph": { "page_rows": 500, "latency_ms": 700 },
         "intake": { "latency_ms": 150 },
     });
-    scenario.settings = settings.try_into().unwrap();
-    scenario
-        .trigger
-        .insert("chunk_size".to_owned(), json!(1000));
+    let scenario = scenario(traffic, switches, json!({ "chunk_size": 1000 }));
     Site::new(trigger, &scenario)
 }
 
@@ -92,7 +82,7 @@ fn pace(trigger: &'static str, rows: u64, failing: f64) -> f64 {
 
 #[test]
 fn with_two_of_five_requests_failing_a_backlog_takes_less_than_three_times_as_long() {
-    for trigger in TRIGGERS {
+    for trigger in ALL {
         // As many requests in both cases, since the quota lets the first ones go at once.
         let (well, failing) = (pace(trigger, 33_000, 0.0), pace(trigger, 20_000, 0.4));
         assert!(
@@ -104,7 +94,7 @@ fn with_two_of_five_requests_failing_a_backlog_takes_less_than_three_times_as_lo
 
 #[test]
 fn with_four_of_five_requests_failing_rows_still_flow() {
-    for trigger in TRIGGERS {
+    for trigger in ALL {
         let site = tenant(trigger, 20_000, 0.0);
         site.emulator
             .fault(endpoint(trigger), Fault::status(503).chance(0.8));
@@ -137,12 +127,13 @@ fn recovery(trigger: &'static str, rule: impl Into<FaultRule>, extra: u64) -> (D
 
 #[test]
 fn after_an_outage_the_first_row_comes_within_seconds() {
-    for trigger in TRIGGERS {
-        for (number, fault) in [Fault::status(503), Fault::Reset, Fault::status(504)]
-            .into_iter()
-            .enumerate()
-        {
-            let (taken, requests) = recovery(trigger, fault, 17 * number as u64);
+    for trigger in ALL {
+        for (fault, extra) in [
+            (Fault::status(503), 0),
+            (Fault::Reset, 17),
+            (Fault::status(504), 34),
+        ] {
+            let (taken, requests) = recovery(trigger, fault, extra);
             assert!(taken <= seconds(20), "{trigger}: {taken:?}");
             assert!(
                 (20..=30).contains(&requests),
@@ -154,7 +145,7 @@ fn after_an_outage_the_first_row_comes_within_seconds() {
 
 #[test]
 fn a_service_that_wants_fewer_requests_is_not_probed() {
-    for trigger in TRIGGERS {
+    for trigger in ALL {
         for fault in [
             Fault::answer(429, &[], ""),
             Fault::answer(503, &[("retry-after", "0")], ""),
@@ -182,9 +173,8 @@ fn windows_that_are_too_wide_for_the_service_are_read_in_narrower_ones() {
         });
         site.live_hours(2);
         let verdict = site.verdict();
-        let allowed = 300;
         assert!(
-            verdict.missing.count <= allowed && verdict.doubled.count == 0,
+            verdict.missing.count <= 300 && verdict.doubled.count == 0,
             "{trigger}: {verdict}\n{}",
             site.output()
         );
@@ -211,14 +201,12 @@ fn an_outage_narrows_nothing() {
 #[test]
 fn the_smallest_quota_serves_all_lanes() {
     for quota in [1, 2] {
-        let mut scenario = Scenario::new(Traffic {
-            rate: 0.01,
+        let traffic = Traffic {
             backlog: Backlog::rows(TimeDelta::hours(5), 300),
             ..Traffic::living(0.01)
-        });
+        };
         let trigger = json!({ "quota": quota, "settle_time": 2 });
-        scenario.trigger = trigger.as_object().cloned().unwrap();
-        let site = Site::new(GRAPH, &scenario);
+        let site = Site::new(GRAPH, &scenario(traffic, json!({}), trigger));
         site.live_hours(1);
         let all = site
             .emulator
@@ -239,34 +227,24 @@ fn the_smallest_quota_serves_all_lanes() {
     }
 }
 
-/// Up to when everything is delivered, as the state has it.
-fn checkpoint(site: &Site) -> DateTime<Utc> {
-    let file = site.data.path().join("data/context.json");
-    let state: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let checkpoint = state["most_recent_date_requested"].as_str().unwrap();
-    checkpoint.parse().unwrap()
-}
-
 /// What surfaces behind the checkpoint is found only by reading the past again, as there is no new
 /// start.
 #[test]
 fn the_smallest_quota_serves_settling() {
     for quota in [1, 2] {
-        let mut scenario = Scenario::new(Traffic {
+        let traffic = Traffic {
             rate: 0.4,
             backlog: Backlog::rows(TimeDelta::hours(5), 300),
             ..Traffic::default()
-        });
+        };
         let trigger = json!({ "quota": quota, "settle_time": 6 });
-        scenario.trigger = trigger.as_object().cloned().unwrap();
-        let settings = json!({ "graph": { "page_rows": 500 } });
-        scenario.settings = settings.try_into().unwrap();
-        let site = Site::new(GRAPH, &scenario);
+        let switches = json!({ "graph": { "page_rows": 500 } });
+        let site = Site::new(GRAPH, &scenario(traffic, switches, trigger));
         let hour = seconds(3600);
         let id = beside(&site, 7 * 3600, async {
             tokio::time::sleep(hour).await;
             let received = site.time.now() - TimeDelta::minutes(55);
-            assert!(checkpoint(&site) > received, "{}", site.output());
+            assert!(site.checkpoint() > received, "{}", site.output());
             let late = NewRow {
                 visible_from: site.time.now(),
                 ..NewRow::new(received, "late@contoso.example")
@@ -286,15 +264,13 @@ fn the_smallest_quota_serves_settling() {
 
 #[test]
 fn a_token_that_expires_during_the_wait_for_the_quota_is_not_sent() {
-    let mut scenario = Scenario::new(Traffic {
+    let traffic = Traffic {
         backlog: Backlog::rows(TimeDelta::hours(5), 300),
         ..Traffic::default()
-    });
+    };
     // The quota lets one request through in 300 s.
-    let settings = json!({ "identity": { "token_seconds": 240 } });
-    scenario.settings = settings.try_into().unwrap();
-    scenario.trigger.insert("quota".to_owned(), json!(1));
-    let site = Site::new(GRAPH, &scenario);
+    let switches = json!({ "identity": { "token_seconds": 240 } });
+    let site = Site::new(GRAPH, &scenario(traffic, switches, json!({ "quota": 1 })));
     site.live_hours(1);
     let requests = site.emulator.requests(Endpoint::Graph);
     let statuses: Vec<_> = requests.iter().map(|request| request.status).collect();
@@ -313,7 +289,7 @@ const HANGS: &str = "has been waiting for its answer for a minute";
 
 #[test]
 fn a_request_that_hangs_for_over_a_minute_is_said_once() {
-    for trigger in TRIGGERS {
+    for trigger in ALL {
         let site = tenant(trigger, 100, 0.5);
         let said = || site.output().matches(HANGS).count();
         beside(&site, 2000, async {
@@ -350,12 +326,12 @@ fn a_request_that_hangs_for_over_a_minute_is_said_once() {
 
 #[test]
 fn one_refusal_for_the_quota_s_sake_is_said_and_costs_little() {
-    let mut scenario = Scenario::new(Traffic {
+    let traffic = Traffic {
         backlog: Backlog::rows(TimeDelta::hours(48), 40),
         ..Traffic::default()
-    });
-    scenario.trigger.insert("start_time".to_owned(), json!(49));
-    let site = Site::new(GRAPH, &scenario);
+    };
+    let trigger = json!({ "start_time": 49 });
+    let site = Site::new(GRAPH, &scenario(traffic, json!({}), trigger));
     let rule = Fault::answer(429, &[("retry-after", "5")], "").times(1);
     site.emulator.fault(Endpoint::Graph, rule);
     let taken = beside(&site, 400, delivered(&site, 40));

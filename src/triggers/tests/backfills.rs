@@ -1,11 +1,9 @@
 //! Any scenario with backfills in its midst ends with every row delivered once.
 
-use std::fs;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
     backfill::{BackfillOrder, BackfillProgress, BackfillWork},
-    order::OrderFile,
+    order::OrderFile as _,
 };
 use emulator::StatePart;
 use proptest::prelude::*;
@@ -28,21 +26,11 @@ fn wishes() -> impl Strategy<Value = Vec<Wish>> {
     prop::collection::vec((0_i64..80, 1_i64..80, prop::bool::weighted(0.3)), 4)
 }
 
-fn load<T: OrderFile>(site: &Site) -> Option<T> {
-    let text = fs::read(site.data.path().join("data").join(T::NAME)).ok()?;
-    Some(serde_json::from_slice(&text).unwrap())
-}
-
 fn unfinished(site: &Site) -> Option<BackfillOrder> {
-    let order: BackfillOrder = load(site)?;
-    let progress: Option<BackfillProgress> = load(site);
+    let order: BackfillOrder = serde_json::from_value(site.file(BackfillOrder::NAME)?).unwrap();
+    let progress = site.file(BackfillProgress::NAME);
+    let progress = progress.map(|told| serde_json::from_value::<BackfillProgress>(told).unwrap());
     (!order.has_ended(progress.as_ref())).then_some(order)
-}
-
-fn leave(site: &Site, order: &BackfillOrder) {
-    let data = site.data.path().join("data");
-    fs::create_dir_all(&data).unwrap();
-    fs::write(data.join(BackfillOrder::NAME), order.to_json().unwrap()).unwrap();
 }
 
 fn order(start: DateTime<Utc>, end: DateTime<Utc>) -> BackfillOrder {
@@ -69,14 +57,14 @@ fn check(
         match unfinished(&site) {
             Some(mut order) if *cancel => {
                 order.cancelled = true;
-                leave(&site, &order);
+                site.leave(&order);
             }
             Some(_) => {}
             None => {
                 let from = start - TimeDelta::hours(*from);
                 let until = (from + TimeDelta::hours(*hours)).min(start);
                 if from < until {
-                    leave(&site, &order(from, until));
+                    site.leave(&order(from, until));
                 }
             }
         }
@@ -84,7 +72,7 @@ fn check(
         // Only the timeline knows what backfills have delivered long ago.
         may_double += excused(life, &[StatePart::KnownRows, StatePart::Timeline]);
     }
-    leave(&site, &order(start - span, start));
+    site.leave(&order(start - span, start));
     site.live(*last);
     let verdict = site.verdict();
     let bad = verdict.missing.count + verdict.rejected.count + verdict.unasked.count;

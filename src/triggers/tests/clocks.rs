@@ -1,41 +1,52 @@
 //! Clocks that are wrong, set, or lie: no row is lost, doubled or late for it, on any trigger.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use emulator::{
-    Action, Backlog, Ending, Endpoint, Event, Fault, FaultRule, NewRow, Reach, Scenario, Traffic,
+    Action, Backlog, Ending, Event, Fault, FaultRule, NewRow, Reach, Scenario, Traffic,
 };
 use serde_json::json;
 
 use super::{
-    ACCOUNT, GRAPH, OAUTH,
-    site::{Site, every_row_once, life},
+    ACCOUNT, ALL, GRAPH, OAUTH, endpoint,
+    site::{Site, life, scenario, unharmed},
 };
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const DAY: i64 = 86_400;
 
-const ALL: [&str; 3] = [GRAPH, OAUTH, ACCOUNT];
-
-fn endpoint(trigger: &str) -> Endpoint {
-    if trigger == GRAPH {
-        Endpoint::Graph
-    } else {
-        Endpoint::Report
-    }
-}
-
 /// Some mail all the time, after a backlog of six hours.
 fn mail() -> Scenario {
-    let mut scenario = Scenario::new(Traffic {
+    let traffic = Traffic {
         backlog: Backlog::span(TimeDelta::hours(6)),
         changes_within: TimeDelta::hours(20),
         ..Traffic::living(0.01)
-    });
-    scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+    };
     let trigger = json!({ "start_time": 7, "frequency": 240, "settle_time": 25 });
-    scenario.trigger = trigger.as_object().cloned().unwrap();
-    scenario
+    scenario(traffic, json!({}), trigger)
+}
+
+/// Mail at an even pace, after a backlog of an hour.
+fn even_mail(rate: f64, frequency: u32, settle_time: u32) -> Scenario {
+    let traffic = Traffic {
+        rate,
+        backlog: Backlog::span(TimeDelta::hours(1)),
+        ..Traffic::default()
+    };
+    let trigger = json!({ "start_time": 2, "frequency": frequency, "settle_time": settle_time });
+    scenario(traffic, json!({}), trigger)
+}
+
+/// No mail but what is added.
+fn no_mail() -> Scenario {
+    scenario(Traffic::default(), json!({}), json!({ "start_time": 24 }))
+}
+
+/// Adds a row that was received so long ago.
+fn add_row(site: &Site, ago: TimeDelta) {
+    let recipient = format!("h{}@contoso.example", ago.num_hours());
+    let row = NewRow::new(site.time.now() - ago, &recipient);
+    site.emulator.add_row(row);
 }
 
 fn at(at: u64, action: Action) -> Event {
@@ -54,14 +65,10 @@ fn strikes(at: u64, trigger: &str, rule: impl Into<FaultRule>) -> Event {
 /// Everything is delivered once; what is received while it runs, within minutes.
 #[track_caller]
 fn is_unharmed(trigger: &'static str, scenario: &Scenario, case: &str) -> Site {
-    match every_row_once(trigger, scenario) {
-        Ok(site) => {
-            let verdict = site.verdict();
-            assert!(verdict.expected > 100, "{case} on {trigger}: {verdict}");
-            site
-        }
-        Err(finding) => panic!("{case} on {trigger}: {finding}"),
-    }
+    let site = unharmed(trigger, scenario, case);
+    let verdict = site.verdict();
+    assert!(verdict.expected > 100, "{case} on {trigger}: {verdict}");
+    site
 }
 
 /// Hours of mail, which then ends, so that all of it is there in the end.
@@ -87,8 +94,7 @@ fn one_answer_with_a_wrong_date_changes_nothing() {
                     scenario.timeline.push(strikes(0, trigger, page));
                 }
                 scenario.lives = vec![life(40 * MINUTE, Ending::Stop, 0)];
-                let site = Site::new(trigger, &scenario);
-                site.live(scenario.lives[0]);
+                let site = Site::led_through(trigger, &scenario);
                 let verdict = site.verdict();
                 let output = site.output();
                 let case = format!("{ahead} s at answer {after} on {trigger}: {verdict}");
@@ -156,12 +162,8 @@ fn dates_that_run_ahead_for_a_while_lose_nothing_when_they_are_right_again() {
             for restarts in [false, true] {
                 let mut scenario = mail();
                 scenario.trigger.insert("frequency".into(), 60.into());
-                let lie = Action::Fault {
-                    endpoint: endpoint(trigger),
-                    seconds: Some(30 * 60),
-                    rule: Fault::date_ahead(ahead).into(),
-                };
-                scenario.timeline = vec![at(HOUR, lie)];
+                let lie = Fault::date_ahead(ahead);
+                scenario.timeline = vec![Event::outage(HOUR, endpoint(trigger), 30 * MINUTE, lie)];
                 hours(&mut scenario, 2);
                 if restarts {
                     // Once while the dates lie, and once when they are right.
@@ -184,20 +186,9 @@ fn dates_that_run_ahead_for_a_while_lose_nothing_when_they_are_right_again() {
 #[test]
 fn dates_that_are_minutes_ahead_from_the_first_on_lose_nothing_that_is_read_once() {
     for trigger in [OAUTH, ACCOUNT] {
-        let mut scenario = Scenario::new(Traffic {
-            rate: 0.05,
-            backlog: Backlog::span(TimeDelta::hours(1)),
-            ..Traffic::default()
-        });
-        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-        let settings = json!({ "start_time": 2, "frequency": 60, "settle_time": 0 });
-        scenario.trigger = settings.as_object().cloned().unwrap();
-        let lie = Action::Fault {
-            endpoint: endpoint(trigger),
-            seconds: Some(HOUR),
-            rule: Fault::date_ahead(240).into(),
-        };
-        scenario.timeline = vec![at(0, lie), at(2 * HOUR, Action::StopTraffic)];
+        let mut scenario = even_mail(0.05, 60, 0);
+        let lie = Event::outage(0, endpoint(trigger), HOUR, Fault::date_ahead(240));
+        scenario.timeline = vec![lie, at(2 * HOUR, Action::StopTraffic)];
         scenario.lives = vec![life(2 * HOUR + 20 * MINUTE, Ending::Stop, 0)];
         is_unharmed(trigger, &scenario, "four minutes ahead");
     }
@@ -207,20 +198,9 @@ fn dates_that_are_minutes_ahead_from_the_first_on_lose_nothing_that_is_read_once
 #[test]
 fn dates_that_run_ahead_for_longer_than_rows_settle_lose_nothing() {
     for trigger in [OAUTH, ACCOUNT] {
-        let mut scenario = Scenario::new(Traffic {
-            rate: 0.02,
-            backlog: Backlog::span(TimeDelta::hours(1)),
-            ..Traffic::default()
-        });
-        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-        let settings = json!({ "start_time": 2, "frequency": 60, "settle_time": 1 });
-        scenario.trigger = settings.as_object().cloned().unwrap();
-        let lie = Action::Fault {
-            endpoint: endpoint(trigger),
-            seconds: Some(3 * HOUR),
-            rule: Fault::date_ahead(7200).into(),
-        };
-        scenario.timeline = vec![at(HOUR, lie), at(5 * HOUR, Action::StopTraffic)];
+        let mut scenario = even_mail(0.02, 60, 1);
+        let lie = Event::outage(HOUR, endpoint(trigger), 3 * HOUR, Fault::date_ahead(7200));
+        scenario.timeline = vec![lie, at(5 * HOUR, Action::StopTraffic)];
         // Also with a restart while they run ahead, and just when they are right again.
         let (early, late) = (HOUR + 30 * MINUTE, 4 * HOUR + MINUTE);
         for lives in [
@@ -302,19 +282,11 @@ fn the_very_first_start_with_a_wrong_clock_begins_where_it_should() {
 #[test]
 fn a_clock_that_is_behind_at_the_very_first_start_asks_for_no_more_of_the_past() {
     for trigger in ALL {
-        let mut scenario = Scenario::new(Traffic::default());
-        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-        let trigger_settings = json!({ "start_time": 24 });
-        scenario.trigger = trigger_settings.as_object().cloned().unwrap();
+        let mut scenario = no_mail();
         scenario.timeline = vec![at(0, Action::ModuleClock(-2 * DAY))];
         let site = Site::new(trigger, &scenario);
-        let now = site.emulator.clock().now();
         for hours in [30, 20] {
-            let row = NewRow::new(
-                now - TimeDelta::hours(hours),
-                &format!("h{hours}@contoso.example"),
-            );
-            site.emulator.add_row(row);
+            add_row(&site, TimeDelta::hours(hours));
         }
         site.live(life(20 * MINUTE, Ending::Stop, 0));
         assert_eq!(site.emulator.accepted_count(None), 1, "{trigger}");
@@ -347,23 +319,14 @@ fn a_reach_that_is_a_lie_loses_nothing() {
 #[test]
 fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
     for (trigger, kept) in [(GRAPH, 90), (OAUTH, 30), (ACCOUNT, 30)] {
-        let mut scenario = Scenario::new(Traffic::default());
-        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-        let trigger_settings = json!({ "start_time": 24 });
-        scenario.trigger = trigger_settings.as_object().cloned().unwrap();
-        let site = Site::new(trigger, &scenario);
-        let now = site.emulator.clock().now();
+        let site = Site::new(trigger, &no_mail());
         for days in [kept + 5, kept - 2] {
-            let row = NewRow::new(
-                now - TimeDelta::days(days),
-                &format!("d{days}@contoso.example"),
-            );
-            site.emulator.add_row(row);
+            add_row(&site, TimeDelta::days(days));
         }
-        let checkpoint = (now - TimeDelta::days(kept + 10)).to_rfc3339();
+        let checkpoint = (site.time.now() - TimeDelta::days(kept + 10)).to_rfc3339();
         let state = json!({ "most_recent_date_requested": checkpoint }).to_string();
-        std::fs::create_dir_all(site.data.path().join("data")).unwrap();
-        std::fs::write(site.data.path().join("data/context.json"), state).unwrap();
+        std::fs::create_dir_all(site.path("")).unwrap();
+        std::fs::write(site.path("context.json"), state).unwrap();
         site.live(life(9 * MINUTE, Ending::Stop, 0));
         assert!(!site.output().contains("are lost"), "too soon on {trigger}");
         assert_eq!(
@@ -378,9 +341,7 @@ fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
             "{output}"
         );
         assert!(output.contains("It refused"), "{output}");
-        let path = site.data.path().join("data/coverage.json");
-        let timeline: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let timeline = site.file("coverage.json").unwrap();
         let loss = &timeline["coverage"]["losses"][0];
         for fact in ["refused", "refusals", "answered", "local", "source"] {
             assert!(!loss["evidence"][fact].is_null(), "{fact}: {loss}");
@@ -394,14 +355,7 @@ fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
 #[test]
 fn dates_of_last_year_at_a_start_take_nothing_back() {
     for trigger in ALL {
-        let mut scenario = Scenario::new(Traffic {
-            rate: 0.01,
-            backlog: Backlog::span(TimeDelta::hours(1)),
-            ..Traffic::default()
-        });
-        scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-        let settings = json!({ "start_time": 2, "frequency": 240, "settle_time": 1 });
-        scenario.trigger = settings.as_object().cloned().unwrap();
+        let mut scenario = even_mail(0.01, 240, 1);
         let lie = FaultRule::from(Fault::date_ahead(-365 * DAY)).times(12);
         scenario.timeline = vec![
             strikes(4 * HOUR + 30, trigger, lie),
@@ -444,10 +398,8 @@ fn a_date_of_last_year_takes_nothing_back_that_rows_have_shown() {
         let mut text = text.clone();
         let fault = json!({ "at": 1, "do": { "fault": { "endpoint": endpoint, "rule": lie } } });
         text["timeline"].as_array_mut().unwrap().insert(1, fault);
-        let site = every_row_once(trigger, &text.to_string().parse().unwrap());
-        let output = site
-            .unwrap_or_else(|finding| panic!("{trigger}: {finding}"))
-            .output();
+        let scenario: Scenario = text.to_string().parse().unwrap();
+        let output = unharmed(trigger, &scenario, "last year").output();
         assert!(!output.contains("counted as read"), "{output}");
     }
 }

@@ -9,13 +9,23 @@ use emulator::{
     Lateness, ModuleLife, Outside, OutsideWindow, PAST, RejectionShape, Resolution, Scenario,
     StatePart, TooWide, Traffic, Unreadable, UnreadableRow, Wide,
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Select};
 use serde_json::{Map, Value, json};
 
-use super::site::life;
+use super::site::{life, members};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
+
+/// One of these, each as likely.
+fn one_of<T: Clone + fmt::Debug + 'static, const N: usize>(values: [T; N]) -> Select<T> {
+    prop::sample::select(Vec::from(values))
+}
+
+/// A fault of an endpoint for so many seconds.
+fn lasts(endpoint: Endpoint, seconds: u64, rule: impl Into<FaultRule>) -> Action {
+    Event::outage(0, endpoint, seconds, rule).action
+}
 
 /// A scenario that says how it is replayed when a test fails with it.
 #[derive(Clone)]
@@ -61,14 +71,14 @@ pub(super) fn scenario(recalls: bool) -> BoxedStrategy<Drawn> {
 /// second way is no end for apps.
 fn ending() -> BoxedStrategy<Option<(u32, Value)>> {
     let retired = |canned: Canned| json!({ "report": { "retired": canned } });
-    let how = prop_oneof![
-        Just(retired(Canned::gone())),
-        Just(json!({ "report": { "basic_sign_in": false } })),
-        Just(retired(Canned::missing_page())),
-        Just(retired(Canned::moved("https://learn.example/retired"))),
-        Just(retired(Canned::page("Retired"))),
-        Just(retired(Canned::superseded())),
-    ];
+    let how = one_of([
+        retired(Canned::gone()),
+        json!({ "report": { "basic_sign_in": false } }),
+        retired(Canned::missing_page()),
+        retired(Canned::moved("https://learn.example/retired")),
+        retired(Canned::page("Retired")),
+        retired(Canned::superseded()),
+    ]);
     prop_oneof![1 => Just(None), 1 => (0_u32..=100, how).prop_map(Some)].boxed()
 }
 
@@ -122,76 +132,64 @@ fn settling(settle_time: u64, recalls: bool) -> BoxedStrategy<Drawn> {
 
 /// The settings of the trigger that go with the traffic.
 fn trigger(traffic: &Traffic, settle_time: u64, frequency: u32) -> Map<String, Value> {
-    let settings = json!({
+    members(json!({
         "frequency": frequency,
         "start_time": traffic.backlog.span.num_hours() + 1,
         "settle_time": settle_time,
-    });
-    settings.as_object().cloned().unwrap_or_default()
+    }))
 }
 
 /// Which rows are not to be sent: mostly none.
 fn unwanted() -> BoxedStrategy<Map<String, Value>> {
     let addresses = || {
-        let address = prop_oneof![
-            Just("*@contoso.example"),
-            Just("*@FABRIKAM.example"),
-            Just("*@northwind.example"),
-            Just("nobody@contoso.example"),
-        ];
+        let address = one_of([
+            "*@contoso.example",
+            "*@FABRIKAM.example",
+            "*@northwind.example",
+            "nobody@contoso.example",
+        ]);
         prop::collection::hash_set(address, 0..3)
     };
-    let status = prop_oneof![
-        Just("delivered"),
-        Just("gettingStatus"),
-        Just("pending"),
-        Just("failed"),
-        Just("filteredAsSpam"),
-    ];
-    let rules = (
-        addresses(),
-        addresses(),
-        prop::collection::hash_set(status, 0..3),
-    );
+    let status = one_of([
+        "delivered",
+        "gettingStatus",
+        "pending",
+        "failed",
+        "filteredAsSpam",
+    ]);
+    let statuses = prop::collection::hash_set(status, 0..3);
+    let rules = (addresses(), addresses(), statuses);
     let rules = rules.prop_map(|(senders, recipients, statuses)| {
-        let rules = json!({
+        members(json!({
             "exclude_senders": senders,
             "exclude_recipients": recipients,
             "exclude_statuses": statuses,
-        });
-        rules.as_object().cloned().unwrap_or_default()
+        }))
     });
     prop_oneof![2 => Just(Map::new()), 1 => rules].boxed()
 }
 
 /// What of rows must not leave: mostly nothing.
 fn hidden() -> BoxedStrategy<Map<String, Value>> {
-    let subject = prop_oneof![Just("keep"), Just("drop"), Just("hash")];
-    let addresses = prop_oneof![Just("keep"), Just("hash_external"), Just("hash")];
+    let subject = one_of(["keep", "drop", "hash"]);
+    let addresses = one_of(["keep", "hash_external", "hash"]);
     let hidden = (subject, addresses).prop_map(|(subject, addresses)| {
-        let hidden = json!({
+        members(json!({
             "subject": subject,
             "addresses": addresses,
             "own_domains": ["contoso.example", "EU.contoso.example"],
             "hash_key": "a key that nobody else knows",
-        });
-        hidden.as_object().cloned().unwrap_or_default()
+        }))
     });
     prop_oneof![2 => Just(Map::new()), 1 => hidden].boxed()
 }
 
 /// Of which rows details are wanted: mostly of none.
 fn details() -> BoxedStrategy<Map<String, Value>> {
-    let status = prop_oneof![
-        Just("failed"),
-        Just("quarantined"),
-        Just("filteredAsSpam"),
-        Just("delivered"),
-    ];
+    let status = one_of(["failed", "quarantined", "filteredAsSpam", "delivered"]);
     let statuses = prop::collection::hash_set(status, 1..4);
     let details = (statuses, 1_u32..=45).prop_map(|(statuses, quota)| {
-        let details = json!({"details": statuses, "details_quota": quota});
-        details.as_object().cloned().unwrap_or_default()
+        members(json!({"details": statuses, "details_quota": quota}))
     });
     prop_oneof![1 => Just(Map::new()), 1 => details].boxed()
 }
@@ -204,11 +202,11 @@ fn traffic(longest: u64, recalls: bool) -> BoxedStrategy<Traffic> {
     let backlog = (0_u64..60, 0_u64..600);
     let recalled = if recalls { 0_u32..40 } else { 0..1 };
     let changes = (0_u32..50, recalled, 0_u32..100, 60..=longest);
-    let resolution = prop_oneof![
-        Just(Resolution::Millisecond),
-        Just(Resolution::Second),
-        Just(Resolution::Tick)
-    ];
+    let resolution = one_of([
+        Resolution::Millisecond,
+        Resolution::Second,
+        Resolution::Tick,
+    ]);
     let numbers = (0_u64..1_000, 0_u32..10, 1_u32..300, any::<bool>());
     (numbers, backlog, lateness(longest), changes, resolution)
         .prop_map(
@@ -275,7 +273,7 @@ fn switches() -> impl Strategy<Value = Value> {
 fn a_life() -> BoxedStrategy<ModuleLife> {
     let seconds = prop_oneof![3 => 1_u64..2_000, 1 => 1..12 * HOUR];
     let away = prop_oneof![4 => 0_u64..600, 2 => 0..=DAY, 1 => 0..=4 * DAY];
-    let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
+    let end = one_of([Ending::Stop, Ending::Kill]);
     let damage = prop_oneof![3 => Just(None), 1 => damage().prop_map(Some)];
     (seconds, end, away, damage)
         .prop_map(|(seconds, end, away, damage)| ModuleLife {
@@ -288,23 +286,23 @@ fn a_life() -> BoxedStrategy<ModuleLife> {
 /// Harm done to one part of the state. A folder in the place of a file is for other tests: it is
 /// never put right by itself.
 fn damage() -> impl Strategy<Value = Damage> {
-    let to = prop_oneof![
-        Just(StatePart::Position),
-        Just(StatePart::PositionCopy),
-        Just(StatePart::Positions),
-        Just(StatePart::Timeline),
-        Just(StatePart::KnownRows),
-        Just(StatePart::Quota),
-        Just(StatePart::Service),
-    ];
-    let harm = prop_oneof![
-        Just(Harm::Removed),
-        Just(Harm::Emptied),
-        Just(Harm::Halved),
-        Just(Harm::Zeroed),
-        Just(Harm::Flipped),
-        Just(Harm::Replaced),
-    ];
+    let to = one_of([
+        StatePart::Position,
+        StatePart::PositionCopy,
+        StatePart::Positions,
+        StatePart::Timeline,
+        StatePart::KnownRows,
+        StatePart::Quota,
+        StatePart::Service,
+    ]);
+    let harm = one_of([
+        Harm::Removed,
+        Harm::Emptied,
+        Harm::Halved,
+        Harm::Zeroed,
+        Harm::Flipped,
+        Harm::Replaced,
+    ]);
     // A position with another date is a person's wish.
     let redated = Damage {
         to: StatePart::Timeline,
@@ -334,53 +332,39 @@ fn trouble() -> BoxedStrategy<(u32, Action)> {
 
 /// A fault for some requests.
 fn strikes() -> BoxedStrategy<Action> {
-    let odd = prop_oneof![
-        Just(204_u16),
-        Just(206),
-        Just(409),
-        Just(421),
-        Just(423),
-        Just(425),
-        Just(449),
-        Just(499),
-        Just(400),
-    ];
-    let wish = prop_oneof![
-        Just(None),
-        Just(Some("0")),
-        Just(Some("7")),
-        Just(Some(PAST))
-    ];
-    let redirect = prop_oneof![Just(307), Just(308)].prop_map(|status| Fault::Redirect {
+    let odd = one_of([204_u16, 206, 409, 421, 423, 425, 449, 499, 400]);
+    let wish = one_of([None, Some("0"), Some("7"), Some(PAST)]);
+    let redirect = one_of([307_u16, 308]).prop_map(|status| Fault::Redirect {
         status,
         to: String::new(),
     });
+    let usual = one_of([
+        Fault::status(500),
+        Fault::status(401),
+        Fault::page(403, "Forbidden"),
+        Fault::ByteOrderMark,
+        Fault::Hang,
+        Fault::Reset,
+        Fault::ResetMidBody { bytes: 700 },
+        Fault::Cut { bytes: 700 },
+        Fault::Garble,
+        Fault::error_in_success(),
+        Fault::DelayAnswer { ms: 200_000 },
+    ]);
     let theirs = prop_oneof![
-        Just(Fault::status(500)),
-        Just(Fault::status(401)),
-        odd.prop_map(Fault::status),
-        (prop_oneof![Just(429), Just(503)], wish)
-            .prop_map(|(status, wish)| Fault::throttled(status, wish)),
-        redirect,
-        Just(Fault::page(403, "Forbidden")),
-        Just(Fault::ByteOrderMark),
-        Just(Fault::Hang),
-        Just(Fault::Reset),
-        Just(Fault::ResetMidBody { bytes: 700 }),
-        Just(Fault::Cut { bytes: 700 }),
-        Just(Fault::Garble),
-        Just(Fault::error_in_success()),
-        Just(Fault::DelayAnswer { ms: 200_000 }),
+        11 => usual,
+        1 => odd.prop_map(Fault::status),
+        1 => (one_of([429_u16, 503]), wish).prop_map(|(status, wish)| Fault::throttled(status, wish)),
+        1 => redirect,
     ];
-    let ours = prop_oneof![
-        Just(Fault::status(503)),
-        Just(Fault::key_not_ready()),
-        Just(Fault::Reset),
-        Just(Fault::ResetAfter),
-        uncertain(),
-        rejection(),
-        Just(Fault::DelayRequest { ms: 40_000 }),
-    ];
+    let usual = one_of([
+        Fault::status(503),
+        Fault::key_not_ready(),
+        Fault::Reset,
+        Fault::ResetAfter,
+        Fault::DelayRequest { ms: 40_000 },
+    ]);
+    let ours = prop_oneof![5 => usual, 1 => uncertain(), 1 => rejection()];
     let struck = prop_oneof![2 => (microsoft(), theirs), 1 => (Just(Endpoint::Intake), ours)];
     (struck, 0_u32..40, 1_u32..4)
         .prop_map(|((endpoint, fault), after, times)| Action::Fault {
@@ -393,13 +377,13 @@ fn strikes() -> BoxedStrategy<Action> {
 
 /// A success of the intake that proves nothing, whether the events were accepted or not.
 fn uncertain() -> BoxedStrategy<Fault> {
-    let bodies = prop_oneof![
-        Just("<html><title>Sign in</title></html>"),
-        Just(""),
-        Just("{}"),
-        Just(r#"{"event_ids":[]}"#),
-        Just(r#"{"error":"INTAKE_KEY_ERROR"}"#),
-    ];
+    let bodies = one_of([
+        "<html><title>Sign in</title></html>",
+        "",
+        "{}",
+        r#"{"event_ids":[]}"#,
+        r#"{"error":"INTAKE_KEY_ERROR"}"#,
+    ]);
     let status = prop_oneof![2 => Just(200_u16), 1 => Just(202), 1 => Just(204)];
     (bodies, status, any::<bool>())
         .prop_map(|(body, status, accepted)| {
@@ -419,33 +403,26 @@ fn uncertain() -> BoxedStrategy<Fault> {
 /// The platform's secrets or its logs endpoint refuse, point elsewhere, hang or say something odd. No
 /// event depends on either.
 fn platform() -> BoxedStrategy<Action> {
-    let statuses = prop_oneof![
-        Just(204_u16),
-        Just(302),
-        Just(400),
-        Just(401),
-        Just(413),
-        Just(422),
-        Just(429),
-        Just(500),
-    ];
-    let odd = prop_oneof![
-        Just("{}"),
-        Just("[]"),
-        Just("null"),
-        Just(r#"{"value":null,"node_value":[]}"#),
-        Just(r#"{"node_value":{"client_secret":null,"account_password":null}}"#),
-    ];
+    let statuses = one_of([204_u16, 302, 400, 401, 413, 422, 429, 500]);
+    let odd = one_of([
+        "{}",
+        "[]",
+        "null",
+        r#"{"value":null,"node_value":[]}"#,
+        r#"{"node_value":{"client_secret":null,"account_password":null}}"#,
+    ]);
+    let redirect = Fault::Redirect {
+        status: 307,
+        to: String::new(),
+    };
+    let slow = Fault::DelayRequest { ms: 40_000 };
     let fault = prop_oneof![
         3 => statuses.prop_map(Fault::status),
         2 => odd.prop_map(|body| Fault::answer(200, &[], body)),
-        1 => Just(Fault::Redirect { status: 307, to: String::new() }),
         1 => uncertain(),
-        1 => Just(Fault::Hang),
-        1 => Just(Fault::Reset),
-        1 => Just(Fault::DelayRequest { ms: 40_000 }),
+        4 => one_of([redirect, slow, Fault::Hang, Fault::Reset]),
     ];
-    let endpoint = prop_oneof![Just(Endpoint::Secrets), Just(Endpoint::Logs)];
+    let endpoint = one_of([Endpoint::Secrets, Endpoint::Logs]);
     let seconds = prop_oneof![Just(None), (60..6 * HOUR).prop_map(Some)];
     (endpoint, fault, seconds, 1_u32..6)
         .prop_map(|(endpoint, fault, seconds, times)| {
@@ -464,38 +441,34 @@ fn platform() -> BoxedStrategy<Action> {
 
 /// Details of messages are refused, late or damaged. No row depends on them.
 fn no_details() -> BoxedStrategy<Action> {
-    let fault = prop_oneof![
-        Just(Fault::status(403)),
-        Just(Fault::status(401)),
-        Just(Fault::throttled(429, Some("7"))),
-        Just(Fault::status(503)),
-        Just(Fault::Hang),
-        Just(Fault::Reset),
-        Just(Fault::Cut { bytes: 50 }),
-        Just(Fault::page(200, "Sign in")),
-        Just(Fault::DelayAnswer { ms: 45_000 }),
-        Just(Fault::DelayAnswer { ms: 200_000 }),
-    ];
-    let endpoint = prop_oneof![Just(Endpoint::ReportDetails), Just(Endpoint::GraphDetails)];
+    let fault = one_of([
+        Fault::status(403),
+        Fault::status(401),
+        Fault::throttled(429, Some("7")),
+        Fault::status(503),
+        Fault::Hang,
+        Fault::Reset,
+        Fault::Cut { bytes: 50 },
+        Fault::page(200, "Sign in"),
+        Fault::DelayAnswer { ms: 45_000 },
+        Fault::DelayAnswer { ms: 200_000 },
+    ]);
+    let endpoint = one_of([Endpoint::ReportDetails, Endpoint::GraphDetails]);
     (endpoint, fault, 60..12 * HOUR)
-        .prop_map(|(endpoint, fault, seconds)| Action::Fault {
-            endpoint,
-            seconds: Some(seconds),
-            rule: fault.into(),
-        })
+        .prop_map(|(endpoint, fault, seconds)| lasts(endpoint, seconds, fault))
         .boxed()
 }
 
 /// Some events of a batch are refused, or told of in a word that nobody knows.
 fn rejection() -> BoxedStrategy<Fault> {
-    let shape = prop_oneof![
-        Just(RejectionShape::NullIds),
-        Just(RejectionShape::ShortIds),
-        Just(RejectionShape::UnknownWords),
-        Just(RejectionShape::Errors),
-        Just(RejectionShape::Statuses),
-        Just(RejectionShape::Results),
-    ];
+    let shape = one_of([
+        RejectionShape::NullIds,
+        RejectionShape::ShortIds,
+        RejectionShape::UnknownWords,
+        RejectionShape::Errors,
+        RejectionShape::Statuses,
+        RejectionShape::Results,
+    ]);
     (shape, 1_usize..9, 0_u8..16)
         .prop_map(|(shape, every, digit)| Fault::RejectEvents {
             containing: format!("{digit:x}"),
@@ -508,23 +481,15 @@ fn rejection() -> BoxedStrategy<Fault> {
 /// A filter on the way to the intake that refuses some events, for less time than it takes to give one
 /// up.
 fn filter() -> BoxedStrategy<Action> {
-    let status = prop_oneof![
-        Just(403_u16),
-        Just(406),
-        Just(413),
-        Just(500),
-        Just(400),
-        Just(0)
-    ];
+    let status = one_of([403_u16, 406, 413, 500, 400, 0]);
     (status, 1_u64..590, 0_u8..=255)
-        .prop_map(|(status, seconds, byte)| Action::Fault {
-            endpoint: Endpoint::Intake,
-            seconds: Some(seconds),
-            rule: FaultRule::from(Fault::Filter {
+        .prop_map(|(status, seconds, byte)| {
+            let filter = Fault::Filter {
                 containing: format!("{byte:02x}"),
                 status,
                 body: "<title>Blocked</title>".to_owned(),
-            }),
+            };
+            lasts(Endpoint::Intake, seconds, filter)
         })
         .boxed()
 }
@@ -532,36 +497,26 @@ fn filter() -> BoxedStrategy<Action> {
 /// An endpoint that is down for minutes or hours.
 fn outage() -> BoxedStrategy<Action> {
     let endpoint = prop_oneof![microsoft(), Just(Endpoint::Intake)];
-    let rule = prop_oneof![
-        Just(FaultRule::from(Fault::status(503))),
-        Just(FaultRule::from(Fault::Reset))
-    ];
-    (endpoint, 60..3 * HOUR, rule)
-        .prop_map(|(endpoint, seconds, rule)| Action::Fault {
-            endpoint,
-            seconds: Some(seconds),
-            rule,
-        })
+    let fault = one_of([Fault::status(503), Fault::Reset]);
+    (endpoint, 60..3 * HOUR, fault)
+        .prop_map(|(endpoint, seconds, fault)| lasts(endpoint, seconds, fault))
         .boxed()
 }
 
 /// Windows that are too wide are not answered, for hours.
 fn wide() -> BoxedStrategy<Action> {
-    let answer = prop_oneof![
-        Just(TooWide::GatewayTimeout),
-        Just(TooWide::ReportingTimeout),
-        Just(TooWide::Silence)
-    ];
+    let answer = one_of([
+        TooWide::GatewayTimeout,
+        TooWide::ReportingTimeout,
+        TooWide::Silence,
+    ]);
     let limit = prop_oneof![
         (1_u32..60).prop_map(|minutes| Wide::minutes(minutes, TooWide::default())),
         (30_u32..600).prop_map(|rows| Wide::rows(rows, TooWide::default())),
     ];
-    let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
-    (endpoint, limit, answer, HOUR..12 * HOUR)
-        .prop_map(|(endpoint, limit, answer, seconds)| Action::Fault {
-            endpoint,
-            seconds: Some(seconds),
-            rule: Fault::Wide(Wide { answer, ..limit }).into(),
+    (service(), limit, answer, HOUR..12 * HOUR)
+        .prop_map(|(endpoint, limit, answer, seconds)| {
+            lasts(endpoint, seconds, Fault::Wide(Wide { answer, ..limit }))
         })
         .boxed()
 }
@@ -585,12 +540,8 @@ fn lying_dates() -> BoxedStrategy<Action> {
             rule: fault.after(after).times(times),
         },
     );
-    let all =
-        (microsoft(), fault, 60..12 * HOUR).prop_map(|(endpoint, fault, seconds)| Action::Fault {
-            endpoint,
-            seconds: Some(seconds),
-            rule: fault.into(),
-        });
+    let all = (microsoft(), fault, 60..12 * HOUR)
+        .prop_map(|(endpoint, fault, seconds)| lasts(endpoint, seconds, fault));
     prop_oneof![some, all].boxed()
 }
 
@@ -607,16 +558,16 @@ fn clock() -> BoxedStrategy<Action> {
 
 /// Rows that are no strict JSON, for some reads or for ever, and rows outside the window.
 fn rows() -> BoxedStrategy<Action> {
-    let form = prop_oneof![
-        Just(Unreadable::RawNewline),
-        Just(Unreadable::Byte),
-        Just(Unreadable::Forged),
-        Just(Unreadable::Quote),
-        Just(Unreadable::Null),
-        Just(Unreadable::Html),
-        Just(Unreadable::Cut),
-    ];
-    let reads = prop_oneof![Just(Some(1_u32)), Just(Some(3)), Just(None)];
+    let form = one_of([
+        Unreadable::RawNewline,
+        Unreadable::Byte,
+        Unreadable::Forged,
+        Unreadable::Quote,
+        Unreadable::Null,
+        Unreadable::Html,
+        Unreadable::Cut,
+    ]);
+    let reads = one_of([Some(1_u32), Some(3), None]);
     let unreadable = (1_u32..30, form, reads).prop_map(|(share, form, reads)| {
         Fault::UnreadableRow(UnreadableRow {
             share: f64::from(share) / 1000.0,
@@ -627,11 +578,7 @@ fn rows() -> BoxedStrategy<Action> {
     });
     // Not `unfiltered`, nor what is older: rows whose keys are forgotten, since their time is not
     // read any more, come once more when they are shown all the same.
-    let outside = prop_oneof![
-        Just(Outside::Earlier),
-        Just(Outside::YearOne),
-        Just(Outside::Null),
-    ];
+    let outside = one_of([Outside::Earlier, Outside::YearOne, Outside::Null]);
     let outside = (outside, 1_u32..5, 60_u32..1_800).prop_map(|(form, rows, seconds)| {
         Fault::OutsideWindow(OutsideWindow {
             form,
@@ -645,48 +592,38 @@ fn rows() -> BoxedStrategy<Action> {
 /// A message to more recipients than a window shows, or questions for such messages that fail or take
 /// long. They are never refused for long: what is hidden from both nobody can know.
 fn mass_mail() -> BoxedStrategy<Action> {
-    let how = prop_oneof![Just("failing"), Just("slow")];
-    let troubled = (how, 60..6 * HOUR).prop_map(|(how, seconds)| {
+    let troubled = one_of(["failing", "slow"]).prop_map(|how| {
         let changes = json!({ "graph": { "by_id": how }, "report": { "by_id": how } });
         let changes = changes.try_into().unwrap();
-        (Fault::Settings { changes }, seconds)
+        Fault::Settings { changes }
     });
-    let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
-    let troubled = (endpoint, troubled).prop_map(|(endpoint, (fault, seconds))| Action::Fault {
-        endpoint,
-        seconds: Some(seconds),
-        rule: fault.into(),
-    });
+    let troubled = lasting(troubled);
     prop_oneof![2 => (990_u32..1_400).prop_map(Action::MassMail), 1 => troubled].boxed()
 }
 
 /// Links to further pages that are always new.
 fn links() -> BoxedStrategy<Action> {
-    let form = prop_oneof![
-        Just(FreshLink::SameRows),
-        Just(FreshLink::Failing),
-        Just(FreshLink::Long),
-        Just(FreshLink::Empty),
-    ];
+    let form = one_of([
+        FreshLink::SameRows,
+        FreshLink::Failing,
+        FreshLink::Long,
+        FreshLink::Empty,
+    ]);
     lasting(form.prop_map(|form| Fault::FreshLinks(form.into()))).boxed()
 }
 
 /// A fault of either service for up to some hours.
 fn lasting(fault: impl Strategy<Value = Fault>) -> impl Strategy<Value = Action> {
-    let endpoint = prop_oneof![Just(Endpoint::Report), Just(Endpoint::Graph)];
-    (endpoint, fault, 60..6 * HOUR).prop_map(|(endpoint, fault, seconds)| Action::Fault {
-        endpoint,
-        seconds: Some(seconds),
-        rule: fault.into(),
-    })
+    (service(), fault, 60..6 * HOUR)
+        .prop_map(|(endpoint, fault, seconds)| lasts(endpoint, seconds, fault))
+}
+
+fn service() -> impl Strategy<Value = Endpoint> {
+    one_of([Endpoint::Report, Endpoint::Graph])
 }
 
 fn microsoft() -> impl Strategy<Value = Endpoint> {
-    prop_oneof![
-        Just(Endpoint::Report),
-        Just(Endpoint::Graph),
-        Just(Endpoint::Token)
-    ]
+    one_of([Endpoint::Report, Endpoint::Graph, Endpoint::Token])
 }
 
 fn seconds(count: u64) -> TimeDelta {

@@ -1,12 +1,12 @@
 //! Two days of a living tenant.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use emulator::{Action, Backlog, Ending, Endpoint, Event, Fault, Scenario, Traffic};
 use serde_json::json;
 
 use super::{
     ACCOUNT, GRAPH, OAUTH,
-    site::{every_row_once, life},
+    site::{life, members, scenario, unharmed},
 };
 
 const MINUTE: u64 = 60;
@@ -14,22 +14,18 @@ const HOUR: u64 = 3600;
 
 /// Mail as a tenant has it: rows that are minutes to a day late, statuses that move.
 pub(super) fn living() -> Scenario {
-    let mut scenario = Scenario::new(Traffic {
+    let traffic = Traffic {
         backlog: Backlog::span(TimeDelta::hours(12)),
         changes_within: TimeDelta::hours(20),
         max_recipients: 100,
         ..Traffic::living(0.02)
-    });
-    scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-    let settings = json!({
+    };
+    let switches = json!({
         "report": { "latency_ms": 700 },
         "graph": { "latency_ms": 700 },
         "intake": { "latency_ms": 150 },
     });
-    scenario.settings = settings.try_into().unwrap();
-    let trigger = json!({ "start_time": 13 });
-    scenario.trigger = trigger.as_object().cloned().unwrap();
-    scenario
+    scenario(traffic, switches, json!({ "start_time": 13 }))
 }
 
 /// 48 hours with two restarts, a kill, an hour of outage on each side, and a day of being stopped;
@@ -59,12 +55,7 @@ fn two_days(recalled: f64) -> Scenario {
 }
 
 fn ends_clean(trigger: &'static str, recalled: f64) {
-    let scenario = two_days(recalled);
-    let site = match every_row_once(trigger, &scenario) {
-        Ok(site) => site,
-        Err(finding) => panic!("{finding}"),
-    };
-    let verdict = site.verdict();
+    let verdict = unharmed(trigger, &two_days(recalled), "two days").verdict();
     assert!(verdict.is_clean(), "{verdict}");
     assert!(verdict.expected > 3_500, "{verdict}");
 }
@@ -97,15 +88,12 @@ fn a_stop_of_three_days_in_the_midst_of_settling_loses_and_doubles_nothing() {
         "graph": { "page_rows": 100, "latency_ms": 700 },
     });
     scenario.settings = settings.try_into().unwrap();
-    let trigger = json!({ "start_time": 25, "frequency": 300 });
-    scenario.trigger = trigger.as_object().cloned().unwrap();
+    scenario.trigger = members(json!({ "start_time": 25, "frequency": 300 }));
     scenario.lives = vec![
         life(HOUR, Ending::Stop, 72 * HOUR),
         life(27 * HOUR, Ending::Stop, 0),
     ];
     for trigger in [GRAPH, OAUTH] {
-        if let Err(finding) = every_row_once(trigger, &scenario) {
-            panic!("{trigger}: {finding}");
-        }
+        unharmed(trigger, &scenario, "three days");
     }
 }

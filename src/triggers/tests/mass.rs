@@ -3,9 +3,9 @@
 use emulator::{Scenario, Unreadable};
 
 use super::{
-    ACCOUNT, GRAPH, OAUTH,
-    pages::{endpoint, some_rows},
-    site::{IN_FLIGHT, Site, every_row_once},
+    ALL, endpoint,
+    pages::some_rows,
+    site::{IN_FLIGHT, Site, unharmed},
 };
 
 /// A window shows a thousand of 1300 recipients; questions for a message are answered like this for so
@@ -37,7 +37,7 @@ fn scenario(by_id: &str, seconds: u64) -> Scenario {
 
 #[test]
 fn what_windows_hide_is_delivered_however_questions_for_it_fail() {
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+    for trigger in ALL {
         for (by_id, seconds) in [
             ("answered", 1),
             ("failing", 4000),
@@ -47,10 +47,7 @@ fn what_windows_hide_is_delivered_however_questions_for_it_fail() {
             ("overlooked", 5000),
             ("empty", 5000),
         ] {
-            match every_row_once(trigger, &scenario(by_id, seconds)) {
-                Ok(_) => {}
-                Err(finding) => panic!("{trigger}, {by_id}: {finding}"),
-            }
+            unharmed(trigger, &scenario(by_id, seconds), by_id);
         }
     }
 }
@@ -59,7 +56,7 @@ fn what_windows_hide_is_delivered_however_questions_for_it_fail() {
 /// delivered, and the question is neither given up nor asked for ever.
 #[test]
 fn a_damaged_answer_for_a_message_costs_only_what_is_damaged() {
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+    for trigger in ALL {
         for (form, reads) in [
             (Unreadable::RawNewline, None),
             (Unreadable::Null, Some(2)),
@@ -88,21 +85,15 @@ fn a_damaged_answer_for_a_message_costs_only_what_is_damaged() {
 
 #[test]
 fn what_is_hidden_for_ever_is_said_and_keeps_nothing_back() {
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+    for trigger in ALL {
         for by_id in ["refused", "overlooked", "empty"] {
-            let scenario = scenario(by_id, 10_000_000);
-            let site = Site::new(trigger, &scenario);
-            for life in &scenario.lives {
-                site.live(*life);
-            }
+            let site = Site::led_through(trigger, &scenario(by_id, 10_000_000));
             let (verdict, output) = (site.verdict(), site.output());
             assert_eq!(verdict.missing.count, 300, "{trigger} {by_id}: {verdict}");
             assert!(output.contains("is no use"), "{output}");
             assert!(output.contains("what it hides cannot be known"), "{output}");
             let end = site.emulator.clock().now();
-            let position = site.file("context.json").unwrap();
-            let position = position["most_recent_date_requested"].as_str().unwrap();
-            let position: chrono::DateTime<chrono::Utc> = position.parse().unwrap();
+            let position = site.checkpoint();
             assert!(end - position < chrono::TimeDelta::hours(3), "{position}");
             let asked = site.emulator.requests(endpoint(trigger)).len();
             assert!(asked < 220, "{asked} requests in five and a half hours");

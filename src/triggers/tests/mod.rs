@@ -17,7 +17,18 @@ mod site;
 mod verifications;
 mod waits;
 
+use emulator::Endpoint;
+
 /// The triggers by their commands.
 const GRAPH: &str = "message_trace_graph";
 const OAUTH: &str = "message_trace_oauth";
 const ACCOUNT: &str = "message_trace";
+const ALL: [&str; 3] = [GRAPH, OAUTH, ACCOUNT];
+
+/// Where a trigger asks for rows.
+fn endpoint(trigger: &str) -> Endpoint {
+    match trigger {
+        GRAPH => Endpoint::Graph,
+        _ => Endpoint::Report,
+    }
+}

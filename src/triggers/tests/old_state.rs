@@ -7,11 +7,11 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Ending, NewRow, Scenario, Traffic};
+use emulator::{NewRow, Scenario, Traffic};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{ACCOUNT, GRAPH, OAUTH, site::Site};
+use super::{ALL, site::Site};
 
 /// Sixty rows of ten hours, the same at each call. Every sixth can first be seen after the first life.
 fn rows(start: DateTime<Utc>, first_life_ends: DateTime<Utc>) -> Vec<NewRow> {
@@ -42,7 +42,7 @@ fn inherit(site: &Site, trigger: &str) -> BTreeSet<String> {
         .join("tests/state/before-the-crates")
         .join(trigger);
     for folder in ["", "known-rows"] {
-        let to = site.data.path().join("data").join(folder);
+        let to = site.path(folder);
         fs::create_dir_all(&to).unwrap();
         for file in fs::read_dir(files.join("data").join(folder)).unwrap() {
             let file = file.unwrap();
@@ -56,7 +56,7 @@ fn inherit(site: &Site, trigger: &str) -> BTreeSet<String> {
 
 #[test]
 fn state_of_the_version_before_is_taken_over() {
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+    for trigger in ALL {
         let site = Site::new(trigger, &Scenario::new(Traffic::default()));
         site.emulator.stop_traffic();
         let start = site.time.now();
@@ -68,8 +68,7 @@ fn state_of_the_version_before_is_taken_over() {
         let before = inherit(&site, trigger);
         assert!(!before.is_empty() && before.len() < all.len());
         site.time.pass(Duration::from_secs(3 * 3600));
-        site.time
-            .spend(site.run(Duration::from_secs(4 * 3600), Ending::Stop));
+        site.live_hours(4);
         let accepted = site.emulator.accepted();
         let now: Vec<String> = accepted
             .iter()

@@ -11,12 +11,12 @@ use emulator::{
 use serde_json::json;
 
 use super::{
-    ACCOUNT, GRAPH, OAUTH,
-    site::{Site, life},
+    ACCOUNT, GRAPH, OAUTH, endpoint,
+    site::{Site, life, members},
 };
 
 /// The triggers, in all formats of events. An app and an account differ in how they sign in.
-const ALL: [(&str, Option<&str>); 4] = [
+const FORMATS: [(&str, Option<&str>); 4] = [
     (GRAPH, None),
     (GRAPH, Some("reporting")),
     (OAUTH, None),
@@ -44,38 +44,28 @@ fn scenario(format: Option<&str>) -> Scenario {
     scenario
 }
 
-pub(super) fn endpoint(trigger: &str) -> Endpoint {
-    if trigger == GRAPH {
-        Endpoint::Graph
-    } else {
-        Endpoint::Report
-    }
-}
-
-/// Leads triggers through two hours with a fault, and a restart among them: `number` chooses
-/// between the two that differ little. What is left is said to `check`.
-fn all(number: usize, fault: &Fault, check: impl Fn(&str, &Site)) {
-    let [graph, renamed, app, account] = ALL;
-    let third = if number.is_multiple_of(2) {
-        app
-    } else {
-        account
-    };
-    for (trigger, format) in [graph, renamed, third] {
-        let site = Site::new(trigger, &scenario(format));
-        site.emulator.fault(endpoint(trigger), fault.clone());
-        site.live(life(2400, Ending::Stop, 60));
-        site.live(life(5400, Ending::Stop, 0));
-        let verdict = site.verdict();
-        let name = format!("{trigger} {format:?} {fault:?}");
-        assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
-        check(&name, &site);
+/// Leads triggers through two hours with each fault, and a restart among them: the two that differ little
+/// take turns. What is left is said to `check`.
+fn all<const N: usize>(faults: [Fault; N], check: impl Fn(&str, &Site)) {
+    let [graph, renamed, app, account] = FORMATS;
+    for (fault, third) in faults.iter().zip([app, account].into_iter().cycle()) {
+        for (trigger, format) in [graph, renamed, third] {
+            let site = Site::new(trigger, &scenario(format));
+            site.emulator.fault(endpoint(trigger), fault.clone());
+            site.live(life(2400, Ending::Stop, 60));
+            site.live(life(5400, Ending::Stop, 0));
+            let verdict = site.verdict();
+            let name = format!("{trigger} {format:?} {fault:?}");
+            assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
+            check(&name, &site);
+        }
     }
 }
 
 fn letters(site: &Site) -> String {
-    let folder = site.data.path().join("data").join("dead-letters");
-    let files = std::fs::read_dir(folder).into_iter().flatten();
+    let files = std::fs::read_dir(site.path("dead-letters"))
+        .into_iter()
+        .flatten();
     let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     texts.collect()
 }
@@ -92,20 +82,16 @@ pub(super) fn some_rows(form: Unreadable, reads: Option<u32>) -> Fault {
 
 #[test]
 fn rows_that_can_be_mended_are_delivered() {
-    for (number, form) in [Unreadable::RawNewline, Unreadable::Byte, Unreadable::Forged]
-        .into_iter()
-        .enumerate()
-    {
-        all(number, &some_rows(form, None), |name, site| {
-            assert_eq!(site.verdict().unreadable.count, 0, "{name}");
-            assert!(
-                site.output()
-                    .contains("are no JSON as Microsoft sends them"),
-                "{name}"
-            );
-            assert_eq!(letters(site), "", "{name}");
-        });
-    }
+    let forms = [Unreadable::RawNewline, Unreadable::Byte, Unreadable::Forged];
+    all(forms.map(|form| some_rows(form, None)), |name, site| {
+        assert_eq!(site.verdict().unreadable.count, 0, "{name}");
+        assert!(
+            site.output()
+                .contains("are no JSON as Microsoft sends them"),
+            "{name}"
+        );
+        assert_eq!(letters(site), "", "{name}");
+    });
 }
 
 /// The hash of a subject that was mended is that of what was read.
@@ -129,36 +115,30 @@ fn rows_that_can_be_mended_are_hidden_as_others_are() {
 
 #[test]
 fn what_cannot_be_read_is_put_aside_and_nothing_else() {
-    for (number, form) in [
+    let forms = [
         Unreadable::Null,
         Unreadable::Html,
         Unreadable::Cut,
         Unreadable::Quote,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        all(number, &some_rows(form, None), |name, site| {
-            assert!(site.verdict().unreadable.count > 0, "{name}");
-            let letters = letters(site);
-            assert!(
-                letters.contains("it cannot be read as a row"),
-                "{name}: {letters}"
-            );
-        });
-    }
+    ];
+    all(forms.map(|form| some_rows(form, None)), |name, site| {
+        assert!(site.verdict().unreadable.count > 0, "{name}");
+        let letters = letters(site);
+        assert!(
+            letters.contains("it cannot be read as a row"),
+            "{name}: {letters}"
+        );
+    });
 }
 
 /// With subjects and addresses hidden, of what cannot be read only length and hash are kept.
 #[test]
 fn what_cannot_be_read_is_not_kept_where_something_is_hidden() {
-    for (trigger, format) in ALL {
+    for (trigger, format) in FORMATS {
         let mut scenario = scenario(format);
-        let hiding = json!({
+        scenario.trigger.extend(members(json!({
             "subject": "drop", "addresses": "hash", "hash_key": "a key that nobody else knows",
-        });
-        let hiding = hiding.as_object().unwrap().clone();
-        scenario.trigger.extend(hiding);
+        })));
         let site = Site::new(trigger, &scenario);
         let fault = some_rows(Unreadable::Quote, None);
         site.emulator.fault(endpoint(trigger), fault);
@@ -186,53 +166,45 @@ fn what_cannot_be_read_is_not_kept_where_something_is_hidden() {
 
 #[test]
 fn a_page_that_comes_whole_soon_leaves_nothing_behind() {
-    for (number, form) in [Unreadable::RawNewline, Unreadable::Null]
-        .into_iter()
-        .enumerate()
-    {
-        all(number, &some_rows(form, Some(2)), |name, site| {
-            assert_eq!(site.verdict().unreadable.count, 0, "{name}");
-            assert!(!site.output().contains("are no JSON"), "{name}");
-            assert_eq!(letters(site), "", "{name}");
-        });
-    }
+    let forms = [Unreadable::RawNewline, Unreadable::Null];
+    all(forms.map(|form| some_rows(form, Some(2))), |name, site| {
+        assert_eq!(site.verdict().unreadable.count, 0, "{name}");
+        assert!(!site.output().contains("are no JSON"), "{name}");
+        assert_eq!(letters(site), "", "{name}");
+    });
+}
+
+/// Pages show a row that was received at most so many seconds before their window.
+fn outside(form: Outside, seconds: u32) -> Fault {
+    Fault::OutsideWindow(OutsideWindow {
+        form,
+        seconds,
+        ..OutsideWindow::default()
+    })
 }
 
 #[test]
 fn rows_outside_of_the_window_come_once() {
-    for (number, form) in [
+    let forms = [
         Outside::Earlier,
         Outside::YearOne,
         Outside::Null,
         Outside::Unfiltered,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let fault = Fault::OutsideWindow(OutsideWindow {
-            form,
-            seconds: 3600,
-            ..OutsideWindow::default()
-        });
-        all(number, &fault, |name, site| {
-            let said = "Microsoft does not keep to the window";
-            assert_eq!(
-                site.output().matches(said).count(),
-                2,
-                "{name}: once in each life"
-            );
-        });
-    }
+    ];
+    all(forms.map(|form| outside(form, 3600)), |name, site| {
+        let said = site.output();
+        let said = said.matches("Microsoft does not keep to the window");
+        assert_eq!(said.count(), 2, "{name}: once in each life");
+    });
 }
 
 /// The window of the last settling lies after the row, whose time is not read again. It is shown all the
 /// same, for the first time outside of a window.
 #[test]
 fn a_row_that_has_settled_is_still_known_when_it_is_shown_again() {
-    for (trigger, endpoint) in [(GRAPH, Endpoint::Graph), (ACCOUNT, Endpoint::Report)] {
+    for trigger in [GRAPH, ACCOUNT] {
         let mut scenario = Scenario::new(Traffic::default());
-        let trigger_settings = json!({ "settle_time": 1, "start_time": 6 });
-        scenario.trigger = trigger_settings.as_object().cloned().unwrap();
+        scenario.trigger = members(json!({ "settle_time": 1, "start_time": 6 }));
         let site = Site::new(trigger, &scenario);
         site.emulator.stop_traffic();
         let received = site.time.now() - TimeDelta::minutes(10);
@@ -240,15 +212,10 @@ fn a_row_that_has_settled_is_still_known_when_it_is_shown_again() {
         site.emulator.add_row(row);
         let shown_later = async {
             tokio::time::sleep(Duration::from_secs(75 * 60)).await;
-            let fault = Fault::OutsideWindow(OutsideWindow {
-                form: Outside::Earlier,
-                seconds: 1800,
-                ..OutsideWindow::default()
-            });
-            site.emulator.fault(endpoint, fault);
+            let fault = outside(Outside::Earlier, 1800);
+            site.emulator.fault(endpoint(trigger), fault);
         };
-        let life = site.run(Duration::from_secs(2 * 3600), Ending::Stop);
-        site.time.spend(async { tokio::join!(life, shown_later) });
+        site.live_while(2 * 3600, shown_later);
         let verdict = site.verdict();
         assert!(
             verdict.is_clean(),
@@ -280,22 +247,18 @@ const AT_ONCE: usize = 45;
 
 #[test]
 fn links_that_lead_nowhere_cost_few_requests() {
-    for (number, form) in [
+    let forms = [
         FreshLink::SameRows,
         FreshLink::Failing,
         FreshLink::Long,
         FreshLink::Empty,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let fault = Fault::FreshLinks(FreshLinks::from(form));
-        all(number, &fault, |name, site| {
-            let (total, at_once) = requests(site);
-            assert!(
-                total <= TOTAL && at_once <= AT_ONCE,
-                "{name}: {total} {at_once}"
-            );
-        });
-    }
+    ];
+    let faults = forms.map(|form| Fault::FreshLinks(FreshLinks::from(form)));
+    all(faults, |name, site| {
+        let (total, at_once) = requests(site);
+        assert!(
+            total <= TOTAL && at_once <= AT_ONCE,
+            "{name}: {total} {at_once}"
+        );
+    });
 }

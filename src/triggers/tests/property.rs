@@ -10,9 +10,9 @@ use emulator::{Action, Clock, Event, Scenario, TraceRow};
 use proptest::prelude::*;
 
 use super::{
-    ACCOUNT, GRAPH, OAUTH,
+    ACCOUNT, ALL, GRAPH, OAUTH,
     draw::{Drawn, scenario},
-    site::{Site, every_row_once},
+    site::{Site, every_row_once, unharmed},
 };
 
 /// Scenarios drawn for each trigger, unless `PROPTEST_CASES` says otherwise.
@@ -31,10 +31,8 @@ pub(super) fn config() -> ProptestConfig {
 }
 
 fn check(trigger: &'static str, Drawn(scenario): &Drawn) -> Result<(), TestCaseError> {
-    match every_row_once(trigger, scenario) {
-        Ok(_) => Ok(()),
-        Err(finding) => Err(TestCaseError::fail(finding)),
-    }
+    every_row_once(trigger, scenario).map_err(TestCaseError::fail)?;
+    Ok(())
 }
 
 /// All mail of the first days, as it stands in the end.
@@ -119,11 +117,8 @@ const DOWN_AT_FIRST: &str = r#"{
 fn a_service_that_is_down_at_the_first_start_costs_no_row() {
     for end in ["stop", "kill"] {
         let scenario: Scenario = DOWN_AT_FIRST.replace("END", end).parse().unwrap();
-        for trigger in [GRAPH, OAUTH, ACCOUNT] {
-            match every_row_once(trigger, &scenario) {
-                Ok(_) => {}
-                Err(finding) => panic!("{trigger} {end}: {finding}"),
-            }
+        for trigger in ALL {
+            unharmed(trigger, &scenario, end);
         }
     }
 }
@@ -169,9 +164,7 @@ fn a_position_that_is_lost_while_a_service_is_down_costs_no_row() {
 fn a_scenario_is_replayed() {
     let text = env::var("SCENARIO").unwrap_or_else(|_| SMALL.to_owned());
     let scenario: Scenario = text.parse().unwrap();
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
-        if let Err(finding) = every_row_once(trigger, &scenario) {
-            panic!("{trigger}: {finding}");
-        }
+    for trigger in ALL {
+        unharmed(trigger, &scenario, "a scenario");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     ACCOUNT, OAUTH,
     living::living,
-    site::{Site, every_row_once, life},
+    site::{Site, life, members, scenario, unharmed},
 };
 use crate::triggers::decision::bits;
 
@@ -46,18 +46,26 @@ fn turn(at: u64, changes: Value) -> Event {
     Event { at, action }
 }
 
+fn mail_ends(at: u64) -> Event {
+    let action = Action::StopTraffic;
+    Event { at, action }
+}
+
+/// Pages that are small, and slow on the service that ends.
+fn small_pages() -> Value {
+    json!({
+        "report": { "page_rows": 50, "latency_ms": 4_000 },
+        "graph": { "page_rows": 50, "latency_ms": 700 },
+        "intake": { "latency_ms": 150 },
+    })
+}
+
 /// A backlog of a day with late rows and changing statuses, which takes some minutes to read.
 fn backlog() -> Scenario {
     let mut scenario = living();
     scenario.traffic.backlog = Backlog::rows(TimeDelta::hours(24), 3_000);
-    let settings = json!({
-        "report": { "page_rows": 50, "latency_ms": 4_000 },
-        "graph": { "page_rows": 50, "latency_ms": 700 },
-        "intake": { "latency_ms": 150 },
-    });
-    scenario.settings = settings.try_into().unwrap();
-    let trigger = json!({ "start_time": 25, "frequency": 240 });
-    scenario.trigger = trigger.as_object().cloned().unwrap();
+    scenario.settings = small_pages().try_into().unwrap();
+    scenario.trigger = members(json!({ "start_time": 25, "frequency": 240 }));
     scenario
 }
 
@@ -72,10 +80,7 @@ fn said(site: &Site, text: &str) -> usize {
 /// What is true of every end: it is said once, kept, and found again at each restart.
 #[track_caller]
 fn ends_well(trigger: &'static str, ending: &Value, scenario: &Scenario, rows: u64) {
-    let site = match every_row_once(trigger, scenario) {
-        Ok(site) => site,
-        Err(finding) => panic!("{trigger} {ending}: {finding}"),
-    };
+    let site = unharmed(trigger, scenario, &ending.to_string());
     let verdict = site.verdict();
     assert!(verdict.expected > rows, "{verdict}");
     assert_eq!(said(&site, CHANGED), 1, "{trigger} {ending}");
@@ -108,13 +113,7 @@ fn an_end_in_the_midst_of_a_backlog_of_a_day_loses_and_doubles_nothing() {
         ),
     ] {
         let mut scenario = backlog();
-        scenario.timeline = vec![
-            turn(40, ending.clone()),
-            Event {
-                at: 6 * HOUR,
-                action: Action::StopTraffic,
-            },
-        ];
+        scenario.timeline = vec![turn(40, ending.clone()), mail_ends(6 * HOUR)];
         scenario.lives = vec![
             life(2 * HOUR, Ending::Kill, MINUTE),
             life(3 * HOUR, Ending::Stop, 5 * MINUTE),
@@ -128,26 +127,14 @@ fn an_end_in_the_midst_of_a_backlog_of_a_day_loses_and_doubles_nothing() {
 fn the_service_may_end_in_any_way() {
     for trigger in [ACCOUNT, OAUTH] {
         for ending in endings(trigger) {
-            let mut scenario = Scenario::new(Traffic {
+            let traffic = Traffic {
                 rate: 0.02,
                 backlog: Backlog::rows(TimeDelta::hours(2), 800),
                 ..Traffic::default()
-            });
-            let settings = json!({
-                "report": { "page_rows": 50, "latency_ms": 4_000 },
-                "graph": { "page_rows": 50, "latency_ms": 700 },
-                "intake": { "latency_ms": 150 },
-            });
-            scenario.settings = settings.try_into().unwrap();
-            let trigger_settings = json!({ "start_time": 3, "settle_time": 2 });
-            scenario.trigger = trigger_settings.as_object().cloned().unwrap();
-            scenario.timeline = vec![
-                turn(20, ending.clone()),
-                Event {
-                    at: HOUR,
-                    action: Action::StopTraffic,
-                },
-            ];
+            };
+            let settings = json!({ "start_time": 3, "settle_time": 2 });
+            let mut scenario = scenario(traffic, small_pages(), settings);
+            scenario.timeline = vec![turn(20, ending.clone()), mail_ends(HOUR)];
             scenario.lives = vec![
                 life(HOUR, Ending::Kill, MINUTE),
                 life(3 * HOUR, Ending::Stop, 0),
@@ -173,18 +160,11 @@ fn a_restart_after_the_change_asks_the_other_service_no_more() {
 #[test]
 fn with_graph_chosen_an_account_reads_nothing_else() {
     let mut scenario = backlog();
-    scenario
-        .trigger
-        .insert("service".to_owned(), json!("graph"));
-    for name in ["tenant_id", "client_secret"] {
-        scenario.trigger.insert(name.to_owned(), Value::Null);
-    }
-    scenario.timeline = vec![Event {
-        at: HOUR,
-        action: Action::StopTraffic,
-    }];
+    let graph = json!({ "service": "graph", "tenant_id": null, "client_secret": null });
+    scenario.trigger.extend(members(graph));
+    scenario.timeline = vec![mail_ends(HOUR)];
     scenario.lives = vec![life(27 * HOUR, Ending::Stop, 0)];
-    let site = every_row_once(ACCOUNT, &scenario).unwrap_or_else(|finding| panic!("{finding}"));
+    let site = unharmed(ACCOUNT, &scenario, "with graph chosen");
     assert_eq!(asked(&site, Endpoint::Report), 0);
     let signed_in = asked(&site, Endpoint::Token);
     assert!(
@@ -238,10 +218,7 @@ impl HttpService for WithoutLinks {
 #[test]
 fn a_link_that_is_refused_says_nothing_of_the_end() {
     let mut scenario = backlog();
-    scenario.timeline = vec![Event {
-        at: HOUR,
-        action: Action::StopTraffic,
-    }];
+    scenario.timeline = vec![mail_ends(HOUR)];
     let mut site = Site::new(ACCOUNT, &scenario);
     site.http = Http::new(WithoutLinks(site.http.clone()));
     site.live(life(6 * HOUR, Ending::Stop, 0));
@@ -307,9 +284,8 @@ fn without_an_answer_of_graph_the_service_stays() {
 fn without_a_client_the_missing_setting_is_named_and_with_it_the_change_is_made() {
     let mut scenario = backlog();
     scenario.timeline = vec![turn(60, retired(Canned::gone()))];
-    for name in ["client_id", "client_secret"] {
-        scenario.trigger.insert(name.to_owned(), Value::Null);
-    }
+    let without = json!({ "client_id": null, "client_secret": null });
+    scenario.trigger.extend(members(without));
     let mut site = Site::new(ACCOUNT, &scenario);
     site.live(life(HOUR, Ending::Stop, 0));
     let output = site.output();
@@ -393,20 +369,15 @@ fn no_account_is_locked_by_a_wrong_password() {
         ("reporting", false),
         ("graph", true),
     ] {
-        let mut scenario = Scenario::new(Traffic {
+        let traffic = Traffic {
             backlog: Backlog::rows(TimeDelta::hours(2), 50),
             ..Traffic::default()
-        });
-        scenario
-            .trigger
-            .insert("service".to_owned(), json!(service));
-        scenario
-            .trigger
-            .insert("account_password".to_owned(), json!("old"));
+        };
+        let settings = json!({ "service": service, "account_password": "old" });
+        let mut scenario = scenario(traffic, json!({}), settings);
         if !client {
-            for name in ["client_id", "client_secret"] {
-                scenario.trigger.insert(name.to_owned(), Value::Null);
-            }
+            let without = json!({ "client_id": null, "client_secret": null });
+            scenario.trigger.extend(members(without));
         }
         let mut site = Site::new(ACCOUNT, &scenario);
         let start = site.time.now();
@@ -435,13 +406,13 @@ fn no_account_is_locked_by_a_wrong_password() {
 /// A password that is changed while the trigger runs.
 #[test]
 fn a_password_that_is_no_longer_right_is_tried_as_seldom() {
-    let mut scenario = Scenario::new(Traffic {
+    let traffic = Traffic {
         rate: 0.5,
         backlog: Backlog::rows(TimeDelta::hours(2), 2_000),
         ..Traffic::default()
-    });
-    let settings = json!({ "report": { "page_rows": 50, "latency_ms": 900 } });
-    scenario.settings = settings.try_into().unwrap();
+    };
+    let switches = json!({ "report": { "page_rows": 50, "latency_ms": 900 } });
+    let scenario = scenario(traffic, switches, json!({}));
     let site = Site::new(ACCOUNT, &scenario);
     let changes = async {
         tokio::time::sleep(std::time::Duration::from_secs(20)).await;
@@ -454,8 +425,5 @@ fn a_password_that_is_no_longer_right_is_tried_as_seldom() {
         is_seldom(&refused, start);
         assert!(refused.len() > 6, "{refused:?}");
     };
-    site.time.spend(async {
-        let life = std::time::Duration::from_secs(2 * HOUR + 60);
-        tokio::join!(site.run(life, Ending::Stop), changes);
-    });
+    site.live_while(2 * HOUR + 60, changes);
 }

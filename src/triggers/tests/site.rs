@@ -2,17 +2,19 @@
 
 use std::{
     fs,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use base::{Clock, http::Http};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
+use collect::order::OrderFile;
 use emulator::{
-    Damage, Discretion, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Verdict,
+    Damage, Discretion, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Traffic, Verdict,
 };
 use sekoia::{Console, Directories, Environment, Host, run_on};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +30,26 @@ pub(super) const IN_FLIGHT: u64 = 4 * CHUNK;
 pub(super) struct Site {
     pub(super) emulator: Emulator,
     pub(super) time: Time,
-    pub(super) data: TempDir,
+    data: TempDir,
     pub(super) http: Http,
     trigger: &'static str,
     settings: Value,
     output: Arc<Mutex<Vec<String>>>,
+}
+
+/// The members of an object.
+pub(super) fn members(object: Value) -> Map<String, Value> {
+    serde_json::from_value(object).unwrap()
+}
+
+/// A scenario of this traffic from the beginning of a day on, with these switches and settings of the
+/// trigger.
+pub(super) fn scenario(traffic: Traffic, switches: Value, trigger: Value) -> Scenario {
+    let mut scenario = Scenario::new(traffic);
+    scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+    scenario.settings = switches.try_into().unwrap();
+    scenario.trigger = members(trigger);
+    scenario
 }
 
 impl Site {
@@ -52,6 +69,15 @@ impl Site {
             settings: Value::Object(scenario.trigger.clone()),
             output: Arc::default(),
         }
+    }
+
+    /// The end of a scenario.
+    pub(super) fn led_through(trigger: &'static str, scenario: &Scenario) -> Self {
+        let site = Self::new(trigger, scenario);
+        for life in &scenario.lives {
+            site.live(*life);
+        }
+        site
     }
 
     /// The configuration, all of it in the environment.
@@ -134,7 +160,7 @@ impl Site {
 
     /// Does harm to the state.
     fn damage(&self, Damage { to, harm }: Damage) {
-        for file in to.files(&self.data.path().join("data")) {
+        for file in to.files(&self.path("")) {
             harm.be_done_to(&file).unwrap();
         }
     }
@@ -148,15 +174,39 @@ impl Site {
             .configure(|settings| settings.discretion = discretion);
     }
 
+    /// Where a file of the state is.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.data.path().join("data").join(name)
+    }
+
     /// A file of the state.
     pub(super) fn file(&self, name: &str) -> Option<Value> {
-        let text = fs::read(self.data.path().join("data").join(name)).ok()?;
+        let text = fs::read(self.path(name)).ok()?;
         serde_json::from_slice(&text).ok()
+    }
+
+    /// Up to when everything is delivered, as the state has it.
+    pub(super) fn checkpoint(&self) -> DateTime<Utc> {
+        let state = self.file("context.json").unwrap();
+        let checkpoint = state["most_recent_date_requested"].as_str().unwrap();
+        checkpoint.parse().unwrap()
+    }
+
+    /// Leaves a file with an order for the trigger.
+    pub(super) fn leave<T: OrderFile>(&self, order: &T) {
+        fs::create_dir_all(self.path("")).unwrap();
+        fs::write(self.path(T::NAME), order.to_json().unwrap()).unwrap();
     }
 
     /// A life of so many hours that ends with a stop.
     pub(super) fn live_hours(&self, hours: u64) {
         self.live(life(hours * 3600, Ending::Stop, 0));
+    }
+
+    /// The same of so many seconds, while something else happens.
+    pub(super) fn live_while(&self, seconds: u64, other: impl Future<Output = ()>) {
+        let life = self.run(Duration::from_secs(seconds), Ending::Stop);
+        self.time.spend(async { tokio::join!(life, other) });
     }
 
     /// What was delivered, compared with everything that could be seen until now.
@@ -218,4 +268,11 @@ pub(super) fn every_row_once(trigger: &'static str, scenario: &Scenario) -> Resu
         return Err(format!("{verdict}\n{}", site.output()));
     }
     Ok(site)
+}
+
+/// The same, or the test has failed.
+#[track_caller]
+pub(super) fn unharmed(trigger: &'static str, scenario: &Scenario, case: &str) -> Site {
+    every_row_once(trigger, scenario)
+        .unwrap_or_else(|finding| panic!("{case} on {trigger}: {finding}"))
 }

@@ -30,14 +30,12 @@ fn order(site: &Site, start: DateTime<Utc>) -> VerifyOrder {
     let range = Window::new(start, site.emulator.clock().now()).unwrap();
     let words = (String::new(), String::new());
     let order = VerifyOrder::new(Uuid::new_v4(), range, words, VerifyWork { resend: false });
-    let data = site.data.path().join("data");
-    fs::write(data.join(VerifyOrder::NAME), order.to_json().unwrap()).unwrap();
+    site.leave(&order);
     order
 }
 
 fn verdicts(site: &Site) -> Vec<Verdict> {
-    let file = site.data.path().join("data").join(VERDICTS_FILE);
-    let text = fs::read_to_string(file).unwrap();
+    let text = fs::read_to_string(site.path(VERDICTS_FILE)).unwrap();
     let lines = text.lines();
     // Other lines tell of rows that were found missing.
     lines
@@ -52,10 +50,7 @@ fn check(
     late: &[i64],
 ) -> Result<(), TestCaseError> {
     let start = scenario.start.unwrap();
-    let site = Site::new(trigger, scenario);
-    for life in &scenario.lives {
-        site.live(*life);
-    }
+    let site = Site::led_through(trigger, scenario);
     let fail = |what: &str| TestCaseError::fail(format!("{what}\n{}", site.output()));
     let may_forget = |life: &&emulator::ModuleLife| {
         excused(life, &[StatePart::KnownRows, StatePart::Timeline]) > 1_000_000

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use emulator::{Backlog, Ending, Endpoint, Fault, Scenario, ServicePrincipal, Traffic};
+use chrono::TimeDelta;
+use emulator::{Backlog, Endpoint, Fault, Scenario, ServicePrincipal, Traffic};
 
 use super::{ACCOUNT, GRAPH, site::Site};
 
@@ -40,12 +40,7 @@ fn a_lasting_refusal_is_critical_once_and_heals_by_itself() {
         site.emulator
             .configure(|settings| settings.report.permitted = true);
     };
-    site.time.spend(async {
-        tokio::join!(
-            site.run(Duration::from_secs(2 * 3600), Ending::Stop),
-            checks
-        );
-    });
+    site.live_while(2 * 3600, checks);
     assert!(site.verdict().is_clean(), "{}", site.verdict());
     assert!(
         site.output().contains("nothing was skipped"),
@@ -73,9 +68,7 @@ fn an_intake_that_does_not_accept_is_not_critical() {
             tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
             site.emulator.clear_faults(Endpoint::Intake);
         };
-        let life = Duration::from_secs(4 * 3600);
-        site.time
-            .spend(async { tokio::join!(site.run(life, Ending::Stop), heals) });
+        site.live_while(4 * 3600, heals);
         assert!(site.verdict().is_clean(), "{status}: {}", site.verdict());
         let output = site.output();
         assert!(!output.contains("CRITICAL"), "{output}");
@@ -116,10 +109,6 @@ fn a_quiet_day_costs_one_request_a_minute() {
     site.live_hours(24);
     let asked = site.emulator.requests(Endpoint::Graph).len();
     assert!((1_430..=1_450).contains(&asked), "{asked}");
-    let state = std::fs::read(site.data.path().join("data/context.json")).unwrap();
-    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
-    let checkpoint = state["most_recent_date_requested"].as_str().unwrap();
-    let checkpoint = checkpoint.parse::<DateTime<Utc>>().unwrap();
-    let behind = site.time.now() - checkpoint;
+    let behind = site.time.now() - site.checkpoint();
     assert!(behind <= TimeDelta::minutes(7), "{behind}");
 }
