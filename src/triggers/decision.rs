@@ -223,18 +223,26 @@ mod tests {
         }
     }
 
-    fn log() -> Log {
-        Log::new("test", Clock::system(), Console::new(|_| {}))
+    /// A guard, and what keeps its refusals under these settings.
+    async fn kept_under(
+        storage: &Storage,
+        terms: &DecidedUnder,
+        password: &str,
+    ) -> (Arc<PasswordGuard>, Passwords) {
+        let guard = Arc::new(PasswordGuard::new(Clock::system()));
+        let log = Log::new("test", Clock::system(), Console::new(|_| {}));
+        let passwords = Passwords::restore(
+            Arc::clone(&guard),
+            terms.clone(),
+            Secret::new(password),
+            storage.clone(),
+            log,
+        );
+        (guard, passwords.await.unwrap())
     }
 
     async fn refused_under(storage: &Storage, terms: &DecidedUnder, password: &str) -> usize {
-        let guard = Arc::new(PasswordGuard::new(Clock::system()));
-        let password = Secret::new(password);
-        let (terms, storage) = (terms.clone(), storage.clone());
-        let guard_ = Arc::clone(&guard);
-        Passwords::restore(guard_, terms, password, storage, log())
-            .await
-            .unwrap();
+        let (guard, _) = kept_under(storage, terms, password).await;
         guard.refused().len()
     }
 
@@ -242,16 +250,7 @@ mod tests {
     async fn a_refused_password_is_known_under_the_same_settings_only() {
         let storage = Storage::new(MemoryBackend::default());
         let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
-        let guard = Arc::new(PasswordGuard::new(Clock::system()));
-        let passwords = Passwords::restore(
-            Arc::clone(&guard),
-            terms.clone(),
-            Secret::new("hunter2"),
-            storage.clone(),
-            log(),
-        )
-        .await
-        .unwrap();
+        let (guard, passwords) = kept_under(&storage, &terms, "hunter2").await;
         passwords.keep().await;
         assert_eq!(
             storage.read(SIGN_IN_FILE).await.unwrap(),
@@ -262,15 +261,8 @@ mod tests {
         guard.restore([now, now]);
         passwords.keep().await;
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 2);
-        assert_eq!(
-            refused_under(
-                &storage,
-                &DecidedUnder::of(&["svc@corp.testcorp.test"]),
-                "hunter2"
-            )
-            .await,
-            0
-        );
+        let others = DecidedUnder::of(&["svc@corp.testcorp.test"]);
+        assert_eq!(refused_under(&storage, &others, "hunter2").await, 0);
         let known =
             async |number: u32| refused_under(&storage, &terms, &number.to_string()).await > 0;
         let mut same = 0;
@@ -289,15 +281,7 @@ mod tests {
         };
         let before = hashed().await;
         for _ in 0..3 {
-            let guard = Arc::new(PasswordGuard::new(Clock::system()));
-            let again = Passwords::restore(
-                Arc::clone(&guard),
-                terms.clone(),
-                Secret::new("hunter2"),
-                storage.clone(),
-                log(),
-            );
-            let again = again.await.unwrap();
+            let (guard, again) = kept_under(&storage, &terms, "hunter2").await;
             for _ in 0..2 {
                 guard.restore([now]);
                 again.keep().await;
@@ -312,16 +296,7 @@ mod tests {
     async fn what_could_not_be_written_is_not_kept_yet() {
         let storage = Storage::new(FullOnce::default());
         let terms = DecidedUnder::of(&["svc@corp.test", "corp.test"]);
-        let guard = Arc::new(PasswordGuard::new(Clock::system()));
-        let passwords = Passwords::restore(
-            Arc::clone(&guard),
-            terms.clone(),
-            Secret::new("hunter2"),
-            storage.clone(),
-            log(),
-        )
-        .await
-        .unwrap();
+        let (guard, passwords) = kept_under(&storage, &terms, "hunter2").await;
         guard.restore([Clock::system().now()]);
         passwords.keep().await;
         assert_eq!(refused_under(&storage, &terms, "hunter2").await, 0);
