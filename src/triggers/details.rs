@@ -7,7 +7,7 @@ use collect::{DetailsFate, DetailsTerms, DetailsWish, SourceError, verify::RowNa
 use microsoft::{Details, field};
 use rows::details::WantedStatuses;
 use sekoia::Log;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::source::source_error;
@@ -66,14 +66,24 @@ impl Inquiry {
 /// How the rows have gone of which details are wanted.
 pub(super) type Fates = BTreeMap<DetailsFate, u64>;
 
-/// The same for machines.
-pub(super) fn facts(statuses: &[String], fates: &Fates) -> Value {
-    let rows = DetailsFate::ALL.map(|fate| {
-        let rows = fates.get(&fate).copied().unwrap_or(0);
-        (fate.word().to_owned(), rows.into())
-    });
-    let rows = Value::Object(rows.into_iter().collect());
-    json!({"statuses": statuses, "rows": rows})
+/// Of rows with which statuses details are wanted, and how they have gone, for machines.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Detailed {
+    pub(super) statuses: Vec<String>,
+    pub(super) rows: BTreeMap<String, u64>,
+}
+
+impl Detailed {
+    pub(super) fn new(statuses: &[String], fates: &Fates) -> Self {
+        let rows = DetailsFate::ALL.map(|fate| {
+            let rows = fates.get(&fate).copied().unwrap_or(0);
+            (fate.word().to_owned(), rows)
+        });
+        Self {
+            statuses: statuses.to_vec(),
+            rows: BTreeMap::from(rows),
+        }
+    }
 }
 
 /// Why rows went without details, by the words for metrics labels.

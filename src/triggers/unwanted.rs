@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use microsoft::field;
 use rows::exclude::{Exclusions, List, Rule};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What a person fills in; bounds are in the manifests.
 #[derive(Clone, Debug, Deserialize)]
@@ -67,11 +67,21 @@ pub(super) fn name(rule: Rule) -> String {
 /// How many rows each rule took out.
 pub(super) type Taken = BTreeMap<Rule, u64>;
 
-/// The same for machines.
-pub(super) fn facts(taken: &Taken) -> Value {
-    let rules = taken.iter().map(
-        |(rule, rows)| json!({"setting": setting(rule.list), "rule": rule.number, "rows": rows}),
-    );
+/// What a rule took out, for machines.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TakenOut {
+    pub(super) setting: String,
+    pub(super) rule: u16,
+    pub(super) rows: u64,
+}
+
+/// The same of all rules.
+pub(super) fn taken_out(taken: &Taken) -> Vec<TakenOut> {
+    let rules = taken.iter().map(|(rule, rows)| TakenOut {
+        setting: setting(rule.list).to_owned(),
+        rule: rule.number,
+        rows: *rows,
+    });
     rules.collect()
 }
 
@@ -88,6 +98,8 @@ pub(super) fn greedy(taken: &Taken, rows: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -104,7 +116,7 @@ mod tests {
         assert_eq!(greedy(&taken(50, 50), 100), None);
         assert_eq!(greedy(&taken(49, 0), 49), None, "too few");
         assert_eq!(
-            facts(&taken(1, 2))[1],
+            json!(taken_out(&taken(1, 2)))[1],
             json!({"setting": "exclude_senders", "rule": 2, "rows": 2})
         );
     }

@@ -1,21 +1,82 @@
 //! What a collection is doing at the moment, as `/health` tells it to `status`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use base::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{Activity, Busy, DetailsFate, Lane, QuotaUse, Source, WaitsFor};
 use rows::exclude::Rule;
 use sekoia::Heartbeat;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::{task, time::Instant};
 
 use super::{
-    details::{self, Fates},
+    details::{Detailed, Fates},
     eta::Eta,
     hiding::Words,
-    unwanted::{self, Taken},
+    unwanted::{Taken, TakenOut, taken_out},
 };
+
+/// What a process does, as it is told.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Doing {
+    pub(super) lanes: Vec<AtWork>,
+    pub(super) next_query: Option<DateTime<Utc>>,
+    pub(super) caught_up: Option<DateTime<Utc>>,
+    batches_on_their_way: usize,
+    /// None of a service without a known quota.
+    pub(super) allowance: Option<Allowance>,
+    pub(super) excluded: Vec<TakenOut>,
+    pub(super) details: Detailed,
+    pub(super) mass_mail: MassMail,
+    pub(super) hidden: Option<Hidden>,
+}
+
+/// A window that is being read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AtWork {
+    pub(super) lane: String,
+    pub(super) window: FromTo,
+    pub(super) waits_for: String,
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FromTo {
+    pub(super) from: DateTime<Utc>,
+    pub(super) to: DateTime<Utc>,
+}
+
+/// What Microsoft lets be asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Allowance {
+    share: u32,
+    allowed_in_5_minutes: u32,
+    allowed_until: Option<DateTime<Utc>>,
+    pub(super) used_in_5_minutes: u32,
+}
+
+/// What asking for messages with many recipients has come to since the run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct MassMail {
+    pub(super) messages: u64,
+    /// Rows that no window had shown before.
+    pub(super) rows_only_by_id: u64,
+    pub(super) given_up: u64,
+    pub(super) windows_waiting: usize,
+}
+
+/// What becomes of subjects and addresses, in the words of the settings.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hidden {
+    pub(super) subject: String,
+    pub(super) addresses: String,
+}
 
 /// Keeps what the fetch loop has said last, and what a run has come to so far; clones share it. The next
 /// run, e.g. with other settings in the same process, begins with another one.
@@ -34,16 +95,7 @@ struct Now {
     excluded: Taken,
     /// Of rows with which statuses details are wanted, and how they have gone since the run began.
     details: (Vec<String>, Fates),
-    mass_mail: MassCounts,
-}
-
-/// What asking for messages with many recipients has come to since the run began.
-#[derive(Clone, Copy, Debug, Default)]
-struct MassCounts {
-    messages: u64,
-    given_up: u64,
-    /// Rows that no window had shown before.
-    rows: u64,
+    mass_mail: MassMail,
 }
 
 impl Working {
@@ -53,7 +105,7 @@ impl Working {
         heartbeat.works(move || {
             let leave = |task| source.leave_in(task);
             let state = this.lock().clone();
-            told(&state, leave, source.quota_use(), clock.now())
+            json!(told(&state, leave, source.quota_use(), clock.now()))
         });
     }
 
@@ -94,7 +146,7 @@ impl Working {
     pub(super) fn completes(&self, rows: u64) {
         let counts = &mut self.lock().mass_mail;
         counts.messages += 1;
-        counts.rows += rows;
+        counts.rows_only_by_id += rows;
     }
 
     /// The same was no use.
@@ -120,26 +172,12 @@ pub(super) const fn lane(lane: Lane) -> &'static str {
 
 fn told(
     state: &Now,
-    leave: impl Fn(task::Id) -> Option<std::time::Duration>,
+    leave: impl Fn(task::Id) -> Option<Duration>,
     allowance: Option<QuotaUse>,
     now: DateTime<Utc>,
-) -> Value {
-    let Now {
-        activity,
-        caught_up,
-        excluded,
-        hidden,
-        details: (statuses, fates),
-        mass_mail,
-        ..
-    } = state;
-    let lanes = activity.busy.iter().map(|busy| {
-        let Busy {
-            lane: of,
-            window,
-            waits_for,
-        } = *busy;
-        let (waits_for, left) = match waits_for {
+) -> Doing {
+    let at_work = |busy: &Busy| {
+        let (waits_for, left) = match busy.waits_for {
             WaitsFor::Source(task) => match leave(task) {
                 Some(left) => ("quota", Some(left)),
                 None => ("answer", None),
@@ -152,52 +190,47 @@ fn told(
             ),
             WaitsFor::Turn => ("turn", None),
         };
-        let until = left.and_then(|left| Some(now + TimeDelta::from_std(left).ok()?));
-        json!({
-            "lane": lane(of),
-            "window": {"from": window.start(), "to": window.end()},
-            "waits_for": waits_for,
-            "until": until,
-        })
-    });
-    let allowance = allowance.map(|allowance| {
-        let QuotaUse {
-            share,
-            allowed,
-            used,
-            restored,
-        } = allowance;
-        json!({
-            "share": share,
-            "allowed_in_5_minutes": allowed,
-            "allowed_until": restored,
-            "used_in_5_minutes": used,
-        })
-    });
-    json!({
-        "lanes": lanes.collect::<Vec<_>>(),
-        "next_query": activity.next,
-        "caught_up": caught_up,
-        "batches_on_their_way": activity.batches,
-        "allowance": allowance,
-        "excluded": unwanted::facts(excluded),
-        "details": details::facts(statuses, fates),
-        "mass_mail": {
-            "messages": mass_mail.messages,
-            "rows_only_by_id": mass_mail.rows,
-            "given_up": mass_mail.given_up,
-            "windows_waiting": activity.completing,
+        AtWork {
+            lane: lane(busy.lane).to_owned(),
+            window: FromTo {
+                from: busy.window.start(),
+                to: busy.window.end(),
+            },
+            waits_for: waits_for.to_owned(),
+            until: left.and_then(|left| Some(now + TimeDelta::from_std(left).ok()?)),
+        }
+    };
+    let (statuses, fates) = &state.details;
+    Doing {
+        lanes: state.activity.busy.iter().map(at_work).collect(),
+        next_query: state.activity.next,
+        caught_up: state.caught_up,
+        batches_on_their_way: state.activity.batches,
+        allowance: allowance.map(|allowance| Allowance {
+            share: allowance.share,
+            allowed_in_5_minutes: allowance.allowed,
+            allowed_until: allowance.restored,
+            used_in_5_minutes: allowance.used,
+        }),
+        excluded: taken_out(&state.excluded),
+        details: Detailed::new(statuses, fates),
+        mass_mail: MassMail {
+            windows_waiting: state.activity.completing,
+            ..state.mass_mail
         },
-        "hidden": {"subject": hidden.subject, "addresses": hidden.addresses},
-    })
+        hidden: Some(Hidden {
+            subject: state.hidden.subject.to_owned(),
+            addresses: state.hidden.addresses.to_owned(),
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use rows::Window;
+    use serde_json::Value;
 
     use super::*;
-    use rows::Window;
 
     #[tokio::test(start_paused = true)]
     async fn each_lane_tells_what_it_waits_for() {
@@ -233,7 +266,7 @@ mod tests {
             activity,
             ..Now::default()
         };
-        let told = told(&state, leave, Some(allowance), now);
+        let told = json!(told(&state, leave, Some(allowance), now));
         let lanes: Vec<_> = (0..4)
             .map(|lane| {
                 let lane = &told["lanes"][lane];

@@ -84,7 +84,7 @@ impl Sample {
             "outside": self.outside,
             "unreadable": self.damaged,
             "sample": sample,
-            "excluded": unwanted::facts(&self.excluded),
+            "excluded": unwanted::taken_out(&self.excluded),
         })
     }
 

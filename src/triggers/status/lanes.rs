@@ -1,95 +1,29 @@
 //! What a process does at the moment, as its `/health` tells it.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use sekoia::Answers;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::Deserialize as _;
+use serde_json::json;
 
 use super::{
     super::{
-        details::reason,
+        details::{Detailed, reason},
         hiding::sentence,
         words::{moment, span},
+        working::{AtWork, Doing, FromTo, Hidden, MassMail},
     },
     Line, line,
 };
 
-/// What a process does.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Doing {
-    /// All of it, as the process has told it.
-    #[serde(skip)]
-    work: Value,
-    lanes: Vec<AtWork>,
-    next_query: Option<DateTime<Utc>>,
-    caught_up: Option<DateTime<Utc>>,
-    #[serde(default)]
-    excluded: Vec<TakenOut>,
-    hidden: Option<Hidden>,
-    details: Option<Detailed>,
-    #[serde(default)]
-    mass_mail: MassWork,
-}
-
-/// Of which rows details are wanted, and how they have gone.
-#[derive(Debug, Deserialize)]
-struct Detailed {
-    statuses: Vec<String>,
-    rows: BTreeMap<String, u64>,
-}
-
-/// What became of messages with many recipients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-struct MassWork {
-    messages: u64,
-    rows_only_by_id: u64,
-    given_up: u64,
-    windows_waiting: u64,
-}
-
-/// What becomes of subjects and addresses, in the words of the settings.
-#[derive(Debug, Deserialize)]
-struct Hidden {
-    subject: String,
-    addresses: String,
-}
-
-/// What a rule took out.
-#[derive(Debug, Deserialize)]
-struct TakenOut {
-    setting: String,
-    rule: u16,
-    rows: u64,
-}
-
-/// A window that is being read.
-#[derive(Debug, Deserialize)]
-struct AtWork {
-    lane: String,
-    window: Span,
-    waits_for: String,
-    until: Option<DateTime<Utc>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Span {
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-}
-
 impl Doing {
     /// What the process has told; nothing when it tells nothing that is understood.
     pub(super) fn of(process: &Answers) -> Self {
-        let work = process.errors.work.clone();
-        let told = Self::deserialize(&work).unwrap_or_default();
-        Self { work, ..told }
+        Self::deserialize(&process.errors.work).unwrap_or_default()
     }
 
     /// What became of messages with many recipients; none when there were none.
     pub(super) fn mass_mail(&self) -> Option<Line> {
-        let MassWork {
+        let MassMail {
             messages,
             rows_only_by_id,
             given_up,
@@ -107,9 +41,8 @@ impl Doing {
                 "; of {given_up} nobody knows whether Microsoft shows all recipients"
             ));
         }
-        let facts = self.work.get("mass_mail").cloned().unwrap_or_default();
-        let is_any = self.mass_mail != MassWork::default();
-        is_any.then(|| line("mass mail", text, facts, given_up > 0))
+        let is_any = self.mass_mail != MassMail::default();
+        is_any.then(|| line("mass mail", text, json!(self.mass_mail), given_up > 0))
     }
 
     /// How long it will take to fill the gaps, as far as that is known.
@@ -120,15 +53,14 @@ impl Doing {
     /// What is hidden of rows; none when all of it stays.
     pub(super) fn hidden(&self) -> Option<Line> {
         let Hidden { subject, addresses } = self.hidden.as_ref()?;
-        let facts = self.work.get("hidden").cloned().unwrap_or_default();
         let keeps_all = subject == "keep" && addresses == "keep";
-        (!keeps_all).then(|| line("hidden", sentence(subject, addresses), facts, false))
+        let text = sentence(subject, addresses);
+        (!keeps_all).then(|| line("hidden", text, json!(self.hidden), false))
     }
 
     /// What came of asking for details; none when they are not wanted.
     pub(super) fn details(&self) -> Option<Line> {
-        let Detailed { statuses, rows } = self.details.as_ref()?;
-        let facts = self.work.get("details").cloned().unwrap_or_default();
+        let Detailed { statuses, rows } = &self.details;
         let added = rows.get("added").copied().unwrap_or(0);
         let without = rows
             .iter()
@@ -145,7 +77,7 @@ impl Doing {
         if !reasons.is_empty() {
             text.push_str(&format!(" ({})", reasons.join(", ")));
         }
-        (!statuses.is_empty()).then(|| line("details", text, facts, false))
+        (!statuses.is_empty()).then(|| line("details", text, json!(self.details), false))
     }
 
     /// What the rules took out; none when that is nothing.
@@ -153,9 +85,8 @@ impl Doing {
         let rules = self.excluded.iter();
         let told = rules.map(|one| format!("{} {}: {} rows", one.setting, one.rule, one.rows));
         let told: Vec<String> = told.collect();
-        let facts = self.work.get("excluded").cloned().unwrap_or_default();
         let text = format!("since the run began, by {}", told.join(", "));
-        (!told.is_empty()).then(|| line("excluded", text, facts, false))
+        (!told.is_empty()).then(|| line("excluded", text, json!(self.excluded), false))
     }
 
     /// The lanes at work, and for machines what Microsoft lets be asked, too.
@@ -169,19 +100,11 @@ impl Doing {
             ),
             None => "none at work".to_owned(),
         };
-        let facts = |name, otherwise| {
-            let facts = self.work.get(name).filter(|facts| !facts.is_null());
-            facts.cloned().unwrap_or(otherwise)
-        };
+        let allowance = self.allowance.as_ref();
+        let allowance = allowance.map_or_else(|| json!({}), |allowance| json!(allowance));
         [
-            line("lanes", text, facts("lanes", json!([])), false),
-            // Of a service without a known quota there is nothing to tell.
-            line(
-                "allowance",
-                String::new(),
-                facts("allowance", json!({})),
-                false,
-            ),
+            line("lanes", text, json!(self.lanes), false),
+            line("allowance", String::new(), allowance, false),
         ]
     }
 }
@@ -190,7 +113,7 @@ impl AtWork {
     fn told(&self, now: DateTime<Utc>) -> String {
         let Self {
             lane,
-            window: Span { from, to },
+            window: FromTo { from, to },
             waits_for,
             until,
         } = self;

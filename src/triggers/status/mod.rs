@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 use sekoia::{Answers, ProcessProbe, Storage};
 use serde_json::{Value, json};
 
-use self::lanes::Doing;
 use super::{
     backfill,
     decision::Decision,
@@ -21,6 +20,7 @@ use super::{
     state::Found,
     tenant,
     words::{moment, span},
+    working::Doing,
 };
 
 /// A clock that is off by more seconds is to be set right.
@@ -183,7 +183,7 @@ pub(crate) async fn status(
     lines.extend(measured.map(clock));
     lines.extend(measured.and_then(|process| certificate(process, now)));
     lines.extend(measured.map(|process| pace::rate(process, now)));
-    lines.extend(pace::quota(probe, storage, now).await);
+    lines.extend(pace::quota(probe.process.as_ref(), doing.as_ref(), storage, now).await);
     lines.extend(letters(storage, now).await);
     lines.push(errors::errors(probe, now));
     StatusReport { verdict, lines }

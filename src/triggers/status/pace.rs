@@ -1,11 +1,14 @@
 //! How fast rows come, and what the quota allows.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sekoia::{Answers, ProcessProbe, Storage};
+use sekoia::{Answers, Storage};
 use serde_json::json;
 
 use super::{Line, line, moment, started};
-use crate::triggers::source::{QUOTA_FILE, UsedQuota};
+use crate::triggers::{
+    source::{QUOTA_FILE, UsedQuota},
+    working::Doing,
+};
 
 /// How many events the process has delivered.
 pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
@@ -36,7 +39,8 @@ pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
 
 /// How much of the tenant's quota was used; none where there is no quota.
 pub(super) async fn quota(
-    probe: &ProcessProbe,
+    process: Option<&Answers>,
+    doing: Option<&Doing>,
     storage: &Storage,
     now: DateTime<Utc>,
 ) -> Option<Line> {
@@ -45,18 +49,10 @@ pub(super) async fn quota(
     let since = (now - TimeDelta::minutes(5)).timestamp_millis();
     let kept = stamps.iter().filter(|stamp| **stamp > since).count();
     // What is kept lags behind what the process knows.
-    let told = probe.process.as_ref().and_then(|process| {
-        let told = process
-            .errors
-            .work
-            .get("allowance")?
-            .get("used_in_5_minutes");
-        usize::try_from(told?.as_u64()?).ok()
-    });
-    let used = told.unwrap_or(kept);
+    let told = doing.and_then(|doing| doing.allowance.as_ref());
+    let used = told.map_or(kept, |told| told.used_in_5_minutes as usize);
     let mut text =
         format!("{used} of the tenant's 100 requests in 5 minutes are used by this trigger");
-    let process = probe.process.as_ref();
     let figure = |name| process.and_then(|process| process.own_metric(name));
     #[allow(clippy::cast_possible_truncation, reason = "a date")]
     let until = figure("quota_restored_timestamp_seconds")
