@@ -1,8 +1,8 @@
 //! What of the timeline was never read, for people.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use collect::{
-    coverage::Stage,
+    coverage::Coverage,
     evidence::{Evidence, Loss},
     timeline::{Found, TIMELINE_FILE},
 };
@@ -16,68 +16,43 @@ use super::{
 };
 
 /// What the timeline tells beside the position.
-#[derive(Debug, Default)]
-pub(super) struct Gaps {
-    /// Never read to the end, oldest first.
-    missing: Vec<Window>,
-    /// Gone before they could be read, oldest first.
-    lost: Vec<Window>,
-    /// Not read, as somebody has moved the position on, oldest first.
-    skipped: Vec<Window>,
-    /// Why they count as lost.
-    losses: Vec<Loss>,
-    /// Since when late rows are being looked for.
-    settling_since: Option<DateTime<Utc>>,
-    /// How each part of it stands, oldest first.
-    intervals: Vec<(Window, Stage)>,
-    /// Up to when anything was asked for; none before a collection has begun.
-    edge: Option<DateTime<Utc>>,
-    /// Whether anything is known.
-    is_known: bool,
-    /// Why the timeline cannot be read.
-    damage: Option<String>,
-}
+#[derive(Debug)]
+pub(super) struct Gaps(Found);
 
 /// So many intervals are told, the newest of them.
 const MOST_INTERVALS: usize = 500;
 
 impl Gaps {
     pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        Ok(match timeline_in(storage).await? {
-            Found::Nothing => Self::default(),
-            Found::Damaged(reason) => Self {
-                damage: Some(reason),
-                ..Self::default()
-            },
-            Found::Timeline(timeline) => Self {
-                missing: timeline.coverage.missing().collect(),
-                lost: timeline.coverage.lost().to_vec(),
-                skipped: timeline.coverage.skipped().to_vec(),
-                losses: timeline.coverage.losses().to_vec(),
-                settling_since: timeline.coverage.settling_since(),
-                intervals: timeline.coverage.intervals(),
-                edge: timeline
-                    .coverage
-                    .has_begun()
-                    .then(|| timeline.coverage.edge()),
-                is_known: true,
-                damage: None,
-            },
-        })
+        timeline_in(storage).await.map(Self)
+    }
+
+    fn coverage(&self) -> Option<&Coverage> {
+        match &self.0 {
+            Found::Timeline(timeline) => Some(&timeline.coverage),
+            Found::Nothing | Found::Damaged(_) => None,
+        }
+    }
+
+    /// Up to when anything was asked for; none before a collection has begun.
+    fn edge(&self) -> Option<DateTime<Utc>> {
+        let begun = self.coverage().filter(|coverage| coverage.has_begun());
+        begun.map(Coverage::edge)
     }
 
     /// What was never read; none when that is nothing.
     pub(super) fn missing(&self) -> Option<String> {
-        if let Some(reason) = &self.damage {
+        if let Found::Damaged(reason) = &self.0 {
             return Some(format!(
                 "{TIMELINE_FILE} cannot be used ({reason}): a run reads the settling past again"
             ));
         }
-        let (first, count) = (self.missing.first()?, self.missing.len());
-        let all = self.missing.iter().map(Window::span).sum();
+        let missing: Vec<Window> = self.coverage()?.missing().collect();
+        let first = missing.first()?;
+        let all = missing.iter().map(Window::span).sum();
         Some(format!(
             "{} of {} in all, the oldest from {}: read while the trigger runs",
-            counted(count as u64, "interval"),
+            counted(missing.len() as u64, "interval"),
             span(all),
             moment(first.start())
         ))
@@ -85,30 +60,35 @@ impl Gaps {
 
     /// Up to when nothing is missing, where nothing is.
     pub(super) fn none(&self) -> String {
-        match self.edge {
+        match self.edge() {
             Some(edge) => format!("none until {}", moment(edge)),
-            None if self.is_known => "none: no collection has begun, only backfills".to_owned(),
+            None if self.coverage().is_some() => {
+                "none: no collection has begun, only backfills".to_owned()
+            }
             None => "nothing has been read yet".to_owned(),
         }
     }
 
     /// What is gone for good; none when that is nothing.
     pub(super) fn lost(&self) -> Option<String> {
-        let (last, count) = (self.lost.last()?, self.lost.len());
-        let all: TimeDelta = self.lost.iter().map(Window::span).sum();
+        let coverage = self.coverage()?;
+        let lost = coverage.lost();
+        let last = lost.last()?;
+        let all = lost.iter().map(Window::span).sum();
         Some(format!(
             "{} of mail in {}, the newest until {}: Microsoft did not keep the rows until they were asked \
              for; asked for once more a day{}",
             span(all),
-            counted(count as u64, "interval"),
+            counted(lost.len() as u64, "interval"),
             moment(last.end()),
-            self.proof()
+            proof(coverage.losses())
         ))
     }
 
     /// What was skipped as somebody moved the position on; none when that is nothing.
     pub(super) fn skipped(&self) -> Option<String> {
-        let windows: Vec<String> = self.skipped.iter().map(from_to).collect();
+        let skipped = self.coverage()?.skipped();
+        let windows: Vec<String> = skipped.iter().map(from_to).collect();
         (!windows.is_empty()).then(|| {
             format!(
                 "skipped by position, as somebody has moved it on: rows received from {}. If \
@@ -118,65 +98,65 @@ impl Gaps {
         })
     }
 
-    /// What the newest loss was called lost for.
-    fn proof(&self) -> String {
-        let known = self.losses.iter().rev().find_map(|loss| loss.evidence);
-        known.map_or_else(String::new, |evidence| {
-            let Evidence {
-                refused,
-                refusals: [first, second],
-                answered,
-                ..
-            } = evidence;
-            format!(
-                "; {refused} was refused at {} and {}, and {answered} answered between",
-                moment(first),
-                moment(second)
-            )
-        })
-    }
-
     /// Since when late rows are being looked for; none when they are not.
     pub(super) fn settling(&self) -> Option<String> {
-        self.settling_since.map(|since| {
-            format!(
-                "rows that surface late are looked for among those received since {}",
-                moment(since)
-            )
-        })
+        let since = self.coverage()?.settling_since()?;
+        Some(format!(
+            "rows that surface late are looked for among those received since {}",
+            moment(since)
+        ))
     }
 
-    /// How each part of the timeline stands, oldest first.
-    pub(super) fn intervals(&self) -> &[(Window, Stage)] {
-        let excess = self.intervals.len().saturating_sub(MOST_INTERVALS);
-        self.intervals.get(excess..).unwrap_or_default()
-    }
-
-    /// The same for machines.
+    /// How each part of the timeline stands, oldest first, for machines.
     pub(super) fn timeline(&self) -> Value {
-        let intervals = self.intervals().iter();
-        let told = intervals.map(|(window, state)| {
+        let intervals = self.coverage().map(Coverage::intervals).unwrap_or_default();
+        let excess = intervals.len().saturating_sub(MOST_INTERVALS);
+        let told = intervals.iter().skip(excess).map(|(window, state)| {
             json!({"from": window.start(), "to": window.end(), "state": state.word()})
         });
-        told.collect::<Vec<_>>().into()
+        told.collect()
     }
 
     /// The gaps for machines.
     pub(super) fn facts(&self) -> Value {
-        let windows = |windows: &[Window]| {
+        let coverage = self.coverage();
+        let windows = |of: fn(&Coverage) -> Vec<Window>| -> Value {
+            let windows = coverage.map(of).unwrap_or_default();
             let pairs = windows.iter().map(|one| json!([one.start(), one.end()]));
-            pairs.collect::<Vec<_>>()
+            pairs.collect()
+        };
+        let damage = match &self.0 {
+            Found::Damaged(reason) => Some(reason),
+            Found::Nothing | Found::Timeline(_) => None,
         };
         json!({
-            "missing": windows(&self.missing),
-            "lost": windows(&self.lost),
-            "skipped_by_position": windows(&self.skipped),
-            "losses": self.losses,
-            "settling_since": self.settling_since,
-            "asked_until": self.edge,
-            "damage": self.damage,
+            "missing": windows(|coverage| coverage.missing().collect()),
+            "lost": windows(|coverage| coverage.lost().to_vec()),
+            "skipped_by_position": windows(|coverage| coverage.skipped().to_vec()),
+            "losses": coverage.map(Coverage::losses).unwrap_or_default(),
+            "settling_since": coverage.and_then(Coverage::settling_since),
+            "asked_until": self.edge(),
+            "damage": damage,
         })
     }
+}
+
+/// What the newest loss was called lost for.
+fn proof(losses: &[Loss]) -> String {
+    let known = losses.iter().rev().find_map(|loss| loss.evidence);
+    known.map_or_else(String::new, |evidence| {
+        let Evidence {
+            refused,
+            refusals: [first, second],
+            answered,
+            ..
+        } = evidence;
+        format!(
+            "; {refused} was refused at {} and {}, and {answered} answered between",
+            moment(first),
+            moment(second)
+        )
+    })
 }
 
 fn from_to(window: &Window) -> String {
@@ -186,7 +166,7 @@ fn from_to(window: &Window) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use collect::{coverage::Coverage, lateness::Lateness, timeline::Timeline};
+    use collect::{lateness::Lateness, timeline::Timeline};
     use sekoia::MemoryBackend;
 
     fn at(minutes: i64) -> DateTime<Utc> {
@@ -219,10 +199,8 @@ mod tests {
         coverage.read(window(70, 90), at(90), 5);
         let mut moved = coverage.clone();
         moved.skip_by_position(at(100));
-        let moved = Gaps {
-            skipped: moved.skipped().to_vec(),
-            ..Gaps::default()
-        };
+        let moved = Timeline::new(at(91), moved, Lateness::default());
+        let moved = Gaps(Found::Timeline(Box::new(moved)));
         let skipped = moved.skipped().unwrap();
         assert!(
             skipped.contains("2026-11-18 11:16:40 UTC to 2026-11-18 12:16:40 UTC, and from "),
