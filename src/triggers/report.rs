@@ -3,7 +3,6 @@
 mod backfill;
 mod details;
 mod figures;
-mod hand;
 mod mass;
 mod nightly;
 mod standing;
@@ -276,7 +275,17 @@ impl Observer for Report {
                  followed, and do not end: all rows that Microsoft shows are delivered, and it counts as \
                  read until `settle_time` has it read again, if it does."
             )),
-            Event::MassMail { .. } | Event::MassMailDoubted { .. } => self.mass_mail(&event),
+            Event::MassMail {
+                window,
+                message,
+                new,
+            } => self.completed(window, message, new),
+            Event::MassMailDoubted {
+                window,
+                message,
+                sentence,
+                gives_up,
+            } => self.doubted(window, message, sentence, gives_up),
             Event::Outside { window, rows } => self.outside(window, rows),
             Event::Lost { loss } => self.lost(loss),
             Event::Found { window } => self.log.warning(format!(
@@ -320,7 +329,13 @@ impl Observer for Report {
             Event::InHand { events } => {
                 self.figures.in_hand.set(number(events));
             }
-            Event::HandFull => self.hand_full(),
+            Event::HandFull => self.log.error(
+                "Nothing more is sent, as 20 000 events or 128 MiB of them are not accepted, and no other is \
+                 that would show that the reason is in them; or there is no room for more dead letters. All \
+                 are tried on and on, and nothing is lost. See what the intake, or a firewall on the way to \
+                 it, says to them, and have it accept them; or leave their rows out with `exclude_senders`, \
+                 and start the trigger again.",
+            ),
             Event::NoRoom { stock } => self.log.error(format!(
                 "There is no room for another dead letter: {} with {} MiB are kept. What is refused \
                  stays in hand and holds up its window; all else goes on. Send letters again with \
@@ -346,7 +361,8 @@ impl Observer for Report {
             Event::VerificationEnded { range, progress } => {
                 verification_ended(&self.log, range, &progress.counts);
             }
-            Event::StandingOrder(_) | Event::NightEnded(_) => self.nights(&event),
+            Event::StandingOrder(nights) => self.standing_order(nights),
+            Event::NightEnded(nights) => self.night_ended(nights),
             Event::OrderUnreadable(error) => self.log.warning(format!(
                 "What was left for this trigger to do cannot be read or begun with, and is looked for again: {error}"
             )),

@@ -1,30 +1,12 @@
 //! Messages with more recipients than a window shows.
 
-use collect::Event;
 use rows::Window;
 
 use super::{Report, figures::Outcome};
 
 impl Report {
-    /// What became of a message that was asked for by its id.
-    pub(super) fn mass_mail(&self, event: &Event<'_>) {
-        match *event {
-            Event::MassMail {
-                window,
-                message,
-                new,
-            } => self.completed(window, message, new),
-            Event::MassMailDoubted {
-                window,
-                message,
-                sentence,
-                gives_up,
-            } => self.doubted(window, message, sentence, gives_up),
-            _ => {}
-        }
-    }
-
-    fn completed(&self, window: Window, message: &str, new: u64) {
+    /// A message was asked for by its id, which has shown so many rows that were not known.
+    pub(super) fn completed(&self, window: Window, message: &str, new: u64) {
         let outcome = match new {
             0 => "shown",
             _ => "hidden",
@@ -39,7 +21,8 @@ impl Report {
         }
     }
 
-    fn doubted(&self, window: Window, message: &str, sentence: &str, gives_up: bool) {
+    /// The same was no use.
+    pub(super) fn doubted(&self, window: Window, message: &str, sentence: &str, gives_up: bool) {
         if !gives_up {
             self.log.warning(format!(
                 "The message {message}, received from {window}, may have more recipients than Microsoft \

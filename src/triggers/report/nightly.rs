@@ -1,42 +1,38 @@
 //! What is said of verifications that a standing order asks for.
 
-use collect::{Event, nightly::Nights, verify::Finding};
+use collect::{nightly::Nights, verify::Finding};
 
 use super::{Report, figures::Found};
 
 impl Report {
-    /// A standing order is followed, or what it asks for has ended.
-    pub(super) fn nights(&self, event: &Event<'_>) {
-        match *event {
-            Event::StandingOrder(Some(nights)) => {
-                self.found_at_night(Some(nights));
-                let why = match nights.quiet.counted {
-                    true => "when the least mail comes",
-                    false => "as long as it is not known when the least mail comes",
-                };
-                self.log.info(format!(
-                    "What has become final is verified every day from {:02}:00 UTC on, {why}, beside the \
-                     collection.",
-                    nights.quiet.first
-                ));
-            }
-            Event::StandingOrder(None) => {
-                self.found_at_night(None);
-                self.log.info("Nothing is verified every day any more.");
-            }
-            Event::NightEnded(nights) => {
-                self.found_at_night(Some(nights));
-                let last = nights.last.as_ref();
-                if let Some(last) = last.filter(|last| last.unproven() > 0) {
-                    self.log.warning(format!(
-                        "The daily verification has found hours that were not proven: {} of those from {}. \
-                         `message-trace verify --last` lists them.",
-                        last.unproven(),
-                        last.order.range
-                    ));
-                }
-            }
-            _ => {}
+    /// A standing order is followed, or none any more.
+    pub(super) fn standing_order(&self, nights: Option<&Nights>) {
+        self.found_at_night(nights);
+        let Some(Nights { quiet, .. }) = nights else {
+            return self.log.info("Nothing is verified every day any more.");
+        };
+        let why = match quiet.counted {
+            true => "when the least mail comes",
+            false => "as long as it is not known when the least mail comes",
+        };
+        self.log.info(format!(
+            "What has become final is verified every day from {:02}:00 UTC on, {why}, beside the \
+             collection.",
+            quiet.first
+        ));
+    }
+
+    /// What a standing order asks for has ended.
+    pub(super) fn night_ended(&self, nights: &Nights) {
+        self.found_at_night(Some(nights));
+        let last = nights.last.as_ref();
+        if let Some(last) = last.filter(|last| last.unproven() > 0) {
+            self.log.warning(format!(
+                "The daily verification has found hours that were not proven: {} of those from {}. \
+                 `message-trace verify --last` lists them.",
+                last.unproven(),
+                last.order.range
+            ));
         }
     }
 
