@@ -1,13 +1,13 @@
 //! `config`: which settings count, and where they come from.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 use sekoia::{Directories, Effective, Environment, Judged, Origin, Place, Registry, Topic};
 use serde_json::{Value, json};
 
 use super::{
-    screen::{FAINT, Screen, say, styled},
+    screen::{FAINT, Screen, print_document, say, styled},
     usage,
 };
 
@@ -63,7 +63,7 @@ pub(super) fn run(
         let document = json!({
             "trigger": trigger, "settings": settings, "problems": problems, "warnings": suspicions,
         });
-        writeln!(anstream::stdout(), "{document:#}")?;
+        print_document(&document)?;
     } else {
         print(&values)?;
         for problem in problems.iter().chain(&suspicions) {
@@ -92,7 +92,7 @@ fn print(values: &[Effective]) -> anyhow::Result<()> {
             let title = value.object.unwrap_or("keys of the platform");
             screen.heading(title)?;
         }
-        let origin = styled(FAINT, &origin(&value.origin), ORIGIN);
+        let origin = styled(FAINT, value.origin.word(), ORIGIN);
         let head = format!("  {:width$}  {origin}", value.name);
         screen.line(&head, 4 + widest + ORIGIN, &text(value))?;
     }
@@ -113,15 +113,6 @@ fn text(value: &Effective) -> String {
     }
 }
 
-fn origin(origin: &Origin) -> String {
-    match origin {
-        Origin::Given(Place::File(_)) => "file".to_owned(),
-        Origin::Given(Place::Variable(_)) => "environment".to_owned(),
-        Origin::Default => "default".to_owned(),
-        Origin::From(key) => (*key).to_owned(),
-    }
-}
-
 fn as_json(value: &Effective) -> Value {
     let place = match &value.origin {
         Origin::Given(Place::File(path)) => Some(path.display().to_string()),
@@ -135,7 +126,7 @@ fn as_json(value: &Effective) -> Value {
         "value": shown,
         "hidden": shown.is_none(),
         "known": value.known,
-        "origin": origin(&value.origin),
+        "origin": value.origin.word(),
         "place": place,
     })
 }

@@ -1,6 +1,6 @@
 //! `dead-letters`: what could not be delivered, and what is to be done with it.
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgMatches, Command};
 use collect::{
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     offline_session,
     order::{GONE, LOOK, PRESENCE, UNUSABLE, flag, refuse},
-    screen::{Screen, say},
+    screen::{Screen, print_document, say},
 };
 use crate::triggers;
 
@@ -109,12 +109,10 @@ pub(super) async fn run(
 /// Prints all letters, without what is in them.
 async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut letters = Vec::new();
-    triggers::letters::each(&session.storage(), |letter| {
-        letters.push(shown(letter, session))
-    })
-    .await?;
+    let files = session.storage();
+    collect::letters::each(&files, |letter| letters.push(shown(letter, session))).await?;
     if as_json {
-        writeln!(anstream::stdout(), "{:#}", json!({ "letters": letters }))?;
+        print_document(&json!({ "letters": letters }))?;
         return Ok(ExitCode::SUCCESS);
     }
     if letters.is_empty() {
@@ -232,7 +230,7 @@ async fn perform(
 /// Says what came of it.
 fn tell(outcome: &LettersOutcome, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
-        writeln!(anstream::stdout(), "{:#}", serde_json::to_value(outcome)?)?;
+        print_document(&json!(outcome))?;
     } else {
         let screen = Screen::new();
         for (ids, word) in [

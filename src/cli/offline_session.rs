@@ -1,6 +1,6 @@
 //! What commands that do something with a trigger's settings and files have in common.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use base::http::chain;
 use sekoia::{
@@ -9,6 +9,7 @@ use sekoia::{
 };
 use serde_json::json;
 
+use super::screen::print_document;
 use crate::triggers;
 
 /// Why a command cannot do what it was asked for, and its exit code.
@@ -64,7 +65,7 @@ pub(super) fn told(done: anyhow::Result<ExitCode>, as_json: bool) -> anyhow::Res
             let code = code(&error);
             let problem = chain(error.as_ref());
             let document = json!({"outcome": "failed", "exit_code": code, "problem": problem});
-            writeln!(anstream::stdout(), "{document:#}")?;
+            print_document(&document)?;
             Ok(ExitCode::from(code))
         }
         done => done,

@@ -4,7 +4,7 @@ pub(super) mod dates;
 mod display;
 mod outcome;
 
-use std::{io::Write as _, pin::pin, process::ExitCode, time::Duration};
+use std::{pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -13,12 +13,15 @@ use rows::Window;
 use sekoia::{
     Directories, Environment, OfflineSession, Registry, RunError, StartError, Storage, StorageError,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use self::display::Display;
 pub(super) use self::outcome::OrderOutcome;
-use super::offline_session::{self, CommandError};
+use super::{
+    offline_session::{self, CommandError},
+    screen::print_document,
+};
 use crate::triggers::backfill::{self, Task};
 
 /// The exit code for dates that cannot be used.
@@ -147,16 +150,11 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         self.display.say(text);
     }
 
-    /// Prints a summary for machines.
-    pub(super) fn print(&self, document: &Value) -> anyhow::Result<()> {
-        Ok(writeln!(anstream::stdout(), "{document:#}")?)
-    }
-
     /// Nothing is to be done.
     pub(super) fn nothing(&self, text: &str) -> anyhow::Result<ExitCode> {
         if self.json {
             let trigger = self.session.command();
-            self.print(&json!({
+            print_document(&json!({
                 "trigger": trigger, "outcome": "nothing", "exit_code": 0, "text": text,
             }))?;
         } else {

@@ -3,6 +3,7 @@
 use std::{io::Write as _, os::fd::AsFd, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
+use serde_json::Value;
 use textwrap::{Options, WordSplitter, core::display_width};
 
 /// Lines longer than that are hard to read, however wide the terminal.
@@ -100,6 +101,11 @@ fn options(width: usize) -> Options<'static> {
 pub(super) fn styled(style: Style, text: &str, width: usize) -> String {
     let blanks = width.saturating_sub(text.chars().count());
     format!("{style}{text}{style:#}{:blanks$}", "")
+}
+
+/// Prints the answer for machines.
+pub(super) fn print_document(document: &Value) -> anyhow::Result<()> {
+    Ok(writeln!(anstream::stdout(), "{document:#}")?)
 }
 
 /// Says something beside the answer, on standard error.

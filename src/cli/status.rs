@@ -11,11 +11,11 @@ use std::{
 use base::{Clock, http::chain};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use sekoia::{Directories, Environment, ProcessProbe, Registry, StartError, effective};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    screen::{BAD, FAINT, GOOD, Screen, say, styled},
+    screen::{BAD, FAINT, GOOD, Screen, print_document, say, styled},
     usage,
 };
 use crate::triggers::{self, Line, ProcessVerdict, StatusReport};
@@ -90,19 +90,16 @@ pub(super) async fn run(
         found => found?,
     };
     let now = Clock::system().now();
-    let StatusReport { verdict, lines } = triggers::status(&probe, subject.as_ref(), now).await;
+    let report = triggers::status(&probe, subject.as_ref(), now).await;
+    let code = report.verdict.exit_code();
     if as_json {
-        let lines = lines.into_iter().filter(|line| !line.facts.is_null());
-        let mut document: Map<String, Value> = lines
-            .map(|line| (line.name.to_owned(), line.facts))
-            .collect();
-        document.insert("verdict".to_owned(), verdict.word().into());
-        document.insert("exit_code".to_owned(), verdict.exit_code().into());
-        writeln!(anstream::stdout(), "{:#}", Value::Object(document))?;
+        let mut document = report.facts();
+        document.insert("exit_code".to_owned(), code.into());
+        print_document(&document.into())?;
     } else {
-        print(&lines)?;
+        print(&report.lines)?;
     }
-    Ok(ExitCode::from(verdict.exit_code()))
+    Ok(ExitCode::from(code))
 }
 
 fn print(lines: &[Line]) -> anyhow::Result<()> {
@@ -163,6 +160,6 @@ async fn draw(
 /// Tells machines why there is nothing to tell.
 fn unknown(error: &StartError) -> anyhow::Result<ExitCode> {
     let document = json!({"verdict": "unknown", "exit_code": 1, "problem": chain(error)});
-    writeln!(anstream::stdout(), "{document:#}")?;
+    print_document(&document)?;
     Ok(ExitCode::FAILURE)
 }

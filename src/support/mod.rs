@@ -17,7 +17,7 @@ use sekoia::{
     Concealer, Directories, Effective, Environment, Judged, LAST_LINES_FILES, ProcessProbe,
     Registry, StartError, effective,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use self::{
@@ -25,7 +25,7 @@ use self::{
     redact::Redactor,
     settings::{NAMES, shown, texts},
 };
-use crate::triggers::{self, StatusReport, Subject};
+use crate::triggers::{self, Subject};
 
 /// A disk or a store that hangs costs a part of the archive, and no more time than this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -198,15 +198,10 @@ impl Gathering {
 
     async fn status(&mut self, probe: &ProcessProbe, subject: Option<&Subject>) {
         let status = timeout(PATIENCE, triggers::status(probe, subject, self.now)).await;
-        let Ok(StatusReport { verdict, lines }) = status else {
+        let Ok(report) = status else {
             return self.lacks("status.json", "the files took too long to read");
         };
-        let lines = lines.into_iter().filter(|line| !line.facts.is_null());
-        let mut facts: Map<String, Value> = lines
-            .map(|line| (line.name.to_owned(), line.facts))
-            .collect();
-        facts.insert("verdict".to_owned(), verdict.word().into());
-        let facts = self.redactor.told(Value::Object(facts));
+        let facts = self.redactor.told(report.facts().into());
         let about = "what `status --json` says: position, timeline, gaps, lost times, errors";
         self.put("status.json", about, format!("{facts:#}\n"));
     }

@@ -1,6 +1,6 @@
 //! What a bug report needs of a text, without what identifies people, mails, or the organization.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Captures, Regex};
@@ -33,12 +33,6 @@ pub(super) struct Redactor {
     codes: Regex,
     token: Regex,
     counts: BTreeMap<&'static str, u64>,
-}
-
-impl fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Redactor")
-    }
 }
 
 impl Redactor {
@@ -192,13 +186,13 @@ impl Redactor {
 
     /// Each text in a value that this program has made.
     pub(super) fn told(&mut self, value: Value) -> Value {
-        self.each(value, &mut |this, _, text| this.own(&text))
+        self.each("", value, &mut |this, _, text| this.own(&text))
     }
 
     /// Each text in a file of the state. A person may have written anything there: but for sentences, only
     /// what looks like a date, an id or a word stays.
     pub(super) fn state(&mut self, value: Value) -> Value {
-        self.each(value, &mut |this, key, text| {
+        self.each("", value, &mut |this, key, text| {
             if SENTENCES.contains(&key) || this.token.is_match(&text) {
                 return this.text(&text);
             }
@@ -207,15 +201,8 @@ impl Redactor {
         })
     }
 
+    /// Changes each text in a value, by the key that it is found under.
     fn each(
-        &mut self,
-        value: Value,
-        change: &mut impl FnMut(&mut Self, &str, String) -> String,
-    ) -> Value {
-        self.each_below("", value, change)
-    }
-
-    fn each_below(
         &mut self,
         key: &str,
         value: Value,
@@ -225,14 +212,12 @@ impl Redactor {
             Value::String(text) => Value::String(change(self, key, text)),
             Value::Array(values) => {
                 let values = values.into_iter();
-                values
-                    .map(|value| self.each_below(key, value, change))
-                    .collect()
+                values.map(|value| self.each(key, value, change)).collect()
             }
             Value::Object(members) => {
                 let mut changed = Map::new();
                 for (name, value) in members {
-                    let value = self.each_below(&name, value, change);
+                    let value = self.each(&name, value, change);
                     let name = match self.token.is_match(&name) {
                         true => self.text(&name),
                         false => change(self, "", name),

@@ -1,6 +1,6 @@
 //! Settings without what identifies anybody.
 
-use sekoia::{Effective, Origin, Place};
+use sekoia::Effective;
 use serde_json::{Value, json};
 
 /// Settings that name people or organizations, and what takes their place.
@@ -31,24 +31,20 @@ pub(super) fn shown(setting: Effective) -> Value {
         _ if setting.doubtful => None,
         (value, _) => value,
     };
-    let origin = match &setting.origin {
-        Origin::Given(Place::File(_)) => "file",
-        Origin::Given(Place::Variable(_)) => "environment",
-        Origin::Default => "default",
-        Origin::From(key) => key,
-    };
     json!({
         "object": setting.object,
         "name": setting.name,
         "hidden": value.is_none(),
         "value": value,
         "known": setting.known,
-        "origin": origin,
+        "origin": setting.origin.word(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use sekoia::Origin;
+
     use super::*;
 
     #[test]

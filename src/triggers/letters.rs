@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use collect::{
     Sink as _,
     letters::{
-        self, Letter, Letters, Owner, Room, Stock, UNHIDDEN, fingerprint,
+        Letters, Owner, Room, Stock, UNHIDDEN, fingerprint,
         order::{LettersOrder, LettersOutcome, Work},
     },
     order::OrderFile as _,
@@ -20,16 +20,6 @@ use super::{
     sink::Delivery,
     words::{counted, moment, span},
 };
-
-/// The letters in these files. Another process may write there.
-pub(crate) async fn each(storage: &Storage, look: impl FnMut(Letter)) -> io::Result<()> {
-    letters::each(storage, look).await
-}
-
-/// How many letters there are in these files. Another process may write there.
-pub(crate) async fn stock(storage: &Storage) -> io::Result<Stock> {
-    letters::stock(storage).await
-}
 
 /// What there is to say of letters; none when there are none.
 pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {

@@ -75,6 +75,18 @@ pub enum Origin {
     From(&'static str),
 }
 
+impl Origin {
+    /// Its word for people and machines; of another key, its name.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Given(Place::File(_)) => "file",
+            Self::Given(Place::Variable(_)) => "environment",
+            Self::Default => "default",
+            Self::From(key) => key,
+        }
+    }
+}
+
 /// A configuration as it counts.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {

@@ -13,7 +13,7 @@ use super::{BackfillWish, summary};
 use crate::{
     cli::{
         order::{OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
-        screen::Screen,
+        screen::{Screen, print_document},
     },
     triggers::backfill::{self, BackfillStanding, Reach, Task},
 };
@@ -100,13 +100,8 @@ impl RangeCommand for BackfillWish {
         if session.json {
             let trigger = session.session.command();
             let progress = progress.as_ref();
-            session.print(&summary::json(
-                trigger,
-                outcome,
-                order.range,
-                progress,
-                dry_run,
-            ))?;
+            let range = order.range;
+            print_document(&summary::json(trigger, outcome, range, progress, dry_run))?;
         } else if let Some(progress) = progress {
             Screen::new().line("", 0, &summary::text(outcome, &progress, dry_run))?;
         }

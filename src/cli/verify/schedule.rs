@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::VerifyWish;
 use crate::{
-    cli::order::{OrderSession, dates, refuse},
+    cli::{
+        order::{OrderSession, dates, refuse},
+        screen::print_document,
+    },
     triggers::backfill,
 };
 
@@ -37,26 +40,26 @@ impl OrderSession<'_, VerifyWish> {
             self.leave(order.to_json()?).await?;
         }
         let text = match (on, same) {
-        (true, false) => "What has become final is verified every day from now on, in the hours in which the \
-                          least mail comes: the trigger takes that up within a minute, once it runs. \
-                          `message-trace status` tells when, and `message-trace verify --last` what was found."
-            .to_owned(),
-        (true, true) => "That is done every day already: `message-trace status` tells when.".to_owned(),
-        (false, false) => "Nothing is verified every day any more.".to_owned(),
-        (false, true) => "Nothing is verified every day.".to_owned(),
-    };
+            (true, false) => {
+                "What has become final is verified every day from now on, in the hours in which the \
+                 least mail comes: the trigger takes that up within a minute, once it runs. \
+                 `message-trace status` tells when, and `message-trace verify --last` what was found."
+            }
+            (true, true) => "That is done every day already: `message-trace status` tells when.",
+            (false, false) => "Nothing is verified every day any more.",
+            (false, true) => "Nothing is verified every day.",
+        };
         if self.json {
             let outcome = if on { "scheduled" } else { "not_scheduled" };
-            let document = json!({
+            print_document(&json!({
                 "trigger": self.session.command(),
                 "outcome": outcome,
                 "exit_code": 0,
                 "hours_back": on.then_some(order.hours_back),
                 "text": text,
-            });
-            self.print(&document)?;
+            }))?;
         } else {
-            self.say(&text);
+            self.say(text);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::{VerifyWish, known::Known, outcome, page, summary};
 use crate::{
-    cli::order::{OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
+    cli::{
+        order::{OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
+        screen::print_document,
+    },
     triggers::backfill::{self, Task},
 };
 
@@ -107,7 +110,7 @@ impl RangeCommand for VerifyWish {
         let trigger = session.session.command();
         let (range, progress) = (order.range, progress.as_ref());
         if session.json {
-            session.print(&outcome::json(trigger, outcome, range, progress, &verdicts))?;
+            print_document(&outcome::json(trigger, outcome, range, progress, &verdicts))?;
         } else if session.wish.csv {
             write!(anstream::stdout(), "{}", outcome::csv(&verdicts))?;
         } else {

@@ -309,7 +309,7 @@ async fn find_position(
         Ok(found) => {
             let begins = format!("begins {} ago", span(collection.start_time()));
             let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
-            if let Ok(stock) = super::letters::stock(&storage).await
+            if let Ok(stock) = collect::letters::stock(&storage).await
                 && let Some(told) = super::letters::told(&stock, context.clock.now())
             {
                 text.push_str(&format!("; {told}"));

@@ -9,7 +9,7 @@ mod pace;
 use base::http::chain;
 use chrono::{DateTime, Utc};
 use sekoia::{Answers, ProcessProbe, Storage};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     backfill,
@@ -114,6 +114,16 @@ pub(crate) struct StatusReport {
     pub(crate) verdict: ProcessVerdict,
     /// Everything else.
     pub(crate) lines: Vec<Line>,
+}
+
+impl StatusReport {
+    /// All of it for machines.
+    pub(crate) fn facts(self) -> Map<String, Value> {
+        let lines = self.lines.into_iter().filter(|line| !line.facts.is_null());
+        let facts = lines.map(|line| (line.name.to_owned(), line.facts));
+        let verdict = ("verdict".to_owned(), self.verdict.word().into());
+        facts.chain([verdict]).collect()
+    }
 }
 
 /// One thing that is told of a collection.
@@ -364,7 +374,7 @@ fn clock(process: &Answers) -> Line {
 /// What could not be delivered and waits for a person; none when there is nothing.
 async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
     let name = "letters";
-    match super::letters::stock(storage).await {
+    match collect::letters::stock(storage).await {
         Ok(stock) => {
             let text = super::letters::told(&stock, now)?;
             let facts = json!({
