@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duration};
 
 use base::http::chain;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Args, Command, FromArgMatches as _, value_parser};
 use sekoia::{CheckFinding, Directories, Environment, Outcome, Registry, StartError, Topic};
 use serde_json::{Map, Value, json};
 
@@ -23,40 +23,38 @@ const START: Topic = Topic {
     about: "no check was possible",
 };
 
+/// Tries out whether a trigger can collect, and says what to do when it cannot.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Reads the same configuration as the trigger and tries each step of a collection \
+                  once: nothing is collected, delivered or changed, and the trigger may be running \
+                  meanwhile. Prints one line for each step, as soon as it was tried: pass, warn, fail or \
+                  skipped."
+)]
+struct CheckArguments {
+    /// The trigger; may be left out when the configuration fits one only.
+    trigger: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Print one line of JSON for each step as soon as it was tried, and one for the outcome.
+    #[arg(long, conflicts_with = "json")]
+    json_lines: bool,
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60",
+        value_parser = value_parser!(u64).range(1..=86_400),
+        help = "Repeat until everything passes, with a pause of this many seconds [60]"
+    )]
+    wait: Option<u64>,
+}
+
 /// The command's place on the command line.
 pub(super) fn command(registry: &Registry) -> Command {
-    Command::new("check")
-        .about("Tries out whether a trigger can collect, and says what to do when it cannot")
-        .long_about(
-            "Reads the same configuration as the trigger and tries each step of a collection \
-             once: nothing is collected, delivered or changed, and the trigger may be running \
-             meanwhile. Prints one line for each step, as soon as it was tried: pass, warn, fail or \
-             skipped.",
-        )
-        .after_help(exit_codes(registry))
-        .arg(super::trigger())
-        .arg(super::json())
-        .arg(
-            Arg::new("json-lines")
-                .long("json-lines")
-                .action(ArgAction::SetTrue)
-                .conflicts_with("json")
-                .help(
-                    "Print one line of JSON for each step as soon as it was tried, and one for the \
-                     outcome",
-                ),
-        )
-        .arg(
-            Arg::new("wait")
-                .long("wait")
-                .value_name("SECONDS")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("60")
-                .value_parser(value_parser!(u64).range(1..=86_400))
-                .action(ArgAction::Set)
-                .help("Repeat until everything passes, with a pause of this many seconds [60]"),
-        )
+    super::command::<CheckArguments>("check").after_help(exit_codes(registry))
 }
 
 fn exit_codes(registry: &Registry) -> String {
@@ -87,17 +85,15 @@ pub(super) async fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let pause = arguments
-        .get_one::<u64>("wait")
-        .copied()
-        .map(Duration::from_secs);
+    let arguments = CheckArguments::from_arg_matches(arguments)?;
+    let pause = arguments.wait.map(Duration::from_secs);
     let mut output = Output {
         screen: Screen::new(),
-        form: Form::asked_for(arguments),
+        form: Form::asked_for(&arguments),
         before: None,
         announced: false,
     };
-    let trigger = match super::chosen(registry, &directories, &environment, arguments) {
+    let trigger = match super::chosen(registry, &directories, &environment, arguments.trigger) {
         Ok(trigger) => trigger,
         Err(unclear) => return output.nothing(None, Topic::SETTINGS, unclear.to_string()),
     };
@@ -199,8 +195,8 @@ enum Form {
 }
 
 impl Form {
-    fn asked_for(arguments: &ArgMatches) -> Self {
-        match (arguments.get_flag("json"), arguments.get_flag("json-lines")) {
+    fn asked_for(arguments: &CheckArguments) -> Self {
+        match (arguments.json, arguments.json_lines) {
             (true, _) => Self::Json,
             (_, true) => Self::JsonLines,
             _ => Self::Text,

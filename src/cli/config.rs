@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command};
+use clap::{ArgMatches, Args, FromArgMatches as _};
 use sekoia::{Directories, Effective, Environment, Judged, Origin, Place, Registry, Topic};
 use serde_json::{Value, json};
 
@@ -14,25 +14,31 @@ use super::{
 /// Columns of an origin, with the blanks behind it.
 const ORIGIN: usize = 14;
 
-/// The command's place on the command line.
-pub(super) fn command() -> Command {
-    Command::new("config")
-        .about("Prints the settings that count, and where each comes from")
-        .long_about(
-            "Prints the settings that count for a trigger, and where each comes from: a file, an \
-             environment variable, a default, or another key. Secrets are not shown, and neither \
-             is the value of a setting that the trigger does not have, nor one that may be a secret in \
-             the wrong place.",
-        )
-        .after_help(format!(
-            "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
-             {}  {}\n  {}  they do not fit it",
-            usage::EXIT_CODE,
-            usage::ABOUT,
-            Topic::SETTINGS.exit_code
-        ))
-        .arg(super::trigger())
-        .arg(super::json())
+/// Prints the settings that count, and where each comes from.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Prints the settings that count for a trigger, and where each comes from: a file, an \
+                  environment variable, a default, or another key. Secrets are not shown, and neither \
+                  is the value of a setting that the trigger does not have, nor one that may be a secret in \
+                  the wrong place.",
+    after_help = exit_codes()
+)]
+pub(super) struct ConfigArguments {
+    /// The trigger; may be left out when the configuration fits one only.
+    trigger: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn exit_codes() -> String {
+    format!(
+        "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
+         {}  {}\n  {}  they do not fit it",
+        usage::EXIT_CODE,
+        usage::ABOUT,
+        Topic::SETTINGS.exit_code
+    )
 }
 
 /// Prints the configuration.
@@ -42,8 +48,12 @@ pub(super) fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
+    let ConfigArguments {
+        trigger,
+        json: as_json,
+    } = ConfigArguments::from_arg_matches(arguments)?;
     let mut judged = Judged::default();
-    let trigger = match super::chosen(registry, directories, &environment, arguments) {
+    let trigger = match super::chosen(registry, directories, &environment, trigger) {
         Ok(trigger) => Some(trigger),
         Err(unclear) => {
             judged.problems.push(unclear.to_string());
@@ -58,8 +68,8 @@ pub(super) fn run(
         problems,
         suspicions,
     } = judged;
-    if arguments.get_flag("json") {
-        let settings: Vec<Value> = values.iter().map(as_json).collect();
+    if as_json {
+        let settings: Vec<Value> = values.iter().map(facts).collect();
         let document = json!({
             "trigger": trigger, "settings": settings, "problems": problems, "warnings": suspicions,
         });
@@ -113,7 +123,7 @@ fn text(value: &Effective) -> String {
     }
 }
 
-fn as_json(value: &Effective) -> Value {
+fn facts(value: &Effective) -> Value {
     let place = match &value.origin {
         Origin::Given(Place::File(path)) => Some(path.display().to_string()),
         Origin::Given(Place::Variable(name)) => Some(name.clone()),

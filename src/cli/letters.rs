@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{ArgMatches, Args, FromArgMatches as _, Subcommand};
 use collect::{
     letters::{
         Content, Letter,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     offline_session,
-    order::{GONE, LOOK, PRESENCE, UNUSABLE, flag, refuse},
+    order::{GONE, LOOK, PRESENCE, UNUSABLE, refuse},
     screen::{Screen, print_document, say},
 };
 use crate::triggers;
@@ -32,43 +32,54 @@ const STAY: u8 = 3;
 /// the next bit of it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The command's place on the command line.
-pub(super) fn command() -> Command {
-    let ids = || {
-        Arg::new("id")
-            .value_name("ID")
-            .num_args(0..)
-            .help("The letters")
-    };
-    Command::new("dead-letters")
-        .about("Lists what could not be delivered, sends it again, or throws it away")
-        .long_about(
-            "Lists what could not be delivered and is kept in the data directory (or the object \
-             store). A trigger that runs on the same data sends letters again or throws them away \
-             itself when it is told so; else this command does it.",
-        )
-        .after_help(format!(
-            "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
-             or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
-             done with them yet\n  {}  the settings do not fit the trigger",
-            Topic::SETTINGS.exit_code
-        ))
-        .arg(super::trigger().long("trigger").global(true))
-        .arg(super::json().global(true))
-        .subcommand(
-            Command::new("retry")
-                .about("Sends letters to the intake again; those that it accepts go")
-                .arg(ids().required_unless_present("all"))
-                .arg(flag("all").conflicts_with("id").help("All letters"))
-                .arg(flag("also-cut").help(
-                    "Also those in whose place a copy with the subject cut goes",
-                )),
-        )
-        .subcommand(
-            Command::new("drop")
-                .about("Throws letters away for good")
-                .arg(ids().required(true)),
-        )
+/// Lists what could not be delivered, sends it again, or throws it away.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Lists what could not be delivered and is kept in the data directory (or the object \
+                  store). A trigger that runs on the same data sends letters again or throws them away \
+                  itself when it is told so; else this command does it.",
+    after_help = exit_codes()
+)]
+pub(super) struct LettersArguments {
+    /// The trigger; may be left out when the configuration fits one only.
+    #[arg(long, global = true)]
+    trigger: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    act: Option<LettersAct>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LettersAct {
+    /// Sends letters to the intake again; those that it accepts go.
+    Retry {
+        /// The letters.
+        #[arg(value_name = "ID", num_args = 0.., required_unless_present = "all")]
+        id: Vec<String>,
+        /// All letters.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        /// Also those in whose place a copy with the subject cut goes.
+        #[arg(long)]
+        also_cut: bool,
+    },
+    /// Throws letters away for good.
+    Drop {
+        /// The letters.
+        #[arg(value_name = "ID", num_args = 0.., required = true)]
+        id: Vec<String>,
+    },
+}
+
+fn exit_codes() -> String {
+    format!(
+        "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
+         or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
+         done with them yet\n  {}  the settings do not fit the trigger",
+        Topic::SETTINGS.exit_code
+    )
 }
 
 /// Does it.
@@ -78,7 +89,12 @@ pub(super) async fn run(
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
-    let chosen = super::chosen(registry, &directories, &environment, arguments);
+    let LettersArguments {
+        trigger,
+        json: as_json,
+        act,
+    } = LettersArguments::from_arg_matches(arguments)?;
+    let chosen = super::chosen(registry, &directories, &environment, trigger);
     let console = Console::of_messages(|level, message| {
         if level >= Level::Warning {
             say(message);
@@ -86,18 +102,17 @@ pub(super) async fn run(
     });
     let session =
         offline_session::prepare(registry, chosen, directories, environment, console).await?;
-    let as_json = arguments.get_flag("json");
-    let (act, arguments) = match arguments.subcommand() {
-        Some(("retry", arguments)) => (Act::Retry, arguments),
-        Some((_, arguments)) => (Act::Drop, arguments),
+    let (act, ids, also_cut) = match act {
+        Some(LettersAct::Retry {
+            all: true,
+            also_cut,
+            ..
+        }) => (Act::Retry, None, also_cut),
+        Some(LettersAct::Retry { id, also_cut, .. }) => (Act::Retry, Some(id), also_cut),
+        Some(LettersAct::Drop { id }) => (Act::Drop, Some(id), false),
         None => return list(&session, as_json).await,
     };
-    let is_set = |name| arguments.try_get_one::<bool>(name).ok().flatten() == Some(&true);
-    let ids = arguments.get_many::<String>("id");
-    let ids = ids
-        .map(|ids| ids.cloned().collect())
-        .filter(|_| !is_set("all"));
-    let order = LettersOrder::new(Uuid::new_v4(), act, ids, is_set("also-cut"));
+    let order = LettersOrder::new(Uuid::new_v4(), act, ids, also_cut);
     session.works_as_owner()?;
     let mut outcome = perform(&session, &order).await?;
     for left in &mut outcome.left {

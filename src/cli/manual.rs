@@ -2,51 +2,43 @@
 
 use std::io::{self, Write as _};
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use clap_complete::Shell;
 
 /// The program's name.
 const NAME: &str = "message-trace";
 
-/// The place of `completions` on the command line.
-pub(super) fn completions_command() -> Command {
-    Command::new("completions")
-        .about("Prints completions for a shell")
-        .long_about(
-            "Prints a script that completes commands and options in a shell; load it with the \
-             shell, e.g. for bash with `source <(message-trace completions bash)`.",
-        )
-        .arg(
-            Arg::new("shell")
-                .value_name("SHELL")
-                .required(true)
-                .value_parser(value_parser!(Shell)),
-        )
+/// Prints completions for a shell.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Prints a script that completes commands and options in a shell; load it with the \
+                  shell, e.g. for bash with `source <(message-trace completions bash)`."
+)]
+pub(super) struct CompletionsArguments {
+    shell: Shell,
 }
 
-/// The place of `man` on the command line.
-pub(super) fn man_command() -> Command {
-    Command::new("man")
-        .about("Prints the manual page of the program or of a command")
-        .arg(Arg::new("command").value_name("COMMAND"))
+/// Prints the manual page of the program or of a command.
+#[derive(Debug, Args)]
+pub(super) struct ManArguments {
+    command: Option<String>,
 }
 
 /// Prints completions of this command line.
 pub(super) fn completions(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<()> {
+    let CompletionsArguments { shell } = CompletionsArguments::from_arg_matches(arguments)?;
     let mut script = Vec::new();
-    if let Some(shell) = arguments.get_one::<Shell>("shell") {
-        clap_complete::generate(*shell, &mut line, NAME, &mut script);
-    }
+    clap_complete::generate(shell, &mut line, NAME, &mut script);
     Ok(io::stdout().write_all(&script)?)
 }
 
 /// Prints the manual page of this command line, or of one of its commands.
 pub(super) fn man(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<()> {
     line.build();
-    let page = match arguments.get_one::<String>("command") {
+    let page = match ManArguments::from_arg_matches(arguments)?.command {
         None => line,
         Some(name) => {
-            let found = line.find_subcommand(name).cloned();
+            let found = line.find_subcommand(&name).cloned();
             let found = found.ok_or_else(|| anyhow::anyhow!("there is no command {name:?}"))?;
             let title = format!("{NAME}-{}", found.get_name());
             found.name(title)

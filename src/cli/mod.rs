@@ -17,7 +17,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use base::http::chain;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Args, Command, value_parser};
 use sekoia::{Directories, Environment, Registry, Unclear};
 
 use self::screen::fail;
@@ -154,14 +154,14 @@ fn command_line(registry: &Registry) -> Command {
         ))
         .subcommands(triggers)
         .subcommand(check::command(registry))
-        .subcommand(backfill::command())
-        .subcommand(verify::command())
-        .subcommand(letters::command())
-        .subcommand(status::command())
-        .subcommand(config::command())
-        .subcommand(support::command())
-        .subcommand(manual::completions_command())
-        .subcommand(manual::man_command())
+        .subcommand(command::<backfill::BackfillWish>("backfill"))
+        .subcommand(command::<verify::VerifyArguments>("verify"))
+        .subcommand(command::<letters::LettersArguments>("dead-letters"))
+        .subcommand(command::<status::StatusArguments>("status"))
+        .subcommand(command::<config::ConfigArguments>("config"))
+        .subcommand(command::<support::SupportArguments>("support"))
+        .subcommand(command::<manual::CompletionsArguments>("completions"))
+        .subcommand(command::<manual::ManArguments>("man"))
 }
 
 fn directories(arguments: &ArgMatches) -> Directories {
@@ -179,30 +179,20 @@ fn directories(arguments: &ArgMatches) -> Directories {
     }
 }
 
-/// The trigger that a command for people is about.
-fn trigger() -> Arg {
-    Arg::new("trigger")
-        .value_name("TRIGGER")
-        .help("The trigger; may be left out when the configuration fits one only")
+/// A command for people.
+fn command<A: Args>(name: &'static str) -> Command {
+    A::augment_args(Command::new(name))
 }
 
-/// Whether to print for machines.
-fn json() -> Arg {
-    Arg::new("json")
-        .long("json")
-        .action(ArgAction::SetTrue)
-        .help("Print JSON")
-}
-
-/// The command of the trigger that is meant.
+/// The command of the trigger that a person has named, or of the only one that the configuration fits.
 fn chosen(
     registry: &Registry,
     directories: &Directories,
     environment: &Environment,
-    arguments: &ArgMatches,
+    trigger: Option<String>,
 ) -> Result<String, Unclear> {
-    if let Some(trigger) = arguments.get_one::<String>("trigger") {
-        return Ok(trigger.clone());
+    if let Some(trigger) = trigger {
+        return Ok(trigger);
     }
     let fitting = sekoia::only_fitting(registry, directories, environment);
     fitting.map(str::to_owned)

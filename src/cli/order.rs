@@ -7,7 +7,6 @@ mod outcome;
 use std::{pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use clap::{Arg, ArgAction, ArgMatches};
 use collect::order::{OrderFile as _, RangeOrder, RangeProgress, RangeWork};
 use rows::Window;
 use sekoia::{
@@ -35,19 +34,6 @@ pub(super) const PRESENCE: Duration = Duration::from_secs(5);
 
 /// A trigger that is gone for so long is not being restarted.
 pub(super) const GONE: Duration = Duration::from_secs(60);
-
-/// An option with a date.
-pub(super) fn date(name: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .value_name("DATE")
-        .allow_hyphen_values(true)
-}
-
-/// An option without a value.
-pub(super) fn flag(name: &'static str) -> Arg {
-    Arg::new(name).long(name).action(ArgAction::SetTrue)
-}
 
 /// A command that has an order about a range carried out.
 pub(super) trait RangeCommand: Sized {
@@ -110,25 +96,27 @@ pub(super) fn refuse<T>(sentence: &str) -> anyhow::Result<T> {
     .into())
 }
 
-/// Does what is wished of the trigger that the arguments choose.
+/// Does what is wished of a trigger: of this one, or of the only one that the configuration fits.
 pub(super) async fn run<C: RangeCommand>(
     registry: &Registry,
     directories: Directories,
-    arguments: &ArgMatches,
+    trigger: Option<String>,
     wish: C,
+    cancel: bool,
+    json: bool,
 ) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
     let display = Display::new();
     let console = display.console();
-    let chosen = super::chosen(registry, &directories, &environment, arguments);
+    let chosen = super::chosen(registry, &directories, &environment, trigger);
     let session =
         offline_session::prepare(registry, chosen, directories, environment, console).await?;
     C::run(OrderSession {
         session: &session,
         display,
         wish,
-        cancel: arguments.get_flag("cancel"),
-        json: arguments.get_flag("json"),
+        cancel,
+        json,
     })
     .await
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::{Clock, http::chain};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Args, FromArgMatches as _};
 use sekoia::{Directories, Environment, ProcessProbe, Registry, StartError, effective};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,30 +23,24 @@ use crate::triggers::{self, Line, ProcessVerdict, StatusReport};
 /// The widest name of a line, with the blanks behind it.
 const NAME: usize = 11;
 
-/// The command's place on the command line.
-pub(super) fn command() -> Command {
-    Command::new("status")
-        .about("Tells up to when everything is delivered, and how the trigger is doing")
-        .long_about(
-            "Tells where the collection stands, from the files in the data directory (or the \
-             object store) and, where it runs on this machine, from the process itself, which is \
-             asked at its ports for liveness and metrics. Nothing is changed.",
-        )
-        .after_help(exit_codes())
-        .arg(super::trigger().help(
-            "The trigger whose settings name the tenant; when it is left out, the tenant that was \
-             collected last",
-        ))
-        .arg(super::json())
-        .arg(
-            Arg::new("watch")
-                .long("watch")
-                .action(ArgAction::SetTrue)
-                .conflicts_with("json")
-                .help(
-                    "Draw it anew every second, with the last 24 hours as a line; for a terminal",
-                ),
-        )
+/// Tells up to when everything is delivered, and how the trigger is doing.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Tells where the collection stands, from the files in the data directory (or the \
+                  object store) and, where it runs on this machine, from the process itself, which is \
+                  asked at its ports for liveness and metrics. Nothing is changed.",
+    after_help = exit_codes()
+)]
+pub(super) struct StatusArguments {
+    /// The trigger whose settings name the tenant; when it is left out, the tenant that was
+    /// collected last.
+    trigger: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Draw it anew every second, with the last 24 hours as a line; for a terminal.
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
 }
 
 fn exit_codes() -> String {
@@ -69,20 +63,23 @@ pub(super) async fn run(
     directories: &Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let as_json = arguments.get_flag("json");
-    let trigger = arguments.get_one::<String>("trigger");
+    let StatusArguments {
+        trigger,
+        json: as_json,
+        watch: watches,
+    } = StatusArguments::from_arg_matches(arguments)?;
     let found = match trigger {
         None => Ok(None),
         Some(trigger) => {
-            let effective = effective(registry, trigger, directories, Environment::process());
-            effective.map(|judged| triggers::Subject::of_settings(trigger, &judged.values))
+            let effective = effective(registry, &trigger, directories, Environment::process());
+            effective.map(|judged| triggers::Subject::of_settings(&trigger, &judged.values))
         }
     };
     let subject = match found {
         Err(error) if as_json => return unknown(&error),
         found => found?,
     };
-    if arguments.get_flag("watch") {
+    if watches {
         return watch(directories, subject.as_ref()).await;
     }
     let probe = match ProcessProbe::find(directories, Environment::process()).await {

@@ -9,40 +9,41 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Args, FromArgMatches as _};
 use sekoia::{Directories, Environment, Registry};
 
 use super::{screen::say, usage};
 use crate::support;
 
-/// The command's place on the command line.
-pub(super) fn command() -> Command {
-    Command::new("support")
-        .about("Writes an archive for a bug report, without secrets and addresses")
-        .long_about(
-            "Writes one archive (tar.gz) for a bug report: the settings that count, the status, the \
-             metrics, the last lines of the log, the files of the state with the evidence of lost \
-             times, and the version. Secrets, mail addresses, subjects, and the names of tenant and \
-             account are taken out; a list in it says what each file is, and what was left out. \
-             Nothing is changed, the trigger may be running meanwhile, and neither Microsoft nor the \
-             intake is asked.",
-        )
-        .after_help(format!(
-            "Exit codes:\n   0  it is written\n   1  it cannot be written\n   {}  {}",
-            usage::EXIT_CODE,
-            usage::ABOUT
-        ))
-        .arg(super::trigger())
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help(
-                    "The archive, which must not be there yet; - for standard output \
-                     [a file in the working directory, named by the time]",
-                ),
-        )
+/// Writes an archive for a bug report, without secrets and addresses.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Writes one archive (tar.gz) for a bug report: the settings that count, the status, the \
+                  metrics, the last lines of the log, the files of the state with the evidence of lost \
+                  times, and the version. Secrets, mail addresses, subjects, and the names of tenant and \
+                  account are taken out; a list in it says what each file is, and what was left out. \
+                  Nothing is changed, the trigger may be running meanwhile, and neither Microsoft nor the \
+                  intake is asked.",
+    after_help = exit_codes()
+)]
+pub(super) struct SupportArguments {
+    /// The trigger; may be left out when the configuration fits one only.
+    trigger: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The archive, which must not be there yet; - for standard output \
+                [a file in the working directory, named by the time]"
+    )]
+    output: Option<PathBuf>,
+}
+
+fn exit_codes() -> String {
+    format!(
+        "Exit codes:\n   0  it is written\n   1  it cannot be written\n   {}  {}",
+        usage::EXIT_CODE,
+        usage::ABOUT
+    )
 }
 
 /// Writes the archive.
@@ -51,15 +52,17 @@ pub(super) async fn run(
     directories: &Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let output = arguments.get_one::<PathBuf>("output");
-    let to_stdout = output.is_some_and(|output| output.as_os_str() == "-");
+    let SupportArguments { trigger, output } = SupportArguments::from_arg_matches(arguments)?;
+    let to_stdout = output
+        .as_ref()
+        .is_some_and(|output| output.as_os_str() == "-");
     if to_stdout && std::io::stdout().is_terminal() {
         say("message-trace: an archive is nothing for a terminal: lead standard output to a file");
         return Ok(ExitCode::from(usage::EXIT_CODE));
     }
     let environment = Environment::process();
-    let named = arguments.contains_id("trigger");
-    let trigger = super::chosen(registry, directories, &environment, arguments)
+    let named = trigger.is_some();
+    let trigger = super::chosen(registry, directories, &environment, trigger)
         .map_err(|unclear| unclear.to_string());
     let made = support::support(registry, directories, trigger, named).await?;
     if to_stdout {
@@ -68,9 +71,8 @@ pub(super) async fn run(
         out.flush()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let default = PathBuf::from(format!("{}.tar.gz", made.name));
-    let path = output.unwrap_or(&default);
-    write(path, &made.content)?;
+    let path = output.unwrap_or_else(|| PathBuf::from(format!("{}.tar.gz", made.name)));
+    write(&path, &made.content)?;
     write!(anstream::stdout(), "{}", made.manifest)?;
     writeln!(
         anstream::stdout(),

@@ -59,7 +59,7 @@ impl RangeCommand for BackfillWish {
             return session.take_back(unfinished, &standing).await;
         }
         let Self { again, dry_run, .. } = session.wish;
-        match (unfinished, session.wish.words.clone()) {
+        match (unfinished, session.wish.words()) {
             (Some(order), Some(words)) if !dry_run => {
                 if order.words == words && order.work.again == again {
                     return session.perform(order, false).await;
