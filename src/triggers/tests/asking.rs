@@ -182,7 +182,7 @@ fn windows_that_are_too_wide_for_the_service_are_read_in_narrower_ones() {
         let newest = site.time.now() - TimeDelta::minutes(8);
         let rows = site.emulator.rows(newest - TimeDelta::minutes(2), newest);
         assert!(!rows.is_empty());
-        assert!(site.output().contains("is read in narrower ones"));
+        site.says("is read in narrower ones");
     }
 }
 
@@ -195,7 +195,7 @@ fn an_outage_narrows_nothing() {
         tokio::time::sleep(seconds(600)).await;
         site.emulator.clear_all_faults();
     });
-    assert!(!site.output().contains("narrower"), "{}", site.output());
+    site.says_not("narrower");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn the_smallest_quota_serves_settling() {
             .emulator
             .times_delivered(id, "late@contoso.example", Status::Delivered);
         assert_eq!(times, 1, "{quota}: {}", site.output());
-        assert!(!site.output().contains(HANGS), "{}", site.output());
+        site.says_not(HANGS);
     }
 }
 
@@ -291,7 +291,7 @@ const HANGS: &str = "has been waiting for its answer for a minute";
 fn a_request_that_hangs_for_over_a_minute_is_said_once() {
     for trigger in ALL {
         let site = tenant(trigger, 100, 0.5);
-        let said = || site.output().matches(HANGS).count();
+        let said = || site.said(HANGS);
         beside(&site, 2000, async {
             tokio::time::sleep(seconds(200)).await;
             let slow = Fault::DelayAnswer { ms: 50_000 };
@@ -315,7 +315,7 @@ fn a_request_that_hangs_for_over_a_minute_is_said_once() {
             tokio::time::sleep(seconds(16)).await;
             assert_eq!(said(), 1, "{trigger}: {}", site.output());
             let limit = "it is given up after 180 s and made again";
-            assert!(site.output().contains(limit), "{}", site.output());
+            site.says(limit);
             // Given up after three minutes, and made again.
             tokio::time::sleep(seconds(300)).await;
             assert_eq!(said(), 1, "{trigger}: {}", site.output());
@@ -337,5 +337,5 @@ fn one_refusal_for_the_quota_s_sake_is_said_and_costs_little() {
     let taken = beside(&site, 400, delivered(&site, 40));
     assert!(taken.unwrap() <= seconds(30), "{taken:?}");
     let said = "89 instead of 90 requests in 5 minutes";
-    assert_eq!(site.output().matches(said).count(), 1, "{}", site.output());
+    assert_eq!(site.said(said), 1, "{}", site.output());
 }

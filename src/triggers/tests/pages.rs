@@ -54,10 +54,8 @@ fn all<const N: usize>(faults: [Fault; N], check: impl Fn(&str, &Site)) {
             site.emulator.fault(endpoint(trigger), fault.clone());
             site.live(life(2400, Ending::Stop, 60));
             site.live(life(5400, Ending::Stop, 0));
-            let verdict = site.verdict();
-            let name = format!("{trigger} {format:?} {fault:?}");
-            assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
-            check(&name, &site);
+            site.is_clean();
+            check(&format!("{trigger} {format:?} {fault:?}"), &site);
         }
     }
 }
@@ -85,11 +83,7 @@ fn rows_that_can_be_mended_are_delivered() {
     let forms = [Unreadable::RawNewline, Unreadable::Byte, Unreadable::Forged];
     all(forms.map(|form| some_rows(form, None)), |name, site| {
         assert_eq!(site.verdict().unreadable.count, 0, "{name}");
-        assert!(
-            site.output()
-                .contains("are no JSON as Microsoft sends them"),
-            "{name}"
-        );
+        site.says("are no JSON as Microsoft sends them");
         assert_eq!(letters(site), "", "{name}");
     });
 }
@@ -143,9 +137,8 @@ fn what_cannot_be_read_is_not_kept_where_something_is_hidden() {
         let fault = some_rows(Unreadable::Quote, None);
         site.emulator.fault(endpoint(trigger), fault);
         site.live(life(7800, Ending::Stop, 0));
-        let verdict = site.verdict();
-        let name = format!("{trigger} {format:?}");
-        assert!(verdict.is_clean(), "{name}: {verdict}\n{}", site.output());
+        site.is_clean();
+        let (name, verdict) = (format!("{trigger} {format:?}"), site.verdict());
         assert!(verdict.unreadable.count > 0, "{name}: {verdict}");
         let letters = letters(&site);
         assert!(
@@ -169,7 +162,7 @@ fn a_page_that_comes_whole_soon_leaves_nothing_behind() {
     let forms = [Unreadable::RawNewline, Unreadable::Null];
     all(forms.map(|form| some_rows(form, Some(2))), |name, site| {
         assert_eq!(site.verdict().unreadable.count, 0, "{name}");
-        assert!(!site.output().contains("are no JSON"), "{name}");
+        site.says_not("are no JSON");
         assert_eq!(letters(site), "", "{name}");
     });
 }
@@ -192,9 +185,8 @@ fn rows_outside_of_the_window_come_once() {
         Outside::Unfiltered,
     ];
     all(forms.map(|form| outside(form, 3600)), |name, site| {
-        let said = site.output();
-        let said = said.matches("Microsoft does not keep to the window");
-        assert_eq!(said.count(), 2, "{name}: once in each life");
+        let said = site.said("Microsoft does not keep to the window");
+        assert_eq!(said, 2, "{name}: once in each life");
     });
 }
 
@@ -216,14 +208,8 @@ fn a_row_that_has_settled_is_still_known_when_it_is_shown_again() {
             site.emulator.fault(endpoint(trigger), fault);
         };
         site.live_while(2 * 3600, shown_later);
-        let verdict = site.verdict();
-        assert!(
-            verdict.is_clean(),
-            "{trigger}: {verdict}\n{}",
-            site.output()
-        );
-        let said = "Microsoft does not keep to the window";
-        assert!(site.output().contains(said), "{trigger}: {}", site.output());
+        site.is_clean();
+        site.says("Microsoft does not keep to the window");
     }
 }
 

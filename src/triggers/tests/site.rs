@@ -218,6 +218,32 @@ impl Site {
     pub(super) fn output(&self) -> String {
         self.output.lock().unwrap().join("\n")
     }
+
+    /// How often the module has said this.
+    pub(super) fn said(&self, text: &str) -> usize {
+        self.output().matches(text).count()
+    }
+
+    /// The module has said this.
+    #[track_caller]
+    pub(super) fn says(&self, text: &str) {
+        let (trigger, output) = (self.trigger, self.output());
+        assert!(output.contains(text), "{trigger} lacks `{text}`: {output}");
+    }
+
+    /// The module has not said this.
+    #[track_caller]
+    pub(super) fn says_not(&self, text: &str) {
+        let (trigger, output) = (self.trigger, self.output());
+        assert!(!output.contains(text), "{trigger} says `{text}`: {output}");
+    }
+
+    /// Every row was delivered once.
+    #[track_caller]
+    pub(super) fn is_clean(&self) {
+        let (trigger, verdict, output) = (self.trigger, self.verdict(), self.output());
+        assert!(verdict.is_clean(), "{trigger}: {verdict}\n{output}");
+    }
 }
 
 /// A directory in memory, where there is such a place: days of virtual time sync thousands of files.
