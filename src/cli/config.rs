@@ -21,7 +21,13 @@ const ORIGIN: usize = 14;
                   environment variable, a default, or another key. Secrets are not shown, and neither \
                   is the value of a setting that the trigger does not have, nor one that may be a secret in \
                   the wrong place.",
-    after_help = exit_codes()
+    after_help = format!(
+        "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
+         {}  {}\n  {}  they do not fit it",
+        usage::EXIT_CODE,
+        usage::ABOUT,
+        Topic::SETTINGS.exit_code
+    )
 )]
 pub(super) struct ConfigArguments {
     /// The trigger; may be left out when the configuration fits one only.
@@ -29,16 +35,6 @@ pub(super) struct ConfigArguments {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn exit_codes() -> String {
-    format!(
-        "Exit codes:\n   0  the settings fit the trigger\n   1  they cannot be read\n   \
-         {}  {}\n  {}  they do not fit it",
-        usage::EXIT_CODE,
-        usage::ABOUT,
-        Topic::SETTINGS.exit_code
-    )
 }
 
 /// Prints the configuration.

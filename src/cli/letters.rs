@@ -38,7 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
     long_about = "Lists what could not be delivered and is kept in the data directory (or the object \
                   store). A trigger that runs on the same data sends letters again or throws them away \
                   itself when it is told so; else this command does it.",
-    after_help = exit_codes()
+    after_help = format!(
+        "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
+         or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
+         done with them yet\n  {}  the settings do not fit the trigger",
+        Topic::SETTINGS.exit_code
+    )
 )]
 pub(super) struct LettersArguments {
     /// The trigger; may be left out when the configuration fits one only.
@@ -71,15 +76,6 @@ enum LettersAct {
         #[arg(value_name = "ID", num_args = 0.., required = true)]
         id: Vec<String>,
     },
-}
-
-fn exit_codes() -> String {
-    format!(
-        "Exit codes:\n   0  done\n   1  it cannot be done\n   {UNUSABLE}  another order is not finished, \
-         or the arguments cannot be used\n   {STAY}  letters stay that were to go, or the trigger is not \
-         done with them yet\n  {}  the settings do not fit the trigger",
-        Topic::SETTINGS.exit_code
-    )
 }
 
 /// Does it.

@@ -24,7 +24,11 @@ use crate::support;
                   account are taken out; a list in it says what each file is, and what was left out. \
                   Nothing is changed, the trigger may be running meanwhile, and neither Microsoft nor the \
                   intake is asked.",
-    after_help = exit_codes()
+    after_help = format!(
+        "Exit codes:\n   0  it is written\n   1  it cannot be written\n   {}  {}",
+        usage::EXIT_CODE,
+        usage::ABOUT
+    )
 )]
 pub(super) struct SupportArguments {
     /// The trigger; may be left out when the configuration fits one only.
@@ -36,14 +40,6 @@ pub(super) struct SupportArguments {
                 [a file in the working directory, named by the time]"
     )]
     output: Option<PathBuf>,
-}
-
-fn exit_codes() -> String {
-    format!(
-        "Exit codes:\n   0  it is written\n   1  it cannot be written\n   {}  {}",
-        usage::EXIT_CODE,
-        usage::ABOUT
-    )
 }
 
 /// Writes the archive.

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::source::{self, Literal, entries, page, product_files};
 
-/// Calls whose texts are no errors: what is fine, what explains a command, and forms of figures.
-const OTHERWISE: [&str; 14] = [
+/// Calls and attributes whose texts are no errors: what is fine, what explains a command, and forms of figures.
+const OTHERWISE: [&str; 16] = [
     "about",
     "after_help",
     "allow",
+    "arg",
+    "command",
     "debug",
     "debug_assert",
     "help",
