@@ -280,19 +280,9 @@ pub(super) async fn run<S: Source>(
     let nothing = Coverage::new(clock.now());
     let unknown = scoped(Schedule::new(settings, nothing, Lateness::default()));
     let source = Arc::new(source);
-    let working = Working::default();
-    working.hides(hidden);
-    working.inquires(inquiry.statuses());
+    let working = Working::new(hidden, inquiry.statuses());
     working.told_by(&context.heartbeat, &source, clock);
-    let report = Report::new(
-        log.clone(),
-        clock.clone(),
-        context.heartbeat.clone(),
-        &context.metrics,
-        &intake,
-        working,
-        hidden,
-    );
+    let report = Report::new(&context, &intake, working, hidden);
     let parts = Parts {
         source,
         sink: Arc::new(Delivery {

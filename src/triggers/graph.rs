@@ -8,7 +8,11 @@ use sekoia::{Context, RunError, Storage};
 use serde::Deserialize;
 use url::Url;
 
-use super::{collection::Task, details::Inquiry, source::GraphSource};
+use super::{
+    collection::{Collection, Task},
+    details::Inquiry,
+    source::GraphSource,
+};
 
 /// What a person fills in about Microsoft Graph; bounds and defaults are in the manifests.
 #[derive(Debug, Deserialize)]
@@ -54,6 +58,12 @@ impl GraphSettings {
             .ok_or_else(|| RunError::configuration("quota is not from 1 to 100"))
     }
 
+    /// Whether a run could begin with these settings.
+    pub(super) fn validate(&self, collection: &Collection) -> Result<(), RunError> {
+        self.share(Task::Collect, &collection.inquiry)?;
+        collection.hiding.privacy().map(|_| ())
+    }
+
     /// What a running trigger leaves of the tenant's quota, and at least a little.
     pub(super) fn quota_beside(&self) -> u32 {
         100_u32.saturating_sub(self.quota).clamp(5, 20)
@@ -68,13 +78,7 @@ impl GraphSettings {
         storage: &Storage,
         context: &Context,
     ) -> Result<GraphSource, RunError> {
-        let Context {
-            http,
-            clock,
-            log,
-            metrics,
-            ..
-        } = context;
+        let Context { http, clock, .. } = context;
         let format = match self.event_format {
             Form::Graph => EventFormat::Graph,
             Form::Reporting => EventFormat::Reporting,
@@ -90,12 +94,6 @@ impl GraphSettings {
             format,
             limiter.clone(),
         );
-        Ok(GraphSource::new(
-            graph,
-            limiter,
-            storage.clone(),
-            log.clone(),
-            metrics,
-        ))
+        Ok(GraphSource::new(graph, limiter, storage.clone(), context))
     }
 }

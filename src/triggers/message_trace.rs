@@ -61,11 +61,7 @@ impl Trigger for MessageTrace {
         if settings.service == Choice::Graph && settings.client_id.is_none() {
             return Err(without_client());
         }
-        settings.collection.hiding.privacy()?;
-        settings
-            .graph
-            .share(Task::Collect, &settings.collection.inquiry)
-            .map(|_| ())
+        settings.graph.validate(&settings.collection)
     }
 
     const TOPICS: &'static [Topic] = check::TOPICS;
@@ -85,27 +81,18 @@ impl Trigger for MessageTrace {
             collection,
             ..
         } = settings;
+        let around = (&context, &whose);
         let subject = async {
             // A run asks for it also where it has no app for Graph.
-            graph.share(Task::Collect, &collection.inquiry)?;
+            let share = graph.share(Task::Collect, &collection.inquiry)?;
             let reporting = Service::reporting(&context, url, sign_in, None, None);
             let successor = match tokens {
                 None => None,
                 Some(tokens) => {
                     let login = Some(login_url);
-                    Some(
-                        Service::graph(
-                            &context,
-                            (&graph, &collection.inquiry),
-                            tokens,
-                            login,
-                            &whose,
-                        )
-                        .await?,
-                    )
+                    Some(Service::graph(around, &graph, share, tokens, login).await)
                 }
             };
-            let around = (&context, &whose);
             check::Subject::of_both(service, &terms, reporting, successor, around).await
         };
         let subject = subject.await;

@@ -39,10 +39,7 @@ impl Trigger for MessageTraceGraph {
     }
 
     fn validate(settings: AppSettings, context: &Context) -> Result<(), RunError> {
-        settings
-            .graph
-            .share(Task::Collect, &settings.collection.inquiry)?;
-        settings.collection.hiding.privacy()?;
+        settings.graph.validate(&settings.collection)?;
         let resource = settings.graph.resource();
         settings.app.tokens(resource, context).map(|_| ())
     }
@@ -57,21 +54,13 @@ impl Trigger for MessageTraceGraph {
             collection,
         } = settings;
         let login = app.login().cloned();
-        let subject = match app.tokens(graph.resource(), &context) {
-            Ok(tokens) => {
-                Service::graph(
-                    &context,
-                    (&graph, &collection.inquiry),
-                    tokens,
-                    login,
-                    &whose,
-                )
-                .await
-            }
-            Err(error) => Err(error),
+        let subject = async {
+            let tokens = app.tokens(graph.resource(), &context)?;
+            let share = graph.share(Task::Collect, &collection.inquiry)?;
+            let service = Service::graph((&context, &whose), &graph, share, tokens, login).await;
+            Ok::<_, RunError>(check::Subject::of(service))
         };
-        let subject = subject.map(check::Subject::of);
-        check::run(subject, &collection, &whose, &context, findings).await;
+        check::run(subject.await, &collection, &whose, &context, findings).await;
     }
 }
 

@@ -48,10 +48,7 @@ impl Trigger for MessageTraceOauth {
     }
 
     fn validate(settings: OauthSettings, context: &Context) -> Result<(), RunError> {
-        settings
-            .graph
-            .share(Task::Collect, &settings.collection.inquiry)?;
-        settings.collection.hiding.privacy()?;
+        settings.graph.validate(&settings.collection)?;
         let resource = Resource::reporting(&settings.reporting_url);
         settings.app.tokens(resource, context).map(|_| ())
     }
@@ -74,19 +71,12 @@ impl Trigger for MessageTraceOauth {
             let sign_in = SignIn::Bearer(Arc::clone(&tokens));
             let reporting = Service::reporting(&context, url, sign_in, Some(tokens), login.clone());
             let tokens = app.tokens(graph.resource(), &context)?;
-            let successor = Service::graph(
-                &context,
-                (&graph, &collection.inquiry),
-                tokens,
-                login,
-                &whose,
-            )
-            .await?;
-            let (successor, around) = (Some(successor), (&context, &whose));
+            let share = graph.share(Task::Collect, &collection.inquiry)?;
+            let around = (&context, &whose);
+            let successor = Some(Service::graph(around, &graph, share, tokens, login).await);
             check::Subject::of_both(service, &terms, reporting, successor, around).await
         };
-        let subject = subject.await;
-        check::run(subject, &collection, &whose, &context, findings).await;
+        check::run(subject.await, &collection, &whose, &context, findings).await;
     }
 }
 

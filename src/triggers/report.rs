@@ -15,7 +15,7 @@ use base::{
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
-use sekoia::{Heartbeat, Intake, Log, Metrics, Side};
+use sekoia::{Context, Heartbeat, Intake, Log, Side};
 
 use self::{
     figures::{ByRule, Figures, InLane, Novelty, Status},
@@ -37,22 +37,14 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
-        log: Log,
-        clock: Clock,
-        heartbeat: Heartbeat,
-        metrics: &Metrics,
-        intake: &Intake,
-        working: Working,
-        hidden: Words,
-    ) -> Self {
+    pub(super) fn new(context: &Context, intake: &Intake, working: Working, hidden: Words) -> Self {
         Self {
-            log,
-            began: clock.reading(),
-            clock,
-            heartbeat,
+            log: context.log.clone(),
+            began: context.clock.reading(),
+            clock: context.clock.clone(),
+            heartbeat: context.heartbeat.clone(),
             intake: intake.clone(),
-            figures: Figures::new(metrics, hidden),
+            figures: Figures::new(&context.metrics, hidden),
             summary: Summary::default(),
             working,
         }

@@ -20,7 +20,7 @@ use microsoft::{
 };
 use prometheus_client::metrics::counter::Counter;
 use rows::{Page, Question};
-use sekoia::{Log, Metrics, RunError, Storage};
+use sekoia::{Context, Log, RunError, Storage};
 use serde::{Deserialize, Serialize};
 use tokio::{task, time::Instant};
 
@@ -129,24 +129,18 @@ impl UsedQuota {
 const REMEMBERING: Duration = Duration::from_secs(1);
 
 impl GraphSource {
-    pub(super) fn new(
-        graph: Graph,
-        limiter: Limiter,
-        storage: Storage,
-        log: Log,
-        metrics: &Metrics,
-    ) -> Self {
+    pub(super) fn new(graph: Graph, limiter: Limiter, storage: Storage, context: &Context) -> Self {
         Self {
             restrained: AtomicBool::new(false),
-            figures: QuotaFigures::new(metrics),
+            figures: QuotaFigures::new(&context.metrics),
             details: graph.details(),
             graph,
             limiter,
             storage,
-            log,
+            log: context.log.clone(),
             repaired: Mutex::new(0),
             remembered: Mutex::default(),
-            repairs: metrics.register(
+            repairs: context.metrics.register(
                 "links_repaired",
                 "Links to the next page that Microsoft refused itself and that were mended",
                 Counter::default(),
@@ -182,10 +176,9 @@ impl GraphSource {
     /// Keeps what of the quota is used, now and then. Between, and when that fails, a restart may use
     /// some of it twice, which the service's 429 sets right.
     async fn remember_quota(&self) {
-        if !self.may_remember() {
-            return;
+        if self.may_remember() {
+            self.keep_quota().await;
         }
-        self.keep_quota().await;
     }
 
     /// Whether the use of the quota was not kept just before.
@@ -202,15 +195,10 @@ impl GraphSource {
     }
 
     async fn keep_quota(&self) {
-        let stamps: Vec<i64> = self
-            .limiter
-            .stamps()
-            .iter()
-            .map(DateTime::timestamp_millis)
-            .collect();
+        let stamps = self.limiter.stamps();
         let used = UsedQuota {
             version: VERSION,
-            requests: stamps,
+            requests: stamps.iter().map(DateTime::timestamp_millis).collect(),
         };
         let Ok(text) = serde_json::to_vec(&used) else {
             return;

@@ -80,7 +80,7 @@ pub(super) struct Hidden {
 
 /// Keeps what the fetch loop has said last, and what a run has come to so far; clones share it. The next
 /// run, e.g. with other settings in the same process, begins with another one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Working(Arc<Mutex<Now>>);
 
 #[derive(Clone, Debug, Default)]
@@ -99,6 +99,16 @@ struct Now {
 }
 
 impl Working {
+    /// Of a run that hides so much of rows, and wants details of those with these statuses.
+    pub(super) fn new(hidden: Words, statuses: &[String]) -> Self {
+        let now = Now {
+            hidden,
+            details: (statuses.to_vec(), Fates::default()),
+            ..Now::default()
+        };
+        Self(Arc::new(Mutex::new(now)))
+    }
+
     /// `/health` tells it from now on, with what `source` knows of its quota.
     pub(super) fn told_by<S: Source>(&self, heartbeat: &Heartbeat, source: &Arc<S>, clock: &Clock) {
         let (this, source, clock) = (self.clone(), Arc::clone(source), clock.clone());
@@ -122,19 +132,9 @@ impl Working {
         caught_up
     }
 
-    /// So much is hidden of rows.
-    pub(super) fn hides(&self, words: Words) {
-        self.lock().hidden = words;
-    }
-
     /// A rule has taken out so many rows more.
     pub(super) fn excludes(&self, rule: Rule, rows: u64) {
         *self.lock().excluded.entry(rule).or_default() += rows;
-    }
-
-    /// Details are wanted of rows with these statuses.
-    pub(super) fn inquires(&self, statuses: &[String]) {
-        self.lock().details.0 = statuses.to_vec();
     }
 
     /// So many rows more have gone like this.

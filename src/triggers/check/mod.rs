@@ -7,7 +7,7 @@ mod service;
 use std::sync::Arc;
 
 use base::http::chain;
-use microsoft::{EventFormat, Graph, Limiter, Quota, ReportingService, SignIn, TokenCache};
+use microsoft::{EventFormat, Graph, Limiter, Quota, ReportingService, Share, SignIn, TokenCache};
 use rows::RowKeyer;
 use sekoia::{Context, Findings, Intake, Probed, RunError, Topic};
 use url::Url;
@@ -16,9 +16,8 @@ use self::network::Reached;
 use super::{
     backfill::BackfillStanding,
     choice::{Choice, without_client},
-    collection::{Collection, Task},
+    collection::Collection,
     decision::{DecidedUnder, Decision},
-    details::Inquiry,
     expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
@@ -144,13 +143,12 @@ impl Subject {
 
 impl Service {
     pub(super) async fn graph(
-        context: &Context,
-        (settings, inquiry): (&GraphSettings, &Inquiry),
+        (context, whose): (&Context, &tenant::Subject),
+        settings: &GraphSettings,
+        share: Share,
         tokens: Arc<TokenCache>,
         login: Option<Url>,
-        whose: &tenant::Subject,
-    ) -> Result<Self, RunError> {
-        let share = settings.share(Task::Collect, inquiry)?;
+    ) -> Self {
         // What a run has used counts; what cannot be read now is told elsewhere.
         let folder = tenant::look(&context.storage, whose).await;
         let storage = context.storage.inside(&folder.unwrap_or_default());
@@ -168,11 +166,11 @@ impl Service {
         );
         let mut servers = Vec::from_iter(login);
         servers.push(settings.url().clone());
-        Ok(Self {
+        Self {
             servers,
             tokens: Some(tokens),
             reader: Asked::Graph(Box::new(graph)),
-        })
+        }
     }
 
     pub(super) fn reporting(
