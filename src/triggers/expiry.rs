@@ -82,10 +82,9 @@ pub(super) fn watch(
     context: &Context,
     tokens: &[Arc<TokenCache>],
 ) -> Option<AbortOnDropHandle<()>> {
-    let gauge = context.metrics.register(
+    let gauge: Gauge<i64, AtomicI64> = context.metrics.figure(
         METRIC,
         "When the certificate of the app ends, in seconds since 1970; 0 without one",
-        Gauge::<i64, AtomicI64>::default(),
     );
     let end = first_end(tokens.iter());
     gauge.set(end.map_or(0, |end| end.timestamp()));

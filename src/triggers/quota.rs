@@ -17,15 +17,13 @@ pub(super) struct QuotaFigures {
 impl QuotaFigures {
     pub(super) fn new(metrics: &Metrics) -> Self {
         Self {
-            allowed: metrics.register(
+            allowed: metrics.figure(
                 "quota_allowed_requests",
                 "Requests to the message trace in 5 minutes that are allowed at present",
-                Passing::default(),
             ),
-            restored: metrics.register(
+            restored: metrics.figure(
                 "quota_restored_timestamp_seconds",
                 "When all of `quota` is allowed again; 0 when it is",
-                Passing::default(),
             ),
         }
     }

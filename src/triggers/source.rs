@@ -140,10 +140,9 @@ impl GraphSource {
             log: context.log.clone(),
             repaired: Mutex::new(0),
             remembered: Mutex::default(),
-            repairs: context.metrics.register(
+            repairs: context.metrics.figure(
                 "links_repaired",
                 "Links to the next page that Microsoft refused itself and that were mended",
-                Counter::default(),
             ),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::source::{self, Literal, entries, page, product_files};
 
 /// Calls and attributes whose texts are no errors: what is fine, what explains a command, and forms of figures.
-const OTHERWISE: [&str; 16] = [
+const OTHERWISE: [&str; 17] = [
     "about",
     "after_help",
     "allow",
@@ -13,6 +13,7 @@ const OTHERWISE: [&str; 16] = [
     "command",
     "debug",
     "debug_assert",
+    "figure",
     "help",
     "info",
     "long_about",

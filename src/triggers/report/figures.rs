@@ -95,101 +95,86 @@ impl Figures {
     /// Of a run that begins. Metrics outlive it: what they say of the settings or of the work of a run
     /// before, which may have been about another tenant, does not hold any more.
     pub(super) fn new(metrics: &Metrics, hidden: Words) -> Self {
-        let privacy: Family<Words, Gauge> = metrics.register(
+        let privacy: Family<Words, Gauge> = metrics.figure(
             "privacy_info",
             "1; what becomes of subjects and of addresses before rows are sent",
-            Family::default(),
         );
         privacy.clear();
         privacy.get_or_create(&hidden).set(1);
-        let mass_messages: Family<Outcome, Counter> = metrics.register(
+        let mass_messages: Family<Outcome, Counter> = metrics.figure(
             "mass_messages",
             "Messages with 1000 recipients or more in a window that were asked for by their ids: shown by \
              the window, hidden in part, or given up",
-            Family::default(),
         );
         for outcome in ["shown", "hidden", "given_up"] {
             // An increase is seen of what was 0 before.
             _ = mass_messages.get_or_create(&Outcome { outcome });
         }
-        let verified: Family<Found, Gauge> = metrics.register(
+        let verified: Family<Found, Gauge> = metrics.figure(
             "verified_hours",
             "Hours that the last daily verification looked at, by what they were found to be",
-            Family::default(),
         );
         for finding in Finding::ALL {
             let finding = finding.word();
             verified.get_or_create(&Found { finding }).set(0);
         }
-        let lanes: Family<InLane, Counter> = metrics.register(
+        let lanes: Family<InLane, Counter> = metrics.figure(
             "lane_requests",
             "Pages of the message trace that were read, by what for: live, settle, backlog, backfill or verify",
-            Family::default(),
         );
         for lane in Lane::ALL.map(Lane::word) {
             _ = lanes.get_or_create(&InLane { lane });
         }
-        let in_hand: Gauge = metrics.register(
+        let in_hand: Gauge = metrics.figure(
             "events_in_hand",
             "Events that the intake does not accept while it accepts others, or that others go before",
-            Gauge::default(),
         );
         in_hand.set(0);
         Self {
-            requests: metrics.register(
+            requests: metrics.figure(
                 "source_requests",
                 "Requests to the message trace, by status of the answer or kind of failure",
-                Family::default(),
             ),
-            retries: metrics.register(
+            retries: metrics.figure(
                 "source_retries",
                 "Requests to the message trace that failed and were made again",
-                Counter::default(),
             ),
-            waited: metrics.register(
+            waited: metrics.figure(
                 "source_wait_seconds",
                 "Time in which nothing was asked for, as there was a pause after a failed request to the message trace",
-                Counter::default(),
             ),
-            rows: metrics.register(
+            rows: metrics.figure(
                 "source_rows",
                 "Rows read from the message trace: new, late, with a changed status, known already, or excluded",
-                Family::default(),
             ),
             window_rows: metrics.register(
                 "window_rows",
                 "Rows in one window of time",
                 Histogram::new(WINDOW_ROWS),
             ),
-            lost: metrics.register(
+            lost: metrics.figure(
                 "lost_seconds",
                 "Time whose rows Microsoft no longer kept when they were asked for",
-                Counter::default(),
             ),
-            refused: metrics.register(
+            refused: metrics.figure(
                 "refused_seconds",
                 "Time that Microsoft refuses as too old, and that is asked for again",
-                Gauge::default(),
             ),
-            unsettled: metrics.register(
+            unsettled: metrics.figure(
                 "unsettled_seconds",
                 "Time that was not read as often as it should have been, for want of quota",
-                Counter::default(),
             ),
-            skew: metrics.register(
+            skew: metrics.figure(
                 "clock_skew_seconds",
                 "How far the service's clock is ahead of this machine's; 0 while that is not known",
-                Gauge::default(),
             ),
-            steps: metrics.register(
+            steps: metrics.figure(
                 "clock_steps",
                 "How often the clock of this machine was set, or the machine has slept",
-                Counter::default(),
             ),
-            checkpoint: metrics.register(
+            checkpoint: metrics.figure(
                 "complete_until_timestamp_seconds",
                 "Everything received before this instant has been read and accepted by the intake",
-                Gauge::default(),
             ),
             lanes,
             lateness: metrics.register(
@@ -197,78 +182,64 @@ impl Figures {
                 "Time from the reception of a message to the first query that showed its row",
                 Histogram::new(LATENESS),
             ),
-            oldest_missing: metrics.register(
+            oldest_missing: metrics.figure(
                 "oldest_missing_age_seconds",
                 "Age of the oldest instant that has never been read; 0 when there is none",
-                Gauge::default(),
             ),
-            missing: metrics.register(
+            missing: metrics.figure(
                 "missing_seconds",
                 "Time before the live edge that has never been read",
-                Gauge::default(),
             ),
-            gaps: metrics.register(
+            gaps: metrics.figure(
                 "missing_intervals",
                 "Intervals before the live edge that have never been read",
-                Gauge::default(),
             ),
-            behind: metrics.register(
+            behind: metrics.figure(
                 "behind",
                 "1 when something is missing for longer than `timedelta`, `frequency` and five minutes, else 0",
-                Gauge::default(),
             ),
-            behind_from: metrics.register(
+            behind_from: metrics.figure(
                 "behind_from_seconds",
                 "From which age of what is complete on the collection is behind; 0 while that is not known",
-                Gauge::default(),
             ),
-            known: metrics.register(
+            known: metrics.figure(
                 "known_rows",
                 "Delivered rows that are remembered",
-                Gauge::default(),
             ),
-            excluded: metrics.register(
+            excluded: metrics.figure(
                 "excluded_rows",
                 "Rows that a rule took out, each once in a run, by setting and place in it",
-                Family::default(),
             ),
-            details: metrics.register(
+            details: metrics.figure(
                 "details",
                 "Rows of which details are wanted: added, or why they went without",
-                Family::default(),
             ),
             in_hand,
-            mended: metrics.register(
+            mended: metrics.figure(
                 "mended_rows",
                 "Rows that came as no strict JSON and were mended",
-                Counter::default(),
             ),
-            outside: metrics.register(
+            outside: metrics.figure(
                 "outside_window_rows",
                 "Rows that Microsoft showed for a window of time in which they were not received",
-                Counter::default(),
             ),
             mass_messages,
-            mass_waiting: metrics.register(
+            mass_waiting: metrics.figure(
                 "mass_messages_waiting_windows",
                 "Windows that wait until such a message was asked for by its id",
-                Gauge::default(),
             ),
             verified,
-            letters: metrics.register(
+            letters: metrics.figure(
                 "dead_letters",
                 "What cannot be delivered and is kept for a person",
-                Gauge::default(),
             ),
-            letters_bytes: metrics.register(
+            letters_bytes: metrics.figure(
                 "dead_letters_bytes",
                 "Size of the files with dead letters",
-                Gauge::default(),
             ),
-            oldest_letter: metrics.register(
+            oldest_letter: metrics.figure(
                 "dead_letters_oldest_timestamp_seconds",
                 "When the oldest dead letter was kept; 0 when there is none",
-                Gauge::default(),
             ),
         }
     }

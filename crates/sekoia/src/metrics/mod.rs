@@ -69,6 +69,11 @@ impl Metrics {
         metric
     }
 
+    /// The same of a metric that begins with nothing.
+    pub fn figure<M: Metric + Clone + Default>(&self, name: &'static str, help: &str) -> M {
+        self.register(name, help, M::default())
+    }
+
     /// The newest event that was accepted.
     pub(super) fn freshness(&self) -> Freshness {
         lock(&self.0).freshness.clone()
