@@ -203,49 +203,40 @@ const COLUMNS: &str = "hour,finding,accepted,shown,missing,vanished,not_shown,st
 pub(super) fn csv(verdicts: &[Verdict]) -> String {
     let mut text = format!("{COLUMNS}\n");
     for verdict in verdicts {
-        let Verdict {
-            hour,
-            finding,
-            accepted,
-            shown,
-            missing,
-            vanished,
-            not_shown,
-            statuses_differ,
-            notes,
-            digest,
-            reason,
-            ..
-        } = verdict;
         let date = |at: Option<chrono::DateTime<chrono::Utc>>| {
             at.map_or_else(String::new, |at| at.to_rfc3339())
         };
-        let ids = missing
-            .iter()
-            .filter_map(|row| row.message_trace_id.as_deref());
+        let ids = verdict.missing.iter();
+        let ids = ids.filter_map(|row| row.message_trace_id.as_deref());
         let ids = ids.collect::<Vec<_>>().join(" ");
+        let notes = &verdict.notes;
         let values = [
-            hour.to_rfc3339(),
-            finding.word().to_owned(),
-            accepted.to_string(),
-            shown.to_string(),
-            missing.len().to_string(),
-            vanished.to_string(),
-            not_shown.to_string(),
-            statuses_differ.map_or_else(String::new, |differ| differ.to_string()),
+            verdict.hour.to_rfc3339(),
+            verdict.finding.word().to_owned(),
+            verdict.accepted.to_string(),
+            verdict.shown.to_string(),
+            verdict.missing.len().to_string(),
+            verdict.vanished.to_string(),
+            verdict.not_shown.to_string(),
+            told(verdict.statuses_differ.as_ref()),
             notes.late.to_string(),
             notes.excluded.to_string(),
             notes.dead_letters.to_string(),
             date(notes.first_read),
             date(notes.last_read),
-            digest.clone().unwrap_or_default(),
+            told(verdict.digest.as_ref()),
             ids,
-            reason.clone().unwrap_or_default(),
+            told(verdict.reason.as_ref()),
         ];
         text.push_str(&values.map(|value| quoted(&value)).join(","));
         text.push('\n');
     }
     text
+}
+
+/// A value that may be unknown.
+fn told(value: Option<&impl ToString>) -> String {
+    value.map_or_else(String::new, ToString::to_string)
 }
 
 /// A value as RFC 4180 has it; what a spreadsheet would take for a formula is not one.

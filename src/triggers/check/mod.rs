@@ -10,6 +10,7 @@ use base::http::chain;
 use microsoft::{EventFormat, Graph, Limiter, Quota, ReportingService, Share, SignIn, TokenCache};
 use rows::RowKeyer;
 use sekoia::{Context, Findings, Intake, Probed, RunError, Topic};
+use serde_json::{Map, json};
 use url::Url;
 
 use self::network::Reached;
@@ -256,7 +257,7 @@ fn tell_of_certificate(subject: &Subject, context: &Context, findings: &mut Find
         return;
     };
     let now = context.clock.now();
-    let facts = serde_json::json!({"certificate_end": end.to_rfc3339()});
+    let facts = json!({"certificate_end": end.to_rfc3339()});
     match Notice::of(end, now) {
         None => findings.pass(SETTINGS, expiry::sentence(end, now), facts),
         Some(_) => findings.warn(SETTINGS, expiry::sentence(end, now), facts),
@@ -265,7 +266,7 @@ fn tell_of_certificate(subject: &Subject, context: &Context, findings: &mut Find
 
 async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
     let host = intake.host();
-    let facts = |key: Option<bool>| serde_json::json!({"host": host, "key_accepted": key});
+    let facts = |key: Option<bool>| json!({"host": host, "key_accepted": key});
     match intake.probe().await {
         Probed::Accepted => {
             let text = format!("{host} accepts the key (asked with an empty batch)");
@@ -297,7 +298,7 @@ async fn find_position(
     match Later::in_storage(&storage).await {
         Ok(None) => {}
         Ok(Some(later)) => {
-            let facts = serde_json::json!({"folder": folder});
+            let facts = json!({"folder": folder});
             return findings.fail(STATE, chain(&later), facts);
         }
         Err(error) => return findings.skip(STATE, chain(&error)),
@@ -307,31 +308,27 @@ async fn find_position(
         Ok(found) => {
             let begins = format!("begins {} ago", span(collection.start_time()));
             let (is_well, mut text, mut facts) = found.tell(context.clock.now(), &begins);
+            let mut more = Map::new();
             if let Ok(stock) = collect::letters::stock(&storage).await
                 && let Some(told) = super::letters::told(&stock, context.clock.now())
             {
                 text.push_str(&format!("; {told}"));
-                if let Some(facts) = facts.as_object_mut() {
-                    facts.insert("dead_letters".to_owned(), stock.letters.into());
-                }
+                more.insert("dead_letters".to_owned(), stock.letters.into());
             }
             if let Ok(gaps) = Gaps::in_storage(&storage).await {
-                let missing = gaps
-                    .missing()
-                    .map(|missing| format!("; never read: {missing}"));
-                text.extend(missing);
-                if let Some(facts) = facts.as_object_mut() {
-                    facts.insert("gaps".to_owned(), gaps.facts());
-                    facts.insert("folder".to_owned(), folder.clone().into());
-                }
+                let missing = gaps.missing();
+                text.extend(missing.map(|missing| format!("; never read: {missing}")));
+                more.insert("gaps".to_owned(), gaps.facts());
+                more.insert("folder".to_owned(), folder.clone().into());
             }
             if let Ok(standing) = BackfillStanding::in_storage(&storage).await
                 && let Some((told, unfinished, _)) = standing.tell(None, context.clock.now())
             {
                 text.push_str(&format!("; a backfill is not finished: {told}"));
-                if let Some(facts) = facts.as_object_mut() {
-                    facts.insert("backfill".to_owned(), unfinished);
-                }
+                more.insert("backfill".to_owned(), unfinished);
+            }
+            if let Some(facts) = facts.as_object_mut() {
+                facts.extend(more);
             }
             if !folder.is_empty() {
                 text.push_str(&format!("; in the folder {folder}"));

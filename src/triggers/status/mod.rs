@@ -57,42 +57,36 @@ impl ProcessVerdict {
         Self::Behind,
     ];
 
-    /// Its word for machines.
-    pub(crate) const fn word(self) -> &'static str {
+    /// Its word for machines, the exit code of `status`, and what it means, for a list. The code for what
+    /// does not run is that of service managers.
+    const fn told(self) -> (&'static str, u8, &'static str) {
         match self {
-            Self::Well => "well",
-            Self::NotRunning => "not running",
-            Self::Stuck => "stuck",
-            Self::Failing => "failing",
-            Self::NotReached => "not reached",
-            Self::Behind => "behind",
+            Self::Well => ("well", 0, "running, and nothing fails"),
+            Self::NotRunning => ("not running", 3, "not running"),
+            Self::Stuck => ("stuck", 4, "running, but stuck"),
+            Self::Failing => ("failing", 5, "running, but something fails"),
+            Self::NotReached => ("not reached", 6, "running, but not reached at its port"),
+            Self::Behind => (
+                "behind",
+                7,
+                "running, and nothing fails, but rows are missing for longer than the settings explain",
+            ),
         }
     }
 
-    /// The exit code of `status`; for what does not run it is that of service managers.
+    /// Its word for machines.
+    pub(crate) const fn word(self) -> &'static str {
+        self.told().0
+    }
+
+    /// The exit code of `status`.
     pub(crate) const fn exit_code(self) -> u8 {
-        match self {
-            Self::Well => 0,
-            Self::NotRunning => 3,
-            Self::Stuck => 4,
-            Self::Failing => 5,
-            Self::NotReached => 6,
-            Self::Behind => 7,
-        }
+        self.told().1
     }
 
     /// What it means, for a list.
     pub(crate) const fn about(self) -> &'static str {
-        match self {
-            Self::Well => "running, and nothing fails",
-            Self::NotRunning => "not running",
-            Self::Stuck => "running, but stuck",
-            Self::Failing => "running, but something fails",
-            Self::NotReached => "running, but not reached at its port",
-            Self::Behind => {
-                "running, and nothing fails, but rows are missing for longer than the settings explain"
-            }
-        }
+        self.told().2
     }
 
     fn of(probe: &ProcessProbe, usable: bool) -> Self {
@@ -322,14 +316,9 @@ async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) 
     let eta = doing.and_then(|doing| doing.eta(now)).filter(|_| bad);
     text.extend(eta.map(|left| format!(", done in about {}", span(left))));
     let mut lines = vec![line("gaps", text, gaps.facts(), bad)];
-    lines.extend(
-        gaps.lost()
-            .map(|text| line("lost", text, Value::Null, true)),
-    );
-    lines.extend(
-        gaps.skipped()
-            .map(|text| line("skipped", text, Value::Null, true)),
-    );
+    let gone = |name, text| line(name, text, Value::Null, true);
+    lines.extend(gaps.lost().map(|text| gone("lost", text)));
+    lines.extend(gaps.skipped().map(|text| gone("skipped", text)));
     let settling = gaps.settling().unwrap_or_else(|| "none".to_owned());
     lines.push(line("settling", settling, Value::Null, false));
     lines.push(line("timeline", String::new(), gaps.timeline(), false));
@@ -338,14 +327,12 @@ async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) 
 
 /// What a person has asked for besides; none when that has ended, or there was nothing.
 async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option<Line> {
-    let name = "backfill";
-    match backfill::BackfillStanding::in_storage(storage).await {
-        Ok(standing) => {
-            let (text, facts, bad) = standing.tell(Some(in_use), now)?;
-            Some(line(name, text, facts, bad))
-        }
-        Err(error) => Some(line(name, error.to_string(), json!({}), true)),
-    }
+    let standing = backfill::BackfillStanding::in_storage(storage).await;
+    let (text, facts, bad) = match standing {
+        Ok(standing) => standing.tell(Some(in_use), now)?,
+        Err(error) => (error.to_string(), json!({}), true),
+    };
+    Some(line("backfill", text, facts, bad))
 }
 
 /// What the process knows of the time.
@@ -373,19 +360,16 @@ fn clock(process: &Answers) -> Line {
 
 /// What could not be delivered and waits for a person; none when there is nothing.
 async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    let name = "letters";
-    match collect::letters::stock(storage).await {
+    let (text, facts) = match collect::letters::stock(storage).await {
         Ok(stock) => {
             let text = super::letters::told(&stock, now)?;
-            let facts = json!({
-                "letters": stock.letters,
-                "bytes": stock.bytes,
-                "oldest": stock.oldest,
-            });
-            Some(line(name, text, facts, true))
+            let (letters, bytes, oldest) = (stock.letters, stock.bytes, stock.oldest);
+            let facts = json!({"letters": letters, "bytes": bytes, "oldest": oldest});
+            (text, facts)
         }
-        Err(error) => Some(line(name, chain(&error), json!({}), true)),
-    }
+        Err(error) => (chain(&error), json!({})),
+    };
+    Some(line("letters", text, facts, true))
 }
 
 fn started(process: &Answers) -> Option<DateTime<Utc>> {

@@ -15,14 +15,11 @@ use super::{super::words::moment, Line, line};
 
 /// What there is to say of a standing order; none when there is none.
 pub(super) async fn nights(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    let name = "verify";
-    match told(storage, now).await {
-        Ok(told) => {
-            let (text, facts, bad) = told?;
-            Some(line(name, text, facts, bad))
-        }
-        Err(error) => Some(line(name, error.to_string(), json!({}), true)),
-    }
+    let (text, facts, bad) = match told(storage, now).await {
+        Ok(told) => told?,
+        Err(error) => (error.to_string(), json!({}), true),
+    };
+    Some(line("verify", text, facts, bad))
 }
 
 async fn told(storage: &Storage, now: DateTime<Utc>) -> io::Result<Option<(String, Value, bool)>> {

@@ -3,16 +3,12 @@ use super::*;
 const ONE: &str = "11111111-aaaa-4aaa-8aaa-111111111111";
 const TWO: &str = "22222222-aaaa-4aaa-8aaa-222222222222";
 
-fn of(tenant: &str, origin: Origin) -> Subject {
-    Subject::new(tenant, origin)
-}
-
 fn graph(tenant: &str) -> Subject {
-    of(tenant, Origin::Graph)
+    Subject::new(tenant, Origin::Graph)
 }
 
 fn reporting(tenant: &str) -> Subject {
-    of(tenant, Origin::Reporting)
+    Subject::new(tenant, Origin::Reporting)
 }
 
 fn bound(folder: &str, subject: &Subject, tenant_id: Option<&str>) -> Bound {
@@ -225,6 +221,11 @@ async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
     (files, said)
 }
 
+async fn told(storage: &Storage, folder: &str) -> (String, Value) {
+    let states = States::in_storage(storage).await.unwrap();
+    states.tell(folder).unwrap()
+}
+
 #[tokio::test]
 async fn each_finds_its_own_again_and_the_change_is_said() {
     let all = storage();
@@ -244,13 +245,9 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     }
     assert_eq!(second.list("").await.unwrap(), [TENANT_FILE]);
     let folder = folder_in_use(&all).await.unwrap();
-    let known = States::in_storage(&all)
-        .await
-        .unwrap()
-        .tell(&folder)
-        .unwrap();
-    assert_eq!(known.1["folder"], *folder);
-    assert_eq!(known.1["others"][0], format!("{ONE} (Microsoft Graph)"));
+    let (_, known) = told(&all, &folder).await;
+    assert_eq!(known["folder"], *folder);
+    assert_eq!(known["others"][0], format!("{ONE} (Microsoft Graph)"));
     let used = all.inside(&folder_in_use(&all).await.unwrap());
     assert_eq!(used.list("").await.unwrap(), [TENANT_FILE]);
     learn(&second, Uuid::parse_str(TWO).unwrap()).await.unwrap();
@@ -260,12 +257,8 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     let text = again.read("context.json").await.unwrap().unwrap();
     assert_eq!(text, "of one");
     let folder = folder_in_use(&all).await.unwrap();
-    let known = States::in_storage(&all)
-        .await
-        .unwrap()
-        .tell(&folder)
-        .unwrap();
-    assert_eq!(known.1["folder"], "");
+    let (_, known) = told(&all, &folder).await;
+    assert_eq!(known["folder"], "");
     let (_, said) = takes(&all, &graph(TWO)).await;
     assert!(
         said.contains(&folder) && !said.contains("The settings ask"),
