@@ -1,6 +1,6 @@
 //! `check`: can this trigger collect?
 
-use std::{collections::HashMap, io::Write as _, process::ExitCode, time::Duration};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use base::http::chain;
 use clap::{ArgMatches, Args, Command, FromArgMatches as _, value_parser};
@@ -90,7 +90,7 @@ pub(super) async fn run(
     let mut output = Output {
         screen: Screen::new(),
         form: Form::asked_for(&arguments),
-        before: None,
+        before: Vec::new(),
         announced: false,
     };
     let trigger = match super::chosen(registry, &directories, &environment, arguments.trigger) {
@@ -98,7 +98,7 @@ pub(super) async fn run(
         Err(unclear) => return output.nothing(None, Topic::SETTINGS, unclear.to_string()),
     };
     loop {
-        let round = Round::go(registry, &trigger, &directories, &environment, &mut output).await;
+        let round = Round::go(registry, &trigger, &directories, &environment, &output).await;
         let round = match round {
             Err(error) if error.is::<StartError>() => {
                 return output.nothing(Some(&trigger), START, chain(error.as_ref()));
@@ -109,6 +109,7 @@ pub(super) async fn run(
             (0, _) | (_, None) => return Ok(ExitCode::from(round.exit_code())),
             (_, Some(pause)) => {
                 output.announce(pause, round.rest);
+                output.before = round.findings;
                 tokio::time::sleep(pause.max(round.rest)).await;
             }
         }
@@ -129,7 +130,7 @@ impl Round {
         trigger: &str,
         directories: &Directories,
         environment: &Environment,
-        output: &mut Output,
+        output: &Output,
     ) -> anyhow::Result<Self> {
         let mut round = Self::default();
         let mut printed = Ok(());
@@ -208,24 +209,22 @@ impl Form {
 struct Output {
     screen: Screen,
     form: Form,
-    /// The outcomes of the round before, of which only changes are told; none in the first round.
-    before: Option<HashMap<(&'static str, usize), Outcome>>,
+    /// What the round before has found, of which only changes are told.
+    before: Vec<CheckFinding>,
     announced: bool,
 }
 
 impl Output {
     /// Prints a finding, the `number`th of its topic.
-    fn finding(&mut self, finding: &CheckFinding, number: usize) -> anyhow::Result<()> {
+    fn finding(&self, finding: &CheckFinding, number: usize) -> anyhow::Result<()> {
         match self.form {
             Form::Json => return Ok(()),
             Form::JsonLines => return print_json(&as_json(finding)),
             Form::Text => {}
         }
-        let known = self
-            .before
-            .as_ref()
-            .and_then(|before| before.get(&(finding.topic.name, number)));
-        if known == Some(&finding.outcome) {
+        let before = self.before.iter();
+        let mut before = before.filter(|one| one.topic == finding.topic);
+        if before.nth(number).map(|one| one.outcome) == Some(finding.outcome) {
             return Ok(());
         }
         let style = match finding.outcome {
@@ -239,7 +238,7 @@ impl Output {
         self.screen.line(&head, OUTCOME + NAME, &finding.text)
     }
 
-    fn end(&mut self, trigger: Option<&str>, round: &Round) -> anyhow::Result<()> {
+    fn end(&self, trigger: Option<&str>, round: &Round) -> anyhow::Result<()> {
         let mut outcome = round.outcome(trigger);
         match self.form {
             Form::Text => {}
@@ -252,19 +251,12 @@ impl Output {
                 print_json(&outcome)?;
             }
         }
-        let mut outcomes = HashMap::new();
-        for finding in &round.findings {
-            let name = finding.topic.name;
-            let number = (0..).find(|number| !outcomes.contains_key(&(name, *number)));
-            outcomes.insert((name, number.unwrap_or(0)), finding.outcome);
-        }
-        self.before = Some(outcomes);
         Ok(())
     }
 
     /// Says why nothing was checked: a failure like any other for machines.
     fn nothing(
-        &mut self,
+        &self,
         trigger: Option<&str>,
         topic: Topic,
         text: String,

@@ -18,7 +18,7 @@ use rows::{Window, exclude::Rule};
 use sekoia::{Context, Heartbeat, Intake, Log, Side};
 
 use self::{
-    figures::{ByRule, Figures, InLane, Novelty, Status},
+    figures::{ByRule, Figures},
     verified::{verification_ended, verified},
 };
 use super::{hiding::Words, summary::Summary, unwanted, words::moment, working::Working};
@@ -67,17 +67,12 @@ impl Report {
 
     fn page_read(&self, lane: Lane, page: PageCount) {
         self.summary.add(page);
-        let lane = InLane { lane: lane.word() };
-        self.figures.lanes.get_or_create(&lane).inc();
-        self.figures
-            .requests
-            .get_or_create(&Status { status: "200" })
-            .inc();
+        let figures = &self.figures;
+        figures.lanes.get_or_create(&[("lane", lane.word())]).inc();
+        figures.requests.get_or_create(&[("status", "200")]).inc();
         let count = |kind, rows: usize| {
-            self.figures
-                .rows
-                .get_or_create(&Novelty { kind })
-                .inc_by(rows as u64);
+            let figure = figures.rows.get_or_create(&[("kind", kind)]);
+            figure.inc_by(rows as u64);
         };
         count("new", page.new);
         count("late", page.late);
@@ -101,11 +96,9 @@ impl Report {
     }
 
     fn page_failed(&self, sentence: &str, label: &'static str, person: bool) {
-        self.figures
-            .requests
-            .get_or_create(&Status { status: label })
-            .inc();
-        self.figures.retries.inc();
+        let figures = &self.figures;
+        figures.requests.get_or_create(&[("status", label)]).inc();
+        figures.retries.inc();
         self.heartbeat.failed(Side::Source);
         // Without the pause, which changes: equal lines are shown once a minute.
         if person {

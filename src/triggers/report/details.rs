@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use collect::DetailsFate;
 
-use super::{Report, figures::Outcome};
+use super::Report;
 
 impl Report {
     /// Rows have gone like this.
     pub(super) fn details(&self, fate: DetailsFate, rows: usize) {
-        let label = Outcome {
-            outcome: fate.word(),
-        };
+        let label = [("outcome", fate.word())];
         let figure = self.figures.details.get_or_create(&label);
         figure.inc_by(rows as u64);
         self.working.details(fate, rows as u64);

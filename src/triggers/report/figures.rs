@@ -25,10 +25,10 @@ const LATENESS: [f64; 14] = [
 /// The metrics of the fetch loop, beside those of the intake.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
-    pub(super) requests: Family<Status, Counter>,
+    pub(super) requests: Family<Label, Counter>,
     pub(super) retries: Counter,
     pub(super) waited: Counter<f64, AtomicU64>,
-    pub(super) rows: Family<Novelty, Counter>,
+    pub(super) rows: Family<Label, Counter>,
     pub(super) window_rows: Histogram,
     pub(super) lost: Counter<f64, AtomicU64>,
     pub(super) refused: Gauge,
@@ -36,52 +36,33 @@ pub(super) struct Figures {
     pub(super) skew: Gauge<f64, AtomicU64>,
     pub(super) steps: Counter,
     pub(super) checkpoint: Gauge,
-    pub(super) lanes: Family<InLane, Counter>,
+    pub(super) lanes: Family<Label, Counter>,
     pub(super) lateness: Histogram,
     pub(super) oldest_missing: Gauge,
     pub(super) missing: Gauge,
     pub(super) gaps: Gauge,
     pub(super) known: Gauge,
     pub(super) excluded: Family<ByRule, Counter>,
-    pub(super) details: Family<Outcome, Counter>,
+    pub(super) details: Family<Label, Counter>,
     pub(super) in_hand: Gauge,
     pub(super) behind: Gauge,
     pub(super) behind_from: Gauge,
     pub(super) mended: Counter,
     pub(super) outside: Counter,
-    pub(super) mass_messages: Family<Outcome, Counter>,
+    pub(super) mass_messages: Family<Label, Counter>,
     pub(super) mass_waiting: Gauge,
-    pub(super) verified: Family<Found, Gauge>,
+    pub(super) verified: Family<Label, Gauge>,
     pub(super) letters: Gauge,
     pub(super) letters_bytes: Gauge,
     pub(super) oldest_letter: Gauge,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct InLane {
-    pub(super) lane: &'static str,
-}
+/// One label and its value.
+pub(super) type Label = [(&'static str, &'static str); 1];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Status {
-    pub(super) status: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Novelty {
-    pub(super) kind: &'static str,
-}
-
-/// How something has gone: rows of which details are wanted, or a message that was asked for by its id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Outcome {
-    pub(super) outcome: &'static str,
-}
-
-/// What an hour was found to be.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Found {
-    pub(super) finding: &'static str,
+/// The label of what an hour was found to be.
+pub(super) fn found(finding: Finding) -> Label {
+    [("finding", finding.word())]
 }
 
 /// A rule, of which a setting has a hundred at most.
@@ -101,29 +82,28 @@ impl Figures {
         );
         privacy.clear();
         privacy.get_or_create(&hidden).set(1);
-        let mass_messages: Family<Outcome, Counter> = metrics.figure(
+        let mass_messages: Family<Label, Counter> = metrics.figure(
             "mass_messages",
             "Messages with 1000 recipients or more in a window that were asked for by their ids: shown by \
              the window, hidden in part, or given up",
         );
         for outcome in ["shown", "hidden", "given_up"] {
             // An increase is seen of what was 0 before.
-            _ = mass_messages.get_or_create(&Outcome { outcome });
+            _ = mass_messages.get_or_create(&[("outcome", outcome)]);
         }
-        let verified: Family<Found, Gauge> = metrics.figure(
+        let verified: Family<Label, Gauge> = metrics.figure(
             "verified_hours",
             "Hours that the last daily verification looked at, by what they were found to be",
         );
         for finding in Finding::ALL {
-            let finding = finding.word();
-            verified.get_or_create(&Found { finding }).set(0);
+            verified.get_or_create(&found(finding)).set(0);
         }
-        let lanes: Family<InLane, Counter> = metrics.figure(
+        let lanes: Family<Label, Counter> = metrics.figure(
             "lane_requests",
             "Pages of the message trace that were read, by what for: live, settle, backlog, backfill or verify",
         );
-        for lane in Lane::ALL.map(Lane::word) {
-            _ = lanes.get_or_create(&InLane { lane });
+        for lane in Lane::ALL {
+            _ = lanes.get_or_create(&[("lane", lane.word())]);
         }
         let in_hand: Gauge = metrics.figure(
             "events_in_hand",
@@ -285,9 +265,7 @@ mod tests {
             subject: "keep",
             addresses: "keep",
         };
-        let found = Found {
-            finding: Finding::Many.word(),
-        };
+        let found = found(Finding::Many);
         let before = Figures::new(&metrics, keep);
         before.in_hand.set(3);
         before.verified.get_or_create(&found).set(2);

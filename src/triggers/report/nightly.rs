@@ -2,7 +2,7 @@
 
 use collect::{nightly::Nights, verify::Finding};
 
-use super::{Report, figures::Found};
+use super::{Report, figures::found};
 
 impl Report {
     /// A standing order is followed, or none any more.
@@ -40,10 +40,7 @@ impl Report {
         let last = nights.and_then(|nights| nights.last.as_ref());
         for finding in Finding::ALL {
             let hours = last.and_then(|last| last.hours.get(&finding));
-            let label = Found {
-                finding: finding.word(),
-            };
-            let figure = self.figures.verified.get_or_create(&label);
+            let figure = self.figures.verified.get_or_create(&found(finding));
             figure.set(hours.map_or(0, |hours| hours.cast_signed()));
         }
     }
