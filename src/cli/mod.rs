@@ -165,17 +165,16 @@ fn command_line(registry: &Registry) -> Command {
 }
 
 fn directories(arguments: &ArgMatches) -> Directories {
-    let defaults = Directories::default();
+    // Both have a default.
     let given = |name| {
         arguments
-            .try_get_one::<PathBuf>(name)
-            .ok()
-            .flatten()
+            .get_one::<PathBuf>(name)
             .cloned()
+            .unwrap_or_default()
     };
     Directories {
-        config: given("config-dir").unwrap_or(defaults.config),
-        data: given("data-dir").unwrap_or(defaults.data),
+        config: given("config-dir"),
+        data: given("data-dir"),
     }
 }
 

@@ -119,7 +119,7 @@ enum Place {
     Here { folder: String },
     /// The first state is not bound to anybody yet, or is in use and has nothing of anybody: it is taken
     /// over as it is.
-    Adopted { folder: String },
+    Adopted,
     /// It is to be begun in a folder.
     New {
         folder: String,
@@ -163,16 +163,10 @@ fn place(bound: &[Bound], in_use: &str, subject: &Subject) -> Place {
             folder: found.folder.clone(),
         };
     }
-    if bound.iter().all(|one| !one.folder.is_empty()) {
-        return Place::Adopted {
-            folder: String::new(),
-        };
-    }
+    let is_unbound = bound.iter().all(|one| !one.folder.is_empty());
     // A folder has the name of its tenant: with another one in it, that tenant would find the other's state.
-    if last.is_some_and(|last| last.is_blank && last.folder.is_empty()) {
-        return Place::Adopted {
-            folder: String::new(),
-        };
+    if is_unbound || last.is_some_and(|last| last.is_blank && last.folder.is_empty()) {
+        return Place::Adopted;
     }
     let before = match last {
         Some(blank) if blank.is_blank => bound.iter().find(|one| one.folder != blank.folder),
@@ -296,7 +290,8 @@ pub(super) async fn folder_in_use(storage: &Storage) -> Result<String, StorageEr
 pub(super) async fn look(storage: &Storage, subject: &Subject) -> Result<String, StorageError> {
     let (bound, in_use) = bound(storage).await?;
     Ok(match place(&bound, &in_use, subject) {
-        Place::Here { folder } | Place::Adopted { folder } | Place::New { folder, .. } => folder,
+        Place::Here { folder } | Place::New { folder, .. } => folder,
+        Place::Adopted => String::new(),
     })
 }
 
@@ -320,9 +315,9 @@ pub(super) async fn take(
             }
             folder
         }
-        Place::Adopted { folder } => {
-            write(&storage.inside(&folder), &binding).await?;
-            folder
+        Place::Adopted => {
+            write(storage, &binding).await?;
+            String::new()
         }
         Place::New { folder, from } => {
             let files = storage.inside(&folder);

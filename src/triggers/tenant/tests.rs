@@ -23,12 +23,6 @@ fn bound(folder: &str, subject: &Subject, tenant_id: Option<&str>) -> Bound {
     }
 }
 
-fn adopted(folder: &str) -> Place {
-    Place::Adopted {
-        folder: folder.to_owned(),
-    }
-}
-
 fn here(folder: &str) -> Place {
     Place::Here {
         folder: folder.to_owned(),
@@ -83,11 +77,11 @@ fn folders_are_plain_and_apart() {
 
 #[test]
 fn a_state_without_a_name_is_adopted() {
-    assert_eq!(place(&[], "", &graph(ONE)), adopted(""));
+    assert_eq!(place(&[], "", &graph(ONE)), Place::Adopted);
     // Also when the first state's file is lost, but for whom has a folder.
     let other = bound("tenants/x/graph", &graph(TWO), None);
     let bound = [other];
-    assert_eq!(place(&bound, "", &graph(ONE)), adopted(""));
+    assert_eq!(place(&bound, "", &graph(ONE)), Place::Adopted);
     assert_eq!(place(&bound, "", &graph(TWO)), here("tenants/x/graph"));
 }
 
@@ -138,7 +132,7 @@ fn a_state_of_nobody_s_mail_is_taken_over_by_whom_the_settings_name() {
         is_blank: true,
         ..bound(folder, &graph("b.example"), None)
     };
-    assert_eq!(place(&[blank("")], "", &graph(TWO)), adopted(""));
+    assert_eq!(place(&[blank("")], "", &graph(TWO)), Place::Adopted);
     // A folder has the name of its tenant, who may find it again.
     let folder = "tenants/b/graph";
     let (of_two, first) = (format!("tenants/{TWO}/graph"), bound("", &graph(ONE), None));
