@@ -91,13 +91,9 @@ fn date(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         "%Y-%m-%d %H:%M%#z",
         "%Y-%m-%d %H:%M:%S%.f%#z",
     ];
-    let with_zone = text
-        .strip_suffix(['Z', 'z'])
-        .map(|rest| format!("{rest}+00:00"));
-    let with_zone = with_zone.as_deref().unwrap_or(text);
     let parsed = zoned
         .iter()
-        .find_map(|form| DateTime::parse_from_str(with_zone, form).ok());
+        .find_map(|form| DateTime::parse_from_str(text, form).ok());
     if let Some(zoned) = parsed {
         return Some(zoned.to_utc());
     }

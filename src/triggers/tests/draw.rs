@@ -86,57 +86,46 @@ fn settling(settle_time: u64, recalls: bool) -> BoxedStrategy<Drawn> {
     let lives = prop::collection::vec(a_life(), 0..4);
     let troubles = prop::collection::vec(trouble(), 0..6);
     let traffic = traffic(settle_time * HOUR, recalls);
-    let wishes = (frequency(), (unwanted(), hidden(), details()));
-    (traffic, switches(), lives, troubles, wishes)
-        .prop_map(
-            move |(
-                traffic,
-                switches,
-                lives,
-                troubles,
-                (frequency, (unwanted, hidden, details)),
-            )| {
-                let mut scenario = Scenario::new(traffic);
-                // The beginning of a day, when nobody writes, and with it rows in the last hour.
-                scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
-                scenario.settings = switches.try_into().unwrap();
-                scenario.trigger = trigger(&scenario.traffic, settle_time, frequency);
-                scenario.trigger.extend(unwanted);
-                scenario.trigger.extend(hidden);
-                scenario.trigger.extend(details);
-                let quiet = lives.iter().map(|life| life.seconds + life.away).sum();
-                scenario.timeline = troubles
-                    .into_iter()
-                    .map(|(share, action)| Event {
-                        at: quiet * u64::from(share) / 100,
-                        action,
-                    })
-                    .chain(
-                        [
-                            Action::ClearAll,
-                            Action::ModuleClock(0),
-                            Action::StopTraffic,
-                        ]
-                        .map(|action| Event { at: quiet, action }),
-                    )
-                    .collect();
-                scenario.lives = lives;
-                scenario
-                    .lives
-                    .push(life((settle_time + 3) * HOUR, Ending::Stop, 0));
-                Drawn(scenario)
-            },
-        )
+    (traffic, switches(), lives, troubles, wishes())
+        .prop_map(move |(traffic, switches, lives, troubles, wishes)| {
+            let mut scenario = Scenario::new(traffic);
+            // The beginning of a day, when nobody writes, and with it rows in the last hour.
+            scenario.start = DateTime::from_timestamp(1_795_000_000, 0);
+            scenario.settings = switches.try_into().unwrap();
+            scenario.trigger = wishes;
+            let hours = scenario.traffic.backlog.span.num_hours() + 1;
+            let times = json!({ "start_time": hours, "settle_time": settle_time });
+            scenario.trigger.extend(members(times));
+            let quiet: u64 = lives.iter().map(|life| life.seconds + life.away).sum();
+            let end = [
+                Action::ClearAll,
+                Action::ModuleClock(0),
+                Action::StopTraffic,
+            ];
+            let events = troubles.into_iter().chain(end.map(|action| (100, action)));
+            let events = events.map(|(share, action)| Event {
+                at: quiet * u64::from(share) / 100,
+                action,
+            });
+            scenario.timeline = events.collect();
+            scenario.lives = lives;
+            let last = life((settle_time + 3) * HOUR, Ending::Stop, 0);
+            scenario.lives.push(last);
+            Drawn(scenario)
+        })
         .boxed()
 }
 
-/// The settings of the trigger that go with the traffic.
-fn trigger(traffic: &Traffic, settle_time: u64, frequency: u32) -> Map<String, Value> {
-    members(json!({
-        "frequency": frequency,
-        "start_time": traffic.backlog.span.num_hours() + 1,
-        "settle_time": settle_time,
-    }))
+/// Settings of the trigger that differ from the default.
+fn wishes() -> BoxedStrategy<Map<String, Value>> {
+    let frequency = prop_oneof![3 => Just(300), 3 => Just(900), 1 => Just(60)];
+    let frequency = frequency.prop_map(|seconds| members(json!({ "frequency": seconds })));
+    (frequency, unwanted(), hidden(), details())
+        .prop_map(|(frequency, unwanted, hidden, details)| {
+            let all = [frequency, unwanted, hidden, details];
+            all.into_iter().flatten().collect()
+        })
+        .boxed()
 }
 
 /// Which rows are not to be sent: mostly none.
@@ -192,10 +181,6 @@ fn details() -> BoxedStrategy<Map<String, Value>> {
         members(json!({"details": statuses, "details_quota": quota}))
     });
     prop_oneof![1 => Just(Map::new()), 1 => details].boxed()
-}
-
-fn frequency() -> impl Strategy<Value = u32> {
-    prop_oneof![3 => Just(300), 3 => Just(900), 1 => Just(60)]
 }
 
 fn traffic(longest: u64, recalls: bool) -> BoxedStrategy<Traffic> {
