@@ -155,7 +155,7 @@ fn command_line(registry: &Registry) -> Command {
         .subcommands(triggers)
         .subcommand(check::command(registry))
         .subcommand(command::<backfill::BackfillWish>("backfill"))
-        .subcommand(command::<verify::VerifyArguments>("verify"))
+        .subcommand(command::<verify::VerifyWish>("verify"))
         .subcommand(command::<letters::LettersArguments>("dead-letters"))
         .subcommand(command::<status::StatusArguments>("status"))
         .subcommand(command::<config::ConfigArguments>("config"))

@@ -28,7 +28,7 @@ use super::order;
     after_help = outcome::exit_codes(),
     group(ArgGroup::new("wish").args(["from", "resend", "cancel", "last"]))
 )]
-pub(super) struct VerifyArguments {
+pub(super) struct VerifyWish {
     /// The trigger; may be left out when the configuration fits one only.
     trigger: Option<String>,
     /// The beginning of the range, from its full hour.
@@ -66,6 +66,9 @@ pub(super) struct VerifyArguments {
     /// Write a page with a picture of all hours, which can be handed on.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    // The same, opened before hours of work.
+    #[arg(skip)]
+    opened: Option<Report>,
     /// Print a line of values for each hour.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -74,18 +77,11 @@ pub(super) struct VerifyArguments {
     json: bool,
 }
 
-/// What a person wants.
-#[derive(Debug)]
-struct VerifyWish {
+impl VerifyWish {
     /// The range in the person's words; none to go on with what is not finished.
-    words: Option<(String, String)>,
-    /// The hour that is to be sent again.
-    resend: Option<String>,
-    last: bool,
-    /// Whether it is to be done every day; none when that stays as it is.
-    schedule: Option<bool>,
-    report: Option<Report>,
-    csv: bool,
+    fn words(&self) -> Option<(String, String)> {
+        self.from.clone().map(|from| (from, self.to.clone()))
+    }
 }
 
 /// Verifies a range, or has it verified.
@@ -94,25 +90,8 @@ pub(super) async fn run(
     directories: Directories,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let VerifyArguments {
-        trigger,
-        from,
-        to,
-        resend,
-        schedule,
-        cancel,
-        last,
-        report,
-        csv,
-        json,
-    } = VerifyArguments::from_arg_matches(arguments)?;
-    let wish = VerifyWish {
-        words: from.map(|from| (from, to)),
-        resend,
-        last,
-        schedule: schedule.map(|word| word == "on"),
-        report: report.as_deref().map(Report::open).transpose()?,
-        csv,
-    };
+    let mut wish = VerifyWish::from_arg_matches(arguments)?;
+    wish.opened = wish.report.as_deref().map(Report::open).transpose()?;
+    let (trigger, cancel, json) = (wish.trigger.clone(), wish.cancel, wish.json);
     order::run(registry, directories, trigger, wish, cancel, json).await
 }

@@ -234,50 +234,37 @@ async fn is_blank(files: &Storage) -> Result<bool, StorageError> {
     Ok(timeline == timeline::Found::Nothing && letters.is_empty() && only_seeds)
 }
 
-/// All states, for people.
-#[derive(Debug)]
-pub(super) struct States {
-    bound: Vec<Bound>,
-}
-
-impl States {
-    pub(super) async fn in_storage(storage: &Storage) -> Result<Self, StorageError> {
-        let (bound, _) = bound(storage).await?;
-        Ok(Self { bound })
+/// Whose mail the state in a folder is about, and which others there are; the same for machines. None before
+/// the first run.
+pub(super) async fn told(
+    storage: &Storage,
+    folder: &str,
+) -> Result<Option<(String, Value)>, StorageError> {
+    let (bound, _) = bound(storage).await?;
+    let is_this = |one: &&Bound| one.folder == folder;
+    let Some(current) = bound.iter().find(is_this) else {
+        return Ok(None);
+    };
+    let mut text = current.binding.told();
+    if !folder.is_empty() {
+        text.push_str(&format!(", in the folder {folder}"));
     }
-
-    /// Whose mail the state in a folder is about, and which others there are; the same for machines.
-    /// None before the first run.
-    pub(super) fn tell(&self, folder: &str) -> Option<(String, Value)> {
-        let is_this = |one: &&Bound| one.folder == folder;
-        let current = self.bound.iter().find(is_this)?;
-        let mut text = current.binding.told();
-        if !folder.is_empty() {
-            text.push_str(&format!(", in the folder {folder}"));
-        }
-        let others = self.bound.iter().filter(|one| !is_this(one));
-        let others: Vec<String> = others.map(|one| one.binding.told()).collect();
-        if !others.is_empty() {
-            text.push_str(&format!(
-                "; the states of {} are kept beside it",
-                others.join(", ")
-            ));
-        }
-        let Binding {
-            tenant,
-            tenant_id,
-            service,
-            ..
-        } = &current.binding;
-        let facts = json!({
-            "name": tenant,
-            "id": tenant_id,
-            "service": service,
-            "folder": folder,
-            "others": others,
-        });
-        Some((text, facts))
+    let others = bound.iter().filter(|one| !is_this(one));
+    let others: Vec<String> = others.map(|one| one.binding.told()).collect();
+    if !others.is_empty() {
+        text.push_str(&format!(
+            "; the states of {} are kept beside it",
+            others.join(", ")
+        ));
     }
+    let facts = json!({
+        "name": current.binding.tenant,
+        "id": current.binding.tenant_id,
+        "service": current.binding.service,
+        "folder": folder,
+        "others": others,
+    });
+    Ok(Some((text, facts)))
 }
 
 /// The folder of the state that was in use last, for people who have given no settings.

@@ -39,8 +39,8 @@ impl RangeCommand for VerifyWish {
     };
 
     async fn run(mut session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode> {
-        if let Some(on) = session.wish.schedule {
-            return session.set_schedule(on).await;
+        if let Some(word) = &session.wish.schedule {
+            return session.set_schedule(word == "on").await;
         }
         let files = session.session.storage();
         let known = Known::load(&files).await;
@@ -116,7 +116,7 @@ impl RangeCommand for VerifyWish {
         } else {
             summary::tell(order, outcome, progress, &verdicts)?;
         }
-        if let Some(report) = &session.wish.report {
+        if let Some(report) = &session.wish.opened {
             let now = session.session.clock().now();
             let text = page::page(trigger, range, &verdicts, now);
             let path = report.write(&text.into_string())?;
@@ -133,10 +133,10 @@ impl OrderSession<'_, VerifyWish> {
     async fn asked_for(&self) -> anyhow::Result<Option<((String, String), Window)>> {
         let reach = backfill::reach(self.session).await?;
         let now = self.session.clock().now();
-        let (words, asked) = match (&self.wish.words, &self.wish.resend) {
+        let (words, asked) = match (self.wish.words(), &self.wish.resend) {
             (Some((from, to)), _) => {
-                let range = dates::range((from, to), now, reach, &Local);
-                ((from.clone(), to.clone()), range)
+                let range = dates::range((&from, &to), now, reach, &Local);
+                ((from, to), range)
             }
             (None, Some(hour)) => {
                 let range = dates::range((hour, "now"), now, reach, &Local);

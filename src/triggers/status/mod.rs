@@ -252,8 +252,8 @@ fn process(probe: &ProcessProbe, works_elsewhere: bool, now: DateTime<Utc>) -> L
 
 /// Whose mail it is; none before the first run.
 async fn tenant(probe: &ProcessProbe, folder: &str, is_elsewhere: bool) -> Option<Line> {
-    let states = tenant::States::in_storage(&probe.storage).await.ok()?;
-    let (mut text, facts) = states.tell(folder)?;
+    let told = tenant::told(&probe.storage, folder).await;
+    let (mut text, facts) = told.ok()??;
     if is_elsewhere {
         text.push_str("; another one was collected last, and only that one has a process");
     }

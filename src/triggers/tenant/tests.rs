@@ -215,11 +215,6 @@ async fn takes(storage: &Storage, subject: &Subject) -> (Storage, String) {
     (files, said)
 }
 
-async fn told(storage: &Storage, folder: &str) -> (String, Value) {
-    let states = States::in_storage(storage).await.unwrap();
-    states.tell(folder).unwrap()
-}
-
 #[tokio::test]
 async fn each_finds_its_own_again_and_the_change_is_said() {
     let all = storage();
@@ -239,7 +234,7 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     }
     assert_eq!(second.list("").await.unwrap(), [TENANT_FILE]);
     let folder = folder_in_use(&all).await.unwrap();
-    let (_, known) = told(&all, &folder).await;
+    let (_, known) = told(&all, &folder).await.unwrap().unwrap();
     assert_eq!(known["folder"], *folder);
     assert_eq!(known["others"][0], format!("{ONE} (Microsoft Graph)"));
     let used = all.inside(&folder_in_use(&all).await.unwrap());
@@ -251,7 +246,7 @@ async fn each_finds_its_own_again_and_the_change_is_said() {
     let text = again.read("context.json").await.unwrap().unwrap();
     assert_eq!(text, "of one");
     let folder = folder_in_use(&all).await.unwrap();
-    let (_, known) = told(&all, &folder).await;
+    let (_, known) = told(&all, &folder).await.unwrap().unwrap();
     assert_eq!(known["folder"], "");
     let (_, said) = takes(&all, &graph(TWO)).await;
     assert!(
