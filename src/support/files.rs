@@ -132,17 +132,12 @@ pub(super) struct Found {
 pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
     let names = probe.storage.list("").await?;
     let mut found = Found::default();
-    for name in &names {
-        let tenant = name
-            .strip_prefix(TENANTS)
-            .and_then(|rest| rest.split_once('/'));
-        if let Some((tenant, _)) = tenant
+    for name in names {
+        if let Some((tenant, _)) = tenant_in(&name)
             && !found.tenants.iter().any(|known| known == tenant)
         {
             found.tenants.push(tenant.to_owned());
         }
-    }
-    for name in names {
         let shown = found.shown(&name);
         // Below the folder of a tenant there is one for each service.
         let inside = match shown.strip_prefix(TENANTS) {
@@ -176,6 +171,11 @@ pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
         }
     }
     Ok(found)
+}
+
+/// The tenant whose folder a file is in, and its name there; none for the first tenant's.
+fn tenant_in(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(TENANTS)?.split_once('/')
 }
 
 /// Bytes, permissions, owner and date of a file.
@@ -218,10 +218,7 @@ pub(super) fn parsed(text: &[u8]) -> Result<Value, String> {
 impl Found {
     /// A name in which a number stands for each tenant.
     fn shown(&self, name: &str) -> String {
-        let tenant = name
-            .strip_prefix(TENANTS)
-            .and_then(|rest| rest.split_once('/'));
-        let Some((tenant, rest)) = tenant else {
+        let Some((tenant, rest)) = tenant_in(name) else {
             return name.to_owned();
         };
         let number = self.tenants.iter().position(|known| known == tenant);

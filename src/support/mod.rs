@@ -247,7 +247,7 @@ impl Gathering {
         }
         let mut clean = String::new();
         for entry in entries(&text) {
-            clean.push_str(&self.redactor.text(entry));
+            clean.push_str(&self.redactor.text(&entry));
             clean.push('\n');
         }
         let about = "the last lines of the log, those for the platform included";
@@ -338,27 +338,21 @@ impl Gathering {
 }
 
 /// The entries of a log: lines that begin without a date belong to the one before.
-fn entries(text: &str) -> Vec<&str> {
+fn entries(text: &str) -> Vec<String> {
     let begins = |line: &str| {
         let date = line.get(..19).unwrap_or_default();
         DateTime::parse_from_str(&format!("{date} +0000"), "%Y-%m-%d %H:%M:%S %z").is_ok()
             || line.starts_with('(')
     };
-    let mut entries = Vec::new();
-    let mut start = 0;
-    let mut at = 0;
+    let mut entries: Vec<String> = Vec::new();
     for line in text.split_inclusive('\n') {
-        if at > start && begins(line) {
-            entries.extend(text.get(start..at));
-            start = at;
+        match entries.last_mut() {
+            Some(entry) if !begins(line) => entry.push_str(line),
+            _ => entries.push(line.to_owned()),
         }
-        at += line.len();
     }
-    entries.extend(text.get(start..).filter(|rest| !rest.is_empty()));
-    entries
-        .into_iter()
-        .map(|entry| entry.trim_end_matches('\n'))
-        .collect()
+    let entries = entries.iter().map(|entry| entry.trim_end_matches('\n'));
+    entries.map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     ACCOUNT, ALL, GRAPH, OAUTH, endpoint,
-    site::{Site, life, scenario, unharmed},
+    site::{Site, at, life, scenario, unharmed},
 };
 
 const MINUTE: u64 = 60;
@@ -49,17 +49,13 @@ fn add_row(site: &Site, ago: TimeDelta) {
     site.emulator.add_row(row);
 }
 
-fn at(at: u64, action: Action) -> Event {
-    Event { at, action }
-}
-
-fn strikes(at: u64, trigger: &str, rule: impl Into<FaultRule>) -> Event {
-    let action = Action::Fault {
+fn strikes(seconds: u64, trigger: &str, rule: impl Into<FaultRule>) -> Event {
+    let fault = Action::Fault {
         endpoint: endpoint(trigger),
         seconds: None,
         rule: rule.into(),
     };
-    Event { at, action }
+    at(seconds, fault)
 }
 
 /// Everything is delivered once; what is received while it runs, within minutes.

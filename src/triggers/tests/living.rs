@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     ACCOUNT, GRAPH, OAUTH,
-    site::{life, members, scenario, unharmed},
+    site::{at, life, members, scenario, unharmed},
 };
 
 const MINUTE: u64 = 60;
@@ -40,10 +40,7 @@ fn two_days(recalled: f64) -> Scenario {
         outage(2 * HOUR, Endpoint::Graph),
         outage(2 * HOUR, Endpoint::Report),
         outage(9 * HOUR, Endpoint::Intake),
-        Event {
-            at: 48 * HOUR,
-            action: Action::StopTraffic,
-        },
+        at(48 * HOUR, Action::StopTraffic),
     ];
     scenario.lives = vec![
         life(6 * HOUR, Ending::Stop, 10 * MINUTE),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     ACCOUNT, OAUTH,
     living::living,
-    site::{Site, life, members, scenario, unharmed},
+    site::{Site, at, life, members, scenario, unharmed},
 };
 use crate::triggers::decision::bits;
 
@@ -41,14 +41,12 @@ fn endings(trigger: &str) -> Vec<Value> {
     endings
 }
 
-fn turn(at: u64, changes: Value) -> Event {
-    let action = Action::Settings(changes.try_into().unwrap());
-    Event { at, action }
+fn turn(seconds: u64, changes: Value) -> Event {
+    at(seconds, Action::Settings(changes.try_into().unwrap()))
 }
 
-fn mail_ends(at: u64) -> Event {
-    let action = Action::StopTraffic;
-    Event { at, action }
+fn mail_ends(seconds: u64) -> Event {
+    at(seconds, Action::StopTraffic)
 }
 
 /// Pages that are small, and slow on the service that ends.

@@ -11,7 +11,8 @@ use base::{Clock, http::Http};
 use chrono::{DateTime, Utc};
 use collect::order::OrderFile;
 use emulator::{
-    Damage, Discretion, Emulator, Ending, ModuleLife, Scenario, Scope, StatePart, Traffic, Verdict,
+    Action, Damage, Discretion, Emulator, Ending, Event, ModuleLife, Scenario, Scope, StatePart,
+    Traffic, Verdict,
 };
 use sekoia::{Console, Directories, Environment, Host, run_on};
 use serde_json::{Map, Value, json};
@@ -251,6 +252,11 @@ fn directory() -> TempDir {
     TempDir::new_in("/dev/shm")
         .or_else(|_| TempDir::new())
         .unwrap()
+}
+
+/// Something that happens so many seconds after the start.
+pub(super) fn at(at: u64, action: Action) -> Event {
+    Event { at, action }
 }
 
 /// So many seconds, this end, and so many seconds away.
