@@ -17,7 +17,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use base::http::chain;
-use clap::{Arg, ArgMatches, Args, Command, value_parser};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _};
 use sekoia::{Directories, Environment, Registry, Unclear};
 
 use self::screen::fail;
@@ -45,7 +45,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match run(&registry, command, arguments) {
         Ok(code) => code,
-        // Whoever read the answer has seen enough.
+        // Who reads the answer has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             fail(&format!("message-trace: {}", chain(error.as_ref())));
@@ -61,7 +61,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Runs a command: one for people, or a trigger.
 fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let directories = directories(arguments);
+    let directories = directories(arguments)?;
     match command {
         "check" => wait_for(check::run(registry, directories, arguments)),
         "backfill" => offline_session::told(
@@ -115,17 +115,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 fn command_line(registry: &Registry) -> Command {
-    let defaults = Directories::default();
-    let directory = |name: &'static str, default: PathBuf, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name("DIR")
-            .global(true)
-            .display_order(100)
-            .default_value(default.into_os_string())
-            .value_parser(value_parser!(PathBuf))
-            .help(help)
-    };
     let triggers = registry.commands().map(|trigger| {
         Command::new(trigger.name.to_owned())
             .about(trigger.title.to_owned())
@@ -134,7 +123,7 @@ fn command_line(registry: &Registry) -> Command {
             // The platform's runtime ignores what follows the command (contract A-01).
             .arg(Arg::new("ignored").num_args(0..).hide(true))
     });
-    Command::new("message-trace")
+    DirectoryArguments::augment_args(Command::new("message-trace"))
         .version(env!("CARGO_PKG_VERSION"))
         .about(env!("CARGO_PKG_DESCRIPTION"))
         .override_usage("message-trace COMMAND [--config-dir DIR] [--data-dir DIR]")
@@ -142,16 +131,6 @@ fn command_line(registry: &Registry) -> Command {
         .subcommand_help_heading("Commands")
         .disable_help_subcommand(true)
         .subcommand_required(true)
-        .arg(directory(
-            "config-dir",
-            defaults.config,
-            "Files of the configuration, one for each key, as the platform's runtime lays them",
-        ))
-        .arg(directory(
-            "data-dir",
-            defaults.data,
-            "What must survive a restart",
-        ))
         .subcommands(triggers)
         .subcommand(check::command(registry))
         .subcommand(command::<backfill::BackfillWish>("backfill"))
@@ -164,18 +143,35 @@ fn command_line(registry: &Registry) -> Command {
         .subcommand(command::<manual::ManArguments>("man"))
 }
 
-fn directories(arguments: &ArgMatches) -> Directories {
-    // Both have a default.
-    let given = |name| {
-        arguments
-            .get_one::<PathBuf>(name)
-            .cloned()
-            .unwrap_or_default()
-    };
-    Directories {
-        config: given("config-dir"),
-        data: given("data-dir"),
-    }
+// Where the files are.
+#[derive(Debug, Args)]
+struct DirectoryArguments {
+    /// Files of the configuration, one for each key, as the platform's runtime lays them.
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        display_order = 100,
+        default_value_os_t = Directories::default().config
+    )]
+    config_dir: PathBuf,
+    /// What must survive a restart.
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        display_order = 100,
+        default_value_os_t = Directories::default().data
+    )]
+    data_dir: PathBuf,
+}
+
+fn directories(arguments: &ArgMatches) -> anyhow::Result<Directories> {
+    let given = DirectoryArguments::from_arg_matches(arguments)?;
+    Ok(Directories {
+        config: given.config_dir,
+        data: given.data_dir,
+    })
 }
 
 /// A command for people.
@@ -215,7 +211,7 @@ mod tests {
         ] {
             let matches = command_line(&registry).try_get_matches_from(line).unwrap();
             let (_, arguments) = matches.subcommand().unwrap();
-            let Directories { config, data } = directories(arguments);
+            let Directories { config, data } = directories(arguments).unwrap();
             assert_eq!(config, PathBuf::from("/a"));
             assert_eq!(data, PathBuf::from("/symphony_data"));
         }

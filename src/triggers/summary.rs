@@ -196,7 +196,7 @@ impl State {
         let eventful =
             self.count.sent() + self.count.excluded > 0 || standing.missing > TimeDelta::zero();
         let period = match (self.begun, eventful) {
-            // The first line comes soon, for whoever has just started it.
+            // The first line comes soon, for the person who has just started it.
             (false, true) => EARLY,
             (_, true) => PERIOD,
             (_, false) => QUIET_PERIOD,

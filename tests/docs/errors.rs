@@ -149,7 +149,7 @@ const NOT_ERRORS: [&str; 97] = [
 ];
 
 /// Texts of commands that tell what is so, and nothing is wrong with it.
-const NO_TROUBLE: [&str; 85] = [
+const NO_TROUBLE: [&str; 83] = [
     "… missing: … … delivered now, … became dead letters",
     "; … became dead letters instead",
     "not asked after a refusal",
@@ -181,8 +181,6 @@ const NO_TROUBLE: [&str; 85] = [
     "bytes of an answer",
     "; a copy with the subject cut goes in its place",
     "Ctrl-C leaves it at that.",
-    "Files of the configuration, one for each key",
-    "What must survive a restart",
     "keys of the platform",
     "(not a setting of this trigger)",
     "everything passes",

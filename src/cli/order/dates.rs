@@ -28,7 +28,7 @@ pub(in crate::cli) fn range(
     }
     let Reach { service, kept, .. } = reach;
     let days = kept.num_days();
-    // Whoever writes the number of days that are kept means all that there is.
+    // Who writes the number of days that are kept means all that there is.
     let start = if start >= now - kept {
         start.max(reach.oldest(now))
     } else {

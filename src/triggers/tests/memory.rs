@@ -68,7 +68,7 @@ impl HttpService for InMemory {
 }
 
 /// Time that goes on from one life of the module to the next: each has a runtime of its own, so that
-/// a kill ends whatever the module has started.
+/// a kill ends all that the module has started.
 #[derive(Clone)]
 pub(super) struct Time(Arc<Mutex<(DateTime<Utc>, Option<tokio::time::Instant>)>>);
 

@@ -1,4 +1,4 @@
-//! The whole module in memory, on virtual time, against the emulator: whatever happens, the ledger
+//! The whole module in memory, on virtual time, against the emulator: the ledger always
 //! shows every row once, and with its final status.
 
 mod asking;
