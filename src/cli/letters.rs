@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     offline_session,
-    order::{GONE, LOOK, PRESENCE, UNUSABLE, refuse},
+    order::{LOOK, PRESENCE, Presence, UNUSABLE, refuse},
     screen::{Screen, print_document, say},
 };
 use crate::triggers;
@@ -205,8 +205,7 @@ async fn perform(
         .leave(LettersOrder::NAME, order.to_json()?.into())
         .await?;
     let mut seen = LettersOutcome::new(order.id);
-    let (mut since, mut looked) = (Instant::now(), Instant::now());
-    let mut gone: Option<Instant> = None;
+    let (mut since, mut presence) = (Instant::now(), Presence::new());
     loop {
         let outcome = triggers::letters::outcome(&files, order).await?;
         if let Some(outcome) = outcome.filter(|outcome| *outcome != seen) {
@@ -217,15 +216,7 @@ async fn perform(
             return Ok(seen);
         }
         let stopped = tokio::time::timeout(LOOK, session.stop().cancelled()).await;
-        if looked.elapsed() >= PRESENCE {
-            looked = Instant::now();
-            let is_there = session.is_in_use().await;
-            if !is_there && gone.is_none() {
-                say("The trigger has stopped; once it is started again, it goes on.");
-            }
-            gone = gone.or(Some(looked)).filter(|_| !is_there);
-        }
-        if gone.is_some_and(|gone| gone.elapsed() >= GONE) {
+        if presence.is_lost(session, say).await {
             return Ok(seen);
         }
         if stopped.is_ok() || since.elapsed() >= PATIENCE {

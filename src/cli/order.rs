@@ -33,7 +33,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(500);
 pub(super) const PRESENCE: Duration = Duration::from_secs(5);
 
 /// A trigger that is gone for so long is not being restarted.
-pub(super) const GONE: Duration = Duration::from_secs(60);
+const GONE: Duration = Duration::from_secs(60);
 
 /// A command that has an order about a range carried out.
 pub(super) trait RangeCommand: Sized {
@@ -119,6 +119,39 @@ pub(super) async fn run<C: RangeCommand>(
         json,
     })
     .await
+}
+
+/// Looks now and then whether the trigger is still running.
+pub(super) struct Presence {
+    looked: Instant,
+    gone: Option<Instant>,
+}
+
+impl Presence {
+    /// It is running now.
+    pub(super) fn new() -> Self {
+        Self {
+            looked: Instant::now(),
+            gone: None,
+        }
+    }
+
+    /// Whether it is gone for so long that it is not being restarted. That it has stopped is said once.
+    pub(super) async fn is_lost(
+        &mut self,
+        session: &OfflineSession<'_>,
+        say: impl Fn(&str),
+    ) -> bool {
+        if self.looked.elapsed() >= PRESENCE {
+            self.looked = Instant::now();
+            let is_there = session.is_in_use().await;
+            if !is_there && self.gone.is_none() {
+                say("The trigger has stopped; once it is started again, it goes on.");
+            }
+            self.gone = self.gone.or(Some(self.looked)).filter(|_| !is_there);
+        }
+        self.gone.is_some_and(|gone| gone.elapsed() >= GONE)
+    }
 }
 
 /// An order that a person waits for.
@@ -285,8 +318,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             ));
         }
         let mut trouble = None;
-        let mut looked = Instant::now();
-        let mut gone: Option<Instant> = None;
+        let mut presence = Presence::new();
         let mut untaken = C::WORDS.untaken;
         let begun = Instant::now();
         loop {
@@ -312,21 +344,14 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             if outcome != OrderOutcome::Unfinished {
                 return Ok(outcome);
             }
-            if looked.elapsed() >= PRESENCE {
-                looked = Instant::now();
-                let is_there = self.session.is_in_use().await;
-                if !is_there && gone.is_none() {
-                    self.say("The trigger has stopped; once it is started again, it goes on.");
-                }
-                gone = gone.or(Some(looked)).filter(|_| !is_there);
-            }
+            let is_lost = presence.is_lost(self.session, |text| self.say(text)).await;
             let stopped = tokio::time::timeout(LOOK, self.session.stop().cancelled());
             if stopped.await.is_ok() {
                 let ways = C::WORDS.ways;
                 self.say(&format!("The trigger keeps on with it; {ways}"));
                 return Ok(OrderOutcome::Unfinished);
             }
-            if gone.is_some_and(|gone| gone.elapsed() >= GONE) {
+            if is_lost {
                 return Ok(OrderOutcome::Unfinished);
             }
         }

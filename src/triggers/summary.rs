@@ -115,63 +115,61 @@ impl Summary {
         now: DateTime<Utc>,
     ) -> Vec<Line> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = state.progress(standing, left, now).map(Line::Info);
-        let coarse = standing
-            .coarseness
-            .filter(|_| due(&mut state.said_coarse, now));
-        let coarse = coarse.map(|factor| {
-            Line::Warning(format!(
+        let state = &mut *state;
+        let progress = state.progress(standing, left, now);
+        let mut lines = Vec::from_iter(progress.map(Line::Info));
+        if let Some(factor) = standing.coarseness
+            && due(&mut state.said_coarse, now)
+        {
+            lines.push(Line::Warning(format!(
                 "There are more rows than can be read again in time with what is left of the \
                  quota: some late rows and changed statuses arrive up to about {factor:.0} times \
                  later than they should. Nothing is lost, and new rows are not affected. Raise \
                  `quota` if it is below 90, or lower `settle_time`."
-            ))
-        });
-        let better = standing.better_settle_time;
-        let better = better.filter(|_| due(&mut state.said_better, now));
-        let better = better.map(|better| {
-            Line::Warning(format!(
+            )));
+        }
+        if let Some(better) = standing.better_settle_time
+            && due(&mut state.said_better, now)
+        {
+            lines.push(Line::Warning(format!(
                 "Rows still surface when `settle_time` is nearly over: set it to {} so that later \
                  ones are found, too.",
                 better.num_hours()
-            ))
-        });
-        let skew = standing.skew.filter(|skew| skew.abs() > NOTABLE);
-        let skew = skew.filter(|skew| {
-            let is_far = skew.abs() > BOUND;
-            let said = match is_far {
-                true => &mut state.said_skew,
-                false => &mut state.said_small_skew,
-            };
-            due(said, now)
-        });
-        let skew = skew.map(|skew| {
-            let way = if skew > TimeDelta::zero() {
-                "behind"
-            } else {
-                "ahead of"
-            };
-            let text = format!(
-                "The clock of this machine is {} {way} the service's, as several of its answers \
-                 agree: set it right (NTP). Rows are asked for by the service's clock; nothing is \
-                 called lost or final, and no delivered row is forgotten, before both clocks allow \
-                 it.",
-                words::span(skew.abs())
-            );
-            match skew.abs() > BOUND {
-                true => Line::Error(text),
-                false => Line::Warning(text),
-            }
-        });
-        let greedy = state.greedy(now).map(Line::Warning);
-        [progress, coarse, better, skew, greedy]
-            .into_iter()
-            .flatten()
-            .collect()
+            )));
+        }
+        lines.extend(standing.skew.and_then(|skew| state.skew(skew, now)));
+        lines.extend(state.greedy(now).map(Line::Warning));
+        lines
     }
 }
 
 impl State {
+    /// By how much the clock of this machine is off.
+    fn skew(&mut self, skew: TimeDelta, now: DateTime<Utc>) -> Option<Line> {
+        let off = skew.abs();
+        if off <= NOTABLE {
+            return None;
+        }
+        let (said, form): (_, fn(String) -> Line) = match off > BOUND {
+            true => (&mut self.said_skew, Line::Error),
+            false => (&mut self.said_small_skew, Line::Warning),
+        };
+        let way = if skew > TimeDelta::zero() {
+            "behind"
+        } else {
+            "ahead of"
+        };
+        due(said, now).then(|| {
+            form(format!(
+                "The clock of this machine is {} {way} the service's, as several of its answers \
+                 agree: set it right (NTP). Rows are asked for by the service's clock; nothing is \
+                 called lost or final, and no delivered row is forgotten, before both clocks allow \
+                 it.",
+                words::span(off)
+            ))
+        })
+    }
+
     /// Which rules take more than half of the rows.
     fn greedy(&mut self, now: DateTime<Utc>) -> Option<String> {
         let told = unwanted::greedy(&self.taken, self.wanted)?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use emulator::{
     Backlog, Ending, Endpoint, Fault, FaultRule, NewRow, Status, TooWide, Traffic, Trouble, Wide,
 };
@@ -56,11 +56,6 @@ async fn delivered(site: &Site, rows: u64) -> Option<Duration> {
     Some(start.elapsed())
 }
 
-fn asked(site: &Site, trigger: &str) -> Vec<DateTime<Utc>> {
-    let requests = site.emulator.requests(endpoint(trigger));
-    requests.iter().map(|request| request.at).collect()
-}
-
 /// The time that a backlog takes, for each request, when a share of them fails.
 fn pace(trigger: &'static str, rows: u64, failing: f64) -> f64 {
     let site = tenant(trigger, rows, 0.0);
@@ -73,7 +68,7 @@ fn pace(trigger: &'static str, rows: u64, failing: f64) -> f64 {
     }
     let (taken, requests) = beside(&site, 7300, async {
         let taken = delivered(&site, rows).await;
-        (taken, asked(&site, trigger).len())
+        (taken, site.asked().len())
     });
     let taken = taken.unwrap_or_else(|| panic!("{}", site.output()));
     assert!(site.verdict().doubled.count == 0, "{}", site.verdict());
@@ -115,9 +110,9 @@ fn recovery(trigger: &'static str, rule: impl Into<FaultRule>, extra: u64) -> (D
         tokio::time::sleep(seconds(200)).await;
         site.emulator.fault(endpoint(trigger), rule);
         tokio::time::sleep(seconds(300)).await;
-        let half = asked(&site, trigger).len();
+        let half = site.asked().len();
         tokio::time::sleep(seconds(300) + Duration::from_millis(extra * 100)).await;
-        let all = asked(&site, trigger).len();
+        let all = site.asked().len();
         let rows = site.emulator.accepted_count(None);
         site.emulator.clear_all_faults();
         let taken = delivered(&site, rows + 1).await.unwrap();

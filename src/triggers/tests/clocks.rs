@@ -95,9 +95,7 @@ fn one_answer_with_a_wrong_date_changes_nothing() {
                 let case = format!("{ahead} s at answer {after} on {trigger}: {verdict}");
                 site.says_not("are lost");
                 assert_eq!(verdict.doubled.count, 0, "{case}");
-                let asked = site.emulator.requests(endpoint(trigger));
-                let newest = asked.last().unwrap().at;
-                let silent = site.emulator.clock().now() - newest;
+                let silent = site.time.now() - *site.asked().last().unwrap();
                 assert!(silent < TimeDelta::minutes(5), "{case}: {silent}");
             }
         }
@@ -130,17 +128,9 @@ fn a_clock_that_is_ahead_for_a_moment_costs_nothing() {
             assert!(lines > 50, "{case}: {lines} lines");
             assert!(!output.contains(" rows in the last 100 d"), "{case}");
             assert!(!output.contains(" rows in the last 2 h"), "{case}");
-            let times: Vec<_> = site
-                .emulator
-                .requests(endpoint(trigger))
-                .iter()
-                .map(|request| request.at)
-                .collect();
-            let longest = times
-                .windows(2)
-                .map(|pair| pair[1] - pair[0])
-                .max()
-                .unwrap();
+            let times = site.asked();
+            let pauses = times.windows(2).map(|pair| pair[1] - pair[0]);
+            let longest = pauses.max().unwrap();
             assert!(
                 longest <= TimeDelta::minutes(5),
                 "{case}: silent for {longest}"
@@ -338,7 +328,7 @@ fn what_is_older_than_the_service_keeps_is_lost_with_evidence() {
         for fact in ["refused", "refusals", "answered", "local", "source"] {
             assert!(!loss["evidence"][fact].is_null(), "{fact}: {loss}");
         }
-        let asked = site.emulator.requests(endpoint(trigger)).len();
+        let asked = site.asked().len();
         assert!(asked < 200, "{asked} requests");
     }
 }

@@ -75,7 +75,7 @@ fn a_damaged_answer_for_a_message_costs_only_what_is_damaged() {
             assert!(verdict.doubled.count <= IN_FLIGHT, "{name}: {verdict}");
             let stays = form != Unreadable::RawNewline && reads.is_none();
             assert_eq!(verdict.unreadable.count > 0, stays, "{name}: {verdict}");
-            let asked = site.emulator.requests(endpoint(trigger)).len();
+            let asked = site.asked().len();
             // Cut rows beside each other count as one, which each width of a window shows anew.
             let most = if form == Unreadable::Cut { 600 } else { 400 };
             assert!(asked < most, "{name}: {asked} requests");
@@ -95,7 +95,7 @@ fn what_is_hidden_for_ever_is_said_and_keeps_nothing_back() {
             let end = site.emulator.clock().now();
             let position = site.checkpoint();
             assert!(end - position < chrono::TimeDelta::hours(3), "{position}");
-            let asked = site.emulator.requests(endpoint(trigger)).len();
+            let asked = site.asked().len();
             assert!(asked < 220, "{asked} requests in five and a half hours");
         }
     }

@@ -19,7 +19,10 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::memory::{self, PLATFORM, Time};
+use super::{
+    endpoint,
+    memory::{self, PLATFORM, Time},
+};
 use crate::triggers::registry;
 
 /// The setting `chunk_size`, small so that there are many batches.
@@ -213,6 +216,12 @@ impl Site {
     /// What was delivered, compared with everything that could be seen until now.
     pub(super) fn verdict(&self) -> Verdict {
         self.emulator.verdict(&Scope::default())
+    }
+
+    /// When it was asked for rows.
+    pub(super) fn asked(&self) -> Vec<DateTime<Utc>> {
+        let requests = self.emulator.requests(endpoint(self.trigger));
+        requests.iter().map(|request| request.at).collect()
     }
 
     /// What the module has said.
