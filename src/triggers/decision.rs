@@ -1,7 +1,10 @@
 //! What is kept of a change to Microsoft Graph, and of a refused password, each with the settings that
 //! it was decided under.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use base::Secret;
 use chrono::{DateTime, Utc};
@@ -107,7 +110,7 @@ pub(super) struct Passwords {
     log: Log,
     salt: Uuid,
     /// The number of changes that is kept.
-    kept: Mutex<u64>,
+    kept: AtomicU64,
 }
 
 impl Passwords {
@@ -129,7 +132,7 @@ impl Passwords {
             guard.restore(at.filter_map(DateTime::from_timestamp_millis));
         }
         Ok(Self {
-            kept: Mutex::new(guard.changes()),
+            kept: AtomicU64::new(guard.changes()),
             guard,
             terms,
             password,
@@ -141,30 +144,24 @@ impl Passwords {
 
     /// Keeps what has changed.
     pub(super) async fn keep(&self) {
-        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = self.guard.changes();
-        if *kept() == changes {
+        if self.kept.load(Relaxed) == changes {
             return;
         }
-        let salt = self.salt;
+        let refused = self.guard.refused();
         let refused = RefusedPassword {
             version: VERSION,
             settings: self.terms.0.clone(),
-            salt,
-            password: bits(salt, &self.password),
-            refused: self
-                .guard
-                .refused()
-                .iter()
-                .map(DateTime::timestamp_millis)
-                .collect(),
+            salt: self.salt,
+            password: bits(self.salt, &self.password),
+            refused: refused.iter().map(DateTime::timestamp_millis).collect(),
         };
         let Ok(text) = serde_json::to_vec(&refused) else {
             return;
         };
         match self.storage.write(SIGN_IN_FILE, text).await {
             // Not before: what a full disk or a stop has kept from the file is written with the next answer.
-            Ok(()) => *kept() = changes,
+            Ok(()) => self.kept.store(changes, Relaxed),
             Err(error) => self.log.exception(
                 "It cannot be kept when the password was refused, so that a restart tries it at once",
                 &error,
@@ -181,10 +178,7 @@ pub(super) fn bits(salt: Uuid, password: &Secret) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::atomic::{AtomicBool, Ordering::Relaxed},
-    };
+    use std::{io, sync::atomic::AtomicBool};
 
     use async_trait::async_trait;
     use base::{Clock, Store};

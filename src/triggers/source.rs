@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -95,7 +95,7 @@ pub(super) struct GraphSource {
     storage: Storage,
     log: Log,
     /// How many links had been repaired when that was looked at last.
-    repaired: Mutex<u64>,
+    repaired: AtomicU64,
     /// When the use of the quota was kept last.
     remembered: Mutex<Option<Instant>>,
     repairs: Counter,
@@ -138,7 +138,7 @@ impl GraphSource {
             limiter,
             storage,
             log: context.log.clone(),
-            repaired: Mutex::new(0),
+            repaired: AtomicU64::new(0),
             remembered: Mutex::default(),
             repairs: context.metrics.figure(
                 "links_repaired",
@@ -231,10 +231,9 @@ impl GraphSource {
 
     fn say_repairs(&self) {
         let now = self.graph.links_repaired();
-        let mut before = self.repaired.lock().unwrap_or_else(PoisonError::into_inner);
-        if now > *before {
-            self.repairs.inc_by(now - *before);
-            *before = now;
+        let new = now.saturating_sub(self.repaired.swap(now, Relaxed));
+        if new > 0 {
+            self.repairs.inc_by(new);
             self.log.warning(
                 "Microsoft refused its own link to the next page; it was mended, and no row is \
                  lost.",

@@ -252,12 +252,33 @@ fn quoted(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use chrono::DateTime;
-    use collect::{order::OrderPhase, verify::VerifyCounts};
+    use collect::{order::OrderPhase, proof::Notes, verify::VerifyCounts};
     use uuid::Uuid;
 
     use super::*;
+
+    /// Of an hour in which there is nothing.
+    pub(crate) fn verdict(finding: Finding) -> Verdict {
+        Verdict {
+            order: Uuid::nil(),
+            hour: DateTime::UNIX_EPOCH,
+            at: DateTime::UNIX_EPOCH,
+            finding,
+            reason: None,
+            parts: Vec::new(),
+            accepted: 0,
+            shown: 0,
+            digest: None,
+            missing: Vec::new(),
+            vanished: 0,
+            not_shown: 0,
+            refused: 0,
+            statuses_differ: None,
+            notes: Notes::default(),
+        }
+    }
 
     #[test]
     fn each_exit_code_is_explained() {
@@ -290,24 +311,11 @@ mod tests {
     #[test]
     fn what_a_rule_had_left_out_is_said_of_an_hour_with_missing_rows() {
         let verdict = |finding, excluded| Verdict {
-            order: Uuid::nil(),
-            hour: DateTime::UNIX_EPOCH,
-            at: DateTime::UNIX_EPOCH,
-            finding,
-            reason: None,
-            parts: Vec::new(),
-            accepted: 60,
-            shown: 63,
-            digest: None,
-            missing: Vec::new(),
-            vanished: 0,
-            not_shown: 0,
-            refused: 0,
-            statuses_differ: None,
-            notes: collect::proof::Notes {
+            notes: Notes {
                 excluded,
-                ..collect::proof::Notes::default()
+                ..Notes::default()
             },
+            ..verdict(finding)
         };
         let said = |finding, excluded| {
             hour(&verdict(finding, excluded)).contains("; rules left out about 3 rows of it")

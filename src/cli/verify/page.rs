@@ -256,33 +256,22 @@ fn method() -> Markup {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use collect::{proof::Notes, verify::RowName};
+    use collect::verify::RowName;
 
     use super::*;
-
-    fn verdict(hours: i64, finding: Finding, rows: u64) -> Verdict {
-        let start: DateTime<Utc> = "2026-11-27T00:00:00Z".parse().unwrap();
-        Verdict {
-            order: uuid::Uuid::nil(),
-            hour: start + TimeDelta::hours(hours),
-            at: start,
-            finding,
-            reason: Some("<its> record is gone".to_owned()),
-            parts: Vec::new(),
-            accepted: rows,
-            shown: rows,
-            digest: Some("0f".to_owned()),
-            missing: Vec::new(),
-            vanished: 0,
-            not_shown: 0,
-            refused: 0,
-            statuses_differ: None,
-            notes: Notes::default(),
-        }
-    }
+    use crate::cli::verify::outcome::tests::verdict;
 
     #[test]
     fn the_page_has_a_square_for_every_hour_and_loads_nothing() {
+        let start: DateTime<Utc> = "2026-11-27T00:00:00Z".parse().unwrap();
+        let verdict = |hours, finding, rows| Verdict {
+            hour: start + TimeDelta::hours(hours),
+            reason: Some("<its> record is gone".to_owned()),
+            accepted: rows,
+            shown: rows,
+            digest: Some("0f".to_owned()),
+            ..verdict(finding)
+        };
         let mut verdicts: Vec<Verdict> = (0..30)
             .map(|hour| verdict(hour, Finding::Proven, 9))
             .collect();
