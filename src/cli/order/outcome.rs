@@ -49,33 +49,30 @@ impl OrderOutcome {
         }
     }
 
+    /// Its exit code, from those that `--help` lists, its word for machines, and the head of its summary.
+    fn told(self) -> (u8, &'static str, &'static str) {
+        match self {
+            Self::Done => (0, "done", "Done"),
+            Self::GivenUp => (0, "cancelled", "Cancelled"),
+            Self::Cancelled => (5, "cancelled", "Cancelled"),
+            Self::Unfinished => (3, "unfinished", "Not finished"),
+            Self::Refused => (4, "refused", "Not finished"),
+        }
+    }
+
     /// The exit code, from those that `--help` lists.
     pub(in crate::cli) fn exit_code(self) -> u8 {
-        match self {
-            Self::Done | Self::GivenUp => 0,
-            Self::Unfinished => 3,
-            Self::Refused => 4,
-            Self::Cancelled => 5,
-        }
+        self.told().0
     }
 
     /// Its word for machines.
     pub(in crate::cli) fn word(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::GivenUp | Self::Cancelled => "cancelled",
-            Self::Unfinished => "unfinished",
-            Self::Refused => "refused",
-        }
+        self.told().1
     }
 
     /// The head of its summary.
     pub(in crate::cli) fn head(self) -> &'static str {
-        match self {
-            Self::Done => "Done",
-            Self::GivenUp | Self::Cancelled => "Cancelled",
-            Self::Unfinished | Self::Refused => "Not finished",
-        }
+        self.told().2
     }
 }
 
@@ -96,28 +93,14 @@ mod tests {
         let (id, work) = (Uuid::from_u128(1), VerifyWork { resend: false });
         let order = VerifyOrder::new(id, range, Default::default(), work);
         let mut later = VerifyProgress::new(Uuid::from_u128(2), VerifyCounts::default(), now);
-        assert_eq!(
-            OrderOutcome::of_order(&order, None),
-            OrderOutcome::Unfinished
-        );
-        assert_eq!(
-            OrderOutcome::of_order(&order, Some(&later)),
-            OrderOutcome::Unfinished
-        );
+        let of = |last: Option<&VerifyProgress>| OrderOutcome::of_order(&order, last);
+        assert_eq!(of(None), OrderOutcome::Unfinished);
+        assert_eq!(of(Some(&later)), OrderOutcome::Unfinished);
         later.after = Some(id);
-        assert_eq!(
-            OrderOutcome::of_order(&order, Some(&later)),
-            OrderOutcome::Done
-        );
+        assert_eq!(of(Some(&later)), OrderOutcome::Done);
         let mut own = VerifyProgress::new(id, VerifyCounts::default(), now);
-        assert_eq!(
-            OrderOutcome::of_order(&order, Some(&own)),
-            OrderOutcome::Unfinished
-        );
+        assert_eq!(of(Some(&own)), OrderOutcome::Unfinished);
         own.phase = OrderPhase::Cancelled;
-        assert_eq!(
-            OrderOutcome::of_order(&order, Some(&own)),
-            OrderOutcome::Cancelled
-        );
+        assert_eq!(of(Some(&own)), OrderOutcome::Cancelled);
     }
 }
