@@ -155,7 +155,7 @@ pub(super) async fn run<S: Source>(
     };
     let intake = settings.intake(&context)?;
     let privacy = settings.hiding.privacy()?;
-    let hidden = settings.hiding.words();
+    let hidden = settings.hiding.hidden();
     // What is only counted needs none.
     let details = match task {
         Task::Count { .. } => None,

@@ -2,57 +2,43 @@
 
 use base::Secret;
 use microsoft::exposure;
-use prometheus_client::encoding::EncodeLabelSet;
 use rows::privacy::{Addresses, KeyedHasher, Privacy, Subjects};
 use sekoia::RunError;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// What a person fills in; bounds and defaults are in the manifests.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Hiding {
-    subject: Subject,
-    addresses: Address,
+    #[serde(flatten)]
+    hidden: Hidden,
     own_domains: Vec<String>,
     hash_key: Option<Secret>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// What becomes of subjects and addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hidden {
+    subject: Subject,
+    addresses: Address,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Subject {
+    #[default]
     Keep,
     Drop,
     Hash,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Address {
+    #[default]
     Keep,
     HashExternal,
     Hash,
-}
-
-impl Subject {
-    /// Its word in the settings.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::Drop => "drop",
-            Self::Hash => "hash",
-        }
-    }
-}
-
-impl Address {
-    /// Its word in the settings.
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Keep => "keep",
-            Self::HashExternal => "hash_external",
-            Self::Hash => "hash",
-        }
-    }
 }
 
 impl Hiding {
@@ -61,7 +47,8 @@ impl Hiding {
     /// # Errors
     /// When the settings do not fit together.
     pub(super) fn privacy(&self) -> Result<Option<Privacy>, RunError> {
-        let hashing = match (self.subject, self.addresses) {
+        let Hidden { subject, addresses } = self.hidden;
+        let hashing = match (subject, addresses) {
             (_, Address::Hash) => Some("`addresses` `hash`"),
             (_, Address::HashExternal) => Some("`addresses` `hash_external`"),
             (Subject::Hash, Address::Keep) => Some("`subject` `hash`"),
@@ -74,18 +61,18 @@ impl Hiding {
                  (docs/privacy.md)"
             )));
         }
-        if self.addresses == Address::HashExternal && self.own_domains.is_empty() {
+        if addresses == Address::HashExternal && self.own_domains.is_empty() {
             return Err(RunError::configuration(
                 "own_domains is empty, which `addresses` `hash_external` needs: write the domains of the \
                  organization, whose addresses stay as they are (docs/privacy.md)",
             ));
         }
-        let subjects = match self.subject {
+        let subjects = match subject {
             Subject::Keep => Subjects::Keep,
             Subject::Drop => Subjects::Drop,
             Subject::Hash => Subjects::Hash,
         };
-        let addresses = match self.addresses {
+        let addresses = match addresses {
             Address::Keep => Addresses::Keep,
             Address::HashExternal => Addresses::hash_external(&self.own_domains),
             Address::Hash => Addresses::Hash,
@@ -100,14 +87,13 @@ impl Hiding {
 
     /// What is hidden, for people and for machines; none when all stays as it is.
     pub(super) fn told(&self) -> Option<(String, Value)> {
-        let words = self.words();
-        let Words { subject, addresses } = words;
-        if words.keeps_all() {
+        if self.hidden.keeps_all() {
             return None;
         }
+        let Hidden { subject, addresses } = self.hidden;
         let fingerprint = self.hasher().map(|hasher| hasher.fingerprint());
-        let mut text = sentence(subject, addresses);
-        if addresses == Address::HashExternal.word() {
+        let mut text = self.hidden.sentence();
+        if addresses == Address::HashExternal {
             text.push_str(&format!(
                 " but those of {} own domains",
                 self.own_domains.len()
@@ -118,7 +104,7 @@ impl Hiding {
                 ", with the hash_key of the fingerprint {fingerprint}"
             ));
         }
-        if self.subject == Subject::Keep {
+        if subject == Subject::Keep {
             text.push_str("; an address in a subject leaves with it");
         }
         let facts = json!({
@@ -130,42 +116,50 @@ impl Hiding {
         Some((text, facts))
     }
 
-    /// The words of the settings.
-    pub(super) fn words(&self) -> Words {
-        Words {
-            subject: self.subject.word(),
-            addresses: self.addresses.word(),
-        }
+    /// What becomes of subjects and addresses.
+    pub(super) fn hidden(&self) -> Hidden {
+        self.hidden
     }
 }
 
-/// What becomes of subjects and addresses, in the words of the settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Words {
-    pub(super) subject: &'static str,
-    pub(super) addresses: &'static str,
-}
+/// What is hidden, as labels of a metric.
+pub(super) type HiddenLabels = [(&'static str, &'static str); 2];
 
-impl Words {
+impl Hidden {
     /// Whether all stays as it is.
     pub(super) fn keeps_all(self) -> bool {
-        self.subject == Subject::Keep.word() && self.addresses == Address::Keep.word()
+        self == Self::default()
     }
-}
 
-/// What the words of the settings mean.
-pub(super) fn sentence(subject: &str, addresses: &str) -> String {
-    let subjects = match subject {
-        "drop" => "subjects are left out",
-        "hash" => "subjects are hashed",
-        _ => "subjects stay",
-    };
-    let addresses = match addresses {
-        "hash" => "addresses are hashed",
-        "hash_external" => "external addresses are hashed",
-        _ => "addresses stay",
-    };
-    format!("{subjects}, {addresses}")
+    /// In the words of the settings.
+    pub(super) fn labels(self) -> HiddenLabels {
+        let subject = match self.subject {
+            Subject::Keep => "keep",
+            Subject::Drop => "drop",
+            Subject::Hash => "hash",
+        };
+        let addresses = match self.addresses {
+            Address::Keep => "keep",
+            Address::HashExternal => "hash_external",
+            Address::Hash => "hash",
+        };
+        [("subject", subject), ("addresses", addresses)]
+    }
+
+    /// In a sentence.
+    pub(super) fn sentence(self) -> String {
+        let subjects = match self.subject {
+            Subject::Keep => "subjects stay",
+            Subject::Drop => "subjects are left out",
+            Subject::Hash => "subjects are hashed",
+        };
+        let addresses = match self.addresses {
+            Address::Keep => "addresses stay",
+            Address::HashExternal => "external addresses are hashed",
+            Address::Hash => "addresses are hashed",
+        };
+        format!("{subjects}, {addresses}")
+    }
 }
 
 #[cfg(test)]

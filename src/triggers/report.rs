@@ -21,7 +21,7 @@ use self::{
     figures::{ByRule, Figures},
     verified::{verification_ended, verified},
 };
-use super::{hiding::Words, summary::Summary, unwanted, words::moment, working::Working};
+use super::{hiding::Hidden, summary::Summary, unwanted, words::moment, working::Working};
 
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
 #[derive(Debug)]
@@ -37,7 +37,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(context: &Context, intake: &Intake, working: Working, hidden: Words) -> Self {
+    pub(super) fn new(
+        context: &Context,
+        intake: &Intake,
+        working: Working,
+        hidden: Hidden,
+    ) -> Self {
         Self {
             log: context.log.clone(),
             began: context.clock.reading(),

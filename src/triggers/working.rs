@@ -17,7 +17,7 @@ use tokio::{task, time::Instant};
 use super::{
     details::{Detailed, Fates},
     eta::Eta,
-    hiding::Words,
+    hiding::Hidden,
     unwanted::{Taken, TakenOut, taken_out},
 };
 
@@ -71,13 +71,6 @@ pub(super) struct MassMail {
     pub(super) windows_waiting: usize,
 }
 
-/// What becomes of subjects and addresses, in the words of the settings.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Hidden {
-    pub(super) subject: String,
-    pub(super) addresses: String,
-}
-
 /// Keeps what the fetch loop has said last, and what a run has come to so far; clones share it. The next
 /// run, e.g. with other settings in the same process, begins with another one.
 #[derive(Clone, Debug)]
@@ -90,7 +83,7 @@ struct Now {
     caught_up: Option<DateTime<Utc>>,
     eta: Eta,
     /// What is hidden of the others.
-    hidden: Words,
+    hidden: Hidden,
     /// Rows that each rule took out since the run began.
     excluded: Taken,
     /// Of rows with which statuses details are wanted, and how they have gone since the run began.
@@ -100,7 +93,7 @@ struct Now {
 
 impl Working {
     /// Of a run that hides so much of rows, and wants details of those with these statuses.
-    pub(super) fn new(hidden: Words, statuses: &[String]) -> Self {
+    pub(super) fn new(hidden: Hidden, statuses: &[String]) -> Self {
         let now = Now {
             hidden,
             details: (statuses.to_vec(), Fates::default()),
@@ -218,10 +211,7 @@ fn told(
             windows_waiting: state.activity.completing,
             ..state.mass_mail
         },
-        hidden: Some(Hidden {
-            subject: state.hidden.subject.to_owned(),
-            addresses: state.hidden.addresses.to_owned(),
-        }),
+        hidden: Some(state.hidden),
     }
 }
 

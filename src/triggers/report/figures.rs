@@ -9,7 +9,10 @@ use prometheus_client::{
 };
 use sekoia::Metrics;
 
-use super::{super::hiding::Words, number};
+use super::{
+    super::hiding::{Hidden, HiddenLabels},
+    number,
+};
 
 /// Rows a window holds, for the histogram.
 const WINDOW_ROWS: [f64; 9] = [
@@ -75,13 +78,13 @@ pub(super) struct ByRule {
 impl Figures {
     /// Of a run that begins. Metrics outlive it: what they say of the settings or of the work of a run
     /// before, which may have been about another tenant, does not hold any more.
-    pub(super) fn new(metrics: &Metrics, hidden: Words) -> Self {
-        let privacy: Family<Words, Gauge> = metrics.figure(
+    pub(super) fn new(metrics: &Metrics, hidden: Hidden) -> Self {
+        let privacy: Family<HiddenLabels, Gauge> = metrics.figure(
             "privacy_info",
             "1; what becomes of subjects and of addresses before rows are sent",
         );
         privacy.clear();
-        privacy.get_or_create(&hidden).set(1);
+        privacy.get_or_create(&hidden.labels()).set(1);
         let mass_messages: Family<Label, Counter> = metrics.figure(
             "mass_messages",
             "Messages with 1000 recipients or more in a window that were asked for by their ids: shown by \
@@ -261,10 +264,9 @@ mod tests {
     #[test]
     fn a_run_says_nothing_of_the_one_before() {
         let metrics = Metrics::new(Clock::system());
-        let keep = Words {
-            subject: "keep",
-            addresses: "keep",
-        };
+        let keep = Hidden::default();
+        let hash = serde_json::json!({"subject": "hash", "addresses": "keep"});
+        let hash: Hidden = serde_json::from_value(hash).unwrap();
         let found = found(Finding::Many);
         let before = Figures::new(&metrics, keep);
         before.in_hand.set(3);
@@ -272,14 +274,9 @@ mod tests {
         before.steps.inc();
         before.behind.set(1);
         before.skew.set(400.0);
-        let hash = Words {
-            subject: "hash",
-            ..keep
-        };
         let figures = Figures::new(&metrics, hash);
-        let privacy = Family::<Words, Gauge>::default();
-        let privacy = metrics.register("privacy_info", "", privacy);
-        let hides = [keep, hash].map(|words| privacy.get_or_create(&words).get());
+        let privacy: Family<HiddenLabels, Gauge> = metrics.figure("privacy_info", "");
+        let hides = [keep, hash].map(|hidden| privacy.get_or_create(&hidden.labels()).get());
         assert_eq!(hides, [0, 1]);
         assert_eq!(figures.in_hand.get(), 0);
         assert_eq!(figures.verified.get_or_create(&found).get(), 0);

@@ -5,11 +5,11 @@ use collect::{Lack, Standing, Standpoint};
 use sekoia::Metrics;
 
 use super::{Report, figures::Figures, number, seconds};
-use crate::triggers::{hiding::Words, summary::Line};
+use crate::triggers::{hiding::Hidden, summary::Line};
 
 impl Report {
     /// The mail of another tenant is collected than before: how far that is, is not known yet.
-    pub(in crate::triggers) fn turns_to_another(metrics: &Metrics, hidden: Words) {
+    pub(in crate::triggers) fn turns_to_another(metrics: &Metrics, hidden: Hidden) {
         Figures::new(metrics, hidden).forget_standing();
     }
 

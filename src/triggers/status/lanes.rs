@@ -8,9 +8,8 @@ use serde_json::json;
 use super::{
     super::{
         details::{Detailed, reason},
-        hiding::sentence,
         words::{moment, span},
-        working::{AtWork, Doing, FromTo, Hidden, MassMail},
+        working::{AtWork, Doing, FromTo, MassMail},
     },
     Line, line,
 };
@@ -52,10 +51,8 @@ impl Doing {
 
     /// What is hidden of rows; none when all of it stays.
     pub(super) fn hidden(&self) -> Option<Line> {
-        let Hidden { subject, addresses } = self.hidden.as_ref()?;
-        let keeps_all = subject == "keep" && addresses == "keep";
-        let text = sentence(subject, addresses);
-        (!keeps_all).then(|| line("hidden", text, json!(self.hidden), false))
+        let hidden = self.hidden.filter(|hidden| !hidden.keeps_all())?;
+        Some(line("hidden", hidden.sentence(), json!(hidden), false))
     }
 
     /// What came of asking for details; none when they are not wanted.
