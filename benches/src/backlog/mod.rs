@@ -112,14 +112,18 @@ async fn paced(bench: &Bench, stock: &Arc<Stock>) -> anyhow::Result<Vec<Sample>>
 }
 
 fn settings(contestant: Contestant) -> Value {
+    let own = match contestant {
+        Contestant::Module(Trigger::Graph) => json!({"quota": QUOTA}),
+        Contestant::Hiding => json!({
+            "subject": "hash",
+            "addresses": "hash",
+            "hash_key": "a key that nobody else knows",
+        }),
+        _ => json!({}),
+    };
     let mut settings = json!({"start_time": 24 * 29, "frequency": 600});
-    if contestant == Contestant::Module(Trigger::Graph) {
-        settings["quota"] = QUOTA.into();
-    }
-    if contestant == Contestant::Hiding {
-        settings["subject"] = "hash".into();
-        settings["addresses"] = "hash".into();
-        settings["hash_key"] = "a key that nobody else knows".into();
+    if let (Some(all), Value::Object(own)) = (settings.as_object_mut(), own) {
+        all.extend(own);
     }
     settings
 }

@@ -141,11 +141,11 @@ fn a_clock_that_is_behind_at_the_second_start_costs_no_row_either() {
 #[test]
 fn a_position_that_is_lost_while_a_service_is_down_costs_no_row() {
     let scenario: Scenario = DOWN_AT_FIRST.replace("END", "stop").parse().unwrap();
-    for trigger in [GRAPH, OAUTH, ACCOUNT] {
+    for trigger in ALL {
         let site = Site::new(trigger, &scenario);
-        let data = site.data.path().join("data");
-        fs::create_dir_all(&data).unwrap();
-        fs::write(data.join("context.json"), "null").unwrap();
+        let position = site.path("context.json");
+        fs::create_dir_all(position.parent().unwrap()).unwrap();
+        fs::write(position, "null").unwrap();
         for life in &scenario.lives {
             site.live(*life);
         }

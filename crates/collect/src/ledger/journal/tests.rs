@@ -279,14 +279,16 @@ fn what_comes_behind_a_damaged_place_is_known_and_keeps_its_number() {
     assert_eq!(whole.len(), 156);
     for (frame, bound) in bounds.windows(2).enumerate() {
         let places = bound[0]..bound[1];
-        let harms: [&dyn Fn(&mut Vec<u8>); 3] = [
-            &|content: &mut Vec<u8>| content[places.start + 5] ^= 4,
-            &|content: &mut Vec<u8>| content[places.clone()].fill(0),
-            &|content: &mut Vec<u8>| content[places.clone()].fill(0xff),
+        let harms: [fn(&mut [u8]); 3] = [
+            |frame| frame[5] ^= 4,
+            |frame| frame.fill(0),
+            |frame| frame.fill(0xff),
         ];
         for harm in harms {
-            files.change(&name, |content| content.clone_from(&whole));
-            files.change(&name, harm);
+            files.change(&name, |content| {
+                content.clone_from(&whole);
+                harm(&mut content[places.clone()]);
+            });
             for damage in [1, 0] {
                 let mut found = open(&files);
                 assert_eq!(found.damage.len(), damage, "{:?}", found.damage);
@@ -303,9 +305,7 @@ fn what_comes_behind_a_damaged_place_is_known_and_keeps_its_number() {
     // Nothing takes for ever: each of these heads claims 65 536 keys.
     let heads: Vec<u8> = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0].repeat(300_000);
     files.change(&name, |content| *content = heads);
-    let begun = std::time::Instant::now();
     assert!(open(&files).known.is_empty());
-    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
 }
 
 /// Else one damaged file of twenty bytes has everything sent a second time that is read again.
