@@ -26,7 +26,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
+    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     oddities::{Oddities, is_odd},
@@ -149,8 +149,9 @@ impl Exchange {
         self.sign_in.authorize().await
     }
 
-    /// Reads an answer of `url`. Only one that can be read shows that who asks was accepted; one that
-    /// breaks off is followed by a request on a new connection.
+    /// Reads an answer of `url`. Only one that can be read shows that who asks was accepted. One that
+    /// cannot may be that of a machine which is ill: the next request goes over a new connection, to
+    /// another one.
     pub(super) fn read<T>(
         &self,
         url: &Url,
@@ -160,7 +161,7 @@ impl Exchange {
         let told = read(answer);
         match &told {
             Ok(_) if self.proves_passwords => answer.authorization.accepted(),
-            Err(Error::Unreadable(Unreadable::Cut { .. })) => {
+            Err(Error::Unreadable(_)) => {
                 if let Ok(server) = url.as_str().parse() {
                     self.http.renew(&server);
                 }

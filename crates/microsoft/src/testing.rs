@@ -23,6 +23,7 @@ pub(super) struct Fake {
     answers: Arc<Mutex<VecDeque<Result<Response, HttpError>>>>,
     requests: Arc<Mutex<Vec<Request>>>,
     delay: Arc<Mutex<Duration>>,
+    renewals: Arc<Mutex<usize>>,
 }
 
 impl Fake {
@@ -62,6 +63,11 @@ impl Fake {
     pub(super) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
+
+    /// How often a new connection was wished for.
+    pub(super) fn renewals(&self) -> usize {
+        *self.renewals.lock().unwrap()
+    }
 }
 
 impl HttpService for Fake {
@@ -73,6 +79,10 @@ impl HttpService for Fake {
             tokio::time::sleep(delay).await;
             answer
         })
+    }
+
+    fn renew(&self, _server: &http::Uri) {
+        *self.renewals.lock().unwrap() += 1;
     }
 }
 

@@ -98,11 +98,21 @@ async fn after_an_answer_of_an_ill_connection_the_next_try_is_on_a_new_one() {
             true,
         ),
         (
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+            Some(502),
+            true,
+        ),
+        (
+            b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n",
+            Some(504),
+            true,
+        ),
+        (
             b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
             None,
             true,
         ),
-        // Whoever answers so does not become better.
+        // Another connection makes neither of them better.
         (
             b"HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n",
             Some(500),

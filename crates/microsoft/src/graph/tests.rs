@@ -331,6 +331,26 @@ async fn only_a_page_of_the_service_itself_tells_the_time() {
     }
 }
 
+/// Behind one name stand many machines, and one of them may answer like this for ever.
+#[tokio::test(start_paused = true)]
+async fn what_is_no_page_is_followed_by_a_new_connection() {
+    for body in [
+        "",
+        "<html><title>Busy</title></html>",
+        r#"{"value":[{"id":"1"}"#,
+        r#"{"value":{}}"#,
+        "{}",
+    ] {
+        let fake = signed_in();
+        let graph = graph(&fake, EventFormat::Graph);
+        fake.answer(200, body).answer(200, EMPTY);
+        assert!(graph.page(window(), None, Urgency::Now).await.is_err());
+        assert_eq!(fake.renewals(), 1, "{body}");
+        assert!(graph.page(window(), None, Urgency::Now).await.is_ok());
+        assert_eq!(fake.renewals(), 1, "{body}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_clock_asks_for_the_time_without_a_window() {
     let fake = signed_in();
