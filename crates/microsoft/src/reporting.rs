@@ -92,8 +92,7 @@ impl ReportingService {
         let refused = |answer: &Answer| self.refused(answer, None);
         let is_page = |answer: &Answer| {
             let body = answer.response.body();
-            Envelope::read(body, &self.keyer, &answer.secrets())?;
-            Ok(())
+            Ok(Envelope::check(body, &self.keyer, &answer.secrets())?)
         };
         self.exchange.ask_time(address, is_page, refused).await
     }

@@ -160,8 +160,7 @@ impl Graph {
                 address,
                 |answer| {
                     let body = answer.response.body();
-                    Envelope::read(body, &self.keyer, &answer.secrets())?;
-                    Ok(())
+                    Ok(Envelope::check(body, &self.keyer, &answer.secrets())?)
                 },
                 refused,
             )

@@ -331,6 +331,25 @@ async fn only_a_page_of_the_service_itself_tells_the_time() {
     }
 }
 
+/// A service that shows such a row to each question would never be collected from.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_read_does_not_hide_the_time() {
+    let right = ("date", "Sun, 22 Nov 2026 12:00:00 GMT");
+    for (body, tells) in [
+        (r#"{"value":[null]}"#, true),
+        ("{\"value\":[{\"id\":\"1\",\"subject\":\"a\nb\"}]}", true),
+        (r#"{"value":[{"id":"1"}"#, false),
+        (r#"{"value":[null],"error":{"code":"Late"}}"#, false),
+        ("<html>", false),
+    ] {
+        let fake = signed_in();
+        let graph = graph(&fake, EventFormat::Graph);
+        fake.answer_with(200, &[right], body);
+        assert_eq!(graph.ask_time().await.is_ok(), tells, "{body}");
+        assert_eq!(graph.time().certain.is_some(), tells, "{body}");
+    }
+}
+
 /// Behind one name stand many machines, and one of them may answer like this for ever.
 #[tokio::test(start_paused = true)]
 async fn what_is_no_page_is_followed_by_a_new_connection() {

@@ -228,6 +228,16 @@ async fn only_what_the_service_itself_answers_shows_that_a_password_is_right() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_cannot_be_read_does_not_hide_the_time() {
+    let fake = Fake::default();
+    fake.answer(200, r#"{"d":{"results":[null]}}"#)
+        .answer(200, r#"{"d":{}}"#);
+    let service = service(&fake);
+    assert!(service.ask_time().await.is_ok());
+    assert!(service.ask_time().await.is_err(), "no page");
+}
+
+#[tokio::test(start_paused = true)]
 async fn redirects_on_the_origin_are_followed_with_the_password() {
     let fake = Fake::default();
     fake.answer_with(307, &[("location", "/moved/MessageTrace")], "")
