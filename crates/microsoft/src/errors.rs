@@ -38,6 +38,14 @@ pub enum Error {
     /// The answer claims success, but is not certain to be a whole page.
     #[error("unreadable answer: {0}; asked again later")]
     Unreadable(#[from] Unreadable),
+    /// The same, of no page at all, and it asks for a pause: who answers so has too much to do.
+    #[error("unreadable answer: {what}; it asks for a pause, and is asked again after that")]
+    Overloaded {
+        /// What is wrong with it.
+        what: Unreadable,
+        /// The pause.
+        after: Duration,
+    },
     /// The page has a link to the next one that is not followed.
     #[error("the link to the next page is refused")]
     Link(#[from] LinkError),
@@ -90,6 +98,9 @@ impl Error {
             Self::Status { class, .. } => *class,
             Self::Unreadable(what) if what.may_be_the_pages() => ErrorClass::Unreadable,
             Self::Unreadable(_) => ErrorClass::Transient { after: None },
+            Self::Overloaded { after, .. } => ErrorClass::Throttled {
+                after: Some(*after),
+            },
             Self::SignIn(error) => error.class(),
             // That time may be wrong itself, and is learnt anew meanwhile.
             Self::Ahead { by } => ErrorClass::Transient {
@@ -134,7 +145,7 @@ impl Error {
         match self {
             Self::NoAnswer(error) => error.kind.label(),
             Self::Status { status, .. } => status_label(*status),
-            Self::Unreadable(_) => "unreadable",
+            Self::Unreadable(_) | Self::Overloaded { .. } => "unreadable",
             Self::Link(_) => "link",
             Self::SignIn(_) => "sign_in",
             Self::Ahead { .. } => "ahead",
@@ -246,7 +257,7 @@ pub enum Unreadable {
 impl Unreadable {
     /// Whether it may be this page that cannot be read, and no other. Else another service has
     /// answered, or the service as a whole has failed.
-    fn may_be_the_pages(&self) -> bool {
+    pub(super) fn may_be_the_pages(&self) -> bool {
         match self {
             Self::NotUtf8
             | Self::Cut { .. }

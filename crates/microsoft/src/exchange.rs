@@ -13,6 +13,7 @@ use base::{
     clock::Reading,
     http::{Http, Limits, Response},
     lock,
+    retry::retry_after,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -158,17 +159,25 @@ impl Exchange {
         answer: &mut Answer,
         read: impl FnOnce(&mut Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let told = read(answer);
-        match &told {
-            Ok(_) if self.proves_passwords => answer.authorization.accepted(),
-            Err(Error::Unreadable(_)) => {
-                if let Ok(server) = url.as_str().parse() {
-                    self.http.renew(&server);
+        let what = match read(answer) {
+            Ok(told) => {
+                if self.proves_passwords {
+                    answer.authorization.accepted();
                 }
+                return Ok(told);
             }
-            _ => {}
+            Err(Error::Unreadable(what)) => what,
+            Err(error) => return Err(error),
+        };
+        if let Ok(server) = url.as_str().parse() {
+            self.http.renew(&server);
         }
-        told
+        let after = retry_after(answer.response.headers(), self.time().now);
+        // What may be wrong with this page alone is not cured by pauses of all.
+        Err(match after.filter(|_| !what.may_be_the_pages()) {
+            Some(after) => Error::Overloaded { what, after },
+            None => Error::Unreadable(what),
+        })
     }
 
     async fn send(&self, url: &Url, mut authorization: Authorization) -> Result<Answer, Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::{Clock, http::Http};
+use base::{Clock, ErrorClass, http::Http};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use rows::{Page, Question, RowKeyer, Window};
@@ -107,6 +107,11 @@ impl ReportingService {
     /// password mistyped.
     pub fn seems_ended(&self, error: &Error) -> bool {
         match error {
+            // What asks for a pause has not ended.
+            Error::Status {
+                class: ErrorClass::Throttled { .. },
+                ..
+            } => false,
             Error::Status { status, .. } if matches!(status.as_u16(), 404 | 410 | 300..=399) => {
                 true
             }

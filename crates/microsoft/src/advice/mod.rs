@@ -102,7 +102,8 @@ impl Refusal<'_> {
         let lasts = self
             .odd
             .filter(|_| self.link.is_none() || self.response.status() != StatusCode::BAD_REQUEST)?;
-        let class = if lasts {
+        // A wish for a pause counts however long that has lasted.
+        let class = if lasts && self.retry_after().is_none() {
             ErrorClass::Person
         } else {
             self.transient()

@@ -1,6 +1,6 @@
 //! Why there is no token.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use base::{
     ErrorClass,
@@ -49,6 +49,8 @@ pub enum SignInError {
         said: String,
         /// Whether that has lasted.
         lasts: bool,
+        /// The pause that it asks for.
+        after: Option<Duration>,
     },
     /// The app lacks the permission.
     #[error(
@@ -141,10 +143,14 @@ impl SignInError {
         )
     }
 
-    /// The same when it has lasted for long: a person must act.
+    /// The same when it has lasted for long: a person must act, unless it asks for a pause.
     pub(super) fn lasting(mut self) -> Self {
         match &mut self {
             Self::NoToken { lasts, .. } => *lasts = true,
+            Self::Refused {
+                class: ErrorClass::Throttled { .. },
+                ..
+            } => {}
             Self::Refused { class, .. } => *class = ErrorClass::Person,
             _ => {}
         }
@@ -167,6 +173,11 @@ impl SignInError {
                 _ => ErrorClass::Outage,
             },
             Self::Refused { class, .. } => *class,
+            Self::NoToken {
+                after: Some(after), ..
+            } => ErrorClass::Throttled {
+                after: Some(*after),
+            },
             Self::NoToken { lasts: true, .. } => ErrorClass::Person,
             Self::NoToken { .. } => ErrorClass::Transient { after: None },
             // The file may be about to be replaced.

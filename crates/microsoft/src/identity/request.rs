@@ -5,6 +5,7 @@ use std::path::Path;
 use base::{
     Clock, Secret, files,
     http::{Http, Request, Response},
+    retry::retry_after,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -64,7 +65,7 @@ pub(super) async fn token(
             let token = read(&answer, asked).filter(|_| answer.status().is_success());
             token.ok_or_else(|| {
                 if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) {
-                    no_token(&answer, &[proof.expose()])
+                    no_token(&answer, &[proof.expose()], clock.now())
                 } else {
                     aadsts::refusal(&url, &answer, Party::App, &[proof.expose()], clock.now())
                 }
@@ -97,7 +98,7 @@ pub(super) async fn token(
                     token
                 }
                 None if answer.status() == StatusCode::OK && !aadsts::is_refusal(&answer) => {
-                    return Err(no_token(&answer, &secrets));
+                    return Err(no_token(&answer, &secrets, clock.now()));
                 }
                 None => {
                     let refusal =
@@ -123,7 +124,7 @@ pub(super) async fn token(
                 if aadsts::is_refusal(&answer) {
                     aadsts::metadata_refusal(&answer, clock.now())
                 } else {
-                    no_token(&answer, &[])
+                    no_token(&answer, &[], clock.now())
                 }
             })?
         }
@@ -140,10 +141,11 @@ pub(super) async fn token(
 }
 
 /// A success without a token: what it says instead, such as the title of a page to sign in.
-fn no_token(answer: &Response, secrets: &[&str]) -> SignInError {
+fn no_token(answer: &Response, secrets: &[&str], now: DateTime<Utc>) -> SignInError {
     SignInError::NoToken {
         said: Complaint::read(answer.body(), secrets).quoted(),
         lasts: false,
+        after: retry_after(answer.headers(), now),
     }
 }
 

@@ -285,6 +285,29 @@ async fn what_may_be_the_end_of_the_service_is_told_from_other_failures() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_asks_for_a_pause_has_not_ended() {
+    let page = "<html><head><title>Busy</title></head></html>";
+    for (status, body) in [(404, "gone"), (410, ""), (200, page), (200, "{}")] {
+        let fake = Fake::default();
+        fake.answer_with(status, &[("retry-after", "40")], body);
+        let service = service(&fake);
+        let error = service.page(window(), None).await.unwrap_err();
+        let after = Some(Duration::from_secs(40));
+        assert_eq!(
+            error.class(),
+            ErrorClass::Throttled { after },
+            "{status} {body}"
+        );
+        assert!(!service.seems_ended(&error), "{status} {body}");
+    }
+    // It may be this page alone.
+    let fake = Fake::default();
+    fake.answer_with(200, &[("retry-after", "40")], r#"{"value":["#);
+    let error = service(&fake).page(window(), None).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unreadable);
+}
+
 /// What is delivered by one service and shown by the other is the same row.
 #[test]
 fn a_row_has_one_key_whichever_service_shows_it() {

@@ -209,6 +209,18 @@ fn what_tells_nothing_passes_unless_it_lasts() {
         after(7),
         &said,
     );
+    // It may be prolonged by each request, however long it has lasted.
+    let case = Case {
+        judge: graph,
+        by_app: true,
+        status: 409,
+        headers: &[("retry-after", "7")],
+        body: "",
+        link: None,
+        lasts: true,
+        permitted: None,
+    };
+    says(&case.judged(), after(7), &said);
     // A link that is refused without a word is not asked for again and again.
     let link = Some("https://graph.test/x?$skiptoken=e30");
     says(

@@ -276,6 +276,19 @@ async fn what_passes_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wish_for_a_pause_counts_however_long_that_lasts() {
+    let fake = Fake::default();
+    let cache = cache(&fake, secret());
+    let after = Some(Duration::from_secs(9));
+    for (status, body) in [(409, ""), (409, ""), (200, "<title>Busy</title>")] {
+        fake.answer_with(status, &[("retry-after", "9")], body);
+        let class = cache.token().await.unwrap_err().class();
+        assert_eq!(class, ErrorClass::Throttled { after }, "{status}");
+        tokio::time::advance(Duration::from_secs(601)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_of_something_else() {
     let redirected = refused(secret(), 302, "").await;
     says(
