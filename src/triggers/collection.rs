@@ -245,6 +245,11 @@ pub(super) async fn run<S: Source>(
         Task::Verify(_) => schedule.auditing(),
         Task::Backfill(range) | Task::Count { range, .. } => schedule.only(range),
     };
+    let now = clock.now();
+    let missing = kept.missing_from(&found, now).unwrap_or_else(|| {
+        let begun = begun.unwrap_or(now);
+        first_collected(now, begun, start_time, reach, now)
+    });
     // The state is judged when the service has told the time.
     let begin = move |opening: Opening, known: &KnownRows| {
         let witnesses = Witnesses {
@@ -301,7 +306,8 @@ pub(super) async fn run<S: Source>(
     };
     let recall = recall(journal, &memory, log);
     let collector = Box::pin(Collector::recalling(parts, unknown, recall)).await?;
-    Box::pin(collector.beginning(begin).after_leaps(leaps).run())
+    let collector = collector.beginning(begin).missing_from(missing);
+    Box::pin(collector.after_leaps(leaps).run())
         .await
         .map_err(RunError::failed)?;
     if let Task::Collect = task {

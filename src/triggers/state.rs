@@ -87,6 +87,28 @@ impl Kept {
             is_ours,
         })
     }
+
+    /// Where a collection has come to, as far as that can be told before its service has told the time;
+    /// none when nothing that is kept tells it.
+    pub(super) fn missing_from(
+        &self,
+        timeline: &timeline::Found,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let is_plausible = |at: &DateTime<Utc>| *at <= now && !is_long_ago(*at, now);
+        let position = match self.position {
+            Position::At(at) => Some(at).filter(is_plausible),
+            Position::Absent | Position::Unusable(_) => None,
+        };
+        let timeline = match timeline {
+            timeline::Found::Timeline(timeline) if timeline.coverage.has_begun() => {
+                Some(timeline.checkpoint)
+            }
+            _ => None,
+        };
+        let others = [self.copy, timeline].into_iter().flatten();
+        position.or_else(|| others.filter(is_plausible).min())
+    }
 }
 
 /// What there is of a state, for people; nothing is mended.
@@ -464,6 +486,36 @@ mod tests {
         }
         let Kept { position, copy, .. } = Kept::in_storage(&storage).await.unwrap();
         (position, copy.is_some())
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_the_time_is_known() {
+        let now = parse("2026-05-04T09:00:00Z").unwrap();
+        let at = |hours| now - TimeDelta::hours(hours);
+        let timeline = |hours| {
+            let coverage = collect::coverage::Coverage::new(at(hours));
+            let timeline =
+                Timeline::new(at(hours), coverage, collect::lateness::Lateness::default());
+            timeline::Found::Timeline(Box::new(timeline))
+        };
+        let nothing = || timeline::Found::Nothing;
+        let unusable = || Position::Unusable("no date".to_owned());
+        let long_ago = || Position::At(at(24 * 4000));
+        for (position, copy, timeline, expected) in [
+            (Position::At(at(3)), Some(at(5)), timeline(4), Some(at(3))),
+            (unusable(), Some(at(5)), timeline(4), Some(at(5))),
+            (Position::At(at(-1)), None, timeline(4), Some(at(4))),
+            (long_ago(), Some(at(-1)), nothing(), None),
+            (Position::Absent, None, nothing(), None),
+        ] {
+            let kept = Kept {
+                position,
+                copy,
+                is_ours: true,
+            };
+            let told = kept.missing_from(&timeline, now);
+            assert_eq!(told, expected, "{kept:?}");
+        }
     }
 
     #[tokio::test]

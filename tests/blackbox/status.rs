@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use emulator::{Endpoint, Fault};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -241,15 +242,19 @@ async fn what_fails_for_the_moment_is_told_until_it_is_over() {
     process.stop().await;
 }
 
-/// An hour of mail is missing while nothing is answered.
+/// An hour of mail is missing while nothing is answered, also from the start on.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_behind_is_told_until_it_is_delivered() {
+    // The first answer tells the time, without which nothing is judged.
+    join_all([1, 0].map(is_told_as_behind)).await;
+}
+
+/// After so many answers, nothing but refusals.
+async fn is_told_as_behind(answers: u32) {
     let world = World::graph(3).await;
     world.begin_with_the_backlog();
-    // The first answer tells the time, without which nothing is judged.
-    world
-        .emulator
-        .fault(Endpoint::Graph, Fault::status(503).after(1));
+    let outage = Fault::status(503).after(answers);
+    world.emulator.fault(Endpoint::Graph, outage);
     let mut process = world.start();
     process.prints("the service fails for the moment").await;
     world.tell_ports(&mut process).await;

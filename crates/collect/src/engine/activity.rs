@@ -9,11 +9,13 @@ use crate::{
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    /// How far the collection has come; none until that is known.
+    /// How far the collection has come. Until the time is known, as far as what is kept tells: a start in
+    /// an outage is behind, too.
     pub(super) fn standpoint(&self) -> Option<Standpoint> {
+        let now = self.time().latest();
         match self.has_begun() {
-            true => self.schedule.standpoint(self.time().latest()),
-            false => None,
+            true => self.schedule.standpoint(now),
+            false => self.schedule.standpoint_at(self.found_missing()?, now),
         }
     }
 

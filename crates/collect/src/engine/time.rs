@@ -46,6 +46,8 @@ pub struct Opening {
 pub(super) struct Waiting {
     /// What was found at the start is not judged yet.
     begin: Option<Begin>,
+    /// The oldest instant that is missing by it.
+    missing: Option<DateTime<Utc>>,
     /// Since when the time has been asked for.
     started: Option<Instant>,
     /// Windows that are done, and not known to be past for certain.
@@ -101,6 +103,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self
     }
 
+    /// Until then this counts as the oldest instant that is missing, for people.
+    #[must_use]
+    pub fn missing_from(mut self, missing: DateTime<Utc>) -> Self {
+        self.waiting.missing = Some(missing);
+        self
+    }
+
     /// A process before has seen the time leap ahead, and could not tell whether rightly.
     #[must_use]
     pub fn after_leaps(mut self, leaps: Option<KeptLeaps>) -> Self {
@@ -118,6 +127,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Whether what was found at the start has been judged.
     pub(super) fn has_begun(&self) -> bool {
         self.waiting.begin.is_none()
+    }
+
+    /// The oldest instant that is missing by what was found at the start.
+    pub(super) fn found_missing(&self) -> Option<DateTime<Utc>> {
+        self.waiting.missing
     }
 
     /// What is known of the time, as windows are made by it.

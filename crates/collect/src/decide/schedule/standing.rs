@@ -28,10 +28,18 @@ impl Schedule {
 
     /// How far the collection has come; none when it has no live edge.
     pub fn standpoint(&self, now: DateTime<Utc>) -> Option<Standpoint> {
+        self.standpoint_at(self.coverage.checkpoint(), now)
+    }
+
+    /// The same of one whose oldest missing instant is `missing`.
+    pub(crate) fn standpoint_at(
+        &self,
+        missing: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Option<Standpoint> {
         let ScheduleSettings {
             frequency, delay, ..
         } = self.settings;
-        let missing = self.coverage.checkpoint();
         self.is_collecting().then(|| Standpoint {
             missing,
             age: now - missing,
