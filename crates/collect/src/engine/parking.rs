@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rows::Window;
 use tokio::time::Instant;
 
 use crate::{
@@ -13,6 +14,20 @@ use crate::{
 /// Windows that wait with a page that came damaged, at most. When more pages come so, something
 /// between here and the service damages all of them.
 const MOST_PARKED: usize = 4;
+
+/// What stands on the pages of two windows for so long is put there by the service, and not by accident.
+const PROVING: Duration = Duration::from_secs(120);
+
+/// So many kinds of damage are remembered.
+const MOST_KINDS: usize = 16;
+
+/// Damage that was seen on a page.
+#[derive(Clone, Copy, Debug)]
+struct SeenDamage {
+    traces: u64,
+    window: Window,
+    since: Instant,
+}
 
 /// A window whose page came damaged: it waits, and its reader goes on with others.
 pub(super) struct Parked<P> {
@@ -36,6 +51,8 @@ pub(super) struct Parking<P> {
     at_last: Option<u64>,
     /// That number when a window was cut although no other page had come whole.
     at_blind_cut: Option<u64>,
+    /// Each kind in the first two windows that lie apart.
+    damages: Vec<SeenDamage>,
 }
 
 impl<P> Default for Parking<P> {
@@ -45,6 +62,7 @@ impl<P> Default for Parking<P> {
             whole_pages: 0,
             at_last: None,
             at_blind_cut: None,
+            damages: Vec::new(),
         }
     }
 }
@@ -91,6 +109,26 @@ impl<P> Parking<P> {
         self.whole_pages += 1;
     }
 
+    /// The damage that `traces` tell of is on a page of this window. Whether it has long been seen on one of
+    /// another window, too.
+    pub(super) fn stands_elsewhere(&mut self, traces: u64, window: Window) -> bool {
+        let same = self.damages.iter().copied();
+        let same = same.filter(|one| one.traces == traces);
+        let (here, apart): (Vec<_>, Vec<_>) =
+            same.partition(|one| one.window.intersection(window).is_some());
+        if here.is_empty() && apart.len() < 2 {
+            if self.damages.len() == 2 * MOST_KINDS {
+                self.damages.remove(0);
+            }
+            self.damages.push(SeenDamage {
+                traces,
+                window,
+                since: Instant::now(),
+            });
+        }
+        apart.iter().any(|one| one.since.elapsed() >= PROVING)
+    }
+
     /// Whether a window may be cut: other pages came whole, or none was cut in vain since.
     pub(super) fn may_cut(&mut self, others_are_whole: bool) -> bool {
         if !others_are_whole && self.at_blind_cut == Some(self.whole_pages) {
@@ -124,5 +162,38 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             _ => self.reading_beside() < most,
         };
         may_read && self.readers.get(reader).is_some_and(Reader::is_idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn damage_stands_elsewhere_when_a_window_apart_has_had_it_for_two_minutes() {
+        let at = |seconds| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let window = |start, end| Window::new(at(start), at(end)).unwrap();
+        let (first, inside, second) = (window(0, 60), window(20, 30), window(60, 120));
+        let mut parking = Parking::<()>::default();
+        assert!(!parking.stands_elsewhere(7, first));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!parking.stands_elsewhere(7, second), "for a minute only");
+        assert!(!parking.stands_elsewhere(8, second), "other damage");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(parking.stands_elsewhere(7, second));
+        assert!(
+            !parking.stands_elsewhere(7, inside),
+            "the same page, perhaps"
+        );
+        assert!(!parking.stands_elsewhere(8, second), "itself");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(parking.stands_elsewhere(7, inside));
+        // Much other damage makes it forgotten, which costs time.
+        for traces in 100..132 {
+            assert!(!parking.stands_elsewhere(traces, second));
+        }
+        assert!(!parking.stands_elsewhere(7, second));
     }
 }

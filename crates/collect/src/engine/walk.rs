@@ -194,12 +194,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.rest(reader, read, sentence).await;
         }
         let whole_pages = self.parking.whole_pages;
-        let doubt = read.doubt.get_or_insert_with(|| Doubt::new(whole_pages));
-        let judgement = doubt.judge(damage.as_ref().map_or(0, traces), whole_pages);
-        let can_narrow = self.schedule.can_narrow(read.window);
         let is_broken = damage
             .as_ref()
             .is_none_or(|damage| !damage.broken.is_empty());
+        let traces = damage.as_ref().map_or(0, traces);
+        let stands_elsewhere =
+            is_broken && damage.is_some() && self.parking.stands_elsewhere(traces, read.window);
+        let doubt = read.doubt.get_or_insert_with(|| Doubt::new(whole_pages));
+        let judgement = doubt.judge(traces, whole_pages, stands_elsewhere);
+        let can_narrow = self.schedule.can_narrow(read.window);
         let is_suspect = is_broken && can_narrow && self.schedule.is_suspect(read.window);
         let (is_proven, others_are_whole) = match judgement {
             // Where something is known to be, it is looked for without waiting.
@@ -220,14 +223,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             });
             return self.accept(reader, read, page).await;
         }
-        if can_narrow && self.parking.may_cut(others_are_whole) {
+        // What stands on pages of other windows, too, need not be looked for in this one.
+        let is_found = !can_narrow || stands_elsewhere && is_proven;
+        if !is_found && self.parking.may_cut(others_are_whole) {
             return self.suspect(reader, read, page, sentence).await;
         }
-        if !can_narrow
+        if is_found
             && is_proven
             && let Some(damage) = damage
             // What a verification meets was put aside before, or is for another reading to find.
-            && (read.lane == Lane::Verify || self.put_aside(&read, &damage).await?)
+            && (read.lane == Lane::Verify
+                || self.put_aside(&read, &damage, stands_elsewhere).await?)
             && let Some(page) = page
         {
             return self.accept(reader, read, page).await;
@@ -315,14 +321,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         keys.all(|key| self.known.knows(key) || self.parts.excluded.has_seen(key))
     }
 
-    /// Puts aside what cannot be read of the narrowest window there is. On return it is safe; false
-    /// when there is no room for it.
+    /// Puts aside what cannot be read of the narrowest window there is, or `stands_elsewhere`, too. On
+    /// return it is safe; false when there is no room for it.
     async fn put_aside(
         &mut self,
         read: &WindowRead<S::Link, K::Batch>,
         damage: &Damage,
+        stands_elsewhere: bool,
     ) -> Result<bool, End> {
         let window = read.window;
+        // What is shown for any window is remembered as seen now: its own may be forgotten soon.
+        let filed = match stands_elsewhere {
+            true => read.began.time,
+            false => window.start(),
+        };
         for Broken {
             bytes,
             key,
@@ -349,7 +361,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let note = |notes: &mut Notes| notes.dead_letters += 1;
             self.ledger.proof.note(hour(window.start()), note);
             // A verification does not find it among the rows of the hour, so that it is none of them here.
-            let row = self.known.put_aside(*key, window.start());
+            let row = self.known.put_aside(*key, filed);
             self.remember(vec![row]).await?;
         }
         Ok(true)

@@ -36,8 +36,8 @@ pub(crate) enum PageJudgement {
     AskAgain(Duration),
     /// The page is like this. Whether the same was damaged each time.
     Believe {
-        /// The damage has been the same each time, and other pages came whole meanwhile: it is this
-        /// page's, not the way's.
+        /// The damage has been the same each time, and other pages came whole meanwhile, or have the same
+        /// on them: it is the service's, not the way's.
         is_proven: bool,
         /// Other pages came whole meanwhile.
         others_are_whole: bool,
@@ -61,7 +61,13 @@ impl Doubt {
     }
 
     /// One more answer was damaged, of which `traces` tells what; so many whole pages have come.
-    pub(crate) fn judge(&mut self, traces: u64, whole_pages: u64) -> PageJudgement {
+    /// `stands_elsewhere` tells whether pages of other windows have had the same on them for long.
+    pub(crate) fn judge(
+        &mut self,
+        traces: u64,
+        whole_pages: u64,
+        stands_elsewhere: bool,
+    ) -> PageJudgement {
         self.is_steady &= self.answers == 0 || self.traces == traces;
         self.traces = traces;
         let answers = self.answers as usize;
@@ -71,7 +77,7 @@ impl Doubt {
             None => {
                 let others_are_whole = whole_pages > self.whole_pages;
                 PageJudgement::Believe {
-                    is_proven: self.is_steady && others_are_whole,
+                    is_proven: self.is_steady && (others_are_whole || stands_elsewhere),
                     others_are_whole,
                 }
             }
@@ -118,10 +124,17 @@ mod tests {
 
     /// What follows from answers, as pauses in seconds, and what is believed then.
     fn judge(answers: &[(u64, u64)]) -> (Vec<u64>, Option<(bool, bool)>) {
+        judge_beside(answers, false)
+    }
+
+    fn judge_beside(
+        answers: &[(u64, u64)],
+        stands_elsewhere: bool,
+    ) -> (Vec<u64>, Option<(bool, bool)>) {
         let mut doubt = Doubt::new(10);
         let (mut pauses, mut believed) = (Vec::new(), None);
         for (traces, whole) in answers {
-            match doubt.judge(*traces, *whole) {
+            match doubt.judge(*traces, *whole, stands_elsewhere) {
                 PageJudgement::AskAgain(pause) => pauses.push(pause.as_secs()),
                 PageJudgement::Believe {
                     is_proven,
@@ -153,5 +166,7 @@ mod tests {
         assert_eq!(judge(&same).1, Some((false, false)), "all may come damaged");
         let changing = [(1, 10), (2, 10), (1, 10), (1, 12)];
         assert_eq!(judge(&changing).1, Some((false, true)));
+        assert_eq!(judge_beside(&same, true).1, Some((true, false)));
+        assert_eq!(judge_beside(&changing, true).1, Some((false, true)));
     }
 }

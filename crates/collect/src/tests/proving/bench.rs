@@ -1,6 +1,7 @@
 //! A collection whose source and sink do exactly what a test says.
 
 use rows::{
+    Broken, Damage,
     exclude::Exclusions,
     privacy::{Addresses, Exposure, Privacy, Subjects},
     reader::{Field, Known},
@@ -51,6 +52,8 @@ pub(super) struct Bench {
     pub(super) standstills: AtomicUsize,
     /// Whether pages have no links to the next ones.
     pub(super) hides_links: AtomicBool,
+    /// Whether the same item that is no row stands on each page.
+    pub(super) is_damaged: AtomicBool,
     /// Whether no batch has an answer.
     pub(super) is_silent: AtomicBool,
     /// Whether rows are bare numbers, in which nothing can be hidden.
@@ -115,6 +118,7 @@ impl Bench {
             most_held: AtomicUsize::default(),
             standstills: AtomicUsize::default(),
             hides_links: AtomicBool::default(),
+            is_damaged: AtomicBool::default(),
             is_silent: AtomicBool::default(),
             is_bare: AtomicBool::default(),
             excludes: AtomicBool::default(),
@@ -395,7 +399,20 @@ impl Source for Benched {
             let span = RowSpan::new(start..all.len(), key(keyer, event), Some(received));
             spans.push(span.unwrap().of_mail(mail));
         }
-        Ok(Page::of(all, spans, next).unwrap())
+        let damage = Damage {
+            sentence: "one of its rows is not a JSON object".to_owned(),
+            mended: Vec::new(),
+            broken: vec![Broken {
+                bytes: "null".into(),
+                key: keyer.opaque(b"null", 0),
+                position: 1,
+                newer: None,
+                older: None,
+            }],
+        };
+        let is_damaged = bench.is_damaged.load(Ordering::Relaxed);
+        let page = Page::of(all, spans, next).unwrap();
+        Ok(page.damaged(is_damaged.then_some(damage)))
     }
 
     fn time(&self, local: DateTime<Utc>) -> SourceTime {

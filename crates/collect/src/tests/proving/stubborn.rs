@@ -133,3 +133,28 @@ fn a_full_page_without_a_link_is_not_taken_for_the_last_one() {
         assert_eq!(bench.times(), [1]);
     });
 }
+
+/// As of a service that puts the same into each of its answers: no page ever comes whole.
+#[test]
+fn what_is_no_row_and_stands_on_every_page_keeps_no_row_back() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        bench.is_damaged.store(true, Ordering::Relaxed);
+        let clock = bench.clock.clone();
+        let script = async {
+            for minute in 0..60 {
+                bench.rows.lock().unwrap().push((clock.now(), false));
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                let late = |row: usize| !bench.sent.lock().unwrap().contains_key(&row);
+                let rows = bench.rows.lock().unwrap().len();
+                assert!(minute < 10 || !late(rows - 3), "the live edge is held up");
+            }
+        };
+        bench.lives(End::Stop, script).await;
+        let rows = bench.rows.lock().unwrap().len();
+        assert!(bench.sent.lock().unwrap().len() >= rows - 2);
+        assert_eq!(bench.times(), [1]);
+        let letters = bench.disk.list("dead-letters/").await.unwrap();
+        assert!(!letters.is_empty(), "it is put aside");
+    });
+}
