@@ -223,8 +223,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             });
             return self.accept(reader, read, page).await;
         }
-        // What stands on pages of other windows, too, need not be looked for in this one.
-        let is_found = !can_narrow || stands_elsewhere && is_proven;
+        // What stands on all pages need not be looked for in this one.
+        let stands_elsewhere = stands_elsewhere && is_proven && !others_are_whole;
+        let is_found = !can_narrow || stands_elsewhere;
         if !is_found && self.parking.may_cut(others_are_whole) {
             return self.suspect(reader, read, page, sentence).await;
         }
