@@ -229,7 +229,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let (of_hour, rest) = rows.split_at(rows.partition_point(|row| row.hour <= hour));
             rows = rest;
             let sums = Sums::of(of_hour.iter().map(|row| row.key), &[]);
-            if let Some(audit) = self.audit_of_hour(hour).await? {
+            if let Some(audit) = self.audit_of_hour(hour, window).await? {
                 audit.shown.merge(&sums);
                 let unwanted = unwanted.iter().filter(|row| row.hour == hour);
                 // One that was shown with a status that is wanted, too, is.
@@ -254,31 +254,33 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// The record of an hour. Without one it has its verdict, when it waits for that.
     async fn record_of(&mut self, hour: u32) -> Result<Option<Box<HourRecord>>, End> {
         let found = self.provable(hour).await?;
-        let now = self.time().now;
         let waits =
-            |one: &&mut Verification| one.left.contains(&hour) && !one.healing.contains_key(&hour);
-        let Some(verification) = self.verification.as_mut().filter(waits) else {
+            |one: &Verification| one.left.contains(&hour) && !one.healing.contains_key(&hour);
+        if !self.verification.as_ref().is_some_and(waits) {
             return Ok(None);
-        };
+        }
         match found {
             Provable::Yes(record) => return Ok(Some(record)),
             Provable::No(reason) => self.cannot_prove(hour, reason).await?,
-            Provable::Open => {
-                let verdict = verification.verdict(hour, now, Finding::Open);
-                self.judge(verdict).await?;
-            }
+            Provable::Open => self.is_open(hour).await?,
         }
         Ok(None)
     }
 
-    /// The hour that is being read; none when that is not asked for any more.
-    async fn audit_of_hour(&mut self, hour: u32) -> Result<Option<&mut Audit>, End> {
+    /// The hour of which this window was read; none when that is not asked for any more.
+    async fn audit_of_hour(&mut self, hour: u32, read: Window) -> Result<Option<&mut Audit>, End> {
         let is_known = |one: &Verification| one.audits.contains_key(&hour);
         if !self.verification.as_ref().is_some_and(is_known) {
             let Some(record) = self.record_of(hour).await? else {
                 return Ok(None);
             };
             let parts = record.parts;
+            let read = window_of(hour).and_then(|hour| hour.intersection(read));
+            if !without(read.as_slice(), parts.iter().copied()).is_empty() {
+                // It has a new record since that was asked for, of less of it: the rest would seem to be missing.
+                self.is_open(hour).await?;
+                return Ok(None);
+            }
             if let Some(verification) = &mut self.verification
                 && verification.left.contains(&hour)
             {
@@ -295,6 +297,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let verification = self.verification.as_mut();
         Ok(verification.and_then(|one| one.audits.get_mut(&hour)))
+    }
+
+    /// An hour is left to a later verification.
+    async fn is_open(&mut self, hour: u32) -> Result<(), End> {
+        let now = self.time().now;
+        let Some(verification) = &self.verification else {
+            return Ok(());
+        };
+        let verdict = verification.verdict(hour, now, Finding::Open);
+        self.judge(verdict).await
     }
 
     /// What there is of an hour.

@@ -57,6 +57,40 @@ fn an_hour_that_is_asked_for_meanwhile_is_open_and_holds_nothing_up() {
     });
 }
 
+/// The rest of it would seem to be missing, and to be shown no more.
+#[test]
+fn what_an_hour_with_a_new_record_of_less_of_it_has_besides_is_not_called_missing() {
+    on_virtual_time(async {
+        let bench = reading().await;
+        bench.forgets().await;
+        // The backfill has ended before the windows of that hour are read to their end.
+        let slow = Duration::from_secs(60);
+        bench.takes.lock().unwrap().insert(Lane::Verify, slow);
+        let order = verification(&bench, 1, ALL, false);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let script = async {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            let work = BackfillWork { again: true };
+            let range = minutes(&bench, 240, 270);
+            let backfill = BackfillOrder::new(id(9), range, Default::default(), work);
+            backfill.save(bench.disk.as_ref()).await.unwrap();
+            verified(&bench, &order).await;
+        };
+        bench.lives(End::Stop, script).await;
+        let found = findings(&bench, 1).await;
+        assert_eq!(found[..4], PROVEN[..4]);
+        // Proven of the part that its record is of, or left to the next one.
+        let is_so = matches!(found[4], Finding::Proven | Finding::Open);
+        assert!(is_so, "{found:?}");
+        let mut times = [1; 60];
+        times[..30].fill(2);
+        assert_eq!(bench.times_of(4), times);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        let verdicts = verdicts(&bench, 2).await;
+        assert_eq!(verdicts[4].parts, [minutes(&bench, 240, 270)]);
+    });
+}
+
 #[test]
 fn an_hour_of_which_more_is_collected_meanwhile_is_open_and_holds_nothing_up() {
     on_virtual_time(async {
