@@ -92,6 +92,16 @@ pub(super) fn title(finding: Finding) -> &'static str {
     }
 }
 
+/// Whether there is no more to say of an hour than its finding.
+pub(super) fn is_plain(verdict: &Verdict) -> bool {
+    let is_whole = verdict.parts.iter().copied().eq(verdict.window());
+    let has_more = verdict.not_shown > 0
+        || verdict.statuses_differ == Some(true)
+        || verdict.notes.dead_letters > 0
+        || !is_whole;
+    verdict.finding == Finding::Proven && !has_more || verdict.finding == Finding::Open
+}
+
 /// So many rows, in words.
 fn rows_were(count: u64) -> String {
     match count {
@@ -324,6 +334,39 @@ pub(super) mod tests {
             assert!(said(finding, 3) && !said(finding, 0), "{finding:?}");
         }
         assert!(!said(Finding::Proven, 3));
+    }
+
+    /// Else an hour of which a minute was collected is one of many that are proven.
+    #[test]
+    fn an_hour_of_which_a_part_is_proven_is_told_with_that_part() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let part = |minutes| Window::new(start, start + chrono::TimeDelta::minutes(minutes));
+        let verdict = |minutes: i64, dead_letters| Verdict {
+            order: Uuid::nil(),
+            hour: start,
+            at: start,
+            finding: Finding::Proven,
+            reason: None,
+            parts: part(minutes).into_iter().collect(),
+            accepted: 1,
+            shown: 1,
+            digest: None,
+            missing: Vec::new(),
+            vanished: 0,
+            not_shown: 0,
+            refused: 0,
+            statuses_differ: Some(false),
+            notes: collect::proof::Notes {
+                dead_letters,
+                ..collect::proof::Notes::default()
+            },
+        };
+        assert!(is_plain(&verdict(60, 0)));
+        assert!(!is_plain(&verdict(60, 1)));
+        let in_part = verdict(1, 0);
+        assert!(!is_plain(&in_part));
+        let said = hour(&in_part);
+        assert!(said.starts_with("proven: 1 row; collected from "), "{said}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rows::Window;
 
 use super::outcome;
+use crate::triggers::words::counted;
 
 /// The place of an hour in the picture, in its own units.
 const CELL: u32 = 26;
@@ -49,10 +50,11 @@ code { font-size: .85em; overflow-wrap: anywhere; }
 @media print { body { margin: 0; max-width: none; } }
 ";
 
-/// The page.
+/// The page of a verification that is about so many hours, of which some may have no verdict.
 pub(super) fn page(
     trigger: &str,
     range: Window,
+    hours: u64,
     verdicts: &[Verdict],
     now: DateTime<Utc>,
 ) -> Markup {
@@ -60,7 +62,7 @@ pub(super) fn page(
     let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
     let remarkable: Vec<&Verdict> = verdicts
         .iter()
-        .filter(|verdict| !matches!(verdict.finding, Finding::Proven | Finding::Open))
+        .filter(|verdict| !outcome::is_plain(verdict))
         .collect();
     html! {
         (DOCTYPE)
@@ -77,11 +79,11 @@ pub(super) fn page(
                     "Rows received from " (date(range.start())) " to " (date(range.end()))
                     ", collected by the trigger " code { (trigger) } ". Written at " (date(now)) "."
                 }
-                p.answer { (answer(verdicts)) }
+                p.answer { (answer(hours, verdicts)) }
                 h2 { "Every hour" }
                 p.lead {
                     "Days down, hours (UTC) across. The larger a square, the more rows Microsoft shows of that \
-                     hour. An hour without a square was not looked at."
+                     hour. An hour without a square has no verdict."
                 }
                 div.scroll { (picture(verdicts)) }
                 p { @for finding in Finding::ALL {
@@ -104,7 +106,8 @@ pub(super) fn page(
                     tr { th { "Rows" } th.n { "" } }
                     tr { td { "that Microsoft shows now" } td.n { (sum(|one| one.shown)) } }
                     tr { td { "that were accepted, or lie with the dead letters" } td.n { (sum(|one| one.accepted)) } }
-                    tr { td { "that were missing and are delivered now" } td.n { (sum(|one| one.missing.len() as u64)) } }
+                    tr { td { "that were missing and are delivered now" } td.n { (sum(Verdict::delivered)) } }
+                    tr { td { "that were missing and became dead letters" } td.n { (sum(|one| one.refused)) } }
                     tr { td { "that were missing and are not shown any more" } td.n { (sum(|one| one.vanished)) } }
                     tr { td { "that were accepted and are not shown any more" } td.n { (sum(|one| one.not_shown)) } }
                     tr { td { "that surfaced late, when their time had been read before" } td.n { (sum(|one| one.notes.late)) } }
@@ -155,26 +158,47 @@ pub(super) fn page(
     }
 }
 
-/// The answer in a sentence.
-fn answer(verdicts: &[Verdict]) -> String {
+/// The answer in a sentence. What was sent again was not compared, and what has no verdict is not proven.
+fn answer(hours: u64, verdicts: &[Verdict]) -> String {
     let counts = outcome::counts(verdicts);
-    let count = |finding| counts.get(&finding).copied().unwrap_or(0);
-    let doubtful = [Finding::Gone, Finding::Many, Finding::Unprovable].map(count);
-    let doubtful: usize = doubtful.iter().sum();
-    let shown = verdicts.len() - count(Finding::Open) - doubtful;
-    let mut text = format!("{shown} hours are proven");
+    let count = |finding| counts.get(&finding).copied().unwrap_or(0) as u64;
     let delivered = count(Finding::Delivered);
+    let proven = count(Finding::Proven) + delivered;
+    let are = |count| if count == 1 { "is" } else { "are" };
+    let mut text = format!("{} {} proven", counted(proven, "hour"), are(proven));
     if delivered > 0 {
-        text += &format!(", {delivered} of them since rows that were missing were delivered now");
+        text += &format!(
+            ", {delivered} of them since rows that were missing were delivered now, or went to the dead letters"
+        );
     }
+    let resent = count(Finding::Resent);
+    if resent > 0 {
+        text += &format!(
+            "; {resent} {} sent again, and not compared since",
+            was(resent)
+        );
+    }
+    let doubtful = [Finding::Gone, Finding::Many, Finding::Unprovable].map(count);
+    let doubtful: u64 = doubtful.iter().sum();
     if doubtful > 0 {
-        text += &format!("; {doubtful} are not");
+        text += &format!("; {doubtful} {} not", are(doubtful));
     }
     let open = count(Finding::Open);
     if open > 0 {
-        text += &format!("; {open} are not final yet");
+        text += &format!("; {open} {} not final yet", are(open));
+    }
+    let without = hours.saturating_sub(verdicts.len() as u64);
+    if without > 0 {
+        text += &format!(
+            "; {without} of {hours} have no verdict: the verification is not finished, or what it found of them \
+             is lost"
+        );
     }
     text + "."
+}
+
+fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }
 
 /// The picture.
@@ -247,6 +271,9 @@ fn method() -> Markup {
                 "Two different sets of rows with the same sums. Nobody can choose addresses that bring this \
                  about; what remains is chance, with a probability of less than 2" sup { "−72" } " for an hour."
             }
+            li { "The rest of an hour that was collected in part: the part that was compared is named." }
+            li { "Rows that a rule of the settings leaves out: they are not sent, and not missing." }
+            li { "What cannot be read as a row, and rows without a readable date: no hour counts them." }
             li { "What the intake has lost after it had given an id for the event, which cannot be seen from here." }
             li { "Rows that Microsoft itself does not show." }
         }
@@ -259,19 +286,26 @@ mod tests {
     use collect::verify::RowName;
 
     use super::*;
-    use crate::cli::verify::outcome::tests::verdict;
+    use crate::cli::verify::outcome::tests as outcome;
 
-    #[test]
-    fn the_page_has_a_square_for_every_hour_and_loads_nothing() {
+    fn verdict(hours: i64, finding: Finding, rows: u64) -> Verdict {
         let start: DateTime<Utc> = "2026-11-27T00:00:00Z".parse().unwrap();
-        let verdict = |hours, finding, rows| Verdict {
-            hour: start + TimeDelta::hours(hours),
+        let hour = start + TimeDelta::hours(hours);
+        let whole = Window::new(hour, hour + TimeDelta::hours(1));
+        Verdict {
+            hour,
+            at: start,
             reason: Some("<its> record is gone".to_owned()),
+            parts: whole.into_iter().collect(),
             accepted: rows,
             shown: rows,
             digest: Some("0f".to_owned()),
-            ..verdict(finding)
-        };
+            ..outcome::verdict(finding)
+        }
+    }
+
+    #[test]
+    fn the_page_has_a_square_for_every_hour_and_loads_nothing() {
         let mut verdicts: Vec<Verdict> = (0..30)
             .map(|hour| verdict(hour, Finding::Proven, 9))
             .collect();
@@ -286,6 +320,7 @@ mod tests {
         let page = page(
             "message_trace",
             Window::new(first, last).unwrap(),
+            32,
             &verdicts,
             last,
         );
@@ -300,6 +335,35 @@ mod tests {
         assert!(text.contains("id-1") && text.contains("a&amp;b@contoso.example"));
         for outside in ["http://", "https://", "<script", "<link", "@import", "url("] {
             assert!(!text.contains(outside), "{outside}");
+        }
+    }
+
+    /// What nobody has compared is not to be called proven before an auditor.
+    #[test]
+    fn hours_that_were_sent_again_or_have_no_verdict_are_not_called_proven() {
+        let mut refused = verdict(1, Finding::Delivered, 7);
+        refused.missing = vec![RowName::default(); 3];
+        refused.refused = 1;
+        let verdicts = [
+            verdict(0, Finding::Proven, 9),
+            refused,
+            verdict(2, Finding::Resent, 9),
+            verdict(3, Finding::Open, 0),
+            verdict(4, Finding::Many, 9),
+        ];
+        let said = answer(9, &verdicts);
+        assert_eq!(
+            said,
+            "2 hours are proven, 1 of them since rows that were missing were delivered now, or went to the \
+             dead letters; 1 was sent again, and not compared since; 1 is not; 1 is not final yet; 4 of 9 have \
+             no verdict: the verification is not finished, or what it found of them is lost."
+        );
+        assert_eq!(answer(1, &verdicts[..1]), "1 hour is proven.");
+        let hour = verdicts[0].window().unwrap();
+        let text = page("message_trace", hour, 9, &verdicts, hour.end()).into_string();
+        for (what, rows) in [("are delivered now", 2), ("became dead letters", 1)] {
+            let figure = format!("that were missing and {what}</td><td class=\"n\">{rows}</td>");
+            assert!(text.contains(&figure), "{text}");
         }
     }
 }

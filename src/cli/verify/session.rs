@@ -118,7 +118,8 @@ impl RangeCommand for VerifyWish {
         }
         if let Some(report) = &session.wish.opened {
             let now = session.session.clock().now();
-            let text = page::page(trigger, range, &verdicts, now);
+            let hours = outcome::hours(range, progress);
+            let text = page::page(trigger, range, hours, &verdicts, now);
             let path = report.write(&text.into_string())?;
             session.say(&format!("The report is in {path}."));
         }

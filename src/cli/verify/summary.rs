@@ -1,6 +1,6 @@
 //! What people see of a verification that has ended.
 
-use collect::verify::{Finding, Verdict, VerifyOrder, VerifyProgress};
+use collect::verify::{Verdict, VerifyOrder, VerifyProgress};
 
 use super::outcome;
 use crate::{
@@ -19,11 +19,9 @@ pub(super) fn tell(
     verdicts: &[Verdict],
 ) -> anyhow::Result<()> {
     let screen = Screen::new();
-    let is_plain = |verdict: &&Verdict| {
-        let has_more = verdict.not_shown > 0 || verdict.statuses_differ == Some(true);
-        verdict.finding == Finding::Proven && !has_more || verdict.finding == Finding::Open
-    };
-    let told = verdicts.iter().filter(|verdict| !is_plain(verdict));
+    let told = verdicts
+        .iter()
+        .filter(|verdict| !outcome::is_plain(verdict));
     for verdict in told.clone().take(LISTED) {
         let hour = verdict.hour.format("%Y-%m-%d %H:00 UTC");
         screen.line("", 0, &format!("{hour}  {}", outcome::hour(verdict)))?;
