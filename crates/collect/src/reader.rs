@@ -64,8 +64,7 @@ pub(crate) struct WindowRead<L, B> {
     pub(crate) window: Window,
     /// When its first page was asked for.
     pub(crate) began: Moment,
-    /// The part of the window that is being asked for: what the links of an earlier walk did not lead
-    /// to.
+    /// The part of the window that is asked for: what the links of an earlier walk did not lead to.
     pub(crate) asked: Window,
     /// The page to ask for; none for the first.
     pub(crate) link: Option<L>,
@@ -79,9 +78,10 @@ pub(crate) struct WindowRead<L, B> {
     pub(crate) order: Option<Uuid>,
     /// Whether what it shows for a verification is delivered.
     pub(crate) heals: bool,
-    /// Rows that it showed, when they are only looked at, and those that a rule leaves out.
+    /// Rows that it showed, when they are only looked at, those that a rule leaves out, and what cannot be read.
     pub(crate) shown: Vec<KeyRef>,
     pub(crate) unwanted: Vec<KeyRef>,
+    pub(crate) broken: Vec<KeyRef>,
     /// Whether it only finds out if the source answers.
     pub(crate) is_probe: bool,
     descent: Descent,
@@ -213,6 +213,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
             heals: false,
             shown: Vec::new(),
             unwanted: Vec::new(),
+            broken: Vec::new(),
             is_probe: false,
             descent: Descent::of(window),
             trail: Trail::of(window),

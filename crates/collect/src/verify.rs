@@ -125,7 +125,7 @@ pub struct Verdict {
     pub at: DateTime<Utc>,
     /// What.
     pub finding: Finding,
-    /// Why nothing can be said; a part of a sentence.
+    /// Why nothing can be said, or not of all that is shown; a part of a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The parts of it that were collected and compared.

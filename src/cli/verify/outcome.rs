@@ -167,6 +167,9 @@ pub(super) fn hour(verdict: &Verdict) -> String {
     if verdict.statuses_differ == Some(true) {
         text.push_str("; some have another status now than the last one that was accepted");
     }
+    if let Some(reason) = &verdict.reason {
+        _ = write!(text, "; {reason}");
+    }
     for part in verdict
         .parts
         .iter()

@@ -53,6 +53,8 @@ struct Audit {
     /// What was read so far, and the rows of it that a rule leaves out.
     shown: Sums,
     unwanted: Vec<RowKey>,
+    /// What of it cannot be read, and was not put aside lately.
+    broken: BTreeSet<RowKey>,
     /// The rows that were about to be sent at a stop, and that were not read yet since.
     unseen: BTreeSet<Message>,
 }
@@ -187,6 +189,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 });
             }
         }
+        let damage = page.damage().into_iter();
+        for broken in damage.flat_map(|damage| &damage.broken) {
+            // What was put aside lately is known. Only the narrowest window is read with any.
+            if !self.known.knows(broken.key) {
+                read.broken.push(KeyRef {
+                    hour: hour(read.window.start()),
+                    key: broken.key,
+                });
+            }
+        }
         read.pages += 1;
         if !read.is_completing() {
             read.rows += page.len() as u64;
@@ -224,6 +236,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         last.reverse();
         let unwanted = std::mem::take(&mut read.unwanted);
+        let broken = std::mem::take(&mut read.broken);
         let mut rows = last.as_slice();
         for hour in hours_of(window) {
             let (of_hour, rest) = rows.split_at(rows.partition_point(|row| row.hour <= hour));
@@ -239,6 +252,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     found.is_err()
                 });
                 audit.unwanted.extend(unwanted.map(|row| row.key));
+                let broken = broken.iter().filter(|one| one.hour == hour);
+                audit.broken.extend(broken.map(|one| one.key));
                 for row in of_hour {
                     audit.unseen.remove(&row.key.message());
                 }
@@ -290,6 +305,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     parts,
                     shown: Sums::default(),
                     unwanted: Vec::new(),
+                    broken: BTreeSet::new(),
                     unseen: found.map_or_else(BTreeSet::new, Missing::found),
                 };
                 verification.audits.insert(hour, audit);

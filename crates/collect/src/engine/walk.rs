@@ -232,8 +232,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if is_found
             && is_proven
             && let Some(damage) = damage
-            // What a verification meets was put aside before, or is for another reading to find.
-            && (read.lane == Lane::Verify
+            // What a verification meets was put aside before, or is said of its hour.
+            && (read.lane == Lane::Verify && !self.sends_hours_again()
                 || self.put_aside(&read, &damage, stands_elsewhere).await?)
             && let Some(page) = page
         {

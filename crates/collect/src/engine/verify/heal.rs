@@ -20,6 +20,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.persist().await
     }
 
+    /// Whether all rows of an hour are sent again, which make its new record.
+    pub(in crate::engine) fn sends_hours_again(&self) -> bool {
+        let verification = self.verification.as_ref();
+        verification.is_some_and(|one| one.work.order.work.resend)
+    }
+
     /// What nobody sends again any more, since its order has ended or was given up, gets no record.
     pub(in crate::engine) fn break_off_resends(&mut self) {
         let verification = self.verification.as_ref();
@@ -106,6 +112,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 _ => Finding::Gone,
             };
             verification.work.changed().delivered += verdict.delivered();
+        }
+        if verdict.finding == Finding::Proven && verdict.reason.is_some() {
+            // Something is shown of which nobody knows where it lies.
+            verdict.finding = Finding::Unprovable;
         }
         self.judge(verdict).await
     }

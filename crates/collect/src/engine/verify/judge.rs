@@ -41,6 +41,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             parts,
             shown,
             unwanted,
+            broken,
             unseen,
             ..
         } = audit;
@@ -53,7 +54,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         };
         let HourRecord { sums, notes, .. } = *record;
+        let lost = (broken.len() as u64).saturating_sub(notes.dead_letters);
+        let unread = || {
+            format!(
+                "the service shows rows of it that cannot be read, and its record knows of no dead letter \
+                 for {lost} of them"
+            )
+        };
         let mut verdict = Verdict {
+            reason: (lost > 0).then(unread),
             parts,
             accepted: sums.rows(),
             shown: shown.rows(),

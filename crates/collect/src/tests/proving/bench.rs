@@ -50,6 +50,8 @@ pub(super) struct Bench {
     /// The most events that were in hand, and how often it was told that nothing is sent for that.
     pub(super) most_held: AtomicUsize,
     pub(super) standstills: AtomicUsize,
+    /// When something was received that cannot be read as a row.
+    pub(super) broken: Mutex<Option<DateTime<Utc>>>,
     /// Whether pages have no links to the next ones.
     pub(super) hides_links: AtomicBool,
     /// Whether the same item that is no row stands on each page.
@@ -117,6 +119,7 @@ impl Bench {
             holds: AtomicUsize::default(),
             most_held: AtomicUsize::default(),
             standstills: AtomicUsize::default(),
+            broken: Mutex::default(),
             hides_links: AtomicBool::default(),
             is_damaged: AtomicBool::default(),
             is_silent: AtomicBool::default(),
@@ -410,7 +413,9 @@ impl Source for Benched {
                 older: None,
             }],
         };
-        let is_damaged = bench.is_damaged.load(Ordering::Relaxed);
+        let broken = *bench.broken.lock().unwrap();
+        let is_damaged = bench.is_damaged.load(Ordering::Relaxed)
+            || broken.is_some_and(|at| window.contains(at));
         let page = Page::of(all, spans, next).unwrap();
         Ok(page.damaged(is_damaged.then_some(damage)))
     }

@@ -297,3 +297,42 @@ fn rows_that_were_accepted_before_there_was_a_rule_do_not_hide_what_is_missing()
         assert_eq!(bench.times(), [1]);
     });
 }
+
+/// What nobody has put aside lies nowhere.
+#[test]
+fn an_hour_that_shows_what_cannot_be_read_is_proven_only_when_that_is_a_dead_letter() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(130));
+        let mut expected = PROVEN;
+        expected[2] = Finding::Unprovable;
+        assert_eq!(finds(&bench, 1).await, expected);
+        let verdict = verdicts(&bench, 1).await.swap_remove(2);
+        let reason = verdict.reason.unwrap();
+        assert!(reason.ends_with("no dead letter for 1 of them"), "{reason}");
+        assert_eq!((verdict.accepted, verdict.shown), (60, 60));
+        // It is named beside a row that is missing, too, which is delivered.
+        let missed = bench.rows.lock().unwrap().len();
+        bench.surfaces(2, 1);
+        expected[2] = Finding::Delivered;
+        assert_eq!(finds(&bench, 2).await, expected);
+        let verdict = verdicts(&bench, 2).await.swap_remove(2);
+        assert_eq!(verdict.reason, Some(reason));
+        assert!(bench.sent.lock().unwrap().contains_key(&missed));
+        assert_eq!(bench.times(), [1]);
+        // The hour is sent again: its new record knows where that lies.
+        let order = verification(&bench, 3, (120, 180), true);
+        bench.lives(End::Stop, verifies(&bench, &order)).await;
+        assert_eq!(findings(&bench, 3).await, [Finding::Resent]);
+        assert_eq!(bench.times_of(2), [2; 61]);
+        for forgotten in [false, true] {
+            if forgotten {
+                bench.forgets().await;
+            }
+            assert_eq!(finds(&bench, 4 + u128::from(forgotten)).await, PROVEN);
+        }
+        let verdict = verdicts(&bench, 5).await.swap_remove(2);
+        assert_eq!((verdict.notes.dead_letters, verdict.reason), (1, None));
+        assert_eq!(bench.times_of(2), [2; 61]);
+    });
+}
