@@ -266,6 +266,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     async fn collect(&mut self) -> Result<std::convert::Infallible, End> {
         self.tell(Event::Letters(self.parts.letters.stock()));
         self.expect_strays().await;
+        self.hide_named().await?;
         if self.has_begun() {
             self.begin_proof();
             self.persist().await?;

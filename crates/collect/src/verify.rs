@@ -7,8 +7,9 @@ mod missing;
 use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rows::Window;
+use rows::{Window, privacy::Privacy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use uuid::Uuid;
 
 pub(crate) use self::missing::Missing;
@@ -201,22 +202,70 @@ async fn lines_of<T: DeserializeOwned>(store: &impl Store) -> io::Result<Vec<T>>
 
 /// Adds lines to the file of the verdicts. Half of one may be there, of an addition that has failed.
 async fn append(store: &impl Store, lines: &[impl Serialize]) -> io::Result<()> {
+    store.append(VERDICTS_FILE, text_of(lines)?.into()).await?;
+    store.sync(VERDICTS_FILE).await
+}
+
+fn text_of(lines: &[impl Serialize]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for line in lines {
         text.push(b'\n');
         serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
         text.push(b'\n');
     }
-    store.append(VERDICTS_FILE, text.into()).await?;
-    store.sync(VERDICTS_FILE).await
+    Ok(text)
+}
+
+/// Hides in the file whom rows were sent to, as events are hidden: they may have been named before that was
+/// wanted.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn hide_names(store: &impl Store, privacy: &mut Privacy) -> io::Result<()> {
+    let named: Vec<Value> = lines_of(store).await?;
+    let mut hidden = named.clone();
+    for line in &mut hidden {
+        hide_recipients(line, privacy);
+    }
+    if hidden == named {
+        return Ok(());
+    }
+    store.write(VERDICTS_FILE, text_of(&hidden)?.into()).await
+}
+
+fn hide_recipients(value: &mut Value, privacy: &mut Privacy) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let recipient = value.as_str().filter(|_| name == "recipient");
+                match recipient.map(str::to_owned) {
+                    Some(recipient) => *value = privacy.hidden_address(&recipient).into(),
+                    None => hide_recipients(value, privacy),
+                }
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                hide_recipients(value, privacy);
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        sync::Mutex,
+    };
 
     use async_trait::async_trait;
     use bytes::Bytes;
+    use rows::{
+        RowKeyer,
+        privacy::{Addresses, Exposure, KeyedHasher, Subjects},
+    };
 
     use super::*;
 
@@ -229,8 +278,9 @@ mod tests {
         async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
             Ok(Some(self.0.lock().unwrap().clone().into()))
         }
-        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
-            Err(io::ErrorKind::Unsupported.into())
+        async fn write(&self, _: &str, content: Bytes) -> io::Result<()> {
+            *self.0.lock().unwrap() = content.into();
+            Ok(())
         }
         async fn append(&self, _: &str, content: Bytes) -> io::Result<()> {
             let mut file = self.0.lock().unwrap();
@@ -274,6 +324,44 @@ mod tests {
         Verdict::save_all(&verdicts, &full).await.unwrap();
         let found = Verdict::of_order(&full, Uuid::nil()).await.unwrap();
         assert_eq!(found, verdicts);
+    }
+
+    #[tokio::test]
+    async fn who_was_named_before_that_was_to_be_hidden_is_hidden() {
+        let ada = RowName {
+            message_trace_id: Some("7".to_owned()),
+            recipient: Some("Ada@contoso.test".to_owned()),
+        };
+        let mut judged = verdict("2026-11-10T02:00:00Z");
+        judged.missing = vec![ada.clone(), RowName::default()];
+        let row = RowKeyer::new([3; 16]).key(&["7"], "delivered").message();
+        let mut missing = Missing {
+            wanted: BTreeSet::from([row]),
+            found: BTreeMap::from([(row, ada)]),
+        };
+        let full = Full(Mutex::new(b"\n".to_vec()));
+        Verdict::save_all(std::slice::from_ref(&judged), &full)
+            .await
+            .unwrap();
+        let (order, at) = (judged.order, judged.hour);
+        missing.save(&full, order, at).await.unwrap();
+        let hasher = KeyedHasher::new(b"0123456789abcdef");
+        let plain = |_: &str| Exposure::Plain;
+        let privacy = Privacy::new(plain, Subjects::Keep, Addresses::Hash, hasher);
+        let mut privacy = privacy.unwrap();
+        let hidden = privacy.hidden_address("Ada@contoso.test");
+        judged.missing[0].recipient.clone_from(&hidden);
+        missing.found.values_mut().next().unwrap().recipient = hidden;
+        // The second time nothing is left to hide.
+        for _ in 0..2 {
+            hide_names(&full, &mut privacy).await.unwrap();
+            let text = String::from_utf8(full.0.lock().unwrap().clone()).unwrap();
+            assert!(!text.to_lowercase().contains("contoso"), "{text}");
+            let found = Verdict::of_order(&full, order).await.unwrap();
+            assert_eq!(found, std::slice::from_ref(&judged));
+            let found = Missing::of_order(&full, order).await.unwrap();
+            assert_eq!(found.into_values().collect::<Vec<_>>(), [missing.clone()]);
+        }
     }
 
     #[tokio::test]

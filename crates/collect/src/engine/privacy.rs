@@ -1,5 +1,7 @@
 //! What of rows must not leave is hidden here, before anything of them is sent or kept.
 
+use std::sync::Arc;
+
 use rows::{
     RowRef,
     privacy::{Privacy, Unhidden},
@@ -7,10 +9,10 @@ use rows::{
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, WindowRead},
+    engine::{Collector, End, WindowRead, persist},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
-    verify::RowName,
+    verify::{RowName, hide_names},
 };
 
 /// So many rows that cannot be hidden wait for room, at most: nothing more is taken in then.
@@ -117,6 +119,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.count_for_backfill(withheld.for_backfill, 0, 1);
             self.became_letter(withheld.row.hour);
             self.ledger.accepted(withheld.id, vec![withheld.row]);
+        }
+        Ok(())
+    }
+
+    /// A verification may have named rows before anything was to be hidden: that is told again, and kept.
+    pub(super) async fn hide_named(&mut self) -> Result<(), End> {
+        let store = Arc::clone(&self.parts.store);
+        let mut backoff = persist::store_backoff();
+        while let Some(privacy) = &mut self.parts.privacy {
+            match hide_names(store.as_ref(), privacy).await {
+                Ok(()) => break,
+                Err(error) => self.store_failed(&error, &mut backoff).await?,
+            }
         }
         Ok(())
     }

@@ -102,13 +102,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             left.remove(&hour(verdict.hour));
         }
         missing.retain(|hour, _| left.contains(hour));
-        if let Some(privacy) = &mut self.parts.privacy {
-            // They may have been found while nothing was hidden, and are told in the log.
-            for name in missing.values_mut().flat_map(|one| one.found.values_mut()) {
-                let recipient = name.recipient.take();
-                name.recipient = recipient.and_then(|one| privacy.hidden_address(&one));
-            }
-        }
         counts.judged = counts.hours - left.len() as u64;
         // A kill may have come between the last verdict and the progress.
         let healed = |one: &&Verdict| matches!(one.finding, Finding::Delivered | Finding::Gone);
