@@ -7,7 +7,10 @@ use emulator::{NewRow, Scope, TraceRow};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::world::{Process, Said, Trigger, World, until};
+use crate::{
+    privacy::{configure, hiding},
+    world::{Process, Said, Trigger, World, until},
+};
 
 pub(crate) const ALL: [Trigger; 3] = [Trigger::Account, Trigger::Graph, Trigger::Oauth];
 
@@ -375,6 +378,49 @@ async fn what_was_found_is_written_as_lines_of_values_and_as_a_page() {
     let page = fs::read_to_string(path).unwrap();
     assert_eq!(page.matches("<rect").count(), 6);
     assert!(page.contains("late-3@contoso.example"));
+}
+
+/// Also those that were named before addresses were to be hidden.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_row_is_named_without_its_recipient_where_addresses_are_hidden() {
+    for trigger in ALL {
+        let world = collected(trigger, 100).await;
+        add_late(&world, hour(&world, 4), 1);
+        assert_eq!(verify(&world, &["--from", "-5h"]).await.code, Some(6));
+        let kept = || fs::read_to_string(world.data().join("verify-hours.jsonl")).unwrap();
+        assert!(kept().contains("late-1@contoso.example"));
+
+        let mut settings = hiding();
+        for (name, value) in [("start_time", 7), ("settle_time", 0), ("chunk_size", 100)] {
+            settings[name] = value.into();
+        }
+        configure(&world, &settings);
+        run_once(&world).await;
+        let last = verify(&world, &["--last"]).await;
+        assert_eq!(last.code, Some(6), "{last}");
+        let row = add_late(&world, hour(&world, 4), 2);
+        let before = kept();
+        let path = world.data().join("report.html");
+        let said = verify(
+            &world,
+            &["--from", "-5h", "--report", path.to_str().unwrap()],
+        )
+        .await;
+        assert_eq!(said.code, Some(6), "{said}");
+        assert!(said.stdout.contains(&row.trace_id.to_string()), "{said}");
+        assert!(said.stdout.contains(".invalid"), "{said}");
+        let (_, document) = verified(&world, &["--last"]).await;
+        let lines = verify(&world, &["--last", "--csv"]).await;
+        let page = fs::read_to_string(path).unwrap();
+        let told = [last, said, lines].map(|said| said.to_string());
+        for text in [document.to_string(), page, before, kept()]
+            .iter()
+            .chain(&told)
+        {
+            assert!(!text.contains("late-"), "{text}");
+        }
+        assert_eq!(missing(&world), 0);
+    }
 }
 
 /// Before anything is read, as hours may pass until it is there.
