@@ -275,7 +275,11 @@ impl Observer for Report {
                 message,
                 sentence,
                 gives_up,
-            } => self.doubted(window, message, sentence, gives_up),
+                verifies,
+            } => match verifies && gives_up {
+                true => self.compares_without(window, message, sentence),
+                false => self.doubted(window, message, sentence, gives_up),
+            },
             Event::Outside { window, rows } => self.outside(window, rows),
             Event::Lost { loss } => self.lost(loss),
             Event::Found { window } => self.log.warning(format!(

@@ -182,6 +182,8 @@ pub enum Event<'a> {
         sentence: &'a str,
         /// Whether it is not asked again, and the window counts as read as far as it is shown.
         gives_up: bool,
+        /// Whether it was asked for a verification, which delivers nothing of it.
+        verifies: bool,
     },
     /// The source has shown rows for a window in which they were not received.
     Outside {

@@ -41,6 +41,15 @@ impl Report {
         ));
     }
 
+    /// Nothing is lost: its recipients were delivered when it was collected.
+    pub(super) fn compares_without(&self, window: Window, message: &str, sentence: &str) {
+        self.log.warning(format!(
+            "The message {message}, received from {window}, was asked for by its id twice for a verification, \
+             and that was no use: {sentence}. It goes by what the window shows: recipients that only the id \
+             would show count as accepted and not shown (docs/mass-mail.md)."
+        ));
+    }
+
     fn count(&self, outcome: &'static str) {
         let figure = &self.figures.mass_messages;
         figure.get_or_create(&[("outcome", outcome)]).inc();

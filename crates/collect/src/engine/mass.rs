@@ -135,8 +135,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             message: &message.id,
             sentence,
             gives_up: pause.is_none(),
+            verifies: read.lane == Lane::Verify,
         });
         let Some(pause) = pause else {
+            read.completion.gives_up();
             return self.complete_next(reader, read).await;
         };
         read.completion.again(message);

@@ -55,6 +55,8 @@ struct Audit {
     unwanted: Vec<RowKey>,
     /// What of it cannot be read, and was not put aside lately.
     broken: BTreeSet<RowKey>,
+    /// Whether the source may not have shown all of it, as it did not answer for a message alone.
+    may_lack: bool,
     /// The rows that were about to be sent at a stop, and that were not read yet since.
     unseen: BTreeSet<Message>,
 }
@@ -254,6 +256,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 audit.unwanted.extend(unwanted.map(|row| row.key));
                 let broken = broken.iter().filter(|one| one.hour == hour);
                 audit.broken.extend(broken.map(|one| one.key));
+                audit.may_lack |= read.completion.has_given_up();
                 for row in of_hour {
                     audit.unseen.remove(&row.key.message());
                 }
@@ -306,6 +309,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     shown: Sums::default(),
                     unwanted: Vec::new(),
                     broken: BTreeSet::new(),
+                    may_lack: false,
                     unseen: found.map_or_else(BTreeSet::new, Missing::found),
                 };
                 verification.audits.insert(hour, audit);

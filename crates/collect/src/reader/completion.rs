@@ -22,6 +22,8 @@ pub(crate) struct Completion {
     unreadable: u64,
     left: Vec<MassMessage>,
     asked: Option<Asked>,
+    /// Whether one was given up.
+    gave_up: bool,
     retries: Backoff,
 }
 
@@ -56,6 +58,7 @@ impl Completion {
             unreadable: 0,
             left: Vec::new(),
             asked: None,
+            gave_up: false,
             retries: Backoff::new(PAUSES.0, PAUSES.1),
         }
     }
@@ -153,6 +156,16 @@ impl Completion {
             message: asked.message,
             new_before: asked.new,
         })
+    }
+
+    /// The message that was asked for is not asked for again: it may have more recipients.
+    pub(crate) fn gives_up(&mut self) {
+        self.gave_up = true;
+    }
+
+    /// Whether the window may have rows that were not shown, as a message of it was given up.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.gave_up
     }
 
     /// A message is to be asked for once more.

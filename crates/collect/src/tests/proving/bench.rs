@@ -19,6 +19,9 @@ pub(super) enum End {
     Kill,
 }
 
+/// A message with so many rows in a window may have others.
+const RECIPIENTS: u32 = 20;
+
 /// When a row was received, and whether its status has changed.
 pub(super) type Mail = (DateTime<Utc>, bool);
 
@@ -65,6 +68,8 @@ pub(super) struct Bench {
     /// Whether all rows are of one message, and whether its status changes as soon as it is asked for.
     pub(super) is_mass: AtomicBool,
     pub(super) changes: AtomicBool,
+    /// Whether windows show no more of it than they have to, and questions for it are refused.
+    pub(super) hides: AtomicBool,
     /// Whether the source's time is known, and how far it is ahead of the local clock.
     pub(super) time: Mutex<(bool, TimeDelta)>,
     /// Whether the source does not tell it.
@@ -127,6 +132,7 @@ impl Bench {
             excludes: AtomicBool::default(),
             is_mass: AtomicBool::default(),
             changes: AtomicBool::default(),
+            hides: AtomicBool::default(),
             time: Mutex::new((true, skew)),
             tells_no_time: AtomicBool::default(),
             hook: Mutex::default(),
@@ -364,6 +370,10 @@ impl Source for Benched {
         {
             return refuse(class);
         }
+        let hides = bench.hides.load(Ordering::Relaxed);
+        if hides && question.message.is_some() {
+            return refuse(ErrorClass::Person);
+        }
         let window = question.window;
         let size = *bench.page.lock().unwrap();
         let is_unbounded = bench.is_unbounded.load(Ordering::Relaxed);
@@ -385,6 +395,9 @@ impl Source for Benched {
         rows.sort_by_key(|(_, (received, _))| *received);
         if hides_links {
             rows.reverse();
+        }
+        if hides {
+            rows.truncate(RECIPIENTS as usize);
         }
         let from = link.map_or(0, |link| link.0);
         let has_more = from + size < rows.len() && !hides_links;
@@ -448,7 +461,7 @@ impl Source for Benched {
         SourceLimits {
             rows_per_window: 100_000,
             rows_per_page: 1000,
-            recipients_shown: 20 * u32::from(self.0.is_mass.load(Ordering::Relaxed)),
+            recipients_shown: RECIPIENTS * u32::from(self.0.is_mass.load(Ordering::Relaxed)),
             latency: Duration::from_secs(4),
             ..LIMITS
         }

@@ -37,3 +37,23 @@ fn pages_by_the_id_are_no_further_rows_of_a_backfill() {
         assert_eq!(counts.accepted, 40);
     });
 }
+
+/// To send such hours again would double their rows, and nothing is missing.
+#[test]
+fn hours_of_which_a_message_is_not_answered_for_do_not_seem_to_differ() {
+    on_virtual_time(async {
+        let bench = Bench::collected(100).await;
+        bench.is_mass.store(true, Ordering::Relaxed);
+        bench.hides.store(true, Ordering::Relaxed);
+        let unprovable = [Finding::Unprovable; HOURS as usize];
+        assert_eq!(finds(&bench, 1).await, unprovable);
+        let verdicts = verdicts(&bench, 1).await;
+        for verdict in verdicts {
+            assert!(verdict.shown + 40 < verdict.accepted, "{verdict:?}");
+            assert!(verdict.reason.unwrap().contains("by its id"));
+        }
+        bench.hides.store(false, Ordering::Relaxed);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        assert_eq!(bench.times(), [1]);
+    });
+}
