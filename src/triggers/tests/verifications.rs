@@ -8,7 +8,7 @@ use collect::{
     order::{OrderFile as _, OrderPhase},
     verify::{Finding, VERDICTS_FILE, Verdict, VerifyOrder, VerifyProgress, VerifyWork},
 };
-use emulator::{NewRow, StatePart};
+use emulator::{Ending, NewRow, StatePart};
 use proptest::prelude::*;
 use rows::Window;
 use uuid::Uuid;
@@ -17,13 +17,19 @@ use super::{
     ACCOUNT, GRAPH, OAUTH,
     draw::{Drawn, scenario},
     property::config,
-    site::{Site, excused},
+    site::{Site, excused, life},
 };
 
 /// Rows that Microsoft shows only after their hours were final: so many minutes before the start of the
 /// scenario each was received.
 fn late() -> BoxedStrategy<Vec<i64>> {
     prop::collection::vec(1_i64..100, 0..4).boxed()
+}
+
+/// After how many seconds the verification is broken off, and how, before it is gone on with.
+fn break_off() -> BoxedStrategy<Option<(u64, Ending)>> {
+    let end = prop_oneof![Just(Ending::Stop), Just(Ending::Kill)];
+    prop_oneof![Just(None), (1_u64..300, end).prop_map(Some)].boxed()
 }
 
 fn order(site: &Site, start: DateTime<Utc>) -> VerifyOrder {
@@ -48,6 +54,7 @@ fn check(
     trigger: &'static str,
     Drawn(scenario): &Drawn,
     late: &[i64],
+    broken_off: Option<(u64, Ending)>,
 ) -> Result<(), TestCaseError> {
     let start = scenario.start.unwrap();
     let site = Site::led_through(trigger, scenario);
@@ -63,6 +70,12 @@ fn check(
     }
     let before = site.verdict();
     let order = order(&site, start - scenario.traffic.backlog.span);
+    let mut may_double = 0;
+    if let Some((seconds, end)) = broken_off {
+        let short = life(seconds, end, 0);
+        site.live(short);
+        may_double = excused(&short, &[]);
+    }
     site.live_hours(3);
     let after = site.verdict();
     let progress = site.file(VerifyProgress::NAME);
@@ -77,7 +90,7 @@ fn check(
         // What was accepted is not known any more, or not that it was: some comes twice.
         return Ok(());
     }
-    if after.doubled.count > before.doubled.count {
+    if after.doubled.count > before.doubled.count + may_double {
         return Err(fail(&format!("it was not missing: {after}")));
     }
     let named: usize = verdicts.iter().map(|verdict| verdict.missing.len()).sum();
@@ -98,17 +111,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_graph_has_shown_is_proven(scenario in scenario(true), late in late()) {
-        check(GRAPH, &scenario, &late)?;
+    fn what_graph_has_shown_is_proven(scenario in scenario(true), late in late(), end in break_off()) {
+        check(GRAPH, &scenario, &late, end)?;
     }
 
     #[test]
-    fn what_oauth_has_shown_is_proven(scenario in scenario(false), late in late()) {
-        check(OAUTH, &scenario, &late)?;
+    fn what_oauth_has_shown_is_proven(scenario in scenario(false), late in late(), end in break_off()) {
+        check(OAUTH, &scenario, &late, end)?;
     }
 
     #[test]
-    fn what_the_account_trigger_has_shown_is_proven(scenario in scenario(false), late in late()) {
-        check(ACCOUNT, &scenario, &late)?;
+    fn what_the_account_trigger_has_shown_is_proven(scenario in scenario(false), late in late(), end in break_off()) {
+        check(ACCOUNT, &scenario, &late, end)?;
     }
 }
