@@ -53,7 +53,7 @@ struct Audit {
     /// What was read so far, and the rows of it that a rule leaves out.
     shown: Sums,
     unwanted: Vec<RowKey>,
-    /// What of it cannot be read, and was not put aside lately.
+    /// Rows of it that cannot be read, and were not put aside lately.
     broken: BTreeSet<RowKey>,
     /// Whether the source may not have shown all of it, as it did not answer for a message alone.
     may_lack: bool,
