@@ -231,7 +231,23 @@ impl<P> DetailsQueue<P> {
         now: Instant,
     ) -> Option<Duration> {
         self.end(id, DetailsFate::Failed, None);
-        self.breaker.trip(after, now)
+        self.trip(after, now)
+    }
+
+    /// The source is left alone from now on, if it is not already: for how long. Rows that can get no turn
+    /// until then do not wait for it.
+    fn trip(&mut self, after: Option<Duration>, now: Instant) -> Option<Duration> {
+        let pause = self.breaker.trip(after, now)?;
+        let is_in_vain = |id: &BatchId| {
+            let waiting = self.waiting.get(id);
+            waiting.is_some_and(|row| row.until < now + pause)
+        };
+        let unasked = self.unasked.iter().map(|(_, id)| *id);
+        let in_vain: Vec<BatchId> = unasked.filter(is_in_vain).collect();
+        for id in in_vain {
+            self.end(id, DetailsFate::Paused, None);
+        }
+        Some(pause)
     }
 
     /// A row that waits no longer, with the pause that begins as the source did not answer in time.
@@ -239,15 +255,14 @@ impl<P> DetailsQueue<P> {
         &mut self,
         now: Instant,
     ) -> Option<(Released<P>, Option<Duration>)> {
-        let mut pause = None;
         if self.ended.is_empty() {
             let (id, waiting) = self.waiting.first_key_value()?;
             if waiting.until > now {
                 return None;
             }
             let id = *id;
-            let fate = if self.asking.contains(&id) {
-                pause = self.breaker.trip(None, now);
+            let is_asked = self.asking.contains(&id);
+            let fate = if is_asked {
                 DetailsFate::Late
             } else if self.breaker.doubts {
                 DetailsFate::Paused
@@ -256,13 +271,13 @@ impl<P> DetailsQueue<P> {
             } else {
                 DetailsFate::Quota
             };
-            let is_asked = self.asking.contains(&id);
             self.end(id, fate, None);
             let released = self.take_ended(is_asked)?;
+            let pause = is_asked.then(|| self.trip(None, now)).flatten();
             return Some((released, pause));
         }
         let released = self.take_ended(false)?;
-        Some((released, pause))
+        Some((released, None))
     }
 
     /// How long until there is something to do; none when nothing waits.

@@ -155,6 +155,45 @@ fn a_source_that_refuses_is_left_alone_longer_and_longer() {
     assert_eq!(pause, Some(asked_for));
 }
 
+/// They would wait in vain: the source is asked again after they must go.
+#[test]
+fn rows_that_can_get_no_turn_after_a_refusal_go_at_once() {
+    let now = Instant::now();
+    let mut refused = queue(100);
+    for n in 1..7 {
+        add(&mut refused, n, n, now);
+    }
+    assert_eq!(asked(&mut refused, now), [6, 5, 4, 3]);
+    let long = Some(Duration::from_secs(200));
+    assert_eq!(refused.failed(BatchId(5), long, now), long);
+    let gone = [
+        (5, DetailsFate::Failed),
+        (1, DetailsFate::Paused),
+        (2, DetailsFate::Paused),
+    ];
+    assert_eq!(released(&mut refused, now), gone);
+    // Those of which it is being asked may still be answered.
+    assert!(refused.answered(BatchId(6), Some("[]".to_owned())));
+    assert_eq!(released(&mut refused, now), [(6, DetailsFate::Added)]);
+
+    // So it is when there is no answer in time.
+    let mut silent = queue(100);
+    for n in 1..6 {
+        add(&mut silent, n, n, now);
+    }
+    add(&mut silent, 6, 0, after(now, 5));
+    assert_eq!(asked(&mut silent, now), [5, 4, 3, 2]);
+    let gone = [
+        (1, DetailsFate::Late),
+        (2, DetailsFate::Late),
+        (6, DetailsFate::Paused),
+        (3, DetailsFate::Late),
+        (4, DetailsFate::Late),
+        (5, DetailsFate::Late),
+    ];
+    assert_eq!(released(&mut silent, after(now, 60)), gone);
+}
+
 #[test]
 fn what_waits_is_bounded() {
     let now = Instant::now();
