@@ -173,7 +173,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn damage_stands_elsewhere_when_a_window_apart_has_had_it_for_two_minutes() {
-        let at = |seconds| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap();
         let window = |start, end| Window::new(at(start), at(end)).unwrap();
         let (first, inside, second) = (window(0, 60), window(20, 30), window(60, 120));
         let mut parking = Parking::<()>::default();
