@@ -1,6 +1,6 @@
 //! What a person asks for beside the collection, or instead of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use rows::{Page, Window};
@@ -12,7 +12,7 @@ use crate::{
     engine::{
         Collector, End,
         orders::{OrderUnderWay, is_over},
-        persist,
+        persist::until_stored,
     },
     known::hour,
     ledger::timeline::{Found, Timeline},
@@ -80,14 +80,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.has_begun() {
             return Ok(is_in(self.schedule.coverage()));
         }
-        let mut backoff = persist::store_backoff();
-        loop {
-            match Timeline::load(self.parts.store.as_ref()).await {
-                Ok(Found::Timeline(timeline)) => return Ok(is_in(&timeline.coverage)),
-                Ok(Found::Nothing | Found::Damaged(_)) => return Ok(false),
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        }
+        let found = until_stored!(self, Timeline::load(self.parts.store.as_ref()).await);
+        Ok(matches!(found, Found::Timeline(timeline) if is_in(&timeline.coverage)))
     }
 
     /// A range was delivered once more, and what told that is lost: it is not delivered a third time.
@@ -238,27 +232,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.known.forget_hour(hour);
             }
         }
-        let store = Arc::clone(&self.parts.store);
+        let store = self.parts.store.as_ref();
         for hour in hours {
-            let mut backoff = persist::store_backoff();
-            while let Err(error) = self.ledger.proof.forget_record(store.as_ref(), hour).await {
-                self.store_failed(&error, &mut backoff).await?;
-            }
+            until_stored!(self, self.ledger.proof.forget_record(store, hour).await);
         }
         Ok(())
     }
 
     /// Whether an hour has a record, and rows of it are about to be sent again for the first time.
     async fn is_to_be_renewed(&mut self, hour: u32) -> Result<bool, End> {
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        loop {
-            let proof = &mut self.ledger.proof;
-            match proof.is_to_be_renewed(store.as_ref(), hour).await {
-                Ok(is_new) => return Ok(is_new),
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        }
+        let store = self.parts.store.as_ref();
+        let is_new = until_stored!(self, self.ledger.proof.is_to_be_renewed(store, hour).await);
+        Ok(is_new)
     }
 
     /// A collection reads by itself what lies after its live edge.

@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, persist, privacy::Withheld},
+    engine::{Collector, End, persist::until_stored, privacy::Withheld},
     letters::{
         Keeping, UNHIDDEN, Undelivered,
         order::{LettersOrder, Work},
@@ -18,33 +18,25 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Keeps what cannot be delivered. On return it is safe on the disk, so that it may count as
     /// dealt with; false when there is no room for it.
     pub(super) async fn keep_undelivered(&mut self, undelivered: Undelivered) -> Result<bool, End> {
-        let reason = undelivered.reason.clone();
-        let copy_sent = undelivered.copy_sent;
+        let store = self.parts.store.as_ref();
+        let keeping = until_stored!(self, {
+            let (now, letter) = (self.parts.clock.now(), undelivered.clone());
+            self.parts.letters.keep(store, now, letter).await
+        });
+        let stock = self.parts.letters.stock();
+        let Keeping::Kept(id) = keeping else {
+            self.tell(Event::NoRoom { stock });
+            return Ok(false);
+        };
         let message_id = self.parts.letters.message_id(&undelivered.content);
-        let mut backoff = persist::store_backoff();
-        let store = Arc::clone(&self.parts.store);
-        loop {
-            let now = self.parts.clock.now();
-            let letters = &mut self.parts.letters;
-            match letters.keep(store.as_ref(), now, undelivered.clone()).await {
-                Ok(Keeping::Kept(id)) => {
-                    self.tell(Event::Undeliverable {
-                        id: &id,
-                        message_id: message_id.as_deref(),
-                        reason: &reason,
-                        copy_sent,
-                    });
-                    self.tell(Event::Letters(self.parts.letters.stock()));
-                    return Ok(true);
-                }
-                Ok(Keeping::Full) => {
-                    let stock = self.parts.letters.stock();
-                    self.tell(Event::NoRoom { stock });
-                    return Ok(false);
-                }
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        }
+        self.tell(Event::Undeliverable {
+            id: &id,
+            message_id: message_id.as_deref(),
+            reason: &undelivered.reason,
+            copy_sent: undelivered.copy_sent,
+        });
+        self.tell(Event::Letters(stock));
+        Ok(true)
     }
 }
 
@@ -71,32 +63,25 @@ impl LetterWork {
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A person wants something done with letters. What cannot be begun is found again soon.
     pub(super) async fn begin_with_letters(&mut self, order: LettersOrder) -> Result<(), End> {
-        let store = Arc::clone(&self.parts.store);
         let now = self.parts.clock.now();
-        let letters = &mut self.parts.letters;
-        let begun = Work::begin(order, letters, store.as_ref(), now).await;
+        let (letters, store) = (&mut self.parts.letters, self.parts.store.as_ref());
+        let begun = Work::begin(order, letters, store, now).await;
         self.letter_work.work = self.readable(begun.map(Some));
         self.go_on_with_letters().await
     }
 
     /// Sends the event of the next letter.
     async fn go_on_with_letters(&mut self) -> Result<(), End> {
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        let next = loop {
+        let store = self.parts.store.as_ref();
+        let next = until_stored!(self, {
             let Some(work) = &mut self.letter_work.work else {
                 return Ok(());
             };
-            match work.next(&self.parts.letters, store.as_ref()).await {
-                Ok(next) => break next,
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        };
+            work.next(&self.parts.letters, store).await
+        });
         // It is out of the queue: what fails from here on must not make it forgotten.
-        while let Some(work) = &self.letter_work.work
-            && let Err(error) = work.tell(store.as_ref()).await
-        {
-            self.store_failed(&error, &mut backoff).await?;
+        if let Some(work) = &self.letter_work.work {
+            until_stored!(self, work.tell(store).await);
         }
         self.tell(Event::Letters(self.parts.letters.stock()));
         Box::pin(self.keep_withheld()).await?;
@@ -133,21 +118,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(answer) = answer else {
             return Ok(false);
         };
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        loop {
-            let now = self.parts.clock.now();
-            let letters = &mut self.parts.letters;
+        until_stored!(self, {
             let Some(work) = &mut self.letter_work.work else {
                 return Ok(false);
             };
-            match work
-                .offered(letters, store.as_ref(), now, &id, &answer)
-                .await
-            {
-                Ok(()) => return Ok(true),
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        }
+            let now = self.parts.clock.now();
+            let (letters, store) = (&mut self.parts.letters, self.parts.store.as_ref());
+            work.offered(letters, store, now, &id, &answer).await
+        });
+        Ok(true)
     }
 }

@@ -1,6 +1,6 @@
 //! Follows a standing order: a verification a day, begun in quiet hours, after all that a person asks for.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, persist},
+    engine::{Collector, End, persist::until_stored},
     nightly::{Nights, QuietHours, StandingOrder},
     order::{OrderFile as _, OrderPhase},
     verify::{Verdict, VerifyOrder, VerifyProgress, VerifyWork},
@@ -174,31 +174,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     async fn quiet_hours(&mut self, now: DateTime<Utc>) -> io::Result<QuietHours> {
-        let store = Arc::clone(&self.parts.store);
-        let proof = &mut self.ledger.proof;
-        let counts = proof.by_hour_of_day(store.as_ref(), now).await?;
-        Ok(QuietHours::of(&counts))
+        let (proof, store) = (&mut self.ledger.proof, self.parts.store.as_ref());
+        Ok(QuietHours::of(&proof.by_hour_of_day(store, now).await?))
     }
 
     /// The verification under way ends, as a person wants something else. That of a standing order is done
     /// in the next quiet hours, which may be now.
     pub(super) async fn break_off_night(&mut self) -> Result<(), End> {
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        loop {
-            let dropped = async {
-                let Some(mut nights) = Nights::kept(store.as_ref()).await? else {
-                    return Ok(());
-                };
-                match nights.order.take() {
-                    Some(_) => self.keep_nights(&nights).await,
-                    None => Ok(()),
-                }
-            };
-            match dropped.await {
-                Ok(()) => break,
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
+        let kept = until_stored!(self, Nights::kept(self.parts.store.as_ref()).await);
+        if let Some(mut nights) = kept
+            && nights.order.take().is_some()
+        {
+            until_stored!(self, self.keep_nights(&nights).await);
         }
         self.orders.nights.looked = None;
         self.give_up_verification().await
@@ -210,25 +197,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         order: &VerifyOrder,
         progress: &VerifyProgress,
     ) -> Result<(), End> {
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        loop {
-            let noted = async {
-                let nights = Nights::kept(store.as_ref()).await?;
-                let is_its = |nights: &Nights| {
-                    let its = nights.order.as_ref();
-                    its.is_some_and(|its| its.id == order.id)
-                };
-                match nights.filter(is_its) {
-                    Some(nights) => self.note_night(nights, order, progress).await,
-                    None => Ok(()),
-                }
-            };
-            match noted.await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
+        let kept = until_stored!(self, Nights::kept(self.parts.store.as_ref()).await);
+        let is_its = |nights: &Nights| {
+            let its = nights.order.as_ref();
+            its.is_some_and(|its| its.id == order.id)
+        };
+        if let Some(nights) = kept.filter(is_its) {
+            until_stored!(self, self.note_night(nights.clone(), order, progress).await);
         }
+        Ok(())
     }
 
     async fn note_night(
@@ -237,12 +214,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         order: &VerifyOrder,
         progress: &VerifyProgress,
     ) -> io::Result<()> {
-        let store = Arc::clone(&self.parts.store);
         let now = self.time().now;
         nights.quiet = self.quiet_hours(now).await?;
         let is_done = progress.phase == OrderPhase::Done;
         if is_done {
-            let verdicts = Verdict::of_order(store.as_ref(), order.id).await?;
+            let verdicts = Verdict::of_order(self.parts.store.as_ref(), order.id).await?;
             nights.ended(
                 order,
                 [progress.begun, now],

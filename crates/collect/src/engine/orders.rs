@@ -21,7 +21,7 @@ use crate::{
     engine::{
         Collector, End,
         nightly::{FoundNight, NightLooks},
-        persist,
+        persist::until_stored,
     },
     letters::order::LettersOrder,
     order::{OrderFile, OrderPhase, RangeOrder, RangeProgress, RangeWork, Trouble},
@@ -342,10 +342,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Writes what is told of an order.
     pub(super) async fn save(&self, file: &impl OrderFile) -> Result<(), End> {
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = file.save(self.parts.store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        until_stored!(self, file.save(self.parts.store.as_ref()).await);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! promise rests. Keys are synced before the timeline counts their windows as read, and the
 //! timeline is safe before the checkpoint is.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use base::retry::Backoff;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,6 +18,28 @@ use crate::{
 /// again that lie before the window that it was asked for. How far, nobody has written down. An hour of
 /// keys costs little; a row whose key is forgotten comes twice.
 pub(super) const REMEMBER: TimeDelta = TimeDelta::hours(1);
+
+/// The pauses of a store that is tried again.
+pub(super) fn store_backoff() -> Backoff {
+    Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
+}
+
+/// What the store answers to `$try`, which is tried again while the store fails. Only a stop ends that. It is
+/// no function, as most tries change the collector that is told of the failure.
+macro_rules! until_stored {
+    ($collector:expr, $try:expr) => {{
+        let mut backoff = $crate::engine::persist::store_backoff();
+        loop {
+            let tried = $try;
+            match tried {
+                Ok(done) => break done,
+                Err(error) => $collector.store_failed(&error, &mut backoff).await?,
+            }
+        }
+    }};
+}
+
+pub(super) use until_stored;
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Journals accepted rows when they have waited for others long enough, or stand in the way of
@@ -43,22 +65,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Makes sure that what is journaled is not sent again after a crash of the machine either.
     pub(super) async fn sync(&mut self) -> Result<(), End> {
-        let mut backoff = store_backoff();
-        while let Err(error) = self.ledger.sync(self.parts.store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        until_stored!(self, self.ledger.sync(self.parts.store.as_ref()).await);
         Ok(())
     }
 
     /// Makes sure that accepted rows are not sent again after a restart.
     pub(super) async fn journal_accepted(&mut self) -> Result<(), End> {
-        let mut backoff = store_backoff();
-        let batches = loop {
-            match self.ledger.journal(self.parts.store.as_ref()).await {
-                Ok(batches) => break batches,
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        };
+        let batches = until_stored!(self, self.ledger.journal(self.parts.store.as_ref()).await);
         let mut done = Vec::new();
         for batch in batches {
             self.known.arrived(batch);
@@ -74,11 +87,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Journals rows that are dealt with otherwise than by a batch.
     pub(super) async fn remember(&mut self, mut rows: Vec<KeyRef>) -> Result<(), End> {
-        let mut backoff = store_backoff();
-        let store = Arc::clone(&self.parts.store);
-        while let Err(error) = self.ledger.append(store.as_ref(), &mut rows).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        let store = self.parts.store.as_ref();
+        until_stored!(self, self.ledger.append(store, &mut rows).await);
         Ok(())
     }
 
@@ -145,12 +155,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Keeps what forgotten rows add up to, before the timeline says that they are forgotten. All that is
     /// journaled is synced.
     async fn prove(&mut self) -> Result<(), End> {
-        let mut backoff = store_backoff();
-        let store = Arc::clone(&self.parts.store);
         let (time, retention) = (self.time(), self.source.limits.retention);
-        while let Err(error) = self.ledger.prove(store.as_ref(), time, retention).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        let store = self.parts.store.as_ref();
+        until_stored!(self, self.ledger.prove(store, time, retention).await);
         Ok(())
     }
 
@@ -172,20 +179,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         .beside(self.ledger.inventory(horizon))
         .settling_for(self.schedule.settle_time())
         .leaping(self.leaps());
-        let mut backoff = store_backoff();
-        let store = Arc::clone(&self.parts.store);
-        while let Err(error) = self.ledger.save(store.as_ref(), &mut timeline).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        let store = self.parts.store.as_ref();
+        until_stored!(self, self.ledger.save(store, &mut timeline).await);
         if timeline.coverage.has_begun() {
-            let mut backoff = store_backoff();
-            while let Err(error) = self.parts.checkpoints.save(timeline.checkpoint).await {
-                self.store_failed(&error, &mut backoff).await?;
-            }
-            self.ledger.checkpoint_kept(timeline.checkpoint);
-            self.tell(Event::CheckpointMoved {
-                checkpoint: timeline.checkpoint,
-            });
+            let checkpoint = timeline.checkpoint;
+            until_stored!(self, self.parts.checkpoints.save(checkpoint).await);
+            self.ledger.checkpoint_kept(checkpoint);
+            self.tell(Event::CheckpointMoved { checkpoint });
         }
         self.forget(horizon).await;
         Ok(())
@@ -201,8 +201,4 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell_turning(pause, WaitsFor::Store);
         self.until_stopped(tokio::time::sleep(pause)).await
     }
-}
-
-pub(super) fn store_backoff() -> Backoff {
-    Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
 }

@@ -5,10 +5,7 @@ mod heal;
 mod judge;
 mod order;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use rows::{
@@ -20,7 +17,7 @@ use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     coverage::Stage,
     decide::coverage::windows::without,
-    engine::{Collector, End, orders::OrderUnderWay, persist, privacy::named},
+    engine::{Collector, End, orders::OrderUnderWay, persist::until_stored, privacy::named},
     event::PageCount,
     known::{KeyRef, hour},
     proof::{HourRecord, Notes, Provable, window_of},
@@ -332,15 +329,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// What there is of an hour.
     async fn provable(&mut self, hour: u32) -> Result<Provable, End> {
         let timeline = self.schedule.coverage().intervals();
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        loop {
-            let proof = &mut self.ledger.proof;
-            match proof.of_hour(store.as_ref(), hour, &timeline).await {
-                Ok(found) => return Ok(found),
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        }
+        let store = self.parts.store.as_ref();
+        let found = until_stored!(
+            self,
+            self.ledger.proof.of_hour(store, hour, &timeline).await
+        );
+        Ok(found)
     }
 
     /// The source does not keep any more what a window begins with, and nothing from before `oldest`. Its other

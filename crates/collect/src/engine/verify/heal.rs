@@ -11,11 +11,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         self.known.forget_hour(hour);
         self.sync().await?;
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = self.ledger.resend(store.as_ref(), hour).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        let store = self.parts.store.as_ref();
+        until_stored!(self, self.ledger.resend(store, hour).await);
         // A start must find that it was begun before the first row is sent.
         self.persist().await
     }
@@ -155,11 +152,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         let at = window_of(hour).map_or(DateTime::UNIX_EPOCH, |hour| hour.start());
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = missing.save(store.as_ref(), order, at).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        let store = self.parts.store.as_ref();
+        until_stored!(self, missing.save(store, order, at).await);
         if let Some(verification) = &mut self.verification {
             verification.missing.entry(hour).or_default().add(missing);
         }

@@ -132,11 +132,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if verdicts.is_empty() {
             return Ok(());
         }
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        while let Err(error) = Verdict::save_all(&verdicts, store.as_ref()).await {
-            self.store_failed(&error, &mut backoff).await?;
-        }
+        let store = self.parts.store.as_ref();
+        until_stored!(self, Verdict::save_all(&verdicts, store).await);
         for verdict in &verdicts {
             if verdict.finding != Finding::Open {
                 self.tell(Event::Verified { verdict });

@@ -1,7 +1,5 @@
 //! The order of a verification, from its beginning to its end.
 
-use std::io;
-
 use crate::{engine::orders::is_over, order::OrderPhase};
 
 use super::*;
@@ -73,23 +71,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         known: Option<VerifyProgress>,
     ) -> Result<(), End> {
         let now = self.time().now;
-        let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
+        let store = self.parts.store.as_ref();
         let resumed = known.is_some();
-        let (judged, mut missing) = loop {
-            let found = async {
-                if !resumed {
-                    store.delete(crate::verify::VERDICTS_FILE).await?;
-                }
-                let judged = Verdict::of_order(store.as_ref(), order.id).await?;
-                let missing = Missing::of_order(store.as_ref(), order.id).await?;
-                io::Result::Ok((judged, missing))
-            };
-            match found.await {
-                Ok(found) => break found,
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
-            }
-        };
+        if !resumed {
+            until_stored!(self, store.delete(crate::verify::VERDICTS_FILE).await);
+        }
+        let judged = until_stored!(self, Verdict::of_order(store, order.id).await);
+        let mut missing = until_stored!(self, Missing::of_order(store, order.id).await);
         let last = *hours_of(order.range).end();
         let first = hour(order.range.start()).max(last.saturating_sub(MOST_HOURS));
         let begins = || VerifyProgress::new(order.id, VerifyCounts::default(), now);
