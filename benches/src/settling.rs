@@ -1,11 +1,11 @@
 //! The schedule of settling, over six simulated days: what it costs, and when late rows are seen. It is
 //! the real [`Schedule`], with a service that answers at once and a tenant whose rows surface late.
 
-use std::{collections::HashMap, thread};
+use std::{collections::HashMap, thread, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
-    Lane,
+    Lane, SourceLimits,
     coverage::Coverage,
     lateness::Lateness,
     schedule::{Completed, Schedule, ScheduleSettings},
@@ -222,11 +222,16 @@ impl Tenant {
             frequency: TimeDelta::seconds(60),
             delay: TimeDelta::zero(),
             settle_time: TimeDelta::hours(24),
-            longest: TimeDelta::days(10),
-            retention: TimeDelta::days(30),
-            rows_per_window: 20 * service.rows_per_page,
-            rows_per_page: service.rows_per_page,
-            share: service.share,
+            limits: SourceLimits {
+                longest_window: TimeDelta::days(10),
+                retention: TimeDelta::days(30),
+                rows_per_window: 20 * service.rows_per_page,
+                rows_per_page: service.rows_per_page,
+                share: service.share,
+                pages_per_window: u32::MAX,
+                recipients_shown: 0,
+                latency: Duration::ZERO,
+            },
         };
         let coverage = Coverage::new(at(-3600));
         Self {

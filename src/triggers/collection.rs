@@ -233,11 +233,7 @@ pub(super) async fn run<S: Source>(
         frequency: TimeDelta::seconds(settings.frequency.into()),
         delay: TimeDelta::minutes(settings.timedelta.into()),
         settle_time,
-        longest: limits.longest_window,
-        retention: limits.retention,
-        rows_per_window: limits.rows_per_window,
-        rows_per_page: limits.rows_per_page,
-        share: limits.share,
+        limits,
     };
     let remarks = log.clone();
     let scoped = move |schedule: Schedule| match task {

@@ -149,19 +149,9 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     told_lack: Option<Instant>,
     /// What the page that is being taken in is of.
     taken_in: Option<(Lane, Window)>,
-    /// What the source can do.
-    source: Box<Followed>,
 }
 
-/// What a source can do, apart from how long it takes at present.
-#[derive(Clone, Copy, Debug)]
-struct Followed {
-    limits: SourceLimits,
-    /// Whether that has changed.
-    is_adapted: bool,
-}
-
-/// Without what changes all the time.
+/// What a source can do, without what changes all the time: how long it takes at present.
 fn lasting(limits: SourceLimits) -> SourceLimits {
     SourceLimits {
         latency: Duration::ZERO,
@@ -205,12 +195,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A collector that follows `schedule` and knows the `known` rows.
     pub fn new(
         parts: Parts<S, K, T, C>,
-        schedule: Schedule,
+        mut schedule: Schedule,
         known: KnownRows,
         journal: Journal,
         proof: Proof,
     ) -> Self {
-        let limits = lasting(parts.source.limits());
+        schedule.adapt(&lasting(parts.source.limits()));
         let outflow = Outflow::new(Arc::clone(&parts.sink));
         let details = parts.details.clone().map(Detailing::new).map(Box::new);
         Self {
@@ -218,10 +208,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             details,
             outflow,
             schedule,
-            source: Box::new(Followed {
-                limits,
-                is_adapted: false,
-            }),
             pending: PendingWindows::default(),
             known,
             ledger: Ledger::new(journal, proof),

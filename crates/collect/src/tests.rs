@@ -634,11 +634,7 @@ fn settings() -> ScheduleSettings {
         frequency: TimeDelta::seconds(60),
         delay: TimeDelta::zero(),
         settle_time: SETTLE,
-        longest: TimeDelta::hours(240),
-        retention: TimeDelta::days(30),
-        rows_per_window: 40,
-        rows_per_page: 7,
-        share: 500,
+        limits: LIMITS,
     }
 }
 

@@ -82,16 +82,17 @@ pub struct ScheduleSettings {
     pub delay: TimeDelta,
     /// How long after its reception a row may surface or change; zero to read everything once.
     pub settle_time: TimeDelta,
-    /// The longest window that the source answers.
-    pub longest: TimeDelta,
-    /// How far back the source keeps rows.
-    pub retention: TimeDelta,
-    /// As many rows as one window of a backlog should hold.
-    pub rows_per_window: u32,
-    /// As many rows as one page holds.
-    pub rows_per_page: u32,
-    /// Requests in five minutes that are ours to make.
-    pub share: u32,
+    /// What the source can do.
+    pub limits: SourceLimits,
+}
+
+impl ScheduleSettings {
+    /// Of windows of the backlog, before anything is known of them.
+    fn width(&self) -> Width {
+        let longest = self.limits.longest_window;
+        let shortest = SHORTEST_SPAN.max(self.frequency).min(longest);
+        Width::new(self.limits.rows_per_window, shortest, longest)
+    }
 }
 
 /// What a window is read for.
@@ -200,8 +201,6 @@ enum Scope {
 impl Schedule {
     /// A schedule that completes `coverage`.
     pub fn new(settings: ScheduleSettings, coverage: Coverage, lateness: Lateness) -> Self {
-        let longest = settings.longest;
-        let shortest = SHORTEST_SPAN.max(settings.frequency).min(longest);
         Self {
             settings,
             coverage,
@@ -209,13 +208,13 @@ impl Schedule {
             busy: Busy::default(),
             tick: None,
             worked: TimeDelta::zero(),
-            width: Width::new(settings.rows_per_window, shortest, longest),
+            width: settings.width(),
             narrowing: Narrowing::default(),
             cuts: BTreeSet::new(),
-            refusals: Refusals::new(settings.retention),
+            refusals: Refusals::new(settings.limits.retention),
             rests: Rests::default(),
             suspects: Vec::new(),
-            budget: Budget::of(settings.share),
+            budget: Budget::of(settings.limits.share),
             is_spare: false,
             restrained: None,
             holds_past: false,
@@ -227,20 +226,15 @@ impl Schedule {
     /// Goes by what the source can do from now on, which may be another one than before. How wide
     /// windows may be is learnt anew.
     pub fn adapt(&mut self, limits: &SourceLimits) {
-        let settings = ScheduleSettings {
-            longest: limits.longest_window,
-            retention: limits.retention,
-            rows_per_window: limits.rows_per_window,
-            rows_per_page: limits.rows_per_page,
-            share: limits.share,
-            ..self.settings
-        };
-        let longest = settings.longest;
-        let shortest = SHORTEST_SPAN.max(settings.frequency).min(longest);
-        self.width = Width::new(settings.rows_per_window, shortest, longest);
-        self.refusals.set_retention(settings.retention);
-        self.budget = Budget::of(settings.share);
-        self.settings = settings;
+        self.settings.limits = *limits;
+        self.width = self.settings.width();
+        self.refusals.set_retention(limits.retention);
+        self.budget = Budget::of(limits.share);
+    }
+
+    /// What the source can do, as windows are made for it.
+    pub fn limits(&self) -> &SourceLimits {
+        &self.settings.limits
     }
 
     /// A schedule that reads what was not read in a window, and nothing else.
@@ -366,7 +360,8 @@ impl Schedule {
 
     /// A window was read to its end: learns how long others may be.
     pub fn learn(&mut self, lane: Lane, window: Window, rows: u64) {
-        self.narrowing.of(lane).widen(self.settings.longest);
+        let longest = self.settings.limits.longest_window;
+        self.narrowing.of(lane).widen(longest);
         if lane.is_past() {
             self.width.learn(window, rows);
         }

@@ -117,7 +117,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             false => read.step(&page, is_news),
         };
         // It may be the last one all the same: then more requests say so.
-        let may_lack_a_link = page.fills(self.source.limits.rows_per_page);
+        let may_lack_a_link = page.fills(self.schedule.limits().rows_per_page);
         drop(page);
         if goes_on {
             return Box::pin(self.walk_on(reader, read, step)).await;

@@ -155,7 +155,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Keeps what forgotten rows add up to, before the timeline says that they are forgotten. All that is
     /// journaled is synced.
     async fn prove(&mut self) -> Result<(), End> {
-        let (time, retention) = (self.time(), self.source.limits.retention);
+        let (time, retention) = (self.time(), self.schedule.limits().retention);
         let store = self.parts.store.as_ref();
         until_stored!(self, self.ledger.prove(store, time, retention).await);
         Ok(())

@@ -114,9 +114,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A source may be another one from some moment on.
     pub(super) fn follow_source(&mut self) {
         let limits = lasting(self.parts.source.limits());
-        if limits != self.source.limits {
-            self.source.limits = limits;
-            self.source.is_adapted = true;
+        if limits != *self.schedule.limits() {
             self.schedule.adapt(&limits);
         }
     }
@@ -202,7 +200,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.service.begun(reader);
         }
         if let Some(reader) = self.readers.get_mut(reader) {
-            let shown = self.source.limits.recipients_shown;
+            let shown = self.schedule.limits().recipients_shown;
             let mut read = WindowRead::new(id, lane, window, began, draft, shown);
             read.is_probe = is_probe;
             let verification = self.verification.as_ref();

@@ -9,7 +9,7 @@ use rows::{
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, WindowRead, persist},
+    engine::{Collector, End, WindowRead, persist::until_stored},
     known::{BatchId, KeyRef},
     letters::{Content, Undelivered},
     verify::{RowName, hide_names},
@@ -126,13 +126,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A verification may have named rows before anything was to be hidden: that is told again, and kept.
     pub(super) async fn hide_named(&mut self) -> Result<(), End> {
         let store = Arc::clone(&self.parts.store);
-        let mut backoff = persist::store_backoff();
-        while let Some(privacy) = &mut self.parts.privacy {
-            match hide_names(store.as_ref(), privacy).await {
-                Ok(()) => break,
-                Err(error) => self.store_failed(&error, &mut backoff).await?,
+        until_stored!(
+            self,
+            match &mut self.parts.privacy {
+                None => Ok(()),
+                Some(privacy) => hide_names(store.as_ref(), privacy).await,
             }
-        }
+        );
         Ok(())
     }
 

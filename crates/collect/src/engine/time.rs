@@ -175,10 +175,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 now: time.now,
                 started: time.now - waited,
             };
+            let limits = *self.schedule.limits();
             self.schedule = begin(opening, &self.known);
-            if self.source.is_adapted {
-                self.schedule.adapt(&self.source.limits);
-            }
+            self.schedule.adapt(&limits);
             self.begin_proof();
             self.persist().await?;
             self.place_backfill().await?;
@@ -302,7 +301,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let days = days.map(|days| TimeDelta::days(days.into()));
         let oldest = days.and_then(|days| time.now.checked_sub_signed(days));
         if read.lane == Lane::Verify {
-            let kept = time.now - self.source.limits.retention;
+            let kept = time.now - self.schedule.limits().retention;
             return Box::pin(self.audit_refused(read.window, oldest.unwrap_or(kept))).await;
         }
         let judgement = self.schedule.refuse(read.window, oldest, time, now);

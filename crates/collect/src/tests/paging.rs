@@ -270,8 +270,14 @@ pub(super) fn odd_stage(
         let remembered = Journal::open(disk.as_ref(), [3; 16], &nothing).await;
         let remembered = remembered.unwrap();
         let stop = CancellationToken::new();
+        let source = Scripted(Arc::clone(&stage), remembered.keyer);
+        let settings = ScheduleSettings {
+            settle_time,
+            limits: source.limits(),
+            ..settings()
+        };
         let parts = Parts {
-            source: Arc::new(Scripted(Arc::clone(&stage), remembered.keyer)),
+            source: Arc::new(source),
             sink: Arc::clone(&stage),
             store: Arc::clone(&disk),
             checkpoints: Checkpoint(Arc::clone(&disk)),
@@ -295,12 +301,6 @@ pub(super) fn odd_stage(
             settle_time,
         };
         let start = StartDecision::new(witnesses, terms);
-        let settings = ScheduleSettings {
-            settle_time,
-            rows_per_window: 100_000,
-            rows_per_page: stage.rows_per_page,
-            ..settings()
-        };
         let schedule = Schedule::new(settings, start.coverage, start.lateness);
         let run = Collector::new(
             parts,

@@ -128,7 +128,7 @@ impl Schedule {
         let estimate = self.density().map(|rate| rate * seconds(unread.span()));
         let fits = estimate.is_some_and(|rows| rows <= self.page() * FILL);
         let most = if unread.span() <= frequency * BEHIND || fits {
-            self.settings.longest
+            self.settings.limits.longest_window
         } else {
             frequency * 2
         };
@@ -317,6 +317,6 @@ impl Schedule {
     }
 
     pub(super) fn page(&self) -> f64 {
-        f64::from(self.settings.rows_per_page)
+        f64::from(self.settings.limits.rows_per_page)
     }
 }

@@ -9,15 +9,22 @@ use crate::decide::{
     spans::seconds,
 };
 
-pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {
-    frequency: TimeDelta::seconds(60),
-    delay: TimeDelta::zero(),
-    settle_time: TimeDelta::hours(24),
-    longest: TimeDelta::days(10),
+const LIMITS: SourceLimits = SourceLimits {
+    longest_window: TimeDelta::days(10),
     retention: TimeDelta::days(90),
     rows_per_window: 100_000,
     rows_per_page: 5000,
     share: 90,
+    pages_per_window: 300,
+    recipients_shown: 0,
+    latency: Duration::ZERO,
+};
+
+pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {
+    frequency: TimeDelta::seconds(60),
+    delay: TimeDelta::zero(),
+    settle_time: TimeDelta::hours(24),
+    limits: LIMITS,
 };
 
 /// Seconds of the day on which the tests begin.
@@ -990,31 +997,20 @@ fn what_is_read_again_begins_where_the_position_was_moved_to() {
     assert_eq!(again, Window::new(moved, at(1120)).unwrap());
 }
 
-/// The limits of the settings, with a share of the quota.
-fn limits(share: u32) -> crate::SourceLimits {
-    crate::SourceLimits {
-        longest_window: SETTINGS.longest,
-        retention: SETTINGS.retention,
-        rows_per_window: SETTINGS.rows_per_window,
-        rows_per_page: SETTINGS.rows_per_page,
-        share,
-        pages_per_window: 300,
-        recipients_shown: 0,
-        latency: Duration::ZERO,
-    }
-}
-
 /// What is read goes by what the source can do from then on.
 #[test]
 fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
     let settle = |adapted: bool| {
         let settings = ScheduleSettings {
-            share: 270,
+            limits: SourceLimits {
+                share: 270,
+                ..LIMITS
+            },
             ..SETTINGS
         };
         let mut tenant = Tenant::new(1e7, settings, at(0));
         if adapted {
-            tenant.schedule.adapt(&limits(90));
+            tenant.schedule.adapt(&LIMITS);
         }
         for minute in 0..600 {
             tenant.turn(at(60 * minute));
@@ -1027,9 +1023,9 @@ fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
 
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
     let longest = TimeDelta::hours(1);
-    schedule.adapt(&crate::SourceLimits {
+    schedule.adapt(&SourceLimits {
         longest_window: longest,
-        ..limits(90)
+        ..LIMITS
     });
     let now = at(20 * 86_400);
     let mut tenant = Tenant::new(10.0, SETTINGS, at(0));
@@ -1042,27 +1038,6 @@ fn another_source_in_the_same_place_is_asked_as_it_can_be_asked() {
     }
 }
 
-#[test]
-fn all_that_another_source_can_do_counts() {
-    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
-    schedule.adapt(&crate::SourceLimits {
-        longest_window: TimeDelta::hours(1),
-        retention: TimeDelta::days(10),
-        rows_per_window: 3000,
-        rows_per_page: 200,
-        ..limits(7)
-    });
-    let expected = ScheduleSettings {
-        longest: TimeDelta::hours(1),
-        retention: TimeDelta::days(10),
-        rows_per_window: 3000,
-        rows_per_page: 200,
-        share: 7,
-        ..SETTINGS
-    };
-    assert_eq!(schedule.settings, expected);
-}
-
 /// Else a time would be called lost by how long the source keeps rows that was there before.
 #[test]
 fn what_another_source_keeps_for_longer_is_not_lost() {
@@ -1073,9 +1048,9 @@ fn what_another_source_keeps_for_longer_is_not_lost() {
         let read = Window::new(at(60), now).unwrap();
         coverage.read(read, now, 0);
         let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
-        schedule.adapt(&crate::SourceLimits {
+        schedule.adapt(&SourceLimits {
             retention: TimeDelta::days(retention),
-            ..limits(90)
+            ..LIMITS
         });
         let (start, old) = (Instant::now(), window(0, 60));
         let mut refuse = |second| {

@@ -93,7 +93,10 @@ impl Reading {
     /// Reads all mail from an instant on with two readers, page by page, newest first.
     fn of(mail: &Mail, from: DateTime<Utc>) -> Self {
         let settings = ScheduleSettings {
-            rows_per_window: WANTED as u32,
+            limits: SourceLimits {
+                rows_per_window: WANTED as u32,
+                ..SETTINGS.limits
+            },
             settle_time: TimeDelta::zero(),
             ..SETTINGS
         };

@@ -321,8 +321,11 @@ fn naming(name: &str) -> Field {
 
 fn bench_settings() -> ScheduleSettings {
     ScheduleSettings {
-        rows_per_window: 100_000,
-        rows_per_page: 1000,
+        limits: SourceLimits {
+            rows_per_window: 100_000,
+            rows_per_page: 1000,
+            ..LIMITS
+        },
         ..settings()
     }
 }
@@ -459,11 +462,9 @@ impl Source for Benched {
 
     fn limits(&self) -> SourceLimits {
         SourceLimits {
-            rows_per_window: 100_000,
-            rows_per_page: 1000,
             recipients_shown: RECIPIENTS * u32::from(self.0.is_mass.load(Ordering::Relaxed)),
             latency: Duration::from_secs(4),
-            ..LIMITS
+            ..bench_settings().limits
         }
     }
 
