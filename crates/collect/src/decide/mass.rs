@@ -70,12 +70,6 @@ impl Recipients {
         }
     }
 
-    /// How many rows a window must have before one of its messages can have as many; none when no message
-    /// is looked for.
-    pub(crate) fn fewest(&self) -> Option<usize> {
-        usize::try_from(self.most).ok().filter(|most| *most > 0)
-    }
-
     /// So many more rows of a message, of which one is the `witness`. `id` looks for the id of the message;
     /// none when that cannot be asked for.
     pub(crate) fn add(

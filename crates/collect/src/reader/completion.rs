@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use base::retry::Backoff;
 use chrono::{DateTime, Utc};
-use rows::{Page, RowRef, RowSpan, Window};
+use rows::{Page, RowRef, Window};
 
 use crate::decide::mass::{MassMessage, Recipients};
 
@@ -15,9 +15,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_sec
 #[derive(Debug)]
 pub(crate) struct Completion {
     recipients: Recipients,
-    /// Rows of pages that are not counted, as all of them together are too few for such a message; none once
-    /// rows are counted.
-    early: Option<Vec<RowSpan>>,
     /// Rows that cannot be read: nobody knows of which messages they are.
     unreadable: u64,
     left: Vec<MassMessage>,
@@ -54,7 +51,6 @@ impl Completion {
     pub(crate) fn new(most: u32) -> Self {
         Self {
             recipients: Recipients::new(most),
-            early: Some(Vec::new()),
             unreadable: 0,
             left: Vec::new(),
             asked: None,
@@ -76,23 +72,9 @@ impl Completion {
         id: impl Fn(&RowRef<'_>) -> Option<Arc<str>>,
     ) {
         let Some(asked) = &mut self.asked else {
-            let Some(fewest) = self.recipients.fewest() else {
-                return;
-            };
             let broken = page.damage().map_or(0, |damage| damage.broken.len());
             self.unreadable += broken as u64;
-            let unreadable = usize::try_from(self.unreadable).unwrap_or(fewest);
-            let early = self.early.as_mut();
-            let is_small =
-                |early: &&mut Vec<RowSpan>| early.len() + page.len() + unreadable < fewest;
-            if let Some(early) = early.filter(is_small) {
-                // Most windows end before that.
-                early.extend_from_slice(page.spans());
-                return;
-            }
-            let early = self.early.take().unwrap_or_default();
-            self.count(&early, window, |_| None);
-            self.count(page.spans(), window, |at| id(&page.rows().nth(at)?));
+            self.count(page, window, id);
             return;
         };
         self.retries.reset();
@@ -104,18 +86,23 @@ impl Completion {
         }
     }
 
-    /// Counts the rows of each message that lie in the window. `id` looks for the id of the message of the
-    /// row at a place.
-    fn count(&mut self, rows: &[RowSpan], window: Window, id: impl Fn(usize) -> Option<Arc<str>>) {
+    /// Counts the rows of each message that lie in the window. `id` looks for the id of the message of a row.
+    fn count<L>(
+        &mut self,
+        page: &Page<L>,
+        window: Window,
+        id: impl Fn(&RowRef<'_>) -> Option<Arc<str>>,
+    ) {
         let mut at = 0;
         // The rows of a message mostly lie side by side, and are then counted at once.
-        for run in rows.chunk_by(|one, next| one.mail == next.mail) {
+        for run in page.spans().chunk_by(|one, next| one.mail == next.mail) {
             let places = run.iter().zip(at..);
             let mut inside = places.filter(|(row, _)| is_inside(window, row.received));
             if let Some((row, place)) = inside.next() {
                 let rows = 1 + inside.count() as u64;
                 let witness = row.key.message();
-                self.recipients.add(row.mail, rows, witness, || id(place));
+                let id = || id(&page.rows().nth(place)?);
+                self.recipients.add(row.mail, rows, witness, id);
             }
             at += run.len();
         }
@@ -128,7 +115,6 @@ impl Completion {
 
     /// All pages of the window were read: the messages that are `wanted` are asked for.
     pub(crate) fn choose(&mut self, wanted: impl Fn(&Arc<str>) -> bool) {
-        self.early = None;
         self.left = self.recipients.take(std::mem::take(&mut self.unreadable));
         self.left.retain(|message| wanted(&message.id));
     }
