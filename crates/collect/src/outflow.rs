@@ -51,6 +51,7 @@ pub(crate) struct Delivery<H> {
 
 /// A batch being filled.
 pub(crate) struct Draft<B> {
+    /// Names it, until its rows are accepted.
     pub(crate) id: BatchId,
     /// Rows without a date are filed under this one.
     pub(crate) otherwise: DateTime<Utc>,
@@ -65,20 +66,15 @@ pub(crate) struct Draft<B> {
 }
 
 impl<B> Draft<B> {
-    /// Names it, until its rows are accepted.
-    pub(crate) fn id(&self) -> BatchId {
-        self.id
-    }
-
-    pub(crate) fn new(id: BatchId, lane: Lane, window: Window) -> Self {
+    fn new(id: BatchId, otherwise: DateTime<Utc>, for_backfill: bool) -> Self {
         Self {
             id,
-            for_backfill: lane == Lane::Backfill,
-            otherwise: window.start(),
+            otherwise,
             batch: None,
             rows: Vec::new(),
             newest: None,
             filled: None,
+            for_backfill,
         }
     }
 
@@ -145,20 +141,12 @@ impl<K: Sink> Outflow<K> {
 
     /// An empty batch for rows of a window.
     pub(crate) fn draft(&mut self, lane: Lane, window: Window) -> Draft<K::Batch> {
-        Draft::new(self.next_id(), lane, window)
+        Draft::new(self.next_id(), window.start(), lane == Lane::Backfill)
     }
 
     /// An empty batch for rows that have waited, which are known already.
     pub(crate) fn draft_of_waiting(&mut self, for_backfill: bool) -> Draft<K::Batch> {
-        Draft {
-            id: self.next_id(),
-            for_backfill,
-            otherwise: DateTime::UNIX_EPOCH,
-            batch: None,
-            rows: Vec::new(),
-            newest: None,
-            filled: None,
-        }
+        Draft::new(self.next_id(), DateTime::UNIX_EPOCH, for_backfill)
     }
 
     /// How many batches are on their way.

@@ -156,9 +156,12 @@ pub(crate) struct FailureVerdict {
     pub(crate) is_lasting: bool,
 }
 
+fn backoff((min, max): (Duration, Duration)) -> Backoff {
+    Backoff::new(min, max)
+}
+
 impl Reader {
     fn new() -> Self {
-        let backoff = |(min, max)| Backoff::new(min, max);
         Self {
             hold: None,
             quick: backoff(QUICK_PAUSES),
@@ -170,10 +173,6 @@ impl Reader {
             suspect: None,
             in_a_row: 0,
         }
-    }
-
-    fn hold(&mut self, until: Instant, is_firm: bool) {
-        self.hold = Some(Hold { until, is_firm });
     }
 }
 
@@ -190,8 +189,8 @@ impl ServiceHealth {
             gate: None,
             not_before: None,
             probes: 0,
-            throttled: Backoff::new(THROTTLED.0, THROTTLED.1),
-            slow: Backoff::new(SLOW.0, SLOW.1),
+            throttled: backoff(THROTTLED),
+            slow: backoff(SLOW),
             refused: None,
             refused_for_good: None,
             called: false,
@@ -299,9 +298,9 @@ impl ServiceHealth {
             }
             ErrorClass::Outage if stubborn => self.own_pause(reader, None, now, true),
             ErrorClass::Outage if self.silent <= QUICK && self.gate.is_none() => {
-                self.quick_pause(reader, now)
+                self.pause(reader, now, false, |one| one.quick.next_pause(None))
             }
-            ErrorClass::Person => self.slow_pause(reader, now),
+            ErrorClass::Person => self.pause(reader, now, true, |one| one.slow.next_pause(None)),
             _ => Duration::ZERO,
         };
         let all = match class {
@@ -335,17 +334,13 @@ impl ServiceHealth {
         needs_a_person: bool,
         now: Instant,
     ) -> Duration {
-        let mut pause = Duration::ZERO;
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.suspect = None;
-            if needs_a_person {
-                pause = reader.slow.next_pause(None);
-            } else {
-                pause = reader.narrowing.next_pause(None);
+        self.pause(reader, now, true, |one| {
+            one.suspect = None;
+            match needs_a_person {
+                true => one.slow.next_pause(None),
+                false => one.narrowing.next_pause(None),
             }
-            reader.hold(now + pause, true);
-        }
-        pause
+        })
     }
 
     /// A reader's window was read to its end.
@@ -377,9 +372,7 @@ impl ServiceHealth {
 
     /// Pauses a reader for this long, also when others are answered.
     pub(crate) fn hold(&mut self, reader: usize, pause: Duration, now: Instant) {
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.hold(now + pause, true);
-        }
+        self.pause(reader, now, true, |_| pause);
     }
 
     /// Whether everything has been refused long enough to call for help, once until something heals. A

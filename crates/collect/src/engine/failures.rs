@@ -59,9 +59,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if is_link_given_up {
             return Box::pin(self.link_failed(reader, read, &error.sentence)).await;
         }
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.read = Some(read);
-        }
+        self.resume(reader, read, Duration::ZERO);
         Ok(())
     }
 

@@ -91,9 +91,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         self.count_completing();
         self.service.begun(reader);
-        if let Some(reader) = self.readers.get_mut(reader) {
-            reader.read = Some(read);
-        }
+        self.resume(reader, read, Duration::ZERO);
         true
     }
 

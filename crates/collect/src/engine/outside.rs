@@ -99,7 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let coverage = self.schedule.coverage();
         let window = read.window;
         let near = Window::new(window.start() - MARGIN, window.end() + MARGIN);
-        let batch = read.draft.id();
+        let batch = read.draft.id;
         if let Some(received) = row.received {
             let is_done = coverage.is_done_with(received);
             if near.is_some_and(|near| near.contains(received)) {

@@ -107,9 +107,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let is_news = self.take(&page, &mut read).await?;
         if is_ahead {
-            if let Some(reader) = self.readers.get_mut(reader) {
-                reader.read = Some(read);
-            }
+            self.resume(reader, read, Duration::ZERO);
             return Ok(());
         }
         let step = match advances {

@@ -284,9 +284,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         days: Option<u32>,
         error: &SourceError,
     ) -> Result<(), End> {
-        let draft = self.outflow.draft(read.lane, read.window);
-        let rest = std::mem::replace(&mut read.draft, draft);
-        self.send(rest).await?;
+        self.send_rest(&mut read).await?;
         if read.link.is_some() {
             // Its first page was in reach: it is asked for anew.
             read.begin_anew();

@@ -5,9 +5,26 @@ use std::time::Duration;
 use base::retry::drawn;
 use tokio::time::Instant;
 
-use super::{Gate, Kind, PROBING, RESTS, SINGLE, STUBBORN, ServiceHealth};
+use super::{Gate, Hold, Kind, PROBING, RESTS, Reader, SINGLE, STUBBORN, ServiceHealth};
 
 impl ServiceHealth {
+    /// A reader pauses for as long as `next` says, if that `is_firm` also when others are answered.
+    pub(super) fn pause(
+        &mut self,
+        reader: usize,
+        now: Instant,
+        is_firm: bool,
+        next: impl FnOnce(&mut Reader) -> Duration,
+    ) -> Duration {
+        let Some(reader) = self.readers.get_mut(reader) else {
+            return Duration::ZERO;
+        };
+        let pause = next(reader);
+        let until = now + pause;
+        reader.hold = Some(Hold { until, is_firm });
+        pause
+    }
+
     pub(super) fn own_pause(
         &mut self,
         reader: usize,
@@ -15,30 +32,8 @@ impl ServiceHealth {
         now: Instant,
         is_firm: bool,
     ) -> Duration {
-        let Some(reader) = self.readers.get_mut(reader) else {
-            return Duration::ZERO;
-        };
-        let pause = reader.own.next_pause(after);
-        reader.hold(now + pause, is_firm || after.is_some());
-        pause
-    }
-
-    pub(super) fn quick_pause(&mut self, reader: usize, now: Instant) -> Duration {
-        let Some(reader) = self.readers.get_mut(reader) else {
-            return Duration::ZERO;
-        };
-        let pause = reader.quick.next_pause(None);
-        reader.hold(now + pause, false);
-        pause
-    }
-
-    pub(super) fn slow_pause(&mut self, reader: usize, now: Instant) -> Duration {
-        let Some(reader) = self.readers.get_mut(reader) else {
-            return Duration::ZERO;
-        };
-        let pause = reader.slow.next_pause(None);
-        reader.hold(now + pause, true);
-        pause
+        let is_firm = is_firm || after.is_some();
+        self.pause(reader, now, is_firm, |one| one.own.next_pause(after))
     }
 
     /// Counts a failure of a reader: whether its page has failed again and again while others were answered,
