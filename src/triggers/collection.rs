@@ -211,7 +211,7 @@ pub(super) async fn run<S: Source>(
     QuotaFigures::new(&context.metrics).forget();
     let source = Box::pin(source(keyer, storage.clone())).await?;
     let leaps = match &found {
-        Found::Timeline(timeline) => timeline.leaps(),
+        Found::Timeline(timeline) => timeline.leaps.clone(),
         _ => None,
     };
     if let Found::Timeline(timeline) = &found

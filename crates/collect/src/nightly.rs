@@ -194,16 +194,6 @@ impl Nights {
         }
     }
 
-    /// What is kept; none as well when something else is in the place of the file: nobody waits until a
-    /// person has taken that away.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(crate) async fn kept(store: &impl Store) -> io::Result<Option<Self>> {
-        let text = store.read_or_empty(Self::NAME).await?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
-    }
-
     /// Whether one is to be begun: in the quiet hours, or when that was not possible for a day.
     pub(crate) fn is_due(&self, now: DateTime<Utc>) -> bool {
         let waited = now - self.next;

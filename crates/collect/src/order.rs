@@ -59,6 +59,18 @@ pub trait OrderFile: Serialize + DeserializeOwned + Send + Sync {
         }
     }
 
+    /// The same; none as well when something else is in the place of the file: nobody waits until a person has
+    /// taken that away.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn kept(store: &impl Store) -> impl Future<Output = io::Result<Option<Self>>> + Send {
+        async {
+            let text = store.read_or_empty(Self::NAME).await?;
+            Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        }
+    }
+
     /// Replaces the file.
     ///
     /// # Errors

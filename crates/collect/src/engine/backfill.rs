@@ -327,9 +327,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(backfill) = &mut self.backfill else {
             return Ok(());
         };
-        backfill.work.progress.phase = phase;
-        backfill.work.is_in(None);
-        backfill.work.hurry();
+        backfill.work.ends(phase);
         self.tell_progress().await?;
         if let Some(Backfill { work, .. }) = self.backfill.take() {
             self.orders.ended_backfill = Some(work.order.id);
@@ -337,9 +335,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 progress: &work.progress,
             });
         }
-        match self.schedule.is_collecting() {
-            true => Ok(()),
-            false => Err(End::Stopped),
-        }
+        self.order_is_over()
     }
 }

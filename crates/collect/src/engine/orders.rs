@@ -125,6 +125,13 @@ impl<W: RangeWork> OrderUnderWay<W> {
         &mut self.progress.counts
     }
 
+    /// It has come to its end, which is to be written at once.
+    pub(super) fn ends(&mut self, phase: OrderPhase) {
+        self.progress.phase = phase;
+        self.is_in(None);
+        self.hurry();
+    }
+
     /// The progress is to be written at once.
     pub(super) fn hurry(&mut self) {
         self.told = None;
@@ -334,6 +341,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             false => OrderPhase::Done,
         };
         self.save(&progress).await?;
+        self.order_is_over()
+    }
+
+    /// An order has come to its end, and with it what runs for it alone.
+    pub(super) fn order_is_over(&self) -> Result<(), End> {
         match self.schedule.is_collecting() {
             true => Ok(()),
             false => Err(End::Stopped),

@@ -175,10 +175,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.time().now,
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
-        )
-        .beside(self.ledger.inventory(horizon))
-        .settling_for(self.schedule.settle_time())
-        .leaping(self.leaps());
+        );
+        timeline.segments = self.ledger.inventory(horizon);
+        timeline.settle_seconds = Some(self.schedule.settle_time().num_seconds());
+        timeline.leaps = self.leaps();
         let store = self.parts.store.as_ref();
         until_stored!(self, self.ledger.save(store, &mut timeline).await);
         if timeline.coverage.has_begun() {

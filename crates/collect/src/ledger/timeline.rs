@@ -49,10 +49,10 @@ pub struct Timeline {
     pub segments: Inventory,
     /// For how many seconds after their reception rows were looked for; none when an earlier version has kept it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    settle_seconds: Option<i64>,
+    pub(crate) settle_seconds: Option<i64>,
     /// The time leapt ahead, and nobody knows yet whether rightly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    leaps: Option<KeptLeaps>,
+    pub leaps: Option<KeptLeaps>,
 }
 
 /// What is found at a start.
@@ -67,7 +67,7 @@ pub enum Found {
 }
 
 impl Timeline {
-    /// What is to be kept now.
+    /// What is to be kept now, when nothing else is known.
     pub fn new(kept_at: DateTime<Utc>, coverage: Coverage, lateness: Lateness) -> Self {
         Self {
             version: VERSION,
@@ -80,33 +80,6 @@ impl Timeline {
             settle_seconds: None,
             leaps: None,
         }
-    }
-
-    /// The same, with what is remembered of delivered rows.
-    #[must_use]
-    pub fn beside(self, segments: Inventory) -> Self {
-        Self { segments, ..self }
-    }
-
-    /// The same, where rows are looked for until so long after their reception.
-    #[must_use]
-    pub fn settling_for(self, settle_time: TimeDelta) -> Self {
-        let settle_seconds = Some(settle_time.num_seconds());
-        Self {
-            settle_seconds,
-            ..self
-        }
-    }
-
-    /// The same, with leaps of the time that are not confirmed.
-    #[must_use]
-    pub(crate) fn leaping(self, leaps: Option<KeptLeaps>) -> Self {
-        Self { leaps, ..self }
-    }
-
-    /// Leaps of the time that were not confirmed when this was kept.
-    pub fn leaps(&self) -> Option<KeptLeaps> {
-        self.leaps.clone()
     }
 
     /// Reads the file.
@@ -287,13 +260,6 @@ mod tests {
         assert_eq!(missing.settling_since(), None);
     }
 
-    #[test]
-    fn what_is_remembered_is_kept_beside_it() {
-        let segments = Inventory::from([(3, 70)]);
-        let kept = timeline().beside(segments.clone());
-        assert_eq!(kept.segments, segments);
-    }
-
     /// Else it would be final without the questions that belong to the last reading.
     #[test]
     fn what_a_longer_settle_time_would_have_read_again_is_read_once_more() {
@@ -302,11 +268,9 @@ mod tests {
         coverage.read(window(0, 600), at(600), 0);
         coverage.reach(at(610));
         let found = |settle_time: Option<TimeDelta>| {
-            let timeline = Timeline::new(at(610), coverage.clone(), Lateness::default());
-            Found::Timeline(Box::new(match settle_time {
-                Some(settle_time) => timeline.settling_for(settle_time),
-                None => timeline,
-            }))
+            let mut timeline = Timeline::new(at(610), coverage.clone(), Lateness::default());
+            timeline.settle_seconds = settle_time.map(|time| time.num_seconds());
+            Found::Timeline(Box::new(timeline))
         };
         let kept = |found: Found, settle_time| {
             let Found::Timeline(timeline) = found else {

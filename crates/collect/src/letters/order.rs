@@ -142,14 +142,6 @@ impl LettersOutcome {
     }
 }
 
-/// Something else in the place of a file holds nothing.
-fn none_instead<T>(read: io::Result<Option<T>>) -> io::Result<Option<T>> {
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        read => read,
-    }
-}
-
 /// An order that is being carried out.
 #[derive(Debug)]
 pub struct Work {
@@ -171,7 +163,7 @@ impl Work {
         store: &impl Store,
         now: DateTime<Utc>,
     ) -> io::Result<Self> {
-        let before = none_instead(LettersOutcome::load(store).await)?;
+        let before = LettersOutcome::kept(store).await?;
         if let Some(other) = before.as_ref().filter(|before| before.id != order.id) {
             other.finish(letters, store, now).await?;
         }
@@ -323,7 +315,7 @@ impl Work {
             return Ok(());
         }
         // Another order may lie there by now: nobody has read that one.
-        let left = none_instead(LettersOrder::load(store).await)?;
+        let left = LettersOrder::kept(store).await?;
         match left.is_some_and(|left| left.id == self.order.id) {
             true => store.delete(LettersOrder::NAME).await,
             false => Ok(()),

@@ -61,11 +61,7 @@ impl Letters {
             if gone.is_empty() && !is_own {
                 continue;
             }
-            let mut rest = Vec::with_capacity(text.len());
-            for line in stay {
-                rest.extend_from_slice(line);
-                rest.push(b'\n');
-            }
+            let rest = joined(stay);
             self.open.take_if(|open| *open == number);
             if rest.is_empty() {
                 store.delete(&name).await?;
@@ -93,13 +89,19 @@ impl Letters {
         if !lines(&text).any(is_of) {
             return Ok(());
         }
-        let mut rest = Vec::with_capacity(text.len());
-        for line in lines(&text).filter(|line| !is_of(line)) {
-            rest.extend_from_slice(line);
-            rest.push(b'\n');
-        }
+        let rest = joined(lines(&text).filter(|line| !is_of(line)));
         store.write(SETTLED, rest.into()).await
     }
+}
+
+/// Lines as the content of a file.
+fn joined<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for line in lines {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text
 }
 
 /// The ids that are being taken out.

@@ -4,7 +4,10 @@ use chrono::TimeDelta;
 use rows::Window;
 
 use super::{Schedule, Scope};
-use crate::decide::coverage::{Phase, windows::without};
+use crate::decide::coverage::{
+    Phase,
+    windows::{with, without},
+};
 
 /// No window is longer: what its rows add up to is kept for each of its hours.
 const LONGEST: TimeDelta = TimeDelta::hours(48);
@@ -29,16 +32,8 @@ impl Schedule {
 
     /// These windows are to be read once more, oldest first, instead of those before.
     pub fn set_audits(&mut self, windows: Vec<Window>) {
-        let mut joined: Vec<Window> = Vec::new();
-        for window in windows {
-            match joined.last_mut() {
-                Some(last) if last.end() == window.start() => {
-                    *last = Window::new(last.start(), window.end()).unwrap_or(*last);
-                }
-                _ => joined.push(window),
-            }
-        }
-        self.audits = joined;
+        let joined = |all: Vec<Window>, window| with(&all, window);
+        self.audits = windows.into_iter().fold(Vec::new(), joined);
         // What nobody reads any more is not searched either.
         let stretches = self.coverage.stretches().iter();
         let open = stretches.filter(|one| one.phase != Phase::Final);

@@ -262,12 +262,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(verification) = &mut self.verification else {
             return Ok(());
         };
-        verification.work.progress.phase = match verification.left.is_empty() {
+        verification.work.ends(match verification.left.is_empty() {
             true => OrderPhase::Done,
             false => OrderPhase::Cancelled,
-        };
-        verification.work.is_in(None);
-        verification.work.hurry();
+        });
         self.tell_progress().await?;
         if let Some(Verification { work, .. }) = self.verification.take() {
             self.orders.ended_verification = Some(work.order.id);
@@ -277,9 +275,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             });
             Box::pin(self.night_ended(&work.order, &work.progress)).await?;
         }
-        match self.schedule.is_collecting() {
-            true => Ok(()),
-            false => Err(End::Stopped),
-        }
+        self.order_is_over()
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use rows::RowKeyer;
 
 use super::{
-    FOLDER, Inventory, Journal, Remembered, SEED, SEED_COPY, delete_all, is_damage, is_version_1,
-    segment, segment_number,
+    FOLDER, Inventory, Journal, Remembered, SEED, SEED_COPY, delete_all, is_version_1, segment,
+    segment_number,
 };
 use crate::{
     Store,
@@ -129,9 +129,6 @@ impl JournalFiles {
 
 /// The seed in a file; none when it is missing or damaged.
 async fn seed_in(store: &impl Store, name: &str) -> io::Result<Option<[u8; 16]>> {
-    match store.read(name).await {
-        Ok(text) => Ok(text.and_then(|text| segment::parse_seed(&text))),
-        Err(error) if is_damage(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let text = store.read_or_empty(name).await?;
+    Ok(text.and_then(|text| segment::parse_seed(&text)))
 }
