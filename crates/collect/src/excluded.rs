@@ -196,12 +196,11 @@ impl Excluded {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use bytes::Bytes;
     use chrono::TimeDelta;
     use rows::exclude::List;
 
     use super::*;
+    use crate::testing::Files;
 
     /// Else a rule seems to take most rows out after each start, when much of the past is read again.
     #[test]
@@ -228,37 +227,12 @@ mod tests {
         assert!(excluded.end_page().is_empty());
     }
 
-    /// In the place of its files is something else.
-    #[derive(Debug)]
-    struct Folders;
-
-    #[async_trait]
-    impl Store for Folders {
-        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
-            Err(io::ErrorKind::InvalidData.into())
-        }
-
-        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
-            Ok(())
-        }
-
-        async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
-            Ok(())
-        }
-
-        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-
-        async fn delete(&self, _: &str) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[tokio::test]
     async fn what_is_no_file_counts_as_one_of_other_rules() {
         let keyer = RowKeyer::new([3; 16]);
-        let excluded = Excluded::open(&Folders, None, &keyer).await.unwrap();
+        let files = Files::default();
+        files.has_no_file(Some(EXCLUSIONS_FILE));
+        let excluded = Excluded::open(&files, None, &keyer).await.unwrap();
         assert!(excluded.is_changed);
     }
 }

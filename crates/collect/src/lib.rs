@@ -254,4 +254,6 @@ pub trait CheckpointStore: Send + 'static {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

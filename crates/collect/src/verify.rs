@@ -255,51 +255,22 @@ fn hide_recipients(value: &mut Value, privacy: &mut Privacy) {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::{BTreeMap, BTreeSet},
-        sync::Mutex,
-    };
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use async_trait::async_trait;
-    use bytes::Bytes;
     use rows::{
         RowKeyer,
         privacy::{Addresses, Exposure, KeyedHasher, Subjects},
     };
 
     use super::*;
+    use crate::testing::Files;
 
-    /// One file; its first addition is cut short.
-    #[derive(Debug, Default)]
-    struct Full(Mutex<Vec<u8>>);
-
-    #[async_trait]
-    impl Store for Full {
-        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
-            Ok(Some(self.0.lock().unwrap().clone().into()))
-        }
-        async fn write(&self, _: &str, content: Bytes) -> io::Result<()> {
-            *self.0.lock().unwrap() = content.into();
-            Ok(())
-        }
-        async fn append(&self, _: &str, content: Bytes) -> io::Result<()> {
-            let mut file = self.0.lock().unwrap();
-            if file.is_empty() {
-                file.extend_from_slice(&content[..content.len() / 2]);
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            file.extend_from_slice(&content);
-            Ok(())
-        }
-        async fn sync(&self, _: &str) -> io::Result<()> {
-            Ok(())
-        }
-        async fn delete(&self, _: &str) -> io::Result<()> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
+    /// Keeps verdicts; the first time, half of the addition is there.
+    async fn keep(files: &Files, verdicts: &[Verdict]) {
+        files.breaks_after(Some(0));
+        assert!(Verdict::save_all(verdicts, files).await.is_err());
+        files.breaks_after(None);
+        Verdict::save_all(verdicts, files).await.unwrap();
     }
 
     fn verdict(hour: &str) -> Verdict {
@@ -319,10 +290,9 @@ mod tests {
             "2026-11-10T04:00:00Z",
         ];
         let verdicts = hours.map(verdict);
-        let full = Full::default();
-        assert!(Verdict::save_all(&verdicts, &full).await.is_err());
-        Verdict::save_all(&verdicts, &full).await.unwrap();
-        let found = Verdict::of_order(&full, Uuid::nil()).await.unwrap();
+        let files = Files::default();
+        keep(&files, &verdicts).await;
+        let found = Verdict::of_order(&files, Uuid::nil()).await.unwrap();
         assert_eq!(found, verdicts);
     }
 
@@ -339,12 +309,11 @@ mod tests {
             wanted: BTreeSet::from([row]),
             found: BTreeMap::from([(row, ada)]),
         };
-        let full = Full(Mutex::new(b"\n".to_vec()));
-        Verdict::save_all(std::slice::from_ref(&judged), &full)
-            .await
-            .unwrap();
+        let files = Files::default();
+        let verdicts = std::slice::from_ref(&judged);
+        Verdict::save_all(verdicts, &files).await.unwrap();
         let (order, at) = (judged.order, judged.hour);
-        missing.save(&full, order, at).await.unwrap();
+        missing.save(&files, order, at).await.unwrap();
         let hasher = KeyedHasher::new(b"0123456789abcdef");
         let plain = |_: &str| Exposure::Plain;
         let privacy = Privacy::new(plain, Subjects::Keep, Addresses::Hash, hasher);
@@ -354,12 +323,12 @@ mod tests {
         missing.found.values_mut().next().unwrap().recipient = hidden;
         // The second time nothing is left to hide.
         for _ in 0..2 {
-            hide_names(&full, &mut privacy).await.unwrap();
-            let text = String::from_utf8(full.0.lock().unwrap().clone()).unwrap();
+            hide_names(&files, &mut privacy).await.unwrap();
+            let text = files.text();
             assert!(!text.to_lowercase().contains("contoso"), "{text}");
-            let found = Verdict::of_order(&full, order).await.unwrap();
+            let found = Verdict::of_order(&files, order).await.unwrap();
             assert_eq!(found, std::slice::from_ref(&judged));
-            let found = Missing::of_order(&full, order).await.unwrap();
+            let found = Missing::of_order(&files, order).await.unwrap();
             assert_eq!(found.into_values().collect::<Vec<_>>(), [missing.clone()]);
         }
     }
@@ -367,10 +336,9 @@ mod tests {
     #[tokio::test]
     async fn a_verdict_that_was_cut_short_takes_no_other_with_it() {
         let verdict = [verdict("2026-11-10T02:00:00Z")];
-        let full = Full::default();
-        assert!(Verdict::save_all(&verdict, &full).await.is_err());
-        Verdict::save_all(&verdict, &full).await.unwrap();
-        let found = Verdict::of_order(&full, Uuid::nil()).await.unwrap();
+        let files = Files::default();
+        keep(&files, &verdict).await;
+        let found = Verdict::of_order(&files, Uuid::nil()).await.unwrap();
         assert_eq!(found, verdict);
     }
 }

@@ -151,10 +151,7 @@ pub(crate) fn begin(zone: usize) -> TimeDelta {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-    }
+    use crate::testing::at_minute as at;
 
     #[test]
     fn zones_double() {

@@ -147,24 +147,16 @@ impl PendingWindows {
 mod tests {
     use std::{sync::LazyLock, time::Duration};
 
-    use chrono::{DateTime, Utc};
     use tokio::time::Instant;
 
     use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(seconds, 0).unwrap()
-    }
+    use crate::testing::{at_second as at, seconds as window};
 
     fn moment(seconds: i64) -> Moment {
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         let instant = *ORIGIN + Duration::from_secs(seconds.unsigned_abs());
         let time = at(seconds);
         Moment { time, instant }
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
     }
 
     fn read(rows: u64) -> Read {

@@ -185,19 +185,8 @@ impl Coverage {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use bytes::Bytes;
-    use rows::Window;
-
     use super::*;
-
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
-    }
+    use crate::testing::{Files, at_minute as at, minutes as window};
 
     fn timeline() -> Timeline {
         let mut coverage = Coverage::new(at(0));
@@ -302,39 +291,16 @@ mod tests {
         assert_eq!(coverage.missing().next(), Some(window(600, 610)));
     }
 
-    /// Nothing can be done with its files, for this reason.
-    #[derive(Debug)]
-    struct Failing(io::ErrorKind);
-
-    #[async_trait]
-    impl Store for Failing {
-        async fn read(&self, _: &str) -> io::Result<Option<Bytes>> {
-            Err(self.0.into())
-        }
-
-        async fn write(&self, _: &str, _: Bytes) -> io::Result<()> {
-            Err(self.0.into())
-        }
-
-        async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
-            Err(self.0.into())
-        }
-
-        async fn list(&self, _: &str) -> io::Result<Vec<String>> {
-            Err(self.0.into())
-        }
-
-        async fn delete(&self, _: &str) -> io::Result<()> {
-            Err(self.0.into())
-        }
-    }
-
     /// Else a store that fails for a moment would make a start without the timeline.
     #[tokio::test]
     async fn only_what_is_no_timeline_is_damage() {
-        let replaced = Timeline::load(&Failing(io::ErrorKind::InvalidData)).await;
+        let files = Files::default();
+        files.has_no_file(Some(TIMELINE_FILE));
+        let replaced = Timeline::load(&files).await;
         assert!(matches!(replaced, Ok(Found::Damaged(_))), "{replaced:?}");
-        let failed = Timeline::load(&Failing(io::ErrorKind::TimedOut)).await;
+        let hangs = (TIMELINE_FILE.to_owned(), io::ErrorKind::TimedOut);
+        *files.unreadable.lock().unwrap() = Some(hangs);
+        let failed = Timeline::load(&files).await;
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 

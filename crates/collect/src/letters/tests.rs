@@ -1,99 +1,13 @@
-use std::sync::Mutex;
-
-use async_trait::async_trait;
-
 use uuid::Uuid;
 
 use super::{
     order::{Act, LettersOrder, LettersOutcome, Work},
     *,
 };
-use crate::order::OrderFile;
-
-/// Files in memory; after so many operations every other one fails, the first after doing half of it.
-#[derive(Debug, Default)]
-struct Files {
-    /// In the place of this one is something else.
-    no_file: Mutex<Option<String>>,
-    content: Mutex<BTreeMap<String, Vec<u8>>>,
-    left: Mutex<Option<usize>>,
-}
-
-impl Files {
-    fn names(&self) -> Vec<String> {
-        self.content.lock().unwrap().keys().cloned().collect()
-    }
-
-    fn text(&self) -> String {
-        let content = self.content.lock().unwrap();
-        String::from_utf8(content.values().flatten().copied().collect()).unwrap()
-    }
-
-    fn breaks_after(&self, operations: Option<usize>) {
-        *self.left.lock().unwrap() = operations;
-    }
-
-    /// Counts a change; whether it happens.
-    fn change(&self) -> io::Result<()> {
-        match &mut *self.left.lock().unwrap() {
-            Some(0) => Err(io::Error::other("broken")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Files {
-    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        if self.no_file.lock().unwrap().as_deref() == Some(name) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let content = self.content.lock().unwrap();
-        Ok(content.get(name).cloned().map(Bytes::from))
-    }
-    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.change()?;
-        let mut files = self.content.lock().unwrap();
-        files.insert(name.to_owned(), content.to_vec());
-        Ok(())
-    }
-    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        let done = self.change();
-        let length = if done.is_ok() {
-            content.len()
-        } else {
-            content.len() / 2
-        };
-        let mut files = self.content.lock().unwrap();
-        files
-            .entry(name.to_owned())
-            .or_default()
-            .extend(&content[..length]);
-        done
-    }
-    async fn sync(&self, name: &str) -> io::Result<()> {
-        assert!(self.content.lock().unwrap().contains_key(name));
-        self.change()
-    }
-    async fn delete(&self, name: &str) -> io::Result<()> {
-        self.change()?;
-        self.content.lock().unwrap().remove(name);
-        Ok(())
-    }
-    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        let mut names = self.names();
-        names.retain(|name| name.starts_with(prefix));
-        Ok(names)
-    }
-}
-
-fn at(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-}
+use crate::{
+    order::OrderFile,
+    testing::{Files, at_second as at},
+};
 
 fn undelivered(text: &str) -> Undelivered {
     Undelivered {
@@ -355,7 +269,7 @@ async fn carry_out(files: &Files, order: &LettersOrder, most: usize) -> Option<L
         let Some((id, _)) = next else {
             return Some(work.outcome);
         };
-        let answer = match id == files.refused() {
+        let answer = match id == refused() {
             true => Err("no".to_owned()),
             false => Ok(()),
         };
@@ -365,11 +279,9 @@ async fn carry_out(files: &Files, order: &LettersOrder, most: usize) -> Option<L
     None
 }
 
-impl Files {
-    /// The letter that is refused: the one that was kept second.
-    fn refused(&self) -> String {
-        super::id("f00d", &undelivered("second").content)
-    }
+/// The letter that is refused: the one that was kept second.
+fn refused() -> String {
+    id("f00d", &undelivered("second").content)
 }
 
 /// A stop may come between any two writes: what was accepted or thrown away before it is told after it.
@@ -485,7 +397,7 @@ async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away()
     let first = keep(&mut letters, &files, 0, "first").await;
     let mut letters = open(&files).await;
     let second = keep(&mut letters, &files, 0, "second").await;
-    *files.no_file.lock().unwrap() = Some(file_name(1));
+    files.has_no_file(Some(&file_name(1)));
     let order = order(Act::Drop, &[&first, &second]);
     let work = Work::begin(order, &mut letters, &files, at(9))
         .await
@@ -493,7 +405,7 @@ async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away()
     assert_eq!(work.outcome.dropped, [second]);
     assert_eq!(work.outcome.left.len(), 1);
     assert_eq!(work.outcome.left[0].reason, "its file cannot be read");
-    *files.no_file.lock().unwrap() = None;
+    files.has_no_file(None);
     assert_eq!(open(&files).await.ids(), [first]);
 }
 
@@ -502,7 +414,7 @@ async fn what_could_not_be_taken_out_is_filed_once() {
     let files = Files::default();
     let mut letters = open(&files).await;
     let ids: BTreeSet<String> = [keep(&mut letters, &files, 0, "gone").await].into();
-    *files.no_file.lock().unwrap() = Some(file_name(1));
+    files.has_no_file(Some(&file_name(1)));
     let mut lengths = Vec::new();
     for _ in 0..3 {
         let settled = letters.settle(&files, &ids, Settled::Dropped, at(1)).await;
@@ -517,13 +429,13 @@ async fn what_is_no_file_is_told_and_left_alone_and_keeps_nobody_from_the_others
     let files = Files::default();
     let mut letters = open(&files).await;
     keep(&mut letters, &files, 0, "first").await;
-    *files.no_file.lock().unwrap() = Some(file_name(1));
+    files.has_no_file(Some(&file_name(1)));
     let mut letters = open(&files).await;
     assert_eq!(letters.unusable(), [file_name(1)]);
     let second = keep(&mut letters, &files, 0, "second").await;
     assert_eq!(letters.ids(), [second]);
     assert_eq!(files.names(), [file_name(1), file_name(2)]);
-    *files.no_file.lock().unwrap() = Some(SETTLED.to_owned());
+    files.has_no_file(Some(SETTLED));
     let letters = open(&files).await;
     assert_eq!((letters.ids().len(), letters.unusable().len()), (2, 0));
 }
@@ -562,10 +474,10 @@ async fn a_letter_that_has_left_its_file_is_kept_anew_before_the_others_have_lef
     let mut letters = open(&files).await;
     let second = keep(&mut letters, &files, 0, "second").await;
     let ids = [first.clone(), second].into();
-    *files.no_file.lock().unwrap() = Some(file_name(2));
+    files.has_no_file(Some(&file_name(2)));
     let settled = letters.settle(&files, &ids, Settled::Dropped, at(1)).await;
     assert!(settled.is_err());
-    *files.no_file.lock().unwrap() = None;
+    files.has_no_file(None);
     assert_eq!(keep(&mut letters, &files, 2, "first").await, first);
     assert_eq!(texts(&files).await, ["first"]);
     assert_eq!(open(&files).await.ids(), [first]);

@@ -1,14 +1,11 @@
-use std::{collections::BTreeMap, sync::Mutex};
-
-use async_trait::async_trait;
 use bytes::Bytes;
-use proptest::prelude::*;
 use rows::RowKeyer;
 
-use super::{day::CountedIn, replay::several, *};
+use super::{day::CountedIn, *};
 use crate::{
     decide::evidence::SourceTime,
     known::{BatchId, KnownRows},
+    testing::Files,
 };
 
 /// An hour of 2026, and the first one of its day.
@@ -22,47 +19,6 @@ fn at(hour: u32) -> DateTime<Utc> {
 
 fn key(row: u32) -> RowKey {
     RowKeyer::new([3; 16]).key(&[row.to_string()], "")
-}
-
-#[derive(Debug, Default)]
-struct Files(Mutex<BTreeMap<String, Bytes>>);
-
-impl Files {
-    fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut files = self.0.lock().unwrap();
-        let mut text = files.get(name).unwrap().to_vec();
-        change(&mut text);
-        files.insert(name.to_owned(), text.into());
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.lock().unwrap().keys().cloned().collect()
-    }
-}
-
-#[async_trait]
-impl Store for Files {
-    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        self.0.lock().unwrap().insert(name.to_owned(), content);
-        Ok(())
-    }
-    async fn append(&self, _: &str, _: Bytes) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    async fn sync(&self, _: &str) -> io::Result<()> {
-        Ok(())
-    }
-    async fn delete(&self, name: &str) -> io::Result<()> {
-        self.0.lock().unwrap().remove(name);
-        Ok(())
-    }
-    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
-        let names = self.names().into_iter();
-        Ok(names.filter(|name| name.starts_with(prefix)).collect())
-    }
 }
 
 /// A collection of whole hours that have one row each, apart from the hours without.
@@ -554,24 +510,6 @@ async fn a_start_that_does_not_know_what_was_folded_makes_no_record_of_what_is_f
         assert!(why(one.finds(HOUR + 1).await).contains("has no record in"));
         let rows = (one.rows(HOUR - 4).await, one.rows(HOUR + 4).await);
         assert_eq!(rows, (1, 0));
-    }
-}
-
-proptest! {
-    #[test]
-    fn rows_with_several_statuses_keep_their_order(
-        seen in prop::collection::vec((0..5_u32, 0..3_u8), 0..20)
-    ) {
-        let keyer = RowKeyer::new([3; 16]);
-        let key = |(message, status): (u32, u8)| {
-            keyer.key(&[message.to_string()], &status.to_string())
-        };
-        let is_one_of_several = |one: &(u32, u8)| {
-            seen.iter().any(|other| one.0 == other.0 && one.1 != other.1)
-        };
-        let expected: Vec<_> =
-            seen.iter().filter(|one| is_one_of_several(one)).map(|one| key(*one)).collect();
-        prop_assert_eq!(several(seen.iter().map(|one| key(*one))), expected);
     }
 }
 

@@ -38,10 +38,7 @@ mod tests {
     use rows::{RowKeyer, RowSpan};
 
     use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
+    use crate::testing::at_second as at;
 
     /// What of a window of 1000 seconds is read with each page of rows, as seconds since its start.
     fn read(pages: &[&[Option<i64>]]) -> Vec<Option<i64>> {

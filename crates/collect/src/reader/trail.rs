@@ -207,12 +207,10 @@ impl Trail {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use rows::{RowKeyer, RowSpan};
 
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-    }
+    use super::*;
+    use crate::testing::{at_second as at, seconds as window};
 
     /// A page of rows, as second of receipt and name; one of the second -1 has no date.
     fn page(rows: &[(i64, &str)]) -> Page<()> {
@@ -222,10 +220,6 @@ mod tests {
             RowSpan::new(0..2, key, received).unwrap()
         });
         Page::of("{}", rows.collect(), None).unwrap()
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
     }
 
     /// What pages are to a walk through 100 seconds whose rows are all known.

@@ -83,15 +83,10 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
     use super::*;
-    use crate::decide::evidence::Loss;
-
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
-    }
+    use crate::{
+        decide::evidence::Loss,
+        testing::{at_minute as at, minutes as window},
+    };
 
     fn told(coverage: &Coverage) -> Vec<(i64, i64, &'static str)> {
         let minutes = |instant: DateTime<Utc>| (instant - at(0)).num_minutes();

@@ -1,14 +1,7 @@
 use super::*;
+use crate::testing::{at_minute as at, minutes as window};
 
 const HOUR: TimeDelta = TimeDelta::hours(1);
-
-fn at(minutes: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-}
-
-fn window(start: i64, end: i64) -> Window {
-    Window::new(at(start), at(end)).unwrap()
-}
 
 fn loss(window: Window) -> Loss {
     Loss {

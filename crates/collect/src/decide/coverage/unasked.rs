@@ -41,17 +41,10 @@ impl Coverage {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta, Utc};
+    use chrono::TimeDelta;
 
     use super::*;
-
-    fn at(minutes: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
-    }
+    use crate::testing::{at_minute as at, minutes as window};
 
     /// One window more than is remembered, ten minutes each, and a minute apart.
     fn windows() -> Vec<Window> {

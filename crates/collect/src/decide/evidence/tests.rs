@@ -1,16 +1,9 @@
 use super::*;
+use crate::testing::{at_second as at, seconds as window};
 
 const DAY: i64 = 86_400;
 
 const RETENTION: TimeDelta = TimeDelta::days(30);
-
-fn at(second: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
-}
-
-fn window(start: i64, end: i64) -> Window {
-    Window::new(at(start), at(end)).unwrap()
-}
 
 /// Forty days of backlog, of which a service keeps so much; all in seconds.
 struct Site {

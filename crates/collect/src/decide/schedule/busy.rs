@@ -63,11 +63,11 @@ impl Deref for Busy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{at_second as at, seconds};
 
     #[test]
     fn only_what_was_held_for_long_counts_and_only_once() {
-        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
-        let window = Window::new(at(0), at(60)).unwrap();
+        let window = seconds(0, 60);
         let held_since = |since: Option<DateTime<Utc>>| {
             let mut busy = Busy::default();
             busy.push(window, since);
@@ -86,9 +86,8 @@ mod tests {
 
     #[test]
     fn what_was_received_later_was_not_held() {
-        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap();
         for (instant, is_held) in [(at(0), false), (at(1), true)] {
-            let window = Window::new(at(0), at(60)).unwrap();
+            let window = seconds(0, 60);
             let mut busy = Busy::default();
             busy.push(window, None);
             busy.release(window);

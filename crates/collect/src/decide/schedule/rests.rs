@@ -104,17 +104,8 @@ impl Schedule {
 mod tests {
     use std::time::Duration;
 
-    use chrono::{DateTime, Utc};
-
     use super::*;
-
-    fn at(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
-    }
-
-    fn window(start: i64, end: i64) -> Window {
-        Window::new(at(start), at(end)).unwrap()
-    }
+    use crate::testing::{at_second as at, seconds as window};
 
     #[test]
     fn windows_that_follow_each_other_are_joined_when_there_is_no_room() {

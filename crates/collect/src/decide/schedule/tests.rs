@@ -3,10 +3,14 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 use super::*;
-use crate::Lack;
-use crate::decide::{
-    evidence::{Judgement, Loss, SourceTime},
-    spans::seconds,
+pub(super) use crate::testing::at_second as at;
+use crate::{
+    Lack,
+    decide::{
+        evidence::{Judgement, Loss, SourceTime},
+        spans::seconds,
+    },
+    testing::seconds as window,
 };
 
 const LIMITS: SourceLimits = SourceLimits {
@@ -26,15 +30,6 @@ pub(super) const SETTINGS: ScheduleSettings = ScheduleSettings {
     settle_time: TimeDelta::hours(24),
     limits: LIMITS,
 };
-
-/// Seconds of the day on which the tests begin.
-pub(super) fn at(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
-}
-
-fn window(start: i64, end: i64) -> Window {
-    Window::new(at(start), at(end)).unwrap()
-}
 
 /// A window is read, of which the source's time was `until`; both clocks agree.
 pub(super) fn complete(

@@ -1,15 +1,7 @@
 use super::*;
+use crate::testing::{at_minute as at, minutes as window};
 
 const SETTLE: TimeDelta = TimeDelta::hours(24);
-
-/// So many minutes after a full hour.
-fn at(minutes: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000 + minutes * 60, 0).unwrap()
-}
-
-fn window(start: i64, end: i64) -> Window {
-    Window::new(at(start), at(end)).unwrap()
-}
 
 /// All is read until minute 20 but for the first ten minutes.
 fn coverage() -> Coverage {

@@ -1,0 +1,116 @@
+//! What tests of this crate share: instants, windows, and files in memory.
+
+use std::{collections::BTreeMap, io, sync::Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use rows::Window;
+
+use crate::Store;
+
+/// So many seconds after a full hour.
+pub(crate) fn at_second(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
+}
+
+/// So many minutes after the same hour.
+pub(crate) fn at_minute(minute: i64) -> DateTime<Utc> {
+    at_second(60 * minute)
+}
+
+/// From one second to another.
+pub(crate) fn seconds(start: i64, end: i64) -> Window {
+    Window::new(at_second(start), at_second(end)).unwrap()
+}
+
+/// From one minute to another.
+pub(crate) fn minutes(start: i64, end: i64) -> Window {
+    seconds(60 * start, 60 * end)
+}
+
+/// Files in memory, which fail as a test says.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) content: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Reading the file of this name fails like this.
+    pub(crate) unreadable: Mutex<Option<(String, io::ErrorKind)>>,
+    /// So many changes succeed, and none after them. Half of an addition that fails is there.
+    left: Mutex<Option<usize>>,
+}
+
+impl Files {
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.content.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// All of them, one after the other.
+    pub(crate) fn text(&self) -> String {
+        let content = self.content.lock().unwrap();
+        String::from_utf8(content.values().flatten().copied().collect()).unwrap()
+    }
+
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut content = self.content.lock().unwrap();
+        change(content.entry(name.to_owned()).or_default());
+    }
+
+    pub(crate) fn breaks_after(&self, changes: Option<usize>) {
+        *self.left.lock().unwrap() = changes;
+    }
+
+    /// Something else is in the place of this file, or of none.
+    pub(crate) fn has_no_file(&self, name: Option<&str>) {
+        let unreadable = name.map(|name| (name.to_owned(), io::ErrorKind::InvalidData));
+        *self.unreadable.lock().unwrap() = unreadable;
+    }
+
+    /// Counts a change; whether it happens.
+    fn changes(&self) -> io::Result<()> {
+        match &mut *self.left.lock().unwrap() {
+            Some(0) => Err(io::Error::other("broken")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Files {
+    async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        match &*self.unreadable.lock().unwrap() {
+            Some((unreadable, kind)) if unreadable == name => return Err((*kind).into()),
+            _ => {}
+        }
+        let content = self.content.lock().unwrap();
+        Ok(content.get(name).cloned().map(Bytes::from))
+    }
+    async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
+        self.changes()?;
+        self.change(name, |file| *file = content.to_vec());
+        Ok(())
+    }
+    async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
+        let done = self.changes();
+        let length = content.len() / if done.is_ok() { 1 } else { 2 };
+        self.change(name, |file| file.extend(&content[..length]));
+        done
+    }
+    async fn sync(&self, name: &str) -> io::Result<()> {
+        assert!(self.content.lock().unwrap().contains_key(name));
+        self.changes()
+    }
+    async fn delete(&self, name: &str) -> io::Result<()> {
+        self.changes()?;
+        self.content.lock().unwrap().remove(name);
+        Ok(())
+    }
+    async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
+        let mut names = self.names();
+        names.retain(|name| name.starts_with(prefix));
+        Ok(names)
+    }
+}
