@@ -16,7 +16,7 @@ use uuid::Uuid;
 use self::bench::{Bench, End, HOURS};
 use super::*;
 use crate::{
-    order::OrderFile as _,
+    order::{OrderFile as _, OrderPhase, RangeOrder, RangeProgress, RangeWork},
     verify::{Finding, Verdict, VerifyOrder, VerifyProgress, VerifyWork},
 };
 
@@ -37,6 +37,13 @@ fn verification(bench: &Bench, number: u128, range: (i64, i64), resend: bool) ->
     VerifyOrder::new(id(number), range, words, VerifyWork { resend })
 }
 
+/// An order to deliver these minutes, `again` also where that was done before.
+fn backfill(bench: &Bench, number: u128, range: (i64, i64), again: bool) -> BackfillOrder {
+    let range = minutes(bench, range.0, range.1);
+    let words = (String::new(), String::new());
+    BackfillOrder::new(id(number), range, words, BackfillWork { again })
+}
+
 /// All hours that have a record.
 const ALL: (i64, i64) = (0, HOURS * 60);
 
@@ -53,15 +60,32 @@ async fn findings(bench: &Bench, number: u128) -> Vec<Finding> {
 /// Leaves an order, and waits until its verification has ended.
 async fn verifies(bench: &Bench, order: &VerifyOrder) {
     order.save(bench.disk.as_ref()).await.unwrap();
-    verified(bench, order).await;
+    ended(bench, order).await;
 }
 
-async fn verified(bench: &Bench, order: &VerifyOrder) {
+/// How far an order has got; it was taken up.
+async fn progress<W: RangeWork>(bench: &Bench, order: &RangeOrder<W>) -> RangeProgress<W> {
+    let progress = order.progress(bench.disk.as_ref()).await.unwrap();
+    progress.unwrap()
+}
+
+/// Waits until an order has ended.
+async fn ended<W: RangeWork>(bench: &Bench, order: &RangeOrder<W>) {
     let has_ended = async || {
         let progress = order.progress(bench.disk.as_ref()).await.unwrap();
         progress.is_some_and(|progress| progress.has_ended())
     };
-    bench.until("the verification has ended", has_ended).await;
+    bench.until("the order has ended", has_ended).await;
+}
+
+/// How many dead letters there are.
+async fn kept_letters(bench: &Bench) -> usize {
+    let mut letters = 0;
+    let look = |_| letters += 1;
+    crate::letters::each(bench.disk.as_ref(), look)
+        .await
+        .unwrap();
+    letters
 }
 
 /// What a verification of all hours finds in a life of its own.

@@ -2,19 +2,8 @@
 
 use super::*;
 
-/// An order to deliver these minutes again.
-fn again(bench: &Bench, number: u128, range: (i64, i64)) -> BackfillOrder {
-    let range = minutes(bench, range.0, range.1);
-    let words = (String::new(), String::new());
-    BackfillOrder::new(id(number), range, words, BackfillWork { again: true })
-}
-
 async fn delivers(bench: &Bench, order: &BackfillOrder) {
-    let has_ended = async || {
-        let progress = order.progress(bench.disk.as_ref()).await.unwrap();
-        progress.is_some_and(|progress| progress.has_ended())
-    };
-    bench.until("the backfill has ended", has_ended).await;
+    ended(bench, order).await;
     bench.collects().await;
     tokio::time::sleep(Duration::from_secs(120)).await;
 }
@@ -22,8 +11,7 @@ async fn delivers(bench: &Bench, order: &BackfillOrder) {
 /// Begins an order, and gives it up while its first windows are being read.
 async fn gives_up(bench: &Arc<Bench>, order: &mut BackfillOrder) {
     order.save(bench.disk.as_ref()).await.unwrap();
-    let never = Duration::from_secs(600);
-    bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+    bench.slows(Lane::Backfill, 600);
     let script = async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         order.cancelled = true;
@@ -42,12 +30,11 @@ fn hours_that_are_sent_again_are_proven() {
         for kill in [false, true] {
             let bench = Bench::collected(60).await;
             bench.forgets().await;
-            let order = again(&bench, 1, SOME);
+            let order = backfill(&bench, 1, SOME, true);
             order.save(bench.disk.as_ref()).await.unwrap();
             if kill {
                 *bench.page.lock().unwrap() = 20;
-                let slow = Duration::from_secs(10);
-                bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
+                bench.slows(Lane::Backfill, 10);
                 let soon = tokio::time::sleep(Duration::from_secs(45));
                 bench.lives(End::Kill, soon).await;
                 assert!(bench.times_of(1).contains(&2));
@@ -73,7 +60,7 @@ fn hours_that_are_sent_again_are_proven() {
 fn whole_hours_that_a_start_still_knows_are_sent_again() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
-        let order = again(&bench, 1, (60, 180));
+        let order = backfill(&bench, 1, (60, 180), true);
         order.save(bench.disk.as_ref()).await.unwrap();
         bench.lives(End::Stop, delivers(&bench, &order)).await;
         let times: Vec<_> = (0..4).map(|hour| bench.times_of(hour)).collect();
@@ -89,9 +76,8 @@ fn a_row_that_is_shown_beyond_its_window_is_sent_again_once() {
         let bench = Bench::collected(60).await;
         bench.forgets().await;
         bench.looks_beyond.store(true, Ordering::Relaxed);
-        let slow = Duration::from_secs(10);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
-        let order = again(&bench, 1, (0, 300));
+        bench.slows(Lane::Backfill, 10);
+        let order = backfill(&bench, 1, (0, 300), true);
         order.save(bench.disk.as_ref()).await.unwrap();
         bench.lives(End::Stop, delivers(&bench, &order)).await;
         for hour in 0..HOURS {
@@ -106,12 +92,12 @@ fn a_row_that_is_shown_beyond_its_window_is_sent_again_once() {
 fn a_backfill_of_what_has_not_happened_yet_ends_at_once() {
     on_virtual_time(async {
         let bench = Bench::collected(20).await;
-        let order = again(&bench, 1, (24 * 60, 25 * 60));
+        let order = backfill(&bench, 1, (24 * 60, 25 * 60), true);
         order.save(bench.disk.as_ref()).await.unwrap();
         let life = tokio::time::sleep(Duration::from_secs(120));
         bench.lives(End::Stop, life).await;
-        let progress = order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
-        assert_eq!(progress.phase, crate::order::OrderPhase::Done);
+        let progress = progress(&bench, &order).await;
+        assert_eq!(progress.phase, OrderPhase::Done);
         let counts = progress.counts;
         assert_eq!((counts.rows, counts.left), (0, 0));
         // Nor does it say that any of it was delivered before.
@@ -125,7 +111,7 @@ fn a_backfill_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
         bench.forgets().await;
-        let order = again(&bench, 1, (60, 120));
+        let order = backfill(&bench, 1, (60, 120), true);
         order.save(bench.disk.as_ref()).await.unwrap();
         bench.lives(End::Stop, delivers(&bench, &order)).await;
         assert_eq!(bench.times_of(1), [2; 60]);
@@ -147,10 +133,9 @@ fn what_is_sent_again_makes_a_new_record_also_while_its_order_is_not_found() {
             if forgotten {
                 bench.forgets().await;
             }
-            let order = again(&bench, 1, (60, 180));
+            let order = backfill(&bench, 1, (60, 180), true);
             order.save(bench.disk.as_ref()).await.unwrap();
-            let never = Duration::from_secs(600);
-            bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+            bench.slows(Lane::Backfill, 600);
             let soon = tokio::time::sleep(Duration::from_secs(60));
             bench.lives(End::Kill, soon).await;
             assert_eq!(bench.times_of(1), [1; 60]);
@@ -174,11 +159,10 @@ fn what_is_sent_again_makes_a_new_record_also_while_its_order_is_not_found() {
 fn what_is_not_sent_again_of_an_hour_is_not_in_its_new_record_after_a_kill_either() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
-        let order = again(&bench, 1, SOME);
+        let order = backfill(&bench, 1, SOME, true);
         order.save(bench.disk.as_ref()).await.unwrap();
         *bench.page.lock().unwrap() = 20;
-        let slow = Duration::from_secs(10);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, slow);
+        bench.slows(Lane::Backfill, 10);
         let script = async {
             let sent = async || bench.times_of(3).contains(&2);
             bench.until("some are sent again", sent).await;
@@ -202,7 +186,7 @@ fn what_is_not_sent_again_of_an_hour_is_not_in_its_new_record_after_a_kill_eithe
 fn hours_of_a_backfill_that_is_given_up_keep_their_records() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
-        let mut order = again(&bench, 1, (0, 240));
+        let mut order = backfill(&bench, 1, (0, 240), true);
         gives_up(&bench, &mut order).await;
         // The start knows the rows of all hours. That one was begun is no reason to send the others.
         let once = (0..HOURS).filter(|hour| bench.times_of(*hour) == vec![1; 60]);
@@ -216,7 +200,7 @@ fn hours_of_a_backfill_that_is_given_up_were_delivered_and_are_left_alone() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
         bench.forgets().await;
-        let mut order = again(&bench, 1, (0, 240));
+        let mut order = backfill(&bench, 1, (0, 240), true);
         gives_up(&bench, &mut order).await;
         let times = || {
             (0..HOURS)
@@ -225,8 +209,7 @@ fn hours_of_a_backfill_that_is_given_up_were_delivered_and_are_left_alone() {
         };
         let before = times();
         assert!(before.contains(&vec![1; 60]), "not all is begun");
-        let mut plain = again(&bench, 2, (0, 240));
-        plain.work.again = false;
+        let plain = backfill(&bench, 2, (0, 240), false);
         plain.save(bench.disk.as_ref()).await.unwrap();
         bench.lives(End::Stop, delivers(&bench, &plain)).await;
         assert_eq!(times(), before);
@@ -240,7 +223,7 @@ fn an_hour_that_was_begun_is_sent_again_also_when_nothing_of_it_was_accepted_bef
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
         bench.is_silent.store(true, Ordering::Relaxed);
-        let mut order = again(&bench, 1, (0, 240));
+        let mut order = backfill(&bench, 1, (0, 240), true);
         order.save(bench.disk.as_ref()).await.unwrap();
         let soon = tokio::time::sleep(Duration::from_secs(60));
         bench.lives(End::Kill, soon).await;
@@ -248,8 +231,7 @@ fn an_hour_that_was_begun_is_sent_again_also_when_nothing_of_it_was_accepted_bef
         order.cancelled = true;
         order.save(bench.disk.as_ref()).await.unwrap();
         bench.is_silent.store(false, Ordering::Relaxed);
-        let never = Duration::from_secs(600);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        bench.slows(Lane::Backfill, 600);
         bench.lives(End::Stop, delivers(&bench, &order)).await;
         let mut hours = (0..4).map(|hour| bench.times_of(hour));
         assert!(hours.any(|times| times == vec![2; 60]), "one was begun");
@@ -272,17 +254,13 @@ fn what_is_given_up_before_the_time_is_known_moves_neither_timeline_nor_position
         let before = stands().await;
         bench.time.lock().unwrap().0 = false;
         bench.tells_no_time.store(true, Ordering::Relaxed);
-        let mut order = again(&bench, 1, SOME);
+        let mut order = backfill(&bench, 1, SOME, true);
         order.save(bench.disk.as_ref()).await.unwrap();
         let script = async {
             tokio::time::sleep(Duration::from_secs(60)).await;
             order.cancelled = true;
             order.save(bench.disk.as_ref()).await.unwrap();
-            let is_over = async || {
-                let progress = order.progress(bench.disk.as_ref()).await.unwrap();
-                progress.is_some_and(|progress| progress.has_ended())
-            };
-            bench.until("it is given up", is_over).await;
+            ended(&bench, &order).await;
         };
         bench.lives(End::Stop, script).await;
         assert_eq!(stands().await, before);
@@ -302,10 +280,9 @@ fn a_backfill_that_only_the_timeline_knows_of_is_given_up_all_the_same() {
         for waits_for_the_time in [false, true] {
             let bench = Bench::collected(60).await;
             bench.forgets().await;
-            let mut order = again(&bench, 1, (0, 240));
+            let mut order = backfill(&bench, 1, (0, 240), true);
             order.save(bench.disk.as_ref()).await.unwrap();
-            let never = Duration::from_secs(600);
-            bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+            bench.slows(Lane::Backfill, 600);
             let soon = tokio::time::sleep(Duration::from_secs(60));
             bench.lives(End::Kill, soon).await;
             let timeline = timeline(&bench.disk).await.unwrap();
@@ -323,8 +300,8 @@ fn a_backfill_that_only_the_timeline_knows_of_is_given_up_all_the_same() {
                 delivers(&bench, &order).await;
             };
             bench.lives(End::Stop, script).await;
-            let progress = order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
-            assert_eq!(progress.phase, crate::order::OrderPhase::Cancelled);
+            let progress = progress(&bench, &order).await;
+            assert_eq!(progress.phase, OrderPhase::Cancelled);
             // What was being asked for by then is read to its end.
             let once = (0..HOURS).filter(|hour| bench.times_of(*hour) == vec![1; 60]);
             assert!(once.count() >= 2, "what was given up is not sent");
@@ -337,16 +314,14 @@ fn a_backfill_that_only_the_timeline_knows_of_is_given_up_all_the_same() {
 fn a_backfill_that_was_given_up_before_a_kill_is_not_called_done() {
     on_virtual_time(async {
         let bench = Bench::collected(20).await;
-        let mut order = again(&bench, 1, (-600, 0));
-        order.work.again = false;
+        let mut order = backfill(&bench, 1, (-600, 0), false);
         gives_up(&bench, &mut order).await;
-        let told = async || order.progress(bench.disk.as_ref()).await.unwrap().unwrap();
-        let mut progress = told().await;
-        assert_eq!(progress.phase, crate::order::OrderPhase::Cancelled);
-        progress.phase = crate::order::OrderPhase::Running;
-        progress.save(bench.disk.as_ref()).await.unwrap();
+        let mut told = progress(&bench, &order).await;
+        assert_eq!(told.phase, OrderPhase::Cancelled);
+        told.phase = OrderPhase::Running;
+        told.save(bench.disk.as_ref()).await.unwrap();
         bench.lives(End::Stop, delivers(&bench, &order)).await;
-        assert_eq!(told().await.phase, crate::order::OrderPhase::Cancelled);
+        assert_eq!(progress(&bench, &order).await.phase, OrderPhase::Cancelled);
     });
 }
 

@@ -153,6 +153,12 @@ impl Bench {
         bench
     }
 
+    /// A page of this lane takes so many seconds from now on.
+    pub(super) fn slows(&self, lane: Lane, seconds: u64) {
+        let takes = Duration::from_secs(seconds);
+        self.takes.lock().unwrap().insert(lane, takes);
+    }
+
     /// Waits until the first hours have a record.
     pub(super) async fn collects(&self) {
         let folded = self.start + TimeDelta::hours(HOURS + 1);

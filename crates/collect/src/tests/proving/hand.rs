@@ -13,14 +13,6 @@ fn refusing(refused: std::ops::Range<usize>) -> Arc<Bench> {
     bench
 }
 
-async fn letters(bench: &Bench) -> usize {
-    let mut letters = 0;
-    crate::letters::each(bench.disk.as_ref(), |_| letters += 1)
-        .await
-        .unwrap();
-    letters
-}
-
 #[test]
 fn others_go_on_while_more_are_refused_than_the_hand_holds() {
     on_virtual_time(async {
@@ -30,7 +22,7 @@ fn others_go_on_while_more_are_refused_than_the_hand_holds() {
         let others = rows - refused.len();
         let is_done = async || {
             let sent = bench.sent.lock().unwrap().range(..rows).count();
-            sent == others && letters(&bench).await == refused.len()
+            sent == others && kept_letters(&bench).await == refused.len()
         };
         let script = async {
             tokio::select! {
@@ -44,7 +36,7 @@ fn others_go_on_while_more_are_refused_than_the_hand_holds() {
         let most = bench.most_held.load(Ordering::Relaxed);
         assert!((HOLDS + 1..=2 * HOLDS).contains(&most), "{most}");
         assert_eq!(bench.standstills.load(Ordering::Relaxed), 0);
-        assert_eq!(letters(&bench).await, refused.len());
+        assert_eq!(kept_letters(&bench).await, refused.len());
         assert_eq!(bench.times(), [1]);
         let sent = bench.sent.lock().unwrap();
         assert!(refused.clone().all(|n| !sent.contains_key(&n)));
@@ -74,7 +66,7 @@ fn where_all_is_refused_so_much_is_held_and_no_more_and_that_is_said() {
             assert!(said > 60, "{said}");
             let lacks = bench.lacks.load(Ordering::Relaxed);
             assert!(lacks > 60, "it is told once a minute: {lacks}");
-            assert_eq!(letters(&bench).await, 0);
+            assert_eq!(kept_letters(&bench).await, 0);
             *bench.refused.lock().unwrap() = 0..0;
             let is_done =
                 async || bench.sent.lock().unwrap().len() == bench.rows.lock().unwrap().len();
@@ -82,6 +74,6 @@ fn where_all_is_refused_so_much_is_held_and_no_more_and_that_is_said() {
         };
         bench.lives(End::Stop, script).await;
         assert_eq!(bench.times(), [1]);
-        assert_eq!(letters(&bench).await, 0);
+        assert_eq!(kept_letters(&bench).await, 0);
     });
 }

@@ -5,8 +5,7 @@ use super::*;
 /// Pages of a verification are small, and come slowly.
 fn slows_down(bench: &Bench) {
     *bench.page.lock().unwrap() = 20;
-    let slow = Duration::from_secs(10);
-    bench.takes.lock().unwrap().insert(Lane::Verify, slow);
+    bench.slows(Lane::Verify, 10);
 }
 
 #[test]
@@ -24,7 +23,7 @@ fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
             };
             bench.lives(end, script).await;
             assert!(bench.times_of(2).contains(&1), "not all of them");
-            bench.lives(End::Stop, verified(&bench, &order)).await;
+            bench.lives(End::Stop, ended(&bench, &order)).await;
             assert_eq!(bench.times_of(2), [2; 60]);
             assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
             assert_eq!(verdicts(&bench, 1).await[0].accepted, 60);
@@ -38,12 +37,9 @@ fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
 fn an_hour_that_is_sent_again_while_something_older_is_missing_has_its_rows() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
-        let never = Duration::from_secs(24 * 3600);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
-        let work = BackfillWork { again: false };
-        let older = minutes(&bench, -30, 0);
-        let backfill = BackfillOrder::new(id(9), older, Default::default(), work);
-        backfill.save(bench.disk.as_ref()).await.unwrap();
+        bench.slows(Lane::Backfill, 24 * 3600);
+        let older = backfill(&bench, 9, (-30, 0), false);
+        older.save(bench.disk.as_ref()).await.unwrap();
         let order = verification(&bench, 1, (120, 180), true);
         let script = async {
             tokio::time::sleep(Duration::from_secs(25)).await;
@@ -83,7 +79,7 @@ fn a_resend_that_was_interrupted_before_that_was_said_is_not_begun_anew() {
         bench.lives(End::Kill, script).await;
         *bench.disk.unwritable.lock().unwrap() = None;
         bench.forgets().await;
-        bench.lives(End::Stop, verified(&bench, &order)).await;
+        bench.lives(End::Stop, ended(&bench, &order)).await;
         assert_eq!(bench.times_of(2), [2; 60]);
         assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
         assert_eq!(verdicts(&bench, 1).await[0].accepted, 60);
@@ -105,7 +101,7 @@ fn a_resend_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
                 None => bench.disk.delete(name).await.unwrap(),
             }
             bench.forgets().await;
-            bench.lives(End::Stop, verified(&bench, &order)).await;
+            bench.lives(End::Stop, ended(&bench, &order)).await;
             assert_eq!(bench.times_of(2), [2; 60]);
             assert_eq!(findings(&bench, 1).await, [Finding::Resent]);
             assert_eq!(finds(&bench, 2).await, PROVEN);
@@ -129,7 +125,7 @@ fn a_resend_that_is_never_finished_leaves_no_record() {
         // The command does so itself while no trigger runs.
         order.cancelled = true;
         order.save(bench.disk.as_ref()).await.unwrap();
-        bench.lives(End::Stop, verified(&bench, &order)).await;
+        bench.lives(End::Stop, ended(&bench, &order)).await;
         let mut expected = PROVEN;
         expected[2] = Finding::Unprovable;
         assert_eq!(finds(&bench, 2).await, expected);
@@ -156,7 +152,7 @@ fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
             };
             bench.lives(end, script).await;
             assert!(!bench.sent.lock().unwrap().contains_key(&(first + 1)));
-            bench.lives(End::Stop, verified(&bench, &order)).await;
+            bench.lives(End::Stop, ended(&bench, &order)).await;
             let mut expected = PROVEN;
             expected[2] = Finding::Delivered;
             assert_eq!(findings(&bench, 1).await, expected);
@@ -166,16 +162,15 @@ fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
             named.sort_unstable();
             assert_eq!(named, [first.to_string(), (first + 1).to_string()]);
             assert_eq!(verdict.vanished, 0);
-            let progress = order.progress(bench.disk.as_ref()).await.unwrap();
-            let mut progress = progress.unwrap();
-            assert_eq!(progress.counts.delivered, 2);
+            let mut told = progress(&bench, &order).await;
+            assert_eq!(told.counts.delivered, 2);
             // The same as a kill between the last verdict and this would have left it.
-            progress.phase = crate::order::OrderPhase::Running;
-            progress.counts.delivered = 0;
-            progress.save(bench.disk.as_ref()).await.unwrap();
-            bench.lives(End::Stop, verified(&bench, &order)).await;
-            let progress = order.progress(bench.disk.as_ref()).await.unwrap();
-            assert_eq!(progress.unwrap().counts.delivered, 2);
+            told.phase = OrderPhase::Running;
+            told.counts.delivered = 0;
+            told.save(bench.disk.as_ref()).await.unwrap();
+            bench.lives(End::Stop, ended(&bench, &order)).await;
+            let told = progress(&bench, &order).await;
+            assert_eq!(told.counts.delivered, 2);
             assert_eq!(bench.times(), [1]);
             assert_eq!(finds(&bench, 2).await, PROVEN);
         }
@@ -205,7 +200,7 @@ fn rows_that_were_missing_are_sent_once_also_after_a_time_without_rows() {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             };
             bench.lives(end, script).await;
-            bench.lives(End::Stop, verified(&bench, &order)).await;
+            bench.lives(End::Stop, ended(&bench, &order)).await;
             let mut expected = PROVEN;
             expected[2] = Finding::Delivered;
             assert_eq!(findings(&bench, 1).await, expected);
@@ -235,7 +230,7 @@ fn a_row_that_was_not_accepted_before_a_kill_and_is_hidden_since_is_not_called_d
         bench.lives(End::Kill, script).await;
         bench.is_silent.store(false, Ordering::Relaxed);
         bench.rows.lock().unwrap().pop();
-        bench.lives(End::Stop, verified(&bench, &order)).await;
+        bench.lives(End::Stop, ended(&bench, &order)).await;
         let mut expected = PROVEN;
         expected[2] = Finding::Gone;
         assert_eq!(findings(&bench, 1).await, expected);

@@ -15,7 +15,7 @@ fn room_is_made_while_the_hand_is_full() {
                 tokio::time::sleep(Duration::from_secs(300)).await;
                 drops_three(&bench).await;
                 // Their places are taken by others.
-                let are_full = async || undelivered_files(&bench).await == 3;
+                let are_full = async || kept_letters(&bench).await == 3;
                 bench.until("others take their places", are_full).await;
             };
             bench.lives_in(End::Kill, letters, script).await;
@@ -77,17 +77,9 @@ fn a_missing_row_that_the_intake_refuses_is_said_to_be_a_dead_letter() {
             let verdicts = verdicts(&bench, 1).await;
             let dead = verdicts.iter().map(|verdict| verdict.notes.dead_letters);
             assert_eq!(dead.collect::<Vec<_>>(), [0, 0, 1, 0, 0]);
-            assert_eq!(undelivered_files(&bench).await, 1);
+            assert_eq!(kept_letters(&bench).await, 1);
         }
     });
-}
-
-async fn undelivered_files(bench: &Bench) -> usize {
-    let mut letters = 0;
-    crate::letters::each(bench.disk.as_ref(), |_| letters += 1)
-        .await
-        .unwrap();
-    letters
 }
 
 #[test]
@@ -97,7 +89,7 @@ fn what_stands_in_the_place_of_their_file_holds_nothing_up() {
         bench.refuses.store(true, Ordering::Relaxed);
         bench.surfaces(HOURS + 2, 30);
         let script = async {
-            let is_kept = async || undelivered_files(&bench).await == 1;
+            let is_kept = async || kept_letters(&bench).await == 1;
             bench.until("one is kept", is_kept).await;
             *bench.disk.no_file.lock().unwrap() = Some("dead-letters/0000000001.jsonl");
             let order = LettersOrder::new(id(1), Act::Retry, None, false);
@@ -117,7 +109,7 @@ async fn sends_letters(bench: &Bench, count: usize) {
     for minute in 0..count {
         bench.surfaces(HOURS + 2, 30 + i64::try_from(minute).unwrap());
     }
-    let are_kept = async || undelivered_files(bench).await == count;
+    let are_kept = async || kept_letters(bench).await == count;
     bench.until("they are kept", are_kept).await;
     let order = LettersOrder::new(id(1), Act::Retry, None, false);
     order.save(bench.disk.as_ref()).await.unwrap();
@@ -142,7 +134,7 @@ fn no_letter_is_passed_over_when_the_store_fails_between() {
             let is_done = async || outcome(&bench).await.is_some_and(|outcome| outcome.done);
             bench.until("it is done", is_done).await;
             assert_eq!(outcome(&bench).await.unwrap().accepted.len(), 2);
-            assert_eq!(undelivered_files(&bench).await, 0);
+            assert_eq!(kept_letters(&bench).await, 0);
         };
         bench.lives(End::Stop, script).await;
         assert_eq!(bench.times(), [1]);
@@ -162,7 +154,7 @@ fn a_letter_that_is_accepted_shortly_after_a_stop_is_not_sent_again() {
         };
         bench.lives(End::Stop, script).await;
         assert_eq!(outcome(&bench).await.unwrap().accepted.len(), 1);
-        assert_eq!(undelivered_files(&bench).await, 0);
+        assert_eq!(kept_letters(&bench).await, 0);
         let script = async {
             let is_done = async || outcome(&bench).await.is_some_and(|outcome| outcome.done);
             bench.until("it is done", is_done).await;

@@ -21,18 +21,10 @@ fn pages_by_the_id_are_no_further_rows_of_a_backfill() {
         let bench = Bench::collected(40).await;
         bench.forgets().await;
         bench.is_mass.store(true, Ordering::Relaxed);
-        let work = BackfillWork { again: true };
-        let range = minutes(&bench, 60, 120);
-        let order = BackfillOrder::new(id(1), range, Default::default(), work);
+        let order = backfill(&bench, 1, (60, 120), true);
         order.save(bench.disk.as_ref()).await.unwrap();
-        let counts = async || {
-            let progress = order.progress(bench.disk.as_ref()).await.unwrap();
-            progress.filter(|progress| progress.has_ended())
-        };
-        let has_ended = async || counts().await.is_some();
-        let script = bench.until("the backfill has ended", has_ended);
-        bench.lives(End::Stop, script).await;
-        let counts = counts().await.unwrap().counts;
+        bench.lives(End::Stop, ended(&bench, &order)).await;
+        let counts = progress(&bench, &order).await.counts;
         assert_eq!((counts.rows, counts.known, counts.new), (40, 0, 40));
         assert_eq!(counts.accepted, 40);
     });

@@ -7,8 +7,7 @@ use crate::nightly::{Nights, StandingOrder};
 async fn reading() -> Arc<Bench> {
     let bench = Bench::collected(60).await;
     *bench.page.lock().unwrap() = 25;
-    let slow = Duration::from_secs(10);
-    bench.takes.lock().unwrap().insert(Lane::Verify, slow);
+    bench.slows(Lane::Verify, 10);
     bench
 }
 
@@ -37,18 +36,14 @@ fn what_another_verification_has_read_in_part_is_not_judged() {
 fn an_hour_that_is_asked_for_meanwhile_is_open_and_holds_nothing_up() {
     on_virtual_time(async {
         let bench = reading().await;
-        let hours = 60 * 60;
-        let never = Duration::from_secs(24 * hours);
-        bench.takes.lock().unwrap().insert(Lane::Backfill, never);
+        bench.slows(Lane::Backfill, 24 * 60 * 60);
         let order = verification(&bench, 1, ALL, false);
         order.save(bench.disk.as_ref()).await.unwrap();
         let script = async {
             tokio::time::sleep(Duration::from_secs(25)).await;
-            let work = BackfillWork { again: true };
-            let range = minutes(&bench, 120, 150);
-            let backfill = BackfillOrder::new(id(9), range, Default::default(), work);
-            backfill.save(bench.disk.as_ref()).await.unwrap();
-            verified(&bench, &order).await;
+            let meanwhile = backfill(&bench, 9, (120, 150), true);
+            meanwhile.save(bench.disk.as_ref()).await.unwrap();
+            ended(&bench, &order).await;
         };
         bench.lives(End::Stop, script).await;
         let mut expected = PROVEN;
@@ -95,16 +90,10 @@ fn what_an_hour_with_a_new_record_of_less_of_it_has_besides_is_not_called_missin
 fn an_hour_of_which_more_is_collected_meanwhile_is_open_and_holds_nothing_up() {
     on_virtual_time(async {
         let bench = reading().await;
-        let work = BackfillWork { again: false };
         let delivers = async |number, from, to| {
-            let range = minutes(&bench, from, to);
-            let order = BackfillOrder::new(id(number), range, Default::default(), work);
+            let order = backfill(&bench, number, (from, to), false);
             order.save(bench.disk.as_ref()).await.unwrap();
-            let has_ended = async || {
-                let progress = order.progress(bench.disk.as_ref()).await.unwrap();
-                progress.is_some_and(|progress| progress.has_ended())
-            };
-            bench.until("the backfill has ended", has_ended).await;
+            ended(&bench, &order).await;
             tokio::time::sleep(Duration::from_secs(20)).await;
         };
         let order = verification(&bench, 1, (-60, HOURS * 60), false);
@@ -113,7 +102,7 @@ fn an_hour_of_which_more_is_collected_meanwhile_is_open_and_holds_nothing_up() {
             order.save(bench.disk.as_ref()).await.unwrap();
             tokio::time::sleep(Duration::from_secs(25)).await;
             delivers(9, -30, 0).await;
-            verified(&bench, &order).await;
+            ended(&bench, &order).await;
         };
         bench.lives(End::Stop, script).await;
         let findings = findings(&bench, 1).await;
@@ -134,7 +123,7 @@ fn a_night_that_is_given_up_tells_nothing_of_an_earlier_one() {
             let has_ended = async || nights().await.is_some_and(|nights| nights.last.is_some());
             tokio::time::sleep(days(1) - Duration::from_secs(6 * 3600)).await;
             bench.until("the first night has ended", has_ended).await;
-            bench.takes.lock().unwrap().insert(Lane::Verify, days(30));
+            bench.slows(Lane::Verify, days(30).as_secs());
             let next = nights().await.unwrap().next - bench.clock.now();
             tokio::time::sleep(next.to_std().unwrap()).await;
             let is_under_way = async || nights().await.is_some_and(|nights| nights.order.is_some());
@@ -157,8 +146,7 @@ fn what_stands_in_the_place_of_the_nights_holds_nothing_up() {
         *bench.disk.no_file.lock().unwrap() = Some("verify-nights.json");
         assert_eq!(finds(&bench, 1).await, PROVEN);
         // Another order breaks off the one under way.
-        let slow = Duration::from_secs(60);
-        bench.takes.lock().unwrap().insert(Lane::Verify, slow);
+        bench.slows(Lane::Verify, 60);
         let first = verification(&bench, 2, ALL, false);
         let second = verification(&bench, 3, ALL, false);
         first.save(bench.disk.as_ref()).await.unwrap();

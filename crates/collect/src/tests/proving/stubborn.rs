@@ -14,10 +14,8 @@ async fn delivered(class: ErrorClass, poison: &[i64]) -> (Vec<Vec<usize>>, usize
     let bench = Bench::new(60);
     let instant = |minute: &i64| bench.start + TimeDelta::minutes(*minute) + SECOND;
     let poison: Vec<_> = poison.iter().map(instant).collect();
-    let range = minutes(&bench, -60, 0);
-    let work = BackfillWork { again: false };
-    let backfill = BackfillOrder::new(id(1), range, Default::default(), work);
-    backfill.save(bench.disk.as_ref()).await.unwrap();
+    let older = backfill(&bench, 1, (-60, 0), false);
+    older.save(bench.disk.as_ref()).await.unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (clock, times) = (bench.clock.clone(), Arc::clone(&asked));
     *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
@@ -36,11 +34,8 @@ async fn delivered(class: ErrorClass, poison: &[i64]) -> (Vec<Vec<usize>>, usize
             let rows = bench.rows.lock().unwrap().len();
             assert!(!late(rows - 3), "the live edge is held up by {class:?}");
         }
-        let progress = backfill.progress(bench.disk.as_ref()).await.unwrap();
-        assert!(
-            progress.unwrap().has_ended(),
-            "{class:?} holds a backfill up"
-        );
+        let told = progress(&bench, &older).await;
+        assert!(told.has_ended(), "{class:?} holds a backfill up");
     };
     bench.lives(End::Stop, script).await;
     let hours = (0..HOURS).map(|hour| bench.times_of(hour)).collect();
@@ -87,7 +82,7 @@ fn hours_that_the_source_refuses_as_too_old_are_not_proven_and_end_a_verificatio
         }));
         let order = verification(&bench, 1, ALL, false);
         order.save(bench.disk.as_ref()).await.unwrap();
-        bench.lives(End::Stop, verified(&bench, &order)).await;
+        bench.lives(End::Stop, ended(&bench, &order)).await;
         assert_eq!(
             findings(&bench, 1).await,
             [Finding::Unprovable; HOURS as usize]
