@@ -34,33 +34,27 @@ fn run_with(
     settle_time: TimeDelta,
     by_id: impl Fn(&Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync + 'static,
 ) -> (Seen, TimeDelta) {
-    run_of_pages(None, settle_time, by_id)
+    run_of(play(settle_time), by_id)
 }
 
-/// The same when so many rows fill a page.
-fn run_of_pages(
-    full_page: Option<u32>,
-    settle_time: TimeDelta,
+fn play(settle_time: TimeDelta) -> Play {
+    Play {
+        back: TimeDelta::minutes(5),
+        settle_time,
+        life: Duration::from_secs(2700),
+        recipients_shown: MOST as u32,
+        ..Play::default()
+    }
+}
+
+fn run_of(
+    play: Play,
     by_id: impl Fn(&Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync + 'static,
 ) -> (Seen, TimeDelta) {
-    let soon = Duration::from_millis(300);
-    let oddity = Oddity {
-        recipients_shown: MOST as u32,
-        full_page,
-        ..Oddity::default()
-    };
-    odd_stage(
-        oddity,
-        mail(),
-        TimeDelta::minutes(5),
-        settle_time,
-        (soon, soon),
-        Duration::from_secs(2700),
-        Box::new(move |ask| match ask.of_message {
-            true => by_id(&ask),
-            false => Ok(shown(&ask)),
-        }),
-    )
+    play.run(mail(), move |ask| match ask.of_message {
+        true => by_id(&ask),
+        false => Ok(shown(&ask)),
+    })
 }
 
 fn whole(ask: &Ask<'_>) -> Answer {
@@ -138,8 +132,11 @@ fn an_answer_that_is_no_use_is_believed_after_the_second_time() {
 /// There may be more recipients than that, of which nobody would ever hear.
 #[test]
 fn a_full_answer_without_a_link_does_not_show_a_message_as_a_whole() {
-    let zero = TimeDelta::zero();
-    let (seen, missing) = run_of_pages(Some(80), zero, |ask| Ok(whole(ask)));
+    let play = Play {
+        full_page: 80,
+        ..play(TimeDelta::zero())
+    };
+    let (seen, missing) = run_of(play, |ask| Ok(whole(ask)));
     assert_eq!(seen.completed, 0, "{seen:?}");
     assert!(seen.given_up > 0, "{seen:?}");
     all_once(&seen, Duration::from_secs(60));

@@ -9,20 +9,14 @@ const PAGE_TAKES: Duration = Duration::from_millis(300);
 /// What is seen in ten minutes, with a row every ten seconds, while orders are read for so long before
 /// that fails.
 fn run_with(orders_hang: Option<Duration>) -> Seen {
-    let oddity = Oddity {
+    let play = Play {
+        takes: (PAGE_TAKES, PAGE_TAKES),
+        life: Duration::from_secs(600),
         orders_hang,
-        ..Oddity::default()
+        ..Play::default()
     };
-    let (seen, _) = odd_stage(
-        oddity,
-        (0..60).map(|n| TimeDelta::seconds(-10 * n)),
-        TimeDelta::minutes(1),
-        TimeDelta::hours(1),
-        (PAGE_TAKES, PAGE_TAKES),
-        Duration::from_secs(600),
-        Box::new(|ask| Ok((ask.rows.to_vec(), None))),
-    );
-    seen
+    let ages = (0..60).map(|n| TimeDelta::seconds(-10 * n));
+    play.run(ages, |ask| Ok((ask.rows.to_vec(), None))).0
 }
 
 #[test]

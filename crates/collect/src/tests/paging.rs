@@ -49,9 +49,15 @@ pub(super) struct Seen {
     pub(super) stopped_in: Duration,
 }
 
-/// What is out of the ordinary in a run.
-#[derive(Default)]
-pub(super) struct Oddity {
+/// A collection that is run for a while.
+pub(super) struct Play {
+    /// How long before it the collection begins.
+    pub(super) back: TimeDelta,
+    pub(super) settle_time: TimeDelta,
+    /// How long a page takes, and a delivery.
+    pub(super) takes: (Duration, Duration),
+    /// After so long it is stopped.
+    pub(super) life: Duration,
     /// What must not leave.
     pub(super) privacy: Option<Privacy>,
     /// A message with so many rows may have others; 0 for never.
@@ -59,11 +65,26 @@ pub(super) struct Oddity {
     /// For how long orders are read before that fails.
     pub(super) orders_hang: Option<Duration>,
     /// So many rows fill a page.
-    pub(super) full_page: Option<u32>,
+    pub(super) full_page: u32,
 }
 
-/// So many rows fill a page as a rule.
-const FULL_PAGE: u32 = 5000;
+impl Default for Play {
+    fn default() -> Self {
+        Self {
+            back: MINUTE,
+            settle_time: SETTLE,
+            takes: (SOON, SOON),
+            life: Duration::from_secs(180),
+            privacy: None,
+            recipients_shown: 0,
+            orders_hang: None,
+            full_page: 5000,
+        }
+    }
+}
+
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+const SOON: Duration = Duration::from_millis(300);
 
 /// A world for one run.
 struct Stage {
@@ -229,104 +250,89 @@ impl Observer for Watch {
     }
 }
 
-/// Runs a collection of these rows, which begins `back` ago, for so long; then what was seen, and
-/// what is missing still. Rows are given by how long ago they were received.
-fn stage(
-    ages: impl Iterator<Item = TimeDelta>,
-    back: TimeDelta,
-    settle_time: TimeDelta,
-    takes: (Duration, Duration),
-    life: Duration,
-    script: Script,
-) -> (Seen, TimeDelta) {
-    let usual = Oddity::default();
-    odd_stage(usual, ages, back, settle_time, takes, life, script)
-}
-
-/// The same with something out of the ordinary.
-pub(super) fn odd_stage(
-    oddity: Oddity,
-    ages: impl Iterator<Item = TimeDelta>,
-    back: TimeDelta,
-    settle_time: TimeDelta,
-    takes: (Duration, Duration),
-    life: Duration,
-    script: Script,
-) -> (Seen, TimeDelta) {
-    on_virtual_time(async {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let stage = Arc::new(Stage {
-            rows: ages.map(|age| now - age).collect(),
-            script,
-            recipients_shown: oddity.recipients_shown,
-            rows_per_page: oddity.full_page.unwrap_or(FULL_PAGE),
-            takes,
-            clock: Clock::virtual_from(now),
-            begun: tokio::time::Instant::now(),
-            seen: Mutex::default(),
-        });
-        let disk = Arc::new(Disk::hanging(oddity.orders_hang));
-        let nothing = Inventory::new();
-        let remembered = Journal::open(disk.as_ref(), [3; 16], &nothing).await;
-        let remembered = remembered.unwrap();
-        let stop = CancellationToken::new();
-        let source = Scripted(Arc::clone(&stage), remembered.keyer);
-        let settings = ScheduleSettings {
-            settle_time,
-            limits: source.limits(),
-            ..settings()
-        };
-        let parts = Parts {
-            source: Arc::new(source),
-            sink: Arc::clone(&stage),
-            store: Arc::clone(&disk),
-            checkpoints: Checkpoint(Arc::clone(&disk)),
-            letters: letters(&disk).await,
-            excluded: Excluded::default(),
-            privacy: oddity.privacy,
-            details: None,
-            observer: Arc::new(Watch(Arc::clone(&stage))),
-            clock: stage.clock.clone(),
-            stop: stop.clone(),
-        };
-        let witnesses = Witnesses {
-            position: Position::Absent,
-            copy: None,
-            timeline: Found::Nothing,
-            newest_known: None,
-        };
-        let terms = Terms {
-            now,
-            first: now - back,
-            settle_time,
-        };
-        let start = StartDecision::new(witnesses, terms);
-        let schedule = Schedule::new(settings, start.coverage, start.lateness);
-        let run = Collector::new(
-            parts,
-            schedule,
-            remembered.known,
-            remembered.journal,
-            remembered.proof,
-        )
-        .run();
-        let stopping = async {
-            tokio::time::sleep(life).await;
-            stop.cancel();
-            tokio::time::Instant::now()
-        };
-        let (ended, stopped) = tokio::join!(run, stopping);
-        ended.unwrap();
-        let checkpoint = disk.checkpoint.lock().unwrap().unwrap_or(now - back);
-        let missing = stage.clock.now() - checkpoint;
-        let seen = std::mem::take(&mut *stage.seen.lock().unwrap());
-        let seen = Seen {
-            order_reads: std::mem::take(&mut *disk.order_reads.lock().unwrap()),
-            stopped_in: stopped.elapsed(),
-            ..seen
-        };
-        (seen, missing)
-    })
+impl Play {
+    /// Runs it with rows that were received so long before, and a source that answers like this. Then what was
+    /// seen, and what is missing still.
+    pub(super) fn run(
+        self,
+        ages: impl Iterator<Item = TimeDelta>,
+        script: impl Fn(Ask<'_>) -> Result<Answer, ErrorClass> + Send + Sync + 'static,
+    ) -> (Seen, TimeDelta) {
+        on_virtual_time(async {
+            let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+            let stage = Arc::new(Stage {
+                rows: ages.map(|age| now - age).collect(),
+                script: Box::new(script),
+                recipients_shown: self.recipients_shown,
+                rows_per_page: self.full_page,
+                takes: self.takes,
+                clock: Clock::virtual_from(now),
+                begun: tokio::time::Instant::now(),
+                seen: Mutex::default(),
+            });
+            let disk = Arc::new(Disk::hanging(self.orders_hang));
+            let nothing = Inventory::new();
+            let remembered = Journal::open(disk.as_ref(), [3; 16], &nothing).await;
+            let remembered = remembered.unwrap();
+            let stop = CancellationToken::new();
+            let source = Scripted(Arc::clone(&stage), remembered.keyer);
+            let settings = ScheduleSettings {
+                settle_time: self.settle_time,
+                limits: source.limits(),
+                ..settings()
+            };
+            let parts = Parts {
+                source: Arc::new(source),
+                sink: Arc::clone(&stage),
+                store: Arc::clone(&disk),
+                checkpoints: Checkpoint(Arc::clone(&disk)),
+                letters: letters(&disk).await,
+                excluded: Excluded::default(),
+                privacy: self.privacy,
+                details: None,
+                observer: Arc::new(Watch(Arc::clone(&stage))),
+                clock: stage.clock.clone(),
+                stop: stop.clone(),
+            };
+            let witnesses = Witnesses {
+                position: Position::Absent,
+                copy: None,
+                timeline: Found::Nothing,
+                newest_known: None,
+            };
+            let terms = Terms {
+                now,
+                first: now - self.back,
+                settle_time: self.settle_time,
+            };
+            let start = StartDecision::new(witnesses, terms);
+            let schedule = Schedule::new(settings, start.coverage, start.lateness);
+            let run = Collector::new(
+                parts,
+                schedule,
+                remembered.known,
+                remembered.journal,
+                remembered.proof,
+            )
+            .run();
+            let stopping = async {
+                tokio::time::sleep(self.life).await;
+                stop.cancel();
+                tokio::time::Instant::now()
+            };
+            let (ended, stopped) = tokio::join!(run, stopping);
+            ended.unwrap();
+            let checkpoint = disk.checkpoint.lock().unwrap().unwrap_or(now - self.back);
+            let missing = stage.clock.now() - checkpoint;
+            let seen = std::mem::take(&mut *stage.seen.lock().unwrap());
+            let seen = Seen {
+                order_reads: std::mem::take(&mut *disk.order_reads.lock().unwrap()),
+                stopped_in: stopped.elapsed(),
+                ..seen
+            };
+            (seen, missing)
+        })
+    }
 }
 
 /// Nothing has waited for more than a second, nothing was empty, nothing came twice.
@@ -355,27 +361,17 @@ fn pages_of(size: usize) -> impl Fn(&Ask<'_>) -> Answer {
     }
 }
 
-const MINUTE: TimeDelta = TimeDelta::minutes(1);
-const SOON: Duration = Duration::from_millis(300);
-
 /// The rows here are bare numbers: no objects, of whose members one could be hidden.
 #[test]
 fn rows_that_cannot_be_hidden_go_nowhere_and_hold_nothing_up() {
     let page = pages_of(10);
     let privacy = Privacy::new(|_| Exposure::Plain, Subjects::Drop, Addresses::Keep, None);
-    let oddity = Oddity {
+    let play = Play {
         privacy,
-        ..Oddity::default()
+        life: Duration::from_secs(600),
+        ..Play::default()
     };
-    let (seen, missing) = odd_stage(
-        oddity,
-        row_by_row(25),
-        MINUTE,
-        SETTLE,
-        (SOON, SOON),
-        Duration::from_secs(600),
-        Box::new(move |ask| Ok(page(&ask))),
-    );
+    let (seen, missing) = play.run(row_by_row(25), move |ask| Ok(page(&ask)));
     assert!(seen.sent.is_empty(), "{seen:?}");
     assert_eq!(seen.kept.len(), 25, "each once: {seen:?}");
     assert!(
@@ -393,15 +389,7 @@ fn rows_in_hand_do_not_wait_for_a_page_that_fails() {
         Some(_) if ask.elapsed < Duration::from_secs(60) => Err(ErrorClass::Outage),
         _ => Ok(page(&ask)),
     };
-    let life = Duration::from_secs(180);
-    let (seen, _) = stage(
-        row_by_row(1500),
-        MINUTE,
-        SETTLE,
-        (SOON, SOON),
-        life,
-        Box::new(script),
-    );
+    let (seen, _) = Play::default().run(row_by_row(1500), script);
     left_in_time(&seen, 1500);
     assert_eq!(seen.batches, [1000, 200, 300]);
 }
@@ -409,40 +397,28 @@ fn rows_in_hand_do_not_wait_for_a_page_that_fails() {
 #[test]
 fn rows_in_hand_do_not_wait_for_the_quota() {
     let page = pages_of(10);
-    let (seen, _) = stage(
-        row_by_row(220),
-        MINUTE,
-        SETTLE,
-        (Duration::from_secs(3), SOON),
-        Duration::from_secs(180),
-        Box::new(move |ask| Ok(page(&ask))),
-    );
+    let slow = Play {
+        takes: (Duration::from_secs(3), SOON),
+        ..Play::default()
+    };
+    let (seen, _) = slow.run(row_by_row(220), move |ask| Ok(page(&ask)));
     left_in_time(&seen, 220);
     assert_eq!(seen.batches, [10; 22]);
     // What comes sooner than that goes together.
     let page = pages_of(10);
-    let (seen, _) = stage(
-        row_by_row(220),
-        MINUTE,
-        SETTLE,
-        (SOON, SOON),
-        Duration::from_secs(180),
-        Box::new(move |ask| Ok(page(&ask))),
-    );
+    let (seen, _) = Play::default().run(row_by_row(220), move |ask| Ok(page(&ask)));
     assert!(seen.batches.len() <= 2, "{:?}", seen.batches);
 }
 
 #[test]
 fn as_few_batches_are_under_way_as_ever_when_they_leave_half_filled() {
     let page = pages_of(10);
-    let (seen, _) = stage(
-        row_by_row(220),
-        MINUTE,
-        SETTLE,
-        (Duration::from_secs(3), Duration::from_secs(40)),
-        Duration::from_secs(600),
-        Box::new(move |ask| Ok(page(&ask))),
-    );
+    let play = Play {
+        takes: (Duration::from_secs(3), Duration::from_secs(40)),
+        life: Duration::from_secs(600),
+        ..Play::default()
+    };
+    let (seen, _) = play.run(row_by_row(220), move |ask| Ok(page(&ask)));
     assert_eq!((seen.sent.len(), seen.most_under_way), (220, 4));
     assert!(!seen.batches.contains(&0), "{:?}", seen.batches);
     assert!(seen.batches.len() < 22, "{:?}", seen.batches);
@@ -481,17 +457,17 @@ fn a_row_behind_pages_that_bring_nothing_is_not_passed_over() {
         for (age, settle_time) in [(minute, SETTLE), (hours, SETTLE), (minute, zero)] {
             // Short pages, full ones, and empty ones with and without rows before them.
             for (rows, is_empty) in [(4, false), (60, false), (4, true), (1, true)] {
-                let (seen, missing) = stage(
-                    of_one_second(rows, age),
-                    age + MINUTE,
+                let play = Play {
+                    back: age + MINUTE,
                     settle_time,
-                    (SOON, SOON),
-                    Duration::from_secs(5400),
-                    behind(Some(links), move |others| match is_empty {
-                        true => Vec::new(),
-                        false => others.to_vec(),
-                    }),
-                );
+                    life: Duration::from_secs(5400),
+                    ..Play::default()
+                };
+                let script = behind(Some(links), move |others| match is_empty {
+                    true => Vec::new(),
+                    false => others.to_vec(),
+                });
+                let (seen, missing) = play.run(of_one_second(rows, age), script);
                 let case = format!("{links} links, {age}, {settle_time}, {rows} rows, {is_empty}");
                 assert_eq!(seen.sent.len(), rows as usize, "{case}");
                 assert!(seen.sent.values().all(|(_, times)| *times == 1), "{case}");
@@ -506,14 +482,14 @@ fn a_row_behind_pages_that_bring_nothing_is_not_passed_over() {
 fn links_without_end_are_said_and_keep_nothing_back() {
     for (age, settle_time) in [(30, SETTLE), (9000, SETTLE), (30, TimeDelta::zero())] {
         let age = TimeDelta::seconds(age);
-        let (seen, missing) = stage(
-            of_one_second(4, age),
-            age + MINUTE,
+        let play = Play {
+            back: age + MINUTE,
             settle_time,
-            (SOON, SOON),
-            Duration::from_secs(5400),
-            behind(None, <[usize]>::to_vec),
-        );
+            life: Duration::from_secs(5400),
+            ..Play::default()
+        };
+        let script = behind(None, <[usize]>::to_vec);
+        let (seen, missing) = play.run(of_one_second(4, age), script);
         assert_eq!(seen.sent.len(), 3, "what was shown");
         assert!(seen.dead_ends > 0);
         assert!(missing < TimeDelta::minutes(90), "{missing}");
@@ -526,26 +502,36 @@ fn links_without_end_are_said_and_keep_nothing_back() {
 fn a_row_of_the_last_second_does_not_stand_for_all_before_it() {
     let hours = TimeDelta::hours(2);
     let before = [TimeDelta::milliseconds(500), MINUTE * 30, MINUTE * 31];
-    let (seen, missing) = stage(
-        before.into_iter().map(|before| hours + before),
+    let play = Play {
         // The first window of a backlog has an hour.
-        hours + TimeDelta::hours(1),
-        TimeDelta::zero(),
-        (SOON, SOON),
-        Duration::from_secs(1800),
-        Box::new(|ask| {
-            let at = ask.link.unwrap_or(0);
-            Ok(match ask.rows {
-                [0, ..] if at == 0 => (vec![0], Some(1)),
-                [0, others @ ..] if at > 40 => (others.to_vec(), None),
-                [0, ..] => (Vec::new(), Some(at + 1)),
-                others => (others.to_vec(), None),
-            })
-        }),
-    );
+        back: hours + TimeDelta::hours(1),
+        settle_time: TimeDelta::zero(),
+        life: Duration::from_secs(1800),
+        ..Play::default()
+    };
+    let ages = before.into_iter().map(|before| hours + before);
+    let (seen, missing) = play.run(ages, |ask| {
+        let at = ask.link.unwrap_or(0);
+        Ok(match ask.rows {
+            [0, ..] if at == 0 => (vec![0], Some(1)),
+            [0, others @ ..] if at > 40 => (others.to_vec(), None),
+            [0, ..] => (Vec::new(), Some(at + 1)),
+            others => (others.to_vec(), None),
+        })
+    });
     assert_eq!(seen.sent.len(), 3, "{seen:?}");
     assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
     assert!(missing < MINUTE * 5, "{missing}");
+}
+
+/// Rows of two minutes, which are read once.
+fn read_once() -> Play {
+    Play {
+        back: MINUTE * 2,
+        settle_time: TimeDelta::zero(),
+        life: Duration::from_secs(900),
+        ..Play::default()
+    }
 }
 
 /// What is left of a window that begins with one may lie on either side of it.
@@ -561,14 +547,7 @@ fn a_page_of_one_instant_does_not_tell_that_rows_come_newest_first() {
         Ok(answer)
     };
     let ages = (0..5).map(|n| TimeDelta::milliseconds(30_500 + 10_000 * n));
-    let (seen, missing) = stage(
-        ages,
-        MINUTE * 2,
-        TimeDelta::zero(),
-        (SOON, SOON),
-        Duration::from_secs(900),
-        Box::new(script),
-    );
+    let (seen, missing) = read_once().run(ages, script);
     assert_eq!(seen.sent.len(), 5, "{seen:?}");
     assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
     assert!(missing < MINUTE * 5, "{missing}");
@@ -579,19 +558,11 @@ type FirstPage = fn(&[usize]) -> Vec<usize>;
 
 /// What becomes of rows that are read once, when full pages of 100 have no link to the next one.
 fn without_links(ages: impl Iterator<Item = TimeDelta>, first_page: FirstPage) -> Seen {
-    let oddity = Oddity {
-        full_page: Some(100),
-        ..Oddity::default()
+    let play = Play {
+        full_page: 100,
+        ..read_once()
     };
-    let (seen, missing) = odd_stage(
-        oddity,
-        ages,
-        MINUTE * 2,
-        TimeDelta::zero(),
-        (SOON, SOON),
-        Duration::from_secs(900),
-        Box::new(move |ask| Ok((first_page(ask.rows), None))),
-    );
+    let (seen, missing) = play.run(ages, move |ask| Ok((first_page(ask.rows), None)));
     assert!(seen.sent.values().all(|(_, times)| *times == 1), "{seen:?}");
     assert!(missing < MINUTE * 5, "{missing}");
     seen
