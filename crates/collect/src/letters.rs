@@ -240,23 +240,16 @@ impl Letters {
         Ok(unreadable)
     }
 
-    /// The letters with these ids, as far as they are there.
+    /// The letter with this id, if it is there.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn find(
-        &self,
-        store: &impl Store,
-        ids: &BTreeSet<String>,
-    ) -> io::Result<Vec<Letter>> {
-        let of_file = |id: &String| self.places.get(id).map(|(number, _)| *number);
-        let numbers: BTreeSet<u64> = ids.iter().filter_map(of_file).collect();
-        let mut found = Vec::new();
-        for number in numbers {
-            let text = store.read(&file_name(number)).await?.unwrap_or_default();
-            found.extend(letters(&text).filter(|letter| ids.contains(&letter.id)));
-        }
-        Ok(found)
+    pub async fn find(&self, store: &impl Store, id: &str) -> io::Result<Option<Letter>> {
+        let Some((number, _)) = self.places.get(id) else {
+            return Ok(None);
+        };
+        let text = store.read(&file_name(*number)).await?.unwrap_or_default();
+        Ok(letters(&text).find(|letter| letter.id == id))
     }
 
     /// Since when a letter is there.

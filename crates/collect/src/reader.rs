@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, Question, Window};
-use tokio::{task, time::Instant};
+use tokio::task;
 use uuid::Uuid;
 
 use crate::{
@@ -52,7 +52,7 @@ const FEW_ROWS: usize = 20;
 pub(crate) struct Reader<L, B> {
     /// What is being read. None while a page of it is taken in, too.
     pub(crate) read: Option<WindowRead<L, B>>,
-    asking_since: Option<Instant>,
+    is_asking: bool,
     /// The task that asks.
     task: Option<task::Id>,
 }
@@ -130,19 +130,19 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
     pub(crate) fn new() -> Self {
         Self {
             read: None,
-            asking_since: None,
+            is_asking: false,
             task: None,
         }
     }
 
     /// Whether it has no window.
     pub(crate) fn is_idle(&self) -> bool {
-        self.read.is_none() && self.asking_since.is_none()
+        self.read.is_none() && !self.is_asking
     }
 
     /// Whether its next page has not been asked for.
     pub(crate) fn waits(&self) -> bool {
-        self.read.is_some() && self.asking_since.is_none()
+        self.read.is_some() && !self.is_asking
     }
 
     /// What to ask for; counts as asked.
@@ -155,12 +155,12 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
 
     /// A page has been asked for.
     pub(crate) fn asks(&mut self) {
-        self.asking_since = Some(Instant::now());
+        self.is_asking = true;
     }
 
     /// The answer came: the pass to go on with.
     pub(crate) fn answered(&mut self) -> Option<WindowRead<L, B>> {
-        self.asking_since = None;
+        self.is_asking = false;
         self.task = None;
         self.read.take()
     }
@@ -182,9 +182,9 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
         self.task
     }
 
-    /// Since when a page is being waited for.
-    pub(crate) fn asking_since(&self) -> Option<Instant> {
-        self.asking_since
+    /// Whether a page is being waited for.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.is_asking
     }
 }
 

@@ -164,10 +164,13 @@ impl Coverage {
 
     /// The stretches before the live edge that were never read to the end, oldest first.
     pub fn missing(&self) -> impl Iterator<Item = Window> {
-        let missing = self.stretches.iter();
-        missing
-            .filter(|stretch| stretch.phase == Phase::Missing)
-            .map(|stretch| stretch.window)
+        self.in_phase(Phase::Missing)
+    }
+
+    /// The stretches in a phase, oldest first.
+    fn in_phase(&self, phase: Phase) -> impl Iterator<Item = Window> {
+        let stretches = self.stretches.iter();
+        stretches.filter_map(move |one| (one.phase == phase).then_some(one.window))
     }
 
     /// Whether a row received at this instant is to be looked at only in a window that holds it:

@@ -83,9 +83,7 @@ pub(crate) struct ServiceHealth {
     probes: u32,
     throttled: Backoff,
     slow: Backoff,
-    /// Since when a person is needed for all that is asked.
-    refused: Option<Instant>,
-    /// Since when for something that does not heal by itself.
+    /// Since when a person is needed for all that is asked, for something that does not heal by itself.
     refused_for_good: Option<Instant>,
     called: bool,
 }
@@ -191,7 +189,6 @@ impl ServiceHealth {
             probes: 0,
             throttled: backoff(THROTTLED),
             slow: backoff(SLOW),
-            refused: None,
             refused_for_good: None,
             called: false,
         }
@@ -251,7 +248,6 @@ impl ServiceHealth {
         self.probes = 0;
         self.throttled.reset();
         self.slow.reset();
-        self.refused = None;
         self.refused_for_good = None;
         for reader in &mut self.readers {
             reader.hold = reader.hold.filter(|hold| hold.is_firm);
@@ -307,7 +303,6 @@ impl ServiceHealth {
             ErrorClass::Outage if self.silent > QUICK || self.gate.is_some() => self.outage(now),
             ErrorClass::Throttled { after } => self.throttled(after, now),
             ErrorClass::Refused { heals } => {
-                self.refused.get_or_insert(now);
                 self.refused_for_good = match heals {
                     true => None,
                     false => Some(self.refused_for_good.unwrap_or(now)),

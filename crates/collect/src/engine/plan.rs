@@ -172,9 +172,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Whether a page is being asked for.
     pub(super) fn is_asking(&self) -> bool {
-        self.readers
-            .iter()
-            .any(|reader| reader.asking_since().is_some())
+        self.readers.iter().any(Reader::is_asking)
     }
 
     /// Whether nothing is asked for as the reader of the live edge pauses.

@@ -242,7 +242,7 @@ impl Work {
         store: &impl Store,
     ) -> io::Result<Option<(String, String)>> {
         while let Some(id) = self.queue.front().cloned() {
-            let found = match letters.find(store, &[id.clone()].into()).await {
+            let found = match letters.find(store, &id).await {
                 // Nobody waits until a person has taken away what is in its place.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     self.queue.pop_front();
@@ -252,7 +252,7 @@ impl Work {
                 found => found?,
             };
             self.queue.pop_front();
-            match found.into_iter().next() {
+            match found {
                 Some(letter) => match self.sendable(letters, letter) {
                     Ok(event) => return Ok(Some((id, event))),
                     Err(reason) => self.outcome.stays(&id, reason),

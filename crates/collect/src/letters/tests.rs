@@ -77,9 +77,8 @@ async fn a_letter_says_all_there_is_to_say_and_is_found_again() {
     };
     assert_eq!((letters.stock(), again.stock()), (stock, stock));
     assert_eq!(again.ids(), [first.clone(), second]);
-    let found = again.find(&files, &[first].into()).await.unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].content, Content::Event("{\"a\":1}".to_owned()));
+    let found = again.find(&files, &first).await.unwrap().unwrap();
+    assert_eq!(found.content, Content::Event("{\"a\":1}".to_owned()));
 }
 
 #[tokio::test]

@@ -90,6 +90,12 @@ impl Collection {
         kept.await.unwrap();
     }
 
+    /// Everything before the hour was read for the last time, and the store knows.
+    async fn has_kept(&mut self, hour: u32) {
+        self.finishes(hour);
+        self.keeps(hour).await;
+    }
+
     async fn finds(&mut self, hour: u32) -> Provable {
         let timeline = self.coverage.intervals();
         let found = self.proof.of_hour(&self.files, hour, &timeline);
@@ -117,8 +123,7 @@ async fn hours_are_found_again_after_a_start_also_those_without_rows() {
     one.delivers(HOUR + 1, 7);
     one.delivers(HOUR + 30, 8);
     assert_eq!(one.finds(HOUR).await, Provable::Open);
-    one.finishes(HOUR + 40);
-    one.keeps(HOUR + 40).await;
+    one.has_kept(HOUR + 40).await;
     one.starts().await;
     let mut rows = Vec::new();
     for hour in HOUR..HOUR + 40 {
@@ -140,12 +145,7 @@ async fn a_row_that_comes_after_its_hour_was_done_is_added() {
         if start {
             one.starts().await;
         }
-        let late = [KeyRef {
-            hour: HOUR,
-            key: key(row),
-        }];
-        let found = one.proof.among(&one.files, &late).await.unwrap();
-        one.proof.add(found);
+        one.adds(HOUR, row).await;
         one.keeps(HOUR + 2).await;
     }
     assert_eq!(one.rows(HOUR).await, 3);
@@ -191,8 +191,7 @@ async fn a_start_counts_what_the_journal_has_beyond() {
 async fn what_is_damaged_is_said_and_not_guessed_at() {
     let mut one = Collection::new().await;
     one.delivers(HOUR + 1, 7);
-    one.finishes(HOUR + 30);
-    one.keeps(HOUR + 30).await;
+    one.has_kept(HOUR + 30).await;
     let names = one.files.names();
     let (first, second) = (names[0].clone(), names[1].clone());
     assert!(
@@ -212,8 +211,7 @@ async fn what_is_damaged_is_said_and_not_guessed_at() {
     assert_eq!(one.rows(HOUR + 1).await, 1);
     // The known rows of a journal that is still there do not make a record of it.
     one.delivers(HOUR, 8);
-    one.finishes(HOUR + 31);
-    one.keeps(HOUR + 31).await;
+    one.has_kept(HOUR + 31).await;
     assert!(why(one.finds(HOUR).await).contains("damaged"));
     // The file.
     one.files.change(&second, |text| text.truncate(3));
@@ -222,8 +220,7 @@ async fn what_is_damaged_is_said_and_not_guessed_at() {
         why(one.finds(HOUR + 25).await),
         format!("{second} is damaged")
     );
-    one.finishes(HOUR + 32);
-    one.keeps(HOUR + 32).await;
+    one.has_kept(HOUR + 32).await;
     assert!(why(one.finds(HOUR + 25).await).contains("damaged where it was"));
     assert_eq!(
         one.rows(HOUR + 31).await,
@@ -247,8 +244,7 @@ async fn what_is_damaged_is_said_and_not_guessed_at() {
 async fn the_seed_is_found_in_the_newest_day_that_can_be_read() {
     let mut one = Collection::new().await;
     assert_eq!(one.proof.kept_seed(&one.files).await.unwrap(), None);
-    one.finishes(HOUR + 30);
-    one.keeps(HOUR + 30).await;
+    one.has_kept(HOUR + 30).await;
     let newest = one.files.names().last().unwrap().clone();
     one.files.change(&newest, Vec::clear);
     one.starts().await;
@@ -261,8 +257,7 @@ async fn the_seed_is_found_in_the_newest_day_that_can_be_read() {
 #[tokio::test]
 async fn days_that_the_source_has_forgotten_are_deleted_and_few_are_in_memory() {
     let mut one = Collection::new().await;
-    one.finishes(HOUR + 24 * 120);
-    one.keeps(HOUR + 24 * 120).await;
+    one.has_kept(HOUR + 24 * 120).await;
     let days = one.files.names().len() - 1; // and the notes
     assert!((90..=93).contains(&days), "{days}");
     assert_eq!(one.proof.days.values().flatten().count(), AT_HAND);
@@ -273,8 +268,7 @@ async fn days_that_the_source_has_forgotten_are_deleted_and_few_are_in_memory() 
 #[tokio::test]
 async fn days_are_deleted_when_both_clocks_say_so() {
     let mut one = Collection::new().await;
-    one.finishes(HOUR + 2);
-    one.keeps(HOUR + 2).await;
+    one.has_kept(HOUR + 2).await;
     let names = one.files.names();
     let later = at(HOUR + 24 * 120);
     for certain in [None, Some(at(HOUR + 2))] {
@@ -321,8 +315,7 @@ async fn notes_survive_a_stop_and_go_into_the_record() {
 async fn an_hour_whose_record_is_taken_away_gets_another() {
     let mut one = Collection::new().await;
     one.delivers(HOUR + 3, 7);
-    one.finishes(HOUR + 5);
-    one.keeps(HOUR + 5).await;
+    one.has_kept(HOUR + 5).await;
     let resend = one
         .proof
         .take_away(&one.files, HOUR + 3, CountedIn::default());
@@ -344,8 +337,7 @@ async fn an_hour_whose_record_is_taken_away_gets_another() {
 #[tokio::test]
 async fn an_hour_that_is_asked_for_before_an_earlier_one_is_folded_gets_a_record() {
     let mut one = Collection::new().await;
-    one.finishes(HOUR + 2);
-    one.keeps(HOUR + 2).await;
+    one.has_kept(HOUR + 2).await;
     for hour in [HOUR - 4, HOUR - 2] {
         let asked = Window::new(at(hour), at(hour + 1)).unwrap();
         one.coverage.backfill(asked, true);
@@ -364,8 +356,7 @@ async fn an_hour_that_is_asked_for_before_an_earlier_one_is_folded_gets_a_record
 #[tokio::test]
 async fn an_hour_of_which_more_was_read_is_open_until_its_record_says_so() {
     let mut one = Collection::new().await;
-    one.finishes(HOUR + 2);
-    one.keeps(HOUR + 2).await;
+    one.has_kept(HOUR + 2).await;
     let half = TimeDelta::minutes(30);
     let [first, second] =
         [at(HOUR - 4), at(HOUR - 4) + half].map(|start| Window::new(start, start + half).unwrap());
@@ -379,12 +370,7 @@ async fn an_hour_of_which_more_was_read_is_open_until_its_record_says_so() {
     one.coverage.backfill(older, false);
     one.coverage.backfill(second, false);
     one.delivers(HOUR - 4, 40);
-    let late = [KeyRef {
-        hour: HOUR - 4,
-        key: key(40),
-    }];
-    let found = one.proof.among(&one.files, &late).await.unwrap();
-    one.proof.add(found);
+    one.adds(HOUR - 4, 40).await;
     one.reads(second, HOUR + 2);
     one.keeps(HOUR + 2).await;
     assert_eq!(one.finds(HOUR - 4).await, Provable::Open);
@@ -406,8 +392,7 @@ async fn an_hour_all_of_which_is_read_again_has_its_record_made_anew() {
     for (hour, row) in rows {
         one.delivers(hour, row);
     }
-    one.finishes(HOUR + 3);
-    one.keeps(HOUR + 3).await;
+    one.has_kept(HOUR + 3).await;
     // The position is moved back.
     let back = Window::new(at(HOUR), at(HOUR + 2)).unwrap();
     one.coverage.want(back);
@@ -431,8 +416,7 @@ async fn an_hour_all_of_which_is_read_again_has_its_record_made_anew() {
 #[tokio::test]
 async fn what_was_done_and_not_folded_at_a_stop_is_folded_after_the_start() {
     let mut one = Collection::new().await;
-    one.finishes(HOUR + 2);
-    one.keeps(HOUR + 2).await;
+    one.has_kept(HOUR + 2).await;
     one.delivers(HOUR + 2, 7);
     // A collection begins later than a backfill has ended: that is done, too, at once.
     one.coverage.reach(at(HOUR + 4));
@@ -441,16 +425,14 @@ async fn what_was_done_and_not_folded_at_a_stop_is_folded_after_the_start() {
     one.coverage.settle(TimeDelta::zero(), at(HOUR + 4));
     one.starts().await;
     one.delivers(HOUR + 4, 8);
-    one.finishes(HOUR + 5);
-    one.keeps(HOUR + 5).await;
+    one.has_kept(HOUR + 5).await;
     assert_eq!((one.rows(HOUR + 2).await, one.rows(HOUR + 4).await), (1, 1));
 }
 
 #[tokio::test]
 async fn what_a_backfill_had_read_counts_although_a_start_gives_it_up() {
     let mut one = Collection::new().await;
-    one.finishes(HOUR + 2);
-    one.keeps(HOUR + 2).await;
+    one.has_kept(HOUR + 2).await;
     let asked = [HOUR - 4, HOUR - 2].map(|hour| Window::new(at(hour), at(hour + 1)).unwrap());
     for window in asked {
         one.coverage.backfill(window, true);
@@ -462,8 +444,7 @@ async fn what_a_backfill_had_read_counts_although_a_start_gives_it_up() {
     one.keeps(HOUR + 2).await;
     one.coverage.give_up_backfill(|_| false);
     one.starts().await;
-    one.finishes(HOUR + 3);
-    one.keeps(HOUR + 3).await;
+    one.has_kept(HOUR + 3).await;
     assert_eq!(one.rows(HOUR - 4).await, 1);
 }
 
@@ -473,16 +454,14 @@ async fn an_hour_that_is_not_sent_again_after_all_gets_no_record_of_what_nobody_
     for row in [HOUR, HOUR + 1] {
         one.delivers(row, 7);
     }
-    one.finishes(HOUR + 2);
-    one.keeps(HOUR + 2).await;
+    one.has_kept(HOUR + 2).await;
     one.proof.forget_record(&one.files, HOUR).await.unwrap();
     let both = Window::new(at(HOUR), at(HOUR + 2)).unwrap();
     one.coverage.backfill(both, true);
     one.proof.reopen(&one.coverage, one.coverage.floor());
     let given_up = one.coverage.give_up_backfill(|_| false);
     one.proof.close(&given_up);
-    one.finishes(HOUR + 3);
-    one.keeps(HOUR + 3).await;
+    one.has_kept(HOUR + 3).await;
     assert!(why(one.finds(HOUR).await).contains("has no record in"));
     assert_eq!(one.rows(HOUR + 1).await, 1);
 }
@@ -505,8 +484,7 @@ async fn a_start_that_does_not_know_what_was_folded_makes_no_record_of_what_is_f
         one.delivers(HOUR - 4, 8);
         one.coverage.read(asked, at(HOUR + 4), 1);
         one.coverage.settle(TimeDelta::zero(), at(HOUR + 4));
-        one.finishes(HOUR + 5);
-        one.keeps(HOUR + 5).await;
+        one.has_kept(HOUR + 5).await;
         assert!(why(one.finds(HOUR + 1).await).contains("has no record in"));
         let rows = (one.rows(HOUR - 4).await, one.rows(HOUR + 4).await);
         assert_eq!(rows, (1, 0));

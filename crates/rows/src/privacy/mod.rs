@@ -178,27 +178,19 @@ impl Privacy {
         self.write(row, to, false)
     }
 
-    /// The same for a row of which this or other settings may have hidden something before: what has the
-    /// form of a hash stays as it is.
-    ///
-    /// # Errors
-    /// As [`hide`](Self::hide).
-    pub fn hide_again(&mut self, row: &[u8], to: &mut Vec<u8>) -> Result<(), Unhidden> {
-        self.write(row, to, true)
-    }
-
-    /// [`hide_again`](Self::hide_again) for a text.
+    /// A row of which this or other settings may have hidden something before: what has the form of a hash
+    /// stays as it is.
     ///
     /// # Errors
     /// As [`hide`](Self::hide).
     pub fn hidden_again(&mut self, row: &str) -> Result<String, Unhidden> {
         let mut text = Vec::with_capacity(row.len());
-        self.hide_again(row.as_bytes(), &mut text)?;
+        self.write(row.as_bytes(), &mut text, true)?;
         String::from_utf8(text).map_err(|_| Unhidden)
     }
 
     /// An address of a row of which this or other settings may have hidden something before, as
-    /// [`hide_again`](Self::hide_again) leaves it. None when it cannot be hidden.
+    /// [`hidden_again`](Self::hidden_again) leaves it. None when it cannot be hidden.
     pub fn hidden_address(&mut self, address: &str) -> Option<String> {
         let json = serde_json::to_string(address).ok()?;
         let value = Raw {

@@ -19,10 +19,7 @@ impl Coverage {
 
     /// What only a backfill asks for and was never read to the end, oldest first.
     pub fn wanted(&self) -> impl Iterator<Item = Window> {
-        let wanted = self.stretches.iter();
-        wanted
-            .filter(|stretch| stretch.phase == Phase::Wanted)
-            .map(|stretch| stretch.window)
+        self.in_phase(Phase::Wanted)
     }
 
     /// Whether there is a live edge, or only backfills so far.
