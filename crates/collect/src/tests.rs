@@ -514,13 +514,8 @@ impl Store for Disk {
         if *self.no_file.lock().unwrap() == Some(name) {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(self
-            .files
-            .lock()
-            .unwrap()
-            .get(name)
-            .cloned()
-            .map(Bytes::from))
+        let files = self.files.lock().unwrap();
+        Ok(files.get(name).cloned().map(Bytes::from))
     }
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
         let unwritable = *self.unwritable.lock().unwrap();
@@ -538,12 +533,8 @@ impl Store for Disk {
         if unwritable.is_some_and(|beginning| name.starts_with(beginning)) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.files
-            .lock()
-            .unwrap()
-            .entry(name.to_owned())
-            .or_default()
-            .extend(content);
+        let mut files = self.files.lock().unwrap();
+        files.entry(name.to_owned()).or_default().extend(content);
         let mut since = self.unsafe_since.lock().unwrap();
         since.get_or_insert_with(tokio::time::Instant::now);
         Ok(())

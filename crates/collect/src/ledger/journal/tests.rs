@@ -41,13 +41,8 @@ impl Files {
     }
 
     fn change(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        change(
-            self.content
-                .lock()
-                .unwrap()
-                .entry(name.to_owned())
-                .or_default(),
-        );
+        let mut content = self.content.lock().unwrap();
+        change(content.entry(name.to_owned()).or_default());
     }
 
     /// The content of a file is safe now.
@@ -74,22 +69,12 @@ impl Files {
 #[async_trait]
 impl Store for Files {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
-        if self
-            .replaced
-            .lock()
-            .unwrap()
-            .iter()
-            .any(|other| other == name)
-        {
+        let replaced = self.replaced.lock().unwrap();
+        if replaced.iter().any(|other| other == name) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a device"));
         }
-        Ok(self
-            .content
-            .lock()
-            .unwrap()
-            .get(name)
-            .cloned()
-            .map(Bytes::from))
+        let content = self.content.lock().unwrap();
+        Ok(content.get(name).cloned().map(Bytes::from))
     }
 
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
