@@ -41,6 +41,15 @@ async fn open(files: &Files) -> Letters {
         .unwrap()
 }
 
+/// Two letters, each in a file of its own.
+async fn first_and_second(files: &Files) -> (Letters, String, String) {
+    let mut letters = open(files).await;
+    let first = keep(&mut letters, files, 0, "first").await;
+    let mut letters = open(files).await;
+    let second = keep(&mut letters, files, 0, "second").await;
+    (letters, first, second)
+}
+
 async fn texts(files: &Files) -> Vec<String> {
     let mut texts = Vec::new();
     let look = |letter: Letter| texts.push(letter.content.text().to_owned());
@@ -392,10 +401,7 @@ async fn what_an_order_has_sent_the_next_one_does_not_send() {
 #[tokio::test]
 async fn letters_whose_file_cannot_be_read_stay_and_the_others_are_thrown_away() {
     let files = Files::default();
-    let mut letters = open(&files).await;
-    let first = keep(&mut letters, &files, 0, "first").await;
-    let mut letters = open(&files).await;
-    let second = keep(&mut letters, &files, 0, "second").await;
+    let (mut letters, first, second) = first_and_second(&files).await;
     files.has_no_file(Some(&file_name(1)));
     let order = order(Act::Drop, &[&first, &second]);
     let work = Work::begin(order, &mut letters, &files, at(9))
@@ -468,10 +474,7 @@ async fn a_letter_that_comes_again_is_not_taken_out_with_an_earlier_one() {
 #[tokio::test]
 async fn a_letter_that_has_left_its_file_is_kept_anew_before_the_others_have_left() {
     let files = Files::default();
-    let mut letters = open(&files).await;
-    let first = keep(&mut letters, &files, 0, "first").await;
-    let mut letters = open(&files).await;
-    let second = keep(&mut letters, &files, 0, "second").await;
+    let (mut letters, first, second) = first_and_second(&files).await;
     let ids = [first.clone(), second].into();
     files.has_no_file(Some(&file_name(2)));
     let settled = letters.settle(&files, &ids, Settled::Dropped, at(1)).await;

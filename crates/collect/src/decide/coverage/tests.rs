@@ -11,6 +11,14 @@ fn loss(window: Window) -> Loss {
     }
 }
 
+/// What was read for the last time.
+fn finished() -> Coverage {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(300), 9);
+    coverage.settle(HOUR, at(10_000));
+    coverage
+}
+
 fn phases(coverage: &Coverage) -> Vec<(Window, Phase)> {
     let stretches = coverage.stretches().iter();
     stretches.map(|one| (one.window, one.phase)).collect()
@@ -78,9 +86,7 @@ fn what_has_not_happened_yet_is_not_missing() {
 /// It was delivered then, and stays so when the service keeps it no more.
 #[test]
 fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
-    let mut coverage = Coverage::new(at(0));
-    coverage.read(window(0, 100), at(1000), 9);
-    coverage.settle(HOUR, at(10_000));
+    let mut coverage = finished();
     coverage.backfill(window(-10, 50), true);
     coverage.lose(loss(window(-10, 30)));
     assert_eq!(coverage.lost(), [window(-10, 0)]);
@@ -194,9 +200,7 @@ fn wanted(coverage: &Coverage) -> Vec<Window> {
 
 #[test]
 fn a_backfill_asks_for_what_was_not_read_and_leaves_the_checkpoint_alone() {
-    let mut coverage = Coverage::new(at(0));
-    coverage.read(window(0, 100), at(300), 9);
-    coverage.settle(HOUR, at(10_000));
+    let mut coverage = finished();
     coverage.read(window(100, 110), at(110), 1);
     coverage.backfill(window(-50, -30), false);
     assert_eq!(wanted(&coverage), [window(-50, -30)]);
@@ -311,9 +315,7 @@ fn a_backfill_is_given_up_but_for_hours_that_are_begun() {
 
 #[test]
 fn what_a_backfill_that_is_given_up_had_asked_for_stands_as_before() {
-    let mut coverage = Coverage::new(at(0));
-    coverage.read(window(0, 100), at(300), 9);
-    coverage.settle(HOUR, at(10_000));
+    let mut coverage = finished();
     coverage.read(window(100, 110), at(110), 1);
     coverage.reach(at(120));
     coverage.skip_by_position(at(130));
@@ -346,9 +348,7 @@ fn what_a_backfill_that_is_given_up_had_asked_for_stands_as_before() {
 /// An earlier version did not keep what was delivered before.
 #[test]
 fn what_an_earlier_version_s_backfill_had_asked_for_is_asked_for_once_more() {
-    let mut coverage = Coverage::new(at(0));
-    coverage.read(window(0, 100), at(300), 9);
-    coverage.settle(HOUR, at(10_000));
+    let mut coverage = finished();
     coverage.backfill(window(0, 50), true);
     coverage.again.clear();
     coverage.give_up_backfill(|_| false);

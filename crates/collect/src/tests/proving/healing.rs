@@ -8,20 +8,44 @@ fn slows_down(bench: &Bench) {
     bench.slows(Lane::Verify, 10);
 }
 
+/// An hour begins to be sent again, and the trigger ends in its midst.
+async fn resends_in_part(bench: &Arc<Bench>, end: End) -> VerifyOrder {
+    slows_down(bench);
+    let order = verification(bench, 1, (120, 180), true);
+    order.save(bench.disk.as_ref()).await.unwrap();
+    let script = async {
+        let sent = async || bench.times_of(2).contains(&2);
+        bench.until("some are sent again", sent).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    };
+    bench.lives(end, script).await;
+    order
+}
+
+/// Two rows of an hour surface. One is sent, and the trigger ends so many seconds later. The order, and the
+/// number of the first of the rows.
+async fn heals_in_part(bench: &Arc<Bench>, end: End, seconds: u64) -> (VerifyOrder, usize) {
+    slows_down(bench);
+    let first = bench.rows.lock().unwrap().len();
+    bench.surfaces(2, 1);
+    bench.surfaces(2, 58);
+    let order = verification(bench, 1, ALL, false);
+    order.save(bench.disk.as_ref()).await.unwrap();
+    let script = async {
+        let sent = async || bench.sent.lock().unwrap().contains_key(&first);
+        bench.until("one is sent", sent).await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    };
+    bench.lives(end, script).await;
+    (order, first)
+}
+
 #[test]
 fn a_resend_that_was_interrupted_sends_nothing_a_third_time() {
     on_virtual_time(async {
         for end in [End::Kill, End::Stop] {
             let bench = Bench::collected(60).await;
-            slows_down(&bench);
-            let order = verification(&bench, 1, (120, 180), true);
-            order.save(bench.disk.as_ref()).await.unwrap();
-            let script = async {
-                let sent = async || bench.times_of(2).contains(&2);
-                bench.until("some are sent again", sent).await;
-                tokio::time::sleep(Duration::from_secs(3)).await;
-            };
-            bench.lives(end, script).await;
+            let order = resends_in_part(&bench, end).await;
             assert!(bench.times_of(2).contains(&1), "not all of them");
             bench.lives(End::Stop, ended(&bench, &order)).await;
             assert_eq!(bench.times_of(2), [2; 60]);
@@ -113,15 +137,7 @@ fn a_resend_that_has_ended_is_not_begun_anew_when_its_progress_is_lost() {
 fn a_resend_that_is_never_finished_leaves_no_record() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
-        slows_down(&bench);
-        let mut order = verification(&bench, 1, (120, 180), true);
-        order.save(bench.disk.as_ref()).await.unwrap();
-        let script = async {
-            let sent = async || bench.times_of(2).contains(&2);
-            bench.until("some are sent again", sent).await;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-        };
-        bench.lives(End::Kill, script).await;
+        let mut order = resends_in_part(&bench, End::Kill).await;
         // The command does so itself while no trigger runs.
         order.cancelled = true;
         order.save(bench.disk.as_ref()).await.unwrap();
@@ -139,18 +155,7 @@ fn rows_that_were_missing_are_named_also_when_a_stop_came_between() {
     on_virtual_time(async {
         for end in [End::Kill, End::Stop] {
             let bench = Bench::collected(60).await;
-            slows_down(&bench);
-            let first = bench.rows.lock().unwrap().len();
-            bench.surfaces(2, 1);
-            bench.surfaces(2, 58);
-            let order = verification(&bench, 1, ALL, false);
-            order.save(bench.disk.as_ref()).await.unwrap();
-            let script = async {
-                let sent = async || bench.sent.lock().unwrap().contains_key(&first);
-                bench.until("one is sent", sent).await;
-                tokio::time::sleep(Duration::from_secs(3)).await;
-            };
-            bench.lives(end, script).await;
+            let (order, first) = heals_in_part(&bench, end, 3).await;
             assert!(!bench.sent.lock().unwrap().contains_key(&(first + 1)));
             bench.lives(End::Stop, ended(&bench, &order)).await;
             let mut expected = PROVEN;
@@ -188,18 +193,7 @@ fn rows_that_were_missing_are_sent_once_also_after_a_time_without_rows() {
             bench.lives(End::Stop, tokio::time::sleep(quiet)).await;
             let names = bench.disk.list("known-rows/").await.unwrap();
             assert!(!names.iter().any(|name| name.ends_with(".keys")));
-            slows_down(&bench);
-            let first = bench.rows.lock().unwrap().len();
-            bench.surfaces(2, 1);
-            bench.surfaces(2, 58);
-            let order = verification(&bench, 1, ALL, false);
-            order.save(bench.disk.as_ref()).await.unwrap();
-            let script = async {
-                let sent = async || bench.sent.lock().unwrap().contains_key(&first);
-                bench.until("one is sent", sent).await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            };
-            bench.lives(end, script).await;
+            let (order, _) = heals_in_part(&bench, end, 1).await;
             bench.lives(End::Stop, ended(&bench, &order)).await;
             let mut expected = PROVEN;
             expected[2] = Finding::Delivered;
