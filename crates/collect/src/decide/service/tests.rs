@@ -42,6 +42,12 @@ impl World {
         self.service.failed(reader, class, self.now).pause
     }
 
+    /// Whether a failure so much later calls for help.
+    fn calls(&mut self, minutes: u64, class: ErrorClass) -> bool {
+        let now = self.now + seconds(60 * minutes);
+        self.service.failed(0, class, now).call
+    }
+
     fn pass(&mut self, seconds: f64) {
         self.now += Duration::from_secs_f64(seconds);
     }
@@ -219,39 +225,28 @@ fn what_a_person_must_mend_is_asked_slowly() {
 fn calls_for_help_once_after_a_quarter_of_an_hour() {
     let for_good = ErrorClass::Refused { heals: false };
     let mut world = World::healthy();
-    let mut call = |minutes: u64, class| {
-        let now = world.now + seconds(60 * minutes);
-        world.service.failed(0, class, now).call
-    };
-    assert!(!call(0, for_good) && !call(5, OUTAGE) && !call(14, for_good));
-    assert!(call(15, for_good));
-    assert!(!call(60, for_good), "once");
+    assert!(!world.calls(0, for_good) && !world.calls(5, OUTAGE) && !world.calls(14, for_good));
+    assert!(world.calls(15, for_good));
+    assert!(!world.calls(60, for_good), "once");
     world.answered(0);
-    let mut call = |minutes: u64, class| {
-        let now = world.now + seconds(60 * minutes);
-        world.service.failed(0, class, now).call
-    };
-    assert!(!call(90, for_good), "a new failure begins anew");
-    assert!(call(105, for_good));
+    assert!(!world.calls(90, for_good), "a new failure begins anew");
+    assert!(world.calls(105, for_good));
     // What heals by itself, and what concerns one page, never calls, however long it takes.
     let mut world = World::healthy();
     let heals = ErrorClass::Refused { heals: true };
-    let mut call = |minutes: u64, class| {
-        let now = world.now + seconds(60 * minutes);
-        world.service.failed(0, class, now).call
-    };
-    assert!((0..3000).all(|minute| !call(minute, heals) && !call(minute, ErrorClass::Person)));
-    assert!(!call(3000, for_good) && !call(3014, for_good));
-    assert!(call(3015, for_good), "it counts from its own beginning");
+    assert!(
+        (0..3000)
+            .all(|minute| !world.calls(minute, heals) && !world.calls(minute, ErrorClass::Person))
+    );
+    assert!(!world.calls(3000, for_good) && !world.calls(3014, for_good));
+    assert!(
+        world.calls(3015, for_good),
+        "it counts from its own beginning"
+    );
     let mut world = World::healthy();
     for minute in 0..100 {
-        let now = world.now + seconds(60 * minute);
-        let calls = [OUTAGE, throttled(5), UNREADABLE];
-        assert!(
-            calls
-                .iter()
-                .all(|class| !world.service.failed(0, *class, now).call)
-        );
+        let classes = [OUTAGE, throttled(5), UNREADABLE];
+        assert!(classes.into_iter().all(|class| !world.calls(minute, class)));
     }
 }
 
