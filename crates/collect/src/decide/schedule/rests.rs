@@ -105,7 +105,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::testing::{at_second as at, seconds as window};
+    use crate::testing::seconds as window;
 
     #[test]
     fn windows_that_follow_each_other_are_joined_when_there_is_no_room() {

@@ -69,7 +69,7 @@ fn what_an_hour_with_a_new_record_of_less_of_it_has_besides_is_not_called_missin
             let range = minutes(&bench, 240, 270);
             let backfill = BackfillOrder::new(id(9), range, Default::default(), work);
             backfill.save(bench.disk.as_ref()).await.unwrap();
-            verified(&bench, &order).await;
+            ended(&bench, &order).await;
         };
         bench.lives(End::Stop, script).await;
         let found = findings(&bench, 1).await;
