@@ -86,6 +86,8 @@ struct World {
     details: Option<DetailsWish>,
     /// Whether they never come.
     stalls: bool,
+    /// Whether rows do not say to whom they were sent.
+    names_nobody: bool,
     /// How the rows have gone of which they are.
     fates: Mutex<HashMap<DetailsFate, usize>>,
     /// How often it was said that a row cannot be delivered.
@@ -300,7 +302,7 @@ impl Source for FakeSource {
     fn name(&self, event: &[u8]) -> verify::RowName {
         verify::RowName {
             message_trace_id: Some(number(event).0.to_string()),
-            recipient: None,
+            recipient: (!self.world.names_nobody).then(|| "ada@contoso.example".to_owned()),
         }
     }
 
@@ -891,6 +893,7 @@ async fn check(
         detailed: Mutex::default(),
         details,
         stalls: false,
+        names_nobody: false,
         fates: Mutex::default(),
         dropped: AtomicU32::default(),
         doubted: Mutex::default(),

@@ -115,6 +115,13 @@ pub struct RowName {
     pub recipient: Option<String>,
 }
 
+impl RowName {
+    /// Whether it tells this row from all others: a source can be asked for what happened to it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.message_trace_id.is_some() && self.recipient.is_some()
+    }
+}
+
 /// The verdict of an hour.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {

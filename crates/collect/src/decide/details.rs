@@ -43,7 +43,7 @@ pub struct DetailsTerms {
 pub enum DetailsFate {
     /// With them.
     Added,
-    /// Without: the source knows none.
+    /// Without: the source knows none, or cannot be asked, as the row does not say whose it is.
     Unknown,
     /// Without: the call for them failed.
     Failed,

@@ -110,9 +110,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             },
         };
         let now = Instant::now();
-        let turned_away = match event.len() > self.parts.sink.longest_event() {
-            true => Some(DetailsFate::TooLong),
-            false => details.queue.turned_away(event.len(), now),
+        let name = self.parts.source.name(row.json);
+        let turned_away = if event.len() > self.parts.sink.longest_event() {
+            Some(DetailsFate::TooLong)
+        } else if name.is_whole() {
+            details.queue.turned_away(event.len(), now)
+        } else {
+            // Nothing would be asked: that uses up no call, and says nothing of a source that has refused.
+            Some(DetailsFate::Unknown)
         };
         if let Some(fate) = turned_away {
             details.count(fate);
@@ -121,7 +126,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let waiting = WaitingRow {
             row: key_ref,
             received: row.received,
-            name: self.parts.source.name(row.json),
+            name,
             event: event.to_vec(),
             for_backfill: read.draft.for_backfill,
         };

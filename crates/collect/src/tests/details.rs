@@ -46,6 +46,7 @@ fn world(details: DetailsWish, faults: u32, stalls: bool) -> (Arc<World>, DateTi
         detailed: Mutex::default(),
         details: Some(details),
         stalls,
+        names_nobody: false,
         fates: Mutex::default(),
         dropped: AtomicU32::default(),
         doubted: Mutex::default(),
@@ -86,6 +87,19 @@ fn rows_of_a_wanted_status_carry_their_details() {
         assert_eq!(fate(&world, DetailsFate::Quota), 8);
         let all: usize = world.fates.lock().unwrap().values().sum();
         assert_eq!(all, 18);
+    });
+}
+
+#[test]
+fn a_row_that_cannot_be_asked_for_uses_up_no_call() {
+    on_virtual_time(async {
+        let (mut world, start) = world(wish(&["changed"]), 0, false);
+        Arc::get_mut(&mut world).unwrap().names_nobody = true;
+        live(&world, &Arc::default(), start, None).await;
+        assert_each_once(&world);
+        // Only ten calls are allowed.
+        assert_eq!(fate(&world, DetailsFate::Unknown), 18);
+        assert!(world.detailed.lock().unwrap().is_empty());
     });
 }
 
