@@ -11,6 +11,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell_turning(TURN, WaitsFor::Receiver);
         // Whoever waits may not come back to the loop for hours.
         self.tell_lack();
+        self.look_at_requests();
         let stop = self.parts.stop.clone();
         // So that the loop is seen to turn, however long the intake is down.
         let pause = self.ledger.batches_due_in().unwrap_or(LOOKING);
