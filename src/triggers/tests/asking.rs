@@ -319,6 +319,25 @@ fn a_request_that_hangs_for_over_a_minute_is_said_once() {
     }
 }
 
+/// The loop waits for the intake then, with a page in hand that it cannot take in.
+#[test]
+fn a_request_that_hangs_is_said_also_while_the_intake_takes_nothing() {
+    let traffic = Traffic {
+        backlog: Backlog::rows(TimeDelta::hours(5), 5000),
+        ..Traffic::default()
+    };
+    let switches = json!({ "graph": { "page_rows": 500, "latency_ms": 700 } });
+    let trigger = json!({ "start_time": 6, "chunk_size": 100 });
+    let site = Site::new(GRAPH, &scenario(traffic, switches, trigger));
+    let refuses = Fault::answer(503, &[], "no");
+    site.emulator.fault(Endpoint::Intake, refuses);
+    // Two of the three readers are answered, or one and the question for the time.
+    let hangs = Fault::Hang.times(1).after(2);
+    site.emulator.fault(Endpoint::Graph, hangs);
+    beside(&site, 200, tokio::time::sleep(seconds(100)));
+    assert_eq!(site.said(HANGS), 1, "{}", site.output());
+}
+
 #[test]
 fn one_refusal_for_the_quota_s_sake_is_said_and_costs_little() {
     let traffic = Traffic {
