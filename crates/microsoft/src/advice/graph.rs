@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Refusal, SERVICE_ID, SERVICE_PRINCIPAL, lacks_service_principal, reach, redirect};
+use super::{
+    Refusal, SERVICE_ID, SERVICE_PRINCIPAL, TOO_WIDE, lacks_service_principal, reach, redirect,
+};
 use crate::{Error, complaint::Complaint};
 use base::ErrorClass;
 
@@ -114,7 +116,7 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, Str
     if let Some(out_of_reach) = reach(refusal, &said) {
         return out_of_reach;
     }
-    if said.contains("longer than") {
+    if said.contains(TOO_WIDE) {
         let text = "the window is too wide for one query: it is read in narrower ones";
         return (ErrorClass::Narrow, text.to_owned());
     }

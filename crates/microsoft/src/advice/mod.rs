@@ -31,6 +31,9 @@ const SERVICE_PRINCIPAL: &str = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373";
 /// What the commands behind both services say when they are asked for too much (reference A.8 and B.8).
 const PATIENCE: [&str; 2] = ["try again later", "a few minutes"];
 
+/// What a refusal says of a window that is too wide for one query.
+const TOO_WIDE: &str = "longer than";
+
 /// The header with the id that the service gives to a request.
 const SERVICE_ID: &str = "request-id";
 
@@ -115,10 +118,13 @@ impl Refusal<'_> {
         Some((class, text))
     }
 
-    /// What a 400 means that asks for patience in words: it is about how many requests there are.
+    /// What a 400 means that asks for patience in words: it is about how many requests there are. One that
+    /// names what is wrong with the window is refused again, however long all wait.
     fn patience(&self, complaint: &Complaint) -> Option<(ErrorClass, String)> {
         let said = complaint.text.to_ascii_lowercase();
+        let is_of_the_window = said.contains(TOO_WIDE) || reach(self, &said).is_some();
         let asks = self.response.status() == StatusCode::BAD_REQUEST
+            && !is_of_the_window
             && PATIENCE.iter().any(|words| said.contains(words));
         let after = self.retry_after();
         let text = "it asks for patience in its own words: asked again later; if it persists, see what else \

@@ -3,7 +3,7 @@
 use base::ErrorClass;
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-use super::{Refusal, names, reach, redirect};
+use super::{Refusal, TOO_WIDE, names, reach, redirect};
 use crate::{Error, Link, complaint::Complaint};
 
 /// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
@@ -110,11 +110,13 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
 }
 
 /// Whether it names what has taken the place of this service, for a reason that is not in the request: not in
-/// its link, in how many there are, or in how far back it looks.
+/// its link, in how many there are, or in how far back it looks, and how wide.
 fn names_successor(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> bool {
+    let said = complaint.text.to_ascii_lowercase();
     let is_of_the_request = status == 429
         || refusal.link.is_some()
-        || complaint.text.to_ascii_lowercase().contains("older than");
+        || said.contains("older than")
+        || said.contains(TOO_WIDE);
     !is_of_the_request && names(refusal.response.body(), SUCCESSOR)
 }
 
@@ -153,7 +155,7 @@ fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, Str
     if refusal.link.is_some() {
         return refused_link();
     }
-    if said.contains("longer than") {
+    if said.contains(TOO_WIDE) {
         let text = "the window is too wide for one query: it is read in narrower ones";
         return (ErrorClass::Narrow, text.to_owned());
     }

@@ -180,6 +180,21 @@ fn windows_and_links_that_cannot_be_read() {
             &["asks for patience", "asked again later", said],
         );
     }
+    // Who waits is refused again: it is the window.
+    let later = " Please try again later.";
+    let said = "The StartDate can't be older than 90 days from today.";
+    let reach = ErrorClass::OutOfReach { days: Some(90) };
+    says(
+        &ask(400, own, &bad(&format!("{said}{later}")), None),
+        reach,
+        &[],
+    );
+    let said = "The interval between StartDate and EndDate can't be longer than 10 days.";
+    says(
+        &ask(400, &[], &bad(&format!("{said}{later}")), None),
+        ErrorClass::Narrow,
+        &["too wide"],
+    );
 }
 
 /// A status with nothing that tells about the request.

@@ -137,6 +137,12 @@ fn service_retired_or_elsewhere() {
             ],
         );
     }
+    let too_wide = superseded.replace("This is deprecated", "Windows can't be longer than 10 days");
+    says(
+        &ask(400, &[], &too_wide, None),
+        ErrorClass::Narrow,
+        &["too wide"],
+    );
     says(
         &ask(400, &[], superseded, Some(DEEP_LINK)),
         ErrorClass::Narrow,
