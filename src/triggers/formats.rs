@@ -8,12 +8,12 @@ use collect::{
     nightly::{Nights, StandingOrder},
     order::OrderFile as _,
     proof::{self, NOTES_FILE},
-    timeline::TIMELINE_FILE,
+    timeline::{self, TIMELINE_FILE},
     verify::{VerifyOrder, VerifyProgress},
 };
-use sekoia::{RunError, Storage, StorageError};
+use sekoia::{Peek, RunError, StateFile, Storage, StorageError};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     decision::{SERVICE_FILE, SIGN_IN_FILE},
@@ -90,7 +90,9 @@ impl Later {
                 Err(error) => return Err(error),
             };
             let version = version(&text, key);
-            if let Some(version) = version.filter(|version| *version > VERSION) {
+            if let Some(version) = version.filter(|version| *version > VERSION)
+                && !is_flipped(storage, name, &text).await?
+            {
                 return Ok(Some(Self {
                     name: name.to_owned(),
                     version,
@@ -111,6 +113,24 @@ impl Later {
         }
         Ok(None)
     }
+}
+
+/// Whether a version is a later one only as the file is damaged: its checksum says so, or its copy, which is
+/// otherwise the same. Each is written with the version that wrote it.
+async fn is_flipped(storage: &Storage, name: &str, text: &[u8]) -> Result<bool, StorageError> {
+    if name == TIMELINE_FILE {
+        return Ok(!timeline::is_intact(text));
+    }
+    if name != STATE_FILE {
+        return Ok(false);
+    }
+    let Peek { current, copy } = StateFile::peek(storage).await?;
+    let (Some(Ok(mut current)), Some(mut copy)) = (current, copy) else {
+        return Ok(false);
+    };
+    let take = |object: &mut Map<String, Value>| object.remove(STATE_VERSION)?.as_u64();
+    let (_, before) = (take(&mut current), take(&mut copy));
+    Ok(before.is_some_and(|version| version <= VERSION) && current == copy)
 }
 
 /// The content of a file; none when it is missing or damaged.
@@ -175,6 +195,39 @@ mod tests {
             "proof/other.v",
         ] {
             assert_eq!(later(name, "x").await, None, "{name}");
+        }
+    }
+
+    /// Else one bit ends the process, and what stands beside it is not used.
+    #[tokio::test]
+    async fn a_version_that_one_bit_makes_later_is_damage() {
+        let storage = Storage::new(MemoryBackend::default());
+        let later = async || Later::in_storage(&storage).await.unwrap();
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let coverage = collect::coverage::Coverage::new(now);
+        let timeline =
+            timeline::Timeline::new(now, coverage, collect::lateness::Lateness::default());
+        timeline.save(&storage).await.unwrap();
+        let text = storage.read(TIMELINE_FILE).await.unwrap().unwrap();
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let flipped = text.replacen("\"version\":1", "\"version\":3", 1);
+        assert_ne!(flipped, text);
+        storage.write(TIMELINE_FILE, flipped).await.unwrap();
+        assert_eq!(later().await, None);
+        storage.delete(TIMELINE_FILE).await.unwrap();
+
+        let object = |version, at| format!("{{\"{STATE_VERSION}\":{version},\"at\":{at}}}");
+        let copy = format!("{STATE_FILE}.previous");
+        for (current, before, is_later) in [
+            (object(3, 7), object(1, 7), false),
+            // A crash came between the two writes of a later version.
+            (object(3, 8), object(1, 7), true),
+            (object(3, 7), object(3, 7), true),
+            (object(3, 7), "{\"at\":7}".to_owned(), true),
+        ] {
+            storage.write(STATE_FILE, current.clone()).await.unwrap();
+            storage.write(&copy, before).await.unwrap();
+            assert_eq!(later().await.is_some(), is_later, "{current}");
         }
     }
 }

@@ -134,8 +134,8 @@ impl Timeline {
     }
 }
 
-/// Whether the content is what was written, as far as the file tells.
-fn is_intact(text: &[u8]) -> bool {
+/// Whether the content of the file is what was written, as far as its checksum tells; one without is.
+pub fn is_intact(text: &[u8]) -> bool {
     let mark = CHECKSUM.as_bytes();
     let Some(at) = text.windows(mark.len()).rposition(|part| part == mark) else {
         return true;
