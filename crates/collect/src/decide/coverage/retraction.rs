@@ -28,10 +28,12 @@ impl Coverage {
         let doubted =
             self.doubt_readings(|read| read > soon || leapt.is_some_and(|leapt| read >= leapt));
         if edge > soon {
+            let began = self.began(now, edge).unwrap_or(now);
             self.cut_off(now, |_| true);
             for instant in [&mut self.floor, &mut self.origin, &mut self.memory] {
-                *instant = now.min(*instant);
+                *instant = began.min(*instant);
             }
+            self.reach(now);
             let taken_back = Window::new(now, edge);
             self.unasked = without(&self.unasked, taken_back);
             self.skipped = without(&self.skipped, taken_back);
@@ -40,6 +42,14 @@ impl Coverage {
         let doubted = doubted?;
         self.retract(now);
         Window::new(doubted, edge)
+    }
+
+    /// Where a collection began all of which lies after `now`: so long before now as it has come since, by the
+    /// clock that was wrong. Else what it was to begin with would never be asked for. None when it began before now.
+    fn began(&self, now: DateTime<Utc>, edge: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let is_ahead = self.begun && self.origin > now;
+        now.checked_sub_signed(edge - self.origin)
+            .filter(|_| is_ahead)
     }
 
     /// What was read at an instant that is wrong is to be read once more. Where it begins; none when

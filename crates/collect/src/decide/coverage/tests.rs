@@ -482,6 +482,30 @@ fn what_has_not_happened_yet_was_not_skipped() {
     assert_eq!(coverage.skipped(), [window(10, 40)]);
 }
 
+/// Else a first start by a clock that runs ahead never asks for the hours that it was to begin with.
+#[test]
+fn a_collection_that_has_begun_in_the_future_begins_as_long_before_now() {
+    // By its clock it is 1000, and it begins an hour before that.
+    let mut coverage = Coverage::new(at(940));
+    assert_eq!(coverage.clone().retract_all(at(940), None), None);
+    coverage.reach(at(1000));
+    coverage.read(window(1000, 1010), at(1010), 1);
+    assert_eq!(coverage.retract_all(at(200), None), Some(window(200, 1010)));
+    assert_eq!((coverage.origin(), coverage.floor()), (at(130), at(130)));
+    assert_eq!(phases(&coverage), [(window(130, 200), Phase::Missing)]);
+    assert_eq!(coverage.checkpoint(), at(130));
+    // What began in the past begins there still.
+    let mut coverage = Coverage::new(at(100));
+    coverage.read(window(100, 1010), at(1010), 1);
+    coverage.retract_all(at(200), None);
+    assert_eq!(phases(&coverage), [(window(100, 200), Phase::Missing)]);
+    // Of backfills alone there is no beginning.
+    let mut coverage = Coverage::for_backfills(at(900));
+    coverage.backfill(window(900, 1000), false);
+    coverage.retract_all(at(200), None);
+    assert_eq!(coverage.origin(), at(200));
+}
+
 #[test]
 fn what_lies_around_an_instant_was_never_read_or_is_nothing() {
     let mut coverage = Coverage::new(at(0));
