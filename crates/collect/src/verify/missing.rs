@@ -47,7 +47,7 @@ impl Missing {
         self.found.keys().copied().collect()
     }
 
-    /// These were found, but not accepted, and are shown no more.
+    /// These were found, perhaps, but not accepted: they count as delivered only when they are found again.
     pub(crate) fn lose<'a>(&mut self, rows: impl Iterator<Item = &'a Message>) {
         for row in rows {
             self.found.remove(row);

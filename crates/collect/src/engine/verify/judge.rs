@@ -90,6 +90,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(missing) = verification.missing.get_mut(&hour) {
             // Neither accepted before the stop nor shown since: nobody can send it any more.
             missing.lose(unseen.iter().filter(|row| !first.contains(row)));
+            // What was found before the stop, and is missing still, is to be found once more.
+            missing.lose(second.iter());
         }
         if sums.has_messages_of(&shown) {
             verdict.statuses_differ = Some(!sums.has_statuses_of(&shown));

@@ -204,33 +204,65 @@ fn rows_that_were_missing_are_sent_once_also_after_a_time_without_rows() {
     });
 }
 
+/// A row that was missing is found, and a kill comes before it is accepted.
+async fn finds_before_a_kill(bench: &Arc<Bench>) -> VerifyOrder {
+    bench.surfaces(2, 1);
+    bench.is_silent.store(true, Ordering::Relaxed);
+    let order = verification(bench, 1, ALL, false);
+    order.save(bench.disk.as_ref()).await.unwrap();
+    let script = async {
+        let found = async || {
+            let kept = bench.disk.read(verify::VERDICTS_FILE).await.unwrap();
+            let kept = kept.unwrap_or_default();
+            String::from_utf8_lossy(&kept).contains(r#""message_trace_id""#)
+        };
+        bench.until("the row is found", found).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    };
+    bench.lives(End::Kill, script).await;
+    bench.is_silent.store(false, Ordering::Relaxed);
+    order
+}
+
+/// The row is not called delivered, as it never was.
+async fn the_row_is_gone(bench: &Arc<Bench>, order: &VerifyOrder) {
+    bench.lives(End::Stop, ended(bench, order)).await;
+    let mut expected = PROVEN;
+    expected[2] = Finding::Gone;
+    assert_eq!(findings(bench, 1).await, expected);
+    let verdict = verdicts(bench, 1).await.swap_remove(2);
+    assert_eq!((verdict.vanished, verdict.missing.len()), (1, 0));
+    assert_eq!(bench.times(), [1]);
+}
+
 #[test]
 fn a_row_that_was_not_accepted_before_a_kill_and_is_hidden_since_is_not_called_delivered() {
     on_virtual_time(async {
         let bench = Bench::collected(60).await;
-        bench.surfaces(2, 1);
-        bench.is_silent.store(true, Ordering::Relaxed);
-        let order = verification(&bench, 1, ALL, false);
-        order.save(bench.disk.as_ref()).await.unwrap();
-        let script = async {
-            let found = async || {
-                let kept = bench.disk.read(verify::VERDICTS_FILE).await.unwrap();
-                let kept = kept.unwrap_or_default();
-                String::from_utf8_lossy(&kept).contains(r#""message_trace_id""#)
-            };
-            bench.until("the row is found", found).await;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-        };
-        bench.lives(End::Kill, script).await;
-        bench.is_silent.store(false, Ordering::Relaxed);
+        let order = finds_before_a_kill(&bench).await;
         bench.rows.lock().unwrap().pop();
-        bench.lives(End::Stop, ended(&bench, &order)).await;
-        let mut expected = PROVEN;
-        expected[2] = Finding::Gone;
-        assert_eq!(findings(&bench, 1).await, expected);
-        let verdict = verdicts(&bench, 1).await.swap_remove(2);
-        assert_eq!((verdict.vanished, verdict.missing.len()), (1, 0));
-        assert_eq!(bench.times(), [1]);
+        the_row_is_gone(&bench, &order).await;
+    });
+}
+
+#[test]
+fn a_row_that_is_hidden_when_it_was_found_missing_twice_is_not_called_delivered() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        let order = finds_before_a_kill(&bench).await;
+        let (received, _) = *bench.rows.lock().unwrap().last().unwrap();
+        let (mut looks, state) = (0, Arc::clone(&bench));
+        *bench.hook.lock().unwrap() = Some(Box::new(move |lane, window, goes_on| {
+            if lane == Lane::Verify && window.contains(received) && !goes_on {
+                looks += 1;
+                if looks == 2 {
+                    // It was to be delivered.
+                    state.rows.lock().unwrap().pop();
+                }
+            }
+            Ok(())
+        }));
+        the_row_is_gone(&bench, &order).await;
     });
 }
 
