@@ -41,6 +41,9 @@ pub struct Notes {
     pub excluded: u64,
     /// Rows that lie with the dead letters, or did when they were read.
     pub dead_letters: u64,
+    /// Those of them that could be read, and were not delivered for another reason.
+    #[serde(default)]
+    pub undeliverable: u64,
     /// When the first query began that read some of it.
     pub first_read: Option<DateTime<Utc>>,
     /// When the last one did.
@@ -54,10 +57,17 @@ impl Notes {
         self.last_read = self.last_read.max(Some(began));
     }
 
+    /// How many of so many rows that cannot be read do not lie with the dead letters.
+    pub(crate) fn unaccounted(&self, unreadable: u64) -> u64 {
+        let put_aside = self.dead_letters.saturating_sub(self.undeliverable);
+        unreadable.saturating_sub(put_aside)
+    }
+
     pub(crate) fn join(&mut self, other: Self) {
         self.late += other.late;
         self.excluded += other.excluded;
         self.dead_letters += other.dead_letters;
+        self.undeliverable += other.undeliverable;
         for began in [other.first_read, other.last_read].into_iter().flatten() {
             self.read(began);
         }

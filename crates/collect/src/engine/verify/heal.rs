@@ -119,7 +119,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A row of an hour became a dead letter instead of being delivered.
     pub(in crate::engine) fn became_letter(&mut self, hour: u32) {
-        let dead = |notes: &mut Notes| notes.dead_letters += 1;
+        let dead = |notes: &mut Notes| {
+            notes.dead_letters += 1;
+            notes.undeliverable += 1;
+        };
         self.ledger.proof.note(hour, dead);
         let verification = self.verification.as_mut();
         if let Some(healing) = verification.and_then(|one| one.healing.get_mut(&hour)) {

@@ -55,7 +55,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         };
         let HourRecord { sums, notes, .. } = *record;
-        let lost = (broken.len() as u64).saturating_sub(notes.dead_letters);
+        let lost = notes.unaccounted(broken.len() as u64);
         let unread = || {
             format!(
                 "the service shows rows of it that cannot be read, and its record knows of no dead letter \

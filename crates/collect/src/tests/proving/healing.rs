@@ -319,6 +319,26 @@ fn rows_that_were_accepted_before_there_was_a_rule_do_not_hide_what_is_missing()
     });
 }
 
+/// It lies with the dead letters, too, and is another one.
+#[test]
+fn a_row_that_no_intake_took_does_not_account_for_one_that_cannot_be_read() {
+    on_virtual_time(async {
+        let bench = Bench::collected(60).await;
+        bench.surfaces(2, 1);
+        bench.refuses.store(true, Ordering::Relaxed);
+        let mut expected = PROVEN;
+        expected[2] = Finding::Delivered;
+        assert_eq!(finds(&bench, 1).await, expected);
+        assert_eq!(verdicts(&bench, 1).await[2].refused, 1);
+        bench.refuses.store(false, Ordering::Relaxed);
+        assert_eq!(finds(&bench, 2).await, PROVEN);
+        *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(130));
+        expected[2] = Finding::Unprovable;
+        assert_eq!(finds(&bench, 3).await, expected);
+        assert_eq!(verdicts(&bench, 3).await[2].notes.dead_letters, 1);
+    });
+}
+
 /// What nobody has put aside lies nowhere.
 #[test]
 fn an_hour_that_shows_what_cannot_be_read_is_proven_only_when_that_is_a_dead_letter() {
