@@ -184,6 +184,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             && self.is_known(damage)
             && let Some(page) = page.take()
         {
+            if damage.mended.is_empty() {
+                // It comes as it is, as a whole one does: what else is damaged is not damaged on the way.
+                self.parking.page_is_whole();
+            }
             return self.accept(reader, read, page).await;
         }
         let may_rest = read.lane != Lane::Live;

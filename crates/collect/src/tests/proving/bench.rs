@@ -424,22 +424,24 @@ impl Source for Benched {
             let span = RowSpan::new(start..all.len(), key(keyer, event), Some(received));
             spans.push(span.unwrap().of_mail(mail));
         }
+        let is_damaged = bench.is_damaged.load(Ordering::Relaxed);
+        let broken = *bench.broken.lock().unwrap();
+        let is_broken = broken.is_some_and(|at| window.contains(at));
+        let items = [is_damaged.then_some("null"), is_broken.then_some("7")];
+        let items = items.into_iter().flatten().map(|item| Broken {
+            bytes: item.into(),
+            key: keyer.opaque(item.as_bytes(), 0),
+            position: 1,
+            newer: None,
+            older: None,
+        });
         let damage = Damage {
             sentence: "one of its rows is not a JSON object".to_owned(),
             mended: Vec::new(),
-            broken: vec![Broken {
-                bytes: "null".into(),
-                key: keyer.opaque(b"null", 0),
-                position: 1,
-                newer: None,
-                older: None,
-            }],
+            broken: items.collect(),
         };
-        let broken = *bench.broken.lock().unwrap();
-        let is_damaged = bench.is_damaged.load(Ordering::Relaxed)
-            || broken.is_some_and(|at| window.contains(at));
         let page = Page::of(all, spans, next).unwrap();
-        Ok(page.damaged(is_damaged.then_some(damage)))
+        Ok(page.damaged((is_damaged || is_broken).then_some(damage)))
     }
 
     fn time(&self, local: DateTime<Utc>) -> SourceTime {

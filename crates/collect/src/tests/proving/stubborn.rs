@@ -129,6 +129,19 @@ fn a_full_page_without_a_link_is_not_taken_for_the_last_one() {
     });
 }
 
+/// Else no page would ever come whole beside it, and its window would never count as read.
+#[test]
+fn a_row_that_cannot_be_read_is_put_aside_also_where_something_stands_on_every_page() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        bench.is_damaged.store(true, Ordering::Relaxed);
+        *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(150));
+        bench.lives(End::Stop, bench.collects()).await;
+        assert_eq!(bench.times(), [1]);
+        assert_eq!(kept_letters(&bench).await, 2);
+    });
+}
+
 /// As of a service that puts the same into each of its answers: no page ever comes whole.
 #[test]
 fn what_is_no_row_and_stands_on_every_page_keeps_no_row_back() {
