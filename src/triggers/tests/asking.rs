@@ -334,7 +334,9 @@ fn a_request_that_hangs_is_said_also_while_the_intake_takes_nothing() {
     // Two of the three readers are answered, or one and the question for the time.
     let hangs = Fault::Hang.times(1).after(2);
     site.emulator.fault(Endpoint::Graph, hangs);
-    beside(&site, 200, tokio::time::sleep(seconds(100)));
+    beside(&site, 200, async {
+        tokio::time::sleep(seconds(100)).await;
+    });
     assert_eq!(site.said(HANGS), 1, "{}", site.output());
 }
 
