@@ -1,8 +1,9 @@
 //! What speaks against a request's events: a pure state machine that is told the time.
 //!
-//! A batch is suspected only when it fails although others are accepted, and taken apart then. An
-//! event is given up only after it *alone* was refused three times over at least ten minutes while
-//! others were accepted in between. What says little of it counts a quarter as much.
+//! A batch is suspected only when it fails although others are accepted that were sent after it had failed
+//! first, and taken apart then. An event is given up only after it *alone* was refused three times over at
+//! least ten minutes while others were sent and accepted in between. What says little of it counts a
+//! quarter as much.
 
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) enum Finding {
 /// What is known of events that fail together, or of one that fails alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Case {
-    /// What was accepted when they failed first, or when that last counted.
+    /// How far requests had come when they failed first, or when that last counted.
     acceptances: Option<Acceptances>,
     outages: u32,
     /// Refusals of the event alone that count, and since when.
@@ -63,12 +64,12 @@ impl Case {
         }
     }
 
-    /// Since when others must have been accepted.
+    /// The moment after which others must have been sent and accepted.
     pub(super) fn acceptances(&self) -> Option<Acceptances> {
         self.acceptances
     }
 
-    /// Events of a request failed together, when so much was accepted.
+    /// Events of a request failed together, when requests had come so far.
     pub(super) fn failed_together(&mut self, failure: Failure, accepted: Acceptances) -> Finding {
         if !self.counts(failure, accepted) {
             return Finding::Nothing;
@@ -108,7 +109,7 @@ impl Case {
             return false;
         }
         let before = *self.acceptances.get_or_insert(accepted);
-        if accepted <= before {
+        if !accepted.prove_since(before) {
             return false;
         }
         if failure == Failure::Failed(Cause::Outage) {
@@ -157,7 +158,7 @@ mod tests {
                     Finding::Nothing
                 );
             }
-            gate.accepted(1);
+            gate.accepts();
             assert_eq!(
                 case.failed_together(failure, gate.acceptances()),
                 Finding::Suspect
@@ -175,7 +176,7 @@ mod tests {
                     case.failed_together(failure, gate.acceptances()),
                     Finding::Nothing
                 );
-                gate.accepted(1);
+                gate.accepts();
             }
         }
         for n in 0..OUTAGES {
@@ -184,7 +185,7 @@ mod tests {
                 Finding::Nothing,
                 "{n}"
             );
-            gate.accepted(1);
+            gate.accepts();
         }
         assert_eq!(
             case.failed_together(OUTAGE, gate.acceptances()),
@@ -192,14 +193,29 @@ mod tests {
         );
     }
 
+    /// Else a key that is refused from now on would have whole batches sent in single events.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_on_its_way_when_a_batch_failed_is_no_evidence() {
+        let (mut gate, mut case) = (Gate::default(), Case::default());
+        let on_its_way = gate.begins();
+        let failed =
+            |gate: &Gate, case: &mut Case| case.failed_together(REFUSED, gate.acceptances());
+        assert_eq!(failed(&gate, &mut case), Finding::Nothing);
+        gate.accepted(on_its_way);
+        assert_eq!(failed(&gate, &mut case), Finding::Nothing);
+        gate.accepts();
+        assert_eq!(failed(&gate, &mut case), Finding::Suspect);
+        // What others come to later takes nothing of it back.
+        gate.accepted(on_its_way);
+        assert_eq!(failed(&gate, &mut case), Finding::Suspect);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_event_is_hopeless_after_three_refusals_over_ten_minutes_with_others_between() {
         let now = Instant::now();
         let (mut gate, mut case) = (Gate::default(), Case::default());
         let mut ask = |accepted: usize, seconds: u64| {
-            if accepted > 0 {
-                gate.accepted(accepted);
-            }
+            (0..accepted).for_each(|_| gate.accepts());
             case.failed_alone(REFUSED, gate.acceptances(), after(now, seconds))
         };
         assert_eq!(ask(0, 0), Finding::Nothing, "no other was accepted");
@@ -218,7 +234,7 @@ mod tests {
         let (mut gate, mut case) = (Gate::default(), Case::default());
         let barred = [Cause::Barred, Cause::Busy].map(Failure::Failed);
         for n in 0..99 {
-            gate.accepted(1);
+            gate.accepts();
             for failure in barred {
                 let finding = case.failed_alone(failure, gate.acceptances(), after(now, n * 100));
                 assert_eq!(finding, Finding::Nothing);
@@ -227,12 +243,12 @@ mod tests {
         // Of requests without an answer, or with one that proves nothing, it takes many.
         for failure in [OUTAGE, Failure::Uncertain] {
             let mut case = Case::default();
-            let mut ask = |seconds: u64, accepted: usize| {
-                gate.accepted(accepted);
+            let mut ask = |seconds: u64| {
+                gate.accepts();
                 case.failed_alone(failure, gate.acceptances(), after(now, seconds))
             };
             let mut asked = 0;
-            while ask(asked * 300, 1) != Finding::Hopeless {
+            while ask(asked * 300) != Finding::Hopeless {
                 asked += 1;
             }
             assert!(asked >= 3 * u64::from(OUTAGES), "{failure:?} {asked}");

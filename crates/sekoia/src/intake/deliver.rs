@@ -10,7 +10,7 @@ use super::{
     aside::{Streak, Yielding},
     batch::Parcel,
     case::{Case, Failure, Finding},
-    gate::PACE,
+    gate::{Acceptances, PACE},
     hand::InHand,
     lock,
     report::Report,
@@ -168,8 +168,8 @@ impl Intake {
         };
         let others_accepted = {
             let gate = self.gate();
-            let acceptances = load.case.acceptances();
-            acceptances.is_some_and(|acceptances| gate.has_accepted_since(acceptances))
+            let before = load.case.acceptances();
+            before.is_some_and(|before| gate.has_accepted_since(before))
         };
         let (mood, is_long) = {
             let gate = self.gate();
@@ -187,6 +187,7 @@ impl Intake {
         if load.failures > 0 {
             self.0.metrics.retries.inc();
         }
+        let before = self.gate().begins();
         let outcome = match self.attempt(&sent).await {
             Ok(outcome) => outcome,
             Err(stopped) => {
@@ -196,15 +197,15 @@ impl Intake {
         };
         let (failure, sentence, asked, unsure) = match outcome {
             Outcome::Told(fates) if fates.refused.len() + fates.unclear.len() < sent.len() => {
-                self.take_in(&sent, fates, load, receipt);
+                self.take_in((&sent, before), fates, load, receipt);
                 rest.into_iter()
                     .for_each(|piece| load.pieces.push_back(piece));
                 return Ok(());
             }
             Outcome::Short(ids) => {
                 // What fails from now on fails while others are accepted.
-                load.case = Case::since(self.gate().acceptances());
-                self.accepted(ids);
+                load.case = Case::since(before);
+                self.accepted(ids, before);
                 (load.failures, load.streak) = (0, Streak::default());
                 let parts = sent.cut().into_iter().map(|mut part| {
                     part.unsure = true;
@@ -235,10 +236,15 @@ impl Intake {
     }
 
     /// Events of a request were accepted, others perhaps not.
-    fn take_in(&self, sent: &Parcel, fates: Fates, load: &mut Load, receipt: &mut Receipt) {
+    fn take_in(
+        &self,
+        (sent, before): (&Parcel, Acceptances),
+        fates: Fates,
+        load: &mut Load,
+        receipt: &mut Receipt,
+    ) {
         let accepted = sent.len() - fates.refused.len() - fates.unclear.len();
-        let acceptances = self.gate().acceptances();
-        self.accepted(accepted);
+        self.accepted(accepted, before);
         receipt.accepted += accepted;
         (load.failures, load.streak) = (0, Streak::default());
         let unclear = fates.unclear.into_iter();
@@ -248,7 +254,7 @@ impl Intake {
         for (index, reason, unsure) in refused.chain(unclear) {
             if let Some((mut single, _)) = sent.take_out(index) {
                 single.unsure |= unsure;
-                self.keep(single, Case::since(acceptances), &reason, receipt);
+                self.keep(single, Case::since(before), &reason, receipt);
             }
         }
     }
@@ -273,13 +279,13 @@ impl Intake {
         let known = load
             .case
             .acceptances()
-            .is_some_and(|acceptances| accepted > acceptances);
+            .is_some_and(|before| accepted.prove_since(before));
         let mut finding = load.case.failed_together(failure, accepted);
         if finding == Finding::Suspect
             && failure == Failure::Failed(Cause::Outage)
             && matches!(self.ask_without_events().await?, Probed::Refused(_))
         {
-            // An outage has begun: what was accepted since was on its way before, or proves no more.
+            // An outage has begun: what was accepted before proves no more.
             load.case = Case::default();
             finding = Finding::Nothing;
         }

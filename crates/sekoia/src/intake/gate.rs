@@ -28,10 +28,22 @@ const DOUBT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// After so long it may be the one event that is tried that no answer is certain of.
 pub(super) const LONG_DOUBT: Duration = Duration::from_secs(3 * 3600);
 
-/// How many events an intake has accepted so far. What was accepted since some count is evidence
-/// that the intake, its key and the way there are well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Acceptances(u64);
+/// How far requests to an intake have come: how many were begun, and which of them is the last whose events
+/// were accepted, all or some. What is accepted of a request that was begun after some moment is evidence
+/// that the intake, its key and the way there are well since then. What was on its way at that moment is
+/// none: it may have been accepted before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Acceptances {
+    begun: u64,
+    accepted: u64,
+}
+
+impl Acceptances {
+    /// Whether there is such evidence since an earlier moment.
+    pub(super) fn prove_since(self, before: Self) -> bool {
+        self.accepted > before.begun
+    }
+}
 
 /// Who may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +61,7 @@ pub(super) enum Mood {
 #[derive(Debug)]
 pub(super) struct Gate {
     mood: Mood,
-    accepted: Acceptances,
+    requests: Acceptances,
     /// Requests in a row that accepted nothing, by what may be the reason.
     outages: u32,
     refusals: u32,
@@ -68,7 +80,7 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             mood: Mood::Open,
-            accepted: Acceptances::default(),
+            requests: Acceptances::default(),
             outages: 0,
             refusals: 0,
             refused: None,
@@ -97,14 +109,21 @@ impl Gate {
         self.patience = self.patience.max(Some(until));
     }
 
-    /// What is accepted so far.
+    /// How far requests have come.
     pub(super) fn acceptances(&self) -> Acceptances {
-        self.accepted
+        self.requests
     }
 
-    /// Whether other events were accepted since.
-    pub(super) fn has_accepted_since(&self, acceptances: Acceptances) -> bool {
-        self.accepted > acceptances
+    /// Whether events of a request were accepted that was begun after that moment.
+    pub(super) fn has_accepted_since(&self, before: Acceptances) -> bool {
+        self.requests.prove_since(before)
+    }
+
+    /// A request is begun. How far requests had come just before.
+    pub(super) fn begins(&mut self) -> Acceptances {
+        let before = self.requests;
+        self.requests.begun += 1;
+        before
     }
 
     /// How long the one whose turn it is has to wait, or who sends again what was not accepted.
@@ -115,13 +134,12 @@ impl Gate {
         due.saturating_duration_since(now)
     }
 
-    /// Events were accepted.
-    pub(super) fn accepted(&mut self, events: usize) {
-        self.accepted.0 += events as u64;
-        let (accepted, refused) = (self.accepted, self.refused);
-        let patience = self.patience;
+    /// Events were accepted of the request [before](Self::begins) which that was so.
+    pub(super) fn accepted(&mut self, before: Acceptances) {
+        let (mut requests, refused, patience) = (self.requests, self.refused, self.patience);
+        requests.accepted = requests.accepted.max(before.begun + 1);
         *self = Self {
-            accepted,
+            requests,
             refused,
             patience,
             ..Self::default()
@@ -192,6 +210,15 @@ impl Gate {
 }
 
 #[cfg(test)]
+impl Gate {
+    /// A request is begun, and accepted.
+    pub(super) fn accepts(&mut self) {
+        let before = self.begins();
+        self.accepted(before);
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -208,7 +235,7 @@ mod tests {
         assert_eq!((gate.mood(), gate.due_in(now)), (Mood::Troubled, PACE));
         let acceptances = gate.acceptances();
         assert!(!gate.has_accepted_since(acceptances));
-        gate.accepted(1);
+        gate.accepts();
         assert_eq!(gate.mood(), Mood::Open);
         assert!(gate.has_accepted_since(acceptances));
         assert_eq!(gate.due_in(now), PACE, "one refusal a second");
@@ -235,7 +262,7 @@ mod tests {
         }
         gate.failed(Cause::Outage, false, None, now);
         assert_eq!(gate.mood(), Mood::Troubled);
-        gate.accepted(1);
+        gate.accepts();
         gate.failed(Cause::Busy, false, Some(seconds(77)), now);
         assert_eq!(
             (gate.mood(), gate.due_in(now)),
@@ -249,7 +276,7 @@ mod tests {
         let now = Instant::now();
         gate.waits_until(now + seconds(60));
         gate.failed(Cause::Busy, false, Some(seconds(60)), now);
-        gate.accepted(1);
+        gate.accepts();
         assert_eq!((gate.mood(), gate.is_open(now)), (Mood::Open, false));
         assert_eq!(gate.due_in(now), seconds(60));
         assert!(gate.is_open(now + seconds(60)));

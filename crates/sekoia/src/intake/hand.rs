@@ -180,8 +180,8 @@ impl Intake {
         }
     }
 
-    /// Waits until events in hand are due. Those that failed while nothing was accepted since (so much
-    /// had been before) are due as soon as something is.
+    /// Waits until events in hand are due. Those that failed while nothing was accepted since that moment
+    /// are due as soon as something is.
     async fn until_due(&self, due: Duration, accepted: Option<Acceptances>) -> Result<(), Stopped> {
         let opened = self.0.opened.notified();
         let waits = accepted.is_some_and(|before| !self.gate().has_accepted_since(before));
@@ -210,8 +210,8 @@ impl Intake {
         self.0.metrics.retries.inc();
         let others_accepted = {
             let gate = self.gate();
-            let acceptances = hand.case.acceptances();
-            acceptances.is_some_and(|acceptances| gate.has_accepted_since(acceptances))
+            let before = hand.case.acceptances();
+            before.is_some_and(|before| gate.has_accepted_since(before))
         };
         // Until then one event speaks for all: if its answer is not certain, no other comes twice. So it does
         // where the key is refused to all of them, and not to others.
@@ -220,12 +220,13 @@ impl Intake {
         let alone = alone.and_then(|choice| hand.parcel.take_out(choice));
         let (mut parcel, rest) = alone.unwrap_or_else(|| (hand.parcel.clone(), Vec::new()));
         parcel.unsure |= hand.doubted;
+        let before = self.gate().begins();
         let (failure, sentence, asked, unsure) = match self.attempt(&parcel).await? {
             Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
                 let mut receipt = Receipt::default();
                 let accepted = parcel.len() - fates.refused.len() - fates.unclear.len();
                 receipt.accepted = accepted;
-                self.accepted(accepted);
+                self.accepted(accepted, before);
                 for (index, reason) in &fates.refused {
                     self.keep_one(hand, *index, reason, false, &mut receipt);
                 }
@@ -244,7 +245,7 @@ impl Intake {
                 return Ok(Step::Done(receipt));
             }
             Outcome::Short(ids) => {
-                self.accepted(ids);
+                self.accepted(ids, before);
                 return Ok(Step::Done(self.taken_apart(hand, ids, true)));
             }
             Outcome::Told(fates) => {

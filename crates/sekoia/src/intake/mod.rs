@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     answer::{Cause, Fates, Verdict, judge, refusal},
     batch::Parcel,
-    gate::{Gate, Mood},
+    gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
     report::Report,
     sizes::{LARGE_EVENT, Sizes},
@@ -338,14 +338,14 @@ impl Intake {
         lock(&self.0.gate)
     }
 
-    /// Events are accepted.
-    fn accepted(&self, events: usize) {
+    /// Events are accepted of the request before which requests had come so far.
+    fn accepted(&self, events: usize, before: Acceptances) {
         if events == 0 {
             return;
         }
         self.0.metrics.forwarded.inc_by(events as u64);
         self.0.around.heartbeat.delivered();
-        self.gate().accepted(events);
+        self.gate().accepted(before);
         self.0.opened.notify_waiters();
         lock(&self.0.report).accepted(&self.0.around.log);
     }

@@ -18,9 +18,10 @@ impl Intake {
         let _turn = self.turn(None).await?;
         let paced = self.gate().due_in(Instant::now());
         self.pause_beside(paced).await?;
+        let before = self.gate().begins();
         let said = match self.attempt(&parcel).await? {
             Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
-                self.accepted(1);
+                self.accepted(1, before);
                 return Ok(Ok(()));
             }
             Outcome::Told(fates) => refused_by_word(&fates),

@@ -533,9 +533,10 @@ async fn of_a_batch_that_was_set_aside_another_event_is_tried_when_one_is_never_
     assert!(seen.accepted.values().all(|times| *times == 1));
 }
 
-/// Answers 503 until some moment, but for a request with two events that was on its way before.
+/// Answers with this status until some moment, but for a request with two events, which takes a while.
 #[derive(Debug)]
 struct Down {
+    status: u16,
     until: Instant,
     lengths: Arc<Mutex<Vec<usize>>>,
 }
@@ -551,9 +552,9 @@ impl base::http::HttpService for Down {
         self.lengths.lock().unwrap().push(count);
         Box::pin(async move {
             if count == 2 {
-                time::sleep(Duration::from_secs(1)).await;
+                time::sleep(Duration::from_millis(500)).await;
             } else if Instant::now() < self.until {
-                let down = http::Response::builder().status(503);
+                let down = http::Response::builder().status(self.status);
                 return Ok(down.body(Bytes::new()).unwrap());
             }
             let (_, ids) = accepted(&request);
@@ -562,15 +563,22 @@ impl base::http::HttpService for Down {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() {
+/// An intake that is down like this for half an hour, and how many events each request has that it gets.
+fn down(status: u16) -> (Bench, Arc<Mutex<Vec<usize>>>) {
     let mut bench = bench(&Fake::answering(accepted));
     let lengths = Arc::new(Mutex::new(Vec::new()));
     let service = Down {
+        status,
         until: Instant::now() + Duration::from_secs(1800),
         lengths: Arc::clone(&lengths),
     };
     Arc::get_mut(&mut bench.intake.0).unwrap().around.http = Http::new(service);
+    (bench, lengths)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() {
+    let (bench, lengths) = down(503);
     let (down, other) = tokio::join!(
         bench.intake.push(bench.batch(30)),
         bench.intake.push(bench.batch(2))
@@ -586,6 +594,29 @@ async fn an_outage_that_begins_while_others_are_accepted_takes_no_batch_apart() 
         "{lengths:?}"
     );
     assert_eq!(bench.said("are not accepted while others are"), 0);
+}
+
+/// As when the key is taken away: that others are accepted which were sent before proves nothing.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_begins_while_others_are_on_their_way_takes_no_batch_apart() {
+    for status in [400, 403, 413] {
+        let (bench, lengths) = down(status);
+        let (other, refused) = tokio::join!(
+            bench.intake.push(bench.batch(2)),
+            bench.intake.push(bench.batch(30))
+        );
+        assert_eq!(other.unwrap().accepted, 2);
+        let refused = refused.unwrap();
+        assert_eq!((refused.accepted, refused.kept.len()), (0, 1), "{status}");
+        assert_eq!(refused.kept[0].0, 0..30, "{status}");
+        let lengths = lengths.lock().unwrap();
+        assert!(
+            lengths.iter().all(|length| [1, 2, 30].contains(length)),
+            "{status}: {lengths:?}"
+        );
+        assert_eq!(bench.said("are not accepted while others are"), 0);
+        assert_eq!(bench.said("failed again and again"), 1, "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
