@@ -40,8 +40,7 @@ pub(super) enum Cause {
     Outage,
     /// It asks for patience (425, 429), which no event is the reason of.
     Busy,
-    /// The key or the address (401, 404, 422 with `INTAKE_KEY_ERROR`), which no event is the reason
-    /// of.
+    /// The key or the address (401, 404, 422 with [`KEY_ERROR`]), which no event is the reason of.
     Barred,
     /// The key, the address, the way there, or an event of the request.
     Refused,
@@ -52,9 +51,12 @@ pub(super) enum Cause {
 /// How much of a foreign text is shown.
 const SHOWN: usize = 200;
 
-/// Reads an answer to a request with `count` events. One that a cache has kept for a while was given to
-/// others, and says nothing of these.
-pub(super) fn judge(host: &str, answer: &Response, count: usize) -> Verdict {
+/// An answer has this when the intake does not know the key (J-11).
+pub(super) const KEY_ERROR: &str = "INTAKE_KEY_ERROR";
+
+/// Reads an answer to a request with `count` events, which `sent` holds. One that a cache has kept for a
+/// while was given to others, and says nothing of these.
+pub(super) fn judge(host: &str, answer: &Response, count: usize, sent: &[u8]) -> Verdict {
     let status = answer.status();
     let age = answer.headers().get(AGE).and_then(|age| age.to_str().ok());
     let is_kept = age.is_some_and(|age| age.trim().parse::<u64>().is_ok_and(|age| age > 0));
@@ -64,10 +66,10 @@ pub(super) fn judge(host: &str, answer: &Response, count: usize) -> Verdict {
              are accepted"
         ));
     }
-    verdict(host, status, answer.body(), count)
+    verdict(host, status, answer.body(), count, sent)
 }
 
-fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize) -> Verdict {
+fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize, sent: &[u8]) -> Verdict {
     if status.is_success() {
         if identifiers_alone(body) == Some(count) {
             return Verdict::Told(Fates::default());
@@ -80,29 +82,34 @@ fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize) -> Verdict
             ))
         });
     }
-    let (cause, sentence) = refusal(host, status, body);
+    let (cause, sentence) = refusal(host, status, body, sent);
     Verdict::Failed { cause, sentence }
 }
 
-/// What an answer means that is no success, and what to do.
-pub(super) fn refusal(host: &str, status: StatusCode, body: &[u8]) -> (Cause, String) {
+/// What an answer to what was sent means that is no success, and what to do.
+pub(super) fn refusal(host: &str, status: StatusCode, body: &[u8], sent: &[u8]) -> (Cause, String) {
     let said = String::from_utf8_lossy(body);
     let detail = match said.trim() {
         "" => String::new(),
         text => format!(" ({})", first_words(text)),
     };
-    let (cause, advice) = advice(status, &said);
+    let (cause, advice) = advice(status, &said, sent);
     let sentence = format!("the intake {host} answers {status}{detail}{advice}");
     (cause, sentence)
 }
 
-fn advice(status: StatusCode, said: &str) -> (Cause, &'static str) {
+fn advice(status: StatusCode, said: &str, sent: &[u8]) -> (Cause, &'static str) {
+    // Of an event with this word in its subject, it may be an echo.
+    let is_key_error = || {
+        let mut words = sent.windows(KEY_ERROR.len());
+        said.contains(KEY_ERROR) && !words.any(|word| word == KEY_ERROR.as_bytes())
+    };
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => (Cause::TooLarge, ""),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => (Cause::Busy, ""),
         StatusCode::REQUEST_TIMEOUT => (Cause::Outage, ""),
         _ if status.is_server_error() => (Cause::Outage, ""),
-        StatusCode::UNPROCESSABLE_ENTITY if said.contains("INTAKE_KEY_ERROR") => (
+        StatusCode::UNPROCESSABLE_ENTITY if is_key_error() => (
             Cause::Barred,
             ": it does not know the intake key. A new intake takes some minutes to be ready; \
              otherwise compare intake_key with the key on the intake's page in Sekoia.io",

@@ -255,7 +255,7 @@ impl Intake {
                 }
                 // A refusal is one without its text, too: nothing is accepted.
                 if let Some(status) = refused {
-                    let (cause, sentence) = refusal(self.host(), status, &[]);
+                    let (cause, sentence) = refusal(self.host(), status, &[], &parcel.body);
                     if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
                         self.seems_too_large(parcel);
                     }
@@ -280,7 +280,7 @@ impl Intake {
         let status = answer.status();
         metrics.request(status.as_str());
         let host = url.host().unwrap_or_default();
-        Ok(match judge(host, &answer, parcel.len()) {
+        Ok(match judge(host, &answer, parcel.len(), &parcel.body) {
             Verdict::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
                 Outcome::Told(fates)

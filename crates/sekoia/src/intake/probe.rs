@@ -30,7 +30,8 @@ impl Intake {
     pub async fn probe(&self) -> Probed {
         let mut body = HEAD.to_vec();
         body.extend_from_slice(&self.0.tail);
-        let sent = match self.exchange(Bytes::from(body)).await {
+        let body = Bytes::from(body);
+        let sent = match self.exchange(body.clone()).await {
             Ok(sent) => sent,
             Err(error) => return Probed::Refused(unreachable(&error)),
         };
@@ -42,7 +43,7 @@ impl Intake {
                 | StatusCode::UNPROCESSABLE_ENTITY
                 | StatusCode::PAYLOAD_TOO_LARGE
         );
-        match judge(self.host(), &answer, 0) {
+        match judge(self.host(), &answer, 0, &body) {
             Verdict::Told(_) | Verdict::Short { .. } => Probed::Accepted,
             Verdict::Failed { cause, .. } if is_untold && cause != Cause::Barred => {
                 Probed::Untold { status }

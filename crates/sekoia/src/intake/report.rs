@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answer::Cause;
+use super::answer::{Cause, KEY_ERROR};
 use crate::log::Log;
 
 /// One line in this time.
@@ -66,7 +66,7 @@ impl Report {
             Cause::Outage | Cause::Busy => Kind::Outage,
             Cause::Barred | Cause::Refused | Cause::TooLarge => Kind::Refusal,
         };
-        let is_unknown = sentence.contains("INTAKE_KEY_ERROR");
+        let is_unknown = cause == Cause::Barred && sentence.contains(KEY_ERROR);
         let unknown = is_unknown.then(|| *self.unknown.get_or_insert_with(Instant::now));
         let Some(due) = self.is_to_be_said(kind) else {
             return;

@@ -4,7 +4,7 @@ use super::*;
 
 fn read(status: u16, body: &str, count: usize) -> Verdict {
     let status = StatusCode::from_u16(status).unwrap();
-    verdict("h", status, body.as_bytes(), count)
+    verdict("h", status, body.as_bytes(), count, b"{}")
 }
 
 fn fates(body: &Value, count: usize) -> Fates {
@@ -89,7 +89,7 @@ fn what_a_cache_has_kept_says_nothing_of_these_events() {
     let answer = |status: u16, age: &str| {
         let answer = http::Response::builder().status(status).header("age", age);
         let body = bytes::Bytes::from_static(br#"{"event_ids":["a"]}"#);
-        judge("h", &answer.body(body).unwrap(), 1)
+        judge("h", &answer.body(body).unwrap(), 1, b"{}")
     };
     for age in ["0", "", "young", "-1"] {
         assert_eq!(answer(200, age), Verdict::Told(Fates::default()), "{age}");
@@ -211,6 +211,19 @@ fn statuses_are_sorted_by_what_may_be_the_reason() {
         let (_, sentence) = ask(status, "");
         assert!(sentence.contains(word), "{sentence}");
     }
-    let (_, sentence) = ask(422, r#"{"error":"INTAKE_KEY_ERROR"}"#);
+    let (cause, sentence) = ask(422, r#"{"error":"INTAKE_KEY_ERROR"}"#);
+    assert_eq!(cause, Cause::Barred);
     assert!(sentence.contains("takes some minutes"), "{sentence}");
+}
+
+/// Else who writes a mail could have it wait in hand for good.
+#[test]
+fn an_echo_of_an_event_is_no_word_about_the_key() {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    let said = br#"{"error":"bad event","input":{"subject":"INTAKE_KEY_ERROR"}}"#;
+    for (subject, cause) in [("INTAKE_KEY_ERROR", Cause::Refused), ("key", Cause::Barred)] {
+        let sent = format!(r#"{{"jsons":["{{\"subject\":\"{subject}\"}}"]}}"#);
+        let (found, _) = refusal("h", status, said, sent.as_bytes());
+        assert_eq!(found, cause, "{subject}");
+    }
 }
