@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use emulator::{Endpoint, Fault, NewRow, RejectionShape};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{World, until};
 
@@ -143,6 +143,10 @@ async fn events_that_the_intake_refuses_stay_in_hand_and_the_others_go_on() {
         let forwarded = "symphony_module_common_forwarded_events_total{";
         process.reaches(forwarded, 45.0).await;
         process.reaches(in_hand, 5.0).await;
+        world.tell_ports(&mut process).await;
+        let said = world.says(&["status", "--json"]).await;
+        let status: Value = serde_json::from_str(&said.stdout).unwrap();
+        assert_eq!(status["in hand"]["events"], 5, "{status}");
         process.stop().await;
         let verdict = world.emulator.verdict(&Default::default());
         assert_eq!(

@@ -42,8 +42,8 @@ pub struct InHand {
     tried: usize,
     doubted: bool,
     doubted_since: Option<Instant>,
-    /// Whether the last answer was of the key or the address.
-    barred: bool,
+    /// Where the last answer was of the key or the address: how far requests had come then.
+    barred: Option<Acceptances>,
     /// Why they are not accepted.
     reason: String,
     /// The event will not be accepted.
@@ -73,7 +73,7 @@ impl InHand {
             tried: 0,
             doubted: false,
             doubted_since: None,
-            barred: false,
+            barred: None,
             reason,
             hopeless: false,
             is_counted: false,
@@ -215,7 +215,7 @@ impl Intake {
         };
         // Until then one event speaks for all: if its answer is not certain, no other comes twice. So it does
         // where the key is refused to all of them, and not to others.
-        let speaks = !others_accepted || hand.doubted || hand.barred;
+        let speaks = !others_accepted || hand.doubted || hand.barred.is_some();
         let alone = hand.choice().filter(|_| speaks);
         let alone = alone.and_then(|choice| hand.parcel.take_out(choice));
         let (mut parcel, rest) = alone.unwrap_or_else(|| (hand.parcel.clone(), Vec::new()));
@@ -231,13 +231,8 @@ impl Intake {
                     self.keep_one(hand, *index, reason, false, &mut receipt);
                 }
                 for index in &fates.unclear {
-                    self.keep_one(
-                        hand,
-                        *index,
-                        "its answer is not understood",
-                        true,
-                        &mut receipt,
-                    );
+                    let reason = "its answer is not understood";
+                    self.keep_one(hand, *index, reason, true, &mut receipt);
                 }
                 for part in rest {
                     self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
@@ -287,6 +282,11 @@ impl Intake {
             gate.acceptances()
         };
         hand.reason = self.0.around.log.masked(&sentence);
+        let is_barred = failure == Failure::Failed(Cause::Barred);
+        let before = std::mem::replace(&mut hand.barred, is_barred.then_some(accepted));
+        if is_barred && before.is_some_and(|before| accepted.prove_since(before)) {
+            lock(&self.0.report).barred(&self.0.around.log, hand.parcel.len(), &sentence);
+        }
         let pause = |hand: &mut InHand| hand.backoff.next_pause(asked);
         let refused = match failure {
             Failure::Failed(cause @ (Cause::Refused | Cause::TooLarge)) => Some(cause),
@@ -311,8 +311,7 @@ impl Intake {
             if finding != Finding::Nothing {
                 return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
             }
-            hand.barred = failure == Failure::Failed(Cause::Barred);
-            let is_certain = refused.is_some() || failure == OUTAGE || hand.barred;
+            let is_certain = refused.is_some() || failure == OUTAGE || is_barred;
             let is_done = hand.is_done_with(is_certain, now);
             if hand.doubted && is_done {
                 return Step::Done(self.without_doubted(hand));

@@ -11,6 +11,9 @@ use crate::log::Log;
 /// One line in this time.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// One line in this time about events that no refusal ever counts against.
+const SELDOM: Duration = Duration::from_secs(3600);
+
 /// A new intake is not ready for some minutes.
 const NEW: Duration = Duration::from_secs(900);
 
@@ -29,6 +32,8 @@ pub(super) struct Report {
     again: usize,
     /// When that was said last.
     said_again: Option<Instant>,
+    /// When it was said last of events that the key or the address is refused for, and not for others.
+    said_barred: Option<Instant>,
 }
 
 /// One that goes on and off counts as one: it ends a minute after it was last seen.
@@ -149,6 +154,21 @@ impl Report {
         log.warning(format!(
             "{events} events of a batch failed again and again: others are sent before them, which shows \
              whether the reason is in these ({why})"
+        ));
+    }
+
+    /// Events in hand were answered twice as if the key or the address were wrong, and others between were
+    /// accepted with both. Nothing ends that by itself.
+    pub(super) fn barred(&mut self, log: &Log, events: usize, why: &str) {
+        if self.said_barred.is_some_and(|said| said.elapsed() < SELDOM) {
+            return;
+        }
+        self.said_barred = Some(Instant::now());
+        log.warning(format!(
+            "{events} events in hand are answered as if the key or the address were wrong, while others are \
+             accepted with both: the reason may be in these, and in a firewall that dislikes them. They are \
+             tried on and on, and their windows stay open. Have them let through; or leave their rows out \
+             with `exclude_senders`, and start the trigger again ({why})"
         ));
     }
 

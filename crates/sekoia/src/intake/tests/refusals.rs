@@ -476,7 +476,14 @@ async fn a_firewall_that_speaks_of_the_key_or_the_address_keeps_no_others_from_b
         );
         assert!(seen.accepted.values().all(|times| *times == 1), "{status}");
         assert!(bench.said("failed again and again") > 0);
+        // Nothing else tells of them, once an hour.
+        let told = bench.said("as if the key or the address were wrong, while others are accepted");
+        assert!((2..=4).contains(&told), "{status}: {told}");
     }
+    // Where it is the key, nothing is said of the events.
+    let bench = bench(&Fake::answering(|_| (401, String::new())));
+    _ = collect(&bench, vec![(0, rows(0, 40, &[]))], 4 * 3600).await;
+    assert_eq!(bench.said("as if the key or the address were wrong"), 0);
 }
 
 #[tokio::test(start_paused = true)]
