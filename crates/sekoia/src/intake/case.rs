@@ -69,6 +69,11 @@ impl Case {
         self.acceptances
     }
 
+    /// The same while no refusal has counted yet: each further one has its own pause.
+    pub(super) fn unproven_since(&self) -> Option<Acceptances> {
+        self.acceptances.filter(|_| self.refusals == 0)
+    }
+
     /// Events of a request failed together, when requests had come so far.
     pub(super) fn failed_together(&mut self, failure: Failure, accepted: Acceptances) -> Finding {
         if !self.counts(failure, accepted) {

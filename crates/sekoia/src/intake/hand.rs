@@ -165,9 +165,7 @@ impl Intake {
             let due = hand
                 .due
                 .map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
-            let accepted = hand.case.acceptances();
-            let accepted = accepted.filter(|_| hand.parcel.len() > 1);
-            self.until_due(due, accepted).await?;
+            self.until_due(due, hand.case.unproven_since()).await?;
             match self.try_in_hand(&mut hand).await? {
                 Step::Later(pause) => hand.due = Some(Instant::now() + pause),
                 Step::Done(mut receipt) => {
@@ -182,9 +180,9 @@ impl Intake {
 
     /// Waits until events in hand are due. Those that failed while nothing was accepted since that moment
     /// are due as soon as something is.
-    async fn until_due(&self, due: Duration, accepted: Option<Acceptances>) -> Result<(), Stopped> {
+    async fn until_due(&self, due: Duration, since: Option<Acceptances>) -> Result<(), Stopped> {
         let opened = self.0.opened.notified();
-        let waits = accepted.is_some_and(|before| !self.gate().has_accepted_since(before));
+        let waits = since.is_some_and(|before| !self.gate().has_accepted_since(before));
         if !waits {
             return self.pause_beside(due).await;
         }
