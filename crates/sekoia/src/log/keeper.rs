@@ -1,4 +1,4 @@
-//! The last error outlives the process, for whoever asks why it ended.
+//! The last error outlives the process, for those who ask why it ended.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What went wrong last, for whoever asks the process.
+//! What went wrong last, for those who ask the process.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! A look at the data directory that leaves it as it is, whoever works on it.
+//! A look at the data directory that leaves it as it is, also while a process works on it.
 
 use std::{
     collections::BTreeSet,

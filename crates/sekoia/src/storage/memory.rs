@@ -1,4 +1,4 @@
-//! Keeps files in memory: for tests of whatever uses storage.
+//! Keeps files in memory: for tests of what uses storage.
 
 use std::{
     collections::BTreeMap,

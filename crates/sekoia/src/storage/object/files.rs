@@ -94,7 +94,7 @@ impl Files {
         loop {
             tried += 1;
             match self.read_parts(name).await {
-                // Whoever writes has joined parts meanwhile.
+                // The instance that writes has joined parts meanwhile.
                 Err(error) if error.is_part() && tried < ATTEMPTS => {}
                 read => {
                     let read = read?;
