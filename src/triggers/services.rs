@@ -1,20 +1,20 @@
 //! Two services of one tenant as one source: the Reporting Web Service, and Microsoft Graph in its
 //! place once that has ended.
 //!
-//! A row has the same key whichever service shows it, and position, timeline and delivered rows are
+//! A row has the same key by either service, and position, timeline and delivered rows are
 //! about the mail, not about the service: the collection goes on where it is. When the change is made,
 //! [`change`](super::change) decides.
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use base::{Clock, http::chain};
+use base::{Clock, http::chain, lock};
 use chrono::{DateTime, Utc};
 use collect::{
     ErrorClass, Lane, PendingRequest, QuotaUse, Source, SourceError, SourceLimits, SourceTime,
@@ -116,7 +116,7 @@ impl Services {
     }
 
     fn change(&self) -> MutexGuard<'_, Change> {
-        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.change)
     }
 
     /// Microsoft Graph when it is the one that is read: since before, or from now on, as all that

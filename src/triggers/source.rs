@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use base::http::chain;
+use base::{http::chain, lock};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{
@@ -182,10 +182,7 @@ impl GraphSource {
 
     /// Whether the use of the quota was not kept just before.
     fn may_remember(&self) -> bool {
-        let mut last = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.remembered);
         if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
             return false;
         }

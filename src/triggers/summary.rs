@@ -1,10 +1,8 @@
 //! One line a minute that tells a person how the collection stands.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
+use base::lock;
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{PageCount, Standing};
 use microsoft::BOUND;
@@ -69,7 +67,7 @@ pub(super) enum Line {
 impl Summary {
     /// A page was read.
     pub(super) fn add(&self, page: PageCount) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.count.new += page.new;
         state.count.late += page.late;
         state.count.changed += page.changed;
@@ -80,7 +78,7 @@ impl Summary {
     pub(super) fn left_out(&self, names: &BTreeSet<String>) -> Option<String> {
         /// More names are not told: nobody reads so many.
         const MOST: usize = 50;
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         let room = MOST.saturating_sub(state.said_members.len());
         let new = names.difference(&state.said_members).take(room);
         let new: Vec<String> = new.cloned().collect();
@@ -91,7 +89,7 @@ impl Summary {
 
     /// A rule took rows out.
     pub(super) fn excluded(&self, rule: Rule, rows: u64) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.count.excluded += usize::try_from(rows).unwrap_or(usize::MAX);
         state.wanted += rows;
         *state.taken.entry(rule).or_default() += rows;
@@ -100,21 +98,20 @@ impl Summary {
     /// Rows were shown for a window in which they were not received. How many since that was said
     /// last, when it is to be said again.
     pub(super) fn outside(&self, rows: usize, now: DateTime<Utc>) -> Option<usize> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.outside += rows;
         due(&mut state.said_outside, now).then(|| std::mem::take(&mut state.outside))
     }
 
-    /// What there is to say now.
-    /// What is missing will be read in the time `left`, as far as that is known. The time must go on evenly,
-    /// also when the clock is set.
+    /// What there is to say now. What is missing will be read in the time `left`, as far as that is known.
+    /// The time must go on evenly, also when the clock is set.
     pub(super) fn lines(
         &self,
         standing: &Standing,
         left: Option<TimeDelta>,
         now: DateTime<Utc>,
     ) -> Vec<Line> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         let state = &mut *state;
         let progress = state.progress(standing, left, now);
         let mut lines = Vec::from_iter(progress.map(Line::Info));

@@ -1,11 +1,11 @@
 //! What a collection is doing at the moment, as `/health` tells it to `status`.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use base::Clock;
+use base::{Clock, lock};
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::{Activity, Busy, DetailsFate, Lane, QuotaUse, Source, WaitsFor};
 use rows::exclude::Rule;
@@ -148,7 +148,7 @@ impl Working {
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

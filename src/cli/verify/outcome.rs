@@ -344,25 +344,17 @@ pub(super) mod tests {
     fn an_hour_of_which_a_part_is_proven_is_told_with_that_part() {
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let part = |minutes| Window::new(start, start + chrono::TimeDelta::minutes(minutes));
-        let verdict = |minutes: i64, dead_letters| Verdict {
-            order: Uuid::nil(),
+        let verdict = |minutes, dead_letters| Verdict {
             hour: start,
-            at: start,
-            finding: Finding::Proven,
-            reason: None,
             parts: part(minutes).into_iter().collect(),
             accepted: 1,
             shown: 1,
-            digest: None,
-            missing: Vec::new(),
-            vanished: 0,
-            not_shown: 0,
-            refused: 0,
             statuses_differ: Some(false),
-            notes: collect::proof::Notes {
+            notes: Notes {
                 dead_letters,
-                ..collect::proof::Notes::default()
+                ..Notes::default()
             },
+            ..verdict(Finding::Proven)
         };
         assert!(is_plain(&verdict(60, 0)));
         assert!(!is_plain(&verdict(60, 1)));
