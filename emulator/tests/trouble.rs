@@ -48,7 +48,7 @@ async fn ask(emulator: &Emulator, endpoint: Endpoint, minutes: i64) -> Answer {
 }
 
 #[tokio::test]
-async fn dates_lie_whatever_the_answer_is() {
+async fn dates_lie_in_each_answer() {
     let emulator = emulator(10);
     for endpoint in BOTH {
         emulator.fault(endpoint, Fault::page(502, "Bad Gateway").times(1));

@@ -1,4 +1,4 @@
-//! `backfill`: a past range, each row once, whoever is running.
+//! `backfill`: a past range, each row once, with or without a running trigger.
 
 use std::fs;
 
@@ -197,7 +197,7 @@ async fn it_goes_on_after_kills_and_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trigger_goes_on_with_it_whoever_began() {
+async fn a_trigger_goes_on_with_what_a_command_began() {
     let world = slow(3_000).await;
     let mut alone = Process::start(command(&world, &["--from", "-3d"]));
     until("some rows come", || accepted(&world) > 300).await;
@@ -509,7 +509,7 @@ async fn it_asks_for_nothing_but_the_range() {
 
 /// What machines get when it cannot begin.
 #[tokio::test(flavor = "multi_thread")]
-async fn machines_get_an_object_whatever_happens() {
+async fn machines_get_an_object_also_on_errors() {
     let world = World::graph(1).await;
     for (changes, arguments, code, text) in [
         (json!({}), &["--from", "monday"][..], 2, "is not a date"),

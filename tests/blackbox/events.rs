@@ -101,7 +101,7 @@ async fn every_row_is_read_by_the_format(dialect: Dialect) {
     assert_same(seen.collect(), truth.into_iter().map(Into::into).collect());
 }
 
-/// That the same rows were read, in whatever order.
+/// That the same rows were read, in any order.
 pub(crate) fn assert_same(mut seen: Vec<Normalized>, mut expected: Vec<Normalized>) {
     let order = |row: &Normalized| (row.timestamp, row.trace_id.clone(), row.to.clone());
     seen.sort_by_key(order);

@@ -1,5 +1,4 @@
-//! Links to the next page of Microsoft Graph: whatever is wrong with them, no row is lost or sent
-//! twice.
+//! Links to the next page of Microsoft Graph: also when they are wrong, no row is lost or sent twice.
 
 use chrono::TimeDelta;
 use emulator::{Backlog, Endpoint, Fault, GraphLink, GraphSettings, Options, Traffic};

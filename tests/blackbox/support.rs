@@ -287,7 +287,7 @@ async fn an_archive_of_a_running_trigger_has_what_a_report_needs_and_nothing_els
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_is_made_of_whatever_is_left() {
+async fn an_archive_is_made_of_all_that_is_left() {
     let world = World::graph(3).await;
     let (_, _, archive) = archived(&world, &[]).await;
     assert!(!world.data().exists(), "nothing is made");

@@ -12,7 +12,7 @@ const IDENTITY: usize = 9;
 
 /// Identifies a row of the message trace: the same message, recipient and status give the same key.
 ///
-/// A key is 12 bytes, whatever the length of its addresses, so that millions can be remembered: a
+/// A key is 12 bytes, also for long addresses, so that millions can be remembered: a
 /// hash of message and recipient (72 bits), then a hash of the status (24 bits). Keys of one
 /// message thus lie side by side in order, and a changed status can be told from a new row.
 ///
@@ -57,7 +57,7 @@ impl RowKey {
         [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
-    /// Whether both are rows of the same message to the same recipient, whatever their status.
+    /// Whether both are rows of the same message to the same recipient. Their statuses may differ.
     pub fn same_message(self, other: Self) -> bool {
         self.message() == other.message()
     }

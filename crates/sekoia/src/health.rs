@@ -1,4 +1,4 @@
-//! Liveness: alive while the loop turns, with much traffic or none (H-01 to H-04).
+//! Liveness: alive while the loop turns, also without traffic (H-01 to H-04).
 
 use std::{
     collections::BTreeMap,

@@ -110,7 +110,7 @@ pub struct Verdict {
     pub expected: u64,
     /// How many of these were.
     pub delivered: u64,
-    /// Events that the intake accepted, of whatever kind.
+    /// Events of all kinds that the intake accepted.
     pub accepted: u64,
     /// Those that were not delivered.
     pub missing: Examples<Version>,

@@ -21,7 +21,7 @@ pub(crate) enum Literal {
 }
 
 impl Literal {
-    /// The value as text, whatever it is.
+    /// The value as text, of each kind.
     pub(crate) fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Date(text) | Self::Guid(text) | Self::Word(text) => text,

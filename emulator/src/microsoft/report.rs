@@ -104,7 +104,7 @@ fn service_document() -> String {
     )
 }
 
-/// Whether the one who is signed in has the permission; the refusal of whoever is not signed in.
+/// Whether the one who is signed in has the permission; without a sign-in, the refusal.
 fn signed_in(
     emulator: &Emulator,
     settings: &ReportSettings,

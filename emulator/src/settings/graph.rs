@@ -17,7 +17,7 @@ pub struct GraphSettings {
     pub default_rows: u32,
     /// The largest `$top`.
     pub most_rows: u32,
-    /// The most rows of a page, whatever `$top` says: fewer make more pages of the same mail.
+    /// The most rows of a page, even when `$top` asks for more: fewer make more pages of the same mail.
     pub page_rows: u32,
     /// Fraction digits of `receivedDateTime`: 0, 3 or 7. With 0, the traffic should be of
     /// [`Resolution::Second`](crate::Resolution::Second).

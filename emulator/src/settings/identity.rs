@@ -30,7 +30,7 @@ pub struct IdentitySettings {
     pub null_ids: bool,
     /// Answer with status 200 and the page on which people sign in.
     pub login_page: bool,
-    /// Give tokens for this resource, whatever was asked for.
+    /// Give tokens for this resource, even when another one was asked for.
     pub wrong_audience: Option<String>,
     /// Whether tokens come without the permissions of their app.
     pub roles_withheld: bool,

@@ -44,7 +44,7 @@ pub struct ReportSettings {
     pub permitted: bool,
     /// The answer to everything once the service is switched off for good.
     pub retired: Option<Canned>,
-    /// The dialect of every answer, whatever was asked for; none for the one that was asked for.
+    /// The dialect of every answer, even when another one was asked for; none for the one that was asked for.
     pub always: Option<Dialect>,
     /// The dialect for `$format=json` together with `Accept: application/json`.
     pub mixed: Dialect,

@@ -1,4 +1,4 @@
-//! The most common mistakes: whoever makes them reads the fix, wherever they look.
+//! The most common mistakes: who makes one reads the fix at each place where they look.
 
 use emulator::{ServicePrincipal, Settings};
 use serde_json::{Value, json};

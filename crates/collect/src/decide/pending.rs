@@ -69,7 +69,7 @@ impl PendingWindows {
         id
     }
 
-    /// A row of the window is in this batch, whoever has put it there.
+    /// A row of the window is in this batch. This or another window has put it there.
     pub(crate) fn carried_by(&mut self, id: PendingId, batch: BatchId) {
         if let Some(reading) = self.under_way.get_mut(&id) {
             reading.batches.insert(batch);

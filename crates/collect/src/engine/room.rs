@@ -9,7 +9,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Waits for something that may make room.
     pub(super) async fn wait_for_room(&mut self) -> Result<(), End> {
         self.tell_turning(TURN, WaitsFor::Receiver);
-        // Whoever waits may not come back to the loop for hours.
+        // This wait can last for hours, and the loop tells nothing meanwhile.
         self.tell_lack();
         self.look_at_requests();
         let stop = self.parts.stop.clone();

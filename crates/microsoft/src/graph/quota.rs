@@ -2,7 +2,7 @@
 //!
 //! Microsoft allows 100 requests in any 5 minutes and tenant
 //! (<https://techcommunity.microsoft.com/blog/exchange/message-trace-support-using-graph-api-is-now-in-public-preview/4488587>),
-//! whoever sends them. [`Quota`] decides, without waiting or asking the time itself.
+//! those of other programs included. [`Quota`] decides, without waiting or asking the time itself.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -252,7 +252,7 @@ async fn windows_do_not_end_in_the_service_s_future() {
     let window = Window::new(now() - TimeDelta::hours(1), now()).unwrap();
     // The service's clock is a minute behind. Its refusal tells nothing, nor does one page alone.
     let behind = [("date", "Sun, 22 Nov 2026 11:59:00 GMT")];
-    fake.answer_with(400, &behind, "whatever it says");
+    fake.answer_with(400, &behind, "any text");
     let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
     assert_eq!((error.class(), error.label()), (ErrorClass::Person, "400"));
     assert_eq!((graph.time().now, graph.time().certain), (now(), None));

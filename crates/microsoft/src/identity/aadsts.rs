@@ -223,7 +223,7 @@ fn explain(code: Option<u64>, error: &str) -> &'static str {
         500022 | 5000224 | 5000225 => {
             "the tenant is blocked, or its sign-in is closed to this app: disabled for inactivity \
              or by Microsoft, or by a tenant restriction of the network; ask Microsoft's support, \
-             or whoever runs the network"
+             or the people who run the network"
         }
         500014 => {
             "the service that the token is for is disabled in this tenant; enable the enterprise \

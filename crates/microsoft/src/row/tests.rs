@@ -103,7 +103,7 @@ fn rows_without_a_key_field_are_kept_and_told_apart() {
     assert_eq!(
         one(&row("null", 0, "x").replace("1970-01-01T00:00:01", "/Date(1000)/")).1,
         first,
-        "whatever the dialect"
+        "the same in each dialect"
     );
     assert_ne!(one(&row("\"1\"", 0, "x")).1, first);
     assert_ne!(one(&row("null", 0, "x").replace("\"m\"", "\"n\"")).1, first);

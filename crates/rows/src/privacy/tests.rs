@@ -290,7 +290,7 @@ proptest! {
         }
     }
 
-    /// Whatever stands in a row, nothing that is hidden is in it afterwards, and all else is as it was.
+    /// Nothing that is hidden stays in any row, and all else is as it was.
     #[test]
     fn nothing_of_any_row_is_left(
         from in "[a-zA-Zé@<>\\\\\" ]{8,20}",

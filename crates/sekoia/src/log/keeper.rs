@@ -1,4 +1,4 @@
-//! The last error outlives the process, for those who ask why it ended.
+//! The last error outlives the process and tells why it ended.
 
 use std::time::Duration;
 

@@ -92,7 +92,7 @@ struct File {
 impl File {
     async fn open(storage: Storage) -> Self {
         let [_, name] = LAST_LINES_FILES;
-        // What cannot be read is written over when it is full.
+        // A file that cannot be read counts as empty. It is written over when it is full.
         let present = storage.read(name).await.ok().flatten();
         Self {
             bytes: present.map_or(0, |text| text.len()),

@@ -79,7 +79,7 @@ impl Metrics {
         lock(&self.0).freshness.clone()
     }
 
-    /// The answer of the metrics server, the same on each path (I-01).
+    /// The answer of the metrics server, the same for each path (I-01).
     pub(super) fn answer(&self, request: &Parts) -> Response<String> {
         let accept = request
             .headers

@@ -302,7 +302,7 @@ impl<'a> Start<'a> {
     pub(crate) async fn secrets(&self) -> Result<Asked, SecretsError> {
         let asker = self.asker();
         if settings::waits_for_secrets(self.item, &self.module, &self.configuration) {
-            // A person who runs the module without the platform fills the settings in.
+            // Without the platform, a person fills the settings in.
             let needed = asker.has_address() || !self.module.configuration.secrets().is_empty();
             return match needed {
                 true => asker.patiently().await.map(Asked::Got),

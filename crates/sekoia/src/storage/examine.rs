@@ -1,4 +1,4 @@
-//! A look at the data directory that leaves it as it is, also while a process works on it.
+//! Looks at the data directory and changes nothing, also while a process works on it.
 
 use std::{
     collections::BTreeSet,

@@ -77,7 +77,7 @@ impl LocalBackend {
         }
     }
 
-    /// The directory as it is, also while a process works on it.
+    /// The directory without its lock: another process may work on it.
     pub(crate) fn unlocked(root: PathBuf) -> Self {
         // Temporary files have other names than those of the one who works on it.
         let (temporary, _) = Uuid::new_v4().as_u64_pair();

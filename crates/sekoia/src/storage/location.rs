@@ -56,7 +56,7 @@ impl StorageReader {
         }
     }
 
-    /// Leaves a file to the process that works on the others.
+    /// Leaves a file for the process that works on the others.
     pub(crate) async fn leave(&self, name: &str, content: Bytes) -> Result<(), StorageError> {
         match self {
             Self::Directory(_) => self.storage().write(name, content).await,

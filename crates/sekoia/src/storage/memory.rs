@@ -1,4 +1,4 @@
-//! Keeps files in memory: for tests of what uses storage.
+//! Keeps files in memory: for tests of code that uses storage.
 
 use std::{
     collections::BTreeMap,

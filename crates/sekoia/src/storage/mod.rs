@@ -198,8 +198,7 @@ impl Storage {
     /// Makes durable what was appended to the file.
     ///
     /// # Errors
-    /// As [`read`](Self::read); some of what was appended may be lost then, also when a later call
-    /// succeeds.
+    /// As [`read`](Self::read); some of what was appended may be lost then, even when a later call succeeds.
     pub async fn sync(&self, name: &str) -> Result<(), StorageError> {
         let result = self.store.sync(&self.full(name)?).await;
         result.map_err(failed("sync", name))

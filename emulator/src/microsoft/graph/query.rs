@@ -21,7 +21,7 @@ pub(super) struct Condition {
     value: String,
 }
 
-/// A filter: its window and the last condition on each property, whatever joins them.
+/// A filter: its window and the last condition on each property; `and` and `or` count alike.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filter {
     start: Option<DateTime<Utc>>,

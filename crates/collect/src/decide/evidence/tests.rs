@@ -241,7 +241,7 @@ fn two_refusals_close_to_one_another_are_one() {
     let mut site = Site::found(10 * DAY);
     site.answer(window(NOW, NOW + 60), 2);
     let end = site.next(601)[0];
-    // Whoever asks for it sooner, it is no second refusal.
+    // A reader that asks for it sooner gets no second refusal.
     let held = site.held()[0];
     assert_eq!(site.refuse(end, None, 600), Judgement::Held(held));
     assert_eq!(site.next(600), []);

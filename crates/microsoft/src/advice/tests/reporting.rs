@@ -186,7 +186,7 @@ fn what_passes_by_itself() {
     for status in [408, 500, 502, 503, 504, 599] {
         says(&ask(status, &[], "", None), ErrorClass::Outage, &["later"]);
     }
-    // Whatever the status and the value of the header are.
+    // This holds for each status and each value of the header.
     for status in [408, 425, 500, 504] {
         says(
             &ask(status, &[("retry-after", "0")], "", None),

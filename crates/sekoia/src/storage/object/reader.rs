@@ -1,4 +1,4 @@
-//! A look at a folder that leaves it as it is, also while an instance has its lease.
+//! Looks at a folder and changes nothing, also while an instance has its lease.
 
 use std::{io, sync::Arc};
 

@@ -116,7 +116,7 @@ async fn a_file_of_an_earlier_version_is_read_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_reads_meanwhile_finds_all_that_was_there() {
+async fn a_reader_meanwhile_finds_all_that_was_there() {
     let world = World::new(ConditionalWrites::Checked);
     let instance = world.open().await;
     instance.storage.append("log", "x").await.unwrap();

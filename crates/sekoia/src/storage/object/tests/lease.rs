@@ -86,7 +86,7 @@ async fn an_instance_that_was_suspended_too_long_writes_nothing_and_stops() {
         let note = r#"{"owner": "other", "host": "host-2", "renewal": 1}"#;
         world.replace(".lease", note);
         advance(lease::LIFE).await;
-        // What is to be sent waits for ever.
+        // Nothing may be sent: who asks waits for ever.
         let held = tokio::time::timeout(lease::LIFE, first.storage.held());
         assert!(held.await.is_err());
         assert!(first.stop.is_cancelled(), "it is told at once");
