@@ -43,7 +43,11 @@ const REFUSALS: [(u32, &str, &str); 30] = [
     ),
     (5_000_224, "the tenant is blocked", "Microsoft's support"),
     (5_000_225, "the tenant is blocked", "Microsoft's support"),
-    (500_022, "tenant restriction", "the people who run the network"),
+    (
+        500_022,
+        "tenant restriction",
+        "the people who run the network",
+    ),
     (
         500_014,
         "is disabled in this tenant",
