@@ -1,14 +1,18 @@
 //! The real HTTP client: reqwest on rustls.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
-use ::http::{StatusCode, Uri};
+use ::http::{
+    HeaderMap, HeaderValue, StatusCode, Uri,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH},
+};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::{
     HttpError, HttpErrorKind, HttpService, Limits, Reason, Request, Response, SetupError, Via,
     connections::{Connections, Pool},
+    gzip::{Fault, GZIP, Gunzip},
     proxy::Proxies,
     trust::{Shown, Trust},
 };
@@ -90,8 +94,10 @@ impl ReqwestService {
         pool: &Pool,
         head: &mut Option<StatusCode>,
     ) -> Result<Response, HttpError> {
-        let request = reqwest::Request::try_from(request)
+        let mut request = reqwest::Request::try_from(request)
             .map_err(|error| self.failed(error, way, HttpErrorKind::Setup))?;
+        let accepted = request.headers_mut().entry(ACCEPT_ENCODING);
+        accepted.or_insert(HeaderValue::from_static(GZIP));
         let answer = pool.client.execute(request);
         let mut answer = tokio::time::timeout(limits.first_byte, answer)
             .await
@@ -105,7 +111,15 @@ impl ReqwestService {
         let mut response = ::http::Response::new(());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
-        let body = self.read_body(&mut answer, way, limits.max_body).await?;
+        let is_packed = is_packed(response.headers());
+        let body = if is_packed {
+            // They are of what came, not of what is handed on.
+            response.headers_mut().remove(CONTENT_ENCODING);
+            response.headers_mut().remove(CONTENT_LENGTH);
+            self.inflate_body(&mut answer, way, limits.max_body).await?
+        } else {
+            self.read_body(&mut answer, way, limits.max_body).await?
+        };
         Ok(response.map(|()| body))
     }
 
@@ -139,14 +153,37 @@ impl ReqwestService {
         Ok(body.freeze())
     }
 
+    async fn inflate_body(
+        &self,
+        answer: &mut reqwest::Response,
+        way: &Way,
+        max_body: usize,
+    ) -> Result<Bytes, HttpError> {
+        let fault = |fault| match fault {
+            Fault::TooLarge => way.because(HttpErrorKind::TooLarge, None),
+            Fault::Damaged(kind) => way
+                .because(HttpErrorKind::Decode, None)
+                .with_source(std::io::Error::from(kind)),
+        };
+        let mut body = self.buffers.take_any();
+        let mut gunzip = Gunzip::new();
+        while let Some(part) = answer
+            .chunk()
+            .await
+            .map_err(|error| self.failed(error, way, HttpErrorKind::Interrupted))?
+        {
+            gunzip.add(&part, &mut body, max_body).map_err(fault)?;
+        }
+        gunzip.end().map_err(fault)?;
+        Ok(body.freeze())
+    }
+
     /// Sorts reqwest's errors; `otherwise` is the kind when it does not say.
     fn failed(&self, error: reqwest::Error, way: &Way, otherwise: HttpErrorKind) -> HttpError {
         let kind = if error.is_connect() {
             HttpErrorKind::Connect
         } else if error.is_timeout() {
             HttpErrorKind::Timeout
-        } else if error.is_decode() && error.source().is_some_and(is_damaged) {
-            HttpErrorKind::Decode
         } else if error.is_builder() {
             HttpErrorKind::Setup
         } else {
@@ -245,14 +282,9 @@ impl Way {
     }
 }
 
-/// Whether the decompressor complained, rather than the connection.
-fn is_damaged(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|io| {
-        matches!(
-            io.kind(),
-            std::io::ErrorKind::InvalidInput
-                | std::io::ErrorKind::InvalidData
-                | std::io::ErrorKind::UnexpectedEof
-        )
-    })
+/// Whether an answer is compressed. Other ways to do so were not offered.
+fn is_packed(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding == GZIP)
 }

@@ -6,6 +6,7 @@
 mod client;
 mod connections;
 mod error;
+mod gzip;
 mod proxy;
 mod reason;
 #[cfg(test)]
