@@ -11,7 +11,12 @@
 //! when it has done so twice, ten minutes apart, and has answered for a window between. A failure that
 //! may pass is no answer: it is asked again.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use rows::Message;
 use tokio::time::Instant;
@@ -56,7 +61,7 @@ pub(crate) struct MassMessage {
 #[derive(Debug)]
 pub(crate) struct Recipients {
     most: u64,
-    counts: Generations<u32, u64>,
+    counts: Generations<u32, u64, BuildHasherDefault<Spread>>,
     found: Vec<MassMessage>,
 }
 
@@ -175,13 +180,13 @@ impl MassMail {
 
 /// A map that forgets what was not looked up for long, so that it stays small.
 #[derive(Debug)]
-struct Generations<K, V> {
+struct Generations<K, V, S = RandomState> {
     most: usize,
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: HashMap<K, V, S>,
+    old: HashMap<K, V, S>,
 }
 
-impl<K: Hash + Eq, V: Default> Generations<K, V> {
+impl<K: Hash + Eq, V: Default, S: BuildHasher + Default> Generations<K, V, S> {
     fn new(most: usize) -> Self {
         Self {
             most,
@@ -199,14 +204,39 @@ impl<K: Hash + Eq, V: Default> Generations<K, V> {
             self.old = std::mem::take(&mut self.young);
         }
         let old = &mut self.old;
-        let entry = self.young.entry(key);
-        match entry {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let value = old.remove(entry.key()).unwrap_or_default();
+        match self.young.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let value = match old.is_empty() {
+                    true => V::default(),
+                    false => old.remove(entry.key()).unwrap_or_default(),
+                };
                 entry.insert(value)
             }
         }
+    }
+}
+
+/// For numbers that nobody outside of the service chooses, and that are hashes already: they are only
+/// spread over all bits.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write_u32(&mut self, number: u32) {
+        // An odd number with bits of all kinds.
+        let product = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product.rotate_right(u32::BITS);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte) ^ self.0 as u32);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

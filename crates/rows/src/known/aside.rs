@@ -42,7 +42,10 @@ impl Hours {
     pub(super) fn have_aside(&self) -> bool {
         let last = self.last.as_ref();
         let is_last = last.is_some_and(|(hour, _)| ASIDE.contains(hour));
-        is_last || self.others.range(ASIDE).next().is_some()
+        // It is asked for each row: nearly always the oldest hour lies behind them all.
+        let oldest = self.others.first_key_value();
+        let may_have = oldest.is_some_and(|(hour, _)| *hour < ASIDE.end);
+        is_last || may_have && self.others.range(ASIDE).next().is_some()
     }
 }
 
