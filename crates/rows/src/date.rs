@@ -124,6 +124,14 @@ fn verbose(text: &[u8]) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis.parse().ok()?)
 }
 
+/// The instant of `"\/Date(milliseconds)\/"` as it stands in JSON, which is how the Reporting Web Service
+/// writes it; none of any other text.
+#[inline]
+pub(crate) fn escaped(json: &[u8]) -> Option<DateTime<Utc>> {
+    let inside = json.strip_prefix(br#""\/Date("#)?;
+    of_millis(few_digits(inside.strip_suffix(br#")\/""#)?)?)
+}
+
 /// The instant so many milliseconds after 1970 began; of many on one day, `DateTime` would find out
 /// the date of each.
 fn of_millis(millis: i64) -> Option<DateTime<Utc>> {
@@ -206,6 +214,24 @@ mod tests {
         assert_eq!(millis("1970-01-01T02:00:00+02:00"), Some(0));
         assert_eq!(millis("1970-01-01T00:00:01Z"), Some(1000));
         assert_eq!(millis("1970-01-01T00:00:01"), Some(1000));
+    }
+
+    #[test]
+    fn escaped_slashes_are_read_as_they_stand() {
+        let millis = |json: &str| escaped(json.as_bytes()).map(|at| at.timestamp_millis());
+        let json = r#""\/Date(1659020996164)\/""#;
+        assert_eq!(millis(json), Some(1_659_020_996_164));
+        for other in [
+            r#""/Date(1659020996164)/""#,
+            r#""\/Date(1659020996164)/""#,
+            r#""\/Date(16590209x6164)\/""#,
+            r#""\/Date(\u0031659020996)\/""#,
+            r#""\/Date()\/""#,
+            "\"",
+            "",
+        ] {
+            assert_eq!(millis(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -164,7 +164,9 @@ impl<'a> Fields<'a> {
 
     /// When the message was received.
     pub(super) fn received(&self) -> Option<DateTime<Utc>> {
-        date::instant(&self.value(Known::Received)?)
+        let range = self.places.get(Known::Received as usize)?.range();
+        let json = self.text.as_bytes().get(range)?;
+        date::escaped(json).or_else(|| date::instant(&self.value(Known::Received)?))
     }
 
     /// The text of its status; none when it has no other.

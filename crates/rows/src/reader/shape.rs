@@ -82,10 +82,11 @@ impl Shape {
     }
 }
 
-/// Whether the value at a place certainly is no date in ISO form: it begins with a slash.
+/// Whether the value at a place certainly is no date in ISO form: it begins with a slash, which may be
+/// escaped.
 #[inline]
 fn is_verbose(text: &[u8], at: usize) -> bool {
-    text.get(at + 1) == Some(&b'/')
+    matches!(text.get(at + 1..at + 3), Some([b'/', _] | [b'\\', b'/']))
 }
 
 #[cfg(test)]
