@@ -52,6 +52,9 @@ const DAY: u32 = 24;
 /// So many days stay in memory, of which each takes about 100 kB.
 const AT_HAND: usize = 4;
 
+/// Lists that are kept for long grow by so many rows, and this part of what they have.
+const GROWTH: usize = 8;
+
 /// No more hours are folded at once: as many as any source keeps.
 const MOST_HOURS: u32 = 100 * 24;
 
@@ -250,7 +253,13 @@ impl Proof {
 
     /// A row is about to be sent of whose message another status is known.
     pub(crate) fn changed(&mut self, row: KeyRef) {
-        self.changed.entry(row.hour).or_default().push(row.key);
+        let rows = self.changed.entry(row.hour).or_default();
+        if rows.len() == rows.capacity() {
+            // An hour of a large tenant has thousands, for as long as it settles: to double would cost as
+            // much again.
+            rows.reserve_exact(GROWTH + rows.len() / GROWTH);
+        }
+        rows.push(row.key);
     }
 
     /// Something is noticed of an hour.

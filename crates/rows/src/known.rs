@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use self::aside::age_of;
+pub(crate) use self::by_message::AsItIs;
 use self::{aside::aside, by_message::Found, key_set::KeySet, under_way::UnderWay};
 use crate::{Message, RowKey, Window};
 

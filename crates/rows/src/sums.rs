@@ -13,7 +13,9 @@
 //! of messages that differ have the same sum with a probability of 2⁻⁷², and 40 rows that differ cannot
 //! be told apart with one of 2 · 10⁻⁵ (two of them lie in the same five cells), which is said.
 
-use crate::{Message, RowKey};
+use std::{collections::HashSet, hash::BuildHasherDefault};
+
+use crate::{Message, RowKey, known::AsItIs};
 
 /// As many rows that differ are found at most. More than these mostly are, too, but then the two sets have
 /// little in common, and what is done about it is for a person to decide.
@@ -143,13 +145,12 @@ impl Sums {
     /// have several rows: each counts once, with the status that comes last in `changed`.
     pub fn of(keys: impl IntoIterator<Item = RowKey>, changed: &[RowKey]) -> Self {
         let mut sums = Self::default();
-        let mut suspects: Vec<Message> = changed.iter().map(|key| key.message()).collect();
-        suspects.sort_unstable();
-        suspects.dedup();
+        let suspects: HashSet<Message, BuildHasherDefault<AsItIs>> =
+            changed.iter().map(|key| key.message()).collect();
         let mut several = Vec::new();
         for key in keys {
             sums.add(key);
-            if !suspects.is_empty() && suspects.binary_search(&key.message()).is_ok() {
+            if suspects.contains(&key.message()) {
                 several.push(key);
             }
         }
@@ -167,6 +168,13 @@ impl Sums {
     /// How many messages there are.
     pub const fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Whether they are those of no rows.
+    pub fn is_empty(&self) -> bool {
+        let sums = [self.messages, self.statuses];
+        let mut all = sums.iter().chain(self.sketch.iter());
+        self.rows == 0 && all.all(|sum| *sum == 0)
     }
 
     /// Whether they are those of a set with the same messages.

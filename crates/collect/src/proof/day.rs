@@ -107,7 +107,8 @@ struct Line {
     /// Hours since 1970.
     hour: u32,
     parts: Vec<Window>,
-    /// None when there are no rows.
+    /// None when there are no rows. It is written apart.
+    #[serde(skip_serializing)]
     sums: Option<String>,
     #[serde(flatten)]
     notes: Notes,
@@ -146,16 +147,23 @@ impl Day {
 
     /// The content of its file.
     pub(crate) fn to_bytes(&self) -> Bytes {
-        let mut text = line(&self.head);
+        let mut text = line(&json(&self.head));
         for (hour, record) in &self.hours {
             let HourRecord { parts, sums, notes } = record;
-            let has_rows = *sums != Sums::default();
-            text += &line(&Line {
+            let mut json = json(&Line {
                 hour: *hour,
                 parts: parts.clone(),
-                sums: has_rows.then(|| BASE64_STANDARD.encode(sums.to_bytes())),
+                sums: None,
                 notes: *notes,
             });
+            if !sums.is_empty() {
+                // Nothing of it is to be escaped, and it is most of the file.
+                json.pop();
+                json += r#","sums":""#;
+                BASE64_STANDARD.encode_string(sums.to_bytes(), &mut json);
+                json += r#""}"#;
+            }
+            text += &line(&json);
         }
         text.into()
     }
@@ -177,9 +185,12 @@ impl Day {
     }
 }
 
-fn line(content: &impl Serialize) -> String {
+fn json(content: &impl Serialize) -> String {
     // Neither numbers that are no numbers nor maps with keys that are no strings.
-    let json = serde_json::to_string(content).unwrap_or_default();
+    serde_json::to_string(content).unwrap_or_default()
+}
+
+fn line(json: &str) -> String {
     format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
 

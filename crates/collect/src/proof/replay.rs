@@ -20,8 +20,9 @@ impl Proof {
         let recorded = day.filter(|day| day.hours.contains_key(&hour));
         let keys = rows.iter().flat_map(|one| one.keys.iter().copied());
         let Some(day) = recorded else {
-            let changed = several(keys);
+            let mut changed = several(keys);
             if !changed.is_empty() {
+                changed.shrink_to_fit();
                 self.changed.insert(hour, changed);
             }
             return Ok(());

@@ -151,7 +151,7 @@ pub(super) enum Found {
 
 /// For what is a keyed hash already ([`RowKey`]), so that nobody can choose where it falls.
 #[derive(Debug, Default)]
-struct AsItIs(u64);
+pub(crate) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn write_u64(&mut self, hash: u64) {
