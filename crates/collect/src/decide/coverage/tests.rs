@@ -87,7 +87,13 @@ fn what_has_not_happened_yet_is_not_missing() {
 #[test]
 fn what_was_read_before_it_is_asked_for_again_is_not_lost() {
     let mut coverage = finished();
+    assert!(!coverage.is_sending_again());
     coverage.backfill(window(-10, 50), true);
+    assert!(coverage.is_sending_again());
+    assert!(coverage.sends_again(window(40, 60)));
+    for other in [window(-10, 0), window(50, 60)] {
+        assert!(!coverage.sends_again(other), "{other}");
+    }
     coverage.lose(loss(window(-10, 30)));
     assert_eq!(coverage.lost(), [window(-10, 0)]);
     assert_eq!(coverage.lost_within(window(-10, 30)), [window(-10, 0)]);

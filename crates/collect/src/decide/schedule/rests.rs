@@ -105,7 +105,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::testing::seconds as window;
+    use crate::{
+        Lane,
+        decide::{
+            coverage::Coverage,
+            lateness::Lateness,
+            schedule::tests::{SETTINGS, complete},
+        },
+        testing::{at_second as at, seconds as window},
+    };
 
     #[test]
     fn windows_that_follow_each_other_are_joined_when_there_is_no_room() {
@@ -122,5 +130,40 @@ mod tests {
         assert!(rests.add(window(1000, 1001), now));
         assert_eq!(rests.resting.first(), Some(&(window(0, 15), later)));
         assert_eq!(rests.windows().count(), MOST - 1);
+    }
+
+    #[test]
+    fn what_has_rested_is_asked_for_in_halves_and_has_rested_until_it_is_read() {
+        let coverage = Coverage::new(at(0));
+        let mut schedule = Schedule::new(SETTINGS, coverage, Lateness::default());
+        let failing = schedule.live(at(60)).unwrap();
+        assert_eq!(failing, window(0, 60));
+        let now = Instant::now();
+        let until = now + Duration::from_secs(600);
+        assert!(schedule.rest(failing, until));
+        assert_eq!(
+            (schedule.resting(), schedule.has_rested(failing)),
+            (1, false)
+        );
+        assert_eq!(schedule.live(at(120)), Some(window(60, 120)));
+        complete(&mut schedule, window(60, 120), at(120), 0, at(120));
+        schedule.wake(until.checked_sub(Duration::from_secs(1)).unwrap());
+        assert_eq!(schedule.never_read(), None);
+        schedule.wake(until);
+        assert_eq!(
+            (schedule.resting(), schedule.has_rested(failing)),
+            (0, true)
+        );
+        assert!(!schedule.has_rested(window(30, 90)), "not all of it has");
+        let mut halves = [schedule.never_read(), schedule.never_read()];
+        halves.sort_by_key(|half| half.map(|(_, window)| window.start()));
+        let (read, other) = (window(0, 30), window(30, 60));
+        assert_eq!(
+            halves,
+            [read, other].map(|half| Some((Lane::Backlog, half)))
+        );
+        complete(&mut schedule, read, at(120), 0, at(120));
+        let rested = [read, other, failing].map(|one| schedule.has_rested(one));
+        assert_eq!(rested, [false, true, false]);
     }
 }

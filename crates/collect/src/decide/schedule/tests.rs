@@ -124,6 +124,55 @@ fn what_cannot_be_asked_for_is_missing_when_that_has_lasted() {
     assert_eq!(lack(421), lately);
 }
 
+/// What a service refuses is one gap with the time since, where it follows at once.
+#[test]
+fn what_is_missing_and_what_cannot_be_asked_for_are_counted_once() {
+    let lack = |delay, gap| {
+        let settings = ScheduleSettings {
+            delay: TimeDelta::seconds(delay),
+            ..SETTINGS
+        };
+        let mut coverage = Coverage::new(at(0));
+        coverage.read(window(0, 60), at(60 + delay), 0);
+        coverage.want(gap);
+        let lack = Schedule::new(settings, coverage, Lateness::default()).lack(at(1000));
+        (lack.gaps, lack.span.num_seconds())
+    };
+    assert_eq!(lack(0, window(0, 30)), (2, 30 + 940));
+    assert_eq!(lack(0, window(30, 60)), (1, 30 + 940));
+    assert_eq!(lack(100, window(0, 30)), (2, 30 + 840));
+}
+
+#[test]
+fn a_longer_settle_time_is_advised_where_more_rows_surface_near_its_end() {
+    let advised = |settle_time, age, late: u32| {
+        let mut lateness = Lateness::default();
+        let seen = at(0);
+        for row in 0..1000 {
+            // Five hours are not near the end of any of these.
+            let age = TimeDelta::hours(if row < late { age } else { 5 });
+            lateness.observe(seen - age, seen - TimeDelta::minutes(1), seen);
+        }
+        let settings = ScheduleSettings {
+            settle_time: TimeDelta::hours(settle_time),
+            ..SETTINGS
+        };
+        Schedule::new(settings, Coverage::new(seen), lateness).better_settle_time()
+    };
+    assert_eq!(advised(24, 20, 3), Some(TimeDelta::hours(36)));
+    assert_eq!(advised(24, 20, 2), None, "two of a thousand may");
+    assert_eq!(advised(60, 60, 3), Some(TimeDelta::hours(72)));
+    assert_eq!(advised(72, 70, 3), None, "there is no longer one");
+}
+
+#[test]
+fn what_was_cut_for_a_verification_is_forgotten_when_that_is_read() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    schedule.cuts.extend([0, 9, 10, 50, 100, 101].map(at));
+    schedule.audited(window(10, 100));
+    assert!(schedule.cuts.iter().eq(&[0, 9, 101].map(at)));
+}
+
 #[test]
 fn asks_for_the_newest_once_a_frequency() {
     let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());

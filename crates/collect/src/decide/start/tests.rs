@@ -433,6 +433,13 @@ fn the_borders_of_now_are_kept() {
         let stands = (start.coverage.checkpoint(), start.coverage.edge());
         assert_eq!(stands, (at(200) - SETTLE, at(200)));
     }
+    // Mail may have been quiet for hours: newest rows tell less than a position that is not ahead.
+    for (position, goes_on) in [(at(198), at(198)), (at(205), at(200))] {
+        let quiet = without_timeline(Position::At(position), None, Some(at(60)));
+        let start = StartDecision::new(quiet, terms());
+        let stands = (start.coverage.checkpoint(), start.coverage.edge());
+        assert_eq!(stands, (goes_on - SETTLE, goes_on));
+    }
     // How far it had come by a clock that ran ahead, only its rows tell.
     let (ahead, newest) = (at(300), Some(at(60)));
     let ahead = without_timeline(Position::At(ahead), Some(ahead), newest);

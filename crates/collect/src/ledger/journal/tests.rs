@@ -23,6 +23,8 @@ struct Files {
     broken: Mutex<bool>,
     /// Files with something else in their place.
     replaced: Mutex<Vec<String>>,
+    /// Files that cannot be read at the moment.
+    failing: Mutex<Vec<String>>,
     /// Files that a list leaves out.
     unlisted: Mutex<Vec<String>>,
     /// What a crash of the machine leaves.
@@ -69,6 +71,9 @@ impl Files {
 #[async_trait]
 impl Store for Files {
     async fn read(&self, name: &str) -> io::Result<Option<Bytes>> {
+        if self.failing.lock().unwrap().iter().any(|one| one == name) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let replaced = self.replaced.lock().unwrap();
         if replaced.iter().any(|other| other == name) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a device"));
@@ -200,6 +205,29 @@ fn what_another_store_remembers_is_taken_over_once() {
     now(Journal::open(&third, [9; 16], &Inventory::new())).unwrap();
     append(&mut open(&third).journal, &third, &[row(4, 0, 51)]);
     assert_eq!(now(take_over(&one, &third)).unwrap(), 0);
+}
+
+#[test]
+fn all_segments_are_taken_over_but_what_is_no_file_and_none_without_an_answer() {
+    let (one, other) = (Files::default(), Files::default());
+    append(&mut open(&one).journal, &one, &[row(1, 0, 50)]);
+    *other.content.lock().unwrap() = one.content.lock().unwrap().clone();
+    for message in 2..5 {
+        append(&mut open(&other).journal, &other, &[row(message, 0, 50)]);
+    }
+    other.failing.lock().unwrap().push(segment_name(3));
+    let failed = now(take_over(&one, &other)).unwrap_err();
+    assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+    other.failing.lock().unwrap().clear();
+    other.replaced.lock().unwrap().push(segment_name(3));
+    // What was taken before the failure is not taken again.
+    assert_eq!(now(take_over(&one, &other)).unwrap(), 0);
+    other.replaced.lock().unwrap().clear();
+    assert_eq!(now(take_over(&one, &other)).unwrap(), 1);
+    let mut known = open(&one).known;
+    for message in 1..5 {
+        assert!(known.knows(row(message, 0, 50).key), "{message}");
+    }
 }
 
 #[test]
@@ -695,6 +723,40 @@ fn a_number_is_not_used_again_whether_its_segment_is_there_or_named() {
     let mut journal = expecting(&files, &Inventory::from([(7, 1)])).journal;
     append(&mut journal, &files, &[row(6, 0, 103)]);
     assert!(files.segments().contains(&segment_name(8)));
+}
+
+/// Else the proof would take its new rows for those that it has counted in.
+#[test]
+fn the_number_of_a_deleted_segment_is_not_used_again() {
+    let files = Files::default();
+    let mut journal = open(&files).journal;
+    append(&mut journal, &files, &[row(1, 0, 50)]);
+    now(journal.forget_before(&files, at(51))).unwrap();
+    append(&mut journal, &files, &[row(2, 0, 51)]);
+    assert_eq!(files.segments(), [segment_name(1)]);
+    // One that is only asked for changes nothing, when others have come further.
+    for (number, rows) in [(5, 1), (5, 2), (3, 3), (6, 4)] {
+        journal.go_on_from(number);
+        append(&mut journal, &files, &[row(3, 0, 51)]);
+        let kept = Inventory::from([(1, 1), (5, rows)]);
+        assert_eq!(journal.inventory(at(0)), kept, "{number}");
+    }
+}
+
+/// Else its rows would be sent twice, or those of all files without the seed.
+#[test]
+fn a_file_that_cannot_be_read_at_the_moment_is_neither_missing_nor_damaged() {
+    let files = Files::default();
+    let kept = two_segments(&files);
+    let content = files.content.lock().unwrap().clone();
+    for name in files.names() {
+        files.failing.lock().unwrap().push(name.clone());
+        let failed = now(Journal::open(&files, [9; 16], &kept)).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::TimedOut, "{name}");
+        files.failing.lock().unwrap().clear();
+        assert_eq!(*files.content.lock().unwrap(), content, "{name}");
+    }
+    assert_eq!(expecting(&files, &kept).known.len(), 5);
 }
 
 #[test]
