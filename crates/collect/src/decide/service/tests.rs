@@ -325,3 +325,63 @@ fn every_failure_has_a_pause_that_grows() {
         );
     }
 }
+
+/// Else the probes of an outage would break into a pause that the source has asked for.
+#[test]
+fn an_outage_leaves_a_pause_of_another_kind_alone_until_it_is_over() {
+    let mut world = World::healthy();
+    world.pass(31.0);
+    world.failed(0, throttled(20));
+    world.pass(5.0);
+    let left = world.held(1);
+    assert!(left >= seconds(15), "{left:?}");
+    assert_eq!(world.failed(1, OUTAGE), left);
+    assert_eq!((world.held(0), world.held(1)), (left, left));
+    world.wait(1);
+    let probe = world.failed(1, OUTAGE);
+    assert!(probe >= PROBING.0 && probe <= PROBING.1, "{probe:?}");
+}
+
+#[test]
+fn a_window_rests_for_longer_the_more_do() {
+    let mut world = World::healthy();
+    for (resting, times) in [(0, 1), (3, 1), (4, 2), (8, 3)] {
+        world.service.hold(1, seconds(60), world.now);
+        let pause = world.service.rests(1, resting);
+        let expected = RESTS.0 * times..=RESTS.1 * times;
+        assert!(expected.contains(&pause), "{resting}: {pause:?}");
+        assert_eq!(world.held(1), Duration::ZERO, "its reader goes on");
+    }
+}
+
+#[test]
+fn a_window_that_is_made_narrower_waits_longer_each_time_until_one_is_read() {
+    let mut world = World::healthy();
+    let failed = |world: &mut World, needs_a_person| {
+        let pause = world.service.window_failed(1, needs_a_person, world.now);
+        world.answered(0);
+        assert_eq!(world.held(1), pause, "also when others are answered");
+        pause
+    };
+    let first = failed(&mut world, false);
+    assert!(
+        first >= NARROWING.0 && first <= NARROWING.0 * 2,
+        "{first:?}"
+    );
+    let pauses: Vec<Duration> = (0..8).map(|_| failed(&mut world, false)).collect();
+    assert!(
+        pauses.iter().any(|pause| *pause > NARROWING.0 * 2),
+        "{pauses:?}"
+    );
+    assert!(
+        pauses.iter().all(|pause| *pause <= NARROWING.1),
+        "{pauses:?}"
+    );
+    world.service.window_read(1);
+    let again = failed(&mut world, false);
+    assert!(again <= NARROWING.0 * 2, "{again:?}");
+    assert!(failed(&mut world, true) >= SLOW.0);
+    world.service.hold(2, seconds(5), world.now);
+    world.answered(0);
+    assert_eq!(world.held(2), seconds(5));
+}
