@@ -63,7 +63,7 @@ async fn broken_connections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_answers() {
     passes(Fault::Cut { bytes: 5_000 }.after(1).times(1), "answer").await;
-    passes(Fault::Garble.times(1), "answer").await;
+    passes(Fault::Garble.after(1).times(1), "answer").await;
     passes(Fault::CutGzip.after(1).times(1), "no answer from Microsoft").await;
     passes(
         Fault::error_in_success().times(1),

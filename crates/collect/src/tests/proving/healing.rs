@@ -319,23 +319,20 @@ fn rows_that_were_accepted_before_there_was_a_rule_do_not_hide_what_is_missing()
     });
 }
 
-/// It lies with the dead letters, too, and is another one.
+/// They lie with the dead letters, too, and are others.
 #[test]
-fn a_row_that_no_intake_took_does_not_account_for_one_that_cannot_be_read() {
+fn rows_that_no_intake_took_do_not_account_for_one_that_cannot_be_read() {
     on_virtual_time(async {
-        let bench = Bench::collected(60).await;
-        bench.surfaces(2, 1);
+        let bench = Bench::new(60);
         bench.refuses.store(true, Ordering::Relaxed);
-        let mut expected = PROVEN;
-        expected[2] = Finding::Delivered;
-        assert_eq!(finds(&bench, 1).await, expected);
-        assert_eq!(verdicts(&bench, 1).await[2].refused, 1);
+        bench.lives(End::Stop, bench.collects()).await;
         bench.refuses.store(false, Ordering::Relaxed);
-        assert_eq!(finds(&bench, 2).await, PROVEN);
+        assert_eq!(finds(&bench, 1).await, PROVEN);
         *bench.broken.lock().unwrap() = Some(bench.start + TimeDelta::minutes(130));
+        let mut expected = PROVEN;
         expected[2] = Finding::Unprovable;
-        assert_eq!(finds(&bench, 3).await, expected);
-        assert_eq!(verdicts(&bench, 3).await[2].notes.dead_letters, 1);
+        assert_eq!(finds(&bench, 2).await, expected);
+        assert_eq!(verdicts(&bench, 2).await[2].notes.dead_letters, 60);
     });
 }
 
