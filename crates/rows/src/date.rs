@@ -125,7 +125,7 @@ fn verbose(text: &[u8]) -> Option<DateTime<Utc>> {
 }
 
 /// The instant of `"\/Date(milliseconds)\/"` as it stands in JSON, which is how the Reporting Web Service
-/// writes it; none of any other text.
+/// most probably writes it; none of any other text.
 #[inline]
 pub(crate) fn escaped(json: &[u8]) -> Option<DateTime<Utc>> {
     let inside = json.strip_prefix(br#""\/Date("#)?;
