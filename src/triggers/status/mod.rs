@@ -19,7 +19,7 @@ use super::{
     gaps::Gaps,
     state::Found,
     tenant,
-    words::{counted, moment, span},
+    words::{moment, span},
     working::Doing,
 };
 
@@ -187,7 +187,7 @@ pub(crate) async fn status(
     lines.extend(measured.map(clock));
     lines.extend(measured.and_then(|process| certificate(process, now)));
     lines.extend(measured.map(|process| pace::rate(process, now)));
-    lines.extend(measured.and_then(in_hand));
+    lines.extend(measured.and_then(pace::in_hand));
     lines.extend(pace::quota(probe.process.as_ref(), doing.as_ref(), storage, now).await);
     lines.extend(letters(storage, now).await);
     lines.push(errors::errors(probe, now));
@@ -357,22 +357,6 @@ fn clock(process: &Answers) -> Line {
     }
     let facts = json!({"skew_seconds": skew, "steps": steps});
     line("clock", text, facts, bad)
-}
-
-/// What the process has in hand, as the intake does not accept it; none when that is nothing.
-fn in_hand(process: &Answers) -> Option<Line> {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a count"
-    )]
-    let events = process.own_metric("events_in_hand")? as u64;
-    let text = format!(
-        "{}: not accepted while others are, or failed again and again; tried on and on, while the windows stay \
-         open",
-        counted(events, "event")
-    );
-    (events > 0).then(|| line("in hand", text, json!({"events": events}), true))
 }
 
 /// What could not be delivered and waits for a person; none when there is nothing.

@@ -1,4 +1,4 @@
-//! How fast rows come, and what the quota allows.
+//! How fast rows come, what of them is in hand, and what the quota allows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sekoia::{Answers, Storage};
@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Line, line, moment, started};
 use crate::triggers::{
     source::{QUOTA_FILE, UsedQuota},
+    words::counted,
     working::Doing,
 };
 
@@ -35,6 +36,22 @@ pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
         "newest_event_age_seconds": lag,
     });
     line("delivered", text, facts, dropped > 0.0)
+}
+
+/// What the process has in hand, as the intake does not accept it; none when that is nothing.
+pub(super) fn in_hand(process: &Answers) -> Option<Line> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count"
+    )]
+    let events = process.own_metric("events_in_hand")? as u64;
+    let text = format!(
+        "{}: not accepted while others are, or failed again and again; tried on and on, while the windows stay \
+         open",
+        counted(events, "event")
+    );
+    (events > 0).then(|| line("in hand", text, json!({"events": events}), true))
 }
 
 /// How much of the tenant's quota was used; none where there is no quota.
