@@ -385,3 +385,19 @@ fn a_window_that_is_made_narrower_waits_longer_each_time_until_one_is_read() {
     world.answered(0);
     assert_eq!(world.held(2), seconds(5));
 }
+
+#[test]
+fn a_page_is_lasting_at_its_third_failure_and_stubborn_at_its_third_beside_answers() {
+    for (others_are_answered, stubborn_from) in [(true, 4), (false, 5)] {
+        let mut world = World::healthy();
+        for failure in 1..5 {
+            let verdict = world.service.failed(1, UNREADABLE, world.now);
+            let told = (verdict.is_stubborn, verdict.is_lasting);
+            let expected = (failure >= stubborn_from, failure >= 3);
+            assert_eq!(told, expected, "{failure} {others_are_answered}");
+            if others_are_answered {
+                world.answered(2);
+            }
+        }
+    }
+}
