@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use super::{
     HttpError, HttpErrorKind, HttpService, Limits, Reason, Request, Response, SetupError, Via,
     connections::{Connections, Pool},
-    gzip::{Fault, GZIP, Gunzip},
+    gzip::{Fault, GZIP, Gunzip, OLD_GZIP},
     proxy::Proxies,
     trust::{Shown, Trust},
 };
@@ -284,7 +284,31 @@ impl Way {
 
 /// Whether an answer is compressed. Other ways to do so were not offered.
 fn is_packed(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding == GZIP)
+    let encoding = headers.get(CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| {
+        let name = encoding.as_bytes().trim_ascii();
+        let mut names = [GZIP, OLD_GZIP].into_iter();
+        names.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_compressed_however_that_is_spelled() {
+        let is_packed = |encoding: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, encoding.parse().unwrap());
+            is_packed(&headers)
+        };
+        for encoding in ["gzip", "GZIP", "Gzip ", "x-gzip", "X-GZip"] {
+            assert!(is_packed(encoding), "{encoding}");
+        }
+        for encoding in ["", "identity", "br", "gzip, br", "gzipped"] {
+            assert!(!is_packed(encoding), "{encoding}");
+        }
+        assert!(!super::is_packed(&HeaderMap::new()));
+    }
 }

@@ -9,6 +9,9 @@ use crate::buffers::Buffer;
 /// What the service may compress its answers with.
 pub(super) const GZIP: &str = "gzip";
 
+/// The same in the words of old proxies (RFC 9110, section 8.4.1.3). Neither depends on the letter case.
+pub(super) const OLD_GZIP: &str = "x-gzip";
+
 /// The largest window that gzip has.
 const WINDOW_BITS: u8 = 15;
 
