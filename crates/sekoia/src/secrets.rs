@@ -17,7 +17,7 @@ use tokio::{sync::watch, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    config::{Configuration, SettingsMap},
+    config::{Configuration, SettingsMap, text},
     log::Log,
     platform::{LIMITS, Platform},
     redirect,
@@ -42,7 +42,9 @@ pub(super) struct Secrets {
 impl Secrets {
     /// Reads an answer. What is null, a list or not there gives nothing.
     fn read(answer: &[u8]) -> Result<Self, SecretsError> {
-        let Ok(Value::Object(mut answer)) = serde_json::from_slice(answer) else {
+        // With a byte order mark, or in another encoding of Unicode, it is the same to the SDK.
+        let text = text::decoded(answer).ok_or(SecretsError::Shape)?;
+        let Ok(Value::Object(mut answer)) = serde_json::from_str(&text) else {
             return Err(SecretsError::Shape);
         };
         let mut values = |name| match answer.remove(name) {
@@ -282,8 +284,11 @@ mod tests {
             assert!(secrets == Secrets::default(), "{answer}");
         }
         let without_value = json!({"node_value": {"a": "b"}}).to_string();
-        let secrets = Secrets::read(without_value.as_bytes()).unwrap();
-        assert_eq!(secrets.texts().collect::<Vec<_>>(), ["b"]);
+        let marked = format!("\u{feff}{without_value}");
+        for answer in [without_value, marked] {
+            let secrets = Secrets::read(answer.as_bytes()).unwrap();
+            assert_eq!(secrets.texts().collect::<Vec<_>>(), ["b"]);
+        }
         for answer in ["[]", "null", "<html>", ""] {
             assert!(Secrets::read(answer.as_bytes()).is_err(), "{answer}");
         }

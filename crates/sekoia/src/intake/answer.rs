@@ -51,6 +51,9 @@ pub(super) enum Cause {
 /// How much of a foreign text is shown.
 const SHOWN: usize = 200;
 
+/// Some servers and gateways put it before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// An answer has this when the intake does not know the key (J-11).
 pub(super) const KEY_ERROR: &str = "INTAKE_KEY_ERROR";
 
@@ -70,6 +73,7 @@ pub(super) fn judge(host: &str, answer: &Response, count: usize, sent: &[u8]) ->
 }
 
 fn verdict(host: &str, status: StatusCode, body: &[u8], count: usize, sent: &[u8]) -> Verdict {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if status.is_success() {
         if identifiers_alone(body) == Some(count) {
             return Verdict::Told(Fates::default());

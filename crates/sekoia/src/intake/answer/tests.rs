@@ -34,6 +34,16 @@ fn full_acceptance_is_an_identifier_for_each_event() {
         let answer = read(status, r#"{"event_ids":["a"]}"#, 1);
         assert_eq!(answer, Verdict::Told(Fates::default()), "{status}");
     }
+    for marked in [
+        "\u{feff}{\"event_ids\":[\"a\"]}",
+        "\u{feff}[{\"id\":\"a\"}]",
+    ] {
+        assert_eq!(
+            read(200, marked, 1),
+            Verdict::Told(Fates::default()),
+            "with a byte order mark"
+        );
+    }
     assert_eq!(fates(&json!({"event_ids": []}), 0), Fates::default());
 }
 
