@@ -45,14 +45,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
              is traced, and that `login_url` and `graph_url` belong to its cloud"
                 .to_owned(),
         ),
-        403 if let Some(barred) = refusal.barred() => (ErrorClass::Person, barred),
-        403 if !refusal.by_app => (ErrorClass::Person, without_role(refusal.permitted)),
-        403 => (
-            ErrorClass::Person,
-            "the app may not read the message trace: grant it the application permission \
-             `ExchangeMessageTrace.Read.All` of Microsoft Graph, with an administrator's consent"
-                .to_owned(),
-        ),
+        403 => (ErrorClass::Person, forbidden(refusal)),
         400 | 404 | 410 | 414 if refusal.link.is_some() => (
             ErrorClass::Narrow,
             "it does not accept its own link to the next page: the rest of the window is asked \
@@ -83,6 +76,21 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
             ErrorClass::Person,
             "it does not accept the request: check `graph_url` and any proxy in between".to_owned(),
         ),
+    }
+}
+
+/// A 403: of the service, or of anything on the way.
+fn forbidden(refusal: &Refusal<'_>) -> String {
+    let missing = match refusal.by_app {
+        true => "the app may not read the message trace: grant it the application permission \
+                 `ExchangeMessageTrace.Read.All` of Microsoft Graph, with an administrator's consent"
+            .to_owned(),
+        false => without_role(refusal.permitted),
+    };
+    match refusal.barred() {
+        None => missing,
+        Some(barred) if refusal.permitted.is_some() => barred,
+        Some(barred) => format!("{barred}; if there is none, {missing}"),
     }
 }
 

@@ -145,18 +145,20 @@ impl Refusal<'_> {
         Some((self.transient(), text.to_owned()))
     }
 
-    /// What a web page that forbids the request means when the token has the permission: it is not
-    /// from the service.
+    /// What a web page that forbids the request means: it is not from the service when the token has the
+    /// permission, and may be from anything on the way else.
     fn barred(&self) -> Option<String> {
-        let permission = self.permitted?;
         let is_barred =
             self.response.status() == StatusCode::FORBIDDEN && is_markup(self.response.body());
-        is_barred.then(|| {
-            format!(
+        is_barred.then(|| match self.permitted {
+            Some(permission) => format!(
                 "a web page forbids the request, although the token has the permission \
                  `{permission}`: a proxy or gateway on the way does not let it pass; allow it \
                  there"
-            )
+            ),
+            None => "a web page forbids the request, which a proxy or gateway on the way may have \
+                     written: allow it there"
+                .to_owned(),
         })
     }
 

@@ -54,26 +54,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
                 .to_owned(),
         ),
         401 => (ErrorClass::Person, wrong_account(headers).to_owned()),
-        403 if let Some(barred) = refusal.barred() => (
-            ErrorClass::Person,
-            format!(
-                "{barred}; if there is none, assign the directory role `Security Reader` or \
-                 `Global Reader` to the app"
-            ),
-        ),
-        403 if refusal.by_app => (
-            ErrorClass::Person,
-            "the app may not read the message trace: besides the application permission \
-             `ReportingWebService.Read.All` of Office 365 Exchange Online it needs a directory \
-             role; assign `Security Reader` or `Global Reader` to its service principal"
-                .to_owned(),
-        ),
-        403 => (
-            ErrorClass::Person,
-            "the account may not read the message trace: give it the rights `Reports reader` and \
-             `Security reader` in Microsoft 365, which take up to an hour to act"
-                .to_owned(),
-        ),
+        403 => (ErrorClass::Person, forbidden(refusal)),
         404 | 410 | 414 if refusal.link.is_some() => refused_link(),
         404 | 410 => (
             ErrorClass::Person,
@@ -118,6 +99,31 @@ fn names_successor(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) ->
         || said.contains("older than")
         || said.contains(TOO_WIDE);
     !is_of_the_request && names(refusal.response.body(), SUCCESSOR)
+}
+
+/// A 403: of the service, or of anything on the way.
+fn forbidden(refusal: &Refusal<'_>) -> String {
+    match (refusal.barred(), refusal.by_app) {
+        (Some(barred), true) => format!(
+            "{barred}; if there is none, assign the directory role `Security Reader` or \
+             `Global Reader` to the app"
+        ),
+        (None, true) => {
+            "the app may not read the message trace: besides the application permission \
+             `ReportingWebService.Read.All` of Office 365 Exchange Online it needs a directory \
+             role; assign `Security Reader` or `Global Reader` to its service principal"
+                .to_owned()
+        }
+        (barred, false) => {
+            let missing = "the account may not read the message trace: give it the rights `Reports \
+                           reader` and `Security reader` in Microsoft 365, which take up to an hour to \
+                           act";
+            barred.map_or_else(
+                || missing.to_owned(),
+                |barred| format!("{barred}; if there is none, {missing}"),
+            )
+        }
+    }
 }
 
 /// What a 401 to a name and password means, from the ways to sign in that the service offers.

@@ -279,15 +279,24 @@ fn a_web_page_that_forbids_is_not_the_service() {
             "Blocked by Corp",
         ],
     );
-    for (permitted, body) in [(None, page), (Some(permission), "{}")] {
-        let (concern, judged) = forbidden(permitted, body);
-        assert_eq!(concern, Concern::Permission);
-        says(
-            &judged,
-            ErrorClass::Refused { heals: false },
-            &["grant it the application permission"],
-        );
-    }
+    // A token that does not tell its permissions may lack this one.
+    let (concern, judged) = forbidden(None, page);
+    assert_eq!(concern, Concern::Query);
+    says(
+        &judged,
+        ErrorClass::Person,
+        &[
+            "a proxy or gateway on the way may have written",
+            "; if there is none, the app may not read the message trace: grant it",
+        ],
+    );
+    let (concern, judged) = forbidden(Some(permission), "{}");
+    assert_eq!(concern, Concern::Permission);
+    says(
+        &judged,
+        ErrorClass::Refused { heals: false },
+        &["grant it the application permission"],
+    );
 }
 
 #[test]

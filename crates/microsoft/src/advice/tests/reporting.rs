@@ -332,6 +332,20 @@ fn what_tells_nothing_passes_unless_it_lasts() {
 }
 
 #[test]
+fn a_web_page_that_forbids_says_nothing_certain_of_the_account() {
+    let page = "<html><title>Blocked by Corp</title></html>";
+    says(
+        &ask(403, &[], page, None),
+        ErrorClass::Person,
+        &[
+            "a proxy or gateway on the way may have written",
+            "; if there is none, the account may not read the message trace: give it the rights",
+            "Blocked by Corp",
+        ],
+    );
+}
+
+#[test]
 fn a_web_page_that_forbids_names_the_role_too() {
     let case = Case {
         judge: reporting,
