@@ -199,6 +199,29 @@ async fn a_query_that_is_refused() {
     .await;
 }
 
+/// What fails for the moment may come from anything on the way: it shows nothing of who asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_proves_no_step_before_the_query() {
+    for (trigger, endpoint, steps) in [
+        (Trigger::Graph, Endpoint::Graph, &["service principal"][..]),
+        (
+            Trigger::Account,
+            Endpoint::Report,
+            &["sign-in", "permission"],
+        ),
+    ] {
+        let world = World::of(trigger, 1, 0).await;
+        world.emulator.fault(endpoint, Fault::status(503).times(9));
+        let said = fails(&world, 17, "query", &["503"]).await;
+        let skipped = lines(&said, "skipped");
+        for step in steps {
+            let of_step = format!("  {step}  ");
+            let is_skipped = skipped.iter().any(|line| line.contains(&of_step));
+            assert!(is_skipped, "{step}: {said}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_intake_key() {
     let world = World::graph(0).await;

@@ -279,7 +279,14 @@ async fn try_intake(intake: &Intake, findings: &mut Findings<'_>) {
             );
             findings.pass(INTAKE, text, facts(None));
         }
-        Probed::Refused(sentence) => findings.fail(INTAKE, sentence, facts(Some(false))),
+        Probed::Refused {
+            sentence,
+            is_of_the_key,
+        } => {
+            // Of an intake that is down, say, nobody knows whether it takes the key.
+            let key = is_of_the_key.then_some(false);
+            findings.fail(INTAKE, sentence, facts(key));
+        }
     }
 }
 

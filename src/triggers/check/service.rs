@@ -31,8 +31,8 @@ const STEPS: [Concern; 4] = [
 /// How the query ended.
 struct Ending {
     result: Result<Sample, (Concern, String)>,
-    /// Whether the service answered at all.
-    answered: bool,
+    /// Whether the answer shows how the steps before it are.
+    shows_them: bool,
     /// Whether it may have ended for the organization.
     seems_ended: bool,
 }
@@ -172,11 +172,13 @@ impl Ending {
                     // That it can be used was found out before.
                     collection.hiding.privacy().ok().flatten(),
                 )),
-                answered: true,
+                shows_them: true,
                 seems_ended: false,
             },
             Ok(Err(error)) => Self {
-                answered: matches!(error, Error::Status { .. }),
+                // Anything on the way may fail, forbid or point elsewhere; only the service has looked at who asks
+                // when it misses something of them.
+                shows_them: error.concern() != Concern::Query,
                 seems_ended: service.seems_ended(&error),
                 result: Err((error.concern(), chain(&error))),
             },
@@ -185,7 +187,7 @@ impl Ending {
                             that is running, or the service is slow; try again in 5 minutes";
                 Self {
                     result: Err((Concern::Query, text.to_owned())),
-                    answered: false,
+                    shows_them: false,
                     seems_ended: false,
                 }
             }
@@ -215,7 +217,7 @@ impl Ending {
             (Err(_), _) if failed.is_some_and(|failed| step > failed) => {
                 findings.skip(topic, "what comes before it must be right first");
             }
-            (Err(_), _) if !self.answered => findings.skip(topic, "only an answer tells"),
+            (Err(_), _) if !self.shows_them => findings.skip(topic, "only a page of rows tells"),
             (Ok(sample), Concern::Query) => {
                 let text = format!("{sample}{note}");
                 match sample.is_mostly_excluded() {

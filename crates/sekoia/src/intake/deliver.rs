@@ -283,7 +283,7 @@ impl Intake {
         let mut finding = load.case.failed_together(failure, accepted);
         if finding == Finding::Suspect
             && failure == Failure::Failed(Cause::Outage)
-            && matches!(self.ask_without_events().await?, Probed::Refused(_))
+            && matches!(self.ask_without_events().await?, Probed::Refused { .. })
         {
             // An outage has begun: what was accepted before proves no more.
             load.case = Case::default();
@@ -322,7 +322,7 @@ impl Intake {
             Yielding::IfAnswered if mood == Mood::Troubled => {
                 // Which of them it may be, another one shows.
                 load.pieces.rotate_left(1);
-                !matches!(self.ask_without_events().await?, Probed::Refused(_))
+                !matches!(self.ask_without_events().await?, Probed::Refused { .. })
             }
             Yielding::IfAccepted => self.ask_without_events().await? == Probed::Accepted,
             _ if failure == Failure::Uncertain && is_long => {

@@ -20,8 +20,23 @@ pub enum Probed {
         /// Its answer.
         status: StatusCode,
     },
-    /// Events would not get in; what happened and what to do.
-    Refused(String),
+    /// Events would not get in.
+    Refused {
+        /// What happened and what to do.
+        sentence: String,
+        /// Whether the key is what is refused.
+        is_of_the_key: bool,
+    },
+}
+
+impl Probed {
+    /// Events would not get in, which says nothing of the key.
+    fn kept_out(sentence: String) -> Self {
+        Self::Refused {
+            sentence,
+            is_of_the_key: false,
+        }
+    }
 }
 
 impl Intake {
@@ -33,7 +48,7 @@ impl Intake {
         let body = Bytes::from(body);
         let sent = match self.exchange(body.clone()).await {
             Ok(sent) => sent,
-            Err(error) => return Probed::Refused(unreachable(&error)),
+            Err(error) => return Probed::kept_out(unreachable(&error)),
         };
         let answer = sent.answer;
         let status = answer.status();
@@ -48,10 +63,17 @@ impl Intake {
             Verdict::Failed { cause, .. } if is_untold && cause != Cause::Barred => {
                 Probed::Untold { status }
             }
-            Verdict::Failed { sentence, .. } => {
-                Probed::Refused(sentence + &sent.astray.unwrap_or_default())
-            }
-            Verdict::Uncertain(what) => Probed::Refused(format!(
+            Verdict::Failed { sentence, .. } => Probed::Refused {
+                sentence: sentence + &sent.astray.unwrap_or_default(),
+                // A 422 of another kind tells nothing.
+                is_of_the_key: matches!(
+                    status,
+                    StatusCode::UNAUTHORIZED
+                        | StatusCode::FORBIDDEN
+                        | StatusCode::UNPROCESSABLE_ENTITY
+                ),
+            },
+            Verdict::Uncertain(what) => Probed::kept_out(format!(
                 "{what}: check that intake_server is the address of your region's intake, and that \
                  no proxy answers in its place"
             )),
