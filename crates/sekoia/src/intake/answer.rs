@@ -123,6 +123,12 @@ fn advice(status: StatusCode, said: &str, sent: &[u8]) -> (Cause, &'static str) 
             ": it refuses the intake key: compare intake_key with the key on the intake's page in \
              Sekoia.io, and intake_server with your region",
         ),
+        StatusCode::FORBIDDEN if is_web_page(said) => (
+            Cause::Refused,
+            ": a web page forbids the request, which a proxy or firewall on the way may have written: \
+             have it let the request pass; otherwise compare intake_key with the key on the intake's \
+             page in Sekoia.io",
+        ),
         StatusCode::FORBIDDEN => (
             Cause::Refused,
             ": it refuses the intake key: compare intake_key with the key on the intake's page in \
@@ -159,6 +165,12 @@ fn identifiers_alone(body: &[u8]) -> Option<usize> {
         ids.replace(count).is_none().then_some(())
     })?;
     ids.filter(|_| scanner.peek().is_none())
+}
+
+/// Whether a text is a web page, which no intake gives.
+pub(super) fn is_web_page(text: &str) -> bool {
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    text.starts_with('<')
 }
 
 /// What a body is, for people.

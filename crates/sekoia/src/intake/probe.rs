@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{
     Intake,
-    answer::{Cause, Verdict, judge},
+    answer::{Cause, Verdict, is_web_page, judge},
     batch::HEAD,
 };
 
@@ -65,13 +65,14 @@ impl Intake {
             }
             Verdict::Failed { sentence, .. } => Probed::Refused {
                 sentence: sentence + &sent.astray.unwrap_or_default(),
-                // A 422 of another kind tells nothing.
-                is_of_the_key: matches!(
-                    status,
-                    StatusCode::UNAUTHORIZED
-                        | StatusCode::FORBIDDEN
-                        | StatusCode::UNPROCESSABLE_ENTITY
-                ),
+                is_of_the_key: match status {
+                    StatusCode::FORBIDDEN => !is_web_page(&String::from_utf8_lossy(answer.body())),
+                    // A 422 of another kind tells nothing.
+                    _ => matches!(
+                        status,
+                        StatusCode::UNAUTHORIZED | StatusCode::UNPROCESSABLE_ENTITY
+                    ),
+                },
             },
             Verdict::Uncertain(what) => Probed::kept_out(format!(
                 "{what}: check that intake_server is the address of your region's intake, and that \

@@ -221,6 +221,10 @@ fn statuses_are_sorted_by_what_may_be_the_reason() {
         let (_, sentence) = ask(status, "");
         assert!(sentence.contains(word), "{sentence}");
     }
+    let (cause, sentence) = ask(403, "\u{feff} <html><title>Blocked</title></html>");
+    assert_eq!(cause, Cause::Refused);
+    assert!(sentence.contains("a proxy or firewall"), "{sentence}");
+    assert!(!sentence.contains("refuses the intake key"), "{sentence}");
     let (cause, sentence) = ask(422, r#"{"error":"INTAKE_KEY_ERROR"}"#);
     assert_eq!(cause, Cause::Barred);
     assert!(sentence.contains("takes some minutes"), "{sentence}");
