@@ -16,10 +16,10 @@ use base::{
     retry::retry_after,
 };
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{AGE, AUTHORIZATION, DATE},
+    header::{AGE, AUTHORIZATION, CACHE_CONTROL, DATE},
 };
 use rows::{Page, Window};
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency,
+    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     oddities::{Oddities, is_odd},
@@ -191,6 +191,8 @@ impl Exchange {
         *request.headers_mut() = self.headers.clone();
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, authorization.header.clone());
+        // What a cache on the way has kept lacks what has come since.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
             headers.insert(REQUEST_ID, id);
         }
@@ -342,6 +344,19 @@ impl Answer {
             received: self.received,
             shown: None,
         }
+    }
+
+    /// That it was written for this request.
+    ///
+    /// # Errors
+    /// When a cache says that it has kept it for longer than the request has taken.
+    pub(super) fn ensure_fresh(&self) -> Result<(), Unreadable> {
+        let age = self.response.headers().get(AGE);
+        let age = age.and_then(|age| age.to_str().ok()?.trim().parse().ok());
+        // An age is told in whole seconds.
+        let possible = self.received.since(self.sent) + TimeDelta::seconds(1);
+        let kept = age.filter(|age: &u32| TimeDelta::seconds(i64::from(*age)) > possible);
+        kept.map_or(Ok(()), |seconds| Err(Unreadable::Kept { seconds }))
     }
 
     /// What must not appear in a message.
