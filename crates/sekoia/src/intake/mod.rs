@@ -73,6 +73,10 @@ const HOLDING: Duration = Duration::from_secs(10);
 /// carries less is better off with smaller requests.
 const BYTES_A_SECOND: usize = 16 << 10;
 
+/// What a gateway says whose request the intake may have taken, and whose answer it has not had: in the words
+/// of all, and of a widespread one.
+const ANSWERS_LOST: [u16; 4] = [502, 504, 520, 524];
+
 /// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
 const KEPT_BUFFERS: usize = 5;
 
@@ -301,10 +305,7 @@ impl Intake {
                     cause,
                     sentence: sentence + &astray.unwrap_or_default(),
                     asked,
-                    unsure: matches!(
-                        status,
-                        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
-                    ),
+                    unsure: ANSWERS_LOST.contains(&status.as_u16()),
                 }
             }
         })

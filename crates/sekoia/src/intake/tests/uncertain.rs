@@ -323,7 +323,10 @@ async fn of_an_event_that_may_be_accepted_it_is_said_that_it_may_come_twice() {
         (0, true),
         (502, true),
         (504, true),
+        (520, true),
+        (524, true),
         (503, false),
+        (521, false),
         (429, false),
         (400, false),
     ] {
