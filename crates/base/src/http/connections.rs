@@ -96,6 +96,11 @@ impl Connections {
             .user_agent(concat!("message-trace/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(POOL_IDLE)
+            // Some proxies write such lines, and every browser reads on: an answer that is thrown away for one
+            // would be one that never comes, and its events would be sent again without end.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
             .tls_backend_preconfigured(self.tls.clone())
             .proxy(self.proxies.clone().into_reqwest())
             .redirect(reqwest::redirect::Policy::none())

@@ -212,6 +212,23 @@ async fn an_answer_is_whole_or_an_error() {
     );
 }
 
+/// Python and browsers read them, too.
+#[tokio::test]
+async fn odd_lines_in_the_head_of_an_answer_cost_no_answer() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\nVia: 1.1 proxy\r\n (folded)\r\nContent-Length: 2\r\n\r\nok"[..],
+        b"HTTP/1.1 200 OK\r\nX-Scanned : yes\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nX Scanned: yes\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nscanned\r\nContent-Length: 2\r\n\r\nok",
+    ] {
+        let url = format!("http://{}/", server(answer).await);
+        let told = get(&ClientOptions::default(), &url, PATIENT, PATIENT.total).await;
+        let head = String::from_utf8_lossy(answer);
+        assert_eq!(told.unwrap().body().as_ref(), b"ok", "{head}");
+    }
+}
+
 #[tokio::test]
 async fn a_private_authority_is_trusted_as_ca_cert_only() {
     let authority = Authority::new();
