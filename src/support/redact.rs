@@ -123,7 +123,9 @@ impl Redactor {
     /// The same for a text that this program has made, which may have long words.
     pub(super) fn own(&mut self, text: &str) -> String {
         let hidden = self.concealer.apply(text);
-        let secrets = hidden.matches("***").count() - text.matches("***").count();
+        // A secret may have asterisks itself.
+        let before = text.matches("***").count();
+        let secrets = hidden.matches("***").count().saturating_sub(before);
         self.count("secrets", secrets);
         let mut text = self.without_quotes(&hidden);
         let mut found = 0;
@@ -254,7 +256,11 @@ mod tests {
             config: folder.path().to_owned(),
             data: folder.path().to_owned(),
         };
-        let settings = json!({"client_secret": "planted~secret", "tenant_id": "contoso.example"});
+        let settings = json!({
+            "client_secret": "planted~secret",
+            "hash_key": "planted***with***stars",
+            "tenant_id": "contoso.example",
+        });
         std::fs::write(
             folder.path().join("trigger_configuration"),
             settings.to_string(),
@@ -272,6 +278,7 @@ mod tests {
     fn what_identifies_people_mails_and_the_organization_is_taken_out() {
         for (text, left) in [
             ("a planted~secret b", "a *** b"),
+            ("a planted***with***stars b", "a *** b"),
             ("to bob.o'neill@litware.example: no", "to <address>: no"),
             ("a <x.y+z@fabrikam.example>, b", "a <<address>>, b"),
             ("?user=bob%40litware.example&x=1", "?user=<address>&x=1"),
