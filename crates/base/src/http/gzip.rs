@@ -12,6 +12,9 @@ pub(super) const GZIP: &str = "gzip";
 /// The same in the words of old proxies (RFC 9110, section 8.4.1.3). Neither depends on the letter case.
 pub(super) const OLD_GZIP: &str = "x-gzip";
 
+/// What each member begins with.
+const MAGIC: u8 = 0x1f;
+
 /// The largest window that gzip has.
 const WINDOW_BITS: u8 = 15;
 
@@ -26,6 +29,10 @@ pub(super) struct Gunzip {
     compressed: usize,
     /// Whether a member has begun, and not come to its end.
     is_inside: bool,
+    /// Whether one has come to its end, with the sum of what is in it.
+    has_ended: bool,
+    /// Whether what follows is no member.
+    is_behind: bool,
 }
 
 /// Why an answer cannot be inflated.
@@ -43,6 +50,8 @@ impl Gunzip {
             inflater: Decompress::new_gzip(WINDOW_BITS),
             compressed: 0,
             is_inside: false,
+            has_ended: false,
+            is_behind: false,
         }
     }
 
@@ -61,10 +70,15 @@ impl Gunzip {
         let mut piece = piece;
         loop {
             if !self.is_inside {
-                if piece.is_empty() {
+                let Some(first) = piece.first().filter(|_| !self.is_behind) else {
+                    return Ok(());
+                };
+                // A member may follow another. What else is behind one is padding, and says nothing: the
+                // member was whole.
+                if self.has_ended && *first != MAGIC {
+                    self.is_behind = true;
                     return Ok(());
                 }
-                // A member may follow another.
                 self.inflater.reset(true);
                 self.is_inside = true;
             }
@@ -90,7 +104,7 @@ impl Gunzip {
             body.extend(written);
             piece = piece.get(read..).unwrap_or_default();
             match status {
-                Status::StreamEnd => self.is_inside = false,
+                Status::StreamEnd => (self.is_inside, self.has_ended) = (false, true),
                 _ if written == most => {}
                 _ if piece.is_empty() => return Ok(()),
                 _ if read + written > 0 => {}
@@ -178,8 +192,23 @@ mod tests {
             damaged[place] ^= 0x55;
             assert!(inflated(&damaged, 5, MOST).is_err(), "{place}");
         }
-        let garbage = [&packed[..], b"garbage"].concat();
-        assert!(inflated(&garbage, 1000, MOST).is_err());
+        for behind in [&packed[..9], b"\x1fgarbage"] {
+            let more = [&packed[..], behind].concat();
+            assert!(inflated(&more, 1000, MOST).is_err(), "of another member");
+        }
+    }
+
+    /// Others read such answers, too.
+    #[tokio::test]
+    async fn what_is_padded_is_whole() {
+        let text = b"a text";
+        for padding in [&b"\0\0\0"[..], b"\r\n", b"garbage"] {
+            let padded = [packed(text), packed(text), padding.to_vec()].concat();
+            for piece in [1, 7, 1000] {
+                let all = inflated(&padded, piece, MOST);
+                assert_eq!(all.as_deref(), Ok(&b"a texta text"[..]));
+            }
+        }
     }
 
     #[tokio::test]
