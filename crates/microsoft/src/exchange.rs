@@ -317,6 +317,13 @@ impl Exchange {
     }
 }
 
+/// When an answer with these headers was written, by its own account; none when it does not say, or comes out
+/// of a cache, and was written at some time before.
+pub fn written_at(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = date_of(headers.get(DATE)?.to_str().ok()?)?;
+    (!headers.contains_key(AGE)).then_some(date)
+}
+
 /// A `Date` in one of the three forms of HTTP, or as mails have it.
 fn date_of(text: &str) -> Option<DateTime<Utc>> {
     let date = httpdate::parse_http_date(text.trim())
@@ -333,13 +340,8 @@ impl Answer {
 
     /// When it was written, by its own account.
     pub(super) fn sighting(&self) -> Sighting {
-        let headers = self.response.headers();
-        let text = |name| headers.get(name)?.to_str().ok();
-        let date = text(&DATE).and_then(date_of);
-        // What comes out of a cache was written at some time before.
-        let date = date.filter(|_| !headers.contains_key(AGE));
         Sighting {
-            date,
+            date: written_at(self.response.headers()),
             sent: self.sent,
             received: self.received,
             shown: None,

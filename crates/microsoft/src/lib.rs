@@ -34,6 +34,7 @@ use base::http::Limits;
 pub use self::{
     details::Details,
     errors::{Concern, Error, Unreadable},
+    exchange::written_at,
     graph::{Allowance, EventFormat, Graph, Limiter, Quota, Share, Urgency},
     identity::{
         Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,

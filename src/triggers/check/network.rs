@@ -5,7 +5,8 @@ use std::time::Duration;
 use base::http::{Limits, chain};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{Method, Uri, header::DATE};
+use http::{HeaderMap, Method, Uri};
+use microsoft::written_at;
 use sekoia::{Context, Findings};
 use serde_json::json;
 use tokio::time::Instant;
@@ -116,14 +117,19 @@ pub(super) async fn reach(
     let proxy = via.map(|via| via.to_string());
     let facts = json!({"host": host, "milliseconds": took, "proxy": proxy});
     findings.pass(NETWORK, text, facts);
-    let date = answer
-        .headers()
-        .get(DATE)
-        .and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
     Some(Answered {
         host,
-        ahead: date.map(|date| ahead(date.to_utc(), asked, context.clock.now())),
+        ahead: compared(answer.headers(), asked, context.clock.now()),
     })
+}
+
+/// How far our clock is ahead of that of a server, at least; none when its answer does not tell.
+fn compared(
+    headers: &HeaderMap,
+    asked: DateTime<Utc>,
+    answered: DateTime<Utc>,
+) -> Option<TimeDelta> {
+    Some(ahead(written_at(headers)?, asked, answered))
 }
 
 /// Scheme, host and port of an address.
@@ -160,6 +166,31 @@ mod tests {
         assert_eq!(ahead(5900, 6100), 0);
         assert_eq!(ahead(66_500, 66_600), 60_500);
         assert_eq!(ahead(-56_000, -55_000), -60_000);
+    }
+
+    #[test]
+    fn a_date_is_read_in_each_form_and_out_of_no_cache() {
+        let headers = |pairs: &[(&'static str, &str)]| {
+            let pairs = pairs.iter();
+            let pairs = pairs.map(|(name, value)| {
+                let name = http::HeaderName::from_static(*name);
+                (name, value.parse::<http::HeaderValue>().unwrap())
+            });
+            pairs.collect::<HeaderMap>()
+        };
+        let now = DateTime::from_timestamp(1_795_348_800, 0).unwrap();
+        let behind = |headers: &HeaderMap| Some(compared(headers, now, now)?.num_seconds());
+        for date in [
+            "Sun, 22 Nov 2026 12:10:00 GMT",
+            "Sunday, 22-Nov-26 12:10:00 GMT",
+            "Sun Nov 22 12:10:00 2026",
+            "Sun, 22 Nov 2026 13:10:00 +0100",
+        ] {
+            assert_eq!(behind(&headers(&[("date", date)])), Some(-600), "{date}");
+        }
+        let old = ("date", "Sun, 22 Nov 2026 06:00:00 GMT");
+        assert_eq!(behind(&headers(&[old, ("age", "21600")])), None);
+        assert_eq!(behind(&headers(&[])), None);
     }
 
     #[test]
