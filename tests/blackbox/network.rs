@@ -167,8 +167,8 @@ async fn a_proxy_that_refuses_is_explained() {
 
     world.configure(json!({"login_url": "https://unlisted.test"}));
     let refused = Process::start(proxied(&world, CREDENTIALS, &proxy));
-    let text = "the proxy refuses to connect to the host: allow it there, or add the host to \
-                NO_PROXY";
+    let text =
+        "the proxy refuses to connect to the host, or cannot reach it itself: allow it there";
     world.platform_log("warning", text).await;
     shows_no_credentials(&world, &refused);
 }

@@ -24,7 +24,8 @@ pub enum Reason {
     ProxyNoTls,
     /// The proxy wants credentials, or others (status 407).
     ProxyCredentials,
-    /// The proxy refuses to connect to the host, for example with status 403.
+    /// The proxy does not connect to the host: it refuses, for example with status 403, or cannot, for
+    /// example with status 502. Which of them it is, the library does not tell.
     ProxyRefused,
     /// The server's certificate comes from an authority that is not trusted.
     UnknownAuthority,
@@ -155,8 +156,8 @@ impl Reason {
                  http://user:password@host:port"
             ),
             Self::ProxyRefused => f.write_str(
-                "the proxy refuses to connect to the host: allow it there, or add the host to \
-                 NO_PROXY if it can be reached directly",
+                "the proxy refuses to connect to the host, or cannot reach it itself: allow it there, \
+                 and see what the proxy says; or add the host to NO_PROXY if it can be reached directly",
             ),
             Self::UnknownAuthority => f.write_str(
                 "its certificate is from an authority that is not trusted here: add the \
