@@ -191,14 +191,19 @@ impl Files {
         lease.ensure().await?;
         let parts = format!("{PARTS}{name}/.");
         if !self.client.list(&parts).await?.is_empty() {
+            // Nothing but the lease keeps these requests from what another instance has written, and each
+            // of them may have taken long.
+            lease.ensure().await?;
             // Without this, a crash could leave a file that lacks some of its parts.
             let (nothing, generation) = (Bytes::new(), fresh());
             let emptied = self
                 .client
                 .put(name, nothing, PutMode::Overwrite, Some(&generation));
             emptied.await?;
+            lease.ensure().await?;
             self.delete_all(&parts).await?;
         }
+        lease.ensure().await?;
         self.client.delete(name).await
     }
 
