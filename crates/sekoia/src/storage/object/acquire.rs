@@ -21,6 +21,10 @@ pub(super) const LOOK: Duration = Duration::from_secs(2);
 /// A lease of somebody else is waited for so long: an owner that is alive renews it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(LIFE.as_secs() + MARGIN.as_secs() + LOOK.as_secs());
 
+/// A lease that the store says is old must not be renewed under our eyes for so long: twice as long as one
+/// that is alive goes without a renewal, as a store may be slow.
+const OLD: Duration = Duration::from_secs(2 * RENEWAL.as_secs());
+
 /// A write is refused so often at most before that counts as an outage: others may be faster, but not always.
 const REFUSALS: u32 = 3;
 
@@ -132,7 +136,7 @@ impl Acquisition<'_> {
             .filter(|watched| watched.etag == head.etag)
             .map_or(Duration::ZERO, |watched| watched.since.elapsed());
         let is_old = head.age >= Some(LIFE + MARGIN);
-        let needed = if is_old { RENEWAL } else { LIFE };
+        let needed = if is_old { OLD } else { LIFE };
         note.released || note.owner == self.note.owner || unchanged >= needed + MARGIN
     }
 
