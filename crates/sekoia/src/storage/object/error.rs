@@ -32,6 +32,11 @@ impl ObjectError {
         matches!(*self.problem, Problem::Unconditional)
     }
 
+    /// Whether the lease is no more.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(*self.problem, Problem::Lost { .. } | Problem::Released)
+    }
+
     /// Whether a part of a file was not found.
     pub(super) fn is_part(&self) -> bool {
         matches!(*self.problem, Problem::Part { .. })

@@ -4,7 +4,7 @@
 //! done only when the object is still the version that this owner wrote last. An owner that does
 //! not renew it for thirty seconds has lost it to the first instance that comes. That one goes by its
 //! own watch, so the clocks of the machines do not matter; the age that the store tells makes it wait
-//! less, but never for less than a renewal takes.
+//! less, but never for less than two renewals take.
 
 use std::time::Duration;
 
@@ -63,8 +63,9 @@ pub(super) struct Lease {
     /// Whether the store does conditional writes.
     fenced: bool,
     held: Mutex<Held>,
-    /// Since when it is ours for certain, for those who cannot wait for a renewal under way.
-    since: std::sync::Mutex<Moment>,
+    /// Since when it is ours for certain, for those who cannot wait for a renewal under way; none once
+    /// it is lost or given back.
+    since: std::sync::Mutex<Option<Moment>>,
     /// Somebody has found out that it is lost.
     lost: Notify,
 }
@@ -115,7 +116,7 @@ impl Lease {
             client,
             clock,
             fenced,
-            since: std::sync::Mutex::new(since),
+            since: std::sync::Mutex::new(Some(since)),
             lost: Notify::new(),
             held: Mutex::new(Held {
                 note,
@@ -133,35 +134,36 @@ impl Lease {
         }
     }
 
-    fn since(&self) -> Moment {
-        *lock(&self.since)
+    /// Whether it is ours for this much longer at least, as far as this process knows.
+    fn lives(&self, longer: Duration) -> bool {
+        let since = *lock(&self.since);
+        since.is_some_and(|since| since.elapsed(&self.clock) + longer < LIFE)
     }
 
     /// That there is time for a write.
     pub(super) async fn ensure(&self) -> Result<(), ObjectError> {
         let mut held = self.held.lock().await;
         self.check(&held)?;
-        if self.since().elapsed(&self.clock) + RESERVE > LIFE {
+        if !self.lives(RESERVE) {
             self.renew_held(&mut held).await?;
         }
         Ok(())
     }
 
     /// Waits until the lease is certain to be ours: at once, unless it ran out while this process
-    /// slept or the store did not answer. Never, when another instance has it.
+    /// slept, or the store did not answer or refused. Never, when another instance has it, or it was
+    /// given back.
     pub(super) async fn certain(&self) {
         let mut backoff = Backoff::new(Duration::from_secs(1), RENEWAL);
-        loop {
-            if self.since().elapsed(&self.clock) + MARGIN < LIFE {
-                return;
-            }
+        while !self.lives(MARGIN) {
             match self.renew().await {
                 Ok(()) => {}
-                Err(error) if error.is_transient() => sleep(backoff.next_pause(None)).await,
-                Err(_) => {
+                Err(error) if error.is_end() => {
                     self.lost.notify_one();
                     std::future::pending::<()>().await;
                 }
+                // What a person mends, such as the rights of a key, passes as an outage does.
+                Err(_) => sleep(backoff.next_pause(None)).await,
             }
         }
     }
@@ -182,7 +184,7 @@ impl Lease {
     pub(super) async fn release(&self) -> Result<(), ObjectError> {
         let mut held = self.held.lock().await;
         self.check(&held)?;
-        held.end = Some(End::Released);
+        self.end(&mut held, End::Released);
         let note = Note {
             released: true,
             ..held.note.clone()
@@ -211,7 +213,7 @@ impl Lease {
             let written = self.client.put(KEY, held.note.to_json(), mode, None);
             if let Some(etag) = written.await? {
                 held.etag = Some(etag);
-                *lock(&self.since) = since;
+                *lock(&self.since) = Some(since);
                 return Ok(());
             }
             self.find(held).await?;
@@ -219,17 +221,29 @@ impl Lease {
         Err(self.client.error(Problem::Changed))
     }
 
-    /// Looks who has the lease. It may be a version of ours whose answer did not reach us.
+    /// Looks who has the lease. It may be a version of ours whose answer did not reach us. What cannot
+    /// be read says of nobody that he has taken over: it is replaced where the store sees to it that
+    /// it is what lies there.
     async fn find(&self, held: &mut Held) -> Result<(), ObjectError> {
         held.etag = match read(&self.client).await? {
             None => None,
             Some((head, note)) if note.owner == held.note.owner => Some(head.etag),
+            Some((head, note)) if note.owner.is_empty() && self.fenced => Some(head.etag),
+            Some((_, note)) if note.owner.is_empty() => {
+                return Err(self.client.error(Problem::Changed));
+            }
             Some((_, note)) => {
-                held.end = Some(End::Lost(note.host));
+                self.end(held, End::Lost(note.host));
                 return self.check(held);
             }
         };
         Ok(())
+    }
+
+    /// Nothing is certain any more.
+    fn end(&self, held: &mut Held, end: End) {
+        held.end = Some(end);
+        *lock(&self.since) = None;
     }
 
     fn mode(&self, held: &Held) -> PutMode {
