@@ -14,7 +14,7 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     /// As it was sent.
     pub(crate) path: String,
-    /// As it was sent, without the question checkpoint.
+    /// As it was sent, without the question mark.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     /// As it was sent, perhaps compressed.

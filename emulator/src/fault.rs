@@ -110,7 +110,7 @@ pub enum Fault {
         #[serde(default)]
         to: String,
     },
-    /// The request is carried out, and there is a byte order checkpoint before the body.
+    /// The request is carried out, and there is a byte order mark before the body.
     ByteOrderMark,
     /// The service cannot answer wide windows. Adds up with other faults.
     Wide(Wide),

@@ -109,13 +109,13 @@ async fn redirects_to_another_origin_get_no_credential() {
 }
 
 /// What Microsoft says about a refused sign-in is said in every form.
-async fn is_told(trigger: Trigger, odd: fn(&mut IdentitySettings), checkpoint: bool) {
+async fn is_told(trigger: Trigger, odd: fn(&mut IdentitySettings), mark: bool) {
     let world = World::of(trigger, 1, 10).await;
     world.emulator.configure(|settings| {
         settings.identity.refuse_with = Some(7_000_222);
         odd(&mut settings.identity);
     });
-    if checkpoint {
+    if mark {
         world.emulator.fault(Endpoint::Token, Fault::ByteOrderMark);
     }
     let mut process = world.start();

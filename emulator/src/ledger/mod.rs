@@ -27,7 +27,7 @@ const EXAMPLES: usize = 20;
 
 /// What is known about the deliveries of a row, one bit for each status.
 #[derive(Clone, Copy, Debug, Default)]
-struct Checkpoints {
+struct Marks {
     delivered: u16,
     /// Delivered as far as it could be read.
     forgiven: u16,
@@ -37,7 +37,7 @@ struct Checkpoints {
 /// The deliveries to one intake key.
 #[derive(Debug, Default)]
 struct Account {
-    checkpoints: HashMap<u32, Vec<Checkpoints>>,
+    marks: HashMap<u32, Vec<Marks>>,
     /// Deliveries of a row and status beyond the first.
     surplus: HashMap<(Slot, Status), u32>,
     accepted: u64,
@@ -177,7 +177,7 @@ impl Ledger {
     ) {
         if let Ok(found) = self.identify(event, rows, discretion, now) {
             let account = self.accounts.entry(key.to_owned()).or_default();
-            cell(&mut account.checkpoints, found.life.slot).rejected |= found.status.bit();
+            cell(&mut account.marks, found.life.slot).rejected |= found.status.bit();
         }
     }
 
@@ -207,7 +207,7 @@ impl Ledger {
         let Some(account) = self.accounts.get(key) else {
             return 0;
         };
-        let once = peek(&account.checkpoints, slot).delivered & status.bit() != 0;
+        let once = peek(&account.marks, slot).delivered & status.bit() != 0;
         u32::from(once) + account.surplus.get(&(slot, status)).copied().unwrap_or(0)
     }
 }
@@ -215,16 +215,16 @@ impl Ledger {
 impl Account {
     fn deliver(&mut self, found: &Identified, request: u64, (started, now): (Ticks, Ticks)) {
         let (slot, status) = (found.life.slot, found.status);
-        let checkpoints = cell(&mut self.checkpoints, slot);
+        let marks = cell(&mut self.marks, slot);
         let bit = status.bit();
-        let known = *checkpoints;
+        let known = *marks;
         if found.forgiven {
             // It is known by its bytes: in another form it is another row.
-            checkpoints.forgiven |= bit;
+            marks.forgiven |= bit;
             self.note(found, request, known.forgiven & bit != 0);
             return;
         }
-        checkpoints.delivered |= bit;
+        marks.delivered |= bit;
         let again = known.delivered & bit != 0;
         if again {
             *self.surplus.entry((slot, status)).or_default() += 1;

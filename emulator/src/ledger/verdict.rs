@@ -249,7 +249,7 @@ impl Scoped<'_> {
         };
         let (mut missing, mut rejected, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         rows.lives(from, to, |life| {
-            let checkpoints = peek(&account.checkpoints, life.slot);
+            let marks = peek(&account.marks, life.slot);
             let shown = peek(&ledger.shown, life.slot);
             let odd = ledger.odd.get(&life.slot).map_or(0, |odd| odd.unreadable);
             for seen in seen(life, started, now) {
@@ -264,7 +264,7 @@ impl Scoped<'_> {
                         .superseded_for
                         .map(|least| span(least.max(scope.visible_for)))
                 };
-                let delivered = (checkpoints.delivered | checkpoints.forgiven) & bit != 0;
+                let delivered = (marks.delivered | marks.forgiven) & bit != 0;
                 if enough.is_none_or(|enough| seen.length < enough) {
                     verdict.superseded += u64::from(!seen.present && !delivered);
                     continue;
@@ -274,7 +274,7 @@ impl Scoped<'_> {
                     verdict.delivered += 1;
                     continue;
                 }
-                let (findings, examples, note) = if checkpoints.rejected & bit != 0 {
+                let (findings, examples, note) = if marks.rejected & bit != 0 {
                     (
                         &mut verdict.rejected,
                         &mut rejected,

@@ -13,7 +13,7 @@ pub(crate) fn chip(state: &State) -> Markup {
     let Some(found) = state.judgement.as_ref().filter(|found| !found.is_empty()) else {
         return html! { a.verdict #to-ledger href="#ledger" { span { "ledger: nothing to judge yet" } } };
     };
-    let (symbol, class) = checkpoint(found);
+    let (symbol, class) = mark(found);
     html! {
         a #to-ledger class=(format!("verdict {class}")) href="#ledger" {
             (words::icon(symbol, ""))
@@ -26,7 +26,7 @@ pub(crate) fn chip(state: &State) -> Markup {
     }
 }
 
-fn checkpoint(found: &Judgement) -> (&'static str, &'static str) {
+fn mark(found: &Judgement) -> (&'static str, &'static str) {
     if !found.is_clean() {
         ("bad", "bad")
     } else if found.verdict.doubled.count > 0 {
@@ -81,7 +81,7 @@ pub(crate) fn sentence(found: &Judgement) -> String {
 pub(crate) fn body(state: &State) -> Markup {
     let empty = Judgement::default();
     let found = state.judgement.as_ref().unwrap_or(&empty);
-    let (symbol, class) = checkpoint(found);
+    let (symbol, class) = mark(found);
     let verdict = &found.verdict;
     let mut rows = vec![
         ("Delivered", verdict.accepted, "", ""),

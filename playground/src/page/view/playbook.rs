@@ -312,8 +312,8 @@ pub(crate) fn advice(state: &State, text: &str) -> Markup {
 fn parts(text: &str) -> (&str, Option<&str>) {
     let cut = ["; ", ": have ", ". A new intake"]
         .into_iter()
-        .find_map(|checkpoint| {
-            let at = text.find(checkpoint)?;
+        .find_map(|mark| {
+            let at = text.find(mark)?;
             Some((text.get(..at)?, text.get(at + 2..)?))
         });
     match cut {
@@ -324,7 +324,7 @@ fn parts(text: &str) -> (&str, Option<&str>) {
 
 fn linked(state: &State, text: &str) -> Markup {
     let manifest = state.form.manifest.as_ref();
-    // `trigger_configuration: frequency is 5` names its setting without checkpoints.
+    // `trigger_configuration: frequency is 5` names its setting without backticks.
     let (object, rest) = text.split_once("configuration: ").unwrap_or(("", text));
     let name = rest.split(' ').next().unwrap_or_default();
     if !object.is_empty() && manifest.is_some_and(|manifest| manifest.field(name).is_some()) {

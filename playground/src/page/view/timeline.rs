@@ -133,11 +133,11 @@ fn is_fresh(state: &State, work: &AtWork) -> bool {
     work.waits || state.now - work.asked < TimeDelta::milliseconds(1200)
 }
 
-fn axis(scale: Scale, checkpoints: &[f64], format: &str) -> Markup {
+fn axis(scale: Scale, marks: &[f64], format: &str) -> Markup {
     let length = scale.to - scale.from;
     html! {
         svg.ax height="16" aria-hidden="true" {
-            @for (index, share) in checkpoints.iter().enumerate() {
+            @for (index, share) in marks.iter().enumerate() {
                 @let at = scale.from + TimeDelta::milliseconds(milliseconds(length, *share));
                 text x=(percent(*share)) y="12" class=(if index % 2 == 1 { "opt" } else { "" })
                     text-anchor=(if index == 0 { "start" } else { "middle" }) { (at.format(format)) }
