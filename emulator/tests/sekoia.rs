@@ -17,8 +17,8 @@ use axum::{
 };
 use chrono::TimeDelta;
 use emulator::{
-    Backlog, Clock, Emulator, Endpoint, Fault, Lateness, NewRow, Options, RejectionShape, Scope,
-    Status, Traffic,
+    Backlog, Clock, Discretion, Emulator, Endpoint, Fault, Lateness, NewRow, Options,
+    RejectionShape, Scope, Status, Traffic,
 };
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
@@ -108,6 +108,33 @@ async fn a_row_that_one_request_has_twice_is_doubled() {
     let counts = (verdict.doubled.count, verdict.doubled_unacknowledged.count);
     assert_eq!(counts, (1, 0), "{verdict}");
     assert!(!verdict.is_clean());
+}
+
+#[tokio::test]
+async fn details_of_another_message_are_told_from_its_own() {
+    let emulator = emulator(0);
+    let wishes = json!({ "details": ["delivered"] });
+    let discretion = Discretion::of_trigger(wishes.as_object().unwrap()).unwrap();
+    emulator.configure(|settings| settings.discretion = discretion);
+    let at = now() - TimeDelta::minutes(10);
+    emulator.add_row(NewRow::new(at, "a@corp.example"));
+    let rows = page(&emulator).await;
+    let with = |event: &str, at: chrono::DateTime<chrono::Utc>| {
+        let mut row: Value = serde_json::from_str(&rows[0]).unwrap();
+        row["details"] = json!([{ "dateTime": at, "event": event }]);
+        row.to_string()
+    };
+    let minute = TimeDelta::minutes(1);
+    let events = [
+        with("Receive", at),
+        with("Receive", at + minute),
+        with("Fail", at),
+    ];
+    deliver(&emulator, &events).await;
+    let verdict = emulator.verdict(&Scope::default());
+    assert_eq!((verdict.delivered, verdict.unasked.count), (1, 2));
+    let reason = &verdict.unasked.examples[0].reason;
+    assert_eq!(reason, "altered: details (of another message)");
 }
 
 /// Delivers events. The answer leaves when its body is read.

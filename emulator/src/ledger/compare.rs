@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::{Discretion, Status, TraceRow};
+use crate::{Discretion, Status, TraceRow, microsoft::details::Step, time::instant};
 
 /// Fields that belong to the query, not to the row.
 const OF_THE_QUERY: [&str; 5] = ["__metadata", "StartDate", "EndDate", "Index", "@odata.type"];
 
 /// What happened to the message, if the module was told to ask.
-const DETAILS: &str = "details";
+pub(super) const DETAILS: &str = "details";
 
 /// What a field must hold.
 enum Expected {
@@ -68,6 +68,19 @@ fn are_details(details: &Value, discretion: &Discretion) -> bool {
     };
     let events = details.as_array();
     events.is_some_and(|events| !events.is_empty() && events.iter().all(is_event))
+}
+
+/// Whether each of these details is among what happened to their message: those of another are no better
+/// than invented ones.
+pub(super) fn happened(details: &Value, steps: &[Step]) -> bool {
+    let is_step = |detail: &Value| {
+        let [date, event] = ["dateTime", "event"]
+            .map(|name| detail.get(name).and_then(Value::as_str).unwrap_or_default());
+        let mut steps = steps.iter();
+        steps.any(|(at, name, _)| *name == event && is_time(date, instant(*at)))
+    };
+    let details = details.as_array();
+    details.is_some_and(|details| details.iter().all(is_step))
 }
 
 fn report_fields(

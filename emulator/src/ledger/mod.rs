@@ -18,6 +18,7 @@ pub use verdict::{Examples, Scope, Unasked, Verdict, Version};
 
 use crate::{
     Discretion, Status, TraceRow, Unreadable,
+    microsoft::details,
     rows::{Life, Rows, Slot},
     time::Ticks,
 };
@@ -325,6 +326,11 @@ impl Ledger {
         let mut altered = compare::altered(&event, graph, &shown, status, discretion);
         if odd.is_some_and(|odd| odd.misdated) {
             altered.retain(|name| !["receivedDateTime", "Received"].contains(&name.as_str()));
+        }
+        if let Some(told) = event.get(compare::DETAILS)
+            && !compare::happened(told, &details::steps(&life, now))
+        {
+            altered.push(format!("{} (of another message)", compare::DETAILS));
         }
         if !altered.is_empty() {
             return Err(format!("altered: {}", altered.join(", ")));

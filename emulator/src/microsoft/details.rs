@@ -62,7 +62,7 @@ pub(super) fn of_report(
 }
 
 /// When it happened, its name, and a sentence.
-type Step = (Ticks, &'static str, &'static str);
+pub(crate) type Step = (Ticks, &'static str, &'static str);
 
 fn find(emulator: &Emulator, id: &str, recipient: &str) -> Option<(TraceRow, Vec<Step>)> {
     let now = emulator.ticks();
@@ -77,7 +77,8 @@ fn find(emulator: &Emulator, id: &str, recipient: &str) -> Option<(TraceRow, Vec
     Some((row, steps))
 }
 
-fn steps(life: &Life, now: Ticks) -> Vec<Step> {
+/// What has happened to a row by now.
+pub(crate) fn steps(life: &Life, now: Ticks) -> Vec<Step> {
     let mut steps = vec![
         (life.received, "Receive", "Message received by: EMULATED"),
         (

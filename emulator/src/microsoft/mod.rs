@@ -1,7 +1,7 @@
 //! The services of Microsoft.
 
 mod accounts;
-mod details;
+pub(crate) mod details;
 mod graph;
 mod identity;
 mod odata;
