@@ -215,7 +215,8 @@ fn sent(mut answer: Answer, struck: &Struck, emulator: &Emulator) -> Response {
     let mut breaks = false;
     let length = answer.body.len();
     match &struck.main {
-        Some(Fault::Cut { bytes }) => {
+        // An answer that is no longer than that comes whole, and excuses nothing.
+        Some(Fault::Cut { bytes }) if *bytes < length => {
             answer.receipt = None;
             answer.body.truncate(*bytes);
         }

@@ -137,6 +137,18 @@ async fn details_of_another_message_are_told_from_its_own() {
     assert_eq!(reason, "altered: details (of another message)");
 }
 
+#[tokio::test]
+async fn an_answer_that_is_no_longer_than_a_cut_excuses_nothing() {
+    for (bytes, doubled) in [(20, 0), (100_000, 3)] {
+        let emulator = emulator(3);
+        let rows = page(&emulator).await;
+        emulator.fault(Endpoint::Intake, Fault::Cut { bytes }.times(1));
+        deliver(&emulator, &rows).await;
+        deliver(&emulator, &rows).await;
+        assert_eq!(emulator.verdict(&Scope::default()).doubled.count, doubled);
+    }
+}
+
 /// Delivers events. The answer leaves when its body is read.
 async fn begin(emulator: &Emulator, events: &[String]) -> Response<Body> {
     let body = json!({ "intake_key": "emulated-intake-key", "jsons": events });
