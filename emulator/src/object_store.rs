@@ -67,7 +67,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flaws {
     /// The share of requests that fail, from 0 to 1: in turn with 500, 503 (before and after the
-    /// request is carried out), and 429; at most five in a row.
+    /// request is carried out), 429, and 409, with which Amazon answers conditions that meet; at most
+    /// five in a row.
     pub failing: f64,
     /// Whether no request is ever answered.
     pub hanging: bool,
@@ -102,11 +103,12 @@ impl Flaws {
         if answered || crate::traffic::unit(self.seed, request) >= self.failing {
             return Fate::Answered;
         }
-        let (status, done) = match request % 4 {
+        let (status, done) = match request % 5 {
             0 => (StatusCode::INTERNAL_SERVER_ERROR, false),
             1 => (StatusCode::SERVICE_UNAVAILABLE, false),
             2 => (StatusCode::SERVICE_UNAVAILABLE, true),
-            _ => (StatusCode::TOO_MANY_REQUESTS, false),
+            3 => (StatusCode::TOO_MANY_REQUESTS, false),
+            _ => (StatusCode::CONFLICT, false),
         };
         Fate::Failed { status, done }
     }
