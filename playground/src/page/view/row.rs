@@ -75,7 +75,10 @@ pub(crate) fn opened(row: &Row) -> Markup {
                     h3 { "The event, as it was sent" }
                     pre tabindex="0" aria-label="The event" { (indented(&row.text)) }
                     @if let Some((status, at)) = &row.before {
-                        p.s { "Delivered again with another status: " code { (status) } " at " (words::clock(*at)) ", " code { (row.status) } " at " (words::clock(row.at)) "." }
+                        p.s {
+                            @if *status == row.status { "It came twice: " } @else { "Delivered again with another status: " }
+                            code { (status) } " at " (words::clock(*at)) ", " code { (row.status) } " at " (words::clock(row.at)) "."
+                        }
                     }
                 }
                 div {
