@@ -85,15 +85,15 @@ pub(crate) async fn run(arguments: &Arguments, screen: &Screen) -> anyhow::Resul
             "The module did not end as it should: {complaint}."
         ));
     }
-    let clean = lived.complaint.is_none() && found.is_clean();
     // Where time or rows were wanting, the folder explains nothing.
-    if !clean && verdict.expected > 0 && too_short.is_none() {
+    let explains = verdict.expected > 0 && too_short.is_none();
+    if explains && !(lived.complaint.is_none() && found.is_clean()) {
         screen.line(format_args!(
             "Its configuration and state are kept in {}.",
             world.site.keep().display()
         ));
     }
-    Ok(clean && verdict.accepted > 0 && found.checkpoint.is_some())
+    Ok(lived.complaint.is_none() && found.passes())
 }
 
 /// The scenario of the file, or the one that the command line describes.

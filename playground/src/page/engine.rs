@@ -318,7 +318,7 @@ impl<'a> Engine<'a> {
         self.state.files = files;
     }
 
-    /// The verdict at the end, and whether it is clean.
+    /// The verdict at the end, and whether rows were delivered and it is clean; nobody has to start anything.
     fn conclude(&mut self) -> bool {
         let judgement = self.judge_now();
         self.screen.close();
@@ -334,7 +334,7 @@ impl<'a> Engine<'a> {
         {
             self.screen.line(how);
         }
-        judgement.is_clean() && well
+        judgement.passes() && well
     }
 
     /// Asks the ledger at once.

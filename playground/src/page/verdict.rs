@@ -147,15 +147,24 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    /// Whether there is anything to judge.
+    /// Whether there is nothing to judge.
     pub(crate) fn is_empty(&self) -> bool {
-        self.verdict.accepted == 0 && self.missing == 0
+        self.verdict.accepted == 0 && self.missing == 0 && self.verdict.rejected.count == 0
     }
 
-    /// Whether the module did all that it can: a kill may come between the intake's answer and the
-    /// note that is made of it.
+    /// Whether every row came, and once: a kill may come between the intake's answer and the note that
+    /// is made of it. A row that the intake has refused did not come; whether the module has tried
+    /// enough, nobody can tell here.
     pub(crate) fn is_clean(&self) -> bool {
-        self.missing == 0 && self.verdict.unasked.count == 0 && self.unexcused == 0
+        self.missing == 0
+            && self.verdict.unasked.count == 0
+            && self.verdict.rejected.count == 0
+            && self.unexcused == 0
+    }
+
+    /// Whether rows were delivered, and all is clean: what exit code 0 says.
+    pub(crate) fn passes(&self) -> bool {
+        self.is_clean() && self.verdict.accepted > 0 && self.checkpoint.is_some()
     }
 
     /// For a download.
@@ -192,6 +201,7 @@ pub(crate) fn judge(emulator: &Emulator, claim: &Claim, excuse: &Excuse) -> Judg
     let Some(before) = claim.checkpoint else {
         // Before the first window is done the module claims nothing.
         found.verdict.missing = emulator::Examples::default();
+        found.verdict.rejected = emulator::Examples::default();
         return found;
     };
     if found.verdict.missing.count == 0 {

@@ -51,6 +51,11 @@ pub(crate) fn meaning(found: &Judgement) -> String {
     if found.unexcused > 0 {
         return "Rows came twice.".to_owned();
     }
+    match found.verdict.rejected.count {
+        0 => {}
+        1 => return "One row did not come: the intake has refused it.".to_owned(),
+        count => return format!("{count} rows did not come: the intake has refused them."),
+    }
     match found.verdict.doubled.count {
         0 if found.awaited > 0 => format!(
             "Every row that was shown of the time before {until} was delivered, and none twice; {} {} \
@@ -104,32 +109,41 @@ pub(crate) fn body(state: &State) -> Markup {
             if verdict.unasked.count > 0 { "bad" } else { "" },
         ),
     ];
-    for (name, count, text) in [
+    for (name, count, text, class) in [
+        (
+            "Refused",
+            verdict.rejected.count,
+            "by the intake, and did not come",
+            "bad",
+        ),
         (
             "Awaited",
             found.awaited,
             "surfaced since their time was read last",
+            "",
         ),
         (
             "Superseded",
             verdict.superseded,
             "a status that another followed",
+            "",
         ),
-        ("Refused", verdict.rejected.count, "by the intake, for good"),
         (
             "Repeated",
             verdict.doubled_unacknowledged.count,
             "since the first answer got lost",
+            "",
         ),
     ] {
         if count > 0 {
-            rows.push((name, count, text, ""));
+            rows.push((name, count, text, class));
         }
     }
     let first = verdict
         .missing
         .examples
         .iter()
+        .chain(&verdict.rejected.examples)
         .chain(&verdict.doubled.examples)
         .next()
         .filter(|_| !found.is_clean());
@@ -155,5 +169,33 @@ pub(crate) fn body(state: &State) -> Markup {
         @if let Some(version) = first {
             p.s.sum { "The first: " code { (version.recipient) } ", received " (words::clock(version.received)) ", " (version.status) "." }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_the_intake_has_refused_are_no_clean_verdict() {
+        let mut found = Judgement {
+            checkpoint: DateTime::from_timestamp(1_795_000_000, 0),
+            ..Judgement::default()
+        };
+        found.verdict.accepted = 5;
+        assert!(found.passes());
+        assert!(sentence(&found).starts_with("verdict: clean. Every row"));
+        found.verdict.rejected.count = 2;
+        assert!(!found.passes());
+        let said = sentence(&found);
+        assert_eq!(
+            said,
+            "verdict: NOT CLEAN. 2 rows did not come: the intake has refused them."
+        );
+        // Where nothing else came, there is something to judge all the same.
+        found.verdict.accepted = 0;
+        assert_eq!(sentence(&found), said);
     }
 }
