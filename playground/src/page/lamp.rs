@@ -92,9 +92,10 @@ impl Lamp {
         lamp.until = state.claim.checkpoint;
         let timeline = state.claim.timeline.iter();
         let missing = timeline.filter(|one| one.state == Reading::Missing);
-        let minutes: i64 = missing.map(|one| (one.to - one.from).num_minutes()).sum();
-        if minutes > 0 {
-            lamp.text = format!("{minutes} min of the past are still to be read.");
+        // Many short stretches are long together.
+        let seconds: i64 = missing.map(|one| (one.to - one.from).num_seconds()).sum();
+        if seconds >= 60 {
+            lamp.text = format!("{} min of the past are still to be read.", seconds / 60);
         }
         lamp
     }

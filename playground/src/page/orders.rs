@@ -319,6 +319,8 @@ impl Engine<'_> {
         self.state.rows = super::rows::Rows::default();
         self.state.accepted = 0;
         self.state.kills.clear();
+        // What the process before has counted says nothing of the next one.
+        (self.state.metrics, self.state.status) = (None, None);
         self.state.claim = Claim::default();
         self.state.excuse = Excuse::default();
         self.state.work.clear();
