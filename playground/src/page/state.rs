@@ -336,12 +336,18 @@ impl State {
         self.samples.push_back(sample);
     }
 
+    /// Whether Microsoft Graph is read: by its own trigger, or by one that was told to, or has gone over to
+    /// it. Only then the process has a quota to tell of.
+    pub(crate) fn reads_graph(&self) -> bool {
+        let trigger = self.form.trigger();
+        let metrics = self.metrics.as_ref();
+        trigger.is_none_or(|one| one == Trigger::Graph)
+            || metrics.is_some_and(|metrics| metrics.get("quota_allowed_requests") > 0.0)
+    }
+
     /// How many days the service looks back.
     pub(crate) fn reach_days(&self) -> i64 {
-        match self.form.trigger() {
-            None | Some(Trigger::Graph) => 90,
-            Some(_) => 30,
-        }
+        if self.reads_graph() { 90 } else { 30 }
     }
 
     /// Failures of the process since its last success, as `/health` has them.

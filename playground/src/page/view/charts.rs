@@ -144,10 +144,7 @@ pub(crate) fn requests(state: &State) -> Markup {
     let lanes = state.requests();
     let ours: f64 = lanes.iter().sum();
     let (used, allowed) = state.quota;
-    let graph = state
-        .form
-        .trigger()
-        .is_none_or(|one| one == crate::arguments::Trigger::Graph);
+    let graph = state.reads_graph();
     #[allow(clippy::cast_precision_loss, reason = "a picture")]
     let (used, allowed) = (used as f64, f64::from(allowed.max(1)));
     let whole = if graph { allowed } else { ours.max(20.0) };
