@@ -1,7 +1,7 @@
 //! The page in a real browser: the whole story for each trigger, the tour, a refresh, two tabs, a
 //! narrow window, and the end. Skipped with a word where there is no browser.
 //!
-//! `cargo test -p playground --test browser -- --ignored pictures` takes a picture of each view, into
+//! `cargo test -p playground --test browser pictures` takes a picture of each view, into
 //! `target/page`.
 #![allow(
     clippy::unwrap_used,
