@@ -148,12 +148,20 @@ async function openRow(row) {
     button.setAttribute("aria-expanded", "false");
     return;
   }
-  const answer = await fetch(`row/${row.dataset.row}`);
-  if (!answer.ok) return notice(await answer.text());
+  let text;
+  try {
+    const answer = await fetch(`row/${row.dataset.row}`);
+    text = await answer.text();
+    if (!answer.ok) return notice(text);
+  } catch {
+    return lost();
+  }
+  // Who presses twice gets it once.
+  if (row.nextElementSibling?.matches(".detail")) return;
   const detail = document.createElement("div");
   detail.className = "tr detail";
   detail.setAttribute("role", "row");
-  detail.append(fromHtml(await answer.text()));
+  detail.append(fromHtml(text));
   row.after(detail);
   row.classList.add("open");
   button.setAttribute("aria-expanded", "true");
