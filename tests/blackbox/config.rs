@@ -106,6 +106,13 @@ async fn what_may_be_a_secret_in_the_wrong_place_is_not_shown() {
     assert!(!said.to_string().contains("planted"), "{said}");
     let said = world.says(&["config", world.name(), "--json"]).await;
     assert!(!said.to_string().contains("planted"), "{said}");
+
+    // An account signs in through an app, too.
+    let world = World::with_backlog(1, 0).await;
+    world.configure(json!({"client_id": "abc8Q~planted~secret"}));
+    let said = world.says(&["config", world.name()]).await;
+    assert_eq!(said.code, Some(10), "{said}");
+    assert!(!said.to_string().contains("planted"), "{said}");
 }
 
 /// What fits the manifest setting by setting, and yet no run can begin with.
