@@ -144,7 +144,9 @@ async fn each_metric_is_explained_and_has_an_alert() {
     let mut alerts = alerts(&std::fs::read_to_string(rules).unwrap());
     let up = alerts.remove("MessageTraceDown");
     let up = up.map(|up| up.expression);
-    assert_eq!(up.as_deref(), Some("up{job=\"message-trace\"} == 0"));
+    // One that nothing scrapes is down, too.
+    let down = r#"up{job="message-trace"} == 0 or absent(up{job="message-trace"})"#;
+    assert_eq!(up.as_deref(), Some(down));
     let shown = rows.iter().map(|row| (&row.alert, &row.rule));
     assert_eq!(shown.collect::<BTreeMap<_, _>>(), alerts.iter().collect());
     for row in &rows {
