@@ -37,9 +37,9 @@ impl ObjectError {
         matches!(*self.problem, Problem::Lost { .. } | Problem::Released)
     }
 
-    /// Whether a part of a file was not found.
-    pub(super) fn is_part(&self) -> bool {
-        matches!(*self.problem, Problem::Part { .. })
+    /// Whether another instance may have changed a file while it was read.
+    pub(super) fn is_change(&self) -> bool {
+        matches!(*self.problem, Problem::Part { .. } | Problem::Changed)
     }
 }
 

@@ -55,6 +55,8 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Files {
     client: Client,
+    /// Whether another instance may write while they are read.
+    beside: bool,
     /// Held while something is written.
     versions: Mutex<Versions>,
 }
@@ -85,7 +87,16 @@ impl Files {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
+            beside: false,
             versions: Mutex::default(),
+        }
+    }
+
+    /// The same for one who looks at them beside the instance that writes.
+    pub(super) fn beside(client: Client) -> Self {
+        Self {
+            beside: true,
+            ..Self::new(client)
         }
     }
 
@@ -94,8 +105,8 @@ impl Files {
         loop {
             tried += 1;
             match self.read_parts(name).await {
-                // The instance that writes has joined parts meanwhile.
-                Err(error) if error.is_part() && tried < ATTEMPTS => {}
+                // The instance that writes has joined parts meanwhile, or replaced the file.
+                Err(error) if error.is_change() && tried < ATTEMPTS => {}
                 read => {
                     let read = read?;
                     self.bound(read.as_ref().map_or(0, Bytes::len))?;
@@ -129,7 +140,15 @@ impl Files {
                 whole.extend_from_slice(&part);
                 Ok(whole)
             });
-        Ok(Some(parts.await?.freeze()))
+        let whole = parts.await?.freeze();
+        if self.beside {
+            // The parts of a file that was replaced are taken away, so that there may have been fewer.
+            let head = self.client.head(name).await?;
+            if head.and_then(|head| head.generation).as_deref() != Some(generation) {
+                return Err(self.client.error(Problem::Changed));
+            }
+        }
+        Ok(Some(whole))
     }
 
     pub(super) async fn write(

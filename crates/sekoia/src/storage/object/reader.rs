@@ -31,7 +31,7 @@ impl ObjectReader {
     ) -> Result<Self, ObjectError> {
         let client = Client::new(settings, http, clock, BRIEFLY)?;
         Ok(Self {
-            files: Arc::new(Files::new(client.clone())),
+            files: Arc::new(Files::beside(client.clone())),
             client,
         })
     }

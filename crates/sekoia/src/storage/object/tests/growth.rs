@@ -139,6 +139,36 @@ async fn a_reader_meanwhile_finds_all_that_was_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_meanwhile_finds_no_half_of_a_replaced_file() {
+    let world = World::new(ConditionalWrites::Checked);
+    let instance = world.open().await;
+    instance.storage.write("log", "000").await.unwrap();
+    let reader = world.reader();
+    let writes = async {
+        for n in 1..40 {
+            for _ in 0..4 {
+                instance.storage.append("log", "x").await.unwrap();
+            }
+            let next = format!("{n:03}");
+            instance.storage.write("log", next).await.unwrap();
+        }
+    };
+    let reads = async {
+        let mut seen = Bytes::from("000");
+        while !seen.starts_with(b"039") {
+            // That it was changed all the time may be said, and is no content.
+            let Ok(Some(now)) = reader.read("log").await else {
+                continue;
+            };
+            assert!(now >= seen, "{now:?} after {seen:?}");
+            seen = now;
+        }
+    };
+    let both = tokio::time::timeout(Duration::from_secs(600), join(writes, reads));
+    both.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_crash_left_of_a_join_is_taken_away() {
     let world = World::new(ConditionalWrites::Checked);
     let first = world.open().await;
