@@ -175,6 +175,12 @@ async fn another_intake_and_another_tenant_begin_without_a_restart() {
     })
     .await;
     process.stop().await;
+    // One that sent all again would have passed by 1.
+    let accepted = |key| world.emulator.accepted_count(key);
+    assert_eq!(
+        (accepted(None), accepted(Some("another-intake-key"))),
+        (20, 1)
+    );
     assert!(world.count(Endpoint::Token) > 1);
 }
 
