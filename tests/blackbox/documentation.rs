@@ -83,7 +83,8 @@ fn rows(page: &str) -> Vec<Row> {
             },
             alert: alert.to_owned(),
             rule: Rule {
-                expression: spans(expression).remove(0),
+                // In a table such a line would end the cell.
+                expression: spans(expression).remove(0).replace("\\|", "|"),
                 lasts: lasts.to_owned(),
             },
         }
