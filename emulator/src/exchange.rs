@@ -77,11 +77,7 @@ async fn exchange(emulator: Emulator, side: Side, request: Request) -> Response 
     }
     match &struck.main {
         Some(Fault::Reset) => return dropped(peer).await,
-        Some(Fault::Filter {
-            containing,
-            status: 0,
-            ..
-        }) if call.contains(containing) => return dropped(peer).await,
+        Some(Fault::Filter { status: 0, .. }) => return dropped(peer).await,
         Some(Fault::DelayRequest { ms }) => pause(Duration::from_millis(*ms)).await,
         Some(Fault::Hang) => std::future::pending::<()>().await,
         _ => {}
@@ -124,10 +120,10 @@ fn instead(fault: &Fault, call: &Call) -> Option<Answer> {
             Some(headers.fold(answer, |answer, (name, value)| answer.with(name, value)))
         }
         Fault::Filter {
-            containing,
             status: status @ 1..,
             body,
-        } if call.contains(containing) => Some(Answer::new(*status, "text/html", body.clone())),
+            ..
+        } => Some(Answer::new(*status, "text/html", body.clone())),
         Fault::Connection { status } => Some(Answer::new(*status, "", "")),
         Fault::Redirect { status, to } => {
             let query = if call.query.is_empty() { "" } else { "?" };
@@ -147,7 +143,13 @@ fn record(
     let at = emulator.clock().now();
     let world = &mut *emulator.world();
     let connection = connection.map(|ConnectionNumber(number)| number);
-    let struck = world.faults.next(endpoint, connection, world.seed);
+    let concerns = |fault: &Fault| match fault {
+        Fault::Filter { containing, .. } => call.contains(containing),
+        _ => true,
+    };
+    let struck = world
+        .faults
+        .next(endpoint, connection, world.seed, concerns);
     let body = match endpoint {
         Endpoint::Logs | Endpoint::Sentry => call.body.clone(),
         Endpoint::Token => masked_form(&call.body),

@@ -191,12 +191,14 @@ impl Faults {
             .collect()
     }
 
-    /// What strikes the request that has come in at `endpoint`, on this connection.
+    /// What strikes the request that has come in at `endpoint`, on this connection. A fault that does not
+    /// concern it is as if it were not there.
     pub(crate) fn next(
         &mut self,
         endpoint: Endpoint,
         connection: Option<u64>,
         seed: u64,
+        concerns: impl Fn(&Fault) -> bool,
     ) -> Struck {
         let ill = connection.and_then(|number| self.connections.get(&number));
         if let Some((_, status)) = ill {
@@ -210,6 +212,9 @@ impl Faults {
             return struck;
         };
         for (_, rule) in rules.iter_mut() {
+            if !concerns(&rule.fault) {
+                continue;
+            }
             if rule.after > 0 {
                 rule.after -= 1;
                 continue;
@@ -249,7 +254,12 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(Endpoint::Report, rule);
         (0..requests)
-            .map(|_| faults.next(Endpoint::Report, None, 1).main.is_some())
+            .map(|_| {
+                faults
+                    .next(Endpoint::Report, None, 1, |_| true)
+                    .main
+                    .is_some()
+            })
             .collect()
     }
 
@@ -277,7 +287,7 @@ mod tests {
         faults.add(Endpoint::Graph, Fault::status(502).times(1));
         faults.add(Endpoint::Graph, Fault::Age { seconds: 5 }.times(1));
         let mut names = || {
-            let struck = faults.next(Endpoint::Graph, None, 1);
+            let struck = faults.next(Endpoint::Graph, None, 1, |_| true);
             let besides = struck.besides.iter().map(Fault::name).collect::<Vec<_>>();
             (struck.main.as_ref().map(Fault::name), besides)
         };
@@ -287,11 +297,31 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_that_does_not_concern_a_request_hides_no_other() {
+        let mut faults = Faults::default();
+        faults.add(Endpoint::Intake, Fault::status(403).times(1));
+        faults.add(Endpoint::Intake, Fault::status(503).into());
+        let mut next = |concerned: bool| {
+            let is_other = |fault: &Fault| *fault != Fault::status(403);
+            let struck = faults.next(Endpoint::Intake, None, 1, |fault| {
+                concerned || is_other(fault)
+            });
+            struck.main.unwrap()
+        };
+        assert_eq!(next(false), Fault::status(503));
+        assert_eq!(next(true), Fault::status(403));
+        assert_eq!(next(true), Fault::status(503));
+    }
+
+    #[test]
     fn one_connection_is_ill_until_it_is_cleared() {
         let mut faults = Faults::default();
         faults.add(Endpoint::Graph, Fault::Connection { status: 421 }.times(1));
         let ill = |faults: &mut Faults, endpoint, connection| {
-            faults.next(endpoint, Some(connection), 1).main.is_some()
+            faults
+                .next(endpoint, Some(connection), 1, |_| true)
+                .main
+                .is_some()
         };
         assert!(ill(&mut faults, Endpoint::Graph, 7));
         assert!(ill(&mut faults, Endpoint::Token, 7));
