@@ -223,6 +223,9 @@ impl<'a> Engine<'a> {
                         self.start_if_right()?;
                     }
                     self.tell_form();
+                } else if start {
+                    // A setting has changed between the press and the answer: what is to start is the new form.
+                    self.changed(true)?;
                 }
             }
             Event::Found(check, finding) => self.found(check, finding),
