@@ -91,6 +91,20 @@ fn a_command_runs_as_the_service_does() {
     );
 }
 
+/// Only systemd can read it: as it lies there it is no configuration.
+#[test]
+fn an_encrypted_configuration_is_decrypted_by_systemd() {
+    let output = asked(&["trigger_configuration.cred"], &["contoso", "status"]);
+    let lines = lines(&output);
+    let loaded: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("LoadCredential"))
+        .collect();
+    let credential = "--property=LoadCredentialEncrypted=trigger_configuration:\
+                      ETC/contoso/trigger_configuration.cred";
+    assert_eq!(loaded, [credential]);
+}
+
 #[test]
 fn the_command_gets_its_arguments_and_the_files_that_are_there() {
     let output = asked(
