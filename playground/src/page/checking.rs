@@ -52,6 +52,7 @@ impl Engine<'_> {
             running: true,
             id,
             why,
+            draft,
             version: self.state.form.version,
             done: self.state.check.done,
             ..Checks::default()
@@ -82,7 +83,8 @@ impl Engine<'_> {
         check.running = false;
         check.done = Some(self.state.now);
         check.failure = result.err().map(|error| format!("{error:#}"));
-        if self.failing.is_some() {
+        // What is wrong with the form says nothing of the process.
+        if self.failing.is_some() && !self.state.check.draft {
             let mut findings = self.state.check.findings.iter();
             self.state.diagnosis = findings.find(|one| lamp::needs_a_person(one)).cloned();
         }

@@ -116,6 +116,8 @@ pub(crate) struct Checks {
     pub(crate) id: Uuid,
     /// Why it was asked.
     pub(crate) why: &'static str,
+    /// Whether it is of the form, with which no process may run.
+    pub(crate) draft: bool,
     /// When it ended; none before the first has.
     pub(crate) done: Option<DateTime<Utc>>,
     pub(crate) findings: Vec<Finding>,
