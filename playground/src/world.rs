@@ -65,10 +65,10 @@ impl World {
     /// The window of the last query that has reached the emulator.
     fn window(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let services = [Endpoint::Graph, Endpoint::Report];
-        let request = services
+        let latest = services
             .iter()
-            .find_map(|service| self.emulator.latest_request(*service))?;
-        window(&request)
+            .filter_map(|service| self.emulator.latest_request(*service));
+        window(&latest.max_by_key(|request| request.at)?)
     }
 }
 
