@@ -243,15 +243,6 @@ pub enum Unreadable {
     /// It reports an error beside or instead of rows.
     #[error("it reports an error with status 200{}", said(.0))]
     ErrorInside(String),
-    /// A cache on the way has kept it since before it was asked for.
-    #[error(
-        "it comes out of a cache, in which it has been for {seconds} s, so that what has come since is not \
-         in it: have the proxy on the way keep no answers of Microsoft"
-    )]
-    Kept {
-        /// For how long.
-        seconds: u32,
-    },
     /// It has a link to more of what is only told as a whole.
     #[error("it is only the first of several pages")]
     NotAll,
@@ -274,11 +265,7 @@ impl Unreadable {
             | Self::NotAPage { .. }
             | Self::RowNotAnObject
             | Self::Swollen => true,
-            Self::Markup { .. }
-            | Self::NoRows(_)
-            | Self::ErrorInside(_)
-            | Self::Kept { .. }
-            | Self::NotAll => false,
+            Self::Markup { .. } | Self::NoRows(_) | Self::ErrorInside(_) | Self::NotAll => false,
         }
     }
 }

@@ -16,7 +16,7 @@ use base::{
     retry::retry_after,
 };
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{AGE, AUTHORIZATION, CACHE_CONTROL, DATE},
@@ -27,7 +27,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Unreadable, Urgency,
+    Error, Limiter, PAGE_LIMITS, SignIn, TOKEN_LIMITS, Urgency,
     advice::{Refusal, lacks_service_principal},
     link::Link,
     oddities::{Oddities, is_odd},
@@ -346,19 +346,6 @@ impl Answer {
             received: self.received,
             shown: None,
         }
-    }
-
-    /// That it was written for this request.
-    ///
-    /// # Errors
-    /// When a cache says that it has kept it for longer than the request has taken.
-    pub(super) fn ensure_fresh(&self) -> Result<(), Unreadable> {
-        let age = self.response.headers().get(AGE);
-        let age = age.and_then(|age| age.to_str().ok()?.trim().parse().ok());
-        // An age is told in whole seconds.
-        let possible = self.received.since(self.sent) + TimeDelta::seconds(1);
-        let kept = age.filter(|age: &u32| TimeDelta::seconds(i64::from(*age)) > possible);
-        kept.map_or(Ok(()), |seconds| Err(Unreadable::Kept { seconds }))
     }
 
     /// What must not appear in a message.

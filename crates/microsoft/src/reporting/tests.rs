@@ -238,19 +238,6 @@ async fn a_row_that_cannot_be_read_does_not_hide_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_out_of_a_cache_is_none() {
-    let fake = Fake::default();
-    fake.answer_with(200, &[("age", "600")], r#"{"d":{"results":[]}}"#)
-        .answer_with(200, &[("age", "0")], r#"{"d":{"results":[]}}"#);
-    let service = service(&fake);
-    let error = service.page(window(), None).await.unwrap_err();
-    assert!(error.to_string().contains("out of a cache"), "{error}");
-    assert!(!service.seems_ended(&error));
-    assert!(service.page(window(), None).await.is_ok());
-    assert_eq!(fake.requests()[0].headers()["cache-control"], "no-cache");
-}
-
-#[tokio::test(start_paused = true)]
 async fn redirects_on_the_origin_are_followed_with_the_password() {
     let fake = Fake::default();
     fake.answer_with(307, &[("location", "/moved/MessageTrace")], "")
