@@ -16,7 +16,7 @@ use crate::{
         schedule::{Completed, Schedule},
         service::Asking,
     },
-    engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, Reader, WindowRead, verify::hours_of},
+    engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, WindowRead, verify::hours_of},
     journal::Remembered,
     known::KnownRows,
     proof::window_of,
@@ -237,8 +237,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !self.may_ask(0) || asking != Asking::All && self.is_asking() {
             return Ok(());
         }
-        // Whether its window lies in the future is not known any more.
-        if let Some(read) = self.readers.first_mut().and_then(Reader::give_back) {
+        // Whether its window lies in the future is not known any more. One in the midst of its pages goes on,
+        // but not while single requests are made: this is the one, and no other would tell the time.
+        let read = self.readers.first_mut().and_then(|reader| match asking {
+            Asking::All => reader.give_back(),
+            Asking::One | Asking::Probe { .. } => reader.read.take(),
+        });
+        if let Some(read) = read {
             self.put_back(read).await?;
         }
         let Some(reader) = self.readers.first_mut().filter(|reader| reader.is_idle()) else {

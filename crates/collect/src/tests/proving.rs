@@ -2,6 +2,7 @@
 
 mod again;
 mod bench;
+mod clocks;
 mod hand;
 mod healing;
 mod letters;
