@@ -175,9 +175,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.put_back(read).await;
         }
         if read.is_probe {
-            let retry = ErrorClass::Transient { after: None };
-            self.service.failed(reader, retry, Instant::now());
-            return self.put_back(read).await;
+            if page.is_none() {
+                let retry = ErrorClass::Transient { after: None };
+                self.service.failed(reader, retry, Instant::now());
+                return self.put_back(read).await;
+            }
+            // It answers: what is no row may stand on each of its pages, and no probe would get another.
+            self.page_came(reader, true);
+            read.is_probe = false;
         }
         let damage = page.as_ref().and_then(Page::damage).cloned();
         if let Some(damage) = &damage

@@ -166,3 +166,30 @@ fn what_is_no_row_and_stands_on_every_page_keeps_no_row_back() {
         assert!(!letters.is_empty(), "it is put aside");
     });
 }
+
+/// The requests that find out whether the source is back get it, too.
+#[test]
+fn what_is_no_row_and_stands_on_every_page_does_not_prolong_an_outage() {
+    on_virtual_time(async {
+        for is_known in [true, false] {
+            let bench = Bench::new(60);
+            bench.is_damaged.store(is_known, Ordering::Relaxed);
+            let script = async {
+                bench.collects().await;
+                *bench.hook.lock().unwrap() = Some(Box::new(|_, _, _| Err(ErrorClass::Outage)));
+                tokio::time::sleep(Duration::from_secs(300)).await;
+                bench.is_damaged.store(true, Ordering::Relaxed);
+                *bench.hook.lock().unwrap() = None;
+                let row = bench.rows.lock().unwrap().len();
+                let received = bench.clock.now();
+                bench.rows.lock().unwrap().push((received, false));
+                let is_sent = async || bench.sent.lock().unwrap().contains_key(&row);
+                bench.until("it is delivered", is_sent).await;
+                let waited = bench.clock.now() - received;
+                assert!(waited < TimeDelta::minutes(30), "{is_known}: {waited}");
+            };
+            bench.lives(End::Stop, script).await;
+            assert_eq!(bench.times(), [1]);
+        }
+    });
+}
