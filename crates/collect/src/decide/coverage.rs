@@ -18,6 +18,7 @@ use rows::Window;
 use serde::{Deserialize, Serialize};
 
 pub use self::intervals::Stage;
+pub(crate) use self::retraction::AHEAD;
 use crate::decide::{
     coverage::windows::{with, without},
     evidence::Loss,

@@ -331,7 +331,7 @@ impl Schedule {
         }
         self.tick = Some(now);
         let end = whole_second(now - self.settings.delay);
-        let unread = Window::new(self.asked(), end)?;
+        let unread = Window::new(self.asked(end), end)?;
         let newest = self.narrowing.live.end_of(self.newest(unread));
         self.coverage.reach(newest.start());
         let window = self.with_the_past(newest, now);

@@ -6,7 +6,7 @@ use rows::Window;
 use super::{Coverage, Phase, Stretch, windows::without};
 
 /// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
-const AHEAD: TimeDelta = TimeDelta::seconds(10);
+pub(crate) const AHEAD: TimeDelta = TimeDelta::seconds(10);
 
 impl Coverage {
     /// What lies after `now` has not happened yet, and is not missing.

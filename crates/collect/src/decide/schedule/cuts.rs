@@ -51,7 +51,7 @@ impl Schedule {
     /// How long the newest part of a window of the live edge is, that lies after what was read before; none
     /// when that is all of it.
     fn newest_alone(&self, window: Window) -> Option<TimeDelta> {
-        let unread = Window::new(self.asked(), window.end())?;
+        let unread = Window::new(self.asked(window.end()), window.end())?;
         // It will be longer by the time it is asked for.
         let alone = self.newest(unread).span() + self.settings.frequency;
         Some(alone).filter(|alone| *alone < window.span())

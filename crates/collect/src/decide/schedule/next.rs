@@ -8,7 +8,7 @@ use super::{
     BEHIND, BRIDGE, FILL, FULL, Lane, OF_LATE, SETTLE_PAGES, SHORTEST_SPAN, Schedule, Scope,
 };
 use crate::decide::{
-    coverage::Phase,
+    coverage::{AHEAD, Phase},
     settling::{self, Rhythm},
     spans::{scaled, seconds, whole_second},
 };
@@ -43,10 +43,9 @@ impl Schedule {
     pub fn probe(&mut self, now: DateTime<Utc>, span: TimeDelta) -> Option<(Lane, Window)> {
         let (lane, window) = if self.is_collecting() {
             let end = whole_second(now - self.settings.delay);
-            let busy = self.busy.iter().map(Window::end);
             // What the position was moved over is somebody else's, or delivered and forgotten.
             let done = self.coverage.floor().max(self.coverage.memory());
-            let free = busy.fold(done, DateTime::max);
+            let free = self.busy_until(end).fold(done, DateTime::max);
             let window = Window::new(free.max(end - span), end)?;
             self.tick = Some(now);
             self.coverage.reach(window.start());
@@ -116,10 +115,18 @@ impl Schedule {
         self.fitting(free.next()?)
     }
 
-    /// Everything before it has been asked for, or is in the coverage.
-    pub(super) fn asked(&self) -> DateTime<Utc> {
+    /// Everything before it has been asked for, or is in the coverage, when the live edge is to be read until
+    /// `end`.
+    pub(super) fn asked(&self, end: DateTime<Utc>) -> DateTime<Utc> {
+        self.busy_until(end)
+            .fold(self.coverage.edge(), DateTime::max)
+    }
+
+    /// Where windows end that are busy. One that ends in the future was made by a clock that ran ahead: its
+    /// rows may be on their way for hours, and the live edge does not wait until that time has come.
+    fn busy_until(&self, end: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
         let busy = self.busy.iter().map(Window::end);
-        busy.fold(self.coverage.edge(), DateTime::max)
+        busy.filter(move |busy| *busy <= end + AHEAD)
     }
 
     /// The newest part of what is unread, as much as one request gives at once.

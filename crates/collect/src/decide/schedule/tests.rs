@@ -497,6 +497,21 @@ fn a_live_edge_in_the_future_is_taken_back_and_asking_goes_on() {
     assert_eq!(schedule.coverage().edge(), at(580));
 }
 
+/// Its rows may be on their way for hours, or one of its messages is asked for by its id.
+#[test]
+fn a_window_of_the_future_that_is_not_done_does_not_hold_the_live_edge_up() {
+    let mut schedule = Schedule::new(SETTINGS, Coverage::new(at(0)), Lateness::default());
+    let live = schedule.live(at(600)).unwrap();
+    complete(&mut schedule, live, at(600), 0, at(600));
+    let ahead = schedule.live(at(7800)).unwrap();
+    assert_eq!(ahead.end(), at(7800));
+    assert!(schedule.retract(at(660), None).is_some());
+    let live = schedule.live(at(720));
+    assert_eq!(live.map(|window| window.end()), Some(at(720)));
+    let probe = schedule.probe(at(780), TimeDelta::seconds(60));
+    assert_eq!(probe, Some((Lane::Live, window(720, 780))));
+}
+
 /// A minute in which only the newest is read: nothing settles. What is given up by `certain`.
 fn turn(schedule: &mut Schedule, minute: i64, certain: DateTime<Utc>) -> Vec<Window> {
     let now = at(minute * 60);
