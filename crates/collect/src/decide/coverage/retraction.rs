@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
-use super::{Coverage, Phase, Stretch, windows::without};
+use super::{Coverage, Phase, Stretch, stretches::outside, windows::without};
 
 /// A source's time is known to the second or so: what lies ahead of it by no more is waited for.
 pub(crate) const AHEAD: TimeDelta = TimeDelta::seconds(10);
@@ -37,6 +37,7 @@ impl Coverage {
             let taken_back = Window::new(now, edge);
             self.unasked = without(&self.unasked, taken_back);
             self.skipped = without(&self.skipped, taken_back);
+            self.again = outside(&self.again, taken_back);
             return Window::new(doubted.map_or(now, |doubted| doubted.min(now)), edge);
         }
         let doubted = doubted?;
@@ -52,14 +53,17 @@ impl Coverage {
             .filter(|_| is_ahead)
     }
 
-    /// What was read at an instant that is wrong is to be read once more. Where it begins; none when
-    /// there is nothing.
+    /// What was read at an instant that is wrong is to be read once more, also when a backfill that asks for it
+    /// again is given up. Where it begins; none when there is nothing.
     fn doubt_readings(
         &mut self,
         is_wrong: impl Fn(DateTime<Utc>) -> bool,
     ) -> Option<DateTime<Utc>> {
         let is_doubted =
             |one: &Stretch| matches!(one.phase, Phase::Settling(read) if is_wrong(read));
+        for stretch in self.again.iter_mut().filter(|one| is_doubted(one)) {
+            stretch.phase = Phase::Missing;
+        }
         let first = self.stretches.iter().find(|one| is_doubted(one))?;
         let first = first.window.start();
         for stretch in self.stretches.iter_mut().filter(|one| is_doubted(one)) {

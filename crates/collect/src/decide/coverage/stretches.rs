@@ -18,7 +18,7 @@ impl Coverage {
             parts.filter_map(move |one| one.within(side?))
         };
         if phase != Phase::Wanted {
-            self.again = outside(&self.again, window);
+            self.again = outside(&self.again, [window]);
         }
         let mut painted: Vec<Stretch> = side(before).collect();
         painted.push(Stretch {
@@ -53,10 +53,14 @@ impl Coverage {
     }
 }
 
-/// Stretches without what lies in a window.
-fn outside(stretches: &[Stretch], window: Window) -> Vec<Stretch> {
+/// Stretches without what lies in some windows.
+pub(super) fn outside(
+    stretches: &[Stretch],
+    windows: impl IntoIterator<Item = Window>,
+) -> Vec<Stretch> {
+    let windows: Vec<Window> = windows.into_iter().collect();
     let sides = |one: &Stretch| {
-        let sides = without(&[one.window], [window]).into_iter();
+        let sides = without(&[one.window], windows.iter().copied()).into_iter();
         sides
             .filter_map(|side| one.within(side))
             .collect::<Vec<_>>()

@@ -549,3 +549,27 @@ fn what_was_read_by_a_clock_that_ran_ahead_is_missing_when_it_is_right_again() {
     assert_eq!(taken_back, Some(window(20, 200)));
     assert_eq!(phases(&known), expected);
 }
+
+/// Else it would count as read late enough before it was.
+#[test]
+fn what_a_backfill_asks_for_again_that_was_read_by_such_a_clock_is_missing_when_it_is_given_up() {
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 1);
+    coverage.read(window(20, 40), at(3800), 1);
+    coverage.backfill(window(10, 60), true);
+    coverage.retract_all(at(300), None);
+    coverage.give_up_backfill(|_| false);
+    let expected = [
+        (window(0, 20), Phase::Settling(at(100))),
+        (window(20, 40), Phase::Missing),
+        (window(40, 100), Phase::Settling(at(100))),
+    ];
+    assert_eq!(phases(&coverage), expected);
+    assert!(!coverage.is_sending_again());
+    // What has not happened yet was not read before.
+    let mut coverage = Coverage::new(at(0));
+    coverage.read(window(0, 100), at(100), 1);
+    coverage.backfill(window(50, 100), true);
+    coverage.retract_all(at(70), None);
+    assert!(!coverage.sends_again(window(70, 100)));
+}
