@@ -45,7 +45,8 @@ impl Schedule {
     }
 
     /// Gives up what the quota has not allowed for. What was out of reach because of a stop, or because a
-    /// reading of it did not end, has its time first, and what is being read is not overdue.
+    /// reading of it did not end, has its time first. What is being read is not overdue, nor is what was asked
+    /// for and could not be read: that is no matter of the quota.
     pub(super) fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
         let settle_time = match self.settings.settle_time {
             zero if zero.is_zero() => LEAST,
@@ -59,7 +60,8 @@ impl Schedule {
         if self.worked < settle_time {
             return Vec::new();
         }
-        let oldest_busy = self.occupied().map(|busy| busy.start()).min();
+        let occupied = self.occupied().chain(self.failing());
+        let oldest_busy = occupied.map(|busy| busy.start()).min();
         let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
         self.coverage.give_up_before(before)
     }

@@ -7,7 +7,10 @@ use rows::Window;
 use tokio::time::Instant;
 
 use super::{SHORTEST_SPAN, Schedule};
-use crate::decide::coverage::windows::{with, without};
+use crate::decide::coverage::{
+    Phase,
+    windows::{with, without},
+};
 use crate::decide::spans::whole_seconds;
 
 /// So many windows rest at once, at most: each costs a few requests now and then.
@@ -82,6 +85,17 @@ impl Schedule {
     pub fn has_rested(&self, window: Window) -> bool {
         let mut rested = self.rests.rested.iter();
         rested.any(|one| one.intersection(window) == Some(window))
+    }
+
+    /// What settles, has rested, and was not read since.
+    pub(super) fn failing(&self) -> impl Iterator<Item = Window> {
+        let stretches = self.coverage.stretches().iter();
+        let settling = stretches.filter(|one| matches!(one.phase, Phase::Settling(_)));
+        let rested = &self.rests.rested;
+        settling.flat_map(move |one| {
+            let rested = rested.iter();
+            rested.filter_map(move |rest| rest.intersection(one.window))
+        })
     }
 
     /// What has rested long enough is asked for again, in halves: what fails may be in one of them only.

@@ -616,6 +616,36 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
     assert_eq!(schedule.coverage().floor(), at(0));
 }
 
+/// Rows may have surfaced in it, and it is asked for again every ten minutes.
+#[test]
+fn what_was_asked_for_and_could_not_be_read_is_not_given_up() {
+    let settings = ScheduleSettings {
+        settle_time: TimeDelta::hours(1),
+        ..SETTINGS
+    };
+    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    let turn = |schedule: &mut Schedule, minute| turn(schedule, minute, at(minute * 60));
+    for minute in 1..=10 {
+        assert_eq!(turn(&mut schedule, minute), []);
+    }
+    let (fails, instant) = (window(0, 60), Instant::now());
+    schedule.occupy(fails);
+    assert!(schedule.rest(fails, instant));
+    schedule.wake(instant);
+    for minute in 11..=300 {
+        assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+    }
+    assert_eq!(schedule.coverage().floor(), at(0));
+    accepted(&mut schedule, fails, at(300 * 60), at(300 * 60));
+    assert!(schedule.coverage().floor() > at(0));
+    // What a verification could not read holds up nothing.
+    let long_ago = window(-7200, -3600);
+    schedule.occupy(long_ago);
+    assert!(schedule.rest(long_ago, instant));
+    schedule.wake(instant);
+    assert!(!turn(&mut schedule, 301).is_empty());
+}
+
 #[test]
 fn what_a_longer_settle_time_has_left_has_its_last_reading() {
     for settle_time in [TimeDelta::zero(), TimeDelta::hours(1)] {
