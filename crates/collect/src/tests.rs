@@ -86,10 +86,14 @@ struct World {
     details: Option<DetailsWish>,
     /// Whether they never come.
     stalls: bool,
+    /// Whether the intake takes ten minutes for each batch.
+    is_slow: bool,
     /// Whether rows do not say to whom they were sent.
     names_nobody: bool,
     /// How the rows have gone of which they are.
     fates: Mutex<HashMap<DetailsFate, usize>>,
+    /// How often it was told that they are refused, or do not come in time.
+    refusals: AtomicU32,
     /// How often it was said that a row cannot be delivered.
     dropped: AtomicU32,
     /// The messages of which an answer was no use: a second time would be believed, and what their windows
@@ -399,6 +403,9 @@ impl Sink for FakeSink {
     async fn deliver(&self, batch: FakeBatch) -> Option<Receipt<Held>> {
         let longest = if self.world.chance(10) { 900_000 } else { 5000 };
         self.world.pause(longest).await;
+        if self.world.is_slow {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+        }
         let mut receipt = Receipt::default();
         for (index, n) in batch.0.into_iter().enumerate() {
             if Self::refuses(n) || self.world.chance(3) {
@@ -597,6 +604,9 @@ impl Observer for Watcher {
         if let Event::Undeliverable { reason, .. } = event {
             assert!(["no", "it is longer than the intake accepts"].contains(&reason));
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Event::DetailsRefused { .. } = event {
+            self.0.refusals.fetch_add(1, Ordering::Relaxed);
         }
         if let Event::Details { fate, rows } = event {
             *self.0.fates.lock().unwrap().entry(fate).or_default() += rows;
@@ -893,8 +903,10 @@ async fn check(
         detailed: Mutex::default(),
         details,
         stalls: false,
+        is_slow: false,
         names_nobody: false,
         fates: Mutex::default(),
+        refusals: AtomicU32::default(),
         dropped: AtomicU32::default(),
         doubted: Mutex::default(),
         random: Mutex::new(random),

@@ -200,7 +200,12 @@ impl<P> DetailsQueue<P> {
         if self.may_ask_from(now)? > now {
             return None;
         }
-        let (_, id) = self.unasked.pop_last()?;
+        // Of one whose time is over no answer comes in time, which says nothing of the source.
+        let has_time = |id: &BatchId| self.waiting.get(id).is_some_and(|row| row.until > now);
+        let mut newest = self.unasked.iter().rev();
+        let chosen = newest.find(|(_, id)| has_time(id)).copied()?;
+        self.unasked.remove(&chosen);
+        let (_, id) = chosen;
         self.asking.insert(id);
         while self.calls.front().is_some_and(|at| *at + PERIOD <= now) {
             self.calls.pop_front();
@@ -266,7 +271,9 @@ impl<P> DetailsQueue<P> {
                 DetailsFate::Late
             } else if self.breaker.doubts {
                 DetailsFate::Paused
-            } else if self.asking.len() >= MOST_CALLS {
+            } else if self.asking.len() >= MOST_CALLS
+                || self.may_ask_from(now).is_some_and(|from| from <= now)
+            {
                 DetailsFate::Late
             } else {
                 DetailsFate::Quota

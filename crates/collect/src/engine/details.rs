@@ -150,6 +150,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Sends the rows that wait no longer, and asks for the details of others.
     pub(super) async fn look_after_details(&mut self) -> Result<(), End> {
+        self.take_answers();
         self.ask_for_details();
         // The loop does not wait for the intake here.
         if self.until_details().is_some_and(|due| due.is_zero()) {
@@ -162,6 +163,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell(Event::Details { fate, rows });
         }
         Ok(())
+    }
+
+    /// Takes in the calls that have ended while the loop waited for the intake: their rows are not late.
+    fn take_answers(&mut self) {
+        let next = |details: &mut Detailing| details.calls.try_join_next();
+        while let Some(done) = self.details.as_deref_mut().and_then(next) {
+            self.details_came(done);
+        }
     }
 
     /// Asks beside everything else, as far as that is allowed now.

@@ -46,8 +46,10 @@ fn world(details: DetailsWish, faults: u32, stalls: bool) -> (Arc<World>, DateTi
         detailed: Mutex::default(),
         details: Some(details),
         stalls,
+        is_slow: false,
         names_nobody: false,
         fates: Mutex::default(),
+        refusals: AtomicU32::default(),
         dropped: AtomicU32::default(),
         doubted: Mutex::default(),
         random: Mutex::new(StdRng::seed_from_u64(7)),
@@ -137,5 +139,31 @@ fn a_source_that_fails_costs_the_details_alone() {
         let refused = [DetailsFate::Failed, DetailsFate::Late, DetailsFate::Paused];
         let refused = refused.map(|one| fate(&world, one));
         assert!(refused.iter().sum::<usize>() > 0, "{:?}", world.fates);
+    });
+}
+
+/// It was not the source that took so long.
+#[test]
+fn an_intake_that_takes_long_is_not_taken_for_a_source_that_does_not_answer() {
+    on_virtual_time(async {
+        let mut wish = wish(&["changed"]);
+        wish.terms.calls = 100;
+        let (mut world, start) = world(wish, 0, false);
+        let slow = Arc::get_mut(&mut world).unwrap();
+        slow.is_slow = true;
+        // The first row of each page: the others of one of them wait for the intake.
+        let has_changed = |n: usize| [35, 28, 19, 12, 5].contains(&n);
+        for (n, row) in slow.rows.iter_mut().enumerate() {
+            row.changes = has_changed(n).then_some(row.received);
+        }
+        live(&world, &Arc::default(), start, None).await;
+        let accepted = world.accepted.lock().unwrap();
+        for n in 0..36 {
+            let event = if has_changed(n) { n + CHANGED } else { n };
+            assert_eq!(accepted.get(&event), Some(&1), "{event}");
+        }
+        assert!(fate(&world, DetailsFate::Late) > 0, "{:?}", world.fates);
+        assert_eq!(fate(&world, DetailsFate::Paused), 0);
+        assert_eq!(world.refusals.load(Ordering::Relaxed), 0);
     });
 }

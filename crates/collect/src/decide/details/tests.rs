@@ -108,6 +108,24 @@ fn a_row_waits_no_longer_than_it_may() {
     assert_eq!(queue.due_in(due), None);
 }
 
+/// Nobody may have looked after it for a while, as the intake took nothing.
+#[test]
+fn a_row_whose_time_is_over_is_not_asked_for() {
+    let now = Instant::now();
+    let mut queue = queue(10);
+    add(&mut queue, 1, 1, now);
+    add(&mut queue, 2, 2, after(now, 30));
+    let due = after(now, 60);
+    assert_eq!(asked(&mut queue, due), [2]);
+    let (late, pause) = queue.next_released(due).unwrap();
+    assert_eq!(
+        (late.row, late.fate, late.is_asked),
+        (1, DetailsFate::Late, false)
+    );
+    assert_eq!(pause, None, "the source was not asked");
+    assert_eq!(queue.next_released(due), None);
+}
+
 #[test]
 fn a_source_that_refuses_is_left_alone_longer_and_longer() {
     let now = Instant::now();
