@@ -356,14 +356,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // What is accepted does not wait for the rest.
             let due = self.ledger.batches_due_in();
             let due = due.map_or(deadline, |due| deadline.min(Instant::now() + due));
-            let went_well = match tokio::time::timeout_at(due, self.outflow.next()).await {
-                Ok(Some(done)) => self.delivered(done).await,
-                Err(_) if due < deadline => self.journal_when_due().await,
+            match tokio::time::timeout_at(due, self.outflow.next()).await {
+                // A letter that cannot be kept now says nothing of what else is accepted.
+                Ok(Some(done)) => _ = self.delivered(done).await,
+                // Only a stop ends it, which is under way already.
+                Err(_) if due < deadline => {
+                    if self.journal_when_due().await.is_err() {
+                        break;
+                    }
+                }
                 Ok(None) | Err(_) => break,
-            };
-            // Only a stop ends it, which is under way already.
-            if went_well.is_err() {
-                break;
             }
         }
         self.outflow.abort();

@@ -45,6 +45,9 @@ pub(super) struct Bench {
     pub(super) looks_beyond: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
+    /// Rows whose batches are given up, and how long the answer to another one takes; half of that to these.
+    pub(super) hopeless: Mutex<std::ops::Range<usize>>,
+    pub(super) answers_in: Mutex<Duration>,
     /// Rows that are refused as long as others are accepted, and so many accepted events.
     pub(super) refused: Mutex<std::ops::Range<usize>>,
     accepted: AtomicUsize,
@@ -119,6 +122,8 @@ impl Bench {
             is_unbounded: AtomicBool::default(),
             looks_beyond: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            hopeless: Mutex::default(),
+            answers_in: Mutex::default(),
             refused: Mutex::default(),
             accepted: AtomicUsize::default(),
             holds: AtomicUsize::default(),
@@ -568,7 +573,13 @@ impl Sink for Taken {
         if self.0.is_silent.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-        if self.0.refuses.load(Ordering::Relaxed) {
+        let answers_in = *self.0.answers_in.lock().unwrap();
+        let hopeless = self.0.hopeless.lock().unwrap().clone();
+        let is_hopeless = batch.0.iter().any(|event| hopeless.contains(event));
+        if is_hopeless {
+            tokio::time::sleep(answers_in / 2).await;
+        }
+        if is_hopeless || self.0.refuses.load(Ordering::Relaxed) {
             let kept = batch.0.iter().enumerate();
             let kept = kept.map(|(at, event)| (at..at + 1, Heavy::hopeless(*event)));
             return Some(Receipt {
@@ -595,6 +606,9 @@ impl Sink for Taken {
                 self.accepts(event);
                 receipt.accepted += 1;
             }
+        }
+        if !answers_in.is_zero() {
+            tokio::time::sleep(answers_in).await;
         }
         Some(receipt)
     }

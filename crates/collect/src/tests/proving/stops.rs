@@ -37,3 +37,31 @@ fn a_timeline_tells_which_checkpoint_was_kept_before_it() {
         assert_eq!(next.before, Some(kept.checkpoint));
     });
 }
+
+/// What the intake accepts meanwhile would be sent again after the next start.
+#[test]
+fn a_letter_that_cannot_be_kept_at_a_stop_makes_no_other_row_come_twice() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        *bench.disk.unwritable.lock().unwrap() = Some("dead-letters/");
+        *bench.answers_in.lock().unwrap() = Duration::from_millis(2400);
+        let first = bench.rows.lock().unwrap().len();
+        // It is in the first of two batches.
+        *bench.hopeless.lock().unwrap() = first..first + 1;
+        for minute in 0..10 {
+            bench.surfaces(HOURS + 2, 30 + minute);
+        }
+        let sent = || bench.sent.lock().unwrap().range(first..).count();
+        let is_sent = async || sent() == BATCH;
+        let script = bench.until("the other batch is accepted", is_sent);
+        bench.lives(End::Stop, script).await;
+        *bench.disk.unwritable.lock().unwrap() = None;
+        *bench.answers_in.lock().unwrap() = Duration::ZERO;
+        *bench.hopeless.lock().unwrap() = 0..0;
+        let are_sent = async || sent() == 2 * BATCH;
+        bench
+            .lives(End::Stop, bench.until("all are", are_sent))
+            .await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
