@@ -38,25 +38,18 @@ impl Schedule {
         Some(next)
     }
 
-    /// As little as can be asked for to find out whether the source answers: the newest `span`, or the
-    /// first of what is to be read when there is no live edge. None when it is being read.
+    /// As little as can be asked for to find out whether the source answers: the newest `span`. None when it is
+    /// being read.
     pub fn probe(&mut self, now: DateTime<Utc>, span: TimeDelta) -> Option<(Lane, Window)> {
-        let (lane, window) = if self.is_collecting() {
-            let end = whole_second(now - self.settings.delay);
-            // What the position was moved over is somebody else's, or delivered and forgotten.
-            let done = self.coverage.floor().max(self.coverage.memory());
-            let free = self.busy_until(end).fold(done, DateTime::max);
-            let window = Window::new(free.max(end - span), end)?;
-            self.tick = Some(now);
-            self.coverage.reach(window.start());
-            (Lane::Live, window)
-        } else {
-            let (lane, window) = self.backlog()?;
-            let end = window.end().min(window.start() + span);
-            (lane, Window::new(window.start(), end)?)
-        };
+        let end = whole_second(now - self.settings.delay);
+        // What the position was moved over is somebody else's, or delivered and forgotten.
+        let done = self.coverage.floor().max(self.coverage.memory());
+        let free = self.busy_until(end).fold(done, DateTime::max);
+        let window = Window::new(free.max(end - span), end)?;
+        self.tick = Some(now);
+        self.coverage.reach(window.start());
         self.busy.push(window, self.tick);
-        Some((lane, window))
+        Some((Lane::Live, window))
     }
 
     /// What was refused as too old, and is to be asked for again.

@@ -1047,14 +1047,6 @@ fn a_probe_asks_for_the_newest_minute_alone() {
     assert_eq!(schedule.due(later), later + SETTINGS.frequency);
     let rest = Window::new(now, newest.start()).unwrap();
     assert_eq!(schedule.coverage().missing().collect::<Vec<_>>(), [rest]);
-    // Without a live edge it is the beginning of what is to be read.
-    let coverage = Coverage::new(at(0));
-    let mut only = Schedule::new(SETTINGS, coverage, Lateness::default()).only(window(0, 7200));
-    only.backfill(window(0, 7200), false);
-    assert_eq!(
-        only.probe(later, minute),
-        Some((Lane::Backfill, window(0, 60)))
-    );
 }
 
 /// Another module has delivered it.

@@ -73,6 +73,8 @@ pub(super) struct Bench {
     pub(super) changes: AtomicBool,
     /// Whether windows show no more of it than they have to, and questions for it are refused.
     pub(super) hides: AtomicBool,
+    /// Whether there is no collection, but a backfill of all hours alone.
+    pub(super) is_alone: AtomicBool,
     /// Whether the source's time is known, and how far it is ahead of the local clock.
     pub(super) time: Mutex<(bool, TimeDelta)>,
     /// Whether the source does not tell it.
@@ -138,6 +140,7 @@ impl Bench {
             is_mass: AtomicBool::default(),
             changes: AtomicBool::default(),
             hides: AtomicBool::default(),
+            is_alone: AtomicBool::default(),
             time: Mutex::new((true, skew)),
             tells_no_time: AtomicBool::default(),
             hook: Mutex::default(),
@@ -277,6 +280,13 @@ impl Bench {
         let checkpoint = *self.disk.checkpoint.lock().unwrap();
         let timeline = Timeline::load(self.disk.as_ref()).await.unwrap();
         let first = self.start;
+        let is_alone = self.is_alone.load(Ordering::Relaxed);
+        let all = Window::new(first, first + TimeDelta::hours(HOURS + 3));
+        let alone = all.filter(|_| is_alone);
+        let scoped = move |schedule: Schedule| match alone {
+            Some(range) => schedule.only(range),
+            None => schedule,
+        };
         let begin = move |opening: Opening, known: &known::KnownRows| {
             let witnesses = Witnesses {
                 position: checkpoint.map_or(Position::Absent, Position::At),
@@ -289,11 +299,16 @@ impl Bench {
                 first,
                 settle_time: SETTLE,
             };
-            let start = StartDecision::new(witnesses, terms);
-            Schedule::new(bench_settings(), start.coverage, start.lateness)
+            let start = match alone {
+                Some(range) => StartDecision::of_backfill(range.start(), witnesses, terms),
+                None => StartDecision::new(witnesses, terms),
+            };
+            let schedule = Schedule::new(bench_settings(), start.coverage, start.lateness);
+            scoped(schedule)
         };
         let nothing = coverage::Coverage::new(self.clock.now());
         let schedule = Schedule::new(bench_settings(), nothing, lateness::Lateness::default());
+        let schedule = scoped(schedule);
         let mut collector = Collector::new(
             parts,
             schedule,

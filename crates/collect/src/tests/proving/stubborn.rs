@@ -193,3 +193,26 @@ fn what_is_no_row_and_stands_on_every_page_does_not_prolong_an_outage() {
         }
     });
 }
+
+/// When all else is read, nothing but the time is left to show that the source answers.
+#[test]
+fn a_window_that_always_fails_keeps_no_other_row_of_a_backfill_alone_back() {
+    on_virtual_time(async {
+        let bench = Bench::new(60);
+        bench.is_alone.store(true, Ordering::Relaxed);
+        let poison = bench.start + SECOND;
+        *bench.hook.lock().unwrap() = Some(Box::new(move |_, window, _| {
+            match window.contains(poison) {
+                true => Err(ErrorClass::Outage),
+                false => Ok(()),
+            }
+        }));
+        let order = backfill(&bench, 1, (0, 60 * (HOURS + 3)), false);
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let rows = bench.rows.lock().unwrap().len();
+        let is_sent = async || bench.sent.lock().unwrap().len() == rows - 1;
+        let script = bench.until("all others are delivered", is_sent);
+        bench.lives(End::Stop, script).await;
+        assert_eq!(bench.times(), [1]);
+    });
+}
