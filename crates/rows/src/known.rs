@@ -468,6 +468,22 @@ mod tests {
         }
     }
 
+    /// Another window that shows it waits for it, too.
+    #[test]
+    fn a_row_that_is_on_its_way_under_another_date_stays_so_until_it_has_arrived() {
+        let mut known = KnownRows::default();
+        let key = key(1, "");
+        _ = known.admit_stray(key, at(100), BATCH);
+        known.look_everywhere(true);
+        for batch in [BatchId(8), BatchId(9)] {
+            let decision = known.admit(key, Some(at(90)), at(0), batch);
+            assert_eq!(decision, DedupDecision::OnItsWay(BATCH));
+        }
+        known.arrived(BATCH);
+        let decision = known.admit(key, Some(at(90)), at(0), BatchId(10));
+        assert_eq!(decision, DedupDecision::Delivered);
+    }
+
     #[test]
     fn old_hours_are_forgotten() {
         let mut known = KnownRows::default();

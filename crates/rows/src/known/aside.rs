@@ -55,15 +55,18 @@ impl KnownRows {
     #[cold]
     pub(super) fn elsewhere(&mut self, row: KeyRef) -> Option<Found> {
         let everywhere = self.looks_everywhere;
-        let others = self.hours.all_mut().filter(|(hour, _)| {
-            let is_looked_at = everywhere || ASIDE.contains(hour);
-            is_looked_at && *hour != row.hour
-        });
-        let mut found = others.map(|(_, keys)| keys.find(row.key));
-        let found = found.find(|found| matches!(found, Found::Row(_)))?;
-        // What is on its way is not safe yet.
-        if !matches!(found, Found::Row(Some(batch)) if self.under_way.has(batch)) {
-            self.adopted.push(row);
+        let found = {
+            let others = self.hours.all_mut().filter(|(hour, _)| {
+                let is_looked_at = everywhere || ASIDE.contains(hour);
+                is_looked_at && *hour != row.hour
+            });
+            let mut found = others.map(|(_, keys)| keys.find(row.key));
+            found.find(|found| matches!(found, Found::Row(_)))
+        }?;
+        match found {
+            // It is not safe yet, and who asks next finds it under its own hour first.
+            Found::Row(Some(batch)) if self.under_way.has(batch) => self.file(row, batch),
+            _ => self.adopted.push(row),
         }
         Some(found)
     }
