@@ -27,7 +27,7 @@ impl Proof {
             }
             return Ok(());
         };
-        let mut new = BTreeSet::new();
+        let (mut new, mut seen) = (Vec::new(), BTreeSet::new());
         for Replayed {
             segment,
             before,
@@ -36,11 +36,13 @@ impl Proof {
         {
             let counted = day.head.position.rows_of(*segment).saturating_sub(*before);
             let counted = usize::try_from(counted).unwrap_or(usize::MAX);
-            // What is there twice was written again, as nobody knew whether the disk had it.
-            new.extend(keys.iter().copied().skip(counted));
+            // What is there twice was written again, as nobody knew whether the disk had it. All else stays in
+            // its order: of two statuses the later one counts.
+            let later = keys.iter().copied().skip(counted);
+            new.extend(later.filter(|key| seen.insert(*key)));
         }
         if !new.is_empty() {
-            self.additions.insert(hour, new.into_iter().collect());
+            self.additions.insert(hour, new);
         }
         Ok(())
     }

@@ -187,6 +187,27 @@ async fn a_start_counts_what_the_journal_has_beyond() {
     assert_eq!(one.rows(HOUR).await, 2);
 }
 
+/// As one that goes on does.
+#[tokio::test]
+async fn a_start_counts_statuses_in_the_order_in_which_they_were_accepted() {
+    let mut one = Collection::new().await;
+    one.delivers(HOUR, 1);
+    one.has_kept(HOUR + 1).await;
+    let keyer = RowKeyer::new([3; 16]);
+    let mut keys = ["delivered", "failed"].map(|status| keyer.key(&["7"], status));
+    for _ in 0..2 {
+        keys.reverse();
+        let rows = [Replayed {
+            segment: 9,
+            before: 0,
+            keys: &keys,
+        }];
+        one.proof.replay(&one.files, HOUR, &rows).await.unwrap();
+        let added = one.proof.additions.remove(&HOUR);
+        assert_eq!(added, Some(keys.to_vec()));
+    }
+}
+
 #[tokio::test]
 async fn what_is_damaged_is_said_and_not_guessed_at() {
     let mut one = Collection::new().await;
