@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
+use tokio::time::Instant;
 
 use self::{busy::Busy, rests::Rests};
 use crate::{
@@ -149,6 +150,8 @@ pub struct Schedule {
     tick: Option<DateTime<Utc>>,
     /// How long the live edge has been read, of time that surely passed.
     worked: TimeDelta,
+    /// When a page came last.
+    answered: Option<Instant>,
     /// Of windows of the backlog.
     width: Width,
     narrowing: Narrowing,
@@ -208,6 +211,7 @@ impl Schedule {
             busy: Busy::default(),
             tick: None,
             worked: TimeDelta::zero(),
+            answered: None,
             width: settings.width(),
             narrowing: Narrowing::default(),
             cuts: BTreeSet::new(),

@@ -203,6 +203,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let (now, horizon) = (self.moment(), self.horizon());
         let certain = self.waiting.leaps.surely(certain, now.instant);
         self.ledger.proof.reopen(self.schedule.coverage(), horizon);
+        self.schedule.look_for_standstill(now.instant);
         for Done {
             lane,
             window,

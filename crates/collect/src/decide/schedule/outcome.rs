@@ -19,8 +19,31 @@ const HELD: i32 = 4;
 impl Schedule {
     /// The first page of a window came. What counted as lost and is missing again because of it.
     pub fn answered(&mut self, window: Window, instant: Instant) -> Option<Window> {
+        self.look_for_standstill(instant);
+        self.answered = Some(instant);
         self.refusals.answered(window, instant);
         self.coverage.find_again(window)
+    }
+
+    /// Notices that no page came for long until now, as the source did not answer, or nothing was accepted. What
+    /// could not be read meanwhile is not given up before it had its time.
+    pub fn look_for_standstill(&mut self, instant: Instant) {
+        let rested = self
+            .answered
+            .map(|at| instant.saturating_duration_since(at));
+        let rested = rested.and_then(|rested| TimeDelta::from_std(rested).ok());
+        let long = (self.time_to_settle() / HELD).max(self.settings.frequency * 2);
+        if rested.is_some_and(|rested| rested >= long) {
+            self.worked = TimeDelta::zero();
+        }
+    }
+
+    /// For how long after its reception what was read has to be read again at the least.
+    fn time_to_settle(&self) -> TimeDelta {
+        match self.settings.settle_time {
+            zero if zero.is_zero() => LEAST,
+            settle_time => settle_time,
+        }
     }
 
     /// A window was read. `certain` is what acts go by that cannot be taken back. What is not read
@@ -44,14 +67,11 @@ impl Schedule {
         self.give_up(certain)
     }
 
-    /// Gives up what the quota has not allowed for. What was out of reach because of a stop, or because a
-    /// reading of it did not end, has its time first. What is being read is not overdue, nor is what was asked
+    /// Gives up what the quota has not allowed for. What was out of reach because of a stop or a standstill, or
+    /// because a reading of it did not end, has its time first. What is being read is not overdue, nor is what was asked
     /// for and could not be read: that is no matter of the quota.
     pub(super) fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
-        let settle_time = match self.settings.settle_time {
-            zero if zero.is_zero() => LEAST,
-            settle_time => settle_time,
-        };
+        let settle_time = self.time_to_settle();
         let patience = certain - settle_time * PATIENCE;
         // Else it would be given up as soon as it is free, although nobody could read it.
         if self.busy.has_held(patience, certain, settle_time / HELD) {

@@ -616,6 +616,34 @@ fn what_cannot_be_read_again_in_time_is_given_up_and_told() {
     assert_eq!(schedule.coverage().floor(), at(0));
 }
 
+/// As while the source does not answer, or the receiver accepts nothing.
+#[test]
+fn what_could_not_be_read_in_a_standstill_has_its_time_first() {
+    let settings = ScheduleSettings {
+        settle_time: TimeDelta::hours(1),
+        ..SETTINGS
+    };
+    let start = Instant::now();
+    let later = start + Duration::from_secs(90 * 60);
+    for is_answered in [true, false] {
+        let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+        let turn = |schedule: &mut Schedule, minute| turn(schedule, minute, at(minute * 60));
+        for minute in 1..=70 {
+            assert_eq!(turn(&mut schedule, minute), []);
+        }
+        assert_eq!(schedule.answered(window(4140, 4200), start), None);
+        // What was read before it may be accepted before the next page comes.
+        match is_answered {
+            true => assert_eq!(schedule.answered(window(9540, 9600), later), None),
+            false => schedule.look_for_standstill(later),
+        }
+        for minute in 160..218 {
+            assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+        }
+        assert!(turn(&mut schedule, 218).contains(&window(0, 60)));
+    }
+}
+
 /// Rows may have surfaced in it, and it is asked for again every ten minutes.
 #[test]
 fn what_was_asked_for_and_could_not_be_read_is_not_given_up() {
