@@ -173,7 +173,7 @@ mod tests {
         let headers = |pairs: &[(&'static str, &str)]| {
             let pairs = pairs.iter();
             let pairs = pairs.map(|(name, value)| {
-                let name = http::HeaderName::from_static(*name);
+                let name = http::HeaderName::from_static(name);
                 (name, value.parse::<http::HeaderValue>().unwrap())
             });
             pairs.collect::<HeaderMap>()
