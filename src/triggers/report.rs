@@ -185,7 +185,7 @@ impl Observer for Report {
                     self.progress(progress);
                 }
             }
-            Event::Hanging { limit } => self.log.warning(format!(
+            Event::Hanging(limit) => self.log.warning(format!(
                 "A request to Microsoft has been waiting for its answer for a minute; it is given up \
                  after {} s and made again.",
                 limit.as_secs()
@@ -200,7 +200,7 @@ impl Observer for Report {
             Event::Details { fate, rows } => self.details(fate, rows),
             Event::DetailsRefused { sentence, pause } => self.details_refused(sentence, pause),
             Event::DetailsRecovered => self.details_recovered(),
-            Event::LeftOut { names } => {
+            Event::LeftOut(names) => {
                 if let Some(names) = self.summary.left_out(names) {
                     self.log.warning(format!(
                         "Microsoft shows members of rows that this version does not know: {names}. As nobody \
@@ -209,7 +209,7 @@ impl Observer for Report {
                     ));
                 }
             }
-            Event::FirstSeen { lateness } => self.figures.lateness.observe(seconds(lateness)),
+            Event::FirstSeen(lateness) => self.figures.lateness.observe(seconds(lateness)),
             Event::Standing(standing) => self.standing(&standing),
             Event::Lacks(lack) => _ = self.lacks(lack),
             Event::WindowRead { rows, new, .. } => {
@@ -228,8 +228,8 @@ impl Observer for Report {
                 ..
             } => self.page_failed(sentence, label, person),
             Event::Paused(pause) => _ = self.figures.waited.inc_by(pause.as_secs_f64()),
-            Event::Persisting { sentence } => self.log.critical(sentence),
-            Event::Recovered { failures } => {
+            Event::Persisting(sentence) => self.log.critical(sentence),
+            Event::Recovered(failures) => {
                 self.heartbeat.succeeded(Side::Source);
                 self.log.info(format!(
                     "The message trace answers again after {failures} failed requests; nothing was \
@@ -250,7 +250,7 @@ impl Observer for Report {
                  meanwhile, and these are asked for again after {} min; nothing is skipped.",
                 pause.as_secs().div_ceil(60)
             )),
-            Event::Refused { window } => self.log.warning(format!(
+            Event::Refused(window) => self.log.warning(format!(
                 "Microsoft refuses the rows received from {window} as older than what it keeps. \
                  Nothing is given up before that is certain: how far back it reaches is found out, \
                  and what it refuses is asked for again."
@@ -260,7 +260,7 @@ impl Observer for Report {
                 rows,
                 sentence,
             } => self.mended(window, rows, sentence),
-            Event::DeadEnd { window } => self.log.warning(format!(
+            Event::DeadEnd(window) => self.log.warning(format!(
                 "The links to further pages of {window} lead to no further row, however they are \
                  followed, and do not end: all rows that Microsoft shows are delivered, and it counts as \
                  read until `settle_time` has it read again, if it does."
@@ -281,12 +281,12 @@ impl Observer for Report {
                 false => self.doubted(window, message, sentence, gives_up),
             },
             Event::Outside { window, rows } => self.outside(window, rows),
-            Event::Lost { loss } => self.lost(loss),
-            Event::Found { window } => self.log.warning(format!(
+            Event::Lost(loss) => self.lost(loss),
+            Event::Found(window) => self.log.warning(format!(
                 "Microsoft answers for the rows received from {window}, which counted as lost: they \
                  are read now."
             )),
-            Event::Unsettled { window } => {
+            Event::Unsettled(window) => {
                 self.figures.unsettled.inc_by(seconds(window.span()));
                 self.log.warning(format!(
                     "The rows received from {window} are not read again, as the quota has not \
@@ -305,7 +305,7 @@ impl Observer for Report {
                     moment(expected)
                 ));
             }
-            Event::Retracted { window } => self.log.warning(format!(
+            Event::Retracted(window) => self.log.warning(format!(
                 "The time from {window} counted as read, at a time that has not come yet by the \
                  service's clock: it is read once more, when it has happened."
             )),
@@ -320,7 +320,7 @@ impl Observer for Report {
                 reason,
                 copy_sent,
             } => self.undeliverable(id, message_id, reason, copy_sent),
-            Event::InHand { events } => {
+            Event::InHand(events) => {
                 self.figures.in_hand.set(number(events));
             }
             Event::HandFull => self.log.error(
@@ -330,7 +330,7 @@ impl Observer for Report {
                  it, says to them, and have it accept them; or leave their rows out with `exclude_senders`, \
                  and start the trigger again.",
             ),
-            Event::NoRoom { stock } => self.log.error(format!(
+            Event::NoRoom(stock) => self.log.error(format!(
                 "There is no room for another dead letter: {} with {} MiB are kept. What is refused \
                  stays in hand and holds up its window; all else goes on. Send letters again with \
                  `message-trace dead-letters retry`, or throw them away with `message-trace \
@@ -342,16 +342,16 @@ impl Observer for Report {
                 self.figures.letters(stock);
                 self.heartbeat.dead_letters(stock.letters);
             }
-            Event::CheckpointMoved { checkpoint } => {
+            Event::CheckpointMoved(checkpoint) => {
                 self.heartbeat.succeeded(Side::Checkpoint);
                 // A quiet tenant's windows hold nothing to deliver: the run works all the same.
                 self.heartbeat.succeeded(Side::Run);
                 self.figures.checkpoint.set(checkpoint.timestamp());
             }
             Event::BackfillBegun { range, resumed } => self.begun("backfill", range, resumed),
-            Event::BackfillEnded { progress } => self.backfill_ended(progress),
+            Event::BackfillEnded(progress) => self.backfill_ended(progress),
             Event::VerificationBegun { range, resumed } => self.begun("verification", range, resumed),
-            Event::Verified { verdict } => verified(&self.log, verdict),
+            Event::Verified(verdict) => verified(&self.log, verdict),
             Event::VerificationEnded { range, progress } => {
                 verification_ended(&self.log, range, &progress.counts);
             }

@@ -359,7 +359,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if let Some(PendingRequest { since, limit }) = hangs
             && self.hanging.replace(since) != Some(since)
         {
-            self.tell(Event::Hanging { limit });
+            self.tell(Event::Hanging(limit));
         }
     }
 

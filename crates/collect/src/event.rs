@@ -39,11 +39,8 @@ pub enum Event<'a> {
         /// What is being read, and what that waits for.
         activity: &'a Activity,
     },
-    /// A request has been under way for a minute, without its wait for the quota.
-    Hanging {
-        /// The longest that it may take.
-        limit: Duration,
-    },
+    /// A request has been under way for a minute, without its wait for the quota; the longest that it may take.
+    Hanging(Duration),
     /// A window is about to be read.
     Asking {
         /// What for.
@@ -83,16 +80,11 @@ pub enum Event<'a> {
     },
     /// Details come again after calls that failed.
     DetailsRecovered,
-    /// Members of rows were left out as nobody knows what they hold.
-    LeftOut {
-        /// Their names.
-        names: &'a BTreeSet<String>,
-    },
-    /// A row was seen for the first time, and it says something about how late rows surface.
-    FirstSeen {
-        /// The time from its reception to the query that showed it.
-        lateness: TimeDelta,
-    },
+    /// Members of rows with these names were left out as nobody knows what they hold.
+    LeftOut(&'a BTreeSet<String>),
+    /// A row was seen for the first time so long after its reception, which says something about how late rows
+    /// surface.
+    FirstSeen(TimeDelta),
     /// A window was read to its end; its rows may still be on their way.
     WindowRead {
         /// What for.
@@ -117,16 +109,11 @@ pub enum Event<'a> {
         /// Whether a person must act.
         person: bool,
     },
-    /// A sign-in or a permission that only a person mends has been refused for a quarter of an hour.
-    Persisting {
-        /// What happened, what it means, what to do.
-        sentence: &'a str,
-    },
-    /// A page came after failures.
-    Recovered {
-        /// How many there were in a row.
-        failures: u32,
-    },
+    /// A sign-in or a permission that only a person mends has been refused for a quarter of an hour: what
+    /// happened, what it means, what to do.
+    Persisting(&'a str),
+    /// A page came after so many failures in a row.
+    Recovered(u32),
     /// A window had too much for one query and is asked for again in narrower ones.
     Narrowed {
         /// The window.
@@ -145,10 +132,7 @@ pub enum Event<'a> {
     },
     /// The source refuses these rows as older than what it keeps. Nothing is given up: it is asked
     /// again.
-    Refused {
-        /// From when to when.
-        window: Window,
-    },
+    Refused(Window),
     /// Rows that were not strict JSON were mended, and are delivered.
     Mended {
         /// The window that they are in.
@@ -159,10 +143,7 @@ pub enum Event<'a> {
         sentence: &'a str,
     },
     /// The links of a window lead to nothing new, however they are followed: it counts as read.
-    DeadEnd {
-        /// The window.
-        window: Window,
-    },
+    DeadEnd(Window),
     /// A message with so many recipients that a window may not show all was asked for by its id.
     MassMail {
         /// The window.
@@ -193,28 +174,16 @@ pub enum Event<'a> {
         rows: usize,
     },
     /// These rows count as lost.
-    Lost {
-        /// From when to when, and why.
-        loss: &'a Loss,
-    },
+    Lost(&'a Loss),
     /// The source answers for rows that counted as lost: they are read.
-    Found {
-        /// From when to when.
-        window: Window,
-    },
+    Found(Window),
     /// These rows are not read again although they had not settled, as the quota does not allow for
     /// it.
-    Unsettled {
-        /// From when to when.
-        window: Window,
-    },
+    Unsettled(Window),
     /// The local clock was set, or the machine has slept.
     ClockStepped(Step),
     /// What counts as read, or as missing, has not happened yet: it is taken back.
-    Retracted {
-        /// From when to when.
-        window: Window,
-    },
+    Retracted(Window),
     /// The intake has accepted rows.
     Accepted {
         /// How many.
@@ -234,25 +203,16 @@ pub enum Event<'a> {
         copy_sent: bool,
     },
     /// So many events are in hand now: not accepted while others are.
-    InHand {
-        /// How many.
-        events: usize,
-    },
+    InHand(usize),
     /// So many events are in hand that nothing more is sent, as none is accepted that would show that
     /// the reason is in them.
     HandFull,
-    /// There is no room for a dead letter: it stays in hand, and its window open.
-    NoRoom {
-        /// How much there is already.
-        stock: Stock,
-    },
+    /// There is no room for a dead letter beside these: it stays in hand, and its window open.
+    NoRoom(Stock),
     /// So many dead letters there are now.
     Letters(Stock),
     /// Everything before the checkpoint has been delivered.
-    CheckpointMoved {
-        /// The checkpoint.
-        checkpoint: DateTime<Utc>,
-    },
+    CheckpointMoved(DateTime<Utc>),
     /// For so long nothing was asked for, as there was a pause after a failed request.
     Paused(Duration),
     /// Where the collection stands, told when the live edge is read.
@@ -266,11 +226,8 @@ pub enum Event<'a> {
         /// Whether it had been begun before.
         resumed: bool,
     },
-    /// A backfill has come to its end.
-    BackfillEnded {
-        /// What became of it.
-        progress: &'a BackfillProgress,
-    },
+    /// A backfill has come to its end: what became of it.
+    BackfillEnded(&'a BackfillProgress),
     /// A verification is taken up.
     VerificationBegun {
         /// From when to when.
@@ -279,10 +236,7 @@ pub enum Event<'a> {
         resumed: bool,
     },
     /// An hour was compared with what was accepted.
-    Verified {
-        /// What was found out.
-        verdict: &'a Verdict,
-    },
+    Verified(&'a Verdict),
     /// A verification has come to its end.
     VerificationEnded {
         /// From when to when.

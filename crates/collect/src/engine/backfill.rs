@@ -331,9 +331,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell_progress().await?;
         if let Some(Backfill { work, .. }) = self.backfill.take() {
             self.orders.ended_backfill = Some(work.order.id);
-            self.tell(Event::BackfillEnded {
-                progress: &work.progress,
-            });
+            self.tell(Event::BackfillEnded(&work.progress));
         }
         self.order_is_over()
     }

@@ -181,7 +181,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         if !unread.is_some_and(|unread| unread.contains(received)) {
             if let Some(lateness) = self.schedule.first_seen(received, read.began.time) {
-                self.tell(Event::FirstSeen { lateness });
+                self.tell(Event::FirstSeen(lateness));
                 return Novelty::Late;
             }
             *unread = self.schedule.unread_around(received);
@@ -189,7 +189,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // How long a backlog has waited says nothing about the service.
         if read.lane == Lane::Live {
             let lateness = (read.began.time - received).max(TimeDelta::zero());
-            self.tell(Event::FirstSeen { lateness });
+            self.tell(Event::FirstSeen(lateness));
         }
         Novelty::New
     }

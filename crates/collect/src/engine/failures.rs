@@ -159,7 +159,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Calls for help, when it is time to.
     pub(super) fn call(&self, call: bool, sentence: &str) {
         if call {
-            self.tell(Event::Persisting { sentence });
+            self.tell(Event::Persisting(sentence));
         }
     }
 

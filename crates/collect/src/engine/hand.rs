@@ -69,9 +69,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // shows them is done.
         self.ledger
             .accepted(id, left.into_iter().flatten().collect());
-        self.tell(Event::InHand {
-            events: self.outflow.held(),
-        });
+        self.tell(Event::InHand(self.outflow.held()));
         Ok(())
     }
 

@@ -25,7 +25,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
         let stock = self.parts.letters.stock();
         let Keeping::Kept(id) = keeping else {
-            self.tell(Event::NoRoom { stock });
+            self.tell(Event::NoRoom(stock));
             return Ok(false);
         };
         let message_id = self.parts.letters.message_id(&undelivered.content);

@@ -78,7 +78,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.schedule.paged(read.asking_lane());
         // Before its rows are looked at: they must not count as foreign.
         if let Some(window) = self.schedule.answered(read.window, Instant::now()) {
-            self.tell(Event::Found { window });
+            self.tell(Event::Found(window));
         }
         if self.is_of_another_order(&read) {
             return self.put_back(read).await;
@@ -164,7 +164,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn page_came(&mut self, reader: usize, is_probe: bool) {
         let failures = self.service.answered(reader, Instant::now(), is_probe);
         if failures > 0 {
-            self.tell(Event::Recovered { failures });
+            self.tell(Event::Recovered(failures));
         }
         self.orders_are_in(None);
     }

@@ -185,7 +185,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let checkpoint = timeline.checkpoint;
             until_stored!(self, self.parts.checkpoints.save(checkpoint).await);
             self.ledger.checkpoint_kept(checkpoint);
-            self.tell(Event::CheckpointMoved { checkpoint });
+            self.tell(Event::CheckpointMoved(checkpoint));
         }
         self.forget(horizon).await;
         Ok(())

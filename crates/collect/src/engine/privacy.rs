@@ -143,7 +143,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         };
         let names = privacy.take_unknown();
         if !names.is_empty() {
-            self.tell(Event::LeftOut { names: &names });
+            self.tell(Event::LeftOut(&names));
         }
     }
 

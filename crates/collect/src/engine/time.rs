@@ -184,7 +184,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let leapt = self.waiting.leaps.look(self.moment(), time.skew);
         if let Some(window) = self.schedule.retract(time.now, leapt) {
-            self.tell(Event::Retracted { window });
+            self.tell(Event::Retracted(window));
             self.persist().await?;
         }
         self.complete(Vec::new()).await?;
@@ -226,7 +226,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             };
             self.ledger.proof.read(window, completed.began);
             for window in self.schedule.complete(completed, certain) {
-                self.tell(Event::Unsettled { window });
+                self.tell(Event::Unsettled(window));
             }
         }
         self.completed().await
@@ -316,7 +316,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.service.hold(reader, SOON, now);
         self.tell_failure(error, SOON, false);
         match judgement {
-            Some(Judgement::Begun(window)) => self.tell(Event::Refused { window }),
+            Some(Judgement::Begun(window)) => self.tell(Event::Refused(window)),
             Some(Judgement::Lost(loss)) => {
                 let parts = hours_of(loss.window);
                 let parts = parts.filter_map(|hour| window_of(hour)?.intersection(loss.window));
@@ -325,7 +325,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 // What was delivered, and asked for again, is not lost.
                 for window in self.schedule.coverage().lost_within(loss.window) {
                     let loss = Loss { window, ..loss };
-                    self.tell(Event::Lost { loss: &loss });
+                    self.tell(Event::Lost(&loss));
                 }
                 if let Some(backfill) = &mut self.backfill {
                     backfill.lost(loss.window);

@@ -99,7 +99,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Ok(())
             }
             DeadEnd::Read => {
-                self.tell(Event::DeadEnd { window });
+                self.tell(Event::DeadEnd(window));
                 self.walked(reader, read).await
             }
             DeadEnd::Apart(None) => self.cut(reader, read, sentence).await,
@@ -381,9 +381,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn tell_healed(&mut self, read: &mut WindowRead<S::Link, K::Batch>) {
         self.parking.page_is_whole();
         if let Some(doubt) = read.doubt.take() {
-            self.tell(Event::Recovered {
-                failures: doubt.answers(),
-            });
+            self.tell(Event::Recovered(doubt.answers()));
         }
     }
 }

@@ -241,7 +241,7 @@ impl Observer for Watch {
     fn on(&self, event: Event<'_>) {
         let mut seen = self.0.seen.lock().unwrap();
         match event {
-            Event::DeadEnd { .. } => seen.dead_ends += 1,
+            Event::DeadEnd(_) => seen.dead_ends += 1,
             Event::MassMail { .. } => seen.completed += 1,
             Event::MassMailDoubted { gives_up: true, .. } => seen.given_up += 1,
             Event::Undeliverable { reason, .. } => seen.kept.push(reason.to_owned()),

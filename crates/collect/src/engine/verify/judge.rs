@@ -138,7 +138,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         until_stored!(self, Verdict::save_all(&verdicts, store).await);
         for verdict in &verdicts {
             if verdict.finding != Finding::Open {
-                self.tell(Event::Verified { verdict });
+                self.tell(Event::Verified(verdict));
             }
             if let Some(verification) = &mut self.verification {
                 let hour = hour(verdict.hour);
