@@ -190,7 +190,7 @@ impl Observer for Report {
                  after {} s and made again.",
                 limit.as_secs()
             )),
-            Event::Asking { window, .. } => self.log.info(format!(
+            Event::Asking(window) => self.log.info(format!(
                 "Querying timerange {} to {}.",
                 plain(window.start()),
                 plain(window.end())
@@ -212,7 +212,7 @@ impl Observer for Report {
             Event::FirstSeen(lateness) => self.figures.lateness.observe(seconds(lateness)),
             Event::Standing(standing) => self.standing(&standing),
             Event::Lacks(lack) => _ = self.lacks(lack),
-            Event::WindowRead { rows, new, .. } => {
+            Event::WindowRead { rows, new } => {
                 self.heartbeat.succeeded(Side::Source);
                 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
                 self.figures.window_rows.observe(rows as f64);
@@ -309,11 +309,7 @@ impl Observer for Report {
                 "The time from {window} counted as read, at a time that has not come yet by the \
                  service's clock: it is read once more, when it has happened."
             )),
-            Event::Accepted { newest, .. } => {
-                if let Some(newest) = newest {
-                    self.intake.accepted_up_to(newest);
-                }
-            }
+            Event::Accepted(newest) => self.intake.accepted_up_to(newest),
             Event::Undeliverable {
                 id,
                 message_id,
@@ -360,7 +356,7 @@ impl Observer for Report {
             Event::OrderUnreadable(error) => self.log.warning(format!(
                 "What was left for this trigger to do cannot be read or begun with, and is looked for again: {error}"
             )),
-            Event::StoreFailed { error, .. } => {
+            Event::StoreFailed(error) => {
                 self.heartbeat.failed(Side::Checkpoint);
                 self.log
                     .exception("The data directory cannot be written; trying again", error);

@@ -189,7 +189,7 @@ impl State {
         let since = *self.since.get_or_insert(now);
         let passed = now - since;
         let eventful =
-            self.count.sent() + self.count.excluded > 0 || standing.missing > TimeDelta::zero();
+            self.count.sent() + self.count.excluded > 0 || standing.lack.span > TimeDelta::zero();
         let period = match (self.begun, eventful) {
             // The first line comes soon, for the person who has just started it.
             (false, true) => EARLY,
@@ -226,7 +226,7 @@ impl State {
                 });
                 format!(
                     "{} from {} on{left}",
-                    span(standing.missing),
+                    span(standing.lack.span),
                     words::moment(oldest)
                 )
             }
@@ -273,6 +273,8 @@ fn span(span: TimeDelta) -> String {
 
 #[cfg(test)]
 mod tests {
+    use collect::Lack;
+
     use super::*;
 
     fn at(minutes: i64) -> DateTime<Utc> {
@@ -281,12 +283,12 @@ mod tests {
 
     fn standing() -> Standing {
         Standing {
-            checkpoint: at(0),
             oldest_missing: None,
-            age: TimeDelta::zero(),
-            missing: TimeDelta::zero(),
-            gaps: 0,
-            settling_since: None,
+            lack: Lack {
+                age: TimeDelta::zero(),
+                span: TimeDelta::zero(),
+                gaps: 0,
+            },
             known: 0,
             coarseness: None,
             better_settle_time: None,
@@ -366,8 +368,11 @@ mod tests {
         let summary = Summary::default();
         let standing = Standing {
             oldest_missing: Some(at(-1600)),
-            missing: TimeDelta::minutes(1500),
-            gaps: 1,
+            lack: Lack {
+                span: TimeDelta::minutes(1500),
+                gaps: 1,
+                ..standing().lack
+            },
             coarseness: Some(3.2),
             better_settle_time: Some(TimeDelta::hours(36)),
             ..standing()

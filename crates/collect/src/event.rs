@@ -42,12 +42,7 @@ pub enum Event<'a> {
     /// A request has been under way for a minute, without its wait for the quota; the longest that it may take.
     Hanging(Duration),
     /// A window is about to be read.
-    Asking {
-        /// What for.
-        lane: Lane,
-        /// The window.
-        window: Window,
-    },
+    Asking(Window),
     /// A page was read.
     PageRead {
         /// What for.
@@ -87,12 +82,6 @@ pub enum Event<'a> {
     FirstSeen(TimeDelta),
     /// A window was read to its end; its rows may still be on their way.
     WindowRead {
-        /// What for.
-        lane: Lane,
-        /// The window.
-        window: Window,
-        /// Pages it had.
-        pages: u32,
         /// Rows it had.
         rows: u64,
         /// Rows that were not known.
@@ -184,13 +173,8 @@ pub enum Event<'a> {
     ClockStepped(Step),
     /// What counts as read, or as missing, has not happened yet: it is taken back.
     Retracted(Window),
-    /// The intake has accepted rows.
-    Accepted {
-        /// How many.
-        rows: usize,
-        /// The newest receipt among them.
-        newest: Option<DateTime<Utc>>,
-    },
+    /// The intake has accepted rows, of which this is the newest receipt.
+    Accepted(DateTime<Utc>),
     /// Something cannot be delivered and lies with the dead letters now.
     Undeliverable {
         /// Under this id.
@@ -250,13 +234,8 @@ pub enum Event<'a> {
     NightEnded(&'a Nights),
     /// What a person has left for the collection cannot be read, or not be begun with; looked for again.
     OrderUnreadable(&'a std::io::Error),
-    /// The data directory could not be written; tried again after the pause.
-    StoreFailed {
-        /// What happened.
-        error: &'a std::io::Error,
-        /// When it is tried again.
-        pause: Duration,
-    },
+    /// The data directory could not be written, which is tried again.
+    StoreFailed(&'a std::io::Error),
 }
 
 /// What a row that is sent is to the receiver.
@@ -325,18 +304,10 @@ pub struct Lack {
 /// Where a collection stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
-    /// Everything received before it has been read at least once.
-    pub checkpoint: DateTime<Utc>,
     /// The oldest instant before the live edge that was never read.
     pub oldest_missing: Option<DateTime<Utc>>,
-    /// How old that is by the source's clock; zero when there is none.
-    pub age: TimeDelta,
     /// How much of the timeline before the live edge was never read.
-    pub missing: TimeDelta,
-    /// In how many pieces.
-    pub gaps: usize,
-    /// Since when rows are being looked for that surface late.
-    pub settling_since: Option<DateTime<Utc>>,
+    pub lack: Lack,
     /// How many rows are remembered.
     pub known: usize,
     /// How many times later than it should the past is read again, when that is worth a word.

@@ -36,11 +36,7 @@ impl Report {
 
     pub(super) fn standing(&self, standing: &Standing) {
         let now = self.clock.now();
-        let caught_up = self.lacks(Lack {
-            age: standing.age,
-            span: standing.missing,
-            gaps: standing.gaps,
-        });
+        let caught_up = self.lacks(standing.lack);
         self.figures.known.set(number(standing.known));
         let skew = standing.skew.unwrap_or_default();
         self.figures.skew.set(seconds(skew));

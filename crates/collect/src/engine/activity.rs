@@ -4,7 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, CheckpointStore, Event, Sink, Source, Standing, Standpoint, Store, WaitsFor,
+    Activity, Busy, CheckpointStore, Event, Lack, Sink, Source, Standing, Standpoint, Store,
+    WaitsFor,
     engine::{Collector, Reader, TURN},
 };
 
@@ -33,12 +34,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let oldest_missing = coverage.missing().next().map(|window| window.start());
         let age = oldest_missing.map(|at| time.now - at).unwrap_or_default();
         self.tell(Event::Standing(Standing {
-            checkpoint: coverage.checkpoint(),
             oldest_missing,
-            age: age.max(TimeDelta::zero()),
-            missing: self.schedule.missing(),
-            gaps: coverage.missing().count(),
-            settling_since: coverage.settling_since(),
+            lack: Lack {
+                age: age.max(TimeDelta::zero()),
+                span: self.schedule.missing(),
+                gaps: coverage.missing().count(),
+            },
             known: self.known.len(),
             coarseness: self.schedule.coarseness(),
             better_settle_time: self.schedule.better_settle_time(),

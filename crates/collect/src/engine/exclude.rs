@@ -1,7 +1,5 @@
 //! Rows that are not wanted: they count as read, and go nowhere.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use rows::{RowKey, RowRef};
 
@@ -63,10 +61,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let kept = self.parts.excluded.keep(self.parts.store.as_ref()).await;
         if let Err(error) = kept {
             // It is tried again with the next page.
-            self.tell(Event::StoreFailed {
-                error: &error,
-                pause: Duration::ZERO,
-            });
+            self.tell(Event::StoreFailed(&error));
         }
     }
 }

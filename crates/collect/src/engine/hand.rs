@@ -59,11 +59,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         }
         self.count_for_backfill(for_backfill, accepted, refused);
-        if accepted > 0 {
-            self.tell(Event::Accepted {
-                rows: accepted,
-                newest,
-            });
+        if let Some(newest) = newest.filter(|_| accepted > 0) {
+            self.tell(Event::Accepted(newest));
         }
         // From then on it is not on its way any more: until a restart knows its rows, no window that
         // shows them is done.

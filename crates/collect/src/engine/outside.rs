@@ -168,10 +168,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             match self.parts.store.write(FILE, text.into()).await {
                 Ok(()) => self.strays.kept = Some(until),
                 // It is tried again with the next page.
-                Err(error) => self.tell(Event::StoreFailed {
-                    error: &error,
-                    pause: std::time::Duration::ZERO,
-                }),
+                Err(error) => self.tell(Event::StoreFailed(&error)),
             }
         }
         Ok(())

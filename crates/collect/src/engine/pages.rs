@@ -195,26 +195,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         let WindowRead {
-            lane,
-            window,
-            pages,
-            rows,
-            new,
-            ..
+            lane, rows, new, ..
         } = *read;
-        self.schedule.learn(lane, window, rows);
+        self.schedule.learn(lane, read.window, rows);
         if lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill
         {
             backfill.work.changed().windows += 1;
         }
-        self.tell(Event::WindowRead {
-            lane,
-            window,
-            pages,
-            rows,
-            new,
-        });
+        self.tell(Event::WindowRead { rows, new });
         if lane == Lane::Verify && !read.heals {
             return Box::pin(self.audited(read)).await;
         }

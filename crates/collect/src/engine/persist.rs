@@ -139,10 +139,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let store = self.parts.store.as_ref();
         if let Err(error) = self.ledger.forget_before(store, horizon).await {
             // Harmless: it is tried again when the timeline is kept next.
-            self.tell(Event::StoreFailed {
-                error: &error,
-                pause: Duration::ZERO,
-            });
+            self.tell(Event::StoreFailed(&error));
         }
     }
 
@@ -197,7 +194,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         backoff: &mut Backoff,
     ) -> Result<(), End> {
         let pause = backoff.next_pause(None);
-        self.tell(Event::StoreFailed { error, pause });
+        self.tell(Event::StoreFailed(error));
         self.tell_turning(pause, WaitsFor::Store);
         self.until_stopped(tokio::time::sleep(pause)).await
     }

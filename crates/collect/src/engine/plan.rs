@@ -194,7 +194,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Begins to read a window.
     pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window, is_probe: bool) {
-        self.tell(Event::Asking { lane, window });
+        self.tell(Event::Asking(window));
         let began = self.moment();
         let id = self.pending.begin(lane, window, began);
         let draft = self.outflow.draft(lane, window);

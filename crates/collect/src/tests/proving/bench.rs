@@ -361,7 +361,7 @@ impl Observer for Bench {
         match event {
             Event::MassMail { new, .. } => self.by_id.lock().unwrap().push(new),
             Event::NightEnded(_) => _ = self.nights.fetch_add(1, Ordering::Relaxed),
-            Event::StoreFailed { .. } => _ = self.failures.fetch_add(1, Ordering::Relaxed),
+            Event::StoreFailed(_) => _ = self.failures.fetch_add(1, Ordering::Relaxed),
             Event::InHand(events) => _ = self.most_held.fetch_max(events, Ordering::Relaxed),
             Event::HandFull => _ = self.standstills.fetch_add(1, Ordering::Relaxed),
             Event::NoRoom(_) => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
