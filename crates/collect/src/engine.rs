@@ -111,7 +111,6 @@ impl<S, K, T, C> std::fmt::Debug for Parts<S, K, T, C> {
 }
 
 /// The fetch loop.
-#[derive(Debug)]
 pub struct Collector<S: Source, K: Sink, T, C> {
     parts: Parts<S, K, T, C>,
     schedule: Schedule,
@@ -149,6 +148,12 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     told_lack: Option<Instant>,
     /// What the page that is being taken in is of.
     taken_in: Option<(Lane, Window)>,
+}
+
+impl<S: Source, K: Sink, T, C> std::fmt::Debug for Collector<S, K, T, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector").finish_non_exhaustive()
+    }
 }
 
 /// What a source can do, without what changes all the time: how long it takes at present.

@@ -1,7 +1,7 @@
 //! Rows into batches, and batches on their way. [`Outflow`] owns what is on its way, and yields what
 //! became of it; what follows from that is for others to decide.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base::delivery::{HeldEvents as _, Receipt};
 use chrono::{DateTime, Utc};
@@ -103,15 +103,6 @@ pub(crate) struct Outflow<K: Sink> {
     /// From when on a batch may leave beside a full hand.
     beside: Option<Instant>,
     last: BatchId,
-}
-
-impl<K: Sink> fmt::Debug for Outflow<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outflow")
-            .field("batches", &self.batches.len())
-            .field("held", &self.held)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<K: Sink> Outflow<K> {

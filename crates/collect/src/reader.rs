@@ -7,7 +7,6 @@ pub(crate) mod trail;
 
 use std::{
     collections::HashSet,
-    fmt,
     hash::{BuildHasher as _, Hash, RandomState},
     time::Duration,
 };
@@ -48,7 +47,6 @@ const QUIET_SPAN: TimeDelta = TimeDelta::hours(1);
 const FEW_ROWS: usize = 20;
 
 /// A reader of windows, one after the other.
-#[derive(Debug)]
 pub(crate) struct Reader<L, B> {
     /// What is being read. None while a page of it is taken in, too.
     pub(crate) read: Option<WindowRead<L, B>>,
@@ -115,15 +113,6 @@ pub(crate) enum DeadEnd {
     Apart(Option<DateTime<Utc>>),
     /// Nothing is left that could be asked for.
     Read,
-}
-
-impl<L, B> fmt::Debug for WindowRead<L, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WindowRead")
-            .field("lane", &self.lane)
-            .field("window", &self.window)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<L: Clone + Eq + Hash, B> Reader<L, B> {

@@ -35,14 +35,7 @@ pub(super) struct Parked<P> {
     until: Instant,
 }
 
-impl<P> std::fmt::Debug for Parked<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Parked({:?})", self.until)
-    }
-}
-
 /// Windows that wait.
-#[derive(Debug)]
 pub(super) struct Parking<P> {
     parked: Vec<Parked<P>>,
     /// How many pages have come whole.

@@ -1,7 +1,7 @@
 //! What time it is: asked of the source before anything is judged by it, and after every step of the
 //! local clock.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base::clock::StepWatch;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -54,15 +54,6 @@ pub(super) struct Waiting {
     done: Vec<Done>,
     steps: StepWatch,
     leaps: Leaps,
-}
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting")
-            .field("begun", &self.begin.is_none())
-            .field("done", &self.done)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
