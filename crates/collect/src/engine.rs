@@ -118,11 +118,11 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     known: KnownRows,
     ledger: Ledger,
     /// The reader of the live edge first, then those beside it.
-    readers: Vec<Reader<S::Link, K::Batch>>,
+    readers: Vec<Reader<S, K>>,
     /// Windows whose page came damaged.
-    parking: Parking<WindowRead<S::Link, K::Batch>>,
+    parking: Parking<WindowRead<S, K>>,
     /// Windows of which messages are asked for by their ids, and what is known of those.
-    completing: Parking<WindowRead<S::Link, K::Batch>>,
+    completing: Parking<WindowRead<S, K>>,
     mass: MassMail,
     /// Rows outside of what was asked for.
     strays: Strays,

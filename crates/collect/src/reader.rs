@@ -7,7 +7,7 @@ pub(crate) mod trail;
 
 use std::{
     collections::HashSet,
-    hash::{BuildHasher as _, Hash, RandomState},
+    hash::{BuildHasher as _, RandomState},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use tokio::task;
 use uuid::Uuid;
 
 use crate::{
-    Lane, Newest,
+    Lane, Newest, Sink, Source,
     decide::{evidence::Moment, pending::PendingId},
     known::KeyRef,
     outflow::Draft,
@@ -47,17 +47,19 @@ const QUIET_SPAN: TimeDelta = TimeDelta::hours(1);
 const FEW_ROWS: usize = 20;
 
 /// A reader of windows, one after the other.
-pub(crate) struct Reader<L, B> {
+pub(crate) struct Reader<S: Source, K: Sink> {
     /// What is being read. None while a page of it is taken in, too.
-    pub(crate) read: Option<WindowRead<L, B>>,
+    pub(crate) read: Option<WindowRead<S, K>>,
     is_asking: bool,
     /// The task that asks.
     task: Option<task::Id>,
 }
 
 /// The reading of one window.
-pub(crate) struct WindowRead<L, B> {
+pub(crate) struct WindowRead<S: Source, K: Sink> {
     pub(crate) id: PendingId,
+    /// Who reads it: told with each page, as another reader may go on with a window that has waited.
+    pub(crate) reader: usize,
     pub(crate) lane: Lane,
     pub(crate) window: Window,
     /// When its first page was asked for.
@@ -65,8 +67,8 @@ pub(crate) struct WindowRead<L, B> {
     /// The part of the window that is asked for: what the links of an earlier walk did not lead to.
     pub(crate) asked: Window,
     /// The page to ask for; none for the first.
-    pub(crate) link: Option<L>,
-    pub(crate) draft: Draft<B>,
+    pub(crate) link: Option<S::Link>,
+    pub(crate) draft: Draft<K::Batch>,
     pub(crate) pages: u32,
     pub(crate) rows: u64,
     pub(crate) new: u64,
@@ -115,7 +117,7 @@ pub(crate) enum DeadEnd {
     Read,
 }
 
-impl<L: Clone + Eq + Hash, B> Reader<L, B> {
+impl<S: Source, K: Sink> Reader<S, K> {
     pub(crate) fn new() -> Self {
         Self {
             read: None,
@@ -135,7 +137,7 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
     }
 
     /// What to ask for; counts as asked.
-    pub(crate) fn ask(&mut self) -> Option<(Lane, Question, Option<L>)> {
+    pub(crate) fn ask(&mut self) -> Option<(Lane, Question, Option<S::Link>)> {
         let read = self.read.as_ref()?;
         let what = (read.asking_lane(), read.question(), read.link.clone());
         self.asks();
@@ -148,15 +150,15 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
     }
 
     /// The answer came: the pass to go on with.
-    pub(crate) fn answered(&mut self) -> Option<WindowRead<L, B>> {
+    pub(crate) fn answered(&mut self) -> Option<WindowRead<S, K>> {
         self.is_asking = false;
         self.task = None;
         self.read.take()
     }
 
     /// Gives up a window whose first page is still to be asked for.
-    pub(crate) fn give_back(&mut self) -> Option<WindowRead<L, B>> {
-        let is_begun = |read: &WindowRead<L, B>| read.link.is_some() || read.pages > 0;
+    pub(crate) fn give_back(&mut self) -> Option<WindowRead<S, K>> {
+        let is_begun = |read: &WindowRead<S, K>| read.link.is_some() || read.pages > 0;
         let may_be = self.waits() && !self.read.as_ref().is_some_and(is_begun);
         may_be.then(|| self.read.take()).flatten()
     }
@@ -177,17 +179,18 @@ impl<L: Clone + Eq + Hash, B> Reader<L, B> {
     }
 }
 
-impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
+impl<S: Source, K: Sink> WindowRead<S, K> {
     pub(crate) fn new(
         id: PendingId,
         lane: Lane,
         window: Window,
         began: Moment,
-        draft: Draft<B>,
+        draft: Draft<K::Batch>,
         recipients_shown: u32,
     ) -> Self {
         Self {
             id,
+            reader: 0,
             lane,
             window,
             began,
@@ -257,7 +260,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
     }
 
     /// Follows a link, or says why not: it was followed before, or links go on for ever.
-    pub(crate) fn follow(&mut self, link: &L, most: u32) -> Option<String> {
+    pub(crate) fn follow(&mut self, link: &S::Link, most: u32) -> Option<String> {
         self.failures = 0;
         if !self.seen.insert(self.hashes.hash_one(link)) {
             let pages = self.seen.len();
@@ -273,13 +276,13 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
     }
 
     /// Whether a page certainly has rows that are new to the window.
-    pub(crate) fn advances(&mut self, page: &Page<L>) -> bool {
+    pub(crate) fn advances(&mut self, page: &Page<S::Link>) -> bool {
         self.trail.advances(page)
     }
 
     /// What a page was whose rows are not certainly new to the window; `is_news` when one was new to
     /// everybody.
-    pub(crate) fn step(&mut self, page: &Page<L>, is_news: bool) -> WalkStep {
+    pub(crate) fn step(&mut self, page: &Page<S::Link>, is_news: bool) -> WalkStep {
         self.trail.step(page, is_news)
     }
 
@@ -367,7 +370,7 @@ impl<L: Clone + Eq + Hash, B> WindowRead<L, B> {
 
     /// The newest rows of the window, with those of a page that is about to be taken in. None when
     /// rows do not come newest first.
-    pub(crate) fn newest(&mut self, page: &Page<L>) -> Option<Newest> {
+    pub(crate) fn newest(&mut self, page: &Page<S::Link>) -> Option<Newest> {
         let within = self.descent.go_on(page)?;
         let rows = self.rows + page.len() as u64;
         Some(Newest { within, rows })

@@ -196,7 +196,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn renew_records(
         &mut self,
         page: &Page<S::Link>,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
     ) -> Result<(), End> {
         let coverage = self.schedule.coverage();
         let is_again = |one: &Backfill| one.work.order.work.again;

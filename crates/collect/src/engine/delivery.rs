@@ -35,7 +35,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn take(
         &mut self,
         page: &Page<S::Link>,
-        read: &mut WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S, K>,
     ) -> Result<bool, End> {
         match read.lane {
             Lane::Verify => Box::pin(self.take_for_proof(page, read)).await,
@@ -47,7 +47,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn take_new(
         &mut self,
         page: &Page<S::Link>,
-        read: &mut WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S, K>,
     ) -> Result<bool, End> {
         Box::pin(self.renew_records(page, read)).await?;
         self.look_for_strays();
@@ -98,7 +98,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     fn fill<'a>(
         &mut self,
         rows: &mut impl Iterator<Item = RowRef<'a>>,
-        read: &mut WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S, K>,
         count: &mut PageCount,
         leaving: &mut Leaving,
     ) -> Option<(RowRef<'a>, KeyRef, Obstacle)> {
@@ -170,7 +170,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     fn novelty(
         &mut self,
         row: &RowRef<'_>,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
         unread: &mut Option<Window>,
     ) -> Novelty {
         let Some(received) = row.received else {
@@ -196,12 +196,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A row is in the draft now.
     #[inline]
-    fn added(
-        &mut self,
-        row: &RowRef<'_>,
-        key_ref: KeyRef,
-        read: &mut WindowRead<S::Link, K::Batch>,
-    ) {
+    fn added(&mut self, row: &RowRef<'_>, key_ref: KeyRef, read: &mut WindowRead<S, K>) {
         let draft = &mut read.draft;
         if draft.rows.is_empty() {
             self.pending.carried_by(read.id, draft.id);
@@ -215,7 +210,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         row: RowRef<'_>,
         key_ref: KeyRef,
-        read: &mut WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S, K>,
         leaving: &mut Leaving,
     ) -> Result<(), End> {
         if !read.draft.rows.is_empty() {
@@ -240,7 +235,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         event: String,
         key_ref: KeyRef,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
     ) -> Result<(), End> {
         let given_up = GivenUp {
             event,
@@ -269,7 +264,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     fn push(
         &mut self,
         row: &RowRef<'_>,
-        read: &mut WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S, K>,
         leaving: &mut Leaving,
     ) -> Result<Pushed, Unhidden> {
         let json = match &mut self.parts.privacy {

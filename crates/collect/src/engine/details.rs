@@ -93,7 +93,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         row: &RowRef<'_>,
         key_ref: KeyRef,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
         leaving: &mut Leaving,
     ) -> bool {
         let Some(details) = &mut self.details else {

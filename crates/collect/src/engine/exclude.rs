@@ -17,7 +17,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn excludes(
         &mut self,
         row: &RowRef<'_>,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
         count: &mut PageCount,
     ) -> bool {
         let Some(rule) = self.parts.excluded.rule(row.json) else {

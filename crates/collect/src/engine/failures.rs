@@ -17,13 +17,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A request failed: the reader pauses, and others with it.
     pub(super) async fn failed(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         error: &SourceError,
     ) -> Result<(), End> {
         let is_link_given_up = read.failed();
-        let too_wide = error.may_be_too_wide && !read.is_probe && self.service.is_too_wide(reader);
-        let verdict = self.pause_after(reader, error);
+        let too_wide =
+            error.may_be_too_wide && !read.is_probe && self.service.is_too_wide(read.reader);
+        let verdict = self.pause_after(read.reader, error);
         let time = self.time();
         if read.pages == 0 && read.window.end() > time.now {
             // The clock was ahead when it was made: the windows are made anew. What lies after a time that
@@ -32,7 +32,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             match certain {
                 Some(_) => {
                     self.schedule.withdraw(read.window, time.now);
-                    self.service.hold(reader, ALMOST_AT_ONCE, Instant::now());
+                    self.service
+                        .hold(read.reader, ALMOST_AT_ONCE, Instant::now());
                 }
                 None => self.schedule.give_back(read.window),
             }
@@ -43,51 +44,42 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.put_back(read).await;
         }
         if too_wide {
-            return self.relieve(reader, read, &error.sentence).await;
+            return self.relieve(read, &error.sentence).await;
         }
         if read.link.is_none() && is_about_a_window(error.class) {
             if read.lane != Lane::Live && self.schedule.has_rested(read.window) {
-                return self.rest(reader, read, &error.sentence).await;
+                return self.rest(read, &error.sentence).await;
             }
             if verdict.is_stubborn {
-                return self.stubborn(reader, read, error).await;
+                return self.stubborn(read, error).await;
             }
             if verdict.is_lasting && read.lane == Lane::Live && error.class != ErrorClass::Outage {
-                return self.let_go_of_the_past(reader, read).await;
+                return self.let_go_of_the_past(read).await;
             }
         }
         if is_link_given_up {
-            return Box::pin(self.link_failed(reader, read, &error.sentence)).await;
+            return Box::pin(self.link_failed(read, &error.sentence)).await;
         }
-        self.resume(reader, read, Duration::ZERO);
+        self.resume(read, Duration::ZERO);
         Ok(())
     }
 
     /// A window fails again and again while others are answered: narrower ones may not, and what only a
     /// person mends must not hold up the others.
-    async fn stubborn(
-        &mut self,
-        reader: usize,
-        read: WindowRead<S::Link, K::Batch>,
-        error: &SourceError,
-    ) -> Result<(), End> {
+    async fn stubborn(&mut self, read: WindowRead<S, K>, error: &SourceError) -> Result<(), End> {
         let rests = error.class.needs_a_person() && read.lane != Lane::Live;
         match rests {
-            true => self.rest(reader, read, &error.sentence).await,
-            false => self.relieve(reader, read, &error.sentence).await,
+            true => self.rest(read, &error.sentence).await,
+            false => self.relieve(read, &error.sentence).await,
         }
     }
 
     /// The live edge fails again and again, and nothing else is asked for that would show whether it is the
     /// source that fails, or this window. It goes on with its newest part, and is not held up by the past.
-    async fn let_go_of_the_past(
-        &mut self,
-        reader: usize,
-        read: WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    async fn let_go_of_the_past(&mut self, read: WindowRead<S, K>) -> Result<(), End> {
         self.schedule.let_go_of_the_past(read.window);
         self.pending.abandon(read.id);
-        self.service.begun(reader);
+        self.service.begun(read.reader);
         self.send(read.draft).await
     }
 
@@ -95,13 +87,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// reader stays with it.
     pub(super) async fn rest(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         sentence: &str,
     ) -> Result<(), End> {
         let window = read.window;
         self.send_rest(&mut read).await?;
-        let pause = self.service.rests(reader, self.schedule.resting());
+        let pause = self.service.rests(read.reader, self.schedule.resting());
         if self.schedule.rest(window, Instant::now() + pause) {
             self.pending.abandon(read.id);
             self.tell(Event::Rests {
@@ -111,8 +102,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             });
         } else {
             read.begin_anew();
-            let pause = self.service.window_failed(reader, true, Instant::now());
-            self.resume(reader, read, pause);
+            let pause = self
+                .service
+                .window_failed(read.reader, true, Instant::now());
+            self.resume(read, pause);
         }
         Ok(())
     }
@@ -132,17 +125,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Has a window that fails while others are answered read in narrower ones.
     pub(super) async fn relieve(
         &mut self,
-        reader: usize,
-        read: WindowRead<S::Link, K::Batch>,
+        read: WindowRead<S, K>,
         sentence: &str,
     ) -> Result<(), End> {
         if !self.schedule.can_narrow(read.window) {
-            return self.cut(reader, read, sentence).await;
+            return self.cut(read, sentence).await;
         }
         let window = read.window;
         self.schedule.relieve(read.lane, window);
         self.pending.abandon(read.id);
-        self.service.window_failed(reader, false, Instant::now());
+        self.service
+            .window_failed(read.reader, false, Instant::now());
         self.tell(Event::Narrowed { window, sentence });
         self.send(read.draft).await
     }
@@ -166,20 +159,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Has a window read in another way.
     pub(super) async fn cut(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         sentence: &str,
     ) -> Result<(), End> {
         let window = read.window;
         let narrowest = !self.schedule.can_narrow(window);
         if narrowest && read.lane != Lane::Live {
-            return self.rest(reader, read, sentence).await;
+            return self.rest(read, sentence).await;
         }
         self.send_rest(&mut read).await?;
         self.schedule.narrow(window);
         let pause = self
             .service
-            .window_failed(reader, narrowest, Instant::now());
+            .window_failed(read.reader, narrowest, Instant::now());
         if narrowest {
             self.tell(Event::PageFailed {
                 sentence,

@@ -17,11 +17,7 @@ use crate::{
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Looks at the rows of a page before they are taken in: how many recipients its messages have.
-    pub(super) fn look_at_recipients(
-        &mut self,
-        page: &Page<S::Link>,
-        read: &mut WindowRead<S::Link, K::Batch>,
-    ) {
+    pub(super) fn look_at_recipients(&mut self, page: &Page<S::Link>, read: &mut WindowRead<S, K>) {
         if !read.is_completing() {
             self.mass.page_came();
         }
@@ -31,14 +27,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// What a reader asks for was read to the end of its links.
-    pub(super) async fn walked(
-        &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    pub(super) async fn walked(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
         self.send_rest(&mut read).await?;
         if read.is_completing() {
-            return self.message_read(reader, read).await;
+            return self.message_read(read).await;
         }
         let is_last =
             read.lane == Lane::Verify || !self.schedule.reads_again(read.window, read.began.time);
@@ -46,37 +38,31 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mass = &self.mass;
         read.completion
             .choose(|id| mass.wants(id, is_last, may_spend));
-        self.complete_next(reader, read).await
+        self.complete_next(read).await
     }
 
     /// The next message of a window is asked for, or it is read.
-    async fn complete_next(
-        &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    async fn complete_next(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
         if !read.completion.next(read.first_seen) {
-            return self.read(reader, &mut read).await;
+            return self.read(&mut read).await;
         }
         read.completes();
         match read.lane {
             // It comes after all else, and keeps its reader as its other pages do.
-            Lane::Verify => self.resume(reader, read, Duration::ZERO),
+            Lane::Verify => self.resume(read, Duration::ZERO),
             _ => self.wait_apart(read, Duration::ZERO),
         }
         Ok(())
     }
 
     /// A window waits apart from its reader.
-    fn wait_apart(&mut self, read: WindowRead<S::Link, K::Batch>, pause: Duration) {
+    fn wait_apart(&mut self, read: WindowRead<S, K>, pause: Duration) {
         self.completing.park(read, pause);
         self.count_completing();
     }
 
     fn count_completing(&mut self) {
-        let past = |read: &WindowRead<S::Link, K::Batch>| {
-            matches!(read.lane, Lane::Backlog | Lane::Backfill)
-        };
+        let past = |read: &WindowRead<S, K>| matches!(read.lane, Lane::Backlog | Lane::Backfill);
         let past = self.completing.count(past);
         self.schedule.hold_past(past >= MOST_PAST);
     }
@@ -86,29 +72,26 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !self.is_free(reader) || !self.schedule.may_settle(self.time().now) {
             return false;
         }
-        let Some(read) = self.completing.take_due() else {
+        let Some(mut read) = self.completing.take_due() else {
             return false;
         };
         self.count_completing();
         self.service.begun(reader);
-        self.resume(reader, read, Duration::ZERO);
+        read.reader = reader;
+        self.resume(read, Duration::ZERO);
         true
     }
 
     /// All that there is for a message was read.
-    async fn message_read(
-        &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    async fn message_read(&mut self, mut read: WindowRead<S, K>) -> Result<(), End> {
         let Some(answered) = read.completion.answered() else {
-            return self.complete_next(reader, read).await;
+            return self.complete_next(read).await;
         };
         let new = read.first_seen - answered.new_before;
         let message = answered.message;
         let Some(has_more) = answered.has_more else {
             let sentence = "the answer does not show what the window has shown";
-            return self.message_useless(reader, read, message, sentence).await;
+            return self.message_useless(read, message, sentence).await;
         };
         self.mass.completed(&message, has_more || new > 0);
         self.tell(Event::MassMail {
@@ -116,14 +99,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             message: &message.id,
             new,
         });
-        self.complete_next(reader, read).await
+        self.complete_next(read).await
     }
 
     /// An answer for a message is no use: it is asked for again, or given up.
     async fn message_useless(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         mut message: MassMessage,
         sentence: &str,
     ) -> Result<(), End> {
@@ -137,7 +119,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
         let Some(pause) = pause else {
             read.completion.gives_up();
-            return self.complete_next(reader, read).await;
+            return self.complete_next(read).await;
         };
         read.completion.again(message);
         read.completion.next(read.first_seen);
@@ -149,25 +131,23 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// An answer has rows of other messages, or its links lead nowhere.
     pub(super) async fn message_spoilt(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         sentence: &str,
     ) -> Result<(), End> {
         self.send_rest(&mut read).await?;
         match read.completion.answered() {
             Some(answered) => {
                 let message = answered.message;
-                self.message_useless(reader, read, message, sentence).await
+                self.message_useless(read, message, sentence).await
             }
-            None => self.complete_next(reader, read).await,
+            None => self.complete_next(read).await,
         }
     }
 
     /// A question for a message has failed.
     pub(super) async fn message_failed(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         error: &SourceError,
     ) -> Result<(), End> {
         let is_refused = matches!(
@@ -175,13 +155,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             ErrorClass::Person | ErrorClass::Narrow | ErrorClass::OutOfReach { .. }
         );
         if is_refused {
-            return self.message_spoilt(reader, read, &error.sentence).await;
+            return self.message_spoilt(read, &error.sentence).await;
         }
         self.send_rest(&mut read).await?;
         if read.failed() {
             read.begin_anew();
         }
-        self.pause_after(reader, error);
+        self.pause_after(read.reader, error);
         let pause = read.completion.pause();
         self.wait_apart(read, pause);
         Ok(())

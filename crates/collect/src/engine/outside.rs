@@ -94,7 +94,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn admit_outside(
         &mut self,
         row: &mut RowRef<'_>,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
     ) -> Option<DedupDecision> {
         let coverage = self.schedule.coverage();
         let window = read.window;

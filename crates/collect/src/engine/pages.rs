@@ -25,6 +25,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(mut read) = self.readers.get_mut(reader).and_then(Reader::answered) else {
             return Ok(());
         };
+        read.reader = reader;
         self.taken_in = Some((read.lane, read.window));
         match page {
             Ok(page) => {
@@ -32,20 +33,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     format!("unreadable answer: {}; asked again later", damage.sentence)
                 });
                 match damaged {
-                    Some(sentence) => {
-                        Box::pin(self.doubt(reader, read, Some(page), &sentence)).await
-                    }
+                    Some(sentence) => Box::pin(self.doubt(read, Some(page), &sentence)).await,
                     None => {
                         self.tell_healed(&mut read);
-                        self.turn_page(reader, read, page).await
+                        self.turn_page(read, page).await
                     }
                 }
             }
-            Err(error) if read.is_completing() => {
-                Box::pin(self.message_failed(reader, read, &error)).await
-            }
+            Err(error) if read.is_completing() => Box::pin(self.message_failed(read, &error)).await,
             Err(error) if error.class == ErrorClass::Unreadable => {
-                Box::pin(self.doubt(reader, read, None, &error.sentence)).await
+                Box::pin(self.doubt(read, None, &error.sentence)).await
             }
             Err(error)
                 if error.class == ErrorClass::Narrow
@@ -53,28 +50,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && self.goes_by_time(&mut read, &error.sentence) =>
             {
                 self.tell_failure(&error, Duration::ZERO, false);
-                self.resume_later(reader, read);
+                self.resume_later(read);
                 Ok(())
             }
             Err(error) if error.class == ErrorClass::Narrow => {
                 self.tell_failure(&error, Duration::ZERO, false);
-                Box::pin(self.cut(reader, read, &error.sentence)).await
+                Box::pin(self.cut(read, &error.sentence)).await
             }
             Err(error) if let ErrorClass::OutOfReach { days } = error.class => {
-                self.refused(reader, read, days, &error).await
+                self.refused(read, days, &error).await
             }
-            Err(error) => Box::pin(self.failed(reader, read, &error)).await,
+            Err(error) => Box::pin(self.failed(read, &error)).await,
         }
     }
 
     /// Takes a page in, while the next one is being fetched.
     pub(super) async fn turn_page(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         page: Page<S::Link>,
     ) -> Result<(), End> {
-        self.page_came(reader, read.is_probe);
+        self.page_came(read.reader, read.is_probe);
         self.schedule.paged(read.asking_lane());
         // Before its rows are looked at: they must not count as foreign.
         if let Some(window) = self.schedule.answered(read.window, Instant::now()) {
@@ -97,17 +93,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if read.completion.is_foreign() {
             self.take(&page, &mut read).await?;
             let sentence = "the answer has rows of other messages";
-            return Box::pin(self.message_spoilt(reader, read, sentence)).await;
+            return Box::pin(self.message_spoilt(read, sentence)).await;
         }
         let advances = read.advances(&page);
         // The source may have asked another reader for a pause.
-        let is_ahead = goes_on && advances && !is_paced(&read) && self.may_ask(reader);
+        let is_ahead = goes_on && advances && !is_paced(&read) && self.may_ask(read.reader);
         if is_ahead {
-            self.fetch_ahead(reader, &read);
+            self.fetch_ahead(&read);
         }
         let is_news = self.take(&page, &mut read).await?;
         if is_ahead {
-            self.resume(reader, read, Duration::ZERO);
+            self.resume(read, Duration::ZERO);
             return Ok(());
         }
         let step = match advances {
@@ -118,41 +114,35 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let may_lack_a_link = page.fills(self.schedule.limits().rows_per_page);
         drop(page);
         if goes_on {
-            return Box::pin(self.walk_on(reader, read, step)).await;
+            return Box::pin(self.walk_on(read, step)).await;
         }
         match distrust {
-            Some(sentence) if is_completing => {
-                Box::pin(self.message_spoilt(reader, read, &sentence)).await
-            }
+            Some(sentence) if is_completing => Box::pin(self.message_spoilt(read, &sentence)).await,
             Some(sentence) if self.goes_by_time(&mut read, &sentence) => {
-                self.resume_later(reader, read);
+                self.resume_later(read);
                 Ok(())
             }
-            Some(sentence) => Box::pin(self.cut(reader, read, &sentence)).await,
+            Some(sentence) => Box::pin(self.cut(read, &sentence)).await,
             None if may_lack_a_link && is_completing => {
                 let sentence = "a full answer has no link to the next page";
-                Box::pin(self.message_spoilt(reader, read, sentence)).await
+                Box::pin(self.message_spoilt(read, sentence)).await
             }
             None if may_lack_a_link && read.goes_by_time() => {
-                self.resume(reader, read, Duration::ZERO);
+                self.resume(read, Duration::ZERO);
                 Ok(())
             }
             // The rows come in another order, or all lie in its last second.
             None if may_lack_a_link && self.schedule.can_narrow(read.window) => {
                 let sentence = "a full page has no link to the next one";
-                Box::pin(self.cut(reader, read, sentence)).await
+                Box::pin(self.cut(read, sentence)).await
             }
-            None => Box::pin(self.walked(reader, read)).await,
+            None => Box::pin(self.walked(read)).await,
         }
     }
 
     /// Whether a window was given back because it would have far more rows than it should, as the
     /// `newest` of them show.
-    pub(super) fn is_shortened(
-        &mut self,
-        read: &WindowRead<S::Link, K::Batch>,
-        newest: Option<Newest>,
-    ) -> bool {
+    pub(super) fn is_shortened(&mut self, read: &WindowRead<S, K>, newest: Option<Newest>) -> bool {
         let Some(newest) = newest else {
             return false;
         };
@@ -170,12 +160,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Asks for the page after the one at hand.
-    pub(super) fn fetch_ahead(&mut self, reader: usize, read: &WindowRead<S::Link, K::Batch>) {
-        if let Some(reader) = self.readers.get_mut(reader) {
+    pub(super) fn fetch_ahead(&mut self, read: &WindowRead<S, K>) {
+        if let Some(reader) = self.readers.get_mut(read.reader) {
             reader.asks();
         }
         self.fetch(
-            reader,
+            read.reader,
             read.asking_lane(),
             read.question(),
             read.link.clone(),
@@ -183,12 +173,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A window was read to its end.
-    pub(super) async fn read(
-        &mut self,
-        reader: usize,
-        read: &mut WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
-        self.service.window_read(reader);
+    pub(super) async fn read(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
+        self.service.window_read(read.reader);
         if self.is_of_another_order(read) {
             self.pending.abandon(read.id);
             self.schedule.release(read.window);

@@ -161,10 +161,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Leaves a window to be asked for in another way.
-    pub(super) async fn put_back(
-        &mut self,
-        read: WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    pub(super) async fn put_back(&mut self, read: WindowRead<S, K>) -> Result<(), End> {
         self.schedule.release(read.window);
         self.pending.abandon(read.id);
         self.send(read.draft).await
@@ -204,7 +201,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         if let Some(reader) = self.readers.get_mut(reader) {
             let shown = self.schedule.limits().recipients_shown;
-            let mut read = WindowRead::new(id, lane, window, began, draft, shown);
+            let mut read = WindowRead::<S, K>::new(id, lane, window, began, draft, shown);
             read.is_probe = is_probe;
             let verification = self.verification.as_ref();
             if let Some(verification) = verification.filter(|_| lane == Lane::Verify) {

@@ -76,7 +76,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         &mut self,
         row: &RowRef<'_>,
         key_ref: KeyRef,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
     ) -> Result<(), End> {
         while self.letter_work.withheld.len() >= MOST_WITHHELD {
             // It is large, and seldom needed.

@@ -276,8 +276,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// The source refuses a window as older than what it keeps.
     pub(super) async fn refused(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         days: Option<u32>,
         error: &SourceError,
     ) -> Result<(), End> {
@@ -285,7 +284,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if read.link.is_some() {
             // Its first page was in reach: it is asked for anew.
             read.begin_anew();
-            return self.failed(reader, read, error).await;
+            return self.failed(read, error).await;
         }
         self.pending.abandon(read.id);
         if self.is_of_another_order(&read) {
@@ -301,10 +300,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let judgement = self.schedule.refuse(read.window, oldest, time, now);
         if judgement.is_none() {
-            self.pause_after(reader, error);
+            self.pause_after(read.reader, error);
             return Ok(());
         }
-        self.service.hold(reader, SOON, now);
+        self.service.hold(read.reader, SOON, now);
         self.tell_failure(error, SOON, false);
         match judgement {
             Some(Judgement::Begun(window)) => self.tell(Event::Refused(window)),

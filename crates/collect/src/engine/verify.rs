@@ -134,7 +134,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn take_for_proof(
         &mut self,
         page: &Page<S::Link>,
-        read: &mut WindowRead<S::Link, K::Batch>,
+        read: &mut WindowRead<S, K>,
     ) -> Result<bool, End> {
         let Some(verification) = &mut self.verification else {
             return Ok(false);
@@ -215,10 +215,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A window of a verification was read to its end. Whether nothing of it is on its way.
-    pub(super) async fn audited(
-        &mut self,
-        read: &mut WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    pub(super) async fn audited(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
         self.pending.abandon(read.id);
         let window = read.window;
         self.schedule.audited(window);

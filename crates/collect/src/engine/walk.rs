@@ -29,8 +29,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// The page after one without certain news is asked for, at once or later, or its walk has ended.
     pub(super) async fn walk_on(
         &mut self,
-        reader: usize,
-        read: WindowRead<S::Link, K::Batch>,
+        read: WindowRead<S, K>,
         step: WalkStep,
     ) -> Result<(), End> {
         let pause = match step {
@@ -39,38 +38,28 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             WalkStep::Nowhere(pause) => pause,
             WalkStep::Lost => {
                 let sentence = "the links to the next pages lead to no further row";
-                return self.end_walk(reader, read, sentence).await;
+                return self.end_walk(read, sentence).await;
             }
         };
-        self.resume(reader, read, pause);
+        self.resume(read, pause);
         Ok(())
     }
 
     /// A reader goes on with its window after a pause.
-    pub(super) fn resume(
-        &mut self,
-        reader: usize,
-        read: WindowRead<S::Link, K::Batch>,
-        pause: Duration,
-    ) {
+    pub(super) fn resume(&mut self, read: WindowRead<S, K>, pause: Duration) {
         if !pause.is_zero() {
-            self.service.hold(reader, pause, Instant::now());
+            self.service.hold(read.reader, pause, Instant::now());
         }
-        if let Some(reader) = self.readers.get_mut(reader) {
+        if let Some(reader) = self.readers.get_mut(read.reader) {
             reader.read = Some(read);
         }
     }
 
     /// The links of a window, or of an answer for a message of it, lead nowhere.
-    async fn end_walk(
-        &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
-        sentence: &str,
-    ) -> Result<(), End> {
+    async fn end_walk(&mut self, mut read: WindowRead<S, K>, sentence: &str) -> Result<(), End> {
         let of_message = read.is_completing();
         if !of_message && self.goes_by_time(&mut read, sentence) {
-            self.resume_later(reader, read);
+            self.resume_later(read);
             return Ok(());
         }
         let window = read.window;
@@ -79,16 +68,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let dead_end = read.dead_end(can_narrow, is_read_again);
         let is_full = read.has_full_page(self.parts.source.limits().rows_per_page);
         match dead_end {
-            DeadEnd::Apart(_) if of_message => self.message_spoilt(reader, read, sentence).await,
-            DeadEnd::Read if of_message && is_full => {
-                self.message_spoilt(reader, read, sentence).await
-            }
+            DeadEnd::Apart(_) if of_message => self.message_spoilt(read, sentence).await,
+            DeadEnd::Read if of_message && is_full => self.message_spoilt(read, sentence).await,
             DeadEnd::On(pause) => {
-                self.resume(reader, read, pause);
+                self.resume(read, pause);
                 Ok(())
             }
             DeadEnd::Again => {
-                self.resume_later(reader, read);
+                self.resume_later(read);
                 Ok(())
             }
             DeadEnd::Apart(Some(at)) => {
@@ -100,18 +87,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
             DeadEnd::Read => {
                 self.tell(Event::DeadEnd(window));
-                self.walked(reader, read).await
+                self.walked(read).await
             }
-            DeadEnd::Apart(None) => self.cut(reader, read, sentence).await,
+            DeadEnd::Apart(None) => self.cut(read, sentence).await,
         }
     }
 
     /// Whether a window goes on without its link, by the time of the last row.
-    pub(super) fn goes_by_time(
-        &self,
-        read: &mut WindowRead<S::Link, K::Batch>,
-        sentence: &str,
-    ) -> bool {
+    pub(super) fn goes_by_time(&self, read: &mut WindowRead<S, K>, sentence: &str) -> bool {
         let goes_on = read.goes_by_time();
         if goes_on {
             self.tell(Event::Narrowed {
@@ -125,8 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// The link that a reader follows has failed so often that it is given up, as links may expire.
     pub(super) async fn link_failed(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         sentence: &str,
     ) -> Result<(), End> {
         let window = read.window;
@@ -143,21 +125,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         // The pause that the failure asks for goes on.
-        self.resume(reader, read, Duration::ZERO);
+        self.resume(read, Duration::ZERO);
         Ok(())
     }
 
     /// A reader goes on with its window after a pause that grows until a window is read.
-    pub(super) fn resume_later(&mut self, reader: usize, read: WindowRead<S::Link, K::Batch>) {
-        self.service.window_failed(reader, false, Instant::now());
-        self.resume(reader, read, Duration::ZERO);
+    pub(super) fn resume_later(&mut self, read: WindowRead<S, K>) {
+        self.service
+            .window_failed(read.reader, false, Instant::now());
+        self.resume(read, Duration::ZERO);
     }
 
     /// Sends what a window has in hand.
-    pub(super) async fn send_rest(
-        &mut self,
-        read: &mut WindowRead<S::Link, K::Batch>,
-    ) -> Result<(), End> {
+    pub(super) async fn send_rest(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
         let draft = self.outflow.draft(read.lane, read.window);
         let rest = std::mem::replace(&mut read.draft, draft);
         self.send(rest).await
@@ -166,8 +146,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// An answer is not readable as a whole. `page` is what can be read of it, if anything can.
     pub(super) async fn doubt(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         mut page: Option<Page<S::Link>>,
         sentence: &str,
     ) -> Result<(), End> {
@@ -177,11 +156,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if read.is_probe {
             if page.is_none() {
                 let retry = ErrorClass::Transient { after: None };
-                self.service.failed(reader, retry, Instant::now());
+                self.service.failed(read.reader, retry, Instant::now());
                 return self.put_back(read).await;
             }
             // It answers: what is no row may stand on each of its pages, and no probe would get another.
-            self.page_came(reader, true);
+            self.page_came(read.reader, true);
             read.is_probe = false;
         }
         let damage = page.as_ref().and_then(Page::damage).cloned();
@@ -193,14 +172,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 // It comes as it is, as a whole one does: what else is damaged is not damaged on the way.
                 self.parking.page_is_whole();
             }
-            return self.accept(reader, read, page).await;
+            return self.accept(read, page).await;
         }
         let may_rest = read.lane != Lane::Live;
         // Another answer of which nothing can be read shows no more than this one.
         let is_first = read.link.is_none() && page.is_none();
         if may_rest && is_first && self.schedule.has_rested(read.window) {
             self.tell_unreadable(sentence, Duration::ZERO);
-            return self.rest(reader, read, sentence).await;
+            return self.rest(read, sentence).await;
         }
         let whole_pages = self.parking.whole_pages;
         let is_broken = damage
@@ -217,7 +196,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // Where something is known to be, it is looked for without waiting.
             PageJudgement::AskAgain(_) if is_suspect => (false, true),
             PageJudgement::AskAgain(pause) => {
-                return self.ask_later(reader, read, pause, sentence).await;
+                return self.ask_later(read, pause, sentence).await;
             }
             PageJudgement::Believe {
                 is_proven,
@@ -230,13 +209,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 rows: damage.mended.len(),
                 sentence: &damage.sentence,
             });
-            return self.accept(reader, read, page).await;
+            return self.accept(read, page).await;
         }
         // What stands on all pages need not be looked for in this one.
         let stands_elsewhere = stands_elsewhere && is_proven && !others_are_whole;
         let is_found = !can_narrow || stands_elsewhere;
         if !is_found && self.parking.may_cut(others_are_whole) {
-            return self.suspect(reader, read, page, sentence).await;
+            return self.suspect(read, page, sentence).await;
         }
         if is_found
             && is_proven
@@ -246,32 +225,26 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 || self.put_aside(&read, &damage, stands_elsewhere).await?)
             && let Some(page) = page
         {
-            return self.accept(reader, read, page).await;
+            return self.accept(read, page).await;
         }
         if may_rest && !can_narrow && others_are_whole {
             // It may stay like this for ever, and must not take the place of others.
             self.tell_unreadable(sentence, Duration::ZERO);
-            return self.rest(reader, read, sentence).await;
+            return self.rest(read, sentence).await;
         }
-        self.ask_later(reader, read, long_pause(), sentence).await
+        self.ask_later(read, long_pause(), sentence).await
     }
 
     /// Takes in what can be read of a damaged page, and goes on after it.
-    async fn accept(
-        &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
-        page: Page<S::Link>,
-    ) -> Result<(), End> {
+    async fn accept(&mut self, mut read: WindowRead<S, K>, page: Page<S::Link>) -> Result<(), End> {
         read.doubt = None;
-        self.turn_page(reader, read, page).await
+        self.turn_page(read, page).await
     }
 
     /// The same page is asked for again after a pause, in which others are read.
     async fn ask_later(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         pause: Duration,
         sentence: &str,
     ) -> Result<(), End> {
@@ -283,9 +256,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         // All pages come like this: it is as if there were no answer.
         let retry = ErrorClass::Transient { after: None };
-        let verdict = self.service.failed(reader, retry, Instant::now());
+        let verdict = self.service.failed(read.reader, retry, Instant::now());
         self.tell_unreadable(sentence, verdict.pause);
-        self.resume(reader, read, Duration::ZERO);
+        self.resume(read, Duration::ZERO);
         Ok(())
     }
 
@@ -302,8 +275,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// window is cut around it.
     async fn suspect(
         &mut self,
-        reader: usize,
-        mut read: WindowRead<S::Link, K::Batch>,
+        mut read: WindowRead<S, K>,
         page: Option<Page<S::Link>>,
         sentence: &str,
     ) -> Result<(), End> {
@@ -312,7 +284,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .as_ref()
             .and_then(|page| around(page.damage()?, window));
         if let Some(page) = &page {
-            self.page_came(reader, read.is_probe);
+            self.page_came(read.reader, read.is_probe);
             self.schedule.paged(read.lane);
             self.take(page, &mut read).await?;
         }
@@ -335,7 +307,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// return it is safe; false when there is no room for it.
     async fn put_aside(
         &mut self,
-        read: &WindowRead<S::Link, K::Batch>,
+        read: &WindowRead<S, K>,
         damage: &Damage,
         stands_elsewhere: bool,
     ) -> Result<bool, End> {
@@ -378,7 +350,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// A page came whole, perhaps for a window that had been in doubt.
-    pub(super) fn tell_healed(&mut self, read: &mut WindowRead<S::Link, K::Batch>) {
+    pub(super) fn tell_healed(&mut self, read: &mut WindowRead<S, K>) {
         self.parking.page_is_whole();
         if let Some(doubt) = read.doubt.take() {
             self.tell(Event::Recovered(doubt.answers()));
@@ -387,7 +359,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 }
 
 /// Whether the next page is not asked for at once.
-pub(super) fn is_paced<L, B>(read: &WindowRead<L, B>) -> bool {
+pub(super) fn is_paced<S: Source, K: Sink>(read: &WindowRead<S, K>) -> bool {
     read.lane == Lane::Live && read.pages >= LIVE_PAGES
 }
 

@@ -220,10 +220,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Whether a window is read for a verification that is not under way any more: what it has shown is not
     /// judged, since nobody knows which of its pages another one has seen.
-    pub(in crate::engine) fn is_of_another_order(
-        &self,
-        read: &WindowRead<S::Link, K::Batch>,
-    ) -> bool {
+    pub(in crate::engine) fn is_of_another_order(&self, read: &WindowRead<S, K>) -> bool {
         let under_way = self.verification.as_ref().map(|one| one.work.order.id);
         read.lane == Lane::Verify && read.order != under_way
     }
