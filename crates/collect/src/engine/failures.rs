@@ -131,11 +131,20 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !self.schedule.can_narrow(read.window) {
             return self.cut(read, sentence).await;
         }
-        let window = read.window;
-        self.schedule.relieve(read.lane, window);
-        self.pending.abandon(read.id);
+        self.schedule.relieve(read.lane, read.window);
         self.service
             .window_failed(read.reader, false, Instant::now());
+        self.narrowed(read, sentence).await
+    }
+
+    /// A window is given back, to be asked for in narrower ones: what was read of it is sent.
+    pub(super) async fn narrowed(
+        &mut self,
+        read: WindowRead<S, K>,
+        sentence: &str,
+    ) -> Result<(), End> {
+        let window = read.window;
+        self.pending.abandon(read.id);
         self.tell(Event::Narrowed { window, sentence });
         self.send(read.draft).await
     }
@@ -157,33 +166,26 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// Has a window read in another way.
-    pub(super) async fn cut(
-        &mut self,
-        mut read: WindowRead<S, K>,
-        sentence: &str,
-    ) -> Result<(), End> {
-        let window = read.window;
-        let narrowest = !self.schedule.can_narrow(window);
+    pub(super) async fn cut(&mut self, read: WindowRead<S, K>, sentence: &str) -> Result<(), End> {
+        let narrowest = !self.schedule.can_narrow(read.window);
         if narrowest && read.lane != Lane::Live {
             return self.rest(read, sentence).await;
         }
-        self.send_rest(&mut read).await?;
-        self.schedule.narrow(window);
+        self.schedule.narrow(read.window);
         let pause = self
             .service
             .window_failed(read.reader, narrowest, Instant::now());
-        if narrowest {
-            self.tell(Event::PageFailed {
-                sentence,
-                label: "paging",
-                pause,
-                person: true,
-            });
-        } else {
-            self.tell(Event::Narrowed { window, sentence });
+        if !narrowest {
+            return self.narrowed(read, sentence).await;
         }
         self.pending.abandon(read.id);
-        Ok(())
+        self.tell(Event::PageFailed {
+            sentence,
+            label: "paging",
+            pause,
+            person: true,
+        });
+        self.send(read.draft).await
     }
 }
 

@@ -79,11 +79,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 Ok(())
             }
             DeadEnd::Apart(Some(at)) => {
-                self.send_rest(&mut read).await?;
                 self.schedule.part(window, at);
-                self.tell(Event::Narrowed { window, sentence });
-                self.pending.abandon(read.id);
-                Ok(())
+                self.narrowed(read, sentence).await
             }
             DeadEnd::Read => {
                 self.tell(Event::DeadEnd(window));
@@ -115,14 +112,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !self.goes_by_time(&mut read, sentence)
             && let DeadEnd::Apart(at) = read.give_up_link(self.schedule.can_narrow(window))
         {
-            self.send_rest(&mut read).await?;
             match at {
                 Some(at) => self.schedule.part(window, at),
                 None => self.schedule.narrow(window),
             }
-            self.tell(Event::Narrowed { window, sentence });
-            self.pending.abandon(read.id);
-            return Ok(());
+            return self.narrowed(read, sentence).await;
         }
         // The pause that the failure asks for goes on.
         self.resume(read, Duration::ZERO);
@@ -288,11 +282,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.schedule.paged(read.lane);
             self.take(page, &mut read).await?;
         }
-        self.send_rest(&mut read).await?;
-        self.pending.abandon(read.id);
         self.schedule.suspect(window, around.unwrap_or(window));
-        self.tell(Event::Narrowed { window, sentence });
-        Ok(())
+        self.narrowed(read, sentence).await
     }
 
     /// Whether all that is damaged was delivered, or put aside, before.
