@@ -2,7 +2,7 @@
 
 use base::ErrorClass;
 
-use super::Refusal;
+use super::{Refusal, person};
 use crate::{Concern, Error, complaint::Complaint};
 
 /// What a refusal of details means, by a service whose address is in `setting`.
@@ -19,25 +19,17 @@ pub(crate) fn details(refusal: &Refusal<'_>, setting: &str) -> Error {
 /// What a status means that tells something about the request.
 fn meaning(status: u16, refusal: &Refusal<'_>, _: &Complaint) -> (ErrorClass, String) {
     match status {
-        408 | 429 | 500..=599 => (
-            refusal.transient(),
-            "it has none to give for the moment".to_owned(),
-        ),
-        401 | 403 => (
-            ErrorClass::Person,
+        408 | 429 | 500..=599 => refusal.passes("it has none to give for the moment"),
+        401 | 403 => person(
             "who reads rows may not read details, it says; if it persists, look at the permissions, or take \
-             `details` away"
-                .to_owned(),
+             `details` away",
         ),
-        404 | 410 => (
-            ErrorClass::Person,
+        404 | 410 => person(
             "there are none at its address, which this cloud may not have; if it persists, take `details` \
-             away"
-                .to_owned(),
+             away",
         ),
-        _ => (
-            ErrorClass::Person,
-            "it does not accept the question; if it persists, take `details` away, and report it".to_owned(),
+        _ => person(
+            "it does not accept the question; if it persists, take `details` away, and report it",
         ),
     }
 }

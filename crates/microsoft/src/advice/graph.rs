@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Refusal, SERVICE_ID, SERVICE_PRINCIPAL, TOO_WIDE, lacks_service_principal, reach, redirect,
+    Refusal, SERVICE_ID, SERVICE_PRINCIPAL, lacks_service_principal, narrow, of_the_window, person,
+    redirect,
 };
 use crate::{Error, complaint::Complaint};
 use base::ErrorClass;
@@ -26,56 +27,50 @@ pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
 /// What a status means that tells something about the request.
 fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
     match status {
-        300..=399 => (
-            ErrorClass::Person,
-            redirect(refusal.asked, refusal.response, "graph_url"),
-        ),
+        300..=399 => person(redirect(refusal.asked, refusal.response, "graph_url")),
         401 | 403 if lacks_service_principal(refusal.response.body()) => {
-            (ErrorClass::Person, service_principal())
+            person(service_principal())
         }
-        401 if !refusal.by_app => (
-            ErrorClass::Person,
+        401 if !refusal.by_app => person(
             "it does not accept the account's token: check that `tenant_id` is the tenant whose mail \
-             is traced, and that `login_url` and `graph_url` belong to its cloud"
-                .to_owned(),
+             is traced, and that `login_url` and `graph_url` belong to its cloud",
         ),
-        401 => (
-            ErrorClass::Person,
+        401 => person(
             "it does not accept the app's token: check that `tenant_id` is the tenant whose mail \
-             is traced, and that `login_url` and `graph_url` belong to its cloud"
-                .to_owned(),
+             is traced, and that `login_url` and `graph_url` belong to its cloud",
         ),
-        403 => (ErrorClass::Person, forbidden(refusal)),
-        400 | 404 | 410 | 414 if refusal.link.is_some() => (
-            ErrorClass::Narrow,
+        403 => person(forbidden(refusal)),
+        400 | 404 | 410 | 414 if refusal.link.is_some() => narrow(
             "it does not accept its own link to the next page: the rest of the window is asked \
-             for anew"
+             for anew",
+        ),
+        400 if let Some(told) = of_the_window(refusal, complaint) => told,
+        400 if complaint.text.to_ascii_lowercase().contains("future") => (
+            ErrorClass::Transient {
+                after: Some(CLOCK_PAUSE),
+            },
+            "the window ends in the service's future: asked again later; if it persists, \
+             set the clock of this machine right"
                 .to_owned(),
         ),
-        400 => bad_request(refusal, complaint),
-        404 | 410 => (
-            ErrorClass::Person,
+        400 => person(
+            "it does not accept the query: check that `graph_url` is the address of Microsoft \
+             Graph, and report it if so",
+        ),
+        404 | 410 => person(
             "there is no message trace at this address: `graph_url` is wrong, or this cloud has \
              none (those of the US government and of China have not); correct `graph_url`, or \
-             use the trigger `message_trace_oauth`"
-                .to_owned(),
+             use the trigger `message_trace_oauth`",
         ),
-        429 => (
-            refusal.transient(),
+        429 => refusal.passes(
             "the tenant's quota of message trace queries (100 in 5 minutes) is used up: asked \
-             again later; if it persists, see what else reads it, or lower `quota`"
-                .to_owned(),
+             again later; if it persists, see what else reads it, or lower `quota`",
         ),
-        408 | 500..=599 => (
-            refusal.transient(),
+        408 | 500..=599 => refusal.passes(
             "the service fails for the moment: asked again later; if it persists, see the service \
-             health of Microsoft 365"
-                .to_owned(),
+             health of Microsoft 365",
         ),
-        _ => (
-            ErrorClass::Person,
-            "it does not accept the request: check `graph_url` and any proxy in between".to_owned(),
-        ),
+        _ => person("it does not accept the request: check `graph_url` and any proxy in between"),
     }
 }
 
@@ -116,29 +111,6 @@ fn service_principal() -> String {
          {SERVICE_PRINCIPAL}` and wait, which takes hours, up to a day; collection goes on by \
          itself then"
     )
-}
-
-/// A 400 to the first query of a window.
-fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
-    let said = complaint.text.to_ascii_lowercase();
-    if let Some(out_of_reach) = reach(refusal, &said) {
-        return out_of_reach;
-    }
-    if said.contains(TOO_WIDE) {
-        let text = "the window is too wide for one query: it is read in narrower ones";
-        return (ErrorClass::Narrow, text.to_owned());
-    }
-    if said.contains("future") {
-        let class = ErrorClass::Transient {
-            after: Some(CLOCK_PAUSE),
-        };
-        let text = "the window ends in the service's future: asked again later; if it persists, \
-                    set the clock of this machine right";
-        return (class, text.to_owned());
-    }
-    let text = "it does not accept the query: check that `graph_url` is the address of Microsoft \
-                Graph, and report it if so";
-    (ErrorClass::Person, text.to_owned())
 }
 
 /// The service's own id of the request.

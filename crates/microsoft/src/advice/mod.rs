@@ -99,6 +99,11 @@ impl Refusal<'_> {
         errors::passing(self.response.status(), self.retry_after())
     }
 
+    /// It passes by itself.
+    fn passes(&self, text: &str) -> (ErrorClass, String) {
+        (self.transient(), text.to_owned())
+    }
+
     /// What an answer means that passes by itself as a rule, if it is one; a person must look when
     /// there has been nothing else for long. A link is not asked for again and again.
     fn odd(&self, setting: &str) -> Option<(ErrorClass, String)> {
@@ -122,9 +127,8 @@ impl Refusal<'_> {
     /// names what is wrong with the window is refused again, however long all wait.
     fn patience(&self, complaint: &Complaint) -> Option<(ErrorClass, String)> {
         let said = complaint.text.to_ascii_lowercase();
-        let is_of_the_window = said.contains(TOO_WIDE) || reach(self, &said).is_some();
         let asks = self.response.status() == StatusCode::BAD_REQUEST
-            && !is_of_the_window
+            && of_the_window(self, complaint).is_none()
             && PATIENCE.iter().any(|words| said.contains(words));
         let after = self.retry_after();
         let text = "it asks for patience in its own words: asked again later; if it persists, see what else \
@@ -186,6 +190,14 @@ impl Refusal<'_> {
     }
 }
 
+fn person(text: impl Into<String>) -> (ErrorClass, String) {
+    (ErrorClass::Person, text.into())
+}
+
+fn narrow(text: &str) -> (ErrorClass, String) {
+    (ErrorClass::Narrow, text.to_owned())
+}
+
 /// Whether the tenant lacks the service principal; a new token does not help then.
 pub(super) fn lacks_service_principal(body: &[u8]) -> bool {
     names(body, SERVICE_PRINCIPAL)
@@ -219,6 +231,13 @@ fn target_host(location: &str) -> String {
         Ok(url) => url.host_str().unwrap_or("nowhere").to_owned(),
         Err(_) => "another path".to_owned(),
     }
+}
+
+/// What a 400 means that is about the window: it starts before what is kept, or is too wide.
+fn of_the_window(refusal: &Refusal<'_>, complaint: &Complaint) -> Option<(ErrorClass, String)> {
+    let said = complaint.text.to_ascii_lowercase();
+    let too_wide = || narrow("the window is too wide for one query: it is read in narrower ones");
+    reach(refusal, &said).or_else(|| said.contains(TOO_WIDE).then(too_wide))
 }
 
 /// What a 400 means that says something like "The StartDate can't be older than 10 days from today.";

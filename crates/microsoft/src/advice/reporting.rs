@@ -3,7 +3,7 @@
 use base::ErrorClass;
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-use super::{Refusal, TOO_WIDE, names, reach, redirect};
+use super::{Refusal, TOO_WIDE, names, narrow, of_the_window, person, redirect};
 use crate::{Error, Link, complaint::Complaint};
 
 /// The depth from which an unexplained failure of the Reporting Web Service is taken for its cap:
@@ -27,65 +27,52 @@ pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
 
 /// What a status means that tells something about the request.
 fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
-    let headers = refusal.response.headers();
-    let transient = refusal.transient();
     let deep = refusal
         .link
         .and_then(Link::depth)
         .is_some_and(|depth| depth >= DEEP);
     match status {
-        300..=399 => (
-            ErrorClass::Person,
-            redirect(refusal.asked, refusal.response, "reporting_url"),
+        300..=399 => person(redirect(refusal.asked, refusal.response, "reporting_url")),
+        400.. if names_successor(status, refusal, complaint) => person(format!(
+            "{NAMES_SUCCESSOR}, the successor of its own source: Microsoft seems to have \
+             retired the Reporting Web Service for this organization; use the trigger \
+             `message_trace_graph`"
+        )),
+        400 if let Some(told) = of_the_window(refusal, complaint) => told,
+        // It says nothing of the service.
+        400 | 404 | 410 | 414 if refusal.link.is_some() => narrow(
+            "it does not accept its own link to the next page: the window is read anew in narrower ones",
         ),
-        400.. if names_successor(status, refusal, complaint) => {
-            let text = format!(
-                "{NAMES_SUCCESSOR}, the successor of its own source: Microsoft seems to have \
-                 retired the Reporting Web Service for this organization; use the trigger \
-                 `message_trace_graph`"
-            );
-            (ErrorClass::Person, text)
-        }
-        400 => bad_request(refusal, complaint),
-        401 if refusal.by_app => (
-            ErrorClass::Person,
+        400 => person(
+            "it does not accept the query: check that `reporting_url` is the address of the \
+             Reporting Web Service, and report it if so",
+        ),
+        401 if refusal.by_app => person(
             "it does not accept the token of the app: check that `tenant_id` is the tenant whose \
-             mail is traced, and that `reporting_url` belongs to its cloud"
-                .to_owned(),
+             mail is traced, and that `reporting_url` belongs to its cloud",
         ),
-        401 => (ErrorClass::Person, wrong_account(headers).to_owned()),
-        403 => (ErrorClass::Person, forbidden(refusal)),
-        404 | 410 | 414 if refusal.link.is_some() => refused_link(),
-        404 | 410 => (
-            ErrorClass::Person,
+        401 => person(wrong_account(refusal.response.headers())),
+        403 => person(forbidden(refusal)),
+        404 | 410 => person(
             "there is no message trace at this address: Microsoft has retired the Reporting Web \
              Service for this organization, or `reporting_url` is wrong; use the trigger \
-             `message_trace_graph`, or correct `reporting_url`"
-                .to_owned(),
+             `message_trace_graph`, or correct `reporting_url`",
         ),
-        500 if deep && complaint.code == "UnknownError" => (
-            ErrorClass::Narrow,
+        500 if deep && complaint.code == "UnknownError" => narrow(
             "the service fails this deep into one result (it stops at about one million rows): \
-             the window is read in narrower ones"
-                .to_owned(),
+             the window is read in narrower ones",
         ),
-        429 => (
-            transient,
+        429 => refusal.passes(
             "the service asks for fewer requests: asked again later; if it persists, raise \
-             `frequency` or see what else reads this organization's message trace"
-                .to_owned(),
+             `frequency` or see what else reads this organization's message trace",
         ),
-        408 | 500..=599 => (
-            transient,
+        408 | 500..=599 => refusal.passes(
             "the service fails for the moment: asked again later; if it persists, see the service \
-             health of Microsoft 365"
-                .to_owned(),
+             health of Microsoft 365",
         ),
-        _ => (
-            ErrorClass::Person,
+        _ => person(
             "the service does not accept the request: check `reporting_url` and any proxy in \
-             between"
-                .to_owned(),
+             between",
         ),
     }
 }
@@ -150,28 +137,4 @@ fn wrong_account(headers: &HeaderMap) -> &'static str {
         "Microsoft has switched off sign-in with a password for this organization: use the \
          trigger `message_trace_graph`, which signs in as an app"
     }
-}
-
-/// A 400: of a window before what is kept, of one that is too wide, of a link, or of anything.
-fn bad_request(refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorClass, String) {
-    let said = complaint.text.to_ascii_lowercase();
-    if let Some(out_of_reach) = reach(refusal, &said) {
-        return out_of_reach;
-    }
-    if refusal.link.is_some() {
-        return refused_link();
-    }
-    if said.contains(TOO_WIDE) {
-        let text = "the window is too wide for one query: it is read in narrower ones";
-        return (ErrorClass::Narrow, text.to_owned());
-    }
-    let text = "it does not accept the query: check that `reporting_url` is the address of the \
-                Reporting Web Service, and report it if so";
-    (ErrorClass::Person, text.to_owned())
-}
-
-/// A link that is refused says nothing of the service.
-fn refused_link() -> (ErrorClass, String) {
-    let text = "it does not accept its own link to the next page: the window is read anew in narrower ones";
-    (ErrorClass::Narrow, text.to_owned())
 }
