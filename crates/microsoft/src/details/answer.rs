@@ -38,33 +38,22 @@ fn leads_on(members: &Map<String, Value>) -> bool {
     members.any(|(name, link)| is_next_link(name) && !link.is_null() && link != "")
 }
 
-/// An event as a service tells it.
-#[derive(Deserialize)]
+/// An event: read under the names of either service, written under those of Graph.
+#[derive(Deserialize, Serialize)]
 struct Told {
-    #[serde(alias = "dateTime", alias = "Date")]
+    #[serde(
+        rename = "dateTime",
+        alias = "Date",
+        skip_serializing_if = "Option::is_none"
+    )]
     date: Option<String>,
-    #[serde(alias = "Event")]
+    #[serde(alias = "Event", skip_serializing_if = "Option::is_none")]
     event: Option<String>,
-    #[serde(alias = "Action")]
+    #[serde(alias = "Action", skip_serializing_if = "Option::is_none")]
     action: Option<String>,
-    #[serde(alias = "Detail")]
+    #[serde(alias = "Detail", skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    #[serde(alias = "Data")]
-    data: Option<String>,
-}
-
-/// An event as it goes out.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(rename = "dateTime", skip_serializing_if = "Option::is_none")]
-    date: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "Data", skip_serializing_if = "Option::is_none")]
     data: Option<String>,
 }
 
@@ -108,7 +97,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
     let mut events: Vec<_> = events.into_iter().map(shown).collect();
     // The services do not order what happened in the same second.
     events.sort_by_key(|(at, _)| *at);
-    let events: Vec<Shown> = events.into_iter().map(|(_, event)| event).collect();
+    let events: Vec<Told> = events.into_iter().map(|(_, event)| event).collect();
     if events.is_empty() {
         return Ok(None);
     }
@@ -116,7 +105,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
     Ok(serde_json::to_string(&events).ok())
 }
 
-fn shown(told: Told) -> (Option<DateTime<Utc>>, Shown) {
+fn shown(told: Told) -> (Option<DateTime<Utc>>, Told) {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let at = told
         .date
@@ -126,7 +115,7 @@ fn shown(told: Told) -> (Option<DateTime<Utc>>, Shown) {
         Some(at) => Some(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
         None => filled(told.date),
     };
-    let event = Shown {
+    let event = Told {
         date,
         event: filled(told.event),
         action: filled(told.action),

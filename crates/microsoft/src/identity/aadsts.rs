@@ -367,21 +367,19 @@ pub(super) fn metadata_refusal(answer: &Response, now: DateTime<Utc>) -> SignInE
     let status = answer.status();
     let body = Body::read(answer.body());
     let is_odd = is_odd(answer) && body.is_empty();
-    let (class, text) = match status.as_u16() {
-        // So its documentation has it: 404 while it is updated, 410 for up to 70 s.
-        404 | 408 | 410 | 429 | 500..=599 => (
+    // So its documentation has it: 404 while it is updated, 410 for up to 70 s.
+    let passes = matches!(status.as_u16(), 404 | 408 | 410 | 429 | 500..=599);
+    let (class, text) = if is_odd || passes {
+        (
             passing(answer, now),
             "it fails or is updated for the moment: asked again later",
-        ),
-        _ if is_odd => (
-            passing(answer, now),
-            "it fails or is updated for the moment: asked again later",
-        ),
-        _ => (
+        )
+    } else {
+        (
             ErrorClass::Person,
             "the machine has no managed identity, or not the one that `client_id` names; assign \
              it to the machine, or use another credential",
-        ),
+        )
     };
     SignInError::Refused {
         status,
