@@ -16,7 +16,7 @@ use collect::{
     verify::RowName,
 };
 use microsoft::{
-    Allowance, Details, Graph, Limiter, Link, Quota, ReportingService, ServiceTime, Share, Urgency,
+    Allowance, Details, Graph, Limiter, Link, Quota, ReportingService, Share, Urgency,
 };
 use prometheus_client::metrics::counter::Counter;
 use rows::{Page, Question};
@@ -60,19 +60,6 @@ impl Reporting {
             latency: self.service.latency(),
         }
     }
-
-    pub(super) fn oldest_request(&self) -> Option<PendingRequest> {
-        self.service.oldest_request()
-    }
-
-    pub(super) fn time(&self) -> SourceTime {
-        source_time(self.service.time())
-    }
-}
-
-fn source_time(time: ServiceTime) -> SourceTime {
-    let ServiceTime { now, certain, skew } = time;
-    SourceTime { now, certain, skew }
 }
 
 /// What the loop is told of an error. Some of it is kept in files, so that secrets, which an answer may echo,
@@ -313,7 +300,7 @@ impl Source for GraphSource {
     }
 
     fn time(&self, _local: DateTime<Utc>) -> SourceTime {
-        source_time(self.graph.time())
+        self.graph.time()
     }
 
     fn has_passed(&self, at: DateTime<Utc>) {

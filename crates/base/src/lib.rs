@@ -12,6 +12,7 @@ pub mod pem;
 mod pending_request;
 pub mod retry;
 mod secret;
+mod source_time;
 mod store;
 pub mod text;
 
@@ -20,4 +21,5 @@ pub use error_class::ErrorClass;
 pub use locks::lock;
 pub use pending_request::PendingRequest;
 pub use secret::Secret;
+pub use source_time::SourceTime;
 pub use store::Store;

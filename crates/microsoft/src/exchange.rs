@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::{
-    Clock, ErrorClass,
+    Clock, ErrorClass, SourceTime,
     clock::Reading,
     http::{Http, Limits, Response},
     lock,
@@ -33,7 +33,7 @@ use super::{
     oddities::{Oddities, is_odd},
     pace::Pace,
     redirect,
-    service_clock::{QUESTIONS, ServiceClock, ServiceTime, Sighting, question},
+    service_clock::{QUESTIONS, ServiceClock, Sighting, question},
     sign_in::Authorization,
     under_way::Requests,
 };
@@ -219,7 +219,7 @@ impl Exchange {
     }
 
     /// What is known of the service's time.
-    pub(super) fn time(&self) -> ServiceTime {
+    pub(super) fn time(&self) -> SourceTime {
         lock(&self.times.clock).time(self.clock.reading())
     }
 

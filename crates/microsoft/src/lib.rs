@@ -44,7 +44,7 @@ pub use self::{
     password::{PasswordGuard, SELDOM as PASSWORD_PAUSE},
     reporting::ReportingService,
     row::{exposure, field},
-    service_clock::{BOUND, ServiceTime},
+    service_clock::BOUND,
     sign_in::SignIn,
 };
 

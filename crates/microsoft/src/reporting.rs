@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::{Clock, ErrorClass, http::Http};
+use base::{Clock, ErrorClass, SourceTime, http::Http};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use rows::{Page, Question, RowKeyer, Window};
@@ -14,7 +14,6 @@ use super::{
     exchange::{Answer, Exchange},
     page::Envelope,
     row::{self, Form},
-    service_clock::ServiceTime,
 };
 
 /// Reads the report `MessageTrace`, in the verbose JSON dialect that `$format=json` without a JSON
@@ -69,7 +68,7 @@ impl ReportingService {
     }
 
     /// What is known of the service's time. No window should end later.
-    pub fn time(&self) -> ServiceTime {
+    pub fn time(&self) -> SourceTime {
         self.exchange.time()
     }
 

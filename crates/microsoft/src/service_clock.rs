@@ -11,7 +11,10 @@ mod questions;
 
 use std::collections::VecDeque;
 
-use base::clock::{Reading, StepWatch};
+use base::{
+    SourceTime,
+    clock::{Reading, StepWatch},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
@@ -60,19 +63,6 @@ const FURTHER: i32 = 4;
 
 /// up to so often.
 const MOST_FURTHER: u32 = 12;
-
-/// What is known of the service's time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceTime {
-    /// The service's time, rather too early than too late: nothing after it should be asked for.
-    pub now: DateTime<Utc>,
-    /// What an act may go by that cannot be taken back: the earlier of the service's and the local
-    /// time. None while it is not known for certain which of them is right.
-    pub certain: Option<DateTime<Utc>>,
-    /// How far the service's clock is ahead of the local one; negative when it is behind. None when
-    /// no answers agree on it.
-    pub skew: Option<TimeDelta>,
-}
 
 /// When an answer was written, by the clock of who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,7 +314,7 @@ impl ServiceClock {
     }
 
     /// The service's time.
-    pub(super) fn time(&mut self, reading: Reading) -> ServiceTime {
+    pub(super) fn time(&mut self, reading: Reading) -> SourceTime {
         self.watch(reading);
         let Reading {
             wall: local,
@@ -338,7 +328,7 @@ impl ServiceClock {
         match self.trust {
             Trust::Service { lower, likely } => {
                 let told = later(likely);
-                ServiceTime {
+                SourceTime {
                     now: match self.early {
                         0 => told,
                         // Its dates may be a little ahead, or lie: a local clock that is far behind is no
@@ -358,7 +348,7 @@ impl ServiceClock {
             }
             Trust::Local => {
                 let now = self.earlier_alone(local).map_or(local, at_least).min(local);
-                ServiceTime {
+                SourceTime {
                     now,
                     certain: Some(now),
                     skew: None,
@@ -367,7 +357,7 @@ impl ServiceClock {
             Trust::None => {
                 let seen = self.sightings.back().map(|seen| seen.lower);
                 let others = [self.before, seen].into_iter().flatten().map(later);
-                ServiceTime {
+                SourceTime {
                     now: others.fold(local, DateTime::min),
                     certain: None,
                     skew: None,

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base::http::chain;
+use base::{SourceTime, http::chain};
 use chrono::{SubsecRound as _, TimeDelta};
-use microsoft::{Concern, Error, Grant, Link, ServiceTime, SignInError, Urgency};
+use microsoft::{Concern, Error, Grant, Link, SignInError, Urgency};
 use rows::{Page, Window};
 use sekoia::{Findings, Topic};
 use serde_json::json;
@@ -257,7 +257,7 @@ impl Service {
         page.map(|page| (page, hour))
     }
 
-    fn time(&self) -> ServiceTime {
+    fn time(&self) -> SourceTime {
         match &self.reader {
             Asked::Graph(graph) => graph.time(),
             Asked::Reporting(service) => service.time(),

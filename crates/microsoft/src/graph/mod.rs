@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use base::{Clock, ErrorClass, http::Http};
+use base::{Clock, ErrorClass, SourceTime, http::Http};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
 use rows::{Page, Question, RowKeyer, Window};
@@ -33,7 +33,6 @@ use super::{
     identity::TokenCache,
     page::Envelope,
     row::{self, Form},
-    service_clock::ServiceTime,
 };
 
 /// Rows on one page; the most that the service allows.
@@ -134,7 +133,7 @@ impl Graph {
     }
 
     /// What is known of the service's time. No window should end later.
-    pub fn time(&self) -> ServiceTime {
+    pub fn time(&self) -> SourceTime {
         self.exchange.time()
     }
 

@@ -67,7 +67,7 @@ impl Site {
     fn time(&mut self, second: u64) -> (i64, Option<i64>) {
         let reading = self.reading(second);
         let off = |time: DateTime<Utc>| (time - at(second as i64)).num_seconds();
-        let ServiceTime { now, certain, .. } = self.clock.time(reading);
+        let SourceTime { now, certain, .. } = self.clock.time(reading);
         (off(now), certain.map(off))
     }
 
