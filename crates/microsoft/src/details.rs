@@ -63,6 +63,7 @@ impl Details {
                     exchange.http.clone(),
                     exchange.clock.clone(),
                     exchange.sign_in.clone(),
+                    exchange.keyer,
                 )
             },
             base: base.clone(),

@@ -21,7 +21,7 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{AGE, AUTHORIZATION, CACHE_CONTROL, DATE},
 };
-use rows::{Page, Window};
+use rows::{Page, RowKeyer, Window};
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
@@ -32,6 +32,7 @@ use super::{
     link::Link,
     oddities::{Oddities, is_odd},
     pace::Pace,
+    page::Envelope,
     redirect,
     service_clock::{QUESTIONS, ServiceClock, Sighting, question},
     sign_in::Authorization,
@@ -47,6 +48,7 @@ pub(super) struct Exchange {
     pub(super) http: Http,
     pub(super) clock: Clock,
     pub(super) sign_in: SignIn,
+    pub(super) keyer: RowKeyer,
     /// What every request carries.
     pub(super) headers: HeaderMap,
     /// What every request waits for.
@@ -98,11 +100,12 @@ pub(super) struct Answer {
 
 impl Exchange {
     /// Asks for pages, without a quota.
-    pub(super) fn new(http: Http, clock: Clock, sign_in: SignIn) -> Self {
+    pub(super) fn new(http: Http, clock: Clock, sign_in: SignIn, keyer: RowKeyer) -> Self {
         Self {
             http,
             clock,
             sign_in,
+            keyer,
             headers: HeaderMap::new(),
             limiter: None,
             pace: Pace::default(),
@@ -242,11 +245,33 @@ impl Exchange {
         lock(&self.times.clock).see(sighting);
     }
 
-    /// The same, and the page has these rows of the window that was asked for.
-    pub(super) fn learn_time_with(&self, sighting: Sighting, page: &Page<Link>, window: Window) {
+    /// The page that `url` is answered with, asked for of a window. `refused` says what an answer without one
+    /// means, and `form` makes the page of what was read at an address.
+    pub(super) async fn page(
+        &self,
+        url: &Url,
+        window: Window,
+        urgency: Urgency,
+        refused: impl FnOnce(&Answer) -> Error,
+        form: impl FnOnce(&Url, Bytes, Envelope) -> Result<Page<Link>, Error>,
+    ) -> Result<Page<Link>, Error> {
+        let mut answer = self.get(url, urgency).await?;
+        if answer.response.status() != StatusCode::OK {
+            return Err(refused(&answer));
+        }
+        let page = self.read(url, &mut answer, |answer| {
+            let body = mem::take(answer.response.body_mut());
+            let (body, envelope, damage) =
+                Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
+            Ok(form(&answer.url, body, envelope)?.damaged(damage))
+        })?;
         let received = page.rows().filter_map(|row| row.received);
         let shown = received.filter(|at| window.contains(*at)).max();
-        self.learn_time(Sighting { shown, ..sighting });
+        self.learn_time(Sighting {
+            shown,
+            ..answer.sighting()
+        });
+        Ok(page)
     }
 
     /// The service has refused a query that it would have answered if its time were known.
@@ -268,7 +293,6 @@ impl Exchange {
     pub(super) async fn ask_time(
         &self,
         address: impl Fn(Option<Window>) -> Url,
-        is_page: impl Fn(&Answer) -> Result<(), Error>,
         refused: impl Fn(&Answer) -> Error,
     ) -> Result<(), Error> {
         let mut tries = 0;
@@ -278,7 +302,10 @@ impl Exchange {
             let answer = self.get(&url, Urgency::Now).await;
             let error = match answer {
                 Ok(mut answer) if answer.response.status() == StatusCode::OK => {
-                    let page = self.read(&url, &mut answer, |answer| is_page(answer));
+                    let page = self.read(&url, &mut answer, |answer| {
+                        let body = answer.response.body();
+                        Ok(Envelope::check(body, &self.keyer, &answer.secrets())?)
+                    });
                     page.map(|()| self.learn_time(answer.sighting()))
                 }
                 Ok(answer) => Err(refused(&answer)),
@@ -333,11 +360,6 @@ fn date_of(text: &str) -> Option<DateTime<Utc>> {
 }
 
 impl Answer {
-    /// Takes the body out.
-    pub(super) fn take_body(&mut self) -> Bytes {
-        mem::take(self.response.body_mut())
-    }
-
     /// When it was written, by its own account.
     pub(super) fn sighting(&self) -> Sighting {
         Sighting {

@@ -9,6 +9,7 @@ mod bounds;
 mod complaint;
 mod details;
 mod errors;
+mod events;
 mod exchange;
 mod graph;
 mod identity;
@@ -34,8 +35,9 @@ use base::http::Limits;
 pub use self::{
     details::Details,
     errors::{Concern, Error, Unreadable},
+    events::EventFormat,
     exchange::written_at,
-    graph::{Allowance, EventFormat, Graph, Limiter, Quota, Share, Urgency},
+    graph::{Allowance, Graph, Limiter, Quota, Share, Urgency},
     identity::{
         Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,
         SignInError, TokenCache,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use base::{Clock, ErrorClass, SourceTime, http::Http};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::StatusCode;
 use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
@@ -22,7 +22,6 @@ use super::{
 pub struct ReportingService {
     exchange: Exchange,
     base: Url,
-    keyer: RowKeyer,
 }
 
 impl ReportingService {
@@ -30,9 +29,8 @@ impl ReportingService {
     /// `https://reports.office365.com/ecp/reportingwebservice/reporting.svc`.
     pub fn new(http: Http, clock: Clock, base: Url, sign_in: SignIn, keyer: RowKeyer) -> Self {
         Self {
-            exchange: Exchange::new(http, clock, sign_in),
+            exchange: Exchange::new(http, clock, sign_in, keyer),
             base,
-            keyer,
         }
     }
 
@@ -56,15 +54,10 @@ impl ReportingService {
                 query(&self.base, &question, "")
             }
         };
-        let mut answer = self.exchange.get(&url, Urgency::Now).await?;
-        if answer.response.status() != StatusCode::OK {
-            return Err(self.refused(&answer, link));
-        }
-        let sighting = answer.sighting();
-        let read = |answer: &mut Answer| self.read(window, answer);
-        let page = self.exchange.read(&url, &mut answer, read)?;
-        self.exchange.learn_time_with(sighting, &page, window);
-        Ok(page)
+        let refused = |answer: &Answer| self.refused(answer, link);
+        self.exchange
+            .page(&url, window, Urgency::Now, refused, form)
+            .await
     }
 
     /// What is known of the service's time. No window should end later.
@@ -89,11 +82,7 @@ impl ReportingService {
             None => address(&self.base, "$format=json&$top=1"),
         };
         let refused = |answer: &Answer| self.refused(answer, None);
-        let is_page = |answer: &Answer| {
-            let body = answer.response.body();
-            Ok(Envelope::check(body, &self.keyer, &answer.secrets())?)
-        };
-        self.exchange.ask_time(address, is_page, refused).await
+        self.exchange.ask_time(address, refused).await
     }
 
     /// Asks for details of messages, beside pages.
@@ -142,17 +131,14 @@ impl ReportingService {
     pub fn oldest_request(&self) -> Option<base::PendingRequest> {
         self.exchange.requests.oldest()
     }
+}
 
-    fn read(&self, window: Window, answer: &mut Answer) -> Result<Page<Link>, Error> {
-        let body = answer.take_body();
-        let (body, Envelope { rows, next }, damage) =
-            Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
-        let next = next
-            .map(|text| Link::found(&answer.url, &text))
-            // Without it, the next page would be an Atom feed.
-            .map(|link| link.with_option("$format", "json"));
-        Ok(row::page(body, rows, next, Form::VerboseDates)?.damaged(damage))
-    }
+fn form(url: &Url, body: Bytes, Envelope { rows, next }: Envelope) -> Result<Page<Link>, Error> {
+    let next = next
+        .map(|text| Link::found(url, &text))
+        // Without it, the next page would be an Atom feed.
+        .map(|link| link.with_option("$format", "json"));
+    Ok(row::page(body, rows, next, Form::VerboseDates)?)
 }
 
 /// The address of the first page of what is asked for, with more options.

@@ -10,7 +10,7 @@ use rows::{
     reader::{Field, Known, Rows},
 };
 
-use super::{errors::Unreadable, graph, page::text};
+use super::{errors::Unreadable, events::rewrite, page::text};
 
 /// Rows in another form take at most half as much again as the answer, and this: real ones take a
 /// quarter.
@@ -104,7 +104,7 @@ pub(super) fn page<L>(
         let start = changed.len();
         let old = row.range();
         if form == Form::Renamed && old.len() <= LONGEST {
-            graph::rewrite(text.get(old).unwrap_or_default(), &mut changed)?;
+            rewrite(text.get(old).unwrap_or_default(), &mut changed)?;
         } else {
             let mut from = old.start;
             while let Some(date) = dates.next_if(|date| date.range.end <= old.end) {

@@ -1,6 +1,5 @@
 //! Microsoft Graph's message traces.
 
-mod events;
 mod limiter;
 mod quota;
 mod repair;
@@ -14,14 +13,13 @@ use std::{
 };
 
 use base::{Clock, ErrorClass, SourceTime, http::Http};
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
 use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
-pub(super) use self::events::rewrite;
 pub use self::{
-    events::EventFormat,
     limiter::Limiter,
     quota::{Allowance, Quota, Share, Urgency},
 };
@@ -29,6 +27,7 @@ use super::{
     Error, Link, SignIn, advice,
     bounds::{self, START_MARGIN},
     details::Details,
+    events::EventFormat,
     exchange::{Answer, Exchange},
     identity::TokenCache,
     page::Envelope,
@@ -44,7 +43,6 @@ pub struct Graph {
     exchange: Exchange,
     limiter: Limiter,
     base: Url,
-    keyer: RowKeyer,
     format: EventFormat,
     repaired: AtomicU64,
 }
@@ -81,11 +79,10 @@ impl Graph {
             exchange: Exchange {
                 headers: HeaderMap::from_iter(headers),
                 limiter: Some(limiter.clone()),
-                ..Exchange::new(http, clock, SignIn::Bearer(tokens))
+                ..Exchange::new(http, clock, SignIn::Bearer(tokens), keyer)
             },
             limiter,
             base,
-            keyer,
             format,
             repaired: AtomicU64::new(0),
         }
@@ -154,16 +151,7 @@ impl Graph {
             None => address(&self.base, "$top=1"),
         };
         let refused = |answer: &Answer| self.refused(answer, None);
-        self.exchange
-            .ask_time(
-                address,
-                |answer| {
-                    let body = answer.response.body();
-                    Ok(Envelope::check(body, &self.keyer, &answer.secrets())?)
-                },
-                refused,
-            )
-            .await
+        self.exchange.ask_time(address, refused).await
     }
 
     /// Asks for details of messages, beside pages.
@@ -231,15 +219,11 @@ impl Graph {
         before: Option<DateTime<Utc>>,
         urgency: Urgency,
     ) -> Result<Page<Link>, Error> {
-        let mut answer = self.exchange.get(url, urgency).await?;
-        if answer.response.status() != StatusCode::OK {
-            return Err(self.refused(&answer, link));
-        }
-        let sighting = answer.sighting();
-        let read = |answer: &mut Answer| self.read(window, answer, before);
-        let page = self.exchange.read(url, &mut answer, read)?;
-        self.exchange.learn_time_with(sighting, &page, window);
-        Ok(page)
+        let refused = |answer: &Answer| self.refused(answer, link);
+        let form = |url: &Url, body: Bytes, found: Envelope| self.form(url, body, found, before);
+        self.exchange
+            .page(url, window, urgency, refused, form)
+            .await
     }
 
     /// What an answer without a page means.
@@ -251,21 +235,19 @@ impl Graph {
         advice::graph(&refusal)
     }
 
-    fn read(
+    fn form(
         &self,
-        window: Window,
-        answer: &mut Answer,
+        url: &Url,
+        body: Bytes,
+        Envelope { rows, next }: Envelope,
         before: Option<DateTime<Utc>>,
     ) -> Result<Page<Link>, Error> {
-        let body = answer.take_body();
-        let (body, Envelope { rows, next }, damage) =
-            Envelope::read_or_mend(body, window, &self.keyer, &answer.secrets())?;
-        let next = next.map(|text| Link::found(&answer.url, &text));
+        let next = next.map(|text| Link::found(url, &text));
         let form = match self.format {
             EventFormat::Graph => Form::Verbatim,
             EventFormat::Reporting => Form::Renamed,
         };
-        let page = row::page(body, rows, next, form)?.damaged(damage);
+        let page = row::page(body, rows, next, form)?;
         let reached = before.and_then(|before| repair::reached(&page, before));
         Ok(page.map_next(|next| next.behind(reached)))
     }

@@ -1,19 +1,5 @@
-//! Rows of Graph in the form of the Reporting Web Service.
-//!
-//! | Graph | Reporting Web Service |
-//! |---|---|
-//! | `id` | `MessageTraceId` |
-//! | `messageId` | `MessageId`, null when empty |
-//! | `receivedDateTime` | `Received`, as `/Date(milliseconds)/` |
-//! | `senderAddress` | `SenderAddress` |
-//! | `recipientAddress` | `RecipientAddress` |
-//! | `subject` | `Subject` |
-//! | `status` | `Status`, with a capital: `FilteredAsSpam` |
-//! | `toIP`, `fromIP` | `ToIP`, `FromIP`, null when empty |
-//! | `size` | `Size` |
-//! | nothing | `Organization`, `StartDate`, `EndDate`, `Index`: null |
-//!
-//! Annotations (`@odata...`) are left out; fields that are not in the table stay as they are.
+//! Rows of Graph in the form of the Reporting Web Service. Annotations (`@odata...`) are left out; fields
+//! without a counterpart stay as they are.
 
 use std::borrow::Cow;
 
@@ -22,7 +8,7 @@ use rows::{
     json::{Raw, Scanner},
 };
 
-use super::super::errors::Unreadable;
+use super::errors::Unreadable;
 
 /// What Graph does not tell.
 const UNKNOWN: [&str; 4] = ["Organization", "StartDate", "EndDate", "Index"];
