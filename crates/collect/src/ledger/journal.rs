@@ -126,20 +126,6 @@ pub struct Remembered {
 }
 
 impl Journal {
-    /// Finds what `store` remembers, which is no less than `expected`, and reads all of it;
-    /// `fresh_seed` is used when it remembers nothing.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written. Damage is no error.
-    pub async fn open(
-        store: &impl Store,
-        fresh_seed: [u8; 16],
-        expected: &Inventory,
-    ) -> io::Result<Remembered> {
-        let files = JournalFiles::find(store, fresh_seed, expected).await?;
-        files.read(store).await
-    }
-
     /// Up to where it has come. All of it is synced.
     pub(crate) fn position(&self) -> CountedIn {
         let open = [self.recent, self.older].into_iter().flatten();

@@ -14,6 +14,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::known::{BatchId, DedupDecision};
 
+impl Journal {
+    /// Finds what `store` remembers, which is no less than `expected`, and reads all of it;
+    /// `fresh_seed` is used when it remembers nothing.
+    pub(crate) async fn open(
+        store: &impl Store,
+        fresh_seed: [u8; 16],
+        expected: &Inventory,
+    ) -> io::Result<Remembered> {
+        let files = JournalFiles::find(store, fresh_seed, expected).await?;
+        files.read(store).await
+    }
+}
+
 /// Files whose last addition can be cut short, as by a crash.
 #[derive(Debug, Default)]
 struct Files {
