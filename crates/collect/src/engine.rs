@@ -296,14 +296,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell_turning(pause, WaitsFor::Turn);
         let stop = self.parts.stop.clone();
         let mut time = pin!(tokio::time::sleep(pause));
-        let paused = self.is_paused().then(Instant::now);
+        let is_paused = !self.is_asking() && !self.may_ask(0);
+        let paused = is_paused.then(Instant::now);
         let turn = tokio::select! {
             biased;
             () = stop.cancelled() => Err(End::Stopped),
             Some(done) = self.outflow.next() => Ok(Turn::Delivered(done)),
             Some(done) = self.letter_work.offers.join_next() => Ok(Turn::Offered(done)),
             Some(done) = Detailing::next(&mut self.details) => Ok(Turn::Detailed(done)),
-            Some(found) = self.orders.next() => Ok(Turn::Looked(found)),
+            Some(found) = self.orders.looks.join_next() => Ok(Turn::Looked(found)),
             Some(answer) = self.asked.join_next() => Ok(Turn::Answered(answer)),
             () = &mut time => Ok(Turn::Time),
         };
@@ -317,7 +318,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     fn until_due(&self) -> Duration {
         let due = [
             self.until_told(),
-            self.until_written(),
+            self.ledger.due_in(self.outflow.batches() == 0),
             self.until_lingering(),
             self.until_details(),
             self.parking.due_in(),
@@ -346,7 +347,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Says that the loop turns, and what the page waits for that is being taken in.
     fn tell_turning(&self, within: Duration, blocker: WaitsFor) {
-        self.tell_standstill();
+        if self.outflow.stands_still() {
+            // It may last until a person acts.
+            self.tell(Event::HandFull);
+        }
         let request = self.parts.source.oldest_request();
         let now = self.time().now;
         self.tell(Event::Turning {

@@ -48,9 +48,9 @@ pub(crate) struct Ledger {
     unsynced: Unsynced,
     /// When the timeline was kept last, and whether it has changed since.
     kept: Option<Instant>,
-    is_changed: bool,
+    pub(crate) is_changed: bool,
     /// The checkpoint that was kept last, as far as is known.
-    checkpoint: Option<DateTime<Utc>>,
+    pub(crate) checkpoint: Option<DateTime<Utc>>,
 }
 
 /// Batches that are accepted and not journaled yet.
@@ -214,11 +214,6 @@ impl Ledger {
         self.is_changed = true;
     }
 
-    /// Whether the timeline has changed since it was kept.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.is_changed
-    }
-
     /// Keeps the timeline. What it counts as read must be synced.
     pub(crate) async fn save(
         &mut self,
@@ -237,11 +232,6 @@ impl Ledger {
         self.kept = Some(Instant::now());
         self.is_changed = false;
         Ok(())
-    }
-
-    /// The checkpoint is kept, too.
-    pub(crate) fn checkpoint_kept(&mut self, checkpoint: DateTime<Utc>) {
-        self.checkpoint = Some(checkpoint);
     }
 
     /// How many rows each file of known rows has at least that are not older than `horizon`.

@@ -50,9 +50,10 @@ const FEW_ROWS: usize = 20;
 pub(crate) struct Reader<S: Source, K: Sink> {
     /// What is being read. None while a page of it is taken in, too.
     pub(crate) read: Option<WindowRead<S, K>>,
-    is_asking: bool,
-    /// The task that asks.
-    task: Option<task::Id>,
+    /// Whether a page is being waited for.
+    pub(crate) is_asking: bool,
+    /// The task that asks for it.
+    pub(crate) asked_by: Option<task::Id>,
 }
 
 /// The reading of one window.
@@ -122,7 +123,7 @@ impl<S: Source, K: Sink> Reader<S, K> {
         Self {
             read: None,
             is_asking: false,
-            task: None,
+            asked_by: None,
         }
     }
 
@@ -140,19 +141,14 @@ impl<S: Source, K: Sink> Reader<S, K> {
     pub(crate) fn ask(&mut self) -> Option<(Lane, Question, Option<S::Link>)> {
         let read = self.read.as_ref()?;
         let what = (read.asking_lane(), read.question(), read.link.clone());
-        self.asks();
-        Some(what)
-    }
-
-    /// A page has been asked for.
-    pub(crate) fn asks(&mut self) {
         self.is_asking = true;
+        Some(what)
     }
 
     /// The answer came: the pass to go on with.
     pub(crate) fn answered(&mut self) -> Option<WindowRead<S, K>> {
         self.is_asking = false;
-        self.task = None;
+        self.asked_by = None;
         self.read.take()
     }
 
@@ -161,21 +157,6 @@ impl<S: Source, K: Sink> Reader<S, K> {
         let is_begun = |read: &WindowRead<S, K>| read.link.is_some() || read.pages > 0;
         let may_be = self.waits() && !self.read.as_ref().is_some_and(is_begun);
         may_be.then(|| self.read.take()).flatten()
-    }
-
-    /// This task asks for its page.
-    pub(crate) fn is_asked_by(&mut self, task: task::Id) {
-        self.task = Some(task);
-    }
-
-    /// The task that asks for its page; none when none does.
-    pub(crate) fn asked_by(&self) -> Option<task::Id> {
-        self.task
-    }
-
-    /// Whether a page is being waited for.
-    pub(crate) fn is_asking(&self) -> bool {
-        self.is_asking
     }
 }
 
@@ -256,7 +237,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
 
     /// Whether a page had so many rows, of what was asked for last.
     pub(crate) fn has_full_page(&self, rows: u32) -> bool {
-        self.longest_page.max(self.trail.longest_page()) >= rows as usize
+        self.longest_page.max(self.trail.longest_page) >= rows as usize
     }
 
     /// Follows a link, or says why not: it was followed before, or links go on for ever.
@@ -293,7 +274,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
             return false;
         };
         self.asked = rest;
-        self.longest_page = self.longest_page.max(self.trail.longest_page());
+        self.longest_page = self.longest_page.max(self.trail.longest_page);
         (self.lost_walks, self.failed_links) = (0, 0);
         self.was_patient = false;
         self.begin_anew();
@@ -334,8 +315,8 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
     /// links.
     pub(crate) fn dead_end(&mut self, can_narrow: bool, is_read_again: bool) -> DeadEnd {
         let second = self.trail.lowest_second();
-        self.longest_page = self.longest_page.max(self.trail.longest_page());
-        let page = self.trail.longest_page();
+        self.longest_page = self.longest_page.max(self.trail.longest_page);
+        let page = self.trail.longest_page;
         let is_short = page * 2 < self.longest_page || page < FEW_ROWS;
         let shows_one_second =
             second.is_some_and(|second| self.asked.end() <= second + TimeDelta::seconds(1));
@@ -344,7 +325,7 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         let is_second_walk = self.asked != self.window;
         let seems_read = shows_one_second && is_short && (is_second_walk || is_hurried);
         let cut = second.filter(|cut| self.window.start() < *cut && *cut < self.window.end());
-        let seems_empty = second.is_none() && !self.trail.has_rows() && is_short;
+        let seems_empty = second.is_none() && !self.trail.has_rows && is_short;
         let is_quiet = seems_empty && self.window.span() <= QUIET_SPAN;
         let is_lowest = second.is_some() && cut.is_none();
         if can_narrow && !seems_read && !is_quiet && !is_lowest {

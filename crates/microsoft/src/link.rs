@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 60_000;
 /// as `$skiptoken`.
 #[derive(Clone)]
 pub struct Link {
-    url: Url,
+    pub(super) url: Url,
     /// Why it is not kept, and cannot be followed.
     refused: Option<LinkError>,
     /// When the last row before it was received, if all rows so far came newest first.
@@ -64,11 +64,6 @@ impl Link {
             refused: None,
             reached: None,
         })
-    }
-
-    /// The address of the link.
-    pub(super) fn into_url(self) -> Url {
-        self.url
     }
 
     /// The same link with how far back the rows before it reach.

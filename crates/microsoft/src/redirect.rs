@@ -50,5 +50,5 @@ pub(super) fn target(asked: &Url, response: &Response) -> Option<Url> {
     );
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let link = Link::resolve(asked, location).ok()?;
-    keeps_the_method.then(|| link.into_url())
+    keeps_the_method.then_some(link.url)
 }

@@ -217,12 +217,6 @@ impl ServiceClock {
         self.undecided.saturating_add(self.untold) >= HOPELESS
     }
 
-    fn goes_by_local(&mut self) {
-        if self.trust == Trust::None {
-            self.trust = Trust::Local;
-        }
-    }
-
     /// Whether a time is earlier than a row that was shown before, by more than clocks of one service differ.
     fn contradicts_rows(&self, date: DateTime<Utc>, sent: Instant) -> bool {
         let latest = self.at_origin(date, sent);

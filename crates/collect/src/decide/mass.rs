@@ -125,7 +125,7 @@ pub(crate) struct MassMail {
     /// Whether a message had recipients that its window has not shown.
     hides: Generations<Arc<str>, bool>,
     /// Pages of windows that came.
-    pages: u64,
+    pub(crate) pages: u64,
     /// Whether the last message was given up.
     is_useless: bool,
 }
@@ -148,11 +148,6 @@ impl MassMail {
             None => true,
             Some(hides) => is_last || *hides && may_spend,
         }
-    }
-
-    /// A page of a window came.
-    pub(crate) fn page_came(&mut self) {
-        self.pages += 1;
     }
 
     /// A message was shown as a whole; whether it had recipients that the window has not shown.
@@ -358,7 +353,7 @@ mod tests {
             long,
             "nothing else came"
         );
-        mail.page_came();
+        mail.pages += 1;
         assert_eq!(mail.useless(&mut one, later(599)), long);
         assert_eq!(mail.useless(&mut one, later(600)), None);
         assert!(!mail.wants(&one.id, false, true) && mail.wants(&one.id, true, true));
@@ -366,7 +361,7 @@ mod tests {
         let short = Some(UNTIL_BELIEVED_AGAIN);
         assert_eq!(mail.useless(&mut other, start), short);
         assert_eq!(mail.useless(&mut other, later(60)), short);
-        mail.page_came();
+        mail.pages += 1;
         assert_eq!(mail.useless(&mut other, later(60)), None);
         // One answer that is of use, and it is in doubt again.
         mail.completed(&message("third"), true);

@@ -308,11 +308,6 @@ impl Schedule {
         }
     }
 
-    /// The part of the timeline around an instant that had not been read before; none when it had.
-    pub fn unread_around(&self, instant: DateTime<Utc>) -> Option<Window> {
-        self.coverage.unread_around(instant)
-    }
-
     /// When the live edge is to be read next.
     pub fn due(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self.tick {

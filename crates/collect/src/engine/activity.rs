@@ -16,14 +16,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let now = self.time().latest();
         match self.has_begun() {
             true => self.schedule.standpoint(now),
-            false => self.schedule.standpoint_at(self.found_missing()?, now),
-        }
-    }
-
-    /// Says so while nothing leaves as there is too much in hand: it may last until a person acts.
-    pub(super) fn tell_standstill(&self) {
-        if self.outflow.stands_still() {
-            self.tell(Event::HandFull);
+            false => self.schedule.standpoint_at(self.waiting.missing?, now),
         }
     }
 
@@ -80,7 +73,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     fn busy(&self, number: usize, reader: &Reader<S, K>) -> Option<Busy> {
         let read = reader.read.as_ref()?;
         let held = || self.service.held_until(number, Instant::now());
-        let waits_for = match reader.asked_by() {
+        let waits_for = match reader.asked_by {
             Some(task) => WaitsFor::Source(task),
             None => held().map_or(WaitsFor::Turn, WaitsFor::Pause),
         };

@@ -184,7 +184,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.tell(Event::FirstSeen(lateness));
                 return Novelty::Late;
             }
-            *unread = self.schedule.unread_around(received);
+            *unread = self.schedule.coverage().unread_around(received);
         }
         // How long a backlog has waited says nothing about the service.
         if read.lane == Lane::Live {

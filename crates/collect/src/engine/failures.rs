@@ -118,7 +118,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let sentence = error.sentence.clone();
         self.orders_are_in(Some(Trouble { sentence, person }));
         self.tell_failure(error, verdict.pause, person);
-        self.call(verdict.call, &error.sentence);
+        if verdict.call {
+            self.tell(Event::Persisting(&error.sentence));
+        }
         verdict
     }
 
@@ -156,13 +158,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             pause,
             person,
         });
-    }
-
-    /// Calls for help, when it is time to.
-    pub(super) fn call(&self, call: bool, sentence: &str) {
-        if call {
-            self.tell(Event::Persisting(sentence));
-        }
     }
 
     /// Has a window read in another way.

@@ -43,7 +43,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 /// What a person wants done with letters.
 #[derive(Debug, Default)]
 pub(super) struct LetterWork {
-    work: Option<Work>,
+    /// The order that is being carried out.
+    pub(super) work: Option<Work>,
     /// The event that is on its way, with the id of its letter.
     pub(super) offers: JoinSet<Offered>,
     /// Rows that wait for room.
@@ -52,13 +53,6 @@ pub(super) struct LetterWork {
 
 /// What the intake said to the event of a letter; none at a stop.
 pub(super) type Offered = (String, Option<Result<(), String>>);
-
-impl LetterWork {
-    /// Whether an order is being carried out.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.work.is_some()
-    }
-}
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A person wants something done with letters. What cannot be begun is found again soon.

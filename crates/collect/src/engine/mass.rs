@@ -19,7 +19,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Looks at the rows of a page before they are taken in: how many recipients its messages have.
     pub(super) fn look_at_recipients(&mut self, page: &Page<S::Link>, read: &mut WindowRead<S, K>) {
         if !read.is_completing() {
-            self.mass.page_came();
+            self.mass.pages += 1;
         }
         let (source, window) = (&self.parts.source, read.window);
         let id = |row: &rows::RowRef<'_>| source.message_of(row.json);
@@ -118,7 +118,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             verifies: read.lane == Lane::Verify,
         });
         let Some(pause) = pause else {
-            read.completion.gives_up();
+            read.completion.gave_up = true;
             return self.complete_next(read).await;
         };
         read.completion.again(message);

@@ -24,7 +24,7 @@ const BRINK: TimeDelta = TimeDelta::hours(2);
 /// The looks at the standing order.
 #[derive(Debug, Default)]
 pub(super) struct NightLooks {
-    looked: Option<Instant>,
+    pub(super) looked: Option<Instant>,
     /// When what has come of it was written last.
     written: Option<Instant>,
     /// The standing order that was told.
@@ -40,11 +40,6 @@ impl NightLooks {
         }
         self.looked = Some(Instant::now());
         true
-    }
-
-    /// What the last one has found was not looked at.
-    pub(super) fn look_again(&mut self) {
-        self.looked = None;
     }
 }
 

@@ -41,7 +41,7 @@ const TELLING: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     looked: Option<Instant>,
-    looks: JoinSet<Box<FoundOrders>>,
+    pub(super) looks: JoinSet<Box<FoundOrders>>,
     /// The orders that have ended, and are left to lie.
     pub(super) ended_backfill: Option<Uuid>,
     pub(super) ended_verification: Option<Uuid>,
@@ -162,13 +162,6 @@ impl<W: RangeWork> OrderUnderWay<W> {
     }
 }
 
-impl Orders {
-    /// What the look under way finds; none when none is.
-    pub(super) async fn next(&mut self) -> Option<Result<Box<FoundOrders>, JoinError>> {
-        self.looks.join_next().await
-    }
-}
-
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Has it looked whether there are new orders, or old ones were cancelled, now and then.
     pub(super) fn look_for_orders(&mut self) {
@@ -181,7 +174,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         orders.looked = Some(Instant::now());
         let store = Arc::clone(&self.parts.store);
         let (backfill, verification) = (orders.ended_backfill, orders.ended_verification);
-        let for_letters = !self.letter_work.is_under_way();
+        let for_letters = self.letter_work.work.is_none();
         let for_night = follows && orders.nights.is_to_look();
         orders.looks.spawn(async move {
             let store = store.as_ref();
@@ -220,7 +213,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             letters,
             night,
         } = *found.map_err(End::Failed)?;
-        if self.has_begun() && self.schedule.may_audit() {
+        // A backfill alone reads nothing for verifications.
+        let may_audit = self.schedule.is_auditing() || self.schedule.is_collecting();
+        if self.has_begun() && may_audit {
             let is_certain = verification.is_ok();
             let mut is_free = true;
             if let Some((order, known)) = self.readable(verification) {
@@ -258,7 +253,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Result<(), End> {
         let FoundOrders { letters, night, .. } = *found.map_err(End::Failed)?;
         if !matches!(night, Ok(None)) {
-            self.orders.nights.look_again();
+            self.orders.nights.looked = None;
         }
         match self.readable(letters) {
             Some(order) => self.begin_with_letters(order).await,
@@ -363,7 +358,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let now = self.time().now;
         let next = self.readers.iter().filter_map(|reader| {
             let of_lane = reader.read.as_ref().is_some_and(|read| read.lane == lane);
-            let task = reader.asked_by().filter(|_| of_lane)?;
+            let task = reader.asked_by.filter(|_| of_lane)?;
             let leave = self.parts.source.leave_in(task)?;
             Some(now + TimeDelta::from_std(leave).ok()?)
         });

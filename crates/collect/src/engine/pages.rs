@@ -162,7 +162,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Asks for the page after the one at hand.
     pub(super) fn fetch_ahead(&mut self, read: &WindowRead<S, K>) {
         if let Some(reader) = self.readers.get_mut(read.reader) {
-            reader.asks();
+            reader.is_asking = true;
         }
         self.fetch(
             read.reader,

@@ -98,10 +98,6 @@ impl<P> Parking<P> {
         Some(due).filter(|due| !due.is_zero())
     }
 
-    pub(super) fn page_is_whole(&mut self) {
-        self.whole_pages += 1;
-    }
-
     /// The damage that `traces` tell of is on a page of this window. Whether it has long been seen on one of
     /// another window, too.
     pub(super) fn stands_elsewhere(&mut self, traces: u64, window: Window) -> bool {

@@ -80,11 +80,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.complete(done).await
     }
 
-    /// How long until something is to be written.
-    pub(super) fn until_written(&self) -> Option<Duration> {
-        self.ledger.due_in(self.outflow.batches() == 0)
-    }
-
     /// Journals rows that are dealt with otherwise than by a batch.
     pub(super) async fn remember(&mut self, mut rows: Vec<KeyRef>) -> Result<(), End> {
         let store = self.parts.store.as_ref();
@@ -115,7 +110,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Keeps the timeline if it has changed.
     pub(super) async fn persist_changes(&mut self) -> Result<(), End> {
-        if self.ledger.is_changed() {
+        if self.ledger.is_changed {
             self.persist().await?;
         }
         Ok(())
@@ -181,7 +176,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if timeline.coverage.has_begun() {
             let checkpoint = timeline.checkpoint;
             until_stored!(self, self.parts.checkpoints.save(checkpoint).await);
-            self.ledger.checkpoint_kept(checkpoint);
+            self.ledger.checkpoint = Some(checkpoint);
             self.tell(Event::CheckpointMoved(checkpoint));
         }
         self.forget(horizon).await;

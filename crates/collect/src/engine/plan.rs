@@ -174,12 +174,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Whether a page is being asked for.
     pub(super) fn is_asking(&self) -> bool {
-        self.readers.iter().any(Reader::is_asking)
-    }
-
-    /// Whether nothing is asked for as the reader of the live edge pauses.
-    pub(super) fn is_paused(&self) -> bool {
-        !self.is_asking() && !self.may_ask(0)
+        self.readers.iter().any(|reader| reader.is_asking)
     }
 
     /// How many of the readers beside that of the live edge are reading, and do not pause.
@@ -234,7 +229,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Answer { reader, came }
         });
         if let Some(reader) = self.readers.get_mut(reader) {
-            reader.is_asked_by(task.id());
+            reader.asked_by = Some(task.id());
         }
         if lane == Lane::Backfill
             && let Some(backfill) = &mut self.backfill

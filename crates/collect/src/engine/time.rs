@@ -47,7 +47,7 @@ pub(super) struct Waiting {
     /// What was found at the start is not judged yet.
     begin: Option<Begin>,
     /// The oldest instant that is missing by it.
-    missing: Option<DateTime<Utc>>,
+    pub(super) missing: Option<DateTime<Utc>>,
     /// Since when the time has been asked for.
     started: Option<Instant>,
     /// Windows that are done, and not known to be past for certain.
@@ -78,7 +78,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let mut collector = Self::new(parts, schedule, known, journal, proof);
         collector.asked = asked;
         if let Some(reader) = collector.readers.first_mut() {
-            reader.asks();
+            reader.is_asking = true;
         }
         Ok(collector)
     }
@@ -118,11 +118,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Whether what was found at the start has been judged.
     pub(super) fn has_begun(&self) -> bool {
         self.waiting.begin.is_none()
-    }
-
-    /// The oldest instant that is missing by what was found at the start.
-    pub(super) fn found_missing(&self) -> Option<DateTime<Utc>> {
-        self.waiting.missing
     }
 
     /// What is known of the time, as windows are made by it.
@@ -241,7 +236,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let Some(reader) = self.readers.first_mut().filter(|reader| reader.is_idle()) else {
             return Ok(());
         };
-        reader.asks();
+        reader.is_asking = true;
         if matches!(asking, Asking::Probe { .. }) {
             self.service.probes();
         }

@@ -250,7 +250,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 audit.unwanted.extend(unwanted.map(|row| row.key));
                 let broken = broken.iter().filter(|one| one.hour == hour);
                 audit.broken.extend(broken.map(|one| one.key));
-                audit.may_lack |= read.completion.has_given_up();
+                audit.may_lack |= read.completion.gave_up;
                 for row in of_hour {
                     audit.unseen.remove(&row.key.message());
                 }

@@ -164,7 +164,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         {
             if damage.mended.is_empty() {
                 // It comes as it is, as a whole one does: what else is damaged is not damaged on the way.
-                self.parking.page_is_whole();
+                self.parking.whole_pages += 1;
             }
             return self.accept(read, page).await;
         }
@@ -342,9 +342,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// A page came whole, perhaps for a window that had been in doubt.
     pub(super) fn tell_healed(&mut self, read: &mut WindowRead<S, K>) {
-        self.parking.page_is_whole();
+        self.parking.whole_pages += 1;
         if let Some(doubt) = read.doubt.take() {
-            self.tell(Event::Recovered(doubt.answers()));
+            self.tell(Event::Recovered(doubt.answers));
         }
     }
 }

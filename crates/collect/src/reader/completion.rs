@@ -19,8 +19,8 @@ pub(crate) struct Completion {
     unreadable: u64,
     left: Vec<MassMessage>,
     asked: Option<Asked>,
-    /// Whether one was given up.
-    gave_up: bool,
+    /// Whether one was given up: the window may have rows that were not shown.
+    pub(crate) gave_up: bool,
     retries: Backoff,
 }
 
@@ -142,16 +142,6 @@ impl Completion {
             message: asked.message,
             new_before: asked.new,
         })
-    }
-
-    /// The message that was asked for is not asked for again: it may have more recipients.
-    pub(crate) fn gives_up(&mut self) {
-        self.gave_up = true;
-    }
-
-    /// Whether the window may have rows that were not shown, as a message of it was given up.
-    pub(crate) fn has_given_up(&self) -> bool {
-        self.gave_up
     }
 
     /// A message is to be asked for once more.

@@ -22,7 +22,8 @@ const PAUSES: [Duration; 3] = [
 pub(crate) struct Doubt {
     /// How many whole pages had come before it did first.
     whole_pages: u64,
-    answers: u32,
+    /// How many damaged answers there were.
+    pub(crate) answers: u32,
     /// What was damaged in the last answer.
     traces: u64,
     /// Whether that was the same in all of them.
@@ -53,11 +54,6 @@ impl Doubt {
             traces: 0,
             is_steady: true,
         }
-    }
-
-    /// How many damaged answers there were.
-    pub(crate) fn answers(&self) -> u32 {
-        self.answers
     }
 
     /// One more answer was damaged, of which `traces` tells what; so many whole pages have come.
@@ -142,7 +138,7 @@ mod tests {
                 } => believed = Some((is_proven, others_are_whole)),
             }
         }
-        assert_eq!(doubt.answers() as usize, answers.len());
+        assert_eq!(doubt.answers as usize, answers.len());
         (pauses, believed)
     }
 

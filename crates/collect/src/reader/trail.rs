@@ -51,8 +51,9 @@ pub(crate) struct Trail {
     /// Rows as old as that one, or, when pages come in any order, all since that turned out.
     seen: HashSet<RowKey>,
     /// Whether any row was one of what is asked for: that there are others says nothing of it.
-    has_rows: bool,
-    longest_page: usize,
+    pub(super) has_rows: bool,
+    /// The most rows on one page.
+    pub(super) longest_page: usize,
     barren: u32,
     empty: u32,
     /// Whether as many pages are followed as where nothing else can be asked for.
@@ -175,16 +176,6 @@ impl Trail {
         received.filter(|received| self.around.is_some_and(|around| around.contains(*received)))
     }
 
-    /// The most rows on one page.
-    pub(crate) fn longest_page(&self) -> usize {
-        self.longest_page
-    }
-
-    /// Whether it has led to any row of what is asked for.
-    pub(crate) fn has_rows(&self) -> bool {
-        self.has_rows
-    }
-
     fn forward(&mut self) {
         (self.barren, self.empty) = (0, 0);
         self.pauses.reset();
@@ -294,7 +285,7 @@ mod tests {
         for strays in [later, odd, earlier] {
             let (steps, trail) = walk(&[strays, strays, &[]]);
             assert!(steps.ends_with(".."), "{steps}");
-            assert!(!trail.has_rows() && trail.lowest_second().is_none());
+            assert!(!trail.has_rows && trail.lowest_second().is_none());
             assert_eq!(trail.rest(window(0, 100)), None);
         }
         let (row, both): (&[_], &[_]) = (&[(99, "a")], &[(99, "a"), (100, "end")]);

@@ -35,7 +35,7 @@ impl ServiceClock {
         self.behind = is_behind.then(|| self.behind.unwrap_or(at));
         if self.behind.is_none_or(|then| since(at, then) >= PATIENCE) {
             self.behind = None;
-            self.goes_by_local();
+            self.trust = Trust::Local;
         }
     }
 

@@ -25,11 +25,6 @@ impl Schedule {
         self.scope == Scope::Audits
     }
 
-    /// Whether it reads for verifications: a backfill alone does not.
-    pub fn may_audit(&self) -> bool {
-        self.is_auditing() || self.is_collecting()
-    }
-
     /// These windows are to be read once more, oldest first, instead of those before.
     pub fn set_audits(&mut self, windows: Vec<Window>) {
         let joined = |all: Vec<Window>, window| with(&all, window);
