@@ -61,7 +61,7 @@ impl RangeWork for VerifyWork {
 }
 
 /// What was found out about an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// All rows that the source shows were accepted, or lie with the dead letters.
@@ -77,6 +77,7 @@ pub enum Finding {
     /// It is read again by the collection itself.
     Open,
     /// Nothing can be said.
+    #[default]
     Unprovable,
 }
 
@@ -123,7 +124,7 @@ impl RowName {
 }
 
 /// The verdict of an hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The order.
     pub order: Uuid,

@@ -87,20 +87,11 @@ impl Verification {
             hour: window_of(hour).map_or(at, |hour| hour.start()),
             at,
             finding,
-            reason: None,
-            parts: Vec::new(),
-            accepted: 0,
-            shown: 0,
-            digest: None,
             missing: self
                 .missing
                 .get(&hour)
                 .map_or_else(Vec::new, Missing::names),
-            vanished: 0,
-            not_shown: 0,
-            refused: 0,
-            statuses_differ: None,
-            notes: Notes::default(),
+            ..Verdict::default()
         }
     }
 

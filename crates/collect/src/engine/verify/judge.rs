@@ -49,10 +49,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let record = match found {
             Provable::Yes(record) if record.parts == parts => record,
             Provable::No(reason) => return self.cannot_prove(hour, reason).await,
-            Provable::Yes(_) | Provable::Open => {
-                let verdict = verification.verdict(hour, now, Finding::Open);
-                return self.judge(verdict).await;
-            }
+            Provable::Yes(_) | Provable::Open => return self.is_open(hour).await,
         };
         let HourRecord { sums, notes, .. } = *record;
         let lost = notes.unaccounted(broken.len() as u64);

@@ -125,10 +125,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// What of an hour is to be read. An hour of which nothing can be proven has its verdict at once.
     async fn place_hour(&mut self, hour: u32, resumed: bool) -> Result<Placed, End> {
-        let is_resend = self
-            .verification
-            .as_ref()
-            .is_some_and(|one| one.work.order.work.resend);
+        let is_resend = self.sends_hours_again();
         let nothing = Placed::ToRead(Vec::new());
         let found = self.provable(hour).await?;
         let now = self.time().now;
@@ -227,15 +224,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// All was read that was asked for when it began: an hour of which more is collected since is open.
     async fn judge_the_rest(&mut self) -> Result<(), End> {
-        let now = self.time().now;
         while let Some(verification) = &self.verification
             && self.schedule.is_audited()
             && !verification.work.order.cancelled
             && !verification.heals()
             && let Some(hour) = verification.left.first().copied()
         {
-            let verdict = verification.verdict(hour, now, Finding::Open);
-            self.judge(verdict).await?;
+            self.is_open(hour).await?;
         }
         Ok(())
     }
