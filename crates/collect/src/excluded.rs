@@ -17,18 +17,16 @@ use crate::{
     Store,
     event::Novelty,
     known::{BatchId, DedupDecision, KnownRows},
+    order::FormatVersion,
 };
 
 /// The file that tells since when the rules are what they are.
 pub const EXCLUSIONS_FILE: &str = "exclusions.json";
 
-/// The version of its format.
-const VERSION: u32 = 1;
-
 /// The content of the file. It has no rule in clear text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
-    version: u32,
+    version: FormatVersion,
     /// A keyed hash of the rules.
     rules: String,
     /// When rows were first read under them.
@@ -78,7 +76,7 @@ impl Excluded {
         let found = store.read_or_empty(EXCLUSIONS_FILE).await?;
         let is_there = found.is_some();
         let kept = found.and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
-        let kept = kept.filter(|kept| kept.version == VERSION && kept.rules == fingerprint);
+        let kept = kept.filter(|kept| kept.rules == fingerprint);
         Ok(Self {
             is_changed: kept.is_none() && (is_there || rules.is_some()),
             rules,
@@ -183,7 +181,7 @@ impl Excluded {
             return Ok(());
         };
         let kept = Kept {
-            version: VERSION,
+            version: FormatVersion,
             rules: self.fingerprint.clone(),
             since,
         };

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    order::{OrderFile, OrderVersion},
+    order::{FormatVersion, OrderFile},
     verify::{Finding, Verdict, VerifyOrder},
 };
 
@@ -42,7 +42,7 @@ const FURTHEST: u32 = 100 * 24;
 /// What a person wants done every day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingOrder {
-    version: OrderVersion,
+    version: FormatVersion,
     /// Tells it from other orders.
     pub id: Uuid,
     /// So many hours back each verification reaches at least.
@@ -55,7 +55,7 @@ impl StandingOrder {
     /// A new standing order.
     pub fn new(id: Uuid, hours_back: u32) -> Self {
         Self {
-            version: OrderVersion,
+            version: FormatVersion,
             id,
             hours_back,
             off: false,
@@ -157,7 +157,7 @@ impl Night {
 /// What has come of a standing order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nights {
-    version: OrderVersion,
+    version: FormatVersion,
     /// The standing order.
     pub standing: Uuid,
     /// When the least mail comes.
@@ -184,7 +184,7 @@ impl Nights {
             (kept.until, kept.order, kept.last)
         });
         Self {
-            version: OrderVersion,
+            version: FormatVersion,
             standing: standing.id,
             quiet,
             next: quiet.begin(now),

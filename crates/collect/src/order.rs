@@ -13,18 +13,18 @@ use uuid::Uuid;
 
 use crate::Store;
 
-/// The version of the formats of orders and of what comes of them: the first.
+/// The version of the format of a file: the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u32", try_from = "u32")]
-pub(crate) struct OrderVersion;
+pub(crate) struct FormatVersion;
 
-impl From<OrderVersion> for u32 {
-    fn from(_: OrderVersion) -> Self {
+impl From<FormatVersion> for u32 {
+    fn from(_: FormatVersion) -> Self {
         1
     }
 }
 
-impl TryFrom<u32> for OrderVersion {
+impl TryFrom<u32> for FormatVersion {
     type Error = String;
 
     fn try_from(version: u32) -> Result<Self, String> {
@@ -101,7 +101,7 @@ pub trait RangeWork:
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct RangeOrder<W: RangeWork> {
-    version: OrderVersion,
+    version: FormatVersion,
     /// Tells it from other orders.
     pub id: Uuid,
     /// The range of reception.
@@ -131,7 +131,7 @@ pub enum OrderPhase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct RangeProgress<W: RangeWork> {
-    version: OrderVersion,
+    version: FormatVersion,
     /// The order.
     pub id: Uuid,
     /// Where it stands.
@@ -176,7 +176,7 @@ impl<W: RangeWork> RangeOrder<W> {
     /// A new order.
     pub fn new(id: Uuid, range: Window, words: (String, String), work: W) -> Self {
         Self {
-            version: OrderVersion,
+            version: FormatVersion,
             id,
             range,
             words,
@@ -209,7 +209,7 @@ impl<W: RangeWork> RangeProgress<W> {
     /// The order with this id begins.
     pub fn new(id: Uuid, counts: W::Counts, now: DateTime<Utc>) -> Self {
         Self {
-            version: OrderVersion,
+            version: FormatVersion,
             id,
             phase: OrderPhase::Running,
             begun: now,

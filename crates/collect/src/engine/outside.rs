@@ -13,6 +13,7 @@ use crate::{
     CheckpointStore, Event, Sink, Source, Store,
     engine::{Collector, End, WindowRead, persist},
     known::{DedupDecision, KeyRef},
+    order::FormatVersion,
     reader::MARGIN,
 };
 
@@ -33,12 +34,8 @@ const KEPT_ANEW: TimeDelta = TimeDelta::hours(1);
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
-    version: u32,
+    version: FormatVersion,
     until: DateTime<Utc>,
-}
-
-impl Kept {
-    const VERSION: u32 = 1;
 }
 
 /// Rows outside of what was asked for.
@@ -131,7 +128,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Err(_) => Bytes::new(),
         };
         let kept = serde_json::from_slice::<Kept>(&text).ok();
-        let kept = kept.filter(|kept| kept.version == Kept::VERSION);
         self.strays.kept = kept.map(|kept| kept.until);
         self.strays.until = self.strays.kept.or(Some(DateTime::<Utc>::MAX_UTC));
         self.strays.is_hearsay = true;
@@ -163,7 +159,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .kept
             .is_none_or(|kept| until - kept >= KEPT_ANEW)
         {
-            let version = Kept::VERSION;
+            let version = FormatVersion;
             let text = serde_json::to_vec(&Kept { version, until }).unwrap_or_default();
             match self.parts.store.write(FILE, text.into()).await {
                 Ok(()) => self.strays.kept = Some(until),

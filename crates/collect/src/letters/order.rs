@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     Store,
     letters::{Content, Letter, Letters, Settled},
-    order::{OrderFile, OrderVersion},
+    order::{FormatVersion, OrderFile},
 };
 
 /// What is to be done with letters.
@@ -28,7 +28,7 @@ pub enum Act {
 /// What a person wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LettersOrder {
-    version: OrderVersion,
+    version: FormatVersion,
     /// Tells it from other orders.
     pub id: Uuid,
     /// What is to be done.
@@ -51,7 +51,7 @@ pub struct Left {
 /// What came of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LettersOutcome {
-    version: OrderVersion,
+    version: FormatVersion,
     /// The order.
     pub id: Uuid,
     /// When it was begun: what was kept later, it is not about.
@@ -83,7 +83,7 @@ impl LettersOrder {
             letters.retain(|letter| named.insert(letter.clone()));
         }
         Self {
-            version: OrderVersion,
+            version: FormatVersion,
             id,
             act,
             letters,
@@ -99,7 +99,7 @@ impl LettersOutcome {
     /// Of an order of which nothing has come yet.
     pub fn new(id: Uuid) -> Self {
         Self {
-            version: OrderVersion,
+            version: FormatVersion,
             id,
             began: None,
             done: false,
