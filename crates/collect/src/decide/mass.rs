@@ -61,7 +61,7 @@ pub(crate) struct MassMessage {
 #[derive(Debug)]
 pub(crate) struct Recipients {
     most: u64,
-    counts: Generations<u32, u64, BuildHasherDefault<Spread>>,
+    counts: Generations<u32, u64, COUNTED, BuildHasherDefault<Spread>>,
     found: Vec<MassMessage>,
 }
 
@@ -70,7 +70,7 @@ impl Recipients {
     pub(crate) fn new(most: u32) -> Self {
         Self {
             most: most.into(),
-            counts: Generations::new(COUNTED),
+            counts: Generations::default(),
             found: Vec::new(),
         }
     }
@@ -112,7 +112,7 @@ impl Recipients {
     /// The messages that may have more recipients, when the window has shown so many rows that cannot be
     /// read, each of which may be one of theirs.
     pub(crate) fn take(&mut self, unreadable: u64) -> Vec<MassMessage> {
-        self.counts = Generations::new(COUNTED);
+        self.counts = Generations::default();
         let mut found = std::mem::take(&mut self.found);
         found.retain(|message| message.shown + unreadable >= self.most);
         found
@@ -120,24 +120,14 @@ impl Recipients {
 }
 
 /// What is known of messages that were asked for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct MassMail {
     /// Whether a message had recipients that its window has not shown.
-    hides: Generations<Arc<str>, bool>,
+    hides: Generations<Arc<str>, bool, REMEMBERED>,
     /// Pages of windows that came.
     pub(crate) pages: u64,
     /// Whether the last message was given up.
     is_useless: bool,
-}
-
-impl Default for MassMail {
-    fn default() -> Self {
-        Self {
-            hides: Generations::new(REMEMBERED),
-            pages: 0,
-            is_useless: false,
-        }
-    }
 }
 
 impl MassMail {
@@ -174,28 +164,24 @@ impl MassMail {
 }
 
 /// A map that forgets what was not looked up for long, so that it stays small.
-#[derive(Debug)]
-struct Generations<K, V, S = RandomState> {
-    most: usize,
+#[derive(Debug, Default)]
+struct Generations<K, V, const MOST: usize, S = RandomState> {
     young: HashMap<K, V, S>,
     old: HashMap<K, V, S>,
 }
 
-impl<K: Hash + Eq, V: Default, S: BuildHasher + Default> Generations<K, V, S> {
-    fn new(most: usize) -> Self {
-        Self {
-            most,
-            young: HashMap::default(),
-            old: HashMap::default(),
-        }
-    }
-
+impl<K, V, const MOST: usize, S> Generations<K, V, MOST, S>
+where
+    K: Hash + Eq,
+    V: Default,
+    S: BuildHasher + Default,
+{
     fn get(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
     fn entry(&mut self, key: K) -> &mut V {
-        if self.young.len() >= self.most && !self.young.contains_key(&key) {
+        if self.young.len() >= MOST && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
         let old = &mut self.old;
