@@ -26,6 +26,9 @@ const MOST_WAITING: (usize, usize) = (1000, 8 << 20);
 /// nothing, none leaves.
 const MOST_DETAILS: usize = 8 << 20;
 
+/// A source that refuses details is left alone for so long at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Calls under way, at most.
 const MOST_CALLS: usize = 4;
 
@@ -124,14 +127,10 @@ pub(crate) struct DetailsQueue<P> {
     ended: VecDeque<BatchId>,
     /// The calls of the last five minutes.
     calls: VecDeque<Instant>,
-    breaker: Breaker,
-}
-
-#[derive(Debug)]
-struct Breaker {
+    /// How long a source that refuses details is left alone.
     backoff: Backoff,
     /// Until when no call is made.
-    until: Option<Instant>,
+    paused: Option<Instant>,
     /// Whether the last call failed.
     doubts: bool,
 }
@@ -147,12 +146,9 @@ impl<P> DetailsQueue<P> {
             asking: BTreeSet::new(),
             ended: VecDeque::new(),
             calls: VecDeque::new(),
-            breaker: Breaker {
-                // How long a source that refuses details is left alone.
-                backoff: Backoff::new(Duration::from_secs(60), Duration::from_secs(3600)),
-                until: None,
-                doubts: false,
-            },
+            backoff: Backoff::new(Duration::from_secs(60), LONGEST_PAUSE),
+            paused: None,
+            doubts: false,
         }
     }
 
@@ -222,9 +218,9 @@ impl<P> DetailsQueue<P> {
             None => (DetailsFate::Unknown, None),
         };
         self.end(id, fate, details);
-        self.breaker.until = None;
-        self.breaker.backoff.reset();
-        std::mem::take(&mut self.breaker.doubts)
+        self.paused = None;
+        self.backoff.reset();
+        std::mem::take(&mut self.doubts)
     }
 
     /// A call has failed; the source asks for a pause `after` it, perhaps. How long the source is left
@@ -242,7 +238,14 @@ impl<P> DetailsQueue<P> {
     /// The source is left alone from now on, if it is not already: for how long. Rows that can get no turn
     /// until then do not wait for it.
     fn trip(&mut self, after: Option<Duration>, now: Instant) -> Option<Duration> {
-        let pause = self.breaker.trip(after, now)?;
+        self.doubts = true;
+        // Calls that were made together fail together.
+        if self.is_paused_at(now) {
+            return None;
+        }
+        let pause = self.backoff.next_pause(None);
+        let pause = after.map_or(pause, |after| after.clamp(pause, LONGEST_PAUSE));
+        self.paused = Some(now + pause);
         let is_in_vain = |id: &BatchId| {
             let waiting = self.waiting.get(id);
             waiting.is_some_and(|row| row.until < now + pause)
@@ -269,7 +272,7 @@ impl<P> DetailsQueue<P> {
             let is_asked = self.asking.contains(&id);
             let fate = if is_asked {
                 DetailsFate::Late
-            } else if self.breaker.doubts {
+            } else if self.doubts {
                 DetailsFate::Paused
             } else if self.asking.len() >= MOST_CALLS
                 || self.may_ask_from(now).is_some_and(|from| from <= now)
@@ -333,7 +336,7 @@ impl<P> DetailsQueue<P> {
 
     /// From when on the next call may be made; none when there is none to make, or too many are under way.
     fn may_ask_from(&self, now: Instant) -> Option<Instant> {
-        let most = if self.breaker.doubts { 1 } else { MOST_CALLS };
+        let most = if self.doubts { 1 } else { MOST_CALLS };
         if self.unasked.is_empty() || self.asking.len() >= most {
             return None;
         }
@@ -341,7 +344,7 @@ impl<P> DetailsQueue<P> {
         let before = self.calls.len().checked_sub(calls);
         let free = before.and_then(|index| self.calls.get(index));
         let free = free.map_or(now, |at| *at + PERIOD);
-        Some(self.breaker.until.map_or(free, |until| free.max(until)))
+        Some(self.paused.map_or(free, |until| free.max(until)))
     }
 
     /// How many calls can be made until then.
@@ -355,22 +358,7 @@ impl<P> DetailsQueue<P> {
     }
 
     fn is_paused_at(&self, at: Instant) -> bool {
-        self.breaker.until.is_some_and(|until| until > at)
-    }
-}
-
-impl Breaker {
-    /// A call has failed. How long no other is made, when that begins now.
-    fn trip(&mut self, after: Option<Duration>, now: Instant) -> Option<Duration> {
-        self.doubts = true;
-        // Calls that were made together fail together.
-        if self.until.is_some_and(|until| until > now) {
-            return None;
-        }
-        let pause = self.backoff.next_pause(None);
-        let pause = after.map_or(pause, |after| after.clamp(pause, Duration::from_secs(3600)));
-        self.until = Some(now + pause);
-        Some(pause)
+        self.paused.is_some_and(|until| until > at)
     }
 }
 
