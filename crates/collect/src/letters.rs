@@ -158,24 +158,18 @@ impl Letters {
         now: DateTime<Utc>,
         undelivered: Undelivered,
     ) -> io::Result<Keeping> {
-        let Undelivered {
-            reason,
-            copy_sent,
-            content,
-        } = undelivered;
-        let id = id(&self.owner.intake, &content);
+        let id = id(&self.owner.intake, &undelivered.content);
         if self.places.contains_key(&id) {
             return Ok(Keeping::Kept(id));
         }
-        let message_id = self.owner.message_id(&content);
         let letter = Letter {
             id: id.clone(),
             time: now,
-            reason,
+            reason: undelivered.reason,
             intake: self.owner.intake.clone(),
-            message_id,
-            copy_sent,
-            content,
+            message_id: self.owner.message_id(&undelivered.content),
+            copy_sent: undelivered.copy_sent,
+            content: undelivered.content,
         };
         let line = line(&letter)?;
         let length = line.len() as u64;

@@ -177,25 +177,17 @@ impl<K: Sink> Outflow<K> {
 
     /// Sends a batch on its way. A draft without rows is dropped.
     pub(crate) fn send(&mut self, draft: Draft<K::Batch>) {
-        let Draft {
-            id,
-            batch,
-            rows,
-            newest,
-            for_backfill,
-            ..
-        } = draft;
-        let Some(batch) = batch.filter(|_| !rows.is_empty()) else {
+        let Some(batch) = draft.batch.filter(|_| !draft.rows.is_empty()) else {
             return;
         };
         let sink = Arc::clone(&self.sink);
         self.batches.spawn(async move {
             let receipt = sink.deliver(batch).await;
             Delivery {
-                id,
-                rows,
-                newest,
-                for_backfill,
+                id: draft.id,
+                rows: draft.rows,
+                newest: draft.newest,
+                for_backfill: draft.for_backfill,
                 held: (0, 0),
                 receipt,
             }

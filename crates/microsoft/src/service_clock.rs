@@ -158,22 +158,16 @@ impl ServiceClock {
 
     /// The service has answered with a whole page.
     pub(super) fn see(&mut self, sighting: Sighting) {
-        let Sighting {
-            date,
-            sent,
-            received,
-            shown,
-        } = sighting;
-        self.watch(received);
-        let Reading {
-            wall: local,
-            instant: received,
-        } = received;
-        let shown = shown.and_then(|shown| self.at_origin(shown, received));
+        self.watch(sighting.received);
+        let (sent, local) = (sighting.sent, sighting.received.wall);
+        let received = sighting.received.instant;
+        let shown = sighting
+            .shown
+            .and_then(|shown| self.at_origin(shown, received));
         self.shown = self.shown.max(shown);
         // A clock that was never set tells no time.
         let is_clock = |date: &DateTime<Utc>| (*date - local).abs() <= NO_CLOCK;
-        let told = date.filter(is_clock);
+        let told = sighting.date.filter(is_clock);
         let Some(date) = told.filter(|date| !self.contradicts_rows(*date, sent)) else {
             // A time that cannot be is no sign that none is told.
             self.undecided += u32::from(told.is_some());
@@ -310,10 +304,7 @@ impl ServiceClock {
     /// The service's time.
     pub(super) fn time(&mut self, reading: Reading) -> SourceTime {
         self.watch(reading);
-        let Reading {
-            wall: local,
-            instant: now,
-        } = reading;
+        let (local, now) = (reading.wall, reading.instant);
         let passed = since(now, self.origin);
         let later = |at: DateTime<Utc>| at.checked_add_signed(passed).unwrap_or(at);
         // However earlier the service says that it is: what has passed would be taken back, and come twice.

@@ -179,33 +179,27 @@ impl Refusals {
 
     /// A window was refused.
     pub fn refused(&mut self, refusal: Refusal) -> Judgement {
-        let Refusal {
-            window,
-            gap,
-            oldest,
-            instant,
-            ..
-        } = refusal;
-        let start = window.start();
+        let start = refusal.window.start();
         let near = |held: &Held| held.window.contains(start) || held.window.end() == start;
         let place = self.held.iter().position(near);
         let Some((place, held)) = place.and_then(|at| Some((at, self.held.get_mut(at)?))) else {
             let held = Held {
-                window: gap,
+                window: refusal.gap,
                 refused_from: start,
-                hint: oldest,
+                hint: refusal.oldest,
                 first: None,
-                next: instant,
+                next: refusal.instant,
                 pause: APART,
             };
             self.held.push(held);
-            return Judgement::Begun(gap);
+            return Judgement::Begun(refusal.gap);
         };
         held.hint = None;
         if held.window.end() == start {
             // What follows it is refused, too.
-            held.window = Window::new(held.window.start(), gap.end()).unwrap_or(held.window);
-            held.hint = oldest;
+            held.window =
+                Window::new(held.window.start(), refusal.gap.end()).unwrap_or(held.window);
+            held.hint = refusal.oldest;
             held.first = None;
         }
         let before = held.refused_from;
@@ -216,7 +210,7 @@ impl Refusals {
             .end()
             .filter(|end| end.start() == start && before == start)
         else {
-            held.next = instant;
+            held.next = refusal.instant;
             return Judgement::Held(window);
         };
         match held.judge(end, &refusal, self.retention) {

@@ -117,29 +117,18 @@ impl PendingWindows {
     }
 
     fn take_done(&mut self) -> Vec<Done> {
-        let done = self.under_way.iter().filter_map(|(id, reading)| {
-            let read = reading.read.filter(|_| reading.batches.is_empty())?;
-            let UnderWay {
-                lane,
-                window,
-                began,
-                ..
-            } = *reading;
-            Some((
-                *id,
-                Done {
-                    lane,
-                    window,
-                    began,
-                    read,
-                },
-            ))
+        let is_done =
+            |_: &PendingId, one: &mut UnderWay| one.read.is_some() && one.batches.is_empty();
+        let done = self.under_way.extract_if(.., is_done);
+        let done = done.filter_map(|(_, one)| {
+            Some(Done {
+                lane: one.lane,
+                window: one.window,
+                began: one.began,
+                read: one.read?,
+            })
         });
-        let done: Vec<_> = done.collect();
-        for (id, _) in &done {
-            self.under_way.remove(id);
-        }
-        done.into_iter().map(|(_, done)| done).collect()
+        done.collect()
     }
 }
 

@@ -181,16 +181,10 @@ impl StartDecision {
     /// Where a backfill of a range from `start` on stands at its start: beside no collection, when
     /// none has begun.
     pub fn of_backfill(start: DateTime<Utc>, witnesses: Witnesses, terms: Terms) -> Self {
-        let Witnesses {
-            position,
-            copy,
-            timeline,
-            newest_known,
-        } = &witnesses;
-        let nobody_collects = *position == Position::Absent && copy.is_none();
-        let has_not_begun = match timeline {
+        let nobody_collects = witnesses.position == Position::Absent && witnesses.copy.is_none();
+        let has_not_begun = match &witnesses.timeline {
             Found::Timeline(timeline) => !timeline.coverage.has_begun(),
-            Found::Nothing | Found::Damaged(_) => newest_known.is_none(),
+            Found::Nothing | Found::Damaged(_) => witnesses.newest_known.is_none(),
         };
         if nobody_collects && has_not_begun {
             Self::for_backfills(start, witnesses.timeline)

@@ -252,25 +252,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         released: Released<WaitingRow>,
         draft: &mut Draft<K::Batch>,
     ) -> Result<(), End> {
-        let Released {
-            id,
-            row,
-            fate,
-            details,
-            ..
-        } = released;
-        let WaitingRow {
-            row: key_ref,
-            received,
-            event,
-            for_backfill,
-            ..
-        } = row;
-        let (event, fate) = match details {
-            None => (event, fate),
-            Some(details) => match self.with_details(&event, &details) {
+        let (id, row) = (released.id, released.row);
+        let (event, fate) = match released.details {
+            None => (row.event, released.fate),
+            Some(details) => match self.with_details(&row.event, &details) {
                 Some(event) => (event, DetailsFate::Added),
-                None => (event, DetailsFate::TooLong),
+                None => (row.event, DetailsFate::TooLong),
             },
         };
         if let Some(details) = &mut self.details {
@@ -278,17 +265,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let mut pushed = self.push_detailed(draft, &event);
         if matches!(pushed, Pushed::Full) {
-            let next = self.outflow.draft_of_waiting(for_backfill);
+            let next = self.outflow.draft_of_waiting(row.for_backfill);
             self.send(std::mem::replace(draft, next)).await?;
             pushed = self.push_detailed(draft, &event);
         }
         if !matches!(pushed, Pushed::Added) {
-            return Box::pin(self.put_detailed_away(id, key_ref, &event, for_backfill)).await;
+            let away = self.put_detailed_away(id, row.row, &event, row.for_backfill);
+            return Box::pin(away).await;
         }
-        self.known.carry_instead(key_ref, id, draft.id);
+        self.known.carry_instead(row.row, id, draft.id);
         self.pending.carried_on(id, draft.id);
-        draft.rows.push(key_ref);
-        draft.newest = draft.newest.max(received);
+        draft.rows.push(row.row);
+        draft.newest = draft.newest.max(row.received);
         Ok(())
     }
 

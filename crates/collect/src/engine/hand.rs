@@ -20,18 +20,11 @@ pub(super) enum Away<H> {
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Takes in what became of a batch, or of events in hand.
     pub(super) async fn take_receipt(&mut self, delivery: Delivery<K::InHand>) -> Result<(), End> {
-        let Delivery {
-            id,
-            rows,
-            newest,
-            for_backfill,
-            receipt,
-            ..
-        } = delivery;
-        let Some(receipt) = receipt else {
+        let (id, for_backfill) = (delivery.id, delivery.for_backfill);
+        let Some(receipt) = delivery.receipt else {
             return Ok(());
         };
-        let mut left: Vec<Option<KeyRef>> = rows.into_iter().map(Some).collect();
+        let mut left: Vec<Option<KeyRef>> = delivery.rows.into_iter().map(Some).collect();
         let mut given_up = Vec::new();
         for (range, events) in receipt.kept {
             let kept = left.get_mut(range).unwrap_or_default();
@@ -59,7 +52,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
         }
         self.count_for_backfill(for_backfill, accepted, refused);
-        if let Some(newest) = newest.filter(|_| accepted > 0) {
+        if let Some(newest) = delivery.newest.filter(|_| accepted > 0) {
             self.tell(Event::Accepted(newest));
         }
         // From then on it is not on its way any more: until a restart knows its rows, no window that
@@ -96,19 +89,14 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// stays in hand as it is `held`: what is known of it is not forgotten.
     pub(super) async fn put_away(
         &mut self,
-        event: GivenUp,
+        given_up: GivenUp,
         held: Option<K::InHand>,
     ) -> Result<Away<K::InHand>, End> {
-        let GivenUp {
-            event,
-            reason,
-            fits,
-        } = event;
-        let source = &self.parts.source;
-        let copy = fits.and_then(|most| source.shorten(&event, most));
+        let (event, source) = (given_up.event, &self.parts.source);
+        let copy = given_up.fits.and_then(|most| source.shorten(&event, most));
         let is_kept = self
             .keep_undelivered(Undelivered {
-                reason,
+                reason: given_up.reason,
                 copy_sent: copy.is_some(),
                 content: Content::Event(event.clone()),
             })

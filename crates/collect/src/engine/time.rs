@@ -69,13 +69,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     ) -> Result<Self, E> {
         let mut asked = JoinSet::new();
         asked.spawn(Self::told_time(Arc::clone(&parts.source)));
-        let Remembered {
-            known,
-            journal,
-            proof,
-            ..
-        } = recall.await?;
-        let mut collector = Self::new(parts, schedule, known, journal, proof);
+        let found = recall.await?;
+        let mut collector = Self::new(parts, schedule, found.known, found.journal, found.proof);
         collector.asked = asked;
         if let Some(reader) = collector.readers.first_mut() {
             reader.is_asking = true;
@@ -190,27 +185,21 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let certain = self.waiting.leaps.surely(certain, now.instant);
         self.ledger.proof.reopen(self.schedule.coverage(), horizon);
         self.schedule.look_for_standstill(now.instant);
-        for Done {
-            lane,
-            window,
-            began,
-            read,
-        } in std::mem::take(&mut self.waiting.done)
-        {
-            if lane == Lane::Verify {
-                Box::pin(self.healed(window)).await?;
+        for done in std::mem::take(&mut self.waiting.done) {
+            if done.lane == Lane::Verify {
+                Box::pin(self.healed(done.window)).await?;
                 continue;
             }
-            let began = began.at_the_earliest(now);
+            let began = done.began.at_the_earliest(now);
             // What had not happened when it was asked for is not read, however long that has taken.
-            let until = read.until.at_the_earliest(now).min(began + AHEAD);
+            let until = done.read.until.at_the_earliest(now);
             let completed = Completed {
-                window,
+                window: done.window,
                 began,
-                until,
-                rows: read.rows,
+                until: until.min(began + AHEAD),
+                rows: done.read.rows,
             };
-            self.ledger.proof.read(window, completed.began);
+            self.ledger.proof.read(done.window, began);
             for window in self.schedule.complete(completed, certain) {
                 self.tell(Event::Unsettled(window));
             }

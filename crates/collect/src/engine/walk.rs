@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rows::{Broken, Damage, Page};
+use rows::{Damage, Page};
 use tokio::time::Instant;
 
 use crate::{
@@ -308,25 +308,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             true => read.began.time,
             false => window.start(),
         };
-        for Broken {
-            bytes,
-            key,
-            position,
-            ..
-        } in &damage.broken
-        {
-            if self.known.knows(*key) {
+        for broken in &damage.broken {
+            if self.known.knows(broken.key) {
                 continue;
             }
             let reason = format!(
-                "it cannot be read as a row: number {position} on a page of the rows received from \
+                "it cannot be read as a row: number {} on a page of the rows received from \
                  {window}, where {}",
-                damage.sentence
+                broken.position, damage.sentence
             );
             let undelivered = Undelivered {
                 reason,
                 copy_sent: false,
-                content: self.kept_of(bytes, *key),
+                content: self.kept_of(&broken.bytes, broken.key),
             };
             if !self.keep_undelivered(undelivered).await? {
                 return Ok(false);
@@ -334,7 +328,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let note = |notes: &mut Notes| notes.dead_letters += 1;
             self.ledger.proof.note(hour(window.start()), note);
             // A verification does not find it among the rows of the hour, so that it is none of them here.
-            let row = self.known.put_aside(*key, filed);
+            let row = self.known.put_aside(broken.key, filed);
             self.remember(vec![row]).await?;
         }
         Ok(true)

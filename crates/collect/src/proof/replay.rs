@@ -28,17 +28,13 @@ impl Proof {
             return Ok(());
         };
         let (mut new, mut seen) = (Vec::new(), BTreeSet::new());
-        for Replayed {
-            segment,
-            before,
-            keys,
-        } in rows
-        {
-            let counted = day.head.position.rows_of(*segment).saturating_sub(*before);
+        for one in rows {
+            let counted = day.head.position.rows_of(one.segment);
+            let counted = counted.saturating_sub(one.before);
             let counted = usize::try_from(counted).unwrap_or(usize::MAX);
             // What is there twice was written again, as nobody knew whether the disk had it. All else stays in
             // its order: of two statuses the later one counts.
-            let later = keys.iter().copied().skip(counted);
+            let later = one.keys.iter().copied().skip(counted);
             new.extend(later.filter(|key| seen.insert(*key)));
         }
         if !new.is_empty() {

@@ -104,25 +104,17 @@ impl JournalFiles {
     ///
     /// # Errors
     /// When the store cannot be read or written. Damage is no error.
-    pub async fn read(self, store: &impl Store) -> io::Result<Remembered> {
-        let keyer = self.keyer();
-        let Self {
-            seed_taken_back,
-            segments,
-            expected,
-            mut proof,
-            mut damage,
-            ..
-        } = self;
-        let loading = Journal::load(store, segments, &expected, &mut damage, &mut proof);
-        let (known, journal) = loading.await?;
+    pub async fn read(mut self, store: &impl Store) -> io::Result<Remembered> {
+        let segments = std::mem::take(&mut self.segments);
+        let (expected, damage, proof) = (&self.expected, &mut self.damage, &mut self.proof);
+        let (known, journal) = Journal::load(store, segments, expected, damage, proof).await?;
         Ok(Remembered {
             known,
             journal,
-            proof,
-            keyer,
-            seed_taken_back,
-            damage,
+            keyer: self.keyer(),
+            proof: self.proof,
+            seed_taken_back: self.seed_taken_back,
+            damage: self.damage,
         })
     }
 }
