@@ -86,7 +86,6 @@ impl BackfillCounts {
         }
     }
 
-    /// A page was read.
     pub(super) fn page(&mut self, count: PageCount) {
         let sent = count.sent();
         self.rows += (sent + count.known + count.excluded) as u64;

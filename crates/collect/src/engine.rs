@@ -130,17 +130,13 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     details: Option<Box<Detailing>>,
     asked: JoinSet<Answer<S::Link>>,
     outflow: Outflow<K>,
-    /// What a person wants done with dead letters.
     letter_work: LetterWork,
-    /// What a person asks for besides.
     backfill: Option<Backfill>,
     orders: Orders,
-    /// What is read once more to show that nothing of it is missing.
     verification: Option<Verification>,
     service: ServiceHealth,
     /// The reader whose request has failed last.
     last_failed: usize,
-    /// What waits until the time is known.
     waiting: Waiting,
     /// Since when the request has been under way that was said to hang.
     hanging: Option<Instant>,
@@ -179,14 +175,12 @@ enum Came<L> {
     Time(Result<(), SourceError>),
 }
 
-/// Why the loop ended.
 #[derive(Debug)]
 enum End {
     Stopped,
     Failed(JoinError),
 }
 
-/// Something the loop waited for.
 enum Turn<L, H> {
     Answered(Result<Answer<L>, JoinError>),
     Delivered(Result<Delivery<H>, JoinError>),
@@ -288,7 +282,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// Waits for what comes first.
     async fn wait(&mut self) -> Result<Turn<S::Link, K::InHand>, End> {
         let most = if self.is_asking() { WATCHING } else { TURN };
         let pause = self.until_due().min(most);
@@ -376,7 +369,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.parts.observer.on(event);
     }
 
-    /// Runs something until stopped.
     async fn until_stopped<O>(&self, work: impl Future<Output = O>) -> Result<O, End> {
         let done = self.parts.stop.run_until_cancelled(work).await;
         done.ok_or(End::Stopped)

@@ -86,12 +86,10 @@ impl Excluded {
         })
     }
 
-    /// Whether there are rules.
     pub(crate) fn has_rules(&self) -> bool {
         self.rules.is_some()
     }
 
-    /// The rule that a row falls under.
     pub(crate) fn rule(&self, row: &[u8]) -> Option<Rule> {
         self.rules.as_ref()?.rule(row)
     }

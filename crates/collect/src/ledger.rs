@@ -99,7 +99,6 @@ impl Ledger {
         }
     }
 
-    /// A batch was accepted, with these rows.
     pub(crate) fn accepted(&mut self, batch: BatchId, rows: Vec<KeyRef>) {
         self.accepted.batches.push(batch);
         self.accepted.rows.extend(rows);
@@ -116,7 +115,6 @@ impl Ledger {
         self.waiting() >= IN_FLIGHT || self.journal_due_in() == Some(Duration::ZERO)
     }
 
-    /// Whether what is journaled is to be synced.
     pub(crate) fn is_sync_due(&self) -> bool {
         self.unsynced.due_in() == Some(Duration::ZERO)
     }

@@ -141,7 +141,6 @@ impl Letters {
         }
     }
 
-    /// Whether there is no room for another one.
     pub(crate) fn are_full(&self) -> bool {
         let Stock { letters, bytes, .. } = self.stock();
         letters >= self.room.letters || bytes >= self.room.bytes
@@ -246,7 +245,6 @@ impl Letters {
         Ok(letters(&text).find(|letter| letter.id == id))
     }
 
-    /// Since when a letter is there.
     fn since(&self, id: &str) -> Option<DateTime<Utc>> {
         self.places.get(id).map(|(_, time)| *time)
     }

@@ -24,7 +24,6 @@ const QUIET: u32 = 3;
 /// The first of them while nothing is known of the mail, in UTC.
 const USUALLY: u32 = 2;
 
-/// The hours of a day.
 const DAY: usize = 24;
 
 /// A verification that has not begun for so long after it was due begins at any hour.

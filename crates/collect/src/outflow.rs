@@ -49,7 +49,6 @@ pub(crate) struct Delivery<H> {
     pub(crate) receipt: Option<Receipt<H>>,
 }
 
-/// A batch being filled.
 pub(crate) struct Draft<B> {
     /// Names it, until its rows are accepted.
     pub(crate) id: BatchId,
@@ -78,7 +77,6 @@ impl<B> Draft<B> {
         }
     }
 
-    /// Whether it has no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -118,13 +116,11 @@ impl<K: Sink> Outflow<K> {
         }
     }
 
-    /// So many events fill the hand.
     #[cfg(test)]
     pub(crate) fn hold_at_most(&mut self, events: usize) {
         self.most_held.0 = events;
     }
 
-    /// A name for the next batch.
     pub(crate) fn next_id(&mut self) -> BatchId {
         self.last = self.last.next();
         self.last
@@ -140,12 +136,10 @@ impl<K: Sink> Outflow<K> {
         Draft::new(self.next_id(), DateTime::UNIX_EPOCH, for_backfill)
     }
 
-    /// How many batches are on their way.
     pub(crate) fn batches(&self) -> usize {
         self.batches.len()
     }
 
-    /// How many events are in hand.
     pub(crate) fn held(&self) -> usize {
         self.held.0
     }
@@ -194,7 +188,6 @@ impl<K: Sink> Outflow<K> {
         });
     }
 
-    /// Delivers events in hand.
     pub(crate) fn insist(
         &mut self,
         id: BatchId,
@@ -262,7 +255,6 @@ impl<K: Sink> Outflow<K> {
         self.beside = self.beside.max(Some(next));
     }
 
-    /// Gives up what is on its way.
     pub(crate) fn abort(&mut self) {
         self.batches.abort_all();
         self.in_hand.abort_all();

@@ -46,7 +46,6 @@ pub const VERSION: u64 = 1;
 /// The file with what was noticed of hours without a record.
 pub const NOTES_FILE: &str = "proof/open.json";
 
-/// Hours of a day.
 const DAY: u32 = 24;
 
 /// So many days stay in memory, of which each takes about 100 kB.
@@ -112,7 +111,6 @@ pub struct Proof {
     /// The parts of them that are: what else there is of such an hour, this process does not know, and only
     /// its record has it. An hour of which all is read again is not in it.
     partly: BTreeMap<u32, Vec<Window>>,
-    /// Hours of which rows are sent once more.
     again: Again,
     is_reopened: bool,
     /// No hour from it on has a record.
@@ -148,7 +146,6 @@ impl Proof {
         Ok(None)
     }
 
-    /// The keys of rows are made with this seed.
     pub(crate) fn set_seed(&mut self, seed: [u8; 16]) {
         self.seed = seed;
     }
@@ -262,7 +259,6 @@ impl Proof {
         rows.push(row.key);
     }
 
-    /// Something is noticed of an hour.
     pub(crate) fn note(&mut self, hour: u32, note: impl FnOnce(&mut Notes)) {
         note(self.notes.entry(hour).or_default());
         self.notes_changed = true;

@@ -127,7 +127,6 @@ impl<S: Source, K: Sink> Reader<S, K> {
         }
     }
 
-    /// Whether it has no window.
     pub(crate) fn is_idle(&self) -> bool {
         self.read.is_none() && !self.is_asking
     }

@@ -49,11 +49,8 @@ pub(super) struct Exchange {
     pub(super) clock: Clock,
     pub(super) sign_in: SignIn,
     pub(super) keyer: RowKeyer,
-    /// What every request carries.
     pub(super) headers: HeaderMap,
-    /// What every request waits for.
     pub(super) limiter: Option<Limiter>,
-    /// How long answers take.
     pub(super) pace: Pace,
     /// Since when there are none but odd answers.
     pub(super) oddities: Oddities,
@@ -61,7 +58,6 @@ pub(super) struct Exchange {
     pub(super) times: Times,
     /// What is being answered.
     pub(super) requests: Requests,
-    /// What an answer may cost.
     pub(super) limits: Limits,
     /// Whether an answer says that a password is right, or wrong.
     pub(super) proves_passwords: bool,
@@ -221,12 +217,10 @@ impl Exchange {
         })
     }
 
-    /// What is known of the service's time.
     pub(super) fn time(&self) -> SourceTime {
         lock(&self.times.clock).time(self.clock.reading())
     }
 
-    /// This time has surely passed.
     pub(super) fn has_passed(&self, at: DateTime<Utc>) {
         lock(&self.times.clock).has_passed(at);
     }

@@ -49,7 +49,6 @@ const EFFORT: usize = 8;
 /// How far beyond its window a service looks.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
 
-/// A page that was mended.
 #[derive(Debug)]
 pub(super) struct Mended {
     /// The page as strict JSON, without what is broken.
@@ -128,7 +127,6 @@ struct List<'a> {
     found: Vec<Found>,
 }
 
-/// An item of the list.
 enum Found {
     Row(Row),
     /// From where to where; and whether it is certain that it ends there.
@@ -160,7 +158,6 @@ struct Row {
 }
 
 impl List<'_> {
-    /// Reads all items from a place on.
     fn read(&mut self, start: usize) -> Option<()> {
         let mut at = self.behind_spaces(start);
         let mut broken = 0;

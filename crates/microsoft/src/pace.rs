@@ -12,7 +12,6 @@ const MEMORY: u32 = 3;
 pub(super) struct Pace(Mutex<Option<Duration>>);
 
 impl Pace {
-    /// An answer took as long.
     pub(super) fn learn(&self, taken: Duration) {
         let mut mean = lock(&self.0);
         let before = mean.unwrap_or(taken);

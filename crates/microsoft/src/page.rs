@@ -149,7 +149,6 @@ pub(super) fn is_next_link(name: &str) -> bool {
 /// the text is no page.
 struct Parts<'a> {
     reader: RowReader<'a>,
-    /// Whether there is a list of rows.
     has_rows: bool,
     next: Option<String>,
     /// The JSON of the member that reports an error.
@@ -169,7 +168,6 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The outer object.
     fn outer(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
         scanner.object(|scanner, name| match name {
             // The rows of the light dialect and of Graph.

@@ -165,13 +165,11 @@ pub(super) struct PasswordTry {
 }
 
 impl PasswordTry {
-    /// The service has refused it.
     pub(super) fn refused(self) {
         let now = self.guard.clock.reading();
         lock(&self.guard.refusals).refused(now.instant);
     }
 
-    /// The service has accepted it.
     pub(super) fn accepted(self) {
         lock(&self.guard.refusals).accepted();
     }

@@ -152,7 +152,6 @@ fn query(base: &Url, question: &Question, options: &str) -> Url {
     address(base, &format!("$format=json&$filter={filter}{options}"))
 }
 
-/// The address of the report with a query.
 fn address(base: &Url, query: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

@@ -96,7 +96,6 @@ impl Bounds {
     }
 }
 
-/// Whose time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
     /// Nobody's yet.
@@ -110,7 +109,6 @@ enum Trust {
     Local,
 }
 
-/// Learns the service's clock.
 #[derive(Debug)]
 pub(super) struct ServiceClock {
     origin: Instant,
@@ -301,7 +299,6 @@ impl ServiceClock {
         }
     }
 
-    /// The service's time.
     pub(super) fn time(&mut self, reading: Reading) -> SourceTime {
         self.watch(reading);
         let (local, now) = (reading.wall, reading.instant);

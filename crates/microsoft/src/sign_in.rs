@@ -30,7 +30,6 @@ pub enum SignIn {
 }
 
 impl SignIn {
-    /// What signs the next request.
     pub(super) async fn authorize(&self) -> Result<Authorization, Error> {
         match self {
             Self::Basic {
@@ -45,7 +44,6 @@ impl SignIn {
         }
     }
 
-    /// Whether an app signs in, and not an account.
     pub(super) fn is_by_app(&self) -> bool {
         match self {
             Self::Basic { .. } => false,
@@ -85,7 +83,6 @@ impl SignIn {
 /// The `Authorization` of a request, and what must not be seen of it elsewhere.
 #[derive(Debug)]
 pub(super) struct Authorization {
-    /// The value of the header.
     pub(super) header: HeaderValue,
     /// What an answer could echo.
     secrets: Vec<Secret>,

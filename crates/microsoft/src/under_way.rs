@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 use base::{PendingRequest, lock};
 use tokio::time::Instant;
 
-/// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Requests(Mutex<Known>);
 
@@ -38,7 +37,6 @@ impl Requests {
         }
     }
 
-    /// The one that was sent first.
     pub(super) fn oldest(&self) -> Option<PendingRequest> {
         let known = lock(&self.0);
         known.under_way.first_key_value().map(|(_, one)| *one)

@@ -21,7 +21,6 @@ const WINDOW_BITS: u8 = 15;
 /// At least so much room is there for what a piece is inflated to. A buffer mostly has far more.
 const ROOM: usize = 64 << 10;
 
-/// Inflates an answer, piece by piece.
 #[derive(Debug)]
 pub(super) struct Gunzip {
     inflater: Decompress,
@@ -35,7 +34,6 @@ pub(super) struct Gunzip {
     is_behind: bool,
 }
 
-/// Why an answer cannot be inflated.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is longer than allowed.

@@ -20,7 +20,6 @@ const KEPT: TimeDelta = TimeDelta::hours(6);
 /// What is not used of the rest was left to others, and is kept for a tick only.
 const SPARE_KEPT: TimeDelta = TimeDelta::minutes(1);
 
-/// Requests that may be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     own: Bucket,

@@ -168,7 +168,6 @@ impl Coverage {
         self.in_phase(Phase::Missing)
     }
 
-    /// The stretches in a phase, oldest first.
     fn in_phase(&self, phase: Phase) -> impl Iterator<Item = Window> {
         let stretches = self.stretches.iter();
         stretches.filter_map(move |one| (one.phase == phase).then_some(one.window))

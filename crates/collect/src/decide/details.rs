@@ -90,7 +90,6 @@ impl DetailsFate {
     }
 }
 
-/// A row that waits no longer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Released<P> {
     pub(crate) id: BatchId,
@@ -347,7 +346,6 @@ impl<P> DetailsQueue<P> {
         Some(self.paused.map_or(free, |until| free.max(until)))
     }
 
-    /// How many calls can be made until then.
     fn turns_until(&self, at: Instant) -> usize {
         if self.is_paused_at(at) {
             return 0;

@@ -34,7 +34,6 @@ const USUAL: [f64; ZONES] = [
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lateness {
     counts: [f64; ZONES],
-    /// Statuses that changed.
     #[serde(default)]
     changes: [f64; ZONES],
     counted_at: Option<DateTime<Utc>>,
@@ -129,7 +128,6 @@ fn parts(from: TimeDelta, to: TimeDelta) -> [f64; ZONES] {
     })
 }
 
-/// The zone that an age lies in.
 pub(crate) fn zone(age: TimeDelta) -> usize {
     let mut end = FIRST_ZONE;
     let mut zone = 0;
@@ -140,7 +138,6 @@ pub(crate) fn zone(age: TimeDelta) -> usize {
     zone
 }
 
-/// The age at which a zone begins.
 pub(crate) fn begin(zone: usize) -> TimeDelta {
     match u32::try_from(zone) {
         Ok(0) | Err(_) => TimeDelta::zero(),

@@ -31,7 +31,6 @@ const HELD: Duration = Duration::from_secs(86_400);
 /// So many leaps are remembered one by one; of more, the two oldest count as one.
 const MOST: usize = 64;
 
-/// Notices that the time jumps.
 #[derive(Debug, Default)]
 pub(crate) struct Leaps {
     seen: Option<Moment>,
@@ -41,12 +40,10 @@ pub(crate) struct Leaps {
     agreed: Option<Instant>,
 }
 
-/// The time leapt ahead.
 #[derive(Clone, Copy, Debug)]
 struct Leap {
     /// When, by its new clock.
     since: DateTime<Utc>,
-    /// By how much.
     by: TimeDelta,
     /// When, by the monotonic clock.
     instant: Instant,
@@ -62,12 +59,10 @@ pub struct KeptLeaps {
     seen_at: DateTime<Utc>,
 }
 
-/// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct KeptLeap {
     /// When, by its new clock.
     since: DateTime<Utc>,
-    /// By how many seconds.
     by_seconds: i64,
     /// When, by the local clock.
     at: DateTime<Utc>,

@@ -23,7 +23,6 @@ pub(crate) struct Bound {
 }
 
 impl Narrowing {
-    /// The bound of a lane.
     pub(crate) fn of(&mut self, lane: Lane) -> &mut Bound {
         match lane {
             Lane::Live => &mut self.live,

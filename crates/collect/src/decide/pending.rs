@@ -17,7 +17,6 @@ pub(crate) struct PendingId(u64);
 /// A window was read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
-    /// Rows it had.
     pub(crate) rows: u64,
     /// When: what lies after it had not happened yet.
     pub(crate) until: Moment,
@@ -26,16 +25,13 @@ pub(crate) struct Read {
 /// A window all of whose rows have been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Done {
-    /// What it was read for.
     pub(crate) lane: Lane,
     pub(crate) window: Window,
-    /// When its query began.
     pub(crate) began: Moment,
     /// What it had, and until when it counts as read.
     pub(crate) read: Read,
 }
 
-/// The windows that are being read.
 #[derive(Debug, Default)]
 pub(crate) struct PendingWindows {
     last: u64,
@@ -54,7 +50,6 @@ struct UnderWay {
 }
 
 impl PendingWindows {
-    /// A window begins to be read.
     pub(crate) fn begin(&mut self, lane: Lane, window: Window, began: Moment) -> PendingId {
         self.last += 1;
         let id = PendingId(self.last);

@@ -188,7 +188,6 @@ pub struct Completed {
     pub rows: u64,
 }
 
-/// What is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scope {
     /// Everything.

@@ -88,7 +88,6 @@ pub(crate) struct ServiceHealth {
     called: bool,
 }
 
-/// One reader's part of it.
 #[derive(Debug)]
 struct Reader {
     /// It does not ask before it.
@@ -127,7 +126,6 @@ enum Kind {
     Refused,
 }
 
-/// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asking {
     /// Every reader.
@@ -141,10 +139,8 @@ pub(crate) enum Asking {
     },
 }
 
-/// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FailureVerdict {
-    /// How long to wait.
     pub(crate) pause: Duration,
     /// Whether now is the time to call for help.
     pub(crate) call: bool,
@@ -175,7 +171,6 @@ impl Reader {
 }
 
 impl ServiceHealth {
-    /// Of a source that nothing is known of.
     pub(crate) fn new(readers: usize) -> Self {
         Self {
             readers: (0..readers).map(|_| Reader::new()).collect(),
@@ -223,7 +218,6 @@ impl ServiceHealth {
         self.answers == 0
     }
 
-    /// Whether requests fail at present.
     pub(crate) fn is_failing(&self, now: Instant) -> bool {
         self.failed
             .is_some_and(|failed| now.saturating_duration_since(failed) < FAILING)
@@ -234,7 +228,6 @@ impl ServiceHealth {
             .is_some_and(|answered| now.saturating_duration_since(answered) < LATELY)
     }
 
-    /// A probe is sent.
     pub(crate) fn probes(&mut self) {
         self.probes = self.probes.saturating_add(1);
     }
@@ -271,7 +264,6 @@ impl ServiceHealth {
         self.called &= self.refused_for_good.is_some();
     }
 
-    /// A reader's request failed.
     pub(crate) fn failed(
         &mut self,
         reader: usize,
@@ -338,7 +330,6 @@ impl ServiceHealth {
         })
     }
 
-    /// A reader's window was read to its end.
     pub(crate) fn window_read(&mut self, reader: usize) {
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.narrowing.reset();

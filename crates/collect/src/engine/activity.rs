@@ -20,7 +20,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// Says where the collection stands.
     pub(super) fn tell_standing(&mut self) {
         self.told_lack = Some(Instant::now());
         let (coverage, time) = (self.schedule.coverage(), self.time());

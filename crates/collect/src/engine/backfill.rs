@@ -21,7 +21,6 @@ use crate::{
     reader::WindowRead,
 };
 
-/// A backfill under way.
 #[derive(Debug)]
 pub(super) struct Backfill {
     pub(super) work: OrderUnderWay<BackfillWork>,

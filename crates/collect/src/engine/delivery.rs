@@ -21,7 +21,6 @@ const DRAIN: Duration = Duration::from_millis(2500);
 /// What is said of a row that no batch takes.
 pub(super) const TOO_LONG: &str = "it is longer than the intake accepts";
 
-/// Why a batch does not take a row.
 #[derive(Clone, Copy, Debug)]
 enum Obstacle {
     Full,
@@ -326,7 +325,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// A batch is no longer under way.
     pub(super) async fn delivered(
         &mut self,
         first: Result<Delivery<K::InHand>, JoinError>,

@@ -32,14 +32,12 @@ pub struct DetailsWish {
     pub terms: DetailsTerms,
 }
 
-/// What came of a call.
 #[derive(Debug)]
 pub(super) struct DetailsCall {
     id: BatchId,
     answer: Result<Option<String>, SourceError>,
 }
 
-/// A row that waits.
 #[derive(Debug)]
 struct WaitingRow {
     row: KeyRef,
@@ -189,7 +187,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// A call has ended.
     pub(super) fn details_came(&mut self, done: Result<DetailsCall, JoinError>) {
         let Some(details) = &mut self.details else {
             return;

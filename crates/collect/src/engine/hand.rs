@@ -63,7 +63,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// So many events fill the hand.
     #[cfg(test)]
     pub(crate) fn hold_at_most(&mut self, events: usize) {
         self.outflow.hold_at_most(events);

@@ -43,7 +43,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 /// What a person wants done with letters.
 #[derive(Debug, Default)]
 pub(super) struct LetterWork {
-    /// The order that is being carried out.
     pub(super) work: Option<Work>,
     /// The event that is on its way, with the id of its letter.
     pub(super) offers: JoinSet<Offered>,

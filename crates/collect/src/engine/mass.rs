@@ -55,7 +55,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// A window waits apart from its reader.
     fn wait_apart(&mut self, read: WindowRead<S, K>, pause: Duration) {
         self.completing.park(read, pause);
         self.count_completing();
@@ -144,7 +143,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// A question for a message has failed.
     pub(super) async fn message_failed(
         &mut self,
         mut read: WindowRead<S, K>,

@@ -43,7 +43,6 @@ impl NightLooks {
     }
 }
 
-/// What a look has found.
 #[derive(Debug)]
 pub(super) struct FoundNight {
     looked: Instant,

@@ -55,7 +55,6 @@ pub(super) struct Orders {
 /// ended.
 type Found<W> = (RangeOrder<W>, Option<RangeProgress<W>>);
 
-/// What a look has found.
 #[derive(Debug)]
 pub(super) struct FoundOrders {
     backfill: io::Result<Option<Found<BackfillWork>>>,
@@ -88,7 +87,6 @@ pub(super) fn is_over<W: RangeWork>(
     *ended == Some(order.id)
 }
 
-/// An order that is being carried out.
 #[derive(Debug)]
 pub(super) struct OrderUnderWay<W: RangeWork> {
     pub(super) order: RangeOrder<W>,
@@ -202,7 +200,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         });
     }
 
-    /// A look has come to its end.
     pub(super) async fn orders_found(
         &mut self,
         found: Result<Box<FoundOrders>, JoinError>,
@@ -285,7 +282,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// How long until there is progress to write.
     pub(super) fn until_told(&self) -> Option<Duration> {
         let backfill = self.backfill.as_ref().and_then(|one| one.work.due_in());
         let verification = self.verification.as_ref();
@@ -309,7 +305,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Writes the last progress, at a stop.
     pub(super) async fn tell_last_progress(&mut self) {
         if let Some(backfill) = &mut self.backfill {
             backfill.work.hurry();
@@ -347,7 +342,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// Writes what is told of an order.
     pub(super) async fn save(&self, file: &impl OrderFile) -> Result<(), End> {
         until_stored!(self, file.save(self.parts.store.as_ref()).await);
         Ok(())

@@ -31,7 +31,6 @@ const LOOKOUT: TimeDelta = TimeDelta::hours(24);
 const FILE: &str = "outside.json";
 const KEPT_ANEW: TimeDelta = TimeDelta::hours(1);
 
-/// The file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     version: FormatVersion,

@@ -172,7 +172,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         );
     }
 
-    /// A window was read to its end.
     pub(super) async fn read(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
         self.service.window_read(read.reader);
         if self.is_of_another_order(read) {

@@ -21,7 +21,6 @@ const PROVING: Duration = Duration::from_secs(120);
 /// So many kinds of damage are remembered.
 const MOST_KINDS: usize = 16;
 
-/// Damage that was seen on a page.
 #[derive(Clone, Copy, Debug)]
 struct SeenDamage {
     traces: u64,
@@ -35,7 +34,6 @@ pub(super) struct Parked<P> {
     until: Instant,
 }
 
-/// Windows that wait.
 pub(super) struct Parking<P> {
     parked: Vec<Parked<P>>,
     /// How many pages have come whole.
@@ -73,12 +71,10 @@ impl<P> Parking<P> {
         self.parked.push(Parked { read, until });
     }
 
-    /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.parked.len()
     }
 
-    /// How many of a kind wait.
     pub(super) fn count(&self, of_kind: impl Fn(&P) -> bool) -> usize {
         self.parked.iter().filter(|one| of_kind(&one.read)).count()
     }

@@ -19,7 +19,6 @@ use crate::{
 /// keys costs little; a row whose key is forgotten comes twice.
 pub(super) const REMEMBER: TimeDelta = TimeDelta::hours(1);
 
-/// The pauses of a store that is tried again.
 pub(super) fn store_backoff() -> Backoff {
     Backoff::new(Duration::from_secs(1), Duration::from_secs(30))
 }
@@ -108,7 +107,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Keeps the timeline if it has changed.
     pub(super) async fn persist_changes(&mut self) -> Result<(), End> {
         if self.ledger.is_changed {
             self.persist().await?;

@@ -17,7 +17,6 @@ use crate::{
 const PROBE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(60), TimeDelta::seconds(4));
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    /// Gives every reader something to do that may ask.
     pub(super) async fn plan(&mut self) -> Result<(), End> {
         self.look_for_orders();
         let is_certain = self.look_at_clocks().await?;
@@ -172,7 +171,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.service.held_until(reader, Instant::now()).is_none()
     }
 
-    /// Whether a page is being asked for.
     pub(super) fn is_asking(&self) -> bool {
         self.readers.iter().any(|reader| reader.is_asking)
     }
@@ -184,7 +182,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         reading.count()
     }
 
-    /// Begins to read a window.
     pub(super) fn begin(&mut self, reader: usize, lane: Lane, window: Window, is_probe: bool) {
         self.tell(Event::Asking(window));
         let began = self.moment();

@@ -6,7 +6,6 @@ use crate::{
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
-    /// Waits for something that may make room.
     pub(super) async fn wait_for_room(&mut self) -> Result<(), End> {
         self.tell_turning(TURN, WaitsFor::Receiver);
         // This wait can last for hours, and the loop tells nothing meanwhile.

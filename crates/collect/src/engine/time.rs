@@ -243,7 +243,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
-    /// The source has told its time, or has not.
     pub(super) fn time_came(&mut self, reader: usize, told: Result<(), SourceError>) {
         if let Some(reader) = self.readers.get_mut(reader) {
             _ = reader.answered();

@@ -27,13 +27,11 @@ use crate::{
     },
 };
 
-/// A verification under way.
 #[derive(Debug)]
 pub(super) struct Verification {
     pub(super) work: OrderUnderWay<VerifyWork>,
     /// Hours that have no verdict yet.
     left: BTreeSet<u32>,
-    /// Hours that are being read.
     audits: BTreeMap<u32, Audit>,
     /// Hours of which rows are missing, or all are to be sent again: one after the other.
     healing: BTreeMap<u32, Healing>,
@@ -65,7 +63,6 @@ struct Healing {
     wanted: Option<BTreeSet<Message>>,
     /// What is still to be read for it.
     left: Vec<Window>,
-    /// What is said of the hour in the end.
     verdict: Verdict,
 }
 
@@ -103,7 +100,6 @@ impl Verification {
     }
 }
 
-/// The hours that a window touches.
 pub(super) fn hours_of(window: Window) -> std::ops::RangeInclusive<u32> {
     hour(window.start())..=hour(window.end() - chrono::TimeDelta::nanoseconds(1))
 }
@@ -314,7 +310,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.judge(verdict).await
     }
 
-    /// What there is of an hour.
     async fn provable(&mut self, hour: u32) -> Result<Provable, End> {
         let timeline = self.schedule.coverage().intervals();
         let store = self.parts.store.as_ref();

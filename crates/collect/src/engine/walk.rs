@@ -348,5 +348,4 @@ pub(super) fn is_paced<S: Source, K: Sink>(read: &WindowRead<S, K>) -> bool {
     read.lane == Lane::Live && read.pages >= LIVE_PAGES
 }
 
-/// A word for metrics labels.
 const UNREADABLE: &str = "unreadable";

@@ -66,7 +66,6 @@ const RECENT_HOURS: u32 = 24;
 /// The journal of delivered rows.
 #[derive(Debug, Default)]
 pub struct Journal {
-    /// What is in each segment.
     segments: BTreeMap<u64, Segment>,
     /// No segment before this number is begun: something has it, or had it.
     next: u64,
@@ -82,7 +81,6 @@ pub struct Journal {
 /// What is in a segment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Segment {
-    /// The newest hour of its rows.
     newest: u32,
     /// How many rows it has at least.
     rows: u64,

@@ -123,7 +123,6 @@ impl Timeline {
         store.write(TIMELINE_FILE, self.text()?.into()).await
     }
 
-    /// The content of the file.
     fn text(&self) -> io::Result<Vec<u8>> {
         let mut text = serde_json::to_vec(self).map_err(io::Error::other)?;
         // The last brace stands behind the checksum.

@@ -86,7 +86,6 @@ pub struct HourRecord {
 }
 
 impl HourRecord {
-    /// More of it was read.
     pub(crate) fn has_read(&mut self, parts: &[Window], notes: Notes) {
         for part in parts {
             self.parts = with(&self.parts, *part);
@@ -125,7 +124,6 @@ pub(crate) struct Head {
     pub(crate) is_damaged: bool,
 }
 
-/// The records of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Day {
     pub(crate) head: Head,
@@ -145,7 +143,6 @@ impl Day {
         }
     }
 
-    /// The content of its file.
     pub(crate) fn to_bytes(&self) -> Bytes {
         let mut text = line(&json(&self.head));
         for (hour, record) in &self.hours {

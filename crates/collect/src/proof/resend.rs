@@ -59,7 +59,6 @@ impl Proof {
         self.is_reopened = true;
     }
 
-    /// Whether such an order has ended.
     pub(crate) fn has_ended(&self, id: Uuid) -> bool {
         self.again.ended.contains(&id)
     }
@@ -186,7 +185,6 @@ impl Proof {
     }
 }
 
-/// All keys of rows.
 pub(crate) fn keys_of(rows: &[Replayed<'_>]) -> Vec<RowKey> {
     rows.iter()
         .flat_map(|one| one.keys.iter().copied())

@@ -24,7 +24,6 @@ pub(crate) struct Completion {
     retries: Backoff,
 }
 
-/// A message that is being asked for.
 #[derive(Debug)]
 struct Asked {
     message: MassMessage,
@@ -36,7 +35,6 @@ struct Asked {
     new: u64,
 }
 
-/// What an answer for a message was.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) message: MassMessage,
@@ -144,7 +142,6 @@ impl Completion {
         })
     }
 
-    /// A message is to be asked for once more.
     pub(crate) fn again(&mut self, message: MassMessage) {
         self.left.push(message);
     }

@@ -30,7 +30,6 @@ pub(crate) struct Doubt {
     is_steady: bool,
 }
 
-/// What is to be done about a damaged answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageJudgement {
     /// The same page is asked for again after this pause.

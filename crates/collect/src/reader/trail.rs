@@ -26,7 +26,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// So many keys are remembered where only keys tell old rows from new ones.
 const MOST_KEYS: usize = 400_000;
 
-/// What a page was to a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WalkStep {
     /// It had rows that are new to the window: the next page is asked for at once.
@@ -37,7 +36,6 @@ pub(crate) enum WalkStep {
     Lost,
 }
 
-/// How far a walk has come.
 #[derive(Debug)]
 pub(crate) struct Trail {
     /// What is asked for, and a little beyond: rows outside of it say nothing about the way.
@@ -62,7 +60,6 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    /// At the beginning of a window.
     pub(crate) fn of(window: Window) -> Self {
         Self {
             around: Window::new(window.start() - MARGIN, window.end() + MARGIN),

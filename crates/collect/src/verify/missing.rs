@@ -26,7 +26,6 @@ pub(crate) struct Missing {
     pub(crate) found: BTreeMap<Message, RowName>,
 }
 
-/// A line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     order: Uuid,
@@ -42,7 +41,6 @@ impl Missing {
         self.found.extend(other.found);
     }
 
-    /// Those that were found.
     pub(crate) fn found(&self) -> BTreeSet<Message> {
         self.found.keys().copied().collect()
     }
@@ -55,7 +53,6 @@ impl Missing {
         }
     }
 
-    /// The names of those that were found.
     pub(crate) fn names(&self) -> Vec<RowName> {
         self.found.values().cloned().collect()
     }

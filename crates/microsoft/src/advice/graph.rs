@@ -12,7 +12,6 @@ use base::ErrorClass;
 /// When a query whose window ends in the service's future is asked again.
 const CLOCK_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a refusal of Graph means.
 pub(crate) fn graph(refusal: &Refusal<'_>) -> Error {
     let (class, text) = refusal.judged("graph_url", meaning);
     let sentence = format!(
@@ -113,7 +112,6 @@ fn service_principal() -> String {
     )
 }
 
-/// The service's own id of the request.
 fn own_id(refusal: &Refusal<'_>) -> String {
     refusal
         .response

@@ -56,7 +56,6 @@ pub(super) struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    /// The pause that the service asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         retry_after(self.response.headers(), self.now)
     }
@@ -99,7 +98,6 @@ impl Refusal<'_> {
         errors::passing(self.response.status(), self.retry_after())
     }
 
-    /// It passes by itself.
     fn passes(&self, text: &str) -> (ErrorClass, String) {
         (self.transient(), text.to_owned())
     }

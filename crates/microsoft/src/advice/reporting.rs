@@ -17,7 +17,6 @@ const SUCCESSOR: &str = "MessageTraceV2";
 /// How the sentence of such a refusal of any status begins.
 pub(crate) const NAMES_SUCCESSOR: &str = "it names `Get-MessageTraceV2`";
 
-/// What a refusal of the Reporting Web Service means.
 pub(crate) fn reporting(refusal: &Refusal<'_>) -> Error {
     let (class, text) = refusal.judged("reporting_url", meaning);
     let status = refusal.response.status();

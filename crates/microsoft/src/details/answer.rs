@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use crate::{errors::Unreadable, page::is_next_link};
 
-/// What is around the events.
 #[derive(Deserialize)]
 struct Envelope {
     value: Option<Vec<Told>>,

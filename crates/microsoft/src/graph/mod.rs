@@ -226,7 +226,6 @@ impl Graph {
             .await
     }
 
-    /// What an answer without a page means.
     fn refused(&self, answer: &Answer, link: Option<&Link>) -> Error {
         let refusal = self.exchange.refusal(answer, link);
         if answer.response.status() == StatusCode::TOO_MANY_REQUESTS {
@@ -272,7 +271,6 @@ fn query(base: &Url, question: &Question, top: u32) -> Url {
     address(base, &filter)
 }
 
-/// The address of the message traces with a query.
 fn address(base: &Url, query: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

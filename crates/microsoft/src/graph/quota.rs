@@ -73,7 +73,6 @@ pub struct Quota {
     share: u32,
     /// What is allowed at present, from a ninth of the share to all of it.
     allowed: u32,
-    /// When `allowed` changed last.
     changed: DateTime<Utc>,
     /// The requests of the last period, oldest first.
     sent: VecDeque<Sent>,
@@ -101,7 +100,6 @@ pub struct Allowance {
     pub until: DateTime<Utc>,
 }
 
-/// A request that counts.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     at: DateTime<Utc>,
@@ -207,7 +205,6 @@ impl Quota {
         self.sent.pop_back();
     }
 
-    /// When something that cannot wait may be sent.
     fn free_for_now(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let free = self.free_at(self.allowed, PERIOD);
         match self.turn_of_later() {
@@ -220,7 +217,6 @@ impl Quota {
         }
     }
 
-    /// When something that can wait may be sent.
     fn free_for_later(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
         let most = self.allowed - self.kept(now);
         let part = self.allowed.div_ceil(PARTS);

@@ -55,7 +55,6 @@ impl Body {
             || matches!(self.code, Some(50087 | 90006 | 90024 | 90033 | 90055))
     }
 
-    /// Whether it says nothing.
     fn is_empty(&self) -> bool {
         self.code.is_none() && self.error.is_empty() && self.error_description.is_empty()
     }
@@ -92,7 +91,6 @@ pub(super) fn is_refusal(answer: &Response) -> bool {
     has_error || !Body::read(answer.body()).is_empty()
 }
 
-/// Who is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Party {
     /// An app.

@@ -53,7 +53,6 @@ pub struct TokenCache {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Arc<Token>>,
-    /// When a new token is to be asked for.
     renew_at: DateTime<Utc>,
     /// Since when there is nothing but answers that tell nothing.
     odd: Option<Instant>,
@@ -111,7 +110,6 @@ impl TokenCache {
         matches!(self.identity, Identity::User { .. })
     }
 
-    /// A valid token.
     pub(crate) async fn token(&self) -> Result<Arc<Token>, Arc<SignInError>> {
         self.other_than(None).await
     }

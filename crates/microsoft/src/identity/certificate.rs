@@ -123,7 +123,6 @@ impl Certificate {
     }
 }
 
-/// When a certificate ends.
 fn end(der: &[u8]) -> Option<DateTime<Utc>> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)

@@ -33,7 +33,6 @@ impl Claims {
         serde_json::from_slice(&json).ok()
     }
 
-    /// The permissions that the token names.
     pub(super) fn permissions(self) -> Vec<String> {
         match self.scp {
             Some(scopes) => scopes.split_whitespace().map(str::to_owned).collect(),

@@ -31,7 +31,6 @@ use crate::{
     redirect,
 };
 
-/// The longest federated token that is read.
 const MAX_TOKEN_FILE: usize = 64 * 1024;
 
 /// The lifetime of a token whose answer does not tell it, in seconds.

@@ -9,7 +9,6 @@ use crate::decide::coverage::{Coverage, Phase, windows::with};
 const MOST_UNASKED: usize = 1000;
 
 impl Coverage {
-    /// Nobody asks for a window.
     pub(super) fn nobody_asks(&mut self, window: Window) {
         self.unasked = with(&self.unasked, window);
         while self.unasked.len() > MOST_UNASKED

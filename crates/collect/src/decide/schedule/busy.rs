@@ -23,7 +23,6 @@ impl Busy {
         self.since.push(now.unwrap_or(DateTime::<Utc>::MIN_UTC));
     }
 
-    /// A window is free again.
     pub(super) fn release(&mut self, window: Window) {
         let Some(place) = self.windows.iter().position(|busy| *busy == window) else {
             return;

@@ -16,7 +16,6 @@ use crate::decide::spans::whole_seconds;
 /// So many windows rest at once, at most: each costs a few requests now and then.
 const MOST: usize = 16;
 
-/// The windows that rest, and until when.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rests {
     resting: Vec<(Window, Instant)>,
@@ -57,7 +56,6 @@ impl Rests {
         self.resting.iter().map(|(window, _)| *window)
     }
 
-    /// A window was read.
     pub(super) fn read(&mut self, window: Window) {
         self.rested = without(&self.rested, [window]);
     }

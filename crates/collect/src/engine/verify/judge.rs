@@ -121,7 +121,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.judge(verdict).await
     }
 
-    /// An hour has its verdict.
     pub(super) async fn judge(&mut self, verdict: Verdict) -> Result<(), End> {
         self.judge_all(vec![verdict]).await
     }

@@ -107,7 +107,6 @@ fn gap(bytes: usize) -> Vec<u8> {
     frames(&vec![row; rows]).to_vec()
 }
 
-/// The seed as it is stored.
 pub(super) fn seed(seed: [u8; 16]) -> Bytes {
     let mut text = seed.to_vec();
     text.extend(checksum(&[&seed]));

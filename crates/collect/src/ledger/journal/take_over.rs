@@ -46,7 +46,6 @@ pub async fn take_over(store: &impl Store, other: &impl Store) -> io::Result<usi
     Ok(taken)
 }
 
-/// The numbers of the segments in a store.
 async fn segments(store: &impl Store) -> io::Result<BTreeSet<u64>> {
     let names = store.list(FOLDER).await?;
     Ok(names
