@@ -167,10 +167,7 @@ impl Excluded {
         self.seen.forget_before(horizon);
     }
 
-    /// Keeps since when the rules are in force, if that is not kept.
-    ///
-    /// # Errors
-    /// When the store cannot be written: call it again.
+    /// Keeps since when the rules are in force, if that is not kept. After an error, call it again.
     pub(crate) async fn keep(&mut self, store: &impl Store) -> io::Result<()> {
         let Some(since) = self
             .begun

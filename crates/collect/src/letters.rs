@@ -207,9 +207,6 @@ impl Letters {
     }
 
     /// Those of these letters in the place of whose file something else is.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub(crate) async fn unreadable(
         &self,
         store: &impl Store,

@@ -120,10 +120,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Finds out what is kept. Records are read when they are needed.
-    ///
-    /// # Errors
-    /// When the store cannot be read. Damage is no error.
+    /// Finds out what is kept. Records are read when they are needed. Damage is no error.
     pub(crate) async fn open(store: &impl Store) -> io::Result<Self> {
         let names = store.list(FOLDER).await?;
         let days = names.iter().filter_map(|name| Some((day_of(name)?, None)));

@@ -172,9 +172,6 @@ impl Verdict {
     }
 
     /// Adds some to the file, at once.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub(crate) async fn save_all(verdicts: &[Self], store: &impl Store) -> io::Result<()> {
         append(store, verdicts).await
     }
@@ -226,9 +223,6 @@ fn text_of(lines: &[impl Serialize]) -> io::Result<Vec<u8>> {
 
 /// Hides in the file whom rows were sent to, as events are hidden: they may have been named before that was
 /// wanted.
-///
-/// # Errors
-/// When the store fails.
 pub(crate) async fn hide_names(store: &impl Store, privacy: &mut Privacy) -> io::Result<()> {
     let named: Vec<Value> = lines_of(store).await?;
     let mut hidden = named.clone();

@@ -25,9 +25,6 @@ pub enum EventFormat {
 }
 
 /// Appends a row in the form of the Reporting Web Service.
-///
-/// # Errors
-/// When it is not a JSON object.
 pub(crate) fn rewrite(row: &str, to: &mut String) -> Result<(), Unreadable> {
     to.push('{');
     let passed = Scanner::new(row).object(|scanner, name| {

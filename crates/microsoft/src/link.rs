@@ -38,9 +38,8 @@ impl Link {
     }
 
     /// Resolves the text of a link found in the answer to `asked`.
-    ///
-    /// # Errors
-    /// When it leaves the origin (scheme, host, port) of `asked`, carries user information, or is too long.
+    /// An error when it leaves the origin (scheme, host, port) of `asked`, carries user information, or is too
+    /// long.
     pub(super) fn resolve(asked: &Url, text: &str) -> Result<Self, LinkError> {
         if text.len() > MAX_BYTES {
             return Err(LinkError::TooLong);

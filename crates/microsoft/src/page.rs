@@ -24,9 +24,6 @@ const MAX_ROWS: usize = 200_000;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The text of an answer.
-///
-/// # Errors
-/// When it is not UTF-8.
 pub(super) fn text(body: &[u8]) -> Result<&str, Unreadable> {
     simdutf8::basic::from_utf8(body).map_err(|_| Unreadable::NotUtf8)
 }
@@ -41,9 +38,6 @@ pub(super) struct Envelope {
 impl Envelope {
     /// Reads a successful answer to a query for a window; when it is not strict JSON, as much of it
     /// as can be read for certain, with what was wrong. With the text that it was read from.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub(super) fn read_or_mend(
         body: Bytes,
         window: Window,
@@ -76,9 +70,6 @@ impl Envelope {
 
     /// Whether a successful answer is a page, be it one of which some rows cannot be read: they say
     /// nothing of who has written it.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub(super) fn check(
         body: &Bytes,
         keyer: &RowKeyer,

@@ -116,9 +116,6 @@ impl PasswordGuard {
     }
 
     /// Leave to try the name and password now.
-    ///
-    /// # Errors
-    /// When it is too early.
     pub(super) fn admit(self: &Arc<Self>) -> Result<PasswordTry, SignInError> {
         let now = self.clock.reading();
         let mut refusals = lock(&self.refusals);
@@ -138,9 +135,6 @@ impl PasswordGuard {
     }
 
     /// That they were accepted by the last answer: only then they are used for what can be left undone.
-    ///
-    /// # Errors
-    /// When they were not.
     pub(super) fn ensure_proven(&self) -> Result<(), SignInError> {
         let refusals = lock(&self.refusals);
         if refusals.proven {

@@ -35,8 +35,6 @@ pub(super) struct Pool {
 }
 
 impl Connections {
-    /// # Errors
-    /// When no client can be made.
     pub(super) fn new(
         tls: rustls::ClientConfig,
         proxies: Proxies,
@@ -53,9 +51,6 @@ impl Connections {
     }
 
     /// The connections to a server.
-    ///
-    /// # Errors
-    /// When no client can be made.
     pub(super) fn to(&self, server: &Uri) -> Result<Pool, SetupError> {
         let mut pools = lock(&self.pools);
         let name = name(server);

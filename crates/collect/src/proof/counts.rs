@@ -13,9 +13,6 @@ const DAYS: u32 = 7;
 impl Proof {
     /// Of each hour of the day, in UTC: how many such hours of the last seven days have a record, and how many
     /// rows they had.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub(crate) async fn by_hour_of_day(
         &mut self,
         store: &impl Store,

@@ -75,9 +75,7 @@ impl Proof {
     }
 
     /// Makes the records safe. All that was journaled is synced, and counted in up to `position`.
-    ///
-    /// # Errors
-    /// When the store fails: the rest is tried again by the next call.
+    /// After an error the next call tries the rest.
     pub(crate) async fn keep(
         &mut self,
         store: &impl Store,
@@ -208,9 +206,6 @@ impl Proof {
 
     /// There is no record of an hour any more, as rows of it are about to be sent once more, and would count
     /// twice.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub(crate) async fn forget_record(&mut self, store: &impl Store, hour: u32) -> io::Result<()> {
         let day = hour / DAY;
         let found = self.day(store, day).await?;

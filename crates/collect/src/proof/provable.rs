@@ -20,9 +20,6 @@ pub enum Provable {
 
 impl Proof {
     /// What there is of an hour, when the timeline stands like this. All that was folded is kept.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub(crate) async fn of_hour(
         &mut self,
         store: &impl Store,

@@ -65,9 +65,6 @@ impl Proof {
 
     /// The record of an hour is taken away: all of its rows are to be sent once more, and make another. What
     /// the journal has of it up to this position was sent before.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub(crate) async fn take_away(
         &mut self,
         store: &impl Store,
@@ -125,9 +122,6 @@ impl Proof {
     }
 
     /// Whether an hour has a record, and rows of it are about to be sent once more for the first time.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub(crate) async fn is_to_be_renewed(
         &mut self,
         store: &impl Store,

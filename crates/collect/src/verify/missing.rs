@@ -64,9 +64,6 @@ impl Missing {
     }
 
     /// Adds them to the file.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
     pub(crate) async fn save(
         &self,
         store: &impl Store,
@@ -84,9 +81,6 @@ impl Missing {
     }
 
     /// Those of all hours of an order.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub(crate) async fn of_order(
         store: &impl Store,
         order: Uuid,

@@ -57,9 +57,7 @@ struct Told {
 }
 
 /// The events of an answer as a JSON list, the oldest first; none when there is none.
-///
-/// # Errors
-/// When it is not certain to be a whole list of events.
+/// An error when it is not certain to be a whole list of events.
 pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
     let text = crate::page::text(body)?;
     let text = text.trim_start_matches('\u{feff}');
