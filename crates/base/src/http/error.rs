@@ -70,19 +70,25 @@ impl std::error::Error for HttpError {
 }
 
 /// The kinds of [`HttpError`]. All but [`Setup`](Self::Setup) may pass when tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum HttpErrorKind {
     /// No connection: name resolution, refused, proxy or TLS.
+    #[error("cannot connect to host")]
     Connect,
     /// No answer within the time.
+    #[error("no answer in time from host")]
     Timeout,
     /// The connection broke before the answer was whole.
+    #[error("connection broke before the answer was whole, host")]
     Interrupted,
     /// The answer is longer than allowed.
+    #[error("answer longer than allowed, host")]
     TooLarge,
     /// The answer's compression is damaged.
+    #[error("answer with damaged compression, host")]
     Decode,
     /// The request could not be built; trying again does not help.
+    #[error("request cannot be made, host")]
     Setup,
 }
 
@@ -97,19 +103,6 @@ impl HttpErrorKind {
             Self::Decode => "decode",
             Self::Setup => "setup",
         }
-    }
-}
-
-impl fmt::Display for HttpErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Connect => "cannot connect to host",
-            Self::Timeout => "no answer in time from host",
-            Self::Interrupted => "connection broke before the answer was whole, host",
-            Self::TooLarge => "answer longer than allowed, host",
-            Self::Decode => "answer with damaged compression, host",
-            Self::Setup => "request cannot be made, host",
-        })
     }
 }
 
