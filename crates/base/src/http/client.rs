@@ -61,8 +61,6 @@ impl ClientOptions {
 #[derive(Debug)]
 pub(super) struct ReqwestService {
     connections: Connections,
-    proxies: Proxies,
-    connect_timeout: Duration,
     buffers: Buffers,
 }
 
@@ -75,13 +73,9 @@ impl ReqwestService {
         options: &ClientOptions,
         connect_timeout: Duration,
     ) -> Result<Self, SetupError> {
-        let proxies = options.proxies.clone();
         let tls = options.trust.config()?;
-        let connections = Connections::new(tls, proxies.clone(), connect_timeout)?;
         Ok(Self {
-            connections,
-            proxies,
-            connect_timeout,
+            connections: Connections::new(tls, options.proxies.clone(), connect_timeout)?,
             buffers: Buffers::new(KEPT_BUFFERS),
         })
     }
@@ -111,30 +105,36 @@ impl ReqwestService {
         let mut response = ::http::Response::new(());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
-        let is_packed = is_packed(response.headers());
-        let body = if is_packed {
+        let gunzip = is_packed(response.headers()).then(Gunzip::new);
+        if gunzip.is_some() {
             // They are of what came, not of what is handed on.
             response.headers_mut().remove(CONTENT_ENCODING);
             response.headers_mut().remove(CONTENT_LENGTH);
-            self.inflate_body(&mut answer, way, limits.max_body).await?
-        } else {
-            self.read_body(&mut answer, way, limits.max_body).await?
-        };
+        }
+        let max_body = limits.max_body;
+        let body = self.read_body(&mut answer, gunzip, way, max_body).await?;
         Ok(response.map(|()| body))
     }
 
     async fn read_body(
         &self,
         answer: &mut reqwest::Response,
+        mut gunzip: Option<Gunzip>,
         way: &Way,
         max_body: usize,
     ) -> Result<Bytes, HttpError> {
-        let too_large = || way.because(HttpErrorKind::TooLarge, None);
+        let fault = |fault| match fault {
+            Fault::TooLarge => way.because(HttpErrorKind::TooLarge, None),
+            Fault::Damaged(kind) => way
+                .because(HttpErrorKind::Decode, None)
+                .with_source(std::io::Error::from(kind)),
+        };
         let announced = answer
             .content_length()
+            .filter(|_| gunzip.is_none())
             .and_then(|length| usize::try_from(length).ok());
         if announced.is_some_and(|length| length > max_body) {
-            return Err(too_large());
+            return Err(fault(Fault::TooLarge));
         }
         let mut body = match announced {
             Some(length) => self.buffers.take(length),
@@ -145,36 +145,15 @@ impl ReqwestService {
             .await
             .map_err(|error| self.failed(error, way, HttpErrorKind::Interrupted))?
         {
-            if body.len() + part.len() > max_body {
-                return Err(too_large());
+            match &mut gunzip {
+                Some(gunzip) => gunzip.add(&part, &mut body, max_body).map_err(fault)?,
+                None if body.len() + part.len() > max_body => return Err(fault(Fault::TooLarge)),
+                None => body.push(&part),
             }
-            body.push(&part);
         }
-        Ok(body.freeze())
-    }
-
-    async fn inflate_body(
-        &self,
-        answer: &mut reqwest::Response,
-        way: &Way,
-        max_body: usize,
-    ) -> Result<Bytes, HttpError> {
-        let fault = |fault| match fault {
-            Fault::TooLarge => way.because(HttpErrorKind::TooLarge, None),
-            Fault::Damaged(kind) => way
-                .because(HttpErrorKind::Decode, None)
-                .with_source(std::io::Error::from(kind)),
-        };
-        let mut body = self.buffers.take_any();
-        let mut gunzip = Gunzip::new();
-        while let Some(part) = answer
-            .chunk()
-            .await
-            .map_err(|error| self.failed(error, way, HttpErrorKind::Interrupted))?
-        {
-            gunzip.add(&part, &mut body, max_body).map_err(fault)?;
+        if let Some(gunzip) = gunzip {
+            gunzip.end().map_err(fault)?;
         }
-        gunzip.end().map_err(fault)?;
         Ok(body.freeze())
     }
 
@@ -191,7 +170,7 @@ impl ReqwestService {
         };
         let reason = match kind {
             HttpErrorKind::Connect => {
-                Reason::of_connect(&error, way.via.as_ref(), self.connect_timeout)
+                Reason::of_connect(&error, way.via.as_ref(), self.connections.connect_timeout)
             }
             _ => None,
         };
@@ -201,7 +180,7 @@ impl ReqwestService {
 
 impl HttpService for ReqwestService {
     fn via(&self, server: &Uri) -> Option<Via> {
-        let proxy = self.proxies.on_the_way_to(server)?;
+        let proxy = self.connections.proxies.on_the_way_to(server)?;
         Some(proxy.via.clone())
     }
 
@@ -212,7 +191,10 @@ impl HttpService for ReqwestService {
     fn call(&self, request: Request, limits: Limits) -> BoxFuture<'_, Result<Response, HttpError>> {
         Box::pin(async move {
             let server = request.uri().clone();
-            let way = Way::of(&server, &self.proxies);
+            let way = Way {
+                host: server.host().unwrap_or("none").to_owned(),
+                via: self.via(&server),
+            };
             let pool = self
                 .connections
                 .to(&server)
@@ -261,14 +243,6 @@ struct Way {
 }
 
 impl Way {
-    fn of(server: &Uri, proxies: &Proxies) -> Self {
-        let proxy = proxies.on_the_way_to(server);
-        Self {
-            host: server.host().unwrap_or("none").to_owned(),
-            via: proxy.map(|proxy| proxy.via.clone()),
-        }
-    }
-
     fn because(&self, kind: HttpErrorKind, reason: Option<Reason>) -> HttpError {
         HttpError {
             via: self.via.clone(),

@@ -21,8 +21,8 @@ const SERVERS: usize = 16;
 pub(super) struct Connections {
     /// With the sessions that TLS can take up again, which new connections share.
     tls: rustls::ClientConfig,
-    proxies: Proxies,
-    connect_timeout: Duration,
+    pub(super) proxies: Proxies,
+    pub(super) connect_timeout: Duration,
     pools: Mutex<HashMap<String, Pool>>,
 }
 
