@@ -57,7 +57,12 @@ pub(super) async fn token(
         } => {
             let url = endpoint(login, tenant);
             let (name, proof) = proof(credential, client, &url, asked).await?;
-            let request = app_request(&url, client, name, &proof, resource)?;
+            let kind = (name == "client_assertion").then_some((
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ));
+            let proven = kind.into_iter().chain([(name, proof.expose())]);
+            let request = form(&url, "client_credentials", client, resource, proven)?;
             let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoAnswer)?;
@@ -81,8 +86,13 @@ pub(super) async fn token(
         } => {
             let attempt = guard.admit()?;
             let url = endpoint(login, tenant);
-            let request =
-                user_request(&url, client, secret.as_ref(), (account, password), resource)?;
+            let names = [
+                ("username", account.as_str()),
+                ("password", password.expose()),
+            ];
+            let own = secret.as_ref().map(|own| ("client_secret", own.expose()));
+            let fields = names.into_iter().chain(own);
+            let request = form(&url, "password", client, resource, fields)?;
             let (answer, url) = redirect::send(http, request, url, TOKEN_LIMITS)
                 .await
                 .map_err(SignInError::NoAnswer)?;
@@ -190,48 +200,20 @@ async fn federated(path: &Path) -> Result<Secret, SignInError> {
     Ok(Secret::new(text.trim()))
 }
 
-fn app_request(
+/// A request for a token by a form, with the fields of its `grant` at the end.
+fn form<'a>(
     url: &Url,
+    grant: &str,
     client: &str,
-    proof_name: &str,
-    proof: &Secret,
     resource: &Resource,
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<Request, SignInError> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "client_credentials")
-        .append_pair("client_id", client)
-        .append_pair("scope", &format!("{}/.default", resource.audience));
-    if proof_name == "client_assertion" {
-        form.append_pair(
-            "client_assertion_type",
-            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        );
-    }
-    form.append_pair(proof_name, proof.expose());
-    posted(url, form.finish())
-}
-
-/// Asks in the name of an account, for what its tenant has consented to.
-fn user_request(
-    url: &Url,
-    client: &str,
-    secret: Option<&Secret>,
-    (account, password): (&str, &Secret),
-    resource: &Resource,
-) -> Result<Request, SignInError> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "password")
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", grant)
         .append_pair("client_id", client)
         .append_pair("scope", &format!("{}/.default", resource.audience))
-        .append_pair("username", account)
-        .append_pair("password", password.expose());
-    if let Some(secret) = secret {
-        form.append_pair("client_secret", secret.expose());
-    }
-    posted(url, form.finish())
-}
-
-fn posted(url: &Url, form: String) -> Result<Request, SignInError> {
+        .extend_pairs(fields)
+        .finish();
     http::Request::builder()
         .method(Method::POST)
         .uri(url.as_str())
@@ -251,15 +233,11 @@ fn metadata_request(
         path.pop_if_empty()
             .extend(["metadata", "identity", "oauth2", "token"]);
     }
-    {
-        let mut query = url.query_pairs_mut();
-        query.clear();
-        query.append_pair("api-version", "2018-02-01");
-        query.append_pair("resource", &format!("{}/", resource.audience));
-        if let Some(client) = client {
-            query.append_pair("client_id", client);
-        }
-    }
+    url.query_pairs_mut()
+        .clear()
+        .append_pair("api-version", "2018-02-01")
+        .append_pair("resource", &format!("{}/", resource.audience))
+        .extend_pairs(client.map(|client| ("client_id", client)));
     http::Request::builder()
         .method(Method::GET)
         .uri(url.as_str())
