@@ -119,16 +119,12 @@ impl Exchange {
         let first = self.send(url, self.admitted(urgency).await?).await?;
         if first.response.status() != StatusCode::UNAUTHORIZED
             || lacks_service_principal(first.response.body())
+            || !self.sign_in.renew(&first.authorization).await?
         {
             return Ok(first);
         }
-        match self.sign_in.renew(&first.authorization).await? {
-            Some(_) => {
-                // The renewed token, unless it expires during the wait.
-                self.send(url, self.admitted(urgency).await?).await
-            }
-            None => Ok(first),
-        }
+        // The renewed token, unless it expires during the wait.
+        self.send(url, self.admitted(urgency).await?).await
     }
 
     /// Waits for leave, then signs in: a token that was fetched before could expire during the wait.

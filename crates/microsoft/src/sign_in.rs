@@ -65,18 +65,13 @@ impl SignIn {
         }
     }
 
-    /// What signs a request in place of something that has been refused; none when nothing else
-    /// can be had.
-    pub(super) async fn renew(
-        &self,
-        refused: &Authorization,
-    ) -> Result<Option<Authorization>, Error> {
-        match (self, &refused.token) {
-            (Self::Bearer(tokens), Some(token)) => {
-                Authorization::bearer(tokens.renewed(token).await?).map(Some)
-            }
-            _ => Ok(None),
+    /// Has something else sign the next request than what was refused. Whether there is anything else.
+    pub(super) async fn renew(&self, refused: &Authorization) -> Result<bool, Error> {
+        if let (Self::Bearer(tokens), Some(token)) = (self, &refused.token) {
+            tokens.renewed(token).await?;
+            return Ok(true);
         }
+        Ok(false)
     }
 }
 
