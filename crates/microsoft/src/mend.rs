@@ -144,6 +144,21 @@ impl Found {
             Self::Row(Row { start, end, .. }) | Self::Broken { start, end, .. } => (*start, *end),
         }
     }
+
+    /// Whether it and the item behind it may be parts of one.
+    fn joins(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Self::Row(_), Self::Row(_)) => false,
+            (one, other) => one.may_be_a_part() && other.may_be_a_part(),
+        }
+    }
+
+    fn may_be_a_part(&self) -> bool {
+        match self {
+            Self::Row(row) => row.key.is_some(),
+            Self::Broken { is_scalar, .. } => !is_scalar,
+        }
+    }
 }
 
 /// A row that is certain.
@@ -193,50 +208,15 @@ impl List<'_> {
     /// What was mended beside something that is broken may be a part of it: a quote that is not
     /// escaped makes two objects of one row.
     fn join(&mut self) {
-        let found = std::mem::take(&mut self.found);
-        for item in found {
-            let joins = match (self.found.last(), &item) {
-                (Some(Found::Row(last)), Found::Broken { is_scalar, .. }) => {
-                    last.key.is_some() && !is_scalar
-                }
-                (Some(Found::Broken { is_scalar, .. }), Found::Row(row)) => {
-                    row.key.is_some() && !is_scalar
-                }
-                (
-                    Some(Found::Broken {
-                        is_scalar: last, ..
-                    }),
-                    Found::Broken { is_scalar, .. },
-                ) => !last && !is_scalar,
-                _ => false,
-            };
-            if !joins {
-                self.found.push(item);
-                continue;
+        for mut item in std::mem::take(&mut self.found) {
+            while let Some(last) = self.found.pop_if(|last| last.joins(&item)) {
+                item = Found::Broken {
+                    start: last.place().0,
+                    end: item.place().1,
+                    is_scalar: false,
+                };
             }
-            let (_, end) = item.place();
-            let start = self.found.pop().map_or(end, |last| last.place().0);
-            self.found.push(Found::Broken {
-                start,
-                end,
-                is_scalar: false,
-            });
-            self.join_back();
-        }
-    }
-
-    /// The last item is broken, and may be a part of the one before it.
-    fn join_back(&mut self) {
-        while let [.., Found::Row(row), Found::Broken { end, .. }] = &*self.found
-            && row.key.is_some()
-        {
-            let (start, end) = (row.start, *end);
-            self.found.truncate(self.found.len() - 2);
-            self.found.push(Found::Broken {
-                start,
-                end,
-                is_scalar: false,
-            });
+            self.found.push(item);
         }
     }
 
