@@ -31,29 +31,14 @@ const LONGEST: TimeDelta = TimeDelta::days(10);
 pub struct Details {
     exchange: Exchange,
     base: Url,
-    service: Service,
-}
-
-#[derive(Clone, Debug)]
-enum Service {
-    /// With the quota in which calls for details count besides.
-    Graph(Limiter),
-    Reporting,
+    /// Of Graph, the quota in which calls for details count besides; the other service has none.
+    limiter: Option<Limiter>,
 }
 
 impl Details {
-    /// Of the Graph whose address is `base`. Each call counts in the limiter's quota, and does not wait for
-    /// it: who asks keeps calls few.
-    pub(super) fn of_graph(exchange: &Exchange, base: &Url, limiter: Limiter) -> Self {
-        Self::new(exchange, base, Service::Graph(limiter))
-    }
-
-    /// Of the Reporting Web Service whose address is `base`.
-    pub(super) fn of_reporting(exchange: &Exchange, base: &Url) -> Self {
-        Self::new(exchange, base, Service::Reporting)
-    }
-
-    fn new(exchange: &Exchange, base: &Url, service: Service) -> Self {
+    /// Of the service whose pages are asked for like this. Calls count in the quota of these, and do not wait
+    /// for it: who asks keeps calls few.
+    pub(super) fn new(exchange: &Exchange, base: &Url) -> Self {
         Self {
             exchange: Exchange {
                 headers: exchange.headers.clone(),
@@ -67,7 +52,7 @@ impl Details {
                 )
             },
             base: base.clone(),
-            service,
+            limiter: exchange.limiter.clone(),
         }
     }
 
@@ -86,12 +71,12 @@ impl Details {
         if let SignIn::Basic { guard, .. } = &self.exchange.sign_in {
             guard.ensure_proven().map_err(Arc::new)?;
         }
-        let url = match &self.service {
-            Service::Graph(limiter) => {
+        let url = match &self.limiter {
+            Some(limiter) => {
                 limiter.sends_beside();
                 graph_address(&self.base, trace_id, recipient)
             }
-            Service::Reporting => {
+            None => {
                 let now = self.exchange.clock.now();
                 reporting_address(&self.base, trace_id, recipient, received, now)
             }
@@ -104,9 +89,9 @@ impl Details {
             if status == StatusCode::NOT_FOUND && refusal.is_own() {
                 return Ok(None);
             }
-            let setting = match self.service {
-                Service::Graph(_) => "graph_url",
-                Service::Reporting => "reporting_url",
+            let setting = match self.limiter {
+                Some(_) => "graph_url",
+                None => "reporting_url",
             };
             return Err(advice::details(&refusal, setting));
         }

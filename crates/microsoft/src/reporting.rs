@@ -87,7 +87,7 @@ impl ReportingService {
 
     /// Asks for details of messages, beside pages.
     pub fn details(&self) -> Details {
-        Details::of_reporting(&self.exchange, &self.base)
+        Details::new(&self.exchange, &self.base)
     }
 
     /// Whether an error says that this service has ended for the organization, or takes no passwords

@@ -156,7 +156,7 @@ impl Graph {
 
     /// Asks for details of messages, beside pages.
     pub fn details(&self) -> Details {
-        Details::of_graph(&self.exchange, &self.base, self.limiter.clone())
+        Details::new(&self.exchange, &self.base)
     }
 
     /// How many links had to be repaired or replaced.
