@@ -8,6 +8,7 @@ use base::{
 };
 use chrono::{DateTime, Utc};
 use http::StatusCode;
+use serde_json::error::Category;
 
 use super::{identity::SignInError, link::LinkError};
 
@@ -255,6 +256,16 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
+    /// Why a text of so many bytes is not the JSON that it should be.
+    pub(super) fn json(error: &serde_json::Error, bytes: usize) -> Self {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            Category::Eof => Self::Cut { bytes },
+            Category::Data => Self::NotAPage { line, column },
+            Category::Io | Category::Syntax => Self::NotJson { line, column },
+        }
+    }
+
     /// Whether it may be this page that cannot be read, and no other. Else another service has
     /// answered, or the service as a whole has failed.
     pub(super) fn may_be_the_pages(&self) -> bool {

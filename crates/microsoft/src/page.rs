@@ -9,7 +9,6 @@ use rows::{
     reader::{RowReader, Rows},
 };
 use serde::de::IgnoredAny;
-use serde_json::error::Category;
 
 use super::{
     complaint::{self, Complaint},
@@ -224,11 +223,7 @@ impl<'a> Parts<'a> {
     fn unreadable(&self, text: &str, place: usize) -> Unreadable {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-            let (line, column) = (error.line(), error.column());
-            return match error.classify() {
-                Category::Eof | Category::Io => Unreadable::Cut { bytes: text.len() },
-                Category::Syntax | Category::Data => Unreadable::NotJson { line, column },
-            };
+            return Unreadable::json(&error, text.len());
         }
         if self.is_no_row {
             return Unreadable::RowNotAnObject;

@@ -66,14 +66,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<String>, Unreadable> {
         d,
         error,
         others,
-    } = serde_json::from_str(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        match error.classify() {
-            serde_json::error::Category::Eof => Unreadable::Cut { bytes: text.len() },
-            serde_json::error::Category::Data => Unreadable::NotAPage { line, column },
-            _ => Unreadable::NotJson { line, column },
-        }
-    })?;
+    } = serde_json::from_str(text).map_err(|error| Unreadable::json(&error, text.len()))?;
     if error.is_some() {
         return Err(Unreadable::ErrorInside(String::new()));
     }
