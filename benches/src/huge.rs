@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::journal::{Inventory, Journal};
+use collect::journal::{Inventory, JournalFiles};
 use emulator::{Scope, Traffic};
 use sekoia::{LocalBackend, Storage};
 use serde_json::json;
@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
 /// Opens the memory of delivered rows, and does nothing else.
 pub(crate) async fn open(arguments: &Arguments) -> anyhow::Result<()> {
     let store = Storage::new(LocalBackend::open(&arguments.directory)?);
-    let remembered = Journal::open(&store, [7; 16], &Inventory::new()).await?;
+    let files = JournalFiles::find(&store, [7; 16], &Inventory::new()).await?;
+    let remembered = files.read(&store).await?;
     ensure!(remembered.damage.is_empty(), "{:?}", remembered.damage);
     Ok(())
 }

@@ -286,8 +286,8 @@ mod tests {
             assert_eq!(trail.rest(window(0, 100)), None);
         }
         let (row, both): (&[_], &[_]) = (&[(99, "a")], &[(99, "a"), (100, "end")]);
-        assert!(walk(&[later, row]).1.has_rows());
-        assert!(walk(&[both]).1.has_rows(), "in any order");
+        assert!(walk(&[later, row]).1.has_rows);
+        assert!(walk(&[both]).1.has_rows, "in any order");
     }
 
     #[test]
