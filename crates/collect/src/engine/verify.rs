@@ -92,10 +92,15 @@ impl Verification {
         }
     }
 
-    fn unprovable(&self, hour: u32, at: DateTime<Utc>, reason: String) -> Verdict {
+    /// Of an hour that is not compared: there is a reason why it never can be, or it is left to a later one.
+    fn uncompared(&self, hour: u32, at: DateTime<Utc>, reason: Option<String>) -> Verdict {
+        let finding = match reason {
+            Some(_) => Finding::Unprovable,
+            None => Finding::Open,
+        };
         Verdict {
-            reason: Some(reason),
-            ..self.verdict(hour, at, Finding::Unprovable)
+            reason,
+            ..self.verdict(hour, at, finding)
         }
     }
 }
@@ -260,8 +265,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         match found {
             Provable::Yes(record) => return Ok(Some(record)),
-            Provable::No(reason) => self.cannot_prove(hour, reason).await?,
-            Provable::Open => self.is_open(hour).await?,
+            Provable::No(reason) => self.leave_aside(hour, Some(reason)).await?,
+            Provable::Open => self.leave_aside(hour, None).await?,
         }
         Ok(None)
     }
@@ -277,7 +282,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let read = window_of(hour).and_then(|hour| hour.intersection(read));
             if !without(read.as_slice(), parts.iter().copied()).is_empty() {
                 // It has a new record since that was asked for, of less of it: the rest would seem to be missing.
-                self.is_open(hour).await?;
+                self.leave_aside(hour, None).await?;
                 return Ok(None);
             }
             if let Some(verification) = &mut self.verification
@@ -300,13 +305,13 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(verification.and_then(|one| one.audits.get_mut(&hour)))
     }
 
-    /// An hour is left to a later verification.
-    async fn is_open(&mut self, hour: u32) -> Result<(), End> {
+    /// An hour is left to a later verification, or cannot be proven for a reason.
+    async fn leave_aside(&mut self, hour: u32, reason: Option<String>) -> Result<(), End> {
         let now = self.time().now;
         let Some(verification) = &self.verification else {
             return Ok(());
         };
-        let verdict = verification.verdict(hour, now, Finding::Open);
+        let verdict = verification.uncompared(hour, now, reason);
         self.judge(verdict).await
     }
 
@@ -345,7 +350,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.ledger.proof.break_off(hour);
             if verification.left.contains(&hour) {
                 let reason = "the service refuses it as older than what it keeps".to_owned();
-                self.cannot_prove(hour, reason).await?;
+                self.leave_aside(hour, Some(reason)).await?;
             }
         }
         self.settle_verification().await

@@ -48,8 +48,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         } = audit;
         let record = match found {
             Provable::Yes(record) if record.parts == parts => record,
-            Provable::No(reason) => return self.cannot_prove(hour, reason).await,
-            Provable::Yes(_) | Provable::Open => return self.is_open(hour).await,
+            Provable::No(reason) => return self.leave_aside(hour, Some(reason)).await,
+            Provable::Yes(_) | Provable::Open => return self.leave_aside(hour, None).await,
         };
         let HourRecord { sums, notes, .. } = *record;
         let lost = notes.unaccounted(broken.len() as u64);
@@ -110,15 +110,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // What the journal still has of it, the ledger does not know: it is sent.
         self.known.forget_hour(hour);
         self.keep_missing(hour, missing).await
-    }
-
-    pub(super) async fn cannot_prove(&mut self, hour: u32, reason: String) -> Result<(), End> {
-        let now = self.time().now;
-        let Some(verification) = &self.verification else {
-            return Ok(());
-        };
-        let verdict = verification.unprovable(hour, now, reason);
-        self.judge(verdict).await
     }
 
     pub(super) async fn judge(&mut self, verdict: Verdict) -> Result<(), End> {

@@ -7,14 +7,6 @@ use super::*;
 /// No order is about more hours: as many as any service keeps.
 const MOST_HOURS: u32 = 100 * 24;
 
-/// What becomes of an hour at the beginning.
-enum Placed {
-    /// These parts of it are to be read; none when its rows are sent again.
-    ToRead(Vec<Window>),
-    /// It has its verdict.
-    Judged(Box<Verdict>),
-}
-
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// There is an order to verify a range: a new one, one under way, or one that has ended.
     pub(in crate::engine) async fn verification_found(
@@ -113,46 +105,39 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.persist().await?;
         let (mut windows, mut judged) = (Vec::new(), Vec::new());
         for hour in hours {
-            match self.place_hour(hour, resumed).await? {
-                Placed::ToRead(parts) => windows.extend(parts),
-                Placed::Judged(verdict) => judged.push(*verdict),
-            }
+            windows.extend(self.place_hour(hour, resumed, &mut judged).await?);
         }
         self.judge_all(judged).await?;
         self.schedule.set_audits(windows);
         self.settle_verification().await
     }
 
-    /// What of an hour is to be read. An hour of which nothing can be proven has its verdict at once.
-    async fn place_hour(&mut self, hour: u32, resumed: bool) -> Result<Placed, End> {
+    /// What of an hour is to be read: nothing when its rows are sent again. An hour of which nothing can be
+    /// proven is `judged` at once.
+    async fn place_hour(
+        &mut self,
+        hour: u32,
+        resumed: bool,
+        judged: &mut Vec<Verdict>,
+    ) -> Result<Vec<Window>, End> {
         let is_resend = self.sends_hours_again();
-        let nothing = Placed::ToRead(Vec::new());
         let found = self.provable(hour).await?;
         let now = self.time().now;
         let Some(verification) = &self.verification else {
-            return Ok(nothing);
+            return Ok(Vec::new());
         };
         match found {
             Provable::Yes(_) if is_resend && resumed && self.ledger.proof.is_resending(hour) => {
                 // A stop came before that was said.
                 let verdict = verification.verdict(hour, now, Finding::Resent);
                 self.judge_resent(hour, verdict).await?;
-                Ok(nothing)
             }
-            _ if is_resend => {
-                self.place_again(hour, resumed).await?;
-                Ok(nothing)
-            }
-            Provable::Yes(record) => Ok(Placed::ToRead(record.parts)),
-            Provable::No(reason) => {
-                let verdict = verification.unprovable(hour, now, reason);
-                Ok(Placed::Judged(Box::new(verdict)))
-            }
-            Provable::Open => {
-                let verdict = verification.verdict(hour, now, Finding::Open);
-                Ok(Placed::Judged(Box::new(verdict)))
-            }
+            _ if is_resend => self.place_again(hour, resumed).await?,
+            Provable::Yes(record) => return Ok(record.parts),
+            Provable::No(reason) => judged.push(verification.uncompared(hour, now, Some(reason))),
+            Provable::Open => judged.push(verification.uncompared(hour, now, None)),
         }
+        Ok(Vec::new())
     }
 
     /// All rows of an hour are to be sent again, and make its new record.
@@ -172,12 +157,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         };
         if is_open || parts.is_empty() {
-            let mut verdict = verification.verdict(hour, now, Finding::Open);
-            if !is_open {
-                verdict.finding = Finding::Unprovable;
-                verdict.reason = Some("this module has not collected it".to_owned());
-            }
-            return self.judge(verdict).await;
+            let reason = (!is_open).then(|| "this module has not collected it".to_owned());
+            return self.leave_aside(hour, reason).await;
         }
         let verdict = verification.verdict(hour, now, Finding::Resent);
         let healing = Healing {
@@ -230,7 +211,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             && !verification.heals()
             && let Some(hour) = verification.left.first().copied()
         {
-            self.is_open(hour).await?;
+            self.leave_aside(hour, None).await?;
         }
         Ok(())
     }
