@@ -65,7 +65,6 @@ impl FoundNight {
 
 /// What is to be done for a standing order.
 enum NightWork {
-    Nothing,
     /// A verification is begun, or gone on with when it was begun before.
     Verify(Box<(VerifyOrder, Option<VerifyProgress>)>),
     /// The one under way makes room.
@@ -82,16 +81,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         let work = self.due_night(found).await;
-        match self.readable(work.map(Some)) {
+        match self.readable(work) {
             Some(NightWork::Verify(night)) => {
                 Box::pin(self.begin_verification(night.0, night.1)).await
             }
             Some(NightWork::BreakOff) => Box::pin(self.break_off_night()).await,
-            Some(NightWork::Nothing) | None => Ok(()),
+            None => Ok(()),
         }
     }
 
-    async fn due_night(&mut self, found: FoundNight) -> io::Result<NightWork> {
+    async fn due_night(&mut self, found: FoundNight) -> io::Result<Option<NightWork>> {
         let now = self.time().now;
         let under_way = self.verification.as_ref().map(|one| one.work.order.id);
         let kept = found.nights;
@@ -101,10 +100,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             }
             let order = kept.and_then(|nights| nights.order);
             let is_its = order.is_some_and(|order| under_way == Some(order.id));
-            return Ok(match is_its {
-                true => NightWork::BreakOff,
-                false => NightWork::Nothing,
-            });
+            return Ok(is_its.then_some(NightWork::BreakOff));
         };
         let mut nights = match kept {
             Some(nights) if nights.standing == standing.id => nights,
@@ -119,33 +115,33 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell(Event::StandingOrder(Some(&nights)));
         }
         if under_way.is_some() {
-            return Ok(NightWork::Nothing);
+            return Ok(None);
         }
         if let Some(order) = nights.order.take() {
             // Another one is of what a person has asked for since.
             let known = found.progress.filter(|known| known.id == order.id);
             if let Some(known) = known {
                 if !known.has_ended() {
-                    return Ok(NightWork::Verify(Box::new((order, Some(known)))));
+                    return Ok(Some(NightWork::Verify(Box::new((order, Some(known))))));
                 }
                 // A kill came before that was noted.
                 self.note_night(nights, &order, &known).await?;
-                return Ok(NightWork::Nothing);
+                return Ok(None);
             }
         }
         if !nights.is_due(now) {
-            return Ok(NightWork::Nothing);
+            return Ok(None);
         }
         let Some(range) = self.range_of_night(&nights, &standing, now) else {
             nights.wait_a_day(now, now);
             self.keep_nights(&nights).await?;
-            return Ok(NightWork::Nothing);
+            return Ok(None);
         };
         let words = ("--schedule".to_owned(), String::new());
         let order = VerifyOrder::new(Uuid::new_v4(), range, words, VerifyWork { resend: false });
         nights.order = Some(order.clone());
         self.keep_nights(&nights).await?;
-        Ok(NightWork::Verify(Box::new((order, None))))
+        Ok(Some(NightWork::Verify(Box::new((order, None)))))
     }
 
     async fn keep_nights(&mut self, nights: &Nights) -> io::Result<()> {
