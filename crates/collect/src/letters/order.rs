@@ -95,6 +95,9 @@ impl LettersOrder {
 /// Why a letter stays in whose file's place something else is.
 const UNREADABLE: &str = "its file cannot be read";
 
+/// Why a letter stays of which nobody knows.
+const NOT_THERE: &str = "there is no such letter";
+
 impl LettersOutcome {
     /// Of an order of which nothing has come yet.
     pub fn new(id: Uuid) -> Self {
@@ -190,7 +193,7 @@ impl Work {
         let wanted = wanted.into_iter().filter(|id| !is_again(id));
         let (there, others): (Vec<_>, Vec<_>) = wanted.partition(|id| known.contains(id));
         for id in others.iter().filter(|id| !gone.contains(*id)) {
-            work.outcome.stays(id, "there is no such letter");
+            work.outcome.stays(id, NOT_THERE);
         }
         let (halfway, there): (Vec<_>, Vec<_>) =
             there.into_iter().partition(|id| gone.contains(id));
@@ -244,20 +247,13 @@ impl Work {
         while let Some(id) = self.queue.front().cloned() {
             let found = match letters.find(store, &id).await {
                 // Nobody waits until a person has taken away what is in its place.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.queue.pop_front();
-                    self.outcome.stays(&id, UNREADABLE);
-                    continue;
-                }
-                found => found?,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(UNREADABLE),
+                found => found?.ok_or(NOT_THERE),
             };
             self.queue.pop_front();
-            match found {
-                Some(letter) => match self.sendable(letters, letter) {
-                    Ok(event) => return Ok(Some((id, event))),
-                    Err(reason) => self.outcome.stays(&id, reason),
-                },
-                None => self.outcome.stays(&id, "there is no such letter"),
+            match found.and_then(|letter| self.sendable(letters, letter)) {
+                Ok(event) => return Ok(Some((id, event))),
+                Err(reason) => self.outcome.stays(&id, reason),
             }
         }
         self.outcome.done = true;
