@@ -21,12 +21,7 @@ use crate::{
     decide::{evidence::Moment, pending::PendingId},
     known::KeyRef,
     outflow::Draft,
-    reader::{
-        completion::Completion,
-        descent::Descent,
-        doubt::Doubt,
-        trail::{Trail, WalkStep},
-    },
+    reader::{completion::Completion, descent::Descent, doubt::Doubt, trail::Trail},
 };
 
 /// How far beyond its window a source may look to be on the safe side.
@@ -86,7 +81,7 @@ pub(crate) struct WindowRead<S: Source, K: Sink> {
     /// Whether it only finds out if the source answers.
     pub(crate) is_probe: bool,
     descent: Descent,
-    trail: Trail,
+    pub(crate) trail: Trail,
     /// Hashes of the links that were followed.
     seen: HashSet<u64>,
     hashes: RandomState,
@@ -253,17 +248,6 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         }
         self.link = Some(link.clone());
         None
-    }
-
-    /// Whether a page certainly has rows that are new to the window.
-    pub(crate) fn advances(&mut self, page: &Page<S::Link>) -> bool {
-        self.trail.advances(page)
-    }
-
-    /// What a page was whose rows are not certainly new to the window; `is_news` when one was new to
-    /// everybody.
-    pub(crate) fn step(&mut self, page: &Page<S::Link>, is_news: bool) -> WalkStep {
-        self.trail.step(page, is_news)
     }
 
     /// Goes on without the link, by the time of the last row; false when nothing is known of that, or

@@ -95,7 +95,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let sentence = "the answer has rows of other messages";
             return Box::pin(self.message_spoilt(read, sentence)).await;
         }
-        let advances = read.advances(&page);
+        let advances = read.trail.advances(&page);
         // The source may have asked another reader for a pause.
         let is_ahead = goes_on && advances && !is_paced(&read) && self.may_ask(read.reader);
         if is_ahead {
@@ -108,7 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let step = match advances {
             true => WalkStep::Forward,
-            false => read.step(&page, is_news),
+            false => read.trail.step(&page, is_news),
         };
         // It may be the last one all the same: then more requests say so.
         let may_lack_a_link = page.fills(self.schedule.limits().rows_per_page);
