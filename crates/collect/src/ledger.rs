@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use self::{
-    journal::{Inventory, Journal},
+    journal::Journal,
     timeline::{Found, Timeline},
 };
 use crate::{
@@ -41,7 +41,7 @@ const KEEPING: Duration = Duration::from_secs(1);
 /// Accepted batches on their way to the disk, and the timeline.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    journal: Journal,
+    pub(crate) journal: Journal,
     /// What rows add up to that the journal does not need any more.
     pub(crate) proof: Proof,
     accepted: Accepted,
@@ -207,11 +207,6 @@ impl Ledger {
         self.proof.renews(hour, position);
     }
 
-    /// The timeline is to be kept soon.
-    pub(crate) fn timeline_changes(&mut self) {
-        self.is_changed = true;
-    }
-
     /// Keeps the timeline. What it counts as read must be synced.
     pub(crate) async fn save(
         &mut self,
@@ -230,20 +225,5 @@ impl Ledger {
         self.kept = Some(Instant::now());
         self.is_changed = false;
         Ok(())
-    }
-
-    /// How many rows each file of known rows has at least that are not older than `horizon`.
-    pub(crate) fn inventory(&self, horizon: DateTime<Utc>) -> Inventory {
-        self.journal.inventory(horizon)
-    }
-
-    /// Forgets rows on the disk. The timeline and the checkpoint that say so must be safe: what
-    /// lies after an older checkpoint is read again after a crash.
-    pub(crate) async fn forget_before(
-        &mut self,
-        store: &impl Store,
-        horizon: DateTime<Utc>,
-    ) -> io::Result<()> {
-        self.journal.forget_before(store, horizon).await
     }
 }

@@ -314,7 +314,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let order = &backfill.work.order;
         if order.work.again {
             self.ledger.proof.ends_order(order.id);
-            self.ledger.timeline_changes();
+            self.ledger.is_changed = true;
         }
         self.ends(phase).await
     }

@@ -94,7 +94,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let coverage = self.schedule.coverage();
         self.ledger.proof.fold(coverage, horizon, forgotten);
         self.parts.excluded.forget_before(horizon);
-        self.ledger.timeline_changes();
+        self.ledger.is_changed = true;
         self.persist_when_due().await?;
         self.settle_backfill().await
     }
@@ -126,29 +126,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         held.fold(horizon, DateTime::min)
     }
 
-    /// Forgets rows on the disk. The timeline and the checkpoint that say so must be safe: what
-    /// lies after an older checkpoint is read again after a crash.
-    async fn forget(&mut self, horizon: DateTime<Utc>) {
-        let store = self.parts.store.as_ref();
-        if let Err(error) = self.ledger.forget_before(store, horizon).await {
-            // Harmless: it is tried again when the timeline is kept next.
-            self.tell(Event::StoreFailed(&error));
-        }
-    }
-
     /// What was received before the horizon is proven, or never will be.
     pub(super) fn begin_proof(&mut self) {
         let horizon = self.horizon();
         self.ledger.proof.begin(self.schedule.coverage(), horizon);
-    }
-
-    /// Keeps what forgotten rows add up to, before the timeline says that they are forgotten. All that is
-    /// journaled is synced.
-    async fn prove(&mut self) -> Result<(), End> {
-        let (time, retention) = (self.time(), self.schedule.limits().retention);
-        let store = self.parts.store.as_ref();
-        until_stored!(self, self.ledger.prove(store, time, retention).await);
-        Ok(())
     }
 
     /// Keeps the timeline, then the checkpoint. A crash between the two makes a few windows be read
@@ -159,17 +140,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             // The files say more than the schedule, which knows nothing of them yet.
             return Ok(());
         }
-        self.prove().await?;
+        let store = self.parts.store.as_ref();
+        let (time, retention) = (self.time(), self.schedule.limits().retention);
+        // Before the timeline says that they are forgotten.
+        until_stored!(self, self.ledger.prove(store, time, retention).await);
         let horizon = self.horizon().min(self.ledger.proof.floor());
         let mut timeline = Timeline::new(
             self.time().now,
             self.schedule.coverage().clone(),
             self.schedule.lateness().clone(),
         );
-        timeline.segments = self.ledger.inventory(horizon);
+        timeline.segments = self.ledger.journal.inventory(horizon);
         timeline.settle_seconds = Some(self.schedule.settle_time().num_seconds());
         timeline.leaps = self.leaps();
-        let store = self.parts.store.as_ref();
         until_stored!(self, self.ledger.save(store, &mut timeline).await);
         if timeline.coverage.has_begun() {
             let checkpoint = timeline.checkpoint;
@@ -177,7 +160,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.ledger.checkpoint = Some(checkpoint);
             self.tell(Event::CheckpointMoved(checkpoint));
         }
-        self.forget(horizon).await;
+        // The timeline and the checkpoint that say so are safe: what lies after an older checkpoint would be
+        // read again after a crash.
+        if let Err(error) = self.ledger.journal.forget_before(store, horizon).await {
+            // Harmless: it is tried again when the timeline is kept next.
+            self.tell(Event::StoreFailed(&error));
+        }
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             if let Some(window) = self.schedule.live(now) {
                 if self.schedule.missing() > TimeDelta::zero() {
                     // Who looks at the timeline sees what is missing.
-                    self.ledger.timeline_changes();
+                    self.ledger.is_changed = true;
                 }
                 self.tell_standing();
                 return Some((Lane::Live, window));

@@ -35,7 +35,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             .collect();
         for hour in broken {
             self.ledger.proof.break_off(hour);
-            self.ledger.timeline_changes();
+            self.ledger.is_changed = true;
         }
     }
 
@@ -89,7 +89,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         verdict.shown = verdict.accepted;
         self.judge(verdict).await?;
         self.ledger.proof.is_resent(hour);
-        self.ledger.timeline_changes();
+        self.ledger.is_changed = true;
         Ok(())
     }
 

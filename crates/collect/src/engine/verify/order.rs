@@ -229,7 +229,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.schedule.set_audits(Vec::new());
         if verification.work.order.work.resend {
             self.ledger.proof.ends_order(verification.work.order.id);
-            self.ledger.timeline_changes();
+            self.ledger.is_changed = true;
         }
         self.persist_changes().await?;
         let Some(verification) = &mut self.verification else {
