@@ -66,11 +66,7 @@ impl Schedule {
 
     /// A window was read once more, or cannot be. Nothing else is known of it but before.
     pub fn audited(&mut self, window: Window) {
-        self.release(window);
-        self.rests.read(window);
-        self.cuts
-            .retain(|cut| *cut < window.start() || window.end() < *cut);
-        self.suspects = without(&self.suspects, [window]);
+        self.was_read(window);
         self.audits = without(&self.audits, [window]);
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Completed, PATIENCE, Schedule};
 use crate::decide::{
-    coverage::windows,
+    coverage::windows::without,
     evidence::{Judgement, Refusal, SourceTime},
 };
 
@@ -55,16 +55,21 @@ impl Schedule {
             until,
             rows,
         } = completed;
-        self.release(window);
-        self.rests.read(window);
-        self.suspects = windows::without(&self.suspects, [window]);
-        self.cuts
-            .retain(|cut| *cut < window.start() || window.end() < *cut);
+        self.was_read(window);
         if let Some(window) = Window::new(window.start(), window.end().min(until)) {
             self.coverage.read(window, began.min(until), rows);
         }
         self.coverage.settle(self.settings.settle_time, certain);
         self.give_up(certain)
+    }
+
+    /// Nobody reads a window any more, and what was known of its failures is over.
+    pub(super) fn was_read(&mut self, window: Window) {
+        self.release(window);
+        self.rests.rested = without(&self.rests.rested, [window]);
+        self.suspects = without(&self.suspects, [window]);
+        self.cuts
+            .retain(|cut| *cut < window.start() || window.end() < *cut);
     }
 
     /// Gives up what the quota has not allowed for. What was out of reach because of a stop or a standstill, or

@@ -7,10 +7,7 @@ use rows::Window;
 use tokio::time::Instant;
 
 use super::{SHORTEST_SPAN, Schedule};
-use crate::decide::coverage::{
-    Phase,
-    windows::{with, without},
-};
+use crate::decide::coverage::{Phase, windows::with};
 use crate::decide::spans::whole_seconds;
 
 /// So many windows rest at once, at most: each costs a few requests now and then.
@@ -20,7 +17,7 @@ const MOST: usize = 16;
 pub(super) struct Rests {
     resting: Vec<(Window, Instant)>,
     /// Those that have rested, and were not read since.
-    rested: Vec<Window>,
+    pub(super) rested: Vec<Window>,
 }
 
 impl Rests {
@@ -54,10 +51,6 @@ impl Rests {
 
     pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
         self.resting.iter().map(|(window, _)| *window)
-    }
-
-    pub(super) fn read(&mut self, window: Window) {
-        self.rested = without(&self.rested, [window]);
     }
 }
 
