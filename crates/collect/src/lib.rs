@@ -27,6 +27,7 @@ mod outflow;
 pub mod proof;
 mod reader;
 pub mod verify;
+mod words;
 
 use std::{fmt, future::Future, hash::Hash, io, sync::Arc, time::Duration};
 

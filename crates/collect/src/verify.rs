@@ -17,6 +17,7 @@ use crate::{
     Store,
     order::{RangeOrder, RangeProgress, RangeWork},
     proof::Notes,
+    words::words,
 };
 
 /// A range of which all hours of reception are to be verified.
@@ -81,30 +82,9 @@ pub enum Finding {
     Unprovable,
 }
 
-impl Finding {
-    /// All of them, best first.
-    pub const ALL: [Self; 7] = [
-        Self::Proven,
-        Self::Delivered,
-        Self::Resent,
-        Self::Open,
-        Self::Gone,
-        Self::Many,
-        Self::Unprovable,
-    ];
-
-    /// Its word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::Delivered => "delivered",
-            Self::Gone => "gone",
-            Self::Many => "many",
-            Self::Resent => "resent",
-            Self::Open => "open",
-            Self::Unprovable => "unprovable",
-        }
-    }
+words! {
+    Finding: Proven = "proven", Delivered = "delivered", Resent = "resent", Open = "open",
+    Gone = "gone", Many = "many", Unprovable = "unprovable"
 }
 
 /// A row by what a person finds it by, as far as it says so.

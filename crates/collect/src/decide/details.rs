@@ -14,7 +14,7 @@ use base::retry::Backoff;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use crate::known::BatchId;
+use crate::{known::BatchId, words::words};
 
 /// The time in which the calls of the quota are made.
 const PERIOD: Duration = Duration::from_secs(300);
@@ -62,32 +62,9 @@ pub enum DetailsFate {
     TooLong,
 }
 
-impl DetailsFate {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Added,
-        Self::Unknown,
-        Self::Failed,
-        Self::Late,
-        Self::Quota,
-        Self::Paused,
-        Self::Crowded,
-        Self::TooLong,
-    ];
-
-    /// A word for metrics labels.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Unknown => "unknown",
-            Self::Failed => "failed",
-            Self::Late => "late",
-            Self::Quota => "quota",
-            Self::Paused => "paused",
-            Self::Crowded => "crowded",
-            Self::TooLong => "too_long",
-        }
-    }
+words! {
+    DetailsFate: Added = "added", Unknown = "unknown", Failed = "failed", Late = "late",
+    Quota = "quota", Paused = "paused", Crowded = "crowded", TooLong = "too_long"
 }
 
 #[derive(Debug, PartialEq, Eq)]

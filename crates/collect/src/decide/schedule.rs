@@ -33,6 +33,7 @@ use crate::{
         spans::{whole_second, whole_seconds},
         width::{Newest, Width},
     },
+    words::words,
 };
 
 /// The shortest window: below it a query is not made narrower.
@@ -111,27 +112,12 @@ pub enum Lane {
     Verify,
 }
 
+words! {
+    Lane: Live = "live", Settle = "settle", Backlog = "backlog", Backfill = "backfill",
+    Verify = "verify"
+}
+
 impl Lane {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Live,
-        Self::Settle,
-        Self::Backlog,
-        Self::Backfill,
-        Self::Verify,
-    ];
-
-    /// The word for logs and metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Settle => "settle",
-            Self::Backlog => "backlog",
-            Self::Backfill => "backfill",
-            Self::Verify => "verify",
-        }
-    }
-
     /// Whether it reads what was never read, in windows as wide as the source answers well.
     const fn is_past(self) -> bool {
         matches!(self, Self::Backlog | Self::Backfill | Self::Verify)

@@ -2,7 +2,10 @@
 
 use rows::Window;
 
-use crate::decide::coverage::{Coverage, Phase, windows::without};
+use crate::{
+    decide::coverage::{Coverage, Phase, windows::without},
+    words::words,
+};
 
 /// How a part of the timeline stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,19 +20,8 @@ pub enum Stage {
     Lost,
 }
 
-impl Stage {
-    /// All of them, best first.
-    pub const ALL: [Self; 4] = [Self::Final, Self::Settling, Self::Missing, Self::Lost];
-
-    /// Its word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Final => "final",
-            Self::Settling => "settling",
-            Self::Missing => "missing",
-            Self::Lost => "lost",
-        }
-    }
+words! {
+    Stage: Final = "final", Settling = "settling", Missing = "missing", Lost = "lost"
 }
 
 impl Coverage {
