@@ -1,11 +1,9 @@
 //! What must be known before an act that cannot be taken back: pure, and told the time.
 //!
-//! Six acts cannot be taken back: to call a time lost, to move the checkpoint, to forget a key, to
-//! drop an event, to ask no more, to change the service. The table in `docs/evidence.md` has
-//! the evidence of each. Here stands what is needed for the first: a time is called lost only when
-//! the source has refused it twice, long enough apart, has answered for another time between, and
-//! both clocks say that it is older than the source is documented to keep rows. What the source
-//! says of its reach only chooses what to ask next.
+//! The table in `docs/evidence.md` has all these acts, and the evidence of each. Here stands that of the
+//! first: a time is called lost only when the source has refused it twice, long enough apart, has answered
+//! for another time between, and both clocks say that it is older than the source is documented to keep
+//! rows. What the source says of its reach only chooses what to ask next.
 
 use std::time::Duration;
 
@@ -147,6 +145,44 @@ impl Held {
         let start = whole_second(hint.unwrap_or(middle)).max(from + TimeDelta::seconds(1));
         Window::new(start, to.min(start + GRAIN))
     }
+
+    /// The part at the end was refused once more.
+    fn judge(&mut self, end: Window, refusal: &Refusal, retention: TimeDelta) -> Option<Loss> {
+        let Refusal { instant, time, .. } = *refusal;
+        let local = time.now - time.skew.unwrap_or_default();
+        let Some(first) = self.first else {
+            self.first = Some(First {
+                instant,
+                local,
+                answered: None,
+            });
+            self.next = instant + APART;
+            return None;
+        };
+        let is_apart = instant.saturating_duration_since(first.instant) >= APART;
+        if !is_apart {
+            self.next = first.instant + APART;
+            return None;
+        }
+        let kept_since = time.kept_since(retention);
+        let is_too_old = kept_since.is_some_and(|since| self.window.end() <= since);
+        let Some(answered) = first.answered.filter(|_| is_too_old) else {
+            self.next = instant + self.pause;
+            self.pause = (self.pause * 2).min(RARELY);
+            return None;
+        };
+        Some(Loss {
+            window: self.window,
+            evidence: Some(Evidence {
+                refused: end,
+                refusals: [first.local, local],
+                answered,
+                local,
+                source: time.now,
+            }),
+            asked: time.now,
+        })
+    }
 }
 
 impl Refusals {
@@ -249,46 +285,6 @@ impl Refusals {
             };
             true
         });
-    }
-}
-
-impl Held {
-    /// The part at the end was refused once more.
-    fn judge(&mut self, end: Window, refusal: &Refusal, retention: TimeDelta) -> Option<Loss> {
-        let Refusal { instant, time, .. } = *refusal;
-        let local = time.now - time.skew.unwrap_or_default();
-        let Some(first) = self.first else {
-            self.first = Some(First {
-                instant,
-                local,
-                answered: None,
-            });
-            self.next = instant + APART;
-            return None;
-        };
-        let is_apart = instant.saturating_duration_since(first.instant) >= APART;
-        if !is_apart {
-            self.next = first.instant + APART;
-            return None;
-        }
-        let kept_since = time.kept_since(retention);
-        let is_too_old = kept_since.is_some_and(|since| self.window.end() <= since);
-        let Some(answered) = first.answered.filter(|_| is_too_old) else {
-            self.next = instant + self.pause;
-            self.pause = (self.pause * 2).min(RARELY);
-            return None;
-        };
-        Some(Loss {
-            window: self.window,
-            evidence: Some(Evidence {
-                refused: end,
-                refusals: [first.local, local],
-                answered,
-                local,
-                source: time.now,
-            }),
-            asked: time.now,
-        })
     }
 }
 
