@@ -48,7 +48,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let known = known.filter(|known| known.id == order.id);
         if order.work.again && self.ledger.proof.has_ended(order.id) {
-            return self.was_sent_again(&order, known).await;
+            // It was delivered once more, and what told that is lost: it is not delivered a third time.
+            self.orders.ended_backfill = Some(order.id);
+            let counts = BackfillCounts::new(order.range);
+            return self.tell_ended(&order, known, counts).await;
         }
         let under_way = self.backfill.as_ref().map(|one| one.work.order.id);
         if under_way != Some(order.id) {
@@ -81,17 +84,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let found = until_stored!(self, Timeline::load(self.parts.store.as_ref()).await);
         Ok(matches!(found, Found::Timeline(timeline) if is_in(&timeline.coverage)))
-    }
-
-    /// A range was delivered once more, and what told that is lost: it is not delivered a third time.
-    async fn was_sent_again(
-        &mut self,
-        order: &BackfillOrder,
-        known: Option<BackfillProgress>,
-    ) -> Result<(), End> {
-        self.orders.ended_backfill = Some(order.id);
-        let counts = BackfillCounts::new(order.range);
-        self.tell_ended(order, known, counts).await
     }
 
     /// So many rows of a batch were accepted, or will not be.
@@ -160,8 +152,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let counts = &mut progress.counts;
         let resumed = counts.asked > 0;
         if !resumed {
-            let now = self.time().now;
-            let end = self.up_to_the_live_edge(order.range.end(), now);
+            // A collection reads by itself what lies after its live edge.
+            let end = match self.schedule.is_collecting() {
+                true => self.schedule.coverage().edge(),
+                false => self.time().now,
+            };
+            let end = end.min(order.range.end());
             let Some(range) = Window::new(order.range.start(), end) else {
                 // All of it is left to the live edge, and none of it was delivered before.
                 counts.asked = counts.range.span().num_seconds();
@@ -243,15 +239,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let store = self.parts.store.as_ref();
         let is_new = until_stored!(self, self.ledger.proof.is_to_be_renewed(store, hour).await);
         Ok(is_new)
-    }
-
-    /// A collection reads by itself what lies after its live edge.
-    fn up_to_the_live_edge(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-        if self.schedule.is_collecting() {
-            end.min(self.schedule.coverage().edge())
-        } else {
-            end.min(now)
-        }
     }
 
     /// The person has thought better of it. What has begun is read to its end: nobody would know of

@@ -99,7 +99,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // The source may have asked another reader for a pause.
         let is_ahead = goes_on && advances && !is_paced(&read) && self.may_ask(read.reader);
         if is_ahead {
-            self.fetch_ahead(&read);
+            if let Some(reader) = self.readers.get_mut(read.reader) {
+                reader.is_asking = true;
+            }
+            let (lane, question) = (read.asking_lane(), read.question());
+            self.fetch(read.reader, lane, question, read.link.clone());
         }
         let is_news = self.take(&page, &mut read).await?;
         if is_ahead {
@@ -157,19 +161,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell(Event::Recovered(failures));
         }
         self.orders_are_in(None);
-    }
-
-    /// Asks for the page after the one at hand.
-    pub(super) fn fetch_ahead(&mut self, read: &WindowRead<S, K>) {
-        if let Some(reader) = self.readers.get_mut(read.reader) {
-            reader.is_asking = true;
-        }
-        self.fetch(
-            read.reader,
-            read.asking_lane(),
-            read.question(),
-            read.link.clone(),
-        );
     }
 
     pub(super) async fn read(&mut self, read: &mut WindowRead<S, K>) -> Result<(), End> {
