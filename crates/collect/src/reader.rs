@@ -280,22 +280,15 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
 
     /// The links of the window lead nowhere, and [`goes_by_time`](Self::goes_by_time) does not help.
     ///
-    /// As long as something else can be asked for, it is: the window is read in parts, above and
-    /// below the second of the last row, or by halves. `can_narrow` tells whether it can be cut.
+    /// As long as something else can be asked for, it is: the window is read in parts, where it `can_narrow`.
+    /// That two pages brought nothing is hearsay, and a row that was never read must not be passed over for
+    /// it: a service may give pages that are short, or empty, or repeat what it gave before. So the links are
+    /// followed on, slowly, for as many pages as no service is known to need. Only the live edge does not wait
+    /// for that when it `is_read_again`, with this patience, soon.
     ///
-    /// Then there may still be rows that only the links lead to: a service may give pages that are
-    /// short, or empty, or repeat what it gave before, and go on after them. That two pages
-    /// brought nothing is hearsay, and a row that was never read must not be passed over for it. So
-    /// the links are followed on, slowly, for as many pages as no service is known to need. Only
-    /// the live edge does not wait for that when `is_read_again`: its window is read again soon,
-    /// with this patience.
-    ///
-    /// When that has brought nothing, either, the window counts as read if its last query has shown
-    /// no more than the rows that were the last before, on a page that had room for more, or if
-    /// there seems to be no row in it and asking once more has not changed that. A full page of one
-    /// second says that there are more rows: it never counts as read. Nothing that any page has
-    /// shown is left out, and it is said that the window counts as read without an end of its
-    /// links.
+    /// Then the window counts as read if its last query has shown no more than the rows that were the last
+    /// before, on a page that had room for more, or if there seems to be no row in it and asking once more has
+    /// not changed that. A full page of one second says that there are more rows: it never counts as read.
     pub(crate) fn dead_end(&mut self, can_narrow: bool, is_read_again: bool) -> DeadEnd {
         let second = self.trail.lowest_second();
         self.longest_page = self.longest_page.max(self.trail.longest_page);
