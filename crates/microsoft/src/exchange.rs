@@ -55,28 +55,14 @@ pub(super) struct Exchange {
     /// Since when there are none but odd answers.
     pub(super) oddities: Oddities,
     /// What answers tell of the service's time.
-    pub(super) times: Times,
+    pub(super) service_clock: Mutex<ServiceClock>,
+    /// The next question for it.
+    pub(super) question: AtomicU32,
     /// What is being answered.
     pub(super) requests: Requests,
     pub(super) limits: Limits,
     /// Whether an answer says that a password is right, or wrong.
     pub(super) proves_passwords: bool,
-}
-
-/// The service's time, and the next question for it.
-#[derive(Debug)]
-pub(super) struct Times {
-    clock: Mutex<ServiceClock>,
-    question: AtomicU32,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            clock: Mutex::new(ServiceClock::new(Instant::now())),
-            question: AtomicU32::new(0),
-        }
-    }
 }
 
 /// An answer, and what was sent for it.
@@ -106,7 +92,8 @@ impl Exchange {
             limiter: None,
             pace: Pace::default(),
             oddities: Oddities::default(),
-            times: Times::default(),
+            service_clock: Mutex::new(ServiceClock::new(Instant::now())),
+            question: AtomicU32::new(0),
             requests: Requests::default(),
             limits: PAGE_LIMITS,
             proves_passwords: true,
@@ -214,11 +201,11 @@ impl Exchange {
     }
 
     pub(super) fn time(&self) -> SourceTime {
-        lock(&self.times.clock).time(self.clock.reading())
+        lock(&self.service_clock).time(self.clock.reading())
     }
 
     pub(super) fn has_passed(&self, at: DateTime<Utc>) {
-        lock(&self.times.clock).has_passed(at);
+        lock(&self.service_clock).has_passed(at);
     }
 
     /// That a window does not end in the service's future: Graph refuses such a window, and the Reporting
@@ -228,11 +215,6 @@ impl Exchange {
             Ok(by) if !by.is_zero() => Err(Error::Ahead { by }),
             _ => Ok(()),
         }
-    }
-
-    /// The service has answered like this with a whole page: only such an answer tells its time.
-    pub(super) fn learn_time(&self, sighting: Sighting) {
-        lock(&self.times.clock).see(sighting);
     }
 
     /// The page that `url` is answered with, asked for of a window. `refused` says what an answer without one
@@ -257,21 +239,12 @@ impl Exchange {
         })?;
         let received = page.rows().filter_map(|row| row.received);
         let shown = received.filter(|at| window.contains(*at)).max();
-        self.learn_time(Sighting {
+        // Only a whole page tells the service's time.
+        lock(&self.service_clock).see(Sighting {
             shown,
             ..answer.sighting()
         });
         Ok(page)
-    }
-
-    /// The service has refused a query that it would have answered if its time were known.
-    pub(super) fn doubt_time(&self) {
-        lock(&self.times.clock).doubt(Instant::now());
-    }
-
-    /// The service has refused a window as one that ends in its future.
-    pub(super) fn is_earlier(&self) {
-        lock(&self.times.clock).is_earlier();
     }
 
     /// Asks for the time with a page of one row, whose address `address` makes: of a window, or of
@@ -287,7 +260,7 @@ impl Exchange {
     ) -> Result<(), Error> {
         let mut tries = 0;
         loop {
-            let number = self.times.question.load(Ordering::Relaxed);
+            let number = self.question.load(Ordering::Relaxed);
             let url = address(question(number, self.time().now));
             let answer = self.get(&url, Urgency::Now).await;
             let error = match answer {
@@ -296,17 +269,16 @@ impl Exchange {
                         let body = answer.response.body();
                         Ok(Envelope::check(body, &self.keyer, &answer.secrets())?)
                     });
-                    page.map(|()| self.learn_time(answer.sighting()))
+                    page.map(|()| lock(&self.service_clock).see(answer.sighting()))
                 }
                 Ok(answer) => Err(refused(&answer)),
                 Err(error) => Err(error),
             };
             let Err(error) = error else {
-                let passed = lock(&self.times.clock).contradiction(Instant::now());
+                let passed = lock(&self.service_clock).contradiction(Instant::now());
                 return passed.map_or(Ok(()), |passed| Err(Error::Behind { passed }));
             };
-            self.times
-                .question
+            self.question
                 .store((number + 1) % QUESTIONS, Ordering::Relaxed);
             // A clock that is wrong makes a question one that is refused: another may be answered.
             tries += 1;

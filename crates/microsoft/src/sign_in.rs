@@ -45,10 +45,7 @@ impl SignIn {
     }
 
     pub(super) fn is_by_app(&self) -> bool {
-        match self {
-            Self::Basic { .. } => false,
-            Self::Bearer(tokens) => !tokens.is_of_an_account(),
-        }
+        matches!(self, Self::Bearer(tokens) if !tokens.is_of_an_account())
     }
 
     /// What the refusal of a name and password means, for those who are held back by it.

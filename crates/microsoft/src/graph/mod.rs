@@ -12,11 +12,12 @@ use std::{
     time::Duration,
 };
 
-use base::{Clock, ErrorClass, SourceTime, http::Http};
+use base::{Clock, ErrorClass, SourceTime, http::Http, lock};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
 use rows::{Page, Question, RowKeyer, Window};
+use tokio::time::Instant;
 use url::Url;
 
 pub use self::{
@@ -177,13 +178,15 @@ impl Graph {
         {
             match error.class() {
                 // It says that the window ends in its future, and when to ask again.
-                ErrorClass::Transient { after: Some(_) } => self.exchange.is_earlier(),
+                ErrorClass::Transient { after: Some(_) } => {
+                    lock(&self.exchange.service_clock).is_earlier();
+                }
                 // Of its time it says nothing.
                 ErrorClass::OutOfReach { .. }
                 | ErrorClass::Narrow
                 | ErrorClass::Throttled { .. }
                 | ErrorClass::Transient { after: None } => {}
-                _ => self.exchange.doubt_time(),
+                _ => lock(&self.exchange.service_clock).doubt(Instant::now()),
             }
         }
         result
