@@ -28,14 +28,9 @@ struct SeenDamage {
     since: Instant,
 }
 
-/// A window whose page came damaged: it waits, and its reader goes on with others.
-pub(super) struct Parked<P> {
-    read: P,
-    until: Instant,
-}
-
 pub(super) struct Parking<P> {
-    parked: Vec<Parked<P>>,
+    /// Each waits until then, and its reader goes on with others.
+    parked: Vec<(P, Instant)>,
     /// How many pages have come whole.
     pub(super) whole_pages: u64,
     /// That number when the last was parked.
@@ -67,8 +62,7 @@ impl<P> Parking<P> {
 
     pub(super) fn park(&mut self, read: P, pause: Duration) {
         self.at_last = Some(self.whole_pages);
-        let until = Instant::now() + pause;
-        self.parked.push(Parked { read, until });
+        self.parked.push((read, Instant::now() + pause));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,19 +70,19 @@ impl<P> Parking<P> {
     }
 
     pub(super) fn count(&self, of_kind: impl Fn(&P) -> bool) -> usize {
-        self.parked.iter().filter(|one| of_kind(&one.read)).count()
+        self.parked.iter().filter(|(read, _)| of_kind(read)).count()
     }
 
     /// One that has waited long enough.
     pub(super) fn take_due(&mut self) -> Option<P> {
         let now = Instant::now();
-        let due = self.parked.iter().position(|one| one.until <= now)?;
-        Some(self.parked.swap_remove(due).read)
+        let due = self.parked.iter().position(|(_, until)| *until <= now)?;
+        Some(self.parked.swap_remove(due).0)
     }
 
     /// When the next has waited long enough.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        let until = self.parked.iter().map(|one| one.until).min()?;
+        let until = self.parked.iter().map(|(_, until)| *until).min()?;
         // One that is due waits for a reader, which ends the waiting, too.
         let due = until.saturating_duration_since(Instant::now());
         Some(due).filter(|due| !due.is_zero())
