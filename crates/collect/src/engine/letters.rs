@@ -14,6 +14,19 @@ use crate::{
     },
 };
 
+/// What a person wants done with letters.
+#[derive(Debug, Default)]
+pub(super) struct LetterWork {
+    pub(super) work: Option<Work>,
+    /// The event that is on its way, with the id of its letter.
+    pub(super) offers: JoinSet<Offered>,
+    /// Rows that wait for room.
+    pub(super) withheld: Vec<Withheld>,
+}
+
+/// What the intake said to the event of a letter; none at a stop.
+pub(super) type Offered = (String, Option<Result<(), String>>);
+
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// Keeps what cannot be delivered. On return it is safe on the disk, so that it may count as
     /// dealt with; false when there is no room for it.
@@ -38,22 +51,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.tell(Event::Letters(stock));
         Ok(true)
     }
-}
 
-/// What a person wants done with letters.
-#[derive(Debug, Default)]
-pub(super) struct LetterWork {
-    pub(super) work: Option<Work>,
-    /// The event that is on its way, with the id of its letter.
-    pub(super) offers: JoinSet<Offered>,
-    /// Rows that wait for room.
-    pub(super) withheld: Vec<Withheld>,
-}
-
-/// What the intake said to the event of a letter; none at a stop.
-pub(super) type Offered = (String, Option<Result<(), String>>);
-
-impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// A person wants something done with letters. What cannot be begun is found again soon.
     pub(super) async fn begin_with_letters(&mut self, order: LettersOrder) -> Result<(), End> {
         let now = self.parts.clock.now();
