@@ -18,7 +18,6 @@ mod parking;
 mod persist;
 mod plan;
 mod privacy;
-mod room;
 mod time;
 mod verify;
 mod walk;

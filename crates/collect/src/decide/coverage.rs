@@ -176,16 +176,12 @@ impl Coverage {
     /// Whether a row received at this instant is to be looked at only in a window that holds it:
     /// its time is done, and whether it was delivered may be forgotten.
     pub fn is_done_with(&self, instant: DateTime<Utc>) -> bool {
-        let is_closed = instant < self.memory.max(self.origin) || self.is_hole(instant);
-        is_closed && !self.is_open(instant)
-    }
-
-    /// Whether an instant was never read: it counts as lost, or nobody asks for it. Who asks for it later
-    /// is sent its rows then.
-    fn is_hole(&self, instant: DateTime<Utc>) -> bool {
+        // What was never read counts as lost, or nobody asks for it: who does later is sent its rows then.
         let holes = [&self.unasked, &self.skipped, &self.lost];
         let mut holes = holes.into_iter().flatten();
-        holes.any(|hole| hole.contains(instant))
+        let is_closed =
+            instant < self.memory.max(self.origin) || holes.any(|hole| hole.contains(instant));
+        is_closed && !self.is_open(instant)
     }
 
     /// Whether an instant is still to be read, or read again.
