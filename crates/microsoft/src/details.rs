@@ -10,7 +10,7 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{DETAILS_LIMITS, Error, Limiter, SignIn, Urgency, advice, exchange::Exchange};
+use super::{DETAILS_LIMITS, Error, Limiter, SignIn, Urgency, advice, below, exchange::Exchange};
 
 /// What stands as it is in an address.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -120,10 +120,7 @@ fn reporting_address(
     received: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().push("MessageTraceDetail");
-    }
+    let mut url = below(base, &["MessageTraceDetail"]);
     let mut filter = format!(
         "MessageTraceId eq guid'{}' and RecipientAddress eq '{}'",
         quoted(trace_id),

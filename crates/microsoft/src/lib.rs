@@ -31,6 +31,7 @@ mod under_way;
 use std::time::Duration;
 
 use base::http::Limits;
+use url::Url;
 
 pub use self::{
     details::Details,
@@ -71,3 +72,12 @@ const TOKEN_LIMITS: Limits = Limits {
     total: Duration::from_secs(30),
     max_body: 1024 * 1024,
 };
+
+/// The address with these segments behind the path of another one.
+fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}

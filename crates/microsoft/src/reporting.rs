@@ -9,7 +9,7 @@ use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
 use super::{
-    Error, Link, SignIn, Unreadable, Urgency, advice, bounds,
+    Error, Link, SignIn, Unreadable, Urgency, advice, below, bounds,
     details::Details,
     exchange::{Answer, Exchange},
     page::Envelope,
@@ -153,10 +153,7 @@ fn query(base: &Url, question: &Question, options: &str) -> Url {
 }
 
 fn address(base: &Url, query: &str) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().push("MessageTrace");
-    }
+    let mut url = below(base, &["MessageTrace"]);
     url.set_query(Some(query));
     url
 }

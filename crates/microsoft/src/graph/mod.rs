@@ -25,7 +25,7 @@ pub use self::{
     quota::{Allowance, Quota, Share, Urgency},
 };
 use super::{
-    Error, Link, SignIn, advice,
+    Error, Link, SignIn, advice, below,
     bounds::{self, START_MARGIN},
     details::Details,
     events::EventFormat,
@@ -275,11 +275,7 @@ fn query(base: &Url, question: &Question, top: u32) -> Url {
 }
 
 fn address(base: &Url, query: &str) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty()
-            .extend(["admin", "exchange", "tracing", "messageTraces"]);
-    }
+    let mut url = below(base, &["admin", "exchange", "tracing", "messageTraces"]);
     url.set_query(Some(query));
     url
 }

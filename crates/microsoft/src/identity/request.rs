@@ -26,7 +26,7 @@ use super::{
     errors::SignInError,
 };
 use crate::{
-    TOKEN_LIMITS,
+    TOKEN_LIMITS, below,
     complaint::{Complaint, without_mark},
     redirect,
 };
@@ -159,12 +159,7 @@ fn no_token(answer: &Response, secrets: &[&str], now: DateTime<Utc>) -> SignInEr
 }
 
 fn endpoint(login: &Url, tenant: &str) -> Url {
-    let mut url = login.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty()
-            .extend([tenant, "oauth2", "v2.0", "token"]);
-    }
-    url
+    below(login, &[tenant, "oauth2", "v2.0", "token"])
 }
 
 /// The form field that proves the app to be itself, and its value.
@@ -228,11 +223,7 @@ fn metadata_request(
     client: Option<&str>,
     resource: &Resource,
 ) -> Result<Request, SignInError> {
-    let mut url = endpoint.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty()
-            .extend(["metadata", "identity", "oauth2", "token"]);
-    }
+    let mut url = below(endpoint, &["metadata", "identity", "oauth2", "token"]);
     url.query_pairs_mut()
         .clear()
         .append_pair("api-version", "2018-02-01")
