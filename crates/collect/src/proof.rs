@@ -8,7 +8,6 @@
 //! added to it. Each file of a day says up to which place of the journal it has been counted in, and a
 //! start counts what lies after that place. So the record is as true as the journal, also after a kill.
 
-mod counts;
 pub(crate) mod day;
 mod keep;
 mod provable;
