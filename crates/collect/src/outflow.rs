@@ -77,10 +77,6 @@ impl<B> Draft<B> {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// How long until it leaves as it is; none when it has no rows.
     pub(crate) fn leaves_in(&self) -> Option<Duration> {
         let filled = self.filled.filter(|_| !self.rows.is_empty())?;
@@ -169,9 +165,9 @@ impl<K: Sink> Outflow<K> {
         self.held.0 >= events.saturating_mul(times) || self.held.1 >= bytes.saturating_mul(times)
     }
 
-    /// Sends a batch on its way. A draft without rows is dropped.
+    /// Sends a batch on its way that has rows.
     pub(crate) fn send(&mut self, draft: Draft<K::Batch>) {
-        let Some(batch) = draft.batch.filter(|_| !draft.rows.is_empty()) else {
+        let Some(batch) = draft.batch else {
             return;
         };
         let sink = Arc::clone(&self.sink);

@@ -313,7 +313,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Sends a batch on its way, when there is room for one more.
     pub(super) async fn send(&mut self, draft: Draft<K::Batch>) -> Result<(), End> {
-        if draft.is_empty() {
+        if draft.rows.is_empty() {
             return Ok(());
         }
         while self.room_in() != Some(Duration::ZERO) {
