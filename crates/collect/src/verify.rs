@@ -151,11 +151,6 @@ impl Verdict {
         (self.missing.len() as u64).saturating_sub(self.refused)
     }
 
-    /// Adds some to the file, at once.
-    pub(crate) async fn save_all(verdicts: &[Self], store: &impl Store) -> io::Result<()> {
-        append(store, verdicts).await
-    }
-
     /// The verdicts of an order, oldest hour first. What a crash has cut short is not there.
     ///
     /// # Errors
@@ -186,7 +181,7 @@ async fn lines_of<T: DeserializeOwned>(store: &impl Store) -> io::Result<Vec<T>>
 }
 
 /// Adds lines to the file of the verdicts. Half of one may be there, of an addition that has failed.
-async fn append(store: &impl Store, lines: &[impl Serialize]) -> io::Result<()> {
+pub(crate) async fn append(store: &impl Store, lines: &[impl Serialize]) -> io::Result<()> {
     store.append(VERDICTS_FILE, text_of(lines)?.into()).await?;
     store.sync(VERDICTS_FILE).await
 }
@@ -269,9 +264,9 @@ mod tests {
             let files = Files::default();
             // Half of the addition is there.
             files.breaks_after(Some(0));
-            assert!(Verdict::save_all(verdicts, &files).await.is_err());
+            assert!(append(&files, verdicts).await.is_err());
             files.breaks_after(None);
-            Verdict::save_all(verdicts, &files).await.unwrap();
+            append(&files, verdicts).await.unwrap();
             let found = Verdict::of_order(&files, Uuid::nil()).await.unwrap();
             assert_eq!(found, verdicts);
         }
@@ -292,7 +287,7 @@ mod tests {
         };
         let files = Files::default();
         let verdicts = std::slice::from_ref(&judged);
-        Verdict::save_all(verdicts, &files).await.unwrap();
+        append(&files, verdicts).await.unwrap();
         let (order, at) = (judged.order, judged.hour);
         missing.save(&files, order, at).await.unwrap();
         let hasher = KeyedHasher::new(b"0123456789abcdef");

@@ -28,14 +28,6 @@ pub(super) struct Backfill {
     cancelled: bool,
 }
 
-impl Backfill {
-    pub(super) fn lost(&mut self, window: Window) {
-        let counts = self.work.changed();
-        let lost = counts.range.intersection(window);
-        counts.lost += lost.map_or(0, |lost| lost.span().num_seconds());
-    }
-}
-
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// There is an order: a new one, one under way, or one that has ended.
     pub(super) async fn backfill_found(

@@ -301,7 +301,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     self.tell(Event::Lost(&loss));
                 }
                 if let Some(backfill) = &mut self.backfill {
-                    backfill.lost(loss.window);
+                    let counts = backfill.work.changed();
+                    let lost = counts.range.intersection(loss.window);
+                    counts.lost += lost.map_or(0, |lost| lost.span().num_seconds());
                 }
                 self.persist().await?;
                 self.settle_backfill().await?;

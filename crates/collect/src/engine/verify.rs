@@ -24,6 +24,7 @@ use crate::{
     reader::WindowRead,
     verify::{
         Finding, Missing, RowName, Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork,
+        append,
     },
 };
 

@@ -122,7 +122,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return Ok(());
         }
         let store = self.parts.store.as_ref();
-        until_stored!(self, Verdict::save_all(&verdicts, store).await);
+        until_stored!(self, append(store, &verdicts).await);
         for verdict in &verdicts {
             if verdict.finding != Finding::Open {
                 self.tell(Event::Verified(verdict));
