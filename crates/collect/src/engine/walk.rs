@@ -259,7 +259,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     fn tell_unreadable(&self, sentence: &str, pause: Duration) {
         self.tell(Event::PageFailed {
             sentence,
-            label: UNREADABLE,
+            label: "unreadable",
             pause,
             person: false,
         });
@@ -347,5 +347,3 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 pub(super) fn is_paced<S: Source, K: Sink>(read: &WindowRead<S, K>) -> bool {
     read.lane == Lane::Live && read.pages >= LIVE_PAGES
 }
-
-const UNREADABLE: &str = "unreadable";
