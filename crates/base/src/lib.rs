@@ -4,22 +4,18 @@
 pub mod buffers;
 pub mod clock;
 pub mod delivery;
-mod error_class;
 pub mod files;
 pub mod http;
 mod locks;
 pub mod pem;
-mod pending_request;
 pub mod retry;
 mod secret;
-mod source_time;
+mod source;
 mod store;
 pub mod text;
 
 pub use clock::Clock;
-pub use error_class::ErrorClass;
 pub use locks::lock;
-pub use pending_request::PendingRequest;
 pub use secret::Secret;
-pub use source_time::SourceTime;
+pub use source::{ErrorClass, PendingRequest, SourceTime};
 pub use store::Store;
