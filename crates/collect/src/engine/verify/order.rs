@@ -19,7 +19,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         let known = known.filter(|known| known.id == order.id);
         if order.work.resend && self.ledger.proof.has_ended(order.id) {
-            return self.was_resent(&order, known).await;
+            // All rows were sent once more, and what told that is lost: they are not sent a third time.
+            self.orders.ended_verification = Some(order.id);
+            if self.verification.is_some() {
+                // There is one file for what is told.
+                return Ok(());
+            }
+            let hours = hours_of(order.range).count() as u64;
+            let counts = VerifyCounts {
+                hours,
+                judged: hours,
+                ..VerifyCounts::default()
+            };
+            return self.tell_ended(&order, known, counts).await;
         }
         let under_way = self.verification.as_ref().map(|one| one.work.order.id);
         if under_way.is_some_and(|id| id != order.id) {
@@ -29,31 +41,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if order.cancelled {
             return self.cancel_verification(order, known).await;
         }
-        let under_way = self.verification.as_ref().map(|one| one.work.order.id);
-        match under_way == Some(order.id) {
-            true => Ok(()),
-            false => self.begin_verification(order, known).await,
+        match under_way {
+            Some(_) => Ok(()),
+            None => self.begin_verification(order, known).await,
         }
-    }
-
-    /// All rows of an hour were sent once more, and what told that is lost: they are not sent a third time.
-    async fn was_resent(
-        &mut self,
-        order: &VerifyOrder,
-        known: Option<VerifyProgress>,
-    ) -> Result<(), End> {
-        self.orders.ended_verification = Some(order.id);
-        if self.verification.is_some() {
-            // There is one file for what is told.
-            return Ok(());
-        }
-        let hours = hours_of(order.range).count() as u64;
-        let counts = VerifyCounts {
-            hours,
-            judged: hours,
-            ..VerifyCounts::default()
-        };
-        self.tell_ended(order, known, counts).await
     }
 
     /// Begins, or goes on with what has no verdict yet.
