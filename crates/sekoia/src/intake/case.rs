@@ -69,7 +69,13 @@ impl Case {
         self.acceptances
     }
 
-    /// The same while no refusal has counted yet: each further one has its own pause.
+    /// Whether that is so by now.
+    pub(super) fn others_accepted(&self, now: Acceptances) -> bool {
+        self.acceptances
+            .is_some_and(|before| now.prove_since(before))
+    }
+
+    /// The same moment while no refusal has counted yet: each further one has its own pause.
     pub(super) fn unproven_since(&self) -> Option<Acceptances> {
         self.acceptances.filter(|_| self.refusals == 0)
     }

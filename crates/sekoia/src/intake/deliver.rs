@@ -1,11 +1,11 @@
 //! A batch on its way: sent as a whole, as one event alone, or in parts.
 
-use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::VecDeque, sync::atomic::Ordering::Relaxed};
 
 use tokio::{sync::MutexGuard, time::Instant};
 
 use super::{
-    Batch, Intake, Mood, Outcome, Probed, Receipt, Stopped,
+    Batch, Intake, Mood, Outcome, Probed, Receipt, Stopped, Unaccepted,
     answer::{Cause, Fates},
     aside::{Streak, Yielding},
     batch::Parcel,
@@ -166,43 +166,31 @@ impl Intake {
         let Some(piece) = load.pieces.pop_front() else {
             return Ok(());
         };
-        let others_accepted = {
+        let (mood, is_long, acceptances) = {
             let gate = self.gate();
-            let before = load.case.acceptances();
-            before.is_some_and(|before| gate.has_accepted_since(before))
+            let is_long = gate.doubts_the_event(Instant::now());
+            (gate.mood(), is_long, gate.acceptances())
         };
-        let (mood, is_long) = {
-            let gate = self.gate();
-            (gate.mood(), gate.doubts_the_event(Instant::now()))
-        };
+        let others_accepted = load.case.others_accepted(acceptances);
         let choice = load.choice(mood, is_long, piece.len());
         let alone = load
             .goes_alone(mood, others_accepted, piece.unsure)
             .then(|| piece.take_out(choice))
             .flatten();
-        let (sent, rest) = match alone {
-            Some((single, rest)) => (single, rest),
-            None => (piece.clone(), Vec::new()),
-        };
+        let (sent, rest) = alone.unwrap_or_else(|| (piece.clone(), Vec::new()));
         if load.failures > 0 {
             self.0.metrics.retries.inc();
         }
         let before = self.gate().begins();
-        let outcome = match self.attempt(&sent).await {
-            Ok(outcome) => outcome,
-            Err(stopped) => {
-                load.pieces.push_front(piece);
-                return Err(stopped);
-            }
-        };
-        let (failure, sentence, asked, unsure) = match outcome {
-            Outcome::Told(fates) if fates.refused.len() + fates.unclear.len() < sent.len() => {
-                self.take_in((&sent, before), fates, load, receipt);
-                rest.into_iter()
-                    .for_each(|piece| load.pieces.push_back(piece));
+        let unaccepted = match self.attempt(&sent).await {
+            Ok(Outcome::Failed(unaccepted)) => unaccepted,
+            Ok(Outcome::Told(fates)) => {
+                self.take_in((&sent, before), fates, &Case::since(before), receipt);
+                (load.failures, load.streak) = (0, Streak::default());
+                load.pieces.extend(rest);
                 return Ok(());
             }
-            Outcome::Short(ids) => {
+            Ok(Outcome::Short(ids)) => {
                 // What fails from now on fails while others are accepted.
                 load.case = Case::since(before);
                 self.accepted(ids, before);
@@ -215,38 +203,29 @@ impl Intake {
                 load.pieces.extend(rest);
                 return Ok(());
             }
-            Outcome::Told(fates) => {
-                let failure = Failure::Failed(Cause::Refused);
-                let unsure = !fates.unclear.is_empty();
-                (failure, refused_by_word(&fates), None, unsure)
+            Err(stopped) => {
+                load.pieces.push_front(piece);
+                return Err(stopped);
             }
-            Outcome::Uncertain(what) => (Failure::Uncertain, what, None, true),
-            Outcome::Failed {
-                cause,
-                sentence,
-                asked,
-                unsure,
-            } => (Failure::Failed(cause), sentence, asked, unsure),
         };
-        load.put_back(piece, sent, rest, unsure);
+        load.put_back(piece, sent, rest, unaccepted.unsure);
         if is_long {
             load.pieces.rotate_left(1);
         }
-        self.failed(load, receipt, failure, &sentence, asked).await
+        self.failed(load, receipt, unaccepted).await
     }
 
-    /// Events of a request were accepted, others perhaps not.
-    fn take_in(
+    /// Events of a request were accepted; the others stay in hand, with what speaks against them.
+    pub(super) fn take_in(
         &self,
         (sent, before): (&Parcel, Acceptances),
         fates: Fates,
-        load: &mut Load,
+        case: &Case,
         receipt: &mut Receipt,
     ) {
-        let accepted = sent.len() - fates.refused.len() - fates.unclear.len();
+        let accepted = fates.accepted(sent.len());
         self.accepted(accepted, before);
         receipt.accepted += accepted;
-        (load.failures, load.streak) = (0, Streak::default());
         let unclear = fates.unclear.into_iter();
         let unclear = unclear.map(|index| (index, "its answer is not understood".to_owned(), true));
         let refused = fates.refused.into_iter();
@@ -254,7 +233,7 @@ impl Intake {
         for (index, reason, unsure) in refused.chain(unclear) {
             if let Some((mut single, _)) = sent.take_out(index) {
                 single.unsure |= unsure;
-                self.keep(single, Case::since(before), &reason, receipt);
+                self.keep(single, case.clone(), &reason, receipt);
             }
         }
     }
@@ -264,22 +243,16 @@ impl Intake {
         &self,
         load: &mut Load,
         receipt: &mut Receipt,
-        failure: Failure,
-        sentence: &str,
-        asked: Option<Duration>,
+        unaccepted: Unaccepted,
     ) -> Result<(), Stopped> {
+        let Unaccepted { failure, asked, .. } = unaccepted;
+        let sentence = unaccepted.sentence.as_str();
         load.failures += 1;
         load.last = Some(failure);
         load.attempts.failed();
-        if failure == Failure::Uncertain {
-            self.0.metrics.uncertain.inc();
-        }
         let log = &self.0.around.log;
         let accepted = self.gate().acceptances();
-        let known = load
-            .case
-            .acceptances()
-            .is_some_and(|before| accepted.prove_since(before));
+        let known = load.case.others_accepted(accepted);
         let mut finding = load.case.failed_together(failure, accepted);
         if finding == Finding::Suspect
             && failure == Failure::Failed(Cause::Outage)
@@ -381,10 +354,4 @@ impl Load {
         }
         self.pieces.push_front(sent);
     }
-}
-
-pub(super) fn refused_by_word(fates: &Fates) -> String {
-    let reason = fates.refused.values().next();
-    let reason = reason.map_or("no reason given", String::as_str);
-    format!("the intake refuses each event of a request: {reason}")
 }

@@ -114,11 +114,6 @@ impl Gate {
         self.requests
     }
 
-    /// Whether events of a request were accepted that was begun after that moment.
-    pub(super) fn has_accepted_since(&self, before: Acceptances) -> bool {
-        self.requests.prove_since(before)
-    }
-
     /// A request is begun. How far requests had come just before.
     pub(super) fn begins(&mut self) -> Acceptances {
         let before = self.requests;
@@ -234,10 +229,10 @@ mod tests {
         gate.failed(Cause::Refused, false, None, now);
         assert_eq!((gate.mood(), gate.due_in(now)), (Mood::Troubled, PACE));
         let acceptances = gate.acceptances();
-        assert!(!gate.has_accepted_since(acceptances));
+        assert!(!gate.acceptances().prove_since(acceptances));
         gate.accepts();
         assert_eq!(gate.mood(), Mood::Open);
-        assert!(gate.has_accepted_since(acceptances));
+        assert!(gate.acceptances().prove_since(acceptances));
         assert_eq!(gate.due_in(now), PACE, "one refusal a second");
     }
 

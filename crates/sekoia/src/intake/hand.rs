@@ -10,11 +10,10 @@ use base::{
 use tokio::time::{self, Instant};
 
 use super::{
-    Intake, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped,
-    answer::{Cause, Fates},
+    Intake, MAX_EVENT_BYTES, Mood, Outcome, Receipt, Stopped, Unaccepted,
+    answer::Cause,
     batch::Parcel,
     case::{Case, Failure, Finding},
-    deliver::refused_by_word,
     gate::{Acceptances, LONG_DOUBT},
     lock,
     offer::MAYBE_TWICE,
@@ -182,7 +181,7 @@ impl Intake {
     /// are due as soon as something is.
     async fn until_due(&self, due: Duration, since: Option<Acceptances>) -> Result<(), Stopped> {
         let opened = self.0.opened.notified();
-        let waits = since.is_some_and(|before| !self.gate().has_accepted_since(before));
+        let waits = since.is_some_and(|before| !self.gate().acceptances().prove_since(before));
         if !waits {
             return self.pause_beside(due).await;
         }
@@ -206,11 +205,7 @@ impl Intake {
         let paced = self.gate().due_in(Instant::now());
         self.pause_beside(paced).await?;
         self.0.metrics.retries.inc();
-        let others_accepted = {
-            let gate = self.gate();
-            let before = hand.case.acceptances();
-            before.is_some_and(|before| gate.has_accepted_since(before))
-        };
+        let others_accepted = hand.case.others_accepted(self.gate().acceptances());
         // Until then one event speaks for all: if its answer is not certain, no other comes twice. So it does
         // where the key is refused to all of them, and not to others.
         let speaks = !others_accepted || hand.doubted || hand.barred.is_some();
@@ -219,19 +214,11 @@ impl Intake {
         let (mut parcel, rest) = alone.unwrap_or_else(|| (hand.parcel.clone(), Vec::new()));
         parcel.unsure |= hand.doubted;
         let before = self.gate().begins();
-        let (failure, sentence, asked, unsure) = match self.attempt(&parcel).await? {
-            Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
+        let unaccepted = match self.attempt(&parcel).await? {
+            Outcome::Failed(unaccepted) => unaccepted,
+            Outcome::Told(fates) => {
                 let mut receipt = Receipt::default();
-                let accepted = parcel.len() - fates.refused.len() - fates.unclear.len();
-                receipt.accepted = accepted;
-                self.accepted(accepted, before);
-                for (index, reason) in &fates.refused {
-                    self.keep_one(hand, *index, reason, false, &mut receipt);
-                }
-                for index in &fates.unclear {
-                    let reason = "its answer is not understood";
-                    self.keep_one(hand, *index, reason, true, &mut receipt);
-                }
+                self.take_in((&parcel, before), fates, &hand.case, &mut receipt);
                 for part in rest {
                     self.keep(part, hand.case.clone(), &hand.reason, &mut receipt);
                 }
@@ -241,38 +228,23 @@ impl Intake {
                 self.accepted(ids, before);
                 return Ok(Step::Done(self.taken_apart(hand, ids, true)));
             }
-            Outcome::Told(fates) => {
-                let unsure = !fates.unclear.is_empty();
-                let cause = Failure::Failed(Cause::Refused);
-                (cause, refused_by_word(&fates), None, unsure)
-            }
-            Outcome::Uncertain(what) => {
-                self.0.metrics.uncertain.inc();
-                (Failure::Uncertain, what, None, true)
-            }
-            Outcome::Failed {
-                cause,
-                sentence,
-                asked,
-                unsure,
-            } => (Failure::Failed(cause), sentence, asked, unsure),
         };
         if rest.is_empty() || hand.parcel.unsure {
-            hand.parcel.unsure |= unsure;
+            hand.parcel.unsure |= unaccepted.unsure;
         } else {
-            hand.doubted |= unsure;
+            hand.doubted |= unaccepted.unsure;
         }
         hand.attempts.failed();
-        Ok(self.failed_in_hand(hand, failure, sentence, asked))
+        Ok(self.failed_in_hand(hand, unaccepted))
     }
 
-    fn failed_in_hand(
-        &self,
-        hand: &mut InHand,
-        failure: Failure,
-        sentence: String,
-        asked: Option<Duration>,
-    ) -> Step {
+    fn failed_in_hand(&self, hand: &mut InHand, unaccepted: Unaccepted) -> Step {
+        let Unaccepted {
+            failure,
+            sentence,
+            asked,
+            ..
+        } = unaccepted;
         let now = Instant::now();
         let accepted = {
             let mut gate = self.gate();
@@ -377,22 +349,4 @@ impl Intake {
         }
         receipt
     }
-
-    fn keep_one(
-        &self,
-        hand: &InHand,
-        index: usize,
-        reason: &str,
-        unsure: bool,
-        receipt: &mut Receipt,
-    ) {
-        if let Some((mut single, _)) = hand.parcel.take_out(index) {
-            single.unsure |= unsure;
-            self.keep(single, hand.case.clone(), reason, receipt);
-        }
-    }
-}
-
-pub(super) fn is_any_accepted(fates: &Fates, parcel: &Parcel) -> bool {
-    fates.refused.len() + fates.unclear.len() < parcel.len()
 }

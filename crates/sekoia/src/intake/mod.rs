@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     answer::{Cause, Fates, Verdict, judge, refusal},
     batch::Parcel,
+    case::Failure,
     gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
     report::Report,
@@ -130,21 +131,33 @@ struct Inner {
 
 /// What came of one request.
 enum Outcome {
-    /// What became of each event is said.
+    /// What became of each event is said: some are accepted.
     Told(Fates),
     /// So many are accepted, and nothing says which.
     Short(usize),
-    /// A success that proves nothing.
-    Uncertain(String),
-    /// Nothing is accepted.
-    Failed {
-        cause: Cause,
-        sentence: String,
-        /// The pause that the intake asks for.
-        asked: Option<Duration>,
-        /// The events may have been accepted nevertheless: the answer was lost.
-        unsure: bool,
-    },
+    /// Nothing says that any is.
+    Failed(Unaccepted),
+}
+
+/// How a request ended of which nothing says that an event is accepted.
+struct Unaccepted {
+    failure: Failure,
+    sentence: String,
+    /// The pause that the intake asks for.
+    asked: Option<Duration>,
+    /// Events may have been accepted nevertheless, e.g. as the answer was lost.
+    unsure: bool,
+}
+
+impl Unaccepted {
+    fn new(failure: Failure, sentence: String, unsure: bool) -> Self {
+        Self {
+            failure,
+            sentence,
+            asked: None,
+            unsure,
+        }
+    }
 }
 
 /// The address of an intake: base and `/batch`, with one slash between them (J-01).
@@ -251,7 +264,7 @@ impl Intake {
                 }
                 // A success whose text is broken off proves as little as one with another text.
                 if let Some(status) = broken_off {
-                    return Ok(Outcome::Uncertain(format!(
+                    return Ok(self.uncertain(format!(
                         "the intake {} answers {status}, but not to its end: {}",
                         self.host(),
                         chain(&error)
@@ -263,21 +276,19 @@ impl Intake {
                     if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
                         self.seems_too_large(parcel);
                     }
-                    return Ok(Outcome::Failed {
-                        cause,
-                        sentence: format!("{sentence} ({})", chain(&error)),
-                        asked: None,
-                        unsure: false,
-                    });
+                    let sentence = format!("{sentence} ({})", chain(&error));
+                    let failure = Failure::Failed(cause);
+                    return Ok(Outcome::Failed(Unaccepted::new(failure, sentence, false)));
                 }
                 let never_sent =
                     matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
-                return Ok(Outcome::Failed {
-                    cause: Cause::Outage,
-                    sentence: probe::unreachable(&error),
-                    asked: None,
-                    unsure: !never_sent,
-                });
+                let sentence = probe::unreachable(&error);
+                let failure = Failure::Failed(Cause::Outage);
+                return Ok(Outcome::Failed(Unaccepted::new(
+                    failure,
+                    sentence,
+                    !never_sent,
+                )));
             }
         };
         let (answer, astray) = (sent.answer, sent.astray);
@@ -287,10 +298,15 @@ impl Intake {
         Ok(match judge(host, &answer, parcel.len(), &parcel.body) {
             Verdict::Told(fates) => {
                 lock(&self.0.sizes).accepted(parcel.body.len());
-                Outcome::Told(fates)
+                if fates.accepted(parcel.len()) > 0 {
+                    return Ok(Outcome::Told(fates));
+                }
+                let unsure = !fates.unclear.is_empty();
+                let failure = Failure::Failed(Cause::Refused);
+                Outcome::Failed(Unaccepted::new(failure, fates.refusal(), unsure))
             }
             Verdict::Short { ids } => Outcome::Short(ids),
-            Verdict::Uncertain(what) => Outcome::Uncertain(what),
+            Verdict::Uncertain(what) => self.uncertain(what),
             Verdict::Failed { cause, sentence } => {
                 if cause == Cause::TooLarge || status == StatusCode::REQUEST_TIMEOUT {
                     self.seems_too_large(parcel);
@@ -301,14 +317,20 @@ impl Intake {
                 {
                     self.gate().waits_until(Instant::now() + asked);
                 }
-                Outcome::Failed {
-                    cause,
-                    sentence: sentence + &astray.unwrap_or_default(),
+                let unsure = ANSWERS_LOST.contains(&status.as_u16());
+                let sentence = sentence + &astray.unwrap_or_default();
+                Outcome::Failed(Unaccepted {
                     asked,
-                    unsure: ANSWERS_LOST.contains(&status.as_u16()),
-                }
+                    ..Unaccepted::new(Failure::Failed(cause), sentence, unsure)
+                })
             }
         })
+    }
+
+    /// A success has proven nothing.
+    fn uncertain(&self, sentence: String) -> Outcome {
+        self.0.metrics.uncertain.inc();
+        Outcome::Failed(Unaccepted::new(Failure::Uncertain, sentence, true))
     }
 
     /// The next bodies may have to be smaller.

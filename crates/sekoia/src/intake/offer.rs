@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Intake, Outcome, Stopped, deliver::refused_by_word, hand::is_any_accepted};
+use super::{Intake, Outcome, Stopped, Unaccepted};
 
 /// What is said of an event that may have been accepted.
 pub(super) const MAYBE_TWICE: &str = "; it may come twice when it is sent again";
@@ -20,23 +20,17 @@ impl Intake {
         self.pause_beside(paced).await?;
         let before = self.gate().begins();
         let said = match self.attempt(&parcel).await? {
-            Outcome::Told(fates) if is_any_accepted(&fates, &parcel) => {
+            Outcome::Told(_) => {
                 self.accepted(1, before);
                 return Ok(Ok(()));
             }
-            Outcome::Told(fates) => refused_by_word(&fates),
             Outcome::Short(_) => "the answer is not certain".to_owned(),
-            Outcome::Uncertain(what) => {
-                self.0.metrics.uncertain.inc();
-                what + MAYBE_TWICE
-            }
-            // The answer was lost, and with it whether the event is accepted.
-            Outcome::Failed {
+            Outcome::Failed(Unaccepted {
                 sentence,
                 unsure: true,
                 ..
-            } => sentence + MAYBE_TWICE,
-            Outcome::Failed { sentence, .. } => sentence,
+            }) => sentence + MAYBE_TWICE,
+            Outcome::Failed(Unaccepted { sentence, .. }) => sentence,
         };
         self.gate().failed_beside(Instant::now());
         // It is kept in a file, and may echo the key.

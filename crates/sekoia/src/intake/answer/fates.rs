@@ -23,6 +23,20 @@ pub(in crate::intake) struct Fates {
     pub(in crate::intake) unclear: BTreeSet<usize>,
 }
 
+impl Fates {
+    /// How many of so many events are accepted.
+    pub(in crate::intake) fn accepted(&self, count: usize) -> usize {
+        count.saturating_sub(self.refused.len() + self.unclear.len())
+    }
+
+    /// What is said where none is.
+    pub(in crate::intake) fn refusal(&self) -> String {
+        let reason = self.refused.values().next();
+        let reason = reason.map_or("no reason given", String::as_str);
+        format!("the intake refuses each event of a request: {reason}")
+    }
+}
+
 /// Lists that tell of failures alone.
 const FAILURES: [&str; 4] = ["errors", REJECTED, "failed", "failures"];
 
@@ -160,8 +174,7 @@ fn is_short(verdict: &Verdict, ids: Option<&Vec<Value>>, count: usize) -> bool {
     let Verdict::Told(fates) = verdict else {
         return false;
     };
-    let accepted = count - fates.refused.len() - fates.unclear.len();
-    ids.is_some_and(|ids| ids.len() < count && ids.len() > accepted)
+    ids.is_some_and(|ids| ids.len() < count && ids.len() > fates.accepted(count))
 }
 
 /// The sum of words for each event; none when they prove nothing of any.
@@ -182,9 +195,7 @@ fn told(words: impl IntoIterator<Item = Word>) -> Option<Verdict> {
 /// A failure outweighs an identifier, and any of both what is not understood.
 fn stronger(known: Option<Word>, other: Word) -> Word {
     match (known, other) {
-        (Some(Word::Refused(_)) | None, Word::Refused(reason)) => Word::Refused(reason),
-        (Some(Word::Accepted | Word::Unclear), refused @ Word::Refused(_)) => refused,
-        (Some(Word::Refused(reason)), _) => Word::Refused(reason),
+        (_, refused @ Word::Refused(_)) | (Some(refused @ Word::Refused(_)), _) => refused,
         (Some(Word::Accepted), _) | (_, Word::Accepted) => Word::Accepted,
         (_, Word::Unclear) => Word::Unclear,
     }
