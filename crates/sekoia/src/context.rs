@@ -11,7 +11,7 @@ use super::{
     RunError,
     config::{Configuration, SettingsMap},
     health::Heartbeat,
-    intake::{self, BatchLimits, Intake},
+    intake::{self, Intake},
     log::Log,
     metrics::Metrics,
     storage::Storage,
@@ -84,12 +84,7 @@ impl Context {
             metrics: self.metrics.clone(),
         };
         let key = Secret::new(key.expose().trim());
-        Ok(Intake::new(
-            around,
-            url,
-            &key,
-            BatchLimits::events(chunk_size),
-        ))
+        Ok(Intake::new(around, url, &key, chunk_size))
     }
 
     /// An environment variable that is not a key of the contract, e.g. one that the platform below

@@ -52,15 +52,14 @@ impl Side {
 /// from the first until it is dropped, which says that it is done: they do not end because another
 /// one like it has worked.
 #[derive(Debug)]
-pub struct Attempts {
+pub(super) struct Attempts {
     heartbeat: Heartbeat,
     side: Side,
     failures: u32,
 }
 
 impl Attempts {
-    /// It was tried, and failed.
-    pub fn failed(&mut self) {
+    pub(super) fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
         self.heartbeat.failed(self.side);
     }
@@ -229,7 +228,7 @@ impl Heartbeat {
     }
 
     /// Something begins that will be tried until it works.
-    pub fn attempts(&self, side: Side) -> Attempts {
+    pub(super) fn attempts(&self, side: Side) -> Attempts {
         Attempts {
             heartbeat: self.clone(),
             side,

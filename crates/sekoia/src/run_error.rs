@@ -28,11 +28,6 @@ impl RunError {
         Self::Configuration(vec![sentence.into()])
     }
 
-    /// Something the trigger depends on is out of reach.
-    pub fn unavailable(cause: impl Into<Cause>) -> Self {
-        Self::Unavailable(cause.into())
-    }
-
     /// Nothing that another run could do better.
     pub fn hopeless(cause: impl Into<Cause>) -> Self {
         Self::Hopeless(cause.into())
@@ -52,6 +47,6 @@ impl From<StorageError> for RunError {
 
 impl From<Stopped> for RunError {
     fn from(error: Stopped) -> Self {
-        Self::unavailable(error)
+        Self::Unavailable(error.into())
     }
 }

@@ -184,10 +184,7 @@ fn console(
 }
 
 /// The way out that the key `ca_cert` (C-29) and the environment's proxies ask for.
-///
-/// # Errors
-/// When one of them cannot be used.
-pub fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
+pub(super) fn http_client(configuration: &Configuration) -> Result<Http, StartError> {
     Ok(Http::client(&client_options(configuration)?)?)
 }
 

@@ -5,78 +5,42 @@ use std::{fmt, io, path::PathBuf};
 /// Why a configuration value cannot be used. Never shows the value.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The configuration directory cannot be entered.
     #[error(
         "cannot read the configuration directory {path}: give the user of this process the right to read it"
     )]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The failure below.
-        source: io::Error,
-    },
-    /// A file is there, but not readable.
+    Directory { path: PathBuf, source: io::Error },
     #[error("cannot read {path}: give the user of this process the right to read it")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The failure below.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// Something else is in the place of a file, or it is far too long.
     #[error("cannot use {path}: put a file there that holds the value and nothing else")]
-    NoFile {
-        /// The file.
-        path: PathBuf,
-        /// What is there instead.
-        source: io::Error,
-    },
-    /// A value is neither UTF-8 nor UTF-16.
+    NoFile { path: PathBuf, source: io::Error },
     #[error("{place} is not UTF-8 text: save it as UTF-8")]
-    NotText {
-        /// File or variable.
-        place: Place,
-    },
+    NotText { place: Place },
     /// A value that should be JSON is not; `source` names line and column.
     #[error("{place} is not valid JSON")]
     NotJson {
-        /// File or variable.
         place: Place,
-        /// Where the JSON breaks.
         source: serde_json::Error,
     },
-    /// JSON, but no object.
     #[error("{place} must hold a JSON object, found {found}")]
-    NotAnObject {
-        /// File or variable.
-        place: Place,
-        /// The JSON type that was found.
-        found: &'static str,
-    },
-    /// A required key is nowhere.
+    NotAnObject { place: Place, found: &'static str },
     #[error(
         "{key} is missing: write {what} to the file {file} or the environment variable {variable}{folder}"
     )]
     Missing {
-        /// The key.
         key: String,
-        /// What belongs into it, in words.
         what: &'static str,
         /// That the configuration directory is not there, as the end of the sentence; else empty.
         folder: String,
-        /// Where its file would be.
         file: PathBuf,
-        /// How its variable would be called.
         variable: String,
     },
     /// A value does not have the form its key needs.
     #[error("{place}{found} is not {expected}")]
     Form {
-        /// File or variable.
         place: Place,
         /// The value, where it may be shown, behind the word "with"; else empty.
         found: String,
-        /// What the key needs.
         expected: &'static str,
     },
 }

@@ -18,7 +18,8 @@ use base64::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use self::error::{ConfigError, Place};
+pub(super) use self::error::ConfigError;
+pub use self::error::Place;
 
 /// The port for liveness, and what it is without a value.
 pub(super) const LIVENESS_PORT: (&str, u16) = ("liveness_port", 8000);
@@ -125,58 +126,39 @@ impl Configuration {
 
     /// A text value without surrounding blanks (B-02, departure); absent when nothing is left of it.
     /// Directories are passed over.
-    ///
-    /// # Errors
-    /// When the file is unreadable or not UTF-8.
-    pub fn filled_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+    pub(super) fn filled_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         let text = self.verbatim(key)?;
         let text = text.map(|text| text::bare(&text).to_owned());
         Ok(text.filter(|text| !text.is_empty()))
     }
 
     /// A text value as it stands, e.g. a certificate. An empty file gives an empty text.
-    ///
-    /// # Errors
-    /// As [`filled_text`](Self::filled_text).
-    pub fn verbatim(&self, key: &str) -> Result<Option<String>, ConfigError> {
+    pub(super) fn verbatim(&self, key: &str) -> Result<Option<String>, ConfigError> {
         Ok(self.find(key)?.map(|(_, text)| text))
     }
 
     /// A text value that must not be printed.
-    ///
-    /// # Errors
-    /// As [`filled_text`](Self::filled_text).
-    pub fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
+    pub(super) fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
         Ok(self.filled_text(key)?.map(Secret::new))
     }
 
     /// The TCP port with this key; `default` when absent or empty.
-    ///
-    /// # Errors
-    /// As [`filled_text`](Self::filled_text), and when it is not a number from 0 to 65535.
-    pub fn port(&self, (key, default): (&str, u16)) -> Result<u16, ConfigError> {
+    pub(super) fn port(&self, (key, default): (&str, u16)) -> Result<u16, ConfigError> {
         let expected = "a port, which is a number from 0 to 65535";
         let port = self.parsed(key, expected, |text| text.parse().ok())?;
         Ok(port.unwrap_or(default))
     }
 
     /// An http or https URL, kept as text; absent when empty.
-    ///
-    /// # Errors
-    /// As [`filled_text`](Self::filled_text), and when it is not such a URL.
-    pub fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
+    pub(super) fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
         self.parsed(key, "a URL that starts with https:// or http://", |text| {
             let url = url::Url::parse(text).ok()?;
             matches!(url.scheme(), "http" | "https").then(|| text.to_owned())
         })
     }
 
-    /// A value in a form of its own; absent when empty. `expected` says in words what it should
-    /// be.
-    ///
-    /// # Errors
-    /// As [`filled_text`](Self::filled_text), and when `parse` gives nothing.
-    pub fn parsed<T>(
+    /// A value in a form of its own, which `expected` says in words; absent when empty.
+    pub(super) fn parsed<T>(
         &self,
         key: &str,
         expected: &'static str,
@@ -199,10 +181,7 @@ impl Configuration {
     }
 
     /// A JSON object (B-03): a file is JSON, a variable is JSON or base64 of JSON.
-    ///
-    /// # Errors
-    /// As [`filled_text`](Self::filled_text), and when it is not valid JSON or no object.
-    pub fn object(&self, key: &str) -> Result<Option<SettingsMap>, ConfigError> {
+    pub(super) fn object(&self, key: &str) -> Result<Option<SettingsMap>, ConfigError> {
         let Some((place, text)) = self.find(key)? else {
             return Ok(None);
         };
@@ -225,13 +204,13 @@ impl Configuration {
     /// Where the value of a key stands; none when there is no value.
     ///
     /// # Errors
-    /// As [`filled_text`](Self::filled_text).
+    /// When the file cannot be read, or is not UTF-8.
     pub fn place(&self, key: &str) -> Result<Option<Place>, ConfigError> {
         Ok(self.find(key)?.map(|(place, _)| place))
     }
 
     /// The error that says that a key is needed.
-    pub fn missing(&self, key: &str) -> ConfigError {
+    pub(super) fn missing(&self, key: &str) -> ConfigError {
         let folder = match self.directory.is_dir() {
             true => String::new(),
             false => format!(

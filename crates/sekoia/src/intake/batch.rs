@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base::{
-    buffers::{Buffer, Buffers},
+    buffers::Buffer,
     delivery::{EventBatch, Pushed},
 };
 use bytes::Bytes;
@@ -11,27 +11,26 @@ use prometheus_client::metrics::counter::Counter;
 use rows::json::{put_string, room_for};
 
 /// Longest text of one event in bytes (J-04, departure).
-pub const MAX_EVENT_BYTES: usize = 250_000;
+pub(super) const MAX_EVENT_BYTES: usize = 250_000;
 
 /// Longest request body unless set otherwise: well under the intake's limit of 10 MiB (J-03), and
 /// small enough that several of them in flight cost little memory.
-pub const DEFAULT_BODY_BYTES: usize = 2 << 20;
+const DEFAULT_BODY_BYTES: usize = 2 << 20;
 
 /// How a request body begins.
 pub(super) const HEAD: &[u8] = br#"{"jsons":["#;
 
 /// How much one request may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// Most events.
-    pub events: usize,
-    /// Most bytes of the encoded body.
-    pub body_bytes: usize,
+pub(super) struct BatchLimits {
+    pub(super) events: usize,
+    /// Of the encoded body.
+    pub(super) body_bytes: usize,
 }
 
 impl BatchLimits {
     /// At most this many events, in a body of at most [`DEFAULT_BODY_BYTES`].
-    pub fn events(events: usize) -> Self {
+    pub(super) fn events(events: usize) -> Self {
         Self {
             events: events.max(1),
             body_bytes: DEFAULT_BODY_BYTES,
@@ -53,20 +52,13 @@ pub struct Batch {
 
 impl EventBatch for Batch {
     fn push(&mut self, event: &[u8]) -> Pushed {
-        self.push_text(event)
+        Self::push(self, event)
     }
 }
 
 impl Batch {
-    /// An empty batch with room for a body of about `bytes`: `tail` ends the request behind the
-    /// events, and overlong events count as `discarded`.
-    /// [`Intake::batch`](super::Intake::batch) makes one for its intake.
-    pub fn new(limits: BatchLimits, bytes: usize, tail: Bytes, discarded: Counter) -> Self {
-        let body = Buffers::new(0).take(bytes);
-        Self::within(body, limits, tail, discarded)
-    }
-
-    /// The same in a given buffer.
+    /// An empty batch in this buffer: `tail` ends the request behind the events, and overlong events count
+    /// as `discarded`.
     pub(super) fn within(
         mut body: Buffer,
         limits: BatchLimits,
@@ -84,11 +76,8 @@ impl Batch {
     }
 
     /// Adds the text of an event, which is UTF-8.
-    pub fn push(&mut self, event: impl AsRef<[u8]>) -> Pushed {
-        self.push_text(event.as_ref())
-    }
-
-    fn push_text(&mut self, event: &[u8]) -> Pushed {
+    pub(super) fn push(&mut self, event: impl AsRef<[u8]>) -> Pushed {
+        let event = event.as_ref();
         if event.len() > MAX_EVENT_BYTES {
             self.discarded.inc();
             return Pushed::TooLong;
@@ -123,18 +112,16 @@ impl Batch {
             .push(&serde_json::to_vec(&text).unwrap_or_default());
     }
 
-    /// Number of events.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are no events.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Bytes of the request body.
-    pub fn body_bytes(&self) -> usize {
+    pub(super) fn body_bytes(&self) -> usize {
         self.body.len() + self.tail.len()
     }
 
@@ -236,6 +223,7 @@ impl Parcel {
 
 #[cfg(test)]
 mod tests {
+    use base::buffers::Buffers;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -244,12 +232,8 @@ mod tests {
     const TAIL: &str = r#"],"intake_key":"k"}"#;
 
     fn batch(limits: BatchLimits) -> Batch {
-        Batch::new(
-            limits,
-            0,
-            Bytes::from_static(TAIL.as_bytes()),
-            Counter::default(),
-        )
+        let tail = Bytes::from_static(TAIL.as_bytes());
+        Batch::within(Buffers::new(0).take(0), limits, tail, Counter::default())
     }
 
     fn parsed(parcel: &Parcel) -> Value {

@@ -47,18 +47,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     answer::{Cause, Fates, Verdict, judge, refusal},
-    batch::Parcel,
+    batch::{BatchLimits, MAX_EVENT_BYTES, Parcel},
     case::Failure,
     gate::{Acceptances, Gate, Mood},
     metrics::IntakeMetrics,
     report::Report,
     sizes::{LARGE_EVENT, Sizes},
 };
-pub use self::{
-    batch::{Batch, BatchLimits, DEFAULT_BODY_BYTES, MAX_EVENT_BYTES},
-    hand::InHand,
-    probe::Probed,
-};
+pub use self::{batch::Batch, hand::InHand, probe::Probed};
 use super::{
     health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS, redirect, storage::Storage,
 };
@@ -181,7 +177,8 @@ fn limits(bytes: usize) -> Limits {
 }
 
 impl Intake {
-    pub(super) fn new(around: Surroundings, url: Uri, key: &Secret, limits: BatchLimits) -> Self {
+    /// One whose batches hold so many events at most.
+    pub(super) fn new(around: Surroundings, url: Uri, key: &Secret, events: usize) -> Self {
         around.log.hide(key);
         let quoted = serde_json::Value::from(key.expose());
         Self(Arc::new(Inner {
@@ -189,7 +186,7 @@ impl Intake {
             around,
             url,
             tail: Bytes::from(format!(r#"],"intake_key":{quoted}}}"#)),
-            limits,
+            limits: BatchLimits::events(events),
             last_body: AtomicUsize::new(0),
             buffers: Buffers::new(KEPT_BUFFERS),
             gate: Mutex::default(),

@@ -36,7 +36,7 @@ fn bench(fake: &Fake) -> Bench {
         metrics: metrics.clone(),
     };
     let url = address("http://h").unwrap();
-    let intake = Intake::new(around, url, &Secret::new(KEY), BatchLimits::events(100));
+    let intake = Intake::new(around, url, &Secret::new(KEY), 100);
     Bench {
         intake,
         heartbeat,

@@ -111,7 +111,7 @@ impl Log {
     }
 
     /// For the developers: posted, not printed.
-    pub fn debug(&self, message: impl AsRef<str>) {
+    pub(super) fn debug(&self, message: impl AsRef<str>) {
         self.write(Level::Debug, message.as_ref());
     }
 
@@ -144,7 +144,7 @@ impl Log {
     }
 
     /// Whether [`critical`](Self::critical) has been called.
-    pub fn has_been_critical(&self) -> bool {
+    pub(super) fn has_been_critical(&self) -> bool {
         self.0.critical.load(Ordering::Relaxed)
     }
 

@@ -18,53 +18,33 @@ const LONGEST: usize = 4 << 20;
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// The file is there but not readable.
     #[error("cannot read the manifest {path}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The failure below.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// Not JSON, or a needed field is absent or of another type.
     #[error(
         "the manifest {name} is not usable: correct it or take it out of the working directory"
     )]
     NotUsable {
-        /// File or command.
         name: String,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The JSON Schema in it is invalid.
     #[error("the manifest {name} holds an invalid JSON Schema: {reason}")]
-    Schema {
-        /// File or command.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Schema { name: String, reason: String },
 }
 
 /// What a `manifest.json` says about the module.
 #[derive(Debug)]
-pub struct ModuleManifest {
-    /// Name for people.
-    pub name: String,
+pub(crate) struct ModuleManifest {
+    pub(crate) name: String,
     /// Short name; part of the User-Agent and of the image name.
-    pub slug: String,
-    /// Semantic version.
-    pub version: String,
-    /// Schema of the module configuration.
-    pub configuration: Schema,
+    pub(crate) slug: String,
+    pub(crate) version: String,
+    pub(crate) configuration: Schema,
 }
 
 impl ModuleManifest {
     /// Reads `path`, or `compiled_in` when there is no such file.
-    ///
-    /// # Errors
-    /// When the one that is used is unreadable or broken.
-    pub fn load(path: &Path, compiled_in: &str) -> Result<Self, ManifestError> {
+    pub(crate) fn load(path: &Path, compiled_in: &str) -> Result<Self, ManifestError> {
         let name = path.display().to_string();
         match files::read_text(path, LONGEST) {
             Ok(text) => Self::parse(&name, &text),
@@ -101,26 +81,20 @@ impl ModuleManifest {
 
 /// What a `trigger_*.json` says about a trigger.
 #[derive(Debug)]
-pub struct TriggerManifest {
+pub(crate) struct TriggerManifest {
     /// The command that starts it: `docker_parameters`.
-    pub command: String,
-    /// Name for people.
-    pub name: String,
-    /// What it does.
-    pub description: String,
+    pub(crate) command: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
     /// What the platform is told of it beside that, such as whether it may run several times at once.
-    pub labels: BTreeMap<String, bool>,
-    /// Schema of its configuration.
-    pub arguments: Schema,
+    pub(crate) labels: BTreeMap<String, bool>,
+    pub(crate) arguments: Schema,
 }
 
 impl TriggerManifest {
-    /// Reads the text of a manifest.
-    ///
-    /// # Errors
-    /// When it is not JSON or a field is absent. Whether the schema is valid is found out later
+    /// Reads the text of a manifest. Whether the schema is valid is found out later
     /// ([`Schema::verify`]): a module has several triggers, and runs one.
-    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
         struct Document {
             docker_parameters: String,

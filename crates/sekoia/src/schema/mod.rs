@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::OnceLock};
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
-pub use self::manifest::{ManifestError, ModuleManifest, TriggerManifest};
+pub(crate) use self::manifest::{ManifestError, ModuleManifest, TriggerManifest};
 use super::config::{SettingsMap, text};
 
 /// The setting with the key of the intake. It is secret, although manifests do not list it as such.
@@ -20,16 +20,16 @@ const CERTIFICATE: &str = "certificate";
 
 /// A configuration that fits its schema.
 #[derive(Debug)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// The settings with defaults filled in and numeric texts made numbers.
-    pub settings: SettingsMap,
+    pub(crate) settings: SettingsMap,
     /// Sentences about what fits but looks wrong.
-    pub suspicions: Vec<String>,
+    pub(crate) suspicions: Vec<String>,
 }
 
 /// A JSON Schema (draft 7) of settings, with the platform's extra list `secrets`.
 #[derive(Debug)]
-pub struct Schema {
+pub(crate) struct Schema {
     name: String,
     document: Value,
     /// Compiled when it is needed first: with its regular expressions that takes half a millisecond.
@@ -64,25 +64,25 @@ impl Schema {
     }
 
     /// Makes sure that settings can be checked.
-    ///
-    /// # Errors
-    /// When the schema itself is invalid.
-    pub fn verify(&self) -> Result<(), ManifestError> {
+    pub(crate) fn verify(&self) -> Result<(), ManifestError> {
         self.validator().map(|_| ())
     }
 
     /// Whether the value of a setting must not be shown: that of a secret, and the key of an intake.
-    pub fn hides(&self, name: &str) -> bool {
+    pub(crate) fn hides(&self, name: &str) -> bool {
         self.secrets.contains(name) || name == INTAKE_KEY
     }
 
     /// Names of the settings that must not be shown.
-    pub fn secrets(&self) -> &BTreeSet<String> {
+    pub(crate) fn secrets(&self) -> &BTreeSet<String> {
         &self.secrets
     }
 
     /// The texts in `settings` that must not be shown.
-    pub fn secret_values<'a>(&'a self, settings: &'a SettingsMap) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn secret_values<'a>(
+        &'a self,
+        settings: &'a SettingsMap,
+    ) -> impl Iterator<Item = &'a str> {
         self.secrets
             .iter()
             .filter_map(|name| settings.0.get(name)?.as_str())
@@ -94,9 +94,8 @@ impl Schema {
     /// Extra keys are kept; `null` and empty texts count as absent. So does a placeholder once the
     /// platform was `asked` for what belongs in its place.
     ///
-    /// # Errors
-    /// One sentence for each problem, or for that of an invalid schema.
-    pub fn check(&self, settings: SettingsMap, asked: bool) -> Result<Checked, Vec<String>> {
+    /// Without success, one sentence for each problem.
+    pub(crate) fn check(&self, settings: SettingsMap, asked: bool) -> Result<Checked, Vec<String>> {
         let mut settings = self.prepare(settings.0);
         let mut suspicions = self.blanks(&settings);
         suspicions.extend(self.misplaced(&settings));
@@ -144,7 +143,7 @@ impl Schema {
 
     /// Whether there are placeholders, or secrets are missing that are required, also by a rule over several
     /// settings.
-    pub fn lacks_secrets(&self, settings: &SettingsMap) -> bool {
+    pub(crate) fn lacks_secrets(&self, settings: &SettingsMap) -> bool {
         if !self.placeholders(&settings.0).is_empty() {
             return true;
         }
@@ -157,7 +156,7 @@ impl Schema {
     }
 
     /// How many settings are not in the schema, when the others fit it.
-    pub fn strangers(&self, settings: &SettingsMap) -> Option<usize> {
+    pub(crate) fn strangers(&self, settings: &SettingsMap) -> Option<usize> {
         let strange = settings.0.keys().filter(|name| !self.knows(name)).count();
         let settings = Value::Object(self.prepare(settings.0.clone()));
         let fits = self
@@ -167,7 +166,7 @@ impl Schema {
     }
 
     /// Names of the settings whose value does not have its form, and may be a secret in the wrong place.
-    pub fn doubtful(&self, settings: &SettingsMap) -> BTreeSet<String> {
+    pub(crate) fn doubtful(&self, settings: &SettingsMap) -> BTreeSet<String> {
         let Ok(validator) = self.validator() else {
             return BTreeSet::new();
         };
@@ -179,12 +178,12 @@ impl Schema {
     }
 
     /// Whether there is a setting of this name.
-    pub fn knows(&self, name: &str) -> bool {
+    pub(crate) fn knows(&self, name: &str) -> bool {
         self.property(name).is_some()
     }
 
     /// The settings with defaults filled in and numeric texts made numbers, fit or not.
-    pub fn completed(&self, settings: SettingsMap) -> SettingsMap {
+    pub(crate) fn completed(&self, settings: SettingsMap) -> SettingsMap {
         SettingsMap(self.prepare(settings.0))
     }
 

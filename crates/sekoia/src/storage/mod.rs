@@ -22,19 +22,21 @@ use std::{io, path::PathBuf, sync::Arc};
 use base::Store;
 use bytes::Bytes;
 
-use self::examine::{examine, is_locked};
 pub(super) use self::{
     examine::Examined,
     location::{StorageReader, directory},
-    object::{ObjectReader, ObjectSettings},
+    object::{ObjectBackend, ObjectReader, ObjectSettings},
     opened::Opened,
     owner::{go_on_as_owner, work_as_owner},
     stamp::Stamp,
 };
+use self::{
+    examine::{examine, is_locked},
+    object::ObjectError,
+};
 pub use self::{
     local::LocalBackend,
     memory::MemoryBackend,
-    object::{ObjectBackend, ObjectError, ObjectProblem},
     state_file::{Peek, StateFile},
 };
 

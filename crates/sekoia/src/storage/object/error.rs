@@ -16,14 +16,12 @@ const SKEW: TimeDelta = TimeDelta::minutes(5);
 pub struct ObjectError {
     /// Bucket and endpoint.
     pub place: String,
-    /// What went wrong.
     #[source]
     pub problem: Arc<Problem>,
 }
 
 impl ObjectError {
-    /// Whether it may pass when tried again.
-    pub fn is_transient(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         self.problem.is_transient()
     }
 
@@ -55,10 +53,8 @@ impl From<ObjectError> for io::Error {
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// There was no answer.
     #[error("no answer: check aws_s3_endpoint_url and the network")]
     Exchange(#[source] HttpError),
-    /// The access key is not known.
     #[error("the access key is not known there: check aws_access_key_id")]
     AccessKey,
     /// The signature is wrong, most likely because the secret key is.
@@ -74,37 +70,23 @@ pub enum Problem {
         /// The bucket's region, when the store tells it.
         expected: Option<String>,
     },
-    /// No such bucket.
     #[error("there is no such bucket: create it, or check aws_bucket_name")]
     NoBucket,
-    /// The key may not do this.
     #[error(
         "the access key may not {verb} objects: allow it s3:ListBucket on the bucket, and \
          s3:GetObject, s3:PutObject and s3:DeleteObject on the objects in it"
     )]
-    Denied {
-        /// What was tried.
-        verb: &'static str,
-    },
-    /// The clocks differ.
+    Denied { verb: &'static str },
     #[error(
         "the clock of this machine is {minutes} minutes {direction} of the store's: set it right"
     )]
     Clock {
-        /// By how much.
         minutes: i64,
         /// Ahead or behind.
         direction: &'static str,
     },
-    /// Out of order for the moment.
     #[error("it cannot answer at the moment (status {status}{})", with(.code))]
-    Busy {
-        /// The status of the answer.
-        status: StatusCode,
-        /// The store's word for it.
-        code: String,
-    },
-    /// The store has no conditional writes.
+    Busy { status: StatusCode, code: String },
     #[error("it has no conditional writes")]
     Unconditional,
     /// An answer that is none of these.
@@ -112,11 +94,8 @@ pub enum Problem {
         "an unexpected answer to the request to {verb} an object (status {status}{}): check that \
          aws_s3_endpoint_url is the address of an S3 service", with(.code))]
     Unexpected {
-        /// What was tried.
         verb: &'static str,
-        /// The status of the answer.
         status: StatusCode,
-        /// The store's word for it.
         code: String,
     },
     /// A success that no store gives: something else has answered.
@@ -125,9 +104,7 @@ pub enum Problem {
          that no proxy answers in its place, and that aws_s3_endpoint_url is the address of an S3 service"
     )]
     Foreign {
-        /// What was tried.
         verb: &'static str,
-        /// The status of the answer.
         status: StatusCode,
     },
     /// An answer that the protocol does not know.
@@ -140,39 +117,22 @@ pub enum Problem {
         "the object {key} is missing, which is a part of {name}: put it back, or delete the object \
          {name} to go on without what was in it"
     )]
-    Part {
-        /// The missing object.
-        key: String,
-        /// The object that begins the file.
-        name: String,
-    },
+    Part { key: String, name: String },
     /// No file of a state is as long.
     #[error("it has {length} bytes, more than the {most} that it may have")]
-    TooLong {
-        /// Its bytes, as far as they were read.
-        length: usize,
-        /// As many may be.
-        most: usize,
-    },
+    TooLong { length: usize, most: usize },
     /// An object is changed by somebody else all the time.
     #[error("an object was changed by another program at the same time")]
     Changed,
-    /// Another instance works on the same files.
     #[error(
         "another instance{} works on the same files: stop that one, or give this one a sub_folder \
          of its own", on(.host))]
-    InUse {
-        /// The name of its machine.
-        host: String,
-    },
+    InUse { host: String },
     /// Another instance has taken over.
     #[error(
         "another instance{} has taken over, as this one could not renew its lease in time: this one \
          writes nothing more", on(.host))]
-    Lost {
-        /// The name of its machine.
-        host: String,
-    },
+    Lost { host: String },
     /// The lease was given back at the stop.
     #[error("the lease was given back, nothing more is written")]
     Released,

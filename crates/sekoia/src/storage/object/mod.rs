@@ -25,14 +25,13 @@ use bytes::Bytes;
 use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use self::error::{ObjectError, Problem as ObjectProblem};
 use self::{
     client::{Client, PATIENTLY},
     error::Problem,
     files::Files,
     lease::Lease,
 };
-pub(crate) use self::{reader::ObjectReader, settings::ObjectSettings};
+pub(crate) use self::{error::ObjectError, reader::ObjectReader, settings::ObjectSettings};
 use crate::{
     deadline::{Deadline, Step},
     log::Log,
@@ -43,7 +42,7 @@ const RELEASE: Duration = Duration::from_secs(1);
 
 /// Files in a folder of a bucket that this instance has for itself. Clones share it.
 #[derive(Clone, Debug)]
-pub struct ObjectBackend(Arc<Shared>);
+pub(crate) struct ObjectBackend(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
