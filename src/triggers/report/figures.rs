@@ -25,39 +25,106 @@ const LATENESS: [f64; 14] = [
     86_400.0, 259_200.0,
 ];
 
-/// The metrics of the fetch loop, beside those of the intake.
-#[derive(Clone, Debug)]
-pub(super) struct Figures {
-    pub(super) requests: Family<Label, Counter>,
-    pub(super) retries: Counter,
-    pub(super) waited: Counter<f64, AtomicU64>,
-    pub(super) rows: Family<Label, Counter>,
-    pub(super) window_rows: Histogram,
-    pub(super) lost: Counter<f64, AtomicU64>,
-    pub(super) refused: Gauge,
-    pub(super) unsettled: Counter<f64, AtomicU64>,
-    pub(super) skew: Gauge<f64, AtomicU64>,
-    pub(super) steps: Counter,
-    pub(super) checkpoint: Gauge,
-    pub(super) lanes: Family<Label, Counter>,
-    pub(super) lateness: Histogram,
-    pub(super) oldest_missing: Gauge,
-    pub(super) missing: Gauge,
-    pub(super) gaps: Gauge,
-    pub(super) known: Gauge,
-    pub(super) excluded: Family<ByRule, Counter>,
-    pub(super) details: Family<Label, Counter>,
-    pub(super) in_hand: Gauge,
-    pub(super) behind: Gauge,
-    pub(super) behind_from: Gauge,
-    pub(super) mended: Counter,
-    pub(super) outside: Counter,
-    pub(super) mass_messages: Family<Label, Counter>,
-    pub(super) mass_waiting: Gauge,
-    pub(super) verified: Family<Label, Gauge>,
-    pub(super) letters: Gauge,
-    pub(super) letters_bytes: Gauge,
-    pub(super) oldest_letter: Gauge,
+/// Names each figure once, with its type and how it is registered.
+macro_rules! figures {
+    ($($figure:ident: $kind:ty = $call:ident($($argument:expr),+);)+) => {
+        /// The metrics of the fetch loop, beside those of the intake.
+        #[derive(Clone, Debug)]
+        pub(super) struct Figures {
+            $(pub(super) $figure: $kind,)+
+        }
+
+        impl Figures {
+            fn registered(metrics: &Metrics) -> Self {
+                Self {
+                    $($figure: metrics.$call($($argument),+),)+
+                }
+            }
+        }
+    };
+}
+
+figures! {
+    requests: Family<Label, Counter> = figure(
+        "source_requests",
+        "Requests to the message trace, by status of the answer or kind of failure");
+    retries: Counter = figure(
+        "source_retries",
+        "Requests to the message trace that failed and were made again");
+    waited: Counter<f64, AtomicU64> = figure(
+        "source_wait_seconds",
+        "Time in which nothing was asked for, as there was a pause after a failed request to the message \
+         trace");
+    rows: Family<Label, Counter> = figure(
+        "source_rows",
+        "Rows read from the message trace: new, late, with a changed status, known already, or excluded");
+    window_rows: Histogram = register(
+        "window_rows", "Rows in one window of time", Histogram::new(WINDOW_ROWS));
+    lost: Counter<f64, AtomicU64> = figure(
+        "lost_seconds",
+        "Time whose rows Microsoft no longer kept when they were asked for");
+    refused: Gauge = figure(
+        "refused_seconds",
+        "Time that Microsoft refuses as too old, and that is asked for again");
+    unsettled: Counter<f64, AtomicU64> = figure(
+        "unsettled_seconds",
+        "Time that was not read as often as it should have been, for want of quota");
+    skew: Gauge<f64, AtomicU64> = figure(
+        "clock_skew_seconds",
+        "How far the service's clock is ahead of this machine's; 0 while that is not known");
+    steps: Counter = figure(
+        "clock_steps",
+        "How often the clock of this machine was set, or the machine has slept");
+    checkpoint: Gauge = figure(
+        "complete_until_timestamp_seconds",
+        "Everything received before this instant has been read and accepted by the intake");
+    lanes: Family<Label, Counter> = figure(
+        "lane_requests",
+        "Pages of the message trace that were read, by what for: live, settle, backlog, backfill or verify");
+    lateness: Histogram = register(
+        "lateness_seconds",
+        "Time from the reception of a message to the first query that showed its row",
+        Histogram::new(LATENESS));
+    oldest_missing: Gauge = figure(
+        "oldest_missing_age_seconds",
+        "Age of the oldest instant that has never been read; 0 when there is none");
+    missing: Gauge = figure("missing_seconds", "Time before the live edge that has never been read");
+    gaps: Gauge = figure("missing_intervals", "Intervals before the live edge that have never been read");
+    known: Gauge = figure("known_rows", "Delivered rows that are remembered");
+    excluded: Family<ByRule, Counter> = figure(
+        "excluded_rows",
+        "Rows that a rule took out, each once in a run, by setting and place in it");
+    details: Family<Label, Counter> = figure(
+        "details",
+        "Rows of which details are wanted: added, or why they went without");
+    in_hand: Gauge = figure(
+        "events_in_hand",
+        "Events that the intake does not accept while it accepts others, or that others go before");
+    behind: Gauge = figure(
+        "behind",
+        "1 when something is missing for longer than `timedelta`, `frequency` and five minutes, else 0");
+    behind_from: Gauge = figure(
+        "behind_from_seconds",
+        "From which age of what is complete on the collection is behind; 0 while that is not known");
+    mended: Counter = figure("mended_rows", "Rows that came as no strict JSON and were mended");
+    outside: Counter = figure(
+        "outside_window_rows",
+        "Rows that Microsoft showed for a window of time in which they were not received");
+    mass_messages: Family<Label, Counter> = figure(
+        "mass_messages",
+        "Messages with 1000 recipients or more in a window that were asked for by their ids: shown by the \
+         window, hidden in part, or given up");
+    mass_waiting: Gauge = figure(
+        "mass_messages_waiting_windows",
+        "Windows that wait until such a message was asked for by its id");
+    verified: Family<Label, Gauge> = figure(
+        "verified_hours",
+        "Hours that the last daily verification looked at, by what they were found to be");
+    letters: Gauge = figure("dead_letters", "What cannot be delivered and is kept for a person");
+    letters_bytes: Gauge = figure("dead_letters_bytes", "Size of the files with dead letters");
+    oldest_letter: Gauge = figure(
+        "dead_letters_oldest_timestamp_seconds",
+        "When the oldest dead letter was kept; 0 when there is none");
 }
 
 /// One label and its value.
@@ -85,146 +152,19 @@ impl Figures {
         );
         privacy.clear();
         privacy.get_or_create(&hidden.labels()).set(1);
-        let mass_messages: Family<Label, Counter> = metrics.figure(
-            "mass_messages",
-            "Messages with 1000 recipients or more in a window that were asked for by their ids: shown by \
-             the window, hidden in part, or given up",
-        );
+        let figures = Self::registered(metrics);
+        // An increase is seen of what was 0 before.
         for outcome in ["shown", "hidden", "given_up"] {
-            // An increase is seen of what was 0 before.
-            _ = mass_messages.get_or_create(&[("outcome", outcome)]);
+            _ = figures.mass_messages.get_or_create(&[("outcome", outcome)]);
         }
-        let verified: Family<Label, Gauge> = metrics.figure(
-            "verified_hours",
-            "Hours that the last daily verification looked at, by what they were found to be",
-        );
-        for finding in Finding::ALL {
-            verified.get_or_create(&found(finding)).set(0);
-        }
-        let lanes: Family<Label, Counter> = metrics.figure(
-            "lane_requests",
-            "Pages of the message trace that were read, by what for: live, settle, backlog, backfill or verify",
-        );
         for lane in Lane::ALL {
-            _ = lanes.get_or_create(&[("lane", lane.word())]);
+            _ = figures.lanes.get_or_create(&[("lane", lane.word())]);
         }
-        let in_hand: Gauge = metrics.figure(
-            "events_in_hand",
-            "Events that the intake does not accept while it accepts others, or that others go before",
-        );
-        in_hand.set(0);
-        Self {
-            requests: metrics.figure(
-                "source_requests",
-                "Requests to the message trace, by status of the answer or kind of failure",
-            ),
-            retries: metrics.figure(
-                "source_retries",
-                "Requests to the message trace that failed and were made again",
-            ),
-            waited: metrics.figure(
-                "source_wait_seconds",
-                "Time in which nothing was asked for, as there was a pause after a failed request to the message trace",
-            ),
-            rows: metrics.figure(
-                "source_rows",
-                "Rows read from the message trace: new, late, with a changed status, known already, or excluded",
-            ),
-            window_rows: metrics.register(
-                "window_rows",
-                "Rows in one window of time",
-                Histogram::new(WINDOW_ROWS),
-            ),
-            lost: metrics.figure(
-                "lost_seconds",
-                "Time whose rows Microsoft no longer kept when they were asked for",
-            ),
-            refused: metrics.figure(
-                "refused_seconds",
-                "Time that Microsoft refuses as too old, and that is asked for again",
-            ),
-            unsettled: metrics.figure(
-                "unsettled_seconds",
-                "Time that was not read as often as it should have been, for want of quota",
-            ),
-            skew: metrics.figure(
-                "clock_skew_seconds",
-                "How far the service's clock is ahead of this machine's; 0 while that is not known",
-            ),
-            steps: metrics.figure(
-                "clock_steps",
-                "How often the clock of this machine was set, or the machine has slept",
-            ),
-            checkpoint: metrics.figure(
-                "complete_until_timestamp_seconds",
-                "Everything received before this instant has been read and accepted by the intake",
-            ),
-            lanes,
-            lateness: metrics.register(
-                "lateness_seconds",
-                "Time from the reception of a message to the first query that showed its row",
-                Histogram::new(LATENESS),
-            ),
-            oldest_missing: metrics.figure(
-                "oldest_missing_age_seconds",
-                "Age of the oldest instant that has never been read; 0 when there is none",
-            ),
-            missing: metrics.figure(
-                "missing_seconds",
-                "Time before the live edge that has never been read",
-            ),
-            gaps: metrics.figure(
-                "missing_intervals",
-                "Intervals before the live edge that have never been read",
-            ),
-            behind: metrics.figure(
-                "behind",
-                "1 when something is missing for longer than `timedelta`, `frequency` and five minutes, else 0",
-            ),
-            behind_from: metrics.figure(
-                "behind_from_seconds",
-                "From which age of what is complete on the collection is behind; 0 while that is not known",
-            ),
-            known: metrics.figure(
-                "known_rows",
-                "Delivered rows that are remembered",
-            ),
-            excluded: metrics.figure(
-                "excluded_rows",
-                "Rows that a rule took out, each once in a run, by setting and place in it",
-            ),
-            details: metrics.figure(
-                "details",
-                "Rows of which details are wanted: added, or why they went without",
-            ),
-            in_hand,
-            mended: metrics.figure(
-                "mended_rows",
-                "Rows that came as no strict JSON and were mended",
-            ),
-            outside: metrics.figure(
-                "outside_window_rows",
-                "Rows that Microsoft showed for a window of time in which they were not received",
-            ),
-            mass_messages,
-            mass_waiting: metrics.figure(
-                "mass_messages_waiting_windows",
-                "Windows that wait until such a message was asked for by its id",
-            ),
-            verified,
-            letters: metrics.figure(
-                "dead_letters",
-                "What cannot be delivered and is kept for a person",
-            ),
-            letters_bytes: metrics.figure(
-                "dead_letters_bytes",
-                "Size of the files with dead letters",
-            ),
-            oldest_letter: metrics.figure(
-                "dead_letters_oldest_timestamp_seconds",
-                "When the oldest dead letter was kept; 0 when there is none",
-            ),
+        for finding in Finding::ALL {
+            figures.verified.get_or_create(&found(finding)).set(0);
         }
+        figures.in_hand.set(0);
+        figures
     }
 
     /// How far a run before has come does not hold any more.
