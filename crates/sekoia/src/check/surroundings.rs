@@ -23,47 +23,34 @@ impl Start<'_> {
         reader: &StorageReader,
         in_use: bool,
     ) -> Vec<CheckFinding> {
-        let mut free = Vec::new();
-        let mut findings = Vec::new();
-        let mut own = None;
+        let (mut free, mut taken) = (Vec::new(), Vec::new());
         for key in PORTS {
             let Ok(port) = self.configuration.port(key) else {
                 return Vec::new();
             };
             match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await {
-                Ok(_) => free.push(port),
-                Err(error) => {
-                    let is_own = match own {
-                        Some(is_own) => is_own,
-                        None => in_use && self.is_own_process(reader).await,
-                    };
-                    own = Some(is_own);
-                    findings.push(of_port(key.0, port, &error, is_own));
-                }
+                Ok(_) => free.push(port.to_string()),
+                Err(error) => taken.push((key.0, port, error)),
             }
         }
-        if findings.is_empty() {
-            let free: Vec<String> = free.iter().map(u16::to_string).collect();
+        if taken.is_empty() {
             let text = format!("{} are free for health and metrics", free.join(" and "));
-            findings.push(CheckFinding::new(
-                Topic::PORTS,
-                Outcome::Pass,
-                text,
-                json!({}),
-            ));
+            let pass = CheckFinding::new(Topic::PORTS, Outcome::Pass, text, json!({}));
+            return vec![pass];
         }
-        findings
+        let is_own = in_use && self.is_own_process(reader).await;
+        let taken = taken.iter();
+        taken
+            .map(|(key, port, error)| of_port(key, *port, error, is_own))
+            .collect()
     }
 
     /// Whether the process that answers at the port for liveness works on these files.
     async fn is_own_process(&self, reader: &StorageReader) -> bool {
         let stamp = Stamp::find(&reader.storage()).await;
-        let Ok(port) = self.configuration.port(LIVENESS_PORT) else {
-            return false;
-        };
-        match stamp {
-            Some(stamp) => process_probe::works_on(port, stamp.id).await,
-            None => false,
+        match (stamp, self.configuration.port(LIVENESS_PORT)) {
+            (Some(stamp), Ok(port)) => process_probe::works_on(port, stamp.id).await,
+            _ => false,
         }
     }
 
