@@ -1,7 +1,5 @@
 //! Hides the secrets of a configuration in texts, also when the configuration cannot be used.
 
-use std::fmt;
-
 use base::Clock;
 use serde_json::Value;
 
@@ -16,13 +14,8 @@ use super::{
 };
 
 /// The secrets of a configuration, as far as it can be read.
+#[derive(Debug)]
 pub struct Concealer(Log);
-
-impl fmt::Debug for Concealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Concealer")
-    }
-}
 
 impl Concealer {
     /// Of the configuration in these directories. A setting that no trigger has counts as a secret: its
