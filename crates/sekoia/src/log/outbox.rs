@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Mutex};
 
 use base::lock;
 use chrono::{DateTime, Timelike as _, Utc};
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::Level;
@@ -27,6 +27,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn to_json(&self) -> Value {
+        json!({"date": naive(self.date), "level": self.level.word(), "message": self.message})
+    }
+
     /// The same, short and in plain characters, for a platform that refuses it as it is. None when it
     /// is like that already.
     pub(super) fn plain(&self) -> Option<Self> {
@@ -40,16 +44,6 @@ impl Entry {
             message,
             ..self.clone()
         })
-    }
-}
-
-impl Serialize for Entry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut entry = serializer.serialize_struct("Entry", 3)?;
-        entry.serialize_field("date", &naive(self.date))?;
-        entry.serialize_field("level", self.level.word())?;
-        entry.serialize_field("message", &self.message)?;
-        entry.end()
     }
 }
 
@@ -174,7 +168,7 @@ mod tests {
     fn entries_look_like_the_contract_s() {
         let mut entry = entry("m".to_owned());
         assert_eq!(
-            serde_json::to_string(&entry).unwrap(),
+            entry.to_json().to_string(),
             r#"{"date":"2026-05-04T09:08:07.123456","level":"info","message":"m"}"#
         );
         entry.date = entry.date.with_nanosecond(0).unwrap();

@@ -267,7 +267,8 @@ impl Courier {
     }
 
     async fn post(&self, batch: &[Entry]) -> Outcome {
-        let body = Bytes::from(json!({ "logs": batch }).to_string());
+        let lines: Vec<_> = batch.iter().map(Entry::to_json).collect();
+        let body = Bytes::from(json!({ "logs": lines }).to_string());
         let request = match self
             .platform
             .request(Method::POST, &self.url, &self.agent, body)
