@@ -106,17 +106,14 @@ where
     fn write(&self, line: impl Fn(Option<String>) -> String) {
         let mut missing = lock(&self.missing);
         let lines = missing.lines;
-        let remark = (lines > 0)
-            .then(|| format!("{lines} lines are missing here: nobody read standard error"));
         let patience = if lines > 0 { 0 } else { PATIENCE };
-        if let Some(remark) = remark {
-            if !self.put(&line(Some(remark)), patience, &mut missing) {
-                missing.lines += 1;
-                return;
+        if lines > 0 {
+            let remark = format!("{lines} lines are missing here: nobody read standard error");
+            if self.put(&line(Some(remark)), patience, &mut missing) {
+                missing.lines = 0;
             }
-            missing.lines = 0;
         }
-        if !self.put(&line(None), patience, &mut missing) {
+        if missing.lines > 0 || !self.put(&line(None), patience, &mut missing) {
             missing.lines += 1;
         }
     }
@@ -137,12 +134,11 @@ where
     fn write_pieces(&self, bytes: &[u8], patience: i64) -> usize {
         let mut written = 0;
         for piece in bytes.chunks(PIECE) {
-            let taken = match has_room(&self.to, patience) {
-                // In one piece, as others may write to the same pipe.
-                true => (&self.to).write_all(piece),
-                false => return written,
-            };
-            if taken.is_err() {
+            if !has_room(&self.to, patience) {
+                return written;
+            }
+            // In one piece, as others may write to the same pipe.
+            if (&self.to).write_all(piece).is_err() {
                 return bytes.len();
             }
             written += piece.len();
