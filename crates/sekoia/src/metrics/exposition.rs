@@ -7,42 +7,24 @@ use std::{
 
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
-/// What a scraper understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    /// The plain text format 0.0.4.
-    Text,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// What an `Accept` header asks for.
-    pub(super) fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") {
-            Self::OpenMetrics
-        } else {
-            Self::Text
-        }
-    }
-
-    pub(super) const fn content_type(self) -> &'static str {
-        match self {
-            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
-/// Writes the metrics of a registry.
+/// The metrics of a registry in the format that an `Accept` header asks for, and its content type.
 ///
 /// The encoder knows OpenMetrics only. In the plain format a counter's family is called like its
 /// samples, with `_total`, and there is no closing mark. Help texts lose the full stop that the
 /// registry adds, so that they read as the contract's (I-02).
-pub(super) fn render(registry: &Registry, format: Format) -> Result<String, fmt::Error> {
+pub(super) fn render(
+    registry: &Registry,
+    accept: &str,
+) -> Result<(&'static str, String), fmt::Error> {
+    let (is_plain, content_type) = match accept.contains("application/openmetrics-text") {
+        true => (
+            false,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+        false => (true, "text/plain; version=0.0.4; charset=utf-8"),
+    };
     let mut encoded = String::new();
     encode(&mut encoded, registry)?;
-    let is_plain = format == Format::Text;
     let counters = encoded.lines();
     let counters: HashSet<&str> = counters
         .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
@@ -64,5 +46,5 @@ pub(super) fn render(registry: &Registry, format: Format) -> Result<String, fmt:
             _ => writeln!(text, "{line}")?,
         }
     }
-    Ok(text)
+    Ok((content_type, text))
 }

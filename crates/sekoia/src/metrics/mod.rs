@@ -85,9 +85,8 @@ impl Metrics {
             .headers
             .get(ACCEPT)
             .and_then(|value| value.to_str().ok());
-        let format = exposition::Format::accepted(accept.unwrap_or(""));
-        match exposition::render(&lock(&self.0).registry, format) {
-            Ok(body) => text(StatusCode::OK, format.content_type(), body),
+        match exposition::render(&lock(&self.0).registry, accept.unwrap_or("")) {
+            Ok((content_type, body)) => text(StatusCode::OK, content_type, body),
             Err(fmt::Error) => text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "text/plain",
