@@ -1,7 +1,7 @@
 //! What is said of an intake that does not accept: when it begins, then once a minute, and when it
 //! ends.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
@@ -20,8 +20,7 @@ const NEW: Duration = Duration::from_secs(900);
 /// What was said, and what is to be said.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// At most one of each kind.
-    troubles: Vec<Trouble>,
+    troubles: BTreeMap<Kind, Trouble>,
     /// Whether a trouble was said since events were accepted.
     is_announced: bool,
     /// Whether anything was accepted since the start.
@@ -37,10 +36,9 @@ pub(super) struct Report {
 }
 
 /// One that goes on and off counts as one: it ends a minute after it was last seen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Trouble {
-    kind: Kind,
-    said: Instant,
+    said: Option<Instant>,
     /// Requests that failed since it began.
     failures: u64,
     /// When events were accepted after the last failure.
@@ -49,7 +47,7 @@ struct Trouble {
     interrupted: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Outage,
     Refusal,
@@ -108,37 +106,20 @@ impl Report {
         let now = Instant::now();
         let is_over = |ended: Instant| now.duration_since(ended) >= EVERY;
         self.troubles
-            .retain(|trouble| !trouble.ended.is_some_and(is_over));
-        let known = self.troubles.iter_mut().find(|known| known.kind == kind);
-        let due = match known {
-            None => {
-                self.troubles.push(Trouble {
-                    kind,
-                    said: now,
-                    failures: 1,
-                    ended: None,
-                    interrupted: false,
-                });
-                Due {
-                    failures: 1,
-                    interrupted: false,
-                }
-            }
-            Some(trouble) => {
-                trouble.failures += 1;
-                trouble.ended = None;
-                if now.duration_since(trouble.said) < EVERY {
-                    return None;
-                }
-                trouble.said = now;
-                Due {
-                    failures: trouble.failures,
-                    interrupted: std::mem::take(&mut trouble.interrupted),
-                }
-            }
-        };
+            .retain(|_, trouble| !trouble.ended.is_some_and(is_over));
+        let trouble = self.troubles.entry(kind).or_default();
+        trouble.failures += 1;
+        trouble.ended = None;
+        let is_said = |said: Instant| now.duration_since(said) < EVERY;
+        if trouble.said.is_some_and(is_said) {
+            return None;
+        }
+        trouble.said = Some(now);
         self.is_announced = true;
-        Some(due)
+        Some(Due {
+            failures: trouble.failures,
+            interrupted: std::mem::take(&mut trouble.interrupted),
+        })
     }
 
     /// Events of a batch are not accepted although others are.
@@ -181,7 +162,7 @@ impl Report {
     pub(super) fn accepted(&mut self, log: &Log) {
         self.has_accepted = true;
         let now = Instant::now();
-        for trouble in &mut self.troubles {
+        for trouble in self.troubles.values_mut() {
             trouble.ended.get_or_insert(now);
             trouble.interrupted = true;
         }
