@@ -108,6 +108,10 @@ fn advice(status: StatusCode, said: &str, sent: &[u8]) -> (Cause, &'static str) 
         let mut words = sent.windows(KEY_ERROR.len());
         said.contains(KEY_ERROR) && !words.any(|word| word == KEY_ERROR.as_bytes())
     };
+    let barred_if = |barring: StatusCode| match status == barring {
+        true => Cause::Barred,
+        false => Cause::Refused,
+    };
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => (Cause::TooLarge, ""),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => (Cause::Busy, ""),
@@ -118,29 +122,19 @@ fn advice(status: StatusCode, said: &str, sent: &[u8]) -> (Cause, &'static str) 
             ": it does not know the intake key. A new intake takes some minutes to be ready; \
              otherwise compare intake_key with the key on the intake's page in Sekoia.io",
         ),
-        StatusCode::UNAUTHORIZED => (
-            Cause::Barred,
-            ": it refuses the intake key: compare intake_key with the key on the intake's page in \
-             Sekoia.io, and intake_server with your region",
-        ),
         StatusCode::FORBIDDEN if is_web_page(said) => (
             Cause::Refused,
             ": a web page forbids the request, which a proxy or firewall on the way may have written: \
              have it let the request pass; otherwise compare intake_key with the key on the intake's \
              page in Sekoia.io",
         ),
-        StatusCode::FORBIDDEN => (
-            Cause::Refused,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
+            barred_if(StatusCode::UNAUTHORIZED),
             ": it refuses the intake key: compare intake_key with the key on the intake's page in \
              Sekoia.io, and intake_server with your region",
         ),
-        StatusCode::NOT_FOUND => (
-            Cause::Barred,
-            ": there is no intake at this address: compare intake_server with the address of your \
-             region",
-        ),
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => (
-            Cause::Refused,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => (
+            barred_if(StatusCode::NOT_FOUND),
             ": there is no intake at this address: compare intake_server with the address of your \
              region",
         ),

@@ -158,8 +158,10 @@ impl Gate {
             Cause::Refused | Cause::TooLarge => {
                 self.refusals += 1;
                 let is_probed = known || self.refusals <= PROBES;
-                let quick = if is_probed { Some(PACE) } else { None };
-                quick.unwrap_or_else(|| self.slow.next_pause(asked))
+                match is_probed {
+                    true => PACE,
+                    false => self.slow.next_pause(asked),
+                }
             }
             Cause::Barred => self.slow.next_pause(asked),
         };
