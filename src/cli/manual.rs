@@ -1,6 +1,9 @@
 //! `completions` and `man`: what shells and readers know of the command line, made from it.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use clap_complete::Shell;
@@ -25,15 +28,16 @@ pub(super) struct ManArguments {
 }
 
 /// Prints completions of this command line.
-pub(super) fn completions(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<()> {
+pub(super) fn completions(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     let CompletionsArguments { shell } = CompletionsArguments::from_arg_matches(arguments)?;
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut line, NAME, &mut script);
-    Ok(io::stdout().write_all(&script)?)
+    io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the manual page of this command line, or of one of its commands.
-pub(super) fn man(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<()> {
+pub(super) fn man(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     line.build();
     let page = match ManArguments::from_arg_matches(arguments)?.command {
         None => line,
@@ -46,5 +50,6 @@ pub(super) fn man(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<(
     };
     let mut text = Vec::new();
     clap_mangen::Man::new(page).render(&mut text)?;
-    Ok(io::stdout().write_all(&text)?)
+    io::stdout().write_all(&text)?;
+    Ok(ExitCode::SUCCESS)
 }

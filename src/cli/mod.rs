@@ -62,25 +62,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Runs a command: one for people, or a trigger.
 fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     let directories = directories(arguments)?;
+    let told = |done| offline_session::told(done, arguments.get_flag("json"));
     match command {
         "check" => wait_for(check::run(registry, directories, arguments)),
-        "backfill" => offline_session::told(
-            wait_for(backfill::run(registry, directories, arguments)),
-            arguments.get_flag("json"),
-        ),
-        "verify" => offline_session::told(
-            wait_for(verify::run(registry, directories, arguments)),
-            arguments.get_flag("json"),
-        ),
-        "dead-letters" => offline_session::told(
-            wait_for(letters::run(registry, directories, arguments)),
-            arguments.get_flag("json"),
-        ),
+        "backfill" => told(wait_for(backfill::run(registry, directories, arguments))),
+        "verify" => told(wait_for(verify::run(registry, directories, arguments))),
+        "dead-letters" => told(wait_for(letters::run(registry, directories, arguments))),
         "status" => wait_for(status::run(registry, &directories, arguments)),
         "support" => wait_for(support::run(registry, &directories, arguments)),
         "config" => config::run(registry, &directories, arguments),
-        "completions" => done(manual::completions(command_line(registry), arguments)),
-        "man" => done(manual::man(command_line(registry), arguments)),
+        "completions" => manual::completions(command_line(registry), arguments),
+        "man" => manual::man(command_line(registry), arguments),
         trigger => {
             let environment = Environment::process();
             wait_for(async {
@@ -91,27 +83,19 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     }
 }
 
-fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
-    result.map(|()| ExitCode::SUCCESS)
-}
-
 /// Does some work, and leaves behind what a disk that hangs keeps from ending.
 fn wait_for(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = runtime()?;
-    let done = runtime.block_on(work);
-    runtime.shutdown_timeout(Duration::from_millis(250));
-    done
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     // One thread: a page is read in milliseconds, so that `/health` never waits long, and handing
     // work between threads would cost more than it gains.
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // The thread for files has work each minute at least.
         .thread_keep_alive(Duration::from_secs(150))
         .build()
-        .context("cannot start the runtime")
+        .context("cannot start the runtime")?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_millis(250));
+    done
 }
 
 fn command_line(registry: &Registry) -> Command {
