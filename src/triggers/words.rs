@@ -1,7 +1,7 @@
 //! What is said in several places, as people read it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::verify::{Finding, Verdict};
+use collect::verify::{Finding, RowName, Verdict};
 
 /// An instant.
 pub(super) fn moment(instant: DateTime<Utc>) -> String {
@@ -22,6 +22,16 @@ pub(super) fn span(span: TimeDelta) -> String {
         seconds @ 7200..172_800 => format!("{} h", (seconds + 1800) / 3600),
         seconds => format!("{} days", seconds / 86_400),
     }
+}
+
+/// A row by what a person finds it by.
+pub(crate) fn named(row: &RowName) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
+    format!(
+        "{} to {}",
+        part(&row.message_trace_id),
+        part(&row.recipient)
+    )
 }
 
 /// What rules have to do with rows of an hour that seem to be missing, as a part of a sentence; empty when

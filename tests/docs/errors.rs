@@ -149,7 +149,7 @@ const NOT_ERRORS: [&str; 97] = [
 ];
 
 /// Texts of commands that tell what is so, and nothing is wrong with it.
-const NO_TROUBLE: [&str; 83] = [
+const NO_TROUBLE: [&str; 82] = [
     "… missing: … … delivered now, … became dead letters",
     "; … became dead letters instead",
     "not asked after a refusal",
@@ -225,7 +225,6 @@ const NO_TROUBLE: [&str; 83] = [
     "; collected from …",
     "… of … hours, … rows read, … delivered",
     "The report is in ….",
-    "was missing: … to …",
     "… more are listed with --json and --csv.",
     "…: of the … from …",
     "none has a verdict",

@@ -5,7 +5,7 @@ use collect::verify::{Verdict, VerifyOrder, VerifyProgress};
 use super::outcome;
 use crate::{
     cli::{order::OrderOutcome, screen::Screen},
-    triggers::words::counted,
+    triggers::words::{counted, named},
 };
 
 /// So many hours are listed for people; all of them are in the answers for machines and in the page.
@@ -26,9 +26,7 @@ pub(super) fn tell(
         let hour = verdict.hour.format("%Y-%m-%d %H:00 UTC");
         screen.line("", 0, &format!("{hour}  {}", outcome::hour(verdict)))?;
         for row in &verdict.missing {
-            let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
-            let (id, recipient) = (part(&row.message_trace_id), part(&row.recipient));
-            screen.line("", 0, &format!("    was missing: {id} to {recipient}"))?;
+            screen.line("", 0, &format!("    was missing: {}", named(row)))?;
         }
     }
     let others = told.count().saturating_sub(LISTED);

@@ -1,10 +1,10 @@
 //! What is said of an hour that was verified.
 
-use collect::verify::{Finding, RowName, Verdict, VerifyCounts};
+use collect::verify::{Finding, Verdict, VerifyCounts};
 use rows::Window;
 use sekoia::Log;
 
-use crate::triggers::words::excluded_then;
+use crate::triggers::words::{excluded_then, named};
 
 /// So many rows are named in the log; all of them are in the answer of `verify`.
 const NAMED: usize = 5;
@@ -16,7 +16,7 @@ pub(super) fn verified(log: &Log, verdict: &Verdict) {
     match verdict.finding {
         Finding::Delivered | Finding::Gone => {
             let rows = verdict.missing.len() + usize::try_from(verdict.vanished).unwrap_or(0);
-            let names: Vec<String> = verdict.missing.iter().take(NAMED).map(name).collect();
+            let names: Vec<String> = verdict.missing.iter().take(NAMED).map(named).collect();
             let names = match names.as_slice() {
                 [] => String::new(),
                 names => format!(" ({})", names.join(", ")),
@@ -56,13 +56,4 @@ pub(super) fn verification_ended(log: &Log, range: Window, counts: &VerifyCounts
         "The verification of the rows received from {range} has ended: {judged} of {hours} hours were looked \
          at, and {delivered} rows were missing and are delivered now."
     ));
-}
-
-fn name(row: &RowName) -> String {
-    let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());
-    format!(
-        "{} to {}",
-        part(&row.message_trace_id),
-        part(&row.recipient)
-    )
 }
