@@ -1,15 +1,11 @@
 //! Tells in time that the certificate of the app ends.
 
-use std::{
-    sync::{Arc, atomic::AtomicI64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use microsoft::TokenCache;
 use prometheus_client::metrics::gauge::Gauge;
 use sekoia::Context;
-use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::words::moment;
@@ -82,14 +78,13 @@ pub(super) fn watch(
     context: &Context,
     tokens: &[Arc<TokenCache>],
 ) -> Option<AbortOnDropHandle<()>> {
-    let gauge: Gauge<i64, AtomicI64> = context.metrics.figure(
+    let gauge: Gauge = context.metrics.figure(
         METRIC,
         "When the certificate of the app ends, in seconds since 1970; 0 without one",
     );
     let end = first_end(tokens.iter());
     gauge.set(end.map_or(0, |end| end.timestamp()));
-    let context = context.clone();
-    let watching: JoinHandle<()> = tokio::spawn(tell(context, end?));
+    let watching = tokio::spawn(tell(context.clone(), end?));
     Some(AbortOnDropHandle::new(watching))
 }
 
