@@ -123,7 +123,9 @@ impl Judge {
 /// Looks at a configuration again and again.
 pub(super) struct Watching {
     configuration: Configuration,
-    alarm: Alarm,
+    alarm: Arc<Notify>,
+    /// Rings it. Where the kernel gives none, the looks have to do.
+    _watcher: Option<RecommendedWatcher>,
     judge: Judge,
 }
 
@@ -132,7 +134,7 @@ impl Watching {
     /// between. None when there can be no looks.
     pub(super) async fn begin(configuration: Configuration) -> Option<Self> {
         // The kernel is asked before the look, for the same reason.
-        let alarm = Alarm::on(configuration.directory());
+        let (alarm, watcher) = alarm(configuration.directory());
         let judge = Judge {
             current: look(&configuration).await?,
             seen: None,
@@ -140,6 +142,7 @@ impl Watching {
         Some(Self {
             configuration,
             alarm,
+            _watcher: watcher,
             judge,
         })
     }
@@ -157,7 +160,7 @@ impl Watching {
                 () = stop.cancelled() => return,
                 () = time::sleep(pause) => {}
                 // A file is seldom written at one stroke, nor alone.
-                () = self.alarm.rings(), if pause == LOOK => time::sleep(SECOND_LOOK).await,
+                () = self.alarm.notified(), if pause == LOOK => time::sleep(SECOND_LOOK).await,
             }
             let Some(look) = look(&self.configuration).await else {
                 return;
@@ -190,42 +193,26 @@ async fn look(configuration: &Configuration) -> Option<Look> {
     look.await.ok()
 }
 
-/// The kernel's word that something has happened in a folder. Where the kernel gives none, the
-/// looks have to do.
-struct Alarm {
-    happened: Arc<Notify>,
-    _watcher: Option<RecommendedWatcher>,
-}
-
-impl Alarm {
-    fn on(folder: &Path) -> Self {
-        let happened = Arc::new(Notify::new());
-        let tell = Arc::clone(&happened);
-        // Our own looks are none.
-        let is_change = |event: &Event| match event.kind {
-            EventKind::Access(AccessKind::Close(mode)) => mode == AccessMode::Write,
-            EventKind::Access(_) => false,
-            _ => true,
-        };
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| is_change(&event)) {
-                tell.notify_one();
-            }
-        });
-        let watcher = watcher.and_then(|mut watcher| {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
-        Self {
-            happened,
-            _watcher: watcher.ok(),
+/// What rings when something has happened in a folder, and how the kernel comes to tell it.
+fn alarm(folder: &Path) -> (Arc<Notify>, Option<RecommendedWatcher>) {
+    let alarm = Arc::new(Notify::new());
+    let tell = Arc::clone(&alarm);
+    // Our own looks are none.
+    let is_change = |event: &Event| match event.kind {
+        EventKind::Access(AccessKind::Close(mode)) => mode == AccessMode::Write,
+        EventKind::Access(_) => false,
+        _ => true,
+    };
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.is_ok_and(|event| is_change(&event)) {
+            tell.notify_one();
         }
-    }
-
-    /// Waits until something happens; for ever where that is not told.
-    async fn rings(&self) {
-        self.happened.notified().await;
-    }
+    });
+    let watcher = watcher.and_then(|mut watcher| {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    (alarm, watcher.ok())
 }
 
 #[cfg(test)]
@@ -332,16 +319,16 @@ mod tests {
         std::os::unix::fs::symlink("1", of("..data")).unwrap();
         std::os::unix::fs::symlink("..data/trigger_configuration", of("trigger_configuration"))
             .unwrap();
-        let alarm = Alarm::on(folder.path());
+        let (rings, _watcher) = alarm(folder.path());
         std::os::unix::fs::symlink("2", of("..data_tmp")).unwrap();
         fs::rename(of("..data_tmp"), of("..data")).unwrap();
-        alarm.rings().await;
+        rings.notified().await;
         let configuration = Configuration::open(folder.path(), Default::default()).unwrap();
         let text = configuration.verbatim("trigger_configuration").unwrap();
         assert_eq!(text.as_deref(), Some("new"));
         fs::write(of("token"), "another").unwrap();
-        alarm.rings().await;
+        rings.notified().await;
         // There is no folder to be told of.
-        assert!(Alarm::on(&of("nowhere"))._watcher.is_none());
+        assert!(alarm(&of("nowhere")).1.is_none());
     }
 }
