@@ -86,10 +86,8 @@ struct Judge {
     seen: Option<Look>,
 }
 
-/// What a look has shown.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Nothing new.
     Same,
     /// Something new, if the next look agrees.
     Perhaps,

@@ -373,7 +373,6 @@ fn of_data(examined: Examined) -> CheckFinding {
     CheckFinding::new(Topic::DATA, outcome, text, facts)
 }
 
-/// A number of bytes for people.
 fn bytes(count: u64) -> String {
     #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
     let mega = count as f64 / 1e6;

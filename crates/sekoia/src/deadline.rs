@@ -97,7 +97,6 @@ impl Background {
     }
 }
 
-/// Finishes all of them at the same time.
 pub(super) async fn finish_all(
     all: impl IntoIterator<Item = Option<Background>>,
     deadline: &Deadline,

@@ -168,7 +168,6 @@ fn validate(
     (item.validate)(settings.trigger, &context)
 }
 
-/// What an error says, line by line.
 fn lines(error: &RunError) -> Vec<String> {
     chain(error).lines().map(str::to_owned).collect()
 }

@@ -25,7 +25,6 @@ pub(super) const LIMITS: Limits = Limits {
 /// Where the platform is and how to sign in there.
 #[derive(Clone, Debug)]
 pub(super) struct Platform {
-    /// The bearer token of this trigger.
     pub(super) token: Option<Secret>,
     /// Takes log lines.
     pub(super) logs: Option<String>,

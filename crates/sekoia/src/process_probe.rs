@@ -74,7 +74,6 @@ pub struct Errors {
     /// The id that lies among the files that it works on; none when it does not tell.
     #[serde(default)]
     data: Option<Uuid>,
-    /// Where its metrics are.
     #[serde(default)]
     metrics_port: Option<u16>,
     /// What it is doing, as the trigger tells it; null when it does not.

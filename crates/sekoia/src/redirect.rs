@@ -23,9 +23,6 @@ pub(super) struct Sent {
 /// Sends a request. Answers with 307 or 308 are followed at most three times, with the same request:
 /// to `https`, to the same host or from one host of Sekoia.io to another. It is never remembered: the
 /// next request goes to its own address.
-///
-/// # Errors
-/// When there is no answer.
 pub(super) async fn send(http: &Http, request: Request, limits: Limits) -> Result<Sent, HttpError> {
     let mut to = request.uri().clone();
     let mut hops = 0;

@@ -15,10 +15,8 @@ use super::{
     schema::{ManifestError, TriggerManifest},
 };
 
-/// A run under way.
 type Run = BoxFuture<'static, Result<(), RunError>>;
 
-/// A check under way.
 type Check<'a> = BoxFuture<'a, ()>;
 
 /// A kind of trigger.
@@ -95,17 +93,13 @@ pub struct Registry {
     broken: Option<ManifestError>,
 }
 
-/// A registered trigger.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) manifest: TriggerManifest,
     aliases: &'static [&'static str],
     signs: &'static [&'static str],
-    /// Its [`run`](Trigger::run).
     pub(super) run: fn(SettingsMap, Context) -> Run,
-    /// Its [`check`](Trigger::check).
     pub(super) check: for<'a> fn(SettingsMap, Context, &'a mut Findings<'_>) -> Check<'a>,
-    /// Its [`validate`](Trigger::validate).
     pub(super) validate: fn(SettingsMap, &Context) -> Result<(), RunError>,
     pub(super) topics: &'static [Topic],
 }

@@ -34,7 +34,6 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 /// Until secrets that could not be had are asked for again, after the configuration has changed.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// The loop around the runs of one trigger.
 pub(super) struct RunLoop<'a> {
     start: &'a Start<'a>,
     /// The platform's secrets, which may come late.

@@ -94,13 +94,11 @@ impl Secrets {
 /// Why the secrets could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
-    /// No address.
     #[error("there are placeholders for secrets, but neither url_secrets nor url_callback is set")]
     NoAddress,
     /// The request could not be built from address and token.
     #[error("cannot build the request for the secrets: check url_secrets and token")]
     Request(#[from] http::Error),
-    /// No answer.
     #[error("cannot get the secrets from the platform")]
     Http(#[from] HttpError),
     /// An answer with an error status, or one that leads elsewhere.
@@ -112,12 +110,10 @@ pub enum SecretsError {
     /// An answer that is not understood. Holds no part of it.
     #[error("the platform's answer to the request for the secrets is not a JSON object")]
     Shape,
-    /// The stop came first.
     #[error("stopped while waiting for the secrets")]
     Stopped,
 }
 
-/// Asks the secrets endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
     pub(super) platform: Platform,
@@ -128,7 +124,6 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Whether there is an endpoint.
     pub(super) fn has_address(&self) -> bool {
         self.platform.secrets.is_some()
     }

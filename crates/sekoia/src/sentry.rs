@@ -40,7 +40,6 @@ const TAGS: [(&str, &str); 7] = [
     ("environment", "environment"),
 ];
 
-/// Reports what goes wrong.
 #[derive(Debug)]
 pub(super) struct Reporter {
     client: Arc<Client>,

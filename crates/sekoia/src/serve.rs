@@ -47,7 +47,6 @@ const HEAD_BYTES: usize = 16 << 10;
 /// A listening server; it and its connections close when it is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// The port it listens on.
     pub(super) port: u16,
     task: JoinHandle<()>,
 }
@@ -73,7 +72,6 @@ pub(super) async fn serve(
 
 type Answer = dyn Fn(&Parts) -> Response<String> + Send + Sync;
 
-/// Takes connections for ever.
 async fn accept(listener: TcpListener, answer: Arc<Answer>) {
     let mut connections = Connections::default();
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -140,7 +138,6 @@ async fn talk(socket: TcpStream, answer: Arc<Answer>) {
     _ = timeout(LIFE, connection).await;
 }
 
-/// A response with a text.
 pub(super) fn text(
     status: StatusCode,
     content_type: &'static str,

@@ -20,9 +20,6 @@ const LAST_RESORT: Duration = Duration::from_millis(4700);
 ///
 /// The signals have a thread of their own. SIGXFSZ is caught, too: a file that gets too long is an
 /// error of the write, which says what to do, and not the end of the process.
-///
-/// # Errors
-/// When the handlers cannot be installed.
 pub(super) fn on_signals(exit_code: i32) -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let requested = stop.clone();

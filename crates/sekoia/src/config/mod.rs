@@ -91,12 +91,10 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Where its files are.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The environment variables.
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -137,7 +135,6 @@ impl Configuration {
         Ok(self.find(key)?.map(|(_, text)| text))
     }
 
-    /// A text value that must not be printed.
     pub(super) fn secret(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
         Ok(self.filled_text(key)?.map(Secret::new))
     }
@@ -209,7 +206,6 @@ impl Configuration {
         Ok(self.find(key)?.map(|(place, _)| place))
     }
 
-    /// The error that says that a key is needed.
     pub(super) fn missing(&self, key: &str) -> ConfigError {
         let folder = match self.directory.is_dir() {
             true => String::new(),

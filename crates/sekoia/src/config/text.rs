@@ -35,7 +35,6 @@ pub(crate) fn decoded(bytes: &[u8]) -> Option<String> {
     Some(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
-/// Without line ends around it.
 pub(crate) fn without_line_ends(text: &str) -> &str {
     text.trim_matches(is_line_end)
 }

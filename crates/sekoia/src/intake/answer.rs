@@ -11,10 +11,8 @@ use rows::json::Scanner;
 
 pub(super) use self::fates::Fates;
 
-/// The meaning of one answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// What became of each event is said.
     Told(Fates),
     /// Some events are accepted, and nothing says which: so many identifiers came.
     Short {
@@ -25,7 +23,6 @@ pub(super) enum Verdict {
     Uncertain(String),
     /// No event of the request is accepted.
     Failed {
-        /// What may be the reason.
         cause: Cause,
         /// What happened, and what to do.
         sentence: String,
@@ -181,7 +178,6 @@ fn first_words(text: &str) -> String {
     base::text::shorten(text, SHOWN).into_owned()
 }
 
-/// The title of a web page.
 fn title(text: &str) -> Option<String> {
     let small = text.to_ascii_lowercase();
     let open = small.find("<title")?;

@@ -17,10 +17,8 @@ pub(super) const MAX_EVENT_BYTES: usize = 250_000;
 /// small enough that several of them in flight cost little memory.
 const DEFAULT_BODY_BYTES: usize = 2 << 20;
 
-/// How a request body begins.
 pub(super) const HEAD: &[u8] = br#"{"jsons":["#;
 
-/// How much one request may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BatchLimits {
     pub(super) events: usize,
@@ -120,7 +118,6 @@ impl Batch {
         self.ends.is_empty()
     }
 
-    /// Bytes of the request body.
     pub(super) fn body_bytes(&self) -> usize {
         self.body.len() + self.tail.len()
     }
@@ -178,7 +175,6 @@ impl Parcel {
         self.ends.len()
     }
 
-    /// The text of an event.
     pub(super) fn event(&self, index: usize) -> Option<String> {
         let end = *self.ends.get(index)?;
         let encoded = self.body.get(self.start(index)..end)?;

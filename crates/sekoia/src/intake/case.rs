@@ -130,7 +130,6 @@ impl Case {
         true
     }
 
-    /// How long an event waits that was refused alone.
     pub(super) fn pause_alone(finding: Finding, failure: Failure, others: Duration) -> Duration {
         match (finding, failure) {
             (Finding::Suspect | Finding::Hopeless, _) => BETWEEN,

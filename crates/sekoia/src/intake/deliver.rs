@@ -161,7 +161,6 @@ impl Intake {
         }
     }
 
-    /// Makes one request.
     async fn send_next(&self, load: &mut Load, receipt: &mut Receipt) -> Result<(), Stopped> {
         let Some(piece) = load.pieces.pop_front() else {
             return Ok(());

@@ -109,7 +109,6 @@ impl Gate {
         self.patience = self.patience.max(Some(until));
     }
 
-    /// How far requests have come.
     pub(super) fn acceptances(&self) -> Acceptances {
         self.requests
     }

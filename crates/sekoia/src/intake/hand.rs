@@ -122,11 +122,8 @@ impl HeldEvents for InHand {
     }
 }
 
-/// What is to be done with events in hand next.
 enum Step {
-    /// They are tried again later.
     Later(Duration),
-    /// This became of them.
     Done(Receipt),
 }
 

@@ -28,24 +28,18 @@ impl MetricConstructor<Histogram> for Buckets {
     }
 }
 
-/// The metrics of one intake.
 pub(super) struct IntakeMetrics {
     key: String,
     requests: Family<Labels, Counter>,
     freshness: Freshness,
-    /// Events that the intake accepted.
     pub(super) forwarded: Counter,
     /// Successes that proved nothing.
     pub(super) uncertain: Counter,
-    /// Events that were sent again although they may have been accepted.
     pub(super) doubled: Counter,
-    /// Events that no intake would take.
     pub(super) discarded: Counter,
     /// Time from the first request of a batch to its acceptance.
     pub(super) duration: Histogram,
-    /// Requests that had to be sent again.
     pub(super) retries: Counter,
-    /// Time spent waiting between requests.
     pub(super) waiting: Seconds,
 }
 
@@ -106,7 +100,6 @@ impl IntakeMetrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Events up to this date were accepted.
     pub(super) fn accepted_up_to(&self, newest: DateTime<Utc>) {
         self.freshness.accepted(&self.key, newest);
     }

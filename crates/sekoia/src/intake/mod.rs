@@ -337,7 +337,6 @@ impl Intake {
         }
     }
 
-    /// Sends one body.
     async fn exchange(&self, body: Bytes) -> Result<redirect::Sent, base::http::HttpError> {
         let Inner { around, url, .. } = &*self.0;
         let limits = limits(body.len());

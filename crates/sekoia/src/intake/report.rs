@@ -54,7 +54,6 @@ enum Kind {
     Doubt,
 }
 
-/// What is said of a trouble.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     failures: u64,
@@ -158,7 +157,6 @@ impl Report {
         self.again += events;
     }
 
-    /// Events were accepted.
     pub(super) fn accepted(&mut self, log: &Log) {
         self.has_accepted = true;
         let now = Instant::now();

@@ -65,7 +65,6 @@ impl Console {
         Self(Arc::new(move |level, message, _| write(level, message)))
     }
 
-    /// Writes one line.
     pub(super) fn write(&self, level: Level, message: &str, line: &str) {
         (self.0)(level, message, line);
     }

@@ -15,7 +15,6 @@ use crate::{
 /// Where it is kept in the data storage, in the form of `/health`.
 pub(crate) const LAST_ERROR_FILE: &str = "last_error.json";
 
-/// The version of its form.
 const VERSION: u64 = 1;
 
 /// Between two writes.

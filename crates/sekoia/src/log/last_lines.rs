@@ -66,7 +66,6 @@ impl Waiting {
     }
 }
 
-/// Writes the lines in the background.
 pub(crate) fn keep_last_lines(log: Log, storage: Storage) -> Background {
     Background::start(Step::LastError, PATIENCE, |ended| async move {
         let mut file = File::open(storage).await;

@@ -12,14 +12,12 @@ const LONGEST: usize = 2048;
 pub(crate) struct Latest {
     /// An error. Critical lines repeat one, or say less.
     pub(crate) error: Option<Said>,
-    /// A warning.
     pub(crate) warning: Option<Said>,
 }
 
 /// A line of the log, without secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
-    /// When it was written.
     pub(crate) at: DateTime<Utc>,
     /// Its text, cut where it is long.
     pub(crate) text: String,

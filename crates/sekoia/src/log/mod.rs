@@ -162,7 +162,6 @@ impl Log {
         self.0.masks.apply(text).into_owned()
     }
 
-    /// Sends errors to Sentry too, from now on.
     pub(super) fn report_to(&self, sentry: Reporter) {
         // A second reporter has nothing to add.
         _ = self.0.sentry.set(sentry);
@@ -174,7 +173,6 @@ impl Log {
         _ = self.0.last_error.set(gauge);
     }
 
-    /// The last error and the last warning.
     pub(super) fn latest(&self) -> Latest {
         lock(&self.0.latest).clone()
     }

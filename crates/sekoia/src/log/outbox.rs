@@ -31,7 +31,7 @@ impl Entry {
         json!({"date": naive(self.date), "level": self.level.word(), "message": self.message})
     }
 
-    /// The same, short and in plain characters, for a platform that refuses it as it is. None when it
+    /// The entry, short and in plain characters, for a platform that refuses it as it is. None when it
     /// is like that already.
     pub(super) fn plain(&self) -> Option<Self> {
         let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
@@ -58,7 +58,6 @@ pub(crate) fn naive(date: DateTime<Utc>) -> String {
     date.format(form).to_string()
 }
 
-/// The entries that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     state: Mutex<State>,

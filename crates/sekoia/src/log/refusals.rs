@@ -12,7 +12,6 @@ const ACCIDENTS: u32 = 3;
 /// What to do with a batch that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Send it again.
     Repeat,
     /// Send a part of it.
     Smaller,
@@ -40,7 +39,6 @@ impl Refusals {
         self.limit
     }
 
-    /// Whether the last answer was a refusal.
     pub(super) fn is_refused(&self) -> bool {
         self.in_a_row > 0
     }

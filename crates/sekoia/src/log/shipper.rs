@@ -90,11 +90,7 @@ struct Aside {
 
 enum Outcome {
     Delivered,
-    Refused {
-        reason: String,
-        /// Because of its size.
-        too_large: bool,
-    },
+    Refused { reason: String, too_large: bool },
     Later(String, Option<Duration>),
 }
 

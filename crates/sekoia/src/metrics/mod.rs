@@ -74,7 +74,6 @@ impl Metrics {
         self.register(name, help, M::default())
     }
 
-    /// The newest event that was accepted.
     pub(super) fn freshness(&self) -> Freshness {
         lock(&self.0).freshness.clone()
     }

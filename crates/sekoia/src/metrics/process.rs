@@ -21,7 +21,6 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// This process, which begins now.
     pub(super) fn new(now: DateTime<Utc>) -> Self {
         Self {
             proc: PathBuf::from("/proc"),

@@ -127,7 +127,6 @@ impl<'a> Start<'a> {
         info.get_or_create(&labels).set(1);
     }
 
-    /// Runs the trigger until the stop.
     async fn run_with(
         self,
         storage: Storage,
@@ -168,7 +167,6 @@ impl<'a> Start<'a> {
         Ok(())
     }
 
-    /// What surrounds the runs.
     pub(crate) fn context(
         &self,
         storage: Storage,
@@ -221,7 +219,6 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// The files for reading only, by the way that a run goes to them.
     pub(crate) fn reader(&self) -> Result<StorageReader, StartError> {
         let Host {
             directories,
@@ -322,7 +319,6 @@ impl<'a> Start<'a> {
 
 /// What came of asking the platform for secrets.
 pub(crate) enum Asked {
-    /// Its answer.
     Got(Secrets),
     /// No answer, and none is needed; why there is none.
     InVain(SecretsError),

@@ -177,7 +177,6 @@ impl Schema {
             .collect()
     }
 
-    /// Whether there is a setting of this name.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.property(name).is_some()
     }
@@ -327,7 +326,6 @@ fn unquoted(text: &str) -> &str {
     inside('"').or_else(|| inside('\'')).unwrap_or(text)
 }
 
-/// The number in a text.
 fn number(text: &str, integer: bool) -> Option<Value> {
     match text.parse::<i64>() {
         Ok(value) => Some(value.into()),

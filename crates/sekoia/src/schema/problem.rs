@@ -53,7 +53,6 @@ pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     }
 }
 
-/// The setting that an error misses.
 pub(super) fn missing<'a>(error: &'a ValidationError<'_>) -> Option<&'a str> {
     match error.kind() {
         ValidationErrorKind::Required { property } => property.as_str(),
@@ -91,7 +90,6 @@ fn odd(value: &Value, property: &Value) -> Option<String> {
     words::oddity(value.as_str()?, Form::of(property), &options(property))
 }
 
-/// The words that a property allows.
 fn options(property: &Value) -> Vec<&str> {
     let options = property.get("enum").and_then(Value::as_array);
     let options = options.into_iter().flatten();
@@ -137,7 +135,6 @@ fn with_allowed(start: String, property: Option<&Value>) -> String {
     }
 }
 
-/// What a property's schema allows, in words.
 fn allowed(property: &Value) -> String {
     let get = |key: &str| property.get(key);
     let text = |key: &str| property.get(key).and_then(Value::as_str);

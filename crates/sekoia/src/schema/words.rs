@@ -27,7 +27,6 @@ const FORMS: [(&str, Form, &str); 4] = [
     ),
 ];
 
-/// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Name,
@@ -36,14 +35,12 @@ pub(super) enum Form {
     /// A mail address, or all of a domain.
     Mailbox,
     Number,
-    /// One of several words.
     Choice,
     /// Anything, such as a key.
     Free,
 }
 
 impl Form {
-    /// The form that a property asks for.
     pub(super) fn of(property: &Value) -> Self {
         let kind = property.get("type").and_then(Value::as_str);
         if property.get("enum").is_some() {

@@ -11,9 +11,6 @@ use crate::config::{ConfigError, Configuration};
 
 /// The directory of the files, where they are in none of an object store: the data directory, or what
 /// `sub_folder` makes of it (C-20).
-///
-/// # Errors
-/// When the key is not usable.
 pub(crate) fn directory(
     configuration: &Configuration,
     data: &Path,
@@ -32,7 +29,6 @@ pub(crate) enum StorageReader {
 }
 
 impl StorageReader {
-    /// The files.
     pub(crate) fn storage(&self) -> Storage {
         match self {
             Self::Directory(root) => Storage::new(LocalBackend::unlocked(root.clone())),

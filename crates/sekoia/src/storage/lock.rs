@@ -27,7 +27,6 @@ pub(super) struct Lock {
 /// What became of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// It is ours.
     Ours,
     /// Its file was gone; it was made anew, and is ours.
     Anew,
@@ -36,7 +35,6 @@ pub(super) enum Held {
 }
 
 impl Lock {
-    /// Takes the lock.
     pub(super) fn take(root: &Path) -> Result<Self, StorageError> {
         match Self::try_take(root) {
             Ok(Some(lock)) => Ok(lock),
@@ -50,7 +48,7 @@ impl Lock {
         }
     }
 
-    /// The same; none when another process has it.
+    /// None when another process has the lock.
     fn try_take(root: &Path) -> io::Result<Option<Self>> {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
@@ -96,7 +94,6 @@ impl Lock {
         }
     }
 
-    /// Whether another process has it.
     pub(super) fn is_lost(&self) -> bool {
         self.lost
     }

@@ -11,7 +11,6 @@ pub(crate) enum Opened {
 }
 
 impl Opened {
-    /// The files.
     pub(crate) fn storage(&self) -> Storage {
         match self {
             Self::Directory(directory) => Storage::new(directory.clone()),

@@ -160,9 +160,6 @@ fn not_taken_on(owner: Owner, root: &Path, error: &io::Error) -> StorageError {
 /// It must be able to read its configuration at any time, so that is tried out first. Where that user
 /// cannot, a person at a terminal is refused; what the platform starts goes on as root, as rows matter more
 /// than files.
-///
-/// # Errors
-/// When a person is refused.
 pub(crate) fn go_on_as_owner(
     root: &Path,
     configuration: &Path,

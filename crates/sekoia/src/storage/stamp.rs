@@ -6,10 +6,8 @@ use uuid::Uuid;
 
 use super::{Storage, StorageError};
 
-/// Where it lies among the files.
 const FILE: &str = "process.json";
 
-/// The version of its form.
 const VERSION: u32 = 1;
 
 /// The life of a process that works on the files. Each start has a new one, so that a copy of the
@@ -21,12 +19,10 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// A new one.
     pub(crate) fn new() -> Self {
         Self { id: Uuid::new_v4() }
     }
 
-    /// Puts it among the files.
     pub(crate) async fn leave(self, storage: &Storage) -> Result<(), StorageError> {
         let text = json!({"version": VERSION, "id": self.id}).to_string();
         storage.write_lightly(FILE, text).await

@@ -31,7 +31,6 @@ impl StateFile {
     /// Its name (L-02).
     pub const NAME: &str = "context.json";
 
-    /// The name of its copy.
     const COPY: &str = "context.json.previous";
 
     /// Reads the file, or starts with an empty object where there is none.

@@ -59,7 +59,6 @@ pub(super) async fn take(
         .transpose()
 }
 
-/// An instance that wants the lease.
 struct Acquisition<'a> {
     client: &'a Client,
     clock: &'a Clock,

@@ -139,7 +139,6 @@ impl Client {
         }
     }
 
-    /// An object; None when there is none.
     pub(super) async fn get(&self, key: &str) -> Result<Option<(Head, Bytes)>, ObjectError> {
         let Some(found) = self.find(key, GetOptions::new()).await? else {
             return Ok(None);

@@ -25,7 +25,6 @@ impl ObjectError {
         self.problem.is_transient()
     }
 
-    /// Whether the store has no conditional writes.
     pub(super) fn is_unconditional(&self) -> bool {
         matches!(*self.problem, Problem::Unconditional)
     }
@@ -121,19 +120,16 @@ pub enum Problem {
     /// No file of a state is as long.
     #[error("it has {length} bytes, more than the {most} that it may have")]
     TooLong { length: usize, most: usize },
-    /// An object is changed by somebody else all the time.
     #[error("an object was changed by another program at the same time")]
     Changed,
     #[error(
         "another instance{} works on the same files: stop that one, or give this one a sub_folder \
          of its own", on(.host))]
     InUse { host: String },
-    /// Another instance has taken over.
     #[error(
         "another instance{} has taken over, as this one could not renew its lease in time: this one \
          writes nothing more", on(.host))]
     Lost { host: String },
-    /// The lease was given back at the stop.
     #[error("the lease was given back, nothing more is written")]
     Released,
 }

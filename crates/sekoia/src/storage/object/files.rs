@@ -51,7 +51,6 @@ const TAILS: usize = 8;
 /// How often a write is tried anew because the object changed meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// The files in the folder of a client.
 #[derive(Debug)]
 pub(super) struct Files {
     client: Client,
@@ -235,7 +234,6 @@ impl Files {
         Ok(head)
     }
 
-    /// The parts of a file.
     async fn parts(&self, name: &str, generation: &str) -> Result<Parts, ObjectError> {
         let folder = folder(name, generation);
         let keys = self.client.list(&folder).await?;

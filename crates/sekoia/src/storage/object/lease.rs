@@ -251,7 +251,6 @@ impl Lease {
     }
 }
 
-/// Whether somebody has the lease.
 pub(super) async fn is_held(client: &Client) -> Result<bool, ObjectError> {
     let found = read(client).await?;
     Ok(found.is_some_and(|(head, note)| {

@@ -21,9 +21,6 @@ pub(crate) struct ObjectSettings {
 impl ObjectSettings {
     /// Reads the keys, which have the Python SDK's names and meanings (M-01 to M-04); none when files
     /// are kept in a directory (C-19).
-    ///
-    /// # Errors
-    /// When a key is missing or not usable.
     pub(crate) fn read(configuration: &Configuration) -> Result<Option<Self>, ConfigError> {
         let backend = configuration.filled_text("file_backend")?;
         if !backend.is_some_and(|backend| backend.eq_ignore_ascii_case("s3")) {
@@ -56,7 +53,6 @@ impl ObjectSettings {
         }))
     }
 
-    /// What must not be printed.
     pub(super) fn secrets(&self) -> impl IntoIterator<Item = &String> {
         let AwsCredential {
             secret_key, token, ..

@@ -72,7 +72,6 @@ impl HttpService for Transport {
     }
 }
 
-/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Read,

@@ -23,7 +23,6 @@ pub(super) const LOOSE: usize = 32;
 pub(super) enum Tail {
     /// Into the object of the name: there is none, or one after which there cannot be parts.
     Name { content: Bytes, mode: PutMode },
-    /// Into a part.
     Part {
         generation: String,
         number: u64,

@@ -36,7 +36,6 @@ impl fmt::Display for Span {
     }
 }
 
-/// The parts of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Parts {
     /// Those that make it up, in their order.
