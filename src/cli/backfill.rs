@@ -62,7 +62,6 @@ impl BackfillWish {
     }
 }
 
-/// Delivers a range, or has it delivered.
 pub(super) async fn run(
     registry: &Registry,
     directories: Directories,

@@ -78,7 +78,6 @@ fn exit_codes(registry: &Registry) -> String {
     text
 }
 
-/// Checks, once or until everything passes.
 pub(super) async fn run(
     registry: &Registry,
     directories: Directories,
@@ -174,7 +173,6 @@ impl Round {
     }
 }
 
-/// A finding for machines.
 fn as_json(finding: &CheckFinding) -> Value {
     json!({
         "check": finding.topic.name,
@@ -205,7 +203,6 @@ impl Form {
     }
 }
 
-/// Where findings go.
 struct Output {
     screen: Screen,
     form: Form,

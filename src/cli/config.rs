@@ -37,7 +37,6 @@ pub(super) struct ConfigArguments {
     json: bool,
 }
 
-/// Prints the configuration.
 pub(super) fn run(
     registry: &Registry,
     directories: &Directories,

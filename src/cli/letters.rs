@@ -78,7 +78,6 @@ enum LettersAct {
     },
 }
 
-/// Does it.
 pub(super) async fn run(
     registry: &Registry,
     directories: Directories,
@@ -229,7 +228,6 @@ async fn perform(
     }
 }
 
-/// Says what came of it.
 fn tell(outcome: &LettersOutcome, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         print_document(&json!(outcome))?;

@@ -8,7 +8,6 @@ use std::{
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use clap_complete::Shell;
 
-/// The program's name.
 const NAME: &str = "message-trace";
 
 /// Prints completions for a shell.
@@ -27,7 +26,6 @@ pub(super) struct ManArguments {
     command: Option<String>,
 }
 
-/// Prints completions of this command line.
 pub(super) fn completions(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     let CompletionsArguments { shell } = CompletionsArguments::from_arg_matches(arguments)?;
     let mut script = Vec::new();
@@ -36,7 +34,6 @@ pub(super) fn completions(mut line: Command, arguments: &ArgMatches) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the manual page of this command line, or of one of its commands.
 pub(super) fn man(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     line.build();
     let page = match ManArguments::from_arg_matches(arguments)?.command {

@@ -59,7 +59,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Runs a command: one for people, or a trigger.
 fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
     let directories = directories(arguments)?;
     let told = |done| offline_session::told(done, arguments.get_flag("json"));
@@ -158,7 +157,6 @@ fn directories(arguments: &ArgMatches) -> anyhow::Result<Directories> {
     })
 }
 
-/// A command for people.
 fn command<A: Args>(name: &'static str) -> Command {
     A::augment_args(Command::new(name))
 }

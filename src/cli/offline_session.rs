@@ -51,7 +51,6 @@ pub(super) async fn prepare<'a>(
     Ok(session)
 }
 
-/// The exit code for what went wrong.
 pub(super) fn code(error: &anyhow::Error) -> u8 {
     error
         .downcast_ref::<CommandError>()

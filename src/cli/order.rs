@@ -37,16 +37,13 @@ const GONE: Duration = Duration::from_secs(60);
 
 /// A command that has an order about a range carried out.
 pub(super) trait RangeCommand: Sized {
-    /// What is ordered.
     type Work: RangeWork;
 
     /// What is done with a range that was ordered.
     const TASK: fn(Window) -> Task;
 
-    /// What it says.
     const WORDS: OrderWords;
 
-    /// Does what is wished.
     async fn run(session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode>;
 
     /// What a person should know before an order is carried out; none when that is nothing.
@@ -128,7 +125,6 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// It is running now.
     pub(super) fn new() -> Self {
         Self {
             looked: Instant::now(),
@@ -166,7 +162,6 @@ pub(super) struct OrderSession<'a, C> {
 }
 
 impl<C: RangeCommand> OrderSession<'_, C> {
-    /// Says something that stays.
     pub(super) fn say(&self, text: &str) {
         self.display.say(text);
     }
@@ -189,7 +184,6 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         refuse(&(C::WORDS.unfinished)(order.range))
     }
 
-    /// Gives up what is not finished.
     pub(super) async fn give_up(
         &mut self,
         unfinished: Option<RangeOrder<C::Work>>,
@@ -370,7 +364,6 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         self.display.advance(progress.percent(), text);
     }
 
-    /// Prints the summary.
     pub(super) async fn end(
         &self,
         order: &RangeOrder<C::Work>,

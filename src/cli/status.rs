@@ -57,7 +57,6 @@ fn exit_codes() -> String {
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
-/// Prints the status.
 pub(super) async fn run(
     registry: &Registry,
     directories: &Directories,

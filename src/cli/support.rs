@@ -42,7 +42,6 @@ pub(super) struct SupportArguments {
     output: Option<PathBuf>,
 }
 
-/// Writes the archive.
 pub(super) async fn run(
     registry: &Registry,
     directories: &Directories,

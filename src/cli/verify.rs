@@ -84,7 +84,6 @@ impl VerifyWish {
     }
 }
 
-/// Verifies a range, or has it verified.
 pub(super) async fn run(
     registry: &Registry,
     directories: Directories,

@@ -9,7 +9,6 @@ use tar::{Builder, EntryType, Header};
 /// Bytes of all files together, before they are compressed.
 const ROOM: usize = 16 << 20;
 
-/// Files that are put together.
 pub(super) struct Archive {
     /// The folder that the files are unpacked into.
     folder: String,
@@ -31,9 +30,6 @@ impl Archive {
     }
 
     /// Adds a file; false when there is no room for it.
-    ///
-    /// # Errors
-    /// When its name cannot be that of a file in an archive.
     pub(super) fn add(&mut self, name: &str, content: &[u8]) -> io::Result<bool> {
         if self.bytes + content.len() > ROOM {
             return Ok(false);
@@ -50,9 +46,6 @@ impl Archive {
     }
 
     /// The bytes of the archive.
-    ///
-    /// # Errors
-    /// Never, as they are written to memory.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         let mut encoder = self.builder.into_inner()?;
         encoder.flush()?;

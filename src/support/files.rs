@@ -96,18 +96,15 @@ const LEFT_OUT: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// A file that is read.
 #[derive(Debug)]
 pub(super) struct State {
     /// Its name in the storage.
     pub(super) name: String,
     /// The same without the name of a tenant.
     pub(super) shown: String,
-    /// What it says.
     pub(super) about: &'static str,
 }
 
-/// The files that were found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// Each with what the file system says of it.
@@ -126,9 +123,6 @@ pub(super) struct Found {
 }
 
 /// Lists the files.
-///
-/// # Errors
-/// When they cannot be listed.
 pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
     let names = probe.storage.list("").await?;
     let mut found = Found::default();

@@ -33,7 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of the log's last lines that are read at most, of each file.
 const LONGEST_LOG: usize = 1 << 20;
 
-/// A file of the archive.
 struct Part {
     name: String,
     about: String,
@@ -50,7 +49,6 @@ pub(crate) struct Support {
     pub(crate) manifest: String,
 }
 
-/// Gathers the parts.
 struct Gathering {
     redactor: Redactor,
     now: DateTime<Utc>,
@@ -61,9 +59,6 @@ struct Gathering {
 
 /// Puts an archive together. The `trigger` tells whose settings count; the sentence why it is unclear is a
 /// part of the archive then. `named` when a person has named it: the status is that of its tenant.
-///
-/// # Errors
-/// When the archive itself cannot be made.
 pub(crate) async fn support(
     registry: &Registry,
     directories: &Directories,

@@ -37,9 +37,6 @@ pub(super) struct Redactor {
 
 impl Redactor {
     /// One that knows the secrets of the configuration, and no name of the organization yet.
-    ///
-    /// # Errors
-    /// Never: the patterns are constant.
     pub(super) fn new(concealer: Concealer) -> Result<Self, regex::Error> {
         let rules = [
             // The contract wants the key of the intake as a label.

@@ -86,7 +86,6 @@ impl BackfillStanding {
     }
 }
 
-/// The settings of one of the triggers.
 enum TriggerSettings {
     Account(AccountSettings),
     Graph(AppSettings),

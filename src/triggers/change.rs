@@ -28,7 +28,6 @@ pub(super) struct Change {
 pub(super) struct EndEvidence {
     /// When it said so, by the local clock.
     pub(super) refusals: [DateTime<Utc>; 2],
-    /// What it said last.
     pub(super) said: String,
 }
 

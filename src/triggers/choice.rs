@@ -17,7 +17,6 @@ pub(super) enum Choice {
     Auto,
     /// The Reporting Web Service, also when it says that it has ended.
     Reporting,
-    /// Microsoft Graph.
     Graph,
 }
 

@@ -64,12 +64,10 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    /// The key of the intake.
     pub(super) fn key(&self) -> &str {
         self.intake_key.expose()
     }
 
-    /// The intake that takes the events.
     pub(super) fn intake(&self, context: &Context) -> Result<Intake, RunError> {
         context.intake(
             &self.intake_key,
@@ -124,7 +122,6 @@ impl Task {
     }
 }
 
-/// Whose mail it is.
 #[derive(Debug)]
 pub(super) struct Whose {
     /// As the settings say.

@@ -45,7 +45,6 @@ pub(super) struct Decision {
     settings: String,
     /// When the Reporting Web Service said that it has ended.
     refusals: [DateTime<Utc>; 2],
-    /// What it said.
     said: String,
     /// Since when Microsoft Graph is read.
     pub(super) since: DateTime<Utc>,
@@ -68,7 +67,6 @@ impl Decision {
         read(storage, SERVICE_FILE).await
     }
 
-    /// Whether it was decided under these settings.
     pub(super) fn is_under(&self, terms: &DecidedUnder) -> bool {
         self.settings == terms.0
     }
@@ -142,7 +140,6 @@ impl Passwords {
         })
     }
 
-    /// Keeps what has changed.
     pub(super) async fn keep(&self) {
         let changes = self.guard.changes();
         if self.kept.load(Relaxed) == changes {

@@ -100,7 +100,6 @@ pub(super) fn reason(fate: &str) -> &str {
     }
 }
 
-/// Asks a service for details.
 pub(super) async fn ask(
     details: &Details,
     name: RowName,

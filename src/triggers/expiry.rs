@@ -24,7 +24,6 @@ const LOOK: Duration = Duration::from_secs(600);
 pub(super) enum Notice {
     /// So many of the notices are due.
     Soon(usize),
-    /// It is over.
     Over,
 }
 

@@ -26,9 +26,6 @@ struct FirstStart {
 ///
 /// One that is still to come is told, too, as nobody knows which clock was wrong. For the next start this one is
 /// kept in its place.
-///
-/// # Errors
-/// When the storage cannot be read or written.
 pub(super) async fn first_start(
     storage: &Storage,
     now: DateTime<Utc>,
@@ -48,9 +45,6 @@ pub(super) async fn first_start(
 }
 
 /// There is a position: where the first start would have begun is settled.
-///
-/// # Errors
-/// When the file cannot be deleted.
 pub(super) async fn is_over(storage: &Storage) -> io::Result<()> {
     let deleted = storage.delete(FIRST_START_FILE).await;
     deleted.map_err(io::Error::other)

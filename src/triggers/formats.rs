@@ -145,7 +145,6 @@ pub(super) async fn read<T: DeserializeOwned>(
     }
 }
 
-/// The version in the text of a file; none when there is none.
 fn version(text: &[u8], key: &str) -> Option<u64> {
     let content: Value = serde_json::from_slice(text).ok()?;
     content.get(key)?.as_u64()

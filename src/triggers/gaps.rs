@@ -117,7 +117,6 @@ impl Gaps {
         told.collect()
     }
 
-    /// The gaps for machines.
     pub(super) fn facts(&self) -> Value {
         let coverage = self.coverage();
         let windows = |of: fn(&Coverage) -> Vec<Window>| -> Value {

@@ -31,12 +31,10 @@ enum Form {
 }
 
 impl GraphSettings {
-    /// Where it is.
     pub(super) fn url(&self) -> &Url {
         &self.graph_url
     }
 
-    /// What its tokens are for.
     pub(super) fn resource(&self) -> Resource {
         Resource::graph(&self.graph_url)
     }

@@ -116,7 +116,6 @@ impl Hiding {
         Some((text, facts))
     }
 
-    /// What becomes of subjects and addresses.
     pub(super) fn hidden(&self) -> Hidden {
         self.hidden
     }
@@ -126,7 +125,6 @@ impl Hiding {
 pub(super) type HiddenLabels = [(&'static str, &'static str); 2];
 
 impl Hidden {
-    /// Whether all stays as it is.
     pub(super) fn keeps_all(self) -> bool {
         self == Self::default()
     }
@@ -146,7 +144,6 @@ impl Hidden {
         [("subject", subject), ("addresses", addresses)]
     }
 
-    /// In a sentence.
     pub(super) fn sentence(self) -> String {
         let subjects = match self.subject {
             Subject::Keep => "subjects stay",

@@ -158,7 +158,6 @@ impl AccountSettings {
         .await
     }
 
-    /// Whose mail it is.
     pub(super) fn subject(&self) -> Subject {
         Subject::of_account(&self.account_name)
     }

@@ -13,7 +13,6 @@ use super::{
     tenant::{Origin, Subject},
 };
 
-/// What a person fills in.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AppSettings {
     #[serde(flatten)]
@@ -65,7 +64,6 @@ impl Trigger for MessageTraceGraph {
 }
 
 impl AppSettings {
-    /// Whose mail it is.
     pub(super) fn subject(&self) -> Subject {
         self.app.subject(Origin::Graph)
     }

@@ -20,7 +20,6 @@ use super::{
     tenant::{Origin, Subject},
 };
 
-/// What a person fills in.
 #[derive(Debug, Deserialize)]
 pub(crate) struct OauthSettings {
     reporting_url: Url,
@@ -81,7 +80,6 @@ impl Trigger for MessageTraceOauth {
 }
 
 impl OauthSettings {
-    /// Whose mail it is.
     pub(super) fn subject(&self) -> Subject {
         self.app.subject(Origin::Reporting)
     }

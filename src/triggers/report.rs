@@ -62,7 +62,6 @@ impl Report {
         time.unwrap_or(self.began.wall)
     }
 
-    /// An order about a range is begun.
     fn begun(&self, what: &str, range: Window, resumed: bool) {
         let how = if resumed { "goes on" } else { "begins" };
         self.log.info(format!(

@@ -34,7 +34,6 @@ use super::{
     words::moment,
 };
 
-/// What two services are put together of.
 pub(super) struct TwoServices {
     pub(super) choice: Choice,
     pub(super) terms: DecidedUnder,
@@ -47,7 +46,6 @@ pub(super) struct TwoServices {
     pub(super) passwords: Option<Passwords>,
 }
 
-/// Both services.
 pub(super) struct Services {
     parts: TwoServices,
     is_graph: AtomicBool,

@@ -4,7 +4,6 @@ use base::delivery::Receipt;
 use collect::Sink;
 use sekoia::{Batch, InHand, Intake};
 
-/// An intake as a sink.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) intake: Intake,

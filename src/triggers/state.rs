@@ -114,9 +114,7 @@ impl Kept {
 /// What there is of a state, for people; nothing is mended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// There is no position.
     Nothing,
-    /// A position.
     Checkpoint {
         checkpoint: DateTime<Utc>,
         /// Whether the Python module left it.

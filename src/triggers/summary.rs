@@ -53,7 +53,6 @@ struct State {
     said_members: BTreeSet<String>,
 }
 
-/// Something to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// What happens.
@@ -87,7 +86,6 @@ impl Summary {
         told
     }
 
-    /// A rule took rows out.
     pub(super) fn excluded(&self, rule: Rule, rows: u64) {
         let mut state = lock(&self.0);
         state.count.excluded += usize::try_from(rows).unwrap_or(usize::MAX);

@@ -52,7 +52,6 @@ struct Binding {
 enum Likeness {
     Same,
     Other,
-    /// It cannot be told.
     Unknown,
 }
 
@@ -91,7 +90,6 @@ impl Binding {
             .map(|(one, other)| one == other)
     }
 
-    /// In words.
     fn told(&self) -> String {
         let Self {
             tenant, service, ..
@@ -100,7 +98,6 @@ impl Binding {
     }
 }
 
-/// A state that is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bound {
     /// Empty for the first.
@@ -115,8 +112,9 @@ struct Bound {
 /// Where the state of the settings is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// It is there.
-    Here { folder: String },
+    Here {
+        folder: String,
+    },
     /// The first state is not bound to anybody yet, or is in use and has nothing of anybody: it is taken
     /// over as it is.
     Adopted,

@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use collect::verify::{Finding, RowName, Verdict};
 
-/// An instant.
 pub(super) fn moment(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

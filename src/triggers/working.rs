@@ -112,7 +112,6 @@ impl Working {
         });
     }
 
-    /// The fetch loop does this now.
     pub(super) fn does(&self, activity: &Activity) {
         self.lock().activity.clone_from(activity);
     }
@@ -125,7 +124,6 @@ impl Working {
         caught_up
     }
 
-    /// A rule has taken out so many rows more.
     pub(super) fn excludes(&self, rule: Rule, rows: u64) {
         *self.lock().excluded.entry(rule).or_default() += rows;
     }

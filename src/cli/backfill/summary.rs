@@ -64,7 +64,6 @@ pub(super) fn text(outcome: OrderOutcome, progress: &BackfillProgress, dry_run: 
     text
 }
 
-/// The summary for machines.
 pub(super) fn json(
     trigger: &str,
     outcome: OrderOutcome,
@@ -118,7 +117,6 @@ fn span(span: TimeDelta) -> String {
     }
 }
 
-/// The exit codes, for `--help`.
 pub(super) fn exit_codes() -> &'static str {
     "Exit codes:\n   0  the range is delivered (or counted, or given up, as asked)\n   1  it could \
      not begin, or it failed\n   2  the dates cannot be used, or another backfill is not finished\n   \

@@ -11,7 +11,6 @@ use super::super::screen::say;
 /// Without a terminal, a line is printed at most this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
-/// What is shown on standard error.
 #[derive(Debug)]
 pub(super) struct Display {
     /// Hidden until there is progress.
@@ -70,7 +69,6 @@ impl Display {
         }
     }
 
-    /// Takes the bar away.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }

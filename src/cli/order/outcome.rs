@@ -2,10 +2,8 @@
 
 use collect::order::{OrderPhase, RangeOrder, RangeProgress, RangeWork};
 
-/// How an order came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum OrderOutcome {
-    /// All of it is done.
     Done,
     /// Given up, as asked.
     GivenUp,
@@ -60,17 +58,14 @@ impl OrderOutcome {
         }
     }
 
-    /// The exit code, from those that `--help` lists.
     pub(in crate::cli) fn exit_code(self) -> u8 {
         self.told().0
     }
 
-    /// Its word for machines.
     pub(in crate::cli) fn word(self) -> &'static str {
         self.told().1
     }
 
-    /// The head of its summary.
     pub(in crate::cli) fn head(self) -> &'static str {
         self.told().2
     }

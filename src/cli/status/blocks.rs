@@ -6,7 +6,6 @@ use serde_json::Value;
 /// What the line shows.
 const SPAN: TimeDelta = TimeDelta::hours(24);
 
-/// What each block means.
 pub(super) const LEGEND: &str =
     "█ final  ▓ settling  ░ missing  × lost  · not asked for; the worst of each block";
 

@@ -9,7 +9,6 @@ use collect::{
 };
 use sekoia::Storage;
 
-/// What is known of verifications.
 pub(super) struct Known {
     /// What a person has asked for last.
     order: Option<VerifyOrder>,
@@ -52,7 +51,6 @@ impl Known {
         asked_for.or_else(|| of_night.map(|order| (order, true)))
     }
 
-    /// The last one.
     pub(super) fn last(self) -> Option<VerifyOrder> {
         let asked_for = self.asked_for().or_else(|| self.of_night());
         asked_for.or(self.order)

@@ -58,7 +58,6 @@ pub(super) fn came_out(
     }
 }
 
-/// The exit codes, for `--help`.
 pub(super) fn exit_codes() -> &'static str {
     "Exit codes:\n   0  all hours that are read for the last time are proven (or one was sent again, or it \
      was given up, as asked), or none is final yet\n   1  it could not begin, or it failed\n   2  the dates cannot be used, or \
@@ -102,7 +101,6 @@ pub(super) fn is_plain(verdict: &Verdict) -> bool {
     verdict.finding == Finding::Proven && !has_more || verdict.finding == Finding::Open
 }
 
-/// So many rows, in words.
 fn rows_were(count: u64) -> String {
     match count {
         1 => "1 row was".to_owned(),
@@ -180,7 +178,6 @@ pub(super) fn hour(verdict: &Verdict) -> String {
     text
 }
 
-/// The whole for machines.
 pub(super) fn json(
     trigger: &str,
     outcome: OrderOutcome,
@@ -212,7 +209,7 @@ pub(super) fn json(
 const COLUMNS: &str = "hour,finding,accepted,shown,missing,vanished,not_shown,statuses_differ,late,\
                        excluded,dead_letters,first_read,last_read,digest,message_trace_ids,reason";
 
-/// The same as lines of values.
+/// The verdicts as lines of values.
 pub(super) fn csv(verdicts: &[Verdict]) -> String {
     let mut text = format!("{COLUMNS}\n");
     for verdict in verdicts {

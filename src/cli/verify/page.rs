@@ -201,7 +201,6 @@ fn was(count: u64) -> &'static str {
     if count == 1 { "was" } else { "were" }
 }
 
-/// The picture.
 fn picture(verdicts: &[Verdict]) -> Markup {
     let mut days: BTreeMap<NaiveDate, Vec<&Verdict>> = BTreeMap::new();
     for verdict in verdicts {

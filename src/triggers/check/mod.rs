@@ -94,9 +94,7 @@ pub(super) struct Subject {
     successor: Option<Service>,
 }
 
-/// Where rows come from.
 pub(super) struct Service {
-    /// The servers of Microsoft.
     servers: Vec<Url>,
     /// Signs in; none for an account that signs in with each query.
     tokens: Option<Arc<TokenCache>>,
@@ -109,7 +107,6 @@ enum Asked {
 }
 
 impl Subject {
-    /// Of one service.
     pub(super) fn of(service: Service) -> Self {
         Self {
             service,
@@ -193,7 +190,6 @@ impl Service {
     }
 }
 
-/// Tries everything out.
 pub(super) async fn run(
     subject: Result<Subject, RunError>,
     collection: &Collection,

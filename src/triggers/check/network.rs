@@ -28,7 +28,6 @@ const TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 /// What the servers of Microsoft answered.
 pub(super) struct Reached(Vec<Option<Answered>>);
 
-/// A server's answer.
 pub(super) struct Answered {
     host: String,
     /// How far this machine's clock is ahead of the server's, at least.
@@ -51,12 +50,10 @@ impl Reached {
         Self(answers)
     }
 
-    /// Whether each of them answered.
     pub(super) fn all(&self) -> bool {
         self.0.iter().all(Option::is_some)
     }
 
-    /// Compares the clock of this machine with a server's.
     pub(super) fn compare_clocks(&self, findings: &mut Findings<'_>) {
         let told = self.0.iter().flatten();
         let mut told = told.filter_map(|answer| Some((&answer.host, answer.ahead?)));

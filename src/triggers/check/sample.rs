@@ -27,7 +27,6 @@ pub(super) struct Sample {
     outside: usize,
     /// What of the answer is no strict JSON.
     damaged: usize,
-    /// Rows that each rule takes out.
     excluded: Taken,
 }
 
@@ -72,7 +71,6 @@ impl Sample {
         }
     }
 
-    /// The same for machines.
     pub(super) fn facts(&self) -> Value {
         let sample = self.row.as_ref().map(|row| {
             json!({"sender": row.sender(), "recipient": row.recipient(), "status": row.status})

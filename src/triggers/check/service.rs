@@ -28,7 +28,6 @@ const STEPS: [Concern; 4] = [
     Concern::Query,
 ];
 
-/// How the query ended.
 struct Ending {
     result: Result<Sample, (Concern, String)>,
     /// Whether the answer shows how the steps before it are.
@@ -55,7 +54,6 @@ pub(super) async fn read(subject: &Subject, collection: &Collection, findings: &
     }
 }
 
-/// A service that was tried.
 struct Tried<'a> {
     service: &'a Service,
     /// None for one without tokens.
@@ -118,7 +116,6 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// What a token allows.
 fn tell_grant(
     who: &str,
     grant: &Result<Grant, Arc<SignInError>>,

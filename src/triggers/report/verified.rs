@@ -44,7 +44,6 @@ pub(super) fn verified(log: &Log, verdict: &Verdict) {
     }
 }
 
-/// Says that a verification has ended.
 pub(super) fn verification_ended(log: &Log, range: Window, counts: &VerifyCounts) {
     let VerifyCounts {
         hours,

@@ -29,10 +29,8 @@ const CLOCK_OFF: f64 = 60.0;
 /// Clocks that differ by more disagree: which of them is right is not known.
 const DISAGREEING: f64 = 300.0;
 
-/// How a collection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessVerdict {
-    /// All is well.
     Well,
     /// No process works on the data.
     NotRunning,
@@ -74,17 +72,14 @@ impl ProcessVerdict {
         }
     }
 
-    /// Its word for machines.
     pub(crate) const fn word(self) -> &'static str {
         self.told().0
     }
 
-    /// The exit code of `status`.
     pub(crate) const fn exit_code(self) -> u8 {
         self.told().1
     }
 
-    /// What it means, for a list.
     pub(crate) const fn about(self) -> &'static str {
         self.told().2
     }
@@ -101,12 +96,9 @@ impl ProcessVerdict {
     }
 }
 
-/// What there is to say of a collection.
 #[derive(Debug)]
 pub(crate) struct StatusReport {
-    /// How it is doing.
     pub(crate) verdict: ProcessVerdict,
-    /// Everything else.
     pub(crate) lines: Vec<Line>,
 }
 

@@ -13,9 +13,7 @@ const LONGEST_NAME: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::triggers) enum Origin {
-    /// Microsoft Graph.
     Graph,
-    /// The Reporting Web Service.
     Reporting,
 }
 
