@@ -30,22 +30,17 @@ pub(super) async fn send(http: &Http, request: Request, limits: Limits) -> Resul
         let mut next = request.clone();
         *next.uri_mut() = to.clone();
         let answer = http.send(next, limits).await?;
-        if !answer.status().is_redirection() {
-            return Ok(Sent {
-                answer,
-                astray: None,
-            });
-        }
-        match target(&to, &answer, hops) {
-            Ok(target) => to = target,
-            Err(astray) => {
-                return Ok(Sent {
-                    answer,
-                    astray: Some(astray),
-                });
+        let mut astray = None;
+        if answer.status().is_redirection() {
+            match target(&to, &answer, hops) {
+                Ok(target) => {
+                    (to, hops) = (target, hops + 1);
+                    continue;
+                }
+                Err(why) => astray = Some(why),
             }
         }
-        hops += 1;
+        return Ok(Sent { answer, astray });
     }
 }
 
