@@ -64,13 +64,10 @@ impl Streak {
         if self.times < times || now.saturating_duration_since(since) < over {
             return Yielding::No;
         }
-        match std::mem::take(self) {
-            Self {
-                is_barred: true, ..
-            } => Yielding::IfAccepted,
-            Self {
-                is_unsaid: true, ..
-            } => Yielding::IfAnswered,
+        let ended = std::mem::take(self);
+        match (ended.is_barred, ended.is_unsaid) {
+            (true, _) => Yielding::IfAccepted,
+            (_, true) => Yielding::IfAnswered,
             _ => Yielding::Yes,
         }
     }
