@@ -113,7 +113,12 @@ impl<'a> RunLoop<'a> {
             };
             tokio::select! {
                 () = self.context.stop.cancelled() => {}
-                () = time::sleep(pause) => self.ask_when_due().await,
+                () = time::sleep(pause) => {
+                    // For secrets that could not be had when the configuration had changed.
+                    if self.again.is_some_and(|again| again <= Instant::now()) {
+                        self.ask_secrets().await;
+                    }
+                }
                 // What was wrong may have been set right.
                 () = next(&mut self.changes) => self.ask_secrets().await,
                 () = next(&mut self.told) => self.secrets = self.told.borrow().clone(),
@@ -219,13 +224,6 @@ impl<'a> RunLoop<'a> {
         None
     }
 
-    /// Takes the secrets that the platform has told between two runs. Who tells them has gone then.
-    fn take_told(&mut self) {
-        if let Some(Ok(())) = self.told.changed().now_or_never() {
-            self.secrets = self.told.borrow().clone();
-        }
-    }
-
     async fn ask_secrets(&mut self) {
         self.again = None;
         match self.start.secrets().await {
@@ -233,13 +231,6 @@ impl<'a> RunLoop<'a> {
             Ok(Asked::Nobody) | Err(SecretsError::Stopped) => {}
             // The next run asks again, or who waits for one that cannot begin without them.
             Ok(Asked::InVain(_)) | Err(_) => self.again = Some(Instant::now() + ASK_AGAIN),
-        }
-    }
-
-    /// Asks again for secrets that could not be had when the configuration had changed.
-    async fn ask_when_due(&mut self) {
-        if self.again.is_some_and(|again| again <= Instant::now()) {
-            self.ask_secrets().await;
         }
     }
 
@@ -281,7 +272,10 @@ impl<'a> RunLoop<'a> {
     /// What the next run works with: what the configuration holds, unless a run has begun before
     /// and this is not usable; then what that run had.
     fn configured(&mut self) -> Result<(SettingsMap, Context), RunError> {
-        self.take_told();
+        // What the platform has told between two runs: who tells it has gone then.
+        if let Some(Ok(())) = self.told.changed().now_or_never() {
+            self.secrets = self.told.borrow().clone();
+        }
         let settings = match (self.next.take(), self.read(&self.secrets)) {
             (Some(settings), _) | (None, Ok(settings)) => {
                 self.current = Some(settings.clone());
