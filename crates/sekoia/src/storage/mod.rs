@@ -162,19 +162,13 @@ impl Storage {
         result.map_err(failed("read", name))
     }
 
-    /// Replaces the file atomically and durably.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
+    /// Replaces the file atomically and durably; fails as [`read`](Self::read), as do the others.
     pub async fn write(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
         let result = self.store.write(&self.full(name)?, content.into()).await;
         result.map_err(failed("write", name))
     }
 
     /// Replaces the file atomically, but may lose it when the machine crashes soon after.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub async fn write_lightly(
         &self,
         name: &str,
@@ -189,9 +183,6 @@ impl Storage {
 
     /// Adds to the end of the file, but may lose it when the machine crashes before a
     /// [`sync`](Self::sync).
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub async fn append(&self, name: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
         let result = self.store.append(&self.full(name)?, content.into()).await;
         result.map_err(failed("append to", name))
@@ -207,9 +198,6 @@ impl Storage {
     }
 
     /// The names that start with `prefix`, sorted; an empty prefix gives all.
-    ///
-    /// # Errors
-    /// When the store fails.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
         let result = self.store.list(&format!("{}{prefix}", self.prefix)).await;
         let names = result.map_err(failed("list", prefix))?.into_iter();
@@ -225,9 +213,6 @@ impl Storage {
     }
 
     /// Takes the file away; no error when it is not there.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub async fn delete(&self, name: &str) -> Result<(), StorageError> {
         let result = self.store.delete(&self.full(name)?).await;
         result.map_err(failed("delete", name))
