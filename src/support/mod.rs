@@ -203,8 +203,8 @@ impl Gathering {
 
     fn metrics(&mut self, probe: &ProcessProbe) {
         match &probe.process {
-            Some(process) if !process.metrics().is_empty() => {
-                let text = self.redactor.own(process.metrics());
+            Some(process) if !process.metrics.is_empty() => {
+                let text = self.redactor.own(&process.metrics);
                 let about = "the metrics of the running process";
                 self.put("metrics.txt", about, text);
             }

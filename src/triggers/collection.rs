@@ -40,7 +40,7 @@ use super::{
 /// The settings that every trigger has; bounds and defaults are in the manifests.
 #[derive(Debug, Deserialize)]
 pub(super) struct Collection {
-    intake_key: Secret,
+    pub(super) intake_key: Secret,
     intake_server: Option<String>,
     /// Seconds.
     frequency: u32,
@@ -64,10 +64,6 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    pub(super) fn key(&self) -> &str {
-        self.intake_key.expose()
-    }
-
     pub(super) fn intake(&self, context: &Context) -> Result<Intake, RunError> {
         context.intake(
             &self.intake_key,
@@ -152,7 +148,7 @@ pub(super) async fn run<S: Source>(
     };
     let intake = settings.intake(&context)?;
     let privacy = settings.hiding.privacy()?;
-    let hidden = settings.hiding.hidden();
+    let hidden = settings.hiding.hidden;
     // What is only counted needs none.
     let details = match task {
         Task::Count { .. } => None,
@@ -278,7 +274,7 @@ pub(super) async fn run<S: Source>(
     let nothing = Coverage::new(clock.now());
     let unknown = scoped(Schedule::new(settings, nothing, Lateness::default()));
     let source = Arc::new(source);
-    let working = Working::new(hidden, inquiry.statuses());
+    let working = Working::new(hidden, &inquiry.details);
     working.told_by(&context.heartbeat, &source, clock);
     let report = Report::new(&context, &intake, working, hidden);
     let parts = Parts {

@@ -18,7 +18,8 @@ const PATIENCE: u32 = 60;
 /// What a person fills in; bounds and defaults are in the manifests.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Inquiry {
-    details: Vec<String>,
+    /// The statuses.
+    pub(super) details: Vec<String>,
     details_quota: u32,
 }
 
@@ -40,11 +41,6 @@ impl Inquiry {
             true => 0,
             false => self.details_quota,
         }
-    }
-
-    /// The statuses in the words of the settings.
-    pub(super) fn statuses(&self) -> &[String] {
-        &self.details
     }
 
     /// What is asked for, for people and for machines; none when nothing is.

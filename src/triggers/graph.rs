@@ -17,7 +17,7 @@ use super::{
 /// What a person fills in about Microsoft Graph; bounds and defaults are in the manifests.
 #[derive(Debug, Deserialize)]
 pub(super) struct GraphSettings {
-    graph_url: Url,
+    pub(super) graph_url: Url,
     event_format: Form,
     /// Requests in 5 minutes.
     quota: u32,
@@ -31,10 +31,6 @@ enum Form {
 }
 
 impl GraphSettings {
-    pub(super) fn url(&self) -> &Url {
-        &self.graph_url
-    }
-
     pub(super) fn resource(&self) -> Resource {
         Resource::graph(&self.graph_url)
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Hiding {
     #[serde(flatten)]
-    hidden: Hidden,
+    pub(super) hidden: Hidden,
     own_domains: Vec<String>,
     hash_key: Option<Secret>,
 }
@@ -114,10 +114,6 @@ impl Hiding {
             "hash_key_fingerprint": fingerprint,
         });
         Some((text, facts))
-    }
-
-    pub(super) fn hidden(&self) -> Hidden {
-        self.hidden
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn perform(
 ) -> Result<LettersOutcome, RunError> {
     let store = context.storage.clone();
     let owner = Owner {
-        intake: fingerprint(settings.key()),
+        intake: fingerprint(settings.intake_key.expose()),
         identify: event::message_id,
     };
     let sink = Delivery {

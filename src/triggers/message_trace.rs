@@ -175,7 +175,7 @@ impl AccountSettings {
             self.tenant(),
             self.login_url.as_str(),
             self.reporting_url.as_str(),
-            self.graph.url().as_str(),
+            self.graph.graph_url.as_str(),
         ])
     }
 

@@ -97,7 +97,7 @@ impl OauthSettings {
             client,
             login,
             self.reporting_url.as_str(),
-            self.graph.url().as_str(),
+            self.graph.graph_url.as_str(),
         ])
     }
 

@@ -132,7 +132,7 @@ impl Watching {
     /// between. None when there can be no looks.
     pub(super) async fn begin(configuration: Configuration) -> Option<Self> {
         // The kernel is asked before the look, for the same reason.
-        let (alarm, watcher) = alarm(configuration.directory());
+        let (alarm, watcher) = alarm(&configuration.directory);
         let judge = Judge {
             current: look(&configuration).await?,
             seen: None,

@@ -90,6 +90,6 @@ impl Context {
     /// An environment variable that is not a key of the contract, e.g. one that the platform below
     /// sets; none when it is absent or empty.
     pub fn environment(&self, name: &str) -> Option<&str> {
-        self.configuration.environment().get(name)
+        self.configuration.environment.get(name)
     }
 }

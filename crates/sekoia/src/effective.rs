@@ -110,7 +110,7 @@ pub fn effective(
     environment: Environment,
 ) -> Result<Judged, StartError> {
     let item = registry.find(command)?;
-    let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest())?;
+    let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest)?;
     let configuration = Configuration::open(&directories.config, environment.clone())?;
     let mut values = Vec::new();
     let mut problems = Vec::new();

@@ -55,8 +55,9 @@ pub struct Answers {
     pub alive: bool,
     /// What it tells of its errors.
     pub errors: Errors,
-    /// The metrics as text; empty when they could not be had.
-    metrics: String,
+    /// All metrics in the text format; empty when they could not be had. The key of the intake is among
+    /// their labels (contract H-09).
+    pub metrics: String,
 }
 
 /// What a process tells of its errors at `/health`.
@@ -164,11 +165,6 @@ impl ProcessProbe {
 }
 
 impl Answers {
-    /// All metrics in the text format. The key of the intake is among their labels (contract H-09).
-    pub fn metrics(&self) -> &str {
-        &self.metrics
-    }
-
     /// What answers at this port: none when nothing does, and nothing of it when it is no trigger.
     async fn from(port: u16, metrics_port: u16) -> Result<Option<Option<Self>>, StartError> {
         // No proxy leads to this machine.

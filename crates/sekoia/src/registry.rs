@@ -88,7 +88,7 @@ pub struct Command<'a> {
 /// The triggers of a module.
 #[derive(Debug)]
 pub struct Registry {
-    module_manifest: &'static str,
+    pub(super) module_manifest: &'static str,
     items: Vec<Item>,
     broken: Option<ManifestError>,
 }
@@ -196,10 +196,6 @@ impl Registry {
         let schema = found.manifest.arguments.verify();
         schema.map_err(|error| StartError::TriggerManifest(chain(&error)))?;
         Ok(found)
-    }
-
-    pub(super) fn module_manifest(&self) -> &'static str {
-        self.module_manifest
     }
 }
 

@@ -190,7 +190,7 @@ pub(super) fn http_client(configuration: &Configuration) -> Result<Http, StartEr
 
 fn client_options(configuration: &Configuration) -> Result<ClientOptions, StartError> {
     let ca_cert = configuration.verbatim("ca_cert")?;
-    let environment = configuration.environment();
+    let environment = &configuration.environment;
     Ok(ClientOptions::read(ca_cert, |name| {
         environment.get(name).map(text::bare)
     })?)

@@ -156,14 +156,14 @@ impl Service {
         let graph = Graph::new(
             context.http.clone(),
             context.clock.clone(),
-            settings.url().clone(),
+            settings.graph_url.clone(),
             Arc::clone(&tokens),
             KEYER,
             EventFormat::Graph,
             limiter,
         );
         let mut servers = Vec::from_iter(login);
-        servers.push(settings.url().clone());
+        servers.push(settings.graph_url.clone());
         Self {
             servers,
             tokens: Some(tokens),

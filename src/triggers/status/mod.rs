@@ -175,7 +175,7 @@ pub(crate) async fn status(
     }
     // Without its metrics there would be nothing but zeros, which mean something else.
     let measured = probe.process.as_ref();
-    let measured = measured.filter(|process| !process.metrics().is_empty());
+    let measured = measured.filter(|process| !process.metrics.is_empty());
     lines.extend(measured.map(clock));
     lines.extend(measured.and_then(|process| certificate(process, now)));
     lines.extend(measured.map(|process| pace::rate(process, now)));

@@ -86,19 +86,11 @@ impl fmt::Debug for SettingsMap {
 /// Looks keys up: first the file `<directory>/<key>`, then the environment variable `<KEY>`.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    directory: PathBuf,
-    environment: Environment,
+    pub(super) directory: PathBuf,
+    pub(super) environment: Environment,
 }
 
 impl Configuration {
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    pub(super) fn environment(&self) -> &Environment {
-        &self.environment
-    }
-
     /// Looks into `directory`, which may be absent when everything comes from the environment.
     ///
     /// # Errors

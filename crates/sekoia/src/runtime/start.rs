@@ -52,10 +52,10 @@ impl<'a> Start<'a> {
         log: Log,
     ) -> Result<Self, StartError> {
         let item = registry.find(command)?;
-        let module = ModuleManifest::load(&host.manifest, registry.module_manifest())?;
+        let module = ModuleManifest::load(&host.manifest, registry.module_manifest)?;
         let (directory, environment) = (&host.directories.config, host.environment.clone());
         let configuration = Configuration::open(directory, environment)?;
-        proxies::hide(&log, configuration.environment());
+        proxies::hide(&log, &configuration.environment);
         Ok(Self {
             item,
             platform: Platform::read(&configuration)?,

@@ -117,7 +117,7 @@ impl LocalBackend {
     /// When another process has taken it.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
-        match lock.is_some_and(|lock| base::lock(lock).is_lost()) {
+        match lock.is_some_and(|lock| base::lock(lock).lost) {
             false => Ok(()),
             true => Err(self.taken()),
         }

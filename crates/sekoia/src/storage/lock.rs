@@ -19,7 +19,8 @@ pub(super) const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
-    lost: bool,
+    /// Another process has it.
+    pub(super) lost: bool,
     /// The file system has no locks: nothing keeps another process away.
     pub(super) is_nominal: bool,
 }
@@ -92,10 +93,6 @@ impl Lock {
                 Ok(Held::Lost)
             }
         }
-    }
-
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost
     }
 }
 

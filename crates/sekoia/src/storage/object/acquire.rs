@@ -78,7 +78,7 @@ impl Acquisition<'_> {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
         loop {
             match self.take().await {
-                Err(error) if error.is_transient() => {
+                Err(error) if error.problem.is_transient() => {
                     let pause = backoff.next_pause(None);
                     self.log.warning(format!(
                         "The object store is not ready, trying again in {} s: {}",
@@ -153,7 +153,7 @@ impl Acquisition<'_> {
             "Another instance{} works on {}, or came to no orderly end: waiting up to {} s to find \
              out.",
             on(&note.host),
-            self.client.place(),
+            self.client.place,
             PATIENCE.as_secs()
         ));
     }
@@ -176,7 +176,7 @@ impl Acquisition<'_> {
             self.log.warning(format!(
                 "The object store has no conditional writes ({}): nothing but the lease keeps a second \
                  instance from writing to the same files. Make sure that there is only one.",
-                self.client.place()
+                self.client.place
             ));
         }
         let (client, clock, note) = (self.client.clone(), self.clock.clone(), self.note.clone());

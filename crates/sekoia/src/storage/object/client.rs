@@ -85,7 +85,8 @@ impl From<&GetResult> for Head {
 pub(super) struct Client {
     store: AmazonS3,
     folder: String,
-    place: String,
+    /// Bucket and endpoint in words.
+    pub(super) place: String,
 }
 
 impl fmt::Debug for Client {
@@ -125,11 +126,6 @@ impl Client {
                 problem: Arc::new(error.into()),
             }),
         }
-    }
-
-    /// Bucket and endpoint in words.
-    pub(super) fn place(&self) -> &str {
-        &self.place
     }
 
     pub(super) fn error(&self, problem: impl Into<Arc<Problem>>) -> ObjectError {

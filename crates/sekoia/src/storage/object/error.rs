@@ -21,10 +21,6 @@ pub struct ObjectError {
 }
 
 impl ObjectError {
-    pub(super) fn is_transient(&self) -> bool {
-        self.problem.is_transient()
-    }
-
     pub(super) fn is_unconditional(&self) -> bool {
         matches!(*self.problem, Problem::Unconditional)
     }

@@ -40,7 +40,7 @@ impl ObjectReader {
     pub(crate) async fn examine(&self) -> Examined {
         let probed = self.probe().await;
         Examined {
-            place: self.client.place().to_owned(),
+            place: self.client.place.clone(),
             absent: false,
             in_use: matches!(probed, Ok(true)),
             free: None,
@@ -51,7 +51,7 @@ impl ObjectReader {
     /// The place, in words, and whether somebody has its lease, as far as the store tells.
     pub(crate) async fn presence(&self) -> (String, bool) {
         let held = lease::is_held(&self.client).await;
-        (self.client.place().to_owned(), held.unwrap_or(false))
+        (self.client.place.clone(), held.unwrap_or(false))
     }
 
     /// Writes an object that nobody else writes.
