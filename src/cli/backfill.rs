@@ -6,7 +6,7 @@ mod summary;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, ArgMatches, Args, FromArgMatches as _};
-use sekoia::{Directories, Registry};
+use sekoia::Installation;
 
 use super::order;
 
@@ -63,11 +63,10 @@ impl BackfillWish {
 }
 
 pub(super) async fn run(
-    registry: &Registry,
-    directories: Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let wish = BackfillWish::from_arg_matches(arguments)?;
     let (trigger, cancel, json) = (wish.trigger.clone(), wish.cancel, wish.json);
-    order::run(registry, directories, trigger, wish, cancel, json).await
+    order::run(installation, trigger, wish, cancel, json).await
 }

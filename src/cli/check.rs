@@ -4,7 +4,7 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use base::http::chain;
 use clap::{ArgMatches, Args, Command, FromArgMatches as _, value_parser};
-use sekoia::{CheckFinding, Directories, Environment, Outcome, Registry, StartError, Topic};
+use sekoia::{CheckFinding, Installation, Outcome, Registry, StartError, Topic};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -79,11 +79,9 @@ fn exit_codes(registry: &Registry) -> String {
 }
 
 pub(super) async fn run(
-    registry: &Registry,
-    directories: Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let environment = Environment::process();
     let arguments = CheckArguments::from_arg_matches(arguments)?;
     let pause = arguments.wait.map(Duration::from_secs);
     let mut output = Output {
@@ -92,13 +90,12 @@ pub(super) async fn run(
         before: Vec::new(),
         announced: false,
     };
-    let trigger = match super::chosen(registry, &directories, &environment, arguments.trigger) {
+    let trigger = match super::chosen(installation, arguments.trigger) {
         Ok(trigger) => trigger,
         Err(unclear) => return output.nothing(None, Topic::SETTINGS, unclear.to_string()),
     };
     loop {
-        let round = Round::go(registry, &trigger, &directories, &environment, &output).await;
-        let round = match round {
+        let round = match Round::go(installation, &trigger, &output).await {
             Err(error) if error.is::<StartError>() => {
                 return output.nothing(Some(&trigger), START, chain(error.as_ref()));
             }
@@ -125,10 +122,8 @@ struct Round {
 
 impl Round {
     async fn go(
-        registry: &Registry,
+        installation: &Installation<'_>,
         trigger: &str,
-        directories: &Directories,
-        environment: &Environment,
         output: &Output,
     ) -> anyhow::Result<Self> {
         let mut round = Self::default();
@@ -139,8 +134,7 @@ impl Round {
             }
             round.findings.push(finding);
         };
-        let (directories, environment) = (directories.clone(), environment.clone());
-        let rest = sekoia::check(registry, trigger, directories, environment, &mut report).await?;
+        let rest = sekoia::check(installation, trigger, &mut report).await?;
         round.rest = rest;
         printed?;
         output.end(Some(trigger), &round)?;

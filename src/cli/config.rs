@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, FromArgMatches as _};
-use sekoia::{Directories, Effective, Environment, Judged, Origin, Place, Registry, Topic};
+use sekoia::{Effective, Installation, Judged, Origin, Place, Topic};
 use serde_json::{Value, json};
 
 use super::{
@@ -38,17 +38,15 @@ pub(super) struct ConfigArguments {
 }
 
 pub(super) fn run(
-    registry: &Registry,
-    directories: &Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let environment = Environment::process();
     let ConfigArguments {
         trigger,
         json: as_json,
     } = ConfigArguments::from_arg_matches(arguments)?;
     let mut judged = Judged::default();
-    let trigger = match super::chosen(registry, directories, &environment, trigger) {
+    let trigger = match super::chosen(installation, trigger) {
         Ok(trigger) => Some(trigger),
         Err(unclear) => {
             judged.problems.push(unclear.to_string());
@@ -56,7 +54,7 @@ pub(super) fn run(
         }
     };
     if let Some(trigger) = &trigger {
-        judged = sekoia::effective(registry, trigger, directories, environment)?;
+        judged = sekoia::effective(installation, trigger)?;
     }
     let Judged {
         values,

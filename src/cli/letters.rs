@@ -10,10 +10,7 @@ use collect::{
     },
     order::OrderFile as _,
 };
-use sekoia::{
-    Console, Directories, Environment, Level, OfflineSession, Registry, StartError, StorageError,
-    Topic,
-};
+use sekoia::{Console, Installation, Level, OfflineSession, StartError, StorageError, Topic};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -79,24 +76,20 @@ enum LettersAct {
 }
 
 pub(super) async fn run(
-    registry: &Registry,
-    directories: Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
-    let environment = Environment::process();
     let LettersArguments {
         trigger,
         json: as_json,
         act,
     } = LettersArguments::from_arg_matches(arguments)?;
-    let chosen = super::chosen(registry, &directories, &environment, trigger);
     let console = Console::of_messages(|level, message| {
         if level >= Level::Warning {
             say(message);
         }
     });
-    let session =
-        offline_session::prepare(registry, chosen, directories, environment, console).await?;
+    let session = offline_session::prepare(installation, trigger, console).await?;
     let (act, ids, also_cut) = match act {
         Some(LettersAct::Retry {
             all: true,

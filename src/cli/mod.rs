@@ -18,7 +18,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use base::http::chain;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _};
-use sekoia::{Directories, Environment, Registry, Unclear};
+use sekoia::{Directories, Environment, Installation, Registry, Unclear};
 
 use self::screen::fail;
 use crate::triggers;
@@ -60,25 +60,26 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let directories = directories(arguments)?;
+    let installation = &Installation {
+        registry,
+        directories: directories(arguments)?,
+        environment: Environment::process(),
+    };
     let told = |done| offline_session::told(done, arguments.get_flag("json"));
     match command {
-        "check" => wait_for(check::run(registry, directories, arguments)),
-        "backfill" => told(wait_for(backfill::run(registry, directories, arguments))),
-        "verify" => told(wait_for(verify::run(registry, directories, arguments))),
-        "dead-letters" => told(wait_for(letters::run(registry, directories, arguments))),
-        "status" => wait_for(status::run(registry, &directories, arguments)),
-        "support" => wait_for(support::run(registry, &directories, arguments)),
-        "config" => config::run(registry, &directories, arguments),
+        "check" => wait_for(check::run(installation, arguments)),
+        "backfill" => told(wait_for(backfill::run(installation, arguments))),
+        "verify" => told(wait_for(verify::run(installation, arguments))),
+        "dead-letters" => told(wait_for(letters::run(installation, arguments))),
+        "status" => wait_for(status::run(installation, arguments)),
+        "support" => wait_for(support::run(installation, arguments)),
+        "config" => config::run(installation, arguments),
         "completions" => manual::completions(command_line(registry), arguments),
         "man" => manual::man(command_line(registry), arguments),
-        trigger => {
-            let environment = Environment::process();
-            wait_for(async {
-                sekoia::run(registry, trigger, directories, environment).await?;
-                Ok(ExitCode::SUCCESS)
-            })
-        }
+        trigger => wait_for(async {
+            sekoia::run(installation, trigger).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
     }
 }
 
@@ -162,17 +163,11 @@ fn command<A: Args>(name: &'static str) -> Command {
 }
 
 /// The command of the trigger that a person has named, or of the only one that the configuration fits.
-fn chosen(
-    registry: &Registry,
-    directories: &Directories,
-    environment: &Environment,
-    trigger: Option<String>,
-) -> Result<String, Unclear> {
-    if let Some(trigger) = trigger {
-        return Ok(trigger);
+fn chosen(installation: &Installation<'_>, trigger: Option<String>) -> Result<String, Unclear> {
+    match trigger {
+        Some(trigger) => Ok(trigger),
+        None => sekoia::only_fitting(installation).map(str::to_owned),
     }
-    let fitting = sekoia::only_fitting(registry, directories, environment);
-    fitting.map(str::to_owned)
 }
 
 #[cfg(test)]

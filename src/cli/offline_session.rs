@@ -3,10 +3,7 @@
 use std::process::ExitCode;
 
 use base::http::chain;
-use sekoia::{
-    Console, Directories, Environment, OfflineSession, OfflineSessionError, Registry, Topic,
-    Unclear,
-};
+use sekoia::{Console, Installation, OfflineSession, OfflineSessionError, Topic};
 use serde_json::json;
 
 use super::screen::print_document;
@@ -29,18 +26,15 @@ impl CommandError {
     }
 }
 
-/// The settings and files of the trigger that was chosen.
+/// The settings and files of the trigger that a person has named, or of the only one that fits.
 pub(super) async fn prepare<'a>(
-    registry: &'a Registry,
-    chosen: Result<String, Unclear>,
-    directories: Directories,
-    environment: Environment,
+    installation: &Installation<'a>,
+    trigger: Option<String>,
     console: Console,
 ) -> anyhow::Result<OfflineSession<'a>> {
-    let trigger = chosen.map_err(|unclear| CommandError::of_settings(unclear.to_string()))?;
-    let session =
-        OfflineSession::prepare(registry, &trigger, directories, environment, console).await;
-    let mut session = match session {
+    let trigger = super::chosen(installation, trigger);
+    let trigger = trigger.map_err(|unclear| CommandError::of_settings(unclear.to_string()))?;
+    let mut session = match OfflineSession::prepare(installation, &trigger, console).await {
         Ok(session) => session,
         Err(OfflineSessionError::Settings(error)) => {
             return Err(CommandError::of_settings(chain(&error)).into());

@@ -9,9 +9,7 @@ use std::{pin::pin, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use collect::order::{OrderFile as _, RangeOrder, RangeProgress, RangeWork};
 use rows::Window;
-use sekoia::{
-    Directories, Environment, OfflineSession, Registry, RunError, StartError, Storage, StorageError,
-};
+use sekoia::{Installation, OfflineSession, RunError, StartError, Storage, StorageError};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -95,19 +93,14 @@ pub(super) fn refuse<T>(sentence: &str) -> anyhow::Result<T> {
 
 /// Does what is wished of a trigger: of this one, or of the only one that the configuration fits.
 pub(super) async fn run<C: RangeCommand>(
-    registry: &Registry,
-    directories: Directories,
+    installation: &Installation<'_>,
     trigger: Option<String>,
     wish: C,
     cancel: bool,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let environment = Environment::process();
     let display = Display::new();
-    let console = display.console();
-    let chosen = super::chosen(registry, &directories, &environment, trigger);
-    let session =
-        offline_session::prepare(registry, chosen, directories, environment, console).await?;
+    let session = offline_session::prepare(installation, trigger, display.console()).await?;
     C::run(OrderSession {
         session: &session,
         display,

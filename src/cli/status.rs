@@ -10,7 +10,7 @@ use std::{
 
 use base::{Clock, http::chain};
 use clap::{ArgMatches, Args, FromArgMatches as _};
-use sekoia::{Directories, Environment, ProcessProbe, Registry, StartError, effective};
+use sekoia::{Installation, ProcessProbe, StartError, effective};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -58,8 +58,7 @@ fn exit_codes() -> String {
 }
 
 pub(super) async fn run(
-    registry: &Registry,
-    directories: &Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let StatusArguments {
@@ -69,19 +68,17 @@ pub(super) async fn run(
     } = StatusArguments::from_arg_matches(arguments)?;
     let found = match trigger {
         None => Ok(None),
-        Some(trigger) => {
-            let effective = effective(registry, &trigger, directories, Environment::process());
-            effective.map(|judged| triggers::Subject::of_settings(&trigger, &judged.values))
-        }
+        Some(trigger) => effective(installation, &trigger)
+            .map(|judged| triggers::Subject::of_settings(&trigger, &judged.values)),
     };
     let subject = match found {
         Err(error) if as_json => return unknown(&error),
         found => found?,
     };
     if watches {
-        return watch(directories, subject.as_ref()).await;
+        return watch(installation, subject.as_ref()).await;
     }
-    let probe = match ProcessProbe::find(directories, Environment::process()).await {
+    let probe = match ProcessProbe::find(installation).await {
         Err(error) if as_json => return unknown(&error),
         found => found?,
     };
@@ -109,7 +106,7 @@ fn print(lines: &[Line]) -> anyhow::Result<()> {
 
 /// Draws it anew every second, until Ctrl-C. The exit code is that of what was drawn last.
 async fn watch(
-    directories: &Directories,
+    installation: &Installation<'_>,
     subject: Option<&triggers::Subject>,
 ) -> anyhow::Result<ExitCode> {
     if !std::io::stdout().is_terminal() {
@@ -120,7 +117,7 @@ async fn watch(
     let mut code = ProcessVerdict::NotRunning.exit_code();
     let drawing = async {
         loop {
-            code = draw(directories, subject).await?.exit_code();
+            code = draw(installation, subject).await?.exit_code();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
@@ -134,10 +131,10 @@ async fn watch(
 
 /// Draws it once, from the upper left corner on, and nothing of before.
 async fn draw(
-    directories: &Directories,
+    installation: &Installation<'_>,
     subject: Option<&triggers::Subject>,
 ) -> anyhow::Result<ProcessVerdict> {
-    let probe = ProcessProbe::find(directories, Environment::process()).await?;
+    let probe = ProcessProbe::find(installation).await?;
     let now = Clock::system().now();
     let StatusReport { verdict, lines } = triggers::status(&probe, subject, now).await;
     let timeline = lines.iter().find(|line| line.name == "timeline");

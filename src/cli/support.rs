@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{ArgMatches, Args, FromArgMatches as _};
-use sekoia::{Directories, Environment, Registry};
+use sekoia::Installation;
 
 use super::{screen::say, usage};
 use crate::support;
@@ -43,8 +43,7 @@ pub(super) struct SupportArguments {
 }
 
 pub(super) async fn run(
-    registry: &Registry,
-    directories: &Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let SupportArguments { trigger, output } = SupportArguments::from_arg_matches(arguments)?;
@@ -55,11 +54,9 @@ pub(super) async fn run(
         say("message-trace: an archive is nothing for a terminal: lead standard output to a file");
         return Ok(ExitCode::from(usage::EXIT_CODE));
     }
-    let environment = Environment::process();
     let named = trigger.is_some();
-    let trigger = super::chosen(registry, directories, &environment, trigger)
-        .map_err(|unclear| unclear.to_string());
-    let made = support::support(registry, directories, trigger, named).await?;
+    let trigger = super::chosen(installation, trigger).map_err(|unclear| unclear.to_string());
+    let made = support::support(installation, trigger, named).await?;
     if to_stdout {
         let mut out = std::io::stdout().lock();
         out.write_all(&made.content)?;

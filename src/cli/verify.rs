@@ -11,7 +11,7 @@ mod summary;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{ArgGroup, ArgMatches, Args, FromArgMatches as _};
-use sekoia::{Directories, Registry};
+use sekoia::Installation;
 
 use self::report::Report;
 use super::order;
@@ -85,12 +85,11 @@ impl VerifyWish {
 }
 
 pub(super) async fn run(
-    registry: &Registry,
-    directories: Directories,
+    installation: &Installation<'_>,
     arguments: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let mut wish = VerifyWish::from_arg_matches(arguments)?;
     wish.opened = wish.report.as_deref().map(Report::open).transpose()?;
     let (trigger, cancel, json) = (wish.trigger.clone(), wish.cancel, wish.json);
-    order::run(registry, directories, trigger, wish, cancel, json).await
+    order::run(installation, trigger, wish, cancel, json).await
 }

@@ -14,8 +14,8 @@ use std::{fmt::Write as _, time::Duration};
 use base::{Clock, http::chain};
 use chrono::{DateTime, SecondsFormat, Utc};
 use sekoia::{
-    Concealer, Directories, Effective, Environment, Judged, LAST_LINES_FILES, ProcessProbe,
-    Registry, StartError, effective,
+    Concealer, Effective, Installation, Judged, LAST_LINES_FILES, ProcessProbe, StartError,
+    effective,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -60,30 +60,27 @@ struct Gathering {
 /// Puts an archive together. The `trigger` tells whose settings count; the sentence why it is unclear is a
 /// part of the archive then. `named` when a person has named it: the status is that of its tenant.
 pub(crate) async fn support(
-    registry: &Registry,
-    directories: &Directories,
+    installation: &Installation<'_>,
     trigger: Result<String, String>,
     named: bool,
 ) -> anyhow::Result<Support> {
-    let environment = Environment::process();
-    let concealer = Concealer::of(registry, directories, environment.clone());
     let now = Clock::system().now();
     let mut gathering = Gathering {
-        redactor: Redactor::new(concealer)?,
+        redactor: Redactor::new(Concealer::of(installation))?,
         now,
         parts: Vec::new(),
         missing: Vec::new(),
     };
     // All names first: each of them may stand anywhere.
-    for command in registry.commands() {
-        let judged = effective(registry, command.name, directories, environment.clone());
+    for command in installation.registry.commands() {
+        let judged = effective(installation, command.name);
         gathering.names(&judged.map(|judged| judged.values).unwrap_or_default());
     }
-    let probe = match ProcessProbe::find(directories, environment.clone()).await {
+    let probe = match ProcessProbe::find(installation).await {
         Ok(probe) => probe,
         Err(error) => {
             gathering.lacks("the process and the place of the files", &chain(&error));
-            ProcessProbe::of_directory(directories.data.clone()).await
+            ProcessProbe::of_directory(installation.directories.data.clone()).await
         }
     };
     let found = timeout(PATIENCE, files::find(&probe)).await;
@@ -102,8 +99,7 @@ pub(crate) async fn support(
 
     gathering.version(trigger.as_deref().ok());
     let judged = match &trigger {
-        Ok(trigger) => effective(registry, trigger, directories, environment)
-            .map_err(|error: StartError| chain(&error)),
+        Ok(trigger) => effective(installation, trigger).map_err(|error: StartError| chain(&error)),
         Err(unclear) => Err(unclear.clone()),
     };
     let subject = match (&trigger, &judged) {

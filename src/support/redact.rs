@@ -263,10 +263,12 @@ mod tests {
             settings.to_string(),
         )
         .unwrap();
-        let registry = crate::triggers::registry();
-        let environment = sekoia::Environment::process();
-        let mut redactor =
-            Redactor::new(Concealer::of(&registry, &directories, environment)).unwrap();
+        let installation = sekoia::Installation {
+            registry: &crate::triggers::registry(),
+            directories,
+            environment: sekoia::Environment::process(),
+        };
+        let mut redactor = Redactor::new(Concealer::of(&installation)).unwrap();
         redactor.hide("contoso.example", "<tenant>");
         redactor
     }

@@ -9,12 +9,11 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, Directories, Environment, RunError, StartError,
-    config::{Configuration, PORTS, SettingsMap},
+    Context, Installation, RunError, StartError,
+    config::{PORTS, SettingsMap},
     health::Heartbeat,
     log::{Console, Log},
     metrics::Metrics,
-    registry::Registry,
     runtime::{Host, Start},
     settings::{self, Settings},
     storage::{Examined, Storage},
@@ -201,19 +200,18 @@ impl Findings<'_> {
     }
 }
 
-/// Checks whether a trigger could run with the configuration in these directories, and reports
-/// what it finds, in order. Nothing is changed, and the trigger may be running meanwhile. On return the time
+/// Checks whether a trigger could run with its configuration, and reports what it finds, in order.
+/// Nothing is changed, and the trigger may be running meanwhile. On return the time
 /// that is to pass before the next check, if any.
 ///
 /// # Errors
 /// When there is no such command, or this program itself is not able to look.
 pub async fn check(
-    registry: &Registry,
+    installation: &Installation<'_>,
     command: &str,
-    directories: Directories,
-    environment: Environment,
     report: &mut (dyn FnMut(CheckFinding) + Send),
 ) -> Result<Duration, StartError> {
+    let registry = installation.registry;
     let topics = registry.find(command)?.topics;
     let clock = Clock::system();
     let quiet = Console::new(|_| {});
@@ -226,7 +224,7 @@ pub async fn check(
         around: Vec::new(),
         pause: Duration::ZERO,
     };
-    let started = Host::process(directories, environment, quiet, CancellationToken::new())
+    let started = Host::process(installation, quiet, CancellationToken::new())
         .and_then(|host| Start::open(registry, command, host, log))
         .and_then(|start| Ok((start.reader()?, start)));
     let prepared = match started {
@@ -263,22 +261,17 @@ pub async fn check(
     Ok(findings.pause)
 }
 
-/// The one command whose settings the configuration in these directories fits.
+/// The one command whose settings the configuration fits.
 ///
 /// # Errors
 /// When it fits none or several.
-pub fn only_fitting<'a>(
-    registry: &'a Registry,
-    directories: &Directories,
-    environment: &Environment,
-) -> Result<&'a str, Unclear> {
+pub fn only_fitting<'a>(installation: &Installation<'a>) -> Result<&'a str, Unclear> {
     let failed = |error| Unclear::Config(chain(&error));
-    let configuration =
-        Configuration::open(&directories.config, environment.clone()).map_err(failed)?;
+    let configuration = installation.configuration().map_err(failed)?;
     let key = settings::of_trigger(&configuration).map_err(failed)?;
     let given = configuration.object(key).map_err(failed)?;
     let given = given.ok_or_else(|| failed(configuration.missing(key)))?;
-    match registry.fitting(&given).as_slice() {
+    match installation.registry.fitting(&given).as_slice() {
         [item] => Ok(&item.manifest.command),
         [] => Err(Unclear::None { key }),
         several => Err(Unclear::Several {

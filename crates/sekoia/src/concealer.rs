@@ -4,12 +4,10 @@ use base::Clock;
 use serde_json::Value;
 
 use super::{
-    Directories, Environment,
-    config::Configuration,
+    Installation,
     effective::TEXTS,
     log::{Console, Log},
     proxies,
-    registry::Registry,
     settings::{CONNECTOR, MODULE, TRIGGER},
 };
 
@@ -18,12 +16,12 @@ use super::{
 pub struct Concealer(Log);
 
 impl Concealer {
-    /// Of the configuration in these directories. A setting that no trigger has counts as a secret: its
+    /// Of this configuration. A setting that no trigger has counts as a secret: its
     /// name may be misspelled. What cannot be read hides nothing.
-    pub fn of(registry: &Registry, directories: &Directories, environment: Environment) -> Self {
+    pub fn of(installation: &Installation<'_>) -> Self {
         let log = Log::new("", Clock::system(), Console::new(|_| {}));
-        proxies::hide(&log, &environment);
-        if let Ok(configuration) = Configuration::open(&directories.config, environment) {
+        proxies::hide(&log, &installation.environment);
+        if let Ok(configuration) = installation.configuration() {
             for (key, _) in TEXTS.into_iter().filter(|(_, is_secret)| *is_secret) {
                 if let Ok(Some(text)) = configuration.filled_text(key) {
                     log.hide_text(&text);
@@ -34,7 +32,7 @@ impl Concealer {
                     continue;
                 };
                 for (name, value) in &settings.0 {
-                    if key == MODULE || !registry.shows(name) {
+                    if key == MODULE || !installation.registry.shows(name) {
                         hide(&log, value);
                     }
                 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Directories, Environment, RunError, StartError,
+    Installation, RunError, StartError,
     config::{ConfigError, Configuration, PORTS, Place},
     log::{Console, Log},
     platform::Platform,
-    registry::{Item, Registry},
+    registry::Item,
     runtime::{Host, Start},
     schema::{ModuleManifest, Schema, shown_name},
     settings::{self, MODULE, SERVER, Settings},
@@ -98,20 +98,16 @@ pub struct Judged {
     pub suspicions: Vec<String>,
 }
 
-/// The configuration of a trigger in these directories as it counts, what is wrong with it, and
-/// what only looks wrong, in sentences. The platform's secrets endpoint is not asked.
+/// The configuration of a trigger as it counts, what is wrong with it, and what only looks wrong,
+/// in sentences. The platform's secrets endpoint is not asked.
 ///
 /// # Errors
 /// When there is no such command, or something cannot be read at all.
-pub fn effective(
-    registry: &Registry,
-    command: &str,
-    directories: &Directories,
-    environment: Environment,
-) -> Result<Judged, StartError> {
+pub fn effective(installation: &Installation<'_>, command: &str) -> Result<Judged, StartError> {
+    let registry = installation.registry;
     let item = registry.find(command)?;
     let module = ModuleManifest::load("manifest.json".as_ref(), registry.module_manifest)?;
-    let configuration = Configuration::open(&directories.config, environment.clone())?;
+    let configuration = installation.configuration()?;
     let mut values = Vec::new();
     let mut problems = Vec::new();
     let key = settings::of_trigger(&configuration)?;
@@ -135,8 +131,7 @@ pub fn effective(
                 suspicions.clone_from(&settings.suspicions);
                 // What the platform may still fill in is not judged.
                 if !settings::waits_for_secrets(item, &module, &configuration) {
-                    let host = (directories.clone(), environment);
-                    let usable = validate(registry, item, host, settings);
+                    let usable = validate(installation, item, settings);
                     problems.extend(usable.err().iter().flat_map(lines));
                 }
             }
@@ -152,17 +147,17 @@ pub fn effective(
 
 /// Whether a run could begin with these settings, which fit the manifests.
 fn validate(
-    registry: &Registry,
+    installation: &Installation<'_>,
     item: &Item,
-    (directories, environment): (Directories, Environment),
     settings: Settings,
 ) -> Result<(), RunError> {
     let silent = Console::new(|_| {});
-    let host = Host::process(directories, environment, silent, CancellationToken::new());
+    let host = Host::process(installation, silent, CancellationToken::new());
     let host = host.map_err(RunError::failed)?;
     let command = &item.manifest.command;
     let log = Log::new(command, host.clock.clone(), host.console.clone());
-    let start = Start::open(registry, command, host, log).map_err(RunError::failed)?;
+    let start = Start::open(installation.registry, command, host, log);
+    let start = start.map_err(RunError::failed)?;
     let storage = Storage::new(MemoryBackend::default());
     let context = start.look_context(storage, settings.module);
     (item.validate)(settings.trigger, &context)

@@ -52,6 +52,6 @@ pub use self::{
     process_probe::{Answers, Behind, Errors, LogLine, ProcessProbe},
     registry::{Command, Registry, Trigger},
     run_error::RunError,
-    runtime::{Directories, Host, StartError, run, run_on},
+    runtime::{Directories, Host, Installation, StartError, run, run_on},
     storage::{LocalBackend, MemoryBackend, Peek, StateFile, Storage, StorageError},
 };

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, Directories, Environment, RunError, StartError,
+    Context, Installation, RunError, StartError,
     config::SettingsMap,
     deadline::Deadline,
     log::{Console, Log},
-    registry::Registry,
     runtime::{Host, Start},
     settings::Settings,
     stop,
@@ -51,16 +50,14 @@ impl<'a> OfflineSession<'a> {
     /// # Errors
     /// When the configuration cannot be used.
     pub async fn prepare(
-        registry: &'a Registry,
+        installation: &Installation<'a>,
         command: &str,
-        directories: Directories,
-        environment: Environment,
         console: Console,
     ) -> Result<Self, OfflineSessionError> {
         let stop = stop::on_signals(1).map_err(StartError::Signals)?;
         let log = Log::new(command, Clock::system(), console.clone());
-        let host = Host::process(directories, environment, console, stop)?;
-        let start = Start::open(registry, command, host, log)?;
+        let host = Host::process(installation, console, stop)?;
+        let start = Start::open(installation.registry, command, host, log)?;
         let settings = start.settings().await?;
         Ok(Self {
             reader: start.reader()?,

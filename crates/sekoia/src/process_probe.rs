@@ -13,8 +13,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Directories, Environment, StartError,
-    config::{Configuration, LIVENESS_PORT, METRICS_PORT},
+    Installation, StartError,
+    config::{LIVENESS_PORT, METRICS_PORT},
     log::LAST_ERROR_FILE,
     runtime::{http_client, reader},
     storage::{Stamp, Storage, StorageReader},
@@ -115,17 +115,15 @@ impl Errors {
 }
 
 impl ProcessProbe {
-    /// Looks at what works on the data of these directories, without disturbing it.
+    /// Looks at what works on the data, without disturbing it.
     ///
     /// # Errors
     /// When the configuration cannot be read.
-    pub async fn find(
-        directories: &Directories,
-        environment: Environment,
-    ) -> Result<Self, StartError> {
-        let configuration = Configuration::open(&directories.config, environment)?;
+    pub async fn find(installation: &Installation<'_>) -> Result<Self, StartError> {
+        let configuration = installation.configuration()?;
         let http = http_client(&configuration)?;
-        let reader = reader(&configuration, &directories.data, &http, Clock::system())?;
+        let data = &installation.directories.data;
+        let reader = reader(&configuration, data, &http, Clock::system())?;
         let port = configuration.port(LIVENESS_PORT)?;
         let metrics_port = configuration.port(METRICS_PORT)?;
         let answer = Answers::from(port, metrics_port).await?;

@@ -56,6 +56,23 @@ impl Default for Directories {
     }
 }
 
+/// What a command works with.
+#[derive(Clone, Debug)]
+pub struct Installation<'a> {
+    /// The triggers.
+    pub registry: &'a Registry,
+    /// Where its files are.
+    pub directories: Directories,
+    /// Its environment variables.
+    pub environment: Environment,
+}
+
+impl Installation<'_> {
+    pub(super) fn configuration(&self) -> Result<Configuration, ConfigError> {
+        Configuration::open(&self.directories.config, self.environment.clone())
+    }
+}
+
 /// What a process lives on. Tests put other things in the place of the real ones.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -78,16 +95,14 @@ pub struct Host {
 impl Host {
     /// This process, with its clock and its network.
     pub(super) fn process(
-        directories: Directories,
-        environment: Environment,
+        installation: &Installation<'_>,
         console: Console,
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
-        let configuration = Configuration::open(&directories.config, environment.clone())?;
         Ok(Self {
-            http: http_client(&configuration)?,
-            directories,
-            environment,
+            http: http_client(&installation.configuration()?)?,
+            directories: installation.directories.clone(),
+            environment: installation.environment.clone(),
             manifest: "manifest.json".into(),
             clock: Clock::system(),
             console,
@@ -153,29 +168,19 @@ pub enum StartError {
 /// When something is missing without which no run can be tried; print it with
 /// [`chain`] and exit with 1. A rejected trigger configuration is no such thing: the process stays
 /// up and reads it again (E-05, E-06).
-pub async fn run(
-    registry: &Registry,
-    command: &str,
-    directories: Directories,
-    environment: Environment,
-) -> Result<(), StartError> {
+pub async fn run(installation: &Installation<'_>, command: &str) -> Result<(), StartError> {
     let stop = stop::on_signals(0).map_err(StartError::Signals)?;
-    let console = console(command, &directories, &environment)?;
-    let host = Host::process(directories, environment, console, stop)?;
+    let console = console(installation, command)?;
+    let host = Host::process(installation, console, stop)?;
     let log = Log::new(command, host.clock.clone(), host.console.clone());
     let panics = log.clone();
     std::panic::set_hook(Box::new(move |panic| panics.error(panic.to_string())));
-    live(registry, command, host, log).await
+    live(installation.registry, command, host, log).await
 }
 
 /// Where the log goes, in the form that the key `log_format` asks for.
-fn console(
-    command: &str,
-    directories: &Directories,
-    environment: &Environment,
-) -> Result<Console, StartError> {
-    let configuration = Configuration::open(&directories.config, environment.clone())?;
-    let format = configuration.filled_text("log_format")?;
+fn console(installation: &Installation<'_>, command: &str) -> Result<Console, StartError> {
+    let format = installation.configuration()?.filled_text("log_format")?;
     match format.as_deref().map(str::to_ascii_lowercase).as_deref() {
         None | Some("text") => Ok(Console::stderr()),
         Some("json") => Ok(Console::json(command, Clock::system())),
