@@ -40,7 +40,7 @@ use super::{
 /// The settings that every trigger has; bounds and defaults are in the manifests.
 #[derive(Debug, Deserialize)]
 pub(super) struct Collection {
-    pub(super) intake_key: Secret,
+    intake_key: Secret,
     intake_server: Option<String>,
     /// Seconds.
     frequency: u32,
@@ -70,6 +70,14 @@ impl Collection {
             self.intake_server.as_deref(),
             self.chunk_size,
         )
+    }
+
+    /// Whose dead letters are kept, and sent again.
+    pub(super) fn owner(&self) -> Owner {
+        Owner {
+            intake: fingerprint(self.intake_key.expose()),
+            identify: event::message_id,
+        }
     }
 
     /// How far back the very first collection begins.
@@ -155,10 +163,6 @@ pub(super) async fn run<S: Source>(
         _ => settings.inquiry.wish(settings.frequency),
     };
     let inquiry = settings.inquiry.clone();
-    let owner = Owner {
-        intake: fingerprint(settings.intake_key.expose()),
-        identify: event::message_id,
-    };
     log.info(format!("Events go to the intake at {}.", intake.host()));
     let storage = &match task {
         Task::Collect => {
@@ -189,7 +193,7 @@ pub(super) async fn run<S: Source>(
         .await
         .map_err(RunError::failed)?;
     let keyer = journal.keyer();
-    let letters = Letters::open(&store, owner, Room::WIDE)
+    let letters = Letters::open(&store, settings.owner(), Room::WIDE)
         .await
         .map_err(RunError::failed)?;
     for name in letters.unusable() {

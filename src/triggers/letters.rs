@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use collect::{
     Sink as _,
     letters::{
-        Letters, Owner, Room, Stock, UNHIDDEN, fingerprint,
+        Letters, Room, Stock, UNHIDDEN,
         order::{LettersOrder, LettersOutcome, Work},
     },
     order::OrderFile as _,
@@ -16,7 +16,6 @@ use sekoia::{Context, RunError, Storage};
 
 use super::{
     collection::Collection,
-    event,
     sink::Delivery,
     words::{counted, moment, span},
 };
@@ -61,17 +60,13 @@ pub(super) async fn perform(
     order: LettersOrder,
 ) -> Result<LettersOutcome, RunError> {
     let store = context.storage.clone();
-    let owner = Owner {
-        intake: fingerprint(settings.intake_key.expose()),
-        identify: event::message_id,
-    };
     let sink = Delivery {
         intake: settings.intake(context)?,
         pretended: false,
     };
     let mut privacy = settings.hiding.privacy()?;
     let work = async {
-        let mut letters = Letters::open(&store, owner, Room::WIDE).await?;
+        let mut letters = Letters::open(&store, settings.owner(), Room::WIDE).await?;
         let now = || context.clock.now();
         let mut work = Work::begin(order, &mut letters, &store, now()).await?;
         while let Some((id, event)) = work.next(&letters, &store).await? {
