@@ -12,7 +12,7 @@ use collect::{
 };
 use microsoft::Graph;
 use rows::Window;
-use sekoia::{MemoryBackend, OfflineSession, RunError, Storage, StorageError};
+use sekoia::{MemoryBackend, OfflineSession, RunError, Storage};
 
 pub(crate) use super::collection::Task;
 use super::{
@@ -210,7 +210,7 @@ pub(crate) async fn copy(
     beside: bool,
 ) -> Result<Storage, RunError> {
     let copy = Storage::new(MemoryBackend::default());
-    for name in listed(storage).await? {
+    for name in storage.list("").await? {
         let skipped = (beside && name == QUOTA_FILE)
             || name.starts_with(tenant::FOLDERS)
             || name.starts_with(proof::FOLDER);
@@ -223,13 +223,4 @@ pub(crate) async fn copy(
     }
     order.save(&copy).await.map_err(RunError::failed)?;
     Ok(copy)
-}
-
-async fn listed(storage: &Storage) -> Result<Vec<String>, StorageError> {
-    match storage.list("").await {
-        Err(StorageError::Failed { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(Vec::new())
-        }
-        listed => listed,
-    }
 }
