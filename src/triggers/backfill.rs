@@ -167,14 +167,8 @@ pub(crate) async fn reach(session: &OfflineSession<'_>) -> Result<Reach, RunErro
     };
     let (choice, terms, beside) = match TriggerSettings::of(session)? {
         TriggerSettings::Graph(settings) => return Ok(graph(settings.graph.quota_beside())),
-        TriggerSettings::Account(settings) => {
-            let (choice, terms) = settings.choice();
-            (choice, terms, settings.graph.quota_beside())
-        }
-        TriggerSettings::Oauth(settings) => {
-            let (choice, terms) = settings.choice();
-            (choice, terms, settings.graph.quota_beside())
-        }
+        TriggerSettings::Account(of) => (of.service, of.terms(), of.graph.quota_beside()),
+        TriggerSettings::Oauth(of) => (of.service, of.terms(), of.graph.quota_beside()),
     };
     let decided = Decision::kept(&session.storage()).await?;
     Ok(match choice.current(decided.as_ref(), &terms) {

@@ -32,7 +32,7 @@ pub(crate) struct AccountSettings {
     account_name: String,
     account_password: Secret,
     reporting_url: Url,
-    service: Choice,
+    pub(super) service: Choice,
     /// Through which the account signs in to Microsoft Graph.
     client_id: Option<String>,
     client_secret: Option<Secret>,
@@ -162,12 +162,8 @@ impl AccountSettings {
         Subject::of_account(&self.account_name)
     }
 
-    /// Which service is wanted, and the settings under which that is found out.
-    pub(super) fn choice(&self) -> (Choice, DecidedUnder) {
-        (self.service, self.terms())
-    }
-
-    fn terms(&self) -> DecidedUnder {
+    /// The settings under which it is found out which service is read.
+    pub(super) fn terms(&self) -> DecidedUnder {
         DecidedUnder::of(&[
             self.service.word(),
             &self.account_name,

@@ -23,7 +23,7 @@ use super::{
 #[derive(Debug, Deserialize)]
 pub(crate) struct OauthSettings {
     reporting_url: Url,
-    service: Choice,
+    pub(super) service: Choice,
     #[serde(flatten)]
     pub(super) graph: GraphSettings,
     #[serde(flatten)]
@@ -84,12 +84,8 @@ impl OauthSettings {
         self.app.subject(Origin::Reporting)
     }
 
-    /// Which service is wanted, and the settings under which that is found out.
-    pub(super) fn choice(&self) -> (Choice, DecidedUnder) {
-        (self.service, self.terms())
-    }
-
-    fn terms(&self) -> DecidedUnder {
+    /// The settings under which it is found out which service is read.
+    pub(super) fn terms(&self) -> DecidedUnder {
         let [tenant, client, login] = self.app.names();
         DecidedUnder::of(&[
             self.service.word(),
