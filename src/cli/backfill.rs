@@ -5,7 +5,7 @@ mod summary;
 
 use std::process::ExitCode;
 
-use clap::{ArgGroup, ArgMatches, Args, FromArgMatches as _};
+use clap::{ArgGroup, Args};
 use sekoia::Installation;
 
 use super::order;
@@ -64,9 +64,8 @@ impl BackfillWish {
 
 pub(super) async fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    wish: BackfillWish,
 ) -> anyhow::Result<ExitCode> {
-    let wish = BackfillWish::from_arg_matches(arguments)?;
     let (trigger, cancel, json) = (wish.trigger.clone(), wish.cancel, wish.json);
     order::run(installation, trigger, wish, cancel, json).await
 }

@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use base::http::chain;
-use clap::{ArgMatches, Args, Command, FromArgMatches as _, value_parser};
+use clap::{Args, Command, value_parser};
 use sekoia::{CheckFinding, Installation, Outcome, Registry, StartError, Topic};
 use serde_json::{Map, Value, json};
 
@@ -31,7 +31,7 @@ const START: Topic = Topic {
                   meanwhile. Prints one line for each step, as soon as it was tried: pass, warn, fail or \
                   skipped."
 )]
-struct CheckArguments {
+pub(super) struct CheckArguments {
     /// The trigger; may be left out when the configuration fits one only.
     trigger: Option<String>,
     /// Print JSON.
@@ -80,9 +80,8 @@ fn exit_codes(registry: &Registry) -> String {
 
 pub(super) async fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    arguments: CheckArguments,
 ) -> anyhow::Result<ExitCode> {
-    let arguments = CheckArguments::from_arg_matches(arguments)?;
     let pause = arguments.wait.map(Duration::from_secs);
     let mut output = Output {
         screen: Screen::new(),

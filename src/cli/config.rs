@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Args, FromArgMatches as _};
+use clap::Args;
 use sekoia::{Effective, Installation, Judged, Origin, Place, Topic};
 use serde_json::{Value, json};
 
@@ -39,14 +39,10 @@ pub(super) struct ConfigArguments {
 
 pub(super) fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    arguments: ConfigArguments,
 ) -> anyhow::Result<ExitCode> {
-    let ConfigArguments {
-        trigger,
-        json: as_json,
-    } = ConfigArguments::from_arg_matches(arguments)?;
     let mut judged = Judged::default();
-    let trigger = match super::chosen(installation, trigger) {
+    let trigger = match super::chosen(installation, arguments.trigger) {
         Ok(trigger) => Some(trigger),
         Err(unclear) => {
             judged.problems.push(unclear.to_string());
@@ -61,7 +57,7 @@ pub(super) fn run(
         problems,
         suspicions,
     } = judged;
-    if as_json {
+    if arguments.json {
         let settings: Vec<Value> = values.iter().map(facts).collect();
         let document = json!({
             "trigger": trigger, "settings": settings, "problems": problems, "warnings": suspicions,

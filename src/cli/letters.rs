@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::{ArgMatches, Args, FromArgMatches as _, Subcommand};
+use clap::{Args, Subcommand};
 use collect::{
     letters::{
         Content, Letter,
@@ -77,20 +77,15 @@ enum LettersAct {
 
 pub(super) async fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    arguments: LettersArguments,
 ) -> anyhow::Result<ExitCode> {
-    let LettersArguments {
-        trigger,
-        json: as_json,
-        act,
-    } = LettersArguments::from_arg_matches(arguments)?;
     let console = Console::of_messages(|level, message| {
         if level >= Level::Warning {
             say(message);
         }
     });
-    let session = offline_session::prepare(installation, trigger, console).await?;
-    let (act, ids, also_cut) = match act {
+    let session = offline_session::prepare(installation, arguments.trigger, console).await?;
+    let (act, ids, also_cut) = match arguments.act {
         Some(LettersAct::Retry {
             all: true,
             also_cut,
@@ -98,7 +93,7 @@ pub(super) async fn run(
         }) => (Act::Retry, None, also_cut),
         Some(LettersAct::Retry { id, also_cut, .. }) => (Act::Retry, Some(id), also_cut),
         Some(LettersAct::Drop { id }) => (Act::Drop, Some(id), false),
-        None => return list(&session, as_json).await,
+        None => return list(&session, arguments.json).await,
     };
     let order = LettersOrder::new(Uuid::new_v4(), act, ids, also_cut);
     session.works_as_owner()?;
@@ -106,7 +101,7 @@ pub(super) async fn run(
     for left in &mut outcome.left {
         left.reason = session.masked(&left.reason);
     }
-    tell(&outcome, as_json)
+    tell(&outcome, arguments.json)
 }
 
 /// Prints all letters, without what is in them.

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{ArgMatches, Args, Command, FromArgMatches as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 const NAME: &str = "message-trace";
@@ -26,17 +26,19 @@ pub(super) struct ManArguments {
     command: Option<String>,
 }
 
-pub(super) fn completions(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let CompletionsArguments { shell } = CompletionsArguments::from_arg_matches(arguments)?;
+pub(super) fn completions(
+    mut line: Command,
+    arguments: CompletionsArguments,
+) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut line, NAME, &mut script);
+    clap_complete::generate(arguments.shell, &mut line, NAME, &mut script);
     io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn man(mut line: Command, arguments: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn man(mut line: Command, arguments: ManArguments) -> anyhow::Result<ExitCode> {
     line.build();
-    let page = match ManArguments::from_arg_matches(arguments)?.command {
+    let page = match arguments.command {
         None => line,
         Some(name) => {
             let found = line.find_subcommand(&name).cloned();

@@ -17,7 +17,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use base::http::chain;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use sekoia::{Directories, Environment, Installation, Registry, Unclear};
 
 use self::screen::fail;
@@ -67,20 +67,24 @@ fn run(registry: &Registry, command: &str, arguments: &ArgMatches) -> anyhow::Re
     };
     let told = |done| offline_session::told(done, arguments.get_flag("json"));
     match command {
-        "check" => wait_for(check::run(installation, arguments)),
-        "backfill" => told(wait_for(backfill::run(installation, arguments))),
-        "verify" => told(wait_for(verify::run(installation, arguments))),
-        "dead-letters" => told(wait_for(letters::run(installation, arguments))),
-        "status" => wait_for(status::run(installation, arguments)),
-        "support" => wait_for(support::run(installation, arguments)),
-        "config" => config::run(installation, arguments),
-        "completions" => manual::completions(command_line(registry), arguments),
-        "man" => manual::man(command_line(registry), arguments),
+        "check" => wait_for(check::run(installation, parsed(arguments)?)),
+        "backfill" => told(wait_for(backfill::run(installation, parsed(arguments)?))),
+        "verify" => told(wait_for(verify::run(installation, parsed(arguments)?))),
+        "dead-letters" => told(wait_for(letters::run(installation, parsed(arguments)?))),
+        "status" => wait_for(status::run(installation, parsed(arguments)?)),
+        "support" => wait_for(support::run(installation, parsed(arguments)?)),
+        "config" => config::run(installation, parsed(arguments)?),
+        "completions" => manual::completions(command_line(registry), parsed(arguments)?),
+        "man" => manual::man(command_line(registry), parsed(arguments)?),
         trigger => wait_for(async {
             sekoia::run(installation, trigger).await?;
             Ok(ExitCode::SUCCESS)
         }),
     }
+}
+
+fn parsed<A: FromArgMatches>(arguments: &ArgMatches) -> anyhow::Result<A> {
+    Ok(A::from_arg_matches(arguments)?)
 }
 
 /// Does some work, and leaves behind what a disk that hangs keeps from ending.
@@ -151,7 +155,7 @@ struct DirectoryArguments {
 }
 
 fn directories(arguments: &ArgMatches) -> anyhow::Result<Directories> {
-    let given = DirectoryArguments::from_arg_matches(arguments)?;
+    let given: DirectoryArguments = parsed(arguments)?;
     Ok(Directories {
         config: given.config_dir,
         data: given.data_dir,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use base::{Clock, http::chain};
-use clap::{ArgMatches, Args, FromArgMatches as _};
+use clap::Args;
 use sekoia::{Installation, ProcessProbe, StartError, effective};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,14 +59,10 @@ fn exit_codes() -> String {
 
 pub(super) async fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    arguments: StatusArguments,
 ) -> anyhow::Result<ExitCode> {
-    let StatusArguments {
-        trigger,
-        json: as_json,
-        watch: watches,
-    } = StatusArguments::from_arg_matches(arguments)?;
-    let found = match trigger {
+    let as_json = arguments.json;
+    let found = match arguments.trigger {
         None => Ok(None),
         Some(trigger) => effective(installation, &trigger)
             .map(|judged| triggers::Subject::of_settings(&trigger, &judged.values)),
@@ -75,7 +71,7 @@ pub(super) async fn run(
         Err(error) if as_json => return unknown(&error),
         found => found?,
     };
-    if watches {
+    if arguments.watch {
         return watch(installation, subject.as_ref()).await;
     }
     let probe = match ProcessProbe::find(installation).await {

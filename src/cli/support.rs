@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{ArgMatches, Args, FromArgMatches as _};
+use clap::Args;
 use sekoia::Installation;
 
 use super::{screen::say, usage};
@@ -44,9 +44,8 @@ pub(super) struct SupportArguments {
 
 pub(super) async fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    SupportArguments { trigger, output }: SupportArguments,
 ) -> anyhow::Result<ExitCode> {
-    let SupportArguments { trigger, output } = SupportArguments::from_arg_matches(arguments)?;
     let to_stdout = output
         .as_ref()
         .is_some_and(|output| output.as_os_str() == "-");

@@ -10,7 +10,7 @@ mod summary;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{ArgGroup, ArgMatches, Args, FromArgMatches as _};
+use clap::{ArgGroup, Args};
 use sekoia::Installation;
 
 use self::report::Report;
@@ -86,9 +86,8 @@ impl VerifyWish {
 
 pub(super) async fn run(
     installation: &Installation<'_>,
-    arguments: &ArgMatches,
+    mut wish: VerifyWish,
 ) -> anyhow::Result<ExitCode> {
-    let mut wish = VerifyWish::from_arg_matches(arguments)?;
     wish.opened = wish.report.as_deref().map(Report::open).transpose()?;
     let (trigger, cancel, json) = (wish.trigger.clone(), wish.cancel, wish.json);
     order::run(installation, trigger, wish, cancel, json).await
