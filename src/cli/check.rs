@@ -52,7 +52,6 @@ pub(super) struct CheckArguments {
     wait: Option<u64>,
 }
 
-/// The command's place on the command line.
 pub(super) fn command(registry: &Registry) -> Command {
     super::command::<CheckArguments>("check").after_help(exit_codes(registry))
 }
@@ -111,7 +110,6 @@ pub(super) async fn run(
     }
 }
 
-/// What one check found.
 #[derive(Default)]
 struct Round {
     findings: Vec<CheckFinding>,
@@ -140,7 +138,6 @@ impl Round {
         Ok(round)
     }
 
-    /// How many findings a topic has so far.
     fn count(&self, topic: Topic) -> usize {
         self.findings
             .iter()
@@ -175,7 +172,6 @@ fn as_json(finding: &CheckFinding) -> Value {
     })
 }
 
-/// How findings are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// Lines for people, each as soon as it is found.

@@ -49,7 +49,6 @@ pub(super) trait RangeCommand: Sized {
         None
     }
 
-    /// What was counted so far.
     fn counted(&self, counts: &<Self::Work as RangeWork>::Counts) -> String;
 
     /// Prints the summary.

@@ -18,7 +18,6 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// An empty one, made at this instant.
     pub(super) fn new(folder: String, made: DateTime<Utc>) -> Self {
         let encoder = GzEncoder::new(Vec::new(), Compression::default());
         Self {
@@ -45,7 +44,6 @@ impl Archive {
         Ok(true)
     }
 
-    /// The bytes of the archive.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         let mut encoder = self.builder.into_inner()?;
         encoder.flush()?;

@@ -18,10 +18,8 @@ const LONGEST: usize = 2 << 20;
 /// Files of dead letters that are searched for subjects at most, the newest of them.
 const MOST_LETTER_FILES: usize = 2;
 
-/// Where other tenants have their folders.
 const TENANTS: &str = "tenants/";
 
-/// Where dead letters are.
 const LETTERS: &str = "dead-letters/";
 
 /// Files whose content is a part of the archive, and what each says.
@@ -109,7 +107,6 @@ pub(super) struct State {
 pub(super) struct Found {
     /// Each with what the file system says of it.
     pub(super) listed: Vec<(String, String)>,
-    /// How many more there are.
     more: usize,
     /// Those whose content may leave.
     pub(super) states: Vec<State>,
@@ -122,7 +119,6 @@ pub(super) struct Found {
     left_out: BTreeSet<usize>,
 }
 
-/// Lists the files.
 pub(super) async fn find(probe: &ProcessProbe) -> Result<Found, StorageError> {
     let names = probe.storage.list("").await?;
     let mut found = Found::default();

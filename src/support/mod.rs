@@ -39,7 +39,6 @@ struct Part {
     content: Vec<u8>,
 }
 
-/// What was put together.
 pub(crate) struct Support {
     /// The name of the folder in it, for its file's name.
     pub(crate) name: String,

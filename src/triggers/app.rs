@@ -50,7 +50,6 @@ enum Kind {
 }
 
 impl App {
-    /// Whose mail it reads, by a service.
     pub(super) fn subject(&self, origin: Origin) -> Subject {
         Subject::new(&self.tenant_id, origin)
     }
@@ -69,7 +68,6 @@ impl App {
         }
     }
 
-    /// The tokens of this app for a resource.
     pub(super) fn tokens(
         self,
         resource: Resource,

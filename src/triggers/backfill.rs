@@ -30,7 +30,6 @@ use super::{
 /// How far back a service keeps rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
-    /// The service in words.
     pub(crate) service: &'static str,
     /// For so long.
     pub(crate) kept: TimeDelta,

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 /// Two refusals closer to one another are one.
 const APART: Duration = Duration::from_secs(120);
 
-/// What speaks for a change.
 #[derive(Debug, Default)]
 pub(super) struct Change {
     first: Option<Reading>,

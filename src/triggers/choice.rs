@@ -8,7 +8,6 @@ use super::{
     tenant::Origin,
 };
 
-/// Which service a person wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Choice {

@@ -101,7 +101,6 @@ pub(crate) enum Task {
     Verify(Window),
     /// As if it were delivered, but no row leaves.
     Count {
-        /// Of what.
         range: Window,
         /// Whether the trigger is running meanwhile, and needs its quota itself.
         beside: bool,
@@ -128,7 +127,6 @@ impl Task {
 
 #[derive(Debug)]
 pub(super) struct Whose {
-    /// As the settings say.
     pub(super) subject: Subject,
     /// What a token of one of these says; none for an account without tokens.
     pub(super) tokens: Vec<Arc<TokenCache>>,

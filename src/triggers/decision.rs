@@ -77,7 +77,6 @@ impl Decision {
         Ok(storage.write(SERVICE_FILE, text).await?)
     }
 
-    /// Why, in words.
     pub(super) fn reason(&self) -> String {
         let [first, last] = self.refusals.map(super::words::moment);
         format!("at {first} and at {last} {}", self.said)

@@ -19,7 +19,6 @@ const NOTICES: [i64; 3] = [30, 7, 1];
 /// How often it is looked whether it is time.
 const LOOK: Duration = Duration::from_secs(600);
 
-/// How near the end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Notice {
     /// So many of the notices are due.

@@ -31,7 +31,6 @@ pub(super) fn told(stock: &Stock, now: DateTime<Utc>) -> Option<String> {
     ))
 }
 
-/// What came of the last order.
 pub(crate) async fn outcome(
     storage: &Storage,
     order: &LettersOrder,

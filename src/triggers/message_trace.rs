@@ -26,7 +26,6 @@ const WITHOUT_CLIENT: &str = "; with one more setting this trigger goes on with 
     delegated permission `ExchangeMessageTrace.Read.All` with an administrator's consent \
     (docs/setup.md#the-app-of-a-service-account)";
 
-/// What a person fills in.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AccountSettings {
     account_name: String,
@@ -104,7 +103,6 @@ impl Trigger for MessageTrace {
 }
 
 impl AccountSettings {
-    /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
         let (subject, terms) = (self.subject(), self.terms());
         let guard = Arc::new(PasswordGuard::new(context.clock.clone()));

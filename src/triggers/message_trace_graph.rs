@@ -68,7 +68,6 @@ impl AppSettings {
         self.app.subject(Origin::Graph)
     }
 
-    /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
         let subject = self.subject();
         let Self {

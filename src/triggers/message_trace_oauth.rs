@@ -97,7 +97,6 @@ impl OauthSettings {
         ])
     }
 
-    /// Does something with the source of these settings.
     pub(super) async fn perform(self, context: Context, task: Task) -> Result<(), RunError> {
         let (subject, terms) = (self.subject(), self.terms());
         let Self {

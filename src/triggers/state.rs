@@ -26,7 +26,6 @@ pub(super) const STATE_FILE: &str = StateFile::NAME;
 /// Its key for the checkpoint: everything received before it has been delivered.
 const CHECKPOINT: &str = "most_recent_date_requested";
 
-/// The longest text of a position that is shown.
 const SHOWN: usize = 80;
 
 /// A position goes by the service's clock, which may be ahead of ours by so much without a word.
@@ -328,7 +327,6 @@ fn text(checkpoint: DateTime<Utc>) -> String {
     checkpoint.format("%Y-%m-%dT%H:%M:%S%.6f%:z").to_string()
 }
 
-/// A state file with this position.
 pub(super) fn with_checkpoint(checkpoint: DateTime<Utc>) -> String {
     json!({ CHECKPOINT: text(checkpoint) }).to_string()
 }

@@ -35,7 +35,6 @@ pub(super) struct Summary(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     since: Option<DateTime<Utc>>,
-    /// Whether anything has been said yet.
     begun: bool,
     count: PageCount,
     said_coarse: Option<DateTime<Utc>>,
@@ -55,16 +54,12 @@ struct State {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// What happens.
     Info(String),
-    /// A person should consider it.
     Warning(String),
-    /// A person must act.
     Error(String),
 }
 
 impl Summary {
-    /// A page was read.
     pub(super) fn add(&self, page: PageCount) {
         let mut state = lock(&self.0);
         state.count.new += page.new;
@@ -139,7 +134,6 @@ impl Summary {
 }
 
 impl State {
-    /// By how much the clock of this machine is off.
     fn skew(&mut self, skew: TimeDelta, now: DateTime<Utc>) -> Option<Line> {
         let off = skew.abs();
         if off <= NOTABLE {

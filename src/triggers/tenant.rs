@@ -29,10 +29,8 @@ use super::{
 /// Tells whose the state is that lies beside it.
 pub(super) const TENANT_FILE: &str = "tenant.json";
 
-/// Where the folders of other tenants are.
 pub(super) const FOLDERS: &str = "tenants/";
 
-/// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Binding {
     version: u64,

@@ -50,7 +50,6 @@ impl Unwanted {
     }
 }
 
-/// The setting that a list of rules is.
 pub(super) const fn setting(list: List) -> &'static str {
     match list {
         List::Senders => "exclude_senders",
@@ -75,7 +74,6 @@ pub(super) struct TakenOut {
     pub(super) rows: u64,
 }
 
-/// The same of all rules.
 pub(super) fn taken_out(taken: &Taken) -> Vec<TakenOut> {
     let rules = taken.iter().map(|(rule, rows)| TakenOut {
         setting: setting(rule.list).to_owned(),

@@ -37,7 +37,6 @@ pub(super) struct Doing {
     pub(super) hidden: Option<Hidden>,
 }
 
-/// A window that is being read.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AtWork {
     pub(super) lane: String,
@@ -82,7 +81,6 @@ struct Now {
     /// When nothing is missing any more, at the pace of late.
     caught_up: Option<DateTime<Utc>>,
     eta: Eta,
-    /// What is hidden of the others.
     hidden: Hidden,
     /// Rows that each rule took out since the run began.
     excluded: Taken,

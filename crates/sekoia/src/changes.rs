@@ -77,10 +77,8 @@ impl Look {
     }
 }
 
-/// Decides by what was seen whether the configuration has changed.
 #[derive(Debug)]
 struct Judge {
-    /// What counts.
     current: Look,
     /// What was seen last, when it is something else.
     seen: Option<Look>,
@@ -118,7 +116,6 @@ impl Judge {
     }
 }
 
-/// Looks at a configuration again and again.
 pub(super) struct Watching {
     configuration: Configuration,
     alarm: Arc<Notify>,

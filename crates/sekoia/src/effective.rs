@@ -145,7 +145,6 @@ pub fn effective(installation: &Installation<'_>, command: &str) -> Result<Judge
     })
 }
 
-/// Whether a run could begin with these settings, which fit the manifests.
 fn validate(
     installation: &Installation<'_>,
     item: &Item,
@@ -206,7 +205,6 @@ fn object(
     Ok(complete.0.into_iter().map(value).collect())
 }
 
-/// The keys that the platform sets.
 fn platform(configuration: &Configuration) -> Result<Vec<Effective>, ConfigError> {
     let mut values = Vec::new();
     let mut add = |name: &str, value: Value, secret: bool, origin: Origin| {

@@ -100,7 +100,6 @@ struct State {
     folder: Option<String>,
     /// Failures since the last success of each side that fails.
     errors: BTreeMap<Side, u32>,
-    /// What could not be delivered and waits for a person.
     dead_letters: usize,
     stuck: bool,
 }
@@ -111,7 +110,6 @@ impl fmt::Debug for Heartbeat {
     }
 }
 
-/// How far the work has come.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     missing: DateTime<Utc>,

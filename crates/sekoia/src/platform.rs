@@ -22,13 +22,10 @@ pub(super) const LIMITS: Limits = Limits {
     max_body: 4 << 20,
 };
 
-/// Where the platform is and how to sign in there.
 #[derive(Clone, Debug)]
 pub(super) struct Platform {
     pub(super) token: Option<Secret>,
-    /// Takes log lines.
     pub(super) logs: Option<String>,
-    /// Gives the module's secrets.
     pub(super) secrets: Option<String>,
 }
 

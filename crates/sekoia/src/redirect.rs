@@ -10,7 +10,6 @@ const HOPS: usize = 3;
 /// Hosts of Sekoia.io may point to one another.
 const SEKOIA: &str = "sekoia.io";
 
-/// What came of a request.
 #[derive(Debug)]
 pub(super) struct Sent {
     /// The last answer.

@@ -110,7 +110,6 @@ impl RangeCommand for BackfillWish {
 }
 
 impl OrderSession<'_, BackfillWish> {
-    /// Begins anew.
     async fn begin(
         &mut self,
         words: (String, String),

@@ -205,11 +205,9 @@ pub(super) fn json(
     })
 }
 
-/// The names of the values of a line.
 const COLUMNS: &str = "hour,finding,accepted,shown,missing,vanished,not_shown,statuses_differ,late,\
                        excluded,dead_letters,first_read,last_read,digest,message_trace_ids,reason";
 
-/// The verdicts as lines of values.
 pub(super) fn csv(verdicts: &[Verdict]) -> String {
     let mut text = format!("{COLUMNS}\n");
     for verdict in verdicts {

@@ -86,7 +86,6 @@ pub(super) const TOPICS: &[Topic] = &[
 /// Rows that are only looked at have any keys.
 const KEYER: RowKeyer = RowKeyer::new([0; 16]);
 
-/// What a trigger works with.
 pub(super) struct Subject {
     /// What a run would read at first.
     service: Service,
@@ -242,7 +241,6 @@ pub(super) async fn run(
     find_position(collection, whose, context, findings).await;
 }
 
-/// Warns when the app's certificate ends soon.
 fn tell_of_certificate(subject: &Subject, context: &Context, findings: &mut Findings<'_>) {
     let services = [Some(&subject.service), subject.successor.as_ref()];
     let tokens = services

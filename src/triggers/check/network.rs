@@ -25,7 +25,6 @@ const LIMITS: Limits = Limits {
 /// More than that makes tokens and queries of the present be refused.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(60);
 
-/// What the servers of Microsoft answered.
 pub(super) struct Reached(Vec<Option<Answered>>);
 
 pub(super) struct Answered {

@@ -16,7 +16,6 @@ use crate::triggers::{
 /// Services look a little beyond a window.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
 
-/// A page, summed up.
 #[derive(Debug)]
 pub(super) struct Sample {
     rows: usize,

@@ -7,7 +7,6 @@ use collect::DetailsFate;
 use super::Report;
 
 impl Report {
-    /// Rows have gone like this.
     pub(super) fn details(&self, fate: DetailsFate, rows: usize) {
         let label = [("outcome", fate.word())];
         let figure = self.figures.details.get_or_create(&label);

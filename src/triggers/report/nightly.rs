@@ -22,7 +22,6 @@ impl Report {
         ));
     }
 
-    /// What a standing order asks for has ended.
     pub(super) fn night_ended(&self, nights: &Nights) {
         self.found_at_night(Some(nights));
         let last = nights.last.as_ref();

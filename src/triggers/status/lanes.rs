@@ -49,13 +49,11 @@ impl Doing {
         Some((self.caught_up? - now).max(TimeDelta::zero()))
     }
 
-    /// What is hidden of rows; none when all of it stays.
     pub(super) fn hidden(&self) -> Option<Line> {
         let hidden = self.hidden.filter(|hidden| !hidden.keeps_all())?;
         Some(line("hidden", hidden.sentence(), json!(hidden), false))
     }
 
-    /// What came of asking for details; none when they are not wanted.
     pub(super) fn details(&self) -> Option<Line> {
         let Detailed { statuses, rows } = &self.details;
         let added = rows.get("added").copied().unwrap_or(0);
@@ -77,7 +75,6 @@ impl Doing {
         (!statuses.is_empty()).then(|| line("details", text, json!(self.details), false))
     }
 
-    /// What the rules took out; none when that is nothing.
     pub(super) fn excluded(&self) -> Option<Line> {
         let rules = self.excluded.iter();
         let told = rules.map(|one| format!("{} {}: {} rows", one.setting, one.rule, one.rows));

@@ -103,7 +103,6 @@ pub(crate) struct StatusReport {
 }
 
 impl StatusReport {
-    /// All of it for machines.
     pub(crate) fn facts(self) -> Map<String, Value> {
         let lines = self.lines.into_iter().filter(|line| !line.facts.is_null());
         let facts = lines.map(|line| (line.name.to_owned(), line.facts));
@@ -264,7 +263,6 @@ async fn service(storage: &Storage) -> Option<Line> {
     Some(line("service", text, facts, false))
 }
 
-/// Where the collection has come to.
 async fn position(storage: &Storage, now: DateTime<Utc>) -> Line {
     match Found::in_storage(storage).await {
         Ok(found) => {
@@ -328,7 +326,6 @@ async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option
     Some(line("backfill", text, facts, bad))
 }
 
-/// What the process knows of the time.
 fn clock(process: &Answers) -> Line {
     let figure = |name| process.own_metric(name).unwrap_or(0.0);
     let (skew, steps) = (figure("clock_skew_seconds"), figure("clock_steps_total"));

@@ -11,7 +11,6 @@ use crate::triggers::{
     working::Doing,
 };
 
-/// How many events the process has delivered.
 pub(super) fn rate(process: &Answers, now: DateTime<Utc>) -> Line {
     let delivered = process.own_metric("forwarded_events_total").unwrap_or(0.0);
     let dropped = process.own_metric("discarded_events_total").unwrap_or(0.0);

@@ -6,10 +6,8 @@ use uuid::Uuid;
 
 use super::FOLDERS;
 
-/// The longest part of a folder's name.
 const LONGEST_NAME: usize = 100;
 
-/// Where rows come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::triggers) enum Origin {

@@ -27,7 +27,6 @@ pub(super) const LIVENESS_PORT: (&str, u16) = ("liveness_port", 8000);
 /// The port for metrics, and what it is without a value.
 pub(super) const METRICS_PORT: (&str, u16) = ("metrics_port", 8020);
 
-/// The ports that a process listens on.
 pub(super) const PORTS: [(&str, u16); 2] = [LIVENESS_PORT, METRICS_PORT];
 
 /// The named values a process is started with. `Debug` shows names only: values may be secrets.

@@ -22,7 +22,6 @@ pub(super) const HEAD: &[u8] = br#"{"jsons":["#;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BatchLimits {
     pub(super) events: usize,
-    /// Of the encoded body.
     pub(super) body_bytes: usize,
 }
 

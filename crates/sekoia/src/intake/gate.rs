@@ -45,7 +45,6 @@ impl Acceptances {
     }
 }
 
-/// Who may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mood {
     /// Each sender.

@@ -43,9 +43,7 @@ pub struct InHand {
     doubted_since: Option<Instant>,
     /// Where the last answer was of the key or the address: how far requests had come then.
     barred: Option<Acceptances>,
-    /// Why they are not accepted.
     reason: String,
-    /// The event will not be accepted.
     hopeless: bool,
     /// It was counted as one that the intake does not take.
     is_counted: bool,

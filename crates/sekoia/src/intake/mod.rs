@@ -125,7 +125,6 @@ struct Inner {
     report: Mutex<Report>,
 }
 
-/// What came of one request.
 enum Outcome {
     /// What became of each event is said: some are accepted.
     Told(Fates),
@@ -369,7 +368,6 @@ impl Intake {
         lock(&self.0.report).accepted(&self.0.around.log);
     }
 
-    /// Waits, but not longer than until a stop.
     async fn until_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Stopped> {
         let done = self.0.around.stop.run_until_cancelled(work).await;
         done.ok_or(Stopped)

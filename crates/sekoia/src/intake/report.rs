@@ -17,13 +17,11 @@ const SELDOM: Duration = Duration::from_secs(3600);
 /// A new intake is not ready for some minutes.
 const NEW: Duration = Duration::from_secs(900);
 
-/// What was said, and what is to be said.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     troubles: BTreeMap<Kind, Trouble>,
     /// Whether a trouble was said since events were accepted.
     is_announced: bool,
-    /// Whether anything was accepted since the start.
     has_accepted: bool,
     /// Since when the intake does not know the key.
     unknown: Option<Instant>,

@@ -28,7 +28,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long the end of a process is held up at most.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Lines that wait to be written.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     lines: Mutex<Lines>,

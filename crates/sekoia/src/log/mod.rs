@@ -143,7 +143,6 @@ impl Log {
         self.error(format!("{headline}\n{}", chain(error)));
     }
 
-    /// Whether [`critical`](Self::critical) has been called.
     pub(super) fn has_been_critical(&self) -> bool {
         self.0.critical.load(Ordering::Relaxed)
     }

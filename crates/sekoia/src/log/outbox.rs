@@ -113,7 +113,6 @@ impl Outbox {
         entries.remove(at)
     }
 
-    /// Takes up to `most` of the oldest entries.
     pub(super) fn take(&self, most: usize) -> Vec<Entry> {
         let mut state = lock(&self.state);
         let count = most.min(state.entries.len());

@@ -317,7 +317,6 @@ impl<'a> Start<'a> {
     }
 }
 
-/// What came of asking the platform for secrets.
 pub(crate) enum Asked {
     Got(Secrets),
     /// No answer, and none is needed; why there is none.

@@ -18,7 +18,6 @@ const INTAKE_KEY: &str = "intake_key";
 /// The setting with a certificate, which may have lines.
 const CERTIFICATE: &str = "certificate";
 
-/// A configuration that fits its schema.
 #[derive(Debug)]
 pub(crate) struct Checked {
     /// The settings with defaults filled in and numeric texts made numbers.
@@ -73,12 +72,10 @@ impl Schema {
         self.secrets.contains(name) || name == INTAKE_KEY
     }
 
-    /// Names of the settings that must not be shown.
     pub(crate) fn secrets(&self) -> &BTreeSet<String> {
         &self.secrets
     }
 
-    /// The texts in `settings` that must not be shown.
     pub(crate) fn secret_values<'a>(
         &'a self,
         settings: &'a SettingsMap,

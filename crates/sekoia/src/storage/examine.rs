@@ -15,18 +15,15 @@ use super::{StorageError, local, lock::LOCK, owner};
 /// No state has as many files.
 const MOST_FILES: usize = 10_000;
 
-/// What was found.
 #[derive(Debug)]
 pub(crate) struct Examined {
     /// The place, for people.
     pub(crate) place: String,
     /// Whether it is yet to be created.
     pub(crate) absent: bool,
-    /// Whether another process works on it.
     pub(crate) in_use: bool,
     /// Free bytes for this process, where the file system tells.
     pub(crate) free: Option<u64>,
-    /// Why it cannot be used.
     pub(crate) trouble: Option<StorageError>,
 }
 

@@ -25,7 +25,6 @@ pub(super) struct Lock {
     pub(super) is_nominal: bool,
 }
 
-/// What became of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     Ours,

@@ -17,7 +17,6 @@ use nix::unistd::{
 use super::{StorageError, lock::LOCK};
 use crate::log::Log;
 
-/// A user of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     user: Uid,
@@ -108,7 +107,6 @@ fn name(user: Uid) -> String {
     }
 }
 
-/// A user for people.
 fn told(user: Uid) -> String {
     match User::from_uid(user) {
         Ok(Some(found)) => format!("{} (uid {user})", found.name),

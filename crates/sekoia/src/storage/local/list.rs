@@ -60,7 +60,6 @@ fn walk(root: &Path, folder: &str, prefix: &str, names: &mut Vec<String>) -> io:
     Ok(())
 }
 
-/// Whether there is no file or folder of this name.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

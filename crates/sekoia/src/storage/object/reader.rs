@@ -16,7 +16,6 @@ use super::{
 };
 use crate::storage::Examined;
 
-/// The files of a folder, for reading only.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectReader {
     client: Client,

@@ -5,7 +5,6 @@ use url::Url;
 
 use crate::config::{ConfigError, Configuration};
 
-/// Where files are kept in an object store.
 #[derive(Debug)]
 pub(crate) struct ObjectSettings {
     pub(super) bucket: String,
