@@ -163,7 +163,9 @@ impl Acquisition<'_> {
         let since = Moment::now(self.clock);
         self.note.renewal += 1;
         let (written, mut fenced) = match self.put(mode).await {
-            Err(error) if error.is_unconditional() => (self.put(PutMode::Overwrite).await?, false),
+            Err(error) if matches!(*error.problem, Problem::Unconditional) => {
+                (self.put(PutMode::Overwrite).await?, false)
+            }
             written => (written?, true),
         };
         let Some(mut etag) = written else {
@@ -191,7 +193,7 @@ impl Acquisition<'_> {
             match self.put(impossible).await {
                 Ok(None) => {}
                 Ok(Some(new)) => (etag, fenced) = (new, false),
-                Err(error) if error.is_unconditional() => fenced = false,
+                Err(error) if matches!(*error.problem, Problem::Unconditional) => fenced = false,
                 Err(error) => return Err(error),
             }
         }

@@ -21,10 +21,6 @@ pub struct ObjectError {
 }
 
 impl ObjectError {
-    pub(super) fn is_unconditional(&self) -> bool {
-        matches!(*self.problem, Problem::Unconditional)
-    }
-
     /// Whether the lease is no more.
     pub(super) fn is_end(&self) -> bool {
         matches!(*self.problem, Problem::Lost { .. } | Problem::Released)
