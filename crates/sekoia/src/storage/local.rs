@@ -52,20 +52,15 @@ impl LocalBackend {
     /// When it cannot be created or written to, or another process uses it.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StorageError> {
         let root = root.into();
-        let unusable = |source| StorageError::Root {
+        fs::create_dir_all(&root).map_err(|error| StorageError::Root {
             path: root.clone(),
-            source,
-        };
-        fs::create_dir_all(&root)
-            .map_err(|error| owner::explained(error, &root, &root))
-            .map_err(unusable)?;
+            source: owner::explained(error, &root, &root),
+        })?;
         let lock = Lock::take(&root)?;
         Ok(Self {
-            root: root.into(),
             lock: Some(Arc::new(Mutex::new(lock))),
-            watch: None,
             temporary: Arc::default(),
-            appended: Arc::default(),
+            ..Self::unlocked(root)
         })
     }
 
