@@ -14,8 +14,7 @@ use crate::config::kind;
 pub(super) fn sentence(schema: &Schema, error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     let path = path.strip_prefix('/').unwrap_or(path).replace('/', ".");
-    if let ValidationErrorKind::Required { property } = error.kind() {
-        let name = property.as_str().unwrap_or("a setting");
+    if let Some(name) = missing(error) {
         let name = if path.is_empty() {
             name.to_owned()
         } else {
@@ -71,9 +70,7 @@ pub(super) fn doubtful(schema: &Schema, error: &ValidationError<'_>) -> Option<S
         false => property.get("items"),
     };
     let may_be_shown = match &**error.instance() {
-        Value::String(text) => of_text.is_some_and(|property| {
-            words::may_be_shown(text, Form::of(property), &options(property))
-        }),
+        Value::String(text) => may_be_shown(text, of_text),
         // Where a list belongs, each of its items has its own error.
         Value::Array(_) => {
             name == path && property.get("type").and_then(Value::as_str) == Some("array")
@@ -83,6 +80,11 @@ pub(super) fn doubtful(schema: &Schema, error: &ValidationError<'_>) -> Option<S
         _ => true,
     };
     (!may_be_shown).then(|| name.to_owned())
+}
+
+fn may_be_shown(text: &str, property: Option<&Value>) -> bool {
+    property
+        .is_some_and(|property| words::may_be_shown(text, Form::of(property), &options(property)))
 }
 
 /// What is odd about a value, beside that it is not allowed.
@@ -113,15 +115,10 @@ fn together(schema: &Schema, error: &ValidationError<'_>) -> String {
 }
 
 fn found(value: &Value, property: Option<&Value>) -> String {
-    let may_be_shown = |text: &str| {
-        property.is_some_and(|property| {
-            words::may_be_shown(text, Form::of(property), &options(property))
-        })
-    };
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
-        Value::String(text) if may_be_shown(text) => value.to_string(),
+        Value::String(text) if may_be_shown(text, property) => value.to_string(),
         Value::String(text) => format!("a text of {} characters", text.chars().count()),
         Value::Array(items) => format!("a list of {}", items.len()),
         other => kind(other).to_owned(),
