@@ -80,15 +80,6 @@ impl Case {
         self.acceptances.filter(|_| self.refusals == 0)
     }
 
-    /// Events of a request failed together, when requests had come so far.
-    pub(super) fn failed_together(&mut self, failure: Failure, accepted: Acceptances) -> Finding {
-        if !self.counts(failure, accepted) {
-            return Finding::Nothing;
-        }
-        // The count stays, as the evidence holds for the parts, too.
-        Finding::Suspect
-    }
-
     /// An event failed that was sent alone.
     pub(super) fn failed_alone(
         &mut self,
@@ -114,8 +105,9 @@ impl Case {
         Finding::Suspect
     }
 
-    /// Whether a failure says something of the events.
-    fn counts(&mut self, failure: Failure, accepted: Acceptances) -> bool {
+    /// Whether a failure, when requests had come so far, says something of the events: those that failed
+    /// together are suspect then. The count stays, as the evidence holds for the parts, too.
+    pub(super) fn counts(&mut self, failure: Failure, accepted: Acceptances) -> bool {
         if matches!(failure, Failure::Failed(Cause::Busy | Cause::Barred)) {
             return false;
         }
@@ -163,44 +155,25 @@ mod tests {
         ] {
             let (mut gate, mut case) = (Gate::default(), Case::default());
             for _ in 0..9 {
-                assert_eq!(
-                    case.failed_together(failure, gate.acceptances()),
-                    Finding::Nothing
-                );
+                assert!(!case.counts(failure, gate.acceptances()));
             }
             gate.accepts();
-            assert_eq!(
-                case.failed_together(failure, gate.acceptances()),
-                Finding::Suspect
-            );
+            assert!(case.counts(failure, gate.acceptances()));
             let mut part = case.clone();
-            assert_eq!(
-                part.failed_together(failure, gate.acceptances()),
-                Finding::Suspect
-            );
+            assert!(part.counts(failure, gate.acceptances()));
         }
         let (mut gate, mut case) = (Gate::default(), Case::default());
         for failure in [Cause::Barred, Cause::Busy].map(Failure::Failed) {
             for _ in 0..9 {
-                assert_eq!(
-                    case.failed_together(failure, gate.acceptances()),
-                    Finding::Nothing
-                );
+                assert!(!case.counts(failure, gate.acceptances()));
                 gate.accepts();
             }
         }
         for n in 0..OUTAGES {
-            assert_eq!(
-                case.failed_together(OUTAGE, gate.acceptances()),
-                Finding::Nothing,
-                "{n}"
-            );
+            assert!(!case.counts(OUTAGE, gate.acceptances()), "{n}");
             gate.accepts();
         }
-        assert_eq!(
-            case.failed_together(OUTAGE, gate.acceptances()),
-            Finding::Suspect
-        );
+        assert!(case.counts(OUTAGE, gate.acceptances()));
     }
 
     /// Else a key that is refused from now on would have whole batches sent in single events.
@@ -208,16 +181,14 @@ mod tests {
     async fn what_was_on_its_way_when_a_batch_failed_is_no_evidence() {
         let (mut gate, mut case) = (Gate::default(), Case::default());
         let on_its_way = gate.begins();
-        let failed =
-            |gate: &Gate, case: &mut Case| case.failed_together(REFUSED, gate.acceptances());
-        assert_eq!(failed(&gate, &mut case), Finding::Nothing);
+        assert!(!case.counts(REFUSED, gate.acceptances()));
         gate.accepted(on_its_way);
-        assert_eq!(failed(&gate, &mut case), Finding::Nothing);
+        assert!(!case.counts(REFUSED, gate.acceptances()));
         gate.accepts();
-        assert_eq!(failed(&gate, &mut case), Finding::Suspect);
+        assert!(case.counts(REFUSED, gate.acceptances()));
         // What others come to later takes nothing of it back.
         gate.accepted(on_its_way);
-        assert_eq!(failed(&gate, &mut case), Finding::Suspect);
+        assert!(case.counts(REFUSED, gate.acceptances()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use super::{
     answer::{Cause, Fates},
     aside::{Streak, Yielding},
     batch::Parcel,
-    case::{Case, Failure, Finding},
+    case::{Case, Failure},
     gate::{Acceptances, PACE},
     hand::InHand,
     lock,
@@ -252,17 +252,17 @@ impl Intake {
         let log = &self.0.around.log;
         let accepted = self.gate().acceptances();
         let known = load.case.others_accepted(accepted);
-        let mut finding = load.case.failed_together(failure, accepted);
-        if finding == Finding::Suspect
+        let mut is_suspect = load.case.counts(failure, accepted);
+        if is_suspect
             && failure == Failure::Failed(Cause::Outage)
             && matches!(self.ask_without_events().await?, Probed::Refused { .. })
         {
             // An outage has begun: what was accepted before proves no more.
             load.case = Case::default();
-            finding = Finding::Nothing;
+            is_suspect = false;
         }
         let now = Instant::now();
-        if finding == Finding::Suspect {
+        if is_suspect {
             self.gate().failed_beside(now);
             Report::suspected(log, load.len(), sentence);
             for piece in std::mem::take(&mut load.pieces) {

@@ -258,22 +258,22 @@ impl Intake {
             _ => None,
         };
         if hand.parcel.len() > 1 {
-            let finding = hand.case.failed_together(failure, accepted);
-            if finding == Finding::Nothing {
+            let is_suspect = hand.case.counts(failure, accepted);
+            if !is_suspect {
                 self.still_fails(hand, failure, &sentence);
             }
-            if let Some(cause) = refused.filter(|_| finding == Finding::Nothing) {
+            if let Some(cause) = refused.filter(|_| !is_suspect) {
                 let mut gate = self.gate();
                 if gate.mood() == Mood::Troubled {
                     // It is asked as slowly as by a batch on its way.
                     _ = gate.failed(cause, false, asked, now);
                 }
             }
-            let is_certain = finding != Finding::Nothing || refused.is_some();
+            let is_certain = is_suspect || refused.is_some();
             if hand.doubted && is_certain {
                 return Step::Done(self.without_doubted(hand));
             }
-            if finding != Finding::Nothing {
+            if is_suspect {
                 return Step::Done(self.taken_apart(hand, 0, hand.parcel.unsure));
             }
             let is_certain = refused.is_some() || failure == OUTAGE || is_barred;
