@@ -52,13 +52,6 @@ enum Kind {
     Doubt,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    failures: u64,
-    /// Some events were accepted meanwhile.
-    interrupted: bool,
-}
-
 impl Report {
     /// A request with so many events accepted nothing.
     pub(super) fn failed(&mut self, log: &Log, cause: Cause, events: usize, sentence: &str) {
@@ -68,17 +61,17 @@ impl Report {
         };
         let is_unknown = cause == Cause::Barred && sentence.contains(KEY_ERROR);
         let unknown = is_unknown.then(|| *self.unknown.get_or_insert_with(Instant::now));
-        let Some(due) = self.is_to_be_said(kind) else {
+        let Some((failures, interrupted)) = self.is_to_be_said(kind) else {
             return;
         };
         let mut text = format!(
             "Failed to forward {events} events\n{sentence}; the events are kept and sent again"
         );
-        if due.failures > 1 {
-            text.push_str(&format!(" ({} requests failed so far)", due.failures));
+        if failures > 1 {
+            text.push_str(&format!(" ({failures} requests failed so far)"));
         }
         let is_new = !self.has_accepted && unknown.is_some_and(|since| since.elapsed() < NEW);
-        let is_mild = kind == Kind::Outage && (due.failures == 1 || due.interrupted);
+        let is_mild = kind == Kind::Outage && (failures == 1 || interrupted);
         if is_mild || is_new {
             log.warning(text);
         } else {
@@ -88,7 +81,7 @@ impl Report {
 
     /// A success proved nothing.
     pub(super) fn doubted(&mut self, log: &Log, what: &str) {
-        if let Some(Due { failures: 1, .. }) = self.is_to_be_said(Kind::Doubt) {
+        if let Some((1, _)) = self.is_to_be_said(Kind::Doubt) {
             log.error(format!(
                 "An answer is not certain: {what}. Nothing else is sent; one event alone is tried \
                  again until an answer is certain. What it would have accepted may come twice. Check \
@@ -98,8 +91,9 @@ impl Report {
         }
     }
 
-    /// How often it failed in this way, when that is to be said: at the beginning, and once a minute.
-    fn is_to_be_said(&mut self, kind: Kind) -> Option<Due> {
+    /// How often it failed in this way, and whether events were accepted meanwhile, when that is to be said:
+    /// at the beginning, and once a minute.
+    fn is_to_be_said(&mut self, kind: Kind) -> Option<(u64, bool)> {
         let now = Instant::now();
         let is_over = |ended: Instant| now.duration_since(ended) >= EVERY;
         self.troubles
@@ -113,10 +107,7 @@ impl Report {
         }
         trouble.said = Some(now);
         self.is_announced = true;
-        Some(Due {
-            failures: trouble.failures,
-            interrupted: std::mem::take(&mut trouble.interrupted),
-        })
+        Some((trouble.failures, std::mem::take(&mut trouble.interrupted)))
     }
 
     /// Events of a batch are not accepted although others are.
