@@ -59,8 +59,7 @@ impl fmt::Debug for InHand {
 }
 
 impl InHand {
-    pub(super) fn new(parcel: Parcel, case: Case, reason: String, attempts: Attempts) -> Self {
-        let mut parcel = parcel;
+    pub(super) fn new(mut parcel: Parcel, case: Case, reason: String, attempts: Attempts) -> Self {
         parcel.first = 0;
         Self {
             parcel,

@@ -144,14 +144,14 @@ struct Unaccepted {
     unsure: bool,
 }
 
-impl Unaccepted {
-    fn new(failure: Failure, sentence: String, unsure: bool) -> Self {
-        Self {
+impl Outcome {
+    fn failed(failure: Failure, sentence: String, unsure: bool) -> Self {
+        Self::Failed(Unaccepted {
             failure,
             sentence,
             asked: None,
             unsure,
-        }
+        })
     }
 }
 
@@ -273,18 +273,13 @@ impl Intake {
                         self.seems_too_large(parcel);
                     }
                     let sentence = format!("{sentence} ({})", chain(&error));
-                    let failure = Failure::Failed(cause);
-                    return Ok(Outcome::Failed(Unaccepted::new(failure, sentence, false)));
+                    return Ok(Outcome::failed(Failure::Failed(cause), sentence, false));
                 }
                 let never_sent =
                     matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Setup);
                 let sentence = probe::unreachable(&error);
                 let failure = Failure::Failed(Cause::Outage);
-                return Ok(Outcome::Failed(Unaccepted::new(
-                    failure,
-                    sentence,
-                    !never_sent,
-                )));
+                return Ok(Outcome::failed(failure, sentence, !never_sent));
             }
         };
         let (answer, astray) = (sent.answer, sent.astray);
@@ -298,8 +293,7 @@ impl Intake {
                     return Ok(Outcome::Told(fates));
                 }
                 let unsure = !fates.unclear.is_empty();
-                let failure = Failure::Failed(Cause::Refused);
-                Outcome::Failed(Unaccepted::new(failure, fates.refusal(), unsure))
+                Outcome::failed(Failure::Failed(Cause::Refused), fates.refusal(), unsure)
             }
             Verdict::Short { ids } => Outcome::Short(ids),
             Verdict::Uncertain(what) => self.uncertain(what),
@@ -314,10 +308,11 @@ impl Intake {
                     self.gate().waits_until(Instant::now() + asked);
                 }
                 let unsure = ANSWERS_LOST.contains(&status.as_u16());
-                let sentence = sentence + &astray.unwrap_or_default();
                 Outcome::Failed(Unaccepted {
+                    failure: Failure::Failed(cause),
+                    sentence: sentence + &astray.unwrap_or_default(),
                     asked,
-                    ..Unaccepted::new(Failure::Failed(cause), sentence, unsure)
+                    unsure,
                 })
             }
         })
@@ -326,7 +321,7 @@ impl Intake {
     /// A success has proven nothing.
     fn uncertain(&self, sentence: String) -> Outcome {
         self.0.metrics.uncertain.inc();
-        Outcome::Failed(Unaccepted::new(Failure::Uncertain, sentence, true))
+        Outcome::failed(Failure::Uncertain, sentence, true)
     }
 
     /// The next bodies may have to be smaller.
