@@ -48,7 +48,10 @@ fn exit_codes() -> String {
         (1, "the configuration cannot be read"),
         (usage::EXIT_CODE, usage::ABOUT),
     ];
-    let verdicts = ProcessVerdict::ALL.map(|verdict| (verdict.exit_code(), verdict.about()));
+    let verdicts = ProcessVerdict::ALL.map(|verdict| {
+        let (_, code, about) = verdict.told();
+        (code, about)
+    });
     let mut codes = [told.as_slice(), &verdicts].concat();
     codes.sort_unstable();
     let lines = codes

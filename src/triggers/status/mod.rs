@@ -57,7 +57,7 @@ impl ProcessVerdict {
 
     /// Its word for machines, the exit code of `status`, and what it means, for a list. The code for what
     /// does not run is that of service managers.
-    const fn told(self) -> (&'static str, u8, &'static str) {
+    pub(crate) const fn told(self) -> (&'static str, u8, &'static str) {
         match self {
             Self::Well => ("well", 0, "running, and nothing fails"),
             Self::NotRunning => ("not running", 3, "not running"),
@@ -72,16 +72,8 @@ impl ProcessVerdict {
         }
     }
 
-    pub(crate) const fn word(self) -> &'static str {
-        self.told().0
-    }
-
     pub(crate) const fn exit_code(self) -> u8 {
         self.told().1
-    }
-
-    pub(crate) const fn about(self) -> &'static str {
-        self.told().2
     }
 
     fn of(probe: &ProcessProbe, usable: bool) -> Self {
@@ -106,7 +98,7 @@ impl StatusReport {
     pub(crate) fn facts(self) -> Map<String, Value> {
         let lines = self.lines.into_iter().filter(|line| !line.facts.is_null());
         let facts = lines.map(|line| (line.name.to_owned(), line.facts));
-        let verdict = ("verdict".to_owned(), self.verdict.word().into());
+        let verdict = ("verdict".to_owned(), self.verdict.told().0.into());
         facts.chain([verdict]).collect()
     }
 }
