@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::triggers::{
     unwanted::{self, Taken},
-    words::moment,
+    words::{counted, moment},
 };
 
 /// Services look a little beyond a window.
@@ -121,12 +121,11 @@ impl fmt::Display for Sample {
             write!(f, "no row was received in the last hour")?;
             return self.tell_oddities(f);
         };
-        let plural = if self.rows == 1 { "" } else { "s" };
         let more = if self.more { " and more" } else { "" };
         write!(
             f,
-            "{} row{plural}{more} received in the last hour, the newest at {}: {} to {}, {}",
-            self.rows,
+            "{}{more} received in the last hour, the newest at {}: {} to {}, {}",
+            counted(self.rows as u64, "row"),
             moment(newest),
             row.sender(),
             row.recipient(),

@@ -21,11 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_QUESTIONS: usize = 8;
 
 /// The steps up to the rows, in this order.
-const STEPS: [Concern; 4] = [
-    Concern::SignIn,
-    Concern::Permission,
-    Concern::ServicePrincipal,
-    Concern::Query,
+const STEPS: [(Concern, Topic); 4] = [
+    (Concern::SignIn, SIGN_IN),
+    (Concern::Permission, PERMISSION),
+    (Concern::ServicePrincipal, SERVICE_PRINCIPAL),
+    (Concern::Query, QUERY),
 ];
 
 struct Ending {
@@ -195,13 +195,12 @@ impl Ending {
     /// before it, unless they turn out to be wrong now.
     fn tell(
         &self,
-        step: Concern,
+        (step, topic): (Concern, Topic),
         by_token: bool,
         reader: &Asked,
         note: &str,
         findings: &mut Findings<'_>,
     ) {
-        let topic = topic(step);
         let failed = self.result.as_ref().err().map(|(concern, _)| *concern);
         match (&self.result, step) {
             (Err((concern, text)), _) if *concern == step => {
@@ -266,14 +265,5 @@ impl Service {
             Asked::Graph(_) => false,
             Asked::Reporting(service) => service.seems_ended(error),
         }
-    }
-}
-
-fn topic(concern: Concern) -> Topic {
-    match concern {
-        Concern::SignIn => SIGN_IN,
-        Concern::Permission => PERMISSION,
-        Concern::ServicePrincipal => SERVICE_PRINCIPAL,
-        Concern::Query => QUERY,
     }
 }
