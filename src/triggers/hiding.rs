@@ -42,10 +42,7 @@ enum Address {
 }
 
 impl Hiding {
-    /// What hides it; none when all stays as it is.
-    ///
-    /// # Errors
-    /// When the settings do not fit together.
+    /// What hides it; none when all stays as it is. An error when the settings do not fit together.
     pub(super) fn privacy(&self) -> Result<Option<Privacy>, RunError> {
         let Hidden { subject, addresses } = self.hidden;
         let hashing = match (subject, addresses) {

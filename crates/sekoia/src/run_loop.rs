@@ -87,10 +87,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Runs the trigger until the stop.
-    ///
-    /// # Errors
-    /// When a run has ended with an error that no other run could do better with.
+    /// Runs the trigger until the stop, or an error that no other run could do better with.
     pub(super) async fn turn(mut self) -> Result<(), RunError> {
         while !self.context.stop.is_cancelled() {
             let started = Instant::now();

@@ -106,10 +106,7 @@ impl LocalBackend {
         }
     }
 
-    /// That the directory is still ours.
-    ///
-    /// # Errors
-    /// When another process has taken it.
+    /// That no other process has taken the directory.
     pub(crate) fn ensure_ours(&self) -> Result<(), StorageError> {
         let lock = self.lock.as_ref();
         match lock.is_some_and(|lock| base::lock(lock).lost) {

@@ -26,10 +26,7 @@ impl Opened {
         }
     }
 
-    /// Lets the next process have them.
-    ///
-    /// # Errors
-    /// When another one has taken them meanwhile.
+    /// Lets the next process have them, unless another one has taken them meanwhile.
     pub(crate) async fn close(self, deadline: &Deadline) -> Result<(), StorageError> {
         match self {
             Self::Directory(directory) => directory.ensure_ours(),

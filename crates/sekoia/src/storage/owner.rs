@@ -116,9 +116,6 @@ fn told(user: Uid) -> String {
 
 /// Makes this process one of the user whom the files in this directory belong to, when it is root;
 /// nothing can undo that. Any other user is refused.
-///
-/// # Errors
-/// When this user is another one, or the system does not allow it.
 pub(crate) fn work_as_owner(root: &Path) -> Result<(), StorageError> {
     let Some((owner, has_lock)) = Owner::of(root) else {
         return Ok(());
