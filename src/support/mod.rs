@@ -82,18 +82,14 @@ pub(crate) async fn support(
             ProcessProbe::of_directory(installation.directories.data.clone()).await
         }
     };
-    let found = timeout(PATIENCE, files::find(&probe)).await;
-    let found = match found {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
-            gathering.lacks("files.txt and state/", &chain(&error));
-            files::Found::default()
-        }
-        Err(_) => {
-            gathering.lacks("files.txt and state/", "the files took too long to list");
-            files::Found::default()
-        }
+    let found = match timeout(PATIENCE, files::find(&probe)).await {
+        Ok(found) => found.map_err(|error| chain(&error)),
+        Err(_) => Err("the files took too long to list".to_owned()),
     };
+    let found = found.unwrap_or_else(|why| {
+        gathering.lacks("files.txt and state/", &why);
+        files::Found::default()
+    });
     gathering.names_in_files(&probe, &found).await;
 
     gathering.version(trigger.as_deref().ok());
