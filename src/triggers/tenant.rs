@@ -347,16 +347,9 @@ async fn note_use(storage: &Storage, folder: &str) -> Result<(), RunError> {
 /// Keeps the tenant's GUID, which a token has told, with its state.
 pub(super) async fn learn(storage: &Storage, tenant_id: Uuid) -> Result<(), RunError> {
     match read::<Binding>(storage, TENANT_FILE).await? {
-        Some(binding) if binding.tenant_id != Some(tenant_id) => {
-            let tenant_id = Some(tenant_id);
-            write(
-                storage,
-                &Binding {
-                    tenant_id,
-                    ..binding
-                },
-            )
-            .await
+        Some(mut binding) if binding.tenant_id != Some(tenant_id) => {
+            binding.tenant_id = Some(tenant_id);
+            write(storage, &binding).await
         }
         _ => Ok(()),
     }
