@@ -180,6 +180,13 @@ impl Parcel {
         serde_json::from_slice(encoded).ok()
     }
 
+    /// The event to try alone after so many others: each time another one, in the end all of them.
+    pub(super) fn choice(&self, tried: usize) -> usize {
+        let stride = (self.len() * 5 / 8).max(1);
+        // A stride may come back to where it began after eight steps.
+        (tried * stride + tried / 8) % self.len().max(1)
+    }
+
     /// Ten parts of about one size, or one for each event when there are fewer.
     pub(super) fn cut(&self) -> Vec<Self> {
         let size = self.len().div_ceil(10).max(1);

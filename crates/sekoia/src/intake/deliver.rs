@@ -56,14 +56,11 @@ impl Load {
 
     /// The event to try alone: while nothing is certain the first again and again, for hours, else
     /// each time another one.
-    fn choice(&self, mood: Mood, is_long: bool, events: usize) -> usize {
-        let tried = (self.failures / 2) as usize;
-        let stride = (events * 5 / 8).max(1);
-        if mood == Mood::Doubtful && !is_long {
-            return 0;
+    fn choice(&self, mood: Mood, is_long: bool, piece: &Parcel) -> usize {
+        match mood == Mood::Doubtful && !is_long {
+            true => 0,
+            false => piece.choice((self.failures / 2) as usize),
         }
-        // A stride may come back to where it began after eight steps.
-        (tried * stride + tried / 8) % events.max(1)
     }
 }
 
@@ -171,7 +168,7 @@ impl Intake {
             (gate.mood(), is_long, gate.acceptances())
         };
         let others_accepted = load.case.others_accepted(acceptances);
-        let choice = load.choice(mood, is_long, piece.len());
+        let choice = load.choice(mood, is_long, &piece);
         let alone = load
             .goes_alone(mood, others_accepted, piece.unsure)
             .then(|| piece.take_out(choice))

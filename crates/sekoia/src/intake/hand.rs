@@ -78,14 +78,10 @@ impl InHand {
         }
     }
 
-    /// The one of several events to try while nothing is accepted: each time another one, in the end
-    /// all of them. One whose answer is not certain is tried again for hours.
+    /// The one of several events to try while nothing is accepted. One whose answer is not certain is tried
+    /// again for hours.
     fn choice(&self) -> Option<usize> {
-        let events = self.parcel.len();
-        let stride = (events * 5 / 8).max(1);
-        // A stride may come back to where it began after eight steps.
-        let next = self.tried * stride + self.tried / 8;
-        (events > 1).then(|| next % events)
+        (self.parcel.len() > 1).then(|| self.parcel.choice(self.tried))
     }
 
     /// Whether it is another one's turn: what failed has failed for certain, or nothing has been certain
