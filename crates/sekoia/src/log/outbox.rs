@@ -62,8 +62,9 @@ pub(crate) fn naive(date: DateTime<Utc>) -> String {
 pub(super) struct Outbox {
     state: Mutex<State>,
     /// There is an entry where there was none.
-    filled: Notify,
-    wake: Notify,
+    pub(super) filled: Notify,
+    /// Something should leave at once.
+    pub(super) woken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +101,7 @@ impl Outbox {
         state.make_room();
         state.entries.push_back(entry);
         if urgent || state.entries.len() >= BATCH {
-            self.wake.notify_one();
+            self.woken.notify_one();
         }
     }
 
@@ -136,16 +137,6 @@ impl Outbox {
     /// How many entries were lost since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         std::mem::take(&mut lock(&self.state).dropped)
-    }
-
-    /// Waits until there is an entry that was not there when [`take`](Self::take) gave nothing.
-    pub(super) async fn filled(&self) {
-        self.filled.notified().await;
-    }
-
-    /// Waits until something should leave at once.
-    pub(super) async fn woken(&self) {
-        self.wake.notified().await;
     }
 }
 

@@ -111,12 +111,12 @@ impl Courier {
         let due = due.map(|aside| aside.not_before).min();
         let filled = async {
             match due {
-                Some(due) => _ = time::timeout_at(due, outbox.filled()).await,
-                None => outbox.filled().await,
+                Some(due) => _ = time::timeout_at(due, outbox.filled.notified()).await,
+                None => outbox.filled.notified().await,
             }
         };
         finish.run_until_cancelled(filled).await?;
-        let others = time::timeout(PERIOD, outbox.woken());
+        let others = time::timeout(PERIOD, outbox.woken.notified());
         finish.run_until_cancelled(others).await.map(drop)
     }
 
