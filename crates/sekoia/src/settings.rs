@@ -142,9 +142,9 @@ fn checked(
     asked: bool,
     log: &Log,
 ) -> Result<Checked, Vec<String>> {
-    for secret in schema.secret_values(&settings) {
-        log.hide_text(secret);
-    }
+    let secrets = schema.secrets().iter();
+    let secrets = secrets.filter_map(|name| settings.0.get(name)?.as_str());
+    secrets.for_each(|secret| log.hide_text(secret));
     let name = |sentence: String| format!("{key}: {sentence}");
     match schema.check(settings, asked) {
         Ok(checked) => Ok(Checked {

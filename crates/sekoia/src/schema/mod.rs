@@ -76,15 +76,6 @@ impl Schema {
         &self.secrets
     }
 
-    pub(crate) fn secret_values<'a>(
-        &'a self,
-        settings: &'a SettingsMap,
-    ) -> impl Iterator<Item = &'a str> {
-        self.secrets
-            .iter()
-            .filter_map(|name| settings.0.get(name)?.as_str())
-    }
-
     /// Fills in defaults, makes numbers of numeric texts (O-01) and lists of texts where a list is wanted,
     /// and checks the result.
     ///
