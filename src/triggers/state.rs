@@ -241,17 +241,14 @@ impl Found {
                 }
                 let until = format!("{} ({} ago)", moment(*checkpoint), span(age));
                 let text = if is_past {
-                    match known {
+                    match known.filter(|known| *checkpoint > known.from) {
+                        // Else it is a backup of it, or a wish: from there on it is read again.
                         Some(known) if *checkpoint > known.until => format!(
                             "of {writer}: somebody has set it to {until}; what was received from \
                              {} until {} is delivered",
                             moment(known.from),
                             moment(known.until)
                         ),
-                        // A backup of it, or a wish: from there on it is read again.
-                        Some(known) if *checkpoint <= known.from => {
-                            format!("of {writer}: the collection goes on at {until}")
-                        }
                         Some(known) => {
                             let holes = if known.has_holes {
                                 ", but for what is lost, was skipped, or nobody asked for"
