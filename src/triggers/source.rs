@@ -162,19 +162,14 @@ impl GraphSource {
     /// Keeps what of the quota is used, now and then. Between, and when that fails, a restart may use
     /// some of it twice, which the service's 429 sets right.
     async fn remember_quota(&self) {
-        if self.may_remember() {
-            self.keep_quota().await;
+        {
+            let mut last = lock(&self.remembered);
+            if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
+                return;
+            }
+            *last = Some(Instant::now());
         }
-    }
-
-    /// Whether the use of the quota was not kept just before.
-    fn may_remember(&self) -> bool {
-        let mut last = lock(&self.remembered);
-        if last.is_some_and(|last| last.elapsed() < REMEMBERING) {
-            return false;
-        }
-        *last = Some(Instant::now());
-        true
+        self.keep_quota().await;
     }
 
     async fn keep_quota(&self) {
