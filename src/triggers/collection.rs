@@ -108,14 +108,6 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// How many requests in five minutes it takes for details out of the quota.
-    pub(super) fn details_calls(self, inquiry: &Inquiry) -> u32 {
-        match self {
-            Self::Count { .. } => 0,
-            Self::Collect | Self::Backfill(_) | Self::Verify(_) => inquiry.calls(),
-        }
-    }
-
     /// What alone is read; none for a collection.
     fn range(self) -> Option<Window> {
         match self {

@@ -41,7 +41,10 @@ impl GraphSettings {
             Task::Count { beside: true, .. } => self.quota_beside(),
             _ => self.quota,
         };
-        let calls = task.details_calls(inquiry);
+        let calls = match task {
+            Task::Count { .. } => 0,
+            _ => inquiry.calls(),
+        };
         if calls > quota / 2 {
             return Err(RunError::configuration(format!(
                 "details_quota is {calls}, which leaves too little of `quota` {quota} for the rows themselves: \

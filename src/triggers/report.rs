@@ -198,7 +198,9 @@ impl Observer for Report {
             Event::Excluded { rule, rows, again } => self.excluded(rule, rows, again),
             Event::Details { fate, rows } => self.details(fate, rows),
             Event::DetailsRefused { sentence, pause } => self.details_refused(sentence, pause),
-            Event::DetailsRecovered => self.details_recovered(),
+            Event::DetailsRecovered => {
+                self.log.info("Microsoft tells again what happened to messages.");
+            }
             Event::LeftOut(names) => {
                 if let Some(names) = self.summary.left_out(names) {
                     self.log.warning(format!(

@@ -85,12 +85,8 @@ impl Sample {
         })
     }
 
-    /// Whether a rule takes out more than half of the rows.
-    pub(super) fn is_mostly_excluded(&self) -> bool {
-        self.greedy().is_some()
-    }
-
-    fn greedy(&self) -> Option<String> {
+    /// The rules that take out more than half of the rows, in words.
+    pub(super) fn greedy(&self) -> Option<String> {
         unwanted::greedy(&self.excluded, self.rows as u64)
     }
 }

@@ -216,7 +216,7 @@ impl Ending {
             (Err(_), _) if !self.shows_them => findings.skip(topic, "only a page of rows tells"),
             (Ok(sample), Concern::Query) => {
                 let text = format!("{sample}{note}");
-                match sample.is_mostly_excluded() {
+                match sample.greedy().is_some() {
                     true => findings.warn(topic, text, sample.facts()),
                     false => findings.pass(topic, text, sample.facts()),
                 }

@@ -26,9 +26,4 @@ impl Report {
              up by that."
         ));
     }
-
-    pub(super) fn details_recovered(&self) {
-        self.log
-            .info("Microsoft tells again what happened to messages.");
-    }
 }
