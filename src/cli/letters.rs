@@ -99,7 +99,7 @@ pub(super) async fn run(
     session.works_as_owner()?;
     let mut outcome = perform(&session, &order).await?;
     for left in &mut outcome.left {
-        left.reason = session.masked(&left.reason);
+        left.reason = session.context.log.masked(&left.reason);
     }
     tell(&outcome, arguments.json)
 }
@@ -107,8 +107,8 @@ pub(super) async fn run(
 /// Prints all letters, without what is in them.
 async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut letters = Vec::new();
-    let files = session.storage();
-    collect::letters::each(&files, |letter| letters.push(shown(letter, session))).await?;
+    let files = &session.context.storage;
+    collect::letters::each(files, |letter| letters.push(shown(letter, session))).await?;
     if as_json {
         print_document(&json!({ "letters": letters }))?;
         return Ok(ExitCode::SUCCESS);
@@ -145,7 +145,7 @@ fn shown(letter: Letter, session: &OfflineSession<'_>) -> Value {
     json!({
         "id": letter.id,
         "time": letter.time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "reason": session.masked(&letter.reason),
+        "reason": session.context.log.masked(&letter.reason),
         "intake": letter.intake,
         "message_id": letter.message_id,
         "kind": kind,
@@ -158,7 +158,7 @@ async fn perform(
     session: &OfflineSession<'_>,
     order: &LettersOrder,
 ) -> anyhow::Result<LettersOutcome> {
-    let files = session.storage();
+    let files = &session.context.storage;
     if !session.is_in_use().await {
         let here = session
             .with_files(async |files| {
@@ -176,7 +176,7 @@ async fn perform(
     }
     let begun = Instant::now();
     loop {
-        match triggers::letters::is_another_finished(&files, order).await? {
+        match triggers::letters::is_another_finished(files, order).await? {
             Some(false) => {
                 return refuse(
                     "the trigger is not done yet with what it was asked for before: give the command again when it is",
@@ -194,7 +194,7 @@ async fn perform(
     let mut seen = LettersOutcome::new(order.id);
     let (mut since, mut presence) = (Instant::now(), Presence::new());
     loop {
-        let outcome = triggers::letters::outcome(&files, order).await?;
+        let outcome = triggers::letters::outcome(files, order).await?;
         if let Some(outcome) = outcome.filter(|outcome| *outcome != seen) {
             seen = outcome;
             since = Instant::now();
@@ -202,7 +202,7 @@ async fn perform(
         if seen.done {
             return Ok(seen);
         }
-        let stopped = tokio::time::timeout(LOOK, session.stop().cancelled()).await;
+        let stopped = tokio::time::timeout(LOOK, session.context.stop.cancelled()).await;
         if presence.is_lost(session, say).await {
             return Ok(seen);
         }

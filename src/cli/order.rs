@@ -223,7 +223,8 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             self.session.leave(name, order.to_json()?.into()).await?;
         }
         let outcome = self.follow(&order).await?;
-        self.end(&order, outcome, &self.session.storage()).await
+        self.end(&order, outcome, &self.session.context.storage)
+            .await
     }
 
     /// Does it itself, as no trigger is running. None when the stop came before the beginning.
@@ -280,7 +281,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
                 refused |= progress.trouble.as_ref().is_some_and(|one| one.person);
                 // The log has said what to do; or the trigger has just done it.
                 if refused || progress.has_ended() {
-                    self.session.stop().cancel();
+                    self.session.context.stop.cancel();
                 }
             }
         }
@@ -295,7 +296,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
 
     /// Shows how the running trigger gets on with it.
     async fn follow(&mut self, order: &RangeOrder<C::Work>) -> anyhow::Result<OrderOutcome> {
-        let files = self.session.storage();
+        let files = &self.session.context.storage;
         if !order.cancelled {
             let (does, range) = (C::WORDS.does, order.range);
             self.say(&format!(
@@ -313,7 +314,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
             {
                 self.say(text);
             }
-            let last = RangeProgress::<C::Work>::load(&files).await;
+            let last = RangeProgress::<C::Work>::load(files).await;
             let last = last.context(C::WORDS.unreadable)?;
             let outcome = OrderOutcome::of_order(order, last.as_ref());
             if let Some(progress) = last.filter(|last| last.id == order.id) {
@@ -321,7 +322,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
                 self.show(&progress);
                 if trouble != progress.trouble {
                     if let Some(trouble) = &progress.trouble {
-                        let sentence = self.session.masked(&trouble.sentence);
+                        let sentence = self.session.context.log.masked(&trouble.sentence);
                         self.say(&format!("The trigger says: {sentence}"));
                     }
                     trouble = progress.trouble;
@@ -331,7 +332,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
                 return Ok(outcome);
             }
             let is_lost = presence.is_lost(self.session, |text| self.say(text)).await;
-            let stopped = tokio::time::timeout(LOOK, self.session.stop().cancelled());
+            let stopped = tokio::time::timeout(LOOK, self.session.context.stop.cancelled());
             if stopped.await.is_ok() {
                 let ways = C::WORDS.ways;
                 self.say(&format!("The trigger keeps on with it; {ways}"));
@@ -348,7 +349,7 @@ impl<C: RangeCommand> OrderSession<'_, C> {
         if let Some(seconds) = progress.seconds_left() {
             text.push_str(&format!(", {} min left", seconds / 60 + 1));
         }
-        let now = self.session.clock().now();
+        let now = self.session.context.clock.now();
         if let Some(next) = progress.next_request.filter(|next| *next > now) {
             let seconds = (next - now).num_seconds() + 1;
             text.push_str(&format!(", quota: next request in {seconds} s"));

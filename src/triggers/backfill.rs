@@ -93,7 +93,7 @@ enum TriggerSettings {
 
 impl TriggerSettings {
     fn of(session: &OfflineSession<'_>) -> Result<Self, RunError> {
-        let settings = session.settings();
+        let settings = session.settings.clone();
         match session.command() {
             "message_trace" => settings.typed().map(Self::Account),
             "message_trace_graph" => settings.typed().map(Self::Graph),
@@ -122,9 +122,9 @@ impl TriggerSettings {
 /// Looks for the files of the tenant that the settings are about; nothing is changed.
 pub(crate) async fn enter(session: &mut OfflineSession<'_>) -> Result<(), RunError> {
     let subject = TriggerSettings::of(session)?.subject();
-    let all = session.storage();
-    let folder = tenant::look(&all, &subject).await?;
-    for files in [&all, &all.inside(&folder)] {
+    let all = &session.context.storage;
+    let folder = tenant::look(all, &subject).await?;
+    for files in [all, &all.inside(&folder)] {
         Later::ensure_none(files).await?;
     }
     session.enter(folder);
@@ -138,11 +138,11 @@ pub(crate) async fn own_files(
 ) -> Result<Storage, RunError> {
     let settings = TriggerSettings::of(session)?;
     let first = First {
-        now: session.clock().now(),
+        now: session.context.clock.now(),
         start_time: settings.collection().start_time(),
     };
-    let log = session.context(files.clone()).log;
-    let folder = tenant::take(files, &settings.subject(), first, &log).await?;
+    let log = &session.context.log;
+    let folder = tenant::take(files, &settings.subject(), first, log).await?;
     Ok(files.inside(&folder))
 }
 
@@ -152,7 +152,8 @@ pub(crate) async fn letters(
     files: Storage,
     order: letters::order::LettersOrder,
 ) -> Result<letters::order::LettersOutcome, RunError> {
-    let context = session.context(files);
+    let mut context = session.context.clone();
+    context.storage = files;
     let settings = TriggerSettings::of(session)?;
     super::letters::perform(settings.collection(), &context, order).await
 }
@@ -169,7 +170,7 @@ pub(crate) async fn reach(session: &OfflineSession<'_>) -> Result<Reach, RunErro
         TriggerSettings::Account(of) => (of.service, of.terms(), of.graph.quota_beside()),
         TriggerSettings::Oauth(of) => (of.service, of.terms(), of.graph.quota_beside()),
     };
-    let decided = Decision::kept(&session.storage()).await?;
+    let decided = Decision::kept(&session.context.storage).await?;
     Ok(match choice.current(decided.as_ref(), &terms) {
         Origin::Graph => graph(beside),
         Origin::Reporting => Reach {
@@ -186,7 +187,8 @@ pub(crate) async fn perform(
     storage: Storage,
     task: Task,
 ) -> Result<(), RunError> {
-    let context = session.context(storage);
+    let mut context = session.context.clone();
+    context.storage = storage;
     // A collection is large.
     match TriggerSettings::of(session)? {
         TriggerSettings::Account(settings) => Box::pin(settings.perform(context, task)).await,

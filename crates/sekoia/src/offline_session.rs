@@ -4,7 +4,6 @@ use std::fmt;
 
 use base::Clock;
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Context, Installation, RunError, StartError,
@@ -12,7 +11,6 @@ use super::{
     deadline::Deadline,
     log::{Console, Log},
     runtime::{Host, Start},
-    settings::Settings,
     stop,
     storage::{Storage, StorageError, StorageReader},
 };
@@ -31,8 +29,12 @@ pub enum OfflineSessionError {
 /// The settings of a trigger, and its files, which a running trigger may have for itself.
 pub struct OfflineSession<'a> {
     start: Start<'a>,
-    settings: Settings,
     reader: StorageReader,
+    /// The trigger's settings.
+    pub settings: SettingsMap,
+    /// What surrounds the work on its files. Here they are for reading only; a signal to stop this process
+    /// cancels the stop.
+    pub context: Context,
     /// Where the files are below all of them; empty for all.
     folder: String,
 }
@@ -59,47 +61,25 @@ impl<'a> OfflineSession<'a> {
         let host = Host::process(installation, console, stop)?;
         let start = Start::open(installation.registry, command, host, log)?;
         let settings = start.settings().await?;
+        let reader = start.reader()?;
         Ok(Self {
-            reader: start.reader()?,
+            context: start.look_context(reader.storage(), settings.module),
+            settings: settings.trigger,
+            reader,
             start,
-            settings,
             folder: String::new(),
         })
     }
 
     /// From now on the files are those in a folder of all.
     pub fn enter(&mut self, folder: String) {
+        self.context.storage = self.reader.storage().inside(&folder);
         self.folder = folder;
     }
 
     /// The trigger's command.
     pub fn command(&self) -> &str {
         &self.start.item.manifest.command
-    }
-
-    /// The trigger's settings.
-    pub fn settings(&self) -> SettingsMap {
-        self.settings.trigger.clone()
-    }
-
-    /// Wall time.
-    pub fn clock(&self) -> &Clock {
-        &self.start.host.clock
-    }
-
-    /// Cancelled by a signal to stop this process; cancel it to end the session.
-    pub fn stop(&self) -> &CancellationToken {
-        &self.start.host.stop
-    }
-
-    /// A text as it may be shown.
-    pub fn masked(&self, text: &str) -> String {
-        self.start.log.masked(text)
-    }
-
-    /// The files, for reading only.
-    pub fn storage(&self) -> Storage {
-        self.reader.storage().inside(&self.folder)
     }
 
     /// Makes this process work as the user whose files they are: before anything is written, so that
@@ -143,11 +123,5 @@ impl<'a> OfflineSession<'a> {
         let done = work(opened.storage()).await;
         opened.close(&Deadline::default()).await?;
         Ok(Some(done))
-    }
-
-    /// What surrounds the work on these files.
-    pub fn context(&self, storage: Storage) -> Context {
-        let module = self.settings.module.clone();
-        self.start.look_context(storage, module)
     }
 }

@@ -49,7 +49,7 @@ impl RangeCommand for BackfillWish {
     };
 
     async fn run(mut session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode> {
-        let standing = BackfillStanding::in_storage(&session.session.storage()).await;
+        let standing = BackfillStanding::in_storage(&session.session.context.storage).await;
         let standing = standing.context("cannot look at the state of the collection")?;
         let unfinished = standing.unfinished.clone();
         if session.cancel {
@@ -116,7 +116,7 @@ impl OrderSession<'_, BackfillWish> {
         standing: &BackfillStanding,
     ) -> anyhow::Result<ExitCode> {
         let reach = backfill::reach(self.session).await?;
-        let now = self.session.clock().now();
+        let now = self.session.context.clock.now();
         let range = match dates::range((&words.0, &words.1), now, reach, &Local) {
             Ok(range) => range,
             Err(sentence) => return refuse(&sentence),
@@ -151,7 +151,7 @@ impl OrderSession<'_, BackfillWish> {
             return self.nothing("Nothing is skipped: nobody has moved the saved position on.");
         }
         let reach = backfill::reach(self.session).await?;
-        let oldest = reach.oldest(self.session.clock().now());
+        let oldest = reach.oldest(self.session.context.clock.now());
         let (gone, kept) = gone_and_kept(&standing.skipped, oldest);
         let told = gone.iter().map(Window::to_string).collect::<Vec<_>>();
         let Reach {
@@ -197,7 +197,7 @@ impl OrderSession<'_, BackfillWish> {
                 "The trigger is running: this makes at most {share} requests in 5 minutes beside it."
             ));
         }
-        let copy = backfill::copy(&self.session.storage(), &order, beside).await?;
+        let copy = backfill::copy(&self.session.context.storage, &order, beside).await?;
         let task = Task::Count {
             range: order.range,
             beside,

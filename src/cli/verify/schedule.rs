@@ -27,7 +27,7 @@ impl OrderSession<'_, VerifyWish> {
         if !on && self.wish.from.is_some() {
             return refuse("--schedule off ends it: leave out --from");
         }
-        let stands = StandingOrder::in_force(&self.session.storage()).await;
+        let stands = StandingOrder::in_force(&self.session.context.storage).await;
         let stands = stands.context("cannot look at the standing order")?;
         let hours_back = match on {
             true => self.hours_back().await?,
@@ -74,7 +74,7 @@ impl OrderSession<'_, VerifyWish> {
             );
         }
         let reach = backfill::reach(session).await?;
-        let now = session.clock().now();
+        let now = session.context.clock.now();
         match dates::range((from, "now"), now, reach, &Local) {
             Ok(range) => {
                 let hours = (range.span().num_minutes() + 59) / 60;

@@ -42,16 +42,16 @@ impl RangeCommand for VerifyWish {
         if let Some(word) = &session.wish.schedule {
             return session.set_schedule(word == "on").await;
         }
-        let files = session.session.storage();
-        let known = Known::load(&files).await;
+        let files = &session.session.context.storage;
+        let known = Known::load(files).await;
         let known = known.context("cannot look at the last verification")?;
         if session.wish.last {
             let Some(order) = known.last() else {
                 return session.nothing("Nothing has been verified yet.");
             };
-            let progress = session.progress(&files, &order).await?;
+            let progress = session.progress(files, &order).await?;
             let outcome = OrderOutcome::of(progress.map(|progress| progress.phase));
-            return session.end(&order, outcome, &files).await;
+            return session.end(&order, outcome, files).await;
         }
         if session.cancel {
             let unfinished = known.unfinished().map(|(order, _)| order);
@@ -117,7 +117,7 @@ impl RangeCommand for VerifyWish {
             summary::tell(order, outcome, progress, &verdicts)?;
         }
         if let Some(report) = &session.wish.opened {
-            let now = session.session.clock().now();
+            let now = session.session.context.clock.now();
             let hours = outcome::hours(range, progress);
             let text = page::page(trigger, range, hours, &verdicts, now);
             let path = report.write(&text.into_string())?;
@@ -133,7 +133,7 @@ impl OrderSession<'_, VerifyWish> {
     /// The range in a person's words, and the full hours that it touches; none when none is given.
     async fn asked_for(&self) -> anyhow::Result<Option<((String, String), Window)>> {
         let reach = backfill::reach(self.session).await?;
-        let now = self.session.clock().now();
+        let now = self.session.context.clock.now();
         let (words, asked) = match (self.wish.words(), &self.wish.resend) {
             (Some((from, to)), _) => {
                 let range = dates::range((&from, &to), now, reach, &Local);
