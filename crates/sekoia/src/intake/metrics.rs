@@ -3,11 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
-use prometheus_client::metrics::{
-    counter::Counter,
-    family::{Family, MetricConstructor},
-    histogram::Histogram,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
 
 use crate::metrics::{Freshness, Metrics};
 
@@ -18,15 +14,6 @@ const BUCKETS: [f64; 14] = [
 
 type Labels = Vec<(&'static str, String)>;
 type Seconds = Counter<f64, AtomicU64>;
-
-#[derive(Clone, Debug)]
-struct Buckets;
-
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(BUCKETS)
-    }
-}
 
 pub(super) struct IntakeMetrics {
     key: String,
@@ -50,11 +37,10 @@ impl IntakeMetrics {
             let family = metrics.register(name, help, Family::<Labels, Counter>::default());
             family.get_or_create_owned(&labels)
         };
-        let duration = Family::<Labels, Histogram, Buckets>::new_with_constructor(Buckets);
         let duration = metrics.register(
             "forward_events_duration",
             "Duration of the forward events",
-            duration,
+            Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS)),
         );
         let waiting = metrics.register(
             "intake_waiting_seconds",
