@@ -206,21 +206,14 @@ impl State {
         let rows = self.count.sent();
         self.count = PageCount::default();
         self.since = Some(now);
-        let state = match standing.oldest_missing {
-            None => "Up to date".to_owned(),
-            Some(_) => "Catching up".to_owned(),
-        };
-        let backlog = match standing.oldest_missing {
-            None => "0".to_owned(),
+        let (state, backlog) = match standing.oldest_missing {
+            None => ("Up to date", "0".to_owned()),
             Some(oldest) => {
                 let left = left.map_or_else(String::new, |left| {
                     format!(", done in about {}", words::span(left))
                 });
-                format!(
-                    "{} from {} on{left}",
-                    span(standing.lack.span),
-                    words::moment(oldest)
-                )
+                let (missing, oldest) = (span(standing.lack.span), words::moment(oldest));
+                ("Catching up", format!("{missing} from {oldest} on{left}"))
             }
         };
         let excluded = match excluded {
