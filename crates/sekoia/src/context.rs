@@ -73,18 +73,8 @@ impl Context {
                  address of the intake of your region, e.g. https://intake.sekoia.io",
             ));
         };
-        let around = intake::Surroundings {
-            http: self.http.clone(),
-            clock: self.clock.clone(),
-            log: self.log.clone(),
-            heartbeat: self.heartbeat.clone(),
-            storage: self.storage.clone(),
-            stop: self.stop.clone(),
-            agent: self.agent.clone(),
-            metrics: self.metrics.clone(),
-        };
         let key = Secret::new(key.expose().trim());
-        Ok(Intake::new(around, url, &key, chunk_size))
+        Ok(Intake::new(self.clone(), url, &key, chunk_size))
     }
 
     /// An environment variable that is not a key of the contract, e.g. one that the platform below

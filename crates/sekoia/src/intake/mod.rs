@@ -27,9 +27,9 @@ use std::{
 };
 
 use base::{
-    Clock, Secret,
+    Secret,
     buffers::Buffers,
-    http::{Http, HttpErrorKind, Limits, chain},
+    http::{HttpErrorKind, Limits, chain},
     lock,
     retry::retry_after,
 };
@@ -43,7 +43,6 @@ use tokio::{
     sync::Notify,
     time::{self, Instant},
 };
-use tokio_util::sync::CancellationToken;
 
 use self::{
     answer::{Cause, Fates, Verdict, judge, refusal},
@@ -55,9 +54,7 @@ use self::{
     sizes::{LARGE_EVENT, Sizes},
 };
 pub use self::{batch::Batch, hand::InHand, probe::Probed};
-use super::{
-    health::Heartbeat, log::Log, metrics::Metrics, platform::LIMITS, redirect, storage::Storage,
-};
+use super::{Context, platform::LIMITS, redirect};
 
 /// After a stop, a request under way gets this long: an answer that still comes spares sending the
 /// same events again later.
@@ -77,20 +74,6 @@ const ANSWERS_LOST: [u16; 4] = [502, 504, 520, 524];
 /// Buffers for bodies that are kept: for those that are under way and the one that is being filled.
 const KEPT_BUFFERS: usize = 5;
 
-/// What an intake needs from its surroundings.
-#[derive(Clone, Debug)]
-pub(super) struct Surroundings {
-    pub(super) http: Http,
-    pub(super) clock: Clock,
-    pub(super) log: Log,
-    pub(super) heartbeat: Heartbeat,
-    /// Says whether this instance alone has what is delivered.
-    pub(super) storage: Storage,
-    pub(super) stop: CancellationToken,
-    pub(super) agent: HeaderValue,
-    pub(super) metrics: Metrics,
-}
-
 /// The stop came before the intake had accepted everything: what was not accepted has to be sent
 /// again after the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +89,7 @@ pub(super) type Receipt = base::delivery::Receipt<InHand>;
 pub struct Intake(Arc<Inner>);
 
 struct Inner {
-    around: Surroundings,
+    around: Context,
     url: Uri,
     tail: Bytes,
     limits: BatchLimits,
@@ -177,7 +160,7 @@ fn limits(bytes: usize) -> Limits {
 
 impl Intake {
     /// One whose batches hold so many events at most.
-    pub(super) fn new(around: Surroundings, url: Uri, key: &Secret, events: usize) -> Self {
+    pub(super) fn new(around: Context, url: Uri, key: &Secret, events: usize) -> Self {
         around.log.hide(key);
         let quoted = serde_json::Value::from(key.expose());
         Self(Arc::new(Inner {

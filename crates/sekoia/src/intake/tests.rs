@@ -1,10 +1,14 @@
 //! The intake against an HTTP service in memory, on virtual time.
 
-use base::delivery::Pushed;
+use base::{Clock, delivery::Pushed, http::Http};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{Side, log::tests::log, metrics::tests::scrape, testing::Fake};
+use crate::{
+    Configuration, Heartbeat, Metrics, SettingsMap, Side, Storage, log::tests::log,
+    metrics::tests::scrape, testing::Fake,
+};
 
 mod refusals;
 mod uncertain;
@@ -25,7 +29,7 @@ fn bench(fake: &Fake) -> Bench {
     let heartbeat = Heartbeat::new(clock.clone(), log.clone());
     let metrics = Metrics::new(clock.clone());
     let stop = CancellationToken::new();
-    let around = Surroundings {
+    let around = Context {
         http: fake.http(),
         clock,
         log,
@@ -34,6 +38,8 @@ fn bench(fake: &Fake) -> Bench {
         stop: stop.clone(),
         agent: HeaderValue::from_static("module/1.0.0"),
         metrics: metrics.clone(),
+        module_configuration: SettingsMap::default(),
+        configuration: Configuration::open("/none", Default::default()).unwrap(),
     };
     let url = address("http://h").unwrap();
     let intake = Intake::new(around, url, &Secret::new(KEY), 100);
