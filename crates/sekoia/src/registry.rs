@@ -238,15 +238,11 @@ impl SettingsMap {
 /// The error's text without what stands in double quotes, which may be the value of a setting.
 fn without_values(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let mut parts = text.split('"');
-    let mut clean = parts.next().unwrap_or_default().to_owned();
-    let rest: Vec<&str> = parts.collect();
     // From the first to the last quote: a value may hold quotes itself.
-    if let Some(end) = rest.last() {
-        clean.push_str("\"…\"");
-        clean.push_str(end);
+    match (text.split_once('"'), text.rsplit_once('"')) {
+        (Some((before, _)), Some((_, behind))) => format!("{before}\"…\"{behind}"),
+        _ => text,
     }
-    clean
 }
 
 #[cfg(test)]
