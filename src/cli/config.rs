@@ -89,7 +89,7 @@ fn print(values: &[Effective]) -> anyhow::Result<()> {
         if heading != Some(value.object) {
             heading = Some(value.object);
             let title = value.object.unwrap_or("keys of the platform");
-            screen.heading(title)?;
+            screen.line(&styled(FAINT, title, 0), 0, "")?;
         }
         let origin = styled(FAINT, value.origin.word(), ORIGIN);
         let head = format!("  {:width$}  {origin}", value.name);

@@ -48,11 +48,6 @@ impl Screen {
         Ok(writeln!(anstream::stdout(), "{line}")?)
     }
 
-    /// Prints what the lines below it have in common.
-    pub(super) fn heading(&self, text: &str) -> anyhow::Result<()> {
-        Ok(writeln!(anstream::stdout(), "{}", styled(FAINT, text, 0))?)
-    }
-
     /// How many columns there are beside a head of so many; those of a wide line without a terminal.
     pub(super) fn room(&self, indent: usize) -> usize {
         let width = self.width.unwrap_or(WIDEST);
