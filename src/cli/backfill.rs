@@ -55,13 +55,6 @@ pub(super) struct BackfillWish {
     json: bool,
 }
 
-impl BackfillWish {
-    /// The range in the person's words; none to go on with what is not finished.
-    fn words(&self) -> Option<(String, String)> {
-        self.from.clone().map(|from| (from, self.to.clone()))
-    }
-}
-
 pub(super) async fn run(
     installation: &Installation<'_>,
     wish: BackfillWish,

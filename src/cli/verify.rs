@@ -77,13 +77,6 @@ pub(super) struct VerifyWish {
     json: bool,
 }
 
-impl VerifyWish {
-    /// The range in the person's words; none to go on with what is not finished.
-    fn words(&self) -> Option<(String, String)> {
-        self.from.clone().map(|from| (from, self.to.clone()))
-    }
-}
-
 pub(super) async fn run(
     installation: &Installation<'_>,
     mut wish: VerifyWish,

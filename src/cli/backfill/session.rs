@@ -59,7 +59,10 @@ impl RangeCommand for BackfillWish {
             return session.take_back(unfinished, &standing).await;
         }
         let Self { again, dry_run, .. } = session.wish;
-        match (unfinished, session.wish.words()) {
+        // None to go on with what is not finished.
+        let words = session.wish.from.clone();
+        let words = words.map(|from| (from, session.wish.to.clone()));
+        match (unfinished, words) {
             (Some(order), Some(words)) if !dry_run => {
                 if order.words == words && order.work.again == again {
                     return session.perform(order, false).await;

@@ -134,10 +134,11 @@ impl OrderSession<'_, VerifyWish> {
     async fn asked_for(&self) -> anyhow::Result<Option<((String, String), Window)>> {
         let reach = backfill::reach(self.session).await?;
         let now = self.session.context.clock.now();
-        let (words, asked) = match (self.wish.words(), &self.wish.resend) {
-            (Some((from, to)), _) => {
-                let range = dates::range((&from, &to), now, reach, &Local);
-                ((from, to), range)
+        let (words, asked) = match (&self.wish.from, &self.wish.resend) {
+            (Some(from), _) => {
+                let to = &self.wish.to;
+                let range = dates::range((from, to), now, reach, &Local);
+                ((from.clone(), to.clone()), range)
             }
             (None, Some(hour)) => {
                 let range = dates::range((hour, "now"), now, reach, &Local);
