@@ -1,12 +1,9 @@
 //! What happens in the fetch loop, told to people, dashboards and the orchestrator.
 
-mod backfill;
-mod details;
+mod asked;
 mod figures;
-mod mass;
-mod nightly;
+mod orders;
 mod standing;
-mod verified;
 
 use base::{
     Clock,
@@ -17,10 +14,7 @@ use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
 use sekoia::{Context, Heartbeat, Intake, Log, Side};
 
-use self::{
-    figures::{ByRule, Figures},
-    verified::{verification_ended, verified},
-};
+use self::figures::{ByRule, Figures};
 use super::{hiding::Hidden, summary::Summary, unwanted, words::moment, working::Working};
 
 /// Turns events of the fetch loop into log lines, metrics and heartbeats.
@@ -348,9 +342,9 @@ impl Observer for Report {
             Event::BackfillBegun { range, resumed } => self.begun("backfill", range, resumed),
             Event::BackfillEnded(progress) => self.backfill_ended(progress),
             Event::VerificationBegun { range, resumed } => self.begun("verification", range, resumed),
-            Event::Verified(verdict) => verified(&self.log, verdict),
+            Event::Verified(verdict) => self.verified(verdict),
             Event::VerificationEnded { range, progress } => {
-                verification_ended(&self.log, range, &progress.counts);
+                self.verification_ended(range, &progress.counts);
             }
             Event::StandingOrder(nights) => self.standing_order(nights),
             Event::NightEnded(nights) => self.night_ended(nights),
