@@ -1,13 +1,18 @@
-//! Where the files of a process are, as its configuration says, and a look at them.
+//! Where the files of a process are, as its configuration says: taken into use from its start to its end, or
+//! only looked at.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::{
-    Examined, LocalBackend, ObjectReader, Storage, StorageError, examine, is_locked, work_as_owner,
+    Examined, LocalBackend, ObjectBackend, ObjectReader, Storage, StorageError, examine, is_locked,
+    work_as_owner,
 };
-use crate::config::{ConfigError, Configuration};
+use crate::{
+    config::{ConfigError, Configuration},
+    deadline::Deadline,
+};
 
 /// The directory of the files, where they are in none of an object store: the data directory, or what
 /// `sub_folder` makes of it (C-20).
@@ -74,6 +79,38 @@ impl StorageReader {
         match self {
             Self::Directory(root) => examine(root),
             Self::Objects(objects) => objects.examine().await,
+        }
+    }
+}
+
+/// Files that this process has for itself until it closes them.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Directory(LocalBackend),
+    Objects(ObjectBackend),
+}
+
+impl Opened {
+    pub(crate) fn storage(&self) -> Storage {
+        match self {
+            Self::Directory(directory) => Storage::new(directory.clone()),
+            Self::Objects(objects) => Storage::new(objects.clone()),
+        }
+    }
+
+    /// The same files for lines that come each second; none in an object store, which is not for that.
+    pub(crate) fn for_lines(&self) -> Option<Storage> {
+        match self {
+            Self::Directory(directory) => Some(Storage::new(directory.aside())),
+            Self::Objects(_) => None,
+        }
+    }
+
+    /// Lets the next process have them, unless another one has taken them meanwhile.
+    pub(crate) async fn close(self, deadline: &Deadline) -> Result<(), StorageError> {
+        match self {
+            Self::Directory(directory) => directory.ensure_ours(),
+            Self::Objects(objects) => Ok(objects.close(deadline).await?),
         }
     }
 }

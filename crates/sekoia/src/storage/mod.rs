@@ -12,7 +12,6 @@ mod location;
 mod lock;
 mod memory;
 mod object;
-mod opened;
 mod owner;
 mod stamp;
 mod state_file;
@@ -24,9 +23,8 @@ use bytes::Bytes;
 
 pub(super) use self::{
     examine::Examined,
-    location::{StorageReader, directory},
+    location::{Opened, StorageReader, directory},
     object::{ObjectBackend, ObjectReader, ObjectSettings},
-    opened::Opened,
     owner::{go_on_as_owner, work_as_owner},
     stamp::Stamp,
 };
