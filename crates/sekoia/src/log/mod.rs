@@ -3,7 +3,6 @@
 mod console;
 mod keeper;
 mod last_lines;
-mod latest;
 mod limiter;
 mod masks;
 mod outbox;
@@ -28,7 +27,6 @@ pub use self::{console::Console, last_lines::LAST_LINES_FILES};
 pub(super) use self::{
     keeper::{LAST_ERROR_FILE, keep_last_error},
     last_lines::keep_last_lines,
-    latest::{Latest, Said},
     outbox::naive,
     shipper::ship,
 };
@@ -42,6 +40,25 @@ use super::sentry::Reporter;
 
 /// Longest message that leaves; the rest is cut off.
 const LONGEST_MESSAGE: usize = 16 << 10;
+
+/// Longest text that is kept for those who ask the process.
+const LONGEST_KEPT: usize = 2048;
+
+/// What went wrong last: the last line of each kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latest {
+    /// An error. Critical lines repeat one, or say less.
+    pub(super) error: Option<Said>,
+    pub(super) warning: Option<Said>,
+}
+
+/// A line of the log, without secrets.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) at: DateTime<Utc>,
+    /// Its text, cut where it is long.
+    pub(super) text: String,
+}
 
 /// How bad a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -189,7 +206,15 @@ impl Log {
     }
 
     fn enter(&self, at: DateTime<Utc>, level: Level, message: &str) {
-        lock(&self.0.latest).keep(at, level, message);
+        let mut latest = lock(&self.0.latest);
+        let kept = match level {
+            Level::Error => &mut latest.error,
+            Level::Warning => &mut latest.warning,
+            _ => return,
+        };
+        let text = message.get(..message.floor_char_boundary(LONGEST_KEPT));
+        let text = text.unwrap_or_default().to_owned();
+        *kept = Some(Said { at, text });
         if level == Level::Error {
             self.0.erred.notify_one();
         }
