@@ -1,5 +1,5 @@
-//! What is kept of a change to Microsoft Graph, and of a refused password, each with the settings that
-//! it was decided under.
+//! Which of two services of one tenant is read. What is kept of a change to Microsoft Graph, and of a refused
+//! password, each with the settings that it was decided under.
 
 use std::sync::{
     Arc,
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     change::EndEvidence,
     formats::{VERSION, read},
+    tenant::Origin,
 };
 
 /// Where the change to Microsoft Graph is kept.
@@ -81,6 +82,46 @@ impl Decision {
         let [first, last] = self.refusals.map(super::words::moment);
         format!("at {first} and at {last} {}", self.said)
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Choice {
+    /// The Reporting Web Service while there is one, and Microsoft Graph from then on.
+    #[default]
+    Auto,
+    /// The Reporting Web Service, also when it says that it has ended.
+    Reporting,
+    Graph,
+}
+
+impl Choice {
+    /// Its word in the settings.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Reporting => "reporting",
+            Self::Graph => "graph",
+        }
+    }
+
+    /// What is read now, by what a run before has decided under these settings.
+    pub(super) fn current(self, decided: Option<&Decision>, terms: &DecidedUnder) -> Origin {
+        let decided = decided.is_some_and(|decision| decision.is_under(terms));
+        match self {
+            Self::Graph => Origin::Graph,
+            Self::Auto if decided => Origin::Graph,
+            Self::Auto | Self::Reporting => Origin::Reporting,
+        }
+    }
+}
+
+/// Microsoft Graph is wanted, and there is no app to sign in through.
+pub(super) fn without_client() -> RunError {
+    RunError::configuration(
+        "client_id is missing, which the service `graph` needs: the id of an app registration that \
+         allows public client flows (docs/setup.md#the-app-of-a-service-account)",
+    )
 }
 
 /// The content of the other file. Of the password it holds eight bits of a salted hash: enough to

@@ -11,9 +11,8 @@ use url::Url;
 
 use super::{
     check::{self, Service},
-    choice::{Choice, without_client},
     collection::{self, Collection, Task, Whose},
-    decision::{DecidedUnder, Passwords},
+    decision::{Choice, DecidedUnder, Passwords, without_client},
     graph::GraphSettings,
     services::{Services, TwoServices},
     source::Reporting,

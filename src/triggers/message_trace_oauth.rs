@@ -11,9 +11,8 @@ use url::Url;
 use super::{
     app::App,
     check::{self, Service},
-    choice::Choice,
     collection::{self, Collection, Task, Whose},
-    decision::DecidedUnder,
+    decision::{Choice, DecidedUnder},
     graph::GraphSettings,
     services::{Services, TwoServices},
     source::Reporting,

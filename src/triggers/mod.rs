@@ -4,7 +4,6 @@ mod app;
 pub(crate) mod backfill;
 mod change;
 mod check;
-mod choice;
 mod collection;
 mod decision;
 mod details;

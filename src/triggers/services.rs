@@ -26,8 +26,7 @@ use tokio::task;
 
 use super::{
     change::Change,
-    choice::Choice,
-    decision::{DecidedUnder, Decision, Passwords, SERVICE_FILE},
+    decision::{Choice, DecidedUnder, Decision, Passwords, SERVICE_FILE},
     details, event,
     source::{GraphSource, Reporting, source_error},
     tenant::Origin,

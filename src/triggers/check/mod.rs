@@ -16,9 +16,8 @@ use url::Url;
 use self::network::Reached;
 use super::{
     backfill::BackfillStanding,
-    choice::{Choice, without_client},
     collection::Collection,
-    decision::{DecidedUnder, Decision},
+    decision::{Choice, DecidedUnder, Decision, without_client},
     expiry::{self, Notice},
     formats::Later,
     gaps::Gaps,
