@@ -14,7 +14,7 @@ use collect::{
     letters::{Letters, Owner, Room, fingerprint},
     schedule::{Schedule, ScheduleSettings},
     start::{Position, Remark, StartDecision, Terms, Weight, Witnesses, first_collected},
-    timeline::{Found, Timeline},
+    timeline::Timeline,
 };
 use microsoft::TokenCache;
 use rows::{RowKeyer, Window};
@@ -172,13 +172,10 @@ pub(super) async fn run<S: Source>(
     let kept = state::Kept::in_storage(storage).await?;
     let state = StateFile::load(storage, clock, log).await?;
     let store = storage.clone();
-    let memory = storage.clone();
     let seed = Uuid::new_v4().into_bytes();
     let found = Timeline::load(&store).await.map_err(RunError::failed)?;
-    let expected = match &found {
-        Found::Timeline(timeline) => timeline.segments.clone(),
-        Found::Nothing | Found::Damaged(_) => Inventory::new(),
-    };
+    let timeline = state::known(&found);
+    let expected = timeline.map_or_else(Inventory::new, |timeline| timeline.segments.clone());
     let journal = JournalFiles::find(&store, seed, &expected)
         .await
         .map_err(RunError::failed)?;
@@ -197,13 +194,8 @@ pub(super) async fn run<S: Source>(
         .map_err(RunError::failed)?;
     QuotaFigures::new(&context.metrics).forget();
     let source = Box::pin(source(keyer, storage.clone())).await?;
-    let leaps = match &found {
-        Found::Timeline(timeline) => timeline.leaps.clone(),
-        _ => None,
-    };
-    if let Found::Timeline(timeline) = &found
-        && let Some(passed) = timeline.coverage.passed()
-    {
+    let leaps = timeline.and_then(|timeline| timeline.leaps.clone());
+    if let Some(passed) = timeline.and_then(|timeline| timeline.coverage.passed()) {
         source.has_passed(passed);
     }
     let limits = source.limits();
@@ -287,7 +279,7 @@ pub(super) async fn run<S: Source>(
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    let recall = recall(journal, &memory, log);
+    let recall = recall(journal, storage, log);
     let collector = Box::pin(Collector::recalling(parts, unknown, recall)).await?;
     let collector = collector.beginning(begin).missing_from(missing);
     Box::pin(collector.after_leaps(leaps).run())

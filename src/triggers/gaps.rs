@@ -11,7 +11,7 @@ use sekoia::{Storage, StorageError};
 use serde_json::{Value, json};
 
 use super::{
-    state::timeline_in,
+    state::{known, timeline_in},
     words::{counted, moment, span},
 };
 
@@ -28,10 +28,7 @@ impl Gaps {
     }
 
     fn coverage(&self) -> Option<&Coverage> {
-        match &self.0 {
-            Found::Timeline(timeline) => Some(&timeline.coverage),
-            Found::Nothing | Found::Damaged(_) => None,
-        }
+        known(&self.0).map(|timeline| &timeline.coverage)
     }
 
     /// Up to when anything was asked for; none before a collection has begun.

@@ -50,6 +50,14 @@ pub(super) async fn timeline_in(storage: &Storage) -> Result<timeline::Found, St
     }
 }
 
+/// The timeline of what was found, when there is one that can be used.
+pub(super) fn known(found: &timeline::Found) -> Option<&Timeline> {
+    match found {
+        timeline::Found::Timeline(timeline) => Some(timeline),
+        timeline::Found::Nothing | timeline::Found::Damaged(_) => None,
+    }
+}
+
 /// The position as it stands, and its copy, which only this module writes.
 #[derive(Debug)]
 pub(super) struct Kept {
@@ -99,13 +107,9 @@ impl Kept {
             Position::At(at) => Some(at).filter(is_plausible),
             Position::Absent | Position::Unusable(_) => None,
         };
-        let timeline = match timeline {
-            timeline::Found::Timeline(timeline) if timeline.coverage.has_begun() => {
-                Some(timeline.checkpoint)
-            }
-            _ => None,
-        };
-        let others = [self.copy, timeline].into_iter().flatten();
+        let begun = known(timeline).filter(|timeline| timeline.coverage.has_begun());
+        let kept = begun.map(|timeline| timeline.checkpoint);
+        let others = [self.copy, kept].into_iter().flatten();
         position.or_else(|| others.filter(is_plausible).min())
     }
 }
@@ -168,19 +172,16 @@ impl Found {
             copy,
             is_ours,
         } = Kept::in_storage(storage).await?;
-        let timeline = match timeline_in(storage).await? {
-            timeline::Found::Timeline(timeline) => Some(timeline),
-            timeline::Found::Nothing | timeline::Found::Damaged(_) => None,
-        };
-        let timeline = timeline.filter(|timeline| timeline.coverage.has_begun());
-        let kept = timeline.as_ref().map(|timeline| timeline.checkpoint);
+        let found = timeline_in(storage).await?;
+        let timeline = known(&found).filter(|timeline| timeline.coverage.has_begun());
+        let kept = timeline.map(|timeline| timeline.checkpoint);
         let reason = match position {
             Position::At(checkpoint) => {
                 return Ok(Self::Checkpoint {
                     checkpoint,
                     // This module keeps a copy, which may be damaged, and the Python module does not.
                     by_python: copy.is_none() && !is_ours,
-                    known: timeline.as_deref().map(Delivered::of),
+                    known: timeline.map(Delivered::of),
                 });
             }
             Position::Absent if kept.is_none() => return Ok(Self::Nothing),
@@ -200,9 +201,7 @@ impl Found {
             (None, None) => Self::Unusable(reason),
         })
     }
-}
 
-impl Found {
     /// Whether it is as it should be, what there is to say, and the same for machines. `begins`
     /// says where a run without a position begins.
     pub(super) fn tell(&self, now: DateTime<Utc>, begins: &str) -> (bool, String, Value) {
