@@ -89,6 +89,31 @@ impl Sample {
     pub(super) fn greedy(&self) -> Option<String> {
         unwanted::greedy(&self.excluded, self.rows as u64)
     }
+
+    fn tell_oddities(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outside > 0 {
+            let rows = self.outside;
+            write!(
+                f,
+                "; Microsoft does not keep to the window that it is asked for: {rows} of the rows were \
+                 not received in it"
+            )?;
+        }
+        if self.damaged > 0 {
+            let rows = self.damaged;
+            write!(f, "; {rows} of the rows are no strict JSON")?;
+        }
+        let excluded = self.excluded.values().sum::<u64>();
+        if let Some(greedy) = self.greedy() {
+            write!(
+                f,
+                "; {greedy}, which are not sent: change the setting if that is not what is wanted"
+            )?;
+        } else if excluded > 0 {
+            write!(f, "; {excluded} of the rows fit a rule and are not sent")?;
+        }
+        Ok(())
+    }
 }
 
 impl Row {
@@ -128,33 +153,6 @@ impl fmt::Display for Sample {
             row.status.as_deref().unwrap_or("without a status")
         )?;
         self.tell_oddities(f)
-    }
-}
-
-impl Sample {
-    fn tell_oddities(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.outside > 0 {
-            let rows = self.outside;
-            write!(
-                f,
-                "; Microsoft does not keep to the window that it is asked for: {rows} of the rows were \
-                 not received in it"
-            )?;
-        }
-        if self.damaged > 0 {
-            let rows = self.damaged;
-            write!(f, "; {rows} of the rows are no strict JSON")?;
-        }
-        let excluded = self.excluded.values().sum::<u64>();
-        if let Some(greedy) = self.greedy() {
-            write!(
-                f,
-                "; {greedy}, which are not sent: change the setting if that is not what is wanted"
-            )?;
-        } else if excluded > 0 {
-            write!(f, "; {excluded} of the rows fit a rule and are not sent")?;
-        }
-        Ok(())
     }
 }
 

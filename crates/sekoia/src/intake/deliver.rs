@@ -62,6 +62,21 @@ impl Load {
             false => piece.choice((self.failures / 2) as usize),
         }
     }
+
+    /// What was sent was not accepted.
+    fn put_back(&mut self, mut piece: Parcel, mut sent: Parcel, rest: Vec<Parcel>, unsure: bool) {
+        if !unsure || piece.unsure || rest.is_empty() {
+            piece.unsure |= unsure;
+            self.pieces.push_front(piece);
+            return;
+        }
+        // Of the others nothing has become less certain.
+        sent.unsure = true;
+        for part in rest.into_iter().rev() {
+            self.pieces.push_front(part);
+        }
+        self.pieces.push_front(sent);
+    }
 }
 
 /// Whose turn it is while one sends after the other.
@@ -332,22 +347,5 @@ impl Intake {
         let reason = self.0.around.log.masked(reason);
         let events = InHand::new(parcel, case, reason, attempts);
         receipt.kept.push((range, events));
-    }
-}
-
-impl Load {
-    /// What was sent was not accepted.
-    fn put_back(&mut self, mut piece: Parcel, mut sent: Parcel, rest: Vec<Parcel>, unsure: bool) {
-        if !unsure || piece.unsure || rest.is_empty() {
-            piece.unsure |= unsure;
-            self.pieces.push_front(piece);
-            return;
-        }
-        // Of the others nothing has become less certain.
-        sent.unsure = true;
-        for part in rest.into_iter().rev() {
-            self.pieces.push_front(part);
-        }
-        self.pieces.push_front(sent);
     }
 }
