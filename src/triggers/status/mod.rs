@@ -6,6 +6,8 @@ mod nightly;
 mod order;
 mod pace;
 
+use std::io;
+
 use base::http::chain;
 use chrono::{DateTime, Utc};
 use sekoia::{Answers, ProcessProbe, Storage};
@@ -311,11 +313,8 @@ async fn timeline(storage: &Storage, doing: Option<&Doing>, now: DateTime<Utc>) 
 /// What a person has asked for besides; none when that has ended, or there was nothing.
 async fn backfill(storage: &Storage, in_use: bool, now: DateTime<Utc>) -> Option<Line> {
     let standing = backfill::BackfillStanding::in_storage(storage).await;
-    let (text, facts, bad) = match standing {
-        Ok(standing) => standing.tell(Some(in_use), now)?,
-        Err(error) => (error.to_string(), json!({}), true),
-    };
-    Some(line("backfill", text, facts, bad))
+    let told = standing.map(|standing| standing.tell(Some(in_use), now));
+    found("backfill", told)
 }
 
 fn clock(process: &Answers) -> Line {
@@ -342,16 +341,21 @@ fn clock(process: &Answers) -> Line {
 
 /// What could not be delivered and waits for a person; none when there is nothing.
 async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    let (text, facts) = match collect::letters::stock(storage).await {
-        Ok(stock) => {
-            let text = super::letters::told(&stock, now)?;
-            let (letters, bytes, oldest) = (stock.letters, stock.bytes, stock.oldest);
-            let facts = json!({"letters": letters, "bytes": bytes, "oldest": oldest});
-            (text, facts)
-        }
-        Err(error) => (chain(&error), json!({})),
-    };
-    Some(line("letters", text, facts, true))
+    let stock = collect::letters::stock(storage).await;
+    let told = stock.map(|stock| {
+        let text = super::letters::told(&stock, now)?;
+        let (letters, bytes, oldest) = (stock.letters, stock.bytes, stock.oldest);
+        let facts = json!({"letters": letters, "bytes": bytes, "oldest": oldest});
+        Some((text, facts, true))
+    });
+    found("letters", told)
+}
+
+/// What was found of something, or why that cannot be read.
+fn found(name: &'static str, told: io::Result<Option<(String, Value, bool)>>) -> Option<Line> {
+    let unreadable = |error| Some((chain(&error), json!({}), true));
+    let (text, facts, bad) = told.unwrap_or_else(unreadable)?;
+    Some(line(name, text, facts, bad))
 }
 
 fn started(process: &Answers) -> Option<DateTime<Utc>> {

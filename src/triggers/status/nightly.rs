@@ -11,15 +11,11 @@ use collect::{
 use sekoia::Storage;
 use serde_json::{Value, json};
 
-use super::{super::words::moment, Line, line};
+use super::{super::words::moment, Line, found};
 
 /// What there is to say of a standing order; none when there is none.
 pub(super) async fn nights(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
-    let (text, facts, bad) = match told(storage, now).await {
-        Ok(told) => told?,
-        Err(error) => (error.to_string(), json!({}), true),
-    };
-    Some(line("verify", text, facts, bad))
+    found("verify", told(storage, now).await)
 }
 
 async fn told(storage: &Storage, now: DateTime<Utc>) -> io::Result<Option<(String, Value, bool)>> {
