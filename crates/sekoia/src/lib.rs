@@ -22,7 +22,6 @@ mod metrics;
 mod offline_session;
 mod platform;
 mod process_probe;
-mod proxies;
 mod redirect;
 mod registry;
 mod run_error;

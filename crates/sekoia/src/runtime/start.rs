@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     changes::Watching,
+    concealer,
     config::{Configuration, LIVENESS_PORT, METRICS_PORT, SettingsMap},
     context::Context,
     deadline::{Deadline, finish_all},
@@ -17,7 +18,6 @@ use crate::{
     log::{Log, keep_last_error, keep_last_lines},
     metrics::Metrics,
     platform::Platform,
-    proxies,
     registry::{Item, Registry},
     run_loop::RunLoop,
     schema::ModuleManifest,
@@ -55,7 +55,7 @@ impl<'a> Start<'a> {
         let module = ModuleManifest::load(&host.manifest, registry.module_manifest)?;
         let (directory, environment) = (&host.directories.config, host.environment.clone());
         let configuration = Configuration::open(directory, environment)?;
-        proxies::hide(&log, &configuration.environment);
+        concealer::hide_proxies(&log, &configuration.environment);
         Ok(Self {
             item,
             platform: Platform::read(&configuration)?,
