@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use collect::{PageCount, Standing};
 use microsoft::BOUND;
 use rows::exclude::Rule;
+use sekoia::Level;
 
 use super::{
     unwanted::{self, Taken},
@@ -50,13 +51,6 @@ struct State {
     taken: Taken,
     /// Members of rows that nobody knows, of which that was said.
     said_members: BTreeSet<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    Info(String),
-    Warning(String),
-    Error(String),
 }
 
 impl Summary {
@@ -103,15 +97,16 @@ impl Summary {
         standing: &Standing,
         left: Option<TimeDelta>,
         now: DateTime<Utc>,
-    ) -> Vec<Line> {
+    ) -> Vec<(Level, String)> {
         let mut state = lock(&self.0);
         let state = &mut *state;
         let progress = state.progress(standing, left, now);
-        let mut lines = Vec::from_iter(progress.map(Line::Info));
+        let warning = |text: String| (Level::Warning, text);
+        let mut lines = Vec::from_iter(progress.map(|text| (Level::Info, text)));
         if let Some(factor) = standing.coarseness
             && due(&mut state.said_coarse, now)
         {
-            lines.push(Line::Warning(format!(
+            lines.push(warning(format!(
                 "There are more rows than can be read again in time with what is left of the \
                  quota: some late rows and changed statuses arrive up to about {factor:.0} times \
                  later than they should. Nothing is lost, and new rows are not affected. Raise \
@@ -121,27 +116,27 @@ impl Summary {
         if let Some(better) = standing.better_settle_time
             && due(&mut state.said_better, now)
         {
-            lines.push(Line::Warning(format!(
+            lines.push(warning(format!(
                 "Rows still surface when `settle_time` is nearly over: set it to {} so that later \
                  ones are found, too.",
                 better.num_hours()
             )));
         }
         lines.extend(standing.skew.and_then(|skew| state.skew(skew, now)));
-        lines.extend(state.greedy(now).map(Line::Warning));
+        lines.extend(state.greedy(now).map(warning));
         lines
     }
 }
 
 impl State {
-    fn skew(&mut self, skew: TimeDelta, now: DateTime<Utc>) -> Option<Line> {
+    fn skew(&mut self, skew: TimeDelta, now: DateTime<Utc>) -> Option<(Level, String)> {
         let off = skew.abs();
         if off <= NOTABLE {
             return None;
         }
-        let (said, form): (_, fn(String) -> Line) = match off > BOUND {
-            true => (&mut self.said_skew, Line::Error),
-            false => (&mut self.said_small_skew, Line::Warning),
+        let (said, level) = match off > BOUND {
+            true => (&mut self.said_skew, Level::Error),
+            false => (&mut self.said_small_skew, Level::Warning),
         };
         let way = if skew > TimeDelta::zero() {
             "behind"
@@ -149,13 +144,14 @@ impl State {
             "ahead of"
         };
         due(said, now).then(|| {
-            form(format!(
+            let text = format!(
                 "The clock of this machine is {} {way} the service's, as several of its answers \
                  agree: set it right (NTP). Rows are asked for by the service's clock; nothing is \
                  called lost or final, and no delivered row is forgotten, before both clocks allow \
                  it.",
                 words::span(off)
-            ))
+            );
+            (level, text)
         })
     }
 
@@ -298,39 +294,39 @@ mod tests {
         summary.add(rows(1, 0));
         let text =
             "Up to date: 1 rows since the start, 0 late, 0 with a changed status, backlog 0.";
-        assert_eq!(lines(0), [Line::Info(text.to_owned())]);
+        assert_eq!(lines(0), [(Level::Info, text.to_owned())]);
         summary.add(rows(7, 2));
         let text = "Up to date: 9 rows in the last minute, 2 late, 0 with a changed status, \
                     backlog 0.";
-        assert_eq!(lines(1), [Line::Info(text.to_owned())]);
+        assert_eq!(lines(1), [(Level::Info, text.to_owned())]);
         for minute in 2..11 {
             assert_eq!(lines(minute), [], "quiet");
         }
         let text = "Up to date: 0 rows in the last 10 min, 0 late, 0 with a changed status, \
                     backlog 0.";
-        assert_eq!(lines(11), [Line::Info(text.to_owned())]);
+        assert_eq!(lines(11), [(Level::Info, text.to_owned())]);
     }
 
     /// What is said of a clock that is off by so many seconds.
-    fn of_clock(summary: &Summary, minutes: i64, seconds: i64) -> Option<Line> {
+    fn of_clock(summary: &Summary, minutes: i64, seconds: i64) -> Option<(Level, String)> {
         let skew = Some(TimeDelta::seconds(seconds));
         let lines = summary.lines(&Standing { skew, ..standing() }, None, at(minutes));
         let mut lines = lines.into_iter();
-        lines.find(|line| !matches!(line, Line::Info(_)))
+        lines.find(|(level, _)| *level > Level::Info)
     }
 
     #[test]
     fn a_clock_that_is_far_off_is_an_error_once_a_day() {
         let summary = Summary::default();
         let lines = |minutes, seconds| of_clock(&summary, minutes, seconds);
-        assert!(matches!(lines(0, 300), Some(Line::Warning(_))));
+        assert!(matches!(lines(0, 300), Some((Level::Warning, _))));
         assert_eq!(lines(1, -300), None);
-        let Some(Line::Error(text)) = lines(2, 2 * 86_400) else {
+        let Some((Level::Error, text)) = lines(2, 2 * 86_400) else {
             panic!("nothing was said");
         };
         assert!(text.contains("is 2 days behind the service's"), "{text}");
         assert_eq!(lines(24 * 60 + 1, 2 * 86_400), None);
-        let Some(Line::Error(text)) = lines(24 * 60 + 2, -301) else {
+        let Some((Level::Error, text)) = lines(24 * 60 + 2, -301) else {
             panic!("nothing was said");
         };
         assert!(text.contains("is 5 min ahead of the service's"), "{text}");
@@ -341,7 +337,7 @@ mod tests {
         let summary = Summary::default();
         let lines = |minutes, seconds| of_clock(&summary, minutes, seconds);
         assert_eq!((lines(0, 60), lines(1, -60)), (None, None));
-        let Some(Line::Warning(text)) = lines(2, -61) else {
+        let Some((Level::Warning, text)) = lines(2, -61) else {
             panic!("nothing was said");
         };
         assert!(text.contains("is 61 s ahead of the service's"), "{text}");
@@ -364,7 +360,7 @@ mod tests {
         };
         let first = summary.lines(&standing, None, at(0));
         assert!(
-            matches!(first.as_slice(), [Line::Info(_), Line::Warning(a), Line::Warning(b)]
+            matches!(first.as_slice(), [(Level::Info, _), (Level::Warning, a), (Level::Warning, b)]
             if a.contains("3 times later") && b.contains("set it to 36"))
         );
         let later = summary.lines(&standing, Some(TimeDelta::minutes(12)), at(1));
@@ -372,7 +368,7 @@ mod tests {
                         backlog 1 d 1 h from 2027-01-14 05:20:00 UTC on, done in about 12 min.";
         assert_eq!(
             later,
-            [Line::Info(expected.to_owned())],
+            [(Level::Info, expected.to_owned())],
             "warnings once a day"
         );
     }

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use collect::{Lack, Standing, Standpoint};
-use sekoia::Metrics;
+use sekoia::{Level, Metrics};
 
 use super::{Report, figures::Figures, number, seconds};
-use crate::triggers::{hiding::Hidden, summary::Line};
+use crate::triggers::hiding::Hidden;
 
 impl Report {
     /// The mail of another tenant is collected than before: how far that is, is not known yet.
@@ -42,11 +42,11 @@ impl Report {
         self.figures.skew.set(seconds(skew));
         self.figures.refused.set(standing.refused.num_seconds());
         let left = caught_up.map(|at| at - now);
-        for line in self.summary.lines(standing, left, self.steady_time()) {
-            match line {
-                Line::Info(text) => self.log.info(text),
-                Line::Warning(text) => self.log.warning(text),
-                Line::Error(text) => self.log.error(text),
+        for (level, text) in self.summary.lines(standing, left, self.steady_time()) {
+            match level {
+                Level::Debug | Level::Info => self.log.info(text),
+                Level::Warning => self.log.warning(text),
+                Level::Error | Level::Critical => self.log.error(text),
             }
         }
     }
