@@ -156,12 +156,8 @@ impl Findings<'_> {
 
     /// It was not tried; the text says why.
     pub fn skip(&mut self, topic: Topic, text: impl AsRef<str>) {
-        self.tell(CheckFinding::new(
-            topic,
-            Outcome::Skipped,
-            text,
-            Value::Null,
-        ));
+        let finding = CheckFinding::new(topic, Outcome::Skipped, text, Value::Null);
+        self.tell(finding);
     }
 
     /// A check soon after this one would do harm: the next may come after `pause`.

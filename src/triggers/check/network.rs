@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::http::{Limits, chain};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Uri};
 use microsoft::written_at;
 use sekoia::{Context, Findings};
 use serde_json::json;
@@ -91,9 +91,8 @@ pub(super) async fn reach(
 ) -> Option<Answered> {
     let root: Uri = root(address)?.parse().ok()?;
     let host = root.authority().map_or("", |host| host.as_str()).to_owned();
-    let mut request = http::Request::new(Bytes::new());
-    *request.method_mut() = Method::HEAD;
-    *request.uri_mut() = root.clone();
+    let request = http::Request::head(root.clone());
+    let request = request.body(Bytes::new()).ok()?;
     let (asked, began) = (context.clock.now(), Instant::now());
     let answer = match context.http.send(request, LIMITS).await {
         Ok(answer) => answer,

@@ -43,9 +43,7 @@ impl Intake {
     /// Asks with an empty batch, which adds no event. An intake that checks the key first refuses
     /// a wrong one (W-02, J-11).
     pub async fn probe(&self) -> Probed {
-        let mut body = HEAD.to_vec();
-        body.extend_from_slice(&self.0.tail);
-        let body = Bytes::from(body);
+        let body = Bytes::from([HEAD, &self.0.tail].concat());
         let sent = match self.exchange(body.clone()).await {
             Ok(sent) => sent,
             Err(error) => return Probed::kept_out(unreachable(&error)),

@@ -43,7 +43,9 @@ impl Collector for Process {
         let cpu = ticks(11)
             .zip(ticks(12))
             .map(|(user, system)| (user + system) / TICKS);
-        let start = boot_time(&self.read("stat"))
+        let boot =
+            value_after(&self.read("stat"), "btime").and_then(|text| text.parse::<f64>().ok());
+        let start = boot
             .zip(ticks(19))
             .map(|(boot, ticks)| boot + ticks / TICKS);
         // A sandbox may hide when the machine started.
@@ -92,11 +94,6 @@ impl Collector for Process {
         }
         Ok(())
     }
-}
-
-/// When the machine started, in seconds since 1970.
-fn boot_time(stat: &str) -> Option<f64> {
-    value_after(stat, "btime")?.parse().ok()
 }
 
 fn kilobytes(status: &str, name: &str) -> Option<f64> {

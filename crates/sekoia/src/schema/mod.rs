@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, sync::OnceLock};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 pub(crate) use self::manifest::{ManifestError, ModuleManifest, TriggerManifest};
 use super::config::{SettingsMap, text};
@@ -240,7 +241,9 @@ impl Schema {
             if text.contains("-----BEGIN") {
                 continue;
             }
-            if name.ends_with("_secret") && words::is_guid(text::bare(text)) {
+            let bare = text::bare(text);
+            let is_guid = bare.contains('-') && Uuid::try_parse(bare).is_ok();
+            if name.ends_with("_secret") && is_guid {
                 sentences.push(format!(
                     "{name} is a GUID, as the ID of a secret is: put the secret's value into it, which is \
                      shown only once, when the secret is made"

@@ -148,11 +148,6 @@ pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> O
         .map(|(_, other)| other)
 }
 
-/// Whether a text is a GUID, as it stands or in braces.
-pub(super) fn is_guid(text: &str) -> bool {
-    uuid::Uuid::try_parse(text).is_ok() && text.contains('-')
-}
-
 /// Whether a text that does not have its form may be shown: only when it is what people make of that
 /// form. Anything else may be a secret in the wrong place.
 pub(super) fn may_be_shown(value: &str, form: Form, options: &[&str]) -> bool {
