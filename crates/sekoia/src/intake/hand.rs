@@ -16,7 +16,7 @@ use super::{
     case::{Case, Failure, Finding},
     gate::{Acceptances, LONG_DOUBT},
     lock,
-    offer::MAYBE_TWICE,
+    probe::MAYBE_TWICE,
     sizes::LARGE_EVENT,
 };
 use crate::health::Attempts;

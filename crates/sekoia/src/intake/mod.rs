@@ -12,7 +12,6 @@ mod deliver;
 mod gate;
 mod hand;
 mod metrics;
-mod offer;
 mod probe;
 mod report;
 mod sizes;
