@@ -173,7 +173,7 @@ impl Intake {
         let opened = self.0.opened.notified();
         let waits = since.is_some_and(|before| !self.gate().acceptances().prove_since(before));
         if !waits {
-            return self.pause_beside(due).await;
+            return self.until_stopped(time::sleep(due)).await;
         }
         let first = async {
             tokio::select! {
@@ -193,7 +193,7 @@ impl Intake {
             return Ok(Step::Later(PAUSES.0));
         }
         let paced = self.gate().due_in(Instant::now());
-        self.pause_beside(paced).await?;
+        self.until_stopped(time::sleep(paced)).await?;
         self.0.metrics.retries.inc();
         let others_accepted = hand.case.others_accepted(self.gate().acceptances());
         // Until then one event speaks for all: if its answer is not certain, no other comes twice. So it does

@@ -350,11 +350,7 @@ impl Intake {
         done.ok_or(Stopped)
     }
 
-    /// Waits beside the batches: it is no time in which the collection waits for the intake.
-    async fn pause_beside(&self, pause: Duration) -> Result<(), Stopped> {
-        self.until_stopped(time::sleep(pause)).await
-    }
-
+    /// Waits as a batch does; what waits beside the batches only sleeps, as the collection does not wait for it.
     async fn pause(&self, pause: Duration) -> Result<(), Stopped> {
         let started = Instant::now();
         let done = self.until_stopped(time::sleep(pause)).await;

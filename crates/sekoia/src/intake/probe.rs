@@ -4,7 +4,7 @@
 use base::http::{HttpError, chain};
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 use super::{
     Intake, Outcome, Stopped, Unaccepted,
@@ -93,7 +93,7 @@ impl Intake {
         let _one = self.until_stopped(self.0.hand.lock()).await?;
         let _turn = self.turn(None).await?;
         let paced = self.gate().due_in(Instant::now());
-        self.pause_beside(paced).await?;
+        self.until_stopped(time::sleep(paced)).await?;
         let before = self.gate().begins();
         let said = match self.attempt(&parcel).await? {
             Outcome::Told(_) => {
