@@ -152,7 +152,7 @@ pub(super) async fn run<S: Source>(
         Task::Count { .. } => None,
         _ => settings.inquiry.wish(settings.frequency),
     };
-    let inquiry = settings.inquiry.clone();
+    let working = Working::new(hidden, &settings.inquiry.details);
     log.info(format!("Events go to the intake at {}.", intake.host()));
     let storage = &match task {
         Task::Collect => {
@@ -260,7 +260,6 @@ pub(super) async fn run<S: Source>(
     let nothing = Coverage::new(clock.now());
     let unknown = scoped(Schedule::new(settings, nothing, Lateness::default()));
     let source = Arc::new(source);
-    let working = Working::new(hidden, &inquiry.details);
     working.told_by(&context.heartbeat, &source, clock);
     let report = Report::new(&context, &intake, working, hidden);
     let parts = Parts {
