@@ -353,7 +353,7 @@ async fn letters(storage: &Storage, now: DateTime<Utc>) -> Option<Line> {
 
 /// What was found of something, or why that cannot be read.
 fn found(name: &'static str, told: io::Result<Option<(String, Value, bool)>>) -> Option<Line> {
-    let unreadable = |error| Some((chain(&error), json!({}), true));
+    let unreadable = |error: io::Error| Some((chain(&error), json!({}), true));
     let (text, facts, bad) = told.unwrap_or_else(unreadable)?;
     Some(line(name, text, facts, bad))
 }
