@@ -17,7 +17,7 @@ use std::{
 /// place, or it has more than `most` bytes.
 pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     // A look first: to open a device may do something already.
-    ensure_regular(&fs::metadata(path)?)?;
+    ensure_regular(&fs::metadata(path).map_err(explained)?)?;
     let file = open(OpenOptions::new().read(true), path)?;
     let most = u64::try_from(most).unwrap_or(u64::MAX);
     let length = file.metadata()?.len();
@@ -49,9 +49,23 @@ pub fn read_text(path: &Path, most: usize) -> io::Result<String> {
 pub fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
     #[allow(clippy::cast_possible_wrap, reason = "flags are bits")]
     let at_once = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = options.clone().custom_flags(at_once).open(path)?;
+    let file = options.clone().custom_flags(at_once).open(path);
+    let file = file.map_err(explained)?;
     ensure_regular(&file.metadata()?)?;
     Ok(file)
+}
+
+/// Whether symbolic links on the way lead in a circle: there is no file behind them, and never will be.
+pub fn is_circle(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+fn explained(error: io::Error) -> io::Error {
+    if is_circle(&error) {
+        let reason = "it is a symbolic link that leads in a circle, and not a file with content";
+        return unusable(reason.to_owned());
+    }
+    error
 }
 
 fn ensure_regular(found: &Metadata) -> io::Result<()> {
@@ -100,11 +114,17 @@ mod tests {
             .status();
         assert!(status.unwrap().success());
         std::os::unix::fs::symlink("/dev/zero", path("endless")).unwrap();
+        std::os::unix::fs::symlink("circle", path("circle")).unwrap();
         _ = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
         for (name, why) in [
             ("", "it is a folder"),
             ("pipe", "it is a named pipe"),
             ("endless", "it is a device"),
+            ("circle", "it is a symbolic link that leads in a circle"),
+            (
+                "circle/below",
+                "it is a symbolic link that leads in a circle",
+            ),
             ("socket", "it is a socket"),
             ("sparse", "it has 1099511627776 bytes, more than the 4 "),
             ("text", "it has 5 bytes, more than the 4 that it may have"),
@@ -117,6 +137,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let opened = open(OpenOptions::new().read(true), &path("pipe"));
         assert!(opened.unwrap_err().to_string().contains("a named pipe"));
+        let opened = open(OpenOptions::new().read(true), &path("circle"));
+        assert!(opened.unwrap_err().to_string().contains("in a circle"));
         // Nobody reads from it.
         assert!(open(OpenOptions::new().append(true), &path("pipe")).is_err());
     }

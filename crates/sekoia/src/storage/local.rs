@@ -386,6 +386,14 @@ mod tests {
         let kept = root.join(aside(root, "a.aside-"));
         assert_eq!(fs::read_to_string(kept).unwrap(), "a file");
         aside(&root.join("a"), "b.aside-");
+        // One that leads in a circle, in the place of a folder that has folders in it.
+        std::os::unix::fs::symlink("ring", root.join("ring")).unwrap();
+        assert_eq!(backend.list("ring/").await.unwrap(), [""; 0]);
+        backend.delete("ring/a/b").await.unwrap();
+        assert!(root.join("ring").is_symlink());
+        backend.append("ring/a/b", "new".into()).await.unwrap();
+        assert_eq!(backend.list("ring/").await.unwrap(), ["ring/a/b"]);
+        aside(root, "ring.aside-");
         // A link whose volume is missing: what is behind it comes back.
         std::os::unix::fs::symlink(root.join("none"), root.join("volume")).unwrap();
         assert!(backend.write("volume/x", "x".into()).await.is_err());
@@ -428,7 +436,8 @@ mod tests {
         fs::create_dir_all(root.join("state/inside")).unwrap();
         make_pipe(&root.join("pipe"));
         std::os::unix::fs::symlink("/dev/zero", root.join("endless")).unwrap();
-        for name in ["state", "pipe", "endless"] {
+        std::os::unix::fs::symlink("circle", root.join("circle")).unwrap();
+        for name in ["state", "pipe", "endless", "circle"] {
             let error = backend.read(name).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}");
             assert!(backend.sync(name).await.is_err(), "{name}");
@@ -436,9 +445,10 @@ mod tests {
         let stands_in = |name: &str, path: &Path| match name {
             "state" => fs::create_dir_all(path.join("inside")).unwrap(),
             "pipe" => make_pipe(path),
+            "circle" => std::os::unix::fs::symlink(name, path).unwrap(),
             _ => std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
         };
-        for name in ["state", "pipe", "endless"] {
+        for name in ["state", "pipe", "endless", "circle"] {
             let path = root.join(name);
             let make = |path: &Path| stands_in(name, path);
             backend.append(name, "more".into()).await.unwrap();

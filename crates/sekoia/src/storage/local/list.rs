@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use base::files;
+
 use crate::storage::{checked, owner};
 
 /// What some file systems make in the root of each volume, for its repair: only root may look into it.
@@ -64,7 +66,7 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    ) || files::is_circle(error)
 }
 
 /// Why a folder cannot be read, with its path, and with the cure when that is not permitted.

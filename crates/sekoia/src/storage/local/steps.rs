@@ -1,7 +1,7 @@
 //! The single steps that file work is made of.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -45,11 +45,20 @@ fn make_way(root: &Path, directory: &Path) -> io::Result<()> {
     let below_root = |path: &&Path| *path != root && path.starts_with(root);
     // Only one of them is there and no folder.
     for path in directory.ancestors().take_while(below_root) {
-        if path.metadata().is_ok_and(|found| !found.is_dir()) {
+        if is_in_the_way(path, Metadata::is_dir) {
             return rename_aside(path);
         }
     }
     Ok(())
+}
+
+/// Whether what has this name is none of a kind. A link that leads in a circle is of no kind.
+fn is_in_the_way(path: &Path, is_wanted: impl FnOnce(&Metadata) -> bool) -> bool {
+    match path.metadata() {
+        Ok(found) => !is_wanted(&found),
+        // It may be a folder above that is such a link.
+        Err(error) => files::is_circle(&error) && path.is_symlink(),
+    }
 }
 
 /// With which permissions a file is created, less what the user's mask takes away.
@@ -73,7 +82,7 @@ pub(super) fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<File> 
 /// Gives what stands in the place of a file and is none, a folder, a pipe, a device, a name of its own: with
 /// it in the way nothing could be written any more.
 pub(super) fn put_aside(path: &Path) -> io::Result<()> {
-    if path.metadata().is_ok_and(|found| !found.is_file()) {
+    if is_in_the_way(path, Metadata::is_file) {
         rename_aside(path)?;
     }
     Ok(())
