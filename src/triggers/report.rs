@@ -356,6 +356,10 @@ impl Observer for Report {
                 self.log
                     .exception("The data directory cannot be written; trying again", error);
             }
+            Event::Unremembered(rows) => self.log.error(format!(
+                "The data directory could not be written before the stop: {rows} rows that the intake has \
+                 accepted are not remembered, and may be sent a second time after the next start."
+            )),
         }
     }
 }

@@ -236,6 +236,8 @@ pub enum Event<'a> {
     OrderUnreadable(&'a std::io::Error),
     /// The data directory could not be written, which is tried again.
     StoreFailed(&'a std::io::Error),
+    /// So many accepted rows could not be remembered before a stop: a start may send them again.
+    Unremembered(usize),
 }
 
 /// What a row that is sent is to the receiver.

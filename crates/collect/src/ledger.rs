@@ -110,6 +110,11 @@ impl Ledger {
         self.accepted.batches.len()
     }
 
+    /// How many accepted rows are not journaled yet.
+    pub(crate) fn unremembered(&self) -> usize {
+        self.accepted.rows.len()
+    }
+
     /// Whether accepted batches have waited for others long enough, or stand in the way of the next.
     pub(crate) fn is_journal_due(&self) -> bool {
         self.waiting() >= IN_FLIGHT || self.journal_due_in() == Some(Duration::ZERO)

@@ -366,6 +366,10 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.journal_accepted().await.is_ok() && self.persist_changes().await.is_ok() {
             _ = self.sync().await;
         }
+        let unremembered = self.ledger.unremembered();
+        if unremembered > 0 {
+            self.tell(Event::Unremembered(unremembered));
+        }
         // The event of a letter has as long: accepted and not filed, it would be sent again.
         let offered = self.letter_work.offers.join_next();
         if let Ok(Some(done)) = tokio::time::timeout_at(deadline, offered).await {

@@ -92,6 +92,8 @@ pub(super) struct Bench {
     /// How often it was told how far the collection has come, and how much is missing.
     pub(super) standpoints: AtomicUsize,
     pub(super) lacks: AtomicUsize,
+    /// So many accepted rows could not be remembered before a stop.
+    pub(super) unremembered: AtomicUsize,
 }
 
 impl fmt::Debug for Bench {
@@ -151,6 +153,7 @@ impl Bench {
             no_room: AtomicUsize::default(),
             standpoints: AtomicUsize::default(),
             lacks: AtomicUsize::default(),
+            unremembered: AtomicUsize::default(),
         })
     }
 
@@ -365,6 +368,9 @@ impl Observer for Bench {
             Event::InHand(events) => _ = self.most_held.fetch_max(events, Ordering::Relaxed),
             Event::HandFull => _ = self.standstills.fetch_add(1, Ordering::Relaxed),
             Event::NoRoom(_) => _ = self.no_room.fetch_add(1, Ordering::Relaxed),
+            Event::Unremembered(rows) => {
+                _ = self.unremembered.fetch_add(rows, Ordering::Relaxed);
+            }
             Event::Lacks(_) => _ = self.lacks.fetch_add(1, Ordering::Relaxed),
             Event::Turning {
                 progress: Some(_), ..

@@ -22,6 +22,26 @@ fn hours_whose_record_could_not_be_written_before_a_stop_get_it_after_the_next_s
     });
 }
 
+/// Else nobody knows why rows come twice after a stop that went well.
+#[test]
+fn accepted_rows_that_could_not_be_remembered_before_a_stop_are_told() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        let told = || bench.unremembered.load(Ordering::Relaxed);
+        *bench.disk.unwritable.lock().unwrap() = Some("known-rows/0");
+        let life = tokio::time::sleep(Duration::from_secs(60));
+        bench.lives(End::Stop, life).await;
+        let accepted = bench.sent.lock().unwrap().len();
+        assert!(accepted > 0);
+        assert_eq!(told(), accepted);
+        *bench.disk.unwritable.lock().unwrap() = None;
+        let life = tokio::time::sleep(Duration::from_secs(60));
+        bench.lives(End::Stop, life).await;
+        assert_eq!(told(), accepted, "all is remembered");
+        assert!(bench.times().contains(&2));
+    });
+}
+
 /// Else a start takes the timeline for one that is older than the position.
 #[test]
 fn a_timeline_tells_which_checkpoint_was_kept_before_it() {
