@@ -53,3 +53,24 @@ impl Store for Storage {
         Self::held(self).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::http::chain;
+
+    use super::*;
+    use crate::storage::LocalBackend;
+
+    /// Who tells of damage tells the failure alone, without what lies behind it.
+    #[tokio::test]
+    async fn a_failure_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("file")).unwrap();
+        let storage = Storage::new(LocalBackend::open(folder.path()).unwrap());
+        let error = Store::read(&storage, "file").await.unwrap_err();
+        let sentence =
+            "cannot read file in the data storage: it is a folder, and not a file with content";
+        assert_eq!(error.to_string(), sentence);
+        assert_eq!(chain(&error), sentence, "once");
+    }
+}

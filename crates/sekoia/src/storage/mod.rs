@@ -94,7 +94,7 @@ pub enum StorageError {
     #[error("cannot use the object store")]
     Object(#[from] ObjectError),
     /// An operation on one file failed.
-    #[error("cannot {operation} {name} in the data storage")]
+    #[error("cannot {operation} {name} in the data storage: {source}")]
     Failed {
         /// What was tried: read, write, append to, sync, list or delete.
         operation: &'static str,
