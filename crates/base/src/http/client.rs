@@ -15,6 +15,7 @@ use super::{
     gzip::{Fault, GZIP, Gunzip, OLD_GZIP},
     proxy::Proxies,
     trust::{Shown, Trust},
+    within::within,
 };
 use crate::{Secret, buffers::Buffers};
 
@@ -93,7 +94,7 @@ impl ReqwestService {
         let accepted = request.headers_mut().entry(ACCEPT_ENCODING);
         accepted.or_insert(HeaderValue::from_static(GZIP));
         let answer = pool.client.execute(request);
-        let mut answer = tokio::time::timeout(limits.first_byte, answer)
+        let mut answer = within(limits.first_byte, answer)
             .await
             .map_err(|_| way.late(Reason::FirstByte(limits.first_byte)))?
             .map_err(|error| self.failed(error, way, HttpErrorKind::Interrupted))?;
@@ -201,7 +202,7 @@ impl HttpService for ReqwestService {
                 .map_err(|error| way.because(HttpErrorKind::Setup, None).with_source(error))?;
             let mut head = None;
             let exchange = self.exchange(request, limits, &way, &pool, &mut head);
-            let result = tokio::time::timeout(limits.total, exchange)
+            let result = within(limits.total, exchange)
                 .await
                 .unwrap_or_else(|_| Err(way.late(Reason::Total(limits.total))));
             let result = result.map_err(|error| HttpError {

@@ -12,6 +12,7 @@ mod reason;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod within;
 
 use std::{fmt, sync::Arc, time::Duration};
 
