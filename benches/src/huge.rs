@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 /// Opens the memory of delivered rows, and does nothing else.
 pub(crate) async fn open(arguments: &Arguments) -> anyhow::Result<()> {
     let store = Storage::new(LocalBackend::open(&arguments.directory)?);
-    let files = JournalFiles::find(&store, [7; 16], &Inventory::new()).await?;
+    let files = JournalFiles::find(&store, [7; 16], &Inventory::new(), None).await?;
     let remembered = files.read(&store).await?;
     ensure!(remembered.damage.is_empty(), "{:?}", remembered.damage);
     Ok(())

@@ -176,7 +176,8 @@ pub(super) async fn run<S: Source>(
     let found = Timeline::load(&store).await.map_err(RunError::failed)?;
     let timeline = state::known(&found);
     let expected = timeline.map_or_else(Inventory::new, |timeline| timeline.segments.clone());
-    let journal = JournalFiles::find(&store, seed, &expected)
+    let mark = timeline.and_then(|timeline| timeline.seed_mark);
+    let journal = JournalFiles::find(&store, seed, &expected, mark)
         .await
         .map_err(RunError::failed)?;
     let keyer = journal.keyer();
@@ -295,8 +296,8 @@ async fn recall(journal: JournalFiles, store: &Storage, log: &Log) -> Result<Rem
     let remembered = journal.read(store).await.map_err(RunError::failed)?;
     if let Some(place) = remembered.seed_taken_back {
         log.warning(format!(
-            "The key of the row hashes was missing or damaged in known-rows/, and is taken back from \
-             {place}: rows that are known stay known."
+            "The key of the row hashes was missing, damaged or another one in known-rows/, and is taken back \
+             from {place}: rows that are known stay known."
         ));
     }
     for place in &remembered.damage {

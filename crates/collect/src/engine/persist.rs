@@ -151,6 +151,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.schedule.lateness().clone(),
         );
         timeline.segments = self.ledger.journal.inventory(horizon);
+        timeline.seed_mark = self.ledger.journal.seed_mark;
         timeline.settle_seconds = Some(self.schedule.settle_time().num_seconds());
         timeline.leaps = self.leaps();
         until_stored!(self, self.ledger.save(store, &mut timeline).await);

@@ -76,6 +76,8 @@ pub struct Journal {
     /// Rows of hours before it were older at the last look.
     since: u32,
     unsynced: Unsynced,
+    /// Tells the seed of its keys from others; none of a journal that was not read.
+    pub(crate) seed_mark: Option<u32>,
 }
 
 /// What is in a segment.

@@ -50,6 +50,10 @@ pub struct Timeline {
     /// For how many seconds after their reception rows were looked for; none when an earlier version has kept it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settle_seconds: Option<i64>,
+    /// Tells the seed from others with which the keys of those rows are made; none when an earlier version has
+    /// kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_mark: Option<u32>,
     /// The time leapt ahead, and nobody knows yet whether rightly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaps: Option<KeptLeaps>,
@@ -78,6 +82,7 @@ impl Timeline {
             lateness,
             segments: Inventory::new(),
             settle_seconds: None,
+            seed_mark: None,
             leaps: None,
         }
     }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Store,
+    ledger::timeline::TIMELINE_FILE,
     proof::{self, Proof},
 };
 
@@ -28,8 +29,8 @@ pub struct JournalFiles {
 }
 
 impl JournalFiles {
-    /// Finds what `store` remembers, which is no less than `expected`; `fresh_seed` is used when it
-    /// remembers nothing.
+    /// Finds what `store` remembers, which is no less than `expected`, with keys made by the seed that has
+    /// this mark; `fresh_seed` is used when it remembers nothing.
     ///
     /// # Errors
     /// When the store cannot be read or written. Damage is no error.
@@ -37,6 +38,7 @@ impl JournalFiles {
         store: &impl Store,
         fresh_seed: [u8; 16],
         expected: &Inventory,
+        mark: Option<u32>,
     ) -> io::Result<Self> {
         let mut damage = Vec::new();
         let mut proof = Proof::open(store).await?;
@@ -58,14 +60,25 @@ impl JournalFiles {
             seed_in(store, SEED_COPY).await?,
         );
         let mut expected = expected.clone();
-        let (seed, seed_taken_back) = match (first, copy) {
+        let is_right = |seed: &[u8; 16]| mark.is_none_or(|mark| mark == segment::seed_mark(*seed));
+        let (seed, seed_taken_back) = match (first.filter(is_right), copy.filter(is_right)) {
             (Some(_), _) => (first, None),
             (None, Some(_)) => (copy, Some(SEED_COPY)),
             (None, None) => {
                 let kept = proof.kept_seed(store).await?;
-                (kept, kept.map(|_| proof::FOLDER))
+                match kept.filter(is_right) {
+                    Some(_) => (kept, Some(proof::FOLDER)),
+                    // None is the one that the mark is of: a file was put back from another time.
+                    None => (first.or(copy).or(kept), None),
+                }
             }
         };
+        if seed.is_some_and(|seed| !is_right(&seed)) {
+            damage.push(format!(
+                "{SEED} holds another key than {TIMELINE_FILE} tells of: no row is known that was filed \
+                 with that one"
+            ));
+        }
         if seed.is_none() {
             // Keys made with another seed say nothing.
             let any = delete_all(store, segments.drain(..).map(|(_, name)| name)).await?;
@@ -77,7 +90,7 @@ impl JournalFiles {
             expected.clear();
         }
         let seed = seed.unwrap_or(fresh_seed);
-        if first.is_none() {
+        if first != Some(seed) {
             store.write(SEED, segment::seed(seed)).await?;
         }
         if copy != Some(seed) {
@@ -107,7 +120,8 @@ impl JournalFiles {
     pub async fn read(mut self, store: &impl Store) -> io::Result<Remembered> {
         let segments = std::mem::take(&mut self.segments);
         let (expected, damage, proof) = (&self.expected, &mut self.damage, &mut self.proof);
-        let (known, journal) = Journal::load(store, segments, expected, damage, proof).await?;
+        let (known, mut journal) = Journal::load(store, segments, expected, damage, proof).await?;
+        journal.seed_mark = Some(segment::seed_mark(self.seed));
         Ok(Remembered {
             known,
             journal,

@@ -119,6 +119,11 @@ pub(super) fn parse_seed(text: &[u8]) -> Option<[u8; 16]> {
     (crc == checksum(&[seed])).then_some(*seed)
 }
 
+/// Tells a seed from others. A seed is drawn, so that two have one mark by a chance in four thousand million.
+pub(super) fn seed_mark(seed: [u8; 16]) -> u32 {
+    crc32fast::hash(&seed)
+}
+
 struct Frame<'a> {
     hour: u32,
     keys: &'a [[u8; RowKey::BYTES]],

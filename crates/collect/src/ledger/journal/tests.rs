@@ -22,7 +22,7 @@ impl Journal {
         fresh_seed: [u8; 16],
         expected: &Inventory,
     ) -> io::Result<Remembered> {
-        let files = JournalFiles::find(store, fresh_seed, expected).await?;
+        let files = JournalFiles::find(store, fresh_seed, expected, None).await?;
         files.read(store).await
     }
 }
@@ -359,6 +359,55 @@ fn a_seed_or_its_copy_may_be_lost() {
         }
     }
     assert!(is_seed(SEED) && is_seed(SEED_COPY) && !is_seed(&segment_name(0)));
+}
+
+/// Else all rows that are read again are sent a second time, and nobody says why.
+#[test]
+fn a_seed_of_another_time_gives_way_or_is_told() {
+    let mark = Some(segment::seed_mark(SEED_OF_TESTS));
+    let find = |files: &Files, mark| {
+        let found = JournalFiles::find(files, [9; 16], &Inventory::new(), mark);
+        let found = now(found).unwrap();
+        now(found.read(files)).unwrap()
+    };
+    let key = |keyer: &RowKeyer| keyer.key(&["a"], "");
+    let right = key(&RowKeyer::new(SEED_OF_TESTS));
+    let put_back = |files: &Files, names: &[&str]| {
+        for name in names {
+            let seed = segment::seed([8; 16]).to_vec();
+            files.change(name, |content| *content = seed);
+        }
+    };
+    let begun = || {
+        let files = Files::default();
+        append(&mut open(&files).journal, &files, &[row(1, 0, 50)]);
+        files
+    };
+    for (name, from) in [(SEED, Some(SEED_COPY)), (SEED_COPY, None)] {
+        let files = begun();
+        put_back(&files, &[name]);
+        let found = find(&files, mark);
+        assert_eq!((found.seed_taken_back, key(&found.keyer)), (from, right));
+        assert!(found.damage.is_empty(), "{:?}", found.damage);
+        assert_eq!(found.journal.seed_mark, mark);
+        let content = files.content.lock().unwrap().clone();
+        assert_eq!(content[SEED], content[SEED_COPY]);
+    }
+    let files = begun();
+    put_back(&files, &[SEED, SEED_COPY]);
+    let found = find(&files, mark);
+    assert_eq!(found.seed_taken_back, None);
+    assert_eq!(key(&found.keyer), key(&RowKeyer::new([8; 16])));
+    let said = &found.damage[0];
+    assert!(
+        said.contains("holds another key than coverage.json"),
+        "{said}"
+    );
+    // The timeline that is kept next tells of this one.
+    let found = find(&files, found.journal.seed_mark);
+    assert!(found.damage.is_empty(), "{:?}", found.damage);
+    // An earlier version has told nothing.
+    assert!(find(&files, None).damage.is_empty());
 }
 
 #[test]
