@@ -366,8 +366,8 @@ fn a_seed_or_its_copy_may_be_lost() {
 fn a_seed_of_another_time_gives_way_or_is_told() {
     let mark = Some(segment::seed_mark(SEED_OF_TESTS));
     let find = |files: &Files, mark| {
-        let found = JournalFiles::find(files, [9; 16], &Inventory::new(), mark);
-        let found = now(found).unwrap();
+        let nothing = Inventory::new();
+        let found = now(JournalFiles::find(files, [9; 16], &nothing, mark)).unwrap();
         now(found.read(files)).unwrap()
     };
     let key = |keyer: &RowKeyer| keyer.key(&["a"], "");
