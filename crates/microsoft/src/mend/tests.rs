@@ -201,6 +201,13 @@ fn keys_are_of_the_bytes_and_the_same_in_each_answer() {
             key(&[&br#"{"d":{"results":["#[..], &rows, b"]}}"].concat())
         };
         assert_eq!(of_legacy(7), of_legacy(8));
+        let spaced = |nth| {
+            let row = String::from_utf8(legacy("2", subject, nth)).unwrap();
+            let row = row.replace("\":", "\" :\r\n ").replace("{\"", "{ \"");
+            let rows = [legacy("1", b"", nth), row.into_bytes()].join(&b',');
+            key(&[&br#"{"d":{"results":["#[..], &rows, b"]}}"].concat())
+        };
+        assert_eq!(spaced(7), spaced(8), "with spaces around colons");
     }
 }
 

@@ -42,10 +42,10 @@ const OF_SOME: [&str; 6] = [
 
 /// Of these, what the same row says differs from one answer to the next.
 const CHANGING: [&str; 4] = [
-    "\"Index\":",
-    "\"StartDate\":",
-    "\"EndDate\":",
-    "\"__metadata\":",
+    "\"Index\"",
+    "\"StartDate\"",
+    "\"EndDate\"",
+    "\"__metadata\"",
 ];
 
 /// How long the object is that a text begins with, when its brackets and quotes tell; and how much
@@ -163,15 +163,11 @@ pub(super) fn unchanging(bytes: &[u8]) -> Vec<u8> {
     let mut rest = bytes;
     let mut kept = Vec::with_capacity(bytes.len());
     while let Some(first) = rest.first() {
-        let name = CHANGING
-            .iter()
-            .find(|name| rest.starts_with(name.as_bytes()));
-        let Some(name) = name else {
+        let Some(value) = CHANGING.iter().find_map(|name| value_of(name, rest)) else {
             kept.push(*first);
             rest = rest.get(1..).unwrap_or_default();
             continue;
         };
-        let value = rest.get(name.len()..).unwrap_or_default();
         let ends = |byte: &u8| matches!(byte, b',' | b'}');
         let end = match value.first() {
             Some(b'{') => value
@@ -183,4 +179,12 @@ pub(super) fn unchanging(bytes: &[u8]) -> Vec<u8> {
         rest = value.get(end.unwrap_or(value.len())..).unwrap_or_default();
     }
     kept
+}
+
+/// What stands behind the name of a member and its colon, when a text begins with both. A service may put spaces
+/// and line feeds around the colon, as those of the verbose dialect did for years.
+fn value_of<'a>(name: &str, text: &'a [u8]) -> Option<&'a [u8]> {
+    let behind = text.strip_prefix(name.as_bytes())?;
+    let value = behind.trim_ascii_start().strip_prefix(b":")?;
+    Some(value.trim_ascii_start())
 }
