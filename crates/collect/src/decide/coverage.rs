@@ -101,6 +101,9 @@ pub struct Coverage {
     /// Whether there is a live edge; until then all there is are backfills.
     #[serde(default = "yes")]
     begun: bool,
+    /// What it was to begin with, until its first start; none when it went on where another one was.
+    #[serde(default)]
+    first: Option<Window>,
 }
 
 fn yes() -> bool {
@@ -121,7 +124,13 @@ impl Coverage {
             again: Vec::new(),
             memory: start,
             begun: true,
+            first: None,
         }
+    }
+
+    /// It is the very first collection, which starts `now` and is to begin with what was received since `from`.
+    pub fn starts_first(&mut self, from: DateTime<Utc>, now: DateTime<Utc>) {
+        self.first = Window::new(from, now);
     }
 
     /// Where the collection began.

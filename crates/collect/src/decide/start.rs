@@ -300,6 +300,9 @@ impl StartDecision {
             Position::Absent | Position::Unusable(_) => terms.first,
         };
         start.coverage.begin(checkpoint);
+        if !matches!(position, Position::At(_)) {
+            start.coverage.starts_first(checkpoint, terms.now);
+        }
         match position {
             Position::At(_) => start.going_on(checkpoint),
             Position::Absent => start.beginning(checkpoint),

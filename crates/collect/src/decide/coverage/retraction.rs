@@ -28,29 +28,48 @@ impl Coverage {
         let doubted =
             self.doubt_readings(|read| read > soon || leapt.is_some_and(|leapt| read >= leapt));
         if edge > soon {
-            let began = self.began(now, edge).unwrap_or(now);
             self.cut_off(now, |_| true);
             for instant in [&mut self.floor, &mut self.origin, &mut self.memory] {
-                *instant = began.min(*instant);
+                *instant = now.min(*instant);
             }
             self.reach(now);
             let taken_back = Window::new(now, edge);
             self.unasked = without(&self.unasked, taken_back);
             self.skipped = without(&self.skipped, taken_back);
             self.again = outside(&self.again, taken_back);
+            self.begin_as_long_before(now, edge);
             return Window::new(doubted.map_or(now, |doubted| doubted.min(now)), edge);
         }
+        self.begin_as_long_before(now, edge);
         let doubted = doubted?;
         self.retract(now);
         Window::new(doubted, edge)
     }
 
-    /// Where a collection began all of which lies after `now`: so long before now as it has come since, by the
-    /// clock that was wrong. Else what it was to begin with would never be asked for. None when it began before now.
-    fn began(&self, now: DateTime<Utc>, edge: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let is_ahead = self.begun && self.origin > now;
-        now.checked_sub_signed(edge - self.origin)
-            .filter(|_| is_ahead)
+    /// The first start of a collection lies after `now`, by a clock that ran ahead: it began too late by as much.
+    /// It began as long before now as it has come since, to the `edge`; else some of what it was to begin with, or
+    /// all, would never be asked for. A clock may go back in several steps.
+    fn begin_as_long_before(&mut self, now: DateTime<Utc>, edge: DateTime<Utc>) {
+        let Some(first) = self.first.filter(|first| first.end() > now + AHEAD) else {
+            return;
+        };
+        let since = (edge - first.end()).max(TimeDelta::zero());
+        let end = now.checked_sub_signed(since);
+        let right = end.and_then(|end| Window::new(end.checked_sub_signed(first.span())?, end));
+        let Some(right) = right else {
+            return;
+        };
+        self.first = Some(right);
+        let Some(earlier) = Window::new(right.start(), first.start().min(now)) else {
+            return;
+        };
+        // Nothing of it was delivered, unless by a backfill.
+        let memory = match self.memory <= self.origin {
+            true => earlier.start(),
+            false => self.memory,
+        };
+        self.ask(earlier, Phase::Missing);
+        self.memory = memory;
     }
 
     /// What was read at an instant that is wrong is to be read once more, also when a backfill that asks for it

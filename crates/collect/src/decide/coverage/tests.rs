@@ -492,15 +492,42 @@ fn what_has_not_happened_yet_was_not_skipped() {
 #[test]
 fn a_collection_that_has_begun_in_the_future_begins_as_long_before_now() {
     // By its clock it is 1000, and it begins an hour before that.
-    let mut coverage = Coverage::new(at(940));
-    assert_eq!(coverage.clone().retract_all(at(940), None), None);
-    coverage.reach(at(1000));
-    coverage.read(window(1000, 1010), at(1010), 1);
+    let begun = || {
+        let mut coverage = Coverage::new(at(940));
+        coverage.starts_first(at(940), at(1000));
+        coverage.reach(at(1000));
+        coverage.read(window(1000, 1010), at(1010), 1);
+        coverage
+    };
+    let begins = |coverage: &Coverage, start, now| {
+        assert_eq!(
+            (coverage.origin(), coverage.floor()),
+            (at(start), at(start))
+        );
+        assert_eq!(phases(coverage), [(window(start, now), Phase::Missing)]);
+        assert_eq!(coverage.checkpoint(), at(start));
+    };
+    assert_eq!(begun().retract_all(at(1010), None), None);
+    let mut coverage = begun();
     assert_eq!(coverage.retract_all(at(200), None), Some(window(200, 1010)));
-    assert_eq!((coverage.origin(), coverage.floor()), (at(130), at(130)));
-    assert_eq!(phases(&coverage), [(window(130, 200), Phase::Missing)]);
-    assert_eq!(coverage.checkpoint(), at(130));
-    // What began in the past begins there still.
+    begins(&coverage, 130, 200);
+    // It goes back in several steps, as a service says each time that what is asked for lies in its future.
+    let mut coverage = begun();
+    for (now, taken_back) in [(990, 1010), (950, 990), (700, 950), (650, 700), (200, 650)] {
+        assert_eq!(
+            coverage.retract_all(at(now), None),
+            Some(window(now, taken_back))
+        );
+        begins(&coverage, now - 70, now);
+    }
+    // What was never read had been taken back before.
+    let mut coverage = Coverage::new(at(940));
+    coverage.starts_first(at(940), at(1000));
+    coverage.reach(at(1000));
+    coverage.retract(at(970));
+    assert_eq!(coverage.retract_all(at(970), None), None);
+    begins(&coverage, 910, 970);
+    // One that went on where another one was goes on there still.
     let mut coverage = Coverage::new(at(100));
     coverage.read(window(100, 1010), at(1010), 1);
     coverage.retract_all(at(200), None);

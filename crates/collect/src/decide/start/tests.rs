@@ -317,15 +317,17 @@ fn a_first_start_is_no_error_and_a_lost_state_is_one() {
         timeline: Found::Nothing,
         newest_known: None,
     };
+    let mut first = Coverage::new(at(140));
+    first.starts_first(at(140), at(200));
     let start = StartDecision::new(nothing.clone(), terms());
-    assert_eq!(start.coverage, Coverage::new(at(140)));
+    assert_eq!(start.coverage, first);
     names(&start, Weight::Info, &[at(140)]);
     let lost = Witnesses {
         position: unusable(),
         ..nothing.clone()
     };
     let start = StartDecision::new(lost, terms());
-    assert_eq!(start.coverage, Coverage::new(at(140)));
+    assert_eq!(start.coverage, first);
     names(&start, Weight::Error, &[at(140)]);
     let lost = Witnesses {
         timeline: Found::Damaged("torn".to_owned()),
@@ -356,6 +358,8 @@ fn a_collection_begins_after_backfills() {
         coverage.begin(checkpoint);
         coverage
     };
+    let mut first = begun(at(140));
+    first.starts_first(at(140), at(200));
     let witnesses = |position| Witnesses {
         position,
         copy: None,
@@ -363,17 +367,17 @@ fn a_collection_begins_after_backfills() {
         newest_known: Some(at(0)),
     };
     let start = StartDecision::new(witnesses(Position::Absent), terms());
-    assert_eq!(start.coverage, begun(at(140)));
+    assert_eq!(start.coverage, first);
     names(&start, Weight::Info, &[at(140)]);
     let start = StartDecision::new(witnesses(Position::At(at(50))), terms());
     assert_eq!(start.coverage, begun(at(50)));
     let start = StartDecision::new(witnesses(unusable()), terms());
-    assert_eq!(start.coverage, begun(at(140)));
+    assert_eq!(start.coverage, first);
     names(&start, Weight::Error, &[at(140)]);
     let start = StartDecision::of_backfill(at(0), witnesses(Position::Absent), terms());
     assert_eq!(start.coverage, backfilled, "and none by itself");
     let start = StartDecision::of_backfill(at(0), witnesses(unusable()), terms());
-    assert_eq!(start.coverage, begun(at(140)), "somebody has collected");
+    assert_eq!(start.coverage, first, "somebody has collected");
 }
 
 #[test]

@@ -83,7 +83,8 @@ impl StartDecision {
                 ),
             );
         }
-        let start = Self::fresh(Coverage::new(first));
+        let mut start = Self::fresh(Coverage::new(first));
+        start.coverage.starts_first(first, terms.now);
         match (position, damage) {
             (Position::Absent, None) => start.beginning(first),
             (position, _) => start.beginning_instead(position, first),
