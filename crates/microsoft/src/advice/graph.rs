@@ -30,6 +30,10 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
         401 | 403 if lacks_service_principal(refusal.response.body()) => {
             person(service_principal())
         }
+        _ if refusal.refuses_link() => narrow(
+            "it does not accept its own link to the next page: the rest of the window is asked \
+             for anew",
+        ),
         401 if !refusal.by_app => person(
             "it does not accept the account's token: check that `tenant_id` is the tenant whose mail \
              is traced, and that `login_url` and `graph_url` belong to its cloud",
@@ -39,10 +43,6 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
              is traced, and that `login_url` and `graph_url` belong to its cloud",
         ),
         403 => person(forbidden(refusal)),
-        400 | 404 | 410 | 414 if refusal.link.is_some() => narrow(
-            "it does not accept its own link to the next page: the rest of the window is asked \
-             for anew",
-        ),
         400 if let Some(told) = of_the_window(refusal, complaint) => told,
         400 if complaint.text.to_ascii_lowercase().contains("future") => (
             ErrorClass::Transient {

@@ -89,7 +89,7 @@ impl Refusal<'_> {
         match self.response.status().as_u16() {
             401 | 403 if lacks_service_principal(self.response.body()) => Concern::ServicePrincipal,
             401 => Concern::SignIn,
-            403 if self.barred().is_none() => Concern::Permission,
+            403 if self.barred().is_none() && self.link.is_none() => Concern::Permission,
             _ => Concern::Query,
         }
     }
@@ -132,6 +132,18 @@ impl Refusal<'_> {
         let text = "it asks for patience in its own words: asked again later; if it persists, see what else \
                     reads the message trace";
         asks.then(|| (ErrorClass::Throttled { after }, text.to_owned()))
+    }
+
+    /// Whether it is about a link: the first page was answered to the same account or app. If it is about who
+    /// asks, or about all requests, the first page of the rest says so, too.
+    fn refuses_link(&self) -> bool {
+        let status = self.response.status();
+        self.link.is_some()
+            && match status.as_u16() {
+                400 | 404 | 410 | 414 => true,
+                401 | 408 | 429 => false,
+                _ => status.is_client_error() && self.retry_after().is_none(),
+            }
     }
 
     /// What is said when a refusal asks for a pause that would need a person otherwise: it is not about the

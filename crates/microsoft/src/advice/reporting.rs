@@ -39,7 +39,7 @@ fn meaning(status: u16, refusal: &Refusal<'_>, complaint: &Complaint) -> (ErrorC
         )),
         400 if let Some(told) = of_the_window(refusal, complaint) => told,
         // It says nothing of the service.
-        400 | 404 | 410 | 414 if refusal.link.is_some() => narrow(
+        _ if refusal.refuses_link() => narrow(
             "it does not accept its own link to the next page: the window is read anew in narrower ones",
         ),
         400 => person(

@@ -150,7 +150,7 @@ fn windows_and_links_that_cannot_be_read() {
     );
     let said = "|System.ArgumentException|Invalid starting recipient address";
     let link = Some("https://graph.test/x?$skiptoken=e30");
-    for status in [400, 404, 410] {
+    for status in [400, 403, 404, 405, 410, 431] {
         let judged = ask(status, &[], &bad(said), link);
         says(
             &judged,
@@ -159,6 +159,17 @@ fn windows_and_links_that_cannot_be_read() {
         );
         assert!(!judged.1.contains("e30"), "{}", judged.1);
     }
+    // A gateway that has had too many requests says nothing of the link.
+    says(
+        &ask(403, &[("retry-after", "7")], "", link),
+        after(7),
+        &["asks for a pause"],
+    );
+    says(
+        &ask(401, &[], "", link),
+        ErrorClass::Refused { heals: false },
+        &["the app's token"],
+    );
     says(
         &ask(400, &[], &bad("ResultSize is invalid"), None),
         ErrorClass::Person,

@@ -117,7 +117,7 @@ fn service_retired_or_elsewhere() {
             &["retired", "`message_trace_graph`", "`reporting_url`"],
         );
     }
-    for status in [404, 410, 414] {
+    for status in [403, 404, 406, 410, 414] {
         says(
             &ask(status, &[], "", Some(DEEP_LINK)),
             ErrorClass::Narrow,
