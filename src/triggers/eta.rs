@@ -10,6 +10,9 @@ const LATELY: TimeDelta = TimeDelta::minutes(10);
 /// Less than that says nothing about a pace.
 const LEAST: TimeDelta = TimeDelta::seconds(30);
 
+/// When nothing was read for as long, as while all requests are held back, there is no pace.
+const RESTS: TimeDelta = TimeDelta::minutes(5);
+
 /// Remembers how much was missing of late.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Eta(VecDeque<(DateTime<Utc>, TimeDelta)>);
@@ -29,7 +32,11 @@ impl Eta {
         self.0.push_back((now, missing));
         let (since, before) = *self.0.front()?;
         let (took, read) = (now - since, before - missing);
-        let tells = missing > TimeDelta::zero() && took >= LEAST && read > TimeDelta::zero();
+        let mut latest_first = self.0.iter().rev();
+        let was_more = latest_first.find(|(_, before)| *before > missing);
+        let rests = was_more.is_none_or(|(at, _)| now - *at > RESTS);
+        let tells =
+            missing > TimeDelta::zero() && took >= LEAST && read > TimeDelta::zero() && !rests;
         if !tells {
             return None;
         }
@@ -69,5 +76,18 @@ mod tests {
         assert_eq!(observe(600, 1060), Some(60));
         assert_eq!(observe(0, 1120), None, "nothing is missing");
         assert_eq!(observe(10, 500), None, "the clock was set");
+    }
+
+    #[test]
+    fn when_nothing_was_read_for_long_there_is_no_pace() {
+        let mut eta = Eta::default();
+        let mut tells = |minutes, seconds| {
+            let done = eta.observe(TimeDelta::minutes(minutes), at(seconds));
+            done.is_some()
+        };
+        assert!(!tells(1000, 0));
+        assert!(tells(900, 60) && tells(900, 300));
+        assert!(!tells(900, 301));
+        assert!(tells(890, 302), "it goes on");
     }
 }
