@@ -72,7 +72,7 @@ async fn redirects_to_the_same_origin_are_followed() {
 /// One connection answers nothing else any more; a new one is fine.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_ill_for_ever_is_left_at_once() {
-    for status in [503, 421, 502, 504] {
+    for status in [503, 421, 502, 504, 500] {
         let left = ALL.map(async |(trigger, service)| {
             let world = World::of(trigger, 1, 100).await;
             world.begin_with_the_backlog();

@@ -133,8 +133,7 @@ impl Exchange {
     }
 
     /// Reads an answer of `url`. Only one that can be read shows that who asks was accepted. One that
-    /// cannot may be that of a machine which is ill: the next request goes over a new connection, to
-    /// another one.
+    /// cannot may be that of a machine which is ill.
     pub(super) fn read<T>(
         &self,
         url: &Url,
@@ -151,15 +150,21 @@ impl Exchange {
             Err(Error::Unreadable(what)) => what,
             Err(error) => return Err(error),
         };
-        if let Ok(server) = url.as_str().parse() {
-            self.http.renew(&server);
-        }
+        self.leave_connection(url);
         let after = retry_after(answer.response.headers(), self.time().now);
         // What may be wrong with this page alone is not cured by pauses of all.
         Err(match after.filter(|_| !what.may_be_the_pages()) {
             Some(after) => Error::Overloaded { what, after },
             None => Error::Unreadable(what),
         })
+    }
+
+    /// The next request goes over a new connection: behind one name stand many machines, and an ill one answers
+    /// as it does for as long as it is asked over this one.
+    fn leave_connection(&self, url: &Url) {
+        if let Ok(server) = url.as_str().parse() {
+            self.http.renew(&server);
+        }
     }
 
     async fn send(&self, url: &Url, mut authorization: Authorization) -> Result<Answer, Error> {
@@ -183,6 +188,13 @@ impl Exchange {
         let (response, url) = redirect::send(&self.http, request, url.clone(), self.limits)
             .await
             .map_err(Error::NoAnswer)?;
+        // Who has too many requests is not to get new connections besides.
+        if !matches!(
+            response.status(),
+            StatusCode::OK | StatusCode::TOO_MANY_REQUESTS
+        ) {
+            self.leave_connection(&url);
+        }
         if self.proves_passwords {
             authorization.answered(&response);
         }

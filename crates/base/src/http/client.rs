@@ -219,13 +219,14 @@ impl HttpService for ReqwestService {
 
 /// Whether another connection may lead to a machine that does better: Graph asks for one after a 503
 /// (its best practices), a 421 says that the server does not answer for the name on this one, a 502 or
-/// 504 that what stands at its end does not reach the service, and an answer that breaks off that
-/// something on the way is ill.
+/// 504 that what stands at its end does not reach the service, a 500 that it fails itself, and an answer that
+/// breaks off that something on the way is ill.
 fn is_ill(result: &Result<Response, HttpError>) -> bool {
     match result {
         Ok(answer) => matches!(
             answer.status(),
             StatusCode::MISDIRECTED_REQUEST
+                | StatusCode::INTERNAL_SERVER_ERROR
                 | StatusCode::BAD_GATEWAY
                 | StatusCode::SERVICE_UNAVAILABLE
                 | StatusCode::GATEWAY_TIMEOUT

@@ -112,12 +112,12 @@ async fn after_an_answer_of_an_ill_connection_the_next_try_is_on_a_new_one() {
             None,
             true,
         ),
-        // Another connection makes neither of them better.
         (
             b"HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n",
             Some(500),
-            false,
+            true,
         ),
+        // Another connection makes it no better.
         (
             b"HTTP/1.1 429 Busy\r\nContent-Length: 0\r\n\r\n",
             Some(429),

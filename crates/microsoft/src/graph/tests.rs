@@ -352,6 +352,17 @@ async fn a_row_that_cannot_be_read_does_not_hide_the_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_followed_by_a_new_connection_unless_there_are_too_many_requests() {
+    for (status, renewals) in [(500, 1), (404, 1), (403, 1), (400, 1), (206, 1), (429, 0)] {
+        let fake = signed_in();
+        let graph = graph(&fake, EventFormat::Graph);
+        fake.answer(status, "");
+        assert!(graph.page(window(), None, Urgency::Now).await.is_err());
+        assert_eq!(fake.renewals(), renewals, "{status}");
+    }
+}
+
 /// Behind one name stand many machines, and one of them may answer like this for ever.
 #[tokio::test(start_paused = true)]
 async fn what_is_no_page_is_followed_by_a_new_connection() {
