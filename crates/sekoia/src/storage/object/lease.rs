@@ -75,6 +75,8 @@ struct Held {
     note: Note,
     /// None when somebody took the object away.
     etag: Option<String>,
+    /// The version of the object that cannot be read, and since when it lies there.
+    unreadable: Option<(String, Instant)>,
     end: Option<End>,
 }
 
@@ -121,6 +123,7 @@ impl Lease {
             held: Mutex::new(Held {
                 note,
                 etag: Some(etag),
+                unreadable: None,
                 end: None,
             }),
         }
@@ -223,14 +226,22 @@ impl Lease {
 
     /// Looks who has the lease. It may be a version of ours whose answer did not reach us. What cannot
     /// be read says of nobody that he has taken over: it is replaced where the store sees to it that
-    /// it is what lies there.
+    /// it is what lies there, and else when it has lain there for so long that anybody may take it.
     async fn find(&self, held: &mut Held) -> Result<(), ObjectError> {
-        held.etag = match read(&self.client).await? {
+        let found = read(&self.client).await?;
+        let unreadable = held.unreadable.take();
+        held.etag = match found {
             None => None,
             Some((head, note)) if note.owner == held.note.owner => Some(head.etag),
             Some((head, note)) if note.owner.is_empty() && self.fenced => Some(head.etag),
-            Some((_, note)) if note.owner.is_empty() => {
-                return Err(self.client.error(Problem::Changed));
+            Some((head, note)) if note.owner.is_empty() => {
+                let known = unreadable.filter(|(etag, _)| *etag == head.etag);
+                let since = known.map_or_else(Instant::now, |(_, since)| since);
+                held.unreadable = Some((head.etag.clone(), since));
+                if since.elapsed() < LIFE + MARGIN {
+                    return Err(self.client.error(Problem::Changed));
+                }
+                Some(head.etag)
             }
             Some((_, note)) => {
                 self.end(held, End::Lost(note.host));

@@ -179,6 +179,23 @@ async fn a_lease_that_somebody_has_damaged_is_nobodys() {
     assert!(refusal.contains("another instance on host-1"), "{refusal}");
 }
 
+/// Else this instance, which nobody has replaced, would send nothing until a person acts, and say that it is well.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_lease_is_replaced_in_the_end_where_writes_have_no_conditions() {
+    let world = World::new(ConditionalWrites::Unknown);
+    let first = world.open().await;
+    world.replace(".lease", "<html>");
+    tokio::time::sleep(lease::LIFE).await;
+    first.storage.write("context.json", "1").await.unwrap_err();
+    let held = tokio::time::timeout(lease::LIFE, first.storage.held());
+    assert!(held.await.is_ok(), "it is waited for for ever");
+    first.storage.write("context.json", "1").await.unwrap();
+    assert!(!is_lost(&first));
+    // Others see again whose it is.
+    let refusal = world.refusal(&[]).await;
+    assert!(refusal.contains("another instance on host-1"), "{refusal}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_the_lease_goes_on_when_a_refusal_has_passed() {
     let world = World::new(ConditionalWrites::Checked);
