@@ -284,9 +284,9 @@ impl Observer for Report {
             Event::Unsettled(window) => {
                 self.figures.unsettled.inc_by(seconds(window.span()));
                 self.log.warning(format!(
-                    "The rows received from {window} are not read again, as the quota has not \
-                     allowed for it in twice the time of `settle_time`: what surfaced late among \
-                     them may be missing."
+                    "The rows received from {window} are not read again, as neither the quota nor the \
+                     answers have allowed for it in twice the time of `settle_time`: what surfaced late \
+                     among them may be missing."
                 ));
             }
             Event::ClockStepped(step) => {

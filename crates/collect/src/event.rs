@@ -167,7 +167,7 @@ pub enum Event<'a> {
     /// The source answers for rows that counted as lost: they are read.
     Found(Window),
     /// These rows are not read again although they had not settled, as the quota does not allow for
-    /// it.
+    /// it, or the source keeps them no longer.
     Unsettled(Window),
     /// The local clock was set, or the machine has slept.
     ClockStepped(Step),

@@ -74,7 +74,7 @@ impl Schedule {
 
     /// Gives up what the quota has not allowed for. What was out of reach because of a stop or a standstill, or
     /// because a reading of it did not end, has its time first. What is being read is not overdue, nor is what was asked
-    /// for and could not be read: that is no matter of the quota.
+    /// for and could not be read, as long as the source keeps it: else it would hold up the rest for ever.
     pub(super) fn give_up(&mut self, certain: DateTime<Utc>) -> Vec<Window> {
         let settle_time = self.time_to_settle();
         let patience = certain - settle_time * PATIENCE;
@@ -85,7 +85,9 @@ impl Schedule {
         if self.worked < settle_time {
             return Vec::new();
         }
-        let occupied = self.occupied().chain(self.failing());
+        let kept_since = certain - self.settings.limits.retention;
+        let failing = self.failing().filter(|one| one.end() > kept_since);
+        let occupied = self.occupied().chain(failing);
         let oldest_busy = occupied.map(|busy| busy.start()).min();
         let before = oldest_busy.map_or(patience, |busy| busy.min(patience));
         self.coverage.give_up_before(before)

@@ -674,6 +674,33 @@ fn what_was_asked_for_and_could_not_be_read_is_not_given_up() {
     assert!(!turn(&mut schedule, 301).is_empty());
 }
 
+/// From then on it is refused as too old, and no reading would ever end its rest.
+#[test]
+fn what_could_not_be_read_until_the_source_keeps_it_no_longer_is_given_up() {
+    let settings = ScheduleSettings {
+        settle_time: TimeDelta::hours(1),
+        limits: SourceLimits {
+            retention: TimeDelta::hours(4),
+            ..LIMITS
+        },
+        ..SETTINGS
+    };
+    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+    let turn = |schedule: &mut Schedule, minute| turn(schedule, minute, at(minute * 60));
+    for minute in 1..=10 {
+        assert_eq!(turn(&mut schedule, minute), []);
+    }
+    let (fails, instant) = (window(0, 60), Instant::now());
+    schedule.occupy(fails);
+    assert!(schedule.rest(fails, instant));
+    schedule.wake(instant);
+    for minute in 11..=240 {
+        assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+    }
+    assert!(turn(&mut schedule, 241).contains(&fails));
+    assert!(schedule.coverage().floor() > at(0));
+}
+
 #[test]
 fn what_a_longer_settle_time_has_left_has_its_last_reading() {
     for settle_time in [TimeDelta::zero(), TimeDelta::hours(1)] {
