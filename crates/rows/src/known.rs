@@ -245,8 +245,11 @@ impl KnownRows {
 
     /// A row on its way is in another batch than was thought.
     pub fn carry_instead(&mut self, row: KeyRef, thought: BatchId, batch: BatchId) {
-        self.under_way.take(thought);
         self.under_way.add(batch);
+        if self.looks_everywhere || self.hours.have_aside() {
+            self.carry_elsewhere(row, thought, batch);
+        }
+        self.under_way.take(thought);
         self.file(row, batch);
     }
 

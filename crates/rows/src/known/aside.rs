@@ -71,6 +71,20 @@ impl KnownRows {
         Some(found)
     }
 
+    /// A row that is in another batch than was thought is so under each hour that it is filed under.
+    #[cold]
+    pub(super) fn carry_elsewhere(&mut self, row: KeyRef, thought: BatchId, batch: BatchId) {
+        let on_its_way = Found::Row(Some(thought));
+        let all = self.hours.all_mut();
+        let others = all.filter_map(|(hour, keys)| {
+            let is_there = hour != row.hour && keys.find(row.key) == on_its_way;
+            is_there.then_some(hour)
+        });
+        for hour in others.collect::<Vec<_>>() {
+            self.file(KeyRef { hour, ..row }, batch);
+        }
+    }
+
     /// Rows that were found under another hour than theirs since this was asked last: to be remembered on the
     /// disk under theirs, too.
     pub fn take_adopted(&mut self) -> Vec<KeyRef> {
@@ -176,6 +190,23 @@ mod tests {
             _ = known.admit(key(1), Some(at(HOUR)), at(0), BatchId(2));
             assert_eq!(known.take_adopted(), []);
         }
+    }
+
+    /// Else it would be delivered under its own hour, where nobody waits for it any more, before it is.
+    #[test]
+    fn a_row_that_is_filed_under_two_hours_is_carried_on_under_both() {
+        let mut known = KnownRows::default();
+        let (decision, _) = known.admit_stray(key(1), at(HOUR), BatchId(1));
+        let DedupDecision::New(stray) = decision else {
+            panic!("{decision:?}");
+        };
+        let again = |known: &mut KnownRows| known.admit(key(1), Some(at(HOUR)), at(0), BatchId(9));
+        assert_eq!(again(&mut known), DedupDecision::OnItsWay(BatchId(1)));
+        known.carry_instead(stray, BatchId(1), BatchId(2));
+        known.arrived(BatchId(1));
+        assert_eq!(again(&mut known), DedupDecision::OnItsWay(BatchId(2)));
+        known.arrived(BatchId(2));
+        assert_eq!(again(&mut known), DedupDecision::Delivered);
     }
 
     #[test]
