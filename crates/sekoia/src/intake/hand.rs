@@ -188,8 +188,14 @@ impl Intake {
     async fn try_in_hand(&self, hand: &mut InHand) -> Result<Step, Stopped> {
         let _one = self.until_stopped(self.0.hand.lock()).await?;
         let _turn = self.turn(None).await?;
-        if self.gate().mood() == Mood::Doubtful {
-            // Nothing else is sent than the one event of the batch that has met the doubt.
+        let (is_doubtful, is_long) = {
+            let gate = self.gate();
+            let is_long = gate.doubts_the_event(Instant::now());
+            (gate.mood() == Mood::Doubtful, is_long)
+        };
+        if is_doubtful && !is_long {
+            // Nothing else is sent than the one event of the batch that has met the doubt. After hours no such
+            // batch may be left: all may be in hand, and no other may come.
             return Ok(Step::Later(PAUSES.0));
         }
         let paced = self.gate().due_in(Instant::now());
@@ -198,7 +204,7 @@ impl Intake {
         let others_accepted = hand.case.others_accepted(self.gate().acceptances());
         // Until then one event speaks for all: if its answer is not certain, no other comes twice. So it does
         // where the key is refused to all of them, and not to others.
-        let speaks = !others_accepted || hand.doubted || hand.barred.is_some();
+        let speaks = is_doubtful || !others_accepted || hand.doubted || hand.barred.is_some();
         let alone = hand.choice().filter(|_| speaks);
         let alone = alone.and_then(|choice| hand.parcel.take_out(choice));
         let (mut parcel, rest) = alone.unwrap_or_else(|| (hand.parcel.clone(), Vec::new()));
@@ -236,10 +242,15 @@ impl Intake {
             ..
         } = unaccepted;
         let now = Instant::now();
-        let accepted = {
+        let (accepted, is_doubt) = {
             let mut gate = self.gate();
             gate.failed_beside(now);
-            gate.acceptances()
+            let is_doubt = failure == Failure::Uncertain && gate.mood() == Mood::Doubtful;
+            if is_doubt {
+                // It is asked as slowly as by a batch on its way.
+                gate.doubted(now);
+            }
+            (gate.acceptances(), is_doubt)
         };
         hand.reason = self.0.around.log.masked(&sentence);
         let is_barred = failure == Failure::Failed(Cause::Barred);
@@ -253,7 +264,8 @@ impl Intake {
             _ => None,
         };
         if hand.parcel.len() > 1 {
-            let is_suspect = hand.case.counts(failure, accepted);
+            // What was accepted before the doubt began says nothing of these: no other comes twice for it.
+            let is_suspect = !is_doubt && hand.case.counts(failure, accepted);
             if !is_suspect {
                 self.still_fails(hand, failure, &sentence);
             }

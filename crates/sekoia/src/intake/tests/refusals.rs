@@ -684,3 +684,55 @@ async fn of_a_batch_that_was_set_aside_one_event_alone_meets_a_doubt() {
     let doubled = bench.metric("intake_maybe_doubled_events_total") as usize;
     assert_eq!(doubled, doubts, "nothing else may have come twice");
 }
+
+/// No other batch may come that would show when an answer is certain again.
+#[tokio::test(start_paused = true)]
+async fn what_was_set_aside_is_tried_in_a_long_doubt_although_nothing_else_is_on_its_way() {
+    let begun = Instant::now();
+    let fake = Fake::answering(move |request| match begun.elapsed().as_secs() {
+        0..1200 => (403, String::new()),
+        1300..20_000 if !events(request).is_empty() => (200, String::new()),
+        _ => accepted(request),
+    });
+    let bench = bench(&fake);
+    let refused = bench.intake.push(bench.batch(40)).await.unwrap();
+    assert_eq!((refused.accepted, refused.kept.len()), (0, 1));
+    // With others that are accepted, it is sent as a whole; not so in a doubt that begins later.
+    time::sleep_until(begun + Duration::from_secs(1200)).await;
+    let other = bench.intake.push(bench.batch(1)).await.unwrap();
+    assert_eq!(other.accepted, 1);
+    time::sleep_until(begun + Duration::from_secs(1300)).await;
+    let doubted = bench.intake.push(bench.batch(40)).await.unwrap();
+    assert_eq!((doubted.accepted, doubted.kept.len()), (0, 1));
+    let in_doubt = begun.elapsed();
+    assert!(in_doubt < Duration::from_secs(15_000), "{in_doubt:?}");
+    let before = fake.requests().len();
+    let doubts = || bench.metric("intake_uncertain_answers_total") as usize;
+    let doubts_before = doubts();
+    let kept = refused.kept.into_iter().chain(doubted.kept);
+    let mut work: FuturesUnordered<_> = kept.map(|(_, hand)| insist(&bench, hand)).collect();
+    let mut taken = 0;
+    let all = async {
+        while let Some((_, receipt)) = work.next().await {
+            taken += receipt.accepted;
+            for (_, hand) in receipt.kept {
+                assert!(hand.given_up().is_none());
+                work.push(insist(&bench, hand));
+            }
+        }
+    };
+    let done = time::timeout(Duration::from_hours(6), all).await;
+    assert!(done.is_ok(), "{:?}", bench.lines);
+    assert_eq!(taken, 80);
+    assert!(begun.elapsed() < Duration::from_secs(22_000));
+    let asked = doubts() - doubts_before;
+    assert!(
+        (5..100).contains(&asked),
+        "as slowly as by a batch: {asked}"
+    );
+    let sent: Vec<Vec<String>> = fake.requests().iter().map(events).collect();
+    let alone = &sent[before..before + asked];
+    assert!(alone.iter().all(|events| events.len() == 1), "{alone:?}");
+    let is_first = |event: &String| event == r#"{"n":0}"#;
+    assert!(alone.iter().flatten().all(is_first), "always the same");
+}
