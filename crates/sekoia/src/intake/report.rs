@@ -81,7 +81,10 @@ impl Report {
 
     /// A success proved nothing.
     pub(super) fn doubted(&mut self, log: &Log, what: &str) {
-        if let Some((1, _)) = self.is_to_be_said(Kind::Doubt) {
+        // Once; and once more where it has been said since that the intake accepts events again.
+        if let Some((failures, interrupted)) = self.is_to_be_said(Kind::Doubt)
+            && (failures == 1 || interrupted)
+        {
             log.error(format!(
                 "An answer is not certain: {what}. Nothing else is sent; one event alone is tried \
                  again until an answer is certain. What it would have accepted may come twice. Check \
@@ -198,6 +201,27 @@ mod tests {
         assert_eq!(count("ERROR - Failed to forward 5 events"), 3, "{lines:?}");
         assert_eq!(count("(31 requests failed so far)"), 2, "{lines:?}");
         assert!(count("accepts events again") <= 6, "{lines:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_doubt_that_comes_again_is_said_again_and_not_once_a_minute() {
+        let (log, lines) = log();
+        let mut report = Report::default();
+        report.doubted(&log, "200 OK");
+        time::sleep(Duration::from_secs(10)).await;
+        report.accepted(&log);
+        for _ in 0..360 {
+            time::sleep(Duration::from_secs(10)).await;
+            report.doubted(&log, "202 Accepted");
+        }
+        let lines = lines.lock().unwrap();
+        let said = lines.iter().filter_map(|line| {
+            let texts = ["accepts events again", "An answer is not certain"];
+            texts.into_iter().find(|text| line.contains(text))
+        });
+        let said: Vec<_> = said.collect();
+        let doubt = "An answer is not certain";
+        assert_eq!(said, [doubt, "accepts events again", doubt], "{lines:?}");
     }
 
     #[tokio::test(start_paused = true)]
