@@ -135,6 +135,15 @@ impl Outcome {
             unsure,
         })
     }
+
+    /// How many of so many events the intake may have accepted.
+    fn at_most_accepted(&self, count: usize) -> usize {
+        match self {
+            Self::Told(fates) => count.saturating_sub(fates.refused.len()),
+            Self::Failed(Unaccepted { unsure: false, .. }) => 0,
+            Self::Short(_) | Self::Failed(_) => count,
+        }
+    }
 }
 
 /// The address of an intake: base and `/batch`, with one slash between them (J-01).
@@ -208,6 +217,17 @@ impl Intake {
     }
 
     async fn attempt(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
+        let outcome = self.request(parcel).await?;
+        if parcel.unsure {
+            // A refusal adds none, however often it is asked again.
+            let again = outcome.at_most_accepted(parcel.len());
+            self.0.metrics.doubled.inc_by(again as u64);
+            lock(&self.0.report).sent_again(again);
+        }
+        Ok(outcome)
+    }
+
+    async fn request(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
         let Inner {
             around,
             url,
@@ -216,10 +236,6 @@ impl Intake {
         } = &*self.0;
         if around.stop.is_cancelled() {
             return Err(Stopped);
-        }
-        if parcel.unsure {
-            metrics.doubled.inc_by(parcel.len() as u64);
-            lock(&self.0.report).sent_again(parcel.len());
         }
         let mut exchange = std::pin::pin!(self.exchange(parcel.body.clone()));
         let result = tokio::select! {

@@ -144,7 +144,7 @@ impl Report {
         ));
     }
 
-    /// Events are sent that may be accepted already.
+    /// Events were sent that may be accepted already, and may be so once more now.
     pub(super) fn sent_again(&mut self, events: usize) {
         self.again += events;
     }

@@ -336,3 +336,27 @@ async fn of_an_event_that_may_be_accepted_it_is_said_that_it_may_come_twice() {
         assert_eq!(is_said, may_come_twice, "{status}: {said}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_when_it_is_sent_again_may_not_come_twice_for_that() {
+    for status in [429, 401] {
+        let turn = AtomicUsize::new(0);
+        let fake = Fake::answering(move |request| match turn.fetch_add(1, Relaxed) {
+            0 => (502, String::new()),
+            1..20 => (status, String::new()),
+            _ => accepted(request),
+        });
+        let bench = bench(&fake);
+        let receipt = bench.intake.push(bench.batch(30)).await.unwrap();
+        assert_eq!((receipt.accepted, receipt.kept.len()), (30, 0), "{status}");
+        assert_eq!(fake.requests().len(), 21, "{status}");
+        let doubled = bench.metric("intake_maybe_doubled_events_total");
+        assert_eq!(doubled, 30.0, "{status}: each event once");
+        assert_eq!(
+            bench.said("- 30 events were sent again"),
+            1,
+            "{status}: {:?}",
+            bench.lines
+        );
+    }
+}
