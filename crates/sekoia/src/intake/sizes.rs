@@ -12,8 +12,11 @@ pub(super) struct Sizes {
     accepted: usize,
     /// The smallest that was too large.
     refused: Option<usize>,
-    /// Bodies that were too large although a larger one had been accepted, since one as large was.
+    /// Bodies that were too large although one as large had been accepted, since one of about their size was
+    /// accepted last.
     contradictions: u32,
+    /// The smallest of them.
+    contradicted: usize,
     /// Bodies that were accepted near the limit since it was learnt.
     near: u32,
 }
@@ -34,19 +37,27 @@ impl Sizes {
             self.near = 0;
             self.refused = self.refused.map(|refused| refused.saturating_mul(2));
         }
-        self.contradictions = 0;
+        // Parts of what was refused are smaller: they tell nothing of its size.
+        if bytes >= self.contradicted / 4 * 3 {
+            self.contradictions = 0;
+        }
     }
 
     /// A body of so many bytes with more than one event was too large. That says nothing of sizes
-    /// as long as nothing at all was accepted, nor when a larger one was: the reason is in its
-    /// events then.
+    /// as long as nothing at all was accepted, nor when one as large was: the reason is in its
+    /// events then, unless that comes again and again.
     pub(super) fn refused(&mut self, bytes: usize) {
-        if self.accepted > bytes {
+        if self.accepted >= bytes {
+            // Parts are counted anew: where the reason is in an event, others of them are accepted.
+            if self.contradictions == 0 || bytes < self.contradicted / 2 {
+                (self.contradictions, self.contradicted) = (0, bytes);
+            }
             self.contradictions += 1;
+            self.contradicted = self.contradicted.min(bytes);
             if self.contradictions < CONTRADICTIONS {
                 return;
             }
-            self.accepted = 1;
+            (self.contradictions, self.accepted) = (0, 1);
         }
         if self.accepted > 0 {
             self.refused = Some(self.refused.map_or(bytes, |known| known.min(bytes)));
@@ -89,6 +100,34 @@ mod tests {
             sizes.refused(200_000);
         }
         assert_eq!(sizes.most(), 100_000, "it takes less than before");
+    }
+
+    #[test]
+    fn a_way_that_takes_less_than_before_is_found_out_although_parts_are_accepted() {
+        let mut sizes = Sizes::default();
+        sizes.accepted(1_900_000);
+        for body in [1_900_000, 1_700_000, 1_800_000] {
+            assert_eq!(sizes.most(), usize::MAX);
+            sizes.refused(body);
+            (0..10).for_each(|_| sizes.accepted(body / 10));
+        }
+        assert_eq!(sizes.most(), 900_000);
+    }
+
+    #[test]
+    fn an_event_that_is_refused_in_each_batch_makes_nothing_smaller() {
+        let mut sizes = Sizes::default();
+        sizes.accepted(100_000);
+        for _ in 0..20 {
+            for part in [90_000, 9_000, 900] {
+                sizes.refused(part);
+                // The others of about this size.
+                if part < 90_000 {
+                    sizes.accepted(part / 10 * 9);
+                }
+            }
+            assert_eq!(sizes.most(), usize::MAX);
+        }
     }
 
     #[test]
