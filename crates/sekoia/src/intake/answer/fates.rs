@@ -215,7 +215,7 @@ fn word(item: &Value) -> Word {
         Value::Null => Word::Refused("no identifier was given to it".to_owned()),
         Value::Number(_) | Value::String(_) => of_status(item, item),
         Value::Object(fields) => {
-            let is_there = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+            let is_there = |name: &str| fields.get(name).is_some_and(|value| !is_nothing(value));
             if let Some(status) = ["status", "status_code", "code"]
                 .iter()
                 .find_map(|name| fields.get(*name).filter(|value| !value.is_null()))
@@ -283,10 +283,9 @@ fn listed(name: &str, items: &[Value], count: usize) -> BTreeMap<usize, String> 
     if items.len() != count || items.iter().any(is_odd) {
         return BTreeMap::new();
     }
-    let is_failure = |item: &Value| !matches!(item, Value::Null | Value::Bool(false)) && item != "";
     let items = items.iter().enumerate();
     items
-        .filter(|(_, item)| is_failure(item))
+        .filter(|(_, item)| !is_nothing(item))
         .map(|(index, item)| (index, reason(item)))
         .collect()
 }
@@ -316,10 +315,21 @@ fn is_refusal(item: &Value) -> bool {
         .is_some_and(|number| (400..600).contains(&number))
 }
 
+/// Whether that tells of no failure in the place of one: an accepted event may have an empty list of errors.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}
+
 fn reason(item: &Value) -> String {
     let said = ["error", "reason", "message", "detail", "status"]
         .iter()
-        .find_map(|name| item.get(*name).filter(|value| !value.is_null()));
+        .find_map(|name| item.get(*name).filter(|value| !is_nothing(value)));
     let said = said.or(Some(item).filter(|item| item.is_string() || item.is_number()));
     let Some(said) = said else {
         return "no reason given".to_owned();

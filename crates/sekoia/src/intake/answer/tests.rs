@@ -27,6 +27,8 @@ fn full_acceptance_is_an_identifier_for_each_event() {
         json!({"statuses": [200, "accepted"]}),
         json!({"event_ids": ["a", "b"], "errors": [], "statuses": ["ok", "who knows"]}),
         json!([{"id": "a"}, {"id": "b", "error": null}]),
+        json!({"results": [{"id": "a", "error": ""}, {"id": "b", "errors": []}]}),
+        json!({"event_ids": ["a", "b"], "errors": [[], {}]}),
     ] {
         assert_eq!(fates(&body, 2), Fates::default(), "{body}");
     }
