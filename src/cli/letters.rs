@@ -108,12 +108,18 @@ pub(super) async fn run(
 async fn list(session: &OfflineSession<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut letters = Vec::new();
     let files = &session.context.storage;
-    collect::letters::each(files, |letter| letters.push(shown(letter, session))).await?;
+    let look = |letter| letters.push(shown(letter, session));
+    let unusable = collect::letters::each(files, look).await?;
+    for name in &unusable {
+        say(&format!(
+            "{name} is no file of dead letters that can be read: what lies there is not listed."
+        ));
+    }
     if as_json {
         print_document(&json!({ "letters": letters }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    if letters.is_empty() {
+    if letters.is_empty() && unusable.is_empty() {
         say("There are no dead letters.");
     }
     let screen = Screen::new();

@@ -254,21 +254,30 @@ impl Letters {
     }
 }
 
-/// Calls `look` with each letter in `store`, file by file, each once. Another process may write there.
+/// Calls `look` with each letter in `store`, file by file, each once. Another process may write there. The names
+/// of files in the place of which something else is: nobody knows which letters lay there.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Result<()> {
+pub async fn each(store: &impl Store, mut look: impl FnMut(Letter)) -> io::Result<Vec<String>> {
     let mut seen = notes(store).await?;
+    let mut unusable = Vec::new();
     for name in store.list(FOLDER).await? {
-        if file_number(&name).is_some() {
-            let text = store.read_or_empty(&name).await?.unwrap_or_default();
-            letters(&text)
-                .filter(|letter| seen.insert(letter.id.clone()))
-                .for_each(&mut look);
+        if file_number(&name).is_none() {
+            continue;
         }
+        let text = match store.read(&name).await {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                unusable.push(name);
+                continue;
+            }
+            read => read?.unwrap_or_default(),
+        };
+        letters(&text)
+            .filter(|letter| seen.insert(letter.id.clone()))
+            .for_each(&mut look);
     }
-    Ok(())
+    Ok(unusable)
 }
 
 /// How much lies in `store`. Another process may write there.

@@ -440,6 +440,10 @@ async fn what_is_no_file_is_told_and_left_alone_and_keeps_nobody_from_the_others
     let second = keep(&mut letters, &files, 0, "second").await;
     assert_eq!(letters.ids(), [second]);
     assert_eq!(files.names(), [file_name(1), file_name(2)]);
+    let mut listed = Vec::new();
+    let unusable = each(&files, |letter| listed.push(letter.id)).await;
+    assert_eq!(unusable.unwrap(), [file_name(1)]);
+    assert_eq!(listed, letters.ids());
     files.has_no_file(Some(SETTLED));
     let letters = open(&files).await;
     assert_eq!((letters.ids().len(), letters.unusable().len()), (2, 0));
