@@ -236,6 +236,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         key_ref: KeyRef,
         read: &WindowRead<S, K>,
     ) -> Result<(), End> {
+        self.wait_for_hand().await?;
         let given_up = GivenUp {
             event,
             reason: TOO_LONG.to_owned(),
@@ -252,8 +253,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 let id = self.outflow.next_id();
                 self.known.carry_instead(key_ref, read.draft.id, id);
                 self.pending.carried_by(read.id, id);
-                self.outflow
-                    .insist(id, vec![key_ref], event, read.draft.for_backfill);
+                self.comes_in_hand(id, key_ref, event, read.draft.for_backfill);
                 Ok(())
             }
         }

@@ -286,6 +286,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         event: &[u8],
         for_backfill: bool,
     ) -> Result<(), End> {
+        self.wait_for_hand().await?;
         let given_up = GivenUp {
             event: String::from_utf8_lossy(event).into_owned(),
             reason: TOO_LONG.to_owned(),
@@ -297,7 +298,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 self.count_for_backfill(for_backfill, 0, 1);
                 self.ledger.accepted(id, vec![row]);
             }
-            Away::InHand(event) => self.outflow.insist(id, vec![row], event, for_backfill),
+            Away::InHand(event) => self.comes_in_hand(id, row, event, for_backfill),
         }
         Ok(())
     }

@@ -87,6 +87,27 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
     }
 
+    /// Waits as long as so much is in hand that nothing more may come.
+    pub(super) async fn wait_for_hand(&mut self) -> Result<(), End> {
+        while self.outflow.stands_still() {
+            // It is large, and seldom needed.
+            Box::pin(self.wait_for_room()).await?;
+        }
+        Ok(())
+    }
+
+    /// An event is in hand that no batch takes.
+    pub(super) fn comes_in_hand(
+        &mut self,
+        id: BatchId,
+        row: KeyRef,
+        event: K::InHand,
+        for_backfill: bool,
+    ) {
+        self.outflow.insist(id, vec![row], event, for_backfill);
+        self.tell(Event::InHand(self.outflow.held()));
+    }
+
     #[cfg(test)]
     pub(crate) fn hold_at_most(&mut self, events: usize) {
         self.outflow.hold_at_most(events);

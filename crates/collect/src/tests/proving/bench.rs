@@ -45,6 +45,8 @@ pub(super) struct Bench {
     pub(super) looks_beyond: AtomicBool,
     /// Whether events are refused, until they are given up.
     pub(super) refuses: AtomicBool,
+    /// Whether no batch takes an event, as all are too long.
+    pub(super) is_long: AtomicBool,
     /// Rows whose batches are given up, and how long the answer to another one takes; half of that to these.
     pub(super) hopeless: Mutex<std::ops::Range<usize>>,
     pub(super) answers_in: Mutex<Duration>,
@@ -126,6 +128,7 @@ impl Bench {
             is_unbounded: AtomicBool::default(),
             looks_beyond: AtomicBool::default(),
             refuses: AtomicBool::default(),
+            is_long: AtomicBool::default(),
             hopeless: Mutex::default(),
             answers_in: Mutex::default(),
             refused: Mutex::default(),
@@ -514,12 +517,15 @@ impl Source for Benched {
     }
 }
 
-/// A batch of a few events, of any length.
-#[derive(Debug, Default)]
-struct Few(Vec<usize>);
+/// A batch of a few events, of any length; or whether all are too long for it.
+#[derive(Debug)]
+struct Few(Vec<usize>, bool);
 
 impl EventBatch for Few {
     fn push(&mut self, event: &[u8]) -> Pushed {
+        if self.1 {
+            return Pushed::TooLong;
+        }
         if self.0.len() >= BATCH {
             return Pushed::Full;
         }
@@ -586,7 +592,7 @@ impl Sink for Taken {
     type InHand = Heavy;
 
     fn batch(&self) -> Few {
-        Few::default()
+        Few(Vec::new(), self.0.is_long.load(Ordering::Relaxed))
     }
 
     async fn deliver(&self, batch: Few) -> Option<Receipt<Heavy>> {

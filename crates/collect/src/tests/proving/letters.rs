@@ -47,6 +47,29 @@ async fn drops_three(bench: &Bench) {
 }
 
 #[test]
+fn rows_that_are_too_long_come_in_hand_in_bounds_and_are_told() {
+    on_virtual_time(async {
+        let bench = Bench::new(20);
+        bench.is_long.store(true, Ordering::Relaxed);
+        let letters = room_for_three(&bench).await;
+        let script = async {
+            let is_full = async || bench.no_room.load(Ordering::Relaxed) > 0;
+            bench.until("there is no room", is_full).await;
+            let held = || bench.most_held.load(Ordering::Relaxed);
+            assert!(held() > 0, "before anything has become of them");
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            // Two of them are as much as may be in hand.
+            assert_eq!(held(), 2);
+            assert!(bench.standstills.load(Ordering::Relaxed) > 0);
+            drops_three(&bench).await;
+            let are_full = async || kept_letters(&bench).await == 3;
+            bench.until("others take their places", are_full).await;
+        };
+        bench.lives_in(End::Kill, letters, script).await;
+    });
+}
+
+#[test]
 fn rows_that_cannot_be_hidden_wait_for_room_in_bounds() {
     on_virtual_time(async {
         let bench = Bench::new(1500);
