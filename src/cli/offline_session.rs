@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use base::http::chain;
-use sekoia::{Console, Installation, OfflineSession, OfflineSessionError, Topic};
+use sekoia::{Console, Installation, OfflineSession, StartError, Topic};
 use serde_json::json;
 
 use super::screen::print_document;
@@ -36,7 +36,7 @@ pub(super) async fn prepare<'a>(
     let trigger = trigger.map_err(|unclear| CommandError::of_settings(unclear.to_string()))?;
     let mut session = match OfflineSession::prepare(installation, &trigger, console).await {
         Ok(session) => session,
-        Err(OfflineSessionError::Settings(error)) => {
+        Err(StartError::Run(error)) => {
             return Err(CommandError::of_settings(chain(&error)).into());
         }
         Err(error) => return Err(error.into()),

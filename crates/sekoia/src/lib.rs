@@ -47,7 +47,7 @@ pub use self::{
     intake::{Batch, InHand, Intake, Probed, Stopped},
     log::{Console, LAST_LINES_FILES, Level, Log},
     metrics::Metrics,
-    offline_session::{OfflineSession, OfflineSessionError},
+    offline_session::OfflineSession,
     process_probe::{Answers, Behind, Errors, LogLine, ProcessProbe},
     registry::{Command, Registry, Trigger},
     run_error::RunError,

@@ -6,7 +6,7 @@ use base::Clock;
 use bytes::Bytes;
 
 use super::{
-    Context, Installation, RunError, StartError,
+    Context, Installation, StartError,
     config::SettingsMap,
     deadline::Deadline,
     log::{Console, Log},
@@ -14,17 +14,6 @@ use super::{
     stop,
     storage::{Storage, StorageError, StorageReader},
 };
-
-/// Why an offline session cannot begin.
-#[derive(Debug, thiserror::Error)]
-pub enum OfflineSessionError {
-    /// As for a run.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The settings do not fit the trigger.
-    #[error(transparent)]
-    Settings(#[from] RunError),
-}
 
 /// The settings of a trigger, and its files, which a running trigger may have for itself.
 pub struct OfflineSession<'a> {
@@ -50,12 +39,12 @@ impl<'a> OfflineSession<'a> {
     /// this process stops it.
     ///
     /// # Errors
-    /// When the configuration cannot be used.
+    /// When the configuration cannot be used; [`StartError::Run`] when the settings do not fit the trigger.
     pub async fn prepare(
         installation: &Installation<'a>,
         command: &str,
         console: Console,
-    ) -> Result<Self, OfflineSessionError> {
+    ) -> Result<Self, StartError> {
         let stop = stop::on_signals(1).map_err(StartError::Signals)?;
         let log = Log::new(command, Clock::system(), console.clone());
         let host = Host::process(installation, console, stop)?;
