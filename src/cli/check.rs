@@ -90,7 +90,7 @@ pub(super) async fn run(
     };
     let trigger = match super::chosen(installation, arguments.trigger) {
         Ok(trigger) => trigger,
-        Err(unclear) => return output.nothing(None, Topic::SETTINGS, unclear.to_string()),
+        Err(unclear) => return output.nothing(None, Topic::SETTINGS, unclear),
     };
     loop {
         let round = match Round::go(installation, &trigger, &output).await {

@@ -45,7 +45,7 @@ pub(super) fn run(
     let trigger = match super::chosen(installation, arguments.trigger) {
         Ok(trigger) => Some(trigger),
         Err(unclear) => {
-            judged.problems.push(unclear.to_string());
+            judged.problems.push(unclear);
             None
         }
     };

@@ -18,7 +18,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use base::http::chain;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-use sekoia::{Directories, Environment, Installation, Registry, Unclear};
+use sekoia::{Directories, Environment, Installation, Registry};
 
 use self::screen::fail;
 use crate::triggers;
@@ -166,8 +166,9 @@ fn command<A: Args>(name: &'static str) -> Command {
     A::augment_args(Command::new(name))
 }
 
-/// The command of the trigger that a person has named, or of the only one that the configuration fits.
-fn chosen(installation: &Installation<'_>, trigger: Option<String>) -> Result<String, Unclear> {
+/// The command of the trigger that a person has named, or of the only one that the configuration fits; else a
+/// sentence on why that is unclear.
+fn chosen(installation: &Installation<'_>, trigger: Option<String>) -> Result<String, String> {
     match trigger {
         Some(trigger) => Ok(trigger),
         None => sekoia::only_fitting(installation).map(str::to_owned),

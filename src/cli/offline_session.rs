@@ -33,7 +33,7 @@ pub(super) async fn prepare<'a>(
     console: Console,
 ) -> anyhow::Result<OfflineSession<'a>> {
     let trigger = super::chosen(installation, trigger);
-    let trigger = trigger.map_err(|unclear| CommandError::of_settings(unclear.to_string()))?;
+    let trigger = trigger.map_err(CommandError::of_settings)?;
     let mut session = match OfflineSession::prepare(installation, &trigger, console).await {
         Ok(session) => session,
         Err(StartError::Run(error)) => {

@@ -54,7 +54,7 @@ pub(super) async fn run(
         return Ok(ExitCode::from(usage::EXIT_CODE));
     }
     let named = trigger.is_some();
-    let trigger = super::chosen(installation, trigger).map_err(|unclear| unclear.to_string());
+    let trigger = super::chosen(installation, trigger);
     let made = support::support(installation, trigger, named).await?;
     if to_stdout {
         let mut out = std::io::stdout().lock();

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context, Installation, RunError, StartError,
-    config::{PORTS, SettingsMap},
+    config::{ConfigError, PORTS, SettingsMap},
     health::Heartbeat,
     log::{Console, Log},
     metrics::Metrics,
@@ -260,49 +260,26 @@ pub async fn check(
 /// The one command whose settings the configuration fits.
 ///
 /// # Errors
-/// When it fits none or several.
-pub fn only_fitting<'a>(installation: &Installation<'a>) -> Result<&'a str, Unclear> {
-    let failed = |error| Unclear::Config(chain(&error));
+/// A sentence, when it fits none or several, or cannot be read.
+pub fn only_fitting<'a>(installation: &Installation<'a>) -> Result<&'a str, String> {
+    let failed = |error: ConfigError| chain(&error);
     let configuration = installation.configuration().map_err(failed)?;
     let key = settings::of_trigger(&configuration).map_err(failed)?;
     let given = configuration.object(key).map_err(failed)?;
     let given = given.ok_or_else(|| failed(configuration.missing(key)))?;
     match installation.registry.fitting(&given).as_slice() {
         [item] => Ok(&item.manifest.command),
-        [] => Err(Unclear::None { key }),
-        several => Err(Unclear::Several {
-            key,
-            commands: several
-                .iter()
-                .map(|item| item.manifest.command.clone())
-                .collect(),
-        }),
+        [] => Err(format!(
+            "the settings in {key} fit no trigger as they are: name the trigger they are for"
+        )),
+        several => {
+            let commands = several.iter().map(|item| item.manifest.command.as_str());
+            let commands = commands.collect::<Vec<_>>().join(", ");
+            Err(format!(
+                "the settings in {key} fit several triggers: name the one they are for ({commands})"
+            ))
+        }
     }
-}
-
-/// Why it is unclear which trigger a configuration is for.
-#[derive(Debug, thiserror::Error)]
-pub enum Unclear {
-    /// It cannot be read.
-    #[error("{0}")]
-    Config(String),
-    /// It fits none.
-    #[error("the settings in {key} fit no trigger as they are: name the trigger they are for")]
-    None {
-        /// Where the settings stand.
-        key: &'static str,
-    },
-    /// It fits several.
-    #[error(
-        "the settings in {key} fit several triggers: name the one they are for ({})",
-        .commands.join(", ")
-    )]
-    Several {
-        /// Where the settings stand.
-        key: &'static str,
-        /// The commands of these triggers.
-        commands: Vec<String>,
-    },
 }
 
 impl Start<'_> {

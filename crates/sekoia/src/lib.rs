@@ -38,7 +38,7 @@ mod storage;
 mod testing;
 
 pub use self::{
-    check::{CheckFinding, Findings, Outcome, Topic, Unclear, check, only_fitting},
+    check::{CheckFinding, Findings, Outcome, Topic, check, only_fitting},
     concealer::Concealer,
     config::{Configuration, Environment, Place, SettingsMap},
     context::Context,
