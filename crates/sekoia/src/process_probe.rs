@@ -17,7 +17,7 @@ use super::{
     config::{LIVENESS_PORT, METRICS_PORT},
     log::LAST_ERROR_FILE,
     runtime::{http_client, reader},
-    storage::{Stamp, Storage, StorageReader},
+    storage::{Storage, StorageReader, find_stamp},
 };
 
 /// A process on the same machine answers at once, or does not.
@@ -128,7 +128,7 @@ impl ProcessProbe {
         let metrics_port = configuration.port(METRICS_PORT)?;
         let answer = Answers::from(port, metrics_port).await?;
         let is_other = answer.is_some();
-        let stamp = Stamp::find(&reader.storage()).await.map(|stamp| stamp.id);
+        let stamp = find_stamp(&reader.storage()).await;
         // Without an id it may work on any files.
         let process = answer
             .flatten()

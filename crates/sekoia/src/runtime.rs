@@ -15,6 +15,7 @@ use base::{
 use http::HeaderValue;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     config::{ConfigError, Configuration, Environment, text},
@@ -28,7 +29,7 @@ use super::{
     sentry::Reporter,
     stop,
     storage::{
-        ObjectReader, ObjectSettings, Stamp, Storage, StorageError, StorageReader, directory,
+        ObjectReader, ObjectSettings, Storage, StorageError, StorageReader, directory, leave_stamp,
     },
 };
 
@@ -269,12 +270,12 @@ fn agent(module: &ModuleManifest) -> HeaderValue {
 /// Says in the files and in `/health` that this process works on them, and looks now and then whether
 /// they are still ours, where nothing is sent that would ask for it.
 async fn watch_files(storage: Storage, heartbeat: Heartbeat) {
-    let stamp = Stamp::new();
+    let id = Uuid::new_v4();
     let mut is_left = false;
     loop {
         // A failure is told where something that matters more cannot be written.
-        if !is_left && stamp.leave(&storage).await.is_ok() {
-            heartbeat.works_on(stamp.id);
+        if !is_left && leave_stamp(&storage, id).await.is_ok() {
+            heartbeat.works_on(id);
             is_left = true;
         }
         time::sleep(LOOK).await;

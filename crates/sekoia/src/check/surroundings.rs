@@ -12,7 +12,7 @@ use crate::{
     process_probe,
     runtime::Start,
     secrets::SecretsError,
-    storage::{Stamp, StorageReader},
+    storage::{StorageReader, find_stamp},
 };
 
 impl Start<'_> {
@@ -47,9 +47,9 @@ impl Start<'_> {
 
     /// Whether the process that answers at the port for liveness works on these files.
     async fn is_own_process(&self, reader: &StorageReader) -> bool {
-        let stamp = Stamp::find(&reader.storage()).await;
-        match (stamp, self.configuration.port(LIVENESS_PORT)) {
-            (Some(stamp), Ok(port)) => process_probe::works_on(port, stamp.id).await,
+        let id = find_stamp(&reader.storage()).await;
+        match (id, self.configuration.port(LIVENESS_PORT)) {
+            (Some(id), Ok(port)) => process_probe::works_on(port, id).await,
             _ => false,
         }
     }

@@ -26,7 +26,7 @@ pub(super) use self::{
     location::{Opened, StorageReader, directory},
     object::{ObjectBackend, ObjectReader, ObjectSettings},
     owner::{go_on_as_owner, work_as_owner},
-    stamp::Stamp,
+    stamp::{find_stamp, leave_stamp},
 };
 use self::{
     examine::{examine, is_locked},

@@ -1,7 +1,6 @@
 //! Tells which process works on the files, so that nobody takes another one for it.
 
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Storage, StorageError};
@@ -10,29 +9,18 @@ const FILE: &str = "process.json";
 
 const VERSION: u32 = 1;
 
-/// The life of a process that works on the files. Each start has a new one, so that a copy of the
-/// files, or a folder that another process had before, is not taken for its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct Stamp {
-    /// Told by `/health`, too.
-    pub(crate) id: Uuid,
+/// Leaves the id of the process that works on the files, which `/health` tells, too. Each start has a new one,
+/// so that a copy of the files, or a folder that another process had before, is not taken for its own.
+pub(crate) async fn leave_stamp(storage: &Storage, id: Uuid) -> Result<(), StorageError> {
+    let text = json!({"version": VERSION, "id": id}).to_string();
+    storage.write_lightly(FILE, text).await
 }
 
-impl Stamp {
-    pub(crate) fn new() -> Self {
-        Self { id: Uuid::new_v4() }
-    }
-
-    pub(crate) async fn leave(self, storage: &Storage) -> Result<(), StorageError> {
-        let text = json!({"version": VERSION, "id": self.id}).to_string();
-        storage.write_lightly(FILE, text).await
-    }
-
-    /// The last one; none when there is none, or none that can be read.
-    pub(crate) async fn find(storage: &Storage) -> Option<Self> {
-        let text = storage.read(FILE).await.ok()??;
-        serde_json::from_slice(&text).ok()
-    }
+/// The id of the last one; none when there is none, or none that can be read.
+pub(crate) async fn find_stamp(storage: &Storage) -> Option<Uuid> {
+    let text = storage.read(FILE).await.ok()??;
+    let content: Value = serde_json::from_slice(&text).ok()?;
+    content.get("id")?.as_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -43,14 +31,12 @@ mod tests {
     #[tokio::test]
     async fn the_last_process_is_found() {
         let storage = Storage::new(MemoryBackend::default());
-        assert_eq!(Stamp::find(&storage).await, None);
-        let (first, second) = (Stamp::new(), Stamp::new());
-        assert_ne!(first.id, second.id);
-        for stamp in [first, second] {
-            stamp.leave(&storage).await.unwrap();
-            assert_eq!(Stamp::find(&storage).await, Some(stamp));
+        assert_eq!(find_stamp(&storage).await, None);
+        for id in [Uuid::new_v4(), Uuid::new_v4()] {
+            leave_stamp(&storage, id).await.unwrap();
+            assert_eq!(find_stamp(&storage).await, Some(id));
         }
         storage.write(FILE, "{").await.unwrap();
-        assert_eq!(Stamp::find(&storage).await, None);
+        assert_eq!(find_stamp(&storage).await, None);
     }
 }
