@@ -12,13 +12,13 @@ use super::{
     log::{Console, Log},
     runtime::{Host, Start},
     stop,
-    storage::{Storage, StorageError, StorageReader},
+    storage::{Storage, StorageError, StorageLocation},
 };
 
 /// The settings of a trigger, and its files, which a running trigger may have for itself.
 pub struct OfflineSession<'a> {
     start: Start<'a>,
-    reader: StorageReader,
+    reader: StorageLocation,
     /// The trigger's settings.
     pub settings: SettingsMap,
     /// What surrounds the work on its files. Here they are for reading only; a signal to stop this process

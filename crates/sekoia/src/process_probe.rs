@@ -17,7 +17,7 @@ use super::{
     config::{LIVENESS_PORT, METRICS_PORT},
     log::LAST_ERROR_FILE,
     runtime::{http_client, reader},
-    storage::{Storage, StorageReader, find_stamp},
+    storage::{LocalBackend, Storage, StorageLocation, find_stamp},
 };
 
 /// A process on the same machine answers at once, or does not.
@@ -143,17 +143,17 @@ impl ProcessProbe {
 
     /// The files in a directory, when the configuration cannot be read: no process is asked.
     pub async fn of_directory(root: PathBuf) -> Self {
-        Self::of(&StorageReader::Directory(root)).await
+        Self::of(&StorageLocation::Directory(LocalBackend::unlocked(root))).await
     }
 
-    async fn of(reader: &StorageReader) -> Self {
+    async fn of(reader: &StorageLocation) -> Self {
         let (place, in_use) = reader.presence().await;
         let storage = reader.storage();
         Self {
             kept_error: kept_error(&storage).await,
             storage,
             place,
-            root: reader.root(),
+            root: reader.root().map(PathBuf::from),
             in_use,
             port: 0,
             process: None,

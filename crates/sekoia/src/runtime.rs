@@ -29,7 +29,8 @@ use super::{
     sentry::Reporter,
     stop,
     storage::{
-        ObjectReader, ObjectSettings, Storage, StorageError, StorageReader, directory, leave_stamp,
+        LocalBackend, ObjectBackend, ObjectSettings, Storage, StorageError, StorageLocation,
+        directory, leave_stamp,
     },
 };
 
@@ -223,13 +224,14 @@ pub(super) fn reader(
     data: &Path,
     http: &Http,
     clock: Clock,
-) -> Result<StorageReader, StartError> {
+) -> Result<StorageLocation, StartError> {
     let Some(settings) = ObjectSettings::read(configuration)? else {
-        return Ok(StorageReader::Directory(directory(configuration, data)?));
+        let root = directory(configuration, data)?;
+        return Ok(StorageLocation::Directory(LocalBackend::unlocked(root)));
     };
     let http = object_client(configuration, http)?;
-    let reader = ObjectReader::new(settings, http, clock).map_err(StorageError::from)?;
-    Ok(StorageReader::Objects(Box::new(reader)))
+    let reader = ObjectBackend::look(settings, http, clock).map_err(StorageError::from)?;
+    Ok(StorageLocation::Objects(reader))
 }
 
 /// As [`run`], on a given host.

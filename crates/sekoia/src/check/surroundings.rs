@@ -12,7 +12,7 @@ use crate::{
     process_probe,
     runtime::Start,
     secrets::SecretsError,
-    storage::{StorageReader, find_stamp},
+    storage::{StorageLocation, find_stamp},
 };
 
 impl Start<'_> {
@@ -20,7 +20,7 @@ impl Start<'_> {
     /// they may be. Nothing when the configuration of them is not usable, which is told as that.
     pub(in crate::check) async fn ports(
         &self,
-        reader: &StorageReader,
+        reader: &StorageLocation,
         in_use: bool,
     ) -> Vec<CheckFinding> {
         let (mut free, mut taken) = (Vec::new(), Vec::new());
@@ -46,7 +46,7 @@ impl Start<'_> {
     }
 
     /// Whether the process that answers at the port for liveness works on these files.
-    async fn is_own_process(&self, reader: &StorageReader) -> bool {
+    async fn is_own_process(&self, reader: &StorageLocation) -> bool {
         let id = find_stamp(&reader.storage()).await;
         match (id, self.configuration.port(LIVENESS_PORT)) {
             (Some(id), Ok(port)) => process_probe::works_on(port, id).await,

@@ -25,8 +25,8 @@ use crate::{
     serve::{Server, serve},
     settings,
     storage::{
-        LocalBackend, ObjectBackend, ObjectSettings, Opened, StateFile, Storage, StorageError,
-        StorageReader, directory, go_on_as_owner,
+        LocalBackend, ObjectBackend, ObjectSettings, StateFile, Storage, StorageError,
+        StorageLocation, directory, go_on_as_owner,
     },
 };
 
@@ -209,7 +209,7 @@ impl<'a> Start<'a> {
     }
 
     /// Takes the place of the files into use. None when the stop came while it was waited for.
-    pub(crate) async fn open_storage(&self) -> Result<Option<Opened>, StartError> {
+    pub(crate) async fn open_storage(&self) -> Result<Option<StorageLocation>, StartError> {
         match ObjectSettings::read(&self.configuration)? {
             None => {
                 let root = directory(&self.configuration, &self.host.directories.data)?;
@@ -219,7 +219,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    pub(crate) fn reader(&self) -> Result<StorageReader, StartError> {
+    pub(crate) fn reader(&self) -> Result<StorageLocation, StartError> {
         let Host {
             directories,
             http,
@@ -230,7 +230,7 @@ impl<'a> Start<'a> {
     }
 
     /// A disk may hang, which must not hold up a stop.
-    async fn open_directory(&self, root: PathBuf) -> Result<Option<Opened>, StartError> {
+    async fn open_directory(&self, root: PathBuf) -> Result<Option<StorageLocation>, StartError> {
         let path = root.clone();
         let (log, stop) = (self.log.clone(), self.host.stop.clone());
         let configuration = self.host.directories.config.clone();
@@ -246,10 +246,13 @@ impl<'a> Start<'a> {
             path,
             source: io::Error::other(error),
         })?;
-        Ok(Some(Opened::Directory(opened?)))
+        Ok(Some(StorageLocation::Directory(opened?)))
     }
 
-    async fn open_objects(&self, settings: ObjectSettings) -> Result<Option<Opened>, StartError> {
+    async fn open_objects(
+        &self,
+        settings: ObjectSettings,
+    ) -> Result<Option<StorageLocation>, StartError> {
         let http = object_client(&self.configuration, &self.host.http)?;
         let Host {
             clock,
@@ -262,7 +265,7 @@ impl<'a> Start<'a> {
         let Some(objects) = opened.map_err(StorageError::from)? else {
             return Ok(None);
         };
-        let opened = Opened::Objects(objects);
+        let opened = StorageLocation::Objects(objects);
         let storage = opened.storage();
         let telling = self.tell_of_left_state(&storage);
         _ = stop.run_until_cancelled(telling).await;

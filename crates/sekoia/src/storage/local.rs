@@ -34,7 +34,7 @@ use crate::log::Log;
 /// Files below a directory that this process has for itself.
 #[derive(Clone, Debug)]
 pub struct LocalBackend {
-    root: Arc<Path>,
+    pub(super) root: Arc<Path>,
     /// None for a look.
     lock: Option<Arc<Mutex<Lock>>>,
     /// Hears of a lock that is lost, and ends the process then.

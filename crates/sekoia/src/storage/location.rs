@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::{
-    Examined, LocalBackend, ObjectBackend, ObjectReader, Storage, StorageError, examine, is_locked,
-    work_as_owner,
+    Examined, LocalBackend, ObjectBackend, Storage, StorageError, examine, is_locked, work_as_owner,
 };
 use crate::{
     config::{ConfigError, Configuration},
@@ -26,25 +25,26 @@ pub(crate) fn directory(
     })
 }
 
-/// Files that another process may be working on.
+/// Where files are: taken into use by this process until it closes them, or ones that another process may be
+/// working on.
 #[derive(Debug)]
-pub(crate) enum StorageReader {
-    Directory(PathBuf),
-    Objects(Box<ObjectReader>),
+pub(crate) enum StorageLocation {
+    Directory(LocalBackend),
+    Objects(ObjectBackend),
 }
 
-impl StorageReader {
+impl StorageLocation {
     pub(crate) fn storage(&self) -> Storage {
         match self {
-            Self::Directory(root) => Storage::new(LocalBackend::unlocked(root.clone())),
-            Self::Objects(objects) => Storage::new(ObjectReader::clone(objects)),
+            Self::Directory(directory) => Storage::new(directory.clone()),
+            Self::Objects(objects) => Storage::new(objects.clone()),
         }
     }
 
     /// The directory; none for an object store.
-    pub(crate) fn root(&self) -> Option<PathBuf> {
+    pub(crate) fn root(&self) -> Option<&Path> {
         match self {
-            Self::Directory(root) => Some(root.clone()),
+            Self::Directory(directory) => Some(&directory.root),
             Self::Objects(_) => None,
         }
     }
@@ -52,7 +52,9 @@ impl StorageReader {
     /// The place, in words, and whether a process has it for itself.
     pub(crate) async fn presence(&self) -> (String, bool) {
         match self {
-            Self::Directory(root) => (root.display().to_string(), is_locked(root)),
+            Self::Directory(LocalBackend { root, .. }) => {
+                (root.display().to_string(), is_locked(root))
+            }
             Self::Objects(objects) => objects.presence().await,
         }
     }
@@ -67,34 +69,15 @@ impl StorageReader {
 
     /// Makes this process work as the user whose files they are, when it is root.
     pub(crate) fn works_as_owner(&self) -> Result<(), StorageError> {
-        match self {
-            Self::Directory(root) => work_as_owner(root),
-            // Nobody owns objects.
-            Self::Objects(_) => Ok(()),
-        }
+        // Nobody owns objects.
+        self.root().map_or(Ok(()), work_as_owner)
     }
 
     /// Tries out whether files could be written, and looks who does.
     pub(crate) async fn examine(&self) -> Examined {
         match self {
-            Self::Directory(root) => examine(root),
+            Self::Directory(directory) => examine(&directory.root),
             Self::Objects(objects) => objects.examine().await,
-        }
-    }
-}
-
-/// Files that this process has for itself until it closes them.
-#[derive(Debug)]
-pub(crate) enum Opened {
-    Directory(LocalBackend),
-    Objects(ObjectBackend),
-}
-
-impl Opened {
-    pub(crate) fn storage(&self) -> Storage {
-        match self {
-            Self::Directory(directory) => Storage::new(directory.clone()),
-            Self::Objects(objects) => Storage::new(objects.clone()),
         }
     }
 

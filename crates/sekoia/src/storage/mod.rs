@@ -23,8 +23,8 @@ use bytes::Bytes;
 
 pub(super) use self::{
     examine::Examined,
-    location::{Opened, StorageReader, directory},
-    object::{ObjectBackend, ObjectReader, ObjectSettings},
+    location::{StorageLocation, directory},
+    object::{ObjectBackend, ObjectSettings},
     owner::{go_on_as_owner, work_as_owner},
     stamp::{find_stamp, leave_stamp},
 };

@@ -53,7 +53,7 @@ const ATTEMPTS: usize = 3;
 
 #[derive(Debug)]
 pub(super) struct Files {
-    client: Client,
+    pub(super) client: Client,
     /// Whether another instance may write while they are read.
     beside: bool,
     /// Held while something is written.

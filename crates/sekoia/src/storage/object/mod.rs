@@ -1,4 +1,4 @@
-//! Keeps files in a bucket of an S3-compatible object store (contract M).
+//! Keeps files in a bucket of an S3-compatible object store (contract M), and looks at those of another instance.
 //!
 //! Keys are those of the Python SDK: `<sub_folder>/context.json`. One instance at a time writes
 //! there: see [`lease`].
@@ -8,7 +8,6 @@ mod client;
 mod error;
 mod files;
 mod lease;
-mod reader;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -22,34 +21,38 @@ use base::{
     http::{Http, chain},
 };
 use bytes::Bytes;
+use object_store::PutMode;
 use tokio::time::timeout_at;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
 
 use self::{
-    client::{Client, PATIENTLY},
+    client::{BRIEFLY, Client, PATIENTLY},
     error::Problem,
     files::Files,
     lease::Lease,
 };
-pub(crate) use self::{error::ObjectError, reader::ObjectReader, settings::ObjectSettings};
+pub(crate) use self::{error::ObjectError, settings::ObjectSettings};
 use crate::{
     deadline::{Deadline, Step},
     log::Log,
+    storage::Examined,
 };
 
 /// The way back of the lease takes no longer, as a stop must be swift (E-11).
 const RELEASE: Duration = Duration::from_secs(1);
 
-/// Files in a folder of a bucket that this instance has for itself. Clones share it.
+/// Files in a folder of a bucket that this instance has for itself, or only looks at. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectBackend(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     files: Files,
-    lease: Arc<Lease>,
+    /// None for a look.
+    lease: Option<Arc<Lease>>,
     /// Ends the renewal.
-    _renewing: DropGuard,
+    _renewing: Option<DropGuard>,
 }
 
 impl ObjectBackend {
@@ -81,9 +84,62 @@ impl ObjectBackend {
         tokio::spawn(ended.clone().run_until_cancelled_owned(renewal));
         Ok(Some(Self(Arc::new(Shared {
             files: Files::new(client),
-            lease,
-            _renewing: ended.drop_guard(),
+            lease: Some(lease),
+            _renewing: Some(ended.drop_guard()),
         }))))
+    }
+
+    /// Files that another instance may be working on: nothing can be written.
+    pub(crate) fn look(
+        settings: ObjectSettings,
+        http: Http,
+        clock: Clock,
+    ) -> Result<Self, ObjectError> {
+        let client = Client::new(settings, http, clock, BRIEFLY)?;
+        Ok(Self(Arc::new(Shared {
+            files: Files::beside(client),
+            lease: None,
+            _renewing: None,
+        })))
+    }
+
+    fn client(&self) -> &Client {
+        &self.0.files.client
+    }
+
+    /// An object is written and taken away again to see whether that works.
+    pub(crate) async fn examine(&self) -> Examined {
+        let probed = self.probe().await;
+        Examined {
+            place: self.client().place.clone(),
+            absent: false,
+            in_use: matches!(probed, Ok(true)),
+            free: None,
+            trouble: probed.err().map(Into::into),
+        }
+    }
+
+    /// The place, in words, and whether somebody has its lease, as far as the store tells.
+    pub(crate) async fn presence(&self) -> (String, bool) {
+        let held = lease::is_held(self.client()).await;
+        (self.client().place.clone(), held.unwrap_or(false))
+    }
+
+    /// Writes an object that nobody else writes.
+    pub(crate) async fn leave(&self, name: &str, content: Bytes) -> Result<(), ObjectError> {
+        let put = self.client().put(name, content, PutMode::Overwrite, None);
+        put.await.map(|_| ())
+    }
+
+    /// Whether somebody has the lease, once writing has worked.
+    async fn probe(&self) -> Result<bool, ObjectError> {
+        let client = self.client();
+        let key = format!(".check-{}", Uuid::new_v4().simple());
+        client
+            .put(&key, Bytes::new(), PutMode::Overwrite, None)
+            .await?;
+        client.delete(&key).await?;
+        lease::is_held(client).await
     }
 
     /// Gives the folder back, so that the next instance need not wait. Nothing is written any more.
@@ -92,11 +148,20 @@ impl ObjectBackend {
     /// When another instance has taken it meanwhile. When the store does not answer, the lease runs
     /// out by itself.
     pub(crate) async fn close(&self, deadline: &Deadline) -> Result<(), ObjectError> {
+        let Some(lease) = &self.0.lease else {
+            return Ok(());
+        };
         let end = deadline.end(Step::Files, RELEASE);
-        match timeout_at(end, self.0.lease.release()).await {
+        match timeout_at(end, lease.release()).await {
             Ok(Err(error)) if matches!(*error.problem, Problem::Lost { .. }) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// What lets something be written.
+    fn lease(&self) -> io::Result<&Lease> {
+        let lease = self.0.lease.as_deref();
+        lease.ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
 
@@ -138,11 +203,11 @@ impl Store for ObjectBackend {
     }
 
     async fn write(&self, name: &str, content: Bytes) -> io::Result<()> {
-        Ok(self.0.files.write(&self.0.lease, name, content).await?)
+        Ok(self.0.files.write(self.lease()?, name, content).await?)
     }
 
     async fn append(&self, name: &str, content: Bytes) -> io::Result<()> {
-        Ok(self.0.files.append(&self.0.lease, name, &content).await?)
+        Ok(self.0.files.append(self.lease()?, name, &content).await?)
     }
 
     async fn list(&self, prefix: &str) -> io::Result<Vec<String>> {
@@ -150,10 +215,12 @@ impl Store for ObjectBackend {
     }
 
     async fn delete(&self, name: &str) -> io::Result<()> {
-        Ok(self.0.files.delete(&self.0.lease, name).await?)
+        Ok(self.0.files.delete(self.lease()?, name).await?)
     }
 
     async fn held(&self) {
-        self.0.lease.certain().await;
+        if let Some(lease) = &self.0.lease {
+            lease.certain().await;
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     storage::{
         Storage,
         object::{
-            ObjectReader,
+            ObjectBackend,
             client::{Client, PATIENTLY},
             files::PART,
         },
@@ -40,7 +40,7 @@ impl World {
 
     fn reader(&self) -> Storage {
         let http = Http::new(self.net.clone());
-        Storage::new(ObjectReader::new(Self::settings(&[]), http, Clock::system()).unwrap())
+        Storage::new(ObjectBackend::look(Self::settings(&[]), http, Clock::system()).unwrap())
     }
 }
 
