@@ -18,16 +18,9 @@ use super::{
 #[derive(Debug, Deserialize)]
 pub(super) struct GraphSettings {
     pub(super) graph_url: Url,
-    event_format: Form,
+    event_format: EventFormat,
     /// Requests in 5 minutes.
     quota: u32,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Form {
-    Graph,
-    Reporting,
 }
 
 impl GraphSettings {
@@ -76,10 +69,6 @@ impl GraphSettings {
         context: &Context,
     ) -> Result<GraphSource, RunError> {
         let Context { http, clock, .. } = context;
-        let format = match self.event_format {
-            Form::Graph => EventFormat::Graph,
-            Form::Reporting => EventFormat::Reporting,
-        };
         let quota = GraphSource::remembered_quota(storage, share).await?;
         let limiter = Limiter::new(quota, clock.clone());
         let graph = Graph::new(
@@ -88,7 +77,7 @@ impl GraphSettings {
             self.graph_url,
             tokens,
             keyer,
-            format,
+            self.event_format,
             limiter.clone(),
         );
         Ok(GraphSource::new(graph, limiter, storage.clone(), context))

@@ -19,17 +19,8 @@ pub(super) struct Hiding {
 /// What becomes of subjects and addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hidden {
-    subject: Subject,
+    subject: Subjects,
     addresses: Address,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Subject {
-    #[default]
-    Keep,
-    Drop,
-    Hash,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +39,8 @@ impl Hiding {
         let hashing = match (subject, addresses) {
             (_, Address::Hash) => Some("`addresses` `hash`"),
             (_, Address::HashExternal) => Some("`addresses` `hash_external`"),
-            (Subject::Hash, Address::Keep) => Some("`subject` `hash`"),
-            (Subject::Keep | Subject::Drop, Address::Keep) => None,
+            (Subjects::Hash, Address::Keep) => Some("`subject` `hash`"),
+            (Subjects::Keep | Subjects::Drop, Address::Keep) => None,
         };
         if let (Some(hashing), None) = (hashing, &self.hash_key) {
             return Err(RunError::configuration(format!(
@@ -64,17 +55,12 @@ impl Hiding {
                  organization, whose addresses stay as they are (docs/privacy.md)",
             ));
         }
-        let subjects = match subject {
-            Subject::Keep => Subjects::Keep,
-            Subject::Drop => Subjects::Drop,
-            Subject::Hash => Subjects::Hash,
-        };
         let addresses = match addresses {
             Address::Keep => Addresses::Keep,
             Address::HashExternal => Addresses::hash_external(&self.own_domains),
             Address::Hash => Addresses::Hash,
         };
-        Ok(Privacy::new(exposure, subjects, addresses, self.hasher()))
+        Ok(Privacy::new(exposure, subject, addresses, self.hasher()))
     }
 
     fn hasher(&self) -> Option<KeyedHasher> {
@@ -101,7 +87,7 @@ impl Hiding {
                 ", with the hash_key of the fingerprint {fingerprint}"
             ));
         }
-        if subject == Subject::Keep {
+        if subject == Subjects::Keep {
             text.push_str("; an address in a subject leaves with it");
         }
         let facts = json!({
@@ -122,32 +108,28 @@ impl Hidden {
         self == Self::default()
     }
 
-    /// In the words of the settings.
-    pub(super) fn labels(self) -> HiddenLabels {
-        let subject = match self.subject {
-            Subject::Keep => "keep",
-            Subject::Drop => "drop",
-            Subject::Hash => "hash",
+    /// What becomes of subjects, and of addresses: in the word of the setting, and in a sentence.
+    fn words(self) -> [(&'static str, &'static str); 2] {
+        let subjects = match self.subject {
+            Subjects::Keep => ("keep", "subjects stay"),
+            Subjects::Drop => ("drop", "subjects are left out"),
+            Subjects::Hash => ("hash", "subjects are hashed"),
         };
         let addresses = match self.addresses {
-            Address::Keep => "keep",
-            Address::HashExternal => "hash_external",
-            Address::Hash => "hash",
+            Address::Keep => ("keep", "addresses stay"),
+            Address::HashExternal => ("hash_external", "external addresses are hashed"),
+            Address::Hash => ("hash", "addresses are hashed"),
         };
+        [subjects, addresses]
+    }
+
+    pub(super) fn labels(self) -> HiddenLabels {
+        let [(subject, _), (addresses, _)] = self.words();
         [("subject", subject), ("addresses", addresses)]
     }
 
     pub(super) fn sentence(self) -> String {
-        let subjects = match self.subject {
-            Subject::Keep => "subjects stay",
-            Subject::Drop => "subjects are left out",
-            Subject::Hash => "subjects are hashed",
-        };
-        let addresses = match self.addresses {
-            Address::Keep => "addresses stay",
-            Address::HashExternal => "external addresses are hashed",
-            Address::Hash => "addresses are hashed",
-        };
+        let [(_, subjects), (_, addresses)] = self.words();
         format!("{subjects}, {addresses}")
     }
 }

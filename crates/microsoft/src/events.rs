@@ -7,14 +7,16 @@ use rows::{
     date,
     json::{Raw, Scanner},
 };
+use serde::Deserialize;
 
 use super::errors::Unreadable;
 
 /// What Graph does not tell.
 const UNKNOWN: [&str; 4] = ["Organization", "StartDate", "EndDate", "Index"];
 
-/// Which form events have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which form events have; read from settings by these words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventFormat {
     /// Rows as Graph gives them, byte for byte, for the intake format "Message Trace (Graph
     /// API)".

@@ -17,6 +17,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
 
 pub use self::hasher::KeyedHasher;
 use self::{
@@ -47,8 +48,9 @@ pub enum Exposure {
 /// Tells what a member with this name tells of people.
 pub type Exposing = fn(&str) -> Exposure;
 
-/// What becomes of subjects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What becomes of subjects; read from settings, and told, by these words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Subjects {
     /// They stay as they are.
     #[default]
