@@ -7,7 +7,6 @@ mod check;
 mod collection;
 mod decision;
 mod details;
-mod eta;
 mod event;
 mod expiry;
 mod first_start;

@@ -1,6 +1,7 @@
 //! What a collection is doing at the moment, as `/health` tells it to `status`.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -16,7 +17,6 @@ use tokio::{task, time::Instant};
 
 use super::{
     details::{Detailed, Fates},
-    eta::Eta,
     hiding::Hidden,
     unwanted::{Taken, TakenOut, taken_out},
 };
@@ -30,7 +30,7 @@ pub(super) struct Doing {
     pub(super) caught_up: Option<DateTime<Utc>>,
     batches_on_their_way: usize,
     /// None of a service without a known quota.
-    pub(super) allowance: Option<Allowance>,
+    pub(super) allowance: Option<QuotaUse>,
     pub(super) excluded: Vec<TakenOut>,
     pub(super) details: Detailed,
     pub(super) mass_mail: MassMail,
@@ -49,15 +49,6 @@ pub(super) struct AtWork {
 pub(super) struct FromTo {
     pub(super) from: DateTime<Utc>,
     pub(super) to: DateTime<Utc>,
-}
-
-/// What Microsoft lets be asked.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Allowance {
-    share: u32,
-    allowed_in_5_minutes: u32,
-    allowed_until: Option<DateTime<Utc>>,
-    pub(super) used_in_5_minutes: u32,
 }
 
 /// What asking for messages with many recipients has come to since the run began.
@@ -195,12 +186,7 @@ fn told(
         next_query: state.activity.next,
         caught_up: state.caught_up,
         batches_on_their_way: state.activity.batches,
-        allowance: allowance.map(|allowance| Allowance {
-            share: allowance.share,
-            allowed_in_5_minutes: allowance.allowed,
-            allowed_until: allowance.restored,
-            used_in_5_minutes: allowance.used,
-        }),
+        allowance,
         excluded: taken_out(&state.excluded),
         details: Detailed::new(statuses, fates),
         mass_mail: MassMail {
@@ -208,6 +194,46 @@ fn told(
             ..state.mass_mail
         },
         hidden: Some(state.hidden),
+    }
+}
+
+/// The pace is that of so much time.
+const LATELY: TimeDelta = TimeDelta::minutes(10);
+
+/// Less than that says nothing about a pace.
+const LEAST: TimeDelta = TimeDelta::seconds(30);
+
+/// When nothing was read for as long, as while all requests are held back, there is no pace.
+const RESTS: TimeDelta = TimeDelta::minutes(5);
+
+/// Remembers how much was missing of late.
+#[derive(Clone, Debug, Default)]
+struct Eta(VecDeque<(DateTime<Utc>, TimeDelta)>);
+
+impl Eta {
+    /// So much is missing now. When that will be none; none when the pace does not tell.
+    fn observe(&mut self, missing: TimeDelta, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let is_of_late = |at: DateTime<Utc>| at <= now && now - at <= LATELY;
+        let is_old = |(at, _): &mut (DateTime<Utc>, TimeDelta)| !is_of_late(*at);
+        while self.0.pop_front_if(is_old).is_some() {}
+        // A clock that was set back.
+        self.0.retain(|(at, _)| *at <= now);
+        self.0.push_back((now, missing));
+        let (since, before) = *self.0.front()?;
+        let (took, read) = (now - since, before - missing);
+        let mut latest_first = self.0.iter().rev();
+        let was_more = latest_first.find(|(_, before)| *before > missing);
+        let rests = was_more.is_none_or(|(at, _)| now - *at > RESTS);
+        let tells =
+            missing > TimeDelta::zero() && took >= LEAST && read > TimeDelta::zero() && !rests;
+        if !tells {
+            return None;
+        }
+        let left = missing.as_seconds_f64() * took.as_seconds_f64() / read.as_seconds_f64();
+        // More than a year is no answer.
+        let left = Some(left).filter(|left| *left < 31_536_000.0)?;
+        #[allow(clippy::cast_possible_truncation, reason = "less than a year")]
+        now.checked_add_signed(TimeDelta::seconds(left as i64))
     }
 }
 
@@ -274,5 +300,44 @@ mod tests {
         assert_eq!(told["allowance"]["allowed_in_5_minutes"], 68);
         assert_eq!(told["batches_on_their_way"], 4);
         assert_eq!(told["mass_mail"]["windows_waiting"], 2);
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn the_pace_of_late_tells() {
+        let mut eta = Eta::default();
+        let mut observe = |minutes, seconds| {
+            let done = eta.observe(TimeDelta::minutes(minutes), at(seconds));
+            done.map(|done| (done - at(seconds)).num_seconds())
+        };
+        assert_eq!(observe(1000, 0), None);
+        assert_eq!(observe(990, 20), None, "too soon");
+        assert_eq!(observe(900, 60), Some(540));
+        assert_eq!(observe(900, 120), Some(1080), "a rest");
+        assert_eq!(observe(1200, 180), None, "more than before");
+        assert_eq!(
+            observe(1200, 1000),
+            None,
+            "what was long ago does not count"
+        );
+        assert_eq!(observe(600, 1060), Some(60));
+        assert_eq!(observe(0, 1120), None, "nothing is missing");
+        assert_eq!(observe(10, 500), None, "the clock was set");
+    }
+
+    #[test]
+    fn when_nothing_was_read_for_long_there_is_no_pace() {
+        let mut eta = Eta::default();
+        let mut tells = |minutes, seconds| {
+            let done = eta.observe(TimeDelta::minutes(minutes), at(seconds));
+            done.is_some()
+        };
+        assert!(!tells(1000, 0));
+        assert!(tells(900, 60) && tells(900, 300));
+        assert!(!tells(900, 301));
+        assert!(tells(890, 302), "it goes on");
     }
 }

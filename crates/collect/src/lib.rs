@@ -33,6 +33,7 @@ use std::{fmt, future::Future, hash::Hash, io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::{Page, Question};
+use serde::{Deserialize, Serialize};
 use tokio::task;
 
 pub use base::{
@@ -164,16 +165,19 @@ pub struct SourceLimits {
     pub latency: Duration,
 }
 
-/// What a source lets be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a source lets be asked; told by these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaUse {
     /// Requests in five minutes that are ours to make.
     pub share: u32,
     /// As many of them are allowed at present.
+    #[serde(rename = "allowed_in_5_minutes")]
     pub allowed: u32,
     /// As many were made in the last five minutes.
+    #[serde(rename = "used_in_5_minutes")]
     pub used: u32,
     /// When all of the share is allowed again; none when it is.
+    #[serde(rename = "allowed_until")]
     pub restored: Option<DateTime<Utc>>,
 }
 

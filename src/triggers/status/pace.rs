@@ -66,7 +66,7 @@ pub(super) async fn quota(
     let kept = stamps.iter().filter(|stamp| **stamp > since).count();
     // What is kept lags behind what the process knows.
     let told = doing.and_then(|doing| doing.allowance.as_ref());
-    let used = told.map_or(kept, |told| told.used_in_5_minutes as usize);
+    let used = told.map_or(kept, |told| told.used as usize);
     let mut text =
         format!("{used} of the tenant's 100 requests in 5 minutes are used by this trigger");
     let figure = |name| process.and_then(|process| process.own_metric(name));
