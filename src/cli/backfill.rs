@@ -1,14 +1,22 @@
 //! `backfill`: delivers a past range once.
 
-mod session;
 mod summary;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use chrono::{DateTime, Local, Utc};
 use clap::{ArgGroup, Args};
-use sekoia::Installation;
+use collect::backfill::{BackfillCounts, BackfillOrder, BackfillProgress, BackfillWork};
+use rows::Window;
+use sekoia::{Installation, Storage};
+use uuid::Uuid;
 
-use super::order;
+use super::{
+    order::{self, OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
+    screen::{Screen, print_document},
+};
+use crate::triggers::backfill::{self, BackfillStanding, Reach, Task};
 
 /// Delivers the rows of a past range, each once.
 #[derive(Debug, Args)]
@@ -61,4 +69,224 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let (trigger, cancel, json) = (wish.trigger.clone(), wish.cancel, wish.json);
     order::run(installation, trigger, wish, cancel, json).await
+}
+
+/// How to go on with what is not finished.
+const ON: &str = "`message-trace backfill` goes on with it, and `message-trace backfill --cancel` \
+                  gives it up.";
+
+/// Tells an order for what was skipped from one for dates.
+fn skipped_words() -> (String, String) {
+    ("skipped".to_owned(), String::new())
+}
+
+impl RangeCommand for BackfillWish {
+    type Work = BackfillWork;
+
+    const TASK: fn(Window) -> Task = Task::Backfill;
+
+    const WORDS: OrderWords = OrderWords {
+        unfinished: |range| format!("the backfill of {range} is not finished: {ON}"),
+        doing: "Delivering",
+        does: "delivers",
+        stopped: || {
+            format!(
+                "Stopped at a clean point: {ON} The trigger, once started, goes on with it, too."
+            )
+        },
+        ways: "`message-trace backfill` shows how far it is, and `message-trace backfill --cancel` \
+               gives it up.",
+        none: "There is no backfill to cancel.",
+        unreadable: "cannot look at the progress of the backfill",
+        untaken: Some("The trigger has not taken it up yet: its log tells what keeps it."),
+    };
+
+    async fn run(mut session: OrderSession<'_, Self>) -> anyhow::Result<ExitCode> {
+        let standing = BackfillStanding::in_storage(&session.session.context.storage).await;
+        let standing = standing.context("cannot look at the state of the collection")?;
+        let unfinished = standing.unfinished.clone();
+        if session.cancel {
+            return session.give_up(unfinished).await;
+        }
+        if session.wish.skipped {
+            return session.take_back(unfinished, &standing).await;
+        }
+        let Self { again, dry_run, .. } = session.wish;
+        // None to go on with what is not finished.
+        let words = session.wish.from.clone();
+        let words = words.map(|from| (from, session.wish.to.clone()));
+        match (unfinished, words) {
+            (Some(order), Some(words)) if !dry_run => {
+                if order.words == words && order.work.again == again {
+                    return session.perform(order, false).await;
+                }
+                session.refuse_beside(&order)
+            }
+            (_, Some(words)) => session.begin(words, &standing).await,
+            (unfinished, None) => session.go_on(unfinished).await,
+        }
+    }
+
+    fn counted(&self, counts: &BackfillCounts) -> String {
+        let BackfillCounts {
+            new,
+            accepted,
+            known,
+            complete_until,
+            ..
+        } = counts;
+        let (count, word) = match self.dry_run {
+            true => (new, "new"),
+            false => (accepted, "accepted"),
+        };
+        format!(
+            "{count} {word}, {known} known, until {}",
+            complete_until.format("%m-%d %H:%M:%S"),
+        )
+    }
+
+    async fn end(
+        session: &OrderSession<'_, Self>,
+        order: &BackfillOrder,
+        outcome: OrderOutcome,
+        progress: Option<BackfillProgress>,
+        _files: &Storage,
+    ) -> anyhow::Result<ExitCode> {
+        let dry_run = session.wish.dry_run;
+        if session.json {
+            let trigger = session.session.command();
+            let progress = progress.as_ref();
+            let range = order.range;
+            print_document(&summary::json(trigger, outcome, range, progress, dry_run))?;
+        } else if let Some(progress) = progress {
+            Screen::new().line("", 0, &summary::text(outcome, &progress, dry_run))?;
+        }
+        Ok(outcome.exit_code().into())
+    }
+}
+
+impl OrderSession<'_, BackfillWish> {
+    async fn begin(
+        &mut self,
+        words: (String, String),
+        standing: &BackfillStanding,
+    ) -> anyhow::Result<ExitCode> {
+        let reach = backfill::reach(self.session).await?;
+        let now = self.session.context.clock.now();
+        let range = match dates::range((&words.0, &words.1), now, reach, &Local) {
+            Ok(range) => range,
+            Err(sentence) => return refuse(&sentence),
+        };
+        let again = self.wish.again;
+        let order = BackfillOrder::new(Uuid::new_v4(), range, words, BackfillWork { again });
+        if let Some(origin) = standing.origin.filter(|origin| range.start() < *origin) {
+            self.say(&format!(
+                "It is not known what another module has delivered of the rows received before \
+                 {}: all of them are sent that this one has not sent.",
+                origin.format("%Y-%m-%d %H:%M:%S UTC")
+            ));
+        }
+        self.deliver_or_count(order, reach).await
+    }
+
+    /// Has the oldest window delivered that was skipped as somebody moved the position on.
+    async fn take_back(
+        &mut self,
+        unfinished: Option<BackfillOrder>,
+        standing: &BackfillStanding,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(order) = unfinished.filter(|_| !self.wish.dry_run) {
+            let is_that = order.words == skipped_words();
+            return if is_that {
+                self.perform(order, false).await
+            } else {
+                self.refuse_beside(&order)
+            };
+        }
+        if standing.skipped.is_empty() {
+            return self.nothing("Nothing is skipped: nobody has moved the saved position on.");
+        }
+        let reach = backfill::reach(self.session).await?;
+        let oldest = reach.oldest(self.session.context.clock.now());
+        let (gone, kept) = gone_and_kept(&standing.skipped, oldest);
+        let told = gone.iter().map(Window::to_string).collect::<Vec<_>>();
+        let Reach {
+            service,
+            kept: span,
+            ..
+        } = reach;
+        let told = format!(
+            "{service} keeps rows for {} days: those received from {} are gone",
+            span.num_days(),
+            told.join(", and from ")
+        );
+        let Some((range, others)) = kept.split_first() else {
+            return refuse(&told);
+        };
+        if !gone.is_empty() {
+            self.say(&format!("{told}."));
+        }
+        if !others.is_empty() {
+            let count = others.len();
+            self.say(&format!(
+                "{count} more were skipped: give the command again when this one is done."
+            ));
+        }
+        let work = BackfillWork { again: false };
+        let order = BackfillOrder::new(Uuid::new_v4(), *range, skipped_words(), work);
+        self.deliver_or_count(order, reach).await
+    }
+
+    /// Has a new order done, or in a dry run counts on a copy of the files.
+    async fn deliver_or_count(
+        &mut self,
+        order: BackfillOrder,
+        reach: Reach,
+    ) -> anyhow::Result<ExitCode> {
+        if !self.wish.dry_run {
+            return self.perform(order, true).await;
+        }
+        let beside = self.session.is_in_use().await;
+        let share = reach.beside.filter(|_| beside);
+        if let Some(share) = share {
+            self.say(&format!(
+                "The trigger is running: this makes at most {share} requests in 5 minutes beside it."
+            ));
+        }
+        let copy = backfill::copy(&self.session.context.storage, &order, beside).await?;
+        let task = Task::Count {
+            range: order.range,
+            beside,
+        };
+        let work = backfill::perform(self.session, copy.clone(), task);
+        let outcome = self.watch(&copy, &order, work).await?;
+        self.end(&order, outcome, &copy).await
+    }
+}
+
+/// Which windows lie before all that is kept, from `oldest` on, and what of the others is kept.
+fn gone_and_kept(windows: &[Window], oldest: DateTime<Utc>) -> (Vec<Window>, Vec<Window>) {
+    let (kept, gone): (Vec<Window>, Vec<Window>) =
+        windows.iter().partition(|window| window.end() > oldest);
+    let kept = kept.into_iter();
+    let kept = kept.filter_map(|one| Window::new(one.start().max(oldest), one.end()));
+    (gone, kept.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_does_not_stand_before_what_is_kept() {
+        let at = |hour: i64| DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let window = |start, end| Window::new(at(start), at(end)).unwrap();
+        let windows = [window(0, 10), window(20, 30), window(40, 50)];
+        let (gone, kept) = gone_and_kept(&windows, at(25));
+        assert_eq!(gone, [window(0, 10)]);
+        assert_eq!(kept, [window(25, 30), window(40, 50)]);
+        let (gone, kept) = gone_and_kept(&windows, at(30));
+        assert_eq!(gone, windows[..2]);
+        assert_eq!(kept, windows[2..]);
+    }
 }
