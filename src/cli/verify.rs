@@ -5,7 +5,6 @@ mod outcome;
 mod page;
 mod report;
 mod schedule;
-mod summary;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -190,7 +189,7 @@ impl RangeCommand for VerifyWish {
         } else if session.wish.csv {
             write!(anstream::stdout(), "{}", outcome::csv(&verdicts))?;
         } else {
-            summary::tell(order, outcome, progress, &verdicts)?;
+            outcome::tell(order, outcome, progress, &verdicts)?;
         }
         if let Some(report) = &session.wish.opened {
             let now = session.session.context.clock.now();

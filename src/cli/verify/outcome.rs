@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use collect::verify::{Finding, Verdict, VerifyProgress};
+use collect::verify::{Finding, Verdict, VerifyOrder, VerifyProgress};
 use rows::Window;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::order::OrderOutcome,
-    triggers::words::{counted, excluded_then},
+    cli::{order::OrderOutcome, screen::Screen},
+    triggers::words::{counted, excluded_then, named},
 };
 
 /// The exit code when rows were missing, and are delivered now.
@@ -176,6 +176,56 @@ pub(super) fn hour(verdict: &Verdict) -> String {
         _ = write!(text, "; collected from {part}");
     }
     text
+}
+
+/// So many hours are listed for people; all of them are in the answers for machines and in the page.
+const LISTED: usize = 50;
+
+/// Prints the summary for people: what is not as it should be, hour by hour, then the figures.
+pub(super) fn tell(
+    order: &VerifyOrder,
+    outcome: OrderOutcome,
+    progress: Option<&VerifyProgress>,
+    verdicts: &[Verdict],
+) -> anyhow::Result<()> {
+    let screen = Screen::new();
+    let told = verdicts.iter().filter(|verdict| !is_plain(verdict));
+    for verdict in told.clone().take(LISTED) {
+        let at = verdict.hour.format("%Y-%m-%d %H:00 UTC");
+        screen.line("", 0, &format!("{at}  {}", hour(verdict)))?;
+        for row in &verdict.missing {
+            screen.line("", 0, &format!("    was missing: {}", named(row)))?;
+        }
+    }
+    let others = told.count().saturating_sub(LISTED);
+    if others > 0 {
+        screen.line(
+            "",
+            0,
+            &format!("{others} more are listed with --json and --csv."),
+        )?;
+    }
+    let mut counts: Vec<String> = counts(verdicts)
+        .into_iter()
+        .map(|(finding, count)| format!("{count} {}", title(finding)))
+        .collect();
+    let lost = lost(order.range, progress, verdicts);
+    if outcome == OrderOutcome::Done && lost > 0 {
+        counts.push(format!("{lost} whose verdict is lost"));
+    }
+    let rows = progress.map(|progress| progress.counts.rows);
+    let rows = rows.map_or_else(String::new, |rows| format!(" {rows} rows were read."));
+    let text = format!(
+        "{}: of the {} from {}, {}.{rows}",
+        outcome.head(),
+        counted(hours(order.range, progress), "hour"),
+        order.range,
+        match counts.as_slice() {
+            [] => "none has a verdict".to_owned(),
+            counts => counts.join(", "),
+        }
+    );
+    screen.line("", 0, &text)
 }
 
 pub(super) fn json(
