@@ -18,7 +18,6 @@ pub(crate) mod letters;
 mod message_trace;
 mod message_trace_graph;
 mod message_trace_oauth;
-mod quota;
 mod report;
 mod services;
 mod sink;
