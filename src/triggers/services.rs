@@ -283,7 +283,7 @@ impl Source for Services {
     fn oldest_request(&self) -> Option<PendingRequest> {
         let graph = self.parts.graph.as_ref();
         let of_graph = graph.and_then(Source::oldest_request);
-        let of_reporting = self.parts.reporting.service.oldest_request();
+        let of_reporting = self.parts.reporting.service.exchange.oldest_request();
         let both = [of_graph, of_reporting].into_iter().flatten();
         both.min_by_key(|request| request.since)
     }
@@ -291,12 +291,12 @@ impl Source for Services {
     fn time(&self, local: DateTime<Utc>) -> SourceTime {
         match self.graph() {
             Some(graph) => graph.time(local),
-            None => self.parts.reporting.service.time(),
+            None => self.parts.reporting.service.exchange.time(),
         }
     }
 
     fn has_passed(&self, at: DateTime<Utc>) {
-        self.parts.reporting.service.has_passed(at);
+        self.parts.reporting.service.exchange.has_passed(at);
         if let Some(graph) = &self.parts.graph {
             graph.has_passed(at);
         }

@@ -57,7 +57,7 @@ impl Reporting {
             share: 270,
             pages_per_window: 250,
             recipients_shown: RECIPIENTS_SHOWN,
-            latency: self.service.latency(),
+            latency: self.service.exchange.latency(),
         }
     }
 }
@@ -243,7 +243,7 @@ impl Source for GraphSource {
     }
 
     fn oldest_request(&self) -> Option<PendingRequest> {
-        self.graph.oldest_request()
+        self.graph.exchange.oldest_request()
     }
 
     fn limits(&self) -> SourceLimits {
@@ -258,7 +258,7 @@ impl Source for GraphSource {
             share: self.limiter.share(),
             pages_per_window: 300,
             recipients_shown: RECIPIENTS_SHOWN,
-            latency: self.graph.latency(),
+            latency: self.graph.exchange.latency(),
         }
     }
 
@@ -295,11 +295,11 @@ impl Source for GraphSource {
     }
 
     fn time(&self, _local: DateTime<Utc>) -> SourceTime {
-        self.graph.time()
+        self.graph.exchange.time()
     }
 
     fn has_passed(&self, at: DateTime<Utc>) {
-        self.graph.has_passed(at);
+        self.graph.exchange.has_passed(at);
     }
 
     async fn ask_time(&self) -> Result<(), SourceError> {

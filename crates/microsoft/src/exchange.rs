@@ -6,10 +6,11 @@ use std::{
         Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use base::{
-    Clock, ErrorClass, SourceTime,
+    Clock, ErrorClass, PendingRequest, SourceTime,
     clock::Reading,
     http::{Http, Limits, Response},
     lock,
@@ -44,7 +45,7 @@ const REQUEST_ID: &str = "client-request-id";
 
 /// Sends signed requests to one service.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub struct Exchange {
     pub(super) http: Http,
     pub(super) clock: Clock,
     pub(super) sign_in: SignIn,
@@ -212,11 +213,24 @@ impl Exchange {
         })
     }
 
-    pub(super) fn time(&self) -> SourceTime {
+    /// What is known of the service's time. No window should end later.
+    pub fn time(&self) -> SourceTime {
         lock(&self.service_clock).time(self.clock.reading())
     }
 
-    pub(super) fn has_passed(&self, at: DateTime<Utc>) {
+    /// How long an answer takes at present, without waiting for a quota; zero before the first.
+    pub fn latency(&self) -> Duration {
+        self.pace.get()
+    }
+
+    /// The oldest request that is being answered.
+    pub fn oldest_request(&self) -> Option<PendingRequest> {
+        self.requests.oldest()
+    }
+
+    /// This time has surely passed, as an earlier process has kept: no answer that tells an earlier one is
+    /// believed.
+    pub fn has_passed(&self, at: DateTime<Utc>) {
         lock(&self.service_clock).has_passed(at);
     }
 

@@ -37,7 +37,7 @@ pub use self::{
     details::Details,
     errors::{Concern, Error, Unreadable},
     events::EventFormat,
-    exchange::written_at,
+    exchange::{Exchange, written_at},
     graph::{Allowance, Graph, Limiter, Quota, Share, Urgency},
     identity::{
         Certificate, CertificateError, Credential, Grant, Identity, METADATA_SERVICE, Resource,

@@ -1,10 +1,7 @@
 //! The Office 365 Reporting Web Service: message traces for an account, or for government clouds.
 
-use std::time::Duration;
-
-use base::{Clock, ErrorClass, SourceTime, http::Http};
+use base::{Clock, ErrorClass, http::Http};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use rows::{Page, Question, RowKeyer, Window};
 use url::Url;
 
@@ -20,7 +17,8 @@ use super::{
 /// `Accept` header gives; the light dialect is read as well.
 #[derive(Debug)]
 pub struct ReportingService {
-    exchange: Exchange,
+    /// What it asks with, and what that tells of time.
+    pub exchange: Exchange,
     base: Url,
 }
 
@@ -60,19 +58,8 @@ impl ReportingService {
             .await
     }
 
-    /// What is known of the service's time. No window should end later.
-    pub fn time(&self) -> SourceTime {
-        self.exchange.time()
-    }
-
-    /// This time has surely passed, as an earlier process has kept: no answer that tells an earlier one is
-    /// believed.
-    pub fn has_passed(&self, at: DateTime<Utc>) {
-        self.exchange.has_passed(at);
-    }
-
     /// Asks the service for its time, with a question that any clock may ask: what it answers is
-    /// [`time`](Self::time)'s. Several answers may be needed.
+    /// [`Exchange::time`]'s. Several answers may be needed.
     ///
     /// # Errors
     /// When it does not answer; [`Error::class`] says whether asking again helps.
@@ -120,16 +107,6 @@ impl ReportingService {
         let error = advice::reporting(&self.exchange.refusal(answer, link));
         self.exchange.sign_in.note(&error);
         error
-    }
-
-    /// How long an answer takes at present; zero before the first.
-    pub fn latency(&self) -> Duration {
-        self.exchange.pace.get()
-    }
-
-    /// The oldest request that is being answered.
-    pub fn oldest_request(&self) -> Option<base::PendingRequest> {
-        self.exchange.requests.oldest()
     }
 }
 

@@ -255,8 +255,8 @@ impl Service {
 
     fn time(&self) -> SourceTime {
         match &self.reader {
-            Asked::Graph(graph) => graph.time(),
-            Asked::Reporting(service) => service.time(),
+            Asked::Graph(graph) => graph.exchange.time(),
+            Asked::Reporting(service) => service.exchange.time(),
         }
     }
 

@@ -97,7 +97,7 @@ async fn calls_count_in_the_quota_and_do_not_wait_for_it() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!(limiter.stamps().len(), 3, "a next start knows them");
     assert_eq!(limiter.used(), 0, "pages have their share");
-    assert_eq!(graph.oldest_request(), None);
+    assert_eq!(graph.exchange.oldest_request(), None);
 }
 
 /// Those of the Reporting Web Service, for an account whose password is watched over.

@@ -4,15 +4,12 @@ mod limiter;
 mod quota;
 mod repair;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use base::{Clock, ErrorClass, SourceTime, http::Http, lock};
+use base::{Clock, ErrorClass, http::Http, lock};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
@@ -41,7 +38,8 @@ const TOP: u32 = 5000;
 /// Reads `/admin/exchange/tracing/messageTraces`.
 #[derive(Debug)]
 pub struct Graph {
-    exchange: Exchange,
+    /// What it asks with, and what that tells of time.
+    pub exchange: Exchange,
     limiter: Limiter,
     base: Url,
     format: EventFormat,
@@ -130,19 +128,8 @@ impl Graph {
         result
     }
 
-    /// What is known of the service's time. No window should end later.
-    pub fn time(&self) -> SourceTime {
-        self.exchange.time()
-    }
-
-    /// This time has surely passed, as an earlier process has kept: no answer that tells an earlier one is
-    /// believed.
-    pub fn has_passed(&self, at: DateTime<Utc>) {
-        self.exchange.has_passed(at);
-    }
-
     /// Asks the service for its time, with a question that any clock may ask: what it answers is
-    /// [`time`](Self::time)'s. Several answers may be needed.
+    /// [`Exchange::time`]'s. Several answers may be needed.
     ///
     /// # Errors
     /// When it does not answer; [`Error::class`] says whether asking again helps.
@@ -201,16 +188,6 @@ impl Graph {
         let url = link.on_origin_of(&self.base)?;
         self.ask(url, window, Some(link), link.reached(), urgency)
             .await
-    }
-
-    /// How long an answer takes at present, without waiting for the quota; zero before the first.
-    pub fn latency(&self) -> Duration {
-        self.exchange.pace.get()
-    }
-
-    /// The oldest request that is being answered.
-    pub fn oldest_request(&self) -> Option<base::PendingRequest> {
-        self.exchange.requests.oldest()
     }
 
     /// Asks for a page. The rows before it, newest first, reach down to `before`, if that is known.

@@ -255,13 +255,16 @@ async fn windows_do_not_end_in_the_service_s_future() {
     fake.answer_with(400, &behind, "any text");
     let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
     assert_eq!((error.class(), error.label()), (ErrorClass::Person, "400"));
-    assert_eq!((graph.time().now, graph.time().certain), (now(), None));
+    assert_eq!(
+        (graph.exchange.time().now, graph.exchange.time().certain),
+        (now(), None)
+    );
     for pages in 1..=3 {
         fake.answer_with(200, &behind, EMPTY);
         assert!(graph.ask_time().await.is_ok());
-        assert_eq!(graph.time().certain.is_some(), pages == 3);
+        assert_eq!(graph.exchange.time().certain.is_some(), pages == 3);
     }
-    assert_eq!(graph.time().skew, Some(-TimeDelta::minutes(1)));
+    assert_eq!(graph.exchange.time().skew, Some(-TimeDelta::minutes(1)));
     let error = graph.page(window, None, Urgency::Later).await.unwrap_err();
     // That time may be wrong itself.
     let retry_after = Some(Duration::from_secs(30));
@@ -285,13 +288,13 @@ async fn a_refusal_that_says_nothing_of_the_time_does_not_move_it() {
         assert!(graph.ask_time().await.is_ok());
     }
     let told = now() + TimeDelta::hours(1);
-    assert_eq!(graph.time().now, told);
+    assert_eq!(graph.exchange.time().now, told);
     for _ in 0..3 {
         // As of a proxy.
         fake.answer(400, "");
         let error = graph.page(window(), None, Urgency::Now).await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Transient { after: None });
-        assert_eq!(graph.time().now, told);
+        assert_eq!(graph.exchange.time().now, told);
     }
     // Each request more would prolong it.
     let said = r#"{"error":{"code":"BadRequest","message":"Too many, please try again later."}}"#;
@@ -300,7 +303,7 @@ async fn a_refusal_that_says_nothing_of_the_time_does_not_move_it() {
     let throttled = ErrorClass::Throttled { after: None };
     let error = graph.page(window(), None, Urgency::Now).await.unwrap_err();
     assert_eq!(error.class(), throttled);
-    assert_eq!(graph.time().now, told);
+    assert_eq!(graph.exchange.time().now, told);
     assert_eq!(graph.ask_time().await.unwrap_err().class(), throttled);
     assert_eq!(fake.requests().len(), asked + 2);
 }
@@ -312,7 +315,7 @@ async fn only_a_page_of_the_service_itself_tells_the_time() {
     let right = ("date", "Sun, 22 Nov 2026 12:00:00 GMT");
     let certain = async || {
         _ = graph.page(window(), None, Urgency::Now).await;
-        graph.time().certain
+        graph.exchange.time().certain
     };
     fake.answer_with(502, &[right], "");
     fake.answer_with(400, &[right], "");
@@ -348,7 +351,7 @@ async fn a_row_that_cannot_be_read_does_not_hide_the_time() {
         let graph = graph(&fake, EventFormat::Graph);
         fake.answer_with(200, &[right], body);
         assert_eq!(graph.ask_time().await.is_ok(), tells, "{body}");
-        assert_eq!(graph.time().certain.is_some(), tells, "{body}");
+        assert_eq!(graph.exchange.time().certain.is_some(), tells, "{body}");
     }
 }
 
