@@ -34,7 +34,7 @@ impl IntakeMetrics {
     pub(super) fn new(metrics: &Metrics, key: &str) -> Self {
         let labels: Labels = vec![("intake_key", key.to_owned())];
         let counter = |name, help| {
-            let family = metrics.register(name, help, Family::<Labels, Counter>::default());
+            let family = metrics.figure::<Family<Labels, Counter>>(name, help);
             family.get_or_create_owned(&labels)
         };
         let duration = metrics.register(
@@ -42,10 +42,9 @@ impl IntakeMetrics {
             "Duration of the forward events",
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS)),
         );
-        let waiting = metrics.register(
+        let waiting = metrics.figure::<Family<Labels, Seconds>>(
             "intake_waiting_seconds",
             "Time spent waiting before a request to the intake is sent again",
-            Family::<Labels, Seconds>::default(),
         );
         Self {
             forwarded: counter(
@@ -65,10 +64,9 @@ impl IntakeMetrics {
                 "intake_retries",
                 "Number of requests sent to the intake again",
             ),
-            requests: metrics.register(
+            requests: metrics.figure(
                 "intake_requests",
                 "Number of requests sent to the intake, by status or failure",
-                Family::default(),
             ),
             duration: duration.get_or_create_owned(&labels),
             waiting: waiting.get_or_create_owned(&labels),

@@ -71,10 +71,9 @@ impl<'a> Start<'a> {
     pub(super) async fn until_stop(self, deadline: &Deadline) -> Result<(), StartError> {
         let heartbeat = Heartbeat::new(self.host.clock.clone(), self.log.clone());
         let metrics = Metrics::new(self.host.clock.clone());
-        self.log.time_errors(metrics.register(
+        self.log.time_errors(metrics.figure(
             "last_error_timestamp_seconds",
             "When the last error was logged, in seconds since 1970; 0 for never",
-            Gauge::default(),
         ));
         self.introduce(&metrics);
         let (health, scraped) = (heartbeat.clone(), metrics.clone());
@@ -118,11 +117,9 @@ impl<'a> Start<'a> {
             .collect();
         labels.push(("command".to_owned(), manifest.command.clone()));
         labels.push(("version".to_owned(), self.module.version.clone()));
-        let info = Family::<Vec<(String, String)>, Gauge>::default();
-        let info = metrics.register(
+        let info = metrics.figure::<Family<Vec<(String, String)>, Gauge>>(
             "message_trace_info",
             "What this process is: its version, its command, and the labels of its manifest",
-            info,
         );
         info.get_or_create(&labels).set(1);
     }
