@@ -6,7 +6,6 @@ pub mod clock;
 pub mod delivery;
 pub mod files;
 pub mod http;
-mod locks;
 pub mod pem;
 pub mod retry;
 mod secret;
@@ -14,8 +13,15 @@ mod source;
 mod store;
 pub mod text;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use clock::Clock;
-pub use locks::lock;
 pub use secret::Secret;
 pub use source::{ErrorClass, PendingRequest, SourceTime};
 pub use store::Store;
+
+/// Locks, also when somebody has panicked who held it: what the mutexes here guard is right between any
+/// two of its changes.
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -13,13 +13,11 @@ pub mod known;
 mod literal;
 mod page;
 pub mod privacy;
-mod question;
 pub mod reader;
 mod row;
 pub mod sums;
 mod window;
 
 pub use page::{Broken, Damage, Page, RowRef, RowSpan};
-pub use question::Question;
 pub use row::{Message, RowKey, RowKeyer, Status};
-pub use window::Window;
+pub use window::{Question, Window};

@@ -1,6 +1,6 @@
-//! A span of time to read.
+//! A span of time to read, and what is asked for of it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,22 @@ impl fmt::Display for Window {
             self.start.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             self.end.to_rfc3339_opts(SecondsFormat::AutoSi, true)
         )
+    }
+}
+
+/// Which rows are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Those received in this window.
+    pub window: Window,
+    /// Only those of the message with this id in the trace; none for all messages.
+    pub message: Option<Arc<str>>,
+}
+
+impl From<Window> for Question {
+    fn from(window: Window) -> Self {
+        let message = None;
+        Self { window, message }
     }
 }
 
