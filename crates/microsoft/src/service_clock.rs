@@ -7,7 +7,6 @@
 //! on by the monotonic clock, so a step of the local clock changes nothing until answers judge it.
 
 mod alone;
-mod questions;
 
 use std::collections::VecDeque;
 
@@ -16,9 +15,8 @@ use base::{
     clock::{Reading, StepWatch},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use rows::Window;
 use tokio::time::Instant;
-
-pub(super) use self::questions::{QUESTIONS, question};
 
 /// The resolution of the `Date` header.
 const TICK: TimeDelta = TimeDelta::seconds(1);
@@ -63,6 +61,9 @@ const FURTHER: i32 = 4;
 
 /// up to so often.
 const MOST_FURTHER: u32 = 12;
+
+/// How many questions for the time there are.
+pub(super) const QUESTIONS: u32 = 6;
 
 /// When an answer was written, by the clock of who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -357,6 +358,22 @@ impl ServiceClock {
 fn since(now: Instant, then: Instant) -> TimeDelta {
     let passed = now.saturating_duration_since(then);
     TimeDelta::from_std(passed).unwrap_or(TimeDelta::MAX)
+}
+
+/// A window whose page tells the service's time, none for the query without a window, which any clock
+/// may ask. Which of them a service answers depends on how wrong the clock is, and on how much there
+/// is to look through: each is the next when the one before was refused.
+pub(super) fn question(number: u32, now: DateTime<Utc>) -> Option<Window> {
+    let back = match number % QUESTIONS {
+        0 => TimeDelta::minutes(1),
+        1 => return None,
+        2 => TimeDelta::hours(1),
+        3 => TimeDelta::days(1),
+        4 => TimeDelta::days(9),
+        _ => TimeDelta::days(28),
+    };
+    let end = now.checked_sub_signed(back)?;
+    Window::new(end - TimeDelta::minutes(1), end)
 }
 
 #[cfg(test)]
