@@ -3,7 +3,6 @@
 mod errors;
 mod lanes;
 mod nightly;
-mod order;
 mod pace;
 
 use std::io;
