@@ -1,22 +1,29 @@
 //! `verify`: shows that nothing of a past range is missing, and delivers what is.
 
-mod known;
 mod outcome;
 mod page;
 mod report;
 mod schedule;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use chrono::{DateTime, DurationRound as _, Local, TimeDelta, Utc};
 use clap::{ArgGroup, Args};
-use collect::verify::{Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork};
+use collect::{
+    nightly::Nights,
+    order::OrderFile as _,
+    verify::{Verdict, VerifyCounts, VerifyOrder, VerifyProgress, VerifyWork},
+};
 use rows::Window;
 use sekoia::{Installation, Storage};
 use uuid::Uuid;
 
-use self::{known::Known, report::Report};
+use self::report::Report;
 use super::{
     order::{self, OrderOutcome, OrderSession, OrderWords, RangeCommand, dates, refuse},
     screen::print_document,
@@ -201,6 +208,55 @@ impl RangeCommand for VerifyWish {
         let lost = outcome::lost(range, progress, &verdicts);
         let (exit_code, _) = outcome::came_out(outcome, lost, &verdicts);
         Ok(exit_code.into())
+    }
+}
+
+/// What is known of verifications from their files.
+struct Known {
+    /// What a person has asked for last.
+    order: Option<VerifyOrder>,
+    nights: Option<Nights>,
+    /// Of the last one that was begun.
+    progress: Option<VerifyProgress>,
+}
+
+impl Known {
+    async fn load(files: &Storage) -> io::Result<Self> {
+        Ok(Self {
+            order: VerifyOrder::load(files).await?,
+            nights: Nights::load(files).await?,
+            progress: VerifyProgress::load(files).await?,
+        })
+    }
+
+    /// What a person has asked for, and has not ended.
+    fn asked_for(&self) -> Option<VerifyOrder> {
+        let progress = self.progress.as_ref();
+        let order = self.order.clone();
+        order.filter(|order| !order.has_ended(progress))
+    }
+
+    /// The one that was begun last and is done every day.
+    fn of_night(&self) -> Option<VerifyOrder> {
+        let progress = self.progress.as_ref()?;
+        self.nights.as_ref()?.order_of(progress.id).cloned()
+    }
+
+    /// What has not ended, and whether the trigger has begun it by itself, so that the person's file does not
+    /// name it yet.
+    fn unfinished(&self) -> Option<(VerifyOrder, bool)> {
+        let asked_for = self.asked_for().map(|order| (order, false));
+        let has_ended = self
+            .progress
+            .as_ref()
+            .is_some_and(VerifyProgress::has_ended);
+        let of_night = self.of_night().filter(|_| !has_ended);
+        asked_for.or_else(|| of_night.map(|order| (order, true)))
+    }
+
+    fn last(self) -> Option<VerifyOrder> {
+        let asked_for = self.asked_for().or_else(|| self.of_night());
+        asked_for.or(self.order)
     }
 }
 
