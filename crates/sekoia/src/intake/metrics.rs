@@ -34,7 +34,7 @@ impl IntakeMetrics {
     pub(super) fn new(metrics: &Metrics, key: &str) -> Self {
         let labels: Labels = vec![("intake_key", key.to_owned())];
         let counter = |name, help| {
-            let family = metrics.figure::<Family<Labels, Counter>>(name, help);
+            let family: Family<Labels, Counter> = metrics.figure(name, help);
             family.get_or_create_owned(&labels)
         };
         let duration = metrics.register(
@@ -42,7 +42,7 @@ impl IntakeMetrics {
             "Duration of the forward events",
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS)),
         );
-        let waiting = metrics.figure::<Family<Labels, Seconds>>(
+        let waiting: Family<Labels, Seconds> = metrics.figure(
             "intake_waiting_seconds",
             "Time spent waiting before a request to the intake is sent again",
         );

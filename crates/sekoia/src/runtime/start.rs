@@ -117,7 +117,7 @@ impl<'a> Start<'a> {
             .collect();
         labels.push(("command".to_owned(), manifest.command.clone()));
         labels.push(("version".to_owned(), self.module.version.clone()));
-        let info = metrics.figure::<Family<Vec<(String, String)>, Gauge>>(
+        let info: Family<Vec<(String, String)>, Gauge> = metrics.figure(
             "message_trace_info",
             "What this process is: its version, its command, and the labels of its manifest",
         );
