@@ -208,7 +208,8 @@ impl State {
                 let left = left.map_or_else(String::new, |left| {
                     format!(", done in about {}", words::span(left))
                 });
-                let (missing, oldest) = (span(standing.lack.span), words::moment(oldest));
+                let missing = words::in_two_units(standing.lack.span);
+                let oldest = words::moment(oldest);
                 ("Catching up", format!("{missing} from {oldest} on{left}"))
             }
         };
@@ -234,21 +235,7 @@ fn due(said: &mut Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
 fn period_of(passed: TimeDelta) -> String {
     match (passed + TimeDelta::seconds(30)).num_minutes() {
         ..=1 => "minute".to_owned(),
-        minutes => span(TimeDelta::minutes(minutes)),
-    }
-}
-
-/// A span as people say it, in its two largest units.
-fn span(span: TimeDelta) -> String {
-    let (days, hours, minutes) = (
-        span.num_days(),
-        span.num_hours() % 24,
-        span.num_minutes() % 60,
-    );
-    match (days, hours, minutes) {
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
+        minutes => words::in_two_units(TimeDelta::minutes(minutes)),
     }
 }
 

@@ -23,6 +23,20 @@ pub(super) fn span(span: TimeDelta) -> String {
     }
 }
 
+/// A span in its two largest units, of which minutes are the smallest.
+pub(crate) fn in_two_units(span: TimeDelta) -> String {
+    let (days, hours, minutes) = (
+        span.num_days(),
+        span.num_hours() % 24,
+        span.num_minutes() % 60,
+    );
+    match (days, hours, minutes) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
 /// A row by what a person finds it by.
 pub(crate) fn named(row: &RowName) -> String {
     let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "unknown".to_owned());

@@ -5,7 +5,7 @@ use collect::backfill::{BackfillCounts, BackfillProgress};
 use rows::Window;
 use serde_json::{Value, json};
 
-use crate::cli::order::OrderOutcome;
+use crate::{cli::order::OrderOutcome, triggers::words::in_two_units};
 
 /// The summary for people. In a dry run nothing has left.
 pub(super) fn text(outcome: OrderOutcome, progress: &BackfillProgress, dry_run: bool) -> String {
@@ -103,17 +103,11 @@ fn covered(counts: &BackfillCounts) -> i64 {
 }
 
 fn span(span: TimeDelta) -> String {
-    let (days, hours, minutes, seconds) = (
-        span.num_days(),
-        span.num_hours() % 24,
-        span.num_minutes() % 60,
-        span.num_seconds() % 60,
-    );
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {seconds} s"),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
+    let seconds = span.num_seconds() % 60;
+    match span.num_minutes() {
+        0 => format!("{seconds} s"),
+        minutes @ ..60 => format!("{minutes} min {seconds} s"),
+        _ => in_two_units(span),
     }
 }
 
