@@ -1,9 +1,6 @@
 //! Text as a JSON string.
 
-#[cfg(target_arch = "x86_64")]
-mod compress;
-
-use multiversion::{multiversion, target::match_target};
+use multiversion::multiversion;
 use wide::u8x16;
 
 use super::{controls, escaped};
@@ -21,7 +18,7 @@ const SPREAD_BLOCK: usize = 3 * BLOCK;
 
 /// How much room [`put_string`] wants for a text of so many bytes.
 pub const fn room_for(length: usize) -> usize {
-    2 * length + 2 + SPREAD_BLOCK + BLOCK
+    2 * length + 2 + SPREAD_BLOCK
 }
 
 /// Puts a text, in UTF-8, as a JSON string at the beginning of a room; the same bytes that
@@ -29,16 +26,10 @@ pub const fn room_for(length: usize) -> usize {
 ///
 /// None when the text has control characters, which are rare and left to `serde_json`, or when there
 /// is less room than [`room_for`].
-#[multiversion(targets(
-    "x86_64+avx+avx2+avx512bw+avx512f+avx512vbmi2+avx512vl+bmi1+bmi2+lzcnt+popcnt",
-    "x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"
-))]
+#[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
 pub fn put_string(text: &[u8], room: &mut [u8]) -> Option<usize> {
     *room.first_mut()? = b'"';
-    let end = match_target! {
-        "x86_64+avx512vbmi2" => compress::put_inside(text, room, 1)?,
-        _ => put_inside(text, room, 1)?,
-    };
+    let end = put_inside(text, room, 1)?;
     *room.get_mut(end)? = b'"';
     Some(end + 1)
 }
