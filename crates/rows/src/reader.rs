@@ -14,7 +14,7 @@ use self::{
 };
 use crate::{
     RowKey, RowKeyer, RowSpan, Status, date,
-    json::{Raw, Scanner, Specials},
+    json::{Raw, Scanner},
 };
 
 /// A full page has as many rows, or fewer.
@@ -48,11 +48,11 @@ pub struct IsoDate {
 /// Reads the rows of one text, one after the other.
 #[derive(Debug)]
 pub struct RowReader<'a> {
+    text: &'a str,
     keyer: RowKeyer,
     naming: Naming,
     shape: Shape,
     statuses: Statuses,
-    specials: Specials<'a>,
     rows: Rows,
 }
 
@@ -96,11 +96,11 @@ impl<'a> RowReader<'a> {
     /// A reader of rows in a text, whose fields have such names.
     pub fn new(text: &'a str, keyer: RowKeyer, naming: Naming) -> Self {
         Self {
+            text,
             keyer,
             naming,
             shape: Shape::default(),
             statuses: Statuses::default(),
-            specials: Specials::of(text),
             rows: Rows::default(),
         }
     }
@@ -119,10 +119,11 @@ impl<'a> RowReader<'a> {
     /// added, when that is not what is there.
     #[inline(never)] // into what is built for size
     pub fn read(&mut self, start: usize) -> Option<usize> {
-        let text = self.specials.text();
+        let text = self.text;
         let dates = self.rows.iso_dates.len();
         let mut fields = Fields::new(text);
-        let end = match self.recognize(start, &mut fields) {
+        let iso_dates = &mut self.rows.iso_dates;
+        let end = match self.shape.recognize(text, start, &mut fields, iso_dates) {
             Some(end) => end,
             None => {
                 self.rows.iso_dates.truncate(dates);
@@ -143,18 +144,10 @@ impl<'a> RowReader<'a> {
         Some(end)
     }
 
-    /// Reads a row like the last that was learned from; the place behind it.
-    #[inline]
-    fn recognize(&mut self, start: usize, fields: &mut Fields<'a>) -> Option<usize> {
-        self.specials.search(start);
-        let dates = &mut self.rows.iso_dates;
-        self.shape.recognize(start, &self.specials, fields, dates)
-    }
-
     /// Reads any row, and keeps how it is made; the place behind it.
     #[cold]
     fn learn(&mut self, start: usize, fields: &mut Fields<'a>) -> Option<usize> {
-        let mut scanner = Scanner::starting_at(self.specials.text(), start);
+        let mut scanner = Scanner::starting_at(self.text, start);
         let (naming, dates) = (self.naming, &mut self.rows.iso_dates);
         let mut shape = Shape::default();
         // Where the last value ended.

@@ -5,19 +5,15 @@
 
 mod encode;
 mod scan;
-mod specials;
 
 use wide::u8x16;
 
 use crate::block::BLOCK;
 
+pub(crate) use self::scan::Extent;
 pub use self::{
     encode::{put_string, room_for},
     scan::{Raw, Scanner},
-};
-pub(crate) use self::{
-    scan::Extent,
-    specials::{SpecialWords, Specials},
 };
 
 /// Bytes of a text that are looked at before anything is decided: most values are shorter, so that

@@ -7,7 +7,6 @@ mod extent;
 use std::borrow::Cow;
 
 pub(crate) use self::extent::Extent;
-use super::specials::Specials;
 
 /// Brackets that may be open at once in a value that is passed; `serde_json` parses as deep.
 const MAX_DEPTH: u32 = u128::BITS;
@@ -127,7 +126,6 @@ impl<'a> Scanner<'a> {
     /// Passes an array of strings that are not blank, and nothing else; how many they are. One that
     /// begins with a space or an escaped character may be blank.
     pub fn strings(&mut self) -> Option<usize> {
-        let mut specials = Specials::of(self.text);
         let mut count = 0;
         self.array(|scanner| {
             if scanner.peek()? != b'"' {
@@ -137,8 +135,7 @@ impl<'a> Scanner<'a> {
             if matches!(first, b'"' | b' ' | b'\\') {
                 return None;
             }
-            specials.search(scanner.at);
-            scanner.at = Extent::of_value_among(&specials, scanner.at)?.end;
+            scanner.at = Extent::of_string(scanner.text, scanner.at)?.end;
             count += 1;
             Some(())
         })?;

@@ -2,7 +2,7 @@
 
 use super::{Cover, Exposing, Exposure, Unhidden, events};
 use crate::{
-    json::{Extent, Raw, Scanner, Specials},
+    json::{Extent, Raw, Scanner},
     literal::Literal,
 };
 
@@ -82,18 +82,17 @@ impl Layout {
     #[inline]
     pub(super) fn copy(
         &self,
-        specials: &Specials<'_>,
+        text: &str,
         to: &mut Vec<u8>,
         mut cover: impl FnMut(Exposure, Raw<'_>) -> Result<Option<Cover>, Unhidden>,
     ) -> Option<Result<(), Unhidden>> {
-        let text = specials.text();
         let bytes = text.as_bytes();
         // Up to here all is copied, or left out; and here is what is read next.
         let (mut done, mut at) = (0, 0);
         for part in &self.parts {
             let start = part.before.text.behind(bytes, at)?;
             done = part.before.pass(bytes, at, done, to)?;
-            let extent = Extent::of_value_among(specials, start)?;
+            let extent = Extent::of_value(text, start)?;
             at = extent.end;
             if part.exposure == Exposure::Plain {
                 continue;

@@ -24,7 +24,7 @@ use self::{
     cover::{Cover, is_hidden},
     layout::Layout,
 };
-use crate::json::{Raw, SpecialWords, Specials};
+use crate::json::Raw;
 
 /// What a member of a row tells of people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,6 @@ pub struct Privacy {
     hasher: Option<KeyedHasher>,
     /// How the last row that was unlike those before it is made.
     layout: Layout,
-    words: SpecialWords,
     unknown: BTreeSet<String>,
 }
 
@@ -166,7 +165,6 @@ impl Privacy {
             addresses,
             hasher,
             layout: Layout::default(),
-            words: SpecialWords::default(),
             unknown: BTreeSet::new(),
         })
     }
@@ -214,17 +212,14 @@ impl Privacy {
 
     fn write(&mut self, row: &[u8], to: &mut Vec<u8>, again: bool) -> Result<(), Unhidden> {
         let text = str::from_utf8(row).map_err(|_| Unhidden)?;
-        let mut specials = Specials::within(text, std::mem::take(&mut self.words));
-        specials.search(0);
         let layout = std::mem::take(&mut self.layout);
         let start = to.len();
-        let mut outcome = self.copy(&specials, &layout, to, again);
+        let mut outcome = self.copy(text, &layout, to, again);
         self.layout = layout;
         if outcome.is_none() {
             to.truncate(start);
-            outcome = self.copy_unlike(&specials, to, again);
+            outcome = self.copy_unlike(text, to, again);
         }
-        self.words = specials.into_words();
         outcome.unwrap_or(Err(Unhidden))
     }
 
@@ -232,12 +227,12 @@ impl Privacy {
     #[inline]
     fn copy(
         &mut self,
-        specials: &Specials<'_>,
+        text: &str,
         layout: &Layout,
         to: &mut Vec<u8>,
         again: bool,
     ) -> Option<Result<(), Unhidden>> {
-        layout.copy(specials, to, |exposure, value| {
+        layout.copy(text, to, |exposure, value| {
             self.cover(exposure, value, again)
         })
     }
@@ -246,12 +241,12 @@ impl Privacy {
     #[cold]
     fn copy_unlike(
         &mut self,
-        specials: &Specials<'_>,
+        text: &str,
         to: &mut Vec<u8>,
         again: bool,
     ) -> Option<Result<(), Unhidden>> {
         let mut unknown = std::mem::take(&mut self.unknown);
-        let layout = Layout::of(specials.text(), self.exposing, |name| {
+        let layout = Layout::of(text, self.exposing, |name| {
             let (most, longest) = UNKNOWN;
             if unknown.len() < most {
                 unknown.insert(name.chars().take(longest).collect());
@@ -259,7 +254,7 @@ impl Privacy {
         });
         self.unknown = unknown;
         let layout = layout?;
-        let outcome = self.copy(specials, &layout, to, again);
+        let outcome = self.copy(text, &layout, to, again);
         self.layout = layout;
         outcome
     }

@@ -5,10 +5,7 @@ use super::{
     fields::{Field, Fields, Note},
     note_iso_date,
 };
-use crate::{
-    json::{Extent, Specials},
-    literal::Literal,
-};
+use crate::{json::Extent, literal::Literal};
 
 /// Rows with more values than this are read, not recognized: a shape costs a hundred times as much
 /// memory as the shortest value, and rows of the services have a dozen.
@@ -60,17 +57,16 @@ impl Shape {
     #[inline]
     pub(super) fn recognize(
         &self,
+        text: &str,
         start: usize,
-        specials: &Specials<'_>,
         fields: &mut Fields<'_>,
         dates: &mut Vec<IsoDate>,
     ) -> Option<usize> {
-        let text = specials.text();
         let bytes = text.as_bytes();
         let mut at = start;
         for slot in &self.values {
             at = slot.before.behind(bytes, at)?;
-            let extent = Extent::of_value_among(specials, at)?;
+            let extent = Extent::of_value(text, at)?;
             fields.note(slot.note, at, extent);
             if slot.is_date && !is_verbose(bytes, at) {
                 note_iso_date(extent.since(at, text)?, extent.end, dates);
@@ -108,9 +104,7 @@ mod tests {
         shape.end("}");
         assert!(shape.values.is_empty());
         let text = "{\"a\":1}";
-        let (mut specials, mut fields) = (Specials::of(text), Fields::new(text));
-        specials.search(0);
-        let found = shape.recognize(0, &specials, &mut fields, &mut Vec::new());
+        let found = shape.recognize(text, 0, &mut Fields::new(text), &mut Vec::new());
         assert_eq!(found, None);
     }
 }

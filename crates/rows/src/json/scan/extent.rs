@@ -3,10 +3,7 @@
 use wide::u8x16;
 
 use super::{Raw, Scanner};
-use crate::{
-    block::BLOCK,
-    json::{before_special, specials::Specials},
-};
+use crate::{block::BLOCK, json::before_special};
 
 /// How far a value reaches.
 ///
@@ -50,52 +47,9 @@ impl Extent {
         Self::of_escaped(text, end)
     }
 
-    /// The same with the special bytes of the text found before, which pays when most values are
-    /// short strings.
-    #[inline]
-    pub(crate) fn of_value_among(specials: &Specials<'_>, at: usize) -> Option<Self> {
-        let text = specials.text();
-        if *text.as_bytes().get(at)? == b'"'
-            && let Some(end) = specials.next(at + 1)
-        {
-            return match text.as_bytes().get(end)? {
-                b'"' => Some(Self::plain(end + 1)),
-                _ => Self::of_escaped_among(specials, end),
-            };
-        }
-        Self::of_value(text, at)
-    }
-
-    /// Of the string that has its first escape at a place, with the special bytes found before.
-    #[cold]
-    #[inline(never)] // or what is done with all other values is not inlined
-    fn of_escaped_among(specials: &Specials<'_>, first: usize) -> Option<Self> {
-        let text = specials.text();
-        let mut at = first;
-        loop {
-            match text.as_bytes().get(at)? {
-                b'"' => {
-                    return Some(Self {
-                        end: at + 1,
-                        is_escaped: true,
-                    });
-                }
-                b'\\' => {
-                    let mut scanner = Scanner::starting_at(text, at);
-                    scanner.escape()?;
-                    let Some(next) = specials.next(scanner.at) else {
-                        // It is longer than what was searched.
-                        return Self::of_escaped(text, first);
-                    };
-                    at = next;
-                }
-                _control => return None,
-            }
-        }
-    }
-
     /// Of the string that has its first escape at a place.
     #[cold]
+    #[inline(never)] // or what is done with all other values is not inlined
     fn of_escaped(text: &str, at: usize) -> Option<Self> {
         let mut scanner = Scanner::starting_at(text, at);
         loop {
