@@ -1,6 +1,6 @@
 //! Keys of rows.
 
-use std::{cmp::Ordering, fmt, hash::Hasher, ops::RangeInclusive};
+use std::{fmt, hash::Hasher, ops::RangeInclusive};
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 use wide::u8x16;
@@ -27,12 +27,8 @@ const IDENTITY: usize = 9;
 ///
 /// Two different statuses of one message collide with a probability of 2⁻²⁴ (1 in 17 million); the
 /// documented ones do not.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RowKey(
-    /// Its bytes, as words: what is written byte by byte cannot be read in one before it has reached
-    /// the cache.
-    [u32; Self::BYTES / 4],
-);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey([u8; Self::BYTES]);
 
 impl RowKey {
     /// How long a key is in its stored form.
@@ -40,21 +36,12 @@ impl RowKey {
 
     /// The key from its stored form.
     pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
-        Self([
-            u32::from_ne_bytes([a, b, c, d]),
-            u32::from_ne_bytes([e, f, g, h]),
-            u32::from_ne_bytes([i, j, k, l]),
-        ])
+        Self(bytes)
     }
 
     /// The key in the form in which it is stored.
     pub const fn to_bytes(self) -> [u8; Self::BYTES] {
-        let [first, second, third] = self.0;
-        let [a, b, c, d] = first.to_ne_bytes();
-        let [e, f, g, h] = second.to_ne_bytes();
-        let [i, j, k, l] = third.to_ne_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l]
+        self.0
     }
 
     /// Whether both are rows of the same message to the same recipient. Their statuses may differ.
@@ -69,7 +56,7 @@ impl RowKey {
 
     /// Message and status.
     pub const fn parts(self) -> (Message, Status) {
-        let [a, b, c, d, e, f, g, h, i, x, y, z] = self.to_bytes();
+        let [a, b, c, d, e, f, g, h, i, x, y, z] = self.0;
         (Message([a, b, c, d, e, f, g, h, i]), Status([x, y, z]))
     }
 
@@ -77,15 +64,7 @@ impl RowKey {
     pub const fn of(message: Message, status: Status) -> Self {
         let Message([a, b, c, d, e, f, g, h, i]) = message;
         let Status([x, y, z]) = status;
-        Self::from_bytes([a, b, c, d, e, f, g, h, i, x, y, z])
-    }
-
-    const fn halves(self) -> (u64, u32) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.to_bytes();
-        (
-            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            u32::from_be_bytes([i, j, k, l]),
-        )
+        Self([a, b, c, d, e, f, g, h, i, x, y, z])
     }
 
     /// The keys of all rows of this message to this recipient lie in this range.
@@ -119,19 +98,6 @@ impl Message {
     pub(crate) const fn of_halves(last: u8, prefix: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = prefix.to_be_bytes();
         Self([a, b, c, d, e, f, g, h, last])
-    }
-}
-
-impl Ord for RowKey {
-    /// In the order of the bytes; two comparisons of numbers are faster than one of bytes.
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.halves().cmp(&other.halves())
-    }
-}
-
-impl PartialOrd for RowKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
     }
 }
 
