@@ -39,7 +39,7 @@ fn usual(text: &[u8]) -> Option<DateTime<Utc>> {
     let [h, u, b':', i, n, b':', s, c, fraction @ ..] = rest else {
         return None;
     };
-    let year = i32::try_from(number(&[*y, *e, *a, *r])?).ok()?;
+    let year = number(&[*y, *e, *a, *r])?;
     let day = NaiveDate::from_ymd_opt(year, number(&[*m, *o])?, number(&[*d, *t])?)?;
     let (hour, minute) = (number(&[*h, *u])?, number(&[*i, *n])?);
     let second = number(&[*s, *c])?;
@@ -53,20 +53,24 @@ fn nanoseconds(fraction: &[u8]) -> Option<u32> {
         None => Some(0),
         Some((b'.', digits @ [_, ..])) if digits.len() <= 9 => {
             let missing = u32::try_from(9 - digits.len()).ok()?;
-            Some(number(digits)? * 10_u32.pow(missing))
+            Some(number::<u32>(digits)? * 10_u32.pow(missing))
         }
         Some(_) => None,
     }
 }
 
-/// A number of digits alone, of nine at most.
+/// A number of digits alone, of 18 at most.
 #[inline]
-fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |number, digit| {
+fn number<N: TryFrom<i64>>(digits: &[u8]) -> Option<N> {
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let number = digits.iter().try_fold(0, |number, digit| {
         digit
             .is_ascii_digit()
-            .then(|| number * 10 + u32::from(digit - b'0'))
-    })
+            .then(|| number * 10 + i64::from(digit - b'0'))
+    });
+    N::try_from(number?).ok()
 }
 
 /// `/Date(milliseconds)/` of an instant; finer parts are cut off.
@@ -78,9 +82,13 @@ pub fn verbose_text(at: DateTime<Utc>) -> String {
 /// show the instant in and does not move it.
 fn verbose(text: &[u8]) -> Option<DateTime<Utc>> {
     let inside = text.strip_prefix(b"/Date(")?.strip_suffix(b")/")?;
+    if let Some(millis) = number(inside) {
+        return DateTime::from_timestamp_millis(millis);
+    }
     let signs = inside.iter().skip(1);
     let digits = signs.take_while(|sign| !matches!(sign, b'+' | b'-'));
-    of_millis(inside.get(..=digits.count())?)
+    let millis = str::from_utf8(inside.get(..=digits.count())?).ok()?;
+    DateTime::from_timestamp_millis(millis.parse().ok()?)
 }
 
 /// The instant of `"\/Date(milliseconds)\/"` as it stands in JSON, which is how the Reporting Web Service
@@ -88,13 +96,7 @@ fn verbose(text: &[u8]) -> Option<DateTime<Utc>> {
 #[inline]
 pub(crate) fn escaped(json: &[u8]) -> Option<DateTime<Utc>> {
     let inside = json.strip_prefix(br#""\/Date("#)?;
-    of_millis(inside.strip_suffix(br#")\/""#)?)
-}
-
-/// The instant so many milliseconds after 1970 began.
-fn of_millis(number: &[u8]) -> Option<DateTime<Utc>> {
-    let millis = str::from_utf8(number).ok()?.parse().ok()?;
-    DateTime::from_timestamp_millis(millis)
+    DateTime::from_timestamp_millis(number(inside.strip_suffix(br#")\/""#)?)?)
 }
 
 #[cfg(test)]
