@@ -16,32 +16,19 @@ pub use self::{
     scan::{Raw, Scanner},
 };
 
-/// Bytes of a text that are looked at before anything is decided: most values are shorter, so that
-/// the decision can be foretold.
-const STRETCH: usize = 4 * BLOCK;
-
 /// How many bytes come before the first that a JSON string cannot hold as it is: a quote, a
 /// backslash or a control character. None when there is no such byte.
 #[inline]
 fn before_special(text: &[u8]) -> Option<usize> {
-    let (stretches, rest) = text.as_chunks::<STRETCH>();
-    for (index, stretch) in stretches.iter().enumerate() {
-        let found = specials(stretch);
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        let found = special(u8x16::new(*block)).to_bitmask();
         if found != 0 {
-            return Some(index * STRETCH + found.trailing_zeros() as usize);
+            return Some(index * BLOCK + found.trailing_zeros() as usize);
         }
     }
     let is_special = |byte: &u8| matches!(byte, 0..b' ' | b'"' | b'\\');
-    Some(stretches.len() * STRETCH + rest.iter().position(is_special)?)
-}
-
-/// A bit for each byte that a JSON string cannot hold as it is.
-#[inline]
-fn specials(stretch: &[u8; STRETCH]) -> u64 {
-    let (blocks, _) = stretch.as_chunks::<BLOCK>();
-    blocks.iter().rev().fold(0, |all, block| {
-        all << BLOCK | u64::from(special(u8x16::new(*block)).to_bitmask())
-    })
+    Some(blocks.len() * BLOCK + rest.iter().position(is_special)?)
 }
 
 /// Marks the bytes that a JSON string cannot hold as they are.
@@ -74,8 +61,8 @@ mod tests {
     fn every_byte_is_told_at_every_place() {
         for byte in 0..=u8::MAX {
             let is_special = byte < b' ' || byte == b'"' || byte == b'\\';
-            for place in 0..2 * STRETCH + 3 {
-                let mut text = [b'x'; 3 * STRETCH];
+            for place in 0..2 * BLOCK + 3 {
+                let mut text = [b'x'; 3 * BLOCK];
                 text[place] = byte;
                 let expected = is_special.then_some(place);
                 assert_eq!(before_special(&text), expected, "{byte} at {place}");
