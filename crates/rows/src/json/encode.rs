@@ -29,36 +29,31 @@ pub const fn room_for(length: usize) -> usize {
 #[multiversion(targets("x86_64+avx+avx2+bmi1+bmi2+lzcnt+popcnt"))]
 pub fn put_string(text: &[u8], room: &mut [u8]) -> Option<usize> {
     *room.first_mut()? = b'"';
-    let end = put_inside(text, room, 1)?;
-    *room.get_mut(end)? = b'"';
-    Some(end + 1)
-}
-
-/// Puts a text as a part of a JSON string at a place; the place behind it. None when it has control
-/// characters, or when there is less room than [`room_for`].
-#[inline]
-fn put_inside(text: &[u8], room: &mut [u8], at: usize) -> Option<usize> {
     let (blocks, rest) = text.as_chunks();
     // Where the next byte goes.
-    let mut at = at;
-    let mut seen = u8x16::ZERO;
+    let mut at = 1;
+    let mut lowest = u8x16::splat(u8::MAX);
     for block in blocks {
-        at = put(block, room, at, &mut seen)?;
+        at = put(block, room, at, &mut lowest)?;
     }
     if !rest.is_empty() {
         // What is put behind the text is overwritten, or cut off.
         let last = last_block(text, rest.len());
-        at = put(&last, room, at, &mut seen)? - (last.len() - rest.len());
+        at = put(&last, room, at, &mut lowest)? - (last.len() - rest.len());
     }
-    (!seen.any()).then_some(at)
+    if controls(lowest).any() {
+        return None;
+    }
+    *room.get_mut(at)? = b'"';
+    Some(at + 1)
 }
 
 /// Puts a block at a place, with a backslash before every quote and backslash; the place behind it.
-/// Control characters are noted as seen.
+/// The lowest bytes of all blocks are noted.
 #[inline]
-fn put(block: &[u8; BLOCK], room: &mut [u8], at: usize, seen: &mut u8x16) -> Option<usize> {
+fn put(block: &[u8; BLOCK], room: &mut [u8], at: usize, lowest: &mut u8x16) -> Option<usize> {
     let bytes = u8x16::new(*block);
-    *seen |= controls(bytes);
+    *lowest = lowest.min(bytes);
     let [first, second, ..] = escaped(bytes).to_bitmask().to_le_bytes();
     let room: &mut [u8; SPREAD_BLOCK] = room.get_mut(at..)?.first_chunk_mut()?;
     let (halves, _) = block.as_chunks::<HALF>();
