@@ -161,16 +161,10 @@ fn lasting(limits: SourceLimits) -> SourceLimits {
 
 /// What came of asking.
 #[derive(Debug)]
-struct Answer<L> {
-    reader: usize,
-    came: Came<L>,
-}
-
-#[derive(Debug)]
-enum Came<L> {
-    /// A page, or none.
-    Page(Result<Page<L>, SourceError>),
-    /// The source's time, or none.
+enum Answer<L> {
+    /// A page, or none, for this reader.
+    Page(usize, Result<Page<L>, SourceError>),
+    /// The source's time, or none, for the reader of the live edge.
     Time(Result<(), SourceError>),
 }
 

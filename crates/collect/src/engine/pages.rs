@@ -8,17 +8,16 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, ErrorClass, Event, Lane, Newest, Sink, Source, Store,
     decide::pending::Read,
-    engine::{Answer, Came, Collector, End, walk::is_paced},
+    engine::{Answer, Collector, End, walk::is_paced},
     reader::{Reader, WindowRead, trail::WalkStep},
 };
 
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) async fn answered(&mut self, answer: Answer<S::Link>) -> Result<(), End> {
-        let Answer { reader, came } = answer;
-        let page = match came {
-            Came::Page(page) => page,
-            Came::Time(told) => {
-                self.time_came(reader, told);
+        let (reader, page) = match answer {
+            Answer::Page(reader, page) => (reader, page),
+            Answer::Time(told) => {
+                self.time_came(told);
                 return Ok(());
             }
         };

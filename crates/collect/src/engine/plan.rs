@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     CheckpointStore, Event, Lane, Sink, Source, Store,
     decide::service::Asking,
-    engine::{Answer, BESIDE, Came, Collector, End, lasting},
+    engine::{Answer, BESIDE, Collector, End, lasting},
     reader::{Reader, WindowRead},
 };
 
@@ -222,8 +222,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let source = Arc::clone(&self.parts.source);
         let task = self.asked.spawn(async move {
             let page = source.page(lane, question, link).await;
-            let came = Came::Page(page);
-            Answer { reader, came }
+            Answer::Page(reader, page)
         });
         if let Some(reader) = self.readers.get_mut(reader) {
             reader.asked_by = Some(task.id());

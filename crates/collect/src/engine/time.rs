@@ -16,7 +16,7 @@ use crate::{
         schedule::{Completed, Schedule},
         service::Asking,
     },
-    engine::{ALMOST_AT_ONCE, Answer, Came, Collector, End, WindowRead, verify::hours_of},
+    engine::{ALMOST_AT_ONCE, Answer, Collector, End, WindowRead, verify::hours_of},
     journal::Remembered,
     known::KnownRows,
     proof::window_of,
@@ -236,23 +236,19 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Asks the source for the time, on behalf of the reader of the live edge.
     pub(super) async fn told_time(source: Arc<S>) -> Answer<S::Link> {
-        let told = source.ask_time().await;
-        Answer {
-            reader: 0,
-            came: Came::Time(told),
-        }
+        Answer::Time(source.ask_time().await)
     }
 
-    pub(super) fn time_came(&mut self, reader: usize, told: Result<(), SourceError>) {
-        if let Some(reader) = self.readers.get_mut(reader) {
+    pub(super) fn time_came(&mut self, told: Result<(), SourceError>) {
+        if let Some(reader) = self.readers.first_mut() {
             _ = reader.answered();
         }
         match told {
             Ok(()) => {
-                self.page_came(reader, true);
-                self.service.hold(reader, ALMOST_AT_ONCE, Instant::now());
+                self.page_came(0, true);
+                self.service.hold(0, ALMOST_AT_ONCE, Instant::now());
             }
-            Err(error) => _ = self.pause_after(reader, &error),
+            Err(error) => _ = self.pause_after(0, &error),
         }
     }
 
