@@ -247,10 +247,9 @@ impl Schedule {
     /// Backfills are given up, but for what is being read, and for hours that `keeps` names. What of them is.
     pub fn give_up_backfill(&mut self, keeps: impl Fn(Window) -> bool) -> Vec<Window> {
         let busy = &self.busy;
-        let is_busy = |window| busy.iter().any(|one| one.intersection(window).is_some());
         let given_up = self
             .coverage
-            .give_up_backfill(|hour| is_busy(hour) || keeps(hour));
+            .give_up_backfill(|hour| busy.meets(hour) || keeps(hour));
         if !self.is_collecting() {
             self.scope = Scope::Rest;
         }

@@ -1,16 +1,13 @@
 //! The windows that are being read, or whose rows are not all accepted yet.
 
-use std::ops::Deref;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
 
 /// The windows that are being read, or whose rows are not all accepted yet: nobody else asks for them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Busy {
-    windows: Vec<Window>,
-    /// Since when, in the order of the windows.
-    since: Vec<DateTime<Utc>>,
+    /// Each, and since when.
+    windows: Vec<(Window, DateTime<Utc>)>,
     /// Of the windows that were released since they were looked at, the oldest start, and since when one was
     /// busy.
     released: Option<(DateTime<Utc>, DateTime<Utc>)>,
@@ -19,16 +16,16 @@ pub(super) struct Busy {
 impl Busy {
     /// A window is being read since `now`; where the time is not known yet, perhaps for long.
     pub(super) fn push(&mut self, window: Window, now: Option<DateTime<Utc>>) {
-        self.windows.push(window);
-        self.since.push(now.unwrap_or(DateTime::<Utc>::MIN_UTC));
+        let since = now.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        self.windows.push((window, since));
     }
 
     pub(super) fn release(&mut self, window: Window) {
-        let Some(place) = self.windows.iter().position(|busy| *busy == window) else {
+        let mut busy = self.windows.iter();
+        let Some(place) = busy.position(|(busy, _)| *busy == window) else {
             return;
         };
-        self.windows.swap_remove(place);
-        let since = self.since.swap_remove(place);
+        let (_, since) = self.windows.swap_remove(place);
         let (oldest, earliest) = self.released.unwrap_or((window.start(), since));
         self.released = Some((oldest.min(window.start()), earliest.min(since)));
     }
@@ -45,17 +42,19 @@ impl Busy {
         released.is_some_and(|(oldest, since)| oldest < instant && now - since >= long)
     }
 
+    pub(super) fn windows(&self) -> impl Iterator<Item = Window> {
+        self.windows.iter().map(|(window, _)| *window)
+    }
+
+    /// Whether some of a window is busy.
+    pub(super) fn meets(&self, window: Window) -> bool {
+        self.windows()
+            .any(|busy| busy.intersection(window).is_some())
+    }
+
     #[cfg(test)]
     pub(super) fn clear(&mut self) {
         *self = Self::default();
-    }
-}
-
-impl Deref for Busy {
-    type Target = [Window];
-
-    fn deref(&self) -> &[Window] {
-        &self.windows
     }
 }
 

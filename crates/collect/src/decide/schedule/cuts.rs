@@ -89,12 +89,6 @@ impl Schedule {
         self.coverage.retract(now);
     }
 
-    pub(super) fn is_busy(&self, window: Window) -> bool {
-        self.busy
-            .iter()
-            .any(|busy| busy.intersection(window).is_some())
-    }
-
     /// Nobody reads this window any more. Its missing parts are asked for again.
     pub fn release(&mut self, window: Window) {
         self.busy.release(window);

@@ -73,7 +73,7 @@ impl Schedule {
         };
         self.refusals.retain(|held| lane(held).is_some());
         let mut due = self.refusals.next(instant);
-        due.find_map(|window| Some((lane(window)?, window)).filter(|_| !self.is_busy(window)))
+        due.find_map(|window| Some((lane(window)?, window)).filter(|_| !self.busy.meets(window)))
     }
 
     /// What counts as lost, and is asked for once more.
@@ -82,7 +82,7 @@ impl Schedule {
             return None;
         }
         let window = self.coverage.lost_to_ask(now)?;
-        if self.is_busy(window) {
+        if self.busy.meets(window) {
             return None;
         }
         self.coverage.lost_asked(window, now);
@@ -118,7 +118,7 @@ impl Schedule {
     /// Where windows end that are busy. One that ends in the future was made by a clock that ran ahead: its
     /// rows may be on their way for hours, and the live edge does not wait until that time has come.
     fn busy_until(&self, end: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
-        let busy = self.busy.iter().map(Window::end);
+        let busy = self.busy.windows().map(|busy| busy.end());
         busy.filter(move |busy| *busy <= end + AHEAD)
     }
 
@@ -298,7 +298,7 @@ impl Schedule {
 
     /// What nobody begins: it is being read, or rests.
     pub(super) fn occupied(&self) -> impl Iterator<Item = Window> {
-        self.busy.iter().copied().chain(self.rests.windows())
+        self.busy.windows().chain(self.rests.windows())
     }
 
     /// Rows per second of late; none when nothing is known.
