@@ -281,10 +281,8 @@ pub(super) async fn run<S: Source>(
     };
     let recall = recall(journal, storage, log);
     let collector = Box::pin(Collector::recalling(parts, unknown, recall)).await?;
-    let collector = collector.beginning(begin).missing_from(missing);
-    Box::pin(collector.after_leaps(leaps).run())
-        .await
-        .map_err(RunError::failed)?;
+    let collector = collector.beginning(Some(missing), leaps, begin);
+    Box::pin(collector.run()).await.map_err(RunError::failed)?;
     if let Task::Collect = task {
         log.info("Stopping Office365 MessageTrace trigger");
     }

@@ -734,7 +734,7 @@ async fn run(
     // It is large.
     let run = Box::pin(async {
         let collector = Collector::recalling(parts, nothing, recall).await?;
-        let collector = collector.beginning(move |_, _| schedule);
+        let collector = collector.beginning(None, None, move |_, _| schedule);
         Box::pin(collector.run()).await
     });
     match life {

@@ -79,26 +79,18 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     /// The schedule is made anew by `begin`, as soon as the source's time is known: what a start finds
-    /// is not judged by the local clock alone.
+    /// is not judged by the local clock alone. Until then `missing` counts as the oldest instant that is
+    /// missing, for people. A process before has seen `leaps` ahead of the time, and could not tell whether
+    /// rightly.
     #[must_use]
     pub fn beginning(
         mut self,
+        missing: Option<DateTime<Utc>>,
+        leaps: Option<KeptLeaps>,
         begin: impl FnOnce(Opening, &KnownRows) -> Schedule + Send + Sync + 'static,
     ) -> Self {
         self.waiting.begin = Some(Box::new(begin));
-        self
-    }
-
-    /// Until then this counts as the oldest instant that is missing, for people.
-    #[must_use]
-    pub fn missing_from(mut self, missing: DateTime<Utc>) -> Self {
-        self.waiting.missing = Some(missing);
-        self
-    }
-
-    /// A process before has seen the time leap ahead, and could not tell whether rightly.
-    #[must_use]
-    pub fn after_leaps(mut self, leaps: Option<KeptLeaps>) -> Self {
+        self.waiting.missing = missing;
         if let Some(leaps) = leaps {
             self.waiting.leaps = Leaps::restored(leaps, self.parts.clock.reading());
         }

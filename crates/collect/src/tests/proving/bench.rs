@@ -326,7 +326,7 @@ impl Bench {
             0 => {}
             events => collector.hold_at_most(events),
         }
-        let run = Box::pin(collector.beginning(begin).run());
+        let run = Box::pin(collector.beginning(None, None, begin).run());
         let script = async {
             script.await;
             if end == End::Stop {
