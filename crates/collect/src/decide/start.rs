@@ -120,28 +120,39 @@ impl StartDecision {
             newest_known,
         } = witnesses;
         copy = copy.filter(|copy| !is_long_ago(*copy, terms.now));
-        let written = match &timeline {
-            Found::Timeline(timeline) => [copy, Some(timeline.checkpoint), timeline.before],
-            Found::Nothing | Found::Damaged(_) => [copy, None, None],
-        };
+        let mut written = vec![copy];
+        if let Found::Timeline(timeline) = &timeline {
+            written.extend([Some(timeline.checkpoint), timeline.before]);
+        }
         let mut position = plausible(position, &written, terms.now);
-        let ahead = match &mut timeline {
-            Found::Timeline(timeline) => timeline.coverage.retract_all(terms.now, None),
-            Found::Nothing | Found::Damaged(_) => None,
-        };
-        if ahead.is_some() {
-            // The same clock has written all of them.
-            let mut checkpoint = terms.now;
-            if let Found::Timeline(timeline) = &mut timeline {
-                checkpoint = checkpoint.min(timeline.coverage.checkpoint());
+        let mut ahead = None;
+        if let Found::Timeline(timeline) = &mut timeline {
+            ahead = timeline.coverage.retract_all(terms.now, None);
+            if ahead.is_some() {
+                // The same clock has written all of them.
+                let checkpoint = terms.now.min(timeline.coverage.checkpoint());
                 timeline.checkpoint = timeline.checkpoint.min(comparable(checkpoint));
-            }
-            copy = copy.map(|copy| copy.min(checkpoint));
-            if let Position::At(at) = &mut position {
-                *at = checkpoint.min(*at);
+                copy = copy.map(|copy| copy.min(checkpoint));
+                if let Position::At(at) = &mut position {
+                    *at = checkpoint.min(*at);
+                }
             }
         }
-        let start = Self::judged(timeline, position, copy, newest_known, terms);
+        // None of them speaks of the future any more.
+        let start = match timeline {
+            Found::Timeline(timeline) if timeline.coverage.has_begun() => {
+                Self::go_on(*timeline, position, copy, terms)
+            }
+            Found::Timeline(timeline) => Self::begin_after_backfills(*timeline, &position, terms),
+            Found::Nothing => {
+                let ran_before = copy.is_some() || newest_known.is_some();
+                let missing = ran_before.then(|| "it is missing".to_owned());
+                Self::without_timeline(missing, &position, copy, newest_known, terms)
+            }
+            Found::Damaged(reason) => {
+                Self::without_timeline(Some(reason), &position, copy, newest_known, terms)
+            }
+        };
         match ahead {
             None => start,
             Some(ahead) => start.saying(
@@ -151,30 +162,6 @@ impl StartDecision {
                      come yet by the service's clock: it is read once more, when it has happened."
                 ),
             ),
-        }
-    }
-
-    /// Goes on by witnesses none of which speaks of the future.
-    fn judged(
-        timeline: Found,
-        position: Position,
-        copy: Option<DateTime<Utc>>,
-        newest_known: Option<DateTime<Utc>>,
-        terms: Terms,
-    ) -> Self {
-        match timeline {
-            Found::Timeline(timeline) if timeline.coverage.has_begun() => {
-                Self::go_on(*timeline, position, copy, terms)
-            }
-            Found::Timeline(timeline) => Self::begin_after_backfills(*timeline, position, terms),
-            Found::Nothing => {
-                let ran_before = copy.is_some() || newest_known.is_some();
-                let missing = ran_before.then(|| "it is missing".to_owned());
-                Self::without_timeline(missing, position, copy, newest_known, terms)
-            }
-            Found::Damaged(reason) => {
-                Self::without_timeline(Some(reason), position, copy, newest_known, terms)
-            }
         }
     }
 
@@ -293,21 +280,14 @@ impl StartDecision {
     }
 
     /// There is a timeline of backfills, and no collection has begun by it.
-    fn begin_after_backfills(timeline: Timeline, position: Position, terms: Terms) -> Self {
+    fn begin_after_backfills(timeline: Timeline, position: &Position, terms: Terms) -> Self {
         let mut start = Self::of(timeline);
-        let checkpoint = match position {
-            Position::At(at) => at,
-            Position::Absent | Position::Unusable(_) => terms.first,
-        };
-        start.coverage.begin(checkpoint);
-        if !matches!(position, Position::At(_)) {
-            start.coverage.starts_first(checkpoint, terms.now);
+        if let Position::At(at) = position {
+            start.coverage.begin(*at);
+            return start.going_on(*at);
         }
-        match position {
-            Position::At(_) => start.going_on(checkpoint),
-            Position::Absent => start.beginning(checkpoint),
-            Position::Unusable(_) => start.beginning_instead(&position, checkpoint),
-        }
+        start.coverage.begin(terms.first);
+        start.beginning(position, false, terms)
     }
 
     fn of(timeline: Timeline) -> Self {

@@ -9,23 +9,17 @@ impl StartDecision {
     /// There is no timeline, which `damage` explains; nothing is wrong without it.
     pub(super) fn without_timeline(
         damage: Option<String>,
-        position: Position,
+        position: &Position,
         copy: Option<DateTime<Utc>>,
         newest_known: Option<DateTime<Utc>>,
         terms: Terms,
     ) -> Self {
-        let again = |checkpoint: DateTime<Utc>| {
-            let since = checkpoint - terms.settle_time;
-            let mut coverage = Coverage::new(since);
-            coverage.reach(checkpoint);
-            (since, Self::fresh(coverage))
-        };
-        let told = match (&position, copy) {
+        let told = match (position, copy) {
             (Position::At(at), _) => Some(*at),
             (_, copy) => copy.filter(|copy| *copy <= terms.now + LEEWAY),
         };
         let Some(checkpoint) = told else {
-            return Self::without_position(damage, &position, newest_known, terms);
+            return Self::without_position(damage, position, newest_known, terms);
         };
         let checkpoint = match newest_known {
             // A clock that ran ahead has written it: how far the collection had come, its rows tell.
@@ -35,8 +29,10 @@ impl StartDecision {
         let mut start = match damage {
             None => Self::fresh(Coverage::new(checkpoint)).going_on(checkpoint),
             Some(reason) => {
-                let (since, start) = again(checkpoint);
-                start.saying(
+                let since = checkpoint - terms.settle_time;
+                let mut coverage = Coverage::new(since);
+                coverage.reach(checkpoint);
+                Self::fresh(coverage).saying(
                     Weight::Warning,
                     format!(
                         "The file {TIMELINE_FILE} cannot be used ({reason}). The collection goes \
@@ -83,22 +79,19 @@ impl StartDecision {
                 ),
             );
         }
-        let mut start = Self::fresh(Coverage::new(first));
-        start.coverage.starts_first(first, terms.now);
-        match (position, damage) {
-            (Position::Absent, None) => start.beginning(first),
-            (position, _) => start.beginning_instead(position, first),
+        Self::fresh(Coverage::new(first)).beginning(position, damage.is_some(), terms)
+    }
+
+    /// The very first collection begins, where nothing tells how far one has come.
+    pub(super) fn beginning(mut self, position: &Position, is_damaged: bool, terms: Terms) -> Self {
+        let first = terms.first;
+        self.coverage.starts_first(first, terms.now);
+        if *position == Position::Absent && !is_damaged {
+            return self.saying(
+                Weight::Info,
+                format!("No saved position: the collection begins with rows received at {first}."),
+            );
         }
-    }
-
-    pub(super) fn beginning(self, first: DateTime<Utc>) -> Self {
-        self.saying(
-            Weight::Info,
-            format!("No saved position: the collection begins with rows received at {first}."),
-        )
-    }
-
-    pub(super) fn beginning_instead(self, position: &Position, first: DateTime<Utc>) -> Self {
         self.saying(
             Weight::Error,
             format!(
