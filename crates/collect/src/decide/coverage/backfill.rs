@@ -94,21 +94,28 @@ impl Coverage {
         let given_up = wanted.into_iter().flat_map(hours);
         let given_up: Vec<Window> = given_up.filter(|window| !keeps(*window)).collect();
         for window in &given_up {
-            let again = self.again.iter();
-            let read: Vec<Stretch> = again.filter_map(|one| one.within(*window)).collect();
-            for part in &read {
-                self.paint(part.window, part.phase, part.rows);
-            }
-            let unread = without(&[*window], read.iter().map(|part| part.window));
-            for part in &unread {
-                self.paint(*part, Phase::Final, 0.0);
-            }
+            let unread = self.restore(*window);
             let named = self.lost.iter().chain(&self.skipped).copied();
             for part in without(&unread, named) {
                 self.nobody_asks(part);
             }
         }
         given_up
+    }
+
+    /// What of a window was read before a backfill asked for it again stands as it did. All else of it is done
+    /// with: what that is.
+    pub(super) fn restore(&mut self, window: Window) -> Vec<Window> {
+        let again = self.again.iter();
+        let read: Vec<Stretch> = again.filter_map(|one| one.within(window)).collect();
+        for part in &read {
+            self.paint(part.window, part.phase, part.rows);
+        }
+        let unread = without(&[window], read.iter().map(|part| part.window));
+        for part in &unread {
+            self.paint(*part, Phase::Final, 0.0);
+        }
+        unread
     }
 
     /// The collection begins to read from `start` on, as it does when there is nothing yet. What

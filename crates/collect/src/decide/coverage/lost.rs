@@ -5,7 +5,7 @@ use rows::Window;
 
 use crate::decide::{
     coverage::{
-        Coverage, Phase, Stretch,
+        Coverage,
         windows::{with, within, without},
     },
     evidence::Loss,
@@ -47,13 +47,7 @@ impl Coverage {
         self.skipped = without(&self.skipped, [window]);
         // A backfill may have asked for what was lost before.
         self.found(window);
-        let again = self.again.iter();
-        let read: Vec<Stretch> = again.filter_map(|one| one.within(window)).collect();
-        for part in &read {
-            self.paint(part.window, part.phase, part.rows);
-        }
-        for window in without(&[window], read.iter().map(|part| part.window)) {
-            self.paint(window, Phase::Final, 0.0);
+        for window in self.restore(window) {
             self.lost = with(&self.lost, window);
             self.note(Loss { window, ..loss });
         }
