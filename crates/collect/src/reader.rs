@@ -131,14 +131,6 @@ impl<S: Source, K: Sink> Reader<S, K> {
         self.read.is_some() && !self.is_asking
     }
 
-    /// What to ask for; counts as asked.
-    pub(crate) fn ask(&mut self) -> Option<(Lane, Question, Option<S::Link>)> {
-        let read = self.read.as_ref()?;
-        let what = (read.asking_lane(), read.question(), read.link.clone());
-        self.is_asking = true;
-        Some(what)
-    }
-
     /// The answer came: the pass to go on with.
     pub(crate) fn answered(&mut self) -> Option<WindowRead<S, K>> {
         self.is_asking = false;
@@ -196,12 +188,13 @@ impl<S: Source, K: Sink> WindowRead<S, K> {
         }
     }
 
-    /// What its next page is asked for.
-    pub(crate) fn question(&self) -> Question {
-        Question {
+    /// What its next page is asked for: in which lane, what, and by which link.
+    pub(crate) fn asks(&self) -> (Lane, Question, Option<S::Link>) {
+        let question = Question {
             window: self.asked,
             message: self.completion.asked().cloned(),
-        }
+        };
+        (self.asking_lane(), question, self.link.clone())
     }
 
     /// What its next page is asked for in: messages are asked for with settling's part of the quota, those of

@@ -117,7 +117,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let person = error.class.needs_a_person();
         let sentence = error.sentence.clone();
         self.orders_are_in(Some(Trouble { sentence, person }));
-        self.tell_failure(error, verdict.pause, person);
+        self.tell_failed(&error.sentence, error.label, verdict.pause, person);
         if verdict.call {
             self.tell(Event::Persisting(&error.sentence));
         }
@@ -151,10 +151,16 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         self.send(read.draft).await
     }
 
-    pub(super) fn tell_failure(&self, error: &SourceError, pause: Duration, person: bool) {
+    pub(super) fn tell_failed(
+        &self,
+        sentence: &str,
+        label: &'static str,
+        pause: Duration,
+        person: bool,
+    ) {
         self.tell(Event::PageFailed {
-            sentence: &error.sentence,
-            label: error.label,
+            sentence,
+            label,
             pause,
             person,
         });
@@ -174,12 +180,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             return self.narrowed(read, sentence).await;
         }
         self.pending.abandon(read.id);
-        self.tell(Event::PageFailed {
-            sentence,
-            label: "paging",
-            pause,
-            person: true,
-        });
+        self.tell_failed(sentence, "paging", pause, true);
         self.send(read.draft).await
     }
 }

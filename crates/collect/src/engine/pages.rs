@@ -48,12 +48,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                     && read.link.is_some()
                     && self.goes_by_time(&mut read, &error.sentence) =>
             {
-                self.tell_failure(&error, Duration::ZERO, false);
+                self.tell_failed(&error.sentence, error.label, Duration::ZERO, false);
                 self.resume_later(read);
                 Ok(())
             }
             Err(error) if error.class == ErrorClass::Narrow => {
-                self.tell_failure(&error, Duration::ZERO, false);
+                self.tell_failed(&error.sentence, error.label, Duration::ZERO, false);
                 Box::pin(self.cut(read, &error.sentence)).await
             }
             Err(error) if let ErrorClass::OutOfReach { days } = error.class => {
@@ -98,11 +98,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         // The source may have asked another reader for a pause.
         let is_ahead = goes_on && advances && !is_paced(&read) && self.may_ask(read.reader);
         if is_ahead {
-            if let Some(reader) = self.readers.get_mut(read.reader) {
-                reader.is_asking = true;
-            }
-            let (lane, question) = (read.asking_lane(), read.question());
-            self.fetch(read.reader, lane, question, read.link.clone());
+            self.fetch(read.reader, read.asks());
         }
         let is_news = self.take(&page, &mut read).await?;
         if is_ahead {

@@ -206,8 +206,9 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     pub(super) fn ask(&mut self, reader: usize) {
-        if let Some((lane, question, link)) = self.readers.get_mut(reader).and_then(Reader::ask) {
-            self.fetch(reader, lane, question, link);
+        let read = self.readers.get(reader).and_then(|one| one.read.as_ref());
+        if let Some(asked) = read.map(WindowRead::asks) {
+            self.fetch(reader, asked);
         }
     }
 
@@ -215,9 +216,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn fetch(
         &mut self,
         reader: usize,
-        lane: Lane,
-        question: Question,
-        link: Option<S::Link>,
+        (lane, question, link): (Lane, Question, Option<S::Link>),
     ) {
         let source = Arc::clone(&self.parts.source);
         let task = self.asked.spawn(async move {
@@ -225,6 +224,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             Answer::Page(reader, page)
         });
         if let Some(reader) = self.readers.get_mut(reader) {
+            reader.is_asking = true;
             reader.asked_by = Some(task.id());
         }
         if lane == Lane::Backfill
