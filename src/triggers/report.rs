@@ -381,9 +381,12 @@ impl Observer for Report {
                 self.heartbeat.succeeded(Side::Run);
                 self.figures.checkpoint.set(checkpoint.timestamp());
             }
-            Event::BackfillBegun { range, resumed } => self.begun("backfill", range, resumed),
+            Event::OrderBegun {
+                what,
+                range,
+                resumed,
+            } => self.begun(what, range, resumed),
             Event::BackfillEnded(progress) => self.backfill_ended(progress),
-            Event::VerificationBegun { range, resumed } => self.begun("verification", range, resumed),
             Event::Verified(verdict) => self.verified(verdict),
             Event::VerificationEnded { range, progress } => {
                 self.verification_ended(range, &progress.counts);

@@ -200,8 +200,10 @@ pub enum Event<'a> {
     Standing(Standing),
     /// So much is missing: told at least once a minute.
     Lacks(Lack),
-    /// A backfill is taken up.
-    BackfillBegun {
+    /// An order about a range is taken up.
+    OrderBegun {
+        /// What that is, in a word for people.
+        what: &'static str,
         /// From when to when.
         range: Window,
         /// Whether it had been begun before.
@@ -209,13 +211,6 @@ pub enum Event<'a> {
     },
     /// A backfill has come to its end: what became of it.
     BackfillEnded(&'a BackfillProgress),
-    /// A verification is taken up.
-    VerificationBegun {
-        /// From when to when.
-        range: Window,
-        /// Whether it had been begun before.
-        resumed: bool,
-    },
     /// An hour was compared with what was accepted.
     Verified(&'a Verdict),
     /// A verification has come to its end.

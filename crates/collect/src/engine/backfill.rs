@@ -169,7 +169,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if !resumed {
             counts.asked = counts.left;
         }
-        self.tell(Event::BackfillBegun {
+        self.tell(Event::OrderBegun {
+            what: "backfill",
             range: counts.range,
             resumed,
         });

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     CheckpointStore, Event, Sink, Source, Store,
-    engine::{Collector, End, persist::until_stored},
+    engine::{Collector, End, orders::FoundRange, persist::until_stored},
     nightly::{Nights, QuietHours, StandingOrder},
     order::{OrderFile as _, OrderPhase},
     verify::{Verdict, VerifyOrder, VerifyProgress, VerifyWork},
@@ -63,14 +63,6 @@ impl FoundNight {
     }
 }
 
-/// What is to be done for a standing order.
-enum NightWork {
-    /// A verification is begun, or gone on with when it was begun before.
-    Verify(Box<(VerifyOrder, Option<VerifyProgress>)>),
-    /// The one under way makes room.
-    BreakOff,
-}
-
 impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     /// There may be a standing order, or none any more.
     pub(super) async fn night_found(&mut self, found: FoundNight) -> Result<(), End> {
@@ -80,29 +72,31 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.orders.nights.looked = None;
             return Ok(());
         }
-        let work = self.due_night(found).await;
-        match self.readable(work) {
-            Some(NightWork::Verify(night)) => {
-                Box::pin(self.begin_verification(night.0, night.1)).await
+        if found.standing.is_none() {
+            if self.orders.nights.told.take().is_some() {
+                self.tell(Event::StandingOrder(None));
             }
-            Some(NightWork::BreakOff) => Box::pin(self.break_off_night()).await,
+            let under_way = self.verification.as_ref().map(|one| one.work.order.id);
+            let order = found.nights.and_then(|nights| nights.order);
+            return match order.is_some_and(|order| under_way == Some(order.id)) {
+                true => Box::pin(self.break_off_night()).await,
+                false => Ok(()),
+            };
+        }
+        let due = self.due_night(found).await;
+        match self.readable(due) {
+            Some((order, known)) => Box::pin(self.begin_verification(order, known)).await,
             None => Ok(()),
         }
     }
 
-    async fn due_night(&mut self, found: FoundNight) -> io::Result<Option<NightWork>> {
-        let now = self.time().now;
-        let under_way = self.verification.as_ref().map(|one| one.work.order.id);
-        let kept = found.nights;
+    /// The verification that is to be begun for a standing order, or gone on with as it was begun before.
+    async fn due_night(&mut self, found: FoundNight) -> io::Result<Option<FoundRange<VerifyWork>>> {
         let Some(standing) = found.standing else {
-            if self.orders.nights.told.take().is_some() {
-                self.tell(Event::StandingOrder(None));
-            }
-            let order = kept.and_then(|nights| nights.order);
-            let is_its = order.is_some_and(|order| under_way == Some(order.id));
-            return Ok(is_its.then_some(NightWork::BreakOff));
+            return Ok(None);
         };
-        let mut nights = match kept {
+        let now = self.time().now;
+        let mut nights = match found.nights {
             Some(nights) if nights.standing == standing.id => nights,
             kept => {
                 let quiet = self.quiet_hours(now).await?;
@@ -114,7 +108,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if self.orders.nights.told.replace(standing.id) != Some(standing.id) {
             self.tell(Event::StandingOrder(Some(&nights)));
         }
-        if under_way.is_some() {
+        if self.verification.is_some() {
             return Ok(None);
         }
         if let Some(order) = nights.order.take() {
@@ -122,7 +116,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let known = found.progress.filter(|known| known.id == order.id);
             if let Some(known) = known {
                 if !known.has_ended() {
-                    return Ok(Some(NightWork::Verify(Box::new((order, Some(known))))));
+                    return Ok(Some((order, Some(known))));
                 }
                 // A kill came before that was noted.
                 self.note_night(nights, &order, &known).await?;
@@ -141,7 +135,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let order = VerifyOrder::new(Uuid::new_v4(), range, words, VerifyWork { resend: false });
         nights.order = Some(order.clone());
         self.keep_nights(&nights).await?;
-        Ok(Some(NightWork::Verify(Box::new((order, None)))))
+        Ok(Some((order, None)))
     }
 
     async fn keep_nights(&mut self, nights: &Nights) -> io::Result<()> {

@@ -53,12 +53,12 @@ pub(super) struct Orders {
 
 /// An order with the progress in the store: its own, or that of another one, which may say that this one has
 /// ended.
-type Found<W> = (RangeOrder<W>, Option<RangeProgress<W>>);
+pub(super) type FoundRange<W> = (RangeOrder<W>, Option<RangeProgress<W>>);
 
 #[derive(Debug)]
 pub(super) struct FoundOrders {
-    backfill: io::Result<Option<Found<BackfillWork>>>,
-    verification: io::Result<Option<Found<VerifyWork>>>,
+    backfill: io::Result<Option<FoundRange<BackfillWork>>>,
+    verification: io::Result<Option<FoundRange<VerifyWork>>>,
     letters: io::Result<Option<LettersOrder>>,
     night: io::Result<Option<FoundNight>>,
 }
@@ -67,7 +67,7 @@ pub(super) struct FoundOrders {
 async fn look<W: RangeWork>(
     store: &impl Store,
     ended: Option<Uuid>,
-) -> io::Result<Option<Found<W>>> {
+) -> io::Result<Option<FoundRange<W>>> {
     let order = RangeOrder::load(store).await?;
     let Some(order) = order.filter(|order: &RangeOrder<W>| Some(order.id) != ended) else {
         return Ok(None);

@@ -78,7 +78,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let healed = |one: &&Verdict| matches!(one.finding, Finding::Delivered | Finding::Gone);
         let delivered = judged.iter().filter(healed).map(Verdict::delivered).sum();
         counts.delivered = counts.delivered.max(delivered);
-        self.tell(Event::VerificationBegun {
+        self.tell(Event::OrderBegun {
+            what: "verification",
             range: order.range,
             resumed,
         });
