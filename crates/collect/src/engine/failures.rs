@@ -51,7 +51,11 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
                 return self.rest(read, &error.sentence).await;
             }
             if verdict.is_stubborn {
-                return self.stubborn(read, error).await;
+                // Others are answered: narrower ones may be, and what only a person mends must not hold up the others.
+                return match error.class.needs_a_person() && read.lane != Lane::Live {
+                    true => self.rest(read, &error.sentence).await,
+                    false => self.relieve(read, &error.sentence).await,
+                };
             }
             if verdict.is_lasting && read.lane == Lane::Live && error.class != ErrorClass::Outage {
                 return self.let_go_of_the_past(read).await;
@@ -62,16 +66,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         self.resume(read, Duration::ZERO);
         Ok(())
-    }
-
-    /// A window fails again and again while others are answered: narrower ones may not, and what only a
-    /// person mends must not hold up the others.
-    async fn stubborn(&mut self, read: WindowRead<S, K>, error: &SourceError) -> Result<(), End> {
-        let rests = error.class.needs_a_person() && read.lane != Lane::Live;
-        match rests {
-            true => self.rest(read, &error.sentence).await,
-            false => self.relieve(read, &error.sentence).await,
-        }
     }
 
     /// The live edge fails again and again, and nothing else is asked for that would show whether it is the

@@ -1,6 +1,6 @@
 //! Follows a standing order: a verification a day, begun in quiet hours, after all that a person asks for.
 
-use std::{io, time::Duration};
+use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rows::Window;
@@ -15,9 +15,6 @@ use crate::{
     verify::{Verdict, VerifyOrder, VerifyProgress, VerifyWork},
 };
 
-/// Standing orders are looked for at most this often.
-const LOOKING: Duration = Duration::from_secs(60);
-
 /// What the source keeps only for so long more may be gone before it is read.
 const BRINK: TimeDelta = TimeDelta::hours(2);
 
@@ -29,18 +26,6 @@ pub(super) struct NightLooks {
     written: Option<Instant>,
     /// The standing order that was told.
     told: Option<Uuid>,
-}
-
-impl NightLooks {
-    /// Whether it is time for the next one, which begins now.
-    pub(super) fn is_to_look(&mut self) -> bool {
-        let is_soon = |looked: Instant| looked.elapsed() < LOOKING;
-        if self.looked.is_some_and(is_soon) {
-            return false;
-        }
-        self.looked = Some(Instant::now());
-        true
-    }
 }
 
 #[derive(Debug)]

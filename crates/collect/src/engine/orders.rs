@@ -31,6 +31,9 @@ use crate::{
 /// New orders are looked for at most this often.
 pub(super) const LOOKING: Duration = Duration::from_secs(5);
 
+/// Standing orders are looked for at most this often.
+const LOOKING_BY_NIGHT: Duration = Duration::from_secs(60);
+
 /// Why orders cannot be read is told again after this time.
 const REPEATING: Duration = Duration::from_secs(600);
 
@@ -73,6 +76,26 @@ async fn look<W: RangeWork>(
         return Ok(None);
     };
     Ok(Some((order, RangeProgress::load(store).await?)))
+}
+
+/// Whether it is time to look again, which begins now.
+fn is_to_look(looked: &mut Option<Instant>, often: Duration) -> bool {
+    let is_time = looked.is_none_or(|looked| looked.elapsed() >= often);
+    if is_time {
+        *looked = Some(Instant::now());
+    }
+    is_time
+}
+
+/// Looks when that is wanted.
+async fn when<O>(
+    is_wanted: bool,
+    look: impl Future<Output = io::Result<Option<O>>>,
+) -> io::Result<Option<O>> {
+    match is_wanted {
+        true => look.await,
+        false => Ok(None),
+    }
 }
 
 /// Whether an order is not to be taken up, as it has `ended`.
@@ -165,29 +188,17 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     pub(super) fn look_for_orders(&mut self) {
         let follows = self.has_begun() && self.schedule.is_collecting();
         let orders = &mut self.orders;
-        let is_soon = |looked: Instant| looked.elapsed() < LOOKING;
-        if !orders.looks.is_empty() || orders.looked.is_some_and(is_soon) {
+        if !orders.looks.is_empty() || !is_to_look(&mut orders.looked, LOOKING) {
             return;
         }
-        orders.looked = Some(Instant::now());
         let store = Arc::clone(&self.parts.store);
         let (backfill, verification) = (orders.ended_backfill, orders.ended_verification);
         let for_letters = self.letter_work.work.is_none();
-        let for_night = follows && orders.nights.is_to_look();
+        let for_night = follows && is_to_look(&mut orders.nights.looked, LOOKING_BY_NIGHT);
         orders.looks.spawn(async move {
             let store = store.as_ref();
-            let letters = async {
-                match for_letters {
-                    true => LettersOrder::load(store).await,
-                    false => Ok(None),
-                }
-            };
-            let night = async {
-                match for_night {
-                    true => FoundNight::load(store).await.map(Some),
-                    false => Ok(None),
-                }
-            };
+            let letters = when(for_letters, LettersOrder::load(store));
+            let night = when(for_night, async { FoundNight::load(store).await.map(Some) });
             let (backfill, verification) = (look(store, backfill), look(store, verification));
             let (backfill, verification, letters, night) =
                 tokio::join!(backfill, verification, letters, night);
