@@ -28,10 +28,10 @@ impl TryFrom<u32> for FormatVersion {
     type Error = String;
 
     fn try_from(version: u32) -> Result<Self, String> {
-        match version {
-            1 => Ok(Self),
-            other => Err(format!("format version {other}")),
-        }
+        let is_known = version == 1;
+        is_known
+            .then_some(Self)
+            .ok_or_else(|| format!("format version {version}"))
     }
 }
 

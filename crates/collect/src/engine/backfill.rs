@@ -204,7 +204,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         let hours: Vec<u32> = hours.into_iter().filter(is_sent).collect();
         let mut new = Vec::new();
         for hour in &hours {
-            if self.is_to_be_renewed(*hour).await? {
+            let store = self.parts.store.as_ref();
+            if until_stored!(self, self.ledger.proof.is_to_be_renewed(store, *hour).await) {
                 new.push(*hour);
             }
         }
@@ -227,13 +228,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         Ok(())
     }
 
-    /// Whether an hour has a record, and rows of it are about to be sent again for the first time.
-    async fn is_to_be_renewed(&mut self, hour: u32) -> Result<bool, End> {
-        let store = self.parts.store.as_ref();
-        let is_new = until_stored!(self, self.ledger.proof.is_to_be_renewed(store, hour).await);
-        Ok(is_new)
-    }
-
     /// The person has thought better of it. What has begun is read to its end: nobody would know of
     /// its delivered rows if the rest were asked for again.
     async fn cancel(&mut self) -> Result<(), End> {
@@ -247,7 +241,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         if again {
             // A start knows rows that were delivered long before: of these hours none was sent once more.
             for hour in hour(range.start())..=hour(range.end()) {
-                if self.is_to_be_renewed(hour).await? {
+                let store = self.parts.store.as_ref();
+                if until_stored!(self, self.ledger.proof.is_to_be_renewed(store, hour).await) {
                     untouched.insert(hour);
                 }
             }

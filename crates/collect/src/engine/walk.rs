@@ -324,14 +324,6 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }
         Ok(true)
     }
-
-    /// A page came whole, perhaps for a window that had been in doubt.
-    pub(super) fn tell_healed(&mut self, read: &mut WindowRead<S, K>) {
-        self.parking.whole_pages += 1;
-        if let Some(doubt) = read.doubt.take() {
-            self.tell(Event::Recovered(doubt.answers));
-        }
-    }
 }
 
 /// Whether the next page is not asked for at once.
