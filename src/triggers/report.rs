@@ -248,7 +248,6 @@ impl Observer for Report {
             }
             Event::FirstSeen(lateness) => self.figures.lateness.observe(seconds(lateness)),
             Event::Standing(standing) => self.standing(&standing),
-            Event::Lacks(lack) => _ = self.lacks(lack),
             Event::WindowRead { rows, new } => {
                 self.heartbeat.succeeded(Side::Source);
                 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]

@@ -139,8 +139,8 @@ pub struct Collector<S: Source, K: Sink, T, C> {
     waiting: Waiting,
     /// Since when the request has been under way that was said to hang.
     hanging: Option<Instant>,
-    /// When it was said last how much is missing.
-    told_lack: Option<Instant>,
+    /// When it was told last where the collection stands.
+    told_standing: Option<Instant>,
     /// What the page that is being taken in is of.
     taken_in: Option<(Lane, Window)>,
 }
@@ -217,7 +217,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             last_failed: BESIDE,
             waiting: Waiting::default(),
             hanging: None,
-            told_lack: None,
+            told_standing: None,
             taken_in: None,
         }
     }
@@ -259,7 +259,7 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.journal_when_due().await?;
             self.persist_when_due().await?;
             self.tell_progress().await?;
-            self.tell_lack();
+            self.tell_standing_when_due();
             match self.wait().await? {
                 Turn::Answered(answer) => {
                     self.answered(answer.map_err(End::Failed)?).await?;

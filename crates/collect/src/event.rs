@@ -196,10 +196,8 @@ pub enum Event<'a> {
     CheckpointMoved(DateTime<Utc>),
     /// For so long nothing was asked for, as there was a pause after a failed request.
     Paused(Duration),
-    /// Where the collection stands, told when the live edge is read.
+    /// Where the collection stands: told when the live edge is read, and at least once a minute.
     Standing(Standing),
-    /// So much is missing: told at least once a minute.
-    Lacks(Lack),
     /// An order about a range is taken up.
     OrderBegun {
         /// What that is, in a word for people.
@@ -298,9 +296,9 @@ pub struct Lack {
 /// Where a collection stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
-    /// The oldest instant before the live edge that was never read.
+    /// The oldest instant that was never read; the live edge itself when that is late.
     pub oldest_missing: Option<DateTime<Utc>>,
-    /// How much of the timeline before the live edge was never read.
+    /// How much was never read.
     pub lack: Lack,
     /// How many rows are remembered.
     pub known: usize,

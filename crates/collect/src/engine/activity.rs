@@ -4,8 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    Activity, Busy, CheckpointStore, Event, Lack, Sink, Source, Standing, Standpoint, Store,
-    WaitsFor,
+    Activity, Busy, CheckpointStore, Event, Sink, Source, Standing, Standpoint, Store, WaitsFor,
     engine::{Collector, Reader, TURN},
 };
 
@@ -21,17 +20,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
     }
 
     pub(super) fn tell_standing(&mut self) {
-        self.told_lack = Some(Instant::now());
+        self.told_standing = Some(Instant::now());
         let (coverage, time) = (self.schedule.coverage(), self.time());
-        let oldest_missing = coverage.missing().next().map(|window| window.start());
-        let age = oldest_missing.map(|at| time.now - at).unwrap_or_default();
+        let lack = self.schedule.lack(time.now);
+        let gap = coverage.missing().next().map(|window| window.start());
+        // Where no gap is, what nobody could ask for yet begins at the live edge.
+        let late = (lack.span > TimeDelta::zero()).then(|| coverage.edge());
         self.tell(Event::Standing(Standing {
-            oldest_missing,
-            lack: Lack {
-                age: age.max(TimeDelta::zero()),
-                span: self.schedule.missing(),
-                gaps: coverage.missing().count(),
-            },
+            oldest_missing: gap.or(late),
+            lack,
             known: self.known.len(),
             coarseness: self.schedule.coarseness(),
             better_settle_time: self.schedule.better_settle_time(),
@@ -40,12 +37,12 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
         }));
     }
 
-    /// Says once a minute how much is missing, also while no window of the live edge begins.
-    pub(super) fn tell_lack(&mut self) {
-        let is_due = self.told_lack.is_none_or(|told| told.elapsed() >= TURN);
+    /// Says once a minute where the collection stands, also while no window of the live edge begins: one
+    /// may wait for minutes, for the quota or for the receiver.
+    pub(super) fn tell_standing_when_due(&mut self) {
+        let is_due = self.told_standing.is_none_or(|told| told.elapsed() >= TURN);
         if is_due && self.has_begun() && self.schedule.is_collecting() {
-            self.told_lack = Some(Instant::now());
-            self.tell(Event::Lacks(self.schedule.lack(self.time().now)));
+            self.tell_standing();
         }
     }
 

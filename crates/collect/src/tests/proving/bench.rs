@@ -91,9 +91,9 @@ pub(super) struct Bench {
     pub(super) takes_letters: Mutex<Option<Duration>>,
     /// How often it was told that there is no room for another dead letter.
     pub(super) no_room: AtomicUsize,
-    /// How often it was told how far the collection has come, and how much is missing.
+    /// How often it was told how far the collection has come, and where it stands.
     pub(super) standpoints: AtomicUsize,
-    pub(super) lacks: AtomicUsize,
+    pub(super) standings: AtomicUsize,
     /// So many accepted rows could not be remembered before a stop.
     pub(super) unremembered: AtomicUsize,
 }
@@ -155,7 +155,7 @@ impl Bench {
             takes_letters: Mutex::default(),
             no_room: AtomicUsize::default(),
             standpoints: AtomicUsize::default(),
-            lacks: AtomicUsize::default(),
+            standings: AtomicUsize::default(),
             unremembered: AtomicUsize::default(),
         })
     }
@@ -374,7 +374,7 @@ impl Observer for Bench {
             Event::Unremembered(rows) => {
                 _ = self.unremembered.fetch_add(rows, Ordering::Relaxed);
             }
-            Event::Lacks(_) => _ = self.lacks.fetch_add(1, Ordering::Relaxed),
+            Event::Standing(_) => _ = self.standings.fetch_add(1, Ordering::Relaxed),
             Event::Turning {
                 progress: Some(_), ..
             } => _ = self.standpoints.fetch_add(1, Ordering::Relaxed),
