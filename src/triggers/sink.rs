@@ -47,4 +47,8 @@ impl Sink for Delivery {
     fn longest_event(&self) -> usize {
         self.intake.longest_event()
     }
+
+    async fn gives_up(&self) {
+        self.intake.gives_up().await;
+    }
 }

@@ -215,6 +215,9 @@ pub struct SourceError {
     pub may_be_too_wide: bool,
 }
 
+/// How long a stop waits for what may be accepted any moment.
+const DRAIN: Duration = Duration::from_millis(2500);
+
 /// Where rows go.
 pub trait Sink: Send + Sync + 'static {
     /// What is delivered at once.
@@ -250,6 +253,12 @@ pub trait Sink: Send + Sync + 'static {
 
     /// The longest event that a batch takes, in bytes.
     fn longest_event(&self) -> usize;
+
+    /// After a stop: ends when what is on its way is given up. When that is too soon, the receiver gets
+    /// those rows a second time after the next start.
+    fn gives_up(&self) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(DRAIN)
+    }
 }
 
 /// Where the checkpoint is kept before which everything was delivered.

@@ -1,10 +1,13 @@
 //! What a trigger's run works with.
 
+use std::time::Duration;
+
 use base::{
     Clock, Secret,
     http::{Http, chain},
 };
 use http::HeaderValue;
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -24,8 +27,11 @@ pub struct Context {
     pub clock: Clock,
     /// The way out.
     pub http: Http,
-    /// Cancelled when the run should end. Three seconds later the run is dropped.
+    /// Cancelled when the run should end. Three seconds later the run is dropped, or half a minute
+    /// later than that while the process goes on.
     pub stop: CancellationToken,
+    /// Cancelled when the process is to end.
+    pub(super) ending: CancellationToken,
     /// The log.
     pub log: Log,
     /// What must survive a restart.
@@ -40,6 +46,9 @@ pub struct Context {
     /// How requests of this module introduce themselves.
     pub(super) agent: HeaderValue,
 }
+
+/// A run that ends while the process goes on has so much longer for what is on its way: nothing presses.
+const UNPRESSED: Duration = Duration::from_secs(30);
 
 impl Context {
     /// The intake with this key. `server` is its base address; without one the key `intake_url` of
@@ -75,6 +84,16 @@ impl Context {
         };
         let key = Secret::new(key.expose().trim());
         Ok(Intake::new(self.clone(), url, &key, chunk_size))
+    }
+
+    /// Once the run is to end: ends when what it has under way is given up. That is after `grace` when the
+    /// process is to end, too, and else half a minute later.
+    pub(super) async fn given_up(&self, grace: Duration) {
+        let pressed = async {
+            self.ending.cancelled().await;
+            time::sleep(grace).await;
+        };
+        _ = time::timeout(grace + UNPRESSED, pressed).await;
     }
 
     /// An environment variable that is not a key of the contract, e.g. one that the platform below

@@ -233,13 +233,20 @@ impl<'a> RunLoop<'a> {
 
     /// Waits for the end of a run that was asked to end.
     async fn ends(&self, mut task: JoinHandle<Result<(), RunError>>) -> Result<(), RunError> {
-        let end = match self.context.stop.is_cancelled() {
-            true => self.deadline.end(Step::Run, STOP_GRACE),
-            false => Instant::now() + STOP_GRACE,
+        let stop = &self.context.stop;
+        let ended = tokio::select! {
+            biased;
+            ended = &mut task => Some(ended),
+            // The deadline says when that is too long.
+            () = stop.cancelled() => {
+                let end = self.deadline.end(Step::Run, STOP_GRACE);
+                time::timeout_at(end, &mut task).await.ok()
+            }
+            () = self.context.given_up(STOP_GRACE) => None,
         };
-        match time::timeout_at(end, &mut task).await {
-            Ok(ended) => outcome(ended),
-            Err(_) => {
+        match ended {
+            Some(ended) => outcome(ended),
+            None => {
                 task.abort();
                 self.context
                     .log

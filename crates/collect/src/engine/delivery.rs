@@ -1,6 +1,6 @@
 //! From rows to accepted batches.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use rows::{Page, RowRef, Window, privacy::Unhidden};
@@ -13,10 +13,6 @@ use crate::{
     known::{DedupDecision, KeyRef},
     outflow::{Delivery, Draft},
 };
-
-/// How long a stop waits for batches that may be accepted any moment. Ending them sooner would make
-/// the intake get their rows a second time after the next start.
-const DRAIN: Duration = Duration::from_millis(2500);
 
 /// What is said of a row that no batch takes.
 pub(super) const TOO_LONG: &str = "it is longer than the intake accepts";
@@ -344,21 +340,32 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
 
     /// Takes in what is accepted shortly after a stop, and gives up the rest.
     pub(super) async fn drain(&mut self) {
-        let deadline = Instant::now() + DRAIN;
-        loop {
-            // What is accepted does not wait for the rest.
+        let sink = Arc::clone(&self.parts.sink);
+        let mut over = pin!(sink.gives_up());
+        let mut is_over = false;
+        while !is_over {
             let due = self.ledger.batches_due_in();
-            let due = due.map_or(deadline, |due| deadline.min(Instant::now() + due));
-            match tokio::time::timeout_at(due, self.outflow.next()).await {
-                // A letter that cannot be kept now says nothing of what else is accepted.
-                Ok(Some(done)) => _ = self.delivered(done).await,
-                // Only a stop ends it, which is under way already.
-                Err(_) if due < deadline => {
+            let is_due = async move {
+                match due {
+                    Some(due) => tokio::time::sleep(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                done = self.outflow.next() => match done {
+                    // A letter that cannot be kept now says nothing of what else is accepted.
+                    Some(done) => _ = self.delivered(done).await,
+                    None => break,
+                },
+                () = &mut over => is_over = true,
+                // What is accepted does not wait for the rest.
+                () = is_due => {
+                    // Only a stop ends it, which is under way already.
                     if self.journal_when_due().await.is_err() {
                         break;
                     }
                 }
-                Ok(None) | Err(_) => break,
             }
         }
         self.outflow.abort();
@@ -371,8 +378,15 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             self.tell(Event::Unremembered(unremembered));
         }
         // The event of a letter has as long: accepted and not filed, it would be sent again.
-        let offered = self.letter_work.offers.join_next();
-        if let Ok(Some(done)) = tokio::time::timeout_at(deadline, offered).await {
+        let offered = match is_over {
+            true => self.letter_work.offers.try_join_next(),
+            false => tokio::select! {
+                biased;
+                offered = self.letter_work.offers.join_next() => offered,
+                () = &mut over => None,
+            },
+        };
+        if let Some(done) = offered {
             _ = Box::pin(self.file_offered(done)).await;
         }
         // They say that hours are folded, which would never get a record that is not safe.

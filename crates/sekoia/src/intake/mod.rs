@@ -55,9 +55,12 @@ use self::{
 pub use self::{batch::Batch, hand::InHand, probe::Probed};
 use super::{Context, platform::LIMITS, redirect};
 
-/// After a stop, a request under way gets this long: an answer that still comes spares sending the
-/// same events again later.
+/// When the process ends, a request under way gets this long: an answer that still comes spares sending
+/// the same events again later.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// And what waits for these requests so long: what they have brought is still kept.
+const DRAIN: Duration = Duration::from_millis(2500);
 
 /// While it is unclear whether this instance may send, the loop says so often that it turns.
 const HOLDING: Duration = Duration::from_secs(10);
@@ -216,6 +219,11 @@ impl Intake {
         self.0.metrics.accepted_up_to(newest);
     }
 
+    /// After a stop: ends when what is on its way is given up.
+    pub async fn gives_up(&self) {
+        self.0.around.given_up(DRAIN).await;
+    }
+
     async fn attempt(&self, parcel: &Parcel) -> Result<Outcome, Stopped> {
         let outcome = self.request(parcel).await?;
         if parcel.unsure {
@@ -240,9 +248,11 @@ impl Intake {
         let mut exchange = std::pin::pin!(self.exchange(parcel.body.clone()));
         let result = tokio::select! {
             result = &mut exchange => result,
-            () = around.stop.cancelled() => {
-                time::timeout(STOP_GRACE, exchange).await.map_err(|_| Stopped)?
-            }
+            () = around.stop.cancelled() => tokio::select! {
+                biased;
+                result = &mut exchange => result,
+                () = around.given_up(STOP_GRACE) => return Err(Stopped),
+            },
         };
         let sent = match result {
             Ok(sent) => sent,

@@ -36,6 +36,7 @@ fn bench(fake: &Fake) -> Bench {
         heartbeat: heartbeat.clone(),
         storage: Storage::new(crate::storage::MemoryBackend::default()),
         stop: stop.clone(),
+        ending: stop.clone(),
         agent: HeaderValue::from_static("module/1.0.0"),
         metrics: metrics.clone(),
         module_configuration: SettingsMap::default(),
@@ -295,6 +296,33 @@ async fn a_request_under_way_at_a_stop_may_still_be_answered() {
         bench.stop.cancel();
         assert_eq!(push.await.unwrap().is_ok(), answered, "{delay}");
         assert!(stopped.elapsed() <= STOP_GRACE + Duration::from_millis(10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_is_answered_when_only_the_run_ends() {
+    for (process_ends, answered) in [(false, true), (true, false)] {
+        let mut bench = bench(&Fake::answering(accepted));
+        let inner = Arc::get_mut(&mut bench.intake.0).unwrap();
+        inner.around.http = Http::new(Slow(Duration::from_secs(25)));
+        let run = bench.stop.child_token();
+        inner.around.stop = run.clone();
+        let (intake, batch) = (bench.intake.clone(), bench.batch(1));
+        let push = tokio::spawn(async move { intake.push(batch).await });
+        time::sleep(Duration::from_secs(10)).await;
+        run.cancel();
+        time::sleep(Duration::from_secs(5)).await;
+        let stopped = Instant::now();
+        if process_ends {
+            bench.stop.cancel();
+        }
+        assert_eq!(push.await.unwrap().is_ok(), answered, "{process_ends}");
+        let most = if process_ends {
+            STOP_GRACE.as_secs()
+        } else {
+            10
+        };
+        assert!(stopped.elapsed() <= Duration::from_secs(most) + Duration::from_millis(10));
     }
 }
 

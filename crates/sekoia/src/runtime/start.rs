@@ -176,6 +176,7 @@ impl<'a> Start<'a> {
         Context {
             clock,
             http,
+            ending: stop.clone(),
             stop,
             log: self.log.clone(),
             storage,
