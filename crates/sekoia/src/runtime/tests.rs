@@ -554,3 +554,32 @@ async fn a_changed_configuration_is_used_with_secrets_asked_for_again() {
     );
     life.end().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_has_half_a_minute_to_end_when_only_the_settings_have_changed() {
+    let fake = Fake::answering(|request| match request.uri().path() {
+        "/secrets" => (200, json!({"value": {"api_key": "s3cret-key"}}).to_string()),
+        _ => (200, String::new()),
+    });
+    let hanging = r#"{"what": "hang", "password": "hunter2"}"#;
+    let life = live("example", &with(hanging), fake);
+    let file = life
+        .directory
+        .path()
+        .join("config")
+        .join("trigger_configuration");
+    time::sleep(Duration::from_secs(10)).await;
+    fs::write(&file, hanging.replace("hang", "idle")).unwrap();
+    let mut waited = 0;
+    while life.said("The settings have changed (what)") == 0 {
+        time::sleep(Duration::from_secs(1)).await;
+        waited += 1;
+        assert!(waited < 60, "a change is noticed within a minute");
+    }
+    time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(life.said("The run did not end in time"), 0);
+    time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(life.said("The run did not end in time"), 1);
+    assert_eq!(life.said("idle with ***"), 1);
+    life.end().await.unwrap();
+}
