@@ -12,6 +12,7 @@ use super::{
     collection::{Collection, Task},
     details::Inquiry,
     source::GraphSource,
+    words::moment,
 };
 
 /// What a person fills in about Microsoft Graph; bounds and defaults are in the manifests.
@@ -68,8 +69,20 @@ impl GraphSettings {
         storage: &Storage,
         context: &Context,
     ) -> Result<GraphSource, RunError> {
-        let Context { http, clock, .. } = context;
-        let quota = GraphSource::remembered_quota(storage, share).await?;
+        let Context {
+            http, clock, log, ..
+        } = context;
+        let mut quota = GraphSource::remembered_quota(storage, share).await?;
+        let now = clock.now();
+        if let Some(until) = quota.used_up_until(now) {
+            log.warning(format!(
+                "The quota is used up by earlier runs: {} requests were made in the last 5 minutes, and \
+                 {} are allowed. The first one of this run is made at {}; nothing is lost.",
+                quota.used_at(now),
+                quota.share(),
+                moment(until)
+            ));
+        }
         let limiter = Limiter::new(quota, clock.clone());
         let graph = Graph::new(
             http.clone(),

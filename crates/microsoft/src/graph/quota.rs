@@ -245,6 +245,12 @@ impl Quota {
         self.turn_of_later().is_some_and(|turn| turn <= now)
     }
 
+    /// Until when all that is allowed is used up; none when it is not.
+    pub fn used_up_until(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.forget(now);
+        Some(self.free_at(self.allowed, PERIOD)).filter(|free| *free > now)
+    }
+
     /// Requests in the period up to now.
     pub fn used_at(&mut self, now: DateTime<Utc>) -> u32 {
         self.forget(now);
@@ -409,6 +415,18 @@ mod tests {
         let free = 300_000;
         assert!(quota.take(Urgency::Later, at(free)).is_some());
         assert_eq!(quota.take(Urgency::Now, at(free)), None);
+    }
+
+    #[test]
+    fn a_share_that_was_made_smaller_may_be_used_up_at_the_start() {
+        let stamps = || (0..51).map(|second| at(second * 1000));
+        let mut quota = Quota::restored(Share::new(30).unwrap(), stamps());
+        let free = at(21_000 + 300_000);
+        assert_eq!(quota.used_up_until(at(60_000)), Some(free));
+        assert!(quota.take(Urgency::Now, at(60_000)).is_some());
+        assert_eq!(quota.used_up_until(free), None);
+        let mut quota = Quota::restored(Share::new(90).unwrap(), stamps());
+        assert_eq!(quota.used_up_until(at(60_000)), None);
     }
 
     #[test]
