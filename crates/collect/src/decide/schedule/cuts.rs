@@ -19,6 +19,7 @@ impl Schedule {
         self.give_back(window);
         let half = SHORTEST_SPAN.max(whole_seconds(window.span() / 2));
         self.cuts.insert(window.start() + half);
+        self.rests.narrowed = windows::with(&self.rests.narrowed, window);
         self.width.halve(window);
     }
 

@@ -67,6 +67,7 @@ impl Schedule {
     pub(super) fn was_read(&mut self, window: Window) {
         self.release(window);
         self.rests.rested = without(&self.rests.rested, [window]);
+        self.rests.narrowed = without(&self.rests.narrowed, [window]);
         self.suspects = without(&self.suspects, [window]);
         self.cuts
             .retain(|cut| *cut < window.start() || window.end() < *cut);
@@ -86,6 +87,8 @@ impl Schedule {
             return Vec::new();
         }
         let kept_since = certain - self.settings.limits.retention;
+        let narrowed = &mut self.rests.narrowed;
+        narrowed.retain(|one| one.end() > kept_since);
         let failing = self.failing().filter(|one| one.end() > kept_since);
         let occupied = self.occupied().chain(failing);
         let oldest_busy = occupied.map(|busy| busy.start()).min();

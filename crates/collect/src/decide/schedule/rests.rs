@@ -18,6 +18,8 @@ pub(super) struct Rests {
     resting: Vec<(Window, Instant)>,
     /// Those that have rested, and were not read since.
     pub(super) rested: Vec<Window>,
+    /// Those that could not be read whole, and were not read in narrower ones since.
+    pub(super) narrowed: Vec<Window>,
 }
 
 impl Rests {
@@ -78,14 +80,13 @@ impl Schedule {
         rested.any(|one| one.intersection(window) == Some(window))
     }
 
-    /// What settles, has rested, and was not read since.
+    /// What settles, was asked for in vain, and was not read since.
     pub(super) fn failing(&self) -> impl Iterator<Item = Window> {
         let stretches = self.coverage.stretches().iter();
         let settling = stretches.filter(|one| matches!(one.phase, Phase::Settling(_)));
-        let rested = &self.rests.rested;
-        settling.flat_map(move |one| {
-            let rested = rested.iter();
-            rested.filter_map(move |rest| rest.intersection(one.window))
+        settling.flat_map(|one| {
+            let in_vain = self.rests.rested.iter().chain(&self.rests.narrowed);
+            in_vain.filter_map(|failed| failed.intersection(one.window))
         })
     }
 

@@ -651,27 +651,33 @@ fn what_was_asked_for_and_could_not_be_read_is_not_given_up() {
         settle_time: TimeDelta::hours(1),
         ..SETTINGS
     };
-    let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
-    let turn = |schedule: &mut Schedule, minute| turn(schedule, minute, at(minute * 60));
-    for minute in 1..=10 {
-        assert_eq!(turn(&mut schedule, minute), []);
-    }
     let (fails, instant) = (window(0, 60), Instant::now());
-    schedule.occupy(fails);
-    assert!(schedule.rest(fails, instant));
-    schedule.wake(instant);
-    for minute in 11..=300 {
-        assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+    let rests = |schedule: &mut Schedule, window| {
+        schedule.occupy(window);
+        assert!(schedule.rest(window, instant));
+        schedule.wake(instant);
+    };
+    let is_narrowed = |schedule: &mut Schedule, window| {
+        schedule.occupy(window);
+        schedule.relieve(Lane::Settle, window);
+    };
+    for fail in [&rests as &dyn Fn(&mut Schedule, Window), &is_narrowed] {
+        let mut schedule = Schedule::new(settings, Coverage::new(at(0)), Lateness::default());
+        let turn = |schedule: &mut Schedule, minute| turn(schedule, minute, at(minute * 60));
+        for minute in 1..=10 {
+            assert_eq!(turn(&mut schedule, minute), []);
+        }
+        fail(&mut schedule, fails);
+        for minute in 11..=300 {
+            assert_eq!(turn(&mut schedule, minute), [], "{minute}");
+        }
+        assert_eq!(schedule.coverage().floor(), at(0));
+        accepted(&mut schedule, fails, at(300 * 60), at(300 * 60));
+        assert!(schedule.coverage().floor() > at(0));
+        // What a verification could not read holds up nothing.
+        fail(&mut schedule, window(-7200, -3600));
+        assert!(!turn(&mut schedule, 301).is_empty());
     }
-    assert_eq!(schedule.coverage().floor(), at(0));
-    accepted(&mut schedule, fails, at(300 * 60), at(300 * 60));
-    assert!(schedule.coverage().floor() > at(0));
-    // What a verification could not read holds up nothing.
-    let long_ago = window(-7200, -3600);
-    schedule.occupy(long_ago);
-    assert!(schedule.rest(long_ago, instant));
-    schedule.wake(instant);
-    assert!(!turn(&mut schedule, 301).is_empty());
 }
 
 /// From then on it is refused as too old, and no reading would ever end its rest.
