@@ -3,15 +3,16 @@
 mod asked;
 mod figures;
 mod orders;
+mod standing;
 
 use base::{
     Clock,
     clock::{Reading, Step},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use collect::{Event, Lack, Lane, Observer, PageCount, Standing, Standpoint, evidence::Loss};
+use collect::{Event, Lane, Observer, PageCount, evidence::Loss};
 use rows::{Window, exclude::Rule};
-use sekoia::{Context, Heartbeat, Intake, Level, Log, Metrics, Side};
+use sekoia::{Context, Heartbeat, Intake, Log, Side};
 
 use self::figures::{ByRule, Figures};
 use super::{hiding::Hidden, summary::Summary, unwanted, words::moment, working::Working};
@@ -53,49 +54,6 @@ impl Report {
         let passed = self.clock.reading().since(self.began.instant);
         let time = self.began.wall.checked_add_signed(passed);
         time.unwrap_or(self.began.wall)
-    }
-
-    /// The mail of another tenant is collected than before: how far that is, is not known yet.
-    pub(super) fn turns_to_another(metrics: &Metrics, hidden: Hidden) {
-        Figures::new(metrics, hidden).forget_standing();
-    }
-
-    fn progress(&self, progress: Standpoint) {
-        let Standpoint {
-            missing,
-            age,
-            behind_from,
-        } = progress;
-        self.heartbeat.progress(missing, age, behind_from);
-        self.figures.behind.set((age > behind_from).into());
-        self.figures.behind_from.set(behind_from.num_seconds());
-    }
-
-    /// So much is missing. When it will be read, as far as the pace tells.
-    fn lacks(&self, lack: Lack) -> Option<DateTime<Utc>> {
-        let Lack { age, span, gaps } = lack;
-        let now = self.clock.now();
-        self.figures.oldest_missing.set(age.num_seconds());
-        self.figures.missing.set(span.num_seconds());
-        self.figures.gaps.set(number(gaps));
-        self.working.lacks(span, now)
-    }
-
-    fn standing(&self, standing: &Standing) {
-        let now = self.clock.now();
-        let caught_up = self.lacks(standing.lack);
-        self.figures.known.set(number(standing.known));
-        let skew = standing.skew.unwrap_or_default();
-        self.figures.skew.set(seconds(skew));
-        self.figures.refused.set(standing.refused.num_seconds());
-        let left = caught_up.map(|at| at - now);
-        for (level, text) in self.summary.lines(standing, left, self.steady_time()) {
-            match level {
-                Level::Debug | Level::Info => self.log.info(text),
-                Level::Warning => self.log.warning(text),
-                Level::Error | Level::Critical => self.log.error(text),
-            }
-        }
     }
 
     fn begun(&self, what: &str, range: Window, resumed: bool) {
