@@ -31,7 +31,7 @@ async fn world(trigger: Trigger) -> World {
         "exclude_senders": ["*@unwanted.example"],
         "start_time": 7, "settle_time": 0,
         // For so long a row waits for its details.
-        "frequency": 20,
+        "frequency": 60,
     });
     for (name, value) in more.as_object().unwrap() {
         settings[name] = value.clone();
