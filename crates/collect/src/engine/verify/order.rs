@@ -174,7 +174,8 @@ impl<S: Source, K: Sink, T: Store, C: CheckpointStore> Collector<S, K, T, C> {
             let mut progress = known.unwrap_or_else(begins);
             progress.phase = OrderPhase::Cancelled;
             self.orders.ended_verification = Some(order.id);
-            return self.save(&progress).await;
+            self.save(&progress).await?;
+            return self.order_is_over();
         }
         self.give_up_verification().await
     }

@@ -77,6 +77,8 @@ pub(super) struct Bench {
     pub(super) hides: AtomicBool,
     /// Whether there is no collection, but a backfill of all hours alone.
     pub(super) is_alone: AtomicBool,
+    /// Whether there is none, but an order to verify alone, with which the life ends.
+    pub(super) is_auditing: AtomicBool,
     /// Whether the source's time is known, and how far it is ahead of the local clock.
     pub(super) time: Mutex<(bool, TimeDelta)>,
     /// Whether the source does not tell it.
@@ -146,6 +148,7 @@ impl Bench {
             changes: AtomicBool::default(),
             hides: AtomicBool::default(),
             is_alone: AtomicBool::default(),
+            is_auditing: AtomicBool::default(),
             time: Mutex::new((true, skew)),
             tells_no_time: AtomicBool::default(),
             hook: Mutex::default(),
@@ -289,8 +292,10 @@ impl Bench {
         let is_alone = self.is_alone.load(Ordering::Relaxed);
         let all = Window::new(first, first + TimeDelta::hours(HOURS + 3));
         let alone = all.filter(|_| is_alone);
+        let is_auditing = self.is_auditing.load(Ordering::Relaxed);
         let scoped = move |schedule: Schedule| match alone {
             Some(range) => schedule.only(range),
+            None if is_auditing => schedule.auditing(),
             None => schedule,
         };
         let begin = move |opening: Opening, known: &known::KnownRows| {
@@ -337,7 +342,8 @@ impl Bench {
         tokio::select! {
             ended = run => {
                 ended.unwrap();
-                assert!(stop.is_cancelled(), "the loop ended by itself");
+                let by_itself = !stop.is_cancelled();
+                assert_eq!(by_itself, is_auditing, "whether the loop ended by itself");
             }
             () = script => {}
         }

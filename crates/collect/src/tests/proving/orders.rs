@@ -158,3 +158,19 @@ fn what_stands_in_the_place_of_the_nights_holds_nothing_up() {
         assert_eq!(findings(&bench, 3).await, PROVEN);
     });
 }
+
+/// Who waits for the order alone would wait for ever.
+#[test]
+fn an_order_alone_that_is_cancelled_before_it_was_taken_up_ends_the_run() {
+    on_virtual_time(async {
+        let bench = Bench::collected(20).await;
+        bench.is_auditing.store(true, Ordering::Relaxed);
+        let mut order = verification(&bench, 1, ALL, false);
+        order.cancelled = true;
+        order.save(bench.disk.as_ref()).await.unwrap();
+        let life = tokio::time::sleep(Duration::from_secs(600));
+        bench.lives(End::Stop, life).await;
+        let phase = progress(&bench, &order).await.phase;
+        assert_eq!(phase, OrderPhase::Cancelled);
+    });
+}
